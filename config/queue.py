@@ -1,0 +1,57 @@
+"""The one Huey: a queue of wake-ups on Redis.
+
+Nothing is remembered here. A message says «look at this id»; losing one, or having it twice,
+changes nothing, because what is due is marked in MongoDB (see ARCHITECTURE.md).
+"""
+
+from typing import Any
+
+import orjson
+from huey import Huey
+from huey.registry import Message
+from huey.serializer import Serializer
+from huey.storage import RedisStorage
+from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from config.settings import settings
+
+QUEUE = "matchback"
+POLL_SECONDS = 1  # how long the consumer's blocking read waits for a message
+# Must stay above POLL_SECONDS, or an idle consumer takes silence for a failure. No request waits
+# for it: jobs/outbox.py enqueues from a thread of its own.
+REDIS_TIMEOUT_SECONDS = 3
+
+
+class JSONSerializer(Serializer):
+    """Messages as JSON. Huey's default is pickle: one LPUSH into Redis would run code here."""
+
+    def _serialize(self, data: Any) -> bytes:
+        fields = data._asdict() if isinstance(data, Message) else {"data": data}
+        return orjson.dumps({name: value for name, value in fields.items() if value is not None})
+
+    def _deserialize(self, data: bytes) -> Any:
+        fields = orjson.loads(data)
+        if "data" in fields:
+            return fields["data"]
+        return Message(**{**fields, "args": tuple(fields["args"])})
+
+
+def _pool() -> ConnectionPool:
+    return ConnectionPool.from_url(
+        settings().redis_url,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),  # the sweep is the retry
+    )
+
+
+huey = Huey(
+    QUEUE,
+    storage_class=RedisStorage,
+    results=False,  # nobody waits for a wake-up
+    serializer=JSONSerializer(),
+    connection_pool=_pool(),
+    read_timeout=POLL_SECONDS,
+)

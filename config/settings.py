@@ -1,0 +1,95 @@
+"""Every setting, in one place, from MATCHBACK_* environment variables.
+
+Read once when a process starts. A misspelt name or a bad value stops the start with a
+sentence that says which one and why: a setting silently ignored is found at 3 a.m.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "MATCHBACK_"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or unacceptable. The message is a sentence for a person."""
+
+
+class Settings(BaseModel):
+    """What can be set. Each field is the variable MATCHBACK_<NAME IN CAPITALS>."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mongodb_uri: Annotated[
+        str, Field(pattern=r"^mongodb(\+srv)?://", description="MongoDB: a replica set or mongos")
+    ] = "mongodb://127.0.0.1:27017/matchback?replicaSet=rs0"
+    redis_url: Annotated[
+        str, Field(pattern=r"^(rediss?|unix)://", description="Redis: the queue of wake-ups")
+    ] = "redis://127.0.0.1:6379/0"
+    url: Annotated[
+        str, Field(pattern=r"^https?://", description="Where clients reach the service")
+    ] = "http://127.0.0.1:8000"
+    host: Annotated[str, Field(description="Address the web server listens on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port the web server listens on")] = 8000
+    web_workers: Annotated[int, Field(ge=1, le=256, description="Web server processes")] = 2
+    web_threads: Annotated[int, Field(ge=1, le=256, description="Threads in each of them")] = 8
+    worker_threads: Annotated[int, Field(ge=1, le=64, description="Threads in a worker")] = 4
+    match_window_days: Annotated[
+        float,
+        Field(gt=0, le=3650, description="How long after an email a gift can be tied to it, days"),
+    ] = 30.0
+    sweep_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="How often a worker looks for what is due, seconds")
+    ] = 1.0
+    database_timeout_seconds: Annotated[
+        float,
+        Field(gt=0, le=60, description="How long a request waits for MongoDB before it is a 503"),
+    ] = 5.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="What is logged")
+    ] = "info"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment.
+
+        Raises:
+            SettingsError: a MATCHBACK_* name nobody reads, or a value that cannot be used.
+        """
+        environ = os.environ if environ is None else environ
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX)
+        }
+        for name in given:
+            if name not in cls.model_fields:
+                raise SettingsError(_unknown(name, list(cls.model_fields)))
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = variable(str(first["loc"][0]))
+            # The value is not repeated: a URI may carry a password.
+            raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field of Settings."""
+    return PREFIX + field.upper()
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    sentence = f"There is no setting {variable(name)}."
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{sentence} Did you mean {variable(near[0])}?" if near else sentence
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read from the environment at first use."""
+    return Settings.from_env()

@@ -1,0 +1,1 @@
+"""What is stored and what it means: one file a document, and the counting, matching, reports."""

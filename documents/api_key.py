@@ -1,0 +1,74 @@
+"""API keys: who calls, for which organization, and what it may do."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Self
+
+from bson import ObjectId
+from mongoengine import DateTimeField, ListField, StringField
+
+from documents.clock import now
+from documents.record import Record
+
+PREFIX = "mb_"
+SECRET_BYTES = 32
+SHOWN = len(PREFIX) + 6
+SCOPES = ("read", "write", "admin")
+
+
+class ApiKey(Record):
+    """A bearer key. Only its digest is stored: the secret is shown once, when it is made.
+
+    A plain SHA-256 will do, for the secret is 256 random bits and cannot be guessed; looking the
+    digest up by an index compares nothing that an attacker can time.
+    """
+
+    name = StringField(required=True)
+    scopes = ListField(StringField(choices=SCOPES))
+    digest = StringField(required=True)
+    prefix = StringField()
+    expires_at = DateTimeField()
+
+    meta = {
+        "collection": "api_keys",
+        "indexes": [{"fields": ["digest"], "unique": True}, ["organization_id", "id"]],
+    }
+
+    @classmethod
+    def issue(
+        cls,
+        organization_id: ObjectId,
+        name: str,
+        scopes: list[str],
+        expires_at: datetime | None = None,
+    ) -> tuple[Self, str]:
+        """Make a key. Returns it with its secret, which cannot be had again."""
+        secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+        key = cls(
+            organization_id=organization_id,
+            name=name,
+            scopes=sorted(set(scopes)),
+            digest=_digest(secret),
+            prefix=secret[:SHOWN],
+            expires_at=expires_at,
+        )
+        return key.save(force_insert=True), secret
+
+    @classmethod
+    def authenticate(cls, secret: str) -> Self | None:
+        """The key with this secret, unless it is deleted."""
+        return cls.objects(digest=_digest(secret), deleted_at=None).first()
+
+    def is_current(self) -> bool:
+        """Whether it has not expired."""
+        return self.expires_at is None or now() < self.expires_at
+
+    def allows(self, scope: str) -> bool:
+        """Whether it may do what needs this scope. An admin may read and write; a writer, read."""
+        held = max((SCOPES.index(name) for name in self.scopes), default=-1)
+        return SCOPES.index(scope) <= held
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

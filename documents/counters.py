@@ -1,0 +1,151 @@
+"""Everything that is counted, on one screen. The engine keeps it; see engine/caches.py."""
+
+from typing import Any
+
+from documents.donation import Donation
+from documents.donor import Donor, new_donor
+from documents.email import Email
+from documents.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledger
+from documents.engine.contribution import Row
+from documents.event import COUNTED_TYPES, Event
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.user import User
+
+
+def counts(gift: Row) -> bool:
+    """Only money that was taken, and not all given back, counts."""
+    return gift["status"] == "succeeded"
+
+
+def was_taken(gift: Row) -> bool:
+    """Whether a refund of it gave real money back."""
+    return gift["status"] in ("succeeded", "refunded")
+
+
+def net(gift: Row) -> int:
+    """What is left of a gift after refunds."""
+    return gift["amount"] - gift.get("refunded_amount", 0)
+
+
+def refunded(gift: Row) -> int:
+    return gift.get("refunded_amount", 0)
+
+
+def currency(gift: Row) -> str:
+    return gift["currency"]
+
+
+def match_count(gift: Row) -> str:
+    return f"{gift['match']}.count"
+
+
+def match_raised(gift: Row) -> str:
+    return f"{gift['match']}.raised.{gift['currency']}"
+
+
+def was_sent(email: Row) -> bool:
+    """Sent as its client says, or as its effects show."""
+    return any(email.get(name) for name in ("sent_at", "delivered_at", "bounced_at", "opens"))
+
+
+def has(field: str) -> Any:
+    """A condition: the time is known, or the number is not zero."""
+    return lambda row: bool(row.get(field))
+
+
+def amount_of(field: str) -> Any:
+    return lambda row: row.get(field) or 0
+
+
+def is_unsubscribed(email: Row) -> bool:
+    """Unsubscribed, and not subscribed again since."""
+    left, back = email.get("unsubscribed_at"), email.get("resubscribed_at")
+    return left is not None and (back is None or back < left)
+
+
+def _gifts(on: type) -> list[Cache]:
+    """The same of a fundraiser and of a mailing."""
+    gift: dict[str, Any] = {"of": Donation, "on": on, "when": counts}
+    return [
+        CounterCache(field="donations_count", **gift),
+        CounterCache(field="raised", **gift, amount=net, by=currency),
+        CounterCache(field="gifts", **gift, by=currency),
+        CounterCache(field="by_match", **gift, by=match_count),
+        CounterCache(field="by_match", **gift, amount=net, by=match_raised),
+        CounterCache(field="refunded", **gift | {"when": was_taken}, amount=refunded, by=currency),
+        CounterCache(field="donors", of=Donor, on=on, when=has("donations_count")),
+    ]
+
+
+FUNNEL = {
+    "sent": was_sent,
+    "delivered": has("delivered_at"),
+    "bounced": has("bounced_at"),
+    "dropped": has("dropped_at"),
+    "opened": has("opens"),
+    "clicked": has("clicks"),
+    "unsubscribed": is_unsubscribed,
+    "spam_reported": has("spam_reported_at"),
+    "donated": has("donations_count"),
+}
+SUMS = ("opens", "machine_opens", "clicks")
+
+
+def _emails(on: type) -> list[Cache]:
+    """The same of a fundraiser and of a mailing."""
+    email: dict[str, Any] = {"of": Email, "on": on}
+    return [
+        CounterCache(field="emails_count", **email),
+        *(
+            CounterCache(field=f"funnel.{name}", **email, when=when)
+            for name, when in FUNNEL.items()
+        ),
+        *(CounterCache(field=f"funnel.{name}", **email, amount=amount_of(name)) for name in SUMS),
+    ]
+
+
+LEDGER = Ledger(
+    [
+        # a gift
+        *_gifts(Fundraiser),
+        *_gifts(Mailing),
+        CounterCache(field="donations_count", of=Donation, on=Email, when=counts),
+        CounterCache(field="raised", of=Donation, on=Email, when=counts, amount=net, by=currency),
+        CounterCache(field="donations_count", of=Donation, on=User, when=counts),
+        CounterCache(field="donated", of=Donation, on=User, when=counts, amount=net, by=currency),
+        LatestCache(
+            field="last_donated_at",
+            of=Donation,
+            on=User,
+            at="donated_at",
+            where={"status": "succeeded"},
+        ),
+        # a person who gives: to the fundraiser, and through the mailing
+        CounterCache(
+            field="donations_count", of=Donation, on=Donor, via="fundraiser_donor_id", when=counts
+        ),
+        CounterCache(
+            field="donations_count", of=Donation, on=Donor, via="mailing_donor_id", when=counts
+        ),
+        # an email
+        *_emails(Fundraiser),
+        *_emails(Mailing),
+        CounterCache(field="emails_count", of=Email, on=User),
+        # an event
+        *(
+            CounterCache(field=field, of=Event, on=Email, when=when)
+            for field, when in COUNTED_TYPES.items()
+        ),
+        # a mailing
+        CounterCache(
+            field="cost",
+            of=Mailing,
+            on=Fundraiser,
+            amount=amount_of("cost_amount"),
+            by=lambda mailing: mailing["cost_currency"],
+        ),
+    ],
+    flags=[Flag(field="donated", on=Email, when=has("donations_count"))],
+    created_on_demand={Donor: new_donor},
+)

@@ -1,0 +1,36 @@
+"""One webhook POST as it arrived, stored before it is acknowledged: the inbox."""
+
+from bson import ObjectId
+from mongoengine import BinaryField, DateTimeField, DictField, IntField, ListField, StringField
+
+from documents import sendgrid
+from documents.record import Record, Source, due_index
+
+
+class Delivery(Source, Record):
+    """The raw body of a post whose signature was right. A job reads it; see tallying.py."""
+
+    provider = StringField(required=True)
+    body = BinaryField(required=True)
+    items = IntField(required=True)
+
+    tallied_at = DateTimeField()
+    counted_events = IntField()
+    repeated_events = IntField()
+    unmatched_events = IntField()
+    refused = ListField(DictField())  # what could not be understood: its index and the reason
+
+    meta = {
+        "collection": "deliveries",
+        "indexes": [["organization_id", "id"], due_index(), due_index("organization_id")],
+    }
+
+    @classmethod
+    def receive(cls, organization_id: ObjectId, provider: str, body: bytes) -> "Delivery":
+        """Store a post, whatever it contains."""
+        try:
+            items = len(sendgrid.parse(body))
+        except ValueError:
+            items = 1  # kept, and reported when it is read
+        delivery = cls(organization_id=organization_id, provider=provider, body=body, items=items)
+        return delivery.save(force_insert=True)

@@ -1,0 +1,159 @@
+"""One gift: what a client says of it, and how it was matched."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from bson import ObjectId
+from mongoengine import DateTimeField, DictField, IntField, ObjectIdField, StringField
+
+from documents.address import fold
+from documents.clock import now
+from documents.errors import Conflict, Unacceptable
+from documents.fundraiser import Fundraiser
+from documents.record import NotUniqueError, Record, Source, due_index, unique_index
+
+STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
+LONGEST_REFERENCE = 1000
+
+
+class Donation(Source, Record):
+    """A gift. Its match is decided by a job, once the money was taken; see settling.py."""
+
+    fundraiser_id = ObjectIdField(required=True)
+    amount = IntField(required=True)
+    currency = StringField(required=True)
+    donor_name = StringField(required=True)
+    donor_email = StringField(required=True)
+    donor_address = StringField(required=True)
+    email_ref = StringField()  # what the client sent as email_id: an id, nothing, or garbage
+    status = StringField(required=True, choices=STATUSES)
+    refunded_amount = IntField(default=0)
+    external_id = StringField()
+    donated_at = DateTimeField(required=True)
+
+    match = StringField()
+    decision = DictField()
+    email_id = ObjectIdField()
+    mailing_id = ObjectIdField()
+    user_id = ObjectIdField()
+    fundraiser_donor_id = StringField()
+    mailing_donor_id = StringField()
+
+    meta = {
+        "collection": "donations",
+        "indexes": [
+            unique_index("external_id"),
+            ["organization_id", "id"],
+            ["organization_id", "donated_at", "id"],
+            ["organization_id", "amount", "id"],
+            ["fundraiser_id", "id"],
+            ["user_id", "donated_at"],
+            ["email_id"],
+            ["mailing_id"],
+            ["fundraiser_donor_id"],
+            ["mailing_donor_id"],
+            due_index(),
+            due_index("fundraiser_id"),
+        ],
+    }
+
+    @property
+    def donor(self) -> dict[str, str]:
+        """Who gave, as they said."""
+        return {"name": self.donor_name, "email": self.donor_email}
+
+    @classmethod
+    def give(
+        cls,
+        organization_id: ObjectId,
+        *,
+        fundraiser_id: ObjectId,
+        amount: int,
+        currency: str,
+        donor_name: str,
+        donor_email: str,
+        status: str = "succeeded",
+        email_ref: str | None = None,
+        external_id: str | None = None,
+        donated_at: datetime | None = None,
+    ) -> tuple[Self, bool]:
+        """Record a gift. Returns it and whether it is new: an external_id names one gift for ever.
+
+        Raises:
+            Unacceptable: no such fundraiser.
+            Conflict: the gift with this external_id was deleted.
+        """
+        Fundraiser.named(organization_id, fundraiser_id)
+        gift = cls(
+            organization_id=organization_id,
+            fundraiser_id=fundraiser_id,
+            amount=amount,
+            currency=currency,
+            donor_name=donor_name,
+            donor_email=donor_email,
+            donor_address=fold(donor_email),
+            email_ref=_storable(email_ref),
+            status=status,
+            external_id=external_id,
+            donated_at=donated_at or now(),
+        )
+        try:
+            return gift.save(force_insert=True), True
+        except NotUniqueError:
+            return cls._known(organization_id, external_id), False
+
+    @classmethod
+    def _known(cls, organization_id: ObjectId, external_id: str | None) -> Self:
+        gift = cls.live(organization_id, external_id=external_id).first()
+        if gift is None:
+            raise Conflict("The donation with this external_id was deleted.")
+        return gift
+
+    def amend(self, *, status: str | None = None, refunded_amount: int | None = None) -> Self:
+        """Say what became of the gift: its status, or how much of it was given back, in all.
+
+        Raises:
+            Unacceptable: more refunded than given, or a status that contradicts the refund.
+        """
+
+        def edit(gift: Self) -> None:
+            gift._set_refunded(status, refunded_amount)
+
+        return self.change(edit)
+
+    def _set_refunded(self, status: str | None, refunded_amount: int | None) -> None:
+        wanted = status or self.status
+        refunded = self.refunded_amount if refunded_amount is None else refunded_amount
+        if refunded > self.amount:
+            raise Unacceptable(
+                "/refunded_amount", "too_large", "More cannot be refunded than was given."
+            )
+        if wanted == "pending" != self.status:
+            raise Unacceptable("/status", "not_allowed", "A gift does not become pending again.")
+        if status == "refunded" and refunded_amount is None:
+            refunded = self.amount
+        if status == "refunded" and refunded < self.amount:
+            raise Unacceptable(
+                "/status", "contradiction", "A gift refunded in part is still succeeded."
+            )
+        if refunded == self.amount and wanted == "succeeded":
+            wanted = "refunded"
+        elif refunded < self.amount and wanted == "refunded":
+            wanted = "succeeded"  # a refund that was taken back
+        self.status, self.refunded_amount = wanted, refunded
+
+    def delete(self) -> None:
+        """Remove it: what it counted is taken back."""
+        self.mark_deleted()
+
+
+def _storable(email_ref: str | None) -> str | None:
+    """A strange reference is no reason to refuse a gift: cut it, and drop what UTF-8 cannot say."""
+    if email_ref is None:
+        return None
+    return email_ref[:LONGEST_REFERENCE].encode("utf-8", "replace").decode()
+
+
+def match_of(gift: Donation) -> dict[str, Any]:
+    """Why this email: the decision as it is kept, or nothing while there is none."""
+    return {"match": gift.match, "email_id": gift.email_id, **gift.decision}

@@ -1,0 +1,41 @@
+"""One person's giving to one fundraiser or mailing: so that people, not gifts, can be counted."""
+
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import DateTimeField, Document, IntField, ListField, ObjectIdField, StringField
+
+from documents.address import pseudonym
+from documents.engine.contribution import Row
+
+
+class Donor(Document):
+    """Comes into being with the first gift and contributes one donor while a gift counts.
+
+    The id says whose giving to what: "fundraiser:<id>:<person>" or "mailing:<id>:<person>".
+    """
+
+    id = StringField(primary_key=True)
+    organization_id = ObjectIdField()
+    fundraiser_id = ObjectIdField()
+    mailing_id = ObjectIdField()
+    donations_count = IntField(default=0)
+    counted = ListField()
+    due = DateTimeField()
+
+    meta = {
+        "collection": "donors",
+        "auto_create_index": False,
+        "indexes": ["fundraiser_id", "mailing_id"],
+    }
+
+
+def donor_id(kind: str, of: ObjectId, gift: Row) -> str:
+    """The Donor a gift counts for: its user, or while none is known, whoever has the address."""
+    return f"{kind}:{of}:{gift.get('user_id') or pseudonym(gift['donor_address'])}"
+
+
+def new_donor(id_: Any) -> Row:
+    """The row of a donor who gives for the first time."""
+    kind, of, _ = id_.split(":")
+    return {"_id": id_, f"{kind}_id": ObjectId(of)}

@@ -1,0 +1,100 @@
+"""One message to one user: the unit that a gift is matched to."""
+
+from typing import Any, Self
+
+from bson import ObjectId
+from mongoengine import BooleanField, DateTimeField, IntField, MapField, ObjectIdField
+
+from documents.clock import now
+from documents.errors import NotFound, Unacceptable
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.record import Record, Source, due_index
+from documents.user import User
+
+
+class Email(Source, Record):
+    """A message sent, or about to be. What became of it is told by events and donations."""
+
+    fundraiser_id = ObjectIdField(required=True)
+    mailing_id = ObjectIdField()
+    user_id = ObjectIdField(required=True)
+    sent_at = DateTimeField()
+
+    opens = IntField(default=0)
+    clicks = IntField(default=0)
+    machine_opens = IntField(default=0)
+    first_opened_at = DateTimeField()
+    last_opened_at = DateTimeField()
+    first_clicked_at = DateTimeField()
+    last_clicked_at = DateTimeField()
+    delivered_at = DateTimeField()
+    bounced_at = DateTimeField()
+    dropped_at = DateTimeField()
+    unsubscribed_at = DateTimeField()
+    resubscribed_at = DateTimeField()
+    spam_reported_at = DateTimeField()
+    donated = BooleanField(default=False)
+    donations_count = IntField(default=0)
+    raised = MapField(IntField())
+
+    meta = {
+        "collection": "emails",
+        "indexes": [
+            ["organization_id", "id"],
+            ["user_id", "fundraiser_id", "sent_at"],
+            ["fundraiser_id", "id"],
+            ["mailing_id", "id"],
+            due_index(),
+            due_index("fundraiser_id"),
+        ],
+    }
+
+    @classmethod
+    def create(cls, organization_id: ObjectId, values: dict[str, Any]) -> Self:
+        """Record a message.
+
+        Args:
+            values: fundraiser_id, and either user_id or user (found by its address, or created);
+                mailing_id; sent_at, which left out is when the mailing was sent, or now.
+
+        Raises:
+            Unacceptable: no such fundraiser, mailing of that fundraiser, or user.
+        """
+        fundraiser = Fundraiser.named(organization_id, values["fundraiser_id"])
+        mailing = _mailing(fundraiser, values.get("mailing_id"))
+        sent_at = values.get("sent_at", (mailing.sent_at if mailing else None) or now())
+        email = cls(
+            organization_id=organization_id,
+            fundraiser_id=fundraiser.id,
+            mailing_id=mailing.id if mailing else None,
+            user_id=_user(organization_id, values).id,
+            sent_at=sent_at,
+        )
+        return email.save(force_insert=True)
+
+    def delete(self) -> None:
+        """Remove it: its counts are taken back, and gifts matched to it look for another."""
+        self.mark_deleted()
+
+
+def _mailing(fundraiser: Fundraiser, mailing_id: ObjectId | None) -> Mailing | None:
+    if mailing_id is None:
+        return None
+    mailing = Mailing.live(
+        fundraiser.organization_id, id=mailing_id, fundraiser_id=fundraiser.id
+    ).first()
+    if mailing is None:
+        raise Unacceptable(
+            "/mailing_id", "not_found", "There is no such mailing of this fundraiser."
+        )
+    return mailing
+
+
+def _user(organization_id: ObjectId, values: dict[str, Any]) -> User:
+    if values.get("user"):
+        return User.find_or_create(organization_id, **values["user"])
+    try:
+        return User.fetch(organization_id, values["user_id"])
+    except NotFound:
+        raise Unacceptable("/user_id", "not_found", "There is no such user.") from None

@@ -1,0 +1,175 @@
+"""Settle: bring counters up to date with the records they count, within one transaction.
+
+The caller owns the transaction and has read the due rows in it. MongoDB's snapshot isolation
+does the rest: should anybody else change one of the rows or targets meanwhile, the transaction
+fails with a write conflict and is tried again from the start, so the arithmetic may be done here,
+in memory, and running it again changes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.engine.caches import LatestCache, Ledger
+from documents.engine.contribution import (
+    Contribution,
+    Row,
+    Target,
+    add,
+    difference,
+    from_stored,
+    increase,
+    to_stored,
+)
+
+Update = dict[str, dict[str, Any]]
+UPDATES_A_COMMAND = 1000
+
+
+@dataclass
+class Changes:
+    """What one transaction is about: due rows, and what else is to be written with them.
+
+    rows: by collection, the rows whose contribution may have changed, already as they shall be.
+    increments: counters to add to directly, for what is counted by being stored.
+    updates: further update operators for a row or target ($set, $min, $max).
+    """
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    increments: Contribution = field(default_factory=dict)
+    updates: dict[Target, Update] = field(default_factory=dict)
+
+
+def settle(database: Database, session: ClientSession, ledger: Ledger, changes: Changes) -> None:
+    """Apply to every counter what the rows contribute now less what they contributed before."""
+    _Settlement(database, session, ledger, changes).run()
+
+
+class _Settlement:
+    """One run over the ledger's order. First everything is computed, then everything is written."""
+
+    def __init__(
+        self, database: Database, session: ClientSession, ledger: Ledger, changes: Changes
+    ) -> None:
+        self.database = database
+        self.session = session
+        self.ledger = ledger
+        self.pending = changes.increments
+        self.rows = {name: {row["_id"]: row for row in rows} for name, rows in changes.rows.items()}
+        self.updates: defaultdict[Target, Update] = defaultdict(dict, changes.updates)
+        self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
+
+    def run(self) -> None:
+        for name in self.ledger.order:
+            self._compute(name)
+        for name in self.ledger.order:
+            self._read_latest(name)
+            self._write(name)
+
+    def _compute(self, name: str) -> None:
+        aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
+        for id_, amounts in aimed.items():
+            self.updates[name, id_]["$inc"] = dict(amounts)
+        if not self.ledger.counters[name]:
+            return  # counts towards nothing: a plain $inc is all it needs
+        rows = self.rows.setdefault(name, {})
+        self._load(name, aimed.keys() - rows.keys())
+        for row in rows.values():
+            self._apply(name, row, aimed.get(row["_id"], {}))
+
+    def _pending_ids(self, name: str) -> list[Any]:
+        return [id_ for collection, id_ in self.pending if collection == name]
+
+    def _load(self, name: str, ids: Iterable[Any]) -> None:
+        """Read targets that are sources themselves; make those that come into being on demand."""
+        wanted = list(ids)
+        if not wanted:
+            return
+        rows = self.rows[name]
+        for row in self.database[name].find({"_id": {"$in": wanted}}, session=self.session):
+            rows[row["_id"]] = row
+        new = self.ledger.created.get(name)
+        for id_ in wanted:
+            if id_ in rows:
+                continue
+            if new is None:
+                del self.updates[name, id_]  # purged: nothing is left that could count it
+            else:
+                rows[id_] = new(id_)
+                self.updates[name, id_]["$setOnInsert"] = {
+                    key: value for key, value in new(id_).items() if key != "_id"
+                }
+
+    def _apply(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
+        update = self.updates[name, row["_id"]]
+        increase(row, dict(amounts))
+        _foresee(row, update)
+        for flag in self.ledger.flags[name]:
+            if row.get(flag.field) != flag.when(row):
+                row[flag.field] = flag.when(row)
+                update.setdefault("$set", {})[flag.field] = row[flag.field]
+        before = from_stored(row.get("counted"))
+        now = self.ledger.contribution(name, row)
+        change = difference(now, before)
+        if change:
+            add(self.pending, change)
+            update.setdefault("$set", {})["counted"] = to_stored(now)
+            self._note_latest(name, change)
+        if "due" in row:
+            update["$unset"] = update.get("$unset", {}) | {"due": ""}
+
+    def _note_latest(self, name: str, change: Contribution) -> None:
+        for collection, id_ in change:
+            for cache in self.ledger.latest.get(collection, ()):
+                if cache.source == name:
+                    self.moved[cache].add(id_)
+
+    def _read_latest(self, name: str) -> None:
+        """Latest times, read after their sources were written: this session sees its own writes."""
+        for cache in self.ledger.latest[name]:
+            for id_, latest in latest_times(self.database, self.session, cache, self.moved[cache]):
+                place, value = ("$set", latest) if latest else ("$unset", "")
+                self.updates[name, id_].setdefault(place, {})[cache.field] = value
+
+    def _write(self, name: str) -> None:
+        upsert = name in self.ledger.created
+        operations = [
+            UpdateOne({"_id": id_}, update, upsert=upsert)
+            for (collection, id_), update in self.updates.items()
+            if collection == name and update
+        ]
+        for start in range(0, len(operations), UPDATES_A_COMMAND):
+            self.database[name].bulk_write(
+                operations[start : start + UPDATES_A_COMMAND], ordered=False, session=self.session
+            )
+
+
+def _foresee(row: Row, update: Update) -> None:
+    """Do to the row in memory what the update's operators will do to the stored one."""
+    row.update(update.get("$set", {}))
+    for operator, better in (("$min", min), ("$max", max)):
+        for name, value in update.get(operator, {}).items():
+            row[name] = value if row.get(name) is None else better(row[name], value)
+
+
+def latest_times(
+    database: Database, session: ClientSession | None, cache: LatestCache, ids: Iterable[Any]
+) -> list[tuple[Any, Any]]:
+    """Each id with the latest time of its sources, or with None where it has none left."""
+    wanted = list(ids)
+    if not wanted:
+        return []
+    found = database[cache.source].aggregate(
+        [
+            {"$match": {cache.link: {"$in": wanted}, "deleted_at": None, **cache.where}},
+            {"$group": {"_id": f"${cache.link}", "latest": {"$max": f"${cache.at}"}}},
+        ],
+        session=session,
+    )
+    latest = {row["_id"]: row["latest"] for row in found}
+    return [(id_, latest.get(id_)) for id_ in wanted]

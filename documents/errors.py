@@ -1,0 +1,25 @@
+"""How a document refuses. The service turns each into its status; the command line into a line."""
+
+
+class NotFound(Exception):
+    """No such record in this organization; another organization's is no different."""
+
+
+class Conflict(Exception):
+    """The record's state does not allow it. The message says what does."""
+
+
+class Unacceptable(Exception):
+    """A value is well formed and cannot be used.
+
+    Args:
+        pointer: JSON pointer (RFC 6901) to the value.
+        code: for programs.
+        detail: for people; never repeats the value.
+    """
+
+    def __init__(self, pointer: str, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+        self.code = code
+        self.detail = detail

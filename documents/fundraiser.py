@@ -1,0 +1,81 @@
+"""What money is raised for."""
+
+from typing import Any, Self
+
+from bson import ObjectId
+from mongoengine import DateTimeField, IntField, StringField
+
+from documents.errors import Conflict, NotFound, Unacceptable
+from documents.money import as_money, money_fields
+from documents.record import Record
+from documents.tallied import Tallied
+
+
+class Fundraiser(Tallied, Record):
+    """A campaign, with the totals of its mailings, emails and donations."""
+
+    name = StringField(required=True)
+    goal_amount = IntField()
+    goal_currency = StringField()
+    starts_at = DateTimeField()
+    ends_at = DateTimeField()
+
+    meta = {
+        "collection": "fundraisers",
+        "indexes": [
+            ["organization_id", "id"],
+            ["organization_id", "name", "id"],
+            ["organization_id", "donations_count", "id"],
+            ["organization_id", "emails_count", "id"],
+        ],
+    }
+
+    @property
+    def goal(self) -> dict[str, Any] | None:
+        """How much is wanted, as money."""
+        return as_money(self.goal_amount, self.goal_currency)
+
+    @classmethod
+    def create(cls, organization_id: ObjectId, values: dict[str, Any]) -> Self:
+        """Add one."""
+        fields = money_fields(values, "goal")
+        return cls(organization_id=organization_id, **fields).save(force_insert=True)
+
+    @classmethod
+    def named(cls, organization_id: ObjectId, id_: ObjectId) -> Self:
+        """The fundraiser that a record being created names.
+
+        Raises:
+            Unacceptable: there is none.
+        """
+        try:
+            return cls.fetch(organization_id, id_)
+        except NotFound:
+            raise Unacceptable(
+                "/fundraiser_id", "not_found", "There is no such fundraiser."
+            ) from None
+
+    def amend(self, changes: dict[str, Any]) -> Self:
+        """Change what a client may change."""
+
+        def edit(fundraiser: Self) -> None:
+            for name, value in money_fields(changes, "goal").items():
+                setattr(fundraiser, name, value)
+
+        return self.change(edit)
+
+    def delete(self) -> None:
+        """Remove it.
+
+        Raises:
+            Conflict: it has mailings, emails or donations.
+        """
+        from documents.donation import Donation
+        from documents.email import Email
+        from documents.mailing import Mailing
+
+        for children in (Mailing, Email, Donation):
+            if children.live(self.organization_id, fundraiser_id=self.id).first():
+                name = children._get_collection_name()
+                raise Conflict(f"The fundraiser has {name}; delete those first.")
+        self.mark_deleted()

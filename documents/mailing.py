@@ -1,0 +1,73 @@
+"""One send of one message to many users, for a fundraiser."""
+
+from typing import Any, Self
+
+from bson import ObjectId
+from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
+
+from documents.errors import Conflict
+from documents.fundraiser import Fundraiser
+from documents.money import as_money, money_fields
+from documents.record import Record, Source, due_index
+from documents.tallied import Tallied
+
+
+class Mailing(Source, Tallied, Record):
+    """A send, with its totals; its cost counts towards the fundraiser's."""
+
+    fundraiser_id = ObjectIdField(required=True)
+    name = StringField(required=True)
+    subject = StringField()
+    sent_at = DateTimeField()
+    cost_amount = IntField()
+    cost_currency = StringField()
+
+    meta = {
+        "collection": "mailings",
+        "indexes": [
+            ["organization_id", "id"],
+            ["organization_id", "name", "id"],
+            ["organization_id", "sent_at", "id"],
+            ["organization_id", "donations_count", "id"],
+            ["fundraiser_id", "id"],
+            due_index(),
+            due_index("fundraiser_id"),
+        ],
+    }
+
+    @property
+    def price(self) -> dict[str, Any] | None:
+        """What the send cost, as money; `cost` is the counter of that name."""
+        return as_money(self.cost_amount, self.cost_currency)
+
+    @classmethod
+    def create(cls, organization_id: ObjectId, values: dict[str, Any]) -> Self:
+        """Add one.
+
+        Raises:
+            Unacceptable: no such fundraiser.
+        """
+        Fundraiser.named(organization_id, values["fundraiser_id"])
+        fields = money_fields(values, "cost")
+        return cls(organization_id=organization_id, **fields).save(force_insert=True)
+
+    def amend(self, changes: dict[str, Any]) -> Self:
+        """Change what a client may change; its fundraiser is for ever."""
+
+        def edit(mailing: Self) -> None:
+            for name, value in money_fields(changes, "cost").items():
+                setattr(mailing, name, value)
+
+        return self.change(edit)
+
+    def delete(self) -> None:
+        """Remove it.
+
+        Raises:
+            Conflict: it has emails.
+        """
+        from documents.email import Email
+
+        if Email.live(self.organization_id, mailing_id=self.id).first():
+            raise Conflict("The mailing has emails; delete those first.")
+        self.mark_deleted()

@@ -1,0 +1,122 @@
+"""What every stored record has: an organization, times, a version, and a mark when deleted."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+from bson import ObjectId
+from mongoengine import (
+    DateTimeField,
+    Document,
+    IntField,
+    ListField,
+    NotUniqueError,
+    ObjectIdField,
+    QuerySet,
+)
+from mongoengine.errors import SaveConditionError
+
+from documents.clock import now
+from documents.errors import Conflict, NotFound
+
+ATTEMPTS = 5
+
+# Partial indexes hold only the rows that have the field: what is due is nearly nothing.
+DUE = {"due": {"$type": "date"}}
+
+
+def due_index(*fields: str) -> dict[str, Any]:
+    """The index by which what is due is found, e.g. by group: due_index("fundraiser_id")."""
+    return {
+        "fields": [*fields, "due"],
+        "name": "_".join(["due", *fields]),
+        "partialFilterExpression": DUE,
+    }
+
+
+def unique_index(field: str) -> dict[str, Any]:
+    """A string field that is unique in its organization, among the records that have it."""
+    return {
+        "fields": ["organization_id", field],
+        "unique": True,
+        "partialFilterExpression": {field: {"$type": "string"}},
+    }
+
+
+class Record(Document):
+    """A record of one organization. Deleting is a mark, so that what it counted is taken back."""
+
+    organization_id = ObjectIdField(required=True)
+    created_at = DateTimeField(default=now)
+    updated_at = DateTimeField(default=now)
+    deleted_at = DateTimeField()
+    version = IntField(default=0)
+
+    meta: ClassVar[dict[str, Any]] = {
+        "abstract": True,
+        "auto_create_index": False,
+        "auto_create_index_on_save": False,
+    }
+
+    @classmethod
+    def live(cls, organization_id: ObjectId, **query: Any) -> QuerySet:
+        """The organization's records that are not deleted."""
+        return cls.objects(organization_id=organization_id, deleted_at=None, **query)
+
+    @classmethod
+    def fetch(cls, organization_id: ObjectId, id_: ObjectId | str) -> Self:
+        """One record by its id.
+
+        Raises:
+            NotFound: none, deleted, or another organization's.
+        """
+        record = cls.live(organization_id, id=id_).first() if ObjectId.is_valid(id_) else None
+        if record is None:
+            raise NotFound
+        return record
+
+    def change(self, edit: Callable[[Self], None]) -> Self:
+        """Edit the record as it is stored now, and save it, unless somebody else did meanwhile.
+
+        The edit is tried again on the newer record then, so that two edits are never half mixed.
+
+        Raises:
+            NotFound: deleted meanwhile.
+            Conflict: changed by others at every attempt.
+        """
+        record = self
+        for _ in range(ATTEMPTS):
+            edit(record)
+            read = record.version
+            record.version, record.updated_at = read + 1, now()
+            try:
+                return record.save(save_condition={"version": read, "deleted_at": None})
+            except SaveConditionError:
+                record = type(self).fetch(self.organization_id, self.id)
+        raise Conflict("The record is being changed by many clients at once; try again.")
+
+    def mark_deleted(self, **also: Any) -> None:
+        """Delete: from now on nobody finds it. Sources become due, so their counts go too."""
+
+        def edit(record: Self) -> None:
+            record.deleted_at = now()
+            for name, value in also.items():
+                setattr(record, name, value)
+
+        self.change(edit)
+
+
+class Source:
+    """Mixed into records that are counted: `counted` was applied, `due` says it may have changed.
+
+    `due` is set in the same write as the change itself, so that no crash comes between.
+    """
+
+    counted = ListField()
+    due = DateTimeField()
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        self.due = now()
+        return super().save(*args, **kwargs)  # type: ignore[misc]
+
+
+__all__ = ["DUE", "NotUniqueError", "Record", "Source", "due_index", "unique_index"]

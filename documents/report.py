@@ -1,0 +1,140 @@
+"""Reports: read from counters alone, so that they cost the same at any number of gifts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from documents.clock import now
+from documents.delivery import Delivery
+from documents.donation import Donation
+from documents.email import Email
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.record import DUE
+
+MATCHES = ("direct", "indirect", "unresolved")
+EMAILS = (
+    "sent delivered bounced dropped opened opens machine_opens clicked clicks unsubscribed "
+    "spam_reported donated"
+).split()
+MAILINGS_LISTED = 200
+DECIMALS = 4
+
+
+def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
+    """What a fundraiser has brought, and each of its latest mailings."""
+    mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
+    latest = mailings.order_by("-id").limit(MAILINGS_LISTED)
+    return {
+        "as_of": now(),
+        "unsettled": _unsettled(fundraiser, fundraiser.id),
+        **_figures(fundraiser, fundraiser.cost),
+        "mailings": [_line(mailing) for mailing in latest],
+    }
+
+
+def mailing_report(mailing: Mailing) -> dict[str, Any]:
+    """What a mailing has brought."""
+    return {
+        "as_of": now(),
+        "unsettled": _unsettled(mailing, mailing.fundraiser_id),
+        **_figures(mailing, _cost(mailing)),
+        "mailings": [],
+    }
+
+
+def _line(mailing: Mailing) -> dict[str, Any]:
+    return {
+        "id": mailing.id,
+        "name": mailing.name,
+        "sent_at": mailing.sent_at,
+        **_figures(mailing, _cost(mailing)),
+    }
+
+
+def _cost(mailing: Mailing) -> dict[str, int]:
+    return {mailing.cost_currency: mailing.cost_amount} if mailing.cost_amount else {}
+
+
+def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str, Any]:
+    funnel = {name: tallied.funnel.get(name, 0) for name in EMAILS}
+    raised = nonzero(tallied.raised)
+    return {
+        "emails": funnel,
+        "donations": {
+            "count": tallied.donations_count,
+            "donors": tallied.donors,
+            "raised": raised,
+            "refunded": nonzero(tallied.refunded),
+            "average": {
+                code: round(amount / tallied.gifts[code]) for code, amount in raised.items()
+            },
+            "by_match": {name: _match_class(tallied.by_match.get(name, {})) for name in MATCHES},
+        },
+        "rates": rates(funnel),
+        "raised_per_email": {
+            code: ratio(amount, funnel["sent"]) for code, amount in raised.items() if funnel["sent"]
+        },
+        "cost_per_unit_raised": {
+            code: ratio(amount, raised[code])
+            for code, amount in nonzero(cost).items()
+            if code in raised
+        },
+    }
+
+
+def _match_class(counters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "count": counters.get("count", 0),
+        "raised": nonzero(counters.get("raised", {})),
+    }
+
+
+def rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
+    """Each as a fraction, or None with nothing below the line.
+
+    Delivery is of emails sent; open, click and conversion (emails that led to a gift) are of
+    emails delivered; click to open is of emails opened.
+    """
+    return {
+        "delivery": ratio(funnel["delivered"], funnel["sent"]),
+        "open": ratio(funnel["opened"], funnel["delivered"]),
+        "click": ratio(funnel["clicked"], funnel["delivered"]),
+        "click_to_open": ratio(funnel["clicked"], funnel["opened"]),
+        "conversion": ratio(funnel["donated"], funnel["delivered"]),
+    }
+
+
+def ratio(part: int, whole: int) -> float | None:
+    """To four decimals; None of nothing."""
+    return round(part / whole, DECIMALS) if whole else None
+
+
+def nonzero(totals: Mapping[str, int]) -> dict[str, int]:
+    """Totals without the currencies of which nothing is left."""
+    return {code: amount for code, amount in sorted(totals.items()) if amount}
+
+
+def _unsettled(of: Fundraiser | Mailing, fundraiser_id: Any) -> dict[str, Any]:
+    """What is stored and not counted yet. Deliveries say only when read whose emails they tell of,
+    so all of the organization's are named."""
+    fundraisers = {"fundraiser_id": fundraiser_id, **DUE}
+    organizations = {"organization_id": of.organization_id, **DUE}
+    waits = [
+        _oldest(Donation, fundraisers),
+        _oldest(Email, fundraisers),
+        _oldest(Mailing, fundraisers),
+        _oldest(Delivery, organizations),
+    ]
+    oldest = min((due for due in waits if due), default=None)
+    return {
+        "donations": Donation._get_collection().count_documents(fundraisers),
+        "deliveries": Delivery._get_collection().count_documents(organizations),
+        "oldest_seconds": max(0.0, round((now() - oldest).total_seconds(), 3)) if oldest else 0,
+    }
+
+
+def _oldest(document: type, query: Mapping[str, Any]) -> datetime | None:
+    collection = document._get_collection()  # type: ignore[attr-defined]
+    row = collection.find_one(query, {"due": 1}, sort=[("due", 1)])
+    return row["due"] if row else None

@@ -1,0 +1,175 @@
+"""SendGrid's Event Webhook: its signature and its events. Pure.
+
+Source: SendGrid's Event Webhook reference, and the `eventwebhook` helper of its `sendgrid` package.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
+TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
+
+TYPES = frozenset(
+    "processed deferred delivered bounce dropped open click spamreport unsubscribe "
+    "group_unsubscribe group_resubscribe".split()
+)
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+LONGEST = 1000
+IDENTITY_BYTES = 16
+
+
+def load_public_key(text: str) -> EllipticCurvePublicKey:
+    """Read a verification key: base64 of a SubjectPublicKeyInfo of the curve P-256.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    try:
+        key = load_der_public_key(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+        raise ValueError("not a public key in base64") from None
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise ValueError("not a key of the curve P-256")
+    return key
+
+
+def is_signed(key: EllipticCurvePublicKey, signature: str, timestamp: str, body: bytes) -> bool:
+    """Whether the signature (base64 of DER) is of timestamp and raw body, by ECDSA with SHA-256.
+
+    The age of the timestamp is no matter: a redelivery may carry the first signature, and a
+    replay is harmless because events are counted once.
+    """
+    try:
+        key.verify(
+            base64.b64decode(signature, validate=True),
+            timestamp.encode() + body,
+            ECDSA(SHA256()),
+        )
+    except (binascii.Error, ValueError, InvalidSignature):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Report:
+    """One event as SendGrid reports it. `identity` is what it is counted once by."""
+
+    identity: bytes
+    type: str
+    at: datetime
+    address: str
+    email_ref: str | None
+    sg_event_id: str | None
+    sg_message_id: str | None
+    category: tuple[str, ...]
+    url: str | None
+    user_agent: str | None
+    bounce_type: str | None
+    machine: bool
+
+
+def parse(body: bytes) -> list[Any]:
+    """The items of a post, whatever they are.
+
+    Raises:
+        ValueError: the body is no JSON array.
+    """
+    try:
+        items = orjson.loads(body)
+    except ValueError:
+        items = _parse_leniently(body)
+    if not isinstance(items, list):
+        raise ValueError("not an array")
+    return items
+
+
+def _parse_leniently(body: bytes) -> Any:
+    """One lone surrogate or NaN makes a strict parser refuse a whole post with all its events."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def read(organization: bytes, item: Any) -> Report:
+    """Read one item of a post.
+
+    Raises:
+        ValueError: it cannot be understood. The message is the reason, without personal data.
+    """
+    if not isinstance(item, Mapping):
+        raise ValueError("not an object")
+    type_, address = _text(item, "event"), _text(item, "email") or ""
+    if not type_:
+        raise ValueError("no event type")
+    at = _time(item.get("timestamp"))
+    message, url, agent = (_text(item, name) for name in ("sg_message_id", "url", "useragent"))
+    email_ref = _text(item, "email_id")
+    return Report(
+        identity=_identity(organization, message, email_ref, address, type_, at, url, agent),
+        type=type_,
+        at=at,
+        address=address,
+        email_ref=email_ref,
+        sg_event_id=_text(item, "sg_event_id"),
+        sg_message_id=message,
+        category=_categories(item.get("category")),
+        url=url,
+        user_agent=agent,
+        bounce_type=_text(item, "type"),
+        machine=item.get("sg_machine_open") is True,
+    )
+
+
+def _identity(organization: bytes, *parts: Any) -> bytes:
+    """The natural key. A redelivery may carry a new sg_event_id, but not other facts."""
+    digest = hashlib.blake2b(organization, digest_size=IDENTITY_BYTES)
+    for part in parts:
+        text = "" if part is None else str(part)
+        digest.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    value = item.get(name)
+    return _clean(value) if isinstance(value, str) and value else None
+
+
+def _clean(text: str) -> str:
+    """Cut, and without what UTF-8 cannot say."""
+    return text[:LONGEST].encode("utf-8", "replace").decode()
+
+
+def _categories(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    return tuple(_clean(text) for text in values[:LONGEST] if isinstance(text, str))
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, str) and value.isdigit():
+        value = int(value[:20])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("no timestamp")
+    try:
+        time = datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("a timestamp out of range") from None
+    if not EARLIEST <= time < LATEST:
+        raise ValueError("a timestamp out of range")
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

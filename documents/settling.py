@@ -1,0 +1,136 @@
+"""Settling: match what is due of a fundraiser, and bring every counter up to date with it.
+
+Group commit: one transaction takes whatever of the fundraiser is due, up to a bound. A hot
+fundraiser then costs one write a batch instead of one a gift, and the jobs of the other gifts
+find nothing left to do.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.candidates import Candidates
+from documents.clock import now
+from documents.counters import LEDGER, counts
+from documents.donor import donor_id
+from documents.engine.contribution import Row, Target
+from documents.engine.settle import Changes, settle
+from documents.matching import Gift, match, reasons
+from documents.single_flight import SingleFlight
+from documents.transaction import in_transaction
+
+ROWS_A_BATCH = 250
+# What a match says of a gift's email; gone when the email is.
+MATCHED = ("match", "decision", "email_id", "mailing_id", "mailing_donor_id")
+# In this order, so that by the time a gift is settled its mailing and email are counted, too.
+SOURCES = ("mailings", "emails", "donations")
+
+# Threads of one worker that settle the same fundraiser would only make each other try again.
+_flights = SingleFlight()
+
+
+def settle_record(source: str, id_: ObjectId, window: timedelta) -> int:
+    """Settle one record, and with it what else is due of its fundraiser."""
+    row = get_db()[source].find_one({"_id": id_, "due": {"$type": "date"}}, {"fundraiser_id": 1})
+    return settle_fundraiser(row["fundraiser_id"], window) if row else 0
+
+
+def settle_fundraiser(fundraiser_id: ObjectId, window: timedelta) -> int:
+    """Settle everything that is due of a fundraiser. Returns how many records there were."""
+    return _flights.run(fundraiser_id, lambda: _settle_all(fundraiser_id, window))
+
+
+def _settle_all(fundraiser_id: ObjectId, window: timedelta) -> int:
+    done = 0
+    while batch := in_transaction(
+        lambda db, session: _settle_batch(db, session, fundraiser_id, window)
+    ):
+        done += batch
+    return done
+
+
+def _settle_batch(
+    database: Database, session: ClientSession, fundraiser_id: ObjectId, window: timedelta
+) -> int:
+    changes = Changes()
+    left = ROWS_A_BATCH
+    for name in SOURCES:
+        changes.rows[name] = _due(database, session, name, fundraiser_id, left)
+        left -= len(changes.rows[name])
+        if name == "emails":
+            _look_again(database, session, changes.rows[name])
+        if not left:
+            break
+    _decide(database, session, changes, window)
+    taken = ROWS_A_BATCH - left
+    if taken:
+        settle(database, session, LEDGER, changes)
+    return taken
+
+
+def _due(
+    database: Database, session: ClientSession, name: str, fundraiser_id: ObjectId, limit: int
+) -> list[Row]:
+    query = {"fundraiser_id": fundraiser_id, "due": {"$type": "date"}}
+    return list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
+
+
+def _look_again(database: Database, session: ClientSession, emails: list[Row]) -> None:
+    """Gifts matched to an email that is being deleted look for another one."""
+    deleted = [email["_id"] for email in emails if email.get("deleted_at")]
+    if deleted:
+        database.donations.update_many(
+            {"email_id": {"$in": deleted}},
+            {"$set": {"due": now()}, "$unset": dict.fromkeys(MATCHED, "")},
+            session=session,
+        )
+
+
+def _decide(
+    database: Database, session: ClientSession, changes: Changes, window: timedelta
+) -> None:
+    """Match the gifts that count and have no match yet."""
+    gifts = [
+        row
+        for row in changes.rows.get("donations", [])
+        if counts(row) and not row.get("match") and not row.get("deleted_at")
+    ]
+    candidates = Candidates(database, session, gifts)
+    for row in gifts:
+        update = _matched(row, candidates, window)
+        row.update(update)
+        target: Target = ("donations", row["_id"])
+        changes.updates[target] = {
+            "$set": {name: value for name, value in update.items() if value is not None},
+            "$unset": {name: "" for name, value in update.items() if value is None},
+        }
+
+
+def _matched(row: Row, candidates: Candidates, window: timedelta) -> dict[str, Any]:
+    """What the decision makes of a gift's row; None unsets."""
+    gift = Gift(row["fundraiser_id"], row.get("email_ref"), row["donated_at"])
+    decision = match(gift, candidates.named(row), candidates.to_donor(row), window)
+    email = decision.email
+    # The donor's own address says who gives. An email that was passed on to somebody unknown
+    # still says whose giving it is part of.
+    user_id = candidates.user_id(row) or (email.user_id if email else None)
+    who = row | {"user_id": user_id}
+    mailing_id = email.mailing_id if email else None
+    return {
+        "match": decision.match,
+        "email_id": email.id if email else None,
+        "mailing_id": mailing_id,
+        "user_id": user_id,
+        "fundraiser_donor_id": donor_id("fundraiser", row["fundraiser_id"], who),
+        "mailing_donor_id": donor_id("mailing", mailing_id, who) if mailing_id else None,
+        "decision": {
+            "rule": decision.rule,
+            "window_seconds": int(window.total_seconds()),
+            "considered": reasons(decision.considered),
+            "decided_at": now(),
+        },
+    }

@@ -1,0 +1,22 @@
+"""The counters that a fundraiser and a mailing both have."""
+
+from mongoengine import DictField, IntField, MapField
+
+
+class Tallied:
+    """Mixed into what reports are made of. Written by the engine alone; see documents/counters.py.
+
+    funnel: emails by what became of them (sent, delivered, opened, …), and events (opens, clicks).
+    by_match: for direct, indirect and unresolved, how many gifts and how much was raised.
+    gifts, raised, refunded, cost: by currency; money in minor units.
+    """
+
+    emails_count = IntField(default=0)
+    donations_count = IntField(default=0)
+    donors = IntField(default=0)
+    raised = MapField(IntField())
+    refunded = MapField(IntField())
+    gifts = MapField(IntField())
+    cost = MapField(IntField())
+    by_match = DictField()
+    funnel = MapField(IntField())

@@ -1,0 +1,96 @@
+"""A donor or prospect: somebody who is emailed and may give."""
+
+from typing import Any, Self
+
+from bson import ObjectId
+from mongoengine import DateTimeField, IntField, MapField, StringField
+
+from documents.address import fold
+from documents.errors import Conflict
+from documents.record import NotUniqueError, Record, unique_index
+
+
+class User(Record):
+    """A person of one organization, known by an address that is unique whatever its case."""
+
+    name = StringField(required=True)
+    email = StringField(required=True)
+    address = StringField()  # folded; unset by deletion, so that the address is free again
+
+    emails_count = IntField(default=0)
+    donations_count = IntField(default=0)
+    donated = MapField(IntField())
+    last_donated_at = DateTimeField()
+
+    meta = {
+        "collection": "users",
+        "indexes": [
+            unique_index("address"),
+            ["organization_id", "id"],
+            ["organization_id", "name", "id"],
+            ["organization_id", "donations_count", "id"],
+            ["organization_id", "emails_count", "id"],
+            ["organization_id", "last_donated_at", "id"],
+        ],
+    }
+
+    @classmethod
+    def create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
+        """Add a person.
+
+        Raises:
+            Conflict: the organization has one with this address.
+        """
+        user = cls(organization_id=organization_id, name=name, email=email, address=fold(email))
+        try:
+            return user.save(force_insert=True)
+        except NotUniqueError:
+            raise Conflict("A user with this email exists.") from None
+
+    @classmethod
+    def find_or_create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
+        """The person with this address, added when there is none. Safe in parallel."""
+        user = cls.by_address(organization_id, email)
+        if user:
+            return user
+        try:
+            return cls.create(organization_id, name, email)
+        except Conflict:  # somebody else was faster
+            return cls.live(organization_id, address=fold(email)).get()
+
+    @classmethod
+    def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:
+        """The person with this address, if there is one."""
+        return cls.live(organization_id, address=fold(email)).first()
+
+    def amend(self, changes: dict[str, Any]) -> Self:
+        """Change the name or the address.
+
+        Raises:
+            Conflict: another user has the address.
+        """
+
+        def edit(user: Self) -> None:
+            for name, value in changes.items():
+                setattr(user, name, value)
+            user.address = fold(user.email)
+
+        try:
+            return self.change(edit)
+        except NotUniqueError:
+            raise Conflict("A user with this email exists.") from None
+
+    def delete(self) -> None:
+        """Forget the person.
+
+        Raises:
+            Conflict: there are emails to them, or gifts of theirs.
+        """
+        from documents.donation import Donation
+        from documents.email import Email
+
+        if Email.live(self.organization_id, user_id=self.id).first():
+            raise Conflict("The user has emails; delete those first.")
+        if Donation.live(self.organization_id, user_id=self.id).first():
+            raise Conflict("The user has donations; delete those first.")
+        self.mark_deleted(address=None)

@@ -1,0 +1,66 @@
+"""The keys that a provider's webhooks are verified with: one, or two while one is replaced."""
+
+from typing import Self
+
+from bson import ObjectId
+from mongoengine import ListField, StringField
+
+from documents import sendgrid
+from documents.errors import Unacceptable
+from documents.record import NotUniqueError, Record
+
+AT_A_TIME = 2
+
+
+class WebhookKey(Record):
+    """An organization's verification keys of one provider, the newest first."""
+
+    provider = StringField(required=True)
+    public_keys = ListField(StringField())
+
+    meta = {
+        "collection": "webhook_keys",
+        "indexes": [{"fields": ["organization_id", "provider"], "unique": True}],
+    }
+
+    @classmethod
+    def put(cls, organization_id: ObjectId, provider: str, public_key: str) -> Self:
+        """Make this the newest key; the one before stays valid, any older one goes.
+
+        Raises:
+            Unacceptable: it is no verification key of SendGrid's.
+        """
+        try:
+            sendgrid.load_public_key(public_key)
+        except ValueError as error:
+            raise Unacceptable("/public_key", "not_a_key", f"This is {error}.") from None
+        where = {"organization_id": organization_id, "provider": provider}
+        known = cls.objects(**where).first()
+        if known is None:
+            try:
+                return cls(**where, public_keys=[public_key]).save(force_insert=True)
+            except NotUniqueError:  # somebody else was faster
+                known = cls.objects(**where).get()
+
+        def edit(keys: Self) -> None:
+            others = [key for key in keys.public_keys if key != public_key]
+            keys.public_keys = [public_key, *others][:AT_A_TIME]
+
+        return known.change(edit)
+
+    @property
+    def public_key(self) -> str:
+        """The newest."""
+        return self.public_keys[0]
+
+    @property
+    def previous_public_key(self) -> str | None:
+        """The one it replaces, still valid."""
+        return self.public_keys[1] if len(self.public_keys) > 1 else None
+
+    def verifies(self, signature: str, timestamp: str, body: bytes) -> bool:
+        """Whether one of the keys signed this body."""
+        return any(
+            sendgrid.is_signed(sendgrid.load_public_key(key), signature, timestamp, body)
+            for key in self.public_keys
+        )

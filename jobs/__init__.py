@@ -1,0 +1,1 @@
+"""What happens after a save, in the worker: callbacks, tasks, the sweep."""

@@ -1,0 +1,32 @@
+"""Which save schedules which job: all of it, on this screen.
+
+Connected by importing this module, as the web service does. Blinker holds receivers weakly, so
+they are functions of the module.
+"""
+
+from typing import Any
+
+from mongoengine import signals
+
+from documents.delivery import Delivery
+from documents.donation import Donation
+from documents.email import Email
+from documents.mailing import Mailing
+from jobs.outbox import outbox
+from jobs.tasks import count_email, count_mailing, tally_delivery, update_email_donation
+
+AFTER_SAVE: dict[type, Any] = {
+    Donation: update_email_donation,
+    Email: count_email,
+    Mailing: count_mailing,
+    Delivery: tally_delivery,
+}
+
+
+def schedule(sender: type, document: Any, **_: Any) -> None:
+    """Wake a worker for the saved record. Never raises nor waits: the record is due anyway."""
+    outbox.put(AFTER_SAVE[sender], str(document.id))
+
+
+for saved in AFTER_SAVE:
+    signals.post_save.connect(schedule, sender=saved)

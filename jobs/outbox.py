@@ -1,0 +1,83 @@
+"""From a save to Redis without anybody waiting: a thread of each web process enqueues.
+
+A request only puts the id into a queue in memory. Should Redis hang, be slow or away, the thread
+waits and no request does; what does not fit any more is dropped, and the sweep finds it by its
+due mark.
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from typing import Any
+
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 10_000
+PAUSE_SECONDS = 1.0
+
+
+class Outbox:
+    """Wake-ups on their way to the queue."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._waiting: queue.Queue[tuple[Any, str]] = queue.Queue(capacity)
+        self._guard = threading.Lock()
+        self._sender_pid: int | None = None
+        self._away = False
+
+    def put(self, task: Any, id_: str) -> None:
+        """Schedule task(id_) soon. Takes microseconds whatever Redis does."""
+        if self._sender_pid != os.getpid():
+            self._start_sender()
+        with contextlib.suppress(queue.Full):  # the sweep finds it
+            self._waiting.put_nowait((task, id_))
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything was sent, at most so long. For an orderly end."""
+        deadline = time.monotonic() + seconds
+        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self._waiting.unfinished_tasks
+
+    def _start_sender(self) -> None:
+        # At first use, and so after a fork: threads do not survive one.
+        with self._guard:
+            if self._sender_pid != os.getpid():
+                self._sender_pid = os.getpid()
+                threading.Thread(target=self._send, name="outbox", daemon=True).start()
+
+    def _send(self) -> None:
+        while True:
+            task, id_ = self._waiting.get()
+            try:
+                task(id_)
+                self._note(away=False)
+            except (RedisError, OSError):
+                self._note(away=True)
+                self._drop_waiting()
+                time.sleep(PAUSE_SECONDS)
+            finally:
+                self._waiting.task_done()
+
+    def _note(self, *, away: bool) -> None:
+        if away != self._away:
+            self._away = away
+            log.log(
+                logging.WARNING if away else logging.INFO,
+                "Redis is away: the sweep settles what is due" if away else "Redis is back",
+            )
+
+    def _drop_waiting(self) -> None:
+        """What waited so long is the sweep's by now."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._waiting.get_nowait()
+                self._waiting.task_done()
+
+
+outbox = Outbox()

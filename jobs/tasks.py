@@ -1,0 +1,41 @@
+"""The jobs. Each is a wake-up with an id: it loads, calls one method, and is done.
+
+Running one twice, late, or never changes nothing: what is due is marked in the record itself.
+"""
+
+from datetime import timedelta
+
+from bson import ObjectId
+
+from config.queue import huey
+from config.settings import settings
+from documents import settling, tallying
+
+
+def match_window() -> timedelta:
+    """How long after an email a gift can be tied to it by its donor's address."""
+    return timedelta(days=settings().match_window_days)
+
+
+@huey.task()
+def update_email_donation(donation_id: str) -> None:
+    """Match a donation to its email, and count it."""
+    settling.settle_record("donations", ObjectId(donation_id), match_window())
+
+
+@huey.task()
+def count_email(email_id: str) -> None:
+    """Count an email on its user, mailing and fundraiser."""
+    settling.settle_record("emails", ObjectId(email_id), match_window())
+
+
+@huey.task()
+def count_mailing(mailing_id: str) -> None:
+    """Count a mailing's cost on its fundraiser."""
+    settling.settle_record("mailings", ObjectId(mailing_id), match_window())
+
+
+@huey.task()
+def tally_delivery(delivery_id: str) -> None:
+    """Count the events of a webhook delivery."""
+    tallying.tally_delivery(ObjectId(delivery_id))

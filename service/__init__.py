@@ -1,0 +1,1 @@
+"""The HTTP service and the command line. Thin: parse, authorise, call one method, answer."""

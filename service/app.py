@@ -1,0 +1,45 @@
+"""The WSGI application: Falcon with our routes, errors and request ids."""
+
+import re
+import uuid
+from typing import Any
+
+import falcon
+import orjson
+from falcon.media import JSONHandler
+
+import jobs.callbacks  # noqa: F401  (saves schedule jobs)
+from config.database import connect
+from config.log import configure_logging
+from service import problems
+from service.routes import ROUTES
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,100}", re.ASCII)
+
+
+class RequestIds:
+    """Every answer names its request; a client's own name is kept."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = req.get_header("X-Request-Id") or ""
+        req.context.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        resp.set_header("X-Request-Id", req.context.request_id)
+
+
+def create_app() -> falcon.App[Any, Any]:
+    """The application on the connected database."""
+    app = falcon.App(middleware=[RequestIds()])
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
+    app.resp_options.default_media_type = falcon.MEDIA_JSON
+    for error, handler in problems.HANDLERS:
+        app.add_error_handler(error, handler)
+    for path, resource, suffix in ROUTES:
+        app.add_route(path, resource, suffix=suffix)
+    return app
+
+
+def start() -> falcon.App[Any, Any]:
+    """What gunicorn calls in each of its workers."""
+    configure_logging()
+    connect()
+    return create_app()

@@ -1,0 +1,211 @@
+"""The command line: `matchback`. Each command imports what it needs when it runs."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+DATA = Path("var")
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """What is the user's to mend becomes a sentence and exit code 1, not a traceback."""
+    from pymongo.errors import PyMongoError
+
+    from config.database import DeploymentError, is_away
+    from config.settings import SettingsError
+    from documents.errors import NotFound, Unacceptable
+
+    try:
+        yield
+    except (SettingsError, DeploymentError, Unacceptable) as error:
+        raise click.ClickException(str(error)) from None
+    except NotFound:
+        raise click.ClickException("There is no such record.") from None
+    except PyMongoError as error:
+        if not is_away(error):
+            raise
+        raise click.ClickException(
+            "MongoDB does not answer. Start everything with «matchback up», or set "
+            "MATCHBACK_MONGODB_URI to where it is."
+        ) from None
+
+
+def _connected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that works on the database: of --data where that is given or nothing else is."""
+
+    @click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        help=f"The folder of a running «matchback up».  [default: {DATA}]",
+    )
+    @wraps(command)
+    def run(data: Path | None, **options: Any) -> Any:
+        from config.database import connect
+        from service.up import addresses
+
+        addresses.adopt(data or DATA, first=data is not None)
+        with _sentences():
+            connect()
+            return command(**options)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(version("matchback"), prog_name="matchback")
+def main() -> None:
+    """Matchback: which email led to which gift.
+
+    Settings come from MATCHBACK_* variables; the README lists them.
+    """
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the web service; 0: any.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DATA,
+    help="Where data, logs and up.env are kept.",
+)
+@click.option("--demo/--no-demo", default=True, help="Make a demo university and play its day.")
+def up(port: int | None, data: Path, demo: bool) -> None:
+    """Start everything on this machine, in the foreground, until Ctrl-C."""
+    from setproctitle import setproctitle
+
+    from service.up.command import everything, watch_forever
+    from service.up.instance import AlreadyUp
+    from service.up.servers import MissingServer
+    from service.up.supervisor import PartFailed
+    from service.up.terminal import say
+
+    setproctitle("matchback up")
+    try:
+        with _sentences(), everything(data.absolute(), port, say) as running:
+            say(f"ready: {running.addresses['MATCHBACK_URL']}")
+            if demo:
+                from service.demo.show import show
+
+                show(running)
+            watch_forever(running)
+    except (AlreadyUp, MissingServer, PartFailed, TimeoutError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+def serve() -> None:
+    """Run the web service (gunicorn) in this process."""
+    from config.settings import settings
+    from service.up.command import serve_command
+
+    with _sentences():
+        settings()
+    command = serve_command()
+    os.execv(command[0], command)  # noqa: S606
+
+
+@main.command()
+def worker() -> None:
+    """Run a worker: jobs from the queue, and the sweep."""
+    with _sentences():
+        from jobs.worker import main as work
+
+        sys.exit(work())
+
+
+@main.command()
+@_connected
+def indexes() -> None:
+    """Create the database's indexes that are missing."""
+    from documents.indexes import create_indexes
+
+    create_indexes()
+
+
+@main.group()
+def org() -> None:
+    """Organizations: the customers of the platform."""
+
+
+@org.command("create")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_connected
+def create_organization(name: str, as_json: bool) -> None:
+    """Add an organization, and an admin key for it, which is shown this once."""
+    from documents.api_key import ApiKey
+    from documents.organization import Organization
+
+    organization = Organization.create(name)
+    _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
+    _print(
+        {"organization_id": str(organization.id), "api_key": secret},
+        f"Organization {organization.id}\nAdmin key, shown this once: {secret}",
+        as_json,
+    )
+
+
+@main.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("create")
+@click.argument("organization_id")
+@click.option("--name", default="command line", help="What it is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "write", "admin"]),
+    default=["read"],
+    help="What it may do; repeat for several.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_connected
+def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Add an API key to an organization; it is shown this once."""
+    from documents.api_key import ApiKey
+    from documents.organization import Organization
+
+    organization = Organization.named(organization_id)
+    made, secret = ApiKey.issue(organization.id, name, list(scopes))
+    _print({"id": str(made.id), "api_key": secret}, f"Key, shown this once: {secret}", as_json)
+
+
+@main.command()
+@click.option("--repair", is_flag=True, help="Put right what is off.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a counter.")
+@_connected
+def recount(repair: bool, as_json: bool) -> None:
+    """Compare every counter with what it counts. Exit code 1 when one is off and not repaired."""
+    from documents import recount as recounting
+
+    off = list(recounting.recount())
+    for drift in off:
+        if repair:
+            recounting.repair(drift)
+        line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
+        says, right = str(drift.says), str(drift.right)
+        text = f"{drift.collection} {drift.id} {drift.field}: says {says}, is {right}"
+        _print({**line, "says": says, "right": right}, text, as_json)
+    if not as_json:
+        click.echo(f"{len(off)} counters off{', repaired' if repair and off else ''}")
+    sys.exit(1 if off and not repair else 0)
+
+
+def _print(values: dict[str, Any], text: str, as_json: bool) -> None:
+    click.echo(json.dumps(values) if as_json else text)
+
+
+if __name__ == "__main__":
+    main(prog_name="matchback")

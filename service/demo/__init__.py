@@ -1,0 +1,1 @@
+"""A demo university and its giving day, played through the public HTTP API and nothing else."""

@@ -1,0 +1,140 @@
+"""The script of the day: who opens, clicks and gives, and when. Pure: one seed, one day."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DAY_SECONDS = 25.0
+EVENTS_A_POST = 60
+OPEN_SHARE, MACHINE_SHARE, CLICK_SHARE, GIVE_SHARE = 0.46, 0.18, 0.34, 0.55
+BOUNCE_SHARE, REPEAT_SHARE, REFUND_SHARE = 0.02, 0.1, 0.05
+STRANGERS = 6
+LINK = "https://give.example.edu/spring"
+GIFTS = (1000, 2500, 2500, 5000, 5000, 10000, 25000)
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """One email of the mailing."""
+
+    email_id: str
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens at a second of the day: a post of events, a gift, a refund."""
+
+    at: float
+    kind: str
+    payload: Any
+
+
+def script(
+    recipients: Sequence[Recipient], fundraiser_id: str, start: int, seed: int = 7
+) -> list[Step]:
+    """Everything that happens, in order.
+
+    Args:
+        start: Unix seconds at which the day begins; each second played stands for a minute.
+    """
+    chance = random.Random(seed)  # noqa: S311
+    events: list[tuple[float, dict[str, Any]]] = []
+    gifts: list[Step] = []
+    for number, recipient in enumerate(recipients):
+        told, clicked = _story(chance, number, recipient, start)
+        events += told
+        if clicked is not None and chance.random() < GIVE_SHARE:
+            gifts += _gift(chance, number, recipient, fundraiser_id, clicked)
+    gifts += [_stranger(chance, number, fundraiser_id) for number in range(STRANGERS)]
+    return sorted([*_posts(chance, events), *gifts], key=lambda step: step.at)
+
+
+def _story(
+    chance: random.Random, number: int, recipient: Recipient, start: int
+) -> tuple[list[tuple[float, dict[str, Any]]], float | None]:
+    """What SendGrid tells of one email, and when it was clicked, if it was."""
+    told: list[tuple[float, dict[str, Any]]] = []
+
+    def tell(at: float, event: str, **more: Any) -> None:
+        told.append(
+            (
+                at,
+                {
+                    "email": recipient.address,
+                    "timestamp": start + int(at * 60),
+                    "event": event,
+                    "sg_event_id": f"demo-{recipient.email_id}-{event}-{len(told)}",
+                    "sg_message_id": f"demo-{recipient.email_id}",
+                    "category": ["giving-day"],
+                    "email_id": recipient.email_id,
+                    **more,
+                },
+            )
+        )
+
+    at = chance.uniform(0, 4)
+    tell(at, "processed")
+    if chance.random() < BOUNCE_SHARE:
+        tell(at + 0.5, "bounce", type="bounce", reason="550 no such user")
+        return told, None
+    tell(at + 0.3, "delivered")
+    if chance.random() < MACHINE_SHARE:
+        tell(at + 0.4, "open", sg_machine_open=True)
+    if chance.random() > OPEN_SHARE:
+        return told, None
+    opened = at + chance.uniform(0.6, 10)
+    tell(opened, "open")
+    if chance.random() > CLICK_SHARE:
+        return told, None
+    clicked = opened + chance.uniform(0.1, 3)
+    tell(clicked, "click", url=f"{LINK}?email_id={recipient.email_id}")
+    return told, clicked
+
+
+def _posts(chance: random.Random, events: list[tuple[float, dict[str, Any]]]) -> Iterator[Step]:
+    """Events in posts as they come, some of the posts twice."""
+    events = sorted(events, key=lambda event: event[0])
+    for first in range(0, len(events), EVENTS_A_POST):
+        batch = events[first : first + EVENTS_A_POST]
+        at = batch[-1][0]
+        payload = [event for _, event in batch]
+        yield Step(at, "events", payload)
+        if chance.random() < REPEAT_SHARE:
+            yield Step(at + 1, "events", payload)
+
+
+def _gift(
+    chance: random.Random, number: int, recipient: Recipient, fundraiser_id: str, clicked: float
+) -> list[Step]:
+    """A gift by somebody who clicked: most links carry their email_id, some lose it on the way."""
+    at = min(clicked + chance.uniform(0.2, 4), DAY_SECONDS)
+    email_id = chance.choices(
+        [recipient.email_id, "", "utm_source=newsletter"], weights=[75, 17, 8]
+    )[0]
+    gift = _donation(chance, f"demo-{number}", fundraiser_id, recipient.name, recipient.address)
+    steps = [Step(at, "gift", gift | {"email_id": email_id})]
+    if chance.random() < REFUND_SHARE:
+        steps.append(Step(at + 2, "refund", gift["external_id"]))
+    return steps
+
+
+def _stranger(chance: random.Random, number: int, fundraiser_id: str) -> Step:
+    """Somebody nobody wrote to."""
+    name, address = f"Guest {number}", f"guest{number}@example.org"
+    gift = _donation(chance, f"demo-guest-{number}", fundraiser_id, name, address)
+    return Step(chance.uniform(5, DAY_SECONDS), "gift", gift)
+
+
+def _donation(
+    chance: random.Random, external_id: str, fundraiser_id: str, name: str, address: str
+) -> dict[str, Any]:
+    return {
+        "fundraiser_id": fundraiser_id,
+        "amount": chance.choice(GIFTS),
+        "currency": "USD",
+        "donor": {"name": name, "email": address},
+        "external_id": external_id,
+    }

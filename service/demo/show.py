@@ -1,0 +1,144 @@
+"""Plays the giving day, and shows it while it happens."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.live import Live
+
+from service.demo import giving_day, university, view
+from service.demo.university import Client, University
+from service.up.command import WATCH_SECONDS, Up
+from service.up.terminal import console, say
+
+LINE_SECONDS = 2.0
+PROGRESS_STEP = 100
+REPORT_SECONDS = 2.0
+
+
+class Player(threading.Thread):
+    """Makes the university at the first start and plays its day by the clock.
+
+    Playing it again changes nothing: every gift and event in it is identified.
+    """
+
+    def __init__(self, url: str, data: Path) -> None:
+        super().__init__(name="demo", daemon=True)
+        self._url = url
+        self._data = data
+        self._gifts: dict[str, str] = {}
+        self.place = University.load(data)
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.place = self.place or self._make()
+            if not self.place.played:
+                self._play(self.place)
+        except (httpx.HTTPError, TimeoutError) as error:
+            self.failure = error
+
+    def _make(self) -> University:
+        say("creating Demo University: two fundraisers, a mailing")
+        place = university.found()
+        university.furnish(place, Client(self._url, place), _tell_progress)
+        place.started_at = int(time.time()) - int(giving_day.DAY_SECONDS * 60)
+        place.save(self._data)
+        return place
+
+    def _play(self, place: University) -> None:
+        say(f"playing its giving day, {giving_day.DAY_SECONDS:.0f} s, through the HTTP API")
+        client = Client(self._url, place)
+        recipients = [giving_day.Recipient(**one) for one in place.recipients]
+        begun = time.monotonic()
+        for step in giving_day.script(recipients, place.fundraiser_id, place.started_at):
+            time.sleep(max(0.0, step.at - (time.monotonic() - begun)))
+            self._do(client, step)
+        place.played = True
+        place.save(self._data)
+
+    def _do(self, client: Client, step: giving_day.Step) -> None:
+        if step.kind == "events":
+            client.deliver(step.payload)
+        elif step.kind == "gift":
+            gift = client.call("POST", "/v1/donations", step.payload)
+            self._gifts[step.payload["external_id"]] = gift["id"]
+        else:
+            gift_id = self._gifts[step.payload]
+            client.call("PATCH", f"/v1/donations/{gift_id}", {"status": "refunded"})
+
+
+def show(up: Up) -> None:
+    """Play the demo, if it was not played yet, and show how it stands. For ever."""
+    player = Player(up.addresses["MATCHBACK_URL"], up.data)
+    player.start()
+    told, last_line = False, 0.0
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        while True:
+            up.watch()
+            time.sleep(WATCH_SECONDS)
+            report = _report(up, player.place)
+            if report is None:
+                continue  # not made yet, or the web service is being restarted
+            playing = player.is_alive()
+            if console.is_terminal:
+                note = "the day goes on" if playing else "Ctrl-C stops everything"
+                live.update(view.panel("Spring Giving Day", report, note))
+            elif playing and time.monotonic() - last_line > LINE_SECONDS:
+                last_line = time.monotonic()
+                say(view.funnel_line(report))
+            if not told and not playing and _is_settled(report):
+                told = True
+                _tell(up, player, report)
+
+
+def _report(up: Up, place: University | None) -> dict[str, Any] | None:
+    """One try: whoever watches over the parts must not wait for one of them."""
+    if place is None:
+        return None
+    url = f"{up.addresses['MATCHBACK_URL']}/v1/fundraisers/{place.fundraiser_id}/report"
+    headers = {"Authorization": f"Bearer {place.api_key}"}
+    try:
+        answer = httpx.get(url, headers=headers, timeout=REPORT_SECONDS)
+    except httpx.HTTPError:
+        return None
+    return answer.json() if answer.status_code == 200 else None
+
+
+def _tell_progress(done: int) -> None:
+    if done % PROGRESS_STEP == 0:
+        say(f"  {done} of {university.RECIPIENTS} emails recorded")
+
+
+def _is_settled(report: dict[str, Any]) -> bool:
+    return not any(report["unsettled"].values())
+
+
+def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
+    assert player.place
+    place = player.place
+    if player.failure:
+        say(f"the demo stopped early: {player.failure}")
+    say(view.funnel_line(report))
+    url, key = up.addresses["MATCHBACK_URL"], place.api_key
+    console.print(
+        f"""
+[bold]Open[/]
+  {url}/docs            the API, for people
+  {url}/openapi.json    the same, for programs
+  {url}/metrics         how much is due
+
+[bold]Try[/]
+  KEY={key}
+  curl -H "Authorization: Bearer $KEY" {url}/v1/fundraisers/{place.fundraiser_id}/report
+  curl -H "Authorization: Bearer $KEY" "{url}/v1/users?sort=-donations_count&limit=3"
+  curl -H "Authorization: Bearer $KEY" "{url}/v1/donations?match=indirect&limit=1"
+  curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{{"fundraiser_id": "{place.fundraiser_id}", "amount": 2500, "currency": "USD",
+         "donor": {{"name": "Ada Abbott", "email": "ada.abbott0@example.edu"}}}}' {url}/v1/donations
+
+Logs and data are in {up.data}. Ctrl-C stops everything.
+"""
+    )

@@ -1,0 +1,34 @@
+"""The metric that tells whether all is well: how much is due, and for how long."""
+
+from collections.abc import Iterator
+
+from mongoengine import get_db
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from documents.clock import now
+from documents.record import DUE
+
+KINDS = ("donations", "emails", "mailings", "deliveries")
+
+
+class DueCollector(Collector):
+    """Asks the database at each scrape; the partial indexes hold only what is due."""
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: registering must not ask the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        count = GaugeMetricFamily("matchback_due", "Records not settled yet", labels=["kind"])
+        oldest = GaugeMetricFamily(
+            "matchback_oldest_due_seconds", "Age of the oldest of them", labels=["kind"]
+        )
+        for kind in KINDS:
+            collection = get_db()[kind]
+            first = collection.find_one(DUE, {"due": 1}, sort=[("due", 1)])
+            count.add_metric([kind], collection.count_documents(DUE))
+            age = (now() - first["due"]).total_seconds() if first else 0
+            oldest.add_metric([kind], max(0.0, age))
+        yield count
+        yield oldest

@@ -1,0 +1,230 @@
+"""The OpenAPI 3.1 document, made from the routes and what each operation declares."""
+
+import html
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service import problems
+from service.operation import NoQuery, Operation
+from service.types import ID_SCHEMA
+
+Routes = tuple[tuple[str, object, str | None], ...]
+REF = "#/components/schemas/{model}"
+VERBS = ("get", "post", "put", "patch", "delete")
+PROBLEM = {
+    "type": "object",
+    "description": "A problem document (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "The request id"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("pointer", "code", "detail")},
+            },
+        },
+    },
+}
+
+
+def operations(routes: Routes) -> Iterator[tuple[str, str, Operation, object]]:
+    """Every path, verb and what is declared there."""
+    for path, resource, suffix in routes:
+        for verb in VERBS:
+            name = f"on_{verb}_{suffix}" if suffix else f"on_{verb}"
+            responder = getattr(resource, name, None)
+            if responder is not None:
+                yield path, verb, responder.operation, resource
+
+
+@cache
+def document(routes: Routes) -> dict[str, Any]:
+    """The whole document."""
+    schemas = _schemas(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for path, verb, declared, resource in operations(routes):
+        paths.setdefault(path, {})[verb] = _operation(path, declared, resource, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Matchback",
+            "version": version("matchback"),
+            "description": "Which email led to which gift.",
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas, "Problem": PROBLEM},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _schemas(routes: Routes) -> dict[str, Any]:
+    models: dict[tuple[type[BaseModel], Any], None] = {}
+    for _, _, declared, _ in operations(routes):
+        if declared.body:
+            models[declared.body, "validation"] = None
+        if declared.query is not NoQuery:
+            models[declared.query, "validation"] = None
+        for model in declared.answers.values():
+            if isinstance(model, type):
+                models[model, "serialization"] = None
+    _, definitions = models_json_schema(list(models), ref_template=REF)
+    schemas: dict[str, Any] = definitions["$defs"]
+    for schema in schemas.values():
+        _drop_null_defaults(schema)
+    return schemas
+
+
+def _drop_null_defaults(schema: dict[str, Any]) -> None:
+    """Left out is not null: a field that may be left out has no default on the wire."""
+    for field in schema.get("properties", {}).values():
+        if field.get("default", "") is None:
+            del field["default"]
+
+
+def _operation(
+    path: str, declared: Operation, resource: object, schemas: dict[str, Any]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "summary": declared.summary,
+        "tags": [type(resource).__name__],
+        "parameters": [*_path_parameters(path), *_query_parameters(declared, schemas)],
+        "responses": _responses(path, declared),
+    }
+    if declared.scope:
+        result["security"] = [{"key": []}]
+        result["description"] = f"Needs the scope `{declared.scope}`."
+    if declared.body:
+        schema = {"$ref": REF.format(model=declared.body.__name__)}
+        result["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
+    return result
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+
+
+def _query_parameters(declared: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    if declared.query is NoQuery:
+        return []
+    properties = schemas[declared.query.__name__]["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in properties.items()
+    ]
+
+
+def _responses(path: str, declared: Operation) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, model in declared.answers.items():
+        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        if isinstance(model, str):
+            responses[str(status)]["content"] = {model: {}}
+        elif model is not None:
+            schema = {"$ref": REF.format(model=model.__name__)}
+            responses[str(status)]["content"] = {"application/json": {"schema": schema}}
+    for status in sorted({*declared.problems, *_usual_problems(path, declared)}):
+        if str(status) not in responses:
+            schema = {"$ref": REF.format(model="Problem")}
+            responses[str(status)] = {
+                "description": HTTPStatus(status).phrase,
+                "content": {problems.MEDIA_TYPE: {"schema": schema}},
+            }
+    return responses
+
+
+def _usual_problems(path: str, declared: Operation) -> Sequence[int]:
+    usual = [400]
+    if declared.scope:
+        usual += [401, 403, 503]
+        if "{" in path:
+            usual.append(404)
+    if declared.body:
+        usual += [413, 415, 422]
+    if declared.query is not NoQuery:
+        usual.append(422)
+    return usual
+
+
+def docs_page(openapi: dict[str, Any]) -> str:
+    """The document as a page that loads nothing else."""
+    rows = []
+    for path, verbs in openapi["paths"].items():
+        for verb, declared in verbs.items():
+            body = declared.get("requestBody", {}).get("content", {}).get("application/json", {})
+            reference = body.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+            rows.append(
+                f"<tr><td><code>{verb.upper()}</code></td><td><code>{html.escape(path)}</code></td>"
+                f"<td>{html.escape(declared['summary'])}</td>"
+                f'<td><a href="#{reference}">{reference}</a></td>'
+                f"<td>{', '.join(declared['responses'])}</td></tr>"
+            )
+    schemas = openapi["components"]["schemas"]
+    fields = [_schema_section(name, schema) for name, schema in sorted(schemas.items())]
+    return inspect.cleandoc(PAGE).format(rows="\n".join(rows), schemas="\n".join(fields))
+
+
+def _schema_section(name: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    rows = "".join(
+        f"<tr><td><code>{html.escape(field)}</code></td><td>{html.escape(_kind(of))}</td>"
+        f"<td>{'required' if field in required else ''}</td>"
+        f"<td>{html.escape(of.get('description', ''))}</td></tr>"
+        for field, of in schema.get("properties", {}).items()
+    )
+    about = html.escape(inspect.cleandoc(schema.get("description", "")))
+    return f'<h3 id="{name}">{name}</h3><p>{about}</p><table>{rows}</table>'
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"].rsplit("/", 1)[-1])
+    if "anyOf" in schema:
+        return " or ".join(_kind(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(schema["enum"])
+    return str(schema.get("format") or schema.get("type", ""))
+
+
+PAGE = """
+    <!doctype html>
+    <html lang="en"><head><meta charset="utf-8"><title>Matchback API</title>
+    <meta name="viewport" content="width=device-width">
+    <style>
+    body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto;
+           padding: 0 1rem; color-scheme: light dark }}
+    table {{ border-collapse: collapse; width: 100% }}
+    td, th {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884;
+             vertical-align: top }}
+    </style></head><body>
+    <h1>Matchback API</h1>
+    <p>Send <code>Authorization: Bearer mb_…</code>. Money is in minor units. Times are RFC 3339.
+    Errors are problem documents. The same for programs: <a href="/openapi.json">openapi.json</a>.
+    </p>
+    <table><tr><th></th><th>Path</th><th></th><th>Body</th><th>Answers</th></tr>
+    {rows}</table>
+    <h2>Schemas</h2>
+    {schemas}
+    </body></html>
+"""

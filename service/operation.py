@@ -1,0 +1,104 @@
+"""One declaration an operation: what it needs and answers, for the checks and for OpenAPI alike.
+
+@operation("Add a user", scope="write", body=UserIn, answers={201: UserOut})
+def on_post(self, req, resp, body): ...
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Literal
+
+import falcon
+from pydantic import BaseModel
+
+from documents.page import BadCursor, page
+from documents.record import Record
+from service.auth import authorise
+from service.reading import malformed, read_body, read_query
+from service.types import Request
+
+Responder = Callable[..., None]
+
+
+class NoQuery(Request):
+    """Operations that take no query parameters."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is declared of a responder. `scope` None: no key is needed."""
+
+    summary: str
+    scope: Literal["read", "write", "admin"] | None = None
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] = NoQuery
+    answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
+    problems: tuple[int, ...] = ()
+
+
+def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]:
+    """Check a request as declared, then call the responder with its body and query."""
+    declaration = Operation(summary, **declared)
+
+    def decorate(responder: Responder) -> Responder:
+        @wraps(responder)
+        def checked(
+            self: object, req: falcon.Request, resp: falcon.Response, **params: Any
+        ) -> None:
+            if declaration.scope:
+                authorise(req, declaration.scope)
+            query = read_query(req, declaration.query)
+            if declaration.query is not NoQuery:
+                params["query"] = query
+            if declaration.body:
+                params["body"] = read_body(req, declaration.body)
+            responder(self, req, resp, **params)
+
+        checked.operation = declaration  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def answer(resp: falcon.Response, model: type[BaseModel], value: Any, status: int = 200) -> None:
+    """Answer with a document in the form of the model."""
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = model.model_validate(value).model_dump_json().encode()
+
+
+def answer_created(
+    req: falcon.Request, resp: falcon.Response, model: type[BaseModel], record: Record
+) -> None:
+    """Answer 201 with a record and where it is."""
+    resp.location = f"{req.path}/{record.id}"
+    answer(resp, model, record, 201)
+
+
+def answer_page(
+    req: falcon.Request,
+    resp: falcon.Response,
+    document: type[Record],
+    model: type[BaseModel],
+    query: Any,
+) -> None:
+    """Answer one page of the organization's records, as the query asks."""
+    given = query.model_dump(exclude_unset=True, exclude={"limit", "cursor", "sort"})
+    order = getattr(query, "sort", "-created_at")
+    minus, name = ("-" if order.startswith("-") else ""), order.removeprefix("-")
+    try:
+        found = page(
+            document,
+            req.context.organization_id,
+            filters=given,
+            sort=minus + ("_id" if name == "created_at" else name),
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    except BadCursor:
+        raise malformed("The cursor is not one that this list gave.") from None
+    resp.media = {
+        "data": [model.model_validate(row).model_dump(mode="json") for row in found.records],
+        "next_cursor": found.next_cursor,
+    }

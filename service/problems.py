@@ -1,0 +1,125 @@
+"""Every error as a problem document (RFC 9457), and which error becomes which status.
+
+What a client sent is never repeated: not in the document, and not in the log.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import falcon
+import orjson
+from mongoengine.errors import OperationError
+from pydantic import ValidationError
+from pymongo.errors import PyMongoError
+
+from config.database import is_away
+from documents.errors import Conflict, NotFound, Unacceptable
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+LONGEST_POINTER = 200
+
+
+class Invalid(Exception):
+    """The request is well formed and cannot be used: 422."""
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__("invalid")
+        self.errors = errors
+
+    @classmethod
+    def from_pydantic(cls, error: ValidationError) -> "Invalid":
+        return cls(
+            [
+                {"pointer": pointer(part["loc"]), "code": part["type"], "detail": part["msg"]}
+                for part in error.errors(
+                    include_input=False, include_url=False, include_context=False
+                )
+            ]
+        )
+
+
+def pointer(location: tuple[int | str, ...]) -> str:
+    """A JSON pointer (RFC 6901). Names come from the client, so they are cut."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    text = "".join(f"/{part}" for part in parts)
+    return text[:LONGEST_POINTER].encode("utf-8", "replace").decode()
+
+
+def respond(
+    req: falcon.Request, resp: falcon.Response, status: int, detail: str, **more: Any
+) -> None:
+    """Answer with a problem document."""
+    phrase = HTTPStatus(status).phrase
+    document = {
+        "type": f"urn:matchback:problem:{phrase.lower().replace(' ', '-')}",
+        "title": phrase,
+        "status": status,
+        "detail": detail,
+        "instance": req.context.request_id,
+        **more,
+    }
+    resp.status = status
+    resp.content_type = MEDIA_TYPE
+    resp.data = orjson.dumps(document)
+
+
+def on_http_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any
+) -> None:
+    """An error of the protocol, raised by Falcon or by us with a detail of our own."""
+    if error.headers:
+        resp.set_headers(error.headers)
+    respond(req, resp, error.status_code, error.description or error.title or "")
+
+
+def on_not_found(req: falcon.Request, resp: falcon.Response, error: NotFound, params: Any) -> None:
+    respond(req, resp, 404, "There is no such record.")
+
+
+def on_conflict(req: falcon.Request, resp: falcon.Response, error: Conflict, params: Any) -> None:
+    respond(req, resp, 409, str(error))
+
+
+def on_invalid(req: falcon.Request, resp: falcon.Response, error: Invalid, params: Any) -> None:
+    respond(req, resp, 422, "The request cannot be accepted as it is.", errors=error.errors)
+
+
+def on_unacceptable(
+    req: falcon.Request, resp: falcon.Response, error: Unacceptable, params: Any
+) -> None:
+    one = {"pointer": error.pointer, "code": error.code, "detail": error.detail}
+    on_invalid(req, resp, Invalid([one]), params)
+
+
+def on_database_error(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: Any
+) -> None:
+    cause = error if isinstance(error, PyMongoError) else error.__cause__ or error.__context__
+    if cause is None or not is_away(cause):
+        on_bug(req, resp, error, params)
+        return
+    log.warning("request %s: the database is away", req.context.request_id)
+    resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+    respond(req, resp, 503, "The database is not available; nothing is lost by trying again.")
+
+
+def on_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
+    """Ours, not the client's."""
+    log.error("request %s failed", req.context.request_id, exc_info=error)
+    respond(req, resp, 500, "This is our mistake. The instance helps us to find it.")
+
+
+HANDLERS = (
+    (Exception, on_bug),
+    (PyMongoError, on_database_error),
+    (OperationError, on_database_error),
+    (falcon.HTTPError, on_http_error),
+    (NotFound, on_not_found),
+    (Conflict, on_conflict),
+    (Invalid, on_invalid),
+    (Unacceptable, on_unacceptable),
+)

@@ -1,0 +1,138 @@
+"""Reading a request: its body and its query, strictly and within limits."""
+
+import json
+import math
+import re
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import falcon
+from pydantic import BaseModel, ValidationError
+
+from service.problems import Invalid
+
+BODY_LIMIT = 1024 * 1024
+NESTING_LIMIT = 32
+ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def malformed(detail: str) -> falcon.HTTPBadRequest:
+    """400, in our words."""
+    return falcon.HTTPBadRequest(description=detail)
+
+
+def read_body(req: falcon.Request, model: type[M]) -> M:
+    """The JSON body as the model.
+
+    Raises:
+        falcon.HTTPError: 400, 413 or 415.
+        Invalid: 422.
+    """
+    media_type = (req.content_type or "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise falcon.HTTPUnsupportedMediaType(description="Send application/json.")
+    value = parse(read_bytes(req, BODY_LIMIT))
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Invalid.from_pydantic(error) from None
+
+
+def read_bytes(req: falcon.Request, limit: int) -> bytes:
+    """The body, whole, whether its length was said or it comes in chunks."""
+    length = req.content_length
+    if length is not None and length > limit:
+        raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
+    if length is None and "chunked" not in (req.get_header("Transfer-Encoding") or "").lower():
+        return b""
+    body = req.stream.read(limit + 1 if length is None else length)
+    if len(body) > limit:
+        raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
+    return body
+
+
+def parse(body: bytes) -> Any:
+    """Strict JSON: UTF-8, no duplicate keys, no NaN or Infinity, not nested too deeply."""
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        raise malformed(f"JSON is nested {NESTING_LIMIT} levels at most.") from None
+    except ValueError as error:
+        reason = str(error) if isinstance(error, _StrictError) else "This is not JSON in UTF-8."
+        raise malformed(reason) from None
+    if _depth(value) > NESTING_LIMIT:
+        raise malformed(f"JSON is nested {NESTING_LIMIT} levels at most.")
+    return value
+
+
+class _StrictError(ValueError):
+    """JSON that other parsers let pass."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _StrictError("A key stands twice in one object.")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise _StrictError("NaN and Infinity are not JSON.")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _StrictError("A number is too large.")
+    return value
+
+
+def _depth(value: Any) -> int:
+    deepest, level = 0, [value]
+    while level and deepest <= NESTING_LIMIT:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        deepest += 1
+    return deepest
+
+
+def read_query(req: falcon.Request, model: type[M]) -> M:
+    """The query as the model.
+
+    Raises:
+        falcon.HTTPBadRequest: a parameter is unknown, repeated, or not decodable.
+        Invalid: its value cannot be used.
+    """
+    given: dict[str, str] = {}
+    for part in filter(None, req.query_string.split("&")):
+        name, _, value = (_decode(piece) for piece in part.partition("="))
+        if name in given:
+            raise malformed("A query parameter is repeated.")
+        if name not in model.model_fields:
+            raise malformed("A query parameter is unknown.")
+        given[name] = value
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise Invalid.from_pydantic(error) from None
+
+
+def _decode(text: str) -> str:
+    raw = text.replace("+", " ").encode("latin-1", "replace")
+    if ESCAPE.search(raw):
+        raise malformed("The query is not decodable.")
+    try:
+        return unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise malformed("The query is not decodable.") from None

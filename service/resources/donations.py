@@ -1,0 +1,164 @@
+"""Donations: gifts, and why each was tied to the email it was tied to."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import Field
+
+from documents.donation import Donation, match_of
+from service.operation import answer, answer_page, operation
+from service.types import (
+    Address,
+    Amount,
+    AmountOrNone,
+    Answer,
+    Currency,
+    Id,
+    ListQuery,
+    Name,
+    Request,
+    Text,
+    Time,
+)
+
+Match = Literal["direct", "indirect", "unresolved"]
+Status = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
+
+
+class Giver(Request):
+    name: Name
+    email: Address
+
+
+class GiverOut(Answer):
+    name: str
+    email: str
+
+
+class DonationIn(Request):
+    fundraiser_id: Id
+    amount: Amount
+    currency: Currency
+    donor: Giver
+    email_id: Annotated[
+        str | None,
+        Field(description="From the giving link; blank or garbage is no error"),
+    ] = None
+    status: Literal["pending", "succeeded", "failed"] = "succeeded"
+    external_id: Annotated[
+        Text | None, Field(min_length=1, description="Your id: names one gift for ever")
+    ] = None
+    donated_at: Annotated[Time | None, Field(description="Left out: now")] = None
+
+
+class DonationPatch(Request):
+    status: Status = None  # type: ignore[assignment]
+    refunded_amount: Annotated[
+        AmountOrNone, Field(description="In all so far, not in addition")
+    ] = None  # type: ignore[assignment]
+
+
+class DonationOut(Answer):
+    id: Id
+    fundraiser_id: Id
+    amount: int
+    currency: str
+    donor: GiverOut
+    status: Status
+    external_id: str | None
+    donated_at: Time
+    refunded_amount: int
+    match: Annotated[Match | None, Field(description="Null while not decided")]
+    email_id: Annotated[Id | None, Field(description="The email it was matched to")]
+    user_id: Id | None
+    created_at: Time
+    updated_at: Time
+
+
+class DonationList(Answer):
+    data: list[DonationOut]
+    next_cursor: str | None
+
+
+class DonationQuery(ListQuery):
+    fundraiser_id: Id = None
+    user_id: Id = None
+    email_id: Id = None
+    status: Status = None  # type: ignore[assignment]
+    match: Match = None  # type: ignore[assignment]
+    external_id: Text = None  # type: ignore[assignment]
+    sort: Literal["created_at", "-created_at", "donated_at", "-donated_at", "amount", "-amount"] = (
+        "-created_at"
+    )
+
+
+class Considered(Answer):
+    email_id: Id
+    reason: str
+
+
+class MatchOut(Answer):
+    match: Match | None
+    rule: Literal["email_id", "donor_address", "none"] | None = None
+    email_id: Id | None
+    window_seconds: int | None = None
+    considered: list[Considered] = []
+    decided_at: Time | None = None
+
+
+class Donations:
+    """/v1/donations, /v1/donations/{id} and /v1/donations/{id}/match"""
+
+    @operation("List donations", scope="read", query=DonationQuery, answers={200: DonationList})
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: DonationQuery) -> None:
+        answer_page(req, resp, Donation, DonationOut, query)
+
+    @operation(
+        "Record a gift",
+        scope="write",
+        body=DonationIn,
+        answers={201: DonationOut, 200: DonationOut},
+        problems=(409,),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: DonationIn) -> None:
+        gift, is_new = Donation.give(
+            req.context.organization_id,
+            fundraiser_id=body.fundraiser_id,
+            amount=body.amount,
+            currency=body.currency,
+            donor_name=body.donor.name,
+            donor_email=body.donor.email,
+            status=body.status,
+            email_ref=body.email_id,
+            external_id=body.external_id,
+            donated_at=body.donated_at,
+        )
+        resp.location = f"{req.path}/{gift.id}"
+        answer(resp, DonationOut, gift, 201 if is_new else 200)
+
+    @operation("Get a gift", scope="read", answers={200: DonationOut})
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        answer(resp, DonationOut, Donation.fetch(req.context.organization_id, id))
+
+    @operation(
+        "Say what became of a gift",
+        scope="write",
+        body=DonationPatch,
+        answers={200: DonationOut},
+        problems=(409,),
+    )
+    def on_patch_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, body: DonationPatch
+    ) -> None:
+        gift = Donation.fetch(req.context.organization_id, id)
+        answer(resp, DonationOut, gift.amend(**body.model_dump(exclude_unset=True)))
+
+    @operation("Delete a gift", scope="write", answers={204: None})
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        Donation.fetch(req.context.organization_id, id).delete()
+        resp.status = 204
+
+    @operation("Why this email", scope="read", answers={200: MatchOut})
+    def on_get_match(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        gift = Donation.fetch(req.context.organization_id, id)
+        answer(resp, MatchOut, match_of(gift))

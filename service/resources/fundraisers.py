@@ -1,0 +1,100 @@
+"""Fundraisers: what money is raised for."""
+
+from typing import Literal
+
+import falcon
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from documents.fundraiser import Fundraiser
+from documents.report import fundraiser_report
+from service.operation import answer, answer_created, answer_page, operation
+from service.resources.reports import Report
+from service.types import Answer, Id, ListQuery, Money, Name, Request, Time, Totals
+
+
+class FundraiserPatch(Request):
+    name: Name = None  # type: ignore[assignment]
+    goal: Money | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> "FundraiserPatch":
+        if self.starts_at and self.ends_at and self.ends_at < self.starts_at:
+            raise PydanticCustomError("order", "It should not end before it starts.")
+        return self
+
+
+class FundraiserIn(FundraiserPatch):
+    name: Name
+
+
+class FundraiserOut(Answer):
+    id: Id
+    name: str
+    goal: Money | None
+    starts_at: Time | None
+    ends_at: Time | None
+    emails_count: int
+    donations_count: int
+    raised: Totals
+    created_at: Time
+    updated_at: Time
+
+
+class FundraiserList(Answer):
+    data: list[FundraiserOut]
+    next_cursor: str | None
+
+
+class FundraiserQuery(ListQuery):
+    name: Name = None  # type: ignore[assignment]
+    sort: Literal[
+        "created_at",
+        "-created_at",
+        "name",
+        "-name",
+        "donations_count",
+        "-donations_count",
+        "emails_count",
+        "-emails_count",
+    ] = "-created_at"
+
+
+class Fundraisers:
+    """/v1/fundraisers, /v1/fundraisers/{id} and /v1/fundraisers/{id}/report"""
+
+    @operation(
+        "List fundraisers", scope="read", query=FundraiserQuery, answers={200: FundraiserList}
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: FundraiserQuery) -> None:
+        answer_page(req, resp, Fundraiser, FundraiserOut, query)
+
+    @operation("Add a fundraiser", scope="write", body=FundraiserIn, answers={201: FundraiserOut})
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: FundraiserIn) -> None:
+        fundraiser = Fundraiser.create(req.context.organization_id, body.model_dump())
+        answer_created(req, resp, FundraiserOut, fundraiser)
+
+    @operation("Get a fundraiser", scope="read", answers={200: FundraiserOut})
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        answer(resp, FundraiserOut, Fundraiser.fetch(req.context.organization_id, id))
+
+    @operation(
+        "Change a fundraiser", scope="write", body=FundraiserPatch, answers={200: FundraiserOut}
+    )
+    def on_patch_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, body: FundraiserPatch
+    ) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        answer(resp, FundraiserOut, fundraiser.amend(body.model_dump(exclude_unset=True)))
+
+    @operation("Delete a fundraiser", scope="write", answers={204: None}, problems=(409,))
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        Fundraiser.fetch(req.context.organization_id, id).delete()
+        resp.status = 204
+
+    @operation("What a fundraiser has brought", scope="read", answers={200: Report})
+    def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        answer(resp, Report, fundraiser_report(fundraiser))

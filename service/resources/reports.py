@@ -1,0 +1,91 @@
+"""The form of reports; what they say is made in documents/report.py."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from service.types import Answer, Id, Time
+
+Rate = Annotated[float | None, Field(description="A fraction; null with nothing below the line")]
+Amounts = Annotated[dict[str, int], Field(description="Minor units by currency")]
+
+
+class Unsettled(Answer):
+    """What is stored and not counted yet. Deliveries are the whole organization's."""
+
+    donations: int
+    deliveries: int
+    oldest_seconds: float
+
+
+class EmailFigures(Answer):
+    """Emails by what became of them. Opens, machine_opens and clicks count events."""
+
+    sent: int
+    delivered: int
+    bounced: int
+    dropped: int
+    opened: int
+    opens: int
+    machine_opens: int
+    clicked: int
+    clicks: int
+    unsubscribed: int
+    spam_reported: int
+    donated: int
+
+
+class MatchClass(Answer):
+    count: int
+    raised: Amounts
+
+
+class MatchClasses(Answer):
+    direct: MatchClass
+    indirect: MatchClass
+    unresolved: MatchClass
+
+
+class DonationFigures(Answer):
+    """Gifts that count, net of refunds; donors are people."""
+
+    count: int
+    donors: int
+    raised: Amounts
+    refunded: Amounts
+    average: Amounts
+    by_match: MatchClasses
+
+
+class Rates(Answer):
+    """Delivery is of emails sent; open, click and conversion are of emails delivered."""
+
+    delivery: Rate
+    open: Rate
+    click: Rate
+    click_to_open: Rate
+    conversion: Rate
+
+
+class Figures(Answer):
+    emails: EmailFigures
+    donations: DonationFigures
+    rates: Rates
+    raised_per_email: Annotated[
+        dict[str, float], Field(description="Minor units raised for each email sent, by currency")
+    ]
+    cost_per_unit_raised: Annotated[
+        dict[str, float], Field(description="Cost divided by what was raised, by currency")
+    ]
+
+
+class MailingLine(Figures):
+    id: Id
+    name: str
+    sent_at: Time | None
+
+
+class Report(Figures):
+    as_of: Time
+    unsettled: Unsettled
+    mailings: list[MailingLine]

@@ -1,0 +1,86 @@
+"""What operators and newcomers look at: health, readiness, metrics, the OpenAPI document."""
+
+from typing import Literal
+
+import falcon
+from mongoengine import get_connection
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pymongo.errors import PyMongoError
+
+from config.database import DeploymentError, check_deployment
+from service.due import DueCollector
+from service.openapi import docs_page, document
+from service.operation import answer, operation
+from service.types import Answer
+
+
+class HealthOut(Answer):
+    status: Literal["ok"]
+
+
+class ReadinessOut(Answer):
+    status: Literal["ready", "not ready"]
+    reason: str | None = None
+    warnings: list[str] = []
+
+
+class Health:
+    """/healthz: this process answers."""
+
+    @operation("Whether the process is alive", answers={200: HealthOut})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, HealthOut, {"status": "ok"})
+
+
+class Readiness:
+    """/readyz: it can do its work. Redis is not asked: without it everything goes on, later."""
+
+    @operation(
+        "Whether the service can do its work", answers={200: ReadinessOut, 503: ReadinessOut}
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            warnings = check_deployment(get_connection())
+        except DeploymentError as error:
+            reason = str(error)
+        except PyMongoError:
+            reason = "The database is not available."
+        else:
+            answer(resp, ReadinessOut, {"status": "ready", "warnings": warnings})
+            return
+        answer(resp, ReadinessOut, {"status": "not ready", "reason": reason}, 503)
+
+
+class Metrics:
+    """/metrics, for Prometheus. Read from the database, so that any process answers the same."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(DueCollector())
+
+    @operation("Metrics for Prometheus", answers={200: "text/plain"})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = generate_latest(self._registry)
+
+
+class OpenApi:
+    """/openapi.json"""
+
+    @operation("This document", answers={200: "application/json"})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        from service.routes import ROUTES
+
+        resp.media = document(ROUTES)
+
+
+class Docs:
+    """/docs"""
+
+    @operation("The document for people", answers={200: "text/html"})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        from service.routes import ROUTES
+
+        resp.content_type = falcon.MEDIA_HTML
+        resp.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        resp.text = docs_page(document(ROUTES))

@@ -1,0 +1,60 @@
+"""Webhook keys: what providers' signatures are verified with."""
+
+from typing import Annotated
+
+import falcon
+from pydantic import Field
+
+from documents.errors import NotFound
+from documents.webhook_key import WebhookKey
+from service.operation import answer, operation
+from service.types import Answer, Request, Text, Time
+
+
+class SendGridKeyIn(Request):
+    public_key: Annotated[Text, Field(description="The verification key SendGrid shows: base64")]
+
+
+class SendGridKeyOut(Answer):
+    """The key in use, and the one before while it is being replaced."""
+
+    public_key: str
+    previous_public_key: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class SendGridKeys:
+    """/v1/webhook-keys/sendgrid"""
+
+    @operation(
+        "Set SendGrid's verification key",
+        scope="admin",
+        body=SendGridKeyIn,
+        answers={200: SendGridKeyOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, body: SendGridKeyIn) -> None:
+        keys = WebhookKey.put(req.context.organization_id, "sendgrid", body.public_key)
+        answer(resp, SendGridKeyOut, keys)
+
+    @operation(
+        "Get SendGrid's verification key",
+        scope="admin",
+        answers={200: SendGridKeyOut},
+        problems=(404,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, SendGridKeyOut, _keys(req))
+
+    @operation("Remove SendGrid's keys", scope="admin", answers={204: None}, problems=(404,))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _keys(req).delete()
+        resp.status = 204
+
+
+def _keys(req: falcon.Request) -> WebhookKey:
+    keys = WebhookKey.live(req.context.organization_id, provider="sendgrid").first()
+    if keys is None:
+        raise NotFound
+    return keys

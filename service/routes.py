@@ -1,0 +1,39 @@
+"""Every route, on one screen. The suffix names the responders: on_get_one and so on."""
+
+from service.resources.api_keys import ApiKeys
+from service.resources.donations import Donations
+from service.resources.emails import Emails
+from service.resources.fundraisers import Fundraisers
+from service.resources.mailings import Mailings
+from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
+from service.resources.users import Users
+from service.resources.webhook_keys import SendGridKeys
+from service.resources.webhooks import SendGridWebhook
+
+api_keys, donations, emails = ApiKeys(), Donations(), Emails()
+fundraisers, mailings, users = Fundraisers(), Mailings(), Users()
+
+ROUTES: tuple[tuple[str, object, str | None], ...] = (
+    ("/v1/users", users, None),
+    ("/v1/users/{id}", users, "one"),
+    ("/v1/fundraisers", fundraisers, None),
+    ("/v1/fundraisers/{id}", fundraisers, "one"),
+    ("/v1/fundraisers/{id}/report", fundraisers, "report"),
+    ("/v1/mailings", mailings, None),
+    ("/v1/mailings/{id}", mailings, "one"),
+    ("/v1/mailings/{id}/report", mailings, "report"),
+    ("/v1/emails", emails, None),
+    ("/v1/emails/{id}", emails, "one"),
+    ("/v1/donations", donations, None),
+    ("/v1/donations/{id}", donations, "one"),
+    ("/v1/donations/{id}/match", donations, "match"),
+    ("/v1/webhooks/sendgrid/{organization_id}", SendGridWebhook(), None),
+    ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
+    ("/v1/api-keys", api_keys, None),
+    ("/v1/api-keys/{id}", api_keys, "one"),
+    ("/healthz", Health(), None),
+    ("/readyz", Readiness(), None),
+    ("/metrics", Metrics(), None),
+    ("/openapi.json", OpenApi(), None),
+    ("/docs", Docs(), None),
+)

@@ -1,0 +1,169 @@
+"""The kinds of values that requests and answers are made of, for validation and OpenAPI at once.
+
+Requests are strict: nothing is turned into something else ("12" is no number, true is no amount).
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from bson import ObjectId
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from documents.money import LARGEST_AMOUNT, minor_units
+from documents.report import nonzero
+
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
+
+
+def _clean(text: str) -> str:
+    if CONTROL.search(text):
+        raise PydanticCustomError("control_character", "Control characters are not allowed.")
+    return text
+
+
+def _stripped(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "Should not be blank.")
+    return text.strip()
+
+
+def _address(text: str) -> str:
+    # Loose on purpose: a gift is not refused because its donor's address looks odd.
+    if not ADDRESS.fullmatch(text):
+        raise PydanticCustomError("email", "Should be an email address.")
+    return text
+
+
+def _currency(code: str) -> str:
+    if minor_units(code) is None:
+        raise PydanticCustomError("currency", "Should be an ISO 4217 currency, such as USD.")
+    return code
+
+
+def read_time(value: Any) -> datetime:
+    """Read an RFC 3339 time with an offset."""
+    problem = PydanticCustomError(
+        "time", "Should be an RFC 3339 time with an offset, such as 2026-11-23T10:00:00Z."
+    )
+    if not isinstance(value, str) or not RFC3339.fullmatch(value):
+        raise problem
+    try:
+        time = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise problem from None
+    if not EARLIEST <= time < LATEST:
+        raise PydanticCustomError("time_range", "Should be between the years 1900 and 2200.")
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def show_time(time: datetime) -> str:
+    """UTC, with a Z, and with milliseconds where there are any."""
+    precision = "milliseconds" if time.microsecond else "seconds"
+    return time.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def read_id(value: Any) -> ObjectId:
+    """Read an id of 24 hex digits."""
+    if not isinstance(value, str) or not ID.fullmatch(value):
+        raise PydanticCustomError("id", "Should be an id of 24 hex digits.")
+    return ObjectId(value)
+
+
+def _either(read: Any, kind: type) -> Any:
+    """A validator for both directions: what a document holds, and what a client sends."""
+    return PlainValidator(lambda value: value if isinstance(value, kind) else read(value))
+
+
+TIME_SCHEMA = {"type": "string", "format": "date-time", "examples": ["2026-11-23T10:00:00Z"]}
+ID_SCHEMA = {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"}
+
+Time = Annotated[
+    datetime,
+    _either(read_time, datetime),
+    PlainSerializer(show_time, return_type=str, when_used="json"),
+    WithJsonSchema(TIME_SCHEMA),
+]
+Id = Annotated[
+    Any,
+    _either(read_id, ObjectId),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema(ID_SCHEMA),
+]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_clean),
+    AfterValidator(_stripped),
+]
+Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean)]
+Address = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=254),
+    AfterValidator(_clean),
+    AfterValidator(_stripped),
+    AfterValidator(_address),
+    Field(json_schema_extra={"format": "email"}),
+]
+Currency = Annotated[
+    str,
+    StringConstraints(pattern="^[A-Z]{3}$"),
+    AfterValidator(_currency),
+    Field(description="ISO 4217"),
+]
+Amount = Annotated[
+    int, Field(ge=1, le=LARGEST_AMOUNT, description="Minor units: cents, where there are cents")
+]
+AmountOrNone = Annotated[int, Field(ge=0, le=LARGEST_AMOUNT, description="Minor units")]
+Totals = Annotated[
+    dict[str, int],
+    BeforeValidator(nonzero),
+    Field(description="Minor units by currency", examples=[{"USD": 2500}]),
+]
+
+
+class Request(BaseModel):
+    """What a client sends: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class ListQuery(BaseModel):
+    """What every list takes. Filters and orders are added by the nouns."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    limit: Annotated[int, Field(ge=1, le=200, description="Records a page")] = 50
+    cursor: Annotated[str, Field(max_length=2000, description="next_cursor of the page before")] = (
+        None  # type: ignore[assignment]
+    )
+
+
+class Answer(BaseModel):
+    """What the service answers, made from a document."""
+
+    model_config = ConfigDict(from_attributes=True, arbitrary_types_allowed=True)
+
+
+class Money(Request):
+    """An amount in minor units of a currency."""
+
+    amount: AmountOrNone
+    currency: Currency

@@ -1,0 +1,1 @@
+"""`matchback up`: everything on one machine, for a laptop and for the tests."""

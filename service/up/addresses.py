@@ -1,0 +1,37 @@
+"""DIR/up.env: where everything is, for a shell to source and for the other commands to find."""
+
+import os
+import shlex
+from pathlib import Path
+
+NAMES = ("MATCHBACK_URL", "MATCHBACK_MONGODB_URI", "MATCHBACK_REDIS_URL")
+
+
+def path(data: Path) -> Path:
+    """The file."""
+    return data / "up.env"
+
+
+def write(data: Path, addresses: dict[str, str]) -> None:
+    """Write it at once: a reader sees the old or the new."""
+    lines = [f"export {name}={shlex.quote(addresses[name])}\n" for name in NAMES]
+    draft = data / "up.env.new"
+    draft.write_text("".join(lines))
+    draft.chmod(0o600)
+    draft.replace(path(data))
+
+
+def read(data: Path) -> dict[str, str]:
+    """What it says; nothing when there is none."""
+    if not path(data).exists():
+        return {}
+    words = shlex.split(path(data).read_text())
+    pairs = (word.split("=", 1) for word in words if "=" in word)
+    return {name: value for name, value in pairs if name in NAMES}
+
+
+def adopt(data: Path, *, first: bool) -> None:
+    """Put it into this process's environment; `first`: even where that has its own."""
+    for name, value in read(data).items():
+        if first or name not in os.environ:
+            os.environ[name] = value

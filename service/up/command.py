@@ -1,0 +1,190 @@
+"""What `matchback up` does, from nothing to ready, and back."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from config.database import check_deployment, connect
+from config.settings import Settings
+from documents.indexes import create_indexes
+from service.up import addresses, instance, servers
+from service.up.supervisor import Part, PartFailed, Say, Supervisor
+
+DEFAULT_PORT = 8000
+WATCH_SECONDS = 0.2
+GUNICORN_CONF = "gunicorn.conf.py"
+
+
+class Stopped(BaseException):
+    """SIGTERM or Ctrl-C."""
+
+
+class Up:
+    """Everything running: its addresses, and the supervisor that watches it."""
+
+    def __init__(self, data: Path, port: int | None, say: Say) -> None:
+        self.data = data
+        self.port = port
+        self.say = say
+        self.supervisor = Supervisor(say)
+        self.state = instance.load(data)
+        self.addresses: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Start all parts in their order."""
+        instance.clear_up(self.state, self.say)
+        self._start_mongodb()
+        self._start_redis()
+        port = self._web_port()
+        self.addresses["MATCHBACK_URL"] = f"http://{servers.LOOPBACK}:{port}"
+        self._prepare_database()
+        environment = {**self.addresses, "MATCHBACK_PORT": str(port)}
+        addresses.write(self.data, self.addresses)
+        log = self.data / "log"
+        self.say(f"starting the web service on {self.addresses['MATCHBACK_URL']}")
+        web = Part("web", serve_command(), log / "web.log", environment, ready=self._is_ready)
+        self.supervisor.start(web)
+        self.say("starting the worker")
+        command = [sys.executable, "-m", "service.cli", "worker"]
+        self.supervisor.start(Part("worker", command, log / "worker.log", environment))
+        self._note()
+
+    def watch(self) -> None:
+        """Restart what died, and note what runs now."""
+        before = self.supervisor.pids()
+        self.supervisor.watch()
+        if self.supervisor.pids() != before:
+            self._note()
+
+    def stop(self) -> None:
+        """Stop all parts; the addresses are no longer true."""
+        addresses.path(self.data).unlink(missing_ok=True)
+        self.supervisor.stop()
+        self._note()
+
+    def _start_mongodb(self) -> None:
+        given = self._given("MATCHBACK_MONGODB_URI")
+        if given:
+            self.addresses["MATCHBACK_MONGODB_URI"] = given
+            return
+        port = self._free_port("mongodb")
+        self.say(f"starting MongoDB on port {port}")
+        self._start(servers.mongodb_part(self.data, port))
+        servers.make_primary(port)
+        self.addresses["MATCHBACK_MONGODB_URI"] = servers.mongodb_uri(port)
+
+    def _start_redis(self) -> None:
+        given = self._given("MATCHBACK_REDIS_URL")
+        if given:
+            self.addresses["MATCHBACK_REDIS_URL"] = given
+            return
+        port = self._free_port("redis")
+        self.say(f"starting Redis on port {port}")
+        self._start(servers.redis_part(self.data, port))
+        self.addresses["MATCHBACK_REDIS_URL"] = servers.redis_url(port)
+
+    def _start(self, part: Part) -> None:
+        self.supervisor.start(part)
+        self._note()  # at once: should we be killed, the next start must find it
+
+    def _given(self, name: str) -> str | None:
+        """A server of the user's own, unless it is ours of the last run, from a sourced up.env."""
+        given = os.environ.get(name)
+        return None if given == self.state.get("addresses", {}).get(name) else given
+
+    def _free_port(self, name: str) -> int:
+        ports = self.state.setdefault("ports", {})
+        ports[name] = servers.free_port(ports.get(name, 0))
+        return int(ports[name])
+
+    def _web_port(self) -> int:
+        if self.port is None:
+            return servers.free_port(DEFAULT_PORT)
+        port = servers.free_port(self.port)
+        if self.port and port != self.port:
+            raise PartFailed(f"Port {self.port} is taken; give another one with --port.")
+        return port
+
+    def _prepare_database(self) -> None:
+        os.environ.update(self.addresses)
+        mongo = connect(Settings.from_env())
+        for warning in check_deployment(mongo):
+            self.say(f"warning: {warning}")
+        self.say("creating indexes")
+        create_indexes()
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.addresses['MATCHBACK_URL']}/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _note(self) -> None:
+        self.state["processes"] = instance.identify(self.supervisor.pids())
+        self.state["addresses"] = {**self.state.get("addresses", {}), **self.addresses}
+        instance.note(self.data, self.state)
+
+
+def serve_command() -> list[str]:
+    """gunicorn with our settings, wherever the project is installed."""
+    root = Path(__file__).parents[2]
+    conf = next(
+        place / GUNICORN_CONF
+        for place in (root, root / "service")
+        if (place / GUNICORN_CONF).exists()
+    )
+    return [sys.executable, "-m", "gunicorn", "-c", str(conf), "--name", "matchback serve"]
+
+
+@contextmanager
+def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
+    """Everything up, within; stopped afterwards, whatever happens.
+
+    Raises:
+        AlreadyUp, MissingServer, PartFailed, DeploymentError: with what to do.
+    """
+    held = instance.lock(data)
+    up = Up(data, port, say)
+    with held, _signals():
+        try:
+            up.start()
+            yield up
+        finally:
+            _ignore_signals()
+            say("stopping")
+            up.stop()
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except Stopped:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    """Stopping is under way; a second Ctrl-C must not leave half of it running."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def watch_forever(up: Up) -> None:
+    """Until a signal comes."""
+    while True:
+        up.watch()
+        time.sleep(WATCH_SECONDS)

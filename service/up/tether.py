@@ -1,0 +1,20 @@
+"""Run a command that ends with its parent, even when that is killed with SIGKILL.
+
+A script, not a function run between fork and exec, which is unsafe in a process with threads.
+Linux alone can do this (PR_SET_PDEATHSIG, prctl(2)); elsewhere the next start clears up.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+if __name__ == "__main__":
+    parent, command = int(sys.argv[1]), sys.argv[2:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            sys.exit("the parent ended before its child began")
+    os.execvp(command[0], command)  # noqa: S606
