@@ -1,0 +1,126 @@
+"""What all tests share: fast ones on mongomock, real ones on servers that are started here."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything of ours reads the environment: the tests say what is set, nobody else.
+for name in [name for name in os.environ if name.startswith("MATCHBACK_")]:
+    del os.environ[name]
+
+import mongoengine
+import mongomock
+import pytest
+from falcon import testing
+
+from config import database
+from config.settings import Settings, settings
+from documents.indexes import create_indexes
+from jobs.outbox import Outbox, outbox
+from service import auth
+from service.app import create_app
+from service.up.supervisor import Supervisor
+from tests.cast import Api, University, university
+from tests.stack import Servers, Stack
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The driver's own clean-up at exit is no concern of ours."""
+    config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
+@pytest.fixture
+def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What would be sent to the queue: (job, id)."""
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        outbox, "put", lambda task, id_: sent.append((task.task_class.__name__, id_))
+    )
+    return sent
+
+
+@pytest.fixture
+def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
+    """An empty database in memory."""
+    mongoengine.disconnect_all()
+    auth.forget_keys()
+    database.connect(
+        Settings(mongodb_uri="mongodb://mock/matchback"),
+        mongo_client_class=mongomock.MongoClient,
+    )
+    create_indexes()
+    yield
+    mongoengine.disconnect_all()
+
+
+@pytest.fixture
+def client(mock_database: None) -> testing.TestClient:
+    """The application on it, called without a network."""
+    return testing.TestClient(create_app())
+
+
+@pytest.fixture
+def alice(client: testing.TestClient) -> University:
+    """Alice raises funds at one university."""
+    return university("Alice's University", Api.in_process(client))
+
+
+@pytest.fixture
+def charlie(client: testing.TestClient) -> University:
+    """Charlie works at another university and may see nothing of Alice's."""
+    return university("Charlie's University", Api.in_process(client))
+
+
+@pytest.fixture(scope="session")
+def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A real MongoDB as a replica set, and a real Redis."""
+    data = tmp_path_factory.mktemp("servers")
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        yield Servers.start(data, supervisor)
+    finally:
+        supervisor.stop()
+
+
+@pytest.fixture
+def real_database(
+    real_servers: Servers, monkeypatch: pytest.MonkeyPatch, wakeups: list[tuple[str, str]]
+) -> Iterator[str]:
+    """An empty database on the real server; its URI."""
+    uri = real_servers.new_database()
+    monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
+    monkeypatch.setenv("MATCHBACK_REDIS_URL", real_servers.redis_url)
+    settings.cache_clear()
+    mongoengine.disconnect_all()
+    auth.forget_keys()
+    database.connect()
+    create_indexes()
+    yield uri
+    mongo = database.client()
+    mongo.drop_database(mongoengine.get_db().name)
+    mongoengine.disconnect_all()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def real_client(real_database: str) -> testing.TestClient:
+    """The application on the real database, called without a network; jobs run by sweep()."""
+    return testing.TestClient(create_app())
+
+
+@pytest.fixture
+def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator[Stack]:
+    """The web service and a worker as processes of their own, on an empty database."""
+    running = Stack(real_servers, real_database, tmp_path)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def fresh_outbox() -> Outbox:
+    """One of the test's own."""
+    return Outbox()
+

@@ -1,0 +1,129 @@
+"""SendGrid's signature and events, against the vector that its own package tests with."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sendgrid.helpers.eventwebhook import EventWebhook
+
+from documents.sendgrid import is_signed, load_public_key, parse, read
+from tests.cast import SIGNATURE_HEADER, TIMESTAMP_HEADER, event, public_key, signed
+
+ORGANIZATION = b"o" * 12
+AT = 1_700_000_000
+
+
+def test_sendgrids_own_verifier_accepts_what_ours_does() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    body = json.dumps([event("a" * 24, "open", AT)]).encode() + b"\r\n"
+    headers = signed(key, body)
+    theirs = EventWebhook(public_key(key))
+    for content, expected in ((body, True), (body.rstrip(), False)):
+        arguments = headers[SIGNATURE_HEADER], headers[TIMESTAMP_HEADER]
+        assert theirs.verify_signature(content.decode(), *arguments) is expected
+        ours = load_public_key(public_key(key))
+        assert is_signed(ours, *arguments, content) is expected
+
+
+@pytest.mark.parametrize("signature", ["", "garbage!", "AAAA", "é", "====", "MEUCIQ=="])
+def test_a_bad_signature_is_no_error(signature: str) -> None:
+    key = load_public_key(public_key(ec.generate_private_key(ec.SECP256R1())))
+    assert is_signed(key, signature, "1", b"[]") is False
+
+
+def _spki(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
+    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(der).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "garbage",
+        "AAAA",
+        "\0",
+        "é",
+        _spki(rsa.generate_private_key(65537, 2048)),
+        _spki(ec.generate_private_key(ec.SECP384R1())),
+    ],
+)
+def test_other_keys_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        load_public_key(text)
+
+
+def test_an_event_is_read() -> None:
+    report = read(ORGANIZATION, event("a" * 24, "click", AT, url="https://x", category="spring"))
+    assert report.at == datetime.fromtimestamp(AT, UTC)
+    assert (report.type, report.email_ref, report.category) == ("click", "a" * 24, ("spring",))
+
+
+def test_category_may_be_a_list() -> None:
+    assert read(ORGANIZATION, event("a", "open", AT, category=["b", "c"])).category == ("b", "c")
+
+
+def test_a_new_sg_event_id_does_not_make_a_new_event() -> None:
+    first = read(ORGANIZATION, event("a", "open", AT))
+    again = read(ORGANIZATION, event("a", "open", AT, sg_event_id="another"))
+    assert first.identity == again.identity
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        event("b", "open", AT),
+        event("a", "click", AT),
+        event("a", "open", AT + 1),
+        event("a", "open", AT, useragent="x"),
+        event("a", "open", AT, url="x"),
+        event("a", "open", AT, email="charlie@example.org"),
+    ],
+)
+def test_another_fact_makes_another_event(other: dict[str, object]) -> None:
+    identity = read(ORGANIZATION, event("a", "open", AT)).identity
+    assert read(ORGANIZATION, other).identity != identity
+
+
+def test_another_organizations_event_is_another_event() -> None:
+    one = event("a", "open", AT)
+    assert read(ORGANIZATION, one).identity != read(b"p" * 12, one).identity
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        1,
+        "open",
+        [],
+        {},
+        {"event": "open"},
+        {"event": 1, "timestamp": AT},
+        {"event": "open", "timestamp": True},
+        {"event": "open", "timestamp": "soon"},
+        {"event": "open", "timestamp": 1e300},
+        {"event": "open", "timestamp": -(10**18)},
+        {"event": "open", "timestamp": float("nan")},
+        {"event": "open", "timestamp": {"$gt": 0}},
+    ],
+)
+def test_what_cannot_be_understood_says_why(item: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read(ORGANIZATION, item)
+
+
+def test_one_odd_character_does_not_cost_the_whole_post() -> None:
+    body = b'[{"event":"open","timestamp":1700000000,"email":"\\ud800@x"},{"event":"click"}]'
+    items = parse(body)
+    assert len(items) == 2
+    read(ORGANIZATION, items[0]).address.encode()  # storable
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[", b"\xff", b"1", b"[" * 100_000])
+def test_a_body_that_is_no_array(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse(body)

@@ -1,0 +1,118 @@
+"""Real processes for tests: the servers, the web service, the worker."""
+
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+
+from service.up import servers
+from service.up.command import serve_command
+from service.up.supervisor import Part, Supervisor
+
+_numbers = itertools.count(1)
+PATIENCE_SECONDS = 60
+
+
+def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Wait for something to become true; the limit is for hangs, not for speed."""
+    deadline = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for: {what}"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Servers:
+    """Where the real servers are."""
+
+    mongodb_port: int
+    redis_port: int
+    supervisor: Supervisor
+
+    @classmethod
+    def start(cls, data: Path, supervisor: Supervisor) -> "Servers":
+        mongodb_port, redis_port = servers.free_port(), servers.free_port()
+        supervisor.start(servers.mongodb_part(data, mongodb_port))
+        servers.make_primary(mongodb_port)
+        supervisor.start(servers.redis_part(data, redis_port))
+        return cls(mongodb_port, redis_port, supervisor)
+
+    @property
+    def redis_url(self) -> str:
+        return servers.redis_url(self.redis_port)
+
+    def new_database(self) -> str:
+        """The URI of a database nobody has used, with an empty queue."""
+        with redis.Redis(servers.LOOPBACK, self.redis_port) as queue:
+            queue.flushall()
+        return servers.mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
+
+    def pid(self, name: str) -> int:
+        return self.supervisor.pids()[name]
+
+
+@dataclass
+class Stack:
+    """gunicorn and a worker, each killable."""
+
+    servers: Servers
+    mongodb_uri: str
+    folder: Path
+    supervisor: Supervisor = field(default_factory=lambda: Supervisor(say=lambda text: None))
+    url: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        port = servers.free_port()
+        self.url = f"http://{servers.LOOPBACK}:{port}"
+        self.environment = {
+            "MATCHBACK_MONGODB_URI": self.mongodb_uri,
+            "MATCHBACK_REDIS_URL": self.servers.redis_url,
+            "MATCHBACK_PORT": str(port),
+            "MATCHBACK_URL": self.url,
+        }
+        self.start_web()
+        self.start_worker()
+
+    def start_web(self) -> None:
+        log = self.folder / "web.log"
+        self.supervisor.start(
+            Part("web", serve_command(), log, self.environment, ready=self._web_answers)
+        )
+
+    def start_worker(self) -> None:
+        log = self.folder / "worker.log"
+        command = [sys.executable, "-m", "service.cli", "worker"]
+        self.supervisor.start(Part("worker", command, log, self.environment))
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """End a part's process group at once, and forget it."""
+        part = next(part for part in self.supervisor.parts if part.name == name)
+        assert part.process
+        os.killpg(part.process.pid, how)
+        part.process.wait(timeout=PATIENCE_SECONDS)
+        self.supervisor.parts.remove(part)
+
+    def pid(self, name: str) -> int:
+        return self.supervisor.pids()[name]
+
+    def stop(self) -> None:
+        self.supervisor.stop()
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def _web_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
