@@ -4,7 +4,13 @@ from typing import Any
 
 import mongoengine
 from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, WTimeoutError
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
 
 from config.settings import Settings, settings
 
@@ -82,5 +88,7 @@ def _slow_transactions(mongo: MongoClient) -> list[str]:
 def is_away(error: BaseException) -> bool:
     """Whether the database was not there to do the work, rather than refused it."""
     if isinstance(error, (ConnectionFailure, ExecutionTimeout, WTimeoutError)):
+        return True
+    if isinstance(error, PyMongoError) and error.timeout:
         return True
     return isinstance(error, OperationFailure) and error.has_error_label("RetryableWriteError")

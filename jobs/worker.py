@@ -1,12 +1,13 @@
 """The worker: Huey's consumer and the sweep, in one process. Run as many as are needed."""
 
 import logging
-import sys
+import time
 
+from pymongo.errors import PyMongoError
 from setproctitle import setproctitle
 
 import jobs.tasks  # noqa: F401  (registers the tasks)
-from config.database import check_deployment, connect
+from config.database import check_deployment, client, connect, is_away
 from config.log import configure_logging
 from config.queue import huey
 from config.settings import settings
@@ -15,15 +16,15 @@ from jobs.sweep import Sweeper
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10
+PAUSE_SECONDS = 1
 
 
 def main() -> int:
     """Work until SIGTERM or SIGINT; what is in hand is finished first."""
     setproctitle("matchback worker")
     configure_logging()
-    mongo = connect()
-    for warning in check_deployment(mongo):
-        log.warning(warning)
+    connect()
+    _await_database()
     sweeper = Sweeper()
     consumer = huey.create_consumer(
         workers=settings().worker_threads,
@@ -39,5 +40,16 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _await_database() -> None:
+    """A database that is away at the start is waited for, as it would be later."""
+    while True:
+        try:
+            for warning in check_deployment(client()):
+                log.warning(warning)
+        except PyMongoError as error:
+            if not is_away(error):
+                raise
+            log.warning("the database is away; waiting for it")
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return

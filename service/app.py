@@ -11,6 +11,7 @@ from falcon.media import JSONHandler
 import jobs.callbacks  # noqa: F401  (saves schedule jobs)
 from config.database import connect
 from config.log import configure_logging
+from config.settings import settings
 from service import problems
 from service.routes import ROUTES
 
@@ -41,5 +42,6 @@ def create_app() -> falcon.App[Any, Any]:
 def start() -> falcon.App[Any, Any]:
     """What gunicorn calls in each of its workers."""
     configure_logging()
-    connect()
+    # A deadline for each operation, retries included: a donor waits no longer, whatever hangs.
+    connect(timeoutMS=int(settings().database_timeout_seconds * 1000))
     return create_app()

@@ -52,9 +52,7 @@ class Api:
         return cls(send)
 
     @classmethod
-    def over_http(cls, url: str) -> "Api":
-        http = httpx.Client(base_url=url, timeout=30)
-
+    def over_http(cls, http: httpx.Client) -> "Api":
         def send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
             result = http.request(method, path, content=body, headers=headers)
             return Answer(result.status_code, dict(result.headers), result.content)

@@ -123,4 +123,3 @@ def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator
 def fresh_outbox() -> Outbox:
     """One of the test's own."""
     return Outbox()
-

@@ -16,6 +16,7 @@ import redis
 from service.up import servers
 from service.up.command import serve_command
 from service.up.supervisor import Part, Supervisor
+from tests.cast import Api
 
 _numbers = itertools.count(1)
 PATIENCE_SECONDS = 60
@@ -70,6 +71,12 @@ class Stack:
     supervisor: Supervisor = field(default_factory=lambda: Supervisor(say=lambda text: None))
     url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def api(self) -> Api:
+        """A client of the service as it is reached now."""
+        self.clients.append(httpx.Client(base_url=self.url, timeout=30))
+        return Api.over_http(self.clients[-1])
 
     def start(self) -> None:
         port = servers.free_port()
@@ -106,6 +113,8 @@ class Stack:
         return self.supervisor.pids()[name]
 
     def stop(self) -> None:
+        for client in self.clients:
+            client.close()
         self.supervisor.stop()
 
     def log(self, name: str) -> str:

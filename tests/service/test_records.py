@@ -180,9 +180,7 @@ def test_a_key_is_shown_once_and_can_be_revoked(alice: University) -> None:
 
 
 def test_an_expired_key_opens_nothing(alice: University) -> None:
-    made = alice.make(
-        "api-keys", name="old", scopes=["admin"], expires_at="2020-01-01T00:00:00Z"
-    )
+    made = alice.make("api-keys", name="old", scopes=["admin"], expires_at="2020-01-01T00:00:00Z")
     assert University(alice.id, made["secret"], alice.api).call("GET", "/v1/users").status == 401
 
 

@@ -1,0 +1,124 @@
+"""Redis is disposable, and a database that is away is said to be away."""
+
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from service.up import servers
+from tests.cast import University, university
+from tests.stack import Servers, Stack, wait_until
+from tests.test_story import settled
+
+GIFTS = 40
+
+
+@pytest.fixture
+def alice(stack: Stack) -> University:
+    return university("Alice's University", stack.api())
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def give(alice: University, fundraiser_id: str) -> list[float]:
+    """Gifts one after the other; how long each took, in seconds."""
+    took = []
+    for _ in range(GIFTS):
+        begun = time.perf_counter()
+        alice.gift(fundraiser_id, 100)
+        took.append(time.perf_counter() - begun)
+    return took
+
+
+def test_with_redis_hung_requests_go_on_and_the_sweep_catches_up(
+    alice: University, real_servers: Servers
+) -> None:
+    spring = alice.fundraiser()
+    before = give(alice, spring)
+    with frozen(real_servers.pid("Redis")):
+        hung = give(alice, spring)
+        # settled while Redis still hangs: the sweep needs none
+        assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
+    assert max(hung) < 1.0, "a request waited for Redis"
+    assert statistics.median(hung) < 3 * statistics.median(before)
+    give(alice, spring)
+    assert settled(alice, spring)["donations"]["count"] == 3 * GIFTS
+
+
+def test_an_emptied_redis_loses_nothing(alice: University, stack: Stack) -> None:
+    spring = alice.fundraiser()
+    with frozen(stack.pid("worker")):
+        give(alice, spring)
+        with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+            wait_until(lambda: queue.llen("huey.redis.matchback") > 0, "wake-ups in the queue")
+            queue.flushall()
+    assert settled(alice, spring)["donations"]["raised"] == {"USD": GIFTS * 100}
+
+
+def test_strange_messages_in_the_queue_harm_nobody(alice: University, stack: Stack) -> None:
+    spring = alice.fundraiser()
+    with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+        for message in (
+            b"garbage",
+            b"\x80\x04\x95",
+            b"{}",
+            b'{"name": "os.system", "args": ["true"]}',
+            b'{"id": "1", "name": "jobs.tasks.tally_delivery", "args": ["not an id"]}',
+        ):
+            queue.lpush("huey.redis.matchback", message)
+    give(alice, spring)
+    assert settled(alice, spring)["donations"]["count"] == GIFTS
+
+
+def test_without_a_worker_everything_waits_and_is_settled_when_it_starts(
+    alice: University, stack: Stack
+) -> None:
+    stack.kill("worker")
+    spring = alice.fundraiser()
+    give(alice, spring)
+    report = alice.report(spring)
+    assert report["unsettled"]["donations"] == GIFTS
+    assert report["unsettled"]["oldest_seconds"] > 0
+    metrics = alice.api.call("GET", "/metrics").content.decode()
+    assert f'matchback_due{{kind="donations"}} {GIFTS}.0' in metrics
+    stack.start_worker()
+    assert settled(alice, spring)["donations"]["count"] == GIFTS
+
+
+def test_a_database_that_is_away_is_a_503_and_nothing_is_lost(
+    alice: University, real_servers: Servers, stack: Stack
+) -> None:
+    spring = alice.fundraiser()
+    give(alice, spring)
+    body = {
+        "fundraiser_id": spring,
+        "amount": 100,
+        "currency": "USD",
+        "donor": {"name": "Bob", "email": "bob@example.edu"},
+        "external_id": "during",
+    }
+    with frozen(real_servers.pid("MongoDB")):
+        answer = alice.call("POST", "/v1/donations", body)
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert alice.api.call("GET", "/readyz").status == 503
+        assert alice.api.call("GET", "/healthz").status == 200
+    answer = wait_until(
+        lambda: (one := alice.call("POST", "/v1/donations", body)).status < 300 and one,
+        "it is back",
+    )
+    assert answer.status in (200, 201)
+    assert settled(alice, spring)["donations"]["count"] == GIFTS + 1
