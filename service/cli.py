@@ -82,7 +82,7 @@ def up(port: int | None, data: Path, demo: bool) -> None:
     """Start everything on this machine, in the foreground, until Ctrl-C."""
     from setproctitle import setproctitle
 
-    from service.up.command import everything, watch_forever
+    from service.up.command import Stopped, everything, watch_forever
     from service.up.instance import AlreadyUp
     from service.up.servers import MissingServer
     from service.up.supervisor import PartFailed
@@ -97,6 +97,8 @@ def up(port: int | None, data: Path, demo: bool) -> None:
 
                 show(running)
             watch_forever(running)
+    except Stopped:
+        return
     except (AlreadyUp, MissingServer, PartFailed, TimeoutError) as error:
         raise click.ClickException(str(error)) from None
 

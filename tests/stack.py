@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import httpx
 import redis
 
 from service.up import servers
-from service.up.command import serve_command
+from service.up.command import serve_command, worker_command
 from service.up.supervisor import Part, Supervisor
 from tests.cast import Api
 
@@ -98,8 +97,7 @@ class Stack:
 
     def start_worker(self) -> None:
         log = self.folder / "worker.log"
-        command = [sys.executable, "-m", "service.cli", "worker"]
-        self.supervisor.start(Part("worker", command, log, self.environment))
+        self.supervisor.start(Part("worker", worker_command(), log, self.environment))
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """End a part's process group at once, and forget it."""

@@ -48,13 +48,11 @@ class Up:
         environment = {**self.addresses, "MATCHBACK_PORT": str(port)}
         addresses.write(self.data, self.addresses)
         log = self.data / "log"
-        self.say(f"starting the web service on {self.addresses['MATCHBACK_URL']}")
+        self.say(f"starting a worker, and the web service on {self.addresses['MATCHBACK_URL']}")
+        # The worker first: once the web service says it is ready, everything is there.
+        self._start(Part("worker", worker_command(), log / "worker.log", environment))
         web = Part("web", serve_command(), log / "web.log", environment, ready=self._is_ready)
-        self.supervisor.start(web)
-        self.say("starting the worker")
-        command = [sys.executable, "-m", "service.cli", "worker"]
-        self.supervisor.start(Part("worker", command, log / "worker.log", environment))
-        self._note()
+        self._start(web)
 
     def watch(self) -> None:
         """Restart what died, and note what runs now."""
@@ -132,6 +130,11 @@ class Up:
         instance.note(self.data, self.state)
 
 
+def worker_command() -> list[str]:
+    """A worker, under the name that it can be found by."""
+    return [sys.executable, str(Path(sys.executable).parent / "matchback"), "worker"]
+
+
 def serve_command() -> list[str]:
     """gunicorn with our settings, wherever the project is installed."""
     root = Path(__file__).parents[2]
@@ -148,6 +151,7 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
     """Everything up, within; stopped afterwards, whatever happens.
 
     Raises:
+        Stopped: SIGTERM or Ctrl-C came, and everything was stopped.
         AlreadyUp, MissingServer, PartFailed, DeploymentError: with what to do.
     """
     held = instance.lock(data)
@@ -170,8 +174,6 @@ def _signals() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-    except Stopped:
-        pass
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,0 +1,30 @@
+"""Messages are JSON with ids only: what is in Redis can be read, and cannot run code here."""
+
+import pickle
+
+import orjson
+import pytest
+from huey.registry import Message
+
+from config.queue import JSONSerializer
+from jobs.tasks import update_email_donation
+
+
+def test_a_message_is_small_json_and_comes_back() -> None:
+    serializer = JSONSerializer()
+    message = Message("1", "jobs.tasks.tally_delivery", None, 0, 0, None, ("a" * 24,), {})
+    stored = serializer.serialize(message)
+    assert orjson.loads(stored)["args"] == ["a" * 24]
+    assert serializer.deserialize(stored) == message
+
+
+def test_a_pickle_is_not_read() -> None:
+    with pytest.raises(ValueError, match="not valid UTF-8"):
+        JSONSerializer().deserialize(pickle.dumps({"a": 1}))
+
+
+def test_a_real_task_survives_the_queue() -> None:
+    task = update_email_donation.s("b" * 24)
+    huey = update_email_donation.huey
+    again = huey.deserialize_task(huey.serialize_task(task))
+    assert (type(again), again.args, again.id) == (type(task), ("b" * 24,), task.id)

@@ -1,0 +1,45 @@
+"""Settings: a mistake stops the start with a sentence."""
+
+import pytest
+
+from config.settings import Settings, SettingsError, variable
+from tests.readme import README
+
+
+def test_defaults_need_no_environment() -> None:
+    assert Settings.from_env({"PATH": "/bin"}).port == 8000
+
+
+def test_a_value_is_read_and_converted() -> None:
+    environment = {"MATCHBACK_PORT": "9000", "MATCHBACK_MATCH_WINDOW_DAYS": "14.5"}
+    settings = Settings.from_env(environment)
+    assert (settings.port, settings.match_window_days) == (9000, 14.5)
+
+
+def test_a_misspelt_name_says_which_was_meant() -> None:
+    with pytest.raises(SettingsError, match=r"no setting MATCHBACK_PROT.*MATCHBACK_PORT"):
+        Settings.from_env({"MATCHBACK_PROT": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MATCHBACK_PORT", "http"),
+        ("MATCHBACK_PORT", "70000"),
+        ("MATCHBACK_MONGODB_URI", "postgres://u:secret@h"),
+        ("MATCHBACK_REDIS_URL", ""),
+        ("MATCHBACK_MATCH_WINDOW_DAYS", "-1"),
+        ("MATCHBACK_MATCH_WINDOW_DAYS", "nan"),
+        ("MATCHBACK_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} cannot be used") as error:
+        Settings.from_env({name: value})
+    assert "secret" not in str(error.value)
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
+    for name, field in Settings.model_fields.items():
+        row = f"| `{variable(name)}` | `{field.default}` | {field.description} |"
+        assert row in README, row

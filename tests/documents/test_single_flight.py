@@ -1,0 +1,44 @@
+"""Single flight: one at a time for a key, nobody waits, and no call is lost."""
+
+import threading
+
+import pytest
+
+from documents.single_flight import SingleFlight
+
+
+def test_who_comes_meanwhile_goes_on_and_has_it_done_once_more() -> None:
+    flight, runs = SingleFlight(), []
+    started, go_on = threading.Event(), threading.Event()
+
+    def work() -> int:
+        runs.append(1)
+        started.set()
+        assert go_on.wait(10)
+        return 1
+
+    first = threading.Thread(target=flight.run, args=("spring", work))
+    first.start()
+    assert started.wait(10)
+    assert flight.run("spring", work) == 0  # at once, though the work is under way
+    assert flight.run("spring", work) == 0
+    go_on.set()
+    first.join(10)
+    assert len(runs) == 2
+
+
+def test_other_keys_are_not_kept_waiting() -> None:
+    flight = SingleFlight()
+    assert flight.run("spring", lambda: flight.run("autumn", lambda: 2)) == 2
+
+
+def test_a_failure_lets_the_next_one_try() -> None:
+    flight = SingleFlight()
+
+    def fail() -> int:
+        raise RuntimeError("no")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            flight.run("spring", fail)
+    assert flight.run("spring", lambda: 3) == 3

@@ -1,0 +1,68 @@
+"""The OpenAPI document agrees with the service, because both come from one declaration."""
+
+from falcon import testing
+
+from service.openapi import operations
+from service.routes import ROUTES
+from tests.cast import Answer, Api, University
+
+
+def get(client: testing.TestClient, path: str) -> Answer:
+    return Api.in_process(client).call("GET", path)
+
+
+def test_it_describes_every_route(client: testing.TestClient) -> None:
+    document = get(client, "/openapi.json").json
+    assert document["openapi"].startswith("3.1")
+    assert document["paths"].keys() == {path for path, _, _ in ROUTES}
+    for path, verb, declared, _ in operations(ROUTES):
+        described = document["paths"][path][verb]
+        assert ("security" in described) == (declared.scope is not None)
+        assert {str(status) for status in declared.answers} <= described["responses"].keys()
+
+
+def test_every_reference_leads_somewhere(client: testing.TestClient) -> None:
+    document = get(client, "/openapi.json").json
+    schemas = document["components"]["schemas"]
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            reference = value.get("$ref")
+            assert reference is None or reference.rsplit("/", 1)[-1] in schemas, reference
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    walk(document)
+
+
+def test_answers_have_exactly_the_fields_it_names(alice: University) -> None:
+    document = alice.api.call("GET", "/openapi.json").json
+    schemas = document["components"]["schemas"]
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    for path, name in (
+        (f"/v1/fundraisers/{spring}", "FundraiserOut"),
+        (f"/v1/fundraisers/{spring}/report", "Report"),
+        (f"/v1/mailings/{mailing}", "MailingOut"),
+        (f"/v1/mailings/{mailing}/report", "Report"),
+        (f"/v1/emails/{alice.email(spring)}", "EmailOut"),
+        (f"/v1/donations/{alice.gift(spring)}", "DonationOut"),
+    ):
+        assert alice.get(path).keys() == schemas[name]["properties"].keys()
+
+
+def test_the_page_for_people_loads_nothing_else(client: testing.TestClient) -> None:
+    answer = get(client, "/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    page = answer.content.decode()
+    assert "/v1/donations/{id}/match" in page
+    assert "<script" not in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_health_needs_no_key(client: testing.TestClient) -> None:
+    assert get(client, "/healthz").json == {"status": "ok"}

@@ -1,0 +1,85 @@
+"""The README is true: its tour runs, line by line, against the real thing."""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from service.up import addresses
+from tests.readme import README, ROOT
+from tests.stack import Stack
+
+# For a machine without curl: as much of it as the tour uses.
+CURL = f"""#!{sys.executable}
+import sys, httpx
+arguments, headers, body, method, url = sys.argv[1:], {{}}, None, None, None
+while arguments:
+    word = arguments.pop(0)
+    if word == "-H":
+        name, value = arguments.pop(0).split(": ", 1)
+        headers[name] = value
+    elif word == "-d":
+        body = arguments.pop(0)
+    elif word == "-X":
+        method = arguments.pop(0)
+    elif not word.startswith("--"):
+        url = word
+answer = httpx.request(method or ("POST" if body else "GET"), url, headers=headers, content=body)
+sys.stdout.write(answer.text)
+sys.exit(0 if answer.status_code < 400 else 22)
+"""
+
+
+def tour() -> str:
+    section = README.split("## A tour with curl")[1].split("\n## ")[0]
+    return re.search(r"```sh\n(.*?)```", section, re.S)[1]  # type: ignore[index]
+
+
+def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    addresses.write(tmp_path / "var", stack.environment)
+    path = os.environ["PATH"]
+    if shutil.which("curl") is None:
+        (tmp_path / "curl").write_text(CURL)
+        (tmp_path / "curl").chmod(stat.S_IRWXU)
+        path = f"{tmp_path}:{path}"
+    environment = {"PATH": path, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", tour()],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + stack.log("web")
+    *answers, recount = done.stdout.splitlines()
+    match, email, mailing, users, gift, report = map(json.loads, answers)
+    assert (match["match"], match["email_id"]) == ("indirect", email["id"])
+    assert email["donated"] is True
+    assert mailing["donations"]["raised"] == {"USD": 2500}
+    assert users["data"][0]["donated"] == {"USD": 2500}
+    assert gift["refunded_amount"] == 1000
+    assert report["donations"]["raised"] == {"USD": 1500}
+    assert recount == "0 counters off"
+
+
+def test_the_test_command_is_what_ci_runs() -> None:
+    assert "exec make test\n" in (ROOT / ".ci" / "run").read_text()
+    assert "make test " in README
+
+
+def test_every_command_is_named() -> None:
+    from service.cli import main
+
+    line = README.split("`matchback --help` says it all:")[1].split("\n")[0]
+    named = set(re.findall(r"`([a-z ]+)`", line))
+    groups = {"org": "org create", "key": "key create"}
+    assert named == {groups.get(name, name) for name in main.commands}
