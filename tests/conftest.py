@@ -1,12 +1,7 @@
 """What all tests share: fast ones on mongomock, real ones on servers that are started here."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-
-# Before anything of ours reads the environment: the tests say what is set, nobody else.
-for name in [name for name in os.environ if name.startswith("MATCHBACK_")]:
-    del os.environ[name]
 
 import mongoengine
 import mongomock
@@ -16,17 +11,12 @@ from falcon import testing
 from config import database
 from config.settings import Settings, settings
 from documents.indexes import create_indexes
-from jobs.outbox import Outbox, outbox
+from jobs.outbox import outbox
 from service import auth
 from service.app import create_app
 from service.up.supervisor import Supervisor
 from tests.cast import Api, University, university
 from tests.stack import Servers, Stack
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """The driver's own clean-up at exit is no concern of ours."""
-    config.addinivalue_line("markers", "slow: takes more than a few seconds")
 
 
 @pytest.fixture
@@ -117,9 +107,3 @@ def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator
         yield running
     finally:
         running.stop()
-
-
-@pytest.fixture
-def fresh_outbox() -> Outbox:
-    """One of the test's own."""
-    return Outbox()
