@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 from bson import ObjectId
 from mongoengine import (
     DateTimeField,
+    DictField,
     Document,
     IntField,
     ListField,
@@ -113,9 +114,11 @@ class Source:
 
     counted = ListField()
     due = DateTimeField()
+    trouble = DictField(default=None)
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
         self.due = now()
+        self.trouble = None  # whatever kept it from being settled may be mended by the change
         return super().save(*args, **kwargs)  # type: ignore[misc]
 
 

@@ -5,6 +5,7 @@ fundraiser then costs one write a batch instead of one a gift, and the jobs of t
 find nothing left to do.
 """
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from documents import trouble
 from documents.candidates import Candidates
 from documents.clock import now
 from documents.counters import LEDGER, counts
@@ -20,8 +22,11 @@ from documents.donor import donor_id
 from documents.engine.contribution import Row, Target
 from documents.engine.settle import Changes, settle
 from documents.matching import Gift, match, reasons
+from documents.record import DUE
 from documents.single_flight import SingleFlight
 from documents.transaction import in_transaction
+
+log = logging.getLogger(__name__)
 
 ROWS_A_BATCH = 250
 # What a match says of a gift's email; gone when the email is.
@@ -35,7 +40,7 @@ _flights = SingleFlight()
 
 def settle_record(source: str, id_: ObjectId, window: timedelta) -> int:
     """Settle one record, and with it what else is due of its fundraiser."""
-    row = get_db()[source].find_one({"_id": id_, "due": {"$type": "date"}}, {"fundraiser_id": 1})
+    row = get_db()[source].find_one({"_id": id_, **DUE}, {"fundraiser_id": 1})
     return settle_fundraiser(row["fundraiser_id"], window) if row else 0
 
 
@@ -46,20 +51,44 @@ def settle_fundraiser(fundraiser_id: ObjectId, window: timedelta) -> int:
 
 def _settle_all(fundraiser_id: ObjectId, window: timedelta) -> int:
     done = 0
-    while batch := in_transaction(
-        lambda db, session: _settle_batch(db, session, fundraiser_id, window)
-    ):
-        done += batch
+    group = {"fundraiser_id": fundraiser_id}
+    try:
+        while batch := in_transaction(_settle, group, window):
+            done += batch
+    except Exception as error:
+        if trouble.is_passing(error):
+            raise
+        log.warning(
+            "fundraiser %s: settling one by one, for %s", fundraiser_id, trouble.describe(error)
+        )
+        done += _settle_one_by_one(group, window)
     return done
 
 
-def _settle_batch(
-    database: Database, session: ClientSession, fundraiser_id: ObjectId, window: timedelta
+def _settle_one_by_one(group: dict[str, ObjectId], window: timedelta) -> int:
+    """What one record spoils for its batch, the others get by themselves."""
+    done = 0
+    for name in SOURCES:
+        query = {**group, **DUE, **trouble.not_postponed(now())}
+        for row in list(get_db()[name].find(query, {"_id": 1}).sort("due", 1)):
+            one = {"_id": row["_id"]}
+            done += trouble.attempt(
+                name, row["_id"], in_transaction, _settle, one, window, sources=(name,)
+            )
+    return done
+
+
+def _settle(
+    database: Database,
+    session: ClientSession,
+    group: dict[str, ObjectId],
+    window: timedelta,
+    sources: tuple[str, ...] = SOURCES,
 ) -> int:
     changes = Changes()
     left = ROWS_A_BATCH
-    for name in SOURCES:
-        changes.rows[name] = _due(database, session, name, fundraiser_id, left)
+    for name in sources:
+        changes.rows[name] = _due(database, session, name, group, left)
         left -= len(changes.rows[name])
         if name == "emails":
             _look_again(database, session, changes.rows[name])
@@ -73,9 +102,9 @@ def _settle_batch(
 
 
 def _due(
-    database: Database, session: ClientSession, name: str, fundraiser_id: ObjectId, limit: int
+    database: Database, session: ClientSession, name: str, group: dict[str, ObjectId], limit: int
 ) -> list[Row]:
-    query = {"fundraiser_id": fundraiser_id, "due": {"$type": "date"}}
+    query = {**group, **DUE, **trouble.not_postponed(now())}
     return list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
 
 

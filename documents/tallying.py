@@ -5,6 +5,7 @@ those that are new, adds them to their emails (and through these to mailing and 
 takes the deliveries' due marks away. All of it or nothing, however often it runs.
 """
 
+import contextlib
 import logging
 from typing import Any
 
@@ -13,13 +14,14 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import sendgrid
+from documents import sendgrid, trouble
 from documents.clock import now
 from documents.counters import LEDGER
 from documents.engine.contribution import Contribution, Row, add
 from documents.engine.settle import Changes, settle
 from documents.event import times, to_row
 from documents.matching import email_id_of
+from documents.record import DUE
 from documents.single_flight import SingleFlight
 from documents.transaction import in_transaction
 
@@ -41,44 +43,78 @@ def tally_organization(organization_id: ObjectId) -> int:
 
 def tally_delivery(id_: ObjectId) -> int:
     """Count a delivery, and with it what else is due of its organization."""
-    row = get_db().deliveries.find_one(
-        {"_id": id_, "due": {"$type": "date"}}, {"organization_id": 1}
-    )
+    row = get_db().deliveries.find_one({"_id": id_, **DUE}, {"organization_id": 1})
     return tally_organization(row["organization_id"]) if row else 0
 
 
 def _tally_all(organization_id: ObjectId) -> int:
     done = 0
-    while batch := in_transaction(lambda db, session: _tally_batch(db, session, organization_id)):
-        done += batch
+    group = {"organization_id": organization_id}
+    try:
+        while batch := in_transaction(_tally, group):
+            done += batch
+    except Exception as error:
+        if trouble.is_passing(error):
+            raise
+        log.warning(
+            "organization %s: tallying one by one, for %s", organization_id, trouble.describe(error)
+        )
+        done += _tally_one_by_one(group)
     return done
 
 
-def _tally_batch(database: Database, session: ClientSession, organization_id: ObjectId) -> int:
-    tally = _Tally(database, session, organization_id)
-    deliveries = tally.due_deliveries()
+def _tally_one_by_one(group: dict[str, ObjectId]) -> int:
+    """What one event spoils for its batch, the others get by themselves."""
+    done = 0
+    query = {**group, **DUE, **trouble.not_postponed(now())}
+    for row in list(get_db().deliveries.find(query, {"items": 1}).sort("due", 1)):
+        done += trouble.attempt("deliveries", row["_id"], _tally_alone, row["_id"], row["items"])
+    return done
+
+
+def _tally_alone(delivery_id: ObjectId, items: int) -> None:
+    """Tally one delivery; should that fail, each of its events, and then say that it failed."""
+    one = {"_id": delivery_id}
+    try:
+        in_transaction(_tally, one)
+    except Exception as error:
+        if trouble.is_passing(error):
+            raise
+        for index in range(items):
+            with contextlib.suppress(Exception):  # the delivery's own failure tells of it
+                in_transaction(_tally, one, only=index)
+        raise
+
+
+def _tally(
+    database: Database,
+    session: ClientSession,
+    group: dict[str, ObjectId],
+    only: int | None = None,
+) -> int:
+    """Tally due deliveries in a transaction; with `only`, that event of them and no more."""
+    batch = _Batch(database, session)
+    deliveries = batch.due_deliveries(group)
     for delivery in deliveries:
-        tally.take_in(delivery)
+        batch.take_in(delivery, only)
     if deliveries:
-        tally.write()
+        batch.write(settled=only is None)
     return len(deliveries)
 
 
-class _Tally:
+class _Batch:
     """One batch: what its deliveries report, less what is stored already."""
 
-    def __init__(
-        self, database: Database, session: ClientSession, organization_id: ObjectId
-    ) -> None:
+    def __init__(self, database: Database, session: ClientSession) -> None:
         self.database = database
         self.session = session
-        self.organization_id = organization_id
+        self.organization_id = ObjectId()  # of the deliveries, once they are known
         self.reports: list[tuple[sendgrid.Report, ObjectId]] = []
         self.outcomes: dict[ObjectId, dict[str, Any]] = {}
 
-    def due_deliveries(self) -> list[Row]:
+    def due_deliveries(self, group: dict[str, ObjectId]) -> list[Row]:
         found = self.database.deliveries.find(
-            {"organization_id": self.organization_id, "due": {"$type": "date"}},
+            {**group, **DUE, **trouble.not_postponed(now())},
             sort=[("due", 1)],
             limit=DELIVERIES_A_BATCH,
             session=self.session,
@@ -90,9 +126,10 @@ class _Tally:
             if batch and events > EVENTS_A_BATCH:
                 break
             batch.append(delivery)
+            self.organization_id = delivery["organization_id"]
         return batch
 
-    def take_in(self, delivery: Row) -> None:
+    def take_in(self, delivery: Row, only: int | None = None) -> None:
         """Read what a delivery reports. What cannot be understood stops nothing else."""
         refused = []
         try:
@@ -100,6 +137,8 @@ class _Tally:
         except ValueError:
             items, refused = [], [{"index": 0, "reason": "the body is no JSON array"}]
         for index, item in enumerate(items):
+            if only not in (None, index):
+                continue
             try:
                 report = sendgrid.read(self.organization_id.binary, item)
             except ValueError as error:
@@ -115,15 +154,15 @@ class _Tally:
             "unmatched_events": 0,
         }
 
-    def write(self) -> None:
+    def write(self, *, settled: bool) -> None:
         events = self._new_events()
         if events:
             self.database.events.insert_many(events, ordered=False, session=self.session)
         settle(self.database, self.session, LEDGER, self._effects(events))
-        for delivery_id, outcome in self.outcomes.items():
+        for delivery_id, outcome in self.outcomes.items() if settled else ():
             self.database.deliveries.update_one(
                 {"_id": delivery_id},
-                {"$set": {"tallied_at": now(), **outcome}, "$unset": {"due": ""}},
+                {"$set": {"tallied_at": now(), **outcome}, "$unset": {"due": "", "trouble": ""}},
                 session=self.session,
             )
 

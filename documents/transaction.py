@@ -1,12 +1,10 @@
 """Run a function in one MongoDB transaction, again from the start when it met another."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mongoengine import get_connection, get_db
 from pymongo import ReadPreference, WriteConcern
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
@@ -15,8 +13,8 @@ ATTEMPTS = 5
 DUPLICATE_KEY = 11000
 
 
-def in_transaction(work: Callable[[Database, ClientSession], T]) -> T:
-    """Do the work, all or nothing, acknowledged by a majority.
+def in_transaction(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Do work(database, session, *args, **kwargs), all or nothing, acknowledged by a majority.
 
     PyMongo itself repeats it after a write conflict or when the primary changed, so the work must
     have no effect outside the session.
@@ -29,7 +27,7 @@ def in_transaction(work: Callable[[Database, ClientSession], T]) -> T:
         with get_connection().start_session() as session:
             try:
                 return session.with_transaction(
-                    lambda session: work(database, session),
+                    lambda session: work(database, session, *args, **kwargs),
                     read_concern=ReadConcern("snapshot"),
                     write_concern=WriteConcern("majority"),
                     read_preference=ReadPreference.PRIMARY,

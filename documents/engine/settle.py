@@ -121,7 +121,7 @@ class _Settlement:
             update.setdefault("$set", {})["counted"] = to_stored(now)
             self._note_latest(name, change)
         if "due" in row:
-            update["$unset"] = update.get("$unset", {}) | {"due": ""}
+            update["$unset"] = update.get("$unset", {}) | {"due": "", "trouble": ""}
 
     def _note_latest(self, name: str, change: Contribution) -> None:
         for collection, id_ in change:
