@@ -76,6 +76,7 @@ class Donation(Source, Record):
         email_ref: str | None = None,
         external_id: str | None = None,
         donated_at: datetime | None = None,
+        id_: ObjectId | None = None,
     ) -> tuple[Self, bool]:
         """Record a gift. Returns it and whether it is new: an external_id names one gift for ever.
 
@@ -85,6 +86,7 @@ class Donation(Source, Record):
         """
         Fundraiser.named(organization_id, fundraiser_id)
         gift = cls(
+            id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser_id,
             amount=amount,
@@ -98,7 +100,7 @@ class Donation(Source, Record):
             donated_at=donated_at or now(),
         )
         try:
-            return gift.save(force_insert=True), True
+            return gift.insert(), True
         except NotUniqueError:
             return cls._known(organization_id, external_id), False
 

@@ -51,7 +51,9 @@ class Email(Source, Record):
     }
 
     @classmethod
-    def create(cls, organization_id: ObjectId, values: dict[str, Any]) -> Self:
+    def create(
+        cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
+    ) -> Self:
         """Record a message.
 
         Args:
@@ -65,13 +67,14 @@ class Email(Source, Record):
         mailing = _mailing(fundraiser, values.get("mailing_id"))
         sent_at = values.get("sent_at", (mailing.sent_at if mailing else None) or now())
         email = cls(
+            id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser.id,
             mailing_id=mailing.id if mailing else None,
             user_id=_user(organization_id, values).id,
             sent_at=sent_at,
         )
-        return email.save(force_insert=True)
+        return email.insert()
 
     def delete(self) -> None:
         """Remove it: its counts are taken back, and gifts matched to it look for another."""

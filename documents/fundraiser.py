@@ -36,10 +36,12 @@ class Fundraiser(Tallied, Record):
         return as_money(self.goal_amount, self.goal_currency)
 
     @classmethod
-    def create(cls, organization_id: ObjectId, values: dict[str, Any]) -> Self:
+    def create(
+        cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
+    ) -> Self:
         """Add one."""
         fields = money_fields(values, "goal")
-        return cls(organization_id=organization_id, **fields).save(force_insert=True)
+        return cls(id=id_, organization_id=organization_id, **fields).insert()
 
     @classmethod
     def named(cls, organization_id: ObjectId, id_: ObjectId) -> Self:

@@ -7,6 +7,7 @@ from documents.donor import Donor
 from documents.email import Email
 from documents.event import Event
 from documents.fundraiser import Fundraiser
+from documents.idempotency import IdempotencyKey
 from documents.mailing import Mailing
 from documents.organization import Organization
 from documents.user import User
@@ -24,6 +25,7 @@ DOCUMENTS = (
     Donor,
     Delivery,
     Event,
+    IdempotencyKey,
 )
 
 

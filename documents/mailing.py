@@ -41,7 +41,9 @@ class Mailing(Source, Tallied, Record):
         return as_money(self.cost_amount, self.cost_currency)
 
     @classmethod
-    def create(cls, organization_id: ObjectId, values: dict[str, Any]) -> Self:
+    def create(
+        cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
+    ) -> Self:
         """Add one.
 
         Raises:
@@ -49,7 +51,7 @@ class Mailing(Source, Tallied, Record):
         """
         Fundraiser.named(organization_id, values["fundraiser_id"])
         fields = money_fields(values, "cost")
-        return cls(organization_id=organization_id, **fields).save(force_insert=True)
+        return cls(id=id_, organization_id=organization_id, **fields).insert()
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change what a client may change; its fundraiser is for ever."""

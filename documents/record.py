@@ -75,6 +75,20 @@ class Record(Document):
             raise NotFound
         return record
 
+    def insert(self) -> Self:
+        """Store a new record; under an id given in advance, the same one again is no error.
+
+        Raises:
+            NotUniqueError: another record has one of its unique fields.
+        """
+        try:
+            return self.save(force_insert=True)
+        except NotUniqueError:
+            known = type(self).objects(id=self.id, organization_id=self.organization_id).first()
+            if known is None:
+                raise
+            return known
+
     def change(self, edit: Callable[[Self], None]) -> Self:
         """Edit the record as it is stored now, and save it, unless somebody else did meanwhile.
 

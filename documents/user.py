@@ -35,15 +35,19 @@ class User(Record):
     }
 
     @classmethod
-    def create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
+    def create(
+        cls, organization_id: ObjectId, name: str, email: str, id_: ObjectId | None = None
+    ) -> Self:
         """Add a person.
 
         Raises:
             Conflict: the organization has one with this address.
         """
-        user = cls(organization_id=organization_id, name=name, email=email, address=fold(email))
+        user = cls(
+            id=id_, organization_id=organization_id, name=name, email=email, address=fold(email)
+        )
         try:
-            return user.save(force_insert=True)
+            return user.insert()
         except NotUniqueError:
             raise Conflict("A user with this email exists.") from None
 

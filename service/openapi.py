@@ -19,6 +19,13 @@ from service.types import ID_SCHEMA
 Routes = tuple[tuple[str, object, str | None], ...]
 REF = "#/components/schemas/{model}"
 VERBS = ("get", "post", "put", "patch", "delete")
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body again answer what the first time answered.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 PROBLEM = {
     "type": "object",
     "description": "A problem document (RFC 9457).",
@@ -56,7 +63,12 @@ def document(routes: Routes) -> dict[str, Any]:
     schemas = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for path, verb, declared, resource in operations(routes):
-        paths.setdefault(path, {})[verb] = _operation(path, declared, resource, schemas)
+        described = _operation(path, declared, resource, schemas)
+        if verb == "post" and declared.scope:
+            described["parameters"].append(IDEMPOTENCY_KEY)
+            described["responses"].setdefault("409", _problem(409))
+            described["responses"].setdefault("422", _problem(422))
+        paths.setdefault(path, {})[verb] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -146,12 +158,16 @@ def _responses(path: str, declared: Operation) -> dict[str, Any]:
             responses[str(status)]["content"] = {"application/json": {"schema": schema}}
     for status in sorted({*declared.problems, *_usual_problems(path, declared)}):
         if str(status) not in responses:
-            schema = {"$ref": REF.format(model="Problem")}
-            responses[str(status)] = {
-                "description": HTTPStatus(status).phrase,
-                "content": {problems.MEDIA_TYPE: {"schema": schema}},
-            }
+            responses[str(status)] = _problem(status)
     return responses
+
+
+def _problem(status: int) -> dict[str, Any]:
+    schema = {"$ref": REF.format(model="Problem")}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {problems.MEDIA_TYPE: {"schema": schema}},
+    }
 
 
 def _usual_problems(path: str, declared: Operation) -> Sequence[int]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from documents.page import BadCursor, page
 from documents.record import Record
 from service.auth import authorise
+from service.idempotency import once
 from service.reading import malformed, read_body, read_query
 from service.types import Request
 
@@ -53,7 +54,9 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
                 params["query"] = query
             if declaration.body:
                 params["body"] = read_body(req, declaration.body)
-            responder(self, req, resp, **params)
+            with once(req, resp) as is_new:
+                if is_new:
+                    responder(self, req, resp, **params)
 
         checked.operation = declaration  # type: ignore[attr-defined]
         return checked

@@ -33,7 +33,8 @@ def read_body(req: falcon.Request, model: type[M]) -> M:
     media_type = (req.content_type or "").split(";")[0].strip().lower()
     if media_type != "application/json":
         raise falcon.HTTPUnsupportedMediaType(description="Send application/json.")
-    value = parse(read_bytes(req, BODY_LIMIT))
+    req.context.body = read_bytes(req, BODY_LIMIT)
+    value = parse(req.context.body)
     try:
         return model.model_validate(value)
     except ValidationError as error:

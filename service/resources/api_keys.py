@@ -51,7 +51,11 @@ class ApiKeys:
     @operation("Make an API key", scope="admin", body=ApiKeyIn, answers={201: NewApiKey})
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: ApiKeyIn) -> None:
         key, secret = ApiKey.issue(
-            req.context.organization_id, body.name, list(body.scopes), body.expires_at
+            req.context.organization_id,
+            body.name,
+            list(body.scopes),
+            body.expires_at,
+            req.context.record_id,
         )
         shown = ApiKeyOut.model_validate(key).model_dump() | {"secret": secret}
         resp.location = f"{req.path}/{key.id}"

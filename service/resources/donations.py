@@ -132,6 +132,7 @@ class Donations:
             email_ref=body.email_id,
             external_id=body.external_id,
             donated_at=body.donated_at,
+            id_=req.context.record_id,
         )
         resp.location = f"{req.path}/{gift.id}"
         answer(resp, DonationOut, gift, 201 if is_new else 200)

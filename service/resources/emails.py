@@ -85,7 +85,11 @@ class Emails:
 
     @operation("Record an email", scope="write", body=EmailIn, answers={201: EmailOut})
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: EmailIn) -> None:
-        email = Email.create(req.context.organization_id, body.model_dump(exclude_unset=True))
+        email = Email.create(
+            req.context.organization_id,
+            body.model_dump(exclude_unset=True),
+            req.context.record_id,
+        )
         answer_created(req, resp, EmailOut, email)
 
     @operation("Get an email", scope="read", answers={200: EmailOut})

@@ -73,7 +73,9 @@ class Fundraisers:
 
     @operation("Add a fundraiser", scope="write", body=FundraiserIn, answers={201: FundraiserOut})
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: FundraiserIn) -> None:
-        fundraiser = Fundraiser.create(req.context.organization_id, body.model_dump())
+        fundraiser = Fundraiser.create(
+            req.context.organization_id, body.model_dump(), req.context.record_id
+        )
         answer_created(req, resp, FundraiserOut, fundraiser)
 
     @operation("Get a fundraiser", scope="read", answers={200: FundraiserOut})

@@ -66,7 +66,9 @@ class Mailings:
 
     @operation("Add a mailing", scope="write", body=MailingIn, answers={201: MailingOut})
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: MailingIn) -> None:
-        mailing = Mailing.create(req.context.organization_id, body.model_dump())
+        mailing = Mailing.create(
+            req.context.organization_id, body.model_dump(), req.context.record_id
+        )
         answer_created(req, resp, MailingOut, mailing)
 
     @operation("Get a mailing", scope="read", answers={200: MailingOut})

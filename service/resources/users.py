@@ -61,7 +61,9 @@ class Users:
 
     @operation("Add a user", scope="write", body=UserIn, answers={201: UserOut}, problems=(409,))
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: UserIn) -> None:
-        user = User.create(req.context.organization_id, body.name, body.email)
+        user = User.create(
+            req.context.organization_id, body.name, body.email, req.context.record_id
+        )
         answer_created(req, resp, UserOut, user)
 
     @operation("Get a user", scope="read", answers={200: UserOut})

@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -113,6 +114,6 @@ def test_pauses_grow_and_are_jittered() -> None:
         [trouble.pause(tries, random.Random(seed)).total_seconds() for seed in range(50)]
         for tries in range(1, trouble.TRIES)
     ]
-    for shorter, longer in zip(pauses, pauses[1:], strict=False):
+    for shorter, longer in pairwise(pauses):
         assert max(shorter) < min(longer)
     assert all(len(set(one)) == 50 for one in pauses)
