@@ -4,7 +4,7 @@ from bson import ObjectId
 from mongoengine import BinaryField, DateTimeField, DictField, IntField, ListField, StringField
 
 from documents import sendgrid
-from documents.record import Record, Source, due_index
+from documents.record import Record, Source, due_index, failed_index
 
 
 class Delivery(Source, Record):
@@ -22,7 +22,12 @@ class Delivery(Source, Record):
 
     meta = {
         "collection": "deliveries",
-        "indexes": [["organization_id", "id"], due_index(), due_index("organization_id")],
+        "indexes": [
+            ["organization_id", "id"],
+            due_index(),
+            due_index("organization_id"),
+            failed_index(),
+        ],
     }
 
     @classmethod

@@ -10,7 +10,7 @@ from documents.address import fold
 from documents.clock import now
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.record import NotUniqueError, Record, Source, due_index, unique_index
+from documents.record import NotUniqueError, Record, Source, due_index, failed_index, unique_index
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -54,6 +54,7 @@ class Donation(Source, Record):
             ["mailing_donor_id"],
             due_index(),
             due_index("fundraiser_id"),
+            failed_index(),
         ],
     }
 

@@ -9,7 +9,7 @@ from documents.clock import now
 from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.record import Record, Source, due_index
+from documents.record import Record, Source, due_index, failed_index
 from documents.user import User
 
 
@@ -47,6 +47,7 @@ class Email(Source, Record):
             ["mailing_id", "id"],
             due_index(),
             due_index("fundraiser_id"),
+            failed_index(),
         ],
     }
 

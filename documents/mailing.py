@@ -8,7 +8,7 @@ from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 from documents.errors import Conflict
 from documents.fundraiser import Fundraiser
 from documents.money import as_money, money_fields
-from documents.record import Record, Source, due_index
+from documents.record import Record, Source, due_index, failed_index
 from documents.tallied import Tallied
 
 
@@ -32,6 +32,7 @@ class Mailing(Source, Tallied, Record):
             ["fundraiser_id", "id"],
             due_index(),
             due_index("fundraiser_id"),
+            failed_index(),
         ],
     }
 

@@ -34,6 +34,15 @@ def due_index(*fields: str) -> dict[str, Any]:
     }
 
 
+def failed_index() -> dict[str, Any]:
+    """The index by which failed jobs are found; nearly always empty."""
+    return {
+        "fields": ["organization_id", "trouble.failed_at"],
+        "name": "failed",
+        "partialFilterExpression": {"trouble.failed_at": {"$type": "date"}},
+    }
+
+
 def unique_index(field: str) -> dict[str, Any]:
     """A string field that is unique in its organization, among the records that have it."""
     return {
@@ -136,4 +145,12 @@ class Source:
         return super().save(*args, **kwargs)  # type: ignore[misc]
 
 
-__all__ = ["DUE", "NotUniqueError", "Record", "Source", "due_index", "unique_index"]
+__all__ = [
+    "DUE",
+    "NotUniqueError",
+    "Record",
+    "Source",
+    "due_index",
+    "failed_index",
+    "unique_index",
+]

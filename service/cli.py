@@ -184,6 +184,43 @@ def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json
     _print({"id": str(made.id), "api_key": secret}, f"Key, shown this once: {secret}", as_json)
 
 
+@main.group()
+def jobs() -> None:
+    """Jobs that failed for good: the records that could not be settled."""
+
+
+@jobs.command("failed")
+@click.option("--limit", type=click.IntRange(1), default=100, help="How many at the most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a job.")
+@_connected
+def list_failed_jobs(limit: int, as_json: bool) -> None:
+    """List them, the newest records first."""
+    from documents.failed_job import FailedJob
+
+    for failed in FailedJob.page(None, limit):
+        line = {"id": str(failed.id), "job": failed.job, "error": failed.error}
+        _print({**line, "tries": failed.tries}, "  ".join(line.values()), as_json)
+
+
+@jobs.command("retry")
+@click.argument("id_", metavar="[ID]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Retry all of them.")
+@_connected
+def retry_failed_jobs(id_: str | None, everything: bool) -> None:
+    """Make one due again, or all; the workers take it from there."""
+    from documents.failed_job import FailedJob
+
+    if (id_ is None) == (not everything):
+        raise click.UsageError("Give either an ID or --all.")
+    if id_ is not None:
+        FailedJob.fetch(None, id_).retry()
+        return
+    while found := FailedJob.page(None, limit=100):
+        for failed in found:
+            failed.retry()
+        click.echo(f"{len(found)} to be tried again")
+
+
 @main.command()
 @click.option("--repair", is_flag=True, help="Put right what is off.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a counter.")

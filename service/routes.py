@@ -3,6 +3,7 @@
 from service.resources.api_keys import ApiKeys
 from service.resources.donations import Donations
 from service.resources.emails import Emails
+from service.resources.failed_jobs import FailedJobs
 from service.resources.fundraisers import Fundraisers
 from service.resources.mailings import Mailings
 from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
@@ -11,7 +12,7 @@ from service.resources.webhook_keys import SendGridKeys
 from service.resources.webhooks import SendGridWebhook
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
-fundraisers, mailings, users = Fundraisers(), Mailings(), Users()
+failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
 
 ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/users", users, None),
@@ -31,6 +32,9 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
     ("/v1/api-keys", api_keys, None),
     ("/v1/api-keys/{id}", api_keys, "one"),
+    ("/v1/jobs/failed", failed_jobs, None),
+    ("/v1/jobs/failed/{id}", failed_jobs, "one"),
+    ("/v1/jobs/failed/{id}/retry", failed_jobs, "retry"),
     ("/healthz", Health(), None),
     ("/readyz", Readiness(), None),
     ("/metrics", Metrics(), None),

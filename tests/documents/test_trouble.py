@@ -93,6 +93,54 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
     assert "trouble" not in (get_db().donations.find_one() or {})
 
 
+def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
+    """A gift that cannot be settled, and the poisoned email that it is for."""
+    email = alice.email(spring)
+    sweep()
+    poison(email)
+    gift = alice.gift(spring, email_id=email)
+    for _ in range(trouble.TRIES):
+        sweep()
+        try_again_now("donations")
+    return gift, email
+
+
+def test_a_failed_job_is_seen_and_tried_again_from_the_api(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    charlie = university("Charlie's University", Api.in_process(real_client))
+    spring = alice.fundraiser()
+    gift, _ = fail_for_good(alice, spring)
+    path = f"/v1/jobs/failed/{gift}"
+    (job,) = alice.get("/v1/jobs/failed")["data"]
+    assert (job["id"], job["job"], job["tries"]) == (gift, "update_email_donation", 5)
+    assert alice.get(path) == job
+    assert charlie.get("/v1/jobs/failed")["data"] == []
+    for method, where in (("GET", path), ("DELETE", path), ("POST", f"{path}/retry")):
+        assert charlie.call(method, where).status == 404
+    for strange in ("x", "f" * 24):
+        assert alice.call("GET", f"/v1/jobs/failed/{strange}").status == 404
+    assert alice.call("GET", "/v1/jobs/failed?cursor=x").status == 400
+
+    get_db().emails.update_many({}, {"$set": {"opens": 0, "donations_count": 0}})
+    assert alice.call("POST", f"{path}/retry").status == 202
+    sweep()
+    assert alice.get("/v1/jobs/failed")["data"] == []
+    assert alice.report(spring)["donations"]["count"] == 1
+
+
+def test_failed_jobs_come_a_page_at_a_time_and_can_be_given_up(alice: University) -> None:
+    spring = alice.fundraiser()
+    failed = [fail_for_good(alice, spring)[0] for _ in range(3)]
+    first = alice.get("/v1/jobs/failed?limit=2")
+    second = alice.get(f"/v1/jobs/failed?limit=2&cursor={first['next_cursor']}")
+    listed = [job["id"] for job in first["data"] + second["data"]]
+    assert (listed, second["next_cursor"]) == (failed[::-1], None)
+    assert alice.call("DELETE", f"/v1/jobs/failed/{failed[0]}").status == 204
+    assert alice.call("GET", f"/v1/jobs/failed/{failed[0]}").status == 404
+    assert alice.report(spring)["unsettled"]["donations"] == 0
+
+
 def test_a_database_that_is_away_is_no_try(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
