@@ -45,6 +45,9 @@ class Settings(BaseModel):
     sweep_seconds: Annotated[
         float, Field(gt=0, le=3600, description="How often a worker looks for what is due, seconds")
     ] = 1.0
+    recount_hours: Annotated[
+        float, Field(gt=0, description="How often all counters are compared with the ledger, hours")
+    ] = 24.0
     database_timeout_seconds: Annotated[
         float,
         Field(gt=0, le=60, description="How long a request waits for MongoDB before it is a 503"),

@@ -8,8 +8,10 @@ from documents.email import Email
 from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.idempotency import IdempotencyKey
+from documents.lease import Lease
 from documents.mailing import Mailing
 from documents.organization import Organization
+from documents.steady_recount import SteadyRecount
 from documents.user import User
 from documents.webhook_key import WebhookKey
 
@@ -26,6 +28,8 @@ DOCUMENTS = (
     Delivery,
     Event,
     IdempotencyKey,
+    Lease,
+    SteadyRecount,
 )
 
 

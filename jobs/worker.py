@@ -11,6 +11,7 @@ from config.database import check_deployment, client, connect, is_away
 from config.log import configure_logging
 from config.queue import huey
 from config.settings import settings
+from jobs.recounting import Recounter
 from jobs.sweep import Sweeper
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,13 @@ def main() -> int:
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )
+    recounter = Recounter()
     sweeper.start()
+    recounter.start()
     log.info("worker ready, %d threads", settings().worker_threads)
     consumer.run()
     sweeper.stop(STOP_SECONDS)
+    recounter.stop(STOP_SECONDS)
     log.info("worker stopped")
     return 0
 

@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 DATA = Path("var")
+REPAIR_TIME = timedelta(hours=1)
 
 
 @contextmanager
@@ -223,23 +225,49 @@ def retry_failed_jobs(id_: str | None, everything: bool) -> None:
 
 @main.command()
 @click.option("--repair", is_flag=True, help="Put right what is off.")
+@click.option("--fundraiser", metavar="ID", help="Only what belongs to this fundraiser.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a counter.")
 @_connected
-def recount(repair: bool, as_json: bool) -> None:
-    """Compare every counter with what it counts. Exit code 1 when one is off and not repaired."""
-    from documents import recount as recounting
+def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
+    """Compare every counter with what it counts, while traffic goes on.
 
-    off = list(recounting.recount())
-    for drift in off:
-        if repair:
-            recounting.repair(drift)
-        line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
-        says, right = str(drift.says), str(drift.right)
-        text = f"{drift.collection} {drift.id} {drift.field}: says {says}, is {right}"
-        _print({**line, "says": says, "right": right}, text, as_json)
+    Exit code 1 when one is off and was not repaired.
+    """
+    from bson import ObjectId
+
+    from documents import recount as recounting
+    from documents.lease import held
+
+    if fundraiser is not None and not ObjectId.is_valid(fundraiser):
+        raise click.UsageError("A fundraiser's ID is 24 hex digits.")
+    scope = ObjectId(fundraiser) if fundraiser else None
+    off = 0
+    with held("repair", REPAIR_TIME) as mine:
+        if repair and not mine:
+            raise click.ClickException("Another repair is under way; try again when it is done.")
+        for drift in _compared(recounting.pages(scope), recounting.size(scope)):
+            off += 1
+            if repair:
+                recounting.repair(drift)
+            _tell(drift, as_json)
     if not as_json:
-        click.echo(f"{len(off)} counters off{', repaired' if repair and off else ''}")
+        click.echo(f"{off} counters off{', repaired' if repair and off else ''}")
     sys.exit(1 if off and not repair else 0)
+
+
+def _compared(pages: Iterable[Any], size: int) -> Iterator[Any]:
+    """The drifts of the pages, with progress on a terminal."""
+    with click.progressbar(length=size, label="comparing", file=sys.stderr) as progress:
+        for page in pages:
+            yield from page.drifts
+            progress.update(page.size)
+
+
+def _tell(drift: Any, as_json: bool) -> None:
+    line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
+    says, right = str(drift.says), str(drift.right)
+    text = f"{drift.collection} {drift.id} {drift.field}: says {says}, is {right}"
+    _print({**line, "says": says, "right": right}, text, as_json)
 
 
 def _print(values: dict[str, Any], text: str, as_json: bool) -> None:

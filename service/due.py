@@ -1,4 +1,4 @@
-"""The metric that tells whether all is well: how much is due, and for how long."""
+"""The metrics that tell whether all is well: how much is due, for how long, and what is off."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from documents.clock import now
 from documents.record import DUE
+from documents.steady_recount import summary
 
 KINDS = ("donations", "emails", "mailings", "deliveries")
 
@@ -32,3 +33,16 @@ class DueCollector(Collector):
             oldest.add_metric([kind], max(0.0, age))
         yield count
         yield oldest
+        yield from _drift()
+
+
+def _drift() -> Iterator[Metric]:
+    found = summary()
+    if found is not None:
+        off, ended = found
+        yield GaugeMetricFamily(
+            "matchback_counters_off", "Counters off in the last whole recount", value=off
+        )
+        yield GaugeMetricFamily(
+            "matchback_recount_timestamp_seconds", "When it ended", value=ended.timestamp()
+        )

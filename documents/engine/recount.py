@@ -1,12 +1,12 @@
 """Recount: compare every counter with the records it counts, while traffic goes on.
 
-Everything is read at one snapshot. There, because settling is one transaction, a counter must
-equal the sum of what its sources say they contributed (`counted`), and a source that is not due
-must have contributed what it is worth now. A difference is constant until it is repaired, so
-adding its opposite later is right however much was counted meanwhile.
+A page of records at a time, each read at one snapshot. There, because settling is one transaction,
+a counter must equal the sum of what its sources say they contributed (`counted`), and a source
+that is not due must have contributed what it is worth now. A difference stays the same until it
+is repaired, so adding its opposite later is right however much was counted meanwhile.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from documents.engine.caches import Cache, CounterCache, Ledger
 from documents.engine.contribution import Contribution, Row, add, from_stored
 from documents.engine.settle import latest_times
 
-TARGETS_A_BATCH = 200
+ROWS_A_PAGE = 200
 DUE = {"due": {"$type": "date"}}
 
 
@@ -32,97 +32,118 @@ class Drift:
     right: Any
 
 
-def drifts(database: Database, session: ClientSession, ledger: Ledger) -> Iterator[Drift]:
-    """Every counter that is off, a batch of targets in memory at a time.
+@dataclass(frozen=True)
+class Page:
+    """Some records, compared: the last id (None: no more), how many, and what is off."""
+
+    last_id: Any
+    size: int
+    drifts: list[Drift]
+
+
+def collections(ledger: Ledger) -> list[str]:
+    """What is to be compared. Records counted by being stored hold nothing that could be off."""
+    return [
+        name
+        for name in ledger.order
+        if _has_counted(ledger, name) or any(cache.target == name for cache in ledger.caches)
+    ]
+
+
+def compare(
+    database: Database,
+    session: ClientSession,
+    ledger: Ledger,
+    name: str,
+    query: Mapping[str, Any],
+    after: Any = None,
+) -> Page:
+    """Compare the next records of a collection, in the order of their ids.
 
     Args:
-        session: a snapshot session, so that all of it is read at one moment.
+        session: a new snapshot session, so that all of it is read at one moment.
+        after: the last id of the page before.
     """
-    for name in ledger.order:
-        if ledger.counters[name] and name not in _immutable(ledger):
-            yield from _sources(database, session, ledger, name)
-    for name in ledger.order:
-        if any(cache.target == name for cache in ledger.caches):
-            batch: list[Row] = []
-            for row in database[name].find({"deleted_at": None}, session=session).sort("_id"):
-                batch.append(row)
-                if len(batch) == TARGETS_A_BATCH:
-                    yield from _targets(database, session, ledger, name, batch)
-                    batch = []
-            if batch:
-                yield from _targets(database, session, ledger, name, batch)
+    wanted = {**query, "_id": {"$gt": after}} if after is not None else query
+    found = database[name].find(wanted, session=session).sort("_id", 1).limit(ROWS_A_PAGE)
+    rows = {row["_id"]: row for row in found}
+    drifts: list[Drift] = []
+    if _has_counted(ledger, name):
+        drifts += _sources(ledger, name, rows)
+    live = {id_: row for id_, row in rows.items() if row.get("deleted_at") is None}
+    if any(cache.target == name for cache in ledger.caches):
+        drifts += _targets(database, session, ledger, name, live)
+        drifts += _latest(database, session, ledger, name, live)
+    return Page(max(rows, default=None), len(rows), drifts)
 
 
 def repair(database: Database, ledger: Ledger, drift: Drift) -> None:
-    """Put a counter right. Only for drifts of one recount at a time, each once."""
+    """Put a counter right. Each drift once, and by one repairer at a time."""
     where = {"_id": drift.id}
-    if drift.field == "counted":  # settling finds the difference by itself
-        database[drift.collection].update_one(where, {"$currentDate": {"due": True}})
+    collection = database[drift.collection]
+    if drift.field == "counted":
+        pass  # being due, it is settled, and settling finds the difference by itself
     elif isinstance(drift.right, int) and not isinstance(drift.right, bool):
         difference = drift.right - (drift.says or 0)
-        database[drift.collection].update_one(where, {"$inc": {drift.field: difference}})
+        collection.update_one(where, {"$inc": {drift.field: difference}})
     elif drift.right is None:
-        database[drift.collection].update_one(where, {"$unset": {drift.field: ""}})
+        collection.update_one(where, {"$unset": {drift.field: ""}})
     else:
-        database[drift.collection].update_one(where, {"$set": {drift.field: drift.right}})
+        collection.update_one(where, {"$set": {drift.field: drift.right}})
     if ledger.counters[drift.collection]:
         # What the counter led to (an email that donated, say) may be off as well.
-        database[drift.collection].update_one(where, {"$currentDate": {"due": True}})
-
-
-def _immutable(ledger: Ledger) -> set[str]:
-    """Sources that are counted by being stored, and so keep no `counted`."""
-    return {
-        name for name in ledger.order if ledger.counters[name] and not _has_counted(ledger, name)
-    }
+        collection.update_one(where, {"$currentDate": {"due": True}})
 
 
 def _has_counted(ledger: Ledger, name: str) -> bool:
     return "counted" in ledger.documents[name]._fields  # type: ignore[attr-defined]
 
 
-def _sources(
-    database: Database, session: ClientSession, ledger: Ledger, name: str
-) -> Iterator[Drift]:
-    for row in database[name].find({"due": {"$exists": False}}, session=session):
+def _sources(ledger: Ledger, name: str, rows: Mapping[Any, Row]) -> list[Drift]:
+    drifts = []
+    for id_, row in rows.items():
+        if "due" in row or "trouble" in row:
+            continue  # waits, or is known to be failed
         counted, right = from_stored(row.get("counted")), ledger.contribution(name, row)
         if counted != right:
-            yield Drift(name, row["_id"], "counted", counted, right)
+            drifts.append(Drift(name, id_, "counted", counted, right))
+    return drifts
 
 
 def _targets(
-    database: Database, session: ClientSession, ledger: Ledger, name: str, batch: list[Row]
-) -> Iterator[Drift]:
-    ids = [row["_id"] for row in batch]
-    right = _truth(database, session, ledger, name, ids)
-    for row in batch:
+    database: Database, session: ClientSession, ledger: Ledger, name: str, rows: Mapping[Any, Row]
+) -> list[Drift]:
+    drifts = []
+    right = _truth(database, session, ledger, name, rows)
+    for id_, row in rows.items():
         says = _flat(row, ledger, name)
-        amounts = right.get((name, row["_id"]), {})
+        amounts = right.get((name, id_), {})
         for field in sorted(says.keys() | amounts.keys()):
             if says.get(field, 0) != amounts.get(field, 0):
-                yield Drift(name, row["_id"], field, says.get(field, 0), amounts.get(field, 0))
+                drifts.append(Drift(name, id_, field, says.get(field, 0), amounts.get(field, 0)))
         for flag in ledger.flags[name]:
             if bool(row.get(flag.field)) != flag.when(row):
-                yield Drift(name, row["_id"], flag.field, row.get(flag.field), flag.when(row))
-    yield from _latest(database, session, ledger, name, batch)
+                drifts.append(Drift(name, id_, flag.field, row.get(flag.field), flag.when(row)))
+    return drifts
 
 
 def _latest(
-    database: Database, session: ClientSession, ledger: Ledger, name: str, batch: list[Row]
-) -> Iterator[Drift]:
+    database: Database, session: ClientSession, ledger: Ledger, name: str, rows: Mapping[Any, Row]
+) -> list[Drift]:
+    drifts = []
     for cache in ledger.latest[name]:
-        rows = {row["_id"]: row for row in batch}
         # A source that is due may move a latest time when it is settled: no drift, but a wait.
         waiting = database[cache.source].find(DUE, {cache.link: 1}, session=session)
         unsettled = {row.get(cache.link) for row in waiting}
         for id_, right in latest_times(database, session, cache, rows):
             says = rows[id_].get(cache.field)
             if says != right and id_ not in unsettled:
-                yield Drift(name, id_, cache.field, says, right)
+                drifts.append(Drift(name, id_, cache.field, says, right))
+    return drifts
 
 
 def _truth(
-    database: Database, session: ClientSession, ledger: Ledger, name: str, ids: list[Any]
+    database: Database, session: ClientSession, ledger: Ledger, name: str, rows: Mapping[Any, Row]
 ) -> Contribution:
     """What the sources of these targets say they contributed to them."""
     right: Contribution = {}
@@ -133,12 +154,14 @@ def _truth(
     for source, fields in links.items():
         counted = _has_counted(ledger, source)
         # A due source may have moved: its `counted` still names the target that it came from.
-        wanted: list[Mapping[str, Any]] = [{field: {"$in": ids}} for field in sorted(fields)]
+        wanted: list[Mapping[str, Any]] = [{field: {"$in": list(rows)}} for field in sorted(fields)]
         for row in database[source].find(
             {"$or": [*wanted, DUE] if counted else wanted}, session=session
         ):
-            stored = from_stored(row["counted"]) if counted else ledger.contribution(source, row)
-            add(right, {target: stored[target] for target in stored if target[1] in ids})
+            stored = (
+                from_stored(row.get("counted")) if counted else ledger.contribution(source, row)
+            )
+            add(right, {target: stored[target] for target in stored if target[1] in rows})
     return right
 
 
