@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check format lock clean
+.PHONY: setup run test chaos check format lock clean
 
 setup: $(READY)
 
@@ -19,6 +19,13 @@ run: setup  ## everything up, with the demo
 
 test: setup  ## all tests, on real servers that they start themselves
 	@$(VENV)/bin/pytest
+
+SECONDS ?= 60
+SEED ?= 1
+RUNS ?= 1
+
+chaos: setup  ## kills, pauses and partitions under load, then compares: make chaos SECONDS=300 RUNS=10
+	@$(VENV)/bin/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
 
 check: setup  ## style, types, import directions
 	@$(VENV)/bin/ruff check .

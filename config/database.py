@@ -19,6 +19,18 @@ from config.settings import Settings, settings
 LONGEST_TRANSACTION_SECONDS = 10
 MILLISECOND = 1000
 
+# A primary that steps down, shuts down, recovers, or cannot reach its majority. Source: MongoDB's
+# «Server Discovery And Monitoring» and «Retryable Writes» specifications, and its error codes.
+PASSING_CODES = frozenset(
+    [
+        *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, SocketException
+        *(91, 189, 11600, 11602),  # shutting down, stepped down, interrupted by either
+        *(10107, 13435, 13436),  # not primary; not primary or secondary
+        *(50, 64, 262),  # MaxTimeMSExpired, WriteConcernFailed, ExceededTimeLimit
+        *(134, 246),  # a majority read or a snapshot is not available yet
+    ]
+)
+
 
 class DeploymentError(Exception):
     """This MongoDB cannot keep the promise. The message says what to do."""
@@ -93,4 +105,6 @@ def is_away(error: BaseException) -> bool:
         return True
     if isinstance(error, PyMongoError) and error.timeout:
         return True
-    return isinstance(error, OperationFailure) and error.has_error_label("RetryableWriteError")
+    if not isinstance(error, OperationFailure):
+        return False
+    return error.code in PASSING_CODES or error.has_error_label("RetryableWriteError")

@@ -1,0 +1,195 @@
+"""One run: build everything, disturb it, let it heal, and compare with what the clients know."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mongoengine
+from mongoengine import get_db
+
+from config import database
+from config.settings import Settings
+from documents import recount
+from documents.indexes import create_indexes
+from documents.record import DUE
+from tests.cast import University, university
+from tests.chaos.clients import Client
+from tests.chaos.cluster import Cluster
+from tests.chaos.monkey import Monkey
+
+CLIENTS = 4
+CONVERGE_SECONDS = 60
+
+
+@dataclass
+class Result:
+    """What a run has to tell."""
+
+    seed: int
+    seconds: float
+    requests: int = 0
+    acknowledged: int = 0
+    unanswered: int = 0
+    gifts: int = 0
+    events: int = 0
+    deeds: Counter[str] = field(default_factory=Counter)
+    converged_seconds: float = 0.0
+    differences: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        deeds = ", ".join(f"{name} {times}" for name, times in sorted(self.deeds.items()))
+        return [
+            f"seed {self.seed}, {self.seconds:.0f} s: {self.requests} requests, "
+            f"{self.acknowledged} acknowledged, {self.unanswered} unanswered",
+            f"  {self.gifts} gifts, {self.events} distinct events",
+            f"  {sum(self.deeds.values())} disturbances: {deeds}",
+            f"  converged in {self.converged_seconds:.1f} s; {len(self.differences)} differences",
+            *(f"  DIFFERENCE {one}" for one in self.differences[:20]),
+        ]
+
+
+def run(folder: Path, seconds: float, seed: int) -> Result:
+    """Disturb for so many seconds, by this seed."""
+    result = Result(seed, seconds)
+    cluster = Cluster(folder, seed)
+    try:
+        cluster.start()
+        mongoengine.disconnect_all()
+        database.connect(Settings(mongodb_uri=cluster.uri, database_timeout_seconds=10))
+        create_indexes()
+        cluster.start_service()
+        place = university(f"Chaos {seed}", api=None)  # type: ignore[arg-type]
+        clients = _clients(cluster, place, seed)
+        _disturb(cluster, clients, seconds, result)
+        begun = time.monotonic()
+        _converge(result)
+        result.converged_seconds = time.monotonic() - begun
+        _compare(place, clients, result)
+    finally:
+        cluster.stop()
+        mongoengine.disconnect_all()
+    return result
+
+
+def _clients(cluster: Cluster, place: University, seed: int) -> list[Client]:
+    from bson import ObjectId
+
+    from documents.fundraiser import Fundraiser
+    from documents.webhook_key import WebhookKey
+    from tests.cast import public_key
+
+    organization = ObjectId(place.id)
+    WebhookKey.put(organization, "sendgrid", public_key(place.signing_key))
+    names = ("Spring", "Autumn")
+    fundraisers = [str(Fundraiser.create(organization, {"name": name}).id) for name in names]
+    return [
+        Client(number, place, cluster.urls, fundraisers, seed * 1000 + number)
+        for number in range(CLIENTS)
+    ]
+
+
+def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Result) -> None:
+    monkey = Monkey(cluster, result.seed)
+    for client in clients:
+        client.start()
+    monkey.start()
+    time.sleep(seconds)
+    monkey.stop()
+    for client in clients:
+        client.stop()
+    for client in clients:
+        client.join()
+        if client.failure:
+            result.differences.append(f"{client.name}: {client.failure!r}")
+    result.deeds = monkey.done
+    for client in clients:
+        result.requests += client.tally.requests
+        result.acknowledged += client.tally.acknowledged
+        result.unanswered += client.tally.unanswered
+        result.gifts += len(client.gifts)
+        result.events += sum(map(len, client.events.values()))
+        result.differences += client.tally.wrong
+
+
+def _converge(result: Result) -> None:
+    deadline = time.monotonic() + CONVERGE_SECONDS
+    names = ("donations", "emails", "mailings", "deliveries")
+    while any(get_db()[name].count_documents(DUE) for name in names):
+        if time.monotonic() > deadline:
+            result.differences.append(f"not settled {CONVERGE_SECONDS} s after everything healed")
+            return
+        time.sleep(0.1)
+
+
+def _compare(place: University, clients: list[Client], result: Result) -> None:
+    gifts = [gift for client in clients for gift in client.gifts]
+    stored = {str(row["_id"]): row for row in get_db().donations.find()}
+    for gift in gifts:
+        row = stored.get(gift.id)
+        if row is None:
+            result.differences.append(f"acknowledged gift {gift.id} is lost")
+        elif (row.get("deleted_at") is not None) != gift.deleted:
+            result.differences.append(f"gift {gift.id}: deleted should be {gift.deleted}")
+    if len(stored) != len(gifts):
+        result.differences.append(f"{len(stored)} gifts stored, {len(gifts)} were given")
+    truth: Counter[str] = Counter()
+    for gift in gifts:
+        truth[gift.currency] += gift.net
+    for name, found in _sums().items():
+        if +found != +truth:
+            result.differences.append(f"{name} say {dict(+found)}, clients say {dict(+truth)}")
+    _compare_events(clients, result)
+    result.differences += [f"recount: {drift}" for drift in recount.recount()]
+    failed = {"trouble": {"$exists": True}}
+    result.differences += [
+        f"{name} {row['_id']} failed: {row['trouble']}"
+        for name in ("donations", "emails", "deliveries")
+        for row in get_db()[name].find(failed)
+    ]
+
+
+def _sums() -> dict[str, Counter[str]]:
+    """What was raised, by currency, as each kind of record tells it."""
+    live = {"deleted_at": None}
+    unmatched, userless, fundraisers, emails, users = (Counter[str]() for _ in range(5))
+    for row in get_db().donations.find({**live, "status": "succeeded"}):
+        left = row["amount"] - row["refunded_amount"]
+        unmatched[row["currency"]] += 0 if row.get("email_id") else left
+        userless[row["currency"]] += 0 if row.get("user_id") else left
+    for name, field_name, into in (
+        ("fundraisers", "raised", fundraisers),
+        ("emails", "raised", emails),
+        ("users", "donated", users),
+    ):
+        for document in get_db()[name].find(live):
+            into.update(document.get(field_name, {}))
+    return {
+        "fundraisers": fundraisers,
+        "emails and unmatched": emails + unmatched,
+        "users and userless": users + userless,
+    }
+
+
+def _compare_events(clients: list[Client], result: Result) -> None:
+    for client in clients:
+        for email_id, events in client.events.items():
+            if email_id in client.deleted_emails:
+                continue
+            row: Any = get_db().emails.find_one({"_id": _id(email_id)})
+            if row is None:
+                result.differences.append(f"acknowledged email {email_id} is lost")
+                continue
+            for type_, name in (("open", "opens"), ("click", "clicks")):
+                distinct = sum(one == type_ for one, _ in events)
+                if row[name] != distinct:
+                    result.differences.append(
+                        f"email {email_id}: {name} {row[name]}, distinct events {distinct}"
+                    )
+
+
+def _id(text: str) -> Any:
+    from bson import ObjectId
+
+    return ObjectId(text)

@@ -1,0 +1,118 @@
+"""An acknowledged gift or event is never lost and never counted twice, wherever a process dies."""
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from documents import recount
+from documents.idempotency import LONG_AGO
+from jobs.sweep import sweep
+from service import auth
+from tests.cast import Api, University, university
+from tests.seams.child import act
+from tests.seams.scenarios import SCENARIOS, Scenario, scene
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Any]:
+    """Processes that begin with everything imported and nothing connected."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.seams.child"])
+    return context
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_may_be_killed_before_and_after_every_command(
+    name: str,
+    forks: Any,
+    real_database: str,
+    real_client: testing.TestClient,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scenario = SCENARIOS[name]
+    commands = one_life(scenario, name, forks, real_database, real_client, (0, "never"))
+    assert commands, "it used no database at all"
+    for number in range(1, len(commands) + 1):
+        for when in ("before", "after"):
+            left = one_life(scenario, name, forks, real_database, real_client, (number, when))
+            assert left is None, f"it was not killed {when} command {number}"
+    with capsys.disabled():
+        print(f"\n  {name}: killed before and after each of {', '.join(commands)}")  # noqa: T201
+
+
+def one_life(
+    scenario: Scenario,
+    name: str,
+    forks: Any,
+    uri: str,
+    client: testing.TestClient,
+    where: tuple[int, str],
+) -> list[str] | None:
+    """Set the scene, do it in another process with a kill on the way, recover, compare.
+
+    Returns the commands it took, or None when it was killed.
+    """
+    place = new_place(client)
+    given = scene(place)
+    scenario.prepare(place, given)
+    here, there = forks.Pipe()
+    process = forks.Process(target=act, args=(there, uri, name, given, where))
+    process.start()
+    there.close()
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    killed = process.exitcode != 0
+    commands = None if killed else here.recv()
+    here.close()
+    recover(scenario, place, given, killed=killed)
+    check(scenario, place, given)
+    return commands
+
+
+def new_place(client: testing.TestClient) -> University:
+    """A university on a database with indexes and nothing else."""
+    for name in get_db().list_collection_names():
+        get_db()[name].delete_many({})
+    auth.forget_keys()
+    place = university("Alice's University", Api.in_process(client))
+    place.set_webhook_key()
+    return place
+
+
+def recover(scenario: Scenario, place: University, given: dict[str, Any], *, killed: bool) -> None:
+    """What happens by itself: open transactions end, clients repeat, the sweep sweeps."""
+    # The server does so by itself within seconds; test_crash_in_transaction.py waits for that.
+    get_db().client.admin.command({"killAllSessions": []})
+    if killed and scenario.again:
+        get_db().idempotency_keys.update_many({"status": None}, {"$set": {"taken_at": LONG_AGO}})
+        scenario.act(place, given)
+    get_db().emails.update_many(
+        {"donations_count": {"$type": "string"}}, {"$set": {"donations_count": 0}}
+    )
+    for collection in ("donations", "deliveries"):  # as if the pauses were over
+        get_db()[collection].update_many({}, {"$unset": {"trouble.retry_at": ""}})
+    while sweep():
+        pass
+
+
+def check(scenario: Scenario, place: University, given: dict[str, Any]) -> None:
+    report = place.report(given["spring"])
+    assert not any(report["unsettled"].values())
+    assert report["donations"]["raised"].get("USD", 0) == scenario.raised
+    assert report["donations"]["count"] == scenario.gifts
+    assert report["emails"]["opens"] == scenario.opens
+    matched = place.report(given["spring"])["donations"]["by_match"]
+    assert sum(of["count"] for of in matched.values()) == scenario.gifts
+    mailing = get_db().mailings.find_one({"_id": ObjectId(given["mailing"])})
+    assert mailing
+    emails = {"mailing_id": mailing["_id"], "deleted_at": None}
+    assert mailing["emails_count"] == get_db().emails.count_documents(emails)
+    assert list(recount.recount()) == []
