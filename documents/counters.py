@@ -23,6 +23,11 @@ def was_taken(gift: Row) -> bool:
     return gift["status"] in ("succeeded", "refunded")
 
 
+def is_matched(gift: Row) -> bool:
+    """Whether it is to be tied to an email: its money was taken once, whatever came of it."""
+    return gift["status"] in ("succeeded", "refunded", "disputed")
+
+
 def net(gift: Row) -> int:
     """What is left of a gift after refunds."""
     return gift["amount"] - gift.get("refunded_amount", 0)

@@ -48,6 +48,7 @@ class Donation(Source, Record):
             ["organization_id", "amount", "id"],
             ["fundraiser_id", "id"],
             ["user_id", "donated_at"],
+            ["fundraiser_id", "donor_address"],
             ["email_id"],
             ["mailing_id"],
             ["fundraiser_donor_id"],

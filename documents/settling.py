@@ -14,10 +14,10 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import trouble
+from documents import rematching, trouble
 from documents.candidates import Candidates
 from documents.clock import now
-from documents.counters import LEDGER, counts
+from documents.counters import LEDGER, is_matched
 from documents.donor import donor_id
 from documents.engine.contribution import Row, Target
 from documents.engine.settle import Changes, settle
@@ -29,8 +29,7 @@ from documents.transaction import in_transaction
 log = logging.getLogger(__name__)
 
 ROWS_A_BATCH = 250
-# What a match says of a gift's email; gone when the email is.
-MATCHED = ("match", "decision", "email_id", "mailing_id", "mailing_donor_id")
+UNMATCHED: dict[str, Any] = dict.fromkeys((*rematching.MATCHED, "user_id", "fundraiser_donor_id"))
 # In this order, so that by the time a gift is settled its mailing and email are counted, too.
 SOURCES = ("mailings", "emails", "donations")
 
@@ -91,7 +90,9 @@ def _settle(
         changes.rows[name] = _due(database, session, name, group, left)
         left -= len(changes.rows[name])
         if name == "emails":
-            _look_again(database, session, changes.rows[name])
+            new = [email for email in changes.rows[name] if not email.get("counted")]
+            rematching.gifts_of_deleted(database, session, changes.rows[name])
+            rematching.gifts_of_new(database, session, new)
         if not left:
             break
     _decide(database, session, changes, window)
@@ -108,29 +109,19 @@ def _due(
     return list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
 
 
-def _look_again(database: Database, session: ClientSession, emails: list[Row]) -> None:
-    """Gifts matched to an email that is being deleted look for another one."""
-    deleted = [email["_id"] for email in emails if email.get("deleted_at")]
-    if deleted:
-        database.donations.update_many(
-            {"email_id": {"$in": deleted}},
-            {"$set": {"due": now()}, "$unset": dict.fromkeys(MATCHED, "")},
-            session=session,
-        )
-
-
 def _decide(
     database: Database, session: ClientSession, changes: Changes, window: timedelta
 ) -> None:
-    """Match the gifts that count and have no match yet."""
-    gifts = [
-        row
-        for row in changes.rows.get("donations", [])
-        if counts(row) and not row.get("match") and not row.get("deleted_at")
-    ]
-    candidates = Candidates(database, session, gifts)
-    for row in gifts:
-        update = _matched(row, candidates, window)
+    """Match the gifts whose money was taken and that have no match yet; unmatch the others.
+
+    A refunded gift has its match, whether it was settled before the refund came or not.
+    """
+    rows = changes.rows.get("donations", [])
+    wanting = [row for row in rows if is_matched(row) and not row.get("match")]
+    candidates = Candidates(database, session, wanting)
+    updates = [(row, _matched(row, candidates, window)) for row in wanting]
+    updates += [(row, UNMATCHED) for row in rows if not is_matched(row) and row.get("match")]
+    for row, update in updates:
         row.update(update)
         target: Target = ("donations", row["_id"])
         changes.updates[target] = {

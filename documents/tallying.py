@@ -14,7 +14,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import sendgrid, trouble
+from documents import rematching, sendgrid, trouble
 from documents.clock import now
 from documents.counters import LEDGER
 from documents.engine.contribution import Contribution, Row, add
@@ -158,7 +158,10 @@ class _Batch:
         events = self._new_events()
         if events:
             self.database.events.insert_many(events, ordered=False, session=self.session)
-        settle(self.database, self.session, LEDGER, self._effects(events))
+        effects = self._effects(events)
+        sent = [row for row in effects.rows["emails"] if "sent_at" in _firsts(effects, row)]
+        rematching.gifts_of_new(self.database, self.session, sent)
+        settle(self.database, self.session, LEDGER, effects)
         for delivery_id, outcome in self.outcomes.items() if settled else ():
             self.database.deliveries.update_one(
                 {"_id": delivery_id},
@@ -226,3 +229,8 @@ class _Batch:
     def _find_rows(self, email_ids: list[ObjectId]) -> list[Row]:
         query = {"_id": {"$in": email_ids}}
         return list(self.database.emails.find(query, session=self.session)) if email_ids else []
+
+
+def _firsts(effects: Changes, email: Row) -> dict[str, Any]:
+    """The first times that the events tell of this email."""
+    return effects.updates["emails", email["_id"]].get("$min", {})
