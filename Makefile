@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: setup run test chaos check format lock clean
+.PHONY: setup run test chaos redis-latency check format lock clean
 
 setup: $(READY)
 
@@ -26,6 +26,9 @@ RUNS ?= 1
 
 chaos: setup  ## kills, pauses and partitions under load, then compares: make chaos SECONDS=300 RUNS=10
 	@$(VENV)/bin/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
+
+redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
+	@$(VENV)/bin/python -m tests.redis_latency
 
 check: setup  ## style, types, import directions
 	@$(VENV)/bin/ruff check .

@@ -16,6 +16,9 @@ from tests.stack import Servers, Stack, wait_until
 from tests.test_story import settled
 
 GIFTS = 40
+QUEUE = "huey.redis.matchback"
+# The promise is 1.5, measured in a quiet run (docs/guarantees.md); a busy machine adds its own.
+ALLOWED_RATIO = 3
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def test_with_redis_hung_requests_go_on_and_the_sweep_catches_up(
         # settled while Redis still hangs: the sweep needs none
         assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
     assert max(hung) < 1.0, "a request waited for Redis"
-    assert statistics.median(hung) < 3 * statistics.median(before)
+    assert statistics.median(hung) < ALLOWED_RATIO * statistics.median(before)
     give(alice, spring)
     assert settled(alice, spring)["donations"]["count"] == 3 * GIFTS
 
@@ -62,9 +65,61 @@ def test_an_emptied_redis_loses_nothing(alice: University, stack: Stack) -> None
     with frozen(stack.pid("worker")):
         give(alice, spring)
         with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
-            wait_until(lambda: queue.llen("huey.redis.matchback") > 0, "wake-ups in the queue")
+            wait_until(lambda: queue.llen(QUEUE) > 0, "wake-ups in the queue")
             queue.flushall()
     assert settled(alice, spring)["donations"]["raised"] == {"USD": GIFTS * 100}
+
+
+def test_redis_killed_and_started_anew_loses_nothing(
+    alice: University, real_servers: Servers
+) -> None:
+    spring = alice.fundraiser()
+    give(alice, spring)
+    os.kill(real_servers.pid("Redis"), signal.SIGKILL)
+    give(alice, spring)  # while it is gone
+    assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
+
+    def is_back() -> bool:
+        real_servers.supervisor.watch()
+        try:
+            with redis.Redis(servers.LOOPBACK, real_servers.redis_port) as queue:
+                return bool(queue.ping())
+        except redis.RedisError:
+            return False
+
+    wait_until(is_back, "Redis again")
+    give(alice, spring)
+    assert settled(alice, spring)["donations"]["count"] == 3 * GIFTS
+
+
+def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
+    alice: University, stack: Stack
+) -> None:
+    """Its messages are of gifts that were settled long ago, and some of records that are gone."""
+    spring = alice.fundraiser()
+    with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+        with frozen(stack.pid("worker")):
+            gift = alice.gift(spring, 500)
+            give(alice, spring)
+            wait_until(lambda: queue.llen(QUEUE) > GIFTS, "wake-ups in the queue")
+            snapshot = queue.lrange(QUEUE, 0, -1)
+        settled(alice, spring)
+        alice.call("DELETE", f"/v1/donations/{gift}")
+        assert settled(alice, spring)["donations"]["count"] == GIFTS
+        queue.rpush(QUEUE, *snapshot)
+        wait_until(lambda: queue.llen(QUEUE) == 0, "the old messages worked off")
+    report = settled(alice, spring)
+    assert report["donations"]["raised"] == {"USD": GIFTS * 100}
+
+
+def test_a_slow_redis_slows_no_request(alice: University, stack: Stack) -> None:
+    spring = alice.fundraiser()
+    before = give(alice, spring)
+    with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+        queue.execute_command("CLIENT PAUSE", 3000)  # every command waits
+        slow = give(alice, spring)
+    assert statistics.median(slow) < ALLOWED_RATIO * statistics.median(before)
+    assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
 
 
 def test_strange_messages_in_the_queue_harm_nobody(alice: University, stack: Stack) -> None:
@@ -77,7 +132,7 @@ def test_strange_messages_in_the_queue_harm_nobody(alice: University, stack: Sta
             b'{"name": "os.system", "args": ["true"]}',
             b'{"id": "1", "name": "jobs.tasks.tally_delivery", "args": ["not an id"]}',
         ):
-            queue.lpush("huey.redis.matchback", message)
+            queue.lpush(QUEUE, message)
     give(alice, spring)
     assert settled(alice, spring)["donations"]["count"] == GIFTS
 

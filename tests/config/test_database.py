@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from falcon import testing
 from pymongo import MongoClient
 
-from config.database import DeploymentError, check_deployment
+from config.database import DeploymentError, check_deployment, client
 from service.up import servers
 from service.up.supervisor import Supervisor
 from tests.stack import Servers
@@ -25,6 +26,30 @@ def test_long_transactions_are_warned_of(real_servers: Servers) -> None:
         finally:
             mongo.admin.command({"setParameter": 1, name: servers.TRANSACTION_SECONDS})
     assert "set it to 3" in warning
+
+
+def test_readiness_tells_of_long_transactions(real_client: testing.TestClient) -> None:
+    name = "transactionLifetimeLimitSeconds"
+    assert real_client.simulate_get("/readyz").json["warnings"] == []
+    client().admin.command({"setParameter": 1, name: 60})
+    try:
+        answer = real_client.simulate_get("/readyz")
+    finally:
+        client().admin.command({"setParameter": 1, name: servers.TRANSACTION_SECONDS})
+    assert answer.status_code == 200
+    assert name in answer.json["warnings"][0]
+
+
+def test_readiness_refuses_a_standalone_server(
+    real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def standalone(mongo: object) -> list[str]:
+        raise DeploymentError("start mongod with --replSet")
+
+    monkeypatch.setattr("service.resources.system.check_deployment", standalone)
+    answer = real_client.simulate_get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "not ready")
+    assert "--replSet" in answer.json["reason"]
 
 
 def test_a_standalone_server_is_refused_with_what_to_do(tmp_path: Path) -> None:

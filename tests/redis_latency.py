@@ -1,0 +1,89 @@
+"""`make redis-latency`: what a POST costs with Redis up, hung and gone, in turn, in one run."""
+
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import mongoengine
+
+from config import database
+from config.settings import Settings
+from documents.indexes import create_indexes
+from service.up.supervisor import Supervisor
+from tests.cast import University, university
+from tests.stack import Servers, Stack, wait_until
+
+ROUNDS = 6
+POSTS = 60
+
+
+def measure(folder: Path) -> dict[str, list[float]]:
+    """Milliseconds of each POST /v1/donations under each condition."""
+    supervisor = Supervisor(say=lambda text: None)
+    took: dict[str, list[float]] = {"up": [], "hung": [], "gone": []}
+    try:
+        servers = Servers.start(folder, supervisor)
+        uri = servers.new_database()
+        database.connect(Settings(mongodb_uri=uri))
+        create_indexes()
+        stack = Stack(servers, uri, folder)
+        try:
+            stack.start()
+            place = university("Latency", stack.api())
+            fundraiser = place.fundraiser()
+            posts(place, fundraiser)  # warm
+            for _ in range(ROUNDS):
+                took["up"] += posts(place, fundraiser)
+                os.kill(servers.pid("Redis"), signal.SIGSTOP)
+                took["hung"] += posts(place, fundraiser)
+                os.kill(servers.pid("Redis"), signal.SIGKILL)
+                time.sleep(0.2)
+                took["gone"] += posts(place, fundraiser)
+                wait_until(lambda: supervisor.watch() or "Redis" in supervisor.pids(), "Redis")
+                time.sleep(2)
+            begun = time.monotonic()
+            wait_until(
+                lambda: not any(place.report(fundraiser)["unsettled"].values()), "settled", 30
+            )
+            print(f"caught up {time.monotonic() - begun:.1f} s after")  # noqa: T201
+        finally:
+            stack.stop()
+    finally:
+        supervisor.stop()
+        mongoengine.disconnect_all()
+    return took
+
+
+def posts(place: University, fundraiser: str) -> list[float]:
+    """One after the other."""
+    took = []
+    for _ in range(POSTS):
+        begun = time.perf_counter()
+        place.gift(fundraiser, 100)
+        took.append((time.perf_counter() - begun) * 1000)
+    return took
+
+
+def main() -> int:
+    """Print medians and ratios; exit code 1 when one is over 1.5."""
+    with tempfile.TemporaryDirectory() as folder:
+        took = measure(Path(folder))
+    up = statistics.median(took["up"])
+    worst = 0.0
+    for name, values in took.items():
+        ratio = statistics.median(values) / up
+        worst = max(worst, ratio)
+        print(  # noqa: T201
+            f"Redis {name:4}: median {statistics.median(values):.2f} ms, "
+            f"p95 {statistics.quantiles(values, n=20)[-1]:.2f} ms, "
+            f"longest {max(values):.1f} ms, ratio {ratio:.2f}"
+        )
+    return 1 if worst > 1.5 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
