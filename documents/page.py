@@ -2,14 +2,19 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from bson import ObjectId, json_util
-from bson.errors import BSONError
+from bson import ObjectId
+from bson.errors import InvalidId
 
 from documents.record import Record
+
+TIME = "time"
+LARGEST_NUMBER = 2**63 - 1
 
 
 class BadCursor(ValueError):
@@ -74,18 +79,35 @@ def _after(field: str, descending: bool, place: list[Any]) -> dict[str, Any]:
 
 
 def _encode(place: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json_util.dumps(place).encode()).decode().rstrip("=")
+    sort, value, id_ = place
+    if isinstance(value, datetime):
+        value = {TIME: value.astimezone(UTC).isoformat()}
+    text = json.dumps([sort, value, str(id_)], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _decode(cursor: str, sort: str) -> list[Any]:
+    """Read a cursor. It comes from a client: nothing but a plain value may come out of it."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         text = base64.b64decode(padded, altchars=b"-_", validate=True)
-        place = json_util.loads(text, json_options=json_util.RELAXED_JSON_OPTIONS)
-    except (binascii.Error, ValueError, TypeError, BSONError):
+        made_for, value, id_ = json.loads(text)
+        if made_for != sort or not isinstance(id_, str):
+            raise BadCursor
+        return [sort, _value(value), ObjectId(id_)]
+    except (binascii.Error, ValueError, TypeError, RecursionError, InvalidId):
         raise BadCursor from None
-    if not isinstance(place, list) or len(place) != 3 or place[0] != sort:
-        raise BadCursor
-    if isinstance(place[1], dict | list) or not isinstance(place[2], ObjectId):
-        raise BadCursor  # an operator in a value's place would be a query of the client's own
-    return place
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return datetime.fromisoformat(value[TIME]) if value.keys() == {TIME} else _refuse()
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate is no text
+        return value
+    is_number = isinstance(value, int) and abs(value) <= LARGEST_NUMBER
+    return value if value is None or is_number else _refuse()
+
+
+def _refuse() -> Any:
+    raise BadCursor

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import falcon
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ValidationError
 
 from service.problems import Invalid
@@ -48,7 +49,12 @@ def read_bytes(req: falcon.Request, limit: int) -> bytes:
         raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
     if length is None and "chunked" not in (req.get_header("Transfer-Encoding") or "").lower():
         return b""
-    body = req.stream.read(limit + 1 if length is None else length)
+    try:
+        body = req.stream.read(limit + 1 if length is None else length)
+    except (OSError, ParseException):  # chunks that are none, or that end too early
+        raise malformed("The body could not be read.") from None
+    if length is not None and len(body) < length:
+        raise malformed("The body ended too early.")
     if len(body) > limit:
         raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
     return body

@@ -1,5 +1,6 @@
 """Nothing a client sends gives a 500: each kind of bad input has its status and its problem."""
 
+import base64
 import json
 from typing import Any
 
@@ -155,6 +156,28 @@ def test_a_cursor_of_another_order_is_400(alice: University) -> None:
         alice.fundraiser()
     cursor = alice.get("/v1/fundraisers?limit=1&sort=name")["next_cursor"]
     check_problem(alice.call("GET", f"/v1/fundraisers?limit=1&cursor={cursor}"), 400)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("null", "1", "{}", '"x"', "[]", "[1]", "[" * 900, '["name"]', '["name","a"]'),
+        '["name","a","x"]',
+        '["name","a",1]',
+        '["name","a",{"$oid":"aaaaaaaaaaaaaaaaaaaaaaaa"}]',
+        *(
+            f'["name",{value},"aaaaaaaaaaaaaaaaaaaaaaaa"]'
+            for value in (
+                *('{"$ne":1}', '{"$regularExpression":{"pattern":"(","options":""}}', "[1]"),
+                *('{"time":1}', '{"time":"x"}', '{"time":"2026-01-01T00:00:00","x":1}', "1e400"),
+                *("123456789012345678901234567890", '"\\ud800"', "1.5", "NaN"),
+            )
+        ),
+    ],
+)
+def test_a_cursor_of_the_clients_own_making_is_400(alice: University, place: str) -> None:
+    cursor = base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+    check_problem(alice.call("GET", f"/v1/fundraisers?sort=name&cursor={cursor}"), 400)
 
 
 def test_a_query_where_none_is_taken_is_400(alice: University) -> None:
