@@ -1,5 +1,7 @@
 """What every stored record has: an organization, times, a version, and a mark when deleted."""
 
+import random
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -19,7 +21,8 @@ from mongoengine.errors import SaveConditionError
 from documents.clock import now
 from documents.errors import Conflict, NotFound
 
-ATTEMPTS = 5
+ATTEMPTS = 25
+PAUSE_SECONDS = 0.005
 
 # Partial indexes hold only the rows that have the field: what is due is nearly nothing.
 DUE = {"due": {"$type": "date"}}
@@ -108,13 +111,14 @@ class Record(Document):
             Conflict: changed by others at every attempt.
         """
         record = self
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             edit(record)
             read = record.version
             record.version, record.updated_at = read + 1, now()
             try:
                 return record.save(save_condition={"version": read, "deleted_at": None})
             except SaveConditionError:
+                time.sleep(random.uniform(0, PAUSE_SECONDS * attempt))  # noqa: S311
                 record = type(self).fetch(self.organization_id, self.id)
         raise Conflict("The record is being changed by many clients at once; try again.")
 

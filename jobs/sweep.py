@@ -17,6 +17,7 @@ from config.database import is_away
 from config.settings import settings
 from documents import settling, tallying
 from documents.clock import now
+from documents.trouble import not_postponed
 from jobs.tasks import match_window
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ def sweep(older_than: timedelta = timedelta(0)) -> int:
 
 def _groups(source: str, group: str, before: Any) -> dict[ObjectId, None]:
     """Whose records are due the longest, in that order."""
-    due = get_db()[source].find({"due": {"$lte": before}}, {group: 1})
+    query = {"due": {"$lte": before}, **not_postponed(now())}
+    due = get_db()[source].find(query, {group: 1})
     return {row[group]: None for row in due.sort("due", 1).limit(LOOKED_AT)}
 
 

@@ -257,7 +257,9 @@ def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
 
 def _compared(pages: Iterable[Any], size: int) -> Iterator[Any]:
     """The drifts of the pages, with progress on a terminal."""
-    with click.progressbar(length=size, label="comparing", file=sys.stderr) as progress:
+    with click.progressbar(
+        length=size, label="comparing", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as progress:
         for page in pages:
             yield from page.drifts
             progress.update(page.size)

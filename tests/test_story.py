@@ -142,6 +142,24 @@ def test_the_same_gift_sent_fifty_times_eight_at_a_time_is_one_gift(alice: Unive
     assert settled(alice, spring)["donations"]["count"] == 1
 
 
+def test_fifty_changes_at_once_leave_one_of_them(alice: University) -> None:
+    spring = alice.fundraiser()
+    gift = alice.gift(spring, 2500)
+    with ThreadPoolExecutor(50) as clients:
+        answers = list(
+            clients.map(
+                lambda amount: (
+                    alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": amount}).status
+                ),
+                range(1, 51),
+            )
+        )
+    assert set(answers) == {200}
+    left = 2500 - alice.get(f"/v1/donations/{gift}")["refunded_amount"]
+    assert settled(alice, spring)["donations"]["raised"] == {"USD": left}
+    assert list(recount.recount()) == []
+
+
 def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
     alice: University, stack: Stack
 ) -> None:

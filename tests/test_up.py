@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from service.up import addresses, instance, servers
-from tests.stack import wait_until
+from tests.stack import Servers, wait_until
 
 
 def matchback(*arguments: str, **options: Any) -> subprocess.Popen[str]:
@@ -132,6 +132,20 @@ def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
     with up(tmp_path, "--no-demo") as process:
         assert process.poll() is None
         assert run("recount", "--data", str(tmp_path)) == (0, "0 counters off\n")
+
+
+def test_servers_of_ones_own_are_used_every_time(
+    tmp_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And addresses sourced from an up.env of ours are not taken for one's own."""
+    uri = servers.mongodb_uri(real_servers.mongodb_port, "own")
+    monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
+    for _ in range(2):
+        with up(tmp_path, "--no-demo"):
+            assert addresses.read(tmp_path)["MATCHBACK_MONGODB_URI"] == uri
+            assert "MongoDB" not in instance.load(tmp_path)["processes"]
+            ours = addresses.read(tmp_path)["MATCHBACK_REDIS_URL"]
+        monkeypatch.setenv("MATCHBACK_REDIS_URL", ours)
 
 
 def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path) -> None:

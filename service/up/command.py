@@ -76,7 +76,7 @@ class Up:
         self.say(f"starting MongoDB on port {port}")
         self._start(servers.mongodb_part(self.data, port))
         servers.make_primary(port)
-        self.addresses["MATCHBACK_MONGODB_URI"] = servers.mongodb_uri(port)
+        self._ours("MATCHBACK_MONGODB_URI", servers.mongodb_uri(port))
 
     def _start_redis(self) -> None:
         given = self._given("MATCHBACK_REDIS_URL")
@@ -86,7 +86,7 @@ class Up:
         port = self._free_port("redis")
         self.say(f"starting Redis on port {port}")
         self._start(servers.redis_part(self.data, port))
-        self.addresses["MATCHBACK_REDIS_URL"] = servers.redis_url(port)
+        self._ours("MATCHBACK_REDIS_URL", servers.redis_url(port))
 
     def _start(self, part: Part) -> None:
         self.supervisor.start(part)
@@ -95,7 +95,11 @@ class Up:
     def _given(self, name: str) -> str | None:
         """A server of the user's own, unless it is ours of the last run, from a sourced up.env."""
         given = os.environ.get(name)
-        return None if given == self.state.get("addresses", {}).get(name) else given
+        return None if given == self.state.get("ours", {}).get(name) else given
+
+    def _ours(self, name: str, address: str) -> None:
+        self.addresses[name] = address
+        self.state.setdefault("ours", {})[name] = address
 
     def _free_port(self, name: str) -> int:
         ports = self.state.setdefault("ports", {})
@@ -126,7 +130,6 @@ class Up:
 
     def _note(self) -> None:
         self.state["processes"] = instance.identify(self.supervisor.pids())
-        self.state["addresses"] = {**self.state.get("addresses", {}), **self.addresses}
         instance.note(self.data, self.state)
 
 
