@@ -146,10 +146,6 @@ class Donation(Source, Record):
             wanted = "succeeded"  # a refund that was taken back
         self.status, self.refunded_amount = wanted, refunded
 
-    def delete(self) -> None:
-        """Remove it: what it counted is taken back."""
-        self.mark_deleted()
-
 
 def _storable(email_ref: str | None) -> str | None:
     """A strange reference is no reason to refuse a gift: cut it, and drop what UTF-8 cannot say."""

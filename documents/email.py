@@ -77,10 +77,6 @@ class Email(Source, Record):
         )
         return email.insert()
 
-    def delete(self) -> None:
-        """Remove it: its counts are taken back, and gifts matched to it look for another."""
-        self.mark_deleted()
-
 
 def _mailing(fundraiser: Fundraiser, mailing_id: ObjectId | None) -> Mailing | None:
     if mailing_id is None:

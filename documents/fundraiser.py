@@ -5,7 +5,7 @@ from typing import Any, Self
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, StringField
 
-from documents.errors import Conflict, NotFound, Unacceptable
+from documents.errors import NotFound, Unacceptable
 from documents.money import as_money, money_fields
 from documents.record import Record
 from documents.tallied import Tallied
@@ -65,19 +65,3 @@ class Fundraiser(Tallied, Record):
                 setattr(fundraiser, name, value)
 
         return self.change(edit)
-
-    def delete(self) -> None:
-        """Remove it.
-
-        Raises:
-            Conflict: it has mailings, emails or donations.
-        """
-        from documents.donation import Donation
-        from documents.email import Email
-        from documents.mailing import Mailing
-
-        for children in (Mailing, Email, Donation):
-            if children.live(self.organization_id, fundraiser_id=self.id).first():
-                name = children._get_collection_name()
-                raise Conflict(f"The fundraiser has {name}; delete those first.")
-        self.mark_deleted()

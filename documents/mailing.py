@@ -5,7 +5,6 @@ from typing import Any, Self
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
-from documents.errors import Conflict
 from documents.fundraiser import Fundraiser
 from documents.money import as_money, money_fields
 from documents.record import Record, Source, due_index, failed_index
@@ -62,15 +61,3 @@ class Mailing(Source, Tallied, Record):
                 setattr(mailing, name, value)
 
         return self.change(edit)
-
-    def delete(self) -> None:
-        """Remove it.
-
-        Raises:
-            Conflict: it has emails.
-        """
-        from documents.email import Email
-
-        if Email.live(self.organization_id, mailing_id=self.id).first():
-            raise Conflict("The mailing has emails; delete those first.")
-        self.mark_deleted()

@@ -83,18 +83,3 @@ class User(Record):
             return self.change(edit)
         except NotUniqueError:
             raise Conflict("A user with this email exists.") from None
-
-    def delete(self) -> None:
-        """Forget the person.
-
-        Raises:
-            Conflict: there are emails to them, or gifts of theirs.
-        """
-        from documents.donation import Donation
-        from documents.email import Email
-
-        if Email.live(self.organization_id, user_id=self.id).first():
-            raise Conflict("The user has emails; delete those first.")
-        if Donation.live(self.organization_id, user_id=self.id).first():
-            raise Conflict("The user has donations; delete those first.")
-        self.mark_deleted(address=None)

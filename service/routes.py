@@ -38,6 +38,6 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/healthz", Health(), None),
     ("/readyz", Readiness(), None),
     ("/metrics", Metrics(), None),
-    ("/openapi.json", OpenApi(), None),
-    ("/docs", Docs(), None),
+    ("/openapi.json", OpenApi(lambda: ROUTES), None),
+    ("/docs", Docs(lambda: ROUTES), None),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import mongoengine
 import mongomock
 import pytest
@@ -17,6 +18,12 @@ from service.app import create_app
 from service.up.supervisor import Supervisor
 from tests.cast import Api, University, university
 from tests.stack import Servers, Stack
+
+# The same examples every time, however slow the machine: a test that fails was made to fail.
+hypothesis.settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import falcon
 from pydantic import Field
 
 from documents.api_key import ApiKey
+from documents.removal import remove
 from service.operation import answer, answer_page, operation
 from service.types import Answer, Id, ListQuery, Name, Request, Time
 
@@ -67,5 +68,5 @@ class ApiKeys:
 
     @operation("Revoke an API key", scope="admin", answers={204: None})
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        ApiKey.fetch(req.context.organization_id, id).mark_deleted()
+        remove(ApiKey.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -6,6 +6,7 @@ import falcon
 from pydantic import Field
 
 from documents.donation import Donation, match_of
+from documents.removal import remove
 from service.operation import answer, answer_page, operation
 from service.types import (
     Address,
@@ -156,7 +157,7 @@ class Donations:
 
     @operation("Delete a gift", scope="write", answers={204: None})
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        Donation.fetch(req.context.organization_id, id).delete()
+        remove(Donation.fetch(req.context.organization_id, id))
         resp.status = 204
 
     @operation("Why this email", scope="read", answers={200: MatchOut})

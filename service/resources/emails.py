@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from documents.email import Email
+from documents.removal import remove
 from service.operation import answer, answer_created, answer_page, operation
 from service.types import Address, Answer, Id, ListQuery, Name, Request, Time, Totals
 
@@ -98,5 +99,5 @@ class Emails:
 
     @operation("Delete an email", scope="write", answers={204: None})
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        Email.fetch(req.context.organization_id, id).delete()
+        remove(Email.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -7,6 +7,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from documents.fundraiser import Fundraiser
+from documents.removal import remove
 from documents.report import fundraiser_report
 from service.operation import answer, answer_created, answer_page, operation
 from service.resources.reports import Report
@@ -93,7 +94,7 @@ class Fundraisers:
 
     @operation("Delete a fundraiser", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        Fundraiser.fetch(req.context.organization_id, id).delete()
+        remove(Fundraiser.fetch(req.context.organization_id, id))
         resp.status = 204
 
     @operation("What a fundraiser has brought", scope="read", answers={200: Report})

@@ -6,6 +6,7 @@ import falcon
 from pydantic import Field
 
 from documents.mailing import Mailing
+from documents.removal import remove
 from documents.report import mailing_report
 from service.operation import answer, answer_created, answer_page, operation
 from service.resources.reports import Report
@@ -85,7 +86,7 @@ class Mailings:
 
     @operation("Delete a mailing", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        Mailing.fetch(req.context.organization_id, id).delete()
+        remove(Mailing.fetch(req.context.organization_id, id))
         resp.status = 204
 
     @operation("What a mailing has brought", scope="read", answers={200: Report})

@@ -1,5 +1,6 @@
 """What operators and newcomers look at: health, readiness, metrics, the OpenAPI document."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import falcon
@@ -8,8 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pymongo.errors import PyMongoError
 
 from config.database import DeploymentError, check_deployment
+from service.docs_page import docs_page
 from service.due import DueCollector
-from service.openapi import docs_page, document
+from service.openapi import Routes, document
 from service.operation import answer, operation
 from service.types import Answer
 
@@ -67,20 +69,22 @@ class Metrics:
 class OpenApi:
     """/openapi.json"""
 
+    def __init__(self, routes: Callable[[], Routes]) -> None:
+        self._routes = routes
+
     @operation("This document", answers={200: "application/json"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        from service.routes import ROUTES
-
-        resp.media = document(ROUTES)
+        resp.media = document(self._routes())
 
 
 class Docs:
     """/docs"""
 
+    def __init__(self, routes: Callable[[], Routes]) -> None:
+        self._routes = routes
+
     @operation("The document for people", answers={200: "text/html"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        from service.routes import ROUTES
-
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        resp.text = docs_page(document(ROUTES))
+        resp.text = docs_page(document(self._routes()))

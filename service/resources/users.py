@@ -4,6 +4,7 @@ from typing import Literal
 
 import falcon
 
+from documents.removal import remove
 from documents.user import User
 from service.operation import answer, answer_created, answer_page, operation
 from service.types import Address, Answer, Id, ListQuery, Name, Request, Time, Totals
@@ -81,5 +82,5 @@ class Users:
 
     @operation("Delete a user", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        User.fetch(req.context.organization_id, id).delete()
+        remove(User.fetch(req.context.organization_id, id))
         resp.status = 204

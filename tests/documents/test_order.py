@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from falcon import testing
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -121,9 +121,7 @@ def test_whatever_happens_first_and_is_settled_when(alice: University) -> None:
 
     @hypothesis_settings(
         max_examples=40,
-        deadline=None,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
-        suppress_health_check=list(HealthCheck),
     )
     @given(st.data())
     def any_order(data: st.DataObject) -> None:

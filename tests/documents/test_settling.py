@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from falcon import testing
-from hypothesis import HealthCheck, Phase
+from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -303,8 +303,6 @@ def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: Univers
     AnyDay.TestCase.settings = hypothesis_settings(
         max_examples=15,
         stateful_step_count=15,
-        deadline=None,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
-        suppress_health_check=list(HealthCheck),
     )
     AnyDay.TestCase("runTest").runTest()

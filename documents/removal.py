@@ -1,0 +1,38 @@
+"""Removing records: which may go only when their children are gone. All of it, on this screen."""
+
+from typing import Any
+
+from documents.donation import Donation
+from documents.email import Email
+from documents.errors import Conflict
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.record import Record
+from documents.user import User
+
+CHILDREN: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
+    User: ((Email, "user_id"), (Donation, "user_id")),
+    Fundraiser: (
+        (Mailing, "fundraiser_id"),
+        (Email, "fundraiser_id"),
+        (Donation, "fundraiser_id"),
+    ),
+    Mailing: ((Email, "mailing_id"),),
+}
+
+# What a deleted record gives up, so that another one may have it.
+FREED: dict[type[Record], dict[str, Any]] = {User: {"address": None}}
+
+
+def remove(record: Record) -> None:
+    """Delete a record: what it counted is taken back, and gifts matched to it look again.
+
+    Raises:
+        Conflict: it has children.
+    """
+    kind = type(record)
+    for child, link in CHILDREN.get(kind, ()):
+        if child.live(record.organization_id, **{link: record.id}).first():
+            noun, children = kind.__name__.lower(), child._get_collection_name()
+            raise Conflict(f"The {noun} has {children}; delete those first.")
+    record.mark_deleted(**FREED.get(kind, {}))

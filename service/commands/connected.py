@@ -1,0 +1,62 @@
+"""What commands that work on the database share."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+DATA = Path("var")
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """What is the user's to mend becomes a sentence and exit code 1, not a traceback."""
+    from pymongo.errors import PyMongoError
+
+    from config.database import DeploymentError, is_away
+    from config.settings import SettingsError
+    from documents.errors import NotFound, Unacceptable
+
+    try:
+        yield
+    except (SettingsError, DeploymentError, Unacceptable) as error:
+        raise click.ClickException(str(error)) from None
+    except NotFound:
+        raise click.ClickException("There is no such record.") from None
+    except PyMongoError as error:
+        if not is_away(error):
+            raise
+        raise click.ClickException(
+            "MongoDB does not answer. Start everything with «matchback up», or set "
+            "MATCHBACK_MONGODB_URI to where it is."
+        ) from None
+
+
+def connected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that works on the database: of --data where that is given or nothing else is."""
+
+    @click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        help=f"The folder of a running «matchback up».  [default: {DATA}]",
+    )
+    @wraps(command)
+    def run(data: Path | None, **options: Any) -> Any:
+        from config.database import connect
+        from service.up import addresses
+
+        addresses.adopt(data or DATA, first=data is not None)
+        with sentences():
+            connect()
+            return command(**options)
+
+    return run
+
+
+def print_values(values: dict[str, Any], text: str, as_json: bool) -> None:
+    """One line: of JSON, or for people."""
+    click.echo(json.dumps(values) if as_json else text)

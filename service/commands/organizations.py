@@ -1,0 +1,58 @@
+"""`matchback org` and `matchback key`."""
+
+import click
+
+from service.commands.connected import connected, print_values
+
+
+@click.group()
+def org() -> None:
+    """Organizations: the customers of the platform."""
+
+
+@org.command("create")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@connected
+def create_organization(name: str, as_json: bool) -> None:
+    """Add an organization, and an admin key for it, which is shown this once."""
+    from documents.api_key import ApiKey
+    from documents.organization import Organization
+
+    organization = Organization.create(name)
+    _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
+    print_values(
+        {"organization_id": str(organization.id), "api_key": secret},
+        f"Organization {organization.id}\nAdmin key, shown this once: {secret}",
+        as_json,
+    )
+
+
+@click.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("create")
+@click.argument("organization_id")
+@click.option("--name", default="command line", help="What it is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "write", "admin"]),
+    default=["read"],
+    help="What it may do; repeat for several.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@connected
+def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Add an API key to an organization; it is shown this once."""
+    from documents.api_key import ApiKey
+    from documents.organization import Organization
+
+    organization = Organization.named(organization_id)
+    made, secret = ApiKey.issue(organization.id, name, list(scopes))
+    print_values(
+        {"id": str(made.id), "api_key": secret}, f"Key, shown this once: {secret}", as_json
+    )

@@ -1,0 +1,98 @@
+"""`matchback jobs` and `matchback recount`: for whoever is on call."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from service.commands.connected import connected, print_values
+
+REPAIR_TIME = timedelta(hours=1)
+
+
+@click.group()
+def jobs() -> None:
+    """Jobs that failed for good: the records that could not be settled."""
+
+
+@jobs.command("failed")
+@click.option("--limit", type=click.IntRange(1), default=100, help="How many at the most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a job.")
+@connected
+def list_failed_jobs(limit: int, as_json: bool) -> None:
+    """List them, the newest records first."""
+    from documents.failed_job import FailedJob
+
+    for failed in FailedJob.page(None, limit):
+        line = {"id": str(failed.id), "job": failed.job, "error": failed.error}
+        print_values({**line, "tries": failed.tries}, "  ".join(line.values()), as_json)
+
+
+@jobs.command("retry")
+@click.argument("id_", metavar="[ID]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Retry all of them.")
+@connected
+def retry_failed_jobs(id_: str | None, everything: bool) -> None:
+    """Make one due again, or all; the workers take it from there."""
+    from documents.failed_job import FailedJob
+
+    if (id_ is None) == (not everything):
+        raise click.UsageError("Give either an ID or --all.")
+    if id_ is not None:
+        FailedJob.fetch(None, id_).retry()
+        return
+    while found := FailedJob.page(None, limit=100):
+        for failed in found:
+            failed.retry()
+        click.echo(f"{len(found)} to be tried again")
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Put right what is off.")
+@click.option("--fundraiser", metavar="ID", help="Only what belongs to this fundraiser.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a counter.")
+@connected
+def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
+    """Compare every counter with what it counts, while traffic goes on.
+
+    Exit code 1 when one is off and was not repaired.
+    """
+    from bson import ObjectId
+
+    from documents import recount as recounting
+    from documents.lease import held
+
+    if fundraiser is not None and not ObjectId.is_valid(fundraiser):
+        raise click.UsageError("A fundraiser's ID is 24 hex digits.")
+    scope = ObjectId(fundraiser) if fundraiser else None
+    off = 0
+    with held("repair", REPAIR_TIME) as mine:
+        if repair and not mine:
+            raise click.ClickException("Another repair is under way; try again when it is done.")
+        for drift in _compared(recounting.pages(scope), recounting.size(scope)):
+            off += 1
+            if repair:
+                recounting.repair(drift)
+            _tell(drift, as_json)
+    if not as_json:
+        click.echo(f"{off} counters off{', repaired' if repair and off else ''}")
+    sys.exit(1 if off and not repair else 0)
+
+
+def _compared(pages: Iterable[Any], size: int) -> Iterator[Any]:
+    """The drifts of the pages, with progress on a terminal."""
+    with click.progressbar(
+        length=size, label="comparing", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as progress:
+        for page in pages:
+            yield from page.drifts
+            progress.update(page.size)
+
+
+def _tell(drift: Any, as_json: bool) -> None:
+    line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
+    says, right = str(drift.says), str(drift.right)
+    text = f"{drift.collection} {drift.id} {drift.field}: says {says}, is {right}"
+    print_values({**line, "says": says, "right": right}, text, as_json)
