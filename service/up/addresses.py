@@ -1,9 +1,11 @@
 """DIR/up.env: where everything is, for a shell to source and for the other commands to find."""
 
 import os
+import re
 import shlex
 from pathlib import Path
 
+BARE = re.compile(r"[A-Za-z0-9_@%+=:,./?\[\]-]+")
 NAMES = ("MATCHBACK_URL", "MATCHBACK_MONGODB_URI", "MATCHBACK_REDIS_URL")
 
 
@@ -14,11 +16,16 @@ def path(data: Path) -> Path:
 
 def write(data: Path, addresses: dict[str, str]) -> None:
     """Write it at once: a reader sees the old or the new."""
-    lines = [f"export {name}={shlex.quote(addresses[name])}\n" for name in NAMES]
+    lines = [f"{name}={_quoted(addresses[name])}\n" for name in NAMES]
     draft = data / "up.env.new"
     draft.write_text("".join(lines))
     draft.chmod(0o600)
     draft.replace(path(data))
+
+
+def _quoted(address: str) -> str:
+    """Bare where a shell's assignment takes it so: simpler readers than a shell read it, too."""
+    return address if BARE.fullmatch(address) else shlex.quote(address)
 
 
 def read(data: Path) -> dict[str, str]:
