@@ -82,7 +82,7 @@ def _encode(place: list[Any]) -> str:
     sort, value, id_ = place
     if isinstance(value, datetime):
         value = {TIME: value.astimezone(UTC).isoformat()}
-    text = json.dumps([sort, value, str(id_)], separators=(",", ":"))
+    text = json.dumps([sort, value, str(id_)], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -100,9 +100,9 @@ def parse(body: bytes) -> list[Any]:
 
 
 def _parse_leniently(body: bytes) -> Any:
-    """One lone surrogate or NaN makes a strict parser refuse a whole post with all its events."""
+    """One odd character or number makes a strict parser refuse a whole post with its events."""
     try:
-        return json.loads(body)
+        return json.loads(body.decode("utf-8", "replace"), strict=False, parse_int=float)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

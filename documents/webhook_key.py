@@ -6,7 +6,7 @@ from bson import ObjectId
 from mongoengine import ListField, StringField
 
 from documents import sendgrid
-from documents.errors import Unacceptable
+from documents.errors import Conflict, Unacceptable
 from documents.record import NotUniqueError, Record
 
 AT_A_TIME = 2
@@ -40,7 +40,9 @@ class WebhookKey(Record):
             try:
                 return cls(**where, public_keys=[public_key]).save(force_insert=True)
             except NotUniqueError:  # somebody else was faster
-                known = cls.objects(**where).get()
+                known = cls.objects(**where).first()
+        if known is None:
+            raise Conflict("The keys are being changed by another client; try again.")
 
         def edit(keys: Self) -> None:
             others = [key for key in keys.public_keys if key != public_key]

@@ -123,6 +123,15 @@ def test_one_odd_character_does_not_cost_the_whole_post() -> None:
     read(ORGANIZATION, items[0]).address.encode()  # storable
 
 
+@pytest.mark.parametrize(
+    "odd", [b'"\xff"', b'"a\x01b"', b"9" * 5000, b"NaN", b'"\\udfff"', b"1e999"]
+)
+def test_one_odd_event_leaves_the_others_readable(odd: bytes) -> None:
+    good = json.dumps(event("a", "open", AT)).encode()
+    first, _ = parse(b"[" + good + b', {"event": ' + odd + b"}]")
+    assert read(ORGANIZATION, first).identity == read(ORGANIZATION, event("a", "open", AT)).identity
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b"\xff", b"1", b"[" * 100_000])
 def test_a_body_that_is_no_array(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

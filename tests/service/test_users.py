@@ -79,6 +79,14 @@ def test_pages_hold_everything_once_in_order(alice: University) -> None:
         assert seen == expected
 
 
+def test_a_list_takes_the_cursors_it_gives(alice: University) -> None:
+    for number in range(2):
+        alice.make("users", name="😀" * 200, email=f"{number}@example.edu")
+    first = alice.get("/v1/users?sort=name&limit=1")
+    path = f"/v1/users?sort=name&limit=1&cursor={first['next_cursor']}"
+    assert len(alice.get(path)["data"]) == 1
+
+
 def test_pages_go_past_users_who_never_gave(alice: University) -> None:
     for number in range(5):
         alice.make("users", name="U", email=f"{number}@example.edu")
