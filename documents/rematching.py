@@ -15,15 +15,27 @@ from pymongo.database import Database
 from documents.clock import now
 from documents.engine.contribution import Row
 
+MARKED_A_BATCH = 500
 # What a match says of a gift's email; gone when the email is.
 MATCHED = ("match", "decision", "email_id", "mailing_id", "mailing_donor_id")
 
 
 def gifts_of_deleted(database: Database, session: ClientSession, emails: Sequence[Row]) -> None:
-    """Gifts that were matched to an email that is being deleted."""
-    deleted = [email["_id"] for email in emails if email.get("deleted_at")]
-    if deleted:
-        _mark(database, session, {"email_id": {"$in": deleted}})
+    """Gifts that were matched to an email that is being deleted.
+
+    A link that was passed on may have brought tens of thousands, more than fit into the life of
+    a transaction: when there are more, the emails stay due, and the next batch goes on.
+    """
+    deleted = {email["_id"]: email for email in emails if email.get("deleted_at")}
+    if not deleted:
+        return
+    query = {"email_id": {"$in": list(deleted)}}
+    found = database.donations.find(query, {"_id": 1}, session=session).limit(MARKED_A_BATCH)
+    gifts = [row["_id"] for row in found]
+    _mark(database, session, {"_id": {"$in": gifts}})
+    if len(gifts) == MARKED_A_BATCH:
+        for email in deleted.values():
+            del email["due"]  # as read: so settling does not take the mark away
 
 
 def gifts_of_new(database: Database, session: ClientSession, emails: Sequence[Row]) -> None:

@@ -141,6 +141,24 @@ def test_a_deleted_email_takes_its_counts_along_and_its_gifts_find_another(
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
 
 
+def test_an_email_with_more_gifts_than_a_batch_is_taken_back_whole(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("documents.rematching.MARKED_A_BATCH", 2)
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    gifts = [alice.gift(spring, 100, EVE, email_id=email) for _ in range(7)]
+    settle()
+    assert alice.call("DELETE", f"/v1/emails/{email}").status == 204
+    settle()
+    assert {alice.get(f"/v1/donations/{gift}")["match"] for gift in gifts} == {"unresolved"}
+    figures = alice.report(spring)
+    assert figures["emails"]["sent"] == 0
+    assert figures["donations"]["by_match"]["direct"]["count"] == 0
+    assert figures["donations"]["raised"] == {"USD": 700}
+    assert figures["unsettled"]["oldest_seconds"] == 0
+
+
 def test_a_mailings_cost_counts_for_its_fundraiser(alice: University) -> None:
     spring = alice.fundraiser()
     alice.mailing(spring, cost={"amount": 500, "currency": "USD"})
