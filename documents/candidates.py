@@ -9,6 +9,7 @@ from pymongo.database import Database
 
 from documents.engine.contribution import Row
 from documents.matching import Candidate, email_id_of
+from documents.record import text
 
 FIELDS = {"fundraiser_id": 1, "mailing_id": 1, "user_id": 1, "sent_at": 1}
 
@@ -31,7 +32,7 @@ class Candidates:
         named = self._find("emails", {"_id": {"$in": list(refs)}})
         self._named = {row["_id"]: _candidate(row) for row in named}
         addresses = {gift["donor_address"] for gift in gifts}
-        users = self._find("users", {"address": {"$in": list(addresses)}})
+        users = self._find("users", {"address": text(in_=list(addresses))})
         self._users = {row["address"]: row["_id"] for row in users}
         to_users = {
             "user_id": {"$in": list(self._users.values())},

@@ -10,7 +10,15 @@ from documents.address import fold
 from documents.clock import now
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.record import NotUniqueError, Record, Source, due_index, failed_index, unique_index
+from documents.record import (
+    NotUniqueError,
+    Record,
+    Source,
+    due_index,
+    failed_index,
+    text,
+    unique_index,
+)
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -108,7 +116,7 @@ class Donation(Source, Record):
 
     @classmethod
     def _known(cls, organization_id: ObjectId, external_id: str | None) -> Self:
-        gift = cls.live(organization_id, external_id=external_id).first()
+        gift = cls.live(organization_id, __raw__={"external_id": text(eq=external_id)}).first()
         if gift is None:
             raise Conflict("The donation with this external_id was deleted.")
         return gift

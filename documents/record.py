@@ -37,6 +37,17 @@ def due_index(*fields: str) -> dict[str, Any]:
     }
 
 
+def text(**condition: Any) -> dict[str, Any]:
+    """A condition on a field with a `unique_index`: text(eq="x") or text(in_=["x", "y"]).
+
+    MongoDB uses a partial index only for a query that says what the index is limited to.
+    """
+    return {
+        "$type": "string",
+        **{f"${name.strip('_')}": value for name, value in condition.items()},
+    }
+
+
 def failed_index() -> dict[str, Any]:
     """The index by which failed jobs are found; nearly always empty."""
     return {
@@ -156,5 +167,6 @@ __all__ = [
     "Source",
     "due_index",
     "failed_index",
+    "text",
     "unique_index",
 ]

@@ -9,6 +9,7 @@ from mongoengine import get_connection, get_db
 from documents.counters import LEDGER
 from documents.engine import recount as engine
 from documents.engine.recount import Drift, Page
+from documents.transaction import in_transaction
 
 COLLECTIONS = tuple(engine.collections(LEDGER))
 
@@ -47,7 +48,7 @@ def recount() -> Iterator[Drift]:
 
 def repair(drift: Drift) -> None:
     """Put it right. Whoever calls holds the lease of repairers; see lease.py."""
-    engine.repair(get_db(), LEDGER, drift)
+    in_transaction(engine.repair, LEDGER, drift)
 
 
 def size(fundraiser_id: ObjectId | None = None) -> int:

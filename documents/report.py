@@ -23,11 +23,13 @@ DECIMALS = 4
 
 def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
     """What a fundraiser has brought, and each of its latest mailings."""
+    # What is due is read before the figures: «nothing is waiting» must be true of what follows.
+    head = {"as_of": now(), "unsettled": _unsettled(fundraiser, fundraiser.id)}
+    fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
     mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
     latest = mailings.order_by("-id").limit(MAILINGS_LISTED)
     return {
-        "as_of": now(),
-        "unsettled": _unsettled(fundraiser, fundraiser.id),
+        **head,
         **_figures(fundraiser, fundraiser.cost),
         "mailings": [_line(mailing) for mailing in latest],
     }
@@ -35,9 +37,10 @@ def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
 
 def mailing_report(mailing: Mailing) -> dict[str, Any]:
     """What a mailing has brought."""
+    head = {"as_of": now(), "unsettled": _unsettled(mailing, mailing.fundraiser_id)}
+    mailing = Mailing.fetch(mailing.organization_id, mailing.id)
     return {
-        "as_of": now(),
-        "unsettled": _unsettled(mailing, mailing.fundraiser_id),
+        **head,
         **_figures(mailing, _cost(mailing)),
         "mailings": [],
     }
@@ -67,7 +70,10 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str
             "raised": raised,
             "refunded": nonzero(tallied.refunded),
             "average": {
-                code: round(amount / tallied.gifts[code]) for code, amount in raised.items()
+                code: average(amount, tallied.gifts[code])
+                for code, amount in raised.items()
+                # Absent only where a counter is off; a report survives what recount is to find.
+                if tallied.gifts.get(code, 0) > 0
             },
             "by_match": {name: _match_class(tallied.by_match.get(name, {})) for name in MATCHES},
         },
@@ -108,6 +114,11 @@ def rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
 def ratio(part: int, whole: int) -> float | None:
     """To four decimals; None of nothing."""
     return round(part / whole, DECIMALS) if whole else None
+
+
+def average(amount: int, count: int) -> int:
+    """To the nearest minor unit, halves up; in integers, for a float cannot hold every amount."""
+    return (2 * amount + count) // (2 * count)
 
 
 def nonzero(totals: Mapping[str, int]) -> dict[str, int]:

@@ -162,7 +162,7 @@ def _categories(value: Any) -> tuple[str, ...]:
 
 
 def _time(value: Any) -> datetime:
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:20])
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("no timestamp")

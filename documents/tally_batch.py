@@ -14,7 +14,7 @@ from documents.engine.contribution import Contribution, Row, add
 from documents.engine.settle import Changes, settle
 from documents.event import times, to_row
 from documents.matching import email_id_of
-from documents.record import DUE
+from documents.record import DUE, text
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class TallyBatch:
         sg_event_ids = [report.sg_event_id for report, _ in self.reports if report.sg_event_id]
         stored = [
             *self._find("events", {"_id": {"$in": identities}}, {"_id": 1}),
-            *self._find("events", {"sg_event_id": {"$in": sg_event_ids}}, {"sg_event_id": 1}),
+            *self._find("events", {"sg_event_id": text(in_=sg_event_ids)}, {"sg_event_id": 1}),
         ]
         return (
             {bytes(event["_id"]) for event in stored},

@@ -7,7 +7,7 @@ from mongoengine import DateTimeField, IntField, MapField, StringField
 
 from documents.address import fold
 from documents.errors import Conflict
-from documents.record import NotUniqueError, Record, unique_index
+from documents.record import NotUniqueError, Record, text, unique_index
 
 
 class User(Record):
@@ -60,12 +60,15 @@ class User(Record):
         try:
             return cls.create(organization_id, name, email)
         except Conflict:  # somebody else was faster
-            return cls.live(organization_id, address=fold(email)).get()
+            user = cls.by_address(organization_id, email)
+            if user is None:  # and deleted again
+                raise
+            return user
 
     @classmethod
     def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:
         """The person with this address, if there is one."""
-        return cls.live(organization_id, address=fold(email)).first()
+        return cls.live(organization_id, __raw__={"address": text(eq=fold(email))}).first()
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change the name or the address.

@@ -17,6 +17,7 @@ from config.database import is_away
 from config.settings import settings
 from documents import settling, tallying
 from documents.clock import now
+from documents.record import DUE
 from documents.trouble import not_postponed
 from jobs.tasks import match_window
 
@@ -41,7 +42,7 @@ def sweep(older_than: timedelta = timedelta(0)) -> int:
 
 def _groups(source: str, group: str, before: Any) -> dict[ObjectId, None]:
     """Whose records are due the longest, in that order."""
-    query = {"due": {"$lte": before}, **not_postponed(now())}
+    query = {"due": {**DUE["due"], "$lte": before}, **not_postponed(now())}
     due = get_db()[source].find(query, {group: 1})
     return {row[group]: None for row in due.sort("due", 1).limit(LOOKED_AT)}
 

@@ -15,7 +15,7 @@ from pymongo.database import Database
 
 from documents.engine.caches import Cache, CounterCache, Ledger
 from documents.engine.contribution import Contribution, Row, add, from_stored
-from documents.engine.settle import latest_times
+from documents.engine.settle import Changes, latest_times, settle
 
 ROWS_A_PAGE = 200
 DUE = {"due": {"$type": "date"}}
@@ -77,22 +77,27 @@ def compare(
     return Page(max(rows, default=None), len(rows), drifts)
 
 
-def repair(database: Database, ledger: Ledger, drift: Drift) -> None:
-    """Put a counter right. Each drift once, and by one repairer at a time."""
-    where = {"_id": drift.id}
-    collection = database[drift.collection]
-    if drift.field == "counted":
-        pass  # being due, it is settled, and settling finds the difference by itself
+def repair(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> None:
+    """Put a counter right, in a transaction. Each drift once, and by one repairer at a time."""
+    name, where = drift.collection, {"_id": drift.id}
+    if drift.field in {cache.field for cache in ledger.latest[name]}:
+        for cache in ledger.latest[name]:  # as it is by now, which is not what was found
+            for _, latest in latest_times(database, session, cache, [drift.id]):
+                change = (
+                    {"$set": {cache.field: latest}} if latest else {"$unset": {cache.field: ""}}
+                )
+                database[name].update_one(where, change, session=session)
     elif isinstance(drift.right, int) and not isinstance(drift.right, bool):
-        difference = drift.right - (drift.says or 0)
-        collection.update_one(where, {"$inc": {drift.field: difference}})
-    elif drift.right is None:
-        collection.update_one(where, {"$unset": {drift.field: ""}})
-    else:
-        collection.update_one(where, {"$set": {drift.field: drift.right}})
-    if ledger.counters[drift.collection]:
-        # What the counter led to (an email that donated, say) may be off as well.
-        collection.update_one(where, {"$currentDate": {"due": True}})
+        change = {"$inc": {drift.field: drift.right - (drift.says or 0)}}
+        database[name].update_one(where, change, session=session)
+    if not _has_counted(ledger, name):
+        return
+    # What it counts towards may be off as well, and so may what it says it counted: settle it.
+    # One that is due is settled anyway.
+    settled = {**where, "due": None, "trouble": None}
+    row = database[name].find_one(settled, session=session)
+    if row is not None:
+        settle(database, session, ledger, Changes(rows={name: [row]}))
 
 
 def _has_counted(ledger: Ledger, name: str) -> bool:
