@@ -1,5 +1,6 @@
 """`matchback up`: everything starts, what dies is restarted, and nothing is left behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -196,6 +197,51 @@ def test_commands_without_a_database_say_what_to_do(tmp_path: Path) -> None:
     assert status == 1
     assert "matchback up" in output
     assert "Traceback" not in output
+
+
+def test_the_demo_stopped_while_it_is_made_stops_at_once_and_goes_on_later(tmp_path: Path) -> None:
+    arguments = ("up", "--data", str(tmp_path), "--port", "0")
+    process = matchback(*arguments)
+    assert process.stdout
+    for line in process.stdout:
+        if "100 of 600" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=40)
+    assert process.returncode == 0
+    process = matchback(*arguments)
+    assert process.stdout
+    for line in process.stdout:
+        if "playing its giving day" in line:
+            break
+    url = addresses.read(tmp_path)["MATCHBACK_URL"]
+    key = json.loads((tmp_path / "demo.json").read_text())["api_key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    listed = httpx.get(f"{url}/v1/fundraisers", headers=headers).json()["data"]
+    emails, cursor = 0, ""
+    while True:
+        page = httpx.get(f"{url}/v1/emails?limit=200{cursor}", headers=headers).json()
+        emails += len(page["data"])
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=40)
+    assert (len(listed), emails) == (2, 600)
+
+
+def test_it_stops_everything_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    process = matchback("up", "--data", str(tmp_path), "--port", "0", "--no-demo")
+    assert process.stdout
+    for line in process.stdout:
+        if "ready:" in line:
+            break
+    children = family(process)
+    process.stdout.close()
+    process.send_signal(signal.SIGTERM)
+    process.wait(40)
+    assert not [child for child in children if child.is_running()]
+    assert not addresses.path(tmp_path).exists()
 
 
 def test_the_demo_plays_its_day_and_tells_what_to_try(tmp_path: Path) -> None:

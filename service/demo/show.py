@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 from rich.live import Live
 
+from documents.api_key import ApiKey
 from service.demo import giving_day, university, view
-from service.demo.university import Client, University
+from service.demo.university import Client, Interrupted, University
 from service.up.command import WATCH_SECONDS, Up
 from service.up.terminal import console, say
 
@@ -31,30 +32,45 @@ class Player(threading.Thread):
         self._gifts: dict[str, str] = {}
         self.place = University.load(data)
         self.failure: Exception | None = None
+        self._stopping = threading.Event()
 
     def run(self) -> None:
         try:
-            self.place = self.place or self._make()
-            if not self.place.played:
-                self._play(self.place)
-        except (httpx.HTTPError, TimeoutError) as error:
-            self.failure = error
+            place = self.place
+            if place is None or not ApiKey.authenticate(place.api_key):
+                place = university.found()  # the first start, or its database is gone
+                place.save(self._data)
+            if not place.started_at:
+                self._furnish(place)
+            self.place = place
+            if not place.played:
+                self._play(place)
+        except Interrupted:
+            pass
+        except Exception as error:  # noqa: BLE001
+            self.failure = error  # told on the terminal; nothing else depends on the demo
 
-    def _make(self) -> University:
+    def stop(self) -> None:
+        """Send nothing more, and end."""
+        self._stopping.set()
+        self.join()
+
+    def _client(self, place: University) -> Client:
+        return Client(self._url, place, self._stopping)
+
+    def _furnish(self, place: University) -> None:
         say("creating Demo University: two fundraisers, a mailing")
-        place = university.found()
-        university.furnish(place, Client(self._url, place), _tell_progress)
+        university.furnish(place, self._client(place), _tell_progress)
         place.started_at = int(time.time()) - int(giving_day.DAY_SECONDS * 60)
         place.save(self._data)
-        return place
 
     def _play(self, place: University) -> None:
         say(f"playing its giving day, {giving_day.DAY_SECONDS:.0f} s, through the HTTP API")
-        client = Client(self._url, place)
+        client = self._client(place)
         recipients = [giving_day.Recipient(**one) for one in place.recipients]
         begun = time.monotonic()
         for step in giving_day.script(recipients, place.fundraiser_id, place.started_at):
-            time.sleep(max(0.0, step.at - (time.monotonic() - begun)))
+            self._stopping.wait(max(0.0, step.at - (time.monotonic() - begun)))
             self._do(client, step)
         place.played = True
         place.save(self._data)
@@ -74,15 +90,25 @@ def show(up: Up) -> None:
     """Play the demo, if it was not played yet, and show how it stands. For ever."""
     player = Player(up.addresses["MATCHBACK_URL"], up.data)
     player.start()
+    try:
+        _watch(up, player)
+    finally:
+        player.stop()
+
+
+def _watch(up: Up, player: Player) -> None:
     told, last_line = False, 0.0
     with Live(console=console, refresh_per_second=8, transient=True) as live:
         while True:
             up.watch()
             time.sleep(WATCH_SECONDS)
+            playing = player.is_alive()
+            if player.failure and not told:
+                told = True
+                say(f"the demo stopped early: {player.failure!r}")
             report = _report(up, player.place)
             if report is None:
                 continue  # not made yet, or the web service is being restarted
-            playing = player.is_alive()
             if console.is_terminal:
                 note = "the day goes on" if playing else "Ctrl-C stops everything"
                 live.update(view.panel("Spring Giving Day", report, note))
@@ -96,7 +122,7 @@ def show(up: Up) -> None:
 
 def _report(up: Up, place: University | None) -> dict[str, Any] | None:
     """One try: whoever watches over the parts must not wait for one of them."""
-    if place is None:
+    if place is None or not place.started_at:
         return None
     url = f"{up.addresses['MATCHBACK_URL']}/v1/fundraisers/{place.fundraiser_id}/report"
     headers = {"Authorization": f"Bearer {place.api_key}"}
@@ -119,8 +145,6 @@ def _is_settled(report: dict[str, Any]) -> bool:
 def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
     assert player.place
     place = player.place
-    if player.failure:
-        say(f"the demo stopped early: {player.failure}")
     say(view.funnel_line(report))
     url, key = up.addresses["MATCHBACK_URL"], place.api_key
     console.print(

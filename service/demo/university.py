@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,18 +62,24 @@ class University:
             return None
 
 
+class Interrupted(Exception):
+    """Everything is being stopped: whatever is still to be sent is not sent any more."""
+
+
 class Client:
     """The university's own programs: a few lines of HTTP that try again while a part restarts."""
 
-    def __init__(self, url: str, university: University) -> None:
+    def __init__(self, url: str, university: University, stopping: threading.Event) -> None:
+        self._stopping = stopping
         self._http = httpx.Client(base_url=url, timeout=10)
         self._headers = {"Authorization": f"Bearer {university.api_key}"}
         self._key = load_pem_private_key(university.signing_key.encode(), password=None)
         self._webhook = f"/v1/webhooks/sendgrid/{university.organization_id}"
 
-    def call(self, method: str, path: str, json: Any = None) -> Any:
-        """Call the API as an engineer of the university would."""
-        return self._send(method, path, json=json, headers=self._headers)
+    def call(self, method: str, path: str, json: Any = None, once: str = "") -> Any:
+        """Call the API as an engineer of the university would; `once` is an Idempotency-Key."""
+        key = {"Idempotency-Key": once} if once else {}
+        return self._send(method, path, json=json, headers={**self._headers, **key})
 
     def deliver(self, events: list[dict[str, Any]]) -> Any:
         """Post events as SendGrid would: signed, with no API key."""
@@ -87,7 +94,7 @@ class Client:
 
     def _send(self, method: str, path: str, **request: Any) -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
+        while not self._stopping.is_set():
             try:
                 answer = self._http.request(method, path, **request)
                 if answer.status_code < 500:
@@ -97,7 +104,8 @@ class Client:
                 pass
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{method} {path} was not answered")
-            time.sleep(0.2)
+            self._stopping.wait(0.2)
+        raise Interrupted
 
 
 def found() -> University:
@@ -110,12 +118,15 @@ def found() -> University:
 
 
 def furnish(university: University, client: Client, progress: Callable[[int], None]) -> None:
-    """Its fundraisers, its mailing, and an email for everybody on the list."""
+    """Its fundraisers, its mailing, and an email for everybody on the list.
+
+    Each under an Idempotency-Key, so that a demo which was interrupted goes on where it was.
+    """
     call = client.call
     call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": _public(university)})
     goal = {"amount": 500_000, "currency": "USD"}
-    spring = call("POST", "/v1/fundraisers", {"name": "Spring Giving Day", "goal": goal})
-    call("POST", "/v1/fundraisers", {"name": "Library Renewal"})
+    spring = call("POST", "/v1/fundraisers", {"name": "Spring Giving Day", "goal": goal}, "spring")
+    call("POST", "/v1/fundraisers", {"name": "Library Renewal"}, "library")
     mailing = call(
         "POST",
         "/v1/mailings",
@@ -125,6 +136,7 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
             "subject": "Today is the day",
             "cost": {"amount": 12_000, "currency": "USD"},
         },
+        "mailing",
     )
     university.fundraiser_id, university.mailing_id = spring["id"], mailing["id"]
 
@@ -139,6 +151,7 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
                 "user": {"name": name, "email": address},
                 "sent_at": None,
             },
+            address,
         )
         return asdict(Recipient(email["id"], name, address))
 

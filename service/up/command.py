@@ -89,8 +89,8 @@ class Up:
         self._ours("MATCHBACK_REDIS_URL", servers.redis_url(port))
 
     def _start(self, part: Part) -> None:
-        self.supervisor.start(part)
-        self._note()  # at once: should we be killed, the next start must find it
+        # Noted as soon as it runs: should we be killed before it is ready, the next start finds it.
+        self.supervisor.start(part, spawned=self._note)
 
     def _given(self, name: str) -> str | None:
         """A server of the user's own, unless it is ours of the last run, from a sourced up.env."""
@@ -165,8 +165,10 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
             yield up
         finally:
             _ignore_signals()
-            say("stopping")
-            up.stop()
+            try:
+                say("stopping")
+            finally:  # even when nobody is left to read it
+                up.stop()
 
 
 @contextmanager

@@ -53,14 +53,15 @@ class Supervisor:
         self.say = say
         self.parts: list[Part] = []
 
-    def start(self, part: Part) -> None:
-        """Start a part and wait until it is ready.
+    def start(self, part: Part, spawned: Callable[[], None] = lambda: None) -> None:
+        """Start a part, tell that it runs, and wait until it is ready.
 
         Raises:
             PartFailed: it ended, or took too long.
         """
         self.parts.append(part)
         self._spawn(part)
+        spawned()
         deadline = time.monotonic() + READY_SECONDS
         while part.ready is not None and not part.ready():
             assert part.process
