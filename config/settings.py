@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+from redis.connection import parse_url
 
 PREFIX = "MATCHBACK_"
 
@@ -55,6 +59,25 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What is logged")
     ] = "info"
+
+    @field_validator("mongodb_uri")
+    @classmethod
+    def _driver_reads_it(cls, uri: str) -> str:
+        if uri.startswith("mongodb://"):  # mongodb+srv:// would ask the network
+            try:
+                parse_uri(uri)
+            except (PyMongoError, ValueError):
+                raise PydanticCustomError("uri", "MongoDB's driver cannot read it") from None
+        return uri
+
+    @field_validator("redis_url")
+    @classmethod
+    def _client_reads_it(cls, url: str) -> str:
+        try:
+            parse_url(url)
+        except ValueError:
+            raise PydanticCustomError("url", "the Redis client cannot read it") from None
+        return url
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":

@@ -49,9 +49,15 @@ def match_raised(gift: Row) -> str:
     return f"{gift['match']}.raised.{gift['currency']}"
 
 
+EFFECTS = (
+    *("sent_at", "delivered_at", "bounced_at", "opens", "machine_opens", "clicks"),
+    *("unsubscribed_at", "spam_reported_at"),
+)
+
+
 def was_sent(email: Row) -> bool:
     """Sent as its client says, or as its effects show."""
-    return any(email.get(name) for name in ("sent_at", "delivered_at", "bounced_at", "opens"))
+    return any(email.get(name) for name in EFFECTS)
 
 
 def has(field: str) -> Any:

@@ -121,6 +121,12 @@ class Donation(Source, Record):
             raise Conflict("The donation with this external_id was deleted.")
         return gift
 
+    @classmethod
+    def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """An external_id by its index."""
+        own = {"external_id": text(eq=given["external_id"])} if "external_id" in given else {}
+        return given | own
+
     def amend(self, *, status: str | None = None, refunded_amount: int | None = None) -> Self:
         """Say what became of the gift: its status, or how much of it was given back, in all.
 

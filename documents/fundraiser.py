@@ -41,7 +41,9 @@ class Fundraiser(Tallied, Record):
     ) -> Self:
         """Add one."""
         fields = money_fields(values, "goal")
-        return cls(id=id_, organization_id=organization_id, **fields).insert()
+        fundraiser = cls(id=id_, organization_id=organization_id, **fields)
+        fundraiser.check_times()
+        return fundraiser.insert()
 
     @classmethod
     def named(cls, organization_id: ObjectId, id_: ObjectId) -> Self:
@@ -57,11 +59,21 @@ class Fundraiser(Tallied, Record):
                 "/fundraiser_id", "not_found", "There is no such fundraiser."
             ) from None
 
+    def check_times(self) -> None:
+        """Refuse an end before the start.
+
+        Raises:
+            Unacceptable: it ends before it starts.
+        """
+        if self.starts_at and self.ends_at and self.ends_at < self.starts_at:
+            raise Unacceptable("/ends_at", "order", "It should not end before it starts.")
+
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change what a client may change."""
 
         def edit(fundraiser: Self) -> None:
             for name, value in money_fields(changes, "goal").items():
                 setattr(fundraiser, name, value)
+            fundraiser.check_times()
 
         return self.change(edit)

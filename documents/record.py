@@ -87,6 +87,11 @@ class Record(Document):
         return cls.objects(organization_id=organization_id, deleted_at=None, **query)
 
     @classmethod
+    def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A list's filters as conditions on stored fields."""
+        return given
+
+    @classmethod
     def fetch(cls, organization_id: ObjectId, id_: ObjectId | str) -> Self:
         """One record by its id.
 

@@ -7,7 +7,8 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,7 @@ TYPES = frozenset(
 )
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST = 1000
+STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 IDENTITY_BYTES = 16
 
 
@@ -100,11 +102,34 @@ def parse(body: bytes) -> list[Any]:
 
 
 def _parse_leniently(body: bytes) -> Any:
-    """One odd character or number makes a strict parser refuse a whole post with its events."""
+    """One odd event must not cost a post its others: item by item, and None for what is no JSON."""
+    text = body.decode("utf-8", "replace").strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        raise ValueError("not an array")
+    return [_parse_item(item) for item in _split(text[1:-1])]
+
+
+def _parse_item(text: str) -> Any:
     try:
-        return json.loads(body.decode("utf-8", "replace"), strict=False, parse_int=float)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+        return json.loads(text, strict=False, parse_int=float)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _split(text: str) -> Iterator[str]:
+    """The items between the commas that stand in no string, object or array."""
+    depth = start = 0
+    for token in STRUCTURE.finditer(text):
+        mark = token.group()
+        if mark in "[{":
+            depth += 1
+        elif mark in "]}":
+            depth -= 1
+        elif mark == "," and depth == 0:
+            yield text[start : token.start()]
+            start = token.end()
+    if text.strip():
+        yield text[start:]
 
 
 def read(organization: bytes, item: Any) -> Report:

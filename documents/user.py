@@ -52,6 +52,12 @@ class User(Record):
             raise Conflict("A user with this email exists.") from None
 
     @classmethod
+    def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """By address, whatever its case."""
+        rest = {name: value for name, value in given.items() if name != "email"}
+        return rest | {"address": text(eq=fold(given["email"]))} if "email" in given else rest
+
+    @classmethod
     def find_or_create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
         """The person with this address, added when there is none. Safe in parallel."""
         user = cls.by_address(organization_id, email)

@@ -61,6 +61,8 @@ class Outbox:
                 self._note(away=True)
                 self._drop_waiting()
                 time.sleep(PAUSE_SECONDS)
+            except Exception:
+                log.exception("outbox: %s could not be enqueued", id_)  # the sweep finds it
             finally:
                 self._waiting.task_done()
 

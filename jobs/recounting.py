@@ -34,6 +34,9 @@ class Recounter(threading.Thread):
             except PyMongoError as error:
                 log.warning("recount: not now (%s)", type(error).__name__)
                 pause = IDLE_SECONDS
+            except Exception:
+                log.exception("recount: failed; it is tried again")
+                pause = IDLE_SECONDS
 
     def stop(self, timeout: float) -> None:
         """Let it finish its page."""

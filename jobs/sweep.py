@@ -6,56 +6,67 @@ The queue is a convenience, this is the guarantee. It needs no Redis.
 import logging
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.errors import PyMongoError
 
-from config.database import is_away
 from config.settings import settings
 from documents import settling, tallying
 from documents.clock import now
 from documents.record import DUE
-from documents.trouble import not_postponed
+from documents.trouble import is_passing, not_postponed
 from jobs.tasks import match_window
 
 log = logging.getLogger(__name__)
 
-LOOKED_AT = 2000
+Settling = Callable[[], int]
 
 
-def sweep(older_than: timedelta = timedelta(0)) -> int:
-    """Settle what has been due for longer than this. Returns how many records that was."""
+def sweep(older_than: timedelta = timedelta(0), spread: Any = map) -> int:
+    """Settle what has been due for longer than this. Returns how many records that was.
+
+    Args:
+        spread: how the groups are gone through: one after the other, or an executor's `map`, so
+            that one busy group does not keep the others waiting.
+    """
     before = now() - older_than
-    done = 0
-    for organization_id in _groups("deliveries", "organization_id", before):
-        done += _guarded(lambda id_=organization_id: tallying.tally_organization(id_))
+    work: list[Settling] = [
+        partial(tallying.tally_organization, id_)
+        for id_ in _groups("deliveries", "organization_id", before)
+    ]
+    done = sum(spread(_guarded, work))
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
         fundraisers |= _groups(source, "fundraiser_id", before)
-    for fundraiser_id in fundraisers:
-        done += _guarded(lambda id_=fundraiser_id: settling.settle_fundraiser(id_, match_window()))
-    return done
+    work = [partial(settling.settle_fundraiser, id_, match_window()) for id_ in fundraisers]
+    return done + sum(spread(_guarded, work))
 
 
-def _groups(source: str, group: str, before: Any) -> dict[ObjectId, None]:
-    """Whose records are due the longest, in that order."""
+def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
+    """Whose records are due, those who wait the longest first."""
     query = {"due": {**DUE["due"], "$lte": before}, **not_postponed(now())}
-    due = get_db()[source].find(query, {group: 1})
-    return {row[group]: None for row in due.sort("due", 1).limit(LOOKED_AT)}
+    found = get_db()[source].aggregate(
+        [
+            {"$match": query},
+            {"$group": {"_id": f"${group}", "since": {"$min": "$due"}}},
+            {"$sort": {"since": 1}},
+        ]
+    )
+    return {row["_id"]: None for row in found}
 
 
-def _guarded(settle: Any) -> int:
+def _guarded(settle: Settling) -> int:
     """One group that cannot be settled must not keep the others from it."""
     try:
         return settle()
-    except PyMongoError as error:
-        if is_away(error):
+    except Exception as error:
+        if is_passing(error):
             raise
-        log.exception("sweep: a group could not be settled")
-    except Exception:
         log.exception("sweep: a group could not be settled")
     return 0
 
@@ -66,17 +77,22 @@ class Sweeper(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="sweep", daemon=True)
         self._stopping = threading.Event()
+        self._threads = ThreadPoolExecutor(settings().worker_threads, "sweep")
 
     def run(self) -> None:
         patience = timedelta(0)  # what a killed worker left must not wait
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
-                if done := sweep(patience):
+                if done := sweep(patience, self._threads.map):
                     log.info("sweep: %d settled", done)
                 patience = timedelta(seconds=settings().sweep_seconds)
-            except PyMongoError as error:
-                log.warning("sweep: the database is away (%s)", type(error).__name__)
+            except Exception as error:
+                # Whatever it is: this thread is the guarantee, and must outlive it.
+                if is_passing(error):
+                    log.warning("sweep: the database is away (%s)", type(error).__name__)
+                else:
+                    log.exception("sweep: failed; it is tried again")
             spent = time.monotonic() - started
             self._stopping.wait(max(0.05, settings().sweep_seconds - spent))
 
@@ -84,3 +100,4 @@ class Sweeper(threading.Thread):
         """Let it finish what it is doing."""
         self._stopping.set()
         self.join(timeout)
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -30,6 +30,7 @@ def main() -> int:
     consumer = huey.create_consumer(
         workers=settings().worker_threads,
         periodic=False,
+        max_delay=1.0,  # between tries while Redis is away: it must be noticed when it is back
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )

@@ -58,11 +58,19 @@ def up(port: int | None, data: Path, demo: bool) -> None:
 @main.command()
 def serve() -> None:
     """Run the web service (gunicorn) in this process."""
+    from pymongo.errors import PyMongoError
+
+    from config.database import check_deployment, connect, is_away
     from config.settings import settings
     from service.up.command import serve_command
 
     with sentences():
         settings()
+        try:
+            check_deployment(connect())
+        except PyMongoError as error:
+            if not is_away(error):
+                raise  # one that is away may come back: requests are 503 until then
     command = serve_command()
     os.execv(command[0], command)  # noqa: S606
 

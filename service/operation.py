@@ -94,7 +94,7 @@ def answer_page(
         found = page(
             document,
             req.context.organization_id,
-            filters=given,
+            filters=document.filters(given),
             sort=minus + ("_id" if name == "created_at" else name),
             limit=query.limit,
             cursor=query.cursor,

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 DATA = Path("var")
+NO_LEAVE = (13, 18)  # Unauthorized, AuthenticationFailed
 
 
 @contextmanager
 def sentences() -> Iterator[None]:
     """What is the user's to mend becomes a sentence and exit code 1, not a traceback."""
-    from pymongo.errors import PyMongoError
+    from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
     from config.database import DeploymentError, is_away
     from config.settings import SettingsError
@@ -27,7 +28,15 @@ def sentences() -> Iterator[None]:
         raise click.ClickException(str(error)) from None
     except NotFound:
         raise click.ClickException("There is no such record.") from None
+    except (ConfigurationError, InvalidURI):
+        raise click.ClickException(
+            "MATCHBACK_MONGODB_URI cannot be used: it is no URI that MongoDB's driver reads."
+        ) from None
     except PyMongoError as error:
+        if getattr(error, "code", None) in NO_LEAVE:
+            raise click.ClickException(
+                "MongoDB refuses the user or password in MATCHBACK_MONGODB_URI."
+            ) from None
         if not is_away(error):
             raise
         raise click.ClickException(
@@ -46,12 +55,16 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @wraps(command)
     def run(data: Path | None, **options: Any) -> Any:
-        from config.database import connect
+        from config.database import check_deployment, connect
         from service.up import addresses
 
+        if data is not None and not addresses.path(data).exists():
+            raise click.ClickException(
+                f"Nothing is up in {data}: start it with «matchback up --data {data}»."
+            )
         addresses.adopt(data or DATA, first=data is not None)
         with sentences():
-            connect()
+            check_deployment(connect())
             return command(**options)
 
     return run

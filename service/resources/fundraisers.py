@@ -3,8 +3,6 @@
 from typing import Literal
 
 import falcon
-from pydantic import model_validator
-from pydantic_core import PydanticCustomError
 
 from documents.fundraiser import Fundraiser
 from documents.removal import remove
@@ -19,12 +17,6 @@ class FundraiserPatch(Request):
     goal: Money | None = None
     starts_at: Time | None = None
     ends_at: Time | None = None
-
-    @model_validator(mode="after")
-    def _ends_after_it_starts(self) -> "FundraiserPatch":
-        if self.starts_at and self.ends_at and self.ends_at < self.starts_at:
-            raise PydanticCustomError("order", "It should not end before it starts.")
-        return self
 
 
 class FundraiserIn(FundraiserPatch):

@@ -17,7 +17,6 @@ from documents.indexes import create_indexes
 from service.up import addresses, instance, servers
 from service.up.supervisor import Part, PartFailed, Say, Supervisor
 
-DEFAULT_PORT = 8000
 WATCH_SECONDS = 0.2
 GUNICORN_CONF = "gunicorn.conf.py"
 
@@ -45,7 +44,11 @@ class Up:
         port = self._web_port()
         self.addresses["MATCHBACK_URL"] = f"http://{servers.LOOPBACK}:{port}"
         self._prepare_database()
-        environment = {**self.addresses, "MATCHBACK_PORT": str(port)}
+        environment = {
+            **self.addresses,
+            "MATCHBACK_PORT": str(port),
+            "MATCHBACK_HOST": servers.LOOPBACK,
+        }
         addresses.write(self.data, self.addresses)
         log = self.data / "log"
         self.say(f"starting a worker, and the web service on {self.addresses['MATCHBACK_URL']}")
@@ -108,7 +111,7 @@ class Up:
 
     def _web_port(self) -> int:
         if self.port is None:
-            return servers.free_port(DEFAULT_PORT)
+            return servers.free_port(Settings.from_env().port)
         port = servers.free_port(self.port)
         if self.port and port != self.port:
             raise PartFailed(f"Port {self.port} is taken; give another one with --port.")
@@ -157,6 +160,7 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
         Stopped: SIGTERM or Ctrl-C came, and everything was stopped.
         AlreadyUp, MissingServer, PartFailed, DeploymentError: with what to do.
     """
+    Settings.from_env()  # a mistake is told before anything is started
     held = instance.lock(data)
     up = Up(data, port, say)
     with held, _signals():

@@ -124,7 +124,20 @@ def test_one_odd_character_does_not_cost_the_whole_post() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [b'"\xff"', b'"a\x01b"', b"9" * 5000, b"NaN", b'"\\udfff"', b"1e999"]
+    "odd",
+    [
+        b"[" * 3000 + b"]" * 3000,
+        b'"a,]}[{"',
+        b'"\\"],["',
+        b"tru",
+        b"",
+        b'"\xff"',
+        b'"a\x01b"',
+        b"9" * 5000,
+        b"NaN",
+        b'"\\udfff"',
+        b"1e999",
+    ],
 )
 def test_one_odd_event_leaves_the_others_readable(odd: bytes) -> None:
     good = json.dumps(event("a", "open", AT)).encode()

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from bson import ObjectId
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from falcon import testing
 from mongoengine import get_db
 
+from config import database
 from documents import trouble
 from documents.clock import now
 from documents.lease import Lease
@@ -21,7 +23,7 @@ from tests.cast import Api, University, university
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
     # The commands connect by themselves: to the test's database, which is connected already.
-    monkeypatch.setattr("config.database.connect", lambda: None)
+    monkeypatch.setattr("config.database.connect", database.client)
     return university("Alice's University", Api.in_process(real_client))
 
 
@@ -98,6 +100,27 @@ def test_what_a_recount_found_is_a_metric(alice: University) -> None:
         pass
     metrics = alice.api.call("GET", "/metrics").content.decode()
     assert "matchback_counters_off 1.0" in metrics
+
+
+def test_a_folder_where_nothing_is_up_is_not_another_database(
+    alice: University, tmp_path: Path
+) -> None:
+    result = matchback("org", "create", "Wrong", "--data", str(tmp_path))
+    assert result.exit_code == 1
+    assert f"Nothing is up in {tmp_path}" in result.stderr
+    assert get_db().organizations.count_documents({}) == 1
+
+
+def test_a_standalone_server_is_refused_by_every_command(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def standalone(mongo: object) -> list[str]:
+        raise database.DeploymentError("start mongod with --replSet")
+
+    monkeypatch.setattr("config.database.check_deployment", standalone)
+    for words in (("org", "create", "U"), ("recount",), ("serve",)):
+        result = matchback(*words)
+        assert (result.exit_code, "--replSet" in result.stderr) == (1, True), words
 
 
 def test_every_command_has_help() -> None:

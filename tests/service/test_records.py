@@ -86,6 +86,14 @@ def test_goal_and_times_are_kept_and_can_be_cleared(alice: University) -> None:
     assert (answer.json["goal"], answer.json["name"]) == (None, "Spring")
 
 
+def test_a_fundraiser_does_not_end_before_it_starts(alice: University) -> None:
+    times = {"starts_at": "2026-03-02T00:00:00Z", "ends_at": "2026-03-01T00:00:00Z"}
+    assert alice.call("POST", "/v1/fundraisers", {"name": "F", **times}).status == 422
+    path = f"/v1/fundraisers/{alice.fundraiser(starts_at=times['starts_at'])}"
+    assert alice.call("PATCH", path, {"ends_at": times["ends_at"]}).status == 422
+    assert alice.get(path)["ends_at"] is None
+
+
 def test_an_external_id_names_one_gift_for_ever(alice: University, charlie: University) -> None:
     spring = alice.fundraiser()
     gift = alice.gift(spring, external_id="pi_1")

@@ -100,4 +100,4 @@ def test_pages_go_past_users_who_never_gave(alice: University) -> None:
 def test_a_list_is_filtered_by_a_field(alice: University) -> None:
     alice.make("users", name="Eve", email="eve@example.org")
     bob = alice.make("users", **BOB)
-    assert alice.get("/v1/users?email=bob%40example.edu")["data"] == [bob]
+    assert alice.get("/v1/users?email=BOB%40example.edu")["data"] == [bob]
