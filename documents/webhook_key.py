@@ -50,6 +50,13 @@ class WebhookKey(Record):
 
         return known.change(edit)
 
+    @classmethod
+    def of(cls, organization_id: ObjectId | str, provider: str) -> Self | None:
+        """The organization's keys, if there is one with this id and it has any."""
+        if not ObjectId.is_valid(organization_id):
+            return None
+        return cls.objects(organization_id=organization_id, provider=provider).first()
+
     @property
     def public_key(self) -> str:
         """The newest."""

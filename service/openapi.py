@@ -119,12 +119,22 @@ def _operation(
     if declared.scope:
         result["security"] = [{"key": []}]
         result["description"] = f"Needs the scope `{declared.scope}`."
+    result["parameters"] += [
+        {
+            "name": name,
+            "in": "header",
+            "required": True,
+            "description": why,
+            "schema": {"type": "string"},
+        }
+        for name, why in declared.headers.items()
+    ]
+    content: dict[str, Any] = {declared.raw: {}} if declared.raw else {}
     if declared.body:
         schema = {"$ref": REF.format(model=declared.body.__name__)}
-        result["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": schema}},
-        }
+        content = {"application/json": {"schema": schema}}
+    if content:
+        result["requestBody"] = {"required": True, "content": content}
     return result
 
 

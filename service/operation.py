@@ -36,6 +36,8 @@ class Operation:
     query: type[BaseModel] = NoQuery
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
+    raw: str = ""  # the media type of a body that the responder reads by itself
+    headers: Mapping[str, str] = field(default_factory=dict)  # what it reads of them, and why
 
 
 def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]:

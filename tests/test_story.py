@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from mongoengine import get_db
 
 from documents import recount
+from documents.record import DUE
 from tests.cast import BOB, University, event, university
 from tests.stack import Stack, wait_until
 
@@ -181,15 +183,22 @@ def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
         alice.gift(fundraiser, amount, donor, email_id=ref, external_id=f"gift-{number}")
         return fundraiser, amount
 
-    kills = 0
-    given: list[tuple[str, int]] = []
+    stack.kill("worker")
     with ThreadPoolExecutor(8) as senders:
-        for start in range(0, 2000, 200):
-            given += senders.map(give, range(start, start + 200))
-            if kills < 6:  # while wake-ups wait and transactions are under way
-                stack.kill("worker", signal.SIGKILL)
-                stack.start_worker()
-                kills += 1
+        given = list(senders.map(give, range(2000)))
+    waiting = due = get_db().donations.count_documents(DUE)
+    assert waiting > 1000
+    left_at_kills = []
+    for _ in range(6):
+        stack.start_worker()
+        wait_until(lambda due=due: get_db().donations.count_documents(DUE) < due, "progress")
+        stack.kill("worker", signal.SIGKILL)
+        due = get_db().donations.count_documents(DUE)
+        left_at_kills.append(due)
+        if due == 0:
+            break
+    assert any(0 < left < waiting for left in left_at_kills), "it was never killed at work"
+    stack.start_worker()
     for fundraiser in fundraisers:
         figures = settled(alice, fundraiser)["donations"]
         amounts = [amount for where, amount in given if where == fundraiser]

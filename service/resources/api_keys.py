@@ -66,7 +66,7 @@ class ApiKeys:
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer(resp, ApiKeyOut, ApiKey.fetch(req.context.organization_id, id))
 
-    @operation("Revoke an API key", scope="admin", answers={204: None})
+    @operation("Revoke an API key", scope="admin", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         remove(ApiKey.fetch(req.context.organization_id, id))
         resp.status = 204

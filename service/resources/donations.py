@@ -155,7 +155,7 @@ class Donations:
         gift = Donation.fetch(req.context.organization_id, id)
         answer(resp, DonationOut, gift.amend(**body.model_dump(exclude_unset=True)))
 
-    @operation("Delete a gift", scope="write", answers={204: None})
+    @operation("Delete a gift", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         remove(Donation.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -97,7 +97,7 @@ class Emails:
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer(resp, EmailOut, Email.fetch(req.context.organization_id, id))
 
-    @operation("Delete an email", scope="write", answers={204: None})
+    @operation("Delete an email", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         remove(Email.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -76,7 +76,11 @@ class Fundraisers:
         answer(resp, FundraiserOut, Fundraiser.fetch(req.context.organization_id, id))
 
     @operation(
-        "Change a fundraiser", scope="write", body=FundraiserPatch, answers={200: FundraiserOut}
+        "Change a fundraiser",
+        scope="write",
+        body=FundraiserPatch,
+        answers={200: FundraiserOut},
+        problems=(409,),
     )
     def on_patch_one(
         self, req: falcon.Request, resp: falcon.Response, id: str, body: FundraiserPatch

@@ -76,7 +76,13 @@ class Mailings:
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer(resp, MailingOut, Mailing.fetch(req.context.organization_id, id))
 
-    @operation("Change a mailing", scope="write", body=MailingPatch, answers={200: MailingOut})
+    @operation(
+        "Change a mailing",
+        scope="write",
+        body=MailingPatch,
+        answers={200: MailingOut},
+        problems=(409,),
+    )
     def on_patch_one(
         self, req: falcon.Request, resp: falcon.Response, id: str, body: MailingPatch
     ) -> None:

@@ -60,7 +60,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(DueCollector())
 
-    @operation("Metrics for Prometheus", answers={200: "text/plain"})
+    @operation("Metrics for Prometheus", answers={200: "text/plain"}, problems=(503,))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry)

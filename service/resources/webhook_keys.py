@@ -54,7 +54,7 @@ class SendGridKeys:
 
 
 def _keys(req: falcon.Request) -> WebhookKey:
-    keys = WebhookKey.live(req.context.organization_id, provider="sendgrid").first()
+    keys = WebhookKey.of(req.context.organization_id, "sendgrid")
     if keys is None:
         raise NotFound
     return keys

@@ -1,7 +1,6 @@
 """Webhooks: what providers report. No key: their signature over the raw body says who they are."""
 
 import falcon
-from bson import ObjectId
 
 from documents import sendgrid
 from documents.delivery import Delivery
@@ -22,12 +21,19 @@ class Accepted(Answer):
 class SendGridWebhook:
     """/v1/webhooks/sendgrid/{organization_id}"""
 
-    @operation("Receive SendGrid's events", answers={202: Accepted}, problems=(400, 401, 413))
+    @operation(
+        "Receive SendGrid's events",
+        answers={202: Accepted},
+        problems=(401, 413, 503),
+        raw=falcon.MEDIA_JSON,
+        headers={
+            sendgrid.SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, base64 of DER",
+            sendgrid.TIMESTAMP_HEADER: "Part of what is signed",
+        },
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
         body = read_bytes(req, BODY_LIMIT)
-        keys = None
-        if ObjectId.is_valid(organization_id):
-            keys = WebhookKey.objects(organization_id=organization_id, provider="sendgrid").first()
+        keys = WebhookKey.of(organization_id, "sendgrid")
         signature = req.get_header(sendgrid.SIGNATURE_HEADER) or ""
         timestamp = req.get_header(sendgrid.TIMESTAMP_HEADER) or ""
         if keys is None or not keys.verifies(signature, timestamp, body):

@@ -2,6 +2,7 @@
 
 from falcon import testing
 
+from documents.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from service.openapi import operations
 from service.routes import ROUTES
 from tests.cast import Answer, Api, University
@@ -19,6 +20,16 @@ def test_it_describes_every_route(client: testing.TestClient) -> None:
         described = document["paths"][path][verb]
         assert ("security" in described) == (declared.scope is not None)
         assert {str(status) for status in declared.answers} <= described["responses"].keys()
+
+
+def test_the_webhook_says_what_it_reads(client: testing.TestClient) -> None:
+    webhook = get(client, "/openapi.json").json["paths"]["/v1/webhooks/sendgrid/{organization_id}"][
+        "post"
+    ]
+    assert webhook["requestBody"]["required"]
+    names = {one["name"] for one in webhook["parameters"] if one["in"] == "header"}
+    assert names == {SIGNATURE_HEADER, TIMESTAMP_HEADER}
+    assert {"202", "401", "413", "503"} <= webhook["responses"].keys()
 
 
 def test_every_reference_leads_somewhere(client: testing.TestClient) -> None:
