@@ -37,6 +37,7 @@ class Email(Source, Record):
     donated = BooleanField(default=False)
     donations_count = IntField(default=0)
     raised = MapField(IntField())
+    matched_at = DateTimeField()  # written by settling to hold the email; nobody reads it
 
     meta = {
         "collection": "emails",

@@ -17,7 +17,7 @@ from pymongo.database import Database
 from documents import rematching, trouble
 from documents.candidates import Candidates
 from documents.clock import now
-from documents.counters import LEDGER, is_matched
+from documents.counters import LEDGER, counts, is_matched
 from documents.donor import donor_id
 from documents.engine.contribution import Row, Target
 from documents.engine.settle import Changes, settle
@@ -128,6 +128,17 @@ def _decide(
             "$set": {name: value for name, value in update.items() if value is not None},
             "$unset": {name: "" for name, value in update.items() if value is None},
         }
+        if row.get("email_id") and not counts(row):
+            _hold(changes, row["email_id"])
+
+
+def _hold(changes: Changes, email_id: ObjectId) -> None:
+    """Write the email, so that deleting it meanwhile is a write conflict.
+
+    A gift that counts writes its email by itself. One in dispute adds nothing to it, and the
+    transaction that deletes the email would not see the match that this one makes.
+    """
+    changes.updates[("emails", email_id)] = {"$set": {"matched_at": now()}}
 
 
 def _matched(row: Row, candidates: Candidates, window: timedelta) -> dict[str, Any]:

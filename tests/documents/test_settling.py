@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from mongoengine import get_db
 
-from documents import recount
+from documents import recount, settling
 from documents.recount import repair
+from documents.transaction import in_transaction
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 
@@ -82,6 +83,34 @@ def test_only_money_that_was_taken_counts(alice: University, status: str) -> Non
     settle()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == email
     assert alice.report(spring)["donations"]["count"] == 1
+
+
+def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    settle()
+    gift = alice.gift(spring, email_id=email)
+    alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
+    one = {"_id": ObjectId(email)}
+    rounds = []
+
+    class Late(settling.Candidates):
+        """What is read here is past by the time it is used."""
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            rounds.append(self)
+            if len(rounds) == 1:
+                alice.call("DELETE", f"/v1/emails/{email}")
+                in_transaction(settling._settle, one, timedelta(days=30), ("emails",))
+
+    monkeypatch.setattr(settling, "Candidates", Late)
+    settle()
+    assert len(rounds) > 1
+    decided = alice.get(f"/v1/donations/{gift}")
+    assert (decided["match"], decided["email_id"]) == ("unresolved", None)
 
 
 def test_currencies_are_never_mixed(alice: University) -> None:
