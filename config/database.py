@@ -68,6 +68,28 @@ def client() -> MongoClient:
     return mongoengine.get_connection()
 
 
+def catch_up() -> None:
+    """Wait until what the primary has is a majority's, so that the next read sees it.
+
+    A unique index refuses what another client is just writing and no majority has yet: a majority
+    read straight after would say that there is no such thing.
+
+    Raises:
+        PyMongoError: the majority is away.
+    """
+    mongo = client()
+    if not isinstance(mongo, MongoClient):
+        return  # mongomock is one server, and never behind
+    # The ping tells the session how far the primary is; the read waits for that point. Source:
+    # MongoDB's «Causal Consistency Specification».
+    with mongo.start_session(causal_consistency=True) as session:
+        mongo.admin.command("ping", session=session)
+        wait = int(settings().database_timeout_seconds * MILLISECOND)
+        mongoengine.get_db().organizations.find_one(
+            {}, {"_id": 1}, session=session, max_time_ms=wait
+        )
+
+
 def check_deployment(mongo: MongoClient) -> list[str]:
     """Refuse a server without transactions; return warnings about one that can be bettered.
 

@@ -11,7 +11,6 @@ from documents.clock import now
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.record import (
-    NotUniqueError,
     Record,
     Source,
     due_index,
@@ -109,17 +108,11 @@ class Donation(Source, Record):
             external_id=external_id,
             donated_at=donated_at or now(),
         )
-        try:
-            return gift.insert(), True
-        except NotUniqueError:
-            return cls._known(organization_id, external_id), False
-
-    @classmethod
-    def _known(cls, organization_id: ObjectId, external_id: str | None) -> Self:
-        gift = cls.live(organization_id, __raw__={"external_id": text(eq=external_id)}).first()
-        if gift is None:
+        same = {"organization_id": organization_id, "external_id": text(eq=external_id)}
+        gift, is_new = gift.insert_unless(lambda: cls.objects(__raw__=same).first())
+        if gift.deleted_at is not None and not is_new:
             raise Conflict("The donation with this external_id was deleted.")
-        return gift
+        return gift, is_new
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:

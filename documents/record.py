@@ -18,10 +18,12 @@ from mongoengine import (
 )
 from mongoengine.errors import SaveConditionError
 
+from config.database import catch_up
 from documents.clock import now
 from documents.errors import Conflict, NotFound
 
 ATTEMPTS = 25
+INSERT_ATTEMPTS = 3
 PAUSE_SECONDS = 0.005
 
 # Partial indexes hold only the rows that have the field: what is due is nearly nothing.
@@ -112,10 +114,27 @@ class Record(Document):
         try:
             return self.save(force_insert=True)
         except NotUniqueError:
+            catch_up()  # so that whoever looks for the other record finds it
             known = type(self).objects(id=self.id, organization_id=self.organization_id).first()
             if known is None:
                 raise
             return known
+
+    def insert_unless(self, find: Callable[[], Self | None]) -> tuple[Self, bool]:
+        """Store a new record, or find the one that has what must be unique. Says whether it is new.
+
+        Raises:
+            Conflict: neither, several times: what stood in the way was never a majority's.
+        """
+        for _ in range(INSERT_ATTEMPTS):
+            try:
+                return self.insert(), True
+            except NotUniqueError:
+                # A primary that is deposed at this moment may have refused for a record that is
+                # rolled back: then there is nothing to find, and nothing in the way any more.
+                if (known := find()) is not None:
+                    return known, False
+        raise Conflict("The record is being made by another request; try again.")
 
     def change(self, edit: Callable[[Self], None]) -> Self:
         """Edit the record as it is stored now, and save it, unless somebody else did meanwhile.

@@ -46,10 +46,10 @@ class User(Record):
         user = cls(
             id=id_, organization_id=organization_id, name=name, email=email, address=fold(email)
         )
-        try:
-            return user.insert()
-        except NotUniqueError:
-            raise Conflict("A user with this email exists.") from None
+        user, is_new = user.insert_unless(lambda: cls.by_address(organization_id, email))
+        if not is_new:
+            raise Conflict("A user with this email exists.")
+        return user
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -63,13 +63,8 @@ class User(Record):
         user = cls.by_address(organization_id, email)
         if user:
             return user
-        try:
-            return cls.create(organization_id, name, email)
-        except Conflict:  # somebody else was faster
-            user = cls.by_address(organization_id, email)
-            if user is None:  # and deleted again
-                raise
-            return user
+        new = cls(organization_id=organization_id, name=name, email=email, address=fold(email))
+        return new.insert_unless(lambda: cls.by_address(organization_id, email))[0]
 
     @classmethod
     def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:

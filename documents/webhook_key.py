@@ -6,8 +6,8 @@ from bson import ObjectId
 from mongoengine import ListField, StringField
 
 from documents import sendgrid
-from documents.errors import Conflict, Unacceptable
-from documents.record import NotUniqueError, Record
+from documents.errors import Unacceptable
+from documents.record import Record
 
 AT_A_TIME = 2
 
@@ -37,12 +37,10 @@ class WebhookKey(Record):
         where = {"organization_id": organization_id, "provider": provider}
         known = cls.objects(**where).first()
         if known is None:
-            try:
-                return cls(**where, public_keys=[public_key]).save(force_insert=True)
-            except NotUniqueError:  # somebody else was faster
-                known = cls.objects(**where).first()
-        if known is None:
-            raise Conflict("The keys are being changed by another client; try again.")
+            new = cls(**where, public_keys=[public_key])
+            known, is_new = new.insert_unless(lambda: cls.objects(**where).first())
+            if is_new:
+                return known
 
         def edit(keys: Self) -> None:
             others = [key for key in keys.public_keys if key != public_key]
