@@ -86,7 +86,7 @@ def catch_up() -> None:
         mongo.admin.command("ping", session=session)
         wait = int(settings().database_timeout_seconds * MILLISECOND)
         mongoengine.get_db().organizations.find_one(
-            {}, {"_id": 1}, session=session, max_time_ms=wait
+            {"_id": None}, {"_id": 1}, session=session, max_time_ms=wait
         )
 
 
