@@ -8,7 +8,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -46,6 +46,17 @@ class Settings(BaseModel):
         float,
         Field(gt=0, le=3650, description="How long after an email a gift can be tied to it, days"),
     ] = 30.0
+    machine_click_links: Annotated[
+        int,
+        Field(ge=0, le=100, description="Different links clicked at once by a machine; 0: ignored"),
+    ] = 3
+    machine_click_seconds: Annotated[
+        int, Field(ge=0, le=60, description="How many seconds «at once» lasts")
+    ] = 2
+    machine_click_agents: Annotated[
+        tuple[str, ...],
+        Field(description="Parts of user agents that are machines, besides those known; commas"),
+    ] = ()
     sweep_seconds: Annotated[
         float, Field(gt=0, le=3600, description="How often a worker looks for what is due, seconds")
     ] = 1.0
@@ -59,6 +70,13 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What is logged")
     ] = "info"
+
+    @field_validator("machine_click_agents", mode="before")
+    @classmethod
+    def _between_commas(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part for text in value.split(",") if (part := text.strip().lower()))
 
     @field_validator("mongodb_uri")
     @classmethod

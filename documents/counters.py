@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from documents.archive import Archive
 from documents.donation import Donation
 from documents.donor import Donor, new_donor
 from documents.email import Email
 from documents.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledger
 from documents.engine.contribution import Row
-from documents.event import COUNTED_TYPES, Event
+from documents.event import COUNTED, Event
 from documents.fundraiser import Fundraiser
+from documents.link import Clicker, Link, new_row
 from documents.mailing import Mailing
 from documents.user import User
 
@@ -50,8 +52,8 @@ def match_raised(gift: Row) -> str:
 
 
 EFFECTS = (
-    *("sent_at", "delivered_at", "bounced_at", "opens", "machine_opens", "clicks"),
-    *("unsubscribed_at", "spam_reported_at"),
+    *("sent_at", "deferred_at", "delivered_at", "bounced_at", "opens", "machine_opens", "clicks"),
+    *("machine_clicks", "unsubscribed_at", "spam_reported_at"),
 )
 
 
@@ -70,9 +72,15 @@ def amount_of(field: str) -> Any:
 
 
 def is_unsubscribed(email: Row) -> bool:
-    """Unsubscribed, and not subscribed again since."""
-    left, back = email.get("unsubscribed_at"), email.get("resubscribed_at")
-    return left is not None and (back is None or back < left)
+    """Left everything, or a group that was not joined again since."""
+    left, back = email.get("left", {}), email.get("back", {})
+    return any(group not in back or back[group] < at for group, at in left.items())
+
+
+def is_waiting(email: Row) -> bool:
+    """Put off by the receiving server, and neither taken nor refused since."""
+    ends = ("delivered_at", "bounced_at", "dropped_at")
+    return bool(email.get("deferred_at")) and not any(email.get(name) for name in ends)
 
 
 def _gifts(on: type) -> list[Cache]:
@@ -91,8 +99,10 @@ def _gifts(on: type) -> list[Cache]:
 
 FUNNEL = {
     "sent": was_sent,
+    "deferred": is_waiting,
     "delivered": has("delivered_at"),
     "bounced": has("bounced_at"),
+    "blocked": has("blocked_at"),
     "dropped": has("dropped_at"),
     "opened": has("opens"),
     "clicked": has("clicks"),
@@ -100,7 +110,8 @@ FUNNEL = {
     "spam_reported": has("spam_reported_at"),
     "donated": has("donations_count"),
 }
-SUMS = ("opens", "machine_opens", "clicks")
+CLICKS = ("clicks", "machine_clicks")
+SUMS = ("opens", "machine_opens", "clicks", "machine_clicks")
 
 
 def _emails(on: type) -> list[Cache]:
@@ -143,11 +154,23 @@ LEDGER = Ledger(
         *_emails(Fundraiser),
         *_emails(Mailing),
         CounterCache(field="emails_count", of=Email, on=User),
-        # an event
+        # an event, and those that were dropped for their age
         *(
             CounterCache(field=field, of=Event, on=Email, when=when)
-            for field, when in COUNTED_TYPES.items()
+            for field, when in COUNTED.items()
         ),
+        *(
+            CounterCache(field=field, of=Archive, on=Email, amount=amount_of(field))
+            for field in COUNTED
+        ),
+        # a click, of a link: by an email, and by how many emails
+        *(CounterCache(field=field, of=Event, on=Clicker, when=COUNTED[field]) for field in CLICKS),
+        *(
+            CounterCache(field=field, of=source, on=on, amount=amount_of(field))
+            for source, on in ((Archive, Clicker), (Clicker, Link))
+            for field in CLICKS
+        ),
+        CounterCache(field="emails", of=Clicker, on=Link, when=has("clicks")),
         # a mailing
         CounterCache(
             field="cost",
@@ -158,5 +181,5 @@ LEDGER = Ledger(
         ),
     ],
     flags=[Flag(field="donated", on=Email, when=has("donations_count"))],
-    created_on_demand={Donor: new_donor},
+    created_on_demand={Donor: new_donor, Clicker: new_row, Link: new_row},
 )

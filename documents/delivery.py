@@ -14,10 +14,12 @@ class Delivery(Source, Record):
     body = BinaryField(required=True)
     items = IntField(required=True)
 
+    next_item = IntField()  # where tallying goes on: a large post takes several transactions
     tallied_at = DateTimeField()
     counted_events = IntField()
     repeated_events = IntField()
     unmatched_events = IntField()
+    refused_events = IntField()
     refused = ListField(DictField())  # what could not be understood: its index and the reason
 
     meta = {

@@ -3,7 +3,15 @@
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, IntField, MapField, ObjectIdField
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    IntField,
+    ListField,
+    MapField,
+    ObjectIdField,
+    StringField,
+)
 
 from documents.clock import now
 from documents.errors import NotFound, Unacceptable
@@ -24,16 +32,22 @@ class Email(Source, Record):
     opens = IntField(default=0)
     clicks = IntField(default=0)
     machine_opens = IntField(default=0)
+    machine_clicks = IntField(default=0)
     first_opened_at = DateTimeField()
     last_opened_at = DateTimeField()
     first_clicked_at = DateTimeField()
     last_clicked_at = DateTimeField()
+    deferred_at = DateTimeField()
     delivered_at = DateTimeField()
     bounced_at = DateTimeField()
+    blocked_at = DateTimeField()
     dropped_at = DateTimeField()
     unsubscribed_at = DateTimeField()
     resubscribed_at = DateTimeField()
     spam_reported_at = DateTimeField()
+    left = MapField(DateTimeField())  # by unsubscribe group, or "all"
+    back = MapField(DateTimeField())
+    messages = ListField(StringField())  # what SendGrid knows it by; see tying.py
     donated = BooleanField(default=False)
     donations_count = IntField(default=0)
     raised = MapField(IntField())
@@ -46,6 +60,10 @@ class Email(Source, Record):
             ["user_id", "fundraiser_id", "sent_at"],
             ["fundraiser_id", "id"],
             ["mailing_id", "id"],
+            {
+                "fields": ["organization_id", "messages"],
+                "partialFilterExpression": {"messages": {"$type": "string"}},
+            },
             due_index(),
             due_index("fundraiser_id"),
             failed_index(),

@@ -1,4 +1,4 @@
-"""One open, click, bounce, … of an email: stored once for ever, and counted by being stored."""
+"""One open, click, bounce, … of an email: stored once, and counted by being stored."""
 
 from typing import Any
 
@@ -8,28 +8,33 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     Document,
+    IntField,
     ListField,
     ObjectIdField,
     StringField,
 )
 
 from documents.engine.contribution import Row
-from documents.record import unique_index
-from documents.sendgrid import TYPES, Report
+from documents.record import due_index, unique_index
+from documents.sendgrid import Report
+
+UNMATCHED = {"unmatched": {"$type": "string"}}
 
 
 class Event(Document):
-    """What was reported of an email. Never changed; its id is its natural key.
+    """What was reported of an email. Its id is its natural key.
 
     A second key, sg_event_id, is unique as well: either one that is known makes it a repetition.
+    What was reported never changes; which email it is of may be learned later, and whether a
+    person clicked may be judged anew.
     """
 
     id = BinaryField(primary_key=True)
     organization_id = ObjectIdField(required=True)
     delivery_id = ObjectIdField(required=True)
+    item = IntField(required=True)  # which one of the delivery's
     type = StringField(required=True)
     at = DateTimeField(required=True)
-    email_id = ObjectIdField()  # none: it could not be tied to an email
     address = StringField()
     sg_event_id = StringField()
     sg_message_id = StringField()
@@ -37,30 +42,97 @@ class Event(Document):
     url = StringField()
     user_agent = StringField()
     bounce_type = StringField()
+    group = StringField()  # the unsubscribe group that was left or joined again
     machine = BooleanField()
+    machine_reason = StringField()
+
+    email_id = ObjectIdField()
+    tied_by = StringField()
+    clicker_id = ObjectIdField()
+    # While no email is known: the folded address, the mailing that its category names, and when it
+    # was stored, for it is looked at again.
+    unmatched = StringField()
+    mailing_id = ObjectIdField()
+    fundraiser_id = ObjectIdField()
+    due = DateTimeField()
 
     meta = {
         "collection": "events",
         "auto_create_index": False,
-        "indexes": [unique_index("sg_event_id"), ["email_id", "type"], ["delivery_id"]],
+        "indexes": [
+            unique_index("sg_event_id"),
+            ["email_id", "type", "at"],
+            ["delivery_id"],
+            {"fields": ["organization_id", "unmatched"], "partialFilterExpression": UNMATCHED},
+            {
+                "fields": ["mailing_id"],
+                "name": "unmatched_of_mailing",
+                "partialFilterExpression": UNMATCHED,
+            },
+            {
+                "fields": ["fundraiser_id"],
+                "name": "unmatched_of_fundraiser",
+                "partialFilterExpression": UNMATCHED,
+            },
+            due_index(),
+            due_index("organization_id"),
+        ],
     }
 
 
-def _is_open(machine: bool) -> Any:
-    return lambda event: event["type"] == "open" and bool(event.get("machine")) is machine
+def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, item: int) -> Row:
+    """The stored form of a reported event, before it is known of which email it is."""
+    row = {
+        "_id": Binary(report.identity),
+        "organization_id": organization_id,
+        "delivery_id": delivery_id,
+        "item": item,
+        "type": report.type,
+        "at": report.at,
+        "address": report.address,
+        "sg_event_id": report.sg_event_id,
+        "sg_message_id": report.sg_message_id,
+        "category": list(report.category),
+        "url": report.url,
+        "user_agent": report.user_agent,
+        "bounce_type": report.bounce_type,
+        "group": report.group,
+        "machine": report.machine or None,
+    }
+    return {name: value for name, value in row.items() if value not in (None, [], "")}
+
+
+def is_open(event: Row) -> bool:
+    """By a person."""
+    return event["type"] == "open" and not event.get("machine")
+
+
+def is_machine_open(event: Row) -> bool:
+    return event["type"] == "open" and bool(event.get("machine"))
+
+
+def is_click(event: Row) -> bool:
+    """By a person."""
+    return event["type"] == "click" and not event.get("machine")
+
+
+def is_machine_click(event: Row) -> bool:
+    return event["type"] == "click" and bool(event.get("machine"))
 
 
 # What each event adds to its email; a condition on the event's row a counter.
-COUNTED_TYPES = {
-    "opens": _is_open(machine=False),
-    "machine_opens": _is_open(machine=True),
-    "clicks": lambda event: event["type"] == "click",
+COUNTED = {
+    "opens": is_open,
+    "machine_opens": is_machine_open,
+    "clicks": is_click,
+    "machine_clicks": is_machine_click,
 }
 
 # The times an event says something about. First times by $min and last by $max, so that the
 # order in which events arrive does not matter.
 FIRST = {
     "processed": "sent_at",
+    "deferred": "deferred_at",
     "delivered": "delivered_at",
     "bounce": "bounced_at",
     "dropped": "dropped_at",
@@ -75,39 +147,23 @@ LAST = {
     "group_unsubscribe": "unsubscribed_at",
     "group_resubscribe": "resubscribed_at",
 }
-
-
-def to_row(
-    report: Report, organization_id: ObjectId, delivery_id: ObjectId, email_id: ObjectId | None
-) -> Row:
-    """The stored form of a reported event."""
-    row = {
-        "_id": Binary(report.identity),
-        "organization_id": organization_id,
-        "delivery_id": delivery_id,
-        "type": report.type,
-        "at": report.at,
-        "email_id": email_id,
-        "address": report.address,
-        "sg_event_id": report.sg_event_id,
-        "sg_message_id": report.sg_message_id,
-        "category": list(report.category),
-        "url": report.url,
-        "user_agent": report.user_agent,
-        "bounce_type": report.bounce_type,
-        "machine": report.machine or None,
-    }
-    return {name: value for name, value in row.items() if value not in (None, [], "")}
+FROM_ALL, FROM_SOME_GROUP = "all", "none"
 
 
 def times(event: Row) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first and the last times that the event tells its email. A machine's open tells none."""
-    if event["type"] == "open" and event.get("machine"):
+    """The first and the last times that the event tells its email. A machine's tell none."""
+    type_, at = event["type"], event["at"]
+    if event.get("machine"):
         return {}, {}
-    first, last = FIRST.get(event["type"]), LAST.get(event["type"])
-    return ({first: event["at"]} if first else {}), ({last: event["at"]} if last else {})
-
-
-def is_known(event: Row) -> bool:
-    """Whether SendGrid documents this type; others are kept and have no effect yet."""
-    return event["type"] in TYPES
+    first = {FIRST[type_]: at} if type_ in FIRST else {}
+    if type_ == "bounce" and event.get("bounce_type") == "blocked":
+        first["blocked_at"] = at
+    last = {LAST[type_]: at} if type_ in LAST else {}
+    # Whoever left one group and joined another again has left, so groups are kept apart.
+    if type_ == "unsubscribe":
+        last[f"left.{FROM_ALL}"] = at
+    elif type_ == "group_unsubscribe":
+        last[f"left.{event.get('group', FROM_SOME_GROUP)}"] = at
+    elif type_ == "group_resubscribe":
+        last[f"back.{event.get('group', FROM_SOME_GROUP)}"] = at
+    return first, last

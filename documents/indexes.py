@@ -1,6 +1,7 @@
 """Every stored document, and the one command that makes their indexes."""
 
 from documents.api_key import ApiKey
+from documents.archive import Archive
 from documents.delivery import Delivery
 from documents.donation import Donation
 from documents.donor import Donor
@@ -9,6 +10,7 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.idempotency import IdempotencyKey
 from documents.lease import Lease
+from documents.link import Clicker, Link
 from documents.mailing import Mailing
 from documents.organization import Organization
 from documents.steady_recount import SteadyRecount
@@ -27,6 +29,9 @@ DOCUMENTS = (
     Donor,
     Delivery,
     Event,
+    Archive,
+    Clicker,
+    Link,
     IdempotencyKey,
     Lease,
     SteadyRecount,

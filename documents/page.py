@@ -10,8 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 from bson.errors import InvalidId
-
-from documents.record import Record
+from mongoengine import Document
 
 TIME = "time"
 LARGEST_NUMBER = 2**63 - 1
@@ -25,12 +24,12 @@ class BadCursor(ValueError):
 class Page:
     """Some records in order, and the cursor of the next page, or None on the last."""
 
-    records: list[Record]
+    records: list[Any]
     next_cursor: str | None
 
 
 def page(
-    document: type[Record],
+    document: type[Document],
     organization_id: ObjectId,
     *,
     filters: Mapping[str, Any],

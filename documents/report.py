@@ -8,6 +8,7 @@ from documents.clock import now
 from documents.delivery import Delivery
 from documents.donation import Donation
 from documents.email import Email
+from documents.event import UNMATCHED, Event
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.record import DUE
@@ -31,6 +32,7 @@ def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
     return {
         **head,
         **_figures(fundraiser, fundraiser.cost),
+        "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
         "mailings": [_line(mailing) for mailing in latest],
     }
 
@@ -42,7 +44,20 @@ def mailing_report(mailing: Mailing) -> dict[str, Any]:
     return {
         **head,
         **_figures(mailing, _cost(mailing)),
+        "unmatched_events": _unmatched(mailing, "mailing_id"),
         "mailings": [],
+    }
+
+
+def _unmatched(of: Fundraiser | Mailing, link: str) -> dict[str, int]:
+    """Events that no email is known of. Read by partial indexes that hold nothing else; most have
+    no category that would say whose they are."""
+    events = Event._get_collection()
+    mine = {link: of.id, **UNMATCHED}
+    everybodys = {"organization_id": of.organization_id, **UNMATCHED}
+    return {
+        "here": events.count_documents(mine),
+        "in_organization": events.count_documents(everybodys),
     }
 
 
@@ -60,10 +75,13 @@ def _cost(mailing: Mailing) -> dict[str, int]:
 
 
 def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str, Any]:
-    funnel = {name: tallied.funnel.get(name, 0) for name in EMAILS}
+    counters = tallied.funnel
+    funnel = {name: counters.get(name, 0) for name in EMAILS}
     raised = nonzero(tallied.raised)
     return {
         "emails": funnel,
+        "delivery": {name: counters.get(name, 0) for name in ("deferred", "blocked")},
+        "machines": {name: counters.get(f"machine_{name}", 0) for name in ("opens", "clicks")},
         "donations": {
             "count": tallied.donations_count,
             "donors": tallied.donors,

@@ -32,6 +32,7 @@ TYPES = frozenset(
 )
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST = 1000
+MOST_CATEGORIES = 10  # as many as SendGrid allows a message
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 IDENTITY_BYTES = 16
 
@@ -83,6 +84,7 @@ class Report:
     url: str | None
     user_agent: str | None
     bounce_type: str | None
+    group: str | None
     machine: bool
 
 
@@ -145,9 +147,10 @@ def read(organization: bytes, item: Any) -> Report:
         raise ValueError("no event type")
     at = _time(item.get("timestamp"))
     message, url, agent = (_text(item, name) for name in ("sg_message_id", "url", "useragent"))
-    email_ref = _text(item, "email_id")
+    email_ref, group = _text(item, "email_id"), _group(item.get("asm_group_id"))
+    facts = [message, email_ref, address, type_, at, url, agent, *([group] if group else [])]
     return Report(
-        identity=_identity(organization, message, email_ref, address, type_, at, url, agent),
+        identity=_identity(organization, *facts),
         type=type_,
         at=at,
         address=address,
@@ -158,6 +161,7 @@ def read(organization: bytes, item: Any) -> Report:
         url=url,
         user_agent=agent,
         bounce_type=_text(item, "type"),
+        group=group,
         machine=item.get("sg_machine_open") is True,
     )
 
@@ -181,9 +185,15 @@ def _clean(text: str) -> str:
     return text[:LONGEST].encode("utf-8", "replace").decode()
 
 
+def _group(value: Any) -> str | None:
+    """An unsubscribe group's number."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number and 0 <= value < 2**63 else None
+
+
 def _categories(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
-    return tuple(_clean(text) for text in values[:LONGEST] if isinstance(text, str))
+    return tuple(_clean(text) for text in values[:MOST_CATEGORIES] if isinstance(text, str))
 
 
 def _time(value: Any) -> datetime:

@@ -7,6 +7,7 @@ takes the deliveries' due marks away. All of it or nothing, however often it run
 
 import contextlib
 import logging
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -15,6 +16,8 @@ from pymongo.database import Database
 
 from documents import trouble
 from documents.clock import now
+from documents.engine.contribution import Row
+from documents.machine_clicks import Rule
 from documents.record import DUE
 from documents.single_flight import SingleFlight
 from documents.tally_batch import TallyBatch
@@ -25,22 +28,22 @@ log = logging.getLogger(__name__)
 _flights = SingleFlight()
 
 
-def tally_organization(organization_id: ObjectId) -> int:
+def tally_organization(organization_id: ObjectId, rule: Rule) -> int:
     """Count everything that is due of an organization's deliveries. Returns how many there were."""
-    return _flights.run(organization_id, lambda: _tally_all(organization_id))
+    return _flights.run(organization_id, lambda: _tally_all(organization_id, rule))
 
 
-def tally_delivery(id_: ObjectId) -> int:
+def tally_delivery(id_: ObjectId, rule: Rule) -> int:
     """Count a delivery, and with it what else is due of its organization."""
     row = get_db().deliveries.find_one({"_id": id_, **DUE}, {"organization_id": 1})
-    return tally_organization(row["organization_id"]) if row else 0
+    return tally_organization(row["organization_id"], rule) if row else 0
 
 
-def _tally_all(organization_id: ObjectId) -> int:
+def _tally_all(organization_id: ObjectId, rule: Rule) -> int:
     done = 0
     group = {"organization_id": organization_id}
     try:
-        while batch := in_transaction(_tally, group):
+        while batch := in_transaction(_tally, group, rule):
             done += batch
     except Exception as error:
         if trouble.is_passing(error):
@@ -48,44 +51,61 @@ def _tally_all(organization_id: ObjectId) -> int:
         log.warning(
             "organization %s: tallying one by one, for %s", organization_id, trouble.describe(error)
         )
-        done += _tally_one_by_one(group)
+        done += _tally_one_by_one(group, rule)
     return done
 
 
-def _tally_one_by_one(group: dict[str, ObjectId]) -> int:
+def _tally_one_by_one(group: dict[str, Any], rule: Rule) -> int:
     """What one event spoils for its batch, the others get by themselves."""
     done = 0
     query = {**group, **DUE, **trouble.not_postponed(now())}
     for row in list(get_db().deliveries.find(query, {"items": 1}).sort("due", 1)):
-        done += trouble.attempt("deliveries", row["_id"], _tally_alone, row["_id"], row["items"])
+        done += trouble.attempt("deliveries", row["_id"], _tally_alone, row, rule)
     return done
 
 
-def _tally_alone(delivery_id: ObjectId, items: int) -> None:
+def _tally_alone(delivery: Row, rule: Rule) -> None:
     """Tally one delivery; should that fail, each of its events, and then say that it failed."""
-    one = {"_id": delivery_id}
+    one = {"_id": delivery["_id"], **DUE}
     try:
-        in_transaction(_tally, one)
+        while in_transaction(_tally, one, rule):
+            pass
     except Exception as error:
         if trouble.is_passing(error):
             raise
-        for index in range(items):
+        for index in range(delivery["items"]):
             with contextlib.suppress(Exception):  # the delivery's own failure tells of it
-                in_transaction(_tally, one, only=index)
+                in_transaction(_tally, one, rule, only=index)
         raise
 
 
 def _tally(
     database: Database,
     session: ClientSession,
-    group: dict[str, ObjectId],
+    group: dict[str, Any],
+    rule: Rule,
     only: int | None = None,
 ) -> int:
     """Tally due deliveries in a transaction; with `only`, that event of them and no more."""
-    batch = TallyBatch(database, session)
+    batch = TallyBatch(database, session, rule)
     deliveries = batch.due_deliveries(group)
     for delivery in deliveries:
         batch.take_in(delivery, only)
     if deliveries:
         batch.write(settled=only is None)
     return len(deliveries)
+
+
+def look_again(organization_id: ObjectId, rule: Rule) -> int:
+    """Tie what could not be tied when it came. Returns how many events were looked at."""
+    done = 0
+    while batch := in_transaction(_look_again, organization_id, rule):
+        done += batch
+    return done
+
+
+def _look_again(
+    database: Database, session: ClientSession, organization_id: ObjectId, rule: Rule
+) -> int:
+    batch = TallyBatch(database, session, rule)
+    return batch.look_again(organization_id)

@@ -16,11 +16,11 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from config.settings import settings
-from documents import settling, tallying
+from documents import late_events, settling, tallying
 from documents.clock import now
 from documents.record import DUE
 from documents.trouble import is_passing, not_postponed
-from jobs.tasks import match_window
+from jobs.tasks import policy
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,19 @@ def sweep(older_than: timedelta = timedelta(0), spread: Any = map) -> int:
     """
     before = now() - older_than
     work: list[Settling] = [
-        partial(tallying.tally_organization, id_)
+        partial(tallying.tally_organization, id_, policy().clicks)
         for id_ in _groups("deliveries", "organization_id", before)
+    ]
+    look_again = now() - max(older_than, late_events.LOOK_AGAIN_AFTER)
+    work += [
+        partial(tallying.look_again, id_, policy().clicks)
+        for id_ in _groups("events", "organization_id", look_again)
     ]
     done = sum(spread(_guarded, work))
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
         fundraisers |= _groups(source, "fundraiser_id", before)
-    work = [partial(settling.settle_fundraiser, id_, match_window()) for id_ in fundraisers]
+    work = [partial(settling.settle_fundraiser, id_, policy()) for id_ in fundraisers]
     return done + sum(spread(_guarded, work))
 
 

@@ -10,32 +10,42 @@ from bson import ObjectId
 from config.queue import huey
 from config.settings import settings
 from documents import settling, tallying
+from documents.machine_clicks import Rule
+from documents.policy import Policy
 
 
-def match_window() -> timedelta:
-    """How long after an email a gift can be tied to it by its donor's address."""
-    return timedelta(days=settings().match_window_days)
+def policy() -> Policy:
+    """How gifts are matched and clicks are judged, as it is set."""
+    current = settings()
+    return Policy(
+        window=timedelta(days=current.match_window_days),
+        clicks=Rule(
+            links=current.machine_click_links,
+            seconds=current.machine_click_seconds,
+            agents=current.machine_click_agents,
+        ),
+    )
 
 
 @huey.task()
 def update_email_donation(donation_id: str) -> None:
     """Match a donation to its email, and count it."""
-    settling.settle_record("donations", ObjectId(donation_id), match_window())
+    settling.settle_record("donations", ObjectId(donation_id), policy())
 
 
 @huey.task()
 def count_email(email_id: str) -> None:
     """Count an email on its user, mailing and fundraiser."""
-    settling.settle_record("emails", ObjectId(email_id), match_window())
+    settling.settle_record("emails", ObjectId(email_id), policy())
 
 
 @huey.task()
 def count_mailing(mailing_id: str) -> None:
     """Count a mailing's cost on its fundraiser."""
-    settling.settle_record("mailings", ObjectId(mailing_id), match_window())
+    settling.settle_record("mailings", ObjectId(mailing_id), policy())
 
 
 @huey.task()
 def tally_delivery(delivery_id: str) -> None:
     """Count the events of a webhook delivery."""
-    tallying.tally_delivery(ObjectId(delivery_id))
+    tallying.tally_delivery(ObjectId(delivery_id), policy().clicks)

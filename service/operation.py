@@ -12,6 +12,7 @@ from typing import Any, Literal
 import falcon
 from pydantic import BaseModel
 
+from documents.link import Link
 from documents.page import BadCursor, page
 from documents.record import Record
 from service.auth import authorise
@@ -84,11 +85,12 @@ def answer_created(
 def answer_page(
     req: falcon.Request,
     resp: falcon.Response,
-    document: type[Record],
+    document: type[Record] | type[Link],
     model: type[BaseModel],
     query: Any,
+    **scope: Any,
 ) -> None:
-    """Answer one page of the organization's records, as the query asks."""
+    """Answer one page of the organization's records, as the query asks, and of the scope."""
     given = query.model_dump(exclude_unset=True, exclude={"limit", "cursor", "sort"})
     order = getattr(query, "sort", "-created_at")
     minus, name = ("-" if order.startswith("-") else ""), order.removeprefix("-")
@@ -96,7 +98,7 @@ def answer_page(
         found = page(
             document,
             req.context.organization_id,
-            filters=document.filters(given),
+            filters=document.filters(given) | scope,
             sort=minus + ("_id" if name == "created_at" else name),
             limit=query.limit,
             cursor=query.cursor,

@@ -23,6 +23,7 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings", mailings, None),
     ("/v1/mailings/{id}", mailings, "one"),
     ("/v1/mailings/{id}/report", mailings, "report"),
+    ("/v1/mailings/{id}/links", mailings, "links"),
     ("/v1/emails", emails, None),
     ("/v1/emails/{id}", emails, "one"),
     ("/v1/donations", donations, None),

@@ -58,8 +58,13 @@ def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
 def increase(row: Row, amounts: Amounts) -> None:
     """Do to a row in memory what `$inc` does to the stored one: dotted paths, missing is zero."""
     for path, amount in amounts.items():
-        *parents, leaf = path.split(".")
-        place = row
-        for name in parents:
-            place = place.setdefault(name, {})
-        place[leaf] = place.get(leaf, 0) + amount
+        place, name = leaf(row, path)
+        place[name] = place.get(name, 0) + amount
+
+
+def leaf(row: Row, path: str) -> tuple[Row, str]:
+    """Where a dotted path leads: the innermost dictionary, made if need be, and its key."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        row = row.setdefault(parent, {})
+    return row, name

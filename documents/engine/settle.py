@@ -24,6 +24,7 @@ from documents.engine.contribution import (
     difference,
     from_stored,
     increase,
+    leaf,
     to_stored,
 )
 
@@ -100,9 +101,10 @@ class _Settlement:
             if new is None:
                 del self.updates[name, id_]  # purged: nothing is left that could count it
             else:
-                rows[id_] = new(id_)
+                known = self.updates[name, id_].get("$setOnInsert", {})
+                rows[id_] = new(id_) | known
                 self.updates[name, id_]["$setOnInsert"] = {
-                    key: value for key, value in new(id_).items() if key != "_id"
+                    key: value for key, value in rows[id_].items() if key != "_id"
                 }
 
     def _apply(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
@@ -153,8 +155,9 @@ def _foresee(row: Row, update: Update) -> None:
     """Do to the row in memory what the update's operators will do to the stored one."""
     row.update(update.get("$set", {}))
     for operator, better in (("$min", min), ("$max", max)):
-        for name, value in update.get(operator, {}).items():
-            row[name] = value if row.get(name) is None else better(row[name], value)
+        for path, value in update.get(operator, {}).items():
+            place, name = leaf(row, path)
+            place[name] = value if place.get(name) is None else better(place[name], value)
 
 
 def latest_times(

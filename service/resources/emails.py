@@ -48,14 +48,18 @@ class EmailOut(Answer):
     opens: int
     clicks: int
     machine_opens: int
+    machine_clicks: int
     first_opened_at: Time | None
     last_opened_at: Time | None
     first_clicked_at: Time | None
     last_clicked_at: Time | None
+    deferred_at: Time | None
     delivered_at: Time | None
     bounced_at: Time | None
+    blocked_at: Time | None
     dropped_at: Time | None
     unsubscribed_at: Time | None
+    resubscribed_at: Time | None
     spam_reported_at: Time | None
     donated: bool
     donations_count: int

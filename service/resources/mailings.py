@@ -5,6 +5,7 @@ from typing import Any, Literal
 import falcon
 from pydantic import Field
 
+from documents.link import Link
 from documents.mailing import Mailing
 from documents.removal import remove
 from documents.report import mailing_report
@@ -58,6 +59,25 @@ class MailingQuery(ListQuery):
     ] = "-created_at"
 
 
+class LinkOut(Answer):
+    """A link as the message has it, without what names the recipient. Clicks are people's."""
+
+    id: Id
+    url: str
+    emails: int
+    clicks: int
+    machine_clicks: int
+
+
+class LinkList(Answer):
+    data: list[LinkOut]
+    next_cursor: str | None
+
+
+class LinkQuery(ListQuery):
+    sort: Literal["emails", "-emails", "clicks", "-clicks"] = "-emails"
+
+
 class Mailings:
     """/v1/mailings, /v1/mailings/{id} and /v1/mailings/{id}/report"""
 
@@ -75,6 +95,18 @@ class Mailings:
     @operation("Get a mailing", scope="read", answers={200: MailingOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer(resp, MailingOut, Mailing.fetch(req.context.organization_id, id))
+
+    @operation(
+        "List a mailing's clicked links",
+        scope="read",
+        query=LinkQuery,
+        answers={200: LinkList},
+    )
+    def on_get_links(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: LinkQuery
+    ) -> None:
+        mailing = Mailing.fetch(req.context.organization_id, id)
+        answer_page(req, resp, Link, LinkOut, query, mailing_id=mailing.id)
 
     @operation(
         "Change a mailing",

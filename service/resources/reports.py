@@ -35,6 +35,20 @@ class EmailFigures(Answer):
     donated: int
 
 
+class DeliveryFigures(Answer):
+    """Emails that wait for the receiving server, and those, part of `bounced`, that it blocked."""
+
+    deferred: int
+    blocked: int
+
+
+class MachineFigures(Answer):
+    """Events that no person made; in neither opens nor clicks."""
+
+    opens: int
+    clicks: int
+
+
 class MatchClass(Answer):
     count: int
     raised: Amounts
@@ -69,6 +83,8 @@ class Rates(Answer):
 
 class Figures(Answer):
     emails: EmailFigures
+    delivery: DeliveryFigures
+    machines: MachineFigures
     donations: DonationFigures
     rates: Rates
     raised_per_email: Annotated[
@@ -85,7 +101,16 @@ class MailingLine(Figures):
     sent_at: Time | None
 
 
+class UnmatchedEvents(Answer):
+    """Events of which no email is known (yet). Those whose category names a mailing are its own
+    and its fundraiser's; the others are the organization's alone."""
+
+    here: int
+    in_organization: int
+
+
 class Report(Figures):
     as_of: Time
     unsettled: Unsettled
+    unmatched_events: UnmatchedEvents
     mailings: list[MailingLine]

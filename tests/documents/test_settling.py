@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mongoengine import get_db
 
 from documents import recount, settling
+from documents.policy import Policy
 from documents.recount import repair
 from documents.transaction import in_transaction
 from jobs.sweep import sweep
@@ -104,7 +105,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
             rounds.append(self)
             if len(rounds) == 1:
                 alice.call("DELETE", f"/v1/emails/{email}")
-                in_transaction(settling._settle, one, timedelta(days=30), ("emails",))
+                in_transaction(settling._settle, one, Policy(), ("emails",))
 
     monkeypatch.setattr(settling, "Candidates", Late)
     settle()
@@ -267,7 +268,7 @@ def test_a_report_survives_what_recount_is_to_find(alice: University) -> None:
 
 
 def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.sweep.match_window", lambda: timedelta(days=1))
+    monkeypatch.setattr("jobs.sweep.policy", lambda: Policy(window=timedelta(days=1)))
     spring = alice.fundraiser()
     alice.email(spring, sent_at="2026-11-01T00:00:00Z")
     gift = alice.gift(spring, donated_at="2026-11-03T00:00:00Z")

@@ -1,0 +1,96 @@
+"""Arrivals: what events do to their emails, when they come to be known of them.
+
+An event arrives once: when it is stored with its email, or later, when its email is found. In
+either case the transaction that writes it also counts it. Clicks are judged with those around
+them, so an arrival may change what was thought of others; these are counted over.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.click_labels import Relabelled, label
+from documents.counters import LEDGER
+from documents.engine.contribution import Row, add
+from documents.engine.settle import Changes, Update
+from documents.event import times
+from documents.link import clicker_id, new_link_and_clicker
+from documents.machine_clicks import Rule
+from documents.tying import message_key
+
+MESSAGES_KEPT = 20  # of an email, which has one unless it was sent again
+BETTER: dict[str, Any] = {"$min": min, "$max": max}
+
+
+def arrive(
+    database: Database,
+    session: ClientSession,
+    events: Sequence[Row],
+    emails: Mapping[ObjectId, Row],
+    rule: Rule,
+) -> Changes:
+    """Judge clicks, and say what the events change of their emails.
+
+    Completes the given events' rows, which the caller writes; writes to other events itself.
+
+    Args:
+        events: rows with an email_id, not counted yet.
+        emails: the rows of their emails.
+    """
+    touched = {event["email_id"]: emails[event["email_id"]] for event in events}
+    changes = Changes(rows={"emails": list(touched.values())})
+    for event in events:
+        _name_link(changes, event, touched[event["email_id"]])
+    relabelled = label(database, session, events, touched, rule)
+    for event in events:
+        add(changes.increments, LEDGER.contribution("events", event))
+        _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
+        _learn_message(changes, event, touched[event["email_id"]])
+    apply(changes, relabelled)
+    return changes
+
+
+def _name_link(changes: Changes, event: Row, email: Row) -> None:
+    if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
+        event["clicker_id"] = clicker_id(email["_id"], event["url"])
+        for target, row in new_link_and_clicker(email, event["url"]).items():
+            changes.updates[target] = {"$setOnInsert": row}
+
+
+def _tell(update: Update, event: Row) -> None:
+    """The times that the event tells."""
+    first, last = times(event)
+    for operator, values in (("$min", first), ("$max", last)):
+        for name, at in values.items():
+            kept = update.setdefault(operator, {})
+            kept[name] = BETTER[operator](kept.get(name, at), at)
+
+
+def _learn_message(changes: Changes, event: Row, email: Row) -> None:
+    key, known = message_key(event), email.get("messages", ())
+    if key and key not in known and len(known) < MESSAGES_KEPT:
+        update = changes.updates[("emails", email["_id"])]
+        new = update.setdefault("$addToSet", {}).setdefault("messages", {"$each": []})["$each"]
+        if key not in new:
+            new.append(key)
+
+
+def apply(changes: Changes, relabelled: Relabelled) -> None:
+    """Add to what is to be written that stored clicks were judged anew."""
+    add(changes.increments, relabelled.change)
+    for email_id, span in relabelled.click_times.items():
+        update = changes.updates.setdefault(("emails", email_id), {})
+        first, last = "first_clicked_at", "last_clicked_at"
+        first_new = update.get("$min", {}).pop(first, None)
+        last_new = update.get("$max", {}).pop(last, None)
+        known = [at for at in (*(span or ()), first_new, last_new) if at is not None]
+        if known:
+            update.setdefault("$set", {}).update({first: min(known), last: max(known)})
+        else:
+            update.setdefault("$unset", {}).update({first: "", last: ""})
+        for operator in ("$min", "$max"):
+            if operator in update and not update[operator]:
+                del update[operator]

@@ -1,0 +1,147 @@
+"""Tying: which email an event is of. `tie` is pure; `Tying` reads what it needs, once a batch.
+
+By the `email_id` that the message carried; where that is absent or wrong, by the message that an
+earlier event tied to an email; then by the address and the mailing that a category names.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.address import fold
+from documents.engine.contribution import Row
+from documents.record import text
+
+KEY_BYTES = 12
+How = str  # "email_id", "message" or "address"
+
+
+def tie(
+    event: Row, named: ObjectId | None, by_message: ObjectId | None, addressed: Sequence[Row]
+) -> tuple[ObjectId, How] | None:
+    """Decide which email an event is of.
+
+    Args:
+        event: the event's row.
+        named: the email its `email_id` names, if it is one of the organization's.
+        by_message: the email that the message is known to be of.
+        addressed: emails of the mailing that it names, to the address it names.
+    """
+    if named is not None:
+        return named, "email_id"
+    if by_message is not None:
+        return by_message, "message"
+    if addressed:
+        return max(addressed, key=lambda email: _nearness(event, email))["_id"], "address"
+    return None
+
+
+def _nearness(event: Row, email: Row) -> tuple[bool, datetime, ObjectId]:
+    """The latest that was sent before the event; else one whose time is not known."""
+    sent_at = email.get("sent_at")
+    if sent_at is not None and sent_at <= event["at"]:
+        return True, sent_at, email["_id"]
+    return False, event["at"], email["_id"]
+
+
+def message_key(event: Row) -> str | None:
+    """What an email is known by to SendGrid. With the address, because one request to SendGrid
+    may be to many people; as a digest, because the address has no business there."""
+    message = event.get("sg_message_id")
+    if not message:
+        return None
+    known = f"{message}\n{fold(event.get('address', ''))}"
+    return hashlib.blake2b(known.encode(), digest_size=KEY_BYTES).hexdigest()
+
+
+class Tying:
+    """What `tie` needs to know of a batch of events of one organization.
+
+    Args:
+        named: the emails that events name by their ids, as far as they exist.
+        learned: messages that the batch itself ties to emails.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        session: ClientSession,
+        organization_id: ObjectId,
+        named: Iterable[ObjectId] = (),
+        learned: dict[str, ObjectId] | None = None,
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._scope: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
+        self._named = set(named)
+        self._messages = dict(learned or {})
+        self._users: dict[str, ObjectId] = {}
+        self._mailings: dict[str, list[Row]] = {}
+        self._emails: defaultdict[tuple[ObjectId, ObjectId], list[Row]] = defaultdict(list)
+
+    def look_up(self, events: Sequence[Row]) -> None:
+        """Read what may tie these events, which name no email by its id."""
+        if not events:
+            return
+        keys = {key for event in events if (key := message_key(event))} - self._messages.keys()
+        found = self._find("emails", {"messages": text(in_=sorted(keys))}, "messages")
+        for email in found if keys else ():
+            self._messages |= {key: email["_id"] for key in email["messages"] if key in keys}
+        self._look_up_mailings({name for event in events for name in event.get("category", ())})
+        if self._mailings:
+            self._look_up_emails({fold(event.get("address", "")) for event in events})
+
+    def _look_up_mailings(self, categories: set[str]) -> None:
+        ids = [ObjectId(name) for name in categories if ObjectId.is_valid(name) and len(name) == 24]
+        wanted = {"$or": [{"_id": {"$in": ids}}, {"name": {"$in": sorted(categories)}}]}
+        for mailing in self._find("mailings", wanted, "name", "fundraiser_id"):
+            for name in {str(mailing["_id"]), mailing["name"]} & categories:
+                self._mailings.setdefault(name, []).append(mailing)
+
+    def _look_up_emails(self, addresses: set[str]) -> None:
+        users = list(self._find("users", {"address": text(in_=sorted(addresses))}, "address"))
+        self._users = {user["address"]: user["_id"] for user in users}
+        mailing_ids = {mailing["_id"] for same in self._mailings.values() for mailing in same}
+        wanted = {
+            "user_id": {"$in": list(self._users.values())},
+            "mailing_id": {"$in": list(mailing_ids)},
+        }
+        for email in self._find("emails", wanted, "user_id", "mailing_id", "sent_at"):
+            self._emails[email["user_id"], email["mailing_id"]].append(email)
+
+    def _find(self, name: str, query: dict[str, Any], *fields: str) -> Iterable[Row]:
+        return self._database[name].find(
+            self._scope | query, dict.fromkeys(fields, 1), session=self._session
+        )
+
+    def email_of(self, event: Row, named: ObjectId | None = None) -> tuple[ObjectId, How] | None:
+        """Which email the event is of, and how that is known."""
+        user_id = self._users.get(fold(event.get("address", "")))
+        addressed = [
+            email
+            for mailing in self._mailings_of(event)
+            for email in (self._emails[user_id, mailing["_id"]] if user_id else ())
+        ]
+        return tie(
+            event,
+            named if named in self._named else None,
+            self._messages.get(message_key(event) or ""),
+            addressed,
+        )
+
+    def mailing_of(self, event: Row) -> Row | None:
+        """The mailing that the event names, the latest where two have one name."""
+        return max(self._mailings_of(event), key=lambda mailing: mailing["_id"], default=None)
+
+    def _mailings_of(self, event: Row) -> list[Row]:
+        return [
+            mailing
+            for name in event.get("category", ())
+            for mailing in self._mailings.get(name, ())
+        ]

@@ -1,0 +1,104 @@
+"""Which clicks a machine made: pure, so every case is told in a line."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from documents.link import link_of
+from documents.machine_clicks import Click, Rule, is_machine, reasons
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/120 Safari/537.36"
+
+
+def click(seconds: int, url: str = "a", user_agent: str = CHROME) -> Click:
+    return Click(NOON + timedelta(seconds=seconds), url, user_agent)
+
+
+def test_a_person_clicks_one_link_and_later_another() -> None:
+    assert reasons([click(60), click(75, "b"), click(76)], NOON, Rule()) == [None, None, None]
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(-5, "delivery"), (0, "delivery"), (1, None)])
+def test_nobody_clicks_before_the_delivery_nor_in_its_second(
+    seconds: int, reason: str | None
+) -> None:
+    assert reasons([click(seconds)], NOON, Rule()) == [reason]
+
+
+def test_every_link_within_a_moment_is_a_machines() -> None:
+    clicks = [click(60, "a"), click(61, "b"), click(62, "c"), click(90, "a")]
+    assert reasons(clicks, NOON, Rule()) == ["burst", "burst", "burst", None]
+    assert reasons(clicks, NOON, Rule(links=0)) == [None] * 4
+    assert reasons(clicks, NOON, Rule(seconds=1)) == [None] * 4
+
+
+def test_an_impatient_person_is_no_burst() -> None:
+    assert reasons([click(60)] * 9 + [click(61, "b")], NOON, Rule()) == [None] * 10
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "expected"),
+    [
+        ("Mimecast/1.0", True),
+        ("BarracudaCentral", True),
+        ("Mozilla/5.0 (compatible; Proofpoint URL Defense)", True),
+        ("python-requests/2.31", True),
+        ("curl/8.5.0", True),
+        ("Mozilla/5.0 HeadlessChrome/120", True),
+        (CHROME, False),
+        ("Mozilla/5.0 (Linux; Android 9; CUBOT NOVA) AppleWebKit/537.36 Chrome/99", False),
+        ("", False),
+        ("\udfff" * 3, False),
+    ],
+)
+def test_machines_that_say_who_they_are(user_agent: str, expected: bool) -> None:
+    assert is_machine(user_agent) is expected
+
+
+def test_an_operator_may_name_more_of_them() -> None:
+    assert reasons([click(60, user_agent="ACME Gate")], None, Rule(agents=("acme",))) == ["agent"]
+
+
+CLICKS = st.lists(st.builds(click, st.integers(0, 12), st.sampled_from("abcd")), max_size=12)
+
+
+@given(CLICKS, st.integers(0, 2**32), st.none() | st.integers(-3, 12))
+def test_the_order_in_which_clicks_are_told_does_not_matter(
+    clicks: list[Click], seed: int, delivered: int | None
+) -> None:
+    at = None if delivered is None else NOON + timedelta(seconds=delivered)
+    order = list(range(len(clicks)))
+    random.Random(seed).shuffle(order)
+    told = reasons(clicks, at, Rule())
+    assert reasons([clicks[index] for index in order], at, Rule()) == [told[at] for at in order]
+
+
+@given(CLICKS)
+def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
+    """Which is why a stored click is judged again only when something arrives near it."""
+    told = reasons(clicks, None, Rule())
+    for one, expected in zip(clicks, told, strict=True):
+        near = [other for other in clicks if abs(other.at - one.at) <= Rule().reach]
+        assert reasons([one, *near], None, Rule())[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://x.edu/give?email_id=6b0476d6c8e5f1a2b3c4d5e6", "https://x.edu/give"),
+        ("HTTPS://X.edu/Give#top", "https://x.edu/Give"),
+        ("https://x.edu/?amount=25&utm_campaign=spring-giving-2026", None),
+        ("https://x.edu/?a=eyJhbGciOiJIUzI1NiJ9.e30.abc123&b=2", "https://x.edu/?b=2"),
+        ("https://x.edu/?who=bob%40example.edu", "https://x.edu/"),
+        ("mailto:giving@x.edu", None),
+        ("no address at all", None),
+        ("http://[broken", None),
+        ("", None),
+    ],
+)
+def test_a_link_is_the_messages_and_not_the_recipients(url: str, link: str | None) -> None:
+    assert link_of(url) == (url if link is None else link)

@@ -1,0 +1,42 @@
+"""Which email an event is of: pure."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from bson import ObjectId
+
+from documents.tying import message_key, tie
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NAMED, MESSAGE = ObjectId(), ObjectId()
+EVENT = {"at": NOON}
+
+
+def email(hours: float | None) -> dict[str, object]:
+    sent_at = NOON + timedelta(hours=hours) if hours is not None else None
+    return {"_id": ObjectId(), "sent_at": sent_at}
+
+
+def test_its_email_id_comes_first_then_its_message() -> None:
+    assert tie(EVENT, NAMED, MESSAGE, [email(-1)]) == (NAMED, "email_id")
+    assert tie(EVENT, None, MESSAGE, [email(-1)]) == (MESSAGE, "message")
+    assert tie(EVENT, None, None, []) is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_the_latest_before_it(order: int) -> None:
+    emails = [email(-9), email(-1), email(None), email(3)]
+    assert tie(EVENT, None, None, emails[::order]) == (emails[1]["_id"], "address")
+
+
+def test_one_that_is_not_sent_is_better_than_none() -> None:
+    """Events come before clients have recorded when they sent."""
+    only = email(None)
+    assert tie(EVENT, None, None, [only]) == (only["_id"], "address")
+
+
+def test_a_message_is_known_with_its_address() -> None:
+    key = message_key({"sg_message_id": "m", "address": "Bob@x.edu "})
+    assert key == message_key({"sg_message_id": "m", "address": "bob@x.edu"})
+    assert key != message_key({"sg_message_id": "m", "address": "eve@x.edu"})
+    assert message_key({"address": "bob@x.edu"}) is None
