@@ -17,7 +17,7 @@ from documents.clock import now
 from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.record import Record, Source, due_index, failed_index
+from documents.record import Record, Source, due_index, failed_index, unique_index
 from documents.user import User
 
 
@@ -28,6 +28,7 @@ class Email(Source, Record):
     mailing_id = ObjectIdField()
     user_id = ObjectIdField(required=True)
     sent_at = DateTimeField()
+    import_key = StringField()
 
     opens = IntField(default=0)
     clicks = IntField(default=0)
@@ -56,6 +57,7 @@ class Email(Source, Record):
     meta = {
         "collection": "emails",
         "indexes": [
+            unique_index("import_key"),
             ["organization_id", "id"],
             ["user_id", "fundraiser_id", "sent_at"],
             ["fundraiser_id", "id"],

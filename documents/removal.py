@@ -21,7 +21,10 @@ CHILDREN: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
 }
 
 # What a deleted record gives up, so that another one may have it.
-FREED: dict[type[Record], dict[str, Any]] = {User: {"address": None}}
+FREED: dict[type[Record], dict[str, Any]] = {
+    User: {"address": None},
+    Email: {"import_key": None},
+}
 
 
 def remove(record: Record) -> None:

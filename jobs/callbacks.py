@@ -28,5 +28,12 @@ def schedule(sender: type, document: Any, **_: Any) -> None:
     outbox.put(AFTER_SAVE[sender], str(document.id))
 
 
+def schedule_bulk(sender: type, documents: list[Any], **_: Any) -> None:
+    """Wake a worker for one email of each fundraiser: settling takes the others with it."""
+    for document in {email.fundraiser_id: email for email in documents}.values():
+        schedule(sender, document)
+
+
+signals.post_bulk_insert.connect(schedule_bulk, sender=Email)
 for saved in AFTER_SAVE:
     signals.post_save.connect(schedule, sender=saved)

@@ -38,6 +38,7 @@ class Operation:
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
     raw: str = ""  # the media type of a body that the responder reads by itself
+    streams: bool = False  # its body is of any length; an Idempotency-Key has no meaning for it
     headers: Mapping[str, str] = field(default_factory=dict)  # what it reads of them, and why
 
 
@@ -57,6 +58,9 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
                 params["query"] = query
             if declaration.body:
                 params["body"] = read_body(req, declaration.body)
+            if declaration.streams:
+                responder(self, req, resp, **params)
+                return
             with once(req, resp) as is_new:
                 if is_new:
                     responder(self, req, resp, **params)

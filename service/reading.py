@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from service.problems import Invalid
 
 BODY_LIMIT = 1024 * 1024
+LINE_LIMIT = 64 * 1024
+NDJSON = "application/x-ndjson"
 NESTING_LIMIT = 32
 ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
@@ -58,6 +61,39 @@ def read_bytes(req: falcon.Request, limit: int) -> bytes:
     if len(body) > limit:
         raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
     return body
+
+
+def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a body of any length, one at a time, with their numbers from 1.
+
+    A line that is too long is None. Blank lines are left out.
+    """
+    media_type = (req.content_type or "").split(";")[0].strip().lower()
+    if media_type != NDJSON:
+        raise falcon.HTTPUnsupportedMediaType(description=f"Send {NDJSON}.")
+    number, too_long = 0, False
+    left = req.content_length
+    while line := _read_line(req, left):
+        left = None if left is None else left - len(line)
+        ends = line.endswith(b"\n")
+        if not ends and len(line) == LINE_LIMIT:
+            too_long = True
+            continue
+        if not ends and left:
+            raise malformed("The body ended too early.")
+        number += 1
+        if too_long or line.strip():
+            yield number, None if too_long else line
+        too_long = False
+    if left:
+        raise malformed("The body ended too early.")
+
+
+def _read_line(req: falcon.Request, left: int | None) -> bytes:
+    try:
+        return req.env["wsgi.input"].readline(LINE_LIMIT if left is None else min(left, LINE_LIMIT))
+    except (OSError, ParseException):
+        raise malformed("The body could not be read.") from None
 
 
 def parse(body: bytes) -> Any:

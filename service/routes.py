@@ -2,6 +2,7 @@
 
 from service.resources.api_keys import ApiKeys
 from service.resources.donations import Donations
+from service.resources.email_imports import EmailImports
 from service.resources.emails import Emails
 from service.resources.failed_jobs import FailedJobs
 from service.resources.fundraisers import Fundraisers
@@ -25,6 +26,7 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings/{id}/report", mailings, "report"),
     ("/v1/mailings/{id}/links", mailings, "links"),
     ("/v1/emails", emails, None),
+    ("/v1/emails/import", EmailImports(), None),
     ("/v1/emails/{id}", emails, "one"),
     ("/v1/donations", donations, None),
     ("/v1/donations/{id}", donations, "one"),

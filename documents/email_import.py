@@ -1,0 +1,255 @@
+"""Many emails at once: in batches, each with a handful of commands, whatever their number.
+
+What an import makes counts as what single creation makes: the emails are due, and settling counts
+them. Importing the same again finds them: an email is known by its mailing and user, and outside a
+mailing by its fundraiser, user and time. A key of that, unique, keeps two imports apart that run at
+once.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import get_db, signals
+from pymongo.errors import BulkWriteError
+
+from config.database import catch_up
+from documents.address import fold
+from documents.clock import now
+from documents.email import Email
+from documents.record import text
+from documents.transaction import DUPLICATE_KEY
+from documents.user import User
+
+LINES_A_BATCH = 1000
+REFUSED_KEPT = 1000
+KEY_BYTES = 12
+
+Key = tuple[ObjectId, Any, datetime | None]  # mailing or fundraiser; user or address; time
+
+
+@dataclass
+class Line:
+    """One email to be: its number in the input, and what `Email.create` takes."""
+
+    number: int
+    values: dict[str, Any]
+    address: str | None = None
+    user_id: ObjectId | None = None
+    mailing: dict[str, Any] | None = None
+
+    @property
+    def key(self) -> Key:
+        """What it is found by when it is imported again."""
+        who = self.user_id or self.address
+        if self.mailing:
+            return self.mailing["_id"], who, None
+        return self.values["fundraiser_id"], who, self.values.get("sent_at")
+
+    @property
+    def stored_key(self) -> str:
+        """The same, as a text that is unique in the organization."""
+        return hashlib.blake2b(repr(self.key).encode(), digest_size=KEY_BYTES).hexdigest()
+
+
+@dataclass
+class EmailImport:
+    """An import under way. Lines are added, or refused; `flush` at the end.
+
+    Args:
+        dry_run: only say what would be done.
+    """
+
+    organization_id: ObjectId
+    dry_run: bool = False
+    created: int = 0
+    found: int = 0
+    refused_count: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    _lines: list[Line] = field(default_factory=list)
+    _dry: set[Key] = field(default_factory=set)
+
+    def add(self, number: int, values: dict[str, Any]) -> None:
+        """One line, checked for its form."""
+        user = values.get("user")
+        line = Line(number, values, address=fold(user["email"]) if user else None)
+        self._lines.append(line)
+        if len(self._lines) >= LINES_A_BATCH:
+            self.flush()
+
+    def refuse(self, number: int, errors: Iterable[dict[str, str]]) -> None:
+        """A line that cannot be used; it stops no other. The first thousand are named."""
+        self.refused_count += 1
+        if len(self.refused) < REFUSED_KEPT:
+            self.refused.append({"line": number, "errors": list(errors)})
+
+    def flush(self) -> None:
+        """Store what was added.
+
+        Raises:
+            PyMongoError: the database is away. What was stored is found when it is tried again.
+        """
+        lines = self._known_parents(self._lines)
+        self._lines = []
+        lines = self._with_users(lines)
+        new = self._not_stored(lines)
+        if not self.dry_run:
+            self._store(new)
+        else:
+            self._dry |= {line.key for line in new}
+            self.created += len(new)
+        self.refused.sort(key=itemgetter("line"))
+
+    def _known_parents(self, lines: list[Line]) -> list[Line]:
+        """The lines whose fundraiser and mailing are the organization's."""
+        fundraisers = self._by_id("fundraisers", {line.values["fundraiser_id"] for line in lines})
+        named = {line.values.get("mailing_id") for line in lines} - {None}
+        mailings = self._by_id("mailings", named, "fundraiser_id", "sent_at")
+        good = []
+        for line in lines:
+            fundraiser_id, mailing_id = (
+                line.values.get(name) for name in ("fundraiser_id", "mailing_id")
+            )
+            line.mailing = mailings.get(mailing_id) if mailing_id else None
+            if fundraiser_id not in fundraisers:
+                self._refuse_name(line, "fundraiser_id", "There is no such fundraiser.")
+            elif mailing_id and (line.mailing or {}).get("fundraiser_id") != fundraiser_id:
+                self._refuse_name(
+                    line, "mailing_id", "There is no such mailing of this fundraiser."
+                )
+            else:
+                good.append(line)
+        return good
+
+    def _refuse_name(self, line: Line, name: str, detail: str) -> None:
+        error = {"pointer": f"/{name}", "code": "not_found", "detail": detail}
+        self.refuse(line.number, [error])
+
+    def _with_users(self, lines: list[Line]) -> list[Line]:
+        """The lines with the ids of their users, who are added when there are none."""
+        ids = {line.values.get("user_id") for line in lines} - {None}
+        by_id = self._by_id("users", ids)
+        addresses = {line.address: line for line in lines if line.address}
+        by_address = self._users(list(addresses))
+        missing = [line for address, line in addresses.items() if address not in by_address]
+        if missing and not self.dry_run:
+            self._insert("users", [self._user_row(line) for line in missing])
+            by_address |= self._users([line.address for line in missing])
+        good = []
+        for line in lines:
+            if line.address:
+                line.user_id = by_address.get(line.address)
+            elif line.values["user_id"] in by_id:
+                line.user_id = line.values["user_id"]
+            if line.user_id or (self.dry_run and line.address):
+                good.append(line)
+            elif line.address:  # deleted at this moment
+                self._refuse_name(line, "user", "The user was just deleted; try again.")
+            else:
+                self._refuse_name(line, "user_id", "There is no such user.")
+        return good
+
+    def _user_row(self, line: Line) -> dict[str, Any]:
+        user = line.values["user"]
+        return _row(
+            User,
+            organization_id=self.organization_id,
+            name=user["name"],
+            email=user["email"],
+            address=line.address,
+        )
+
+    def _users(self, addresses: list[Any]) -> dict[str, ObjectId]:
+        query = {"address": text(in_=addresses), **self._scope}
+        found = get_db().users.find(query, {"address": 1})
+        return {user["address"]: user["_id"] for user in found}
+
+    def _not_stored(self, lines: list[Line]) -> list[Line]:
+        """The lines whose email there is not yet; of several that say the same, the first."""
+        known = self._stored_keys(lines) | self._dry
+        new: dict[Key, Line] = {}
+        for line in lines:
+            if line.key in known or line.key in new:
+                self.found += 1
+            else:
+                new[line.key] = line
+        return list(new.values())
+
+    def _stored_keys(self, lines: list[Line]) -> set[Key]:
+        query = {
+            "user_id": {"$in": [line.user_id for line in lines if line.user_id]},
+            "fundraiser_id": {"$in": list({line.values["fundraiser_id"] for line in lines})},
+            **self._scope,
+        }
+        fields = ("user_id", "fundraiser_id", "mailing_id", "sent_at")
+        keys: set[Key] = set()
+        for email in get_db().emails.find(query, dict.fromkeys(fields, 1)):
+            who = email["user_id"]
+            if email.get("mailing_id"):
+                keys.add((email["mailing_id"], who, None))
+            else:  # a line without a time means whichever there is
+                keys.add((email["fundraiser_id"], who, email.get("sent_at")))
+                keys.add((email["fundraiser_id"], who, None))
+        return keys
+
+    def _store(self, new: list[Line]) -> None:
+        rows = [self._email_row(line) for line in new]
+        refused = self._insert("emails", rows)
+        self.created += len(rows) - len(refused)
+        self.found += len(refused)  # by another import, just now
+        documents = [Email(id=row["_id"], fundraiser_id=row["fundraiser_id"]) for row in rows]
+        signals.post_bulk_insert.send(Email, documents=documents, loaded=False)
+
+    def _email_row(self, line: Line) -> dict[str, Any]:
+        sent_at = (line.mailing or {}).get("sent_at") or now()
+        return _row(
+            Email,
+            organization_id=self.organization_id,
+            fundraiser_id=line.values["fundraiser_id"],
+            mailing_id=line.mailing["_id"] if line.mailing else None,
+            user_id=line.user_id,
+            sent_at=line.values.get("sent_at", sent_at),
+            import_key=line.stored_key,
+            due=now(),
+        )
+
+    def _insert(self, name: str, rows: list[dict[str, Any]]) -> set[int]:
+        """Insert rows; returns the indexes of those whose unique key is taken."""
+        if not rows:
+            return set()
+        try:
+            get_db()[name].insert_many(rows, ordered=False)
+        except BulkWriteError as error:
+            problems = error.details.get("writeErrors", []) if error.details else []
+            if {problem["code"] for problem in problems} != {DUPLICATE_KEY}:
+                raise
+            catch_up()
+            return {problem["index"] for problem in problems}
+        return set()
+
+    def _by_id(self, name: str, ids: set[Any], *fields: str) -> dict[ObjectId, dict[str, Any]]:
+        query = {"_id": {"$in": list(ids)}, **self._scope}
+        found = get_db()[name].find(query, dict.fromkeys(("_id", *fields), 1)) if ids else ()
+        return {row["_id"]: row for row in found}
+
+    @property
+    def _scope(self) -> dict[str, Any]:
+        return {"organization_id": self.organization_id, "deleted_at": None}
+
+
+@cache
+def _blank(document: type) -> dict[str, Any]:
+    """What a new document stores when nothing is said of it."""
+    return dict(document().to_mongo())
+
+
+def _row(document: type, **values: Any) -> dict[str, Any]:
+    """What a new document stores; a hundred times cheaper than making it one by one."""
+    times = dict.fromkeys(("created_at", "updated_at"), now())
+    known = {name: value for name, value in values.items() if value is not None}
+    return {"_id": ObjectId(), **_blank(document), **times, **known}

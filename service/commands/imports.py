@@ -1,0 +1,143 @@
+"""`matchback import`: what comes in files."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from service.commands.connected import connected, print_values
+
+CSV_COLUMNS = ("fundraiser_id", "mailing_id", "user_id", "name", "email", "sent_at")
+REFUSED_SHOWN = 20
+
+
+@click.group("import")
+def import_() -> None:
+    """Bring in records from files."""
+
+
+@import_.command("emails")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--organization", "organization_id", required=True, metavar="ID", help="Whose.")
+@click.option("--fundraiser", metavar="ID", help="Of every email whose line names none.")
+@click.option("--mailing", metavar="ID", help="Of every email whose line names none.")
+@click.option("--dry-run", is_flag=True, help="Check everything, store nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@connected
+def import_emails(
+    file: Path,
+    organization_id: str,
+    fundraiser: str | None,
+    mailing: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Import emails from FILE: .csv (with a line of names: fundraiser_id, mailing_id, user_id or
+    name and email, sent_at) or .ndjson (a line as POST /v1/emails takes it).
+
+    Importing the same again finds what is there. Exit code 1 when a line was refused.
+    """
+    from documents.email_import import EmailImport
+    from documents.organization import Organization
+    from service.email_lines import refuse, take_in_value
+
+    importing = EmailImport(Organization.named(organization_id).id, dry_run)
+    given = {"fundraiser_id": fundraiser, "mailing_id": mailing}
+    defaults = {name: value for name, value in given.items() if value}
+    with (
+        file.open("rb") as source,
+        click.progressbar(
+            length=file.stat().st_size,
+            label="checking" if dry_run else "importing",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as progress,
+    ):
+        for number, value, at in _values(source, file.suffix.lower()):
+            if isinstance(value, dict):
+                take_in_value(importing, number, defaults | value)
+            else:
+                refuse(importing, number, "malformed", str(value))
+            if at > progress.pos + 100_000:
+                progress.update(at - progress.pos)
+        importing.flush()
+        progress.update(max(0, file.stat().st_size - progress.pos))
+    _tell(importing, dry_run, as_json)
+    sys.exit(1 if importing.refused_count else 0)
+
+
+def _values(source: BinaryIO, suffix: str) -> Iterator[tuple[int, Any, int]]:
+    """Each line's number, what it says (or, a text, why it says nothing), and where it ends."""
+    if suffix == ".csv":
+        return _from_csv(source)
+    if suffix in (".ndjson", ".jsonl"):
+        return _from_ndjson(source)
+    raise click.UsageError("A file of emails ends in .csv or .ndjson.")
+
+
+def _from_ndjson(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
+    import falcon
+
+    from service.reading import LINE_LIMIT, parse
+
+    at = 0
+    for number, line in enumerate(source, 1):
+        at += len(line)
+        try:
+            value = parse(line) if len(line) <= LINE_LIMIT else "The line is too long."
+        except falcon.HTTPBadRequest as error:
+            value = error.description
+        if line.strip():
+            yield number, value if isinstance(value, dict | str) else "This is no object.", at
+
+
+def _from_csv(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
+    at = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal at
+        for line in source:
+            at += len(line)
+            yield line.decode("utf-8-sig" if at == len(line) else "utf-8", "replace")
+
+    reader = csv.DictReader(lines(), strict=True)
+    unknown = set(reader.fieldnames or ()) - set(CSV_COLUMNS)
+    if unknown or not reader.fieldnames:
+        raise click.UsageError(f"The columns of a CSV file are {', '.join(CSV_COLUMNS)}.")
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            yield reader.line_num, f"This is not CSV: {error}.", at
+            continue
+        if row is None:
+            return
+        yield reader.line_num, _email(row), at
+
+
+def _email(row: dict[Any, Any]) -> Any:
+    """A row as POST /v1/emails would take it: what is empty is left out."""
+    if None in row:
+        return "There are more values than columns."
+    email = {name: value for name, value in row.items() if value}
+    person = {name: email.pop(name) for name in ("name", "email") if name in email}
+    return {**email, "user": person} if person else email
+
+
+def _tell(importing: Any, dry_run: bool, as_json: bool) -> None:
+    done = {"created": importing.created, "found": importing.found}
+    values = {**done, "refused_count": importing.refused_count, "refused": importing.refused}
+    would = "would be " if dry_run else ""
+    text = (
+        f"{importing.created} {would}created, {importing.found} found, "
+        f"{importing.refused_count} refused"
+    )
+    for refused in importing.refused[:REFUSED_SHOWN] if not as_json else ():
+        reasons = "; ".join(
+            f"{error['pointer']} {error['detail']}".strip() for error in refused["errors"]
+        )
+        click.echo(f"line {refused['line']}: {reasons}", err=True)
+    print_values(values, text, as_json)
