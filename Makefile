@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: setup run test chaos redis-latency check format lock clean
+.PHONY: setup run test chaos mailing-day redis-latency check format lock clean
 
 setup: $(READY)
 
@@ -26,6 +26,11 @@ RUNS ?= 1
 
 chaos: setup  ## kills, pauses and partitions under load, then compares: make chaos SECONDS=300 RUNS=10
 	@$(VENV)/bin/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
+
+EMAILS ?= 100000
+
+mailing-day: setup  ## a mailing imported, reported of and counted: rates, memory, differences
+	@$(VENV)/bin/python -m tests.mailing_day --emails $(EMAILS)
 
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
 	@$(VENV)/bin/python -m tests.redis_latency
