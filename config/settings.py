@@ -8,15 +8,17 @@ import difflib
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 from redis.connection import parse_url
 
 PREFIX = "MATCHBACK_"
+# Redeliveries were seen for 29 hours.
+REDELIVERY_DAYS = 3
 
 
 class SettingsError(Exception):
@@ -60,6 +62,12 @@ class Settings(BaseModel):
     sweep_seconds: Annotated[
         float, Field(gt=0, le=3600, description="How often a worker looks for what is due, seconds")
     ] = 1.0
+    keep_events_days: Annotated[
+        float, Field(gt=0, le=36500, description="How long events are kept, days")
+    ] = 400.0
+    keep_deliveries_days: Annotated[
+        float, Field(ge=1, le=36500, description="How long webhook posts are kept, days")
+    ] = 30.0
     recount_hours: Annotated[
         float, Field(gt=0, description="How often all counters are compared with the ledger, hours")
     ] = 24.0
@@ -77,6 +85,17 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         return tuple(part for text in value.split(",") if (part := text.strip().lower()))
+
+    @model_validator(mode="after")
+    def _events_outlive_deliveries(self) -> Self:
+        if self.keep_events_days < self.keep_deliveries_days + REDELIVERY_DAYS:
+            raise PydanticCustomError(
+                "retention",
+                "MATCHBACK_KEEP_EVENTS_DAYS must be {days} more than "
+                "MATCHBACK_KEEP_DELIVERIES_DAYS: an event sent again would count again",
+                {"days": REDELIVERY_DAYS},
+            )
+        return self
 
     @field_validator("mongodb_uri")
     @classmethod
@@ -117,6 +136,8 @@ class Settings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
+            if not first["loc"]:  # of several settings together; the sentence names them
+                raise SettingsError(f"{first['msg']}.") from None
             name = variable(str(first["loc"][0]))
             # The value is not repeated: a URI may carry a password.
             raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None

@@ -28,6 +28,7 @@ class Relabelled:
     """
 
     change: Contribution = field(default_factory=dict)
+    changed: int = 0  # how many clicks changed sides
     click_times: dict[ObjectId, Span | None] = field(default_factory=dict)
 
 
@@ -51,6 +52,22 @@ def label(
         new = [event for event in events[id_] if event["type"] == "click"]
         delivered_at = _delivered_at(emails[id_], events[id_])
         changed += _judge(new, stored[id_], span, delivered_at, rule)
+    return write(database, session, changed)
+
+
+def judge_all(
+    database: Database, session: ClientSession, emails: Mapping[ObjectId, Row], rule: Rule
+) -> Relabelled:
+    """Judge all stored clicks of emails anew."""
+    clicks: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+    query = {"email_id": {"$in": list(emails)}, "type": "click"}
+    for row in database.events.find(query, session=session):
+        clicks[row["email_id"]].append(row)
+    changed = []
+    for id_, rows in clicks.items():
+        times = [row["at"] for row in rows]
+        span = min(times), max(times)
+        changed += _judge((), rows, span, emails[id_].get("delivered_at"), rule)
     return write(database, session, changed)
 
 
@@ -136,6 +153,7 @@ def write(
         operations.append(UpdateOne({"_id": before["_id"]}, update))
         if bool(before.get("machine")) != bool(after.get("machine")):
             add(result.change, _difference(before, after))
+            result.changed += 1
             result.click_times[after["email_id"]] = None
     if operations:
         database.events.bulk_write(operations, ordered=False, session=session)

@@ -13,6 +13,7 @@ from documents.lease import Lease
 from documents.link import Clicker, Link
 from documents.mailing import Mailing
 from documents.organization import Organization
+from documents.relabelling import Relabelling
 from documents.steady_recount import SteadyRecount
 from documents.user import User
 from documents.webhook_key import WebhookKey
@@ -35,6 +36,7 @@ DOCUMENTS = (
     IdempotencyKey,
     Lease,
     SteadyRecount,
+    Relabelling,
 )
 
 

@@ -1,10 +1,7 @@
-"""The thread of each worker that recounts by and by; a lease lets one of them do it."""
+"""Recounting by and by; a lease lets one worker do it."""
 
 import logging
-import threading
 from datetime import timedelta
-
-from pymongo.errors import PyMongoError
 
 from config.settings import settings
 from documents.clock import now
@@ -15,33 +12,6 @@ log = logging.getLogger(__name__)
 
 LEASE = "steady recount"
 LEASE_TIME = timedelta(seconds=60)
-PAUSE_SECONDS = 1.0  # between pages: it must not be felt
-IDLE_SECONDS = 10.0
-
-
-class Recounter(threading.Thread):
-    """Compares a page, pauses, and so on; a new round every so many hours."""
-
-    def __init__(self) -> None:
-        super().__init__(name="recount", daemon=True)
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        pause = PAUSE_SECONDS
-        while not self._stopping.wait(pause):
-            try:
-                pause = PAUSE_SECONDS if step() else IDLE_SECONDS
-            except PyMongoError as error:
-                log.warning("recount: not now (%s)", type(error).__name__)
-                pause = IDLE_SECONDS
-            except Exception:
-                log.exception("recount: failed; it is tried again")
-                pause = IDLE_SECONDS
-
-    def stop(self, timeout: float) -> None:
-        """Let it finish its page."""
-        self._stopping.set()
-        self.join(timeout)
 
 
 def step() -> bool:

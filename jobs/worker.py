@@ -11,7 +11,8 @@ from config.database import check_deployment, client, connect, is_away
 from config.log import configure_logging
 from config.queue import huey
 from config.settings import settings
-from jobs.recounting import Recounter
+from jobs import recounting, relabelling, retention
+from jobs.steady import Steady
 from jobs.sweep import Sweeper
 
 log = logging.getLogger(__name__)
@@ -34,13 +35,18 @@ def main() -> int:
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )
-    recounter = Recounter()
-    sweeper.start()
-    recounter.start()
+    upkeep = [
+        Steady("recount", recounting.step),
+        Steady("relabel", relabelling.step),
+        Steady("retention", retention.step),
+    ]
+    threads: list[Sweeper | Steady] = [sweeper, *upkeep]
+    for thread in threads:
+        thread.start()
     log.info("worker ready, %d threads", settings().worker_threads)
     consumer.run()
-    sweeper.stop(STOP_SECONDS)
-    recounter.stop(STOP_SECONDS)
+    for thread in threads:
+        thread.stop(STOP_SECONDS)
     log.info("worker stopped")
     return 0
 

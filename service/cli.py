@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from service.commands.connected import DATA, connected, sentences
+from service.commands.events import relabel, replay
 from service.commands.imports import import_
 from service.commands.organizations import key, org
 from service.commands.upkeep import jobs, recount
@@ -94,7 +95,7 @@ def indexes() -> None:
     create_indexes()
 
 
-for command in (org, key, import_, jobs, recount):
+for command in (org, key, import_, jobs, recount, replay, relabel):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""Judging stored clicks anew: all of them, a page of emails at a time, when the rule changes."""
+
+from typing import Self
+
+from bson import ObjectId
+from mongoengine import Document, IntField, ObjectIdField, StringField, get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents import arrivals
+from documents.click_labels import judge_all
+from documents.counters import LEDGER
+from documents.engine.settle import Changes, settle
+from documents.machine_clicks import Rule
+from documents.transaction import in_transaction
+
+ONLY = "clicks"
+EMAILS_A_PAGE = 1000
+EMAILS_A_TRANSACTION = 50
+
+
+class Relabelling(Document):
+    """By which rule all clicks are judged, and how far judging by another one has come."""
+
+    name = StringField(primary_key=True, default=ONLY)
+    rule = StringField()
+    target = StringField()
+    after = ObjectIdField()
+    changed = IntField(default=0)
+
+    meta = {"collection": "relabellings", "auto_create_index": False}
+
+    @classmethod
+    def is_done(cls, rule: Rule) -> bool:
+        """Whether all stored clicks are judged by this rule."""
+        known = cls.objects(name=ONLY).first()
+        return known is not None and known.rule == rule.fingerprint
+
+    @classmethod
+    def towards(cls, rule: Rule, *, again: bool = False) -> Self:
+        """Go on with this rule; from the start, should it be another one than last time."""
+        known = cls.objects(name=ONLY).first() or cls()
+        if again or known.target != rule.fingerprint:
+            known.target, known.after, known.changed, known.rule = rule.fingerprint, None, 0, None
+        return known
+
+    def step(self, rule: Rule) -> bool:
+        """Judge the clicks of the next emails. Returns whether there are more."""
+        query = {"_id": {"$gt": self.after}} if self.after else {}
+        fields = {"clicks": 1, "machine_clicks": 1}
+        found = get_db().emails.find(query, fields).sort("_id", 1).limit(EMAILS_A_PAGE)
+        page = list(found)
+        clicked = [row["_id"] for row in page if row.get("clicks") or row.get("machine_clicks")]
+        for start in range(0, len(clicked), EMAILS_A_TRANSACTION):
+            some = clicked[start : start + EMAILS_A_TRANSACTION]
+            self.changed += in_transaction(_relabel, some, rule)
+        if page:
+            self.after = page[-1]["_id"]
+        else:
+            self.rule = self.target
+        self.save()
+        return bool(page)
+
+
+def _relabel(
+    database: Database, session: ClientSession, email_ids: list[ObjectId], rule: Rule
+) -> int:
+    """Judge all clicks of these emails. Returns how many changed sides."""
+    emails = {
+        row["_id"]: row
+        for row in database.emails.find({"_id": {"$in": email_ids}}, session=session)
+    }
+    relabelled = judge_all(database, session, emails, rule)
+    changes = Changes(rows={"emails": [emails[id_] for id_ in relabelled.click_times]})
+    arrivals.apply(changes, relabelled)
+    settle(database, session, LEDGER, changes)
+    return relabelled.changed

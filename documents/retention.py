@@ -1,0 +1,76 @@
+"""Dropping deliveries and events that are older than they are to be kept. No counter changes."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import get_db
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.engine.contribution import Row
+from documents.event import COUNTED, is_click
+from documents.transaction import in_transaction
+
+A_STEP = 500
+CLICK_COUNTERS = ("clicks", "machine_clicks")
+
+
+def drop_deliveries(before: datetime) -> int:
+    """Drop some that arrived before this time. One that is not tallied, or failed, is kept."""
+    query = {"_id": {"$lt": ObjectId.from_datetime(before)}, "due": None, "trouble": None}
+    deliveries = get_db().deliveries
+    found = deliveries.find(query, {"_id": 1}).sort("_id", 1).limit(A_STEP)
+    ids = [row["_id"] for row in found]
+    if ids:
+        deliveries.delete_many({"_id": {"$in": ids}, "due": None})
+    return len(ids)
+
+
+def drop_events(before: datetime) -> int:
+    """Drop some whose delivery arrived before this time."""
+    return in_transaction(_drop_events, ObjectId.from_datetime(before))
+
+
+def _drop_events(database: Database, session: ClientSession, before: ObjectId) -> int:
+    query = {"delivery_id": {"$lt": before}}
+    events = list(database.events.find(query, session=session).limit(A_STEP))
+    if events:
+        archive(database, session, events)
+        ids = [event["_id"] for event in events]
+        database.events.delete_many({"_id": {"$in": ids}}, session=session)
+    return len(events)
+
+
+def archive(database: Database, session: ClientSession, events: Iterable[Row]) -> None:
+    """Let archives count what these events count, which are to go in the same transaction."""
+    updates: defaultdict[ObjectId, dict[str, Any]] = defaultdict(dict)
+    for event in events:
+        name = next((name for name, counts in COUNTED.items() if counts(event)), None)
+        if name is None or "email_id" not in event:
+            continue
+        _count(updates[event["email_id"]], "email_id", event, name)
+        if is_click(event):
+            at = event["at"]
+            update = updates[event["email_id"]]
+            first, last = (update.setdefault(operator, {}) for operator in ("$min", "$max"))
+            first["first_clicked_at"] = min(first.get("first_clicked_at", at), at)
+            last["last_clicked_at"] = max(last.get("last_clicked_at", at), at)
+        if name in CLICK_COUNTERS and "clicker_id" in event:
+            _count(updates[event["clicker_id"]], "clicker_id", event, name)
+    if updates:
+        database.archives.bulk_write(
+            [UpdateOne({"_id": id_}, update, upsert=True) for id_, update in updates.items()],
+            ordered=False,
+            session=session,
+        )
+
+
+def _count(update: dict[str, Any], link: str, event: Row, name: str) -> None:
+    of = {"organization_id": event["organization_id"], link: event[link]}
+    update.setdefault("$setOnInsert", {}).update(of)
+    amounts = update.setdefault("$inc", {})
+    amounts[name] = amounts.get(name, 0) + 1

@@ -1,0 +1,71 @@
+"""`matchback replay` and `matchback relabel`: what was reported, counted or judged once more."""
+
+import sys
+from datetime import timedelta
+
+import click
+
+from service.commands.connected import connected
+
+RELABEL_TIME = timedelta(hours=1)
+
+
+@click.command()
+@click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
+@click.option("--since", metavar="TIME", help="Only what arrived since, such as 2026-11-23T10:00Z.")
+@click.option("--delivery", "delivery_id", metavar="ID", help="Only this delivery.")
+@connected
+def replay(organization_id: str | None, since: str | None, delivery_id: str | None) -> None:
+    """Tally stored webhook posts again, after a mend; the workers do it.
+
+    What was counted stays counted once.
+    """
+    from bson import ObjectId
+
+    from documents.organization import Organization
+    from documents.replay import replay as make_due
+    from service.types import read_time
+
+    organization = Organization.named(organization_id).id if organization_id else None
+    try:
+        start = read_time(since) if since else None
+    except ValueError as error:
+        raise click.UsageError(f"--since: {error}") from None
+    if delivery_id is not None and not ObjectId.is_valid(delivery_id):
+        raise click.UsageError("A delivery's ID is 24 hex digits.")
+    total = 0
+    for number in make_due(organization, start, ObjectId(delivery_id) if delivery_id else None):
+        total += number
+        if sys.stderr.isatty():
+            click.echo(f"\r{total} deliveries", err=True, nl=False)
+    click.echo(f"{total} deliveries to be tallied again")
+
+
+@click.command()
+@connected
+def relabel() -> None:
+    """Judge by the rule that is set now which stored clicks were made by machines.
+
+    The workers do it by themselves when the rule was changed.
+    """
+    from mongoengine import get_db
+
+    from documents.lease import held
+    from documents.relabelling import EMAILS_A_PAGE, Relabelling
+    from jobs.relabelling import LEASE
+    from jobs.tasks import policy
+
+    rule = policy().clicks
+    with held(LEASE, RELABEL_TIME) as mine:
+        if not mine:
+            raise click.ClickException("A worker is at it; try again when it is done.")
+        state = Relabelling.towards(rule, again=True)
+        with click.progressbar(
+            length=get_db().emails.estimated_document_count(),
+            label="judging",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as progress:
+            while state.step(rule):
+                progress.update(EMAILS_A_PAGE)
+    click.echo(f"{state.changed} clicks changed sides")
