@@ -12,6 +12,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from documents import erasure
 from documents.click_labels import Relabelled, label
 from documents.counters import LEDGER
 from documents.engine.contribution import Row, add
@@ -50,6 +51,8 @@ def arrive(
         _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
         _learn_message(changes, event, touched[event["email_id"]])
     apply(changes, relabelled)
+    if erased := [email["user_id"] for email in touched.values() if email.get("erased")]:
+        erasure.again(database, session, erased)
     return changes
 
 

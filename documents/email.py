@@ -29,6 +29,7 @@ class Email(Source, Record):
     user_id = ObjectIdField(required=True)
     sent_at = DateTimeField()
     import_key = StringField()
+    erased = BooleanField()  # its user was; see erasure.py
 
     opens = IntField(default=0)
     clicks = IntField(default=0)

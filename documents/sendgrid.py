@@ -35,6 +35,7 @@ LONGEST = 1000
 MOST_CATEGORIES = 10  # as many as SendGrid allows a message
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 IDENTITY_BYTES = 16
+ERASED = {"erased": True}  # what stands in a stored post for an item that told of an erased person
 
 
 def load_public_key(text: str) -> EllipticCurvePublicKey:

@@ -88,7 +88,7 @@ class TallyBatch:
         if items is None:
             outcome.refused.append({"index": 0, "reason": "the body is no JSON array"})
         for index in range(first, last):
-            if items is not None and only in (None, index):
+            if items is not None and only in (None, index) and items[index] != sendgrid.ERASED:
                 self._read(items, index, delivery["_id"], outcome)
         self.left -= last - first
         outcome.counts["refused_events"] = len(outcome.refused)

@@ -15,6 +15,8 @@ class User(Record):
 
     name = StringField(required=True)
     email = StringField(required=True)
+    erasing = StringField()  # the address, until every trace of it is gone; see erasure.py
+    erase_due = DateTimeField()
     address = StringField()  # folded; unset by deletion, so that the address is free again
 
     emails_count = IntField(default=0)
@@ -26,6 +28,10 @@ class User(Record):
         "collection": "users",
         "indexes": [
             unique_index("address"),
+            {
+                "fields": ["erase_due"],
+                "partialFilterExpression": {"erase_due": {"$type": "date"}},
+            },
             ["organization_id", "id"],
             ["organization_id", "name", "id"],
             ["organization_id", "donations_count", "id"],

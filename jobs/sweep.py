@@ -16,7 +16,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from config.settings import settings
-from documents import late_events, settling, tallying
+from documents import erasure, late_events, settling, tallying
 from documents.clock import now
 from documents.record import DUE
 from documents.trouble import is_passing, not_postponed
@@ -44,6 +44,7 @@ def sweep(older_than: timedelta = timedelta(0), spread: Any = map) -> int:
         partial(tallying.look_again, id_, policy().clicks)
         for id_ in _groups("events", "organization_id", look_again)
     ]
+    work += [partial(erasure.erase, id_) for id_ in _to_erase()]
     done = sum(spread(_guarded, work))
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
@@ -63,6 +64,11 @@ def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
         ]
     )
     return {row["_id"]: None for row in found}
+
+
+def _to_erase() -> list[ObjectId]:
+    query = {"erase_due": {**erasure.DUE["erase_due"], "$lte": now()}}
+    return [row["_id"] for row in get_db().users.find(query, {"_id": 1})]
 
 
 def _guarded(settle: Settling) -> int:

@@ -11,6 +11,7 @@ from service.commands.connected import DATA, connected, sentences
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
 from service.commands.organizations import key, org
+from service.commands.people import erase
 from service.commands.upkeep import jobs, recount
 
 
@@ -95,7 +96,7 @@ def indexes() -> None:
     create_indexes()
 
 
-for command in (org, key, import_, jobs, recount, replay, relabel):
+for command in (org, key, import_, jobs, recount, replay, relabel, erase):
     main.add_command(command)
 
 if __name__ == "__main__":

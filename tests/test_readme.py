@@ -63,10 +63,11 @@ def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr + stack.log("web")
     *answers, recount = done.stdout.splitlines()
-    match, email, mailing, users, gift, report = map(json.loads, answers)
+    match, email, mailing, links, users, gift, report = map(json.loads, answers)
     assert (match["match"], match["email_id"]) == ("indirect", email["id"])
     assert email["donated"] is True
     assert mailing["donations"]["raised"] == {"USD": 2500}
+    assert links["data"] == []
     assert users["data"][0]["donated"] == {"USD": 2500}
     assert gift["refunded_amount"] == 1000
     assert report["donations"]["raised"] == {"USD": 1500}

@@ -1,9 +1,11 @@
 """Users: donors and prospects."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import falcon
+from pydantic import BeforeValidator, Field
 
+from documents import erasure
 from documents.removal import remove
 from documents.user import User
 from service.operation import answer, answer_created, answer_page, operation
@@ -53,6 +55,17 @@ class UserQuery(ListQuery):
     ] = "-created_at"
 
 
+class EraseQuery(Request):
+    erase: Annotated[
+        bool,
+        BeforeValidator({"true": True, "false": False}.get),
+        Field(
+            description="Take the person's name, address and raw events away everywhere, within "
+            "seconds, whatever counts on them; amounts and counts stay. There is no way back."
+        ),
+    ] = False
+
+
 class Users:
     """/v1/users and /v1/users/{id}"""
 
@@ -80,7 +93,18 @@ class Users:
         user = User.fetch(req.context.organization_id, id)
         answer(resp, UserOut, user.amend(body.model_dump(exclude_unset=True)))
 
-    @operation("Delete a user", scope="write", answers={204: None}, problems=(409,))
-    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        remove(User.fetch(req.context.organization_id, id))
+    @operation(
+        "Delete a user, or erase a person",
+        scope="write",
+        query=EraseQuery,
+        answers={204: None},
+        problems=(409,),
+    )
+    def on_delete_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: EraseQuery
+    ) -> None:
+        if query.erase:
+            erasure.mark(req.context.organization_id, id)
+        else:
+            remove(User.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -1,15 +1,19 @@
 """SendGrid's signature and events, against the vector that its own package tests with."""
 
 import base64
+import importlib.util
 import json
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+import sendgrid
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sendgrid.helpers.eventwebhook import EventWebhook
 
-from documents.sendgrid import is_signed, load_public_key, parse, read
+from documents.sendgrid import TYPES, is_signed, load_public_key, parse, read
 from tests.cast import SIGNATURE_HEADER, TIMESTAMP_HEADER, event, public_key, signed
 
 ORGANIZATION = b"o" * 12
@@ -149,3 +153,62 @@ def test_one_odd_event_leaves_the_others_readable(odd: bytes) -> None:
 def test_a_body_that_is_no_array(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(body)
+
+
+def _sendgrids_own() -> Any:
+    """The vector that SendGrid's package tests itself with; it is installed with the package."""
+    folder = Path(sendgrid.__file__).parents[1]
+    path = folder / "test" / "unit" / "test_eventwebhook.py"
+    spec = importlib.util.spec_from_file_location("sendgrids_own", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.UnitTests.setUpClass()
+    return module.UnitTests
+
+
+def test_sendgrids_own_vector_passes() -> None:
+    vector = _sendgrids_own()
+    key, body = load_public_key(vector.PUBLIC_KEY), vector.PAYLOAD.encode()
+    assert is_signed(key, vector.SIGNATURE, vector.TIMESTAMP, body)
+    assert not is_signed(key, vector.SIGNATURE, vector.TIMESTAMP, body.rstrip())
+    assert not is_signed(key, vector.SIGNATURE, "1600112503", body)
+    (item,) = parse(body)
+    report = read(ORGANIZATION, item)
+    assert (report.type, report.at) == ("dropped", datetime.fromtimestamp(1600112492, UTC))
+
+
+def test_every_documented_form_is_read() -> None:
+    """The fields that the Event Webhook reference gives each type, with custom arguments."""
+    common = {
+        "email": "bob@example.edu",
+        "timestamp": AT,
+        "smtp-id": "<one@ismtpd-1>",
+        "sg_event_id": "one",
+        "sg_message_id": "one.filter-1.2.3.0",
+        "category": ["spring", "alumni"],
+        "email_id": "a" * 24,
+        "unique_arg": {"nested": True},
+    }
+    own: dict[str, dict[str, Any]] = {
+        "processed": {"pool": {"name": "new", "id": 210}},
+        "deferred": {"response": "400 try again later", "attempt": "5", "category": "spring"},
+        "delivered": {"response": "250 OK", "ip": "192.0.2.1", "tls": 1},
+        "bounce": {"reason": "500 unknown", "status": "5.0.0", "type": "blocked"},
+        "dropped": {"reason": "Bounced Address", "status": "5.0.0"},
+        "open": {"useragent": "Mozilla/5.0", "ip": "192.0.2.1", "sg_machine_open": False},
+        "click": {"url": "https://x.edu/", "url_offset": {"index": 0, "type": "html"}},
+        "spamreport": {},
+        "unsubscribe": {"sg_event_id": None},
+        "group_unsubscribe": {"asm_group_id": 10, "url": "https://x.edu/", "ip": "192.0.2.1"},
+        "group_resubscribe": {"asm_group_id": 10},
+    }
+    reports = [
+        read(ORGANIZATION, {**common, "event": type_, **fields}) for type_, fields in own.items()
+    ]
+    assert {report.type for report in reports} == TYPES
+    assert {report.category for report in reports} == {("spring",), ("spring", "alumni")}
+    assert {report.email_ref for report in reports} == {"a" * 24}
+    assert {report.group for report in reports} == {None, "10"}
+    assert len({report.identity for report in reports}) == len(TYPES)

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents import erasure, retention
+from documents.machine_clicks import Rule
+from documents.relabelling import Relabelling
 from documents.steady_recount import SteadyRecount
 from jobs import tasks
 from jobs.sweep import sweep
@@ -16,6 +20,8 @@ from tests.cast import BOB, University, event, signed
 AT = 1_700_000_000
 EVE = {"name": "Eve", "email": "eve@example.org"}
 Given = dict[str, Any]
+BOBS_USER = "bob's user"
+SOON = datetime.now(UTC) + timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,50 @@ def delivery(place: University, given: Given) -> None:
     given["delivery"] = str(row["_id"])
 
 
+def tallied(place: University, given: Given) -> None:
+    """Opens by Bob and Eve, and Bob's clicks, are counted."""
+    delivery(place, given)
+    clicks = [event(given["bob"], "click", AT + n, url=f"https://x/{n}") for n in (60, 90)]
+    body = json.dumps(clicks).encode()
+    headers = signed(place.signing_key, body)
+    place.api.call("POST", f"/v1/webhooks/sendgrid/{place.id}", body=body, headers=headers)
+    row = get_db().emails.find_one({"_id": ObjectId(given["bob"])})
+    assert row
+    given[BOBS_USER] = str(row["user_id"])
+    sweep()
+
+
+def erased_user(place: University, given: Given) -> None:
+    tallied(place, given)
+    place.call("DELETE", f"/v1/users/{given[BOBS_USER]}?erase=true")
+
+
+def late_delivery(place: University, given: Given) -> None:
+    """What is reported of an email that is recorded later, and is due now."""
+    opened = event("x", "open", AT, email="zoe@example.edu", category=given["mailing"])
+    body = json.dumps([opened]).encode()
+    headers = signed(place.signing_key, body)
+    place.api.call("POST", f"/v1/webhooks/sendgrid/{place.id}", body=body, headers=headers)
+    sweep()
+    zoe = {"name": "Zoe", "email": "zoe@example.edu"}
+    given["new"] = place.email(given["spring"], zoe, mailing_id=given["mailing"])
+
+
+def import_emails(place: University, given: Given) -> None:
+    people = (BOB, {"name": "Zoe", "email": "zoe@example.edu"})
+    line = {"fundraiser_id": given["spring"], "mailing_id": given["mailing"]}
+    body = "\n".join(json.dumps(line | {"user": who}) for who in people).encode()
+    headers = {"Content-Type": "application/x-ndjson"}
+    answer = place.call("POST", "/v1/emails/import", body=body, headers=headers)
+    assert (answer.status, answer.json["refused_count"]) == (200, 0), answer.content
+
+
+def relabel(place: University, given: Given) -> None:
+    rule = Rule(links=1)
+    while Relabelling.towards(rule).step(rule):
+        pass
+
+
 def everything_due(place: University, given: Given) -> None:
     settled_gift(place, given)
     place.make("donations", **_gift(given, amount=100))
@@ -183,6 +233,10 @@ def _requests() -> dict[str, Scenario]:
         "DELETE /v1/emails": Scenario(
             settled_gift, _change("DELETE", "/v1/emails/{bob}"), True, 2500, 1
         ),
+        "POST /v1/emails/import": Scenario(nothing, import_emails, True, 0, 0),
+        "DELETE /v1/users, erase": Scenario(
+            tallied, _change("DELETE", "/v1/users/{bob's user}?erase=true"), True, 0, 0, 4
+        ),
         "POST /v1/webhooks/sendgrid": Scenario(webhook, post_webhook, True, 0, 0, 4),
     }
 
@@ -207,6 +261,21 @@ def _jobs() -> dict[str, Scenario]:
         "sweep, a gift that cannot be settled": Scenario(
             poisoned_gift, lambda place, given: sweep(), False, 2600, 2
         ),
+        "count_email, reported of before": Scenario(
+            late_delivery, _job(tasks.count_email, "new"), False, 0, 0, 1
+        ),
+        "erase": Scenario(
+            erased_user,
+            lambda place, given: erasure.erase(ObjectId(given[BOBS_USER])),
+            False,
+            0,
+            0,
+            4,
+        ),
+        "drop old events": Scenario(
+            tallied, lambda place, given: retention.drop_events(SOON), False, 0, 0, 4
+        ),
+        "relabel": Scenario(tallied, relabel, False, 0, 0, 4),
         "steady recount": Scenario(
             settled_gift, lambda place, given: SteadyRecount.current().step(), False, 2500, 1
         ),
