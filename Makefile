@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: setup run test chaos mailing-day redis-latency check format lock clean
+.PHONY: setup run test chaos mailing-day tally-rate redis-latency check format lock clean
 
 setup: $(READY)
 
@@ -31,6 +31,9 @@ EMAILS ?= 100000
 
 mailing-day: setup  ## a mailing imported, reported of and counted: rates, memory, differences
 	@$(VENV)/bin/python -m tests.mailing_day --emails $(EMAILS)
+
+tally-rate: setup  ## events a second, from stored to counted
+	@$(VENV)/bin/python -m tests.tally_rate
 
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
 	@$(VENV)/bin/python -m tests.redis_latency

@@ -8,6 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from bson import ObjectId
@@ -54,9 +55,12 @@ def message_key(event: Row) -> str | None:
     """What an email is known by to SendGrid. With the address, because one request to SendGrid
     may be to many people; as a digest, because the address has no business there."""
     message = event.get("sg_message_id")
-    if not message:
-        return None
-    known = f"{message}\n{fold(event.get('address', ''))}"
+    return _message_key(message, event.get("address", "")) if message else None
+
+
+@lru_cache(maxsize=4096)  # an event's is asked for several times, and a message has many events
+def _message_key(message: str, address: str) -> str:
+    known = f"{message}\n{fold(address)}"
     return hashlib.blake2b(known.encode(), digest_size=KEY_BYTES).hexdigest()
 
 
@@ -122,18 +126,15 @@ class Tying:
 
     def email_of(self, event: Row, named: ObjectId | None = None) -> tuple[ObjectId, How] | None:
         """Which email the event is of, and how that is known."""
+        if named in self._named:
+            return tie(event, named, None, ())  # as nearly all are
         user_id = self._users.get(fold(event.get("address", "")))
         addressed = [
             email
             for mailing in self._mailings_of(event)
             for email in (self._emails[user_id, mailing["_id"]] if user_id else ())
         ]
-        return tie(
-            event,
-            named if named in self._named else None,
-            self._messages.get(message_key(event) or ""),
-            addressed,
-        )
+        return tie(event, None, self._messages.get(message_key(event) or ""), addressed)
 
     def mailing_of(self, event: Row) -> Row | None:
         """The mailing that the event names, the latest where two have one name."""

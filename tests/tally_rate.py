@@ -1,0 +1,88 @@
+"""`make tally-rate`: events a second from stored delivery to exact counters, by one thread.
+
+Uses nothing but what every version has (documents, and `sweep`), so that two versions can be
+compared on one machine, in turn.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import mongoengine
+from bson import ObjectId
+
+from config import database
+from config.settings import Settings
+from documents.delivery import Delivery
+from documents.email import Email
+from documents.fundraiser import Fundraiser
+from documents.indexes import create_indexes
+from documents.mailing import Mailing
+from documents.organization import Organization
+from documents.user import User
+from jobs.sweep import sweep
+from service.up.supervisor import Supervisor
+from tests.cast import event
+from tests.stack import Servers
+
+AT = 1_700_000_000
+EMAILS = 2000
+EVENTS_A_POST = 100
+ROUNDS = 5
+
+
+def prepare() -> tuple[ObjectId, list[str]]:
+    """A mailing with its emails, everything counted."""
+    organization = Organization.create("Rates")
+    fundraiser = Fundraiser.create(organization.id, {"name": "Spring"})
+    values = {"fundraiser_id": fundraiser.id, "name": "Appeal"}
+    mailing = Mailing.create(organization.id, values)
+    user = User.create(organization.id, "Bob", "bob@example.edu")
+    of = {"fundraiser_id": fundraiser.id, "mailing_id": mailing.id, "user_id": user.id}
+    emails = [str(Email.create(organization.id, of).id) for _ in range(EMAILS)]
+    while sweep():
+        pass
+    return organization.id, emails
+
+
+def one_round(organization_id: ObjectId, emails: list[str], number: int) -> float:
+    """Events a second: delivered, two opens and, of some, a click."""
+    at = AT + number * 1000
+    kinds = (("delivered", 0), ("open", 60), ("open", 90), ("click", 120))
+    events = [
+        event(email, kind, at + seconds, url="https://x.edu/give" if kind == "click" else None)
+        for index, email in enumerate(emails)
+        for kind, seconds in kinds
+        if kind != "click" or index % 3 == 0
+    ]
+    for start in range(0, len(events), EVENTS_A_POST):
+        body = json.dumps(events[start : start + EVENTS_A_POST]).encode()
+        Delivery.receive(organization_id, "sendgrid", body)
+    begun = time.perf_counter()
+    while sweep():
+        pass
+    return len(events) / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    supervisor = Supervisor(say=lambda text: None)
+    with tempfile.TemporaryDirectory(prefix="tally-rate") as folder:
+        try:
+            servers = Servers.start(Path(folder), supervisor)
+            database.connect(Settings(mongodb_uri=servers.new_database()))
+            create_indexes()
+            place = prepare()
+            rates = [one_round(*place, number) for number in range(ROUNDS)]
+        finally:
+            supervisor.stop()
+            mongoengine.disconnect_all()
+    told = ", ".join(f"{rate:.0f}" for rate in rates)
+    print(f"{statistics.median(rates):.0f} events a second (each round: {told})")  # noqa: T201
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
