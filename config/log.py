@@ -1,10 +1,13 @@
 """Logging to standard error, one line an event. Never personal data: ids only."""
 
 import logging
+import re
 
 from config.settings import settings
 
 QUIET_SECONDS = 60.0
+# What an exception says may repeat what it met, such as the value that a unique index refused.
+ADDRESS = re.compile(r"[^\s\"'<>(){},;]+@[^\s\"'<>(){},;]+")
 
 
 class SayItOnce(logging.Filter):
@@ -28,13 +31,22 @@ class SayItOnce(logging.Filter):
         return True
 
 
+class WithoutAddresses(logging.Formatter):
+    """The last resort: nothing that looks like an address leaves the process, tracebacks included.
+
+    Passwords in URIs have the same form, and go the same way.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and its traceback."""
+        return ADDRESS.sub("(address)", super().format(record))
+
+
 def configure_logging() -> None:
     """Set the format and the level for this process."""
-    logging.basicConfig(
-        level=settings().log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        force=True,
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(WithoutAddresses("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)
     # Both tell the story of every request or task at INFO; ours is told elsewhere.
     logging.getLogger("huey").setLevel(logging.WARNING)
     for name in ("Worker", "Scheduler"):

@@ -17,6 +17,7 @@ class Archive(Document):
     machine_opens = IntField(default=0)
     clicks = IntField(default=0)
     machine_clicks = IntField(default=0)
+    unknown_events = IntField(default=0)
     first_clicked_at = DateTimeField()
     last_clicked_at = DateTimeField()
 

@@ -111,7 +111,7 @@ FUNNEL = {
     "donated": has("donations_count"),
 }
 CLICKS = ("clicks", "machine_clicks")
-SUMS = ("opens", "machine_opens", "clicks", "machine_clicks")
+SUMS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
 
 
 def _emails(on: type) -> list[Cache]:

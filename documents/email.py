@@ -35,6 +35,7 @@ class Email(Source, Record):
     clicks = IntField(default=0)
     machine_opens = IntField(default=0)
     machine_clicks = IntField(default=0)
+    unknown_events = IntField(default=0)
     first_opened_at = DateTimeField()
     last_opened_at = DateTimeField()
     first_clicked_at = DateTimeField()

@@ -16,7 +16,7 @@ from mongoengine import (
 
 from documents.engine.contribution import Row
 from documents.record import due_index, unique_index
-from documents.sendgrid import Report
+from documents.sendgrid import TYPES, Report
 
 UNMATCHED = {"unmatched": {"$type": "string"}}
 
@@ -120,12 +120,18 @@ def is_machine_click(event: Row) -> bool:
     return event["type"] == "click" and bool(event.get("machine"))
 
 
+def is_unknown(event: Row) -> bool:
+    """Of a type that SendGrid does not document (yet): kept, counted as such, without effect."""
+    return event["type"] not in TYPES
+
+
 # What each event adds to its email; a condition on the event's row a counter.
 COUNTED = {
     "opens": is_open,
     "machine_opens": is_machine_open,
     "clicks": is_click,
     "machine_clicks": is_machine_click,
+    "unknown_events": is_unknown,
 }
 
 # The times an event says something about. First times by $min and last by $max, so that the

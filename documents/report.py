@@ -82,6 +82,7 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str
         "emails": funnel,
         "delivery": {name: counters.get(name, 0) for name in ("deferred", "blocked")},
         "machines": {name: counters.get(f"machine_{name}", 0) for name in ("opens", "clicks")},
+        "unknown_events": counters.get("unknown_events", 0),
         "donations": {
             "count": tallied.donations_count,
             "donors": tallied.donors,

@@ -49,6 +49,7 @@ class EmailOut(Answer):
     clicks: int
     machine_opens: int
     machine_clicks: int
+    unknown_events: int
     first_opened_at: Time | None
     last_opened_at: Time | None
     first_clicked_at: Time | None

@@ -85,6 +85,9 @@ class Figures(Answer):
     emails: EmailFigures
     delivery: DeliveryFigures
     machines: MachineFigures
+    unknown_events: Annotated[
+        int, Field(description="Events of types that are not known: kept, without effect")
+    ]
     donations: DonationFigures
     rates: Rates
     raised_per_email: Annotated[

@@ -115,6 +115,17 @@ def test_every_type_has_its_effect(alice: University) -> None:
     assert report["delivery"] == {"deferred": 1, "blocked": 1}
 
 
+def test_unknown_types_are_kept_and_reported(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    odd = [event(email, kind, AT) for kind in ("from_the_future", "OPEN", "erased")]
+    alice.deliver([*odd, *odd, event(email, "open", AT)])
+    settle()
+    report = alice.report(spring)
+    assert (report["unknown_events"], report["emails"]["opens"]) == (3, 1)
+    assert get_db().events.count_documents({"type": "from_the_future"}) == 1
+
+
 def test_whoever_left_one_group_and_came_back_to_another_has_left(alice: University) -> None:
     spring = alice.fundraiser()
     back, left, gone = (alice.email(spring) for _ in range(3))
