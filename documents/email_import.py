@@ -6,11 +6,8 @@ mailing by its fundraiser, user and time. A key of that, unique, keeps two impor
 once.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -20,41 +17,13 @@ from pymongo.errors import BulkWriteError
 
 from config.database import catch_up
 from documents.address import fold
-from documents.clock import now
 from documents.email import Email
+from documents.import_line import Key, Line
 from documents.record import text
 from documents.transaction import DUPLICATE_KEY
-from documents.user import User
 
 LINES_A_BATCH = 1000
 REFUSED_KEPT = 1000
-KEY_BYTES = 12
-
-Key = tuple[ObjectId, Any, datetime | None]  # mailing or fundraiser; user or address; time
-
-
-@dataclass
-class Line:
-    """One email to be: its number in the input, and what `Email.create` takes."""
-
-    number: int
-    values: dict[str, Any]
-    address: str | None = None
-    user_id: ObjectId | None = None
-    mailing: dict[str, Any] | None = None
-
-    @property
-    def key(self) -> Key:
-        """What it is found by when it is imported again."""
-        who = self.user_id or self.address
-        if self.mailing:
-            return self.mailing["_id"], who, None
-        return self.values["fundraiser_id"], who, self.values.get("sent_at")
-
-    @property
-    def stored_key(self) -> str:
-        """The same, as a text that is unique in the organization."""
-        return hashlib.blake2b(repr(self.key).encode(), digest_size=KEY_BYTES).hexdigest()
 
 
 @dataclass
@@ -138,7 +107,7 @@ class EmailImport:
         by_address = self._users(list(addresses))
         missing = [line for address, line in addresses.items() if address not in by_address]
         if missing and not self.dry_run:
-            self._insert("users", [self._user_row(line) for line in missing])
+            self._insert("users", [line.user_row(self.organization_id) for line in missing])
             by_address |= self._users([line.address for line in missing])
         good = []
         for line in lines:
@@ -153,16 +122,6 @@ class EmailImport:
             else:
                 self._refuse_name(line, "user_id", "There is no such user.")
         return good
-
-    def _user_row(self, line: Line) -> dict[str, Any]:
-        user = line.values["user"]
-        return _row(
-            User,
-            organization_id=self.organization_id,
-            name=user["name"],
-            email=user["email"],
-            address=line.address,
-        )
 
     def _users(self, addresses: list[Any]) -> dict[str, ObjectId]:
         query = {"address": text(in_=addresses), **self._scope}
@@ -198,25 +157,12 @@ class EmailImport:
         return keys
 
     def _store(self, new: list[Line]) -> None:
-        rows = [self._email_row(line) for line in new]
+        rows = [line.email_row(self.organization_id) for line in new]
         refused = self._insert("emails", rows)
         self.created += len(rows) - len(refused)
         self.found += len(refused)  # by another import, just now
         documents = [Email(id=row["_id"], fundraiser_id=row["fundraiser_id"]) for row in rows]
         signals.post_bulk_insert.send(Email, documents=documents, loaded=False)
-
-    def _email_row(self, line: Line) -> dict[str, Any]:
-        sent_at = (line.mailing or {}).get("sent_at") or now()
-        return _row(
-            Email,
-            organization_id=self.organization_id,
-            fundraiser_id=line.values["fundraiser_id"],
-            mailing_id=line.mailing["_id"] if line.mailing else None,
-            user_id=line.user_id,
-            sent_at=line.values.get("sent_at", sent_at),
-            import_key=line.stored_key,
-            due=now(),
-        )
 
     def _insert(self, name: str, rows: list[dict[str, Any]]) -> set[int]:
         """Insert rows; returns the indexes of those whose unique key is taken."""
@@ -240,16 +186,3 @@ class EmailImport:
     @property
     def _scope(self) -> dict[str, Any]:
         return {"organization_id": self.organization_id, "deleted_at": None}
-
-
-@cache
-def _blank(document: type) -> dict[str, Any]:
-    """What a new document stores when nothing is said of it."""
-    return dict(document().to_mongo())
-
-
-def _row(document: type, **values: Any) -> dict[str, Any]:
-    """What a new document stores; a hundred times cheaper than making it one by one."""
-    times = dict.fromkeys(("created_at", "updated_at"), now())
-    known = {name: value for name, value in values.items() if value is not None}
-    return {"_id": ObjectId(), **_blank(document), **times, **known}

@@ -17,6 +17,7 @@ from pymongo.database import Database
 from documents import trouble
 from documents.clock import now
 from documents.engine.contribution import Row
+from documents.inbox import Inbox
 from documents.machine_clicks import Rule
 from documents.record import DUE
 from documents.single_flight import SingleFlight
@@ -87,12 +88,14 @@ def _tally(
     only: int | None = None,
 ) -> int:
     """Tally due deliveries in a transaction; with `only`, that event of them and no more."""
-    batch = TallyBatch(database, session, rule)
-    deliveries = batch.due_deliveries(group)
+    inbox = Inbox(database, session)
+    deliveries = inbox.due_deliveries(group)
     for delivery in deliveries:
-        batch.take_in(delivery, only)
+        inbox.take_in(delivery, only)
     if deliveries:
-        batch.write(settled=only is None)
+        TallyBatch(database, session, inbox.organization_id, rule, inbox).write()
+        if only is None:
+            inbox.note_outcomes()
     return len(deliveries)
 
 
@@ -107,5 +110,4 @@ def look_again(organization_id: ObjectId, rule: Rule) -> int:
 def _look_again(
     database: Database, session: ClientSession, organization_id: ObjectId, rule: Rule
 ) -> int:
-    batch = TallyBatch(database, session, rule)
-    return batch.look_again(organization_id)
+    return TallyBatch(database, session, organization_id, rule).look_again()

@@ -106,7 +106,7 @@ class MailingLine(Figures):
 
 class UnmatchedEvents(Answer):
     """Events of which no email is known (yet). Those whose category names a mailing are its own
-    and its fundraiser's; the others are the organization's alone."""
+    and its fundraiser's; the others are the organization's alone. Counted up to 10,000."""
 
     here: int
     in_organization: int
