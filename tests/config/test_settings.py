@@ -42,6 +42,17 @@ def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
     assert "secret" not in str(error.value)
 
 
+def test_events_must_outlive_the_posts_that_could_repeat_them() -> None:
+    with pytest.raises(SettingsError, match=r"KEEP_EVENTS_DAYS must be 3 more than"):
+        Settings.from_env({"MATCHBACK_KEEP_EVENTS_DAYS": "32"})
+    Settings.from_env({"MATCHBACK_KEEP_EVENTS_DAYS": "33"})
+
+
+def test_agents_are_told_between_commas() -> None:
+    settings = Settings.from_env({"MATCHBACK_MACHINE_CLICK_AGENTS": "Acme Gate, other,,"})
+    assert settings.machine_click_agents == ("acme gate", "other")
+
+
 def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
     for name, field in Settings.model_fields.items():
         row = f"| `{variable(name)}` | `{field.default}` | {field.description} |"
