@@ -34,15 +34,18 @@ def read_body(req: falcon.Request, model: type[M]) -> M:
         falcon.HTTPError: 400, 413 or 415.
         Invalid: 422.
     """
-    media_type = (req.content_type or "").split(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise falcon.HTTPUnsupportedMediaType(description="Send application/json.")
+    _require(req, falcon.MEDIA_JSON)
     req.context.body = read_bytes(req, BODY_LIMIT)
     value = parse(req.context.body)
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise Invalid.from_pydantic(error) from None
+
+
+def _require(req: falcon.Request, wanted: str) -> None:
+    if (req.content_type or "").split(";")[0].strip().lower() != wanted:
+        raise falcon.HTTPUnsupportedMediaType(description=f"Send {wanted}.")
 
 
 def read_bytes(req: falcon.Request, limit: int) -> bytes:
@@ -68,9 +71,7 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
 
     A line that is too long is None. Blank lines are left out.
     """
-    media_type = (req.content_type or "").split(";")[0].strip().lower()
-    if media_type != NDJSON:
-        raise falcon.HTTPUnsupportedMediaType(description=f"Send {NDJSON}.")
+    _require(req, NDJSON)
     number, too_long = 0, False
     left = req.content_length
     while line := _read_line(req, left):
@@ -85,6 +86,8 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
         if too_long or line.strip():
             yield number, None if too_long else line
         too_long = False
+    if too_long:
+        yield number + 1, None
     if left:
         raise malformed("The body ended too early.")
 

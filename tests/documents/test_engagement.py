@@ -8,10 +8,10 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents import late_events, recount
+from documents import late_events
 from documents.event import Event
-from jobs.sweep import sweep
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university
+from tests.settled import settle
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/spring"
@@ -22,12 +22,6 @@ def alice(real_client: testing.TestClient) -> University:
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
-
-
-def settle() -> None:
-    while sweep():
-        pass
-    assert list(recount.recount()) == []
 
 
 def of(email: Any, *names: str) -> tuple[Any, ...]:

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents import erasure, recount
+from documents import erasure
 from jobs.sweep import sweep
 from service.cli import main
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university
+from tests.settled import settle
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/"
@@ -26,12 +27,6 @@ def alice(real_client: testing.TestClient) -> University:
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
-
-
-def settle() -> None:
-    while sweep():
-        pass
-    assert list(recount.recount()) == []
 
 
 def texts(value: Any) -> Iterator[str]:

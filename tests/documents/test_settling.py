@@ -18,6 +18,7 @@ from documents.recount import repair
 from documents.transaction import in_transaction
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
+from tests.settled import settle
 
 EVE = {"name": "Eve", "email": "eve@example.org"}
 
@@ -25,12 +26,6 @@ EVE = {"name": "Eve", "email": "eve@example.org"}
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
     return university("Alice's University", Api.in_process(real_client))
-
-
-def settle() -> None:
-    while sweep():
-        pass
-    assert list(recount.recount()) == []
 
 
 def test_a_gift_makes_its_email_donated_and_a_refund_unmakes_it(alice: University) -> None:

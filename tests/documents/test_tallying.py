@@ -6,9 +6,9 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents import recount
 from jobs.sweep import sweep
 from tests.cast import UNKNOWN_ID, Api, University, event, university
+from tests.settled import settle
 
 AT = 1_700_000_000
 
@@ -18,12 +18,6 @@ def alice(real_client: testing.TestClient) -> University:
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
-
-
-def settle() -> None:
-    while sweep():
-        pass
-    assert list(recount.recount()) == []
 
 
 def test_what_is_reported_of_an_email_is_on_it_and_in_the_reports(alice: University) -> None:

@@ -9,15 +9,15 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents import recount, relabelling, retention
+from documents import relabelling, retention
 from documents.machine_clicks import Rule
 from documents.policy import Policy
 from documents.relabelling import Relabelling
 from jobs import relabelling as relabel_job
 from jobs import retention as retention_job
-from jobs.sweep import sweep
 from service.cli import main
 from tests.cast import Api, University, event, university
+from tests.settled import settle
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/"
@@ -29,12 +29,6 @@ def alice(real_client: testing.TestClient) -> University:
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
-
-
-def settle() -> None:
-    while sweep():
-        pass
-    assert list(recount.recount()) == []
 
 
 def clicked(alice: University) -> tuple[str, str, str]:

@@ -10,10 +10,9 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents import recount
-from jobs.sweep import sweep
 from service.cli import main
 from tests.cast import BOB, UNKNOWN_ID, Answer, Api, University, university
+from tests.settled import settle
 
 EVE = {"name": "Eve", "email": "eve@example.org"}
 
@@ -21,12 +20,6 @@ EVE = {"name": "Eve", "email": "eve@example.org"}
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
     return university("Alice's University", Api.in_process(real_client))
-
-
-def settle() -> None:
-    while sweep():
-        pass
-    assert list(recount.recount()) == []
 
 
 def ndjson(*lines: Any) -> bytes:
@@ -119,6 +112,12 @@ def test_a_refused_line_stops_no_other(alice: University, real_client: testing.T
 )
 def test_what_is_not_an_import(alice: University, headers: dict[str, str], status: int) -> None:
     assert post(alice, b"{}\n", **headers).status == status
+
+
+@pytest.mark.parametrize("length", [64 * 1024, 64 * 1024 + 1, 128 * 1024, 200_000])
+def test_a_last_line_that_is_too_long_is_refused(alice: University, length: int) -> None:
+    answer = post(alice, b"{}\n" + b"x" * length).json
+    assert [one["line"] for one in answer["refused"]] == [1, 2]
 
 
 def test_an_empty_import_does_nothing(alice: University) -> None:
