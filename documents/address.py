@@ -1,11 +1,25 @@
 """Email addresses: when two of them are one person's."""
 
 import hashlib
+import unicodedata
 
 
 def fold(address: str) -> str:
-    """The form under which an address is unique and is looked up: case and outer space folded."""
-    return address.strip().casefold()
+    """The form under which an address is unique: case, outer space and Unicode's forms folded."""
+    composed = unicodedata.normalize("NFC", address.strip())
+    return unicodedata.normalize("NFC", composed.casefold())
+
+
+def mailbox(address: str) -> str:
+    """Where mail to an address ends: folded, and without a «+tag», which its owner made up.
+
+    Matching finds people by it. RFC 5233 calls the tag a detail. Dots are kept: to most servers
+    they matter, and two people must not become one.
+    """
+    folded = fold(address)
+    local, at, domain = folded.rpartition("@")
+    owner = local.partition("+")[0]
+    return f"{owner}{at}{domain}" if owner else folded
 
 
 def pseudonym(address: str) -> str:

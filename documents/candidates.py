@@ -1,71 +1,131 @@
-"""The emails that a batch of gifts might be matched to, read with three queries for all of them."""
+"""The emails that a batch of gifts might be matched to, read with a few queries for all of them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents.engine.contribution import Row
-from documents.matching import Candidate, email_id_of
+from documents.matching import Candidate, Decision, Evidence, Pin
 from documents.record import text
+from documents.references import Reference, resolve
 
-FIELDS = {"fundraiser_id": 1, "mailing_id": 1, "user_id": 1, "sent_at": 1}
+OF_EMAILS = ("fundraiser_id", "mailing_id", "user_id", "sent_at", "first_opened_at")
+FIELDS = dict.fromkeys((*OF_EMAILS, "first_clicked_at"), 1)
+ERASED = "erased:"  # and the user's id, in place of the mailbox of somebody who was erased
 
 
 class Candidates:
-    """What matching needs to know of a batch of gifts of one fundraiser."""
+    """What matching needs to know of a batch of gifts of one fundraiser.
 
-    def __init__(self, database: Database, session: ClientSession, gifts: Sequence[Row]) -> None:
+    Args:
+        firsts: first instalments that were matched before; their emails are needed, too.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        session: ClientSession | None,
+        gifts: Sequence[Row],
+        firsts: Iterable[Row] = (),
+    ) -> None:
         self._database = database
         self._session = session
-        self._named: dict[ObjectId, Candidate] = {}
-        self._users: dict[str, ObjectId] = {}
+        self._scope: Row = {}
+        self._refs: dict[ObjectId, Reference | None] = {}
+        self._emails: dict[ObjectId, Candidate] = {}
         self._to_user: defaultdict[ObjectId, list[Candidate]] = defaultdict(list)
+        self._users: dict[str, list[Row]] = {}
+        self._former: dict[str, list[Row]] = {}
         if gifts:
             self._scope = {"organization_id": gifts[0]["organization_id"], "deleted_at": None}
-            self._read(gifts)
+            self._refs = {
+                gift["_id"]: resolve(gift["organization_id"], gift.get("email_ref"))
+                for gift in gifts
+            }
+            self._read(gifts, [first["email_id"] for first in firsts if first.get("email_id")])
 
-    def _read(self, gifts: Sequence[Row]) -> None:
-        refs = {email_id_of(gift.get("email_ref")) for gift in gifts} - {None}
-        named = self._find("emails", {"_id": {"$in": list(refs)}})
-        self._named = {row["_id"]: _candidate(row) for row in named}
-        addresses = {gift["donor_address"] for gift in gifts}
-        users = self._find("users", {"address": text(in_=list(addresses))})
-        self._users = {row["address"]: row["_id"] for row in users}
+    def _read(self, gifts: Sequence[Row], known: list[ObjectId]) -> None:
+        ids = {ref[0] for ref in self._refs.values() if ref}
+        ids |= {pin["email_id"] for gift in gifts if (pin := gift.get("pin"))}
+        wanted = {"_id": {"$in": list(ids | set(known))}}
+        self._emails = {row["_id"]: _candidate(row) for row in self._find("emails", wanted, FIELDS)}
+        self._read_users({gift["donor_mailbox"] for gift in gifts if gift.get("donor_mailbox")})
+        user_ids = {id_ for gift in gifts if (id_ := self.user_id(gift))}
         to_users = {
-            "user_id": {"$in": list(self._users.values())},
+            "user_id": {"$in": list(user_ids)},
             "fundraiser_id": gifts[0]["fundraiser_id"],
         }
-        for row in self._find("emails", to_users):
+        for row in self._find("emails", to_users, FIELDS):
             self._to_user[row["user_id"]].append(_candidate(row))
 
-    def _find(self, name: str, query: dict[str, object]) -> list[Row]:
-        fields = FIELDS if name == "emails" else {"address": 1}
-        cursor = self._database[name].find(self._scope | query, fields, session=self._session)
-        return list(cursor)
+    def _read_users(self, mailboxes: set[str]) -> None:
+        names = sorted(mailboxes)
+        for field, found in (("mailbox", self._users), ("former_mailboxes", self._former)):
+            fields = {"address": 1, field: 1}
+            for user in self._find("users", {field: text(in_=names)}, fields):
+                theirs = [user[field]] if field == "mailbox" else user[field]
+                for name in theirs:
+                    found.setdefault(name, []).append(user)
 
-    def named(self, gift: Row) -> Candidate | None:
-        """The email that the gift names."""
-        id_ = email_id_of(gift.get("email_ref"))
-        return self._named.get(id_) if id_ else None
+    def _find(self, name: str, query: Row, fields: dict[str, int]) -> list[Row]:
+        return list(self._database[name].find(self._scope | query, fields, session=self._session))
 
     def user_id(self, gift: Row) -> ObjectId | None:
-        """The user with the donor's address."""
-        return self._users.get(gift["donor_address"])
+        """The user with the donor's address.
+
+        Who has this very address goes before who has it with another «+tag», and that one before
+        who once had it. Of several, who has it without a tag, then who was added first.
+        """
+        mailbox = gift.get("donor_mailbox")
+        if not mailbox:
+            return None
+        if mailbox.startswith(ERASED):
+            return ObjectId(mailbox.removeprefix(ERASED))
+        users = self._users.get(mailbox) or self._former.get(mailbox) or ()
+
+        def rank(user: Row) -> tuple[bool, bool, ObjectId]:
+            address = user.get("address")
+            return address != gift["donor_address"], address != mailbox, user["_id"]
+
+        return min(users, key=rank)["_id"] if users else None
 
     def to_donor(self, gift: Row) -> list[Candidate]:
         """The emails to that user, of the gift's fundraiser."""
         user_id = self.user_id(gift)
         return self._to_user[user_id] if user_id else []
 
+    def evidence(self, gift: Row, first: Decision | None) -> Evidence:
+        """All that speaks for one email or another."""
+        ref = self._refs[gift["_id"]]
+        named = self._emails.get(ref[0]) if ref else None
+        how: Any = {"named_by": ref[1]} if ref else {}
+        return Evidence(self._pin(gift), first, named, donors=self.to_donor(gift), **how)
+
+    def _pin(self, gift: Row) -> Pin | None:
+        if not gift.get("pin"):
+            return None
+        id_ = gift["pin"]["email_id"]
+        email = self._emails.get(id_)
+        return Pin(email, is_gone=id_ is not None and email is None)
+
+    def decision_of(self, first: Row) -> Decision:
+        """What was decided before of a first instalment."""
+        email = self._emails.get(first.get("email_id"))  # type: ignore[arg-type]
+        kept = first["decision"]
+        return Decision(first["match"], kept["rule"], email, kept.get("touch"))
+
 
 def _candidate(row: Row) -> Candidate:
     return Candidate(
         id=row["_id"],
-        fundraiser_id=row["fundraiser_id"],
         mailing_id=row.get("mailing_id"),
-        user_id=row["user_id"],
         sent_at=row.get("sent_at"),
+        first_opened_at=row.get("first_opened_at"),
+        first_clicked_at=row.get("first_clicked_at"),
+        fundraiser_id=row["fundraiser_id"],
+        user_id=row["user_id"],
     )

@@ -25,9 +25,22 @@ def was_taken(gift: Row) -> bool:
     return gift["status"] in ("succeeded", "refunded")
 
 
+MATCHED_STATUSES = ["succeeded", "refunded", "disputed"]
+
+
 def is_matched(gift: Row) -> bool:
     """Whether it is to be tied to an email: its money was taken once, whatever came of it."""
-    return gift["status"] in ("succeeded", "refunded", "disputed")
+    return gift["status"] in MATCHED_STATUSES
+
+
+def is_instalment(gift: Row) -> bool:
+    """Of a plan, and it counts."""
+    return bool(gift.get("recurring_id")) and counts(gift)
+
+
+def is_first(gift: Row) -> bool:
+    """The first instalment of a plan, and it counts."""
+    return is_instalment(gift) and not gift.get("follows")
 
 
 def net(gift: Row) -> int:
@@ -92,6 +105,13 @@ def _gifts(on: type) -> list[Cache]:
         CounterCache(field="gifts", **gift, by=currency),
         CounterCache(field="by_match", **gift, by=match_count),
         CounterCache(field="by_match", **gift, amount=net, by=match_raised),
+        CounterCache(field="recurring.plans", **gift | {"when": is_first}),
+        CounterCache(
+            field="recurring.first_gift", **gift | {"when": is_first}, amount=net, by=currency
+        ),
+        CounterCache(
+            field="recurring.lifetime", **gift | {"when": is_instalment}, amount=net, by=currency
+        ),
         CounterCache(field="refunded", **gift | {"when": was_taken}, amount=refunded, by=currency),
         CounterCache(field="donors", of=Donor, on=on, when=has("donations_count")),
     ]

@@ -4,10 +4,18 @@ from datetime import datetime
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, DictField, IntField, ObjectIdField, StringField
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    DictField,
+    IntField,
+    ObjectIdField,
+    StringField,
+)
 
-from documents.address import fold
+from documents.address import fold, mailbox
 from documents.clock import now
+from documents.email import Email
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.record import (
@@ -18,6 +26,7 @@ from documents.record import (
     text,
     unique_index,
 )
+from documents.references import resolve
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -32,17 +41,22 @@ class Donation(Source, Record):
     donor_name = StringField(required=True)
     donor_email = StringField(required=True)
     donor_address = StringField(required=True)
-    email_ref = StringField()  # what the client sent as email_id: an id, nothing, or garbage
+    donor_mailbox = StringField(required=True)  # the address without its «+tag»
+    email_ref = StringField()  # as it was sent: a token, an id, nothing, or garbage
+    recurring_id = StringField()
     status = StringField(required=True, choices=STATUSES)
     refunded_amount = IntField(default=0)
     external_id = StringField()
     donated_at = DateTimeField(required=True)
 
+    pin = DictField(default=None)  # what staff said: {"email_id": id or None, "at": time}
+    rematch = BooleanField()  # its match holds no longer; it is decided again when it is settled
     match = StringField()
     decision = DictField()
     email_id = ObjectIdField()
     mailing_id = ObjectIdField()
     user_id = ObjectIdField()
+    follows = ObjectIdField()  # the first instalment of its plan; none for the first itself
     fundraiser_donor_id = StringField()
     mailing_donor_id = StringField()
 
@@ -55,7 +69,12 @@ class Donation(Source, Record):
             ["organization_id", "amount", "id"],
             ["fundraiser_id", "id"],
             ["user_id", "donated_at"],
-            ["fundraiser_id", "donor_address"],
+            ["organization_id", "donor_mailbox", "id"],
+            ["fundraiser_id", "match", "donated_at"],
+            {
+                "fields": ["fundraiser_id", "recurring_id", "donated_at", "id"],
+                "partialFilterExpression": {"recurring_id": {"$type": "string"}},
+            },
             ["email_id"],
             ["mailing_id"],
             ["fundraiser_donor_id"],
@@ -84,6 +103,7 @@ class Donation(Source, Record):
         status: str = "succeeded",
         email_ref: str | None = None,
         external_id: str | None = None,
+        recurring_id: str | None = None,
         donated_at: datetime | None = None,
         id_: ObjectId | None = None,
     ) -> tuple[Self, bool]:
@@ -103,7 +123,9 @@ class Donation(Source, Record):
             donor_name=donor_name,
             donor_email=donor_email,
             donor_address=fold(donor_email),
+            donor_mailbox=mailbox(donor_email),
             email_ref=_storable(email_ref),
+            recurring_id=recurring_id,
             status=status,
             external_id=external_id,
             donated_at=donated_at or now(),
@@ -129,6 +151,35 @@ class Donation(Source, Record):
 
         def edit(gift: Self) -> None:
             gift._set_refunded(status, refunded_amount)
+
+        return self.change(edit)
+
+    def pin_to(self, email_ref: str | None) -> Self:
+        """Say by hand which email led to the gift, or with None that none did; it stays so.
+
+        Raises:
+            Unacceptable: no such email.
+        """
+        email_id = None
+        if email_ref is not None:
+            named = resolve(self.organization_id, email_ref)
+            email = Email.live(self.organization_id, id=named[0]).first() if named else None
+            if email is None:
+                raise Unacceptable("/email_id", "not_found", "There is no such email.")
+            email_id = email.id
+
+        def edit(gift: Self) -> None:
+            gift.pin = {"email_id": email_id, "at": now()}
+            gift.rematch = True
+
+        return self.change(edit)
+
+    def unpin(self) -> Self:
+        """Let the rules decide again."""
+
+        def edit(gift: Self) -> None:
+            gift.pin = None
+            gift.rematch = True
 
         return self.change(edit)
 
@@ -159,8 +210,3 @@ def _storable(email_ref: str | None) -> str | None:
     if email_ref is None:
         return None
     return email_ref[:LONGEST_REFERENCE].encode("utf-8", "replace").decode()
-
-
-def match_of(gift: Donation) -> dict[str, Any]:
-    """Why this email: the decision as it is kept, or nothing while there is none."""
-    return {"match": gift.match, "email_id": gift.email_id, **gift.decision}

@@ -31,8 +31,8 @@ class Donor(Document):
 
 
 def donor_id(kind: str, of: ObjectId, gift: Row) -> str:
-    """The Donor a gift counts for: its user, or while none is known, whoever has the address."""
-    return f"{kind}:{of}:{gift.get('user_id') or pseudonym(gift['donor_address'])}"
+    """The Donor a gift counts for: its user, or while none is known, whoever has the mailbox."""
+    return f"{kind}:{of}:{gift.get('user_id') or pseudonym(gift['donor_mailbox'])}"
 
 
 def new_donor(id_: Any) -> Row:

@@ -16,6 +16,7 @@ from mongoengine import (
 from documents.clock import now
 from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
+from documents.link_token import token
 from documents.mailing import Mailing
 from documents.record import Record, Source, due_index, failed_index, unique_index
 from documents.user import User
@@ -54,7 +55,7 @@ class Email(Source, Record):
     donated = BooleanField(default=False)
     donations_count = IntField(default=0)
     raised = MapField(IntField())
-    matched_at = DateTimeField()  # written by settling to hold the email; nobody reads it
+    matched_at = DateTimeField()  # written by deciding to hold the email; nobody reads it
 
     meta = {
         "collection": "emails",
@@ -73,6 +74,11 @@ class Email(Source, Record):
             failed_index(),
         ],
     }
+
+    @property
+    def link_token(self) -> str:
+        """What a giving link carries to name the email."""
+        return token(self.organization_id, self.id)
 
     @classmethod
     def create(

@@ -19,16 +19,19 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents import retention, sendgrid
-from documents.address import fold
+from documents.address import fold, mailbox
+from documents.candidates import ERASED as ERASED_DONOR
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.errors import NotFound
+from documents.link_token import tokens
 from documents.record import text
 from documents.sendgrid import ERASED
 from documents.transaction import in_transaction
 from documents.user import User
 
 NOBODY = "(erased)"
+KNOWN_BY = ("address", "mailbox", "rematch_mailboxes", "rematch_due")
 A_STEP = 500
 LATER = timedelta(seconds=5)
 DUE = {"erase_due": {"$type": "date"}}
@@ -50,7 +53,11 @@ def mark(organization_id: ObjectId, id_: ObjectId | str) -> None:
     gone = {"name": NOBODY, "email": NOBODY, "deleted_at": found.deleted_at or now()}
     wait = {"erasing": fold(found.email), "erase_due": now()}
     where = {"_id": found.id, "email": found.email}
-    update = {"$set": {**gone, **wait}, "$unset": {"address": ""}, "$inc": {"version": 1}}
+    update = {
+        "$set": {**gone, **wait},
+        "$unset": dict.fromkeys(KNOWN_BY, ""),
+        "$inc": {"version": 1},
+    }
     if not get_db().users.update_one(where, update).matched_count:
         mark(organization_id, id_)  # their address was changed at this moment
 
@@ -69,15 +76,17 @@ def erase(user_id: ObjectId) -> bool:
     user = get_db().users.find_one({"_id": user_id, **DUE})
     if user is None:
         return True
-    address, organization_id = user.get("erasing") or "", user["organization_id"]
+    organization_id = user["organization_id"]
+    addresses = [name for name in (user.get("erasing"), *user.get("former_mailboxes", ())) if name]
     emails = get_db().emails
     emails.update_many({"user_id": user_id}, {"$set": {"erased": True}})
     email_ids = [row["_id"] for row in emails.find({"user_id": user_id}, {"_id": 1})]
-    _erase_gifts(organization_id, user_id, address)
-    while in_transaction(_erase_events, organization_id, email_ids, address):
+    _erase_gifts(organization_id, user_id, addresses)
+    while in_transaction(_erase_events, organization_id, email_ids, addresses):
         pass
-    finished = _erase_posts(organization_id, address, [str(id_) for id_ in email_ids])
-    done: Row = {"$unset": {"erasing": "", "erase_due": ""}}
+    names = [name for id_ in email_ids for name in (str(id_), *tokens(organization_id, id_))]
+    finished = _erase_posts(organization_id, [*addresses, *names])
+    done: Row = {"$unset": {"erasing": "", "erase_due": "", "former_mailboxes": ""}}
     waits: Row = {"$set": {"erase_due": now() + LATER}}
     get_db().users.update_one(
         {"_id": user_id, "erase_due": user["erase_due"]}, done if finished else waits
@@ -85,14 +94,16 @@ def erase(user_id: ObjectId) -> bool:
     return finished
 
 
-def _erase_gifts(organization_id: ObjectId, user_id: ObjectId, address: str) -> None:
-    whose: list[Row] = [{"user_id": user_id}]
-    if address:
-        whose.append({"organization_id": organization_id, "donor_address": address})
+def _erase_gifts(organization_id: ObjectId, user_id: ObjectId, addresses: list[str]) -> None:
+    mailboxes = sorted({mailbox(address) for address in addresses})
+    theirs = {"donor_mailbox": {"$in": mailboxes}, "donor_address": {"$in": addresses}}
+    whose: list[Row] = [{"user_id": user_id}, {"organization_id": organization_id, **theirs}]
     gone = {
         "donor_name": NOBODY,
         "donor_email": NOBODY,
-        "donor_address": f"erased:{user_id}",  # the same person still, though nobody knows who
+        # The same person still, though nobody knows who.
+        "donor_address": f"{ERASED_DONOR}{user_id}",
+        "donor_mailbox": f"{ERASED_DONOR}{user_id}",
     }
     donations = get_db().donations
     for query in whose:
@@ -100,7 +111,7 @@ def _erase_gifts(organization_id: ObjectId, user_id: ObjectId, address: str) -> 
             told = {
                 name: NOBODY if name == "email_ref" else f"erased:{gift['_id']}"
                 for name in ("email_ref", "external_id")
-                if address and address in str(gift.get(name, "")).casefold()
+                if any(address in str(gift.get(name, "")).casefold() for address in addresses)
             }
             donations.update_one({"_id": gift["_id"]}, {"$set": {**gone, **told}})
 
@@ -110,14 +121,14 @@ def _erase_events(
     session: ClientSession,
     organization_id: ObjectId,
     email_ids: list[ObjectId],
-    address: str,
+    addresses: list[str],
 ) -> int:
     """Archive and empty some of the person's events. Returns how many there were."""
     events = list(
         database.events.find({"email_id": {"$in": email_ids}}, session=session).limit(A_STEP)
     )
-    if address:
-        unmatched = {"organization_id": organization_id, "unmatched": text(eq=address)}
+    if addresses:
+        unmatched = {"organization_id": organization_id, "unmatched": text(in_=addresses)}
         events += database.events.find(unmatched, session=session).limit(A_STEP)
     retention.archive(database, session, events)
     for event in events:
@@ -128,9 +139,9 @@ def _erase_events(
     return len(events)
 
 
-def _erase_posts(organization_id: ObjectId, address: str, email_ids: list[str]) -> bool:
+def _erase_posts(organization_id: ObjectId, names: list[str]) -> bool:
     """Take the items that tell of the person out of stored posts. Returns whether none waits."""
-    tells = _teller(address, email_ids)
+    tells = _teller(names)
     deliveries = get_db().deliveries
     finished = True
     fields = {"body": 1, "due": 1}
@@ -145,12 +156,11 @@ def _erase_posts(organization_id: ObjectId, address: str, email_ids: list[str]) 
     return finished
 
 
-def _teller(address: str, email_ids: list[str]) -> Callable[[str], bool]:
-    """Whether a text names the person, by address or by an email's id."""
-    names = [re.escape(name) for name in (address, *email_ids) if name]
+def _teller(names: list[str]) -> Callable[[str], bool]:
+    """Whether a text names the person, by an address or by an email's id or token."""
     if not names:
         return lambda text: False
-    pattern = re.compile("|".join(names))
+    pattern = re.compile("|".join(re.escape(name.casefold()) for name in names))
     return lambda text: pattern.search(text.casefold()) is not None
 
 

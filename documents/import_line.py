@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from documents.clock import now
 from documents.email import Email
-from documents.user import User
+from documents.user import User, at
 
 KEY_BYTES = 12
 
@@ -47,8 +47,7 @@ class Line:
             User,
             organization_id=organization_id,
             name=user["name"],
-            email=user["email"],
-            address=self.address,
+            **at(user["email"]),
         )
 
     def email_row(self, organization_id: ObjectId) -> dict[str, Any]:

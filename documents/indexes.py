@@ -11,8 +11,11 @@ from documents.fundraiser import Fundraiser
 from documents.idempotency import IdempotencyKey
 from documents.lease import Lease
 from documents.link import Clicker, Link
+from documents.link_token import LinkKey
 from documents.mailing import Mailing
 from documents.organization import Organization
+from documents.past_match import PastMatch
+from documents.policy_version import PolicyVersion
 from documents.relabelling import Relabelling
 from documents.steady_recount import SteadyRecount
 from documents.user import User
@@ -27,6 +30,9 @@ DOCUMENTS = (
     Mailing,
     Email,
     Donation,
+    PastMatch,
+    PolicyVersion,
+    LinkKey,
     Donor,
     Delivery,
     Event,

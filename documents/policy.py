@@ -1,18 +1,18 @@
 """What an operator may set of how gifts are matched and events are read."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from documents.machine_clicks import Rule
+from documents.match_policy import MatchPolicy
 
 
 @dataclass(frozen=True)
 class Policy:
     """Passed to whatever settles, so that no document reads the environment.
 
-    window: how long after an email was sent a gift can be tied to it by its donor's address.
+    matching: how gifts are matched, where the organization has not decided otherwise.
     clicks: which clicks were made by machines.
     """
 
-    window: timedelta = timedelta(days=30)
+    matching: MatchPolicy = field(default_factory=MatchPolicy)
     clicks: Rule = field(default_factory=Rule)

@@ -68,6 +68,11 @@ def unique_index(field: str) -> dict[str, Any]:
     }
 
 
+def text_index(field: str) -> dict[str, Any]:
+    """A string field by which the records of an organization that have it are found."""
+    return {key: value for key, value in unique_index(field).items() if key != "unique"}
+
+
 class Record(Document):
     """A record of one organization. Deleting is a mark, so that what it counted is taken back."""
 
@@ -192,5 +197,6 @@ __all__ = [
     "due_index",
     "failed_index",
     "text",
+    "text_index",
     "unique_index",
 ]

@@ -22,7 +22,7 @@ CHILDREN: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
 
 # What a deleted record gives up, so that another one may have it.
 FREED: dict[type[Record], dict[str, Any]] = {
-    User: {"address": None},
+    User: {"address": None, "mailbox": None},
     Email: {"import_key": None},
 }
 

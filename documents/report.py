@@ -96,6 +96,7 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str
                 if tallied.gifts.get(code, 0) > 0
             },
             "by_match": {name: _match_class(tallied.by_match.get(name, {})) for name in MATCHES},
+            "recurring": _recurring(tallied.recurring),
         },
         "rates": rates(funnel),
         "raised_per_email": {
@@ -113,6 +114,14 @@ def _match_class(counters: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "count": counters.get("count", 0),
         "raised": nonzero(counters.get("raised", {})),
+    }
+
+
+def _recurring(counters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "plans": counters.get("plans", 0),
+        "first_gift": nonzero(counters.get("first_gift", {})),
+        "lifetime": nonzero(counters.get("lifetime", {})),
     }
 
 

@@ -6,7 +6,6 @@ find nothing left to do.
 """
 
 import logging
-from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -15,13 +14,11 @@ from pymongo.database import Database
 
 from documents import late_events, rematching, trouble
 from documents.arrivals import arrive
-from documents.candidates import Candidates
 from documents.clock import now
-from documents.counters import LEDGER, counts, is_matched
-from documents.donor import donor_id
-from documents.engine.contribution import Row, Target
+from documents.counters import LEDGER
+from documents.deciding import decide
+from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
-from documents.matching import Gift, match, reasons
 from documents.policy import Policy
 from documents.record import DUE
 from documents.single_flight import SingleFlight
@@ -30,7 +27,6 @@ from documents.transaction import in_transaction
 log = logging.getLogger(__name__)
 
 ROWS_A_BATCH = 250
-UNMATCHED: dict[str, Any] = dict.fromkeys((*rematching.MATCHED, "user_id", "fundraiser_donor_id"))
 # In this order, so that by the time a gift is settled its mailing and email are counted, too.
 SOURCES = ("mailings", "emails", "donations")
 
@@ -94,7 +90,7 @@ def _settle(
             _follow_emails(database, session, changes, policy)
         if not left:
             break
-    _decide(database, session, changes, policy)
+    decide(database, session, changes, policy.matching)
     taken = ROWS_A_BATCH - left
     if taken:
         settle(database, session, LEDGER, changes)
@@ -126,59 +122,3 @@ def _due(
 ) -> list[Row]:
     query = {**group, **DUE, **trouble.not_postponed(now())}
     return list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
-
-
-def _decide(database: Database, session: ClientSession, changes: Changes, policy: Policy) -> None:
-    """Match the gifts whose money was taken and that have no match yet; unmatch the others.
-
-    A refunded gift has its match, whether it was settled before the refund came or not.
-    """
-    rows = changes.rows.get("donations", [])
-    wanting = [row for row in rows if is_matched(row) and not row.get("match")]
-    candidates = Candidates(database, session, wanting)
-    updates = [(row, _matched(row, candidates, policy)) for row in wanting]
-    updates += [(row, UNMATCHED) for row in rows if not is_matched(row) and row.get("match")]
-    for row, update in updates:
-        row.update(update)
-        target: Target = ("donations", row["_id"])
-        changes.updates[target] = {
-            "$set": {name: value for name, value in update.items() if value is not None},
-            "$unset": {name: "" for name, value in update.items() if value is None},
-        }
-        if row.get("email_id") and not counts(row):
-            _hold(changes, row["email_id"])
-
-
-def _hold(changes: Changes, email_id: ObjectId) -> None:
-    """Write the email, so that deleting it meanwhile is a write conflict.
-
-    A gift that counts writes its email by itself. One in dispute adds nothing to it, and the
-    transaction that deletes the email would not see the match that this one makes.
-    """
-    changes.updates[("emails", email_id)] = {"$set": {"matched_at": now()}}
-
-
-def _matched(row: Row, candidates: Candidates, policy: Policy) -> dict[str, Any]:
-    """What the decision makes of a gift's row; None unsets."""
-    gift = Gift(row["fundraiser_id"], row.get("email_ref"), row["donated_at"])
-    decision = match(gift, candidates.named(row), candidates.to_donor(row), policy.window)
-    email = decision.email
-    # The donor's own address says who gives. An email that was passed on to somebody unknown
-    # still says whose giving it is part of.
-    user_id = candidates.user_id(row) or (email.user_id if email else None)
-    who = row | {"user_id": user_id}
-    mailing_id = email.mailing_id if email else None
-    return {
-        "match": decision.match,
-        "email_id": email.id if email else None,
-        "mailing_id": mailing_id,
-        "user_id": user_id,
-        "fundraiser_donor_id": donor_id("fundraiser", row["fundraiser_id"], who),
-        "mailing_donor_id": donor_id("mailing", mailing_id, who) if mailing_id else None,
-        "decision": {
-            "rule": decision.rule,
-            "window_seconds": int(policy.window.total_seconds()),
-            "considered": reasons(decision.considered),
-            "decided_at": now(),
-        },
-    }

@@ -8,6 +8,7 @@ class Tallied:
 
     funnel: emails by what became of them (sent, delivered, opened, …), and events (opens, clicks).
     by_match: for direct, indirect and unresolved, how many gifts and how much was raised.
+    recurring: plans that were begun, what their first gifts brought, and what they have in all.
     gifts, raised, refunded, cost: by currency; money in minor units.
     """
 
@@ -19,4 +20,5 @@ class Tallied:
     gifts = MapField(IntField())
     cost = MapField(IntField())
     by_match = DictField()
+    recurring = DictField()
     funnel = MapField(IntField())

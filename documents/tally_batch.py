@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import late_events, rematching, sendgrid
+from documents import late_events, sendgrid
 from documents.address import fold
 from documents.arrivals import arrive
 from documents.counters import LEDGER
@@ -16,8 +16,8 @@ from documents.engine.settle import Changes, settle
 from documents.event import to_row
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
-from documents.matching import email_id_of
 from documents.record import text
+from documents.references import resolve
 from documents.tying import Tying, message_key
 
 Key = bytes | str
@@ -54,7 +54,7 @@ class TallyBatch:
         if new:
             self.database.events.insert_many(new, ordered=False, session=self.session)
         late_events.write(self.database, self.session, late)
-        self._settle(effects)
+        settle(self.database, self.session, LEDGER, effects)
 
     def look_again(self) -> int:
         """Tie stored unmatched events that could not be tied when they came."""
@@ -63,13 +63,8 @@ class TallyBatch:
         if tied:
             effects = self.count(tied, {})
             late_events.write(self.database, self.session, tied)
-            self._settle(effects)
+            settle(self.database, self.session, LEDGER, effects)
         return len(events)
-
-    def _settle(self, effects: Changes) -> None:
-        sent = [row for row in effects.rows["emails"] if "sent_at" in _firsts(effects, row)]
-        rematching.gifts_of_new(self.database, self.session, sent)
-        settle(self.database, self.session, LEDGER, effects)
 
     def count(self, events: list[Row], emails: dict[ObjectId, Row]) -> Changes:
         """What events that are now tied change of their emails."""
@@ -103,16 +98,12 @@ class TallyBatch:
         learned = {
             key: named
             for event, report in new
-            if (named := email_id_of(report.email_ref)) is not None
-            and named in emails
-            and (key := message_key(event))
+            if (named := self._named(report)) and named in emails and (key := message_key(event))
         }
         tying = Tying(self.database, self.session, self.organization_id, emails, learned)
-        tying.look_up(
-            [event for event, report in new if email_id_of(report.email_ref) not in emails]
-        )
+        tying.look_up([event for event, report in new if self._named(report) not in emails])
         for event, report in new:
-            if found := tying.email_of(event, email_id_of(report.email_ref)):
+            if found := tying.email_of(event, self._named(report)):
                 event["email_id"], event["tied_by"] = found
             else:
                 late_events.mark_unmatched(event, tying)
@@ -132,7 +123,7 @@ class TallyBatch:
 
     def _named_emails(self) -> dict[ObjectId, Row]:
         """The emails that events name and that are the organization's."""
-        named = {email_id_of(report.email_ref) for report, *_ in self.inbox.reports} - {None}
+        named = {self._named(report) for report, *_ in self.inbox.reports} - {None}
         found = self._find("emails", {"_id": {"$in": list(named)}, "deleted_at": None})
         return {email["_id"]: email for email in found}
 
@@ -162,6 +153,11 @@ class TallyBatch:
             self.database, self.session, self.organization_id, stored, messages
         )
 
+    def _named(self, report: sendgrid.Report) -> ObjectId | None:
+        """The id of the email that a report names, by its id or its token."""
+        found = resolve(self.organization_id, report.email_ref)
+        return found[0] if found else None
+
     def _find(self, name: str, query: Any, fields: dict[str, int] | None = None) -> list[Row]:
         """Rows of the organization, by a query or by their ids."""
         if isinstance(query, list):
@@ -173,8 +169,3 @@ class TallyBatch:
 def _keys(report: sendgrid.Report) -> set[Key]:
     """What an event is known by; either one is enough."""
     return {report.identity, report.sg_event_id} - {None}  # type: ignore[return-value]
-
-
-def _firsts(effects: Changes, email: Row) -> dict[str, Any]:
-    """The first times that the events tell of this email."""
-    return effects.updates["emails", email["_id"]].get("$min", {})

@@ -3,11 +3,14 @@
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, MapField, StringField
+from mongoengine import DateTimeField, IntField, ListField, MapField, ObjectIdField, StringField
 
-from documents.address import fold
+from documents.address import fold, mailbox
+from documents.clock import now
 from documents.errors import Conflict
-from documents.record import NotUniqueError, Record, text, unique_index
+from documents.record import NotUniqueError, Record, text, text_index, unique_index
+
+FORMER_KEPT = 50
 
 
 class User(Record):
@@ -18,6 +21,12 @@ class User(Record):
     erasing = StringField()  # the address, until every trace of it is gone; see erasure.py
     erase_due = DateTimeField()
     address = StringField()  # folded; unset by deletion, so that the address is free again
+    mailbox = StringField()  # where mail to it ends: what donors' addresses are compared with
+    former_mailboxes = ListField(StringField())  # their gifts from there stay theirs
+    # Gifts from these are to look for their user and email again; see user_changes.py.
+    rematch_mailboxes = ListField(StringField())
+    rematch_due = DateTimeField()
+    rematch_after = ObjectIdField()
 
     emails_count = IntField(default=0)
     donations_count = IntField(default=0)
@@ -28,6 +37,12 @@ class User(Record):
         "collection": "users",
         "indexes": [
             unique_index("address"),
+            text_index("mailbox"),
+            text_index("former_mailboxes"),
+            {
+                "fields": ["rematch_due"],
+                "partialFilterExpression": {"rematch_due": {"$type": "date"}},
+            },
             {
                 "fields": ["erase_due"],
                 "partialFilterExpression": {"erase_due": {"$type": "date"}},
@@ -49,9 +64,7 @@ class User(Record):
         Raises:
             Conflict: the organization has one with this address.
         """
-        user = cls(
-            id=id_, organization_id=organization_id, name=name, email=email, address=fold(email)
-        )
+        user = cls(id=id_, organization_id=organization_id, name=name, **at(email))
         user, is_new = user.insert_unless(lambda: cls.by_address(organization_id, email))
         if not is_new:
             raise Conflict("A user with this email exists.")
@@ -69,7 +82,7 @@ class User(Record):
         user = cls.by_address(organization_id, email)
         if user:
             return user
-        new = cls(organization_id=organization_id, name=name, email=email, address=fold(email))
+        new = cls(organization_id=organization_id, name=name, **at(email))
         return new.insert_unless(lambda: cls.by_address(organization_id, email))[0]
 
     @classmethod
@@ -87,9 +100,33 @@ class User(Record):
         def edit(user: Self) -> None:
             for name, value in changes.items():
                 setattr(user, name, value)
-            user.address = fold(user.email)
+            if user.address != fold(user.email):
+                user._move()
 
         try:
             return self.change(edit)
         except NotUniqueError:
             raise Conflict("A user with this email exists.") from None
+
+    def _move(self) -> None:
+        """Be found by the new address, and by the old one as long as nobody else has it."""
+        new = at(self.email)
+        gifts = {*self.rematch_mailboxes, *new["rematch_mailboxes"], self.mailbox}
+        former = {*self.former_mailboxes, self.mailbox} - {new["mailbox"]}
+        for name, value in new.items():
+            setattr(self, name, value)
+        self.former_mailboxes = sorted(former)[:FORMER_KEPT]
+        self.rematch_mailboxes = sorted(gifts)
+        self.rematch_after = None
+
+
+def at(email: str) -> dict[str, Any]:
+    """What a user with this address is found by, marked so that gifts from there are looked at."""
+    where = mailbox(email)
+    return {
+        "email": email,
+        "address": fold(email),
+        "mailbox": where,
+        "rematch_mailboxes": [where],
+        "rematch_due": now(),
+    }

@@ -12,14 +12,22 @@ from documents.delivery import Delivery
 from documents.donation import Donation
 from documents.email import Email
 from documents.mailing import Mailing
+from documents.user import User
 from jobs.outbox import outbox
-from jobs.tasks import count_email, count_mailing, tally_delivery, update_email_donation
+from jobs.tasks import (
+    count_email,
+    count_mailing,
+    follow_user,
+    tally_delivery,
+    update_email_donation,
+)
 
 AFTER_SAVE: dict[type, Any] = {
     Donation: update_email_donation,
     Email: count_email,
     Mailing: count_mailing,
     Delivery: tally_delivery,
+    User: follow_user,
 }
 
 

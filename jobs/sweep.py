@@ -16,7 +16,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from config.settings import settings
-from documents import erasure, late_events, settling, tallying
+from documents import erasure, late_events, settling, tallying, user_changes
 from documents.clock import now
 from documents.record import DUE
 from documents.trouble import is_passing, not_postponed
@@ -45,7 +45,7 @@ def sweep(older_than: timedelta = timedelta(0), spread: Any = map) -> int:
         for id_ in _groups("events", "organization_id", look_again)
     ]
     work += [partial(erasure.erase, id_) for id_ in _to_erase()]
-    done = sum(spread(_guarded, work))
+    done = sum(spread(_guarded, work)) + _guarded(_follow_users)
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
         fundraisers |= _groups(source, "fundraiser_id", before)
@@ -64,6 +64,11 @@ def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
         ]
     )
     return {row["_id"]: None for row in found}
+
+
+def _follow_users() -> int:
+    """Mark the gifts of users who came or moved; they are settled with what else is due."""
+    return len(user_changes.follow())
 
 
 def _to_erase() -> list[ObjectId]:

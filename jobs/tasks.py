@@ -9,8 +9,9 @@ from bson import ObjectId
 
 from config.queue import huey
 from config.settings import settings
-from documents import settling, tallying
+from documents import settling, tallying, user_changes
 from documents.machine_clicks import Rule
+from documents.match_policy import MatchPolicy
 from documents.policy import Policy
 
 
@@ -18,7 +19,7 @@ def policy() -> Policy:
     """How gifts are matched and clicks are judged, as it is set."""
     current = settings()
     return Policy(
-        window=timedelta(days=current.match_window_days),
+        matching=MatchPolicy(window=timedelta(days=current.match_window_days)),
         clicks=Rule(
             links=current.machine_click_links,
             seconds=current.machine_click_seconds,
@@ -49,3 +50,10 @@ def count_mailing(mailing_id: str) -> None:
 def tally_delivery(delivery_id: str) -> None:
     """Count the events of a webhook delivery."""
     tallying.tally_delivery(ObjectId(delivery_id), policy().clicks)
+
+
+@huey.task()
+def follow_user(user_id: str) -> None:
+    """Let gifts from a user's new address look for their user and email."""
+    for fundraiser_id in user_changes.follow():
+        settling.settle_fundraiser(fundraiser_id, policy())

@@ -10,7 +10,11 @@ from documents.clock import now
 from documents.record import DUE
 from documents.steady_recount import summary
 
-KINDS = ("donations", "emails", "mailings", "deliveries")
+# What may be due, and by which mark.
+KINDS = {
+    **dict.fromkeys(("donations", "emails", "mailings", "deliveries"), "due"),
+    "users": "rematch_due",
+}
 
 
 class DueCollector(Collector):
@@ -25,11 +29,11 @@ class DueCollector(Collector):
         oldest = GaugeMetricFamily(
             "matchback_oldest_due_seconds", "Age of the oldest of them", labels=["kind"]
         )
-        for kind in KINDS:
-            collection = get_db()[kind]
-            first = collection.find_one(DUE, {"due": 1}, sort=[("due", 1)])
-            count.add_metric([kind], collection.count_documents(DUE))
-            age = (now() - first["due"]).total_seconds() if first else 0
+        for kind, mark in KINDS.items():
+            collection, due = get_db()[kind], {mark: DUE["due"]}
+            first = collection.find_one(due, {mark: 1}, sort=[(mark, 1)])
+            count.add_metric([kind], collection.count_documents(due))
+            age = (now() - first[mark]).total_seconds() if first else 0
             oldest.add_metric([kind], max(0.0, age))
         yield count
         yield oldest

@@ -7,6 +7,8 @@ from service.resources.emails import Emails
 from service.resources.failed_jobs import FailedJobs
 from service.resources.fundraisers import Fundraisers
 from service.resources.mailings import Mailings
+from service.resources.match_policies import FundraiserPolicy, OrganizationPolicy
+from service.resources.matches import Matches
 from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.resources.users import Users
 from service.resources.webhook_keys import SendGridKeys
@@ -30,7 +32,9 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/emails/{id}", emails, "one"),
     ("/v1/donations", donations, None),
     ("/v1/donations/{id}", donations, "one"),
-    ("/v1/donations/{id}/match", donations, "match"),
+    ("/v1/donations/{id}/match", Matches(), None),
+    ("/v1/match-policy", OrganizationPolicy(), None),
+    ("/v1/fundraisers/{id}/match-policy", FundraiserPolicy(), None),
     ("/v1/webhooks/sendgrid/{organization_id}", SendGridWebhook(), None),
     ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
     ("/v1/api-keys", api_keys, None),

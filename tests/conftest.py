@@ -11,6 +11,7 @@ from falcon import testing
 
 from config import database
 from config.settings import Settings, settings
+from documents import link_token
 from documents.indexes import create_indexes
 from jobs.outbox import outbox
 from service import auth
@@ -41,6 +42,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     """An empty database in memory."""
     mongoengine.disconnect_all()
     auth.forget_keys()
+    link_token.forget_keys()
     database.connect(
         Settings(mongodb_uri="mongodb://mock/matchback"),
         mongo_client_class=mongomock.MongoClient,
@@ -90,6 +92,7 @@ def real_database(
     settings.cache_clear()
     mongoengine.disconnect_all()
     auth.forget_keys()
+    link_token.forget_keys()
     database.connect()
     create_indexes()
     yield uri

@@ -83,7 +83,7 @@ def test_every_command_is_named() -> None:
     from service.cli import main
 
     line = README.split("`matchback --help` says it all:")[1].split("\n")[0]
-    named = set(re.findall(r"`([a-z ]+)`", line))
+    named = set(re.findall(r"`([a-z -]+)`", line))
     commands: set[str] = set()
     for name, command in main.commands.items():
         inner = command.commands if isinstance(command, click.Group) else {}

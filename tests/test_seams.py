@@ -10,7 +10,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import recount
+from documents import link_token, recount
 from documents.idempotency import LONG_AGO
 from jobs.sweep import sweep
 from service import auth
@@ -82,6 +82,7 @@ def new_place(client: testing.TestClient) -> University:
     for name in get_db().list_collection_names():
         get_db()[name].delete_many({})
     auth.forget_keys()
+    link_token.forget_keys()
     place = university("Alice's University", Api.in_process(client))
     place.set_webhook_key()
     return place

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import Field
 
-from documents.donation import Donation, match_of
+from documents.donation import Donation
+from documents.matching import Match
 from documents.removal import remove
 from service.operation import answer, answer_page, operation
 from service.types import (
@@ -22,7 +23,6 @@ from service.types import (
     Time,
 )
 
-Match = Literal["direct", "indirect", "unresolved"]
 Status = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
 
 
@@ -43,11 +43,18 @@ class DonationIn(Request):
     donor: Giver
     email_id: Annotated[
         str | None,
-        Field(description="From the giving link; blank or garbage is no error"),
+        Field(
+            description="What the giving link carried: a link_token or an id. "
+            "Blank, forged or garbage is no error"
+        ),
     ] = None
     status: Literal["pending", "succeeded", "failed"] = "succeeded"
     external_id: Annotated[
         Text | None, Field(min_length=1, description="Your id: names one gift for ever")
+    ] = None
+    recurring_id: Annotated[
+        Text | None,
+        Field(min_length=1, description="The same for all instalments of a plan"),
     ] = None
     donated_at: Annotated[Time | None, Field(description="Left out: now")] = None
 
@@ -67,6 +74,7 @@ class DonationOut(Answer):
     donor: GiverOut
     status: Status
     external_id: str | None
+    recurring_id: str | None
     donated_at: Time
     refunded_amount: int
     match: Annotated[Match | None, Field(description="Null while not decided")]
@@ -93,22 +101,8 @@ class DonationQuery(ListQuery):
     )
 
 
-class Considered(Answer):
-    email_id: Id
-    reason: str
-
-
-class MatchOut(Answer):
-    match: Match | None
-    rule: Literal["email_id", "donor_address", "none"] | None = None
-    email_id: Id | None
-    window_seconds: int | None = None
-    considered: list[Considered] = []
-    decided_at: Time | None = None
-
-
 class Donations:
-    """/v1/donations, /v1/donations/{id} and /v1/donations/{id}/match"""
+    """/v1/donations and /v1/donations/{id}"""
 
     @operation("List donations", scope="read", query=DonationQuery, answers={200: DonationList})
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: DonationQuery) -> None:
@@ -132,6 +126,7 @@ class Donations:
             status=body.status,
             email_ref=body.email_id,
             external_id=body.external_id,
+            recurring_id=body.recurring_id,
             donated_at=body.donated_at,
             id_=req.context.record_id,
         )
@@ -159,8 +154,3 @@ class Donations:
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         remove(Donation.fetch(req.context.organization_id, id))
         resp.status = 204
-
-    @operation("Why this email", scope="read", answers={200: MatchOut})
-    def on_get_match(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        gift = Donation.fetch(req.context.organization_id, id)
-        answer(resp, MatchOut, match_of(gift))

@@ -41,6 +41,9 @@ class EmailIn(Request):
 
 class EmailOut(Answer):
     id: Id
+    link_token: Annotated[
+        str, Field(description="For the giving link: names the email, and cannot be guessed")
+    ]
     fundraiser_id: Id
     mailing_id: Id | None
     user_id: Id

@@ -60,6 +60,15 @@ class MatchClasses(Answer):
     unresolved: MatchClass
 
 
+class RecurringFigures(Answer):
+    """Recurring gifts, net of refunds: plans, what their first gifts brought, and what they have
+    brought in all so far."""
+
+    plans: int
+    first_gift: Amounts
+    lifetime: Amounts
+
+
 class DonationFigures(Answer):
     """Gifts that count, net of refunds; donors are people."""
 
@@ -69,6 +78,7 @@ class DonationFigures(Answer):
     refunded: Amounts
     average: Amounts
     by_match: MatchClasses
+    recurring: RecurringFigures
 
 
 class Rates(Answer):

@@ -47,6 +47,7 @@ def told(alice: University, email: str) -> Any:
     return {name: value for name, value in found.items() if not name.endswith("id")} | {
         "created_at": None,
         "updated_at": None,
+        "link_token": None,
     }
 
 

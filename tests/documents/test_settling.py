@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from mongoengine import get_db
 
-from documents import recount, settling
+from documents import deciding, recount, settling
+from documents.match_policy import MatchPolicy
 from documents.policy import Policy
 from documents.recount import repair
 from documents.transaction import in_transaction
@@ -92,7 +93,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
     one = {"_id": ObjectId(email)}
     rounds = []
 
-    class Late(settling.Candidates):
+    class Late(deciding.Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:
@@ -102,7 +103,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
                 alice.call("DELETE", f"/v1/emails/{email}")
                 in_transaction(settling._settle, one, Policy(), ("emails",))
 
-    monkeypatch.setattr(settling, "Candidates", Late)
+    monkeypatch.setattr(deciding, "Candidates", Late)
     settle()
     assert len(rounds) > 1
     decided = alice.get(f"/v1/donations/{gift}")
@@ -263,7 +264,7 @@ def test_a_report_survives_what_recount_is_to_find(alice: University) -> None:
 
 
 def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.sweep.policy", lambda: Policy(window=timedelta(days=1)))
+    monkeypatch.setattr("jobs.sweep.policy", lambda: Policy(MatchPolicy(window=timedelta(days=1))))
     spring = alice.fundraiser()
     alice.email(spring, sent_at="2026-11-01T00:00:00Z")
     gift = alice.gift(spring, donated_at="2026-11-03T00:00:00Z")

@@ -1,0 +1,155 @@
+"""`matchback rematch` and `matchback link-key`: how gifts find their emails."""
+
+import re
+import sys
+from collections import Counter, defaultdict
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.commands.connected import connected, print_values
+
+if TYPE_CHECKING:
+    from documents.what_if import Change
+
+UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+TOUCHES = ("clicked", "opened", "sent")
+
+
+class Duration(click.ParamType):
+    """14d, 36h, 90m or 60s."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
+        found = re.fullmatch(r"(\d{1,6})([dhms])", str(value))
+        window = timedelta(**{UNITS[found[2]]: int(found[1])}) if found else timedelta(0)
+        if not timedelta(0) < window <= timedelta(days=3650):
+            self.fail("give a number and d, h, m or s, such as 14d; ten years at the most.")
+        return window
+
+
+class Preference(click.ParamType):
+    """clicked,opened,sent or fewer, in the order that is wanted."""
+
+    name = "touches"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        touches = tuple(part.strip() for part in str(value).split(","))
+        if len(set(touches)) != len(touches) or not set(touches) <= set(TOUCHES):
+            self.fail("give some of clicked, opened, sent, each once, with commas.")
+        return touches
+
+
+@click.command()
+@click.option("--organization", "organization_id", metavar="ID", required=True)
+@click.option("--fundraiser", "fundraiser_id", metavar="ID", help="Only this one's gifts.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--window", type=Duration(), help="What if this were the window, such as 14d.")
+@click.option("--prefer", type=Preference(), help="What if the order were clicked,opened,sent.")
+@click.option("--touch", type=click.Choice(["first", "last"]), help="What if it were this touch.")
+@click.option(
+    "--other-fundraiser",
+    type=click.Choice(["note", "match"]),
+    help="What if a gift that names another fundraiser's email were noted, or matched to it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a gift that changes.")
+@connected
+def rematch(
+    organization_id: str, fundraiser_id: str | None, dry_run: bool, as_json: bool, **wanted: Any
+) -> None:
+    """Decide gifts again by the policy that is set, or say what another one would change.
+
+    Pinned gifts stay as they are. The workers do the work, as if the emails were new.
+    """
+    from documents.fundraiser import Fundraiser
+    from documents.organization import Organization
+    from documents.what_if import rematch as make_due
+
+    organization = Organization.named(organization_id).id
+    fundraiser = Fundraiser.fetch(organization, fundraiser_id).id if fundraiser_id else None
+    edits = {name: value for name, value in wanted.items() if value is not None}
+    if dry_run:
+        _show(organization, fundraiser, edits, as_json)
+        return
+    if edits:
+        raise click.UsageError("A policy is set with PUT …/match-policy; add --dry-run to try it.")
+    total = 0
+    for number in make_due(organization, fundraiser):
+        total += number
+    click.echo(f"{total} gifts to be decided again")
+
+
+def _show(organization: Any, fundraiser: Any, edits: dict[str, Any], as_json: bool) -> None:
+    from documents.what_if import what_if
+    from jobs.tasks import policy
+
+    looked_at, changes = 0, []
+    found = what_if(
+        organization, policy().matching, lambda held: replace(held, **edits), fundraiser
+    )
+    for number, some in found:
+        looked_at += number
+        changes += some
+        if sys.stderr.isatty():
+            click.echo(f"\r{looked_at} gifts", err=True, nl=False)
+    if as_json:
+        for change in changes:
+            print_values(_line(change), "", as_json)
+        return
+    click.echo(f"{looked_at} gifts looked at, {len(changes)} would change")
+    for text in (*_classes(changes), *_mailings(changes)):
+        click.echo(text)
+
+
+def _line(change: "Change") -> dict[str, Any]:
+    def place(of: Any) -> dict[str, Any]:
+        names = ("match", "email_id", "mailing_id")
+        return {name: value and str(value) for name, value in zip(names, of, strict=True)}
+
+    return {
+        "donation_id": str(change.donation_id),
+        "amount": change.amount,
+        "currency": change.currency,
+        "before": place(change.before),
+        "after": place(change.after),
+    }
+
+
+def _classes(changes: "list[Change]") -> list[str]:
+    """How many gifts would go from one class to another, or to another email of the same."""
+    moves = Counter((change.before[0] or "undecided", change.after[0]) for change in changes)
+    return [f"  {before} -> {after}: {count}" for (before, after), count in moves.most_common()]
+
+
+def _mailings(changes: "list[Change]") -> list[str]:
+    """What mailings would gain or lose."""
+    from documents.money import display
+
+    sums: defaultdict[tuple[Any, str], int] = defaultdict(int)
+    for change in changes:
+        for (_, _, mailing), sign in ((change.before, -1), (change.after, 1)):
+            if mailing is not None:
+                sums[mailing, change.currency] += sign * change.amount
+    ordered = sorted(sums.items(), key=lambda item: -abs(item[1]))
+    return [
+        f"  mailing {mailing}: {'+' if amount > 0 else ''}{display(amount, code)}"
+        for (mailing, code), amount in ordered
+        if amount
+    ]
+
+
+@click.group("link-key")
+def link_key() -> None:
+    """The key that link tokens are made with."""
+
+
+@link_key.command("rotate")
+@connected
+def rotate_link_key() -> None:
+    """Make tokens with a new key from now on; those that are out there stay valid."""
+    from documents.link_token import rotate
+
+    click.echo(f"link key {rotate()} makes new tokens, in all processes within a minute")
