@@ -143,7 +143,7 @@ def _leave_to_users(database: Database, session: ClientSession, users: list[Row]
         )
 
 
-def mark(database: Database, session: ClientSession, gift_ids: Sequence[ObjectId]) -> None:
+def mark(database: Database, session: ClientSession | None, gift_ids: Sequence[ObjectId]) -> None:
     """Let these gifts look again for their email when they are settled, which is soon."""
     if gift_ids:
         update = {"$set": {"due": now(), "rematch": True}}

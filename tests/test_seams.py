@@ -12,6 +12,8 @@ from mongoengine import get_db
 
 from documents import link_token, recount
 from documents.idempotency import LONG_AGO
+from documents.match_policy import MatchPolicy
+from documents.what_if import what_if
 from jobs.sweep import sweep
 from service import auth
 from tests.cast import Api, University, university
@@ -112,6 +114,8 @@ def check(scenario: Scenario, place: University, given: dict[str, Any]) -> None:
     assert report["emails"]["opens"] == scenario.opens
     matched = place.report(given["spring"])["donations"]["by_match"]
     assert sum(of["count"] for of in matched.values()) == scenario.gifts
+    pages = what_if(ObjectId(place.id), MatchPolicy(), lambda held: held)
+    assert not [change for _, changes in pages for change in changes]
     mailing = get_db().mailings.find_one({"_id": ObjectId(given["mailing"])})
     assert mailing
     emails = {"mailing_id": mailing["_id"], "deleted_at": None}

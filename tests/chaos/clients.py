@@ -70,6 +70,7 @@ class Client(threading.Thread):
         self._chance = random.Random(seed)
         self._stopping = threading.Event()
         self._serial = 0
+        self._moved = ""
         self._copies: list[dict[str, Any]] = []
         self._http = httpx.Client(timeout=8)
 
@@ -82,6 +83,8 @@ class Client(threading.Thread):
             (3, self._send_email),
             (1, self._delete_email),
             (4, self._deliver),
+            (1, self._pin),
+            (1, self._move),
         ]
         weights, actions = zip(*deeds, strict=True)
         try:
@@ -111,6 +114,8 @@ class Client(threading.Thread):
             "email_id": ref,
             "external_id": f"{self.number}-{number}",
         }
+        if self._chance.random() < 0.2:
+            body["recurring_id"] = f"plan {self.number}.{self._chance.randrange(5)}"
         made = self._call("POST", "/v1/donations", body)
         self.gifts.append(Gift(made["id"], body["currency"], body["amount"]))
         if self._chance.random() < 0.2:
@@ -155,6 +160,25 @@ class Client(threading.Thread):
             self.deleted_emails.add(email)
             self._call("DELETE", f"/v1/emails/{email}")
 
+    def _pin(self) -> None:
+        """Staff say which email led to a gift, or that none did, or take that back."""
+        gift = self._some_gift()
+        if gift is None or not self.emails:
+            return
+        email = self._chance.choice([*self.emails, None])
+        path = f"/v1/donations/{gift.id}/match"
+        if self._chance.random() < 0.5:
+            self._call("PUT", path, {"email_id": email})
+        else:
+            self._call("DELETE", path)
+
+    def _move(self) -> None:
+        """Somebody has another address, and gives from there."""
+        if self.emails:
+            email = self._call("GET", f"/v1/emails/{self._chance.choice(list(self.emails))}")
+            self._moved = f"m{self.number}.{self._next()}@example.edu"
+            self._call("PATCH", f"/v1/users/{email['user_id']}", {"email": self._moved})
+
     def _deliver(self) -> None:
         """Some new events, each to be sent 1 to 46 times, among copies of earlier ones."""
         if not self._stopping.is_set():
@@ -174,6 +198,8 @@ class Client(threading.Thread):
 
     def _person(self) -> dict[str, str]:
         number = self._chance.randrange(30)
+        if self._moved and number == 0:
+            return {"name": "Mover", "email": self._moved}
         return {"name": f"Person {number}", "email": f"p{self.number}.{number}@example.edu"}
 
     def _next(self) -> int:

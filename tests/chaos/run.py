@@ -11,9 +11,11 @@ from mongoengine import get_db
 
 from config import database
 from config.settings import Settings
-from documents import recount
+from documents import recount, user_changes
 from documents.indexes import create_indexes
+from documents.match_policy import MatchPolicy
 from documents.record import DUE
+from documents.what_if import what_if
 from tests.cast import University, university
 from tests.chaos.clients import Client
 from tests.chaos.cluster import Cluster
@@ -116,7 +118,9 @@ def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Re
 def _converge(result: Result) -> None:
     deadline = time.monotonic() + CONVERGE_SECONDS
     names = ("donations", "emails", "mailings", "deliveries")
-    while any(get_db()[name].count_documents(DUE) for name in names):
+    while any(get_db()[name].count_documents(DUE) for name in names) or (
+        get_db().users.count_documents(user_changes.DUE)
+    ):
         if time.monotonic() > deadline:
             result.differences.append(f"not settled {CONVERGE_SECONDS} s after everything healed")
             return
@@ -142,6 +146,8 @@ def _compare(place: University, clients: list[Client], result: Result) -> None:
             result.differences.append(f"{name} say {dict(+found)}, clients say {dict(+truth)}")
     _compare_events(clients, result)
     result.differences += [f"recount: {drift}" for drift in recount.recount()]
+    for _, changes in what_if(_id(place.id), MatchPolicy(), lambda held: held):
+        result.differences += [f"a fresh look says: {change}" for change in changes]
     failed = {"trouble": {"$exists": True}}
     result.differences += [
         f"{name} {row['_id']} failed: {row['trouble']}"

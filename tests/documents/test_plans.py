@@ -46,6 +46,17 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
     while sweep():
         pass
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 5})
+    alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": None})
+    user = alice.get(f"/v1/emails/{email}")["user_id"]
+    alice.call("PATCH", f"/v1/users/{user}", {"email": "bob@new.edu"})
+    for number in range(3):
+        alice.gift(spring, recurring_id="plan")
+        alice.deliver([event(email, "click", 1_700_000_100 + number, url="https://x.edu/")])
+        while sweep():
+            pass
+    alice.call("PUT", "/v1/match-policy", {"window_seconds": 5})
+    alice.get("/v1/match-policy")
+    alice.get(f"/v1/donations/{gift}/match")
     alice.call("DELETE", f"/v1/emails/{email}")
     while sweep():
         pass
@@ -63,6 +74,7 @@ def test_looking_someone_up_reads_one_document_however_many_there_are(alice: Uni
             "name": "U",
             "email": f"u{number}@x.edu",
             "address": f"u{number}@x.edu",
+            "mailbox": f"u{number}@x.edu",
             "created_at": now(),
             "updated_at": now(),
             "version": 0,

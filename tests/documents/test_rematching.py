@@ -346,3 +346,55 @@ def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: Un
     assert of(alice, gifts[0], "follows") == (gifts[4],)
     assert alice.get(f"/v1/donations/{gifts[4]}")["match"] == "indirect"
     assert nothing_would_change(alice)
+
+
+def test_money_that_changes_takes_back_exactly_what_it_gave(alice: University) -> None:
+    """Part and full refunds, disputes won and lost, failures: everywhere, per currency."""
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    email = alice.email(spring, mailing_id=mailing, sent_at=SENT)
+    token = alice.get(f"/v1/emails/{email}")["link_token"]
+    money = {"USD": 2500, "JPY": 3000, "KWD": 1234}
+    gifts = {
+        code: alice.gift(spring, amount, email_id=token, currency=code)
+        for code, amount in money.items()
+    }
+    user = user_of(alice, email)
+
+    def everywhere() -> list[dict[str, int]]:
+        settle()
+        reports = [alice.report(spring), alice.get(f"/v1/mailings/{mailing}/report")]
+        sums = [alice.get(f"/v1/users/{user}")["donated"]]
+        sums += [
+            alice.get(f"/v1/{noun}/{id_}")["raised"]
+            for noun, id_ in (("emails", email), ("mailings", mailing), ("fundraisers", spring))
+        ]
+        for report in reports:
+            sums += [report["donations"]["raised"]]
+            sums += [report["donations"]["by_match"]["direct"]["raised"]]
+        return sums
+
+    def change(code: str, **fields: Any) -> None:
+        answer = alice.call("PATCH", f"/v1/donations/{gifts[code]}", fields)
+        assert answer.status == 200, answer.content
+
+    assert everywhere() == [money] * 8
+    change("USD", refunded_amount=400)
+    change("JPY", status="disputed")
+    change("KWD", status="failed")
+    assert everywhere() == [{"USD": 2100}] * 8
+    change("JPY", status="succeeded")  # won
+    change("KWD", status="succeeded")
+    change("USD", refunded_amount=2500)
+    assert everywhere() == [{"JPY": 3000, "KWD": 1234}] * 8
+    change("USD", refunded_amount=2400)  # a part of the refund came back
+    change("JPY", status="disputed")  # and lost: it stays so
+    change("KWD", refunded_amount=1234)
+    assert everywhere() == [{"USD": 100}] * 8
+    figures = alice.report(spring)["donations"]
+    assert (figures["count"], figures["donors"]) == (1, 1)
+    assert figures["refunded"] == {"KWD": 1234, "USD": 2400}
+    change("USD", status="failed")
+    assert everywhere() == [{}] * 8
+    assert alice.get(f"/v1/emails/{email}")["donated"] is False
+    assert alice.get(f"/v1/users/{user}")["last_donated_at"] is None

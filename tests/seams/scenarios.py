@@ -147,6 +147,52 @@ def late_delivery(place: University, given: Given) -> None:
     given["new"] = place.email(given["spring"], zoe, mailing_id=given["mailing"])
 
 
+def strangers_gift(place: University, given: Given) -> None:
+    """From an address that is nobody's yet."""
+    zoe = {"name": "Zoe", "email": "zoe@example.edu"}
+    place.make("donations", **_gift(given, donor=zoe, email_id=""))
+    sweep()
+
+
+def moved_user(place: University, given: Given) -> None:
+    """Eve has Zoe's address now, and so her gift."""
+    strangers_gift(place, given)
+    user_id = place.get(f"/v1/emails/{given['eve']}")["user_id"]
+    place.call("PATCH", f"/v1/users/{user_id}", {"email": "zoe@example.edu"})
+    given["user"] = user_id
+
+
+def pinned_gift(place: University, given: Given) -> None:
+    settled_gift(place, given)
+    place.call("PUT", f"/v1/donations/{given['gift']}/match", {"email_id": given["eve"]})
+
+
+def instalments(place: University, given: Given) -> None:
+    """Two settled, and an earlier one that is due: the others are to follow it."""
+    for day in ("2025-02-01T00:00:00Z", "2025-03-01T00:00:00Z"):
+        plan = {"recurring_id": "plan", "donated_at": day}
+        place.make("donations", **_gift(given, amount=100, **plan))
+    sweep()
+    first = {"recurring_id": "plan", "donated_at": "2025-01-01T00:00:00Z"}
+    given["gift"] = place.make("donations", **_gift(given, email_id=given["eve"], **first))["id"]
+
+
+def late_click(place: University, given: Given) -> None:
+    """Of an older email of Bob's; it comes after the gift that it may have led to."""
+    older = place.email(given["spring"], sent_at="2025-01-01T00:00:00Z")
+    day = {"donated_at": "2025-01-10T00:00:00Z"}
+    place.email(given["spring"], sent_at="2025-01-02T00:00:00Z")
+    given["gift"] = place.make("donations", **_gift(given, email_id="", **day))["id"]
+    sweep()
+    clicked = event(older, "open", 1_736_000_000)  # 2025-01-04
+    body = json.dumps([clicked]).encode()
+    headers = signed(place.signing_key, body)
+    place.api.call("POST", f"/v1/webhooks/sendgrid/{place.id}", body=body, headers=headers)
+    row = get_db().deliveries.find_one()
+    assert row
+    given["delivery"] = str(row["_id"])
+
+
 def import_emails(place: University, given: Given) -> None:
     people = (BOB, {"name": "Zoe", "email": "zoe@example.edu"})
     line = {"fundraiser_id": given["spring"], "mailing_id": given["mailing"]}
@@ -237,6 +283,16 @@ def _requests() -> dict[str, Scenario]:
         "DELETE /v1/users, erase": Scenario(
             tallied, _change("DELETE", "/v1/users/{bob's user}?erase=true"), True, 0, 0, 4
         ),
+        "PUT /v1/donations/match": Scenario(
+            settled_gift, _change("PUT", f"{gift}/match", {"email_id": None}), True, 2500, 1
+        ),
+        "PATCH /v1/users, address": Scenario(
+            moved_user,
+            _change("PATCH", "/v1/users/{user}", {"email": "zoe@new.edu"}),
+            True,
+            2500,
+            1,
+        ),
         "POST /v1/webhooks/sendgrid": Scenario(webhook, post_webhook, True, 0, 0, 4),
     }
 
@@ -247,6 +303,12 @@ def _jobs() -> dict[str, Scenario]:
         "update_email_donation, new gift": Scenario(new_gift, settle, False, 2500, 1),
         "update_email_donation, part refund": Scenario(refunded_gift, settle, False, 2100, 1),
         "update_email_donation, deleted gift": Scenario(deleted_gift, settle, False, 0, 0),
+        "update_email_donation, pinned": Scenario(pinned_gift, settle, False, 2500, 1),
+        "update_email_donation, first instalment": Scenario(instalments, settle, False, 2700, 3),
+        "follow_user, moved": Scenario(moved_user, _job(tasks.follow_user, "user"), False, 2500, 1),
+        "tally_delivery, late click": Scenario(
+            late_click, _job(tasks.tally_delivery, "delivery"), False, 2500, 1, 1
+        ),
         "count_email, new email": Scenario(new_email, _job(tasks.count_email, "new"), False, 0, 0),
         "count_email, deleted email with a gift": Scenario(
             deleted_email, _job(tasks.count_email, "bob"), False, 2500, 1
