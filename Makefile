@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: setup run test chaos mailing-day tally-rate redis-latency check format lock clean
+.PHONY: setup run test chaos mailing-day tally-rate redis-latency report-cost check format lock clean
 
 setup: $(READY)
 
@@ -34,6 +34,9 @@ mailing-day: setup  ## a mailing imported, reported of and counted: rates, memor
 
 tally-rate: setup  ## events a second, from stored to counted
 	@$(VENV)/bin/python -m tests.tally_rate
+
+report-cost: setup  ## a report at a thousand and a million donations
+	@$(VENV)/bin/python -m tests.report_cost
 
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
 	@$(VENV)/bin/python -m tests.redis_latency

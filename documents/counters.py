@@ -10,6 +10,7 @@ from documents.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledg
 from documents.engine.contribution import Row
 from documents.event import COUNTED, Event
 from documents.fundraiser import Fundraiser
+from documents.gift_day import GiftDay, new_gift_day, quarter, raised_in_quarter
 from documents.link import Clicker, Link, new_row
 from documents.mailing import Mailing
 from documents.user import User
@@ -147,6 +148,14 @@ def _emails(on: type) -> list[Cache]:
     ]
 
 
+def _gift_days(via: str) -> list[Cache]:
+    gift: dict[str, Any] = {"of": Donation, "on": GiftDay, "via": via, "when": counts}
+    return [
+        CounterCache(field="gifts", **gift, by=quarter),
+        CounterCache(field="raised", **gift, amount=net, by=raised_in_quarter),
+    ]
+
+
 LEDGER = Ledger(
     [
         # a gift
@@ -170,6 +179,9 @@ LEDGER = Ledger(
         CounterCache(
             field="donations_count", of=Donation, on=Donor, via="mailing_donor_id", when=counts
         ),
+        # when gifts came in
+        *_gift_days("fundraiser_day_id"),
+        *_gift_days("mailing_day_id"),
         # an email
         *_emails(Fundraiser),
         *_emails(Mailing),
@@ -201,5 +213,10 @@ LEDGER = Ledger(
         ),
     ],
     flags=[Flag(field="donated", on=Email, when=has("donations_count"))],
-    created_on_demand={Donor: new_donor, Clicker: new_row, Link: new_row},
+    created_on_demand={
+        Donor: new_donor,
+        Clicker: new_row,
+        Link: new_row,
+        GiftDay: new_gift_day,
+    },
 )

@@ -16,6 +16,7 @@ from documents.counters import counts, is_matched
 from documents.donor import donor_id
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes
+from documents.gift_day import gift_day_id
 from documents.match_policy import MatchPolicy
 from documents.matching import Decision, Gift, match, reasons
 from documents.past_match import past_match
@@ -26,7 +27,7 @@ from documents.recurring import Plans
 UNMATCHED: dict[str, Any] = dict.fromkeys(
     (
         *("match", "decision", "email_id", "mailing_id", "user_id", "follows", "rematch"),
-        *("fundraiser_donor_id", "mailing_donor_id"),
+        *("fundraiser_donor_id", "mailing_donor_id", "fundraiser_day_id", "mailing_day_id"),
     )
 )
 
@@ -107,6 +108,8 @@ class Judge:
             "rematch": None,
             "fundraiser_donor_id": donor_id("fundraiser", gift["fundraiser_id"], who),
             "mailing_donor_id": donor_id("mailing", mailing_id, who) if mailing_id else None,
+            "fundraiser_day_id": gift_day_id("fundraiser", gift["fundraiser_id"], gift),
+            "mailing_day_id": gift_day_id("mailing", mailing_id, gift) if mailing_id else None,
             "decision": {
                 "rule": decision.rule,
                 "touch": decision.touch,

@@ -59,6 +59,8 @@ class Donation(Source, Record):
     follows = ObjectIdField()  # the first instalment of its plan; none for the first itself
     fundraiser_donor_id = StringField()
     mailing_donor_id = StringField()
+    fundraiser_day_id = StringField()
+    mailing_day_id = StringField()
 
     meta = {
         "collection": "donations",
@@ -79,6 +81,8 @@ class Donation(Source, Record):
             ["mailing_id"],
             ["fundraiser_donor_id"],
             ["mailing_donor_id"],
+            ["fundraiser_day_id"],
+            ["mailing_day_id"],
             due_index(),
             due_index("fundraiser_id"),
             failed_index(),

@@ -8,6 +8,7 @@ from documents.donor import Donor
 from documents.email import Email
 from documents.event import Event
 from documents.fundraiser import Fundraiser
+from documents.gift_day import GiftDay
 from documents.idempotency import IdempotencyKey
 from documents.lease import Lease
 from documents.link import Clicker, Link
@@ -34,6 +35,7 @@ DOCUMENTS = (
     PolicyVersion,
     LinkKey,
     Donor,
+    GiftDay,
     Delivery,
     Event,
     Archive,

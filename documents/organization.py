@@ -1,6 +1,8 @@
 """A customer of the platform. Every other record belongs to exactly one."""
 
-from typing import Self
+from functools import cache
+from typing import Any, Self
+from zoneinfo import ZoneInfo, available_timezones
 
 from bson import ObjectId
 from mongoengine import DateTimeField, Document, StringField
@@ -15,19 +17,35 @@ class Organization(Document):
     """A tenant."""
 
     name = StringField(required=True)
+    time_zone = StringField(default="UTC")  # an IANA name; its days and hours are in reports
     created_at = DateTimeField(default=now)
 
     @classmethod
-    def create(cls, name: str) -> Self:
+    def create(cls, name: str, time_zone: str = "UTC") -> Self:
         """Add one.
 
         Raises:
-            Unacceptable: the name is blank or longer than 200 characters.
+            Unacceptable: the name is blank or longer than 200 characters, or there is no such zone.
         """
-        name = name.strip()
-        if not 1 <= len(name) <= LONGEST_NAME:
-            raise Unacceptable("/name", "length", "A name is 1 to 200 characters.")
-        return cls(name=name).save(force_insert=True)
+        organization = cls(name=_checked(name), time_zone=zone_named(time_zone).key)
+        return organization.save(force_insert=True)
+
+    def amend(self, changes: dict[str, Any]) -> Self:
+        """Change the name or the time zone.
+
+        Raises:
+            Unacceptable: as for a new one.
+        """
+        if "name" in changes:
+            self.name = _checked(changes["name"])
+        if "time_zone" in changes:
+            self.time_zone = zone_named(changes["time_zone"]).key
+        return self.save()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Its time zone."""
+        return ZoneInfo(self.time_zone or "UTC")
 
     @classmethod
     def named(cls, id_: str) -> Self:
@@ -42,3 +60,29 @@ class Organization(Document):
         return found
 
     meta = {"collection": "organizations", "auto_create_index": False}
+
+
+def _checked(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise Unacceptable("/name", "length", "A name is 1 to 200 characters.")
+    return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone of this IANA name, such as America/New_York.
+
+    Raises:
+        Unacceptable: there is none.
+    """
+    # Asked first, for ZoneInfo would look for a file of whatever name.
+    if name not in _zones():
+        raise Unacceptable(
+            "/time_zone", "not_found", "There is no such time zone; America/New_York is one."
+        )
+    return ZoneInfo(name)

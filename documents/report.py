@@ -1,7 +1,7 @@
 """Reports: read from counters alone, so that they cost the same at any number of gifts."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from documents.clock import now
@@ -10,7 +10,10 @@ from documents.donation import Donation
 from documents.email import Email
 from documents.event import UNMATCHED, Event
 from documents.fundraiser import Fundraiser
+from documents.gift_day import GiftDay
+from documents.gift_times import UtcDay, by_day_and_hour
 from documents.mailing import Mailing
+from documents.organization import Organization
 from documents.record import DUE
 
 MATCHES = ("direct", "indirect", "unresolved")
@@ -21,6 +24,8 @@ EMAILS = (
 MAILINGS_LISTED = 200
 UNMATCHED_COUNTED = 10_000  # so that a report costs the same however many there are
 DECIMALS = 4
+DAYS_SHOWN = 31
+UTC_DAYS_READ = 2 * DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
 
 
 def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
@@ -33,6 +38,7 @@ def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
     return {
         **head,
         **_figures(fundraiser, fundraiser.cost),
+        **_by_time(fundraiser, "fundraiser"),
         "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
         "mailings": [_line(mailing) for mailing in latest],
     }
@@ -45,9 +51,20 @@ def mailing_report(mailing: Mailing) -> dict[str, Any]:
     return {
         **head,
         **_figures(mailing, _cost(mailing)),
+        **_by_time(mailing, "mailing"),
         "unmatched_events": _unmatched(mailing, "mailing_id"),
         "mailings": [],
     }
+
+
+def _by_time(of: Fundraiser | Mailing, kind: str) -> dict[str, Any]:
+    """Gifts by day and hour of the organization's time zone, as many as a report shows."""
+    rows = GiftDay.latest(kind, of.id, UTC_DAYS_READ)
+    utc_days = [UtcDay(date.fromisoformat(row.day), row.gifts, row.raised) for row in rows]
+    zone = Organization.objects.get(id=of.organization_id).zone
+    is_cut = len(rows) == UTC_DAYS_READ
+    days, hours = by_day_and_hour(utc_days, zone, DAYS_SHOWN, is_cut=is_cut)
+    return {"time_zone": zone.key, "by_day": days, "by_hour": hours}
 
 
 def _unmatched(of: Fundraiser | Mailing, link: str) -> dict[str, int]:
@@ -98,7 +115,7 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str
             "by_match": {name: _match_class(tallied.by_match.get(name, {})) for name in MATCHES},
             "recurring": _recurring(tallied.recurring),
         },
-        "rates": rates(funnel),
+        "rates": rates(funnel, _matched(tallied)),
         "raised_per_email": {
             code: ratio(amount, funnel["sent"]) for code, amount in raised.items() if funnel["sent"]
         },
@@ -125,11 +142,17 @@ def _recurring(counters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
-    """Each as a fraction, or None with nothing below the line.
+def _matched(tallied: Fundraiser | Mailing) -> int:
+    """Gifts that an email led to."""
+    return sum(tallied.by_match.get(name, {}).get("count", 0) for name in ("direct", "indirect"))
 
-    Delivery is of emails sent; open, click and conversion (emails that led to a gift) are of
-    emails delivered; click to open is of emails opened.
+
+def rates(funnel: Mapping[str, int], matched: int) -> dict[str, float | None]:
+    """Each as a fraction, or None with nothing below the line. Opens and clicks are people's.
+
+    Delivery is of emails sent, and so is response (gifts that an email led to); open, click and
+    conversion (emails that led to a gift) are of emails delivered; click to open is of emails
+    opened, and click to gift (emails that led to a gift) of emails clicked.
     """
     return {
         "delivery": ratio(funnel["delivered"], funnel["sent"]),
@@ -137,6 +160,8 @@ def rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
         "click": ratio(funnel["clicked"], funnel["delivered"]),
         "click_to_open": ratio(funnel["clicked"], funnel["opened"]),
         "conversion": ratio(funnel["donated"], funnel["delivered"]),
+        "response": ratio(matched, funnel["sent"]),
+        "click_to_gift": ratio(funnel["donated"], funnel["clicked"]),
     }
 
 

@@ -9,6 +9,7 @@ from service.resources.fundraisers import Fundraisers
 from service.resources.mailings import Mailings
 from service.resources.match_policies import FundraiserPolicy, OrganizationPolicy
 from service.resources.matches import Matches
+from service.resources.organization import OwnOrganization
 from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.resources.users import Users
 from service.resources.webhook_keys import SendGridKeys
@@ -18,6 +19,7 @@ api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
 
 ROUTES: tuple[tuple[str, object, str | None], ...] = (
+    ("/v1/organization", OwnOrganization(), None),
     ("/v1/users", users, None),
     ("/v1/users/{id}", users, "one"),
     ("/v1/fundraisers", fundraisers, None),

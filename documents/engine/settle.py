@@ -77,7 +77,10 @@ class _Settlement:
         for id_, amounts in aimed.items():
             self.updates[name, id_]["$inc"] = dict(amounts)
         if not self.ledger.counters[name]:
-            return  # counts towards nothing: a plain $inc is all it needs
+            # Counts towards nothing: a plain $inc is all it needs.
+            for id_ in aimed:
+                self._make_on_demand(name, id_)
+            return
         rows = self.rows.setdefault(name, {})
         self._load(name, aimed.keys() - rows.keys())
         for row in rows.values():
@@ -94,18 +97,26 @@ class _Settlement:
         rows = self.rows[name]
         for row in self.database[name].find({"_id": {"$in": wanted}}, session=self.session):
             rows[row["_id"]] = row
-        new = self.ledger.created.get(name)
         for id_ in wanted:
             if id_ in rows:
                 continue
-            if new is None:
+            made = self._make_on_demand(name, id_)
+            if made is None:
                 del self.updates[name, id_]  # purged: nothing is left that could count it
             else:
-                known = self.updates[name, id_].get("$setOnInsert", {})
-                rows[id_] = new(id_) | known
-                self.updates[name, id_]["$setOnInsert"] = {
-                    key: value for key, value in rows[id_].items() if key != "_id"
-                }
+                rows[id_] = made
+
+    def _make_on_demand(self, name: str, id_: Any) -> Row | None:
+        """The row of a target that its first counter brings into being; None for other targets."""
+        new = self.ledger.created.get(name)
+        if new is None:
+            return None
+        update = self.updates[name, id_]
+        row = new(id_) | update.get("$setOnInsert", {})
+        made = {key: value for key, value in row.items() if key != "_id"}
+        if made:
+            update["$setOnInsert"] = made
+        return row
 
     def _apply(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
         update = self.updates[name, row["_id"]]

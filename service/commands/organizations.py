@@ -12,14 +12,15 @@ def org() -> None:
 
 @org.command("create")
 @click.argument("name")
+@click.option("--time-zone", default="UTC", help="Whose days reports show: America/New_York, …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
-def create_organization(name: str, as_json: bool) -> None:
+def create_organization(name: str, time_zone: str, as_json: bool) -> None:
     """Add an organization, and an admin key for it, which is shown this once."""
     from documents.api_key import ApiKey
     from documents.organization import Organization
 
-    organization = Organization.create(name)
+    organization = Organization.create(name, time_zone)
     _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
     print_values(
         {"organization_id": str(organization.id), "api_key": secret},

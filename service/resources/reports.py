@@ -1,8 +1,9 @@
 """The form of reports; what they say is made in documents/report.py."""
 
+from datetime import date, datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from service.types import Answer, Id, Time
 
@@ -82,13 +83,19 @@ class DonationFigures(Answer):
 
 
 class Rates(Answer):
-    """Delivery is of emails sent; open, click and conversion are of emails delivered."""
+    """Of people: what machines opened and clicked is in none of these.
+
+    Delivery and response (gifts that an email led to) are of emails sent; open, click and
+    conversion (emails that led to a gift) of emails delivered; click_to_open of emails opened;
+    click_to_gift (emails that led to a gift) of emails clicked."""
 
     delivery: Rate
     open: Rate
     click: Rate
     click_to_open: Rate
     conversion: Rate
+    response: Rate
+    click_to_gift: Rate
 
 
 class Figures(Answer):
@@ -122,8 +129,35 @@ class UnmatchedEvents(Answer):
     in_organization: int
 
 
+class DayLine(Answer):
+    """What came in on a day with gifts."""
+
+    day: Annotated[
+        date,
+        PlainSerializer(date.isoformat, return_type=str, when_used="json"),
+        Field(description="In the organization's time zone"),
+    ]
+    count: int
+    raised: Amounts
+
+
+class HourLine(Answer):
+    """What came in within an hour with gifts."""
+
+    hour: Annotated[
+        datetime,
+        PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+        Field(description="When it began, with the offset of that hour"),
+    ]
+    count: int
+    raised: Amounts
+
+
 class Report(Figures):
     as_of: Time
     unsettled: Unsettled
+    time_zone: Annotated[str, Field(description="The organization's, an IANA name")]
+    by_day: Annotated[list[DayLine], Field(description="The latest 31 days with gifts")]
+    by_hour: Annotated[list[HourLine], Field(description="The hours of the last two of these")]
     unmatched_events: UnmatchedEvents
     mailings: list[MailingLine]

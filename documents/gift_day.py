@@ -1,0 +1,70 @@
+"""Gifts by time: counted by the quarter of an hour, so that they can be told in any time zone.
+
+One row holds what a fundraiser, or a mailing, got on one UTC day. Today's zones are all a whole
+number of quarters away from UTC (source: the IANA time zone database), so days and hours of any of
+them are sums of quarters.
+"""
+
+from typing import Any, Self
+
+from bson import ObjectId
+from mongoengine import DictField, Document, MapField, ObjectIdField, StringField
+from mongoengine.fields import IntField
+
+from documents.engine.contribution import Row
+
+QUARTERS_AN_HOUR = 4
+MINUTES_A_QUARTER = 15
+
+
+class GiftDay(Document):
+    """Its id says whose and which day: "fundraiser:<id>:2026-11-23" or "mailing:<id>:2026-11-23".
+
+    gifts: how many, by quarter of the UTC day, "0" to "95".
+    raised: net minor units, by currency and quarter.
+    """
+
+    id = StringField(primary_key=True)
+    fundraiser_id = ObjectIdField()
+    mailing_id = ObjectIdField()
+    gifts = MapField(IntField())
+    raised = DictField()
+
+    meta = {
+        "collection": "gift_days",
+        "auto_create_index": False,
+        "indexes": ["fundraiser_id", "mailing_id"],
+    }
+
+    @classmethod
+    def latest(cls, kind: str, of: ObjectId, number: int) -> list[Self]:
+        """The latest days on which there were gifts, the newest first, by the ids' own index."""
+        prefix = f"{kind}:{of}:"
+        ids = {"$gte": prefix, "$lt": prefix[:-1] + ";"}  # the character after the colon
+        return list(cls.objects(__raw__={"_id": ids}).order_by("-id").limit(number))
+
+    @property
+    def day(self) -> str:
+        """The UTC day, as in 2026-11-23."""
+        return str(self.id).rsplit(":", 1)[1]
+
+
+def gift_day_id(kind: str, of: ObjectId, gift: Row) -> str:
+    """The GiftDay that a gift counts in."""
+    return f"{kind}:{of}:{gift['donated_at']:%Y-%m-%d}"
+
+
+def quarter(gift: Row) -> str:
+    """Which quarter of an hour of its UTC day."""
+    at = gift["donated_at"]
+    return str(at.hour * QUARTERS_AN_HOUR + at.minute // MINUTES_A_QUARTER)
+
+
+def raised_in_quarter(gift: Row) -> str:
+    return f"{gift['currency']}.{quarter(gift)}"
+
+
+def new_gift_day(id_: Any) -> Row:
+    """The row of a day with its first gift."""
+    kind, of, _ = id_.split(":")
+    return {"_id": id_, f"{kind}_id": ObjectId(of)}
