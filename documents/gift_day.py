@@ -5,7 +5,8 @@ number of quarters away from UTC (source: the IANA time zone database), so days 
 them are sums of quarters.
 """
 
-from typing import Any, Self
+from datetime import date
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import DictField, Document, MapField, ObjectIdField, StringField
@@ -37,16 +38,19 @@ class GiftDay(Document):
     }
 
     @classmethod
-    def latest(cls, kind: str, of: ObjectId, number: int) -> list[Self]:
-        """The latest days on which there were gifts, the newest first, by the ids' own index."""
+    def latest(cls, kind: str, of: ObjectId, number: int) -> list[Row]:
+        """The rows of the latest days on which there were gifts, by the ids' own index.
+
+        As they are stored: a report reads thousands of quarters, too many to be made fields.
+        """
         prefix = f"{kind}:{of}:"
         ids = {"$gte": prefix, "$lt": prefix[:-1] + ";"}  # the character after the colon
-        return list(cls.objects(__raw__={"_id": ids}).order_by("-id").limit(number))
+        return list(cls._get_collection().find({"_id": ids}).sort("_id", -1).limit(number))
 
-    @property
-    def day(self) -> str:
-        """The UTC day, as in 2026-11-23."""
-        return str(self.id).rsplit(":", 1)[1]
+
+def day_of(id_: str) -> date:
+    """The UTC day that a GiftDay is of."""
+    return date.fromisoformat(id_.rsplit(":", 1)[1])
 
 
 def gift_day_id(kind: str, of: ObjectId, gift: Row) -> str:

@@ -1,7 +1,7 @@
 """Reports: read from counters alone, so that they cost the same at any number of gifts."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from documents.clock import now
@@ -10,7 +10,7 @@ from documents.donation import Donation
 from documents.email import Email
 from documents.event import UNMATCHED, Event
 from documents.fundraiser import Fundraiser
-from documents.gift_day import GiftDay
+from documents.gift_day import GiftDay, day_of
 from documents.gift_times import UtcDay, by_day_and_hour
 from documents.mailing import Mailing
 from documents.organization import Organization
@@ -25,7 +25,7 @@ MAILINGS_LISTED = 200
 UNMATCHED_COUNTED = 10_000  # so that a report costs the same however many there are
 DECIMALS = 4
 DAYS_SHOWN = 31
-UTC_DAYS_READ = 2 * DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
+UTC_DAYS_READ = DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
 
 
 def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
@@ -60,7 +60,9 @@ def mailing_report(mailing: Mailing) -> dict[str, Any]:
 def _by_time(of: Fundraiser | Mailing, kind: str) -> dict[str, Any]:
     """Gifts by day and hour of the organization's time zone, as many as a report shows."""
     rows = GiftDay.latest(kind, of.id, UTC_DAYS_READ)
-    utc_days = [UtcDay(date.fromisoformat(row.day), row.gifts, row.raised) for row in rows]
+    utc_days = [
+        UtcDay(day_of(row["_id"]), row.get("gifts", {}), row.get("raised", {})) for row in rows
+    ]
     zone = Organization.objects.get(id=of.organization_id).zone
     is_cut = len(rows) == UTC_DAYS_READ
     days, hours = by_day_and_hour(utc_days, zone, DAYS_SHOWN, is_cut=is_cut)

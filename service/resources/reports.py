@@ -157,7 +157,9 @@ class Report(Figures):
     as_of: Time
     unsettled: Unsettled
     time_zone: Annotated[str, Field(description="The organization's, an IANA name")]
-    by_day: Annotated[list[DayLine], Field(description="The latest 31 days with gifts")]
+    by_day: Annotated[
+        list[DayLine], Field(description="The latest days with gifts, 31 at the most")
+    ]
     by_hour: Annotated[list[HourLine], Field(description="The hours of the last two of these")]
     unmatched_events: UnmatchedEvents
     mailings: list[MailingLine]
