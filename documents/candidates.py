@@ -9,8 +9,8 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents.engine.contribution import Row
+from documents.marks import text
 from documents.matching import Candidate, Decision, Evidence, Pin
-from documents.record import text
 from documents.references import Reference, resolve
 
 OF_EMAILS = ("fundraiser_id", "mailing_id", "user_id", "sent_at", "first_opened_at")

@@ -3,98 +3,32 @@
 from typing import Any
 
 from documents.archive import Archive
+from documents.conditions import (
+    amount_of,
+    counts,
+    currency,
+    has,
+    is_first,
+    is_instalment,
+    is_unsubscribed,
+    is_waiting,
+    match_count,
+    match_raised,
+    net,
+    refunded,
+    was_sent,
+    was_taken,
+)
 from documents.donation import Donation
 from documents.donor import Donor, new_donor
 from documents.email import Email
 from documents.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledger
-from documents.engine.contribution import Row
 from documents.event import COUNTED, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, new_gift_day, quarter, raised_in_quarter
 from documents.link import Clicker, Link, new_row
 from documents.mailing import Mailing
 from documents.user import User
-
-
-def counts(gift: Row) -> bool:
-    """Only money that was taken, and not all given back, counts."""
-    return gift["status"] == "succeeded"
-
-
-def was_taken(gift: Row) -> bool:
-    """Whether a refund of it gave real money back."""
-    return gift["status"] in ("succeeded", "refunded")
-
-
-MATCHED_STATUSES = ["succeeded", "refunded", "disputed"]
-
-
-def is_matched(gift: Row) -> bool:
-    """Whether it is to be tied to an email: its money was taken once, whatever came of it."""
-    return gift["status"] in MATCHED_STATUSES
-
-
-def is_instalment(gift: Row) -> bool:
-    """Of a plan, and it counts."""
-    return bool(gift.get("recurring_id")) and counts(gift)
-
-
-def is_first(gift: Row) -> bool:
-    """The first instalment of a plan, and it counts."""
-    return is_instalment(gift) and not gift.get("follows")
-
-
-def net(gift: Row) -> int:
-    """What is left of a gift after refunds."""
-    return gift["amount"] - gift.get("refunded_amount", 0)
-
-
-def refunded(gift: Row) -> int:
-    return gift.get("refunded_amount", 0)
-
-
-def currency(gift: Row) -> str:
-    return gift["currency"]
-
-
-def match_count(gift: Row) -> str:
-    return f"{gift['match']}.count"
-
-
-def match_raised(gift: Row) -> str:
-    return f"{gift['match']}.raised.{gift['currency']}"
-
-
-EFFECTS = (
-    *("sent_at", "deferred_at", "delivered_at", "bounced_at", "opens", "machine_opens", "clicks"),
-    *("machine_clicks", "unsubscribed_at", "spam_reported_at"),
-)
-
-
-def was_sent(email: Row) -> bool:
-    """Sent as its client says, or as its effects show."""
-    return any(email.get(name) for name in EFFECTS)
-
-
-def has(field: str) -> Any:
-    """A condition: the time is known, or the number is not zero."""
-    return lambda row: bool(row.get(field))
-
-
-def amount_of(field: str) -> Any:
-    return lambda row: row.get(field) or 0
-
-
-def is_unsubscribed(email: Row) -> bool:
-    """Left everything, or a group that was not joined again since."""
-    left, back = email.get("left", {}), email.get("back", {})
-    return any(group not in back or back[group] < at for group, at in left.items())
-
-
-def is_waiting(email: Row) -> bool:
-    """Put off by the receiving server, and neither taken nor refused since."""
-    ends = ("delivered_at", "bounced_at", "dropped_at")
-    return bool(email.get("deferred_at")) and not any(email.get(name) for name in ends)
 
 
 def _gifts(on: type) -> list[Cache]:

@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from documents.candidates import Candidates
 from documents.clock import now
-from documents.counters import counts, is_matched
+from documents.conditions import counts, is_matched
 from documents.donor import donor_id
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes

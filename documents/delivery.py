@@ -1,10 +1,13 @@
 """One webhook POST as it arrived, stored before it is acknowledged: the inbox."""
 
+import contextlib
+
 from bson import ObjectId
 from mongoengine import BinaryField, DateTimeField, DictField, IntField, ListField, StringField
 
 from documents import sendgrid
-from documents.record import Record, Source, due_index, failed_index
+from documents.marks import due_index, failed_index
+from documents.record import Record, Source
 
 
 class Delivery(Source, Record):
@@ -20,7 +23,7 @@ class Delivery(Source, Record):
     repeated_events = IntField()
     unmatched_events = IntField()
     refused_events = IntField()
-    refused = ListField(DictField())  # what could not be understood: its index and the reason
+    refused = ListField(DictField())  # what could not be used: its index and the reason
 
     meta = {
         "collection": "deliveries",
@@ -35,9 +38,9 @@ class Delivery(Source, Record):
     @classmethod
     def receive(cls, organization_id: ObjectId, provider: str, body: bytes) -> "Delivery":
         """Store a post, whatever it contains."""
-        try:
-            items = len(sendgrid.parse(body))
-        except ValueError:
-            items = 1  # kept, and reported when it is read
+        items = 1
+        if provider == "sendgrid":
+            with contextlib.suppress(ValueError):  # kept, and reported when it is read
+                items = len(sendgrid.parse(body))
         delivery = cls(organization_id=organization_id, provider=provider, body=body, items=items)
         return delivery.save(force_insert=True)

@@ -18,15 +18,10 @@ from documents.clock import now
 from documents.email import Email
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.record import (
-    Record,
-    Source,
-    due_index,
-    failed_index,
-    text,
-    unique_index,
-)
+from documents.marks import due_index, failed_index, text, unique_index
+from documents.record import Record, Source
 from documents.references import resolve
+from documents.refunds import amended
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -39,14 +34,15 @@ class Donation(Source, Record):
     amount = IntField(required=True)
     currency = StringField(required=True)
     donor_name = StringField(required=True)
-    donor_email = StringField(required=True)
-    donor_address = StringField(required=True)
-    donor_mailbox = StringField(required=True)  # the address without its «+tag»
+    donor_email = StringField(required=True)  # "" when nobody knows it
+    donor_address = StringField()
+    donor_mailbox = StringField()  # the address without its «+tag»
     email_ref = StringField()  # as it was sent: a token, an id, nothing, or garbage
     recurring_id = StringField()
     status = StringField(required=True, choices=STATUSES)
     refunded_amount = IntField(default=0)
     external_id = StringField()
+    payment_id = StringField()  # which made it; see payments.py
     donated_at = DateTimeField(required=True)
 
     pin = DictField(default=None)  # what staff said: {"email_id": id or None, "at": time}
@@ -154,7 +150,9 @@ class Donation(Source, Record):
         """
 
         def edit(gift: Self) -> None:
-            gift._set_refunded(status, refunded_amount)
+            before = gift.status, gift.refunded_amount
+            after = amended(gift.amount, before, status, refunded_amount)
+            gift.status, gift.refunded_amount = after
 
         return self.change(edit)
 
@@ -186,27 +184,6 @@ class Donation(Source, Record):
             gift.rematch = True
 
         return self.change(edit)
-
-    def _set_refunded(self, status: str | None, refunded_amount: int | None) -> None:
-        wanted = status or self.status
-        refunded = self.refunded_amount if refunded_amount is None else refunded_amount
-        if refunded > self.amount:
-            raise Unacceptable(
-                "/refunded_amount", "too_large", "More cannot be refunded than was given."
-            )
-        if wanted == "pending" != self.status:
-            raise Unacceptable("/status", "not_allowed", "A gift does not become pending again.")
-        if status == "refunded" and refunded_amount is None:
-            refunded = self.amount
-        if status == "refunded" and refunded < self.amount:
-            raise Unacceptable(
-                "/status", "contradiction", "A gift refunded in part is still succeeded."
-            )
-        if refunded == self.amount and wanted == "succeeded":
-            wanted = "refunded"
-        elif refunded < self.amount and wanted == "refunded":
-            wanted = "succeeded"  # a refund that was taken back
-        self.status, self.refunded_amount = wanted, refunded
 
 
 def _storable(email_ref: str | None) -> str | None:

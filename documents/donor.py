@@ -31,8 +31,13 @@ class Donor(Document):
 
 
 def donor_id(kind: str, of: ObjectId, gift: Row) -> str:
-    """The Donor a gift counts for: its user, or while none is known, whoever has the mailbox."""
-    return f"{kind}:{of}:{gift.get('user_id') or pseudonym(gift['donor_mailbox'])}"
+    """The Donor a gift counts for: its user, or while none is known, whoever has the mailbox.
+
+    An anonymous gift, of which no address is known, is a donor of its own.
+    """
+    mailbox = gift.get("donor_mailbox")
+    person = gift.get("user_id") or (pseudonym(mailbox) if mailbox else gift["_id"])
+    return f"{kind}:{of}:{person}"
 
 
 def new_donor(id_: Any) -> Row:

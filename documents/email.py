@@ -18,7 +18,8 @@ from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.link_token import token
 from documents.mailing import Mailing
-from documents.record import Record, Source, due_index, failed_index, unique_index
+from documents.marks import due_index, failed_index, unique_index
+from documents.record import Record, Source
 from documents.user import User
 
 

@@ -19,7 +19,7 @@ from config.database import catch_up
 from documents.address import fold
 from documents.email import Email
 from documents.import_line import Key, Line
-from documents.record import text
+from documents.marks import text
 from documents.transaction import DUPLICATE_KEY
 
 LINES_A_BATCH = 1000

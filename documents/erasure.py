@@ -25,7 +25,8 @@ from documents.clock import now
 from documents.engine.contribution import Row
 from documents.errors import NotFound
 from documents.link_token import tokens
-from documents.record import text
+from documents.marks import text
+from documents.payment_erasure import erase_payments
 from documents.sendgrid import ERASED
 from documents.transaction import in_transaction
 from documents.user import User
@@ -85,6 +86,7 @@ def erase(user_id: ObjectId) -> bool:
     while in_transaction(_erase_events, organization_id, email_ids, addresses):
         pass
     names = [name for id_ in email_ids for name in (str(id_), *tokens(organization_id, id_))]
+    names += erase_payments(organization_id, user_id, addresses)
     finished = _erase_posts(organization_id, [*addresses, *names])
     done: Row = {"$unset": {"erasing": "", "erase_due": "", "former_mailboxes": ""}}
     waits: Row = {"$set": {"erase_due": now() + LATER}}

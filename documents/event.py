@@ -15,7 +15,7 @@ from mongoengine import (
 )
 
 from documents.engine.contribution import Row
-from documents.record import due_index, unique_index
+from documents.marks import due_index, unique_index
 from documents.sendgrid import TYPES, Report
 
 UNMATCHED = {"unmatched": {"$type": "string"}}

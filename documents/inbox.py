@@ -11,7 +11,7 @@ from pymongo.database import Database
 from documents import sendgrid, trouble
 from documents.clock import now
 from documents.engine.contribution import Row
-from documents.record import DUE
+from documents.marks import DUE
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from documents.link_token import LinkKey
 from documents.mailing import Mailing
 from documents.organization import Organization
 from documents.past_match import PastMatch
+from documents.payment import Payment
 from documents.policy_version import PolicyVersion
 from documents.relabelling import Relabelling
 from documents.steady_recount import SteadyRecount
@@ -32,6 +33,7 @@ DOCUMENTS = (
     Email,
     Donation,
     PastMatch,
+    Payment,
     PolicyVersion,
     LinkKey,
     Donor,

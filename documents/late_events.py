@@ -19,7 +19,7 @@ from documents.address import fold
 from documents.clock import now
 from documents.engine.contribution import Row, add
 from documents.engine.settle import Changes
-from documents.record import DUE, text
+from documents.marks import DUE, text
 from documents.tying import Tying
 
 TIED_A_BATCH = 500

@@ -6,8 +6,9 @@ from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
 from documents.fundraiser import Fundraiser
+from documents.marks import due_index, failed_index
 from documents.money import as_money, money_fields
-from documents.record import Record, Source, due_index, failed_index
+from documents.record import Record, Source
 from documents.tallied import Tallied
 
 

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
@@ -26,51 +27,18 @@ ATTEMPTS = 25
 INSERT_ATTEMPTS = 3
 PAUSE_SECONDS = 0.005
 
-# Partial indexes hold only the rows that have the field: what is due is nearly nothing.
-DUE = {"due": {"$type": "date"}}
+
+@cache
+def _blank(document: type) -> dict[str, Any]:
+    """What a new document stores when nothing is said of it."""
+    return dict(document().to_mongo())
 
 
-def due_index(*fields: str) -> dict[str, Any]:
-    """The index by which what is due is found, e.g. by group: due_index("fundraiser_id")."""
-    return {
-        "fields": [*fields, "due"],
-        "name": "_".join(["due", *fields]),
-        "partialFilterExpression": DUE,
-    }
-
-
-def text(**condition: Any) -> dict[str, Any]:
-    """A condition on a field with a `unique_index`: text(eq="x") or text(in_=["x", "y"]).
-
-    MongoDB uses a partial index only for a query that says what the index is limited to.
-    """
-    return {
-        "$type": "string",
-        **{f"${name.strip('_')}": value for name, value in condition.items()},
-    }
-
-
-def failed_index() -> dict[str, Any]:
-    """The index by which failed jobs are found; nearly always empty."""
-    return {
-        "fields": ["organization_id", "trouble.failed_at"],
-        "name": "failed",
-        "partialFilterExpression": {"trouble.failed_at": {"$type": "date"}},
-    }
-
-
-def unique_index(field: str) -> dict[str, Any]:
-    """A string field that is unique in its organization, among the records that have it."""
-    return {
-        "fields": ["organization_id", field],
-        "unique": True,
-        "partialFilterExpression": {field: {"$type": "string"}},
-    }
-
-
-def text_index(field: str) -> dict[str, Any]:
-    """A string field by which the records of an organization that have it are found."""
-    return {key: value for key, value in unique_index(field).items() if key != "unique"}
+def new_row(document: type, **values: Any) -> dict[str, Any]:
+    """What a new document stores; a hundred times cheaper than making it one by one."""
+    times = dict.fromkeys(("created_at", "updated_at"), now())
+    known = {name: value for name, value in values.items() if value is not None}
+    return {"_id": ObjectId(), **_blank(document), **times, **known}
 
 
 class Record(Document):
@@ -187,16 +155,3 @@ class Source:
         self.due = now()
         self.trouble = None  # whatever kept it from being settled may be mended by the change
         return super().save(*args, **kwargs)  # type: ignore[misc]
-
-
-__all__ = [
-    "DUE",
-    "NotUniqueError",
-    "Record",
-    "Source",
-    "due_index",
-    "failed_index",
-    "text",
-    "text_index",
-    "unique_index",
-]

@@ -13,7 +13,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents.clock import now
-from documents.counters import MATCHED_STATUSES, is_matched
+from documents.conditions import MATCHED_STATUSES, is_matched
 from documents.engine.contribution import Row
 
 MARKED_A_BATCH = 500

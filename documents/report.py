@@ -13,8 +13,9 @@ from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, day_of
 from documents.gift_times import UtcDay, by_day_and_hour
 from documents.mailing import Mailing
+from documents.marks import DUE
 from documents.organization import Organization
-from documents.record import DUE
+from documents.rates import average, giving_rates, nonzero, rates, ratio
 
 MATCHES = ("direct", "indirect", "unresolved")
 EMAILS = (
@@ -23,7 +24,6 @@ EMAILS = (
 ).split()
 MAILINGS_LISTED = 200
 UNMATCHED_COUNTED = 10_000  # so that a report costs the same however many there are
-DECIMALS = 4
 DAYS_SHOWN = 31
 UTC_DAYS_READ = DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
 
@@ -115,9 +115,10 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str
                 if tallied.gifts.get(code, 0) > 0
             },
             "by_match": {name: _match_class(tallied.by_match.get(name, {})) for name in MATCHES},
-            "recurring": _recurring(tallied.recurring),
         },
-        "rates": rates(funnel, _matched(tallied)),
+        "recurring": _recurring(tallied.recurring),
+        "rates": rates(funnel),
+        "giving_rates": giving_rates(funnel, _matched(tallied)),
         "raised_per_email": {
             code: ratio(amount, funnel["sent"]) for code, amount in raised.items() if funnel["sent"]
         },
@@ -147,39 +148,6 @@ def _recurring(counters: Mapping[str, Any]) -> dict[str, Any]:
 def _matched(tallied: Fundraiser | Mailing) -> int:
     """Gifts that an email led to."""
     return sum(tallied.by_match.get(name, {}).get("count", 0) for name in ("direct", "indirect"))
-
-
-def rates(funnel: Mapping[str, int], matched: int) -> dict[str, float | None]:
-    """Each as a fraction, or None with nothing below the line. Opens and clicks are people's.
-
-    Delivery is of emails sent, and so is response (gifts that an email led to); open, click and
-    conversion (emails that led to a gift) are of emails delivered; click to open is of emails
-    opened, and click to gift (emails that led to a gift) of emails clicked.
-    """
-    return {
-        "delivery": ratio(funnel["delivered"], funnel["sent"]),
-        "open": ratio(funnel["opened"], funnel["delivered"]),
-        "click": ratio(funnel["clicked"], funnel["delivered"]),
-        "click_to_open": ratio(funnel["clicked"], funnel["opened"]),
-        "conversion": ratio(funnel["donated"], funnel["delivered"]),
-        "response": ratio(matched, funnel["sent"]),
-        "click_to_gift": ratio(funnel["donated"], funnel["clicked"]),
-    }
-
-
-def ratio(part: int, whole: int) -> float | None:
-    """To four decimals; None of nothing."""
-    return round(part / whole, DECIMALS) if whole else None
-
-
-def average(amount: int, count: int) -> int:
-    """To the nearest minor unit, halves up; in integers, for a float cannot hold every amount."""
-    return (2 * amount + count) // (2 * count)
-
-
-def nonzero(totals: Mapping[str, int]) -> dict[str, int]:
-    """Totals without the currencies of which nothing is left."""
-    return {code: amount for code, amount in sorted(totals.items()) if amount}
 
 
 def _unsettled(of: Fundraiser | Mailing, fundraiser_id: Any) -> dict[str, Any]:

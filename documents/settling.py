@@ -19,8 +19,8 @@ from documents.counters import LEDGER
 from documents.deciding import decide
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
+from documents.marks import DUE
 from documents.policy import Policy
-from documents.record import DUE
 from documents.single_flight import SingleFlight
 from documents.transaction import in_transaction
 

@@ -16,7 +16,7 @@ from documents.engine.settle import Changes, settle
 from documents.event import to_row
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
-from documents.record import text
+from documents.marks import text
 from documents.references import resolve
 from documents.tying import Tying, message_key
 

@@ -19,12 +19,14 @@ from documents.clock import now
 from documents.engine.contribution import Row
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
-from documents.record import DUE
+from documents.marks import DUE
 from documents.single_flight import SingleFlight
 from documents.tally_batch import TallyBatch
 from documents.transaction import in_transaction
 
 log = logging.getLogger(__name__)
+
+PROVIDER = "sendgrid"
 
 _flights = SingleFlight()
 
@@ -36,13 +38,14 @@ def tally_organization(organization_id: ObjectId, rule: Rule) -> int:
 
 def tally_delivery(id_: ObjectId, rule: Rule) -> int:
     """Count a delivery, and with it what else is due of its organization."""
-    row = get_db().deliveries.find_one({"_id": id_, **DUE}, {"organization_id": 1})
+    query = {"_id": id_, "provider": PROVIDER, **DUE}
+    row = get_db().deliveries.find_one(query, {"organization_id": 1})
     return tally_organization(row["organization_id"], rule) if row else 0
 
 
 def _tally_all(organization_id: ObjectId, rule: Rule) -> int:
     done = 0
-    group = {"organization_id": organization_id}
+    group = {"organization_id": organization_id, "provider": PROVIDER}
     try:
         while batch := in_transaction(_tally, group, rule):
             done += batch

@@ -17,7 +17,7 @@ from pymongo.database import Database
 
 from documents.address import fold
 from documents.engine.contribution import Row
-from documents.record import text
+from documents.marks import text
 
 KEY_BYTES = 12
 How = str  # "email_id", "message" or "address"

@@ -3,12 +3,21 @@
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ListField, MapField, ObjectIdField, StringField
+from mongoengine import (
+    DateTimeField,
+    IntField,
+    ListField,
+    MapField,
+    NotUniqueError,
+    ObjectIdField,
+    StringField,
+)
 
 from documents.address import fold, mailbox
 from documents.clock import now
 from documents.errors import Conflict
-from documents.record import NotUniqueError, Record, text, text_index, unique_index
+from documents.marks import text, text_index, unique_index
+from documents.record import Record
 
 FORMER_KEPT = 50
 

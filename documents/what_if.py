@@ -14,7 +14,7 @@ from pymongo.client_session import ClientSession
 
 from documents.candidates import Candidates
 from documents.clock import now
-from documents.counters import MATCHED_STATUSES, counts, net
+from documents.conditions import MATCHED_STATUSES, counts, net
 from documents.deciding import Judge
 from documents.engine.contribution import Row
 from documents.match_policy import MatchPolicy

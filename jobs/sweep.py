@@ -16,9 +16,9 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from config.settings import settings
-from documents import erasure, late_events, settling, tallying, user_changes
+from documents import erasure, late_events, payments, settling, tallying, user_changes
 from documents.clock import now
-from documents.record import DUE
+from documents.marks import DUE
 from documents.trouble import is_passing, not_postponed
 from jobs.tasks import policy
 
@@ -35,9 +35,10 @@ def sweep(older_than: timedelta = timedelta(0), spread: Any = map) -> int:
             that one busy group does not keep the others waiting.
     """
     before = now() - older_than
+    organizations = _groups("deliveries", "organization_id", before)
     work: list[Settling] = [
-        partial(tallying.tally_organization, id_, policy().clicks)
-        for id_ in _groups("deliveries", "organization_id", before)
+        *(partial(tallying.tally_organization, id_, policy().clicks) for id_ in organizations),
+        *(partial(payments.take_in, id_, policy()) for id_ in organizations),
     ]
     look_again = now() - max(older_than, late_events.LOOK_AGAIN_AFTER)
     work += [

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from config.queue import huey
 from config.settings import settings
-from documents import settling, tallying, user_changes
+from documents import payments, settling, tallying, user_changes
 from documents.machine_clicks import Rule
 from documents.match_policy import MatchPolicy
 from documents.policy import Policy
@@ -48,8 +48,9 @@ def count_mailing(mailing_id: str) -> None:
 
 @huey.task()
 def tally_delivery(delivery_id: str) -> None:
-    """Count the events of a webhook delivery."""
+    """Count the events of a webhook delivery, or make the gift that it tells of."""
     tallying.tally_delivery(ObjectId(delivery_id), policy().clicks)
+    payments.take_in_delivery(ObjectId(delivery_id), policy())
 
 
 @huey.task()

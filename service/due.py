@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from documents.clock import now
-from documents.record import DUE
+from documents.marks import DUE
 from documents.steady_recount import summary
 
 # What may be due, and by which mark.

@@ -12,8 +12,8 @@ from service.resources.matches import Matches
 from service.resources.organization import OwnOrganization
 from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.resources.users import Users
-from service.resources.webhook_keys import SendGridKeys
-from service.resources.webhooks import SendGridWebhook
+from service.resources.webhook_keys import Secrets, SendGridKeys
+from service.resources.webhooks import PaymentWebhook, SendGridWebhook, StripeWebhook
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
@@ -38,7 +38,11 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/match-policy", OrganizationPolicy(), None),
     ("/v1/fundraisers/{id}/match-policy", FundraiserPolicy(), None),
     ("/v1/webhooks/sendgrid/{organization_id}", SendGridWebhook(), None),
+    ("/v1/webhooks/stripe/{organization_id}", StripeWebhook(), None),
+    ("/v1/webhooks/payments/{organization_id}", PaymentWebhook(), None),
     ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
+    ("/v1/webhook-keys/stripe", Secrets("stripe"), None),
+    ("/v1/webhook-keys/payments", Secrets("payments"), None),
     ("/v1/api-keys", api_keys, None),
     ("/v1/api-keys/{id}", api_keys, "one"),
     ("/v1/jobs/failed", failed_jobs, None),

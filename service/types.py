@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from documents.money import LARGEST_AMOUNT, minor_units
-from documents.report import nonzero
+from documents.rates import nonzero
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 RFC3339 = re.compile(

@@ -1,5 +1,6 @@
 """The README is true: its tour runs, line by line, against the real thing."""
 
+import base64
 import json
 import os
 import re
@@ -8,12 +9,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from service.up import addresses
+from tests.cast import university
 from tests.readme import README, ROOT
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 # For a machine without curl: as much of it as the tour uses.
 CURL = f"""#!{sys.executable}
@@ -89,3 +92,24 @@ def test_every_command_is_named() -> None:
         inner = command.commands if isinstance(command, click.Group) else {}
         commands |= {f"{name} {word}" for word in inner} or {name}
     assert named == commands
+
+
+def test_the_example_in_the_payments_guide_posts_a_gift(stack: Stack) -> None:
+    guide = (ROOT / "docs" / "payments.md").read_text()
+    example = re.search(r"```python\n(.*?)```", guide, re.S)[1]  # type: ignore[index]
+    alice = university("Alice's University", stack.api())
+    secret = "whsec_" + base64.b64encode(bytes(32)).decode()
+    alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret})
+    spring = alice.fundraiser()
+    email = alice.get(f"/v1/emails/{alice.email(spring)}")
+    names = {"url": stack.environment["MATCHBACK_URL"], "organization_id": alice.id}
+    names |= {"secret": secret, "fundraiser_id": spring, "link_token": email["link_token"]}
+    exec(example, names)
+
+    def matched() -> Any:
+        gifts = alice.get("/v1/donations")["data"]
+        return gifts and gifts[0]["match"]
+
+    assert wait_until(matched, "the gift is matched") == "direct"
+    [gift] = alice.get("/v1/donations")["data"]
+    assert (gift["external_id"], gift["email_id"]) == ("gift-1042", email["id"])

@@ -10,7 +10,7 @@ import pytest
 from mongoengine import get_db
 
 from documents import recount
-from documents.record import DUE
+from documents.marks import DUE
 from tests.cast import BOB, University, event, university
 from tests.stack import Stack, wait_until
 

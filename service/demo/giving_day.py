@@ -21,6 +21,7 @@ class Recipient:
     email_id: str
     name: str
     address: str
+    link_token: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _story(
     if chance.random() > CLICK_SHARE:
         return told, None
     clicked = opened + chance.uniform(0.1, 3)
-    tell(clicked, "click", url=f"{LINK}?email_id={recipient.email_id}")
+    tell(clicked, "click", url=f"{LINK}?email_id={recipient.link_token}")
     return told, clicked
 
 
@@ -109,10 +110,10 @@ def _posts(chance: random.Random, events: list[tuple[float, dict[str, Any]]]) ->
 def _gift(
     chance: random.Random, number: int, recipient: Recipient, fundraiser_id: str, clicked: float
 ) -> list[Step]:
-    """A gift by somebody who clicked: most links carry their email_id, some lose it on the way."""
+    """A gift by somebody who clicked: most links carry their token, some lose it on the way."""
     at = min(clicked + chance.uniform(0.2, 4), DAY_SECONDS)
     email_id = chance.choices(
-        [recipient.email_id, "", "utm_source=newsletter"], weights=[75, 17, 8]
+        [recipient.link_token, "", "utm_source=newsletter"], weights=[75, 17, 8]
     )[0]
     gift = _donation(chance, f"demo-{number}", fundraiser_id, recipient.name, recipient.address)
     steps = [Step(at, "gift", gift | {"email_id": email_id})]

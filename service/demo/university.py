@@ -153,7 +153,7 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
             },
             address,
         )
-        return asdict(Recipient(email["id"], name, address))
+        return asdict(Recipient(email["id"], name, address, email["link_token"]))
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         for recipient in clients.map(write_to, people()):

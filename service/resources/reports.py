@@ -79,21 +79,25 @@ class DonationFigures(Answer):
     refunded: Amounts
     average: Amounts
     by_match: MatchClasses
-    recurring: RecurringFigures
 
 
 class Rates(Answer):
     """Of people: what machines opened and clicked is in none of these.
 
-    Delivery and response (gifts that an email led to) are of emails sent; open, click and
-    conversion (emails that led to a gift) of emails delivered; click_to_open of emails opened;
-    click_to_gift (emails that led to a gift) of emails clicked."""
+    Delivery is of emails sent; open, click and conversion (emails that led to a gift) of emails
+    delivered; click_to_open of emails opened."""
 
     delivery: Rate
     open: Rate
     click: Rate
     click_to_open: Rate
     conversion: Rate
+
+
+class GivingRates(Answer):
+    """Gifts that an email led to, of emails sent; and emails that led to a gift, of emails that
+    people clicked."""
+
     response: Rate
     click_to_gift: Rate
 
@@ -106,7 +110,9 @@ class Figures(Answer):
         int, Field(description="Events of types that are not known: kept, without effect")
     ]
     donations: DonationFigures
+    recurring: RecurringFigures
     rates: Rates
+    giving_rates: GivingRates
     raised_per_email: Annotated[
         dict[str, float], Field(description="Minor units raised for each email sent, by currency")
     ]

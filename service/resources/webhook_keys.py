@@ -45,16 +45,61 @@ class SendGridKeys:
         problems=(404,),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer(resp, SendGridKeyOut, _keys(req))
+        answer(resp, SendGridKeyOut, _keys(req, "sendgrid"))
 
     @operation("Remove SendGrid's keys", scope="admin", answers={204: None}, problems=(404,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _keys(req).delete()
+        _keys(req, "sendgrid").delete()
         resp.status = 204
 
 
-def _keys(req: falcon.Request) -> WebhookKey:
-    keys = WebhookKey.of(req.context.organization_id, "sendgrid")
+class SecretIn(Request):
+    secret: Annotated[Text, Field(description="As the provider shows it: whsec_…")]
+
+
+class SecretOut(Answer):
+    """The end of the secret in use, and of the one before while it is being replaced."""
+
+    secret_ends_with: str
+    previous_secret_ends_with: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class Secrets:
+    """/v1/webhook-keys/stripe and /v1/webhook-keys/payments"""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    @operation(
+        "Set the webhook's signing secret",
+        scope="admin",
+        body=SecretIn,
+        answers={200: SecretOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, body: SecretIn) -> None:
+        keys = WebhookKey.put(req.context.organization_id, self._provider, body.secret)
+        answer(resp, SecretOut, keys)
+
+    @operation(
+        "Tell which signing secret is set; never all of it",
+        scope="admin",
+        answers={200: SecretOut},
+        problems=(404,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, SecretOut, _keys(req, self._provider))
+
+    @operation("Remove the signing secrets", scope="admin", answers={204: None}, problems=(404,))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _keys(req, self._provider).delete()
+        resp.status = 204
+
+
+def _keys(req: falcon.Request, provider: str) -> WebhookKey:
+    keys = WebhookKey.of(req.context.organization_id, provider)
     if keys is None:
         raise NotFound
     return keys

@@ -5,11 +5,13 @@ import falcon
 from documents import sendgrid
 from documents.delivery import Delivery
 from documents.webhook_key import WebhookKey
+from documents.webhook_schemes import STRIPE_HEADER
 from service.operation import answer, operation
 from service.reading import read_bytes
 from service.types import Answer
 
 BODY_LIMIT = 2 * 1024 * 1024
+PROBLEMS = (401, 413, 503)
 
 
 class Accepted(Answer):
@@ -24,7 +26,7 @@ class SendGridWebhook:
     @operation(
         "Receive SendGrid's events",
         answers={202: Accepted},
-        problems=(401, 413, 503),
+        problems=PROBLEMS,
         raw=falcon.MEDIA_JSON,
         headers={
             sendgrid.SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, base64 of DER",
@@ -32,12 +34,48 @@ class SendGridWebhook:
         },
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
-        body = read_bytes(req, BODY_LIMIT)
-        keys = WebhookKey.of(organization_id, "sendgrid")
-        signature = req.get_header(sendgrid.SIGNATURE_HEADER) or ""
-        timestamp = req.get_header(sendgrid.TIMESTAMP_HEADER) or ""
-        if keys is None or not keys.verifies(signature, timestamp, body):
-            # An organization without keys, or none at all, is no different from a bad signature.
-            raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
-        delivery = Delivery.receive(keys.organization_id, "sendgrid", body)
-        answer(resp, Accepted, {"accepted": delivery.items}, 202)
+        _receive(req, resp, organization_id, "sendgrid")
+
+
+class StripeWebhook:
+    """/v1/webhooks/stripe/{organization_id}"""
+
+    @operation(
+        "Receive one of Stripe's events",
+        answers={202: Accepted},
+        problems=PROBLEMS,
+        raw=falcon.MEDIA_JSON,
+        headers={STRIPE_HEADER: "t=… and v1=…: HMAC-SHA256 of the time and the raw body"},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
+        _receive(req, resp, organization_id, "stripe")
+
+
+class PaymentWebhook:
+    """/v1/webhooks/payments/{organization_id}"""
+
+    @operation(
+        "Receive the state of one gift from any payment processor",
+        answers={202: Accepted},
+        problems=PROBLEMS,
+        raw=falcon.MEDIA_JSON,
+        headers={
+            "Webhook-Id": "Of this message; part of what is signed",
+            "Webhook-Timestamp": "Unix seconds, at most 5 minutes off; part of what is signed",
+            "Webhook-Signature": "v1, and HMAC-SHA256 in base64, as Standard Webhooks has it",
+        },
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
+        _receive(req, resp, organization_id, "payments")
+
+
+def _receive(
+    req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
+) -> None:
+    body = read_bytes(req, BODY_LIMIT)
+    keys = WebhookKey.of(organization_id, provider)
+    if keys is None or not keys.verifies(req.headers, body):
+        # An organization without keys, or none at all, is no different from a bad signature.
+        raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
+    delivery = Delivery.receive(keys.organization_id, provider, body)
+    answer(resp, Accepted, {"accepted": delivery.items}, 202)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from stripe import WebhookSignature
 
 from tests.cast import SIGNATURE_HEADER, University, event, signed
+from tests.stripe_events import SECRET, charge
 
 AT = 1_700_000_000
 MOST_COPIES = 46
@@ -32,6 +34,9 @@ class Gift:
     refunded: int = 0
     status: str = "succeeded"
     deleted: bool = False
+    told: int = 0
+    fundraiser: str = ""
+    payment: str = ""  # known to Stripe by this, in place of an id
 
     @property
     def net(self) -> int:
@@ -84,6 +89,7 @@ class Client(threading.Thread):
             (1, self._delete_email),
             (4, self._deliver),
             (1, self._pin),
+            (2, self._pay),
             (1, self._move),
         ]
         weights, actions = zip(*deeds, strict=True)
@@ -160,6 +166,34 @@ class Client(threading.Thread):
             self.deleted_emails.add(email)
             self._call("DELETE", f"/v1/emails/{email}")
 
+    def _pay(self) -> None:
+        """Stripe tells of a new gift, or of more that was refunded; always too often."""
+        paid = [gift for gift in self.gifts[-40:] if gift.payment and gift.status == "succeeded"]
+        if paid and self._chance.random() < 0.5:
+            gift = self._chance.choice(paid)
+            gift.refunded = self._chance.randrange(gift.refunded, gift.amount + 1)
+            gift.status = "refunded" if gift.refunded == gift.amount else "succeeded"
+        else:
+            amount = self._chance.randrange(1, 10_000)
+            gift = Gift("", "USD", amount, payment=f"pi_{self.number}_{self._next()}")
+            gift.fundraiser = self._chance.choice(self._fundraisers)
+            self.gifts.append(gift)
+        gift.told += 1
+        who = self._person()
+        told = charge(
+            "refunded" if gift.refunded else "succeeded",
+            gift.told,
+            id=gift.payment.replace("pi", "ch"),
+            payment_intent=gift.payment,
+            amount=gift.amount,
+            amount_captured=gift.amount,
+            amount_refunded=gift.refunded,
+            billing_details=who,
+            metadata={"fundraiser_id": gift.fundraiser},
+        )
+        for _ in range(self._chance.choice([1, 1, 2, 3])):
+            self._call("STRIPE", f"/v1/webhooks/stripe/{self.place.id}", told)
+
     def _pin(self) -> None:
         """Staff say which email led to a gift, or that none did, or take that back."""
         gift = self._some_gift()
@@ -193,7 +227,7 @@ class Client(threading.Thread):
             self._call("WEBHOOK", f"/v1/webhooks/sendgrid/{self.place.id}", batch)
 
     def _some_gift(self) -> Gift | None:
-        standing = [gift for gift in self.gifts[-40:] if not gift.deleted]
+        standing = [gift for gift in self.gifts[-40:] if gift.id and not gift.deleted]
         return self._chance.choice(standing) if standing else None
 
     def _person(self) -> dict[str, str]:
@@ -236,6 +270,13 @@ class Client(threading.Thread):
             assert content
             method, headers = "POST", signed(self.place.signing_key, content)
             assert SIGNATURE_HEADER in headers
+        elif method == "STRIPE":
+            assert content
+            sent_at = int(time.time())
+            signature = WebhookSignature.generate_signature_header(
+                content.decode(), SECRET, sent_at
+            )
+            method, headers = "POST", {"Stripe-Signature": signature}
         else:
             headers = {**headers, "Authorization": f"Bearer {self.place.key}"}
             headers["Content-Type"] = "application/json"

@@ -13,13 +13,14 @@ from config import database
 from config.settings import Settings
 from documents import recount, user_changes
 from documents.indexes import create_indexes
+from documents.marks import DUE
 from documents.match_policy import MatchPolicy
-from documents.record import DUE
 from documents.what_if import what_if
 from tests.cast import University, university
 from tests.chaos.clients import Client
 from tests.chaos.cluster import Cluster
 from tests.chaos.monkey import Monkey
+from tests.stripe_events import SECRET
 
 CLIENTS = 4
 CONVERGE_SECONDS = 60
@@ -84,6 +85,7 @@ def _clients(cluster: Cluster, place: University, seed: int) -> list[Client]:
 
     organization = ObjectId(place.id)
     WebhookKey.put(organization, "sendgrid", public_key(place.signing_key))
+    WebhookKey.put(organization, "stripe", SECRET)
     names = ("Spring", "Autumn")
     fundraisers = [str(Fundraiser.create(organization, {"name": name}).id) for name in names]
     return [
@@ -130,7 +132,9 @@ def _converge(result: Result) -> None:
 def _compare(place: University, clients: list[Client], result: Result) -> None:
     gifts = [gift for client in clients for gift in client.gifts]
     stored = {str(row["_id"]): row for row in get_db().donations.find()}
+    by_payment = {row.get("external_id"): id_ for id_, row in stored.items()}
     for gift in gifts:
+        gift.id = gift.id or by_payment.get(gift.payment, gift.payment)
         row = stored.get(gift.id)
         if row is None:
             result.differences.append(f"acknowledged gift {gift.id} is lost")

@@ -17,6 +17,7 @@ from jobs.sweep import sweep
 from service.cli import main
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university
 from tests.settled import settle
+from tests.stripe_events import charge, ours, set_secret, tell
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/"
@@ -80,6 +81,9 @@ def busy_bob(alice: University) -> tuple[str, str, str]:
     alice.deliver(None, body=b"no array, but bob@example.edu")
     alice.gift(spring, 2500, email_id=email, external_id="bob@example.edu-1")
     alice.gift(spring, 1000, BOB | {"email": "BOB@Example.edu"}, email_id="BOB@example.edu")
+    set_secret(alice)
+    tell(alice, ours(charge("succeeded"), fundraiser_id=spring, email_id=email))
+    tell(alice, charge("succeeded", id="ch_2", payment_intent=None))  # of no fundraiser
     settle()
     return spring, mailing, email
 
@@ -104,6 +108,7 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
         "donations",
         "events",
         "deliveries",
+        "payments",
     }
     if how == "request":
         assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204
@@ -134,6 +139,12 @@ def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: Univ
     assert CliRunner().invoke(main, ["replay"]).exit_code == 0
     settle()
     assert alice.report(spring)["emails"]["opens"] == 4
+    raised = alice.report(spring)["donations"]["raised"]["USD"]
+    back = charge("refunded", 5, amount_refunded=400)
+    tell(alice, ours(back, fundraiser_id=spring, email_id=email))
+    settle()
+    assert alice.report(spring)["donations"]["raised"]["USD"] == raised - 400
+    assert traces("bob@example.edu", "Bob Baker") == []
 
 
 def test_posts_that_are_not_tallied_yet_are_counted_first(

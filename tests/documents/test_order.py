@@ -175,7 +175,7 @@ def test_whatever_happens_first_and_is_settled_when(real_client: testing.TestCli
         "pinned": "early",
         "unpinned": "eves",
     }
-    assert expected["report"]["donations"]["recurring"] == {
+    assert expected["report"]["recurring"] == {
         "plans": 1,
         "first_gift": {"USD": 90},
         "lifetime": {"USD": 320},

@@ -11,11 +11,13 @@ from mongoengine import get_db
 
 from documents import erasure, retention
 from documents.machine_clicks import Rule
+from documents.marks import DUE
 from documents.relabelling import Relabelling
 from documents.steady_recount import SteadyRecount
 from jobs import tasks
 from jobs.sweep import sweep
 from tests.cast import BOB, University, event, signed
+from tests.stripe_events import charge, ours, set_secret, tell
 
 AT = 1_700_000_000
 EVE = {"name": "Eve", "email": "eve@example.org"}
@@ -193,6 +195,29 @@ def late_click(place: University, given: Given) -> None:
     given["delivery"] = str(row["_id"])
 
 
+def stripe_secret(place: University, given: Given) -> None:
+    set_secret(place)
+    paid = ours(charge("succeeded"), fundraiser_id=given["spring"], email_id=given["bob"])
+    given["event"] = paid
+
+
+def post_stripe(place: University, given: Given) -> None:
+    assert tell(place, given["event"]).status == 202
+
+
+def stripe_delivery(place: University, given: Given) -> None:
+    """A part of it was refunded; what it is for is told second."""
+    stripe_secret(place, given)
+    back = charge("refunded", 5, amount_refunded=400)
+    tell(place, back)
+    sweep()
+    given["event"] = ours(back, **given["event"]["data"]["object"]["metadata"])
+    post_stripe(place, given)
+    row = get_db().deliveries.find_one(DUE)
+    assert row
+    given["delivery"] = str(row["_id"])
+
+
 def import_emails(place: University, given: Given) -> None:
     people = (BOB, {"name": "Zoe", "email": "zoe@example.edu"})
     line = {"fundraiser_id": given["spring"], "mailing_id": given["mailing"]}
@@ -293,6 +318,7 @@ def _requests() -> dict[str, Scenario]:
             2500,
             1,
         ),
+        "POST /v1/webhooks/stripe": Scenario(stripe_secret, post_stripe, True, 2500, 1),
         "POST /v1/webhooks/sendgrid": Scenario(webhook, post_webhook, True, 0, 0, 4),
     }
 
@@ -316,6 +342,9 @@ def _jobs() -> dict[str, Scenario]:
         "count_mailing": Scenario(new_mailing, _job(tasks.count_mailing, "new"), False, 0, 0),
         "tally_delivery": Scenario(
             delivery, _job(tasks.tally_delivery, "delivery"), False, 0, 0, 4
+        ),
+        "tally_delivery, stripe": Scenario(
+            stripe_delivery, _job(tasks.tally_delivery, "delivery"), False, 2100, 1
         ),
         "sweep, everything due": Scenario(
             everything_due, lambda place, given: sweep(), False, 2600, 2, 4

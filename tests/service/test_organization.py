@@ -71,7 +71,10 @@ def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClien
     ]
     of_mailing = alice.get(f"/v1/mailings/{mailing}/report")
     assert [line["count"] for line in of_mailing["by_day"]] == [1, 2]
-    assert report["rates"]["response"] == 3.0  # gifts for one email sent
+    assert report["giving_rates"] == {
+        "response": 3.0,
+        "click_to_gift": None,
+    }  # gifts for one email sent
     alice.call("DELETE", f"/v1/donations/{gift}")
     settle()
     assert [line["count"] for line in alice.report(spring)["by_day"]] == [1, 2]

@@ -1,0 +1,49 @@
+"""The mark of what is due, and the indexes by which marked and unique records are found."""
+
+from typing import Any
+
+# Partial indexes hold only the rows that have the field: what is due is nearly nothing.
+DUE = {"due": {"$type": "date"}}
+
+
+def due_index(*fields: str) -> dict[str, Any]:
+    """The index by which what is due is found, e.g. by group: due_index("fundraiser_id")."""
+    return {
+        "fields": [*fields, "due"],
+        "name": "_".join(["due", *fields]),
+        "partialFilterExpression": DUE,
+    }
+
+
+def text(**condition: Any) -> dict[str, Any]:
+    """A condition on a field with a `unique_index`: text(eq="x") or text(in_=["x", "y"]).
+
+    MongoDB uses a partial index only for a query that says what the index is limited to.
+    """
+    return {
+        "$type": "string",
+        **{f"${name.strip('_')}": value for name, value in condition.items()},
+    }
+
+
+def failed_index() -> dict[str, Any]:
+    """The index by which failed jobs are found; nearly always empty."""
+    return {
+        "fields": ["organization_id", "trouble.failed_at"],
+        "name": "failed",
+        "partialFilterExpression": {"trouble.failed_at": {"$type": "date"}},
+    }
+
+
+def unique_index(field: str) -> dict[str, Any]:
+    """A string field that is unique in its organization, among the records that have it."""
+    return {
+        "fields": ["organization_id", field],
+        "unique": True,
+        "partialFilterExpression": {field: {"$type": "string"}},
+    }
+
+
+def text_index(field: str) -> dict[str, Any]:
+    """A string field by which the records of an organization that have it are found."""
+    return {key: value for key, value in unique_index(field).items() if key != "unique"}

@@ -1,0 +1,99 @@
+"""Entering what webhooks tell of payments, within a transaction: facts, links, and gifts."""
+
+from dataclasses import dataclass, field
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents import erasure
+from documents.clock import now
+from documents.engine.contribution import Row
+from documents.marks import text
+from documents.payment import learn, payment_id
+from documents.payment_gift import apply
+from documents.payment_state import Fact
+
+
+@dataclass
+class Told:
+    """What a delivery tells: facts by the key of their payment, and an invoice with its payment."""
+
+    facts: dict[str, dict[str, Fact]] = field(default_factory=dict)
+    link: tuple[str, str] | None = None
+
+
+def _key(payment: Row) -> str:
+    return str(payment["_id"]).split(":", 2)[2]
+
+
+class Book:
+    """An organization's payments through one provider, within a transaction."""
+
+    def __init__(
+        self, database: Database, session: ClientSession, organization_id: ObjectId, provider: str
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._organization_id = organization_id
+        self._provider = provider
+
+    def enter(self, told: Told) -> set[ObjectId]:
+        """Merge what was told. Returns the fundraisers of the gifts that it is about.
+
+        Raises:
+            ValueError: the payment is of no fundraiser of the organization.
+        """
+        entries = dict(told.facts)
+        if told.link:
+            invoice, key = told.link
+            entries[key] = entries.get(key, {}) | self._follow(invoice, key)
+        fundraisers: set[ObjectId] = set()
+        refusal: ValueError | None = None
+        for key, facts in entries.items():
+            payment = self._payment(key)
+            if payment.get("linked_to"):
+                payment = self._payment(payment["linked_to"])
+            changed = learn(payment, facts)
+            try:
+                fundraiser_id = apply(self._database, self._session, payment)
+            except ValueError as error:
+                refusal, fundraiser_id = error, None
+            if fundraiser_id:
+                fundraisers.add(fundraiser_id)
+            if changed or fundraiser_id:
+                self._write(payment)
+            if payment.get("erased"):
+                self._erase_again(payment)
+        if refusal:
+            raise refusal
+        return fundraisers
+
+    def _erase_again(self, payment: Row) -> None:
+        """The webhook that told of somebody who is erased is to be forgotten, too."""
+        gifts = self._database.donations.find(
+            {"organization_id": self._organization_id, "external_id": text(eq=_key(payment))},
+            {"user_id": 1},
+            session=self._session,
+        )
+        if users := [gift["user_id"] for gift in gifts if gift.get("user_id")]:
+            erasure.again(self._database, self._session, users)
+
+    def _follow(self, invoice: str, key: str) -> dict[str, Fact]:
+        """Note which payment an invoice is of. Returns what was told of it before."""
+        waiting = self._payment(invoice)
+        facts: dict[str, Fact] = waiting["facts"]
+        if waiting.get("linked_to") != key:
+            self._write(waiting | {"linked_to": key, "facts": {}})
+        return facts
+
+    def _payment(self, key: str) -> Row:
+        id_ = payment_id(self._organization_id, self._provider, key)
+        found = self._database.payments.find_one({"_id": id_}, session=self._session)
+        new = {"organization_id": self._organization_id, "facts": {}, "created_at": now()}
+        return found or {"_id": id_, **new}
+
+    def _write(self, payment: Row) -> None:
+        self._database.payments.replace_one(
+            {"_id": payment["_id"]}, payment, upsert=True, session=self._session
+        )

@@ -1,0 +1,119 @@
+"""The gift of a payment: made, or changed, as its facts have it."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.address import fold, mailbox
+from documents.candidates import ERASED
+from documents.clock import now
+from documents.donation import LONGEST_REFERENCE, Donation
+from documents.engine.contribution import Row
+from documents.marks import text
+from documents.payment_state import State, state_of
+from documents.record import new_row
+
+# What matching reads of a gift: a change of these lets it look again for its email.
+MATCHED_BY = ("email_ref", "recurring_id", "donor_address", "donor_mailbox", "donated_at")
+PERSONAL = ("donor_name", "donor_email", "donor_address", "donor_mailbox", "email_ref")
+
+
+def apply(database: Database, session: ClientSession, payment: Row) -> ObjectId | None:
+    """Make or change the gift, in the transaction that changes the payment.
+
+    Returns its fundraiser when it was made or changed, or stands as it is to be; None while there
+    is nothing to make one of, and when it was deleted.
+
+    Raises:
+        ValueError: no fundraiser of the organization is named.
+    """
+    facts, key = payment["facts"], payment["_id"].split(":", 2)[2]
+    state = state_of(facts)
+    if state is None or facts.get(key, {}).get("kind") == "invoice":
+        return None  # of an invoice it is not known yet which payment it is of
+    of = {"organization_id": payment["organization_id"]}
+    query = {**of, "external_id": text(eq=key)}
+    gift = database.donations.find_one(query, session=session)
+    if gift is None:
+        fundraiser_id = _fundraiser(database, session, payment["organization_id"], state)
+        row = _new_gift(payment, key, fundraiser_id, state)
+        database.donations.insert_one(row, session=session)
+        payment["applied"] = asdict(state)
+        return fundraiser_id
+    if gift.get("deleted_at"):
+        return None
+    if payment.get("applied") != asdict(state):
+        _change(database, session, gift, payment, state)
+        payment["applied"] = asdict(state)
+    return ObjectId(gift["fundraiser_id"])
+
+
+def _fundraiser(
+    database: Database, session: ClientSession, organization_id: ObjectId, state: State
+) -> ObjectId:
+    named = state.fundraiser_id or ""
+    if ObjectId.is_valid(named):
+        query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
+        found = database.fundraisers.find_one(query, {"_id": 1}, session=session)
+        if found:
+            return ObjectId(found["_id"])
+    raise ValueError("it names no fundraiser (metadata.fundraiser_id)")
+
+
+def _new_gift(payment: Row, key: str, fundraiser_id: ObjectId, state: State) -> Row:
+    return new_row(
+        Donation,
+        organization_id=payment["organization_id"],
+        fundraiser_id=fundraiser_id,
+        external_id=key,
+        payment_id=payment["_id"],
+        due=now(),
+        **_values(state),
+    )
+
+
+def _values(state: State) -> dict[str, Any]:
+    address = state.donor_email
+    at = datetime.fromtimestamp(state.donated_at, UTC)
+    return {
+        "amount": state.amount,
+        "currency": state.currency,
+        "status": state.status,
+        "refunded_amount": state.refunded_amount,
+        "donor_name": state.donor_name,
+        "donor_email": address,
+        "donor_address": fold(address) or None,
+        "donor_mailbox": mailbox(address) or None,
+        "email_ref": (state.email_ref or "")[:LONGEST_REFERENCE] or None,
+        "recurring_id": state.recurring_id,
+        "donated_at": at.replace(microsecond=at.microsecond // 1000 * 1000),
+    }
+
+
+def _change(
+    database: Database, session: ClientSession, gift: Row, payment: Row, state: State
+) -> None:
+    values = _values(state)
+    if gift.get("payment_id") != payment["_id"]:
+        # A client recorded it: what it said stays, and the payment says what became of it.
+        back = min(values["refunded_amount"], gift["amount"])
+        values = {"status": values["status"], "refunded_amount": back}
+    elif str(gift.get("donor_mailbox")).startswith(ERASED):
+        values = {name: value for name, value in values.items() if name not in PERSONAL}
+    changed = {name: value for name, value in values.items() if gift.get(name) != value}
+    if not changed:
+        return
+    if gift.get("match") and any(name in changed for name in MATCHED_BY):
+        changed["rematch"] = True
+    kept = {name: value for name, value in changed.items() if value is not None}
+    gone = {name: "" for name, value in changed.items() if value is None}
+    update = {
+        "$set": {**kept, "due": now(), "updated_at": now()},
+        "$unset": {**gone, "trouble": ""},
+        "$inc": {"version": 1},
+    }
+    database.donations.update_one({"_id": gift["_id"]}, update, session=session)

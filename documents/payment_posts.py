@@ -1,0 +1,114 @@
+"""The plain webhook: the state of one gift, from any payment processor. Pure.
+
+Signed as Standard Webhooks (https://www.standardwebhooks.com) has it; documented for its users in
+docs/payments.md.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from documents.money import LARGEST_AMOUNT, minor_units
+from documents.payment_state import SUCCEEDED, Fact
+from documents.stripe_values import CONTROL
+
+REASONS_KEPT = 5
+POST = "post"
+
+
+def _currency(code: str) -> str:
+    if minor_units(code) is None:
+        raise PydanticCustomError("currency", "Should be an ISO 4217 currency, such as USD.")
+    return code
+
+
+def _with_offset(time: datetime) -> datetime:
+    if time.tzinfo is None or not 1900 < time.year < 2200:
+        raise PydanticCustomError("time", "Should be an RFC 3339 time with an offset.")
+    return time
+
+
+def _clean(text: str) -> str:
+    if CONTROL.search(text):
+        raise PydanticCustomError("control_character", "Control characters are not allowed.")
+    return text.encode("utf-8", "replace").decode().strip()
+
+
+Time = Annotated[datetime, AfterValidator(_with_offset)]
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_clean)]
+Amount = Annotated[int, Field(ge=0, le=LARGEST_AMOUNT, strict=True)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Giver(_Strict):
+    name: Annotated[str, Field(max_length=200), AfterValidator(_clean)] = ""
+    email: Annotated[str, Field(max_length=254), AfterValidator(_clean)] = ""
+
+
+class Gift(_Strict):
+    external_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+    fundraiser_id: Text
+    amount: Annotated[int, Field(ge=1, le=LARGEST_AMOUNT, strict=True)]
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$"), AfterValidator(_currency)]
+    status: Literal["pending", "succeeded", "failed", "refunded", "disputed"]
+    refunded_amount: Amount = 0
+    donor: Giver = Giver()
+    email_id: Text | None = None
+    recurring_id: Text | None = None
+    donated_at: Time | None = None
+
+    @model_validator(mode="after")
+    def _not_more_back_than_given(self) -> "Gift":
+        if self.refunded_amount > self.amount:
+            raise PydanticCustomError(
+                "too_large", "More cannot be refunded than was given (refunded_amount)."
+            )
+        return self
+
+
+class Post(_Strict):
+    """What is posted: the whole state of a gift at a time; the latest time wins."""
+
+    type: Text = "donation.updated"
+    timestamp: Time
+    data: Gift
+
+
+def read(body: Any) -> tuple[str, dict[str, Fact]]:
+    """The gift's external_id, and the fact that the post tells.
+
+    Raises:
+        ValueError: it cannot be used; says where and why, and repeats nothing of it.
+    """
+    try:
+        post = Post.model_validate(body)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        told = [f"/{'/'.join(map(str, one['loc']))[:100]}: {one['msg']}" for one in found]
+        raise ValueError("; ".join(told[:REASONS_KEPT])) from None
+    gift = post.data
+    taken = gift.status in ("refunded", "disputed")
+    back = gift.amount if gift.status == "refunded" else gift.refunded_amount
+    at = post.timestamp.timestamp()
+    return gift.external_id, {
+        POST: {
+            "at": at,
+            "kind": "post",
+            "status": SUCCEEDED if taken else gift.status,
+            "is_disputed": gift.status == "disputed",
+            "amount": gift.amount,
+            "currency": gift.currency,
+            "refunded": back,
+            "fundraiser_id": gift.fundraiser_id,
+            "email_ref": gift.email_id or None,
+            "recurring_id": gift.recurring_id or None,
+            "name": gift.donor.name,
+            "email": gift.donor.email if "@" in gift.donor.email else "",
+            "donated_at": gift.donated_at.timestamp() if gift.donated_at else None,
+        }
+    }

@@ -1,0 +1,136 @@
+"""From stored payment webhooks to gifts: each payment is one gift, whatever is told in what order.
+
+What a webhook tells is merged into the payment's facts; the gift that follows from all of them is
+made or changed in the same transaction, and is due. Telling it again changes nothing.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+
+from bson import ObjectId
+from mongoengine import get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents import payment_posts, settling, stripe_events, trouble
+from documents.clock import now
+from documents.engine.contribution import Row
+from documents.marks import DUE
+from documents.payment_book import Book, Told
+from documents.policy import Policy
+from documents.sendgrid import ERASED
+from documents.single_flight import SingleFlight
+from documents.transaction import in_transaction
+
+log = logging.getLogger(__name__)
+
+PROVIDERS = ["stripe", "payments"]
+DELIVERIES_A_BATCH = 50
+OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
+
+_flights = SingleFlight()
+
+
+def take_in(organization_id: ObjectId, policy: Policy) -> int:
+    """Make gifts of what is due of an organization's payment webhooks, and settle them.
+
+    Returns how many webhooks there were.
+    """
+    return _flights.run(organization_id, lambda: _take_in_all(organization_id, policy))
+
+
+def take_in_delivery(id_: ObjectId, policy: Policy) -> int:
+    """Take in one webhook, and with it what else is due of its organization."""
+    query = {"_id": id_, "provider": {"$in": PROVIDERS}, **DUE}
+    row = get_db().deliveries.find_one(query, {"organization_id": 1})
+    return take_in(row["organization_id"], policy) if row else 0
+
+
+def _take_in_all(organization_id: ObjectId, policy: Policy) -> int:
+    done, fundraisers = 0, set[ObjectId]()
+    group: Row = {"organization_id": organization_id, "provider": {"$in": PROVIDERS}}
+    try:
+        while taken := in_transaction(_take_in, group):
+            fundraisers |= taken.fundraisers
+            done += taken.number
+    except Exception as error:
+        if trouble.is_passing(error):
+            raise
+        log.warning(
+            "organization %s: payments one by one, for %s", organization_id, trouble.describe(error)
+        )
+        done += _one_by_one(group)
+    for fundraiser_id in fundraisers:
+        settling.settle_fundraiser(fundraiser_id, policy)
+    return done
+
+
+def _one_by_one(group: Row) -> int:
+    """What one webhook spoils for its batch, the others get by themselves; the sweep settles."""
+    done = 0
+    query = {**group, **DUE, **trouble.not_postponed(now())}
+    for row in list(get_db().deliveries.find(query, {"_id": 1}).sort("due", 1)):
+        one = {"_id": row["_id"]}
+        done += trouble.attempt("deliveries", row["_id"], in_transaction, _take_in, one)
+    return done
+
+
+@dataclass
+class Taken:
+    """What a transaction did; false when there was nothing to do."""
+
+    number: int
+    fundraisers: set[ObjectId]
+
+    def __bool__(self) -> bool:
+        return bool(self.number)
+
+
+def _take_in(database: Database, session: ClientSession, group: Row) -> Taken:
+    query = {**group, **DUE, **trouble.not_postponed(now())}
+    found = database.deliveries.find(query, session=session).sort("due", 1)
+    deliveries = list(found.limit(DELIVERIES_A_BATCH))
+    fundraisers: set[ObjectId] = set()
+    for delivery in deliveries:
+        book = Book(database, session, delivery["organization_id"], delivery["provider"])
+        reason, outcome = None, "counted_events"
+        try:
+            if not (gifts := book.enter(read(delivery))):
+                outcome = "unmatched_events"
+            fundraisers |= gifts
+        except ValueError as error:
+            reason, outcome = str(error), "refused_events"
+            log.warning("delivery %s: %s", delivery["_id"], reason)
+        _note(database, session, delivery["_id"], outcome, reason)
+    return Taken(len(deliveries), fundraisers)
+
+
+def read(delivery: Row) -> Told:
+    """What a stored webhook tells.
+
+    Raises:
+        ValueError: it cannot be understood; with a reason that repeats nothing of it.
+    """
+    try:
+        body = json.loads(bytes(delivery["body"]))
+    except (ValueError, RecursionError):
+        raise ValueError("the body is no JSON") from None
+    if body == [ERASED]:
+        return Told()
+    if delivery["provider"] == "stripe":
+        return Told(stripe_events.read(body), stripe_events.link_of(body))
+    key, fact = payment_posts.read(body)
+    return Told({key: fact})
+
+
+def _note(
+    database: Database, session: ClientSession, id_: ObjectId, outcome: str, reason: str | None
+) -> None:
+    counts = {name: int(name == outcome) for name in OUTCOMES}
+    refused = [{"index": 0, "reason": reason}] if reason else []
+    update = {
+        "$set": {**counts, "refused": refused, "tallied_at": now()},
+        "$unset": {"due": "", "trouble": ""},
+    }
+    database.deliveries.update_one({"_id": id_}, update, session=session)

@@ -1,0 +1,71 @@
+"""The values that Stripe's objects are made of: ids, texts, times and money. Pure.
+
+Source of what is special about currencies: https://docs.stripe.com/currencies.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from documents.money import LARGEST_AMOUNT, minor_units
+
+# Where Stripe's smallest unit is not ISO 4217's.
+STRIPE_DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
+ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LONGEST = {"name": 200, "email": 254}
+LONGEST_TEXT = 1000
+
+Object = Mapping[str, Any]
+
+
+def id_of(thing: Object) -> str:
+    found = ref(thing.get("id"))
+    if found is None:
+        raise ValueError("the object has no id")
+    return found
+
+
+def ref(value: Any) -> str | None:
+    """An id, of something that is named by it or expanded."""
+    id_ = value.get("id") if isinstance(value, Mapping) else value
+    return id_ if isinstance(id_, str) and ID.fullmatch(id_) else None
+
+
+def text(value: Any, kind: str = "") -> str | None:
+    if not isinstance(value, str):
+        return None
+    text = CONTROL.sub("", value).encode("utf-8", "replace").decode().strip()
+    if kind == "email" and (len(text) > LONGEST["email"] or "@" not in text):
+        return None
+    return text[: LONGEST.get(kind, LONGEST_TEXT)] or None
+
+
+def seconds(value: Any) -> float | None:
+    usual = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**33
+    return value if usual else None
+
+
+def currency_of(thing: Object) -> str:
+    code = thing.get("currency")
+    if not isinstance(code, str) or minor_units(code.upper()) is None:
+        raise ValueError("the currency is not one of ISO 4217")
+    return code.upper()
+
+
+def amount(value: Any, currency: str) -> int:
+    """An amount in ISO 4217's minor units, of one in Stripe's smallest unit.
+
+    They differ for three currencies. Of those of which Stripe keeps hundredths that are not money
+    any more, what is less than a whole is rounded.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_AMOUNT:
+        raise ValueError("an amount is not a whole number of the smallest unit")
+    ours = minor_units(currency) or 0
+    more = ours - STRIPE_DECIMALS.get(currency, ours)
+    if more < 0:
+        unit = 10**-more
+        return (value + unit // 2) // unit
+    if value * 10**more > LARGEST_AMOUNT:
+        raise ValueError("an amount is too large")
+    return int(value * 10**more)
