@@ -20,6 +20,7 @@ from documents.engine.contribution import Row
 from documents.engine.settle import Changes
 
 MARKED_A_BATCH = 500
+FEW = 100
 TOUCHES = ("sent_at", "first_opened_at", "first_clicked_at")
 # Neither pinned nor by what the gift itself says: another email might do better.
 OPEN: dict[str, Any] = {"match": {"$in": [None, "indirect", "unresolved"]}, "pin": None}
@@ -85,7 +86,8 @@ def _gifts_since(
 ) -> None:
     """Mark the open gifts from the addresses of these emails, made since then.
 
-    Events are many and gifts are few: first it is asked whether there are any so late.
+    Events are many and gifts so late are few or none: these are looked at first, and only when
+    they are too many, those from the addresses of the emails.
     """
     touched = [email for email in emails if email["_id"] in since]
     if not touched:
@@ -96,30 +98,33 @@ def _gifts_since(
         "donated_at": {"$gte": min(since.values())},
         **OPEN,
     }
-    if database.donations.find_one(late, {"_id": 1}, session=session) is None:
+    fields = {"fundraiser_id": 1, "donor_mailbox": 1, "donated_at": 1}
+    found = list(database.donations.find(late, fields, session=session).limit(FEW + 1))
+    if not found:
         return
-    by_mailbox: dict[tuple[ObjectId, str], datetime] = {}
     users = _users(database, session, touched)
+    by_mailbox: dict[tuple[ObjectId, str], datetime] = {}
     for email in touched:
         for mailbox in mailboxes_of(users.get(email["user_id"], {})):
             key = email["fundraiser_id"], mailbox
             by_mailbox[key] = min(since[email["_id"]], by_mailbox.get(key, since[email["_id"]]))
-    theirs = {
-        "organization_id": {"$in": list({email["organization_id"] for email in touched})},
-        "donor_mailbox": {"$in": sorted({mailbox for _, mailbox in by_mailbox})},
-        **late,
-    }
-    fields = {"fundraiser_id": 1, "donor_mailbox": 1, "donated_at": 1}
-    found = list(database.donations.find(theirs, fields, session=session).limit(MARKED_A_BATCH + 1))
+    if len(found) > FEW:
+        theirs = {
+            "organization_id": {"$in": list({email["organization_id"] for email in touched})},
+            "donor_mailbox": {"$in": sorted({mailbox for _, mailbox in by_mailbox})},
+            **late,
+        }
+        donations = database.donations.find(theirs, fields, session=session)
+        found = list(donations.limit(MARKED_A_BATCH + 1))
     if len(found) > MARKED_A_BATCH:
         _leave_to_users(database, session, list(users.values()))
         return
-    gifts = []
-    for gift in found:
-        start = by_mailbox.get((gift["fundraiser_id"], gift["donor_mailbox"]))
-        if start is not None and gift["donated_at"] >= start:
-            gifts.append(gift["_id"])
-    mark(database, session, gifts)
+    mark(database, session, [gift["_id"] for gift in found if _is_late(gift, by_mailbox)])
+
+
+def _is_late(gift: Row, since: Mapping[tuple[ObjectId, str], datetime]) -> bool:
+    start = since.get((gift["fundraiser_id"], gift.get("donor_mailbox", "")))
+    return start is not None and gift["donated_at"] >= start
 
 
 def _users(

@@ -254,12 +254,33 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     assert second != first
 
 
+def test_late_clicks_among_many_gifts_find_their_own(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rematching, "FEW", 3)
+    spring = alice.fundraiser()
+    people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(8)]
+    older = [alice.email(spring, user=who, sent_at=SENT) for who in people]
+    for who in people:
+        alice.email(spring, user=who, sent_at=LATER_SENT)
+    gifts = [alice.gift(spring, donor=who, donated_at=GIVEN) for who in people]
+    settle()
+    alice.deliver([event(one, "open", OPENED) for one in older[:2]])
+    settle()
+    matched = [alice.get(f"/v1/donations/{gift}")["email_id"] for gift in gifts]
+    assert matched[:2] == older[:2]
+    assert not set(matched[2:]) & set(older)
+    history = [alice.get(f"/v1/donations/{gift}/match")["history"] for gift in gifts]
+    assert [len(past) for past in history] == [1, 1, 0, 0, 0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("late", ["email", "user"])
 def test_more_gifts_than_a_transaction_marks(
     alice: University, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     for module in (rematching, user_changes):
         monkeypatch.setattr(module, "MARKED_A_BATCH", 10)
+    monkeypatch.setattr(rematching, "FEW", 3)
     spring = alice.fundraiser()
     if late == "email":
         alice.make("users", **BOB)
