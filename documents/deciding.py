@@ -133,6 +133,9 @@ def _hold(changes: Changes, gift: Row, candidates: Candidates) -> None:
         held.append(gift["email_id"])
     for id_ in held:
         changes.updates.setdefault(("emails", id_), {}).setdefault("$set", {})["matched_at"] = now()
+    if gift["follows"]:  # nor would one that matches the first instalment anew see this one
+        first = changes.updates.setdefault(("donations", gift["follows"]), {})
+        first.setdefault("$set", {})["held_at"] = now()
 
 
 def _write(
@@ -144,9 +147,9 @@ def _write(
 ) -> None:
     for row, update in updates:
         row.update(update)
-        changes.updates[("donations", row["_id"])] = {
-            "$set": {name: value for name, value in update.items() if value is not None},
-            "$unset": {name: "" for name, value in update.items() if value is None},
-        }
+        known = changes.updates.setdefault(("donations", row["_id"]), {}).setdefault("$set", {})
+        known |= {name: value for name, value in update.items() if value is not None}
+        gone = {name: "" for name, value in update.items() if value is None}
+        changes.updates["donations", row["_id"]]["$unset"] = gone
     if past:
         database.past_matches.insert_many(past, session=session)

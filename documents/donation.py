@@ -53,6 +53,7 @@ class Donation(Source, Record):
     mailing_id = ObjectIdField()
     user_id = ObjectIdField()
     follows = ObjectIdField()  # the first instalment of its plan; none for the first itself
+    held_at = DateTimeField()  # written by deciding those that follow it; nobody reads it
     fundraiser_donor_id = StringField()
     mailing_donor_id = StringField()
     fundraiser_day_id = StringField()

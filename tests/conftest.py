@@ -86,7 +86,7 @@ def real_database(
     real_servers: Servers, monkeypatch: pytest.MonkeyPatch, wakeups: list[tuple[str, str]]
 ) -> Iterator[str]:
     """An empty database on the real server; its URI."""
-    uri = real_servers.new_database()
+    uri = real_servers.empty_database()
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     monkeypatch.setenv("MATCHBACK_REDIS_URL", real_servers.redis_url)
     settings.cache_clear()
@@ -96,8 +96,6 @@ def real_database(
     database.connect()
     create_indexes()
     yield uri
-    mongo = database.client()
-    mongo.drop_database(mongoengine.get_db().name)
     mongoengine.disconnect_all()
     settings.cache_clear()
 

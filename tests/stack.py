@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import redis
+from pymongo import MongoClient
 
 from service.up import servers
 from service.up.command import serve_command, worker_command
@@ -52,9 +53,31 @@ class Servers:
 
     def new_database(self) -> str:
         """The URI of a database nobody has used, with an empty queue."""
+        self._empty_queue()
+        return servers.mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
+
+    def empty_database(self) -> str:
+        """The URI of a database with indexes and no record, and with an empty queue.
+
+        The same one every time: a hundred indexes cost a second to make, and MongoDB keeps the
+        files of dropped ones open for minutes, until it may open no more.
+        """
+        self._empty_queue()
+        uri = servers.mongodb_uri(self.mongodb_port, "tests")
+        with MongoClient(uri) as mongo:
+            mongo.admin.command({"killAllSessions": []})  # transactions of processes that died
+            database = mongo.get_default_database()
+            database.command("profile", 0)
+            for name in database.list_collection_names():
+                if name.startswith("system."):
+                    database.drop_collection(name)
+                else:
+                    database[name].delete_many({})
+        return uri
+
+    def _empty_queue(self) -> None:
         with redis.Redis(servers.LOOPBACK, self.redis_port) as queue:
             queue.flushall()
-        return servers.mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
 
     def pid(self, name: str) -> int:
         return self.supervisor.pids()[name]

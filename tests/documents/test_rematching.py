@@ -10,9 +10,12 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import deciding, rematching, tallying, user_changes
+from documents import deciding, rematching, settling, tallying, user_changes
 from documents.machine_clicks import Rule
 from documents.match_policy import MatchPolicy
+from documents.policy import Policy
+from documents.recurring import Plans
+from documents.transaction import in_transaction
 from documents.what_if import what_if
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
@@ -272,6 +275,40 @@ def test_late_clicks_among_many_gifts_find_their_own(
     assert not set(matched[2:]) & set(older)
     history = [alice.get(f"/v1/donations/{gift}/match")["history"] for gift in gifts]
     assert [len(past) for past in history] == [1, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither transaction sees what the other writes: one of them must fail and look again."""
+    spring = alice.fundraiser()
+    email = alice.email(spring, user=EVE, sent_at=SENT)
+    plan = {"recurring_id": "plan"}
+    first = alice.gift(spring, donated_at="2025-11-22T00:00:00Z", **plan)
+    settle()
+    later = alice.gift(spring, donated_at=GIVEN, **plan)
+    # In dispute: it adds nothing to any counter that the other transaction writes as well.
+    alice.call("PATCH", f"/v1/donations/{later}", {"status": "disputed"})
+    rounds = []
+
+    class Late(deciding.Candidates):
+        """What is read here is past by the time it is used."""
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            rounds.append(self)
+            if len(rounds) == 1:
+                pin = {"$set": {"pin": {"email_id": ObjectId(email)}}}
+                first_one = {"_id": ObjectId(first)}
+                get_db().donations.update_one(first_one, pin)
+                rematching.mark(get_db(), None, [ObjectId(first)])
+                with monkeypatch.context() as unseen:
+                    # Its snapshot was taken before the later one was stored.
+                    unseen.setattr(Plans, "mark_astray", lambda *_: None)
+                    in_transaction(settling._settle, first_one, Policy(), ("donations",))
+
+    monkeypatch.setattr(deciding, "Candidates", Late)
+    assert of(alice, later, "email_id", "rule") == (email, "recurring")
 
 
 @pytest.mark.parametrize("late", ["email", "user"])
