@@ -12,7 +12,7 @@ from documents.engine.contribution import Row
 from documents.marks import text
 from documents.payment import learn, payment_id
 from documents.payment_gift import apply
-from documents.payment_state import Fact
+from documents.payment_state import Fact, merge
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Book:
         entries = dict(told.facts)
         if told.link:
             invoice, key = told.link
-            entries[key] = entries.get(key, {}) | self._follow(invoice, key)
+            entries[key] = merge(entries.get(key, {}), self._follow(invoice, key))
         fundraisers: set[ObjectId] = set()
         refusal: ValueError | None = None
         for key, facts in entries.items():

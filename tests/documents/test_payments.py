@@ -239,6 +239,17 @@ def test_an_invoice_waits_until_it_is_known_which_payment_it_is_of(alice: Univer
     assert len(gifts(alice)) == 1
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_an_invoice_said_last_holds_wherever_it_waited(alice: University, first: int) -> None:
+    spring = alice.fundraiser()
+    told = [invoice("payment_failed", 1), invoice("paid", 5, payment_intent=INTENT)]
+    for event in (told[first], told[1 - first], invoice_payment(5)):
+        tell(alice, ours(event, fundraiser_id=spring))
+        sweep()
+    [gift] = gifts(alice)
+    assert (gift["status"], gift["amount"]) == ("succeeded", 2500)
+
+
 def test_what_cannot_be_understood_is_kept_and_stops_nothing(alice: University) -> None:
     spring = alice.fundraiser()
     good = ours(charge("succeeded"), fundraiser_id=spring)
