@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from documents.candidates import Candidates
 from documents.clock import now
-from documents.conditions import counts, is_matched
+from documents.conditions import is_matched
 from documents.donor import donor_id
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes
@@ -129,7 +129,7 @@ def _hold(changes: Changes, gift: Row, candidates: Candidates) -> None:
     looks for the gifts that this may matter to. It would not see a match that is just being made.
     """
     held = [email.id for email in candidates.to_donor(gift)] if gift["match"] != "direct" else []
-    if gift["email_id"] and not counts(gift):  # one that counts writes its email by itself
+    if gift["email_id"]:  # one that counts on it as before would not write it
         held.append(gift["email_id"])
     for id_ in held:
         changes.updates.setdefault(("emails", id_), {}).setdefault("$set", {})["matched_at"] = now()

@@ -277,6 +277,33 @@ def test_late_clicks_among_many_gifts_find_their_own(
     assert [len(past) for past in history] == [1, 1, 0, 0, 0, 0, 0, 0]
 
 
+def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts on the email as before, so no counter of the email is written."""
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at=SENT)
+    gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
+    settle()
+    alice.call("DELETE", f"/v1/donations/{gift}/match")  # to be decided again
+    rounds = []
+
+    class Late(deciding.Candidates):
+        """What is read here is past by the time it is used."""
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            rounds.append(self)
+            if len(rounds) == 1:
+                alice.call("DELETE", f"/v1/emails/{email}")
+                one = {"_id": ObjectId(email)}
+                in_transaction(settling._settle, one, Policy(), ("emails",))
+
+    monkeypatch.setattr(deciding, "Candidates", Late)
+    assert of(alice, gift, "match", "email_id") == ("unresolved", None)
+    assert len(rounds) > 1
+
+
 def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
