@@ -117,6 +117,7 @@ class Judge:
                 "window_seconds": int(self.policy.window.total_seconds()),
                 "policy": self.policy.reference,
                 "considered": reasons(decision.considered),
+                "pinned_at": (gift.get("pin") or {}).get("at"),
                 "decided_at": now(),
             },
         }

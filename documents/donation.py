@@ -173,18 +173,32 @@ class Donation(Source, Record):
 
         def edit(gift: Self) -> None:
             gift.pin = {"email_id": email_id, "at": now()}
-            gift.rematch = True
 
         return self.change(edit)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is being decided, for the first time or anew."""
+        return self.due is not None and (
+            self.match is None or bool(self.rematch) or is_repinned(self.pin, self.decision)
+        )
 
     def unpin(self) -> Self:
         """Let the rules decide again."""
 
         def edit(gift: Self) -> None:
             gift.pin = None
-            gift.rematch = True
 
         return self.change(edit)
+
+
+def is_repinned(pin: dict[str, Any] | None, decision: dict[str, Any]) -> bool:
+    """Whether a decision was made before staff pinned or unpinned the gift.
+
+    Compared, and no mark: a mark that the document has as it was read would not be written again,
+    though settling may have taken it away by then.
+    """
+    return (pin or {}).get("at") != decision.get("pinned_at")
 
 
 def _storable(email_ref: str | None) -> str | None:

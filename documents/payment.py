@@ -1,5 +1,6 @@
 """A payment as webhooks tell of it: facts, and the gift that follows from them."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from mongoengine import BooleanField, DateTimeField, DictField, Document, Object
 
 from documents.engine.contribution import Row
 from documents.payment_state import Fact, merge, without_person
+from documents.stripe_values import ID
 
 
 class Payment(Document):
@@ -15,6 +17,7 @@ class Payment(Document):
 
     facts: by what they are snapshots of; see payment_state.py.
     linked_to: of an invoice, the key of the payment that it turned out to be of.
+    donation_id: the gift, once there is one; its external_id may be taken away by erasing.
     applied: what was made of the gift last, so that what clients say after that stays.
     erased: the person is not to be kept, whatever is told later.
     """
@@ -23,6 +26,7 @@ class Payment(Document):
     organization_id = ObjectIdField(required=True)
     facts = DictField()
     linked_to = StringField()
+    donation_id = ObjectIdField()
     applied = DictField()
     erased = BooleanField()
     created_at = DateTimeField()
@@ -31,8 +35,10 @@ class Payment(Document):
 
 
 def payment_id(organization_id: ObjectId, provider: str, key: str) -> str:
-    """The id of a payment."""
-    return f"{organization_id}:{provider}:{key}"
+    """The id of a payment. A key that may tell of a person, such as an address, is a digest in it,
+    for an id cannot be changed when that person is erased."""
+    plain = key if ID.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
+    return f"{organization_id}:{provider}:{plain}"
 
 
 def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:

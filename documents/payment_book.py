@@ -9,7 +9,6 @@ from pymongo.database import Database
 from documents import erasure
 from documents.clock import now
 from documents.engine.contribution import Row
-from documents.marks import text
 from documents.payment import learn, payment_id
 from documents.payment_gift import apply
 from documents.payment_state import Fact, merge
@@ -21,10 +20,6 @@ class Told:
 
     facts: dict[str, dict[str, Fact]] = field(default_factory=dict)
     link: tuple[str, str] | None = None
-
-
-def _key(payment: Row) -> str:
-    return str(payment["_id"]).split(":", 2)[2]
 
 
 class Book:
@@ -50,13 +45,14 @@ class Book:
             entries[key] = merge(entries.get(key, {}), self._follow(invoice, key))
         fundraisers: set[ObjectId] = set()
         refusal: ValueError | None = None
-        for key, facts in entries.items():
-            payment = self._payment(key)
-            if payment.get("linked_to"):
-                payment = self._payment(payment["linked_to"])
+        for told_key, facts in entries.items():
+            payment = self._payment(told_key)
+            key = payment.get("linked_to") or told_key
+            if key != told_key:
+                payment = self._payment(key)
             changed = learn(payment, facts)
             try:
-                fundraiser_id = apply(self._database, self._session, payment)
+                fundraiser_id = apply(self._database, self._session, payment, key)
             except ValueError as error:
                 refusal, fundraiser_id = error, None
             if fundraiser_id:
@@ -72,7 +68,7 @@ class Book:
     def _erase_again(self, payment: Row) -> None:
         """The webhook that told of somebody who is erased is to be forgotten, too."""
         gifts = self._database.donations.find(
-            {"organization_id": self._organization_id, "external_id": text(eq=_key(payment))},
+            {"_id": payment.get("donation_id")},
             {"user_id": 1},
             session=self._session,
         )

@@ -22,8 +22,11 @@ MATCHED_BY = ("email_ref", "recurring_id", "donor_address", "donor_mailbox", "do
 PERSONAL = ("donor_name", "donor_email", "donor_address", "donor_mailbox", "email_ref")
 
 
-def apply(database: Database, session: ClientSession, payment: Row) -> ObjectId | None:
+def apply(database: Database, session: ClientSession, payment: Row, key: str) -> ObjectId | None:
     """Make or change the gift, in the transaction that changes the payment.
+
+    Args:
+        key: the payment's, which is the gift's external_id.
 
     Returns its fundraiser when it was made or changed, or stands as it is to be; None while there
     is nothing to make one of, and when it was deleted.
@@ -31,19 +34,24 @@ def apply(database: Database, session: ClientSession, payment: Row) -> ObjectId 
     Raises:
         ValueError: no fundraiser of the organization is named.
     """
-    facts, key = payment["facts"], payment["_id"].split(":", 2)[2]
+    facts = payment["facts"]
     state = state_of(facts)
     if state is None or facts.get(key, {}).get("kind") == "invoice":
         return None  # of an invoice it is not known yet which payment it is of
-    of = {"organization_id": payment["organization_id"]}
-    query = {**of, "external_id": text(eq=key)}
+    query: Row = {"organization_id": payment["organization_id"]}
+    if payment.get("donation_id"):
+        query["_id"] = payment["donation_id"]
+    else:
+        query["external_id"] = text(eq=key)
     gift = database.donations.find_one(query, session=session)
     if gift is None:
         fundraiser_id = _fundraiser(database, session, payment["organization_id"], state)
         row = _new_gift(payment, key, fundraiser_id, state)
         database.donations.insert_one(row, session=session)
+        payment["donation_id"] = row["_id"]
         payment["applied"] = asdict(state)
         return fundraiser_id
+    payment["donation_id"] = gift["_id"]
     if gift.get("deleted_at"):
         return None
     if payment.get("applied") != asdict(state):
@@ -102,6 +110,8 @@ def _change(
         # A client recorded it: what it said stays, and the payment says what became of it.
         back = min(values["refunded_amount"], gift["amount"])
         values = {"status": values["status"], "refunded_amount": back}
+        if values["status"] == "pending":
+            del values["status"]  # a gift does not become pending again
     elif str(gift.get("donor_mailbox")).startswith(ERASED):
         values = {name: value for name, value in values.items() if name not in PERSONAL}
     changed = {name: value for name, value in values.items() if gift.get(name) != value}

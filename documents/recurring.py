@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from documents.clock import now
 from documents.conditions import MATCHED_STATUSES, is_matched
+from documents.donation import is_repinned
 from documents.engine.contribution import Row
 
 MARKED_A_BATCH = 500
@@ -56,6 +57,8 @@ class Plans:
         if gift.get("deleted_at") or not is_matched(gift):
             return False
         if not gift.get("match") or gift.get("rematch"):
+            return True
+        if is_repinned(gift.get("pin"), gift["decision"]):
             return True
         return self.first_of(gift) is not None or bool(gift.get("follows"))
 

@@ -142,7 +142,6 @@ def _leave_to_users(database: Database, session: ClientSession, users: list[Row]
             {
                 "$set": {"rematch_due": now()},
                 "$addToSet": {"rematch_mailboxes": {"$each": mailboxes_of(user)}},
-                "$unset": {"rematch_after": ""},
             },
             session=session,
         )

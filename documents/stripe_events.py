@@ -70,16 +70,19 @@ def _parts(event: Any) -> tuple[str, float, Object]:
 def _charge(charge: Object, type_: str) -> tuple[str | None, Fact]:
     taken = charge.get("status") == "succeeded" and charge.get("captured") is not False
     status = SUCCEEDED if taken else FAILED if charge.get("status") == "failed" else PENDING
-    captured = charge.get("amount_captured")
     currency = currency_of(charge)
+    whole = amount(charge.get("amount"), currency)
+    captured = amount(charge.get("amount_captured") or 0, currency) if taken else 0
+    # What is not captured is given back at once, as part of amount_refunded.
+    released = whole - captured if captured else 0
     billing = charge.get("billing_details")
     billing = billing if isinstance(billing, Mapping) else {}
     return ref(charge.get("payment_intent")) or id_of(charge), {
         "kind": "charge",
         "status": status,
         "currency": currency,
-        "amount": amount(captured if taken and captured else charge.get("amount"), currency),
-        "refunded": amount(charge.get("amount_refunded") or 0, currency),
+        "amount": captured or whole,
+        "refunded": max(0, amount(charge.get("amount_refunded") or 0, currency) - released),
         "donated_at": seconds(charge.get("created")),
         "email": text(charge.get("receipt_email"), "email") or text(billing.get("email"), "email"),
         "name": text(billing.get("name"), "name"),

@@ -5,11 +5,11 @@ from typing import Any, Self
 from bson import ObjectId
 from mongoengine import (
     DateTimeField,
+    DictField,
     IntField,
     ListField,
     MapField,
     NotUniqueError,
-    ObjectIdField,
     StringField,
 )
 
@@ -35,7 +35,7 @@ class User(Record):
     # Gifts from these are to look for their user and email again; see user_changes.py.
     rematch_mailboxes = ListField(StringField())
     rematch_due = DateTimeField()
-    rematch_after = ObjectIdField()
+    rematch_page = DictField()  # how far that is, for the mark it was done for
 
     emails_count = IntField(default=0)
     donations_count = IntField(default=0)
@@ -126,7 +126,6 @@ class User(Record):
             setattr(self, name, value)
         self.former_mailboxes = sorted(former)[:FORMER_KEPT]
         self.rematch_mailboxes = sorted(gifts)
-        self.rematch_after = None
 
 
 def at(email: str) -> dict[str, Any]:

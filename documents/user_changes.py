@@ -14,12 +14,13 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.engine.contribution import Row
-from documents.rematching import MARKED_A_BATCH, mark
+from documents.rematching import MARKED_A_BATCH, mailboxes_of, mark
 
 DUE: dict[str, Any] = {"rematch_due": {"$type": "date"}}
 USERS_A_BATCH = 500
-FIELDS = ("organization_id", "rematch_due", "rematch_mailboxes", "rematch_after")
-DONE = {"$unset": dict.fromkeys(FIELDS[1:], "")}
+MARKS = ("rematch_due", "rematch_mailboxes", "rematch_page")
+FIELDS = ("organization_id", "mailbox", "former_mailboxes", *MARKS)
+DONE: Row = {"$unset": dict.fromkeys(MARKS, "")}
 
 
 def follow() -> set[ObjectId]:
@@ -44,10 +45,13 @@ def _follow(users: list[Row]) -> list[Row]:
     gifts, update = _gifts(users), DONE
     if len(gifts) > MARKED_A_BATCH:
         users = users[:1]
-        gifts = _gifts(users, users[0].get("rematch_after"))
+        page = users[0].get("rematch_page") or {}
+        after = page.get("after") if page.get("due") == users[0]["rematch_due"] else None
+        gifts = _gifts(users, after)
         if len(gifts) > MARKED_A_BATCH:
             gifts.pop()
-            update = {"$set": {"rematch_after": gifts[-1]["_id"]}}
+            reached = {"due": users[0]["rematch_due"], "after": gifts[-1]["_id"]}
+            update = {"$set": {"rematch_page": reached}}
     mark(get_db(), None, [gift["_id"] for gift in gifts])
     by_mark: defaultdict[datetime, list[ObjectId]] = defaultdict(list)
     for user in users:
@@ -59,7 +63,9 @@ def _follow(users: list[Row]) -> list[Row]:
 
 def _gifts(users: list[Row], after: ObjectId | None = None) -> list[Row]:
     """Gifts from the mailboxes of users of one organization, one more than are marked at once."""
-    mailboxes = {name for user in users for name in user.get("rematch_mailboxes", ())}
+    mailboxes = {
+        name for user in users for name in (*user.get("rematch_mailboxes", ()), *mailboxes_of(user))
+    }
     query: Row = {
         "organization_id": users[0]["organization_id"],
         "donor_mailbox": {"$in": sorted(mailboxes)},

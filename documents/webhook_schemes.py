@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from standardwebhooks import Webhook, WebhookVerificationError
-from stripe import SignatureVerificationError, WebhookSignature
 
 from documents import sendgrid
 
@@ -40,6 +39,9 @@ def _by_sendgrid(key: str, headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def _by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    # Where no Stripe is used, its package's 30 MB are not loaded.
+    from stripe import SignatureVerificationError, WebhookSignature
+
     header = headers.get(STRIPE_HEADER.upper())
     try:
         WebhookSignature.verify_header(body, header, secret, STRIPE_TOLERANCE_SECONDS)

@@ -134,6 +134,7 @@ class _Settlement:
             update.setdefault("$set", {})["counted"] = to_stored(now)
             self._note_latest(name, change)
         if "due" in row:
+            self._note_own_latest(name, row)
             update["$unset"] = update.get("$unset", {}) | {"due": "", "trouble": ""}
 
     def _note_latest(self, name: str, change: Contribution) -> None:
@@ -141,6 +142,13 @@ class _Settlement:
             for cache in self.ledger.latest.get(collection, ()):
                 if cache.source == name:
                     self.moved[cache].add(id_)
+
+    def _note_own_latest(self, name: str, row: Row) -> None:
+        """A time may have changed where no amount has, so what is due is looked at in any case."""
+        for caches in self.ledger.latest.values():
+            for cache in caches:
+                if cache.source == name and row.get(cache.link) is not None:
+                    self.moved[cache].add(row[cache.link])
 
     def _read_latest(self, name: str) -> None:
         """Latest times, read after their sources were written: this session sees its own writes."""

@@ -100,7 +100,7 @@ def explained(gift: Donation) -> dict[str, Any]:
     past = PastMatch.of(gift.organization_id, gift.id)
     return {
         **_decided(gift),
-        "pending": gift.due is not None and (gift.rematch or gift.match is None),
+        "pending": gift.is_pending,
         "pin": gift.pin,
         "follows": gift.follows,
         "history": [{**_decided(one), "replaced_at": one.replaced_at} for one in past],

@@ -176,6 +176,40 @@ def test_a_donor_who_is_told_of_later_lets_the_gift_look_again(alice: University
     assert (gift["match"], gift["email_id"], gift["donor"]) == ("indirect", email, BOB)
 
 
+def test_when_a_gift_was_made_may_be_learned_later(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at=SENT)
+    named_it = {"fundraiser_id": spring, "email_id": email}
+    tell(alice, ours(intent("succeeded", "succeeded", 2), **named_it))
+    gifts(alice)
+    tell(alice, ours(charge("succeeded", 1, created=1_763_900_000), **named_it))
+    [gift] = gifts(alice)
+    user = alice.get(f"/v1/users/{gift['user_id']}")
+    assert user["last_donated_at"] == gift["donated_at"] == "2025-11-23T12:13:20Z"
+
+
+def test_a_payment_whose_id_names_a_person_stays_one_gift_when_that_person_is_erased(
+    alice: University,
+) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at=SENT)
+    for at in (1_763_800_000, 1_763_800_005):
+        post(alice, "bob@example.edu-1", at, spring, email_id=email)
+        [gift] = gifts(alice)
+        alice.call("DELETE", f"/v1/users/{gift['user_id']}?erase=true")
+        settle()
+    assert "bob@example.edu" not in str(list(get_db().payments.find()))
+    assert len(gifts(alice)) == 1
+
+
+def test_a_clients_gift_does_not_become_pending_again(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.gift(spring, external_id=INTENT)
+    tell(alice, intent("processing", "processing", 1))
+    [gift] = gifts(alice)
+    assert gift["status"] == "succeeded"
+
+
 def test_anonymous_gifts_count_each_with_a_donor_of_its_own(alice: University) -> None:
     spring = alice.fundraiser()
     for number in range(3):

@@ -11,11 +11,13 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents import deciding, rematching, settling, tallying, user_changes
+from documents.donation import Donation
 from documents.machine_clicks import Rule
 from documents.match_policy import MatchPolicy
 from documents.policy import Policy
 from documents.recurring import Plans
 from documents.transaction import in_transaction
+from documents.user import User
 from documents.what_if import what_if
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
@@ -218,6 +220,35 @@ def test_a_pin_survives_whatever_arrives_and_unpinning_lets_the_rules_decide(
     assert charlie.call("DELETE", path).status == 404
 
 
+def test_a_gift_read_before_it_was_settled_can_be_unpinned(alice: University) -> None:
+    """What was read is written where it differs: a mark that was there would not be set again."""
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at=SENT)
+    gift = alice.gift(spring, donor=EVE, donated_at=GIVEN)
+    settle()
+    alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": email})
+    read = Donation.fetch(ObjectId(alice.id), gift)
+    assert of(alice, gift, "email_id") == (email,)
+    read.unpin()
+    assert of(alice, gift, "match", "pin") == ("unresolved", None)
+
+
+def test_a_user_read_before_it_was_followed_can_move_back(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at=SENT)
+    user = User.fetch(ObjectId(alice.id), user_of(alice, email))
+    user.amend({"email": "bob@new.example.edu"})
+    read = User.fetch(ObjectId(alice.id), str(user.id))
+    settle()
+    gift = alice.gift(spring, donated_at=GIVEN, donor={"name": "B", "email": "bob@third.edu"})
+    settle()
+    read.amend({"email": "bob@third.edu"})
+    assert of(alice, gift, "email_id") == (email,)
+    read = User.fetch(ObjectId(alice.id), str(user.id))
+    read.amend({"email": BOB["email"]})
+    assert of(alice, gift, "email_id") == (email,)
+
+
 def test_when_a_pinned_email_is_deleted_the_rules_decide(alice: University) -> None:
     spring = alice.fundraiser()
     pinned, other = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
@@ -285,7 +316,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
     settle()
-    alice.call("DELETE", f"/v1/donations/{gift}/match")  # to be decided again
+    rematching.mark(get_db(), None, [ObjectId(gift)])
     rounds = []
 
     class Late(deciding.Candidates):

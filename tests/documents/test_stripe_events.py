@@ -126,8 +126,11 @@ def test_amounts_are_minor_units_of_iso_4217(stripes: int, currency: str, ours_:
 def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
     held = charge("succeeded", captured=False, amount_captured=0)
     assert state(held).status == "pending"
-    found = state(held, charge("captured", 5, amount_captured=1500))
-    assert (found.status, found.amount) == ("succeeded", 1500)
+    # Stripe has what was not captured in amount_refunded.
+    found = state(held, charge("captured", 5, amount_captured=1500, amount_refunded=1000))
+    assert (found.status, found.amount, found.refunded_amount) == ("succeeded", 1500, 0)
+    back = charge("refunded", 7, amount_captured=1500, amount_refunded=1200)
+    assert state(held, back).refunded_amount == 200
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,7 @@ def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
         {"object": "event", "type": "x", "created": "now", "data": {"object": {}}},
         charge("succeeded", id=None, payment_intent=None),
         charge("succeeded", amount="2500", amount_captured=None),
+        charge("succeeded", amount=None),
         charge("succeeded", amount_captured=10**13),
         charge("succeeded", currency="XXX"),
         charge("succeeded", currency=5),
