@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from documents.gift_day import MINUTES_A_QUARTER
+from documents.rates import nonzero
 
 HOURS_OF_DAYS = 2
 A_QUARTER = timedelta(minutes=MINUTES_A_QUARTER)
@@ -46,10 +47,7 @@ class Sum:
 
     def told(self) -> dict[str, Any]:
         """In the form of reports."""
-        return {
-            "count": self.count,
-            "raised": {code: amount for code, amount in sorted(self.raised.items()) if amount},
-        }
+        return {"count": self.count, "raised": nonzero(self.raised)}
 
 
 def by_day_and_hour(

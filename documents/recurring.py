@@ -12,12 +12,10 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.clock import now
 from documents.conditions import MATCHED_STATUSES, is_matched
 from documents.donation import is_repinned
 from documents.engine.contribution import Row
-
-MARKED_A_BATCH = 500
+from documents.rematching import MARKED_A_BATCH, mark
 
 
 class Plans:
@@ -91,12 +89,7 @@ class Plans:
             }
             found = self._database.donations.find(astray, {"_id": 1}, session=self._session)
             ids = [row["_id"] for row in found.limit(MARKED_A_BATCH)]
-            if ids:
-                self._database.donations.update_many(
-                    {"_id": {"$in": ids}},
-                    {"$set": {"due": now(), "rematch": True}},
-                    session=self._session,
-                )
+            mark(self._database, self._session, ids)
 
 
 def _following(first: Row) -> dict[str, Any]:

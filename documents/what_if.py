@@ -13,13 +13,13 @@ from mongoengine import get_connection, get_db
 from pymongo.client_session import ClientSession
 
 from documents.candidates import Candidates
-from documents.clock import now
 from documents.conditions import MATCHED_STATUSES, counts, net
 from documents.deciding import Judge
 from documents.engine.contribution import Row
 from documents.match_policy import MatchPolicy
 from documents.policy_version import policy_of
 from documents.recurring import Plans
+from documents.rematching import mark
 
 GIFTS_A_PAGE = 250
 Place = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mailing
@@ -64,8 +64,7 @@ def rematch(organization_id: ObjectId, fundraiser_id: ObjectId | None = None) ->
     for id_ in _fundraisers(organization_id, fundraiser_id):
         for page in _pages(id_, {"pin": None}, None):
             ids = [row["_id"] for row in page]
-            update = {"$set": {"due": now(), "rematch": True}}
-            get_db().donations.update_many({"_id": {"$in": ids}}, update)
+            mark(get_db(), None, ids)
             yield len(ids)
 
 
