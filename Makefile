@@ -2,16 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
 .PHONY: setup run test chaos mailing-day tally-rate redis-latency report-cost check format lock clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Matchback needs Python 3.11 or newer; set PYTHON=python3.11")'
 	@echo "Setting up $(VENV): a minute or so"
 	@$(PYTHON) -m venv $(VENV)
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,dev]'
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: setup  ## everything up, with the demo
@@ -51,10 +53,10 @@ format: setup
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format --quiet .
 
-lock:  ## pin what pyproject.toml asks for, anew
-	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/python -m pip install --quiet --editable '.[embedded,dev]'
-	@build/lock/bin/python -m pip freeze --exclude-editable > constraints.txt
+lock:  ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade for newer versions
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
+	@build/lock/bin/uv pip compile pyproject.toml --extra embedded --extra dev --universal --python-version 3.11 \
+	    --generate-hashes --no-annotate --quiet --custom-compile-command 'make lock' --output-file requirements.txt $(UPGRADE)
 
 clean:
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
