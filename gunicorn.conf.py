@@ -1,6 +1,14 @@
 """gunicorn's settings, from ours. Threads pay: concurrent majority writes share journal flushes."""
 
+import os
+import shutil
+import tempfile
+
 from config.settings import settings
+
+# Counters of all web processes together, for /metrics. Set before the client library is imported.
+_metrics = tempfile.mkdtemp(prefix="matchback-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
 
 proc_name = "matchback serve"
 wsgi_app = "service.app:start()"
@@ -11,6 +19,9 @@ threads = settings().web_threads
 timeout = 30
 graceful_timeout = 10
 keepalive = 75  # longer than a load balancer's, so that it is never we who close first
+# Nobody's word is taken for where a request comes from but a trusted proxy's.
+forwarded_allow_ips = ",".join(map(str, settings().trusted_proxies))
+forwarder_headers = ""
 # Its default place is the home folder, where a second server would take it over.
 control_socket_disable = True
 accesslog = None
@@ -22,3 +33,15 @@ def worker_exit(server, worker):
     from jobs.outbox import outbox
 
     outbox.flush(0.5)
+
+
+def child_exit(server, worker):
+    """What it counted stays; it counts no more."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
+
+
+def on_exit(server):
+    """The counters end with the service."""
+    shutil.rmtree(_metrics, ignore_errors=True)

@@ -38,7 +38,8 @@ class JSONSerializer(Serializer):
         return Message(**{**fields, "args": tuple(fields["args"])})
 
 
-def _pool() -> ConnectionPool:
+def pool() -> ConnectionPool:
+    """Connections to Redis that give up after three seconds."""
     return ConnectionPool.from_url(
         settings().redis_url,
         socket_timeout=REDIS_TIMEOUT_SECONDS,
@@ -52,6 +53,6 @@ huey = Huey(
     storage_class=RedisStorage,
     results=False,  # nobody waits for a wake-up
     serializer=JSONSerializer(),
-    connection_pool=_pool(),
+    connection_pool=pool(),
     read_timeout=POLL_SECONDS,
 )

@@ -6,11 +6,21 @@ sentence that says which one and why: a setting silently ignored is found at 3 a
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from cryptography.fernet import Fernet
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -19,6 +29,8 @@ from redis.connection import parse_url
 PREFIX = "MATCHBACK_"
 # Redeliveries were seen for 29 hours.
 REDELIVERY_DAYS = 3
+LISTS = ("machine_click_agents", "master_keys", "trusted_proxies", "cors_origins")
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -75,16 +87,60 @@ class Settings(BaseModel):
         float,
         Field(gt=0, le=60, description="How long a request waits for MongoDB before it is a 503"),
     ] = 5.0
+    master_keys: Annotated[
+        tuple[str, ...],
+        Field(
+            repr=False,
+            description="What webhook secrets are sealed with, from «matchback master-key new»; "
+            "commas: the first seals, all open",
+        ),
+    ] = ()
+    key_requests_a_minute: Annotated[
+        int, Field(ge=1, description="How many requests an API key may make a minute")
+    ] = 60_000
+    address_requests_a_minute: Annotated[
+        int,
+        Field(ge=1, description="How many requests without valid credentials, from one address"),
+    ] = 600
+    trusted_proxies: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        Field(description="Whose X-Forwarded-For is believed: addresses or networks; commas"),
+    ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Field(description="Origins whose pages may call the API from a browser; commas"),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What is logged")
     ] = "info"
 
-    @field_validator("machine_click_agents", mode="before")
+    @field_validator(*LISTS, mode="before")
     @classmethod
     def _between_commas(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        return tuple(part for text in value.split(",") if (part := text.strip().lower()))
+        return tuple(part for text in value.split(",") if (part := text.strip()))
+
+    @field_validator("machine_click_agents")
+    @classmethod
+    def _in_any_case(cls, agents: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(agent.lower() for agent in agents)
+
+    @field_validator("master_keys")
+    @classmethod
+    def _are_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            list(map(Fernet, keys))
+        except ValueError:
+            raise PydanticCustomError("key", "make one with «matchback master-key new»") from None
+        return keys
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(ORIGIN.fullmatch(origin) for origin in origins):
+            raise PydanticCustomError("origin", "an origin is like https://giving.example.edu")
+        return origins
 
     @model_validator(mode="after")
     def _events_outlive_deliveries(self) -> Self:

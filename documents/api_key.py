@@ -1,8 +1,9 @@
 """API keys: who calls, for which organization, and what it may do."""
 
 import hashlib
+import hmac
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from bson import ObjectId
@@ -14,14 +15,15 @@ from documents.record import Record
 PREFIX = "mb_"
 SECRET_BYTES = 32
 SHOWN = len(PREFIX) + 6
+USE_NOTED_EVERY = timedelta(minutes=1)
 SCOPES = ("read", "write", "admin")
 
 
 class ApiKey(Record):
     """A bearer key. Only its digest is stored: the secret is shown once, when it is made.
 
-    A plain SHA-256 will do, for the secret is 256 random bits and cannot be guessed; looking the
-    digest up by an index compares nothing that an attacker can time.
+    A plain SHA-256 will do, for the secret is 256 random bits and cannot be guessed. The index
+    compares digests, which an attacker cannot choose; the last comparison takes constant time.
     """
 
     name = StringField(required=True)
@@ -29,6 +31,7 @@ class ApiKey(Record):
     digest = StringField(required=True)
     prefix = StringField()
     expires_at = DateTimeField()
+    last_used_at = DateTimeField()  # to the minute, or a read would be a write each time
 
     meta = {
         "collection": "api_keys",
@@ -64,7 +67,16 @@ class ApiKey(Record):
     @classmethod
     def authenticate(cls, secret: str) -> Self | None:
         """The key with this secret, unless it is deleted."""
-        return cls.objects(digest=_digest(secret), deleted_at=None).first()
+        digest = _digest(secret)
+        key = cls.objects(digest=digest, deleted_at=None).first()
+        return key if key and hmac.compare_digest(key.digest, digest) else None
+
+    def note_use(self) -> None:
+        """Remember that it is in use."""
+        used = now()
+        if self.last_used_at is None or used - self.last_used_at >= USE_NOTED_EVERY:
+            type(self).objects(id=self.id).update_one(set__last_used_at=used)
+            self.last_used_at = used
 
     def is_current(self) -> bool:
         """Whether it has not expired."""

@@ -63,6 +63,11 @@ class Email(Source, Record):
         "indexes": [
             unique_index("import_key"),
             ["organization_id", "id"],
+            ["organization_id", "donations_count", "id"],
+            {
+                "fields": ["organization_id", "donated", "id"],
+                "partialFilterExpression": {"donated": True},
+            },
             ["user_id", "fundraiser_id", "sent_at"],
             ["fundraiser_id", "id"],
             ["mailing_id", "id"],

@@ -29,6 +29,7 @@ class Mailing(Source, Tallied, Record):
             ["organization_id", "name", "id"],
             ["organization_id", "sent_at", "id"],
             ["organization_id", "donations_count", "id"],
+            ["organization_id", "emails_count", "id"],
             ["fundraiser_id", "id"],
             due_index(),
             due_index("fundraiser_id"),

@@ -8,14 +8,15 @@ from mongoengine import ListField, StringField
 
 from documents.errors import Unacceptable
 from documents.record import Record
-from documents.webhook_schemes import SCHEMES
+from documents.sealed import seal, unseal
+from documents.webhook_schemes import SCHEMES, Scheme
 
 AT_A_TIME = 2
 SHOWN = 4
 
 
 class WebhookKey(Record):
-    """An organization's verification keys of one provider, the newest first."""
+    """An organization's verification keys of one provider, the newest first; secrets sealed."""
 
     provider = StringField(required=True)
     keys = ListField(StringField())
@@ -31,6 +32,7 @@ class WebhookKey(Record):
 
         Raises:
             Unacceptable: it is no key of this provider's.
+            Unsealable: it is a secret, and there is no master key.
         """
         scheme = SCHEMES[provider]
         try:
@@ -40,13 +42,14 @@ class WebhookKey(Record):
         where = {"organization_id": organization_id, "provider": provider}
         known = cls.objects(**where).first()
         if known is None:
-            new = cls(**where, keys=[key])
+            new = cls(**where, keys=_stored(scheme, [key]))
             known, is_new = new.insert_unless(lambda: cls.objects(**where).first())
             if is_new:
                 return known
 
         def edit(kept: Self) -> None:
-            kept.keys = [key, *(other for other in kept.keys if other != key)][:AT_A_TIME]
+            others = [other for other in kept.opened() if other != key]
+            kept.keys = _stored(scheme, [key, *others][:AT_A_TIME])
 
         return known.change(edit)
 
@@ -57,15 +60,40 @@ class WebhookKey(Record):
             return None
         return cls.objects(organization_id=organization_id, provider=provider).first()
 
+    @classmethod
+    def reseal(cls) -> int:
+        """Seal every secret with the newest master key. Returns how many providers' there are.
+
+        Raises:
+            Unsealable: one was sealed with a key that is not there.
+        """
+        secret = [name for name, scheme in SCHEMES.items() if scheme.is_secret]
+        found = list(cls.objects(provider__in=secret, deleted_at=None))
+
+        def edit(kept: Self) -> None:
+            kept.keys = _stored(SCHEMES[kept.provider], kept.opened())
+
+        for keys in found:
+            keys.change(edit)
+        return len(found)
+
+    def opened(self) -> list[str]:
+        """The keys, the newest first.
+
+        Raises:
+            Unsealable: they are sealed with a master key that is not there.
+        """
+        return [unseal(key) for key in self.keys]
+
     @property
     def public_key(self) -> str:
         """The newest."""
-        return self.keys[0]
+        return self.opened()[0]
 
     @property
     def previous_public_key(self) -> str | None:
         """The one it replaces, still valid."""
-        return self.keys[1] if len(self.keys) > 1 else None
+        return next(iter(self.opened()[1:]), None)
 
     @property
     def secret_ends_with(self) -> str:
@@ -83,6 +111,13 @@ class WebhookKey(Record):
 
         Args:
             headers: by their names in capitals.
+
+        Raises:
+            Unsealable: they are sealed with a master key that is not there.
         """
         is_signed = SCHEMES[self.provider].is_signed
-        return any(is_signed(key, headers, body) for key in self.keys)
+        return any(is_signed(key, headers, body) for key in self.opened())
+
+
+def _stored(scheme: Scheme, keys: list[str]) -> list[str]:
+    return [seal(key) for key in keys] if scheme.is_secret else keys

@@ -25,11 +25,13 @@ class Scheme:
     field: what the API calls its key.
     check: raises ValueError, with what is wrong, for what is no key of it.
     is_signed: whether a key signed these headers and this body.
+    is_secret: whether the key is to be kept from others, so that it is stored sealed.
     """
 
     field: str
     check: Callable[[str], object]
     is_signed: Callable[[str, Mapping[str, str], bytes], bool]
+    is_secret: bool = True
 
 
 def _by_sendgrid(key: str, headers: Mapping[str, str], body: bytes) -> bool:
@@ -74,7 +76,7 @@ def _standard_secret(text: str) -> None:
 
 
 SCHEMES = {
-    "sendgrid": Scheme("public_key", sendgrid.load_public_key, _by_sendgrid),
+    "sendgrid": Scheme("public_key", sendgrid.load_public_key, _by_sendgrid, False),
     "stripe": Scheme("secret", _stripe_secret, _by_stripe),
     "payments": Scheme("secret", _standard_secret, _by_standard),
 }

@@ -1,7 +1,5 @@
 """The WSGI application: Falcon with our routes, errors and request ids."""
 
-import re
-import uuid
 from typing import Any
 
 import falcon
@@ -13,23 +11,13 @@ from config.database import connect
 from config.log import configure_logging
 from config.settings import settings
 from service import problems
+from service.middleware import middleware
 from service.routes import ROUTES
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,100}", re.ASCII)
-
-
-class RequestIds:
-    """Every answer names its request; a client's own name is kept."""
-
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        given = req.get_header("X-Request-Id") or ""
-        req.context.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        resp.set_header("X-Request-Id", req.context.request_id)
 
 
 def create_app() -> falcon.App[Any, Any]:
     """The application on the connected database."""
-    app = falcon.App(middleware=[RequestIds()])
+    app = falcon.App(middleware=middleware(settings()))
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     for error, handler in problems.HANDLERS:

@@ -1,17 +1,22 @@
 """Who calls, and for which organization: decided by the bearer key, and by nothing else."""
 
+import re
 import time
 from threading import Lock
+from urllib.parse import unquote
 
 import falcon
 from cachetools import TTLCache
 
 from documents.api_key import PREFIX, ApiKey
+from service.client_address import client_address
+from service.rate_limit import take_as_key, take_as_stranger
 
 # How long a process may not notice that a key was revoked.
 FRESH_SECONDS = 0.8
 KEYS_KEPT = 10_000
 LONGEST_SECRET = 200
+SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 
 _keys: TTLCache[str, ApiKey] = TTLCache(KEYS_KEPT, FRESH_SECONDS, timer=time.monotonic)
 _guard = Lock()
@@ -23,17 +28,32 @@ def authorise(req: falcon.Request, scope: str) -> None:
     Raises:
         falcon.HTTPUnauthorized: no key, or not a valid one.
         falcon.HTTPForbidden: it lacks the scope.
+        falcon.HTTPTooManyRequests: it, or an address without one, asks too often.
     """
     kind, _, secret = (req.auth or "").partition(" ")
     key = _find(secret.strip()) if kind.lower() == "bearer" else None
     if key is None or not key.is_current():
+        take_as_stranger(client_address(req))
         raise falcon.HTTPUnauthorized(
             description="Send a valid API key as «Authorization: Bearer mb_…».",
             challenges=["Bearer"],
         )
+    take_as_key(key.id)
     if not key.allows(scope):
         raise falcon.HTTPForbidden(description=f"This key lacks the scope {scope}.")
     req.context.organization_id = key.organization_id
+    req.context.key_id = key.id
+
+
+class NoKeysInUrls:
+    """Middleware: a key in a URL is in the logs of everything on the way, so it is no key."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        if SECRET.search(req.path) or SECRET.search(unquote(req.query_string)):
+            raise falcon.HTTPBadRequest(
+                description="An API key stands in the URL, where logs keep it: revoke it, and "
+                "send keys as «Authorization: Bearer mb_…» only."
+            )
 
 
 def forget_keys() -> None:
@@ -50,6 +70,7 @@ def _find(secret: str) -> ApiKey | None:
     if key is None:
         key = ApiKey.authenticate(secret)
         if key is not None:
+            key.note_use()
             with _guard:
                 _keys[secret] = key
     return key

@@ -11,7 +11,7 @@ from service.commands.connected import DATA, connected, sentences
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
 from service.commands.matching import link_key, rematch
-from service.commands.organizations import key, org
+from service.commands.organizations import key, master_key, org
 from service.commands.people import erase
 from service.commands.upkeep import jobs, recount
 
@@ -97,7 +97,19 @@ def indexes() -> None:
     create_indexes()
 
 
-for command in (org, key, link_key, import_, rematch, jobs, recount, replay, relabel, erase):
+for command in (
+    org,
+    key,
+    master_key,
+    link_key,
+    import_,
+    rematch,
+    jobs,
+    recount,
+    replay,
+    relabel,
+    erase,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -181,9 +181,11 @@ def _problem(status: int) -> dict[str, Any]:
 def _usual_problems(path: str, declared: Operation) -> Sequence[int]:
     usual = [400]
     if declared.scope:
-        usual += [401, 403, 503]
+        usual += [401, 403, 429, 503]
         if "{" in path:
             usual.append(404)
+    if declared.public:
+        usual.append(429)
     if declared.body:
         usual += [413, 415, 422]
     if declared.query is not NoQuery:

@@ -10,13 +10,16 @@ from functools import wraps
 from typing import Any, Literal
 
 import falcon
+import orjson
 from pydantic import BaseModel
 
 from documents.link import Link
 from documents.page import BadCursor, page
 from documents.record import Record
 from service.auth import authorise
+from service.client_address import client_address
 from service.idempotency import once
+from service.rate_limit import take_as_stranger
 from service.reading import malformed, read_body, read_query
 from service.types import Request
 
@@ -40,6 +43,7 @@ class Operation:
     raw: str = ""  # the media type of a body that the responder reads by itself
     streams: bool = False  # its body is of any length; an Idempotency-Key has no meaning for it
     headers: Mapping[str, str] = field(default_factory=dict)  # what it reads of them, and why
+    public: bool = False  # for anybody, but no more often than the address may
 
 
 def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]:
@@ -53,6 +57,8 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
         ) -> None:
             if declaration.scope:
                 authorise(req, declaration.scope)
+            if declaration.public:
+                take_as_stranger(client_address(req))
             query = read_query(req, declaration.query)
             if declaration.query is not NoQuery:
                 params["query"] = query
@@ -71,11 +77,24 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
     return decorate
 
 
-def answer(resp: falcon.Response, model: type[BaseModel], value: Any, status: int = 200) -> None:
-    """Answer with a document in the form of the model."""
+def answer(
+    resp: falcon.Response,
+    model: type[BaseModel],
+    value: Any,
+    status: int = 200,
+    volatile: frozenset[str] = frozenset(),
+) -> None:
+    """Answer with a document in the form of the model.
+
+    Args:
+        volatile: fields that make no other answer of it for a client that asks whether it has it.
+    """
+    document = model.model_validate(value)
     resp.status = status
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = model.model_validate(value).model_dump_json().encode()
+    resp.data = document.model_dump_json().encode()
+    if volatile:
+        resp.context.etag_basis = document.model_dump_json(exclude=set(volatile)).encode()
 
 
 def answer_created(
@@ -109,7 +128,8 @@ def answer_page(
         )
     except BadCursor:
         raise malformed("The cursor is not one that this list gave.") from None
-    resp.media = {
+    listed = {
         "data": [model.model_validate(row).model_dump(mode="json") for row in found.records],
         "next_cursor": found.next_cursor,
     }
+    resp.content_type, resp.data = falcon.MEDIA_JSON, orjson.dumps(listed)

@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 
 from config.database import is_away
 from documents.errors import Conflict, NotFound, Unacceptable
+from documents.sealed import Unsealable
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,14 @@ def on_database_error(
     respond(req, resp, 503, "The database is not available; nothing is lost by trying again.")
 
 
+def on_unsealable(
+    req: falcon.Request, resp: falcon.Response, error: Unsealable, params: Any
+) -> None:
+    log.error("request %s: %s", req.context.request_id, error)
+    resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+    respond(req, resp, 503, "Secrets cannot be kept until the service's operator sets its key.")
+
+
 def on_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
     """Ours, not the client's."""
     log.error("request %s failed", req.context.request_id, exc_info=error)
@@ -122,4 +131,5 @@ HANDLERS = (
     (Conflict, on_conflict),
     (Invalid, on_invalid),
     (Unacceptable, on_unacceptable),
+    (Unsealable, on_unsealable),
 )

@@ -16,6 +16,7 @@ from documents.indexes import create_indexes
 from jobs.outbox import outbox
 from service import auth
 from service.app import create_app
+from service.rate_limit import rate_limit
 from service.up.supervisor import Supervisor
 from tests.cast import Api, University, university
 from tests.stack import Servers, Stack
@@ -42,6 +43,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     """An empty database in memory."""
     mongoengine.disconnect_all()
     auth.forget_keys()
+    rate_limit.forget()
     link_token.forget_keys()
     database.connect(
         Settings(mongodb_uri="mongodb://mock/matchback"),
@@ -92,6 +94,7 @@ def real_database(
     settings.cache_clear()
     mongoengine.disconnect_all()
     auth.forget_keys()
+    rate_limit.forget()
     link_token.forget_keys()
     database.connect()
     create_indexes()

@@ -57,3 +57,25 @@ def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json
     print_values(
         {"id": str(made.id), "api_key": secret}, f"Key, shown this once: {secret}", as_json
     )
+
+
+@click.group("master-key")
+def master_key() -> None:
+    """What webhook secrets are sealed with: MATCHBACK_MASTER_KEYS."""
+
+
+@master_key.command("new")
+def new_master_key() -> None:
+    """Print a new key. Put it first in MATCHBACK_MASTER_KEYS, and the older ones after it."""
+    from cryptography.fernet import Fernet
+
+    click.echo(Fernet.generate_key().decode())
+
+
+@master_key.command("reseal")
+@connected
+def reseal() -> None:
+    """Seal all webhook secrets with the first key; then the older keys can go."""
+    from documents.webhook_key import WebhookKey
+
+    click.echo(f"Resealed: {WebhookKey.reseal()}")

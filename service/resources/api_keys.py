@@ -25,6 +25,7 @@ class ApiKeyOut(Answer):
     scopes: Scopes
     prefix: Annotated[str, Field(description="How the secret begins")]
     expires_at: Time | None
+    last_used_at: Annotated[Time | None, Field(description="To the minute")]
     created_at: Time
     updated_at: Time
 

@@ -82,7 +82,9 @@ class EmailQuery(ListQuery):
     mailing_id: Id = None
     user_id: Id = None
     donated: bool = None  # type: ignore[assignment]
-    sort: Literal["created_at", "-created_at"] = "-created_at"
+    sort: Literal["created_at", "-created_at", "donations_count", "-donations_count"] = (
+        "-created_at"
+    )
 
 
 class Emails:

@@ -8,7 +8,7 @@ from documents.fundraiser import Fundraiser
 from documents.removal import remove
 from documents.report import fundraiser_report
 from service.operation import answer, answer_created, answer_page, operation
-from service.resources.reports import Report
+from service.resources.reports import Report, answer_report
 from service.types import Answer, Id, ListQuery, Money, Name, Request, Time, Totals
 
 
@@ -96,4 +96,4 @@ class Fundraisers:
     @operation("What a fundraiser has brought", scope="read", answers={200: Report})
     def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        answer(resp, Report, fundraiser_report(fundraiser))
+        answer_report(resp, fundraiser_report(fundraiser))

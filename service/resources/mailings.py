@@ -10,7 +10,7 @@ from documents.mailing import Mailing
 from documents.removal import remove
 from documents.report import mailing_report
 from service.operation import answer, answer_created, answer_page, operation
-from service.resources.reports import Report
+from service.resources.reports import Report, answer_report
 from service.types import Answer, Id, ListQuery, Money, Name, Request, Text, Time, Totals
 
 
@@ -56,6 +56,8 @@ class MailingQuery(ListQuery):
         "-sent_at",
         "donations_count",
         "-donations_count",
+        "emails_count",
+        "-emails_count",
     ] = "-created_at"
 
 
@@ -129,4 +131,4 @@ class Mailings:
 
     @operation("What a mailing has brought", scope="read", answers={200: Report})
     def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, Report, mailing_report(Mailing.fetch(req.context.organization_id, id)))
+        answer_report(resp, mailing_report(Mailing.fetch(req.context.organization_id, id)))

@@ -1,10 +1,12 @@
 """The form of reports; what they say is made in documents/report.py."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+import falcon
 from pydantic import Field, PlainSerializer
 
+from service.operation import answer
 from service.types import Answer, Id, Time
 
 Rate = Annotated[float | None, Field(description="A fraction; null with nothing below the line")]
@@ -169,3 +171,8 @@ class Report(Figures):
     by_hour: Annotated[list[HourLine], Field(description="The hours of the last two of these")]
     unmatched_events: UnmatchedEvents
     mailings: list[MailingLine]
+
+
+def answer_report(resp: falcon.Response, report: dict[str, Any]) -> None:
+    """Answer with a report; one that differs by its time alone is none that is new."""
+    answer(resp, Report, report, volatile=frozenset({"as_of"}))

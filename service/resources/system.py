@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import falcon
+import orjson
 from mongoengine import get_connection
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pymongo.errors import PyMongoError
@@ -11,6 +12,7 @@ from pymongo.errors import PyMongoError
 from config.database import DeploymentError, check_deployment
 from service.docs_page import docs_page
 from service.due import DueCollector
+from service.metrics import process_metrics
 from service.openapi import Routes, document
 from service.operation import answer, operation
 from service.types import Answer
@@ -54,7 +56,7 @@ class Readiness:
 
 
 class Metrics:
-    """/metrics, for Prometheus. Read from the database, so that any process answers the same."""
+    """/metrics, for Prometheus: what the database knows, and what all web processes counted."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -63,7 +65,7 @@ class Metrics:
     @operation("Metrics for Prometheus", answers={200: "text/plain"}, problems=(503,))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = CONTENT_TYPE_LATEST
-        resp.data = generate_latest(self._registry)
+        resp.data = generate_latest(self._registry) + generate_latest(process_metrics())
 
 
 class OpenApi:
@@ -72,9 +74,10 @@ class OpenApi:
     def __init__(self, routes: Callable[[], Routes]) -> None:
         self._routes = routes
 
-    @operation("This document", answers={200: "application/json"})
+    @operation("This document", answers={200: "application/json"}, public=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.media = document(self._routes())
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = orjson.dumps(document(self._routes()))
 
 
 class Docs:
@@ -83,8 +86,8 @@ class Docs:
     def __init__(self, routes: Callable[[], Routes]) -> None:
         self._routes = routes
 
-    @operation("The document for people", answers={200: "text/html"})
+    @operation("The document for people", answers={200: "text/html"}, public=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        resp.text = docs_page(document(self._routes()))
+        resp.data = docs_page(document(self._routes())).encode()

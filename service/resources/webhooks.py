@@ -6,12 +6,14 @@ from documents import sendgrid
 from documents.delivery import Delivery
 from documents.webhook_key import WebhookKey
 from documents.webhook_schemes import STRIPE_HEADER
+from service.client_address import client_address
 from service.operation import answer, operation
+from service.rate_limit import take_as_stranger
 from service.reading import read_bytes
 from service.types import Answer
 
 BODY_LIMIT = 2 * 1024 * 1024
-PROBLEMS = (401, 413, 503)
+PROBLEMS = (401, 413, 429, 503)
 
 
 class Accepted(Answer):
@@ -75,6 +77,7 @@ def _receive(
     body = read_bytes(req, BODY_LIMIT)
     keys = WebhookKey.of(organization_id, provider)
     if keys is None or not keys.verifies(req.headers, body):
+        take_as_stranger(client_address(req))
         # An organization without keys, or none at all, is no different from a bad signature.
         raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
     delivery = Delivery.receive(keys.organization_id, provider, body)

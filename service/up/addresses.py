@@ -1,4 +1,4 @@
-"""DIR/up.env: where everything is, for a shell to source and for the other commands to find."""
+"""DIR/up.env, for a shell to source and our commands to find: where everything is, and the key."""
 
 import os
 import re
@@ -6,7 +6,12 @@ import shlex
 from pathlib import Path
 
 BARE = re.compile(r"[A-Za-z0-9_@%+=:,./?\[\]-]+")
-NAMES = ("MATCHBACK_URL", "MATCHBACK_MONGODB_URI", "MATCHBACK_REDIS_URL")
+NAMES = (
+    "MATCHBACK_URL",
+    "MATCHBACK_MONGODB_URI",
+    "MATCHBACK_REDIS_URL",
+    "MATCHBACK_MASTER_KEYS",
+)
 
 
 def path(data: Path) -> Path:
@@ -16,7 +21,7 @@ def path(data: Path) -> Path:
 
 def write(data: Path, addresses: dict[str, str]) -> None:
     """Write it at once: a reader sees the old or the new."""
-    lines = [f"{name}={_quoted(addresses[name])}\n" for name in NAMES]
+    lines = [f"{name}={_quoted(addresses[name])}\n" for name in NAMES if name in addresses]
     draft = data / "up.env.new"
     draft.write_text("".join(lines))
     draft.chmod(0o600)

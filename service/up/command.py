@@ -43,6 +43,7 @@ class Up:
         self._start_redis()
         port = self._web_port()
         self.addresses["MATCHBACK_URL"] = f"http://{servers.LOOPBACK}:{port}"
+        self.addresses["MATCHBACK_MASTER_KEYS"] = instance.master_keys(self.data)
         self._prepare_database()
         environment = {
             **self.addresses,

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
+from cryptography.fernet import Fernet
 
 from service.up.supervisor import Say, stop_process
 
 STATE = "state.json"
+MASTER_KEY = "master.key"
 
 
 class AlreadyUp(Exception):
@@ -71,3 +73,16 @@ def clear_up(state: dict[str, Any], say: Say) -> None:
             continue
         say(f"ending {name} of an earlier run (process {int(pid)})")
         stop_process(process.pid, process.wait)
+
+
+def master_keys(data: Path) -> str:
+    """What secrets are sealed with: from the environment, or the data folder's own, made once."""
+    if given := os.environ.get("MATCHBACK_MASTER_KEYS"):
+        return given
+    file = data / MASTER_KEY
+    if not file.exists():
+        draft = data / f"{MASTER_KEY}.new"
+        draft.touch(mode=0o600)
+        draft.write_bytes(Fernet.generate_key())
+        draft.replace(file)
+    return file.read_text()

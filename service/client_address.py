@@ -1,0 +1,46 @@
+"""Where a request comes from: its connection, or what a trusted proxy says of it."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+import falcon
+
+from config.settings import settings
+
+SITE_BITS = 64  # who has one IPv6 address has all of its /64
+
+
+def client_address(req: falcon.Request) -> str:
+    """The address that a request is counted under; of IPv6, its /64."""
+    return rightmost_stranger(req.remote_addr, (req.get_header("X-Forwarded-For") or "").split(","))
+
+
+def rightmost_stranger(peer: str, forwarded: Sequence[str]) -> str:
+    """The last address on the way that is no proxy of ours.
+
+    What stands to the left of it was said by the client, and can be anything. Nothing is believed
+    of a peer that is no trusted proxy.
+    """
+    address = _parse(peer)
+    for said in reversed(forwarded):
+        if address is None or not _is_trusted(address):
+            break
+        before = _parse(said.strip())
+        if before is None:
+            break
+        address = before
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, SITE_BITS), strict=False))
+    return str(address or peer)
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_trusted(address: IPv4Address | IPv6Address) -> bool:
+    return any(address in network for network in settings().trusted_proxies)

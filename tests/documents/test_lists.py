@@ -1,0 +1,155 @@
+"""Every list is read from an index, and each page costs the same wherever it is in the list."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import mongoengine
+import pytest
+from bson import ObjectId
+from mongoengine import get_db
+from pymongo import monitoring
+
+from config import database
+from documents.api_key import ApiKey
+from documents.clock import now
+from documents.donation import Donation
+from documents.email import Email
+from documents.fundraiser import Fundraiser
+from documents.link import Link
+from documents.mailing import Mailing
+from documents.page import page
+from documents.record import new_row
+from documents.user import User
+from service.resources.api_keys import ApiKeyQuery
+from service.resources.donations import DonationQuery
+from service.resources.emails import EmailQuery
+from service.resources.fundraisers import FundraiserQuery
+from service.resources.mailings import LinkQuery, MailingQuery
+from service.resources.users import UserQuery
+
+ORGANIZATION, OTHER, PARENT = ObjectId(), ObjectId(), ObjectId()
+LISTS: dict[type, type] = {
+    User: UserQuery,
+    Fundraiser: FundraiserQuery,
+    Mailing: MailingQuery,
+    Email: EmailQuery,
+    Donation: DonationQuery,
+    ApiKey: ApiKeyQuery,
+    Link: LinkQuery,
+}
+ROWS, LIMIT, PAGES = 400, 10, 6
+# A few more than the page has: a cursor has up to three ranges, each read ahead and merged.
+MARGIN = 12
+UNIQUE = {"email", "external_id"}
+VALUES = {
+    "email": "user7@example.edu",
+    "name": "Name 7",
+    "donated": True,
+    "status": "refunded",
+    "match": "unresolved",
+    "external_id": "external-7",
+}
+
+
+class Finds(monitoring.CommandListener):
+    """The find commands that were sent."""
+
+    def __init__(self) -> None:
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name == "find":
+            kept = ("find", "filter", "sort", "limit")
+            self.commands.append({name: event.command[name] for name in kept})
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+
+def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]:
+    made = new_row(document) if document is not Link else {"_id": ObjectId(), "clicks": number % 7}
+    shared = {
+        "organization_id": organization_id,
+        "fundraiser_id": PARENT,
+        "mailing_id": PARENT,
+        "user_id": PARENT,
+        "email_id": PARENT,
+        "name": f"Name {number}",
+        "email": f"user{number}@example.edu",
+        "address": f"user{number}@example.edu",
+        "external_id": f"external-{number}",
+        "import_key": f"import-{number}",
+        "digest": f"{organization_id}{number}",
+        "amount": number,
+        "donated_at": now(),
+        "donations_count": number % 5,
+        "emails_count": number % 3,
+        "clicks": number % 7 + 1,
+        "donated": number % 4 == 0 if document is Email else {},
+        "status": "refunded" if number % 9 == 0 else "succeeded",
+        "match": "unresolved" if number % 8 == 0 else "direct",
+        "sent_at": now() if number % 2 else None,
+    }
+    return made | {name: shared[name] for name in shared if name in document._fields}
+
+
+@pytest.fixture
+def finds(real_database: str) -> Finds:
+    """Four hundred of everything, for two organizations; and what is asked of them."""
+    for document in LISTS:
+        rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
+        get_db()[document._get_collection_name()].insert_many(rows)
+    mongoengine.disconnect_all()
+    listener = Finds()
+    database.connect(event_listeners=[listener])
+    return listener
+
+
+def cases() -> Iterator[Any]:
+    for document, query in LISTS.items():
+        fields = query.model_fields
+        for sort in get_args(fields["sort"].annotation):
+            yield pytest.param(document, {}, sort, id=f"{document.__name__}-{sort}")
+        for name in fields.keys() - {"limit", "cursor", "sort"}:
+            given = {name: VALUES.get(name, PARENT)}
+            yield pytest.param(document, given, "-created_at", id=f"{document.__name__}?{name}")
+
+
+def stages(plan: Any) -> Iterator[str]:
+    if isinstance(plan, dict):
+        if isinstance(plan.get("stage"), str):
+            yield plan["stage"]
+        for inner in plan.values():
+            yield from stages(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from stages(inner)
+
+
+@pytest.mark.parametrize(("document", "given", "sort"), list(cases()))
+def test_a_page_is_read_from_an_index_alone(
+    finds: Finds, document: Any, given: dict[str, Any], sort: str
+) -> None:
+    minus, name = ("-" if sort.startswith("-") else ""), sort.removeprefix("-")
+    filters = document.filters(given) | ({"mailing_id": PARENT} if document is Link else {})
+    cursor = None
+    for _ in range(PAGES):
+        found = page(
+            document,
+            ORGANIZATION,
+            filters=filters,
+            sort=minus + ("_id" if name == "created_at" else name),
+            limit=LIMIT,
+            cursor=cursor,
+        )
+        if (cursor := found.next_cursor) is None:
+            break
+    for command in finds.commands:
+        told = get_db().command("explain", command, verbosity="executionStats")
+        seen = told["executionStats"]
+        used = set(stages(told["queryPlanner"]["winningPlan"]))
+        # What is unique is one record, in whatever order.
+        assert not used & ({"COLLSCAN"} if given.keys() & UNIQUE else {"COLLSCAN", "SORT"}), used
+        assert seen["totalDocsExamined"] <= 3 * LIMIT + MARGIN, seen["totalDocsExamined"]
+        assert seen["totalKeysExamined"] <= 3 * LIMIT + MARGIN, seen["totalKeysExamined"]
