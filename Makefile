@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test chaos mailing-day tally-rate redis-latency report-cost check format lock clean
+.PHONY: setup run test chaos mailing-day tally-rate redis-latency slow-clients report-cost check format lock clean
 
 setup: $(READY)
 
@@ -39,6 +39,9 @@ tally-rate: setup  ## events a second, from stored to counted
 
 report-cost: setup  ## a report at a thousand and a million donations
 	@$(VENV)/bin/python -m tests.report_cost
+
+slow-clients: setup  ## what a POST takes while hundreds of connections stall
+	@$(VENV)/bin/python -m tests.slow_clients
 
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
 	@$(VENV)/bin/python -m tests.redis_latency

@@ -87,6 +87,9 @@ class Settings(BaseModel):
         float,
         Field(gt=0, le=60, description="How long a request waits for MongoDB before it is a 503"),
     ] = 5.0
+    request_seconds: Annotated[
+        float, Field(gt=0, le=600, description="How long a request may take to come in, seconds")
+    ] = 20.0
     master_keys: Annotated[
         tuple[str, ...],
         Field(

@@ -25,12 +25,17 @@ SECURITY_HEADERS = {
 EXPOSED = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id")
 
 
+def new_request_id() -> str:
+    """One of our own."""
+    return uuid.uuid4().hex
+
+
 class RequestIds:
     """Every answer names its request; a client's own name is kept."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = req.get_header("X-Request-Id") or ""
-        req.context.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        req.context.request_id = given if REQUEST_ID.fullmatch(given) else new_request_id()
         resp.set_header("X-Request-Id", req.context.request_id)
 
 

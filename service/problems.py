@@ -50,22 +50,26 @@ def pointer(location: tuple[int | str, ...]) -> str:
     return text[:LONGEST_POINTER].encode("utf-8", "replace").decode()
 
 
-def respond(
-    req: falcon.Request, resp: falcon.Response, status: int, detail: str, **more: Any
-) -> None:
-    """Answer with a problem document."""
+def problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str, Any]:
+    """A problem document."""
     phrase = HTTPStatus(status).phrase
-    document = {
+    return {
         "type": f"urn:matchback:problem:{phrase.lower().replace(' ', '-')}",
         "title": phrase,
         "status": status,
         "detail": detail,
-        "instance": req.context.request_id,
+        "instance": request_id,
         **more,
     }
+
+
+def respond(
+    req: falcon.Request, resp: falcon.Response, status: int, detail: str, **more: Any
+) -> None:
+    """Answer with a problem document."""
     resp.status = status
     resp.content_type = MEDIA_TYPE
-    resp.data = orjson.dumps(document)
+    resp.data = orjson.dumps(problem(status, detail, req.context.request_id, **more))
 
 
 def on_http_error(
@@ -74,7 +78,9 @@ def on_http_error(
     """An error of the protocol, raised by Falcon or by us with a detail of our own."""
     if error.headers:
         resp.set_headers(error.headers)
-    respond(req, resp, error.status_code, error.description or error.title or "")
+    respond(
+        req, resp, error.status_code, error.description or HTTPStatus(error.status_code).description
+    )
 
 
 def on_not_found(req: falcon.Request, resp: falcon.Response, error: NotFound, params: Any) -> None:

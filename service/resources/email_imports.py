@@ -1,10 +1,13 @@
 """Many emails in one request, a line each."""
 
+from functools import cached_property
+from threading import BoundedSemaphore
 from typing import Annotated
 
 import falcon
 from pydantic import Field
 
+from config.settings import settings
 from documents.email_import import EmailImport
 from service.email_lines import take_in
 from service.operation import answer, operation
@@ -35,6 +38,11 @@ class Imported(Answer):
 class EmailImports:
     """/v1/emails/import: each line as POST /v1/emails takes it, any number of them."""
 
+    @cached_property
+    def _room(self) -> BoundedSemaphore:
+        # An import is read as it comes, however slowly: half of the threads are not for it.
+        return BoundedSemaphore(max(1, settings().web_threads // 2))
+
     @operation(
         "Import emails",
         scope="write",
@@ -44,6 +52,13 @@ class EmailImports:
         streams=True,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        importing = EmailImport(req.context.organization_id)
-        take_in(importing, read_lines(req))
-        answer(resp, Imported, importing)
+        if not self._room.acquire(blocking=False):
+            raise falcon.HTTPServiceUnavailable(
+                description="Too many imports are running; try again later.", retry_after=5
+            )
+        try:
+            importing = EmailImport(req.context.organization_id)
+            take_in(importing, read_lines(req))
+            answer(resp, Imported, importing)
+        finally:
+            self._room.release()

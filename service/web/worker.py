@@ -1,0 +1,241 @@
+"""gunicorn's threaded worker, without its weakness: there a slow client occupies a thread.
+
+Here the loop that accepts connections also reads requests, and a thread gets one when it is whole,
+as behind a buffering proxy. Errors of framing are answered with problem documents, and no answer
+names the server.
+"""
+
+import contextlib
+import resource
+import selectors
+import socket
+import time
+from collections import deque
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from gunicorn.http import errors, wsgi
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from config.settings import settings
+from service.metrics import SLOW_CLIENTS
+from service.middleware import SECURITY_HEADERS, new_request_id
+from service.problems import MEDIA_TYPE, problem
+from service.web.arrival import Arrival
+
+# A body that is read as it comes may pause, and a client may be slow to read, for this long.
+PAUSE_SECONDS = 10.0
+LINGER_SECONDS = 2.0
+CHUNK_BYTES = 64 * 1024
+# Of all requests on their way in one process; the oldest go first.
+BUFFER_BYTES = 64 * 1024 * 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+MALFORMED = "The request is not well-formed HTTP."
+REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    errors.LimitRequestLine: (414, "The request line is too long."),
+    errors.LimitRequestHeaders: (431, "The header fields are too large, or too many."),
+    errors.ExpectationFailed: (417, "The only expectation that is met is 100-continue."),
+    errors.UnsupportedTransferCoding: (501, "The only transfer coding that is read is chunked."),
+}
+
+
+class Response(wsgi.Response):
+    """Without the name of the server."""
+
+    def default_headers(self) -> list[str]:
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+
+wsgi.Response = Response
+
+
+class Connection(TConn):
+    """A connection, and the request that is on its way."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.arrival = Arrival()
+        self.held = 0  # bytes of it in memory, until it is answered
+        self.data_ready = True  # no thread waits for the first byte
+
+    def init(self) -> None:
+        """In the thread, before the request is parsed: hand the parser what has come."""
+        super().init()
+        self.sock.settimeout(PAUSE_SECONDS)
+        self.parser.unreader.unread(self.arrival.take())
+        self.arrival.data.clear()
+
+
+class Worker(ThreadWorker):
+    """What gunicorn.conf.py names as worker_class."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Both in the order of their timeouts, as dictionaries are in that of insertion.
+        self._arriving: dict[Connection, None] = {}
+        self._leaving: deque[Connection] = deque()
+        self._buffered = 0
+
+    def init_process(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        enough = 2 * self.worker_connections
+        if soft < enough:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(enough, hard), hard))
+        super().init_process()
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        self._await(Connection(self.cfg, sock, address, listener.getsockname()))
+
+    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
+        """The next request on a connection that was kept."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await(conn)
+
+    def finish_request(self, conn: Connection, fs: Any) -> None:
+        """A thread has answered: keep the connection, or close it."""
+        self._release(conn)
+        kept = not fs.cancelled() and fs.exception() is None and fs.result() is True
+        if not kept:
+            self._leave(conn)
+        elif ahead := conn.parser.unreader.take_buffered():
+            self._await(conn, ahead)
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Close what took too long."""
+        at = time.monotonic()
+        for conn in list(self._arriving):
+            if conn.timeout > at and (self.alive or conn.arrival.data):
+                break
+            self._give_up(conn, 408, "The request did not come in time.")
+        while self._leaving and self._leaving[0].timeout <= at:
+            self._close(self._leaving.popleft())
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what is no request with a problem document; say nothing of what it held."""
+        if isinstance(exc, errors.ParseException):
+            status, detail = REFUSALS.get(type(exc), (400, MALFORMED))
+            self.log.warning("refused: %s", type(exc).__name__)
+        else:
+            status, detail = 500, "This is our mistake."
+            self.log.error("a request failed", exc_info=exc)
+        _send(client, status, detail)
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        # The rest of a body that nobody wanted is not waited for.
+        return conn.arrival.is_whole and super()._keepalive_after(conn, keepalive)
+
+    def _await(self, conn: Connection, ahead: bytes = b"") -> None:
+        conn.arrival = Arrival()
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + settings().request_seconds
+        self._arriving[conn] = None
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, conn))
+        if ahead:
+            self._feed(conn, ahead)
+        else:
+            self._receive(conn, conn.sock)
+
+    def _receive(self, conn: Connection, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._feed(conn, data)
+        elif conn.arrival.data:
+            self._hand_over(conn)  # cut short; the parser says so
+        else:
+            self._forget(conn)
+            self._close(conn)
+
+    def _feed(self, conn: Connection, data: bytes) -> None:
+        arrival = conn.arrival
+        conn.held += len(data)
+        self._buffered += len(data)
+        before = arrival.wants_leave
+        arrival.feed(data)
+        if arrival.is_ready:
+            self._hand_over(conn)
+        elif arrival.wants_leave and not before:
+            with contextlib.suppress(OSError):
+                conn.sock.send(CONTINUE)
+        while self._buffered > BUFFER_BYTES and self._arriving:
+            self._give_up(next(iter(self._arriving)), 503, "Too much is on its way.")
+
+    def _hand_over(self, conn: Connection) -> None:
+        self._forget(conn)
+        self.enqueue_req(conn)
+
+    def _give_up(self, conn: Connection, status: int, detail: str) -> None:
+        self._forget(conn)
+        if conn.arrival.data:
+            SLOW_CLIENTS.inc()
+            _send(conn.sock, status, detail)
+        self._leave(conn)
+
+    def _forget(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        del self._arriving[conn]
+
+    def _release(self, conn: Connection) -> None:
+        self._buffered -= conn.held
+        conn.held = 0
+
+    def _leave(self, conn: Connection) -> None:
+        """Close without cutting off the last answer (RFC 9112, 9.6), and without waiting here."""
+        self._release(conn)
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        except (OSError, ValueError, KeyError):
+            self._close(conn)
+            return
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self._leaving.append(conn)
+
+    def _drain(self, conn: Connection, sock: socket.socket) -> None:
+        try:
+            gone = not sock.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            gone = True
+        if gone:
+            self._leaving.remove(conn)
+            self._close(conn)
+
+    def _close(self, conn: Connection) -> None:
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+
+def _send(sock: socket.socket, status: int, detail: str) -> None:
+    request_id = new_request_id()
+    body = orjson.dumps(problem(status, detail, request_id))
+    headers = {
+        "Connection": "close",
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "X-Request-Id": request_id,
+        **SECURITY_HEADERS,
+    }
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    with contextlib.suppress(OSError):
+        write_nonblock(sock, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
