@@ -53,7 +53,7 @@ def mark(organization_id: ObjectId, id_: ObjectId | str) -> None:
         return
     gone = {"name": NOBODY, "email": NOBODY, "deleted_at": found.deleted_at or now()}
     wait = {"erasing": fold(found.email), "erase_due": now()}
-    where = {"_id": found.id, "email": found.email}
+    where = {"_id": found.id, "organization_id": organization_id, "email": found.email}
     update = {
         "$set": {**gone, **wait},
         "$unset": dict.fromkeys(KNOWN_BY, ""),

@@ -93,7 +93,8 @@ class FailedJob:
         self._update({"$unset": {"trouble": ""}})
 
     def _update(self, update: dict[str, Any]) -> None:
-        get_db()[self.collection].update_one({"_id": self.id, **FAILED}, update)
+        where = {"_id": self.id, "organization_id": self.organization_id, **FAILED}
+        get_db()[self.collection].update_one(where, update)
 
 
 FIELDS = {"organization_id": 1, "trouble": 1}

@@ -23,6 +23,7 @@ from mongoengine import (
 )
 
 from documents.clock import now
+from documents.tenant import OWNED
 
 KEPT_SECONDS = 48 * 3600
 # Longer than a request can take, whatever hangs: by then nobody is at work on it any more.
@@ -58,6 +59,7 @@ class IdempotencyKey(Document):
 
     meta = {
         "collection": "idempotency_keys",
+        **OWNED,
         "auto_create_index": False,
         "indexes": [{"fields": ["created_at"], "expireAfterSeconds": KEPT_SECONDS}],
     }

@@ -13,6 +13,7 @@ from bson import ObjectId
 from mongoengine import DateTimeField, Document, IntField, ListField, ObjectIdField, StringField
 
 from documents.engine.contribution import Row, Target
+from documents.tenant import OWNED
 
 ID_BYTES = 12
 PERSONAL_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})
@@ -33,6 +34,7 @@ class Link(Document):
 
     meta = {
         "collection": "links",
+        **OWNED,
         "auto_create_index": False,
         "indexes": [
             "fundraiser_id",

@@ -7,6 +7,7 @@ from mongoengine import DateTimeField, DictField, Document, ObjectIdField, Strin
 
 from documents.clock import now
 from documents.engine.contribution import Row
+from documents.tenant import OWNED
 
 SHOWN = 100
 
@@ -23,6 +24,7 @@ class PastMatch(Document):
 
     meta = {
         "collection": "past_matches",
+        **OWNED,
         "auto_create_index": False,
         "indexes": [["donation_id", "id"]],
     }

@@ -23,6 +23,7 @@ from documents.clock import now
 from documents.engine.contribution import Row
 from documents.errors import Conflict, NotFound
 from documents.match_policy import MatchPolicy
+from documents.tenant import OWNED
 
 ATTEMPTS = 5
 
@@ -42,6 +43,7 @@ class PolicyVersion(Document):
 
     meta = {
         "collection": "policy_versions",
+        **OWNED,
         "auto_create_index": False,
         "indexes": [
             {"fields": ["organization_id", "fundraiser_id", "version"], "unique": True},

@@ -22,6 +22,7 @@ from mongoengine.errors import SaveConditionError
 from config.database import catch_up
 from documents.clock import now
 from documents.errors import Conflict, NotFound
+from documents.tenant import OWNED, check_owner
 
 ATTEMPTS = 25
 INSERT_ATTEMPTS = 3
@@ -54,7 +55,12 @@ class Record(Document):
         "abstract": True,
         "auto_create_index": False,
         "auto_create_index_on_save": False,
+        **OWNED,
     }
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        check_owner(self.organization_id)
+        return super().save(*args, **kwargs)
 
     @classmethod
     def live(cls, organization_id: ObjectId, **query: Any) -> QuerySet:

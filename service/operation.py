@@ -5,6 +5,7 @@ def on_post(self, req, resp, body): ...
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 from documents.link import Link
 from documents.page import BadCursor, page
 from documents.record import Record
+from documents.tenant import acting_for
 from service.auth import authorise
 from service.client_address import client_address
 from service.idempotency import once
@@ -64,17 +66,23 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
                 params["query"] = query
             if declaration.body:
                 params["body"] = read_body(req, declaration.body)
-            if declaration.streams:
-                responder(self, req, resp, **params)
-                return
-            with once(req, resp) as is_new:
-                if is_new:
+            with _as_caller(req):
+                if declaration.streams:
                     responder(self, req, resp, **params)
+                    return
+                with once(req, resp) as is_new:
+                    if is_new:
+                        responder(self, req, resp, **params)
 
         checked.operation = declaration  # type: ignore[attr-defined]
         return checked
 
     return decorate
+
+
+def _as_caller(req: falcon.Request) -> AbstractContextManager[None]:
+    organization_id = getattr(req.context, "organization_id", None)
+    return nullcontext() if organization_id is None else acting_for(organization_id)
 
 
 def answer(

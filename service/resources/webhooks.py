@@ -4,6 +4,7 @@ import falcon
 
 from documents import sendgrid
 from documents.delivery import Delivery
+from documents.tenant import acting_for
 from documents.webhook_key import WebhookKey
 from documents.webhook_schemes import STRIPE_HEADER
 from service.client_address import client_address
@@ -80,5 +81,6 @@ def _receive(
         take_as_stranger(client_address(req))
         # An organization without keys, or none at all, is no different from a bad signature.
         raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
-    delivery = Delivery.receive(keys.organization_id, provider, body)
+    with acting_for(keys.organization_id):
+        delivery = Delivery.receive(keys.organization_id, provider, body)
     answer(resp, Accepted, {"accepted": delivery.items}, 202)
