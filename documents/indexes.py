@@ -2,6 +2,7 @@
 
 from documents.api_key import ApiKey
 from documents.archive import Archive
+from documents.audit import AuditEntry, OpenAct
 from documents.delivery import Delivery
 from documents.donation import Donation
 from documents.donor import Donor
@@ -44,6 +45,8 @@ DOCUMENTS = (
     Clicker,
     Link,
     IdempotencyKey,
+    OpenAct,
+    AuditEntry,
     Lease,
     SteadyRecount,
     Relabelling,

@@ -15,16 +15,17 @@ IDLE_SECONDS = 10.0
 class Steady(threading.Thread):
     """Takes a step, pauses, and so on. A step returns whether there was something to do."""
 
-    def __init__(self, name: str, step: Callable[[], bool]) -> None:
+    def __init__(self, name: str, step: Callable[[], bool], idle: float = IDLE_SECONDS) -> None:
         super().__init__(name=name, daemon=True)
         self._step = step
+        self._idle = idle
         self._stopping = threading.Event()
 
     def run(self) -> None:
         pause = PAUSE_SECONDS
         while not self._stopping.wait(pause):
             try:
-                pause = PAUSE_SECONDS if self._step() else IDLE_SECONDS
+                pause = PAUSE_SECONDS if self._step() else self._idle
             except PyMongoError as error:
                 log.warning("%s: not now (%s)", self.name, type(error).__name__)
                 pause = IDLE_SECONDS

@@ -11,7 +11,7 @@ from config.database import check_deployment, client, connect, is_away
 from config.log import configure_logging
 from config.queue import huey
 from config.settings import settings
-from jobs import recounting, relabelling, retention
+from jobs import auditing, recounting, relabelling, retention
 from jobs.steady import Steady
 from jobs.sweep import Sweeper
 
@@ -39,6 +39,7 @@ def main() -> int:
         Steady("recount", recounting.step),
         Steady("relabel", relabelling.step),
         Steady("retention", retention.step),
+        Steady("audit", auditing.step, idle=PAUSE_SECONDS),
     ]
     threads: list[Sweeper | Steady] = [sweeper, *upkeep]
     for thread in threads:

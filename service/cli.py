@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from service.commands.audit import audit
 from service.commands.connected import DATA, connected, sentences
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
@@ -98,6 +99,7 @@ def indexes() -> None:
 
 
 for command in (
+    audit,
     org,
     key,
     master_key,

@@ -6,13 +6,12 @@ from contextlib import contextmanager
 
 import falcon
 
-from documents.errors import Conflict, NotFound, Unacceptable
+from documents.errors import Conflict
 from documents.idempotency import IdempotencyKey, KeyInUse, KeyReused
-from service.problems import Invalid
+from service.problems import REFUSED, Invalid
 from service.reading import malformed
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
-REFUSED = (falcon.HTTPError, Conflict, Invalid, NotFound, Unacceptable)
 
 
 @contextmanager

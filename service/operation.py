@@ -18,6 +18,7 @@ from documents.link import Link
 from documents.page import BadCursor, page
 from documents.record import Record
 from documents.tenant import acting_for
+from service.audit import noted
 from service.auth import authorise
 from service.client_address import client_address
 from service.idempotency import once
@@ -72,12 +73,23 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
                     return
                 with once(req, resp) as is_new:
                     if is_new:
-                        responder(self, req, resp, **params)
+                        with _noted(declaration, req, resp, params):
+                            responder(self, req, resp, **params)
 
         checked.operation = declaration  # type: ignore[attr-defined]
         return checked
 
     return decorate
+
+
+def _noted(
+    declared: Operation, req: falcon.Request, resp: falcon.Response, params: dict[str, Any]
+) -> AbstractContextManager[None]:
+    """What changes, removes or administers is audited; adding emails and gifts is their record."""
+    is_audited = req.method != "GET" and (declared.scope == "admin" or req.method != "POST")
+    if not declared.scope or not is_audited:
+        return nullcontext()
+    return noted(req, resp, params.get("id"), params.get("body"))
 
 
 def _as_caller(req: falcon.Request) -> AbstractContextManager[None]:

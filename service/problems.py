@@ -43,6 +43,10 @@ class Invalid(Exception):
         )
 
 
+# What a request raises that has done nothing.
+REFUSED = (falcon.HTTPError, Conflict, Invalid, NotFound, Unacceptable, Unsealable)
+
+
 def pointer(location: tuple[int | str, ...]) -> str:
     """A JSON pointer (RFC 6901). Names come from the client, so they are cut."""
     parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)

@@ -1,6 +1,7 @@
 """Every route, on one screen. The suffix names the responders: on_get_one and so on."""
 
 from service.resources.api_keys import ApiKeys
+from service.resources.audit import Audit
 from service.resources.donations import Donations
 from service.resources.email_imports import EmailImports
 from service.resources.emails import Emails
@@ -45,6 +46,7 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/webhook-keys/payments", Secrets("payments"), None),
     ("/v1/api-keys", api_keys, None),
     ("/v1/api-keys/{id}", api_keys, "one"),
+    ("/v1/audit", Audit(), None),
     ("/v1/jobs/failed", failed_jobs, None),
     ("/v1/jobs/failed/{id}", failed_jobs, "one"),
     ("/v1/jobs/failed/{id}/retry", failed_jobs, "retry"),

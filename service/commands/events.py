@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import click
 
+from service.commands.audit import audited
 from service.commands.connected import connected
 
 RELABEL_TIME = timedelta(hours=1)
@@ -15,6 +16,7 @@ RELABEL_TIME = timedelta(hours=1)
 @click.option("--since", metavar="TIME", help="Only what arrived since, such as 2026-11-23T10:00Z.")
 @click.option("--delivery", "delivery_id", metavar="ID", help="Only this delivery.")
 @connected
+@audited
 def replay(organization_id: str | None, since: str | None, delivery_id: str | None) -> None:
     """Tally stored webhook posts again, after a mend; the workers do it.
 
@@ -43,6 +45,7 @@ def replay(organization_id: str | None, since: str | None, delivery_id: str | No
 
 @click.command()
 @connected
+@audited
 def relabel() -> None:
     """Judge by the rule that is set now which stored clicks were made by machines.
 

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from service.commands.audit import audited
 from service.commands.connected import connected, print_values
 
 CSV_COLUMNS = ("fundraiser_id", "mailing_id", "user_id", "name", "email", "sent_at")
@@ -27,6 +28,7 @@ def import_() -> None:
 @click.option("--dry-run", is_flag=True, help="Check everything, store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
+@audited
 def import_emails(
     file: Path,
     organization_id: str,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.commands.audit import audited
 from service.commands.connected import connected, print_values
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Preference(click.ParamType):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a gift that changes.")
 @connected
+@audited
 def rematch(
     organization_id: str, fundraiser_id: str | None, dry_run: bool, as_json: bool, **wanted: Any
 ) -> None:
@@ -148,6 +150,7 @@ def link_key() -> None:
 
 @link_key.command("rotate")
 @connected
+@audited
 def rotate_link_key() -> None:
     """Make tokens with a new key from now on; those that are out there stay valid."""
     from documents.link_token import rotate

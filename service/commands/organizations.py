@@ -2,6 +2,7 @@
 
 import click
 
+from service.commands.audit import audited
 from service.commands.connected import connected, print_values
 
 
@@ -15,6 +16,7 @@ def org() -> None:
 @click.option("--time-zone", default="UTC", help="Whose days reports show: America/New_York, …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
+@audited
 def create_organization(name: str, time_zone: str, as_json: bool) -> None:
     """Add an organization, and an admin key for it, which is shown this once."""
     from documents.api_key import ApiKey
@@ -47,6 +49,7 @@ def key() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
+@audited
 def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Add an API key to an organization; it is shown this once."""
     from documents.api_key import ApiKey
@@ -74,6 +77,7 @@ def new_master_key() -> None:
 
 @master_key.command("reseal")
 @connected
+@audited
 def reseal() -> None:
     """Seal all webhook secrets with the first key; then the older keys can go."""
     from documents.webhook_key import WebhookKey

@@ -4,6 +4,7 @@ import time
 
 import click
 
+from service.commands.audit import audited
 from service.commands.connected import connected
 
 
@@ -12,6 +13,7 @@ from service.commands.connected import connected
 @click.option("--organization", "organization_id", required=True, metavar="ID", help="Whose user.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @connected
+@audited
 def erase(user_id: str, organization_id: str, yes: bool) -> None:
     """Take a person's name, address and raw events away everywhere; amounts and counts stay.
 

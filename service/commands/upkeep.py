@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from service.commands.audit import audited
 from service.commands.connected import connected, print_values
 
 REPAIR_TIME = timedelta(hours=1)
@@ -34,6 +35,7 @@ def list_failed_jobs(limit: int, as_json: bool) -> None:
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Retry all of them.")
 @connected
+@audited
 def retry_failed_jobs(id_: str | None, everything: bool) -> None:
     """Make one due again, or all; the workers take it from there."""
     from documents.failed_job import FailedJob
@@ -54,6 +56,7 @@ def retry_failed_jobs(id_: str | None, everything: bool) -> None:
 @click.option("--fundraiser", metavar="ID", help="Only what belongs to this fundraiser.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a counter.")
 @connected
+@audited
 def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
     """Compare every counter with what it counts, while traffic goes on.
 

@@ -1,0 +1,75 @@
+"""`matchback audit`, and noting which commands were run."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from service.commands.connected import connected
+
+
+def audited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that goes into the audit: of the organization it names, or of the service."""
+
+    @wraps(command)
+    def run(**options: Any) -> Any:
+        from documents.audit import COMMAND_LINE, OpenAct
+        from documents.organization import Organization
+
+        if options.get("dry_run") or options.get("repair") is False:
+            return command(**options)
+        named = options.get("organization_id")
+        act = OpenAct.begin(
+            Organization.named(named).id if named else None,
+            COMMAND_LINE,
+            click.get_current_context().command_path.partition(" ")[2],
+            record=options.get("user_id"),
+            fields=sorted(name for name, value in options.items() if value),
+        )
+        try:
+            result = command(**options)
+        except click.ClickException:
+            act.finish(1)
+            raise
+        act.finish(0)
+        return result
+
+    return run
+
+
+@click.group()
+def audit() -> None:
+    """Who did what, and when."""
+
+
+@audit.command()
+@click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
+@click.option("--head", metavar="N:HASH", help="As an earlier run told it; with --organization.")
+@connected
+def verify(organization_id: str | None, head: str | None) -> None:
+    """Check that no entry was changed, left out or put in; exit code 1 if one was.
+
+    Note the heads it tells somewhere else: with --head it also finds that the end was cut off.
+    """
+    from documents import audit as chained
+    from documents.organization import Organization
+
+    if head and not organization_id:
+        raise click.UsageError("--head is one organization's: give --organization.")
+    if head and not _is_head(head):
+        raise click.UsageError("A head is as an earlier run told it: 12:ab…")
+    of = [Organization.named(organization_id).id] if organization_id else list(chained.chains())
+    broken = False
+    for chain in (chained.verify(one, head) for one in of):
+        broken = broken or chain.broken_at is not None
+        whose = chain.organization_id or "the service"
+        state = "whole" if chain.broken_at is None else f"BROKEN at entry {chain.broken_at}"
+        click.echo(f"{whose}: {state}, head {chain.head}")
+    if broken:
+        raise click.exceptions.Exit(1)
+
+
+def _is_head(text: str) -> bool:
+    number, _, digest = text.partition(":")
+    return number.isdecimal() and len(digest) == 64
