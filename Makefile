@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test chaos mailing-day tally-rate redis-latency slow-clients report-cost check format lock clean
+.PHONY: setup run test chaos mailing-day tally-rate redis-latency slow-clients report-cost fuzz check format lock clean
 
 setup: $(READY)
 
@@ -28,6 +28,11 @@ RUNS ?= 1
 
 chaos: setup  ## kills, pauses and partitions under load, then compares: make chaos SECONDS=300 RUNS=10
 	@$(VENV)/bin/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
+
+EXAMPLES ?= 300
+
+fuzz: setup  ## made-up requests of four users, held against the OpenAPI document
+	@$(VENV)/bin/python -m tests.fuzz --examples $(EXAMPLES) --seed $(SEED)
 
 EMAILS ?= 100000
 

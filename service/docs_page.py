@@ -1,68 +1,148 @@
-"""The OpenAPI document as a page for people."""
+"""The OpenAPI document as a page for people. It loads nothing, and runs nothing."""
 
+import base64
+import hashlib
 import html
 import inspect
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
+
+escape = html.escape
 
 
 def docs_page(openapi: dict[str, Any]) -> str:
-    """The document as a page that loads nothing else."""
-    rows = []
+    """The whole page."""
+    by_tag = defaultdict(list)
     for path, verbs in openapi["paths"].items():
         for verb, declared in verbs.items():
-            body = declared.get("requestBody", {}).get("content", {}).get("application/json", {})
-            reference = body.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
-            rows.append(
-                f"<tr><td><code>{verb.upper()}</code></td><td><code>{html.escape(path)}</code></td>"
-                f"<td>{html.escape(declared['summary'])}</td>"
-                f'<td><a href="#{reference}">{reference}</a></td>'
-                f"<td>{', '.join(declared['responses'])}</td></tr>"
-            )
+            by_tag[declared["tags"][0]].append(_operation(path, verb, declared))
     schemas = openapi["components"]["schemas"]
-    fields = [_schema_section(name, schema) for name, schema in sorted(schemas.items())]
-    return inspect.cleandoc(PAGE).format(rows="\n".join(rows), schemas="\n".join(fields))
+    parts = [
+        f"<h1>Matchback API {escape(openapi['info']['version'])}</h1>",
+        f"<p>{_text(openapi['info']['description'])}</p>",
+        f"<p>{_text(openapi['components']['securitySchemes']['key']['description'])}</p>",
+        '<p>The same for programs: <a href="/openapi.json">openapi.json</a>.</p>',
+        *(part for tag, found in by_tag.items() for part in (f"<h2>{_words(tag)}</h2>", *found)),
+        "<h2>Schemas</h2>",
+        *(_schema(name, schema) for name, schema in sorted(schemas.items())),
+    ]
+    return inspect.cleandoc(PAGE).format(style=STYLE, body="\n".join(parts))
 
 
-def _schema_section(name: str, schema: dict[str, Any]) -> str:
-    required = schema.get("required", [])
-    rows = "".join(
-        f"<tr><td><code>{html.escape(field)}</code></td><td>{html.escape(_kind(of))}</td>"
-        f"<td>{'required' if field in required else ''}</td>"
-        f"<td>{html.escape(of.get('description', ''))}</td></tr>"
-        for field, of in schema.get("properties", {}).items()
+def _operation(path: str, verb: str, declared: dict[str, Any]) -> str:
+    return (
+        f'<details id="{declared["operationId"]}"><summary><code>{verb.upper()}</code>'
+        f"<code>{escape(path)}</code><span>{escape(declared['summary'])}</span></summary>"
+        f"<p>{_text(declared.get('description', 'Needs no API key.'))}</p>"
+        f"{_parameters(declared['parameters'])}{_body(declared.get('requestBody'))}"
+        f"{_answers(declared['responses'])}</details>"
     )
-    about = html.escape(inspect.cleandoc(schema.get("description", "")))
-    return f'<h3 id="{name}">{name}</h3><p>{about}</p><table>{rows}</table>'
+
+
+def _parameters(parameters: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            f"<code>{escape(one['name'])}</code>",
+            one["in"],
+            _kind(one["schema"]),
+            _text(one.get("description") or one["schema"].get("description", "")),
+        )
+        for one in parameters
+    ]
+    return _table("Parameters", rows)
+
+
+def _body(body: dict[str, Any] | None) -> str:
+    if body is None:
+        return ""
+    ((media_type, content),) = body["content"].items()
+    example = content["example"]
+    shown = example if isinstance(example, str) else json.dumps(example, indent=2)
+    kind = _kind(content["schema"]) or "any"
+    return f"<h4>Body: {kind}, {escape(media_type)}</h4><pre>{escape(shown)}</pre>"
+
+
+def _answers(responses: dict[str, Any]) -> str:
+    rows = []
+    for status, answered in responses.items():
+        contents = answered.get("content", {}).values()
+        kinds = " ".join(_kind(content["schema"]) for content in contents)
+        rows.append((f"<code>{status}</code>", kinds, _text(answered["description"])))
+    return _table("Answers", rows)
+
+
+def _schema(name: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    rows = [
+        (
+            f"<code>{escape(field)}</code>",
+            _kind(of),
+            "required" if field in required else "",
+            _text(of.get("description", "")),
+        )
+        for field, of in schema.get("properties", {}).items()
+    ]
+    about = _text(inspect.cleandoc(schema.get("description", "")))
+    return f'<h3 id="{name}">{name}</h3><p>{about}</p>{_table("", rows)}'
+
+
+def _table(title: str, rows: Sequence[tuple[str, ...]]) -> str:
+    if not rows:
+        return ""
+    cells = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+    heading = f"<h4>{title}</h4>" if title else ""
+    return f"{heading}<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
 def _kind(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
-        return str(schema["$ref"].rsplit("/", 1)[-1])
+        name = str(schema["$ref"].rsplit("/", 1)[-1])
+        return f'<a href="#{name}">{name}</a>'
     if "anyOf" in schema:
         return " or ".join(_kind(option) for option in schema["anyOf"])
     if "enum" in schema:
-        return ", ".join(schema["enum"])
-    return str(schema.get("format") or schema.get("type", ""))
+        return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}"
+    return escape(str(schema.get("format") or schema.get("type", "")))
 
 
+def _text(text: str) -> str:
+    """Words for people, with `code` in them."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if odd % 2 else part for odd, part in enumerate(parts))
+
+
+def _words(name: str) -> str:
+    """ApiKeys as «Api keys»."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
+
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8885; --soft: #8882 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h2 { margin-top: 2.5rem }
+h4 { margin: 1rem 0 .3rem }
+code, pre { font: .9em ui-monospace, monospace }
+pre { background: var(--soft); padding: .8rem; overflow-x: auto; border-radius: .3rem }
+details { border-bottom: 1px solid var(--line) }
+details[open] { padding-bottom: 1rem }
+summary { display: flex; flex-wrap: wrap; gap: .3rem 1rem; padding: .5rem 0; cursor: pointer }
+summary code:first-child { width: 4rem; font-weight: 600 }
+summary span { margin-left: auto; text-align: right }
+table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto }
+td { padding: .3rem .8rem .3rem 0; border-top: 1px solid var(--line); vertical-align: top }
+"""
 PAGE = """
     <!doctype html>
     <html lang="en"><head><meta charset="utf-8"><title>Matchback API</title>
-    <meta name="viewport" content="width=device-width">
-    <style>
-    body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto;
-           padding: 0 1rem; color-scheme: light dark }}
-    table {{ border-collapse: collapse; width: 100% }}
-    td, th {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884;
-             vertical-align: top }}
-    </style></head><body>
-    <h1>Matchback API</h1>
-    <p>Send <code>Authorization: Bearer mb_…</code>. Money is in minor units. Times are RFC 3339.
-    Errors are problem documents. The same for programs: <a href="/openapi.json">openapi.json</a>.
-    </p>
-    <table><tr><th></th><th>Path</th><th></th><th>Body</th><th>Answers</th></tr>
-    {rows}</table>
-    <h2>Schemas</h2>
-    {schemas}
-    </body></html>
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <style>{style}</style></head><body><main>
+    {body}
+    </main></body></html>
 """
+_digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; style-src 'sha256-{_digest}'; frame-ancestors 'none'"

@@ -1,48 +1,31 @@
 """The OpenAPI 3.1 document, made from the routes and what each operation declares."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
-from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import problems
+from service.examples import BODIES, RAW
+from service.openapi_parts import (
+    ABOUT,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    PROBLEM,
+    REF,
+    SECURITY_SCHEMES,
+    answered,
+    problem,
+)
 from service.operation import NoQuery, Operation
-from service.types import ID_SCHEMA
+from service.types import ID_SCHEMA, ListQuery
 
 Routes = tuple[tuple[str, object, str | None], ...]
-REF = "#/components/schemas/{model}"
 VERBS = ("get", "post", "put", "patch", "delete")
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key and body again answer what the first time answered.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
-PROBLEM = {
-    "type": "object",
-    "description": "A problem document (RFC 9457).",
-    "required": ["type", "title", "status", "detail", "instance"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string", "description": "The request id"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {name: {"type": "string"} for name in ("pointer", "code", "detail")},
-            },
-        },
-    },
-}
+ACTIONS = {"post": "create", "put": "set", "patch": "update", "delete": "delete"}
 
 
 def operations(routes: Routes) -> Iterator[tuple[str, str, Operation, object]]:
@@ -61,24 +44,19 @@ def document(routes: Routes) -> dict[str, Any]:
     schemas = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for path, verb, declared, resource in operations(routes):
-        described = _operation(path, declared, resource, schemas)
-        if verb == "post" and declared.scope:
-            described["parameters"].append(IDEMPOTENCY_KEY)
-            described["responses"].setdefault("409", _problem(409))
-            described["responses"].setdefault("422", _problem(422))
-        paths.setdefault(path, {})[verb] = described
+        paths.setdefault(path, {})[verb] = _operation(path, verb, declared, resource, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Matchback",
             "version": version("matchback"),
-            "description": "Which email led to which gift.",
+            "description": ABOUT,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
         "components": {
             "schemas": {**schemas, "Problem": PROBLEM},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
@@ -108,86 +86,105 @@ def _drop_null_defaults(schema: dict[str, Any]) -> None:
 
 
 def _operation(
-    path: str, declared: Operation, resource: object, schemas: dict[str, Any]
+    path: str, verb: str, declared: Operation, resource: object, schemas: dict[str, Any]
 ) -> dict[str, Any]:
     result: dict[str, Any] = {
+        "operationId": _operation_id(path, verb, declared),
         "summary": declared.summary,
         "tags": [type(resource).__name__],
-        "parameters": [*_path_parameters(path), *_query_parameters(declared, schemas)],
-        "responses": _responses(path, declared),
+        "parameters": _parameters(path, verb, declared, schemas),
+        "responses": _responses(path, verb, declared),
     }
     if declared.scope:
         result["security"] = [{"key": []}]
         result["description"] = f"Needs the scope `{declared.scope}`."
-    result["parameters"] += [
-        {
-            "name": name,
-            "in": "header",
-            "required": True,
-            "description": why,
-            "schema": {"type": "string"},
-        }
-        for name, why in declared.headers.items()
-    ]
-    content: dict[str, Any] = {declared.raw: {}} if declared.raw else {}
-    if declared.body:
-        schema = {"$ref": REF.format(model=declared.body.__name__)}
-        content = {"application/json": {"schema": schema}}
-    if content:
+    if content := _content(path, declared):
         result["requestBody"] = {"required": True, "content": content}
     return result
 
 
-def _path_parameters(path: str) -> list[dict[str, Any]]:
-    return [
+def _operation_id(path: str, verb: str, declared: Operation) -> str:
+    """create_user, list_users, get_user, …: of the path's nouns, one of many in the singular."""
+    parts = [part for part in path.removeprefix("/v1").split("/") if part and "{" not in part]
+    is_list = verb == "get" and issubclass(declared.query, ListQuery)
+    is_one = verb == "post" or path.endswith("}") or (len(parts) > 1 and path.count("{"))
+    if is_one and not is_list:
+        parts[0] = parts[0].removesuffix("s")
+    action = "list" if is_list else ACTIONS.get(verb, "get")
+    return "_".join([action, *parts]).replace("-", "_").replace(".", "_")
+
+
+def _content(path: str, declared: Operation) -> dict[str, Any]:
+    if declared.body:
+        name = declared.body.__name__
+        schema = {"$ref": REF.format(model=name)}
+        return {"application/json": {"schema": schema, "example": BODIES[name]}}
+    if declared.raw:
+        return {declared.raw: {"schema": {}, "example": RAW[path]}}
+    return {}
+
+
+def _parameters(
+    path: str, verb: str, declared: Operation, schemas: dict[str, Any]
+) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
         for name in re.findall(r"{(\w+)}", path)
     ]
+    if declared.query is not NoQuery:
+        for name, schema in schemas[declared.query.__name__]["properties"].items():
+            parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
+    for name, why in declared.headers.items():
+        said = {"name": name, "in": "header", "required": True, "description": why}
+        parameters.append(said | {"schema": {"type": "string"}})
+    if _is_conditional(verb, declared):
+        parameters.append(IF_NONE_MATCH)
+    if _is_idempotent(verb, declared):
+        parameters.append(IDEMPOTENCY_KEY)
+    return parameters
 
 
-def _query_parameters(declared: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:
-    if declared.query is NoQuery:
-        return []
-    properties = schemas[declared.query.__name__]["properties"]
-    return [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in properties.items()
-    ]
+def _is_conditional(verb: str, declared: Operation) -> bool:
+    return verb == "get" and bool(declared.scope or declared.public)
 
 
-def _responses(path: str, declared: Operation) -> dict[str, Any]:
+def _is_idempotent(verb: str, declared: Operation) -> bool:
+    return verb == "post" and bool(declared.scope) and not declared.streams
+
+
+def _responses(path: str, verb: str, declared: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {}
+    headers = ["ETag"] if _is_conditional(verb, declared) else []
+    headers += ["Idempotency-Replayed"] if _is_idempotent(verb, declared) else []
     for status, model in declared.answers.items():
-        responses[str(status)] = {"description": HTTPStatus(status).phrase}
-        if isinstance(model, str):
-            responses[str(status)]["content"] = {model: {}}
-        elif model is not None:
-            schema = {"$ref": REF.format(model=model.__name__)}
-            responses[str(status)]["content"] = {"application/json": {"schema": schema}}
-    for status in sorted({*declared.problems, *_usual_problems(path, declared)}):
+        more = ["Location"] if status == 201 else []
+        responses[str(status)] = answered(status, _answer(model), *headers, *more)
+    if _is_conditional(verb, declared):
+        responses["304"] = answered(304, None, "ETag")
+    for status in sorted({*declared.problems, *_usual_problems(path, verb, declared)}):
         if str(status) not in responses:
-            responses[str(status)] = _problem(status)
+            responses[str(status)] = problem(status)
     return responses
 
 
-def _problem(status: int) -> dict[str, Any]:
-    schema = {"$ref": REF.format(model="Problem")}
-    return {
-        "description": HTTPStatus(status).phrase,
-        "content": {problems.MEDIA_TYPE: {"schema": schema}},
-    }
+def _answer(model: type[BaseModel] | str | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    if isinstance(model, str):
+        return {model: {"schema": {"type": "object" if "json" in model else "string"}}}
+    return {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}
 
 
-def _usual_problems(path: str, declared: Operation) -> Sequence[int]:
-    usual = [400]
+def _usual_problems(path: str, verb: str, declared: Operation) -> set[int]:
+    usual = {400, 414, 431}
     if declared.scope:
-        usual += [401, 403, 429, 503]
-        if "{" in path:
-            usual.append(404)
+        usual |= {401, 403, 429, 503} | ({404} if "{" in path else set())
     if declared.public:
-        usual.append(429)
+        usual.add(429)
     if declared.body:
-        usual += [413, 415, 422]
+        usual |= {413, 415, 422}
     if declared.query is not NoQuery:
-        usual.append(422)
+        usual.add(422)
+    if _is_idempotent(verb, declared):
+        usual |= {409, 422}
     return usual

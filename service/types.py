@@ -131,7 +131,7 @@ Currency = Annotated[
 Amount = Annotated[
     int, Field(ge=1, le=LARGEST_AMOUNT, description="Minor units: cents, where there are cents")
 ]
-AmountOrNone = Annotated[int, Field(ge=0, le=LARGEST_AMOUNT, description="Minor units")]
+AmountOrZero = Annotated[int, Field(ge=0, le=LARGEST_AMOUNT, description="Minor units")]
 Totals = Annotated[
     dict[str, int],
     BeforeValidator(nonzero),
@@ -165,5 +165,5 @@ class Answer(BaseModel):
 class Money(Request):
     """An amount in minor units of a currency."""
 
-    amount: AmountOrNone
+    amount: AmountOrZero
     currency: Currency

@@ -103,7 +103,7 @@ class Stack:
     def start(self) -> None:
         port = servers.free_port()
         self.url = f"http://{servers.LOOPBACK}:{port}"
-        self.environment = {
+        self.environment |= {
             "MATCHBACK_MONGODB_URI": self.mongodb_uri,
             "MATCHBACK_REDIS_URL": self.servers.redis_url,
             "MATCHBACK_PORT": str(port),

@@ -12,7 +12,7 @@ from service.operation import answer, answer_page, operation
 from service.types import (
     Address,
     Amount,
-    AmountOrNone,
+    AmountOrZero,
     Answer,
     Currency,
     Id,
@@ -62,7 +62,7 @@ class DonationIn(Request):
 class DonationPatch(Request):
     status: Status = None  # type: ignore[assignment]
     refunded_amount: Annotated[
-        AmountOrNone, Field(description="In all so far, not in addition")
+        AmountOrZero, Field(description="In all so far, not in addition")
     ] = None  # type: ignore[assignment]
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pymongo.errors import PyMongoError
 
 from config.database import DeploymentError, check_deployment
-from service.docs_page import docs_page
+from service.docs_page import POLICY, docs_page
 from service.due import DueCollector
 from service.metrics import process_metrics
 from service.openapi import Routes, document
@@ -89,5 +89,5 @@ class Docs:
     @operation("The document for people", answers={200: "text/html"}, public=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
-        resp.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        resp.set_header("Content-Security-Policy", POLICY)
         resp.data = docs_page(document(self._routes())).encode()

@@ -1,0 +1,96 @@
+"""`make fuzz`: schemathesis against the live service, as several users.
+
+Nothing that it makes up may give a 5xx, an answer that the OpenAPI document does not describe, or
+what the user's key does not allow.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import mongoengine
+
+from config import database
+from config.settings import Settings
+from documents.indexes import create_indexes
+from service.up.supervisor import Supervisor
+from tests.cast import University, university
+from tests.stack import Servers, Stack
+
+HERE = Path(__file__).parent
+USERS = ("admin", "write", "read", "nobody")
+# Its keys cannot be guessed, and what it may not do is the tenancy walk's; see test_tenancy.py.
+NO_LIMIT = {f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")}
+LEFT_OUT = ("object_level_authorization",)
+
+
+def keys(place: University) -> dict[str, str | None]:
+    """A key of each scope, and none."""
+    made: dict[str, str | None] = {
+        scope: place.make("api-keys", name=scope, scopes=[scope])["secret"] for scope in USERS[:-1]
+    }
+    return {**made, "nobody": None}
+
+
+def fuzz(url: str, key: str | None, examples: int, seed: int, report: Path) -> int:
+    """Run it as one user; returns its exit code."""
+    command = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        *("--config-file", str(HERE / "fuzz.toml")),
+        *("run", f"{url}/openapi.json", "--seed", str(seed), "--max-examples", str(examples)),
+        *("--continue-on-failure", "--no-color", "--exclude-checks", ",".join(LEFT_OUT)),
+        *("--request-timeout", "30", "--workers", "1", "--suppress-health-check", "all"),
+        *("--warnings", "off"),
+    ]
+    if key:
+        command += ["--header", f"Authorization: Bearer {key}"]
+    with report.open("w") as output:
+        environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz_hooks"}
+        return subprocess.run(
+            command, stdout=output, stderr=output, env=environment, cwd=HERE.parent, check=False
+        ).returncode
+
+
+def main() -> int:
+    """Fuzz as each user; exit code 1 when anything was found."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--user", choices=USERS, action="append")
+    given = parser.parse_args()
+    supervisor = Supervisor(say=lambda text: None)
+    failed = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            servers = Servers.start(folder, supervisor)
+            uri = servers.new_database()
+            database.connect(Settings(mongodb_uri=uri))
+            create_indexes()
+            stack = Stack(servers, uri, folder)
+            try:
+                stack.environment |= NO_LIMIT
+                stack.start()
+                place = university("Fuzz University", stack.api())
+                place.set_webhook_key()
+                place.gift(place.fundraiser(), email_id="")
+                for user, key in keys(place).items():
+                    if given.user and user not in given.user:
+                        continue
+                    report = folder / f"{user}.txt"
+                    code = fuzz(stack.url, key, given.examples, given.seed, report)
+                    print(f"as {user}: {report.read_text()}")  # noqa: T201
+                    failed = failed or code != 0
+            finally:
+                stack.stop()
+        finally:
+            supervisor.stop()
+            mongoengine.disconnect_all()
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

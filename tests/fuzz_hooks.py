@@ -1,0 +1,9 @@
+"""What schemathesis has to be told to speak our media types."""
+
+import schemathesis
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context: object, value: object) -> bytes:
+    """Lines, as they are."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
