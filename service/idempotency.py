@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 import falcon
 
-from documents.errors import Conflict
 from documents.idempotency import IdempotencyKey, KeyInUse, KeyReused
 from service.problems import REFUSED, Invalid
 from service.reading import malformed
@@ -49,7 +48,11 @@ def _take(req: falcon.Request, key: str) -> IdempotencyKey:
     try:
         return IdempotencyKey.take(req.context.organization_id, key, request)
     except KeyInUse:
-        raise Conflict("The first request with this Idempotency-Key is still running.") from None
+        # With Retry-After, by which a client tells it from a conflict that stays one.
+        raise falcon.HTTPConflict(
+            description="The first request with this Idempotency-Key is still running.",
+            headers={"Retry-After": "1"},
+        ) from None
     except KeyReused:
         error = {
             "pointer": "",

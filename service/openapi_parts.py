@@ -89,7 +89,7 @@ WHY = {
     431: "A header field is larger than 8 kB, or there are more than 100",
     503: "The database is away, or all room for imports is taken",
 }
-RETRIED = (429, 503)
+RETRIED = (409, 429, 503)
 
 
 def answered(status: int, content: dict[str, Any] | None, *headers: str) -> dict[str, Any]:

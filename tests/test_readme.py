@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pytest
 
 from service.up import addresses
 from tests.cast import university
@@ -113,3 +114,11 @@ def test_the_example_in_the_payments_guide_posts_a_gift(stack: Stack) -> None:
     assert wait_until(matched, "the gift is matched") == "direct"
     [gift] = alice.get("/v1/donations")["data"]
     assert (gift["external_id"], gift["email_id"]) == ("gift-1042", email["id"])
+
+
+def test_the_example_in_python_runs(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    section = README.split("## From Python")[1].split("\n## ")[0]
+    example = re.search(r"```python\n(.*?)```", section, re.S)[1]  # type: ignore[index]
+    alice = university("Alice's University", stack.api())
+    exec(example, {"url": stack.url, "key": alice.key})
+    assert "Bob Baker" in capsys.readouterr().out

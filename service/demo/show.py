@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.live import Live
 
 from documents.api_key import ApiKey
+from matchback.client import Matchback, MatchbackError
 from service.demo import giving_day, university, view
 from service.demo.university import Client, Interrupted, University
 from service.up.command import WATCH_SECONDS, Up
@@ -79,11 +79,13 @@ class Player(threading.Thread):
         if step.kind == "events":
             client.deliver(step.payload)
         elif step.kind == "gift":
-            gift = client.call("POST", "/v1/donations", step.payload)
+            with client.api() as api:
+                gift = api.donations.create(**step.payload)
             self._gifts[step.payload["external_id"]] = gift["id"]
         else:
             gift_id = self._gifts[step.payload]
-            client.call("PATCH", f"/v1/donations/{gift_id}", {"status": "refunded"})
+            with client.api() as api:
+                api.donations.update(gift_id, status="refunded")
 
 
 def show(up: Up) -> None:
@@ -124,13 +126,13 @@ def _report(up: Up, place: University | None) -> dict[str, Any] | None:
     """One try: whoever watches over the parts must not wait for one of them."""
     if place is None or not place.started_at:
         return None
-    url = f"{up.addresses['MATCHBACK_URL']}/v1/fundraisers/{place.fundraiser_id}/report"
-    headers = {"Authorization": f"Bearer {place.api_key}"}
-    try:
-        answer = httpx.get(url, headers=headers, timeout=REPORT_SECONDS)
-    except httpx.HTTPError:
-        return None
-    return answer.json() if answer.status_code == 200 else None
+    url = up.addresses["MATCHBACK_URL"]
+    seconds = REPORT_SECONDS
+    with Matchback(url, place.api_key, timeout_seconds=seconds, patience_seconds=0) as api:
+        try:
+            return api.fundraisers.report(place.fundraiser_id)
+        except MatchbackError:
+            return None
 
 
 def _tell_progress(done: int) -> None:

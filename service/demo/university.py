@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from cryptography.hazmat.primitives.serialization import (
 from documents.api_key import ApiKey
 from documents.organization import Organization
 from documents.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from matchback.client import Matchback, Unreachable
+from matchback.transport import Transport
 from service.demo.giving_day import Recipient
 
 RECIPIENTS = 600
 CLIENTS = 8
-PATIENCE_SECONDS = 60
+SENDGRID_SECONDS, PATIENCE_SECONDS = 10, 60
 FIRST = "Ada Ben Chloe David Elif Femi Grace Hugo Ines Jonas Kofi Lena Mina Noor Omar Priya".split()
 LAST = "Abbott Brandt Castro Diaz Evans Fischer Garcia Haddad Ito Jensen Khan Lopez Moreau".split()
 
@@ -67,21 +70,33 @@ class Interrupted(Exception):
 
 
 class Client:
-    """The university's own programs: a few lines of HTTP that try again while a part restarts."""
+    """The university's own programs: Matchback's client, and SendGrid, which posts for it."""
 
     def __init__(self, url: str, university: University, stopping: threading.Event) -> None:
         self._stopping = stopping
-        self._http = httpx.Client(base_url=url, timeout=10)
-        self._headers = {"Authorization": f"Bearer {university.api_key}"}
+        self._api = Matchback(url, university.api_key, stopping=stopping)
+        http = httpx.Client(base_url=url, timeout=SENDGRID_SECONDS)
+        self._sendgrid = Transport(http, None, PATIENCE_SECONDS, stopping)
         self._key = load_pem_private_key(university.signing_key.encode(), password=None)
         self._webhook = f"/v1/webhooks/sendgrid/{university.organization_id}"
 
-    def call(self, method: str, path: str, json: Any = None, once: str = "") -> Any:
-        """Call the API as an engineer of the university would; `once` is an Idempotency-Key."""
-        key = {"Idempotency-Key": once} if once else {}
-        return self._send(method, path, json=json, headers={**self._headers, **key})
+    @contextmanager
+    def api(self) -> Iterator[Matchback]:
+        """To call it, unless everything is being stopped.
 
-    def deliver(self, events: list[dict[str, Any]]) -> Any:
+        Raises:
+            Interrupted: it is.
+        """
+        if self._stopping.is_set():
+            raise Interrupted
+        try:
+            yield self._api
+        except Unreachable:
+            if self._stopping.is_set():
+                raise Interrupted from None
+            raise
+
+    def deliver(self, events: list[dict[str, Any]]) -> None:
         """Post events as SendGrid would: signed, with no API key."""
         body, timestamp = json.dumps(events).encode() + b"\r\n", str(int(time.time()))
         assert isinstance(self._key, ec.EllipticCurvePrivateKey)
@@ -90,22 +105,8 @@ class Client:
             SIGNATURE_HEADER: base64.b64encode(signature).decode(),
             TIMESTAMP_HEADER: timestamp,
         }
-        return self._send("POST", self._webhook, content=body, headers=headers)
-
-    def _send(self, method: str, path: str, **request: Any) -> Any:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self._stopping.is_set():
-            try:
-                answer = self._http.request(method, path, **request)
-                if answer.status_code < 500:
-                    answer.raise_for_status()
-                    return answer.json() if answer.content else None
-            except httpx.TransportError:
-                pass
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{method} {path} was not answered")
-            self._stopping.wait(0.2)
-        raise Interrupted
+        with self.api():
+            self._sendgrid.call("POST", self._webhook, content=body, headers=headers)
 
 
 def found() -> University:
@@ -122,37 +123,31 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
 
     Each under an Idempotency-Key, so that a demo which was interrupted goes on where it was.
     """
-    call = client.call
-    call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": _public(university)})
-    goal = {"amount": 500_000, "currency": "USD"}
-    spring = call("POST", "/v1/fundraisers", {"name": "Spring Giving Day", "goal": goal}, "spring")
-    call("POST", "/v1/fundraisers", {"name": "Library Renewal"}, "library")
-    mailing = call(
-        "POST",
-        "/v1/mailings",
-        {
-            "fundraiser_id": spring["id"],
-            "name": "Today is the day",
-            "subject": "Today is the day",
-            "cost": {"amount": 12_000, "currency": "USD"},
-        },
-        "mailing",
-    )
+    with client.api() as api:
+        api.set_webhook_key("sendgrid", public_key=_public(university))
+        spring = api.fundraisers.create(
+            name="Spring Giving Day", goal={"amount": 500_000, "currency": "USD"}, once="spring"
+        )
+        api.fundraisers.create(name="Library Renewal", once="library")
+        mailing = api.mailings.create(
+            fundraiser_id=spring["id"],
+            name="Today is the day",
+            subject="Today is the day",
+            cost={"amount": 12_000, "currency": "USD"},
+            once="mailing",
+        )
     university.fundraiser_id, university.mailing_id = spring["id"], mailing["id"]
 
     def write_to(person: tuple[str, str]) -> dict[str, str]:
         name, address = person
-        email = call(
-            "POST",
-            "/v1/emails",
-            {
-                "fundraiser_id": spring["id"],
-                "mailing_id": mailing["id"],
-                "user": {"name": name, "email": address},
-                "sent_at": None,
-            },
-            address,
-        )
+        with client.api() as api:
+            email = api.emails.create(
+                fundraiser_id=spring["id"],
+                mailing_id=mailing["id"],
+                user={"name": name, "email": address},
+                sent_at=None,
+                once=address,
+            )
         return asdict(Recipient(email["id"], name, address, email["link_token"]))
 
     with ThreadPoolExecutor(CLIENTS) as clients:

@@ -1,0 +1,1 @@
+"""Matchback's Python client: `from matchback.client import Matchback`. Needs httpx and tenacity."""

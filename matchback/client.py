@@ -1,0 +1,315 @@
+"""Calling Matchback from Python.
+
+with Matchback("https://matchback.example.edu", key) as api:
+    spring = api.fundraisers.create(name="Spring Giving Day")
+    for gift in api.donations.list(fundraiser_id=spring["id"], match="unresolved"):
+        print(gift["id"], api.donations.match(gift["id"])["considered"])
+
+Every call is repeated until it is answered, for a minute, and is done once all the same.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from threading import Event
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, Unpack
+
+import httpx
+
+from matchback import records as r
+from matchback.transport import MatchbackError, Refused, Transport, Unreachable
+
+__all__ = ["Matchback", "MatchbackError", "Refused", "Unreachable"]
+
+R = TypeVar("R")
+
+
+class Records(Generic[R]):
+    """Records of one kind."""
+
+    def __init__(self, transport: Transport, path: str) -> None:
+        self._call = transport.call
+        self._path = path
+
+    def get(self, id: str) -> R:
+        """One by its id."""
+        found: R = self._call("GET", f"{self._path}/{id}")
+        return found
+
+    def list(self, *, sort: str | None = None, page_size: int = 200, **filters: Any) -> Iterator[R]:
+        """All that the filters leave, in the order of `sort`, read a page at a time."""
+        query = {"sort": sort, "limit": page_size, **filters}
+        yield from self._pages(self._path, query)
+
+    def _pages(self, path: str, query: dict[str, Any]) -> Iterator[Any]:
+        query = {name: _text(value) for name, value in query.items() if value is not None}
+        while True:
+            page = self._call("GET", path, params=query)
+            yield from page["data"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
+
+    def _create(self, values: Any, once: str | None) -> Any:
+        return self._call("POST", self._path, json=values, once=once)
+
+    def _update(self, id: str, changes: Any) -> Any:
+        return self._call("PATCH", f"{self._path}/{id}", json=changes)
+
+    def _delete(self, id: str) -> None:
+        self._call("DELETE", f"{self._path}/{id}")
+
+    def _report(self, id: str) -> r.Report:
+        report: r.Report = self._call("GET", f"{self._path}/{id}/report")
+        return report
+
+
+class Users(Records[r.User]):
+    """Donors and prospects."""
+
+    def create(self, *, name: str, email: str, once: str | None = None) -> r.User:
+        user: r.User = self._create({"name": name, "email": email}, once)
+        return user
+
+    def update(self, id: str, **changes: Unpack[r.UserChanges]) -> r.User:
+        user: r.User = self._update(id, changes)
+        return user
+
+    def delete(self, id: str) -> None:
+        self._delete(id)
+
+    def erase(self, id: str) -> None:
+        """Take the person's name, address and raw events away everywhere. There is no way back."""
+        self._call("DELETE", f"{self._path}/{id}", params={"erase": "true"})
+
+
+class Fundraisers(Records[r.Fundraiser]):
+    """What money is raised for."""
+
+    def create(
+        self, *, once: str | None = None, **values: Unpack[r.FundraiserChanges]
+    ) -> r.Fundraiser:
+        fundraiser: r.Fundraiser = self._create(values, once)
+        return fundraiser
+
+    def update(self, id: str, **changes: Unpack[r.FundraiserChanges]) -> r.Fundraiser:
+        fundraiser: r.Fundraiser = self._update(id, changes)
+        return fundraiser
+
+    def delete(self, id: str) -> None:
+        self._delete(id)
+
+    def report(self, id: str) -> r.Report:
+        return self._report(id)
+
+    def policy(self, id: str) -> r.Policy:
+        """The match policy that holds for it."""
+        policy: r.Policy = self._call("GET", f"{self._path}/{id}/match-policy")
+        return policy
+
+    def set_policy(self, id: str, **values: Unpack[r.PolicyValues]) -> r.Policy:
+        policy: r.Policy = self._call("PUT", f"{self._path}/{id}/match-policy", json=values)
+        return policy
+
+    def remove_policy(self, id: str) -> None:
+        self._call("DELETE", f"{self._path}/{id}/match-policy")
+
+
+class Mailings(Records[r.Mailing]):
+    """Sends of one message to many users."""
+
+    def create(
+        self,
+        *,
+        fundraiser_id: str,
+        once: str | None = None,
+        **values: Unpack[r.MailingChanges],
+    ) -> r.Mailing:
+        mailing: r.Mailing = self._create({"fundraiser_id": fundraiser_id, **values}, once)
+        return mailing
+
+    def update(self, id: str, **changes: Unpack[r.MailingChanges]) -> r.Mailing:
+        mailing: r.Mailing = self._update(id, changes)
+        return mailing
+
+    def delete(self, id: str) -> None:
+        self._delete(id)
+
+    def report(self, id: str) -> r.Report:
+        return self._report(id)
+
+    def links(self, id: str, *, sort: str | None = None) -> Iterator[r.Link]:
+        """Its links that were clicked."""
+        yield from self._pages(f"{self._path}/{id}/links", {"sort": sort})
+
+
+class Emails(Records[r.Email]):
+    """Messages to one user each."""
+
+    def create(self, *, once: str | None = None, **values: Unpack[r.NewEmail]) -> r.Email:
+        email: r.Email = self._create(values, once)
+        return email
+
+    def import_(self, emails: Sequence[r.NewEmail]) -> r.Imported:
+        """Many in one request. What is there already is found, so it may be repeated."""
+        body = "".join(json.dumps(email) + "\n" for email in emails).encode()
+        headers = {"Content-Type": "application/x-ndjson"}
+        done: r.Imported = self._call("POST", f"{self._path}/import", content=body, headers=headers)
+        return done
+
+    def delete(self, id: str) -> None:
+        self._delete(id)
+
+
+class Donations(Records[r.Donation]):
+    """Gifts."""
+
+    def create(self, *, once: str | None = None, **values: Unpack[r.NewDonation]) -> r.Donation:
+        """Record a gift; with an `external_id` that is known, the gift that has it."""
+        gift: r.Donation = self._create(values, once)
+        return gift
+
+    def update(self, id: str, **changes: Unpack[r.DonationChanges]) -> r.Donation:
+        """Say what became of it; `refunded_amount` is in all so far."""
+        gift: r.Donation = self._update(id, changes)
+        return gift
+
+    def delete(self, id: str) -> None:
+        self._delete(id)
+
+    def match(self, id: str) -> r.Explained:
+        """Why this email."""
+        match: r.Explained = self._call("GET", f"{self._path}/{id}/match")
+        return match
+
+    def pin(self, id: str, email_id: str | None) -> r.Explained:
+        """Say by hand which email led to it, by id or link token; None: no email."""
+        body = {"email_id": email_id}
+        match: r.Explained = self._call("PUT", f"{self._path}/{id}/match", json=body)
+        return match
+
+    def unpin(self, id: str) -> r.Explained:
+        """Let the rules decide."""
+        match: r.Explained = self._call("DELETE", f"{self._path}/{id}/match")
+        return match
+
+
+class ApiKeys(Records[r.ApiKey]):
+    """Keys. The secret of a new one is shown once."""
+
+    def create(
+        self,
+        *,
+        name: str,
+        scopes: "Sequence[r.Scope]",
+        expires_at: str | None = None,
+        once: str | None = None,
+    ) -> r.NewApiKey:
+        values = {"name": name, "scopes": [*scopes], "expires_at": expires_at}
+        key: r.NewApiKey = self._create(values, once)
+        return key
+
+    def delete(self, id: str) -> None:
+        self._delete(id)
+
+
+class FailedJobs(Records[r.FailedJob]):
+    """Records that could not be settled."""
+
+    def retry(self, id: str) -> r.FailedJob:
+        job: r.FailedJob = self._call("POST", f"{self._path}/{id}/retry")
+        return job
+
+    def discard(self, id: str) -> None:
+        self._delete(id)
+
+
+class Audit(Records[r.AuditEntry]):
+    """Who did what, and when. Entries are listed, and not had one by one."""
+
+
+class Matchback:
+    """One organization's Matchback.
+
+    Args:
+        url: where the service is.
+        key: an API key of the organization's.
+        timeout_seconds: for each try.
+        patience_seconds: for how long a call is tried again while it is not answered.
+        stopping: set it, and nothing is tried again.
+        http: a client of your own, with its base URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_seconds: float = 10.0,
+        patience_seconds: float = 60.0,
+        stopping: Event | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self._http = http or httpx.Client(base_url=url, timeout=timeout_seconds)
+        transport = Transport(self._http, key, patience_seconds, stopping)
+        self.call = transport.call
+        self.users = Users(transport, "/v1/users")
+        self.fundraisers = Fundraisers(transport, "/v1/fundraisers")
+        self.mailings = Mailings(transport, "/v1/mailings")
+        self.emails = Emails(transport, "/v1/emails")
+        self.donations = Donations(transport, "/v1/donations")
+        self.api_keys = ApiKeys(transport, "/v1/api-keys")
+        self.failed_jobs = FailedJobs(transport, "/v1/jobs/failed")
+        self.audit = Audit(transport, "/v1/audit")
+
+    def organization(self) -> r.Organization:
+        """The key's own."""
+        found: r.Organization = self.call("GET", "/v1/organization")
+        return found
+
+    def update_organization(self, **changes: Unpack[r.OrganizationChanges]) -> r.Organization:
+        changed: r.Organization = self.call("PATCH", "/v1/organization", json=changes)
+        return changed
+
+    def policy(self) -> r.Policy:
+        """The organization's match policy."""
+        policy: r.Policy = self.call("GET", "/v1/match-policy")
+        return policy
+
+    def set_policy(self, **values: Unpack[r.PolicyValues]) -> r.Policy:
+        policy: r.Policy = self.call("PUT", "/v1/match-policy", json=values)
+        return policy
+
+    def remove_policy(self) -> None:
+        self.call("DELETE", "/v1/match-policy")
+
+    def set_webhook_key(self, provider: str, **key: str) -> dict[str, Any]:
+        """`public_key=` for sendgrid, `secret=` for stripe and payments."""
+        kept: dict[str, Any] = self.call("PUT", f"/v1/webhook-keys/{provider}", json=key)
+        return kept
+
+    def webhook_key(self, provider: str) -> dict[str, Any]:
+        kept: dict[str, Any] = self.call("GET", f"/v1/webhook-keys/{provider}")
+        return kept
+
+    def remove_webhook_key(self, provider: str) -> None:
+        self.call("DELETE", f"/v1/webhook-keys/{provider}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,249 @@
+"""What the API takes and answers, as types. Times are strings, RFC 3339 in UTC; money is in minor
+units. The service may add fields; a client does not mind."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+Scope = Literal["read", "write", "admin"]
+Match = Literal["direct", "indirect", "unresolved"]
+DonationStatus = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
+Touch = Literal["clicked", "opened", "sent"]
+Totals = dict[str, int]
+Report = dict[str, Any]
+
+
+class Money(TypedDict):
+    amount: int
+    currency: str
+
+
+class Person(TypedDict):
+    name: str
+    email: str
+
+
+class Stored(TypedDict):
+    id: str
+    created_at: str
+    updated_at: str
+
+
+class Organization(TypedDict):
+    id: str
+    name: str
+    time_zone: str
+    created_at: str
+
+
+class OrganizationChanges(TypedDict, total=False):
+    name: str
+    time_zone: str
+
+
+class User(Stored):
+    name: str
+    email: str
+    emails_count: int
+    donations_count: int
+    donated: Totals
+    last_donated_at: str | None
+
+
+class UserChanges(TypedDict, total=False):
+    name: str
+    email: str
+
+
+class FundraiserChanges(TypedDict, total=False):
+    name: str
+    goal: Money | None
+    starts_at: str | None
+    ends_at: str | None
+
+
+class Fundraiser(Stored):
+    name: str
+    goal: Money | None
+    starts_at: str | None
+    ends_at: str | None
+    emails_count: int
+    donations_count: int
+    raised: Totals
+
+
+class MailingChanges(TypedDict, total=False):
+    name: str
+    subject: str | None
+    sent_at: str | None
+    cost: Money | None
+
+
+class Mailing(Stored):
+    fundraiser_id: str
+    name: str
+    subject: str | None
+    sent_at: str | None
+    cost: Money | None
+    emails_count: int
+    donations_count: int
+    raised: Totals
+
+
+class Link(TypedDict):
+    id: str
+    url: str
+    emails: int
+    clicks: int
+    machine_clicks: int
+
+
+class NewEmail(TypedDict):
+    """Either `user_id` or `user`, who is found by address or created."""
+
+    fundraiser_id: str
+    mailing_id: NotRequired[str | None]
+    user_id: NotRequired[str | None]
+    user: NotRequired[Person | None]
+    sent_at: NotRequired[str | None]
+
+
+class Email(Stored):
+    link_token: str
+    fundraiser_id: str
+    mailing_id: str | None
+    user_id: str
+    sent_at: str | None
+    opens: int
+    clicks: int
+    machine_opens: int
+    machine_clicks: int
+    unknown_events: int
+    first_opened_at: str | None
+    last_opened_at: str | None
+    first_clicked_at: str | None
+    last_clicked_at: str | None
+    deferred_at: str | None
+    delivered_at: str | None
+    bounced_at: str | None
+    blocked_at: str | None
+    dropped_at: str | None
+    unsubscribed_at: str | None
+    resubscribed_at: str | None
+    spam_reported_at: str | None
+    donated: bool
+    donations_count: int
+    raised: Totals
+
+
+class RefusedLine(TypedDict):
+    line: int
+    errors: list[dict[str, str]]
+
+
+class Imported(TypedDict):
+    created: int
+    found: int
+    refused_count: int
+    refused: list[RefusedLine]
+
+
+class NewDonation(TypedDict):
+    fundraiser_id: str
+    amount: int
+    currency: str
+    donor: Person
+    email_id: NotRequired[str | None]
+    status: NotRequired[Literal["pending", "succeeded", "failed"]]
+    external_id: NotRequired[str | None]
+    recurring_id: NotRequired[str | None]
+    donated_at: NotRequired[str | None]
+
+
+class DonationChanges(TypedDict, total=False):
+    status: DonationStatus
+    refunded_amount: int
+
+
+class Donation(Stored):
+    fundraiser_id: str
+    amount: int
+    currency: str
+    donor: Person
+    status: DonationStatus
+    external_id: str | None
+    recurring_id: str | None
+    donated_at: str
+    refunded_amount: int
+    match: Match | None
+    email_id: str | None
+    user_id: str | None
+
+
+class Decided(TypedDict):
+    """A decision: the match, and why."""
+
+    match: Match | None
+    email_id: str | None
+    rule: str | None
+    touch: Touch | None
+    note: str | None
+    window_seconds: int | None
+    policy: dict[str, Any] | None
+    considered: list[dict[str, str]]
+    decided_at: str | None
+
+
+class Explained(Decided):
+    pending: bool
+    pin: dict[str, Any] | None
+    follows: str | None
+    history: list[dict[str, Any]]
+
+
+class PolicyValues(TypedDict, total=False):
+    window_seconds: int
+    prefer: list[Touch]
+    touch: Literal["first", "last"]
+    other_fundraiser: Literal["note", "match"]
+
+
+class Policy(TypedDict):
+    window_seconds: int
+    prefer: list[Touch]
+    touch: Literal["first", "last"]
+    other_fundraiser: Literal["note", "match"]
+    scope: Literal["default", "organization", "fundraiser"]
+    version: int
+
+
+class ApiKey(Stored):
+    name: str
+    scopes: list[Scope]
+    prefix: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class NewApiKey(ApiKey):
+    secret: str
+
+
+class FailedJob(TypedDict):
+    id: str
+    job: str
+    collection: str
+    error: str
+    tries: int
+    failed_at: str
+
+
+class AuditEntry(TypedDict):
+    id: str
+    seq: int
+    at: str
+    actor: str
+    action: str
+    record: str | None
+    fields: list[str]
+    outcome: int | None
+    previous: str
+    hash: str

@@ -1,0 +1,152 @@
+"""Requests that are repeated until they are answered, and are done once however often that is."""
+
+import uuid
+from collections.abc import Mapping
+from threading import Event
+from typing import Any, cast
+
+import httpx
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+AWAY = frozenset({429, 502, 503, 504})
+LONGEST_PAUSE_SECONDS = 10.0
+AFTER = "Retry-After"
+
+
+class MatchbackError(Exception):
+    """What goes wrong when calling Matchback."""
+
+
+class Unreachable(MatchbackError):
+    """It was not answered, however often it was tried. It may have been done."""
+
+
+class Refused(MatchbackError):
+    """It was answered with a problem document (RFC 9457).
+
+    status: of HTTP. errors: of a 422, each with pointer, code and detail. request_id: for whoever
+    runs the service.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.title = str(problem.get("title", ""))
+        self.detail = str(problem.get("detail", ""))
+        self.errors: list[dict[str, str]] = problem.get("errors", [])
+        self.request_id = str(problem.get("instance", ""))
+        fields = "; ".join(f"{one['pointer']} {one['detail']}" for one in self.errors)
+        super().__init__(f"{status}: {self.detail} {fields}".strip())
+
+
+class _AgainError(Exception):
+    """Not answered, or told to come back."""
+
+    def __init__(self, answer: httpx.Response | None = None) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class Transport:
+    """One connection pool, with retries.
+
+    A POST carries an Idempotency-Key, the same one each time, so the service does it once. GET,
+    PUT, PATCH and DELETE say what should be, and may be repeated as they are.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        key: str | None,
+        patience_seconds: float,
+        stopping: Event | None = None,
+    ) -> None:
+        self._http = http
+        self._authorization = {"Authorization": f"Bearer {key}"} if key else {}
+        stopping = stopping or Event()
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(_AgainError),
+            wait=_pause,
+            stop=stop_any(stop_after_delay(patience_seconds), stop_when_event_set(stopping)),
+            sleep=sleep_using_event(stopping),
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        once: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **request: Any,
+    ) -> Any:
+        """Call the API; returns the JSON that it answers, or None.
+
+        Args:
+            once: an Idempotency-Key of your own, for a POST that is to be done once even if this
+                program dies and does it again.
+
+        Raises:
+            Refused: it was answered with an error.
+            Unreachable: it was not answered in time.
+        """
+        said = {**self._authorization, **(headers or {})}
+        if method == "POST":
+            said["Idempotency-Key"] = once or uuid.uuid4().hex
+        try:
+            for attempt in self._retrying:
+                with attempt:
+                    answer = self._try(method, path, headers=said, **request)
+                    is_again = attempt.retry_state.attempt_number > 1
+        except RetryError as error:
+            cause = cast(_AgainError, error.last_attempt.exception())
+            if cause.answer is not None:
+                raise _refusal(cause.answer) from None
+            raise Unreachable(f"{method} {path} was not answered") from cause.__cause__
+        if method == "DELETE" and answer.status_code == 404 and is_again:
+            return None  # an earlier try has done it, and its answer was lost
+        if answer.status_code >= 400:
+            raise _refusal(answer)
+        return answer.json() if answer.content else None
+
+    def _try(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise _AgainError from error
+        # A 409 that says when to come back is of a request that is still running.
+        if answer.status_code in AWAY or (answer.status_code == 409 and AFTER in answer.headers):
+            raise _AgainError(answer)
+        return answer
+
+
+_backoff = wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_SECONDS)
+
+
+def _pause(state: RetryCallState) -> float:
+    """As long as the service asks for, or longer each time."""
+    error = state.outcome.exception() if state.outcome else None
+    answer = error.answer if isinstance(error, _AgainError) else None
+    return max(_backoff(state), _wanted(answer) if answer is not None else 0.0)
+
+
+def _wanted(answer: httpx.Response) -> float:
+    after = answer.headers.get(AFTER, "")
+    return float(after) if after.isdecimal() else 0.0
+
+
+def _refusal(answer: httpx.Response) -> Refused:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    return Refused(answer.status_code, problem if isinstance(problem, dict) else {})
