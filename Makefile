@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test chaos mailing-day tally-rate redis-latency slow-clients report-cost fuzz check format lock clean
+.PHONY: setup run test chaos mailing-day tally-rate redis-latency slow-clients report-cost fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -51,11 +51,21 @@ slow-clients: setup  ## what a POST takes while hundreds of connections stall
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
 	@$(VENV)/bin/python -m tests.redis_latency
 
-check: setup  ## style, types, import directions
+# What looks like a secret and is none: examples of Stripe's and Standard Webhooks', and test data.
+NO_SECRETS := whsec_|MFkw|KLhYe|u:secret@|eyJhbGci|"ipes"|records\.(New)?ApiKey
+
+check: setup  ## style, types, import directions, insecure code, secrets, advisories
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --exclude-files requirements.txt --exclude-lines '$(NO_SECRETS)'
+	@$(VENV)/bin/python -m tests.advisories
+
+sbom: setup  ## what the service is made of, as CycloneDX: build/sbom.json
+	@mkdir -p build
+	@$(VENV)/bin/cyclonedx-py environment $(VENV) --pyproject pyproject.toml --output-reproducible --output-format JSON --output-file build/sbom.json
+	@echo build/sbom.json
 
 format: setup
 	@$(VENV)/bin/ruff check --fix-only --quiet .

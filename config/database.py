@@ -18,6 +18,7 @@ from config.settings import Settings, settings
 # 78 s at the server's default of 60, about 4 s at 3.
 LONGEST_TRANSACTION_SECONDS = 10
 MILLISECOND = 1000
+JOB_TIMEOUTS = 4
 
 # A primary that steps down, shuts down, recovers, or cannot reach its majority. Source: MongoDB's
 # «Server Discovery And Monitoring» and «Retryable Writes» specifications, and its error codes.
@@ -56,10 +57,25 @@ def connect(config: Settings | None = None, **options: Any) -> MongoClient:
             "retryWrites": True,
             "serverSelectionTimeoutMS": timeout,
             "connectTimeoutMS": timeout,
-            "socketTimeoutMS": 4 * timeout,
+            "socketTimeoutMS": JOB_TIMEOUTS * timeout,
             "appname": "matchback",
             **options,
         },
+    )
+
+
+def connect_web(**options: Any) -> MongoClient:
+    """Connect for requests: a donor waits no longer than the setting says, whatever hangs.
+
+    With a deadline, PyMongo also gives each command a `maxTimeMS`, so that the server gives up too.
+    """
+    return connect(timeoutMS=int(settings().database_timeout_seconds * MILLISECOND), **options)
+
+
+def connect_worker(**options: Any) -> MongoClient:
+    """Connect for jobs, whose batches may take longer than a request."""
+    return connect(
+        timeoutMS=int(JOB_TIMEOUTS * settings().database_timeout_seconds * MILLISECOND), **options
     )
 
 

@@ -63,7 +63,7 @@ class Organization(Document):
 
 
 def _checked(name: str) -> str:
-    name = name.strip()
+    name = name.strip().encode("utf-8", "replace").decode()
     if not 1 <= len(name) <= LONGEST_NAME:
         raise Unacceptable("/name", "length", "A name is 1 to 200 characters.")
     return name

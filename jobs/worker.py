@@ -7,7 +7,7 @@ from pymongo.errors import PyMongoError
 from setproctitle import setproctitle
 
 import jobs.tasks  # noqa: F401  (registers the tasks)
-from config.database import check_deployment, client, connect, is_away
+from config.database import check_deployment, client, connect_worker, is_away
 from config.log import configure_logging
 from config.queue import huey
 from config.settings import settings
@@ -25,7 +25,7 @@ def main() -> int:
     """Work until SIGTERM or SIGINT; what is in hand is finished first."""
     setproctitle("matchback worker")
     configure_logging()
-    connect()
+    connect_worker()
     _await_database()
     sweeper = Sweeper()
     consumer = huey.create_consumer(

@@ -7,7 +7,7 @@ import orjson
 from falcon.media import JSONHandler
 
 import jobs.callbacks  # noqa: F401  (saves schedule jobs)
-from config.database import connect
+from config.database import connect_web
 from config.log import configure_logging
 from config.settings import settings
 from service import problems
@@ -30,6 +30,5 @@ def create_app() -> falcon.App[Any, Any]:
 def start() -> falcon.App[Any, Any]:
     """What gunicorn calls in each of its workers."""
     configure_logging()
-    # A deadline for each operation, retries included: a donor waits no longer, whatever hangs.
-    connect(timeoutMS=int(settings().database_timeout_seconds * 1000))
+    connect_web()
     return create_app()

@@ -15,6 +15,7 @@ from service.up.supervisor import Part
 LOOPBACK = "127.0.0.1"
 REPLICA_SET = "rs0"
 TRANSACTION_SECONDS = 3
+NEVER_SLOW = 600_000  # milliseconds: the log of slow queries would hold what was asked for
 PROBE_MILLISECONDS = 500
 PRIMARY_SECONDS = 30
 NOT_YET_INITIALIZED = 94
@@ -99,6 +100,7 @@ def mongodb_part(data: Path, port: int) -> Part:
             *("--wiredTigerCacheSizeGB", "0.5", "--quiet"),
             *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--slowms", str(NEVER_SLOW)),
         ],
         data / "log" / "mongodb.log",
         ready=lambda: _mongodb_answers(port),
