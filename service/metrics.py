@@ -15,6 +15,7 @@ RATE_ALONE = Counter(
 SLOW_CLIENTS = Counter(
     "matchback_slow_connections", "Connections closed for a request that did not come in time"
 )
+MALFORMED_REQUESTS = Counter("matchback_malformed_requests", "What came and was no HTTP request")
 
 
 def process_metrics() -> CollectorRegistry:

@@ -10,7 +10,7 @@ import resource
 import selectors
 import socket
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +21,7 @@ from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from config.settings import settings
-from service.metrics import SLOW_CLIENTS
+from service.metrics import MALFORMED_REQUESTS, SLOW_CLIENTS
 from service.middleware import SECURITY_HEADERS, new_request_id
 from service.problems import MEDIA_TYPE, problem
 from service.web.arrival import Arrival
@@ -29,6 +29,7 @@ from service.web.arrival import Arrival
 # A body that is read as it comes may pause, and a client may be slow to read, for this long.
 PAUSE_SECONDS = 10.0
 LINGER_SECONDS = 2.0
+FILES_BESIDE = 500
 CHUNK_BYTES = 64 * 1024
 # Of all requests on their way in one process; the oldest go first.
 BUFFER_BYTES = 64 * 1024 * 1024
@@ -74,16 +75,19 @@ class Worker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Both in the order of their timeouts, as dictionaries are in that of insertion.
-        self._arriving: dict[Connection, None] = {}
+        # Both in the order of their timeouts.
+        self._arriving: OrderedDict[Connection, None] = OrderedDict()
         self._leaving: deque[Connection] = deque()
         self._buffered = 0
 
     def init_process(self) -> None:
+        # As many connections as there are files for them: to run out of files ends the process.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        enough = 2 * self.worker_connections
-        if soft < enough:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(enough, hard), hard))
+        wanted = self.cfg.worker_connections + FILES_BESIDE
+        if soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.worker_connections = min(self.cfg.worker_connections, soft - FILES_BESIDE)
         super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
@@ -114,10 +118,11 @@ class Worker(ThreadWorker):
     def murder_pending(self) -> None:
         """Close what took too long."""
         at = time.monotonic()
-        for conn in list(self._arriving):
-            if conn.timeout > at and (self.alive or conn.arrival.data):
-                break
-            self._give_up(conn, 408, "The request did not come in time.")
+        while self._arriving and (first := next(iter(self._arriving))).timeout <= at:
+            self._give_up(first, 408, "The request did not come in time.")
+        if not self.alive:  # who has not begun a request will not be answered
+            for conn in [conn for conn in self._arriving if not conn.arrival.data]:
+                self._give_up(conn, 503, "The service is being restarted.")
         while self._leaving and self._leaving[0].timeout <= at:
             self._close(self._leaving.popleft())
 
@@ -125,7 +130,7 @@ class Worker(ThreadWorker):
         """Answer what is no request with a problem document; say nothing of what it held."""
         if isinstance(exc, errors.ParseException):
             status, detail = REFUSALS.get(type(exc), (400, MALFORMED))
-            self.log.warning("refused: %s", type(exc).__name__)
+            MALFORMED_REQUESTS.inc()  # a line in the log for each would be an attack of its own
         else:
             status, detail = 500, "This is our mistake."
             self.log.error("a request failed", exc_info=exc)

@@ -144,3 +144,20 @@ def test_deep_and_large_json_is_refused_before_it_costs(alice: University) -> No
         (json.dumps(BOB | {"name": "x" * 1_048_576}).encode(), 413),
     ):
         assert alice.call("POST", "/v1/users", body=body).status == status
+
+
+def test_nothing_that_a_client_sends_is_fetched() -> None:
+    """The service and the workers speak to MongoDB and Redis, and to nobody else: no library of
+    theirs that fetches URLs is imported but where the supervisor, or the demo, asks ourselves."""
+    fetches = re.compile(
+        r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
+    )
+    allowed = {"up", "demo"}
+    found = [
+        path.relative_to(ROOT)
+        for name in ("config", "documents", "jobs", "service")
+        for path in (ROOT / name).rglob("*.py")
+        if path.parent.name not in allowed
+        if any(fetches.match(line) for line in path.read_text().splitlines())
+    ]
+    assert found == []

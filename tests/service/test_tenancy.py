@@ -318,6 +318,19 @@ def test_what_clients_name_themselves_is_their_own(world: World) -> None:
     assert {row["organization_id"] for row in after["donations"]} == {ObjectId(world.alice.id)}
 
 
+def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
+    """But for the digests of API keys, by which it is found whose they are."""
+    unique = [
+        (name, [field for field, _ in index["key"]])
+        for name in world.look.list_collection_names()
+        for index in world.look[name].index_information().values()
+        if index.get("unique")
+    ]
+    assert len(unique) > 5
+    beside = [one for one in unique if one[1][0] != "organization_id"]
+    assert beside == [("api_keys", ["digest"])]
+
+
 def ids_in(value: Any) -> set[ObjectId]:
     if isinstance(value, ObjectId):
         return {value}
