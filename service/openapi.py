@@ -98,6 +98,9 @@ def _operation(
     if declared.scope:
         result["security"] = [{"key": []}]
         result["description"] = f"Needs the scope `{declared.scope}`."
+    if declared.signed_by:
+        result["security"] = [{declared.signed_by: []}]
+        result["description"] = "Needs no API key: its signature says who sends it."
     if content := _content(path, declared):
         result["requestBody"] = {"required": True, "content": content}
     return result

@@ -3,6 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
+from documents.sendgrid import SIGNATURE_HEADER
+from documents.webhook_schemes import STRIPE_HEADER
 from service import problems
 
 REF = "#/components/schemas/{model}"
@@ -17,14 +19,35 @@ ABOUT = " ".join(
     with 304. Any GET can be a HEAD.
     """.split()
 )
-SECURITY_SCHEMES = {
+SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
     "key": {
         "type": "http",
         "scheme": "bearer",
         "description": "An API key, `mb_…`, with one of the scopes read, write (which may read) "
         "and admin (which may do everything). `matchback org create` makes the first, POST "
         "/v1/api-keys the others. Never in a URL.",
-    }
+    },
+    "sendgrid": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SIGNATURE_HEADER,
+        "description": "SendGrid's signature over the raw body, checked with the public key that "
+        "was set with PUT /v1/webhook-keys/sendgrid.",
+    },
+    "stripe": {
+        "type": "apiKey",
+        "in": "header",
+        "name": STRIPE_HEADER,
+        "description": "Stripe's signature over the raw body, checked with the secret that was "
+        "set with PUT /v1/webhook-keys/stripe.",
+    },
+    "payments": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Webhook-Signature",
+        "description": "A signature over the raw body as Standard Webhooks has it, checked with "
+        "the secret that was set with PUT /v1/webhook-keys/payments.",
+    },
 }
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",

@@ -46,6 +46,7 @@ class Operation:
     raw: str = ""  # the media type of a body that the responder reads by itself
     streams: bool = False  # its body is of any length; an Idempotency-Key has no meaning for it
     headers: Mapping[str, str] = field(default_factory=dict)  # what it reads of them, and why
+    signed_by: str = ""  # whose signature is needed in place of a key
     public: bool = False  # for anybody, but no more often than the address may
 
 

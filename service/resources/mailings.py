@@ -46,6 +46,7 @@ class MailingList(Answer):
 
 
 class MailingQuery(ListQuery):
+    name: Name = None  # type: ignore[assignment]
     fundraiser_id: Id = None
     sort: Literal[
         "created_at",

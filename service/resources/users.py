@@ -40,6 +40,7 @@ class UserList(Answer):
 
 
 class UserQuery(ListQuery):
+    name: Name = None  # type: ignore[assignment]
     email: Address = None  # type: ignore[assignment]
     sort: Literal[
         "created_at",

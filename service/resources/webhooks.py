@@ -31,6 +31,7 @@ class SendGridWebhook:
         answers={202: Accepted},
         problems=PROBLEMS,
         raw=falcon.MEDIA_JSON,
+        signed_by="sendgrid",
         headers={
             sendgrid.SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, base64 of DER",
             sendgrid.TIMESTAMP_HEADER: "Part of what is signed",
@@ -48,6 +49,7 @@ class StripeWebhook:
         answers={202: Accepted},
         problems=PROBLEMS,
         raw=falcon.MEDIA_JSON,
+        signed_by="stripe",
         headers={STRIPE_HEADER: "t=… and v1=…: HMAC-SHA256 of the time and the raw body"},
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
@@ -62,6 +64,7 @@ class PaymentWebhook:
         answers={202: Accepted},
         problems=PROBLEMS,
         raw=falcon.MEDIA_JSON,
+        signed_by="payments",
         headers={
             "Webhook-Id": "Of this message; part of what is signed",
             "Webhook-Timestamp": "Unix seconds, at most 5 minutes off; part of what is signed",

@@ -21,7 +21,9 @@ def test_it_describes_every_route(client: testing.TestClient) -> None:
     assert document["paths"].keys() == {path for path, _, _ in ROUTES}
     for path, verb, declared, _ in operations(ROUTES):
         described = document["paths"][path][verb]
-        assert ("security" in described) == (declared.scope is not None)
+        needed = ["key"] if declared.scope else [declared.signed_by] * bool(declared.signed_by)
+        assert [name for one in described.get("security", ()) for name in one] == needed
+        assert set(needed) <= document["components"]["securitySchemes"].keys()
         assert {str(status) for status in declared.answers} <= described["responses"].keys()
 
 
