@@ -3,13 +3,15 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import mongoengine
 import pytest
 from falcon import testing
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
 from config import database
 from config.settings import settings
@@ -18,6 +20,9 @@ from service.app import create_app
 from service.up.servers import LOOPBACK
 from tests.cast import BOB, Api, University, university
 from tests.chaos.cluster import Cluster
+from tests.stack import wait_until
+
+COMMAND_FAILED = 125
 
 
 @pytest.fixture
@@ -48,19 +53,24 @@ def alice(cluster: Cluster, wakeups: list[tuple[str, str]]) -> University:
 def lagging(cluster: Cluster) -> Iterator[None]:
     """The secondaries replicate nothing, and do all else."""
     primary = cluster.primary()
-    nodes = [
-        MongoClient(LOOPBACK, port, directConnection=True)
-        for number, port in enumerate(cluster.mongodb_ports)
-        if primary != f"MongoDB {number}"
-    ]
-    for node in nodes:
-        node.admin.command("fsync", lock=True)
-    try:
+    with ExitStack() as held:
+        for number, port in enumerate(cluster.mongodb_ports):
+            if primary != f"MongoDB {number}":
+                node = held.enter_context(MongoClient(LOOPBACK, port, directConnection=True))
+                wait_until(partial(_locked, node), "the secondary can be locked")
+                held.callback(node.admin.command, "fsyncUnlock")
         yield
-    finally:
-        for node in nodes:
-            node.admin.command("fsyncUnlock")
-            node.close()
+
+
+def _locked(node: MongoClient) -> bool:
+    """Lock it; one that has only just joined has nothing that a checkpoint could be taken of."""
+    try:
+        node.admin.command("fsync", lock=True)
+    except OperationFailure as error:
+        if error.code != COMMAND_FAILED:
+            raise
+        return False
+    return True
 
 
 def depose(cluster: Cluster) -> None:
