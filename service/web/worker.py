@@ -11,6 +11,7 @@ import selectors
 import socket
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -141,48 +142,47 @@ class Worker(ThreadWorker):
         return conn.arrival.is_whole and super()._keepalive_after(conn, keepalive)
 
     def _await(self, conn: Connection, ahead: bytes = b"") -> None:
+        """Read a request; mostly it is there already, and whole."""
         conn.arrival = Arrival()
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + settings().request_seconds
-        self._arriving[conn] = None
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, conn))
-        if ahead:
-            self._feed(conn, ahead)
-        else:
-            self._receive(conn, conn.sock)
-
-    def _receive(self, conn: Connection, sock: socket.socket) -> None:
-        try:
-            data = sock.recv(CHUNK_BYTES)
-        except BlockingIOError:
+        if next_step := self._read(conn, ahead):
+            next_step(conn)
             return
+        self._arriving[conn] = None
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read_on, conn))
+        self._make_room()
+
+    def _read_on(self, conn: Connection, sock: socket.socket) -> None:
+        if next_step := self._read(conn):
+            self._forget(conn)
+            next_step(conn)
+        self._make_room()
+
+    def _read(self, conn: Connection, data: bytes = b"") -> Callable[[Connection], None] | None:
+        """Take what came. Returns what to do with the connection, or None if more is to come."""
+        try:
+            data = data or conn.sock.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return None
         except OSError:
             data = b""
-        if data:
-            self._feed(conn, data)
-        elif conn.arrival.data:
-            self._hand_over(conn)  # cut short; the parser says so
-        else:
-            self._forget(conn)
-            self._close(conn)
-
-    def _feed(self, conn: Connection, data: bytes) -> None:
-        arrival = conn.arrival
+        arrival, had_leave = conn.arrival, conn.arrival.wants_leave
+        if not data:  # one that is cut short is handed over; the parser says so
+            return self.enqueue_req if arrival.data else self._close
         conn.held += len(data)
         self._buffered += len(data)
-        before = arrival.wants_leave
         arrival.feed(data)
         if arrival.is_ready:
-            self._hand_over(conn)
-        elif arrival.wants_leave and not before:
+            return self.enqueue_req
+        if arrival.wants_leave and not had_leave:
             with contextlib.suppress(OSError):
                 conn.sock.send(CONTINUE)
+        return None
+
+    def _make_room(self) -> None:
         while self._buffered > BUFFER_BYTES and self._arriving:
             self._give_up(next(iter(self._arriving)), 503, "Too much is on its way.")
-
-    def _hand_over(self, conn: Connection) -> None:
-        self._forget(conn)
-        self.enqueue_req(conn)
 
     def _give_up(self, conn: Connection, status: int, detail: str) -> None:
         self._forget(conn)
