@@ -48,9 +48,14 @@ def fuzz(url: str, key: str | None, examples: int, seed: int, report: Path) -> i
     if key:
         command += ["--header", f"Authorization: Bearer {key}"]
     with report.open("w") as output:
-        environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz_hooks"}
+        # It keeps what it found in the folder it runs in; ours is none of its.
+        environment = {
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "tests.fuzz_hooks",
+            "PYTHONPATH": str(HERE.parent),
+        }
         return subprocess.run(
-            command, stdout=output, stderr=output, env=environment, cwd=HERE.parent, check=False
+            command, stdout=output, stderr=output, env=environment, cwd=report.parent, check=False
         ).returncode
 
 
