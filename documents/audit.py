@@ -46,7 +46,7 @@ class _Act(Document):
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
         """A list's filters as conditions on stored fields."""
-        return given
+        return given | ({"record": str(given["record"])} if "record" in given else {})
 
 
 class OpenAct(_Act):
@@ -84,6 +84,8 @@ class AuditEntry(_Act):
         "indexes": [
             {"fields": ["organization_id", "seq"], "unique": True},
             ["organization_id", "seq", "id"],
+            ["organization_id", "record", "seq", "id"],
+            ["organization_id", "actor", "seq", "id"],
         ],
     }
 

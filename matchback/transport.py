@@ -12,8 +12,8 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     sleep_using_event,
-    stop_after_delay,
     stop_any,
+    stop_before_delay,
     stop_when_event_set,
     wait_random_exponential,
 )
@@ -76,7 +76,7 @@ class Transport:
         self._retrying = Retrying(
             retry=retry_if_exception_type(_AgainError),
             wait=_pause,
-            stop=stop_any(stop_after_delay(patience_seconds), stop_when_event_set(stopping)),
+            stop=stop_any(stop_before_delay(patience_seconds), stop_when_event_set(stopping)),
             sleep=sleep_using_event(stopping),
         )
 

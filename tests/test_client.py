@@ -130,6 +130,10 @@ def test_it_gives_up_in_the_end_and_when_it_is_told_to() -> None:
     with pytest.raises(Unreachable):
         api_of(handler, patience_seconds=0.3).organization()
     assert len(asked) > 1
+    handler, asked = answers(*[problem(429, **{"Retry-After": "999999"})] * 2)
+    with pytest.raises(Refused, match="429"):  # longer than it is worth waiting for
+        api_of(handler).organization()
+    assert len(asked) == 1
     stopping = Event()
     stopping.set()
     handler, asked = answers(LOST)

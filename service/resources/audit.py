@@ -7,7 +7,7 @@ from pydantic import Field
 
 from documents.audit import AuditEntry
 from service.operation import answer_page, operation
-from service.types import Answer, Id, ListQuery, Time
+from service.types import Answer, Id, ListQuery, Text, Time
 
 
 class AuditEntryOut(Answer):
@@ -31,6 +31,8 @@ class AuditList(Answer):
 
 
 class AuditQuery(ListQuery):
+    record: Id = None
+    actor: Text = None  # type: ignore[assignment]
     sort: Literal["seq", "-seq"] = "-seq"
 
 

@@ -105,6 +105,8 @@ def test_an_entry_says_who_what_and_when_and_no_more(
     assert (entry["record"], entry["fields"], entry["outcome"]) == (bob, ["email", "name"], 200)
     assert entry["at"] >= before.isoformat()[:19]
     assert "ecret" not in str(list(get_db().audit.find())) + str(list(get_db().open_acts.find()))
+    assert alice.get(f"/v1/audit?record={bob}&actor=key:{key}")["data"] == [entry]
+    assert alice.get(f"/v1/audit?record={UNKNOWN_ID}")["data"] == []
     assert entries(charlie) == []
     assert alice.call("GET", "/v1/audit?sort=at").status == 422
 
