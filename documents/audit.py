@@ -79,13 +79,14 @@ class AuditEntry(_Act):
     previous = StringField(required=True)
     hash = StringField(required=True)
 
+    ties = False  # seq is unique in an organization
+
     meta = {
         "collection": "audit",
         "indexes": [
             {"fields": ["organization_id", "seq"], "unique": True},
-            ["organization_id", "seq", "id"],
-            ["organization_id", "record", "seq", "id"],
-            ["organization_id", "actor", "seq", "id"],
+            ["organization_id", "record", "seq"],
+            ["organization_id", "actor", "seq"],
         ],
     }
 

@@ -40,7 +40,8 @@ def page(
     """One page of an organization's live records.
 
     Args:
-        sort: a stored field, with a minus for descending. Ties are in the order of ids.
+        sort: a stored field, with a minus for descending. Ties are in the order of ids; a document
+            that has none by the fields it is sorted by says so (`ties = False`).
         cursor: where the page before ended.
 
     Raises:
@@ -48,10 +49,11 @@ def page(
     """
     field, descending = sort.removeprefix("-"), sort.startswith("-")
     query: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None, **filters}
+    ties = field != "_id" and getattr(document, "ties", True)
     if cursor is not None:
-        query = {"$and": [query, _after(field, descending, _decode(cursor, sort))]}
+        query = {"$and": [query, _after(field, descending, _decode(cursor, sort), ties)]}
     direction = -1 if descending else 1
-    order = [(field, direction)] if field == "_id" else [(field, direction), ("_id", direction)]
+    order = [(field, direction), ("_id", direction)] if ties else [(field, direction)]
     found = document.objects(__raw__=query).order_by(
         *(("-" if way < 0 else "") + ("id" if name == "_id" else name) for name, way in order)
     )
@@ -63,11 +65,11 @@ def page(
     return Page(records[:limit], _encode([sort, value, last.id]))
 
 
-def _after(field: str, descending: bool, place: list[Any]) -> dict[str, Any]:
+def _after(field: str, descending: bool, place: list[Any], ties: bool) -> dict[str, Any]:
     _, value, id_ = place
     beyond = "$lt" if descending else "$gt"
-    if field == "_id":
-        return {"_id": {beyond: id_}}
+    if not ties:
+        return {field: {beyond: id_ if field == "_id" else value}}
     rest = {field: value, "_id": {beyond: id_}}
     if value is None:  # null sorts before everything: nothing is below it, all else is above
         return rest if descending else {"$or": [rest, {field: {"$ne": None}}]}

@@ -159,5 +159,5 @@ def test_a_page_is_read_from_an_index_alone(
         used = set(stages(told["queryPlanner"]["winningPlan"]))
         # What is unique is one record, in whatever order.
         assert not used & ({"COLLSCAN"} if given.keys() & UNIQUE else {"COLLSCAN", "SORT"}), used
-        assert seen["totalDocsExamined"] <= 4 * LIMIT + MARGIN, seen["totalDocsExamined"]
-        assert seen["totalKeysExamined"] <= 4 * LIMIT + MARGIN, seen["totalKeysExamined"]
+        assert seen["totalDocsExamined"] <= 3 * LIMIT + MARGIN, seen["totalDocsExamined"]
+        assert seen["totalKeysExamined"] <= 3 * LIMIT + MARGIN, seen["totalKeysExamined"]
