@@ -15,6 +15,7 @@ import httpx
 from stripe import WebhookSignature
 
 from tests.cast import SIGNATURE_HEADER, University, event, signed
+from tests.chaos.audited import Acts
 from tests.stripe_events import SECRET, charge
 
 AT = 1_700_000_000
@@ -69,6 +70,7 @@ class Client(threading.Thread):
         self.emails: dict[str, str] = {}  # id: fundraiser
         self.deleted_emails: set[str] = set()
         self.events: dict[str, set[tuple[str, int]]] = {}  # email: distinct events
+        self.acts: Acts = Counter()  # acknowledged, and to be found in the audit
         self.failure: BaseException | None = None
         self._urls = urls
         self._fundraisers = fundraisers
@@ -254,6 +256,8 @@ class Client(threading.Thread):
             waits = status == 409 and "Idempotency-Key" in (headers or {})
             if answer is not None and (status in {200, 201, 202, 204} or gone):
                 self.tally.acknowledged += 1
+                if method in {"PATCH", "PUT", "DELETE"}:
+                    self.acts[method, path.split("/")[3]] += 1
                 return answer.json() if answer.content and status != 404 else None
             if status and status not in USUAL and not waits:
                 assert answer is not None

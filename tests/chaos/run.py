@@ -17,6 +17,7 @@ from documents.marks import DUE
 from documents.match_policy import MatchPolicy
 from documents.what_if import what_if
 from tests.cast import University, university
+from tests.chaos.audited import audit_differences
 from tests.chaos.clients import Client
 from tests.chaos.cluster import Cluster
 from tests.chaos.monkey import Monkey
@@ -149,6 +150,8 @@ def _compare(place: University, clients: list[Client], result: Result) -> None:
         if +found != +truth:
             result.differences.append(f"{name} say {dict(+found)}, clients say {dict(+truth)}")
     _compare_events(clients, result)
+    acts = sum((client.acts for client in clients), Counter())
+    result.differences += audit_differences(_id(place.id), acts)
     result.differences += [f"recount: {drift}" for drift in recount.recount()]
     for _, changes in what_if(_id(place.id), MatchPolicy(), lambda held: held):
         result.differences += [f"a fresh look says: {change}" for change in changes]

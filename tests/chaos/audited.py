@@ -1,0 +1,23 @@
+"""Whatever was changed or removed is in the audit, and its chain is whole."""
+
+from collections import Counter
+
+from bson import ObjectId
+
+from documents import audit
+from documents.audit import AuditEntry, OpenAct
+
+Acts = Counter[tuple[str, str]]  # verb and record
+
+
+def audit_differences(organization_id: ObjectId, acknowledged: Acts) -> list[str]:
+    """What the audit lacks of what clients were told is done."""
+    chain = audit.verify(organization_id)
+    if chain.broken_at is not None:
+        return [f"the audit is broken at {chain.broken_at}"]
+    noted: Acts = Counter()
+    # What a killed process had begun is not linked for a minute.
+    for act in (*AuditEntry.objects, *OpenAct.objects):
+        noted[act.action.split()[0], act.record] += 1
+    missing = acknowledged - noted
+    return [f"not in the audit: {verb} {record} ({n})" for (verb, record), n in missing.items()]
