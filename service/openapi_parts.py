@@ -16,7 +16,8 @@ ABOUT = " ".join(
     problem documents (RFC 9457) with a JSON pointer to each field that cannot be accepted; they
     never repeat its value. Lists come in pages: send `next_cursor` as `cursor` for the next one.
     What is read has an `ETag`: send it as `If-None-Match`, and what you have already is answered
-    with 304. Any GET can be a HEAD.
+    with 304. Any GET can be a HEAD. What is no HTTP request (400, 417), is of a verb that a path
+    has not (405), or does not come in time (408) is answered with a problem document, too.
     """.split()
 )
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
