@@ -18,12 +18,11 @@ from config.settings import Settings
 from documents.indexes import create_indexes
 from service.up.supervisor import Supervisor
 from tests.cast import University, university
-from tests.stack import Servers, Stack
+from tests.stack import NO_LIMIT, Servers, Stack
 
 HERE = Path(__file__).parent
 USERS = ("admin", "write", "read", "nobody")
 # Its keys cannot be guessed, and what it may not do is the tenancy walk's; see test_tenancy.py.
-NO_LIMIT = {f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")}
 LEFT_OUT = ("object_level_authorization",)
 
 

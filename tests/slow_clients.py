@@ -18,7 +18,7 @@ from config.settings import Settings
 from documents.indexes import create_indexes
 from service.up.supervisor import Supervisor
 from tests.cast import UNKNOWN_ID, University, university
-from tests.stack import Servers, Stack
+from tests.stack import NO_LIMIT, Servers, Stack
 
 HEAD = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 HOOK = f"POST /v1/webhooks/sendgrid/{UNKNOWN_ID} HTTP/1.1\r\nHost: x\r\n".encode()
@@ -37,6 +37,7 @@ STALLS = {
     "a second half": WHOLE + HEAD + b"Content-Length: 100\r\n\r\n{",
     "garbage, and then nothing": b"\x16\x03\x01\x02",
     "refused, and not closed": b"GARBAGE\r\n\r\n",
+    "a long answer, not taken": b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
 }
 ROUNDS, POSTS = 5, 60
 
@@ -47,7 +48,11 @@ def stalled(url: str, number: int) -> Iterator[None]:
     port = urlsplit(url).port
     with ExitStack() as held:
         for part in islice(cycle(STALLS.values()), number):
-            connection = held.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            connection = held.enter_context(socket.socket())
+            # So small a window that a long answer does not fit into it.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(10)
+            connection.connect(("127.0.0.1", port))
             connection.sendall(part)
         yield
 
@@ -78,6 +83,7 @@ def measure(folder: Path) -> dict[int, list[float]]:
         create_indexes()
         stack = Stack(servers, uri, folder)
         try:
+            stack.environment |= NO_LIMIT
             stack.start()
             place = university("Slow clients", stack.api())
             fundraiser = place.fundraiser()

@@ -20,6 +20,8 @@ from tests.cast import Api
 
 _numbers = itertools.count(1)
 PATIENCE_SECONDS = 60
+# For a service that is asked as often as it can be.
+NO_LIMIT = {f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")}
 
 
 def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:

@@ -1,6 +1,7 @@
 """What operators and newcomers look at: health, readiness, metrics, the OpenAPI document."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 import falcon
@@ -76,8 +77,11 @@ class OpenApi:
 
     @operation("This document", answers={200: "application/json"}, public=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(document(self._routes()))
+        resp.content_type, resp.data = falcon.MEDIA_JSON, self._document
+
+    @cached_property
+    def _document(self) -> bytes:
+        return orjson.dumps(document(self._routes()))
 
 
 class Docs:
@@ -90,4 +94,8 @@ class Docs:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", POLICY)
-        resp.data = docs_page(document(self._routes())).encode()
+        resp.data = self._page
+
+    @cached_property
+    def _page(self) -> bytes:
+        return docs_page(document(self._routes())).encode()

@@ -1,8 +1,7 @@
 """gunicorn's threaded worker, without its weakness: there a slow client occupies a thread.
 
-Here the loop that accepts connections also reads requests, and a thread gets one when it is whole,
-as behind a buffering proxy. Errors of framing are answered with problem documents, and no answer
-names the server.
+Here the loop that accepts connections also reads requests, and a thread gets one when it is whole.
+What a client does not take of an answer, the loop sends, too: as behind a buffering proxy.
 """
 
 import contextlib
@@ -12,63 +11,29 @@ import socket
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
-import orjson
 from gunicorn.http import errors, wsgi
-from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from config.settings import settings
 from service.metrics import MALFORMED_REQUESTS, SLOW_CLIENTS
-from service.middleware import SECURITY_HEADERS, new_request_id
-from service.problems import MEDIA_TYPE, problem
 from service.web.arrival import Arrival
+from service.web.connection import Answer, Connection, send_now
+from service.web.refusals import MALFORMED, REFUSALS, Response, send_problem
 
-# A body that is read as it comes may pause, and a client may be slow to read, for this long.
-PAUSE_SECONDS = 10.0
+# An answer is taken within this time, or not at all.
+ANSWER_SECONDS = 20.0
 LINGER_SECONDS = 2.0
 FILES_BESIDE = 500
 CHUNK_BYTES = 64 * 1024
-# Of all requests on their way in one process; the oldest go first.
+# Of all requests on their way in and answers on their way out; the oldest go first.
 BUFFER_BYTES = 64 * 1024 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-MALFORMED = "The request is not well-formed HTTP."
-REFUSALS: dict[type[Exception], tuple[int, str]] = {
-    errors.LimitRequestLine: (414, "The request line is too long."),
-    errors.LimitRequestHeaders: (431, "The header fields are too large, or too many."),
-    errors.ExpectationFailed: (417, "The only expectation that is met is 100-continue."),
-    errors.UnsupportedTransferCoding: (501, "The only transfer coding that is read is chunked."),
-}
-
-
-class Response(wsgi.Response):
-    """Without the name of the server."""
-
-    def default_headers(self) -> list[str]:
-        return [line for line in super().default_headers() if not line.startswith("Server:")]
-
 
 wsgi.Response = Response
-
-
-class Connection(TConn):
-    """A connection, and the request that is on its way."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.arrival = Arrival()
-        self.held = 0  # bytes of it in memory, until it is answered
-        self.data_ready = True  # no thread waits for the first byte
-
-    def init(self) -> None:
-        """In the thread, before the request is parsed: hand the parser what has come."""
-        super().init()
-        self.sock.settimeout(PAUSE_SECONDS)
-        self.parser.unreader.unread(self.arrival.take())
-        self.arrival.data.clear()
 
 
 class Worker(ThreadWorker):
@@ -76,8 +41,9 @@ class Worker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Both in the order of their timeouts.
+        # All in the order of their timeouts.
         self._arriving: OrderedDict[Connection, None] = OrderedDict()
+        self._answering: OrderedDict[Connection, None] = OrderedDict()
         self._leaving: deque[Connection] = deque()
         self._buffered = 0
 
@@ -105,22 +71,65 @@ class Worker(ThreadWorker):
         self.keepalived_conns.remove(conn)
         self._await(conn)
 
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """In a thread: answer, without waiting for the client to take it."""
+        sock, conn.answer = conn.sock, Answer(conn.sock)
+        conn.sock = conn.answer
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            conn.sock = sock
+
     def finish_request(self, conn: Connection, fs: Any) -> None:
-        """A thread has answered: keep the connection, or close it."""
+        """A thread has answered."""
         self._release(conn)
-        kept = not fs.cancelled() and fs.exception() is None and fs.result() is True
-        if not kept:
+        conn.is_kept = not fs.cancelled() and fs.exception() is None and fs.result() is True
+        if not conn.left:
+            self._go_on(conn)
+            return
+        conn.held = len(conn.left)
+        self._buffered += conn.held
+        conn.timeout = time.monotonic() + ANSWER_SECONDS
+        conn.sock.setblocking(False)
+        self._answering[conn] = None
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._send_on, conn))
+        self._make_room()
+
+    def _send_on(self, conn: Connection, sock: socket.socket) -> None:
+        try:
+            del conn.left[: send_now(sock, conn.left)]
+        except OSError:
+            conn.left.clear()
+            conn.is_kept = False
+        if not conn.left:
+            self._forget(conn)
+            self._release(conn)
+            self._go_on(conn)
+
+    def _go_on(self, conn: Connection) -> None:
+        """Keep the connection for another request, or close it."""
+        conn.answer = None
+        if not conn.is_kept:
             self._leave(conn)
         elif ahead := conn.parser.unreader.take_buffered():
             self._await(conn, ahead)
         else:
-            super().finish_request(conn, fs)
+            self._keep(conn)
+
+    def _keep(self, conn: Connection) -> None:
+        kept: Future[bool] = Future()
+        kept.set_result(True)
+        super().finish_request(conn, kept)
 
     def murder_pending(self) -> None:
         """Close what took too long."""
         at = time.monotonic()
         while self._arriving and (first := next(iter(self._arriving))).timeout <= at:
             self._give_up(first, 408, "The request did not come in time.")
+        while self._answering and (first := next(iter(self._answering))).timeout <= at:
+            SLOW_CLIENTS.inc()
+            self._forget(first)
+            self._leave(first)
         if not self.alive:  # who has not begun a request will not be answered
             for conn in [conn for conn in self._arriving if not conn.arrival.data]:
                 self._give_up(conn, 503, "The service is being restarted.")
@@ -130,12 +139,12 @@ class Worker(ThreadWorker):
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer what is no request with a problem document; say nothing of what it held."""
         if isinstance(exc, errors.ParseException):
-            status, detail = REFUSALS.get(type(exc), (400, MALFORMED))
+            status, detail = REFUSALS.get(type(exc), MALFORMED)
             MALFORMED_REQUESTS.inc()  # a line in the log for each would be an attack of its own
         else:
             status, detail = 500, "This is our mistake."
             self.log.error("a request failed", exc_info=exc)
-        _send(client, status, detail)
+        send_problem(client, status, detail)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         # The rest of a body that nobody wanted is not waited for.
@@ -181,6 +190,10 @@ class Worker(ThreadWorker):
         return None
 
     def _make_room(self) -> None:
+        while self._buffered > BUFFER_BYTES and self._answering:
+            first = next(iter(self._answering))
+            self._forget(first)
+            self._leave(first)
         while self._buffered > BUFFER_BYTES and self._arriving:
             self._give_up(next(iter(self._arriving)), 503, "Too much is on its way.")
 
@@ -188,12 +201,13 @@ class Worker(ThreadWorker):
         self._forget(conn)
         if conn.arrival.data:
             SLOW_CLIENTS.inc()
-            _send(conn.sock, status, detail)
+            send_problem(conn.sock, status, detail)
         self._leave(conn)
 
     def _forget(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
-        del self._arriving[conn]
+        self._arriving.pop(conn, None)
+        self._answering.pop(conn, None)
 
     def _release(self, conn: Connection) -> None:
         self._buffered -= conn.held
@@ -228,19 +242,3 @@ class Worker(ThreadWorker):
             self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()
-
-
-def _send(sock: socket.socket, status: int, detail: str) -> None:
-    request_id = new_request_id()
-    body = orjson.dumps(problem(status, detail, request_id))
-    headers = {
-        "Connection": "close",
-        "Content-Type": MEDIA_TYPE,
-        "Content-Length": str(len(body)),
-        "X-Request-Id": request_id,
-        **SECURITY_HEADERS,
-    }
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    with contextlib.suppress(OSError):
-        write_nonblock(sock, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)

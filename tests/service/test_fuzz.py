@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cast import university
-from tests.fuzz import NO_LIMIT, fuzz, keys
-from tests.stack import Stack
+from tests.fuzz import fuzz, keys
+from tests.stack import NO_LIMIT, Stack
 
 EXAMPLES, SEED = 8, 1
 
