@@ -7,13 +7,13 @@ due mark.
 
 import contextlib
 import logging
-import os
 import queue
-import threading
 import time
 from typing import Any
 
 from redis.exceptions import RedisError
+
+from config.background import Background
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,12 @@ class Outbox:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._waiting: queue.Queue[tuple[Any, str]] = queue.Queue(capacity)
-        self._guard = threading.Lock()
-        self._sender_pid: int | None = None
+        self._sender = Background("outbox", self._send)
         self._away = False
 
     def put(self, task: Any, id_: str) -> None:
         """Schedule task(id_) soon. Takes microseconds whatever Redis does."""
-        if self._sender_pid != os.getpid():
-            self._start_sender()
+        self._sender.ensure()
         with contextlib.suppress(queue.Full):  # the sweep finds it
             self._waiting.put_nowait((task, id_))
 
@@ -43,13 +41,6 @@ class Outbox:
         while self._waiting.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.005)
         return not self._waiting.unfinished_tasks
-
-    def _start_sender(self) -> None:
-        # At first use, and so after a fork: threads do not survive one.
-        with self._guard:
-            if self._sender_pid != os.getpid():
-                self._sender_pid = os.getpid()
-                threading.Thread(target=self._send, name="outbox", daemon=True).start()
 
     def _send(self) -> None:
         while True:

@@ -7,7 +7,6 @@ by what it has seen itself, and the metric tells how many requests that were.
 
 import logging
 import math
-import os
 import threading
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from cachetools import TTLCache
 from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
+from config.background import Background
 from config.queue import pool
 from config.settings import settings
 from service.metrics import RATE_ALONE, RATE_REFUSED
@@ -52,7 +52,7 @@ class RateLimit:
         )
         self._untold: Counter[str] = Counter()
         self._guard = threading.Lock()
-        self._pid: int | None = None
+        self._comparing = Background("rates", self._keep_in_step)
         self._away = False
 
     def take(self, kind: str, name: str, amount: int) -> None:
@@ -61,8 +61,7 @@ class RateLimit:
         Raises:
             falcon.HTTPTooManyRequests: there were more than the amount.
         """
-        if self._pid != os.getpid():
-            self._start()
+        self._comparing.ensure()
         name, at = f"{kind}:{name}", time.monotonic()
         with self._guard:
             window = self._windows.get(name)
@@ -108,13 +107,6 @@ class RateLimit:
                 settings().redis_url, connection_pool=pool(), key_prefix="matchback:rate"
             )
         return self._storage
-
-    def _start(self) -> None:
-        # At first use, and so after a fork: threads do not survive one.
-        with self._guard:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                threading.Thread(target=self._keep_in_step, name="rates", daemon=True).start()
 
     def _keep_in_step(self) -> None:
         while True:

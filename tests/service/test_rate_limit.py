@@ -81,7 +81,7 @@ class Gone:
 
 
 def quiet(limit: RateLimit) -> RateLimit:
-    limit._start = lambda: None  # type: ignore[method-assign]
+    limit._comparing.ensure = lambda: None  # type: ignore[method-assign]
     return limit
 
 

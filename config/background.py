@@ -1,0 +1,24 @@
+"""A thread that a process has of its own, started when it is first needed."""
+
+import os
+import threading
+from collections.abc import Callable
+
+
+class Background:
+    """A daemon thread. Started at first use, and so after a fork: threads do not survive one."""
+
+    def __init__(self, name: str, run: Callable[[], None]) -> None:
+        self._name = name
+        self._run = run
+        self._guard = threading.Lock()
+        self._pid: int | None = None
+
+    def ensure(self) -> None:
+        """Have it running in this process. Costs next to nothing once it is."""
+        if self._pid == os.getpid():
+            return
+        with self._guard:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
