@@ -11,14 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import mongoengine
-
-from config import database
-from config.settings import Settings
-from documents.indexes import create_indexes
-from service.up.supervisor import Supervisor
 from tests.cast import University, university
-from tests.stack import NO_LIMIT, Servers, Stack
+from tests.stack import NO_LIMIT, running
 
 HERE = Path(__file__).parent
 USERS = ("admin", "write", "read", "nobody")
@@ -65,34 +59,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--user", choices=USERS, action="append")
     given = parser.parse_args()
-    supervisor = Supervisor(say=lambda text: None)
     failed = False
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        try:
-            servers = Servers.start(folder, supervisor)
-            uri = servers.new_database()
-            database.connect(Settings(mongodb_uri=uri))
-            create_indexes()
-            stack = Stack(servers, uri, folder)
-            try:
-                stack.environment |= NO_LIMIT
-                stack.start()
-                place = university("Fuzz University", stack.api())
-                place.set_webhook_key()
-                place.gift(place.fundraiser(), email_id="")
-                for user, key in keys(place).items():
-                    if given.user and user not in given.user:
-                        continue
-                    report = folder / f"{user}.txt"
-                    code = fuzz(stack.url, key, given.examples, given.seed, report)
-                    print(f"as {user}: {report.read_text()}")  # noqa: T201
-                    failed = failed or code != 0
-            finally:
-                stack.stop()
-        finally:
-            supervisor.stop()
-            mongoengine.disconnect_all()
+    with tempfile.TemporaryDirectory() as name, running(Path(name), **NO_LIMIT) as stack:
+        place = university("Fuzz University", stack.api())
+        place.set_webhook_key()
+        place.gift(place.fundraiser(), email_id="")
+        for user, key in keys(place).items():
+            if given.user and user not in given.user:
+                continue
+            report = Path(name) / f"{user}.txt"
+            code = fuzz(stack.url, key, given.examples, given.seed, report)
+            print(f"as {user}: {report.read_text()}")  # noqa: T201
+            failed = failed or code != 0
     return int(failed)
 
 

@@ -21,13 +21,9 @@ import httpx
 import mongoengine
 import psutil
 
-from config import database
-from config.settings import Settings
 from documents import recount
-from documents.indexes import create_indexes
-from service.up.supervisor import Supervisor
 from tests.cast import University, event, university
-from tests.stack import Servers, Stack, wait_until
+from tests.stack import Stack, running, wait_until
 
 AT = 1_700_000_000
 EVENTS_A_POST = 500
@@ -111,21 +107,8 @@ class Result:
 
 def run(folder: Path, emails: int) -> Result:
     """Start everything, send the mailing, compare."""
-    supervisor = Supervisor(say=lambda text: None)
-    try:
-        servers = Servers.start(folder, supervisor)
-        uri = servers.new_database()
-        database.connect(Settings(mongodb_uri=uri))
-        create_indexes()
-        stack = Stack(servers, uri, folder)
-        try:
-            stack.start()
-            return against(stack, emails)
-        finally:
-            stack.stop()
-    finally:
-        supervisor.stop()
-        mongoengine.disconnect_all()
+    with running(folder) as stack:
+        return against(stack, emails)
 
 
 def against(stack: Stack, emails: int) -> Result:

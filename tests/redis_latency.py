@@ -8,14 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import mongoengine
-
-from config import database
-from config.settings import Settings
-from documents.indexes import create_indexes
-from service.up.supervisor import Supervisor
 from tests.cast import University, university
-from tests.stack import Servers, Stack, wait_until
+from tests.stack import running, wait_until
 
 ROUNDS = 6
 POSTS = 60
@@ -23,38 +17,24 @@ POSTS = 60
 
 def measure(folder: Path) -> dict[str, list[float]]:
     """Milliseconds of each POST /v1/donations under each condition."""
-    supervisor = Supervisor(say=lambda text: None)
     took: dict[str, list[float]] = {"up": [], "hung": [], "gone": []}
-    try:
-        servers = Servers.start(folder, supervisor)
-        uri = servers.new_database()
-        database.connect(Settings(mongodb_uri=uri))
-        create_indexes()
-        stack = Stack(servers, uri, folder)
-        try:
-            stack.start()
-            place = university("Latency", stack.api())
-            fundraiser = place.fundraiser()
-            posts(place, fundraiser)  # warm
-            for _ in range(ROUNDS):
-                took["up"] += posts(place, fundraiser)
-                os.kill(servers.pid("Redis"), signal.SIGSTOP)
-                took["hung"] += posts(place, fundraiser)
-                os.kill(servers.pid("Redis"), signal.SIGKILL)
-                time.sleep(0.2)
-                took["gone"] += posts(place, fundraiser)
-                wait_until(lambda: supervisor.watch() or "Redis" in supervisor.pids(), "Redis")
-                time.sleep(2)
-            begun = time.monotonic()
-            wait_until(
-                lambda: not any(place.report(fundraiser)["unsettled"].values()), "settled", 30
-            )
-            print(f"caught up {time.monotonic() - begun:.1f} s after")  # noqa: T201
-        finally:
-            stack.stop()
-    finally:
-        supervisor.stop()
-        mongoengine.disconnect_all()
+    with running(folder) as stack:
+        servers, supervisor = stack.servers, stack.servers.supervisor
+        place = university("Latency", stack.api())
+        fundraiser = place.fundraiser()
+        posts(place, fundraiser)  # warm
+        for _ in range(ROUNDS):
+            took["up"] += posts(place, fundraiser)
+            os.kill(servers.pid("Redis"), signal.SIGSTOP)
+            took["hung"] += posts(place, fundraiser)
+            os.kill(servers.pid("Redis"), signal.SIGKILL)
+            time.sleep(0.2)
+            took["gone"] += posts(place, fundraiser)
+            wait_until(lambda: supervisor.watch() or "Redis" in supervisor.pids(), "Redis")
+            time.sleep(2)
+        begun = time.monotonic()
+        wait_until(lambda: not any(place.report(fundraiser)["unsettled"].values()), "settled", 30)
+        print(f"caught up {time.monotonic() - begun:.1f} s after")  # noqa: T201
     return took
 
 

@@ -11,14 +11,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import mongoengine
-
-from config import database
-from config.settings import Settings
-from documents.indexes import create_indexes
-from service.up.supervisor import Supervisor
 from tests.cast import UNKNOWN_ID, University, university
-from tests.stack import NO_LIMIT, Servers, Stack
+from tests.stack import NO_LIMIT, running
 
 HEAD = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 HOOK = f"POST /v1/webhooks/sendgrid/{UNKNOWN_ID} HTTP/1.1\r\nHost: x\r\n".encode()
@@ -74,29 +68,15 @@ DONOR = {"name": "Bob", "email": "bob@example.edu"}
 
 def measure(folder: Path) -> dict[int, list[float]]:
     """Milliseconds of gifts, by how many connections are stalled meanwhile; in turn."""
-    supervisor = Supervisor(say=lambda text: None)
     took: dict[int, list[float]] = {0: [], 200: [], 1000: []}
-    try:
-        servers = Servers.start(folder, supervisor)
-        uri = servers.new_database()
-        database.connect(Settings(mongodb_uri=uri))
-        create_indexes()
-        stack = Stack(servers, uri, folder)
-        try:
-            stack.environment |= NO_LIMIT
-            stack.start()
-            place = university("Slow clients", stack.api())
-            fundraiser = place.fundraiser()
-            posts(place, fundraiser)  # warm
-            for _ in range(ROUNDS):
-                for number, values in took.items():
-                    with stalled(stack.url, number):
-                        values.extend(posts(place, fundraiser))
-        finally:
-            stack.stop()
-    finally:
-        supervisor.stop()
-        mongoengine.disconnect_all()
+    with running(folder, **NO_LIMIT) as stack:
+        place = university("Slow clients", stack.api())
+        fundraiser = place.fundraiser()
+        posts(place, fundraiser)  # warm
+        for _ in range(ROUNDS):
+            for number, values in took.items():
+                with stalled(stack.url, number):
+                    values.extend(posts(place, fundraiser))
     return took
 
 

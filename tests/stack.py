@@ -4,15 +4,20 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import mongoengine
 import redis
 from pymongo import MongoClient
 
+from config import database
+from config.settings import Settings
+from documents.indexes import create_indexes
 from service.up import servers
 from service.up.command import serve_command, worker_command
 from service.up.supervisor import Part, Supervisor
@@ -148,3 +153,23 @@ class Stack:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
+
+
+@contextmanager
+def running(folder: Path, **environment: str) -> Iterator[Stack]:
+    """Servers, an empty database and the services, outside of pytest; this process connected."""
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        started = Servers.start(folder, supervisor)
+        uri = started.new_database()
+        database.connect(Settings(mongodb_uri=uri))
+        create_indexes()
+        stack = Stack(started, uri, folder, environment=dict(environment))
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
+    finally:
+        supervisor.stop()
+        mongoengine.disconnect_all()

@@ -7,7 +7,6 @@ import mongoengine
 import pytest
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo import monitoring
 
 from config import database
 from documents.api_key import ApiKey
@@ -28,6 +27,7 @@ from service.resources.emails import EmailQuery
 from service.resources.fundraisers import FundraiserQuery
 from service.resources.mailings import LinkQuery, MailingQuery
 from service.resources.users import UserQuery
+from tests.commands import Commands, name_of
 
 ORGANIZATION, OTHER, PARENT = ObjectId(), ObjectId(), ObjectId()
 LISTS: dict[type, type] = {
@@ -53,22 +53,6 @@ VALUES = {
     "external_id": "external-7",
     "actor": "key:1",
 }
-
-
-class Finds(monitoring.CommandListener):
-    """The find commands that were sent."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name == "find":
-            kept = ("find", "filter", "sort", "limit")
-            self.commands.append({name: event.command[name] for name in kept})
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]:
@@ -102,13 +86,13 @@ def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]
 
 
 @pytest.fixture
-def finds(real_database: str) -> Finds:
+def commands(real_database: str) -> Commands:
     """Four hundred of everything, for two organizations; and what is asked of them."""
     for document in LISTS:
         rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
         get_db()[document._get_collection_name()].insert_many(rows)
     mongoengine.disconnect_all()
-    listener = Finds()
+    listener = Commands()
     database.connect(event_listeners=[listener])
     return listener
 
@@ -137,7 +121,7 @@ def stages(plan: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize(("document", "given", "sort"), list(cases()))
 def test_a_page_is_read_from_an_index_alone(
-    finds: Finds, document: Any, given: dict[str, Any], sort: str
+    commands: Commands, document: Any, given: dict[str, Any], sort: str
 ) -> None:
     minus, name = ("-" if sort.startswith("-") else ""), sort.removeprefix("-")
     filters = document.filters(given) | ({"mailing_id": PARENT} if document is Link else {})
@@ -153,8 +137,11 @@ def test_a_page_is_read_from_an_index_alone(
         )
         if (cursor := found.next_cursor) is None:
             break
-    for command in finds.commands:
-        told = get_db().command("explain", command, verbosity="executionStats")
+    finds = [command for command in commands.sent if name_of(command) == "find"]
+    assert finds
+    for command in finds:
+        asked = {name: command[name] for name in ("find", "filter", "sort", "limit")}
+        told = get_db().command("explain", asked, verbosity="executionStats")
         seen = told["executionStats"]
         used = set(stages(told["queryPlanner"]["winningPlan"]))
         # What is unique is one record, in whatever order.

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import mongoengine
@@ -13,7 +12,6 @@ import orjson
 import pytest
 from falcon import testing
 from mongoengine import get_db
-from pymongo import monitoring
 from pymongo.errors import OperationFailure
 
 from config import database
@@ -21,26 +19,12 @@ from documents import audit
 from jobs import recounting, relabelling, retention
 from service.app import create_app
 from tests.cast import BOB, Api, University, event, university
+from tests.commands import Commands, name_of
 from tests.readme import ROOT
 from tests.settled import settle
 
 # What belongs to a connection or an end, and a cursor's next batch, which has its query's limit.
 NO_QUERIES = {"hello", "ping", "endSessions", "getMore", "abortTransaction", "killCursors"}
-
-
-@dataclass
-class Commands(monitoring.CommandListener):
-    """What was sent."""
-
-    sent: list[dict[str, Any]] = field(default_factory=list)
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name not in NO_QUERIES:
-            self.sent.append({"name": event.command_name, **event.command})
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 @pytest.fixture
@@ -51,8 +35,9 @@ def commands(real_database: str) -> Iterator[Commands]:
 
 
 def without_limit(commands: Commands) -> list[dict[str, Any]]:
-    assert commands.sent
-    return [sent for sent in commands.sent if not 0 < sent.get("maxTimeMS", 0) <= 20_000]
+    queries = [sent for sent in commands.sent if name_of(sent) not in NO_QUERIES]
+    assert queries
+    return [sent for sent in queries if not 0 < sent.get("maxTimeMS", 0) <= 20_000]
 
 
 def use(alice: University) -> None:

@@ -7,7 +7,7 @@ and every command that his requests send to MongoDB names his organization.
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import mongoengine
@@ -15,7 +15,7 @@ import pytest
 from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
-from pymongo import MongoClient, monitoring
+from pymongo import MongoClient
 from pymongo.database import Database
 
 from config import database
@@ -25,27 +25,12 @@ from service.openapi import operations
 from service.operation import NoQuery, Operation
 from service.routes import ROUTES
 from tests.cast import BOB, UNKNOWN_ID, Answer, Api, University, event, signed, university
+from tests.commands import Commands, name_of
 from tests.settled import settle
 
 # What belongs to no organization, or is looked up before it is known whose it is.
 BEFORE_OR_BESIDE = {"organizations", "api_keys", "link_keys", "gift_days"}
 FILTERS = ("filter", "query", "q")
-
-
-@dataclass
-class Commands(monitoring.CommandListener):
-    """What was sent to collections of organizations' records."""
-
-    sent: list[dict[str, Any]] = field(default_factory=list)
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        collection = event.command.get(event.command_name)
-        if isinstance(collection, str) and collection not in BEFORE_OR_BESIDE:
-            self.sent.append(dict(event.command))
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
 @dataclass
@@ -350,6 +335,12 @@ def conditions(command: dict[str, Any]) -> Iterator[Any]:
         yield command["pipeline"][0]
 
 
+def is_of_an_organization(command: dict[str, Any]) -> bool:
+    collection = command[name_of(command)]
+    is_ours = command.get("$db") == get_db().name and isinstance(collection, str)
+    return is_ours and collection not in BEFORE_OR_BESIDE
+
+
 def check_commands(world: World) -> None:
     """Every command names Charlie's organization, or a record that is his."""
     owner = ObjectId(world.charlie.id)
@@ -358,7 +349,7 @@ def check_commands(world: World) -> None:
         for name in world.look.list_collection_names()
         for row in world.look[name].find({"organization_id": owner}, {"_id": 1})
     }
-    asked = [command for command in world.commands.sent if command.get("$db") == get_db().name]
+    asked = [command for command in world.commands.sent if is_of_an_organization(command)]
     foreign = [
         (next(iter(command.items())), condition)
         for command in asked
