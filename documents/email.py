@@ -22,6 +22,30 @@ from documents.marks import due_index, failed_index, unique_index
 from documents.record import Record, Source
 from documents.user import User
 
+# By which fields the recipients of a mailing are picked out; see recipients.py. A time is known
+# once or never, and so its index entry is not written with each event, as a count's would be.
+DID: dict[str, tuple[str, ...]] = {
+    "opened": ("first_opened_at",),
+    "clicked": ("first_clicked_at",),
+    "gave": ("donated",),
+    "bounced": ("bounced_at", "dropped_at"),
+    "left": ("unsubscribed_at", "spam_reported_at"),
+}
+
+
+def picked(field: str) -> dict[str, Any]:
+    """The condition that the field picks emails out by: what its index holds."""
+    return {field: True if field == "donated" else {"$type": "date"}}
+
+
+def picked_index(field: str) -> dict[str, Any]:
+    """The index that holds, by mailing, the emails that the field picks out, and no others.
+
+    Named, for all of these have the same keys: a query says by a hint which one it means.
+    """
+    condition = {"partialFilterExpression": picked(field)}
+    return {"fields": ["mailing_id", "id"], "name": f"mailing_{field}", **condition}
+
 
 class Email(Source, Record):
     """A message sent, or about to be. What became of it is told by events and donations."""
@@ -71,6 +95,7 @@ class Email(Source, Record):
             ["user_id", "fundraiser_id", "sent_at"],
             ["fundraiser_id", "id"],
             ["mailing_id", "id"],
+            *(picked_index(field) for fields in DID.values() for field in fields),
             {
                 "fields": ["organization_id", "messages"],
                 "partialFilterExpression": {"messages": {"$type": "string"}},

@@ -20,6 +20,7 @@ from documents.address import fold
 from documents.email import Email
 from documents.import_line import Key, Line
 from documents.marks import text
+from documents.search_words import words_of
 from documents.transaction import DUPLICATE_KEY
 
 LINES_A_BATCH = 1000
@@ -107,7 +108,7 @@ class EmailImport:
         by_address = self._users(list(addresses))
         missing = [line for address, line in addresses.items() if address not in by_address]
         if missing and not self.dry_run:
-            self._insert("users", [line.user_row(self.organization_id) for line in missing])
+            self._insert("users", [self._user_row(line) for line in missing])
             by_address |= self._users([line.address for line in missing])
         good = []
         for line in lines:
@@ -122,6 +123,10 @@ class EmailImport:
             else:
                 self._refuse_name(line, "user_id", "There is no such user.")
         return good
+
+    def _user_row(self, line: Line) -> dict[str, Any]:
+        row = line.user_row(self.organization_id)
+        return row | {"words": words_of(row["name"], row["email"])}
 
     def _users(self, addresses: list[Any]) -> dict[str, ObjectId]:
         query = {"address": text(in_=addresses), **self._scope}

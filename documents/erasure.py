@@ -32,7 +32,7 @@ from documents.transaction import in_transaction
 from documents.user import User
 
 NOBODY = "(erased)"
-KNOWN_BY = ("address", "mailbox", "rematch_mailboxes", "rematch_due")
+KNOWN_BY = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
 A_STEP = 500
 LATER = timedelta(seconds=5)
 DUE = {"erase_due": {"$type": "date"}}

@@ -20,9 +20,9 @@ CHILDREN: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
     Mailing: ((Email, "mailing_id"),),
 }
 
-# What a deleted record gives up, so that another one may have it.
+# What a deleted record gives up, so that another one may have it, or that nobody finds it by.
 FREED: dict[type[Record], dict[str, Any]] = {
-    User: {"address": None, "mailbox": None},
+    User: {"address": None, "mailbox": None, "words": []},
     Email: {"import_key": None},
 }
 

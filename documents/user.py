@@ -18,8 +18,15 @@ from documents.clock import now
 from documents.errors import Conflict
 from documents.marks import text, text_index, unique_index
 from documents.record import Record
+from documents.search_words import words_of
 
 FORMER_KEPT = 50
+# By word, and within one by id: so a search goes on where its page before ended.
+WORDS_INDEX: dict[str, Any] = {
+    "fields": ["organization_id", "words", "id"],
+    "name": "words",
+    "partialFilterExpression": {"words": {"$type": "string"}},
+}
 
 
 class User(Record):
@@ -32,6 +39,7 @@ class User(Record):
     address = StringField()  # folded; unset by deletion, so that the address is free again
     mailbox = StringField()  # where mail to it ends: what donors' addresses are compared with
     former_mailboxes = ListField(StringField())  # their gifts from there stay theirs
+    words = ListField(StringField())  # of name and address: what staff search by; see recipients.py
     # Gifts from these are to look for their user and email again; see user_changes.py.
     rematch_mailboxes = ListField(StringField())
     rematch_due = DateTimeField()
@@ -48,6 +56,7 @@ class User(Record):
             unique_index("address"),
             text_index("mailbox"),
             text_index("former_mailboxes"),
+            WORDS_INDEX,
             {
                 "fields": ["rematch_due"],
                 "partialFilterExpression": {"rematch_due": {"$type": "date"}},
@@ -73,7 +82,7 @@ class User(Record):
         Raises:
             Conflict: the organization has one with this address.
         """
-        user = cls(id=id_, organization_id=organization_id, name=name, **at(email))
+        user = cls(id=id_, organization_id=organization_id, **named(name, email))
         user, is_new = user.insert_unless(lambda: cls.by_address(organization_id, email))
         if not is_new:
             raise Conflict("A user with this email exists.")
@@ -91,7 +100,7 @@ class User(Record):
         user = cls.by_address(organization_id, email)
         if user:
             return user
-        new = cls(organization_id=organization_id, name=name, **at(email))
+        new = cls(organization_id=organization_id, **named(name, email))
         return new.insert_unless(lambda: cls.by_address(organization_id, email))[0]
 
     @classmethod
@@ -111,6 +120,7 @@ class User(Record):
                 setattr(user, name, value)
             if user.address != fold(user.email):
                 user._move()
+            user.words = words_of(user.name, user.email)
 
         try:
             return self.change(edit)
@@ -126,6 +136,11 @@ class User(Record):
             setattr(self, name, value)
         self.former_mailboxes = sorted(former)[:FORMER_KEPT]
         self.rematch_mailboxes = sorted(gifts)
+
+
+def named(name: str, email: str) -> dict[str, Any]:
+    """What a new user of this name and address stores of them."""
+    return {"name": name, "words": words_of(name, email), **at(email)}
 
 
 def at(email: str) -> dict[str, Any]:

@@ -103,6 +103,7 @@ def bobs_id() -> str:
 def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: str) -> None:
     spring, mailing, email = busy_bob(alice)
     before, bob = figures(alice, spring, mailing), bobs_id()
+    assert ("users", ObjectId(bob)) in traces("baker")
     assert {name for name, _ in traces("bob@example.edu")} == {
         "users",
         "donations",
@@ -115,8 +116,10 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
     else:
         arguments = ["erase", bob, "--organization", alice.id, "--yes"]
         assert CliRunner().invoke(main, arguments).exit_code == 0
+    # He is searched for in vain at once, before a worker has done the rest.
+    assert "words" not in (get_db().users.find_one({"_id": ObjectId(bob)}) or {})
     settle()
-    assert traces("bob@example.edu", "Bob Baker") == []
+    assert traces("bob@example.edu", "Bob Baker", "baker") == []
     assert figures(alice, spring, mailing) == before
     assert alice.call("GET", f"/v1/users/{bob}").status == 404
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1

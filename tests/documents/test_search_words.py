@@ -1,0 +1,84 @@
+"""What a person is searched by, and what a query finds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from documents.search_words import (
+    LONGEST_WORD,
+    MOST_WORDS,
+    Place,
+    between,
+    fit,
+    met,
+    read_place,
+    terms,
+    words_of,
+)
+
+BOB = words_of("Robert «Bob» O’Brien-Baker", "Rob.Baker+news@Mail.Example.edu")
+ANYTHING = st.text(st.characters(codec=None), max_size=200)
+
+
+# Bob is found by whatever of his name and address one remembers the beginning of.
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("robert", "ROB", "bob", "o'brien", "O’Brien-B", "brien", "baker", "bob o'br rob"),
+        *("rob.baker+news@mail.example.edu", "Rob.Baker", "news", "mail.ex", "@mail.example"),
+        *("  baker,\t(robert)  ", "rob.b bob", "baker\x00bob", "\ud800baker", "«bob»"),
+    ],
+)
+def test_he_is_found_by_the_beginning_of_any_word(query: str) -> None:
+    assert fit(BOB, terms(query))
+
+
+# Who is not meant is not found: words begin with a term, and every term has to fit.
+@pytest.mark.parametrize(
+    "query", ["obert", "bob charlie", "bakers", "rob@", ".*", "b.*r", "b.b", "edu", "example"]
+)
+def test_he_is_not_found_by_what_he_is_not_called(query: str) -> None:
+    assert not terms(query) or not fit(BOB, terms(query))
+
+
+# Words that another one begins with would only make the index longer.
+def test_no_word_begins_another() -> None:
+    assert words_of("Bob Baker", "bob.baker@x.edu") == ["bob.baker@x.edu", "baker", "x.edu"]
+
+
+# Nothing but space and punctuation asks for nothing; more terms than words fit nobody.
+def test_a_query_can_come_to_nothing() -> None:
+    assert [terms(query) for query in ("", " \t", "***", "@", "\x00", "\ud800")] == [[]] * 6
+    assert len(terms(" ".join(map(chr, range(0x4E00, 0x4E00 + 400))))) > MOST_WORDS
+
+
+# Vowel signs are no letters to Unicode, and yet part of their words.
+def test_words_of_every_language_stay_whole() -> None:
+    assert words_of("हिन्दी नाम", "a@b.in") == ["a@b.in", "हिन्दी", "नाम", "b.in"]
+    assert fit(words_of("王小明", "w@x.cn"), terms("王"))
+    assert fit(words_of("Zoë Straße", "z@x.de"), terms("ZOE\u0308 STRASSE"))
+
+
+# Whatever a person is called, there are few words and short ones, and each one finds them.
+@given(ANYTHING, ANYTHING)
+def test_whoever_is_called_anything_is_found_by_it(name: str, email: str) -> None:
+    words = words_of(name, email)
+    assert len(words) <= MOST_WORDS
+    assert all(0 < len(word) <= LONGEST_WORD for word in words)
+    assert "".join(words).encode().decode() == "".join(words)
+    for word in words[1:]:
+        assert fit(words, terms(word)), word
+
+
+# An index that is read between two words has exactly those that begin alike.
+@given(st.lists(st.text("ab\U0010fffe\u00e9", min_size=1, max_size=4), min_size=1), st.text("ab"))
+def test_a_range_of_words_is_those_that_begin_alike(words: list[str], lead: str) -> None:
+    asked = between(lead)
+    inside = [
+        word for word in words if asked["$gte"].encode() <= word.encode() < asked["$lt"].encode()
+    ]
+    assert inside == [word for word in words if word.startswith(lead)]
+    if inside:
+        assert met(words, lead).encode() == min(word.encode() for word in inside)
+    assert lead == "" or Place
+    assert read_place
