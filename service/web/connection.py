@@ -6,6 +6,7 @@ from typing import Any
 from gunicorn.workers.gthread import TConn
 
 from service.web.arrival import Arrival
+from service.web.stream import Stream
 
 # A body that is read as it comes may pause for this long.
 PAUSE_SECONDS = 10.0
@@ -17,6 +18,7 @@ class Answer:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.left = bytearray()
+        self.stream: Stream | None = None  # what the answer goes on as, without a thread
 
     def sendall(self, data: bytes) -> None:
         """Send what can be sent now."""
@@ -50,6 +52,11 @@ class Connection(TConn):
     def left(self) -> bytearray:
         """Of the answer, what is not sent yet."""
         return self.answer.left if self.answer else bytearray()
+
+    @property
+    def stream(self) -> Stream | None:
+        """What the answer goes on as."""
+        return self.answer.stream if self.answer else None
 
 
 def send_now(sock: socket.socket, data: bytes | bytearray) -> int:

@@ -1,4 +1,4 @@
-"""What is answered when there is no request to give to a thread."""
+"""How gunicorn answers here, also when there is no request to give to a thread."""
 
 import contextlib
 import socket
@@ -25,6 +25,10 @@ class Response(wsgi.Response):
 
     def default_headers(self) -> list[str]:
         return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+    def is_chunked(self) -> bool:
+        # A stream ends with its connection: gunicorn would mark its end when the thread is done.
+        return getattr(self.sock, "stream", None) is None and super().is_chunked()
 
 
 def send_problem(sock: socket.socket, status: int, detail: str) -> None:

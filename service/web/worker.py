@@ -23,6 +23,7 @@ from service.metrics import MALFORMED_REQUESTS, SLOW_CLIENTS
 from service.web.arrival import Arrival
 from service.web.connection import Answer, Connection, send_now
 from service.web.refusals import MALFORMED, REFUSALS, Response, send_problem
+from service.web.streams import Streams
 
 # An answer is taken within this time, or not at all.
 ANSWER_SECONDS = 20.0
@@ -57,6 +58,10 @@ class Worker(ThreadWorker):
         self.worker_connections = min(self.cfg.worker_connections, soft - FILES_BESIDE)
         super().init_process()
 
+    def run(self) -> None:
+        self._streams = Streams(self.poller, self.method_queue.defer, self._leave)
+        super().run()
+
     def accept(self, listener: socket.socket) -> None:
         try:
             sock, address = listener.accept()
@@ -83,6 +88,9 @@ class Worker(ThreadWorker):
     def finish_request(self, conn: Connection, fs: Any) -> None:
         """A thread has answered."""
         self._release(conn)
+        if conn.stream is not None:
+            self._streams.take(conn, conn.stream)
+            return
         conn.is_kept = not fs.cancelled() and fs.exception() is None and fs.result() is True
         if not conn.left:
             self._go_on(conn)
@@ -131,6 +139,7 @@ class Worker(ThreadWorker):
             self._forget(first)
             self._leave(first)
         if not self.alive:  # who has not begun a request will not be answered
+            self._streams.close_all()
             for conn in [conn for conn in self._arriving if not conn.arrival.data]:
                 self._give_up(conn, 503, "The service is being restarted.")
         while self._leaving and self._leaving[0].timeout <= at:
