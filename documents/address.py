@@ -1,7 +1,16 @@
-"""Email addresses: when two of them are one person's."""
+"""Email addresses: what is one, and when two of them are one person's."""
 
 import hashlib
+import re
 import unicodedata
+
+# Loose on purpose: a gift is not refused because its donor's address looks odd.
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+def is_address(text: str) -> bool:
+    """Whether it can be an address."""
+    return ADDRESS.fullmatch(text) is not None
 
 
 def fold(address: str) -> str:

@@ -29,8 +29,9 @@ SAID = ("actor", "action", "record", "fields", "outcome")
 class _Act(Document):
     """What was done.
 
-    actor: "key:<id>" or the command line. action: verb and route, or the command. record: the id
-    in the route. fields: which were sent. outcome: the HTTP status, or none if it is not known.
+    actor: "key:<id>", "staff:<id>" or the command line. action: verb and route, or the command.
+    record: the id in the route. fields: which were sent. outcome: the HTTP status, or none if it
+    is not known.
     """
 
     organization_id = ObjectIdField(null=True)  # null: the whole service's

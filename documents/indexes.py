@@ -20,6 +20,8 @@ from documents.past_match import PastMatch
 from documents.payment import Payment
 from documents.policy_version import PolicyVersion
 from documents.relabelling import Relabelling
+from documents.staff import Staff
+from documents.staff_session import SignInLink, StaffSession
 from documents.steady_recount import SteadyRecount
 from documents.user import User
 from documents.webhook_key import WebhookKey
@@ -27,6 +29,9 @@ from documents.webhook_key import WebhookKey
 DOCUMENTS = (
     Organization,
     ApiKey,
+    Staff,
+    StaffSession,
+    SignInLink,
     WebhookKey,
     User,
     Fundraiser,

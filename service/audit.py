@@ -1,10 +1,9 @@
-"""Noting what API clients do, for the audit: whatever changes, removes or administers."""
+"""Noting what API clients and staff do, for the audit: whatever changes, removes or administers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import falcon
-from pydantic import BaseModel
 
 from documents.audit import OpenAct
 from service.problems import REFUSED
@@ -12,15 +11,15 @@ from service.problems import REFUSED
 
 @contextmanager
 def noted(
-    req: falcon.Request, resp: falcon.Response, record: str | None, body: BaseModel | None
+    req: falcon.Request, resp: falcon.Response, record: str | None, fields: Iterable[str]
 ) -> Iterator[None]:
     """Note the act that is done within, on a record; one that is refused is none."""
     act = OpenAct.begin(
         req.context.organization_id,
-        f"key:{req.context.key_id}",
+        req.context.actor,
         f"{req.method} {req.uri_template}",
         record=record,
-        fields=sorted(body.model_fields_set) if body else [],
+        fields=sorted(fields),
     )
     try:
         yield

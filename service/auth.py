@@ -42,7 +42,7 @@ def authorise(req: falcon.Request, scope: str) -> None:
     if not key.allows(scope):
         raise falcon.HTTPForbidden(description=f"This key lacks the scope {scope}.")
     req.context.organization_id = key.organization_id
-    req.context.key_id = key.id
+    req.context.actor = f"key:{key.id}"
 
 
 class NoKeysInUrls:

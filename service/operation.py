@@ -90,7 +90,8 @@ def _noted(
     is_audited = req.method != "GET" and (declared.scope == "admin" or req.method != "POST")
     if not declared.scope or not is_audited:
         return nullcontext()
-    return noted(req, resp, params.get("id"), params.get("body"))
+    body = params.get("body")
+    return noted(req, resp, params.get("id"), body.model_fields_set if body else ())
 
 
 def _as_caller(req: falcon.Request) -> AbstractContextManager[None]:

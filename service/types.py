@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from documents.address import is_address
 from documents.money import LARGEST_AMOUNT, minor_units
 from documents.rates import nonzero
 
@@ -29,7 +30,6 @@ RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 
@@ -46,8 +46,7 @@ def _stripped(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    # Loose on purpose: a gift is not refused because its donor's address looks odd.
-    if not ADDRESS.fullmatch(text):
+    if not is_address(text):
         raise PydanticCustomError("email", "Should be an email address.")
     return text
 

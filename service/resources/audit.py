@@ -14,7 +14,7 @@ class AuditEntryOut(Answer):
     id: Id
     seq: Annotated[int, Field(description="Its place in the organization's chain, from 1")]
     at: Time
-    actor: Annotated[str, Field(description="key:… and its id, or the command line")]
+    actor: Annotated[str, Field(description="key:… or staff:… and its id, or the command line")]
     action: Annotated[str, Field(description="Verb and route, or the command")]
     record: Annotated[str | None, Field(description="The id in the route")]
     fields: Annotated[list[str], Field(description="Which fields were sent; never their values")]

@@ -1,0 +1,134 @@
+"""Staff: people of a customer who look at the dashboard. Each belongs to one organization."""
+
+from typing import Any, Literal, Self
+
+from bson import ObjectId
+from mongoengine import StringField
+
+from documents.address import fold, is_address
+from documents.errors import Conflict, NotFound, Unacceptable
+from documents.password import hash_password, is_password
+from documents.record import Record
+from documents.staff_session import SignInLink, StaffSession
+
+Role = Literal["viewer", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "admin")
+LONGEST_NAME, LONGEST_ADDRESS = 200, 254
+
+
+class Staff(Record):
+    """Somebody who signs in with an address, which is one person's in the whole service: the form
+    asks for no organization."""
+
+    name = StringField(required=True)
+    email = StringField(required=True)
+    address = StringField()  # folded; unset by deletion
+    password = StringField()  # its hash; None: by link alone
+    role = StringField(required=True, choices=ROLES)
+
+    meta = {
+        "collection": "staff",
+        "indexes": [
+            {
+                "fields": ["address"],
+                "unique": True,
+                "partialFilterExpression": {"address": {"$type": "string"}},
+            },
+            ["organization_id", "id"],
+        ],
+    }
+
+    @classmethod
+    def add(
+        cls,
+        organization_id: ObjectId,
+        name: str,
+        email: str,
+        role: str,
+        password: str | None = None,
+    ) -> Self:
+        """Let somebody sign in.
+
+        Raises:
+            Unacceptable: a name, address or password that is none.
+            Conflict: the address has signed in for some organization already.
+        """
+        staff = cls(
+            organization_id=organization_id,
+            name=_checked(name, LONGEST_NAME, "/name"),
+            email=_checked(email, LONGEST_ADDRESS, "/email"),
+            address=fold(email),
+            password=None if password is None else hash_password(password),
+            role=role,
+        )
+        if not is_address(staff.email):
+            raise Unacceptable("/email", "email", "Should be an email address.")
+        added, is_new = staff.insert_unless(lambda: cls.known(email))
+        if not is_new:
+            raise Conflict("Somebody with this email signs in already.")
+        return added
+
+    @classmethod
+    def known(cls, email: str) -> Self | None:
+        """Whoever signs in with this address."""
+        found = {"address": {"$type": "string", "$eq": fold(email)}}
+        return cls.objects(deleted_at=None, __raw__=found).first()
+
+    @classmethod
+    def named(cls, email: str) -> Self:
+        """The same.
+
+        Raises:
+            NotFound: nobody does.
+        """
+        found = cls.known(email)
+        if found is None:
+            raise NotFound
+        return found
+
+    @classmethod
+    def authenticate(cls, email: str, password: str) -> Self | None:
+        """Whoever has this address and password. Takes as long for an address that nobody has."""
+        found = cls.known(email)
+        matches = is_password(found.password if found else None, password)
+        return found if matches else None
+
+    def has_password(self, password: str) -> bool:
+        """Whether it is theirs."""
+        return is_password(self.password, password)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+    def set_password(self, password: str) -> Self:
+        """Change it, and sign out everywhere: whoever knew the old one is out.
+
+        Raises:
+            Unacceptable: too short or too long.
+        """
+        hashed = hash_password(password)
+
+        def edit(staff: Self) -> None:
+            staff.password = hashed
+
+        changed = self.change(edit)
+        self.sign_out_everywhere()
+        return changed
+
+    def sign_out_everywhere(self) -> None:
+        """End every session, and void every link."""
+        for kind in (StaffSession, SignInLink):
+            kind.objects(staff_id=self.id).delete()
+
+    def remove(self) -> None:
+        """Let them in no more. The address is free again."""
+        self.mark_deleted(address=None, password=None)
+        self.sign_out_everywhere()
+
+
+def _checked(text: Any, longest: int, pointer: str) -> str:
+    text = text.strip().encode("utf-8", "replace").decode()
+    if not 1 <= len(text) <= longest or not text.isprintable():
+        raise Unacceptable(pointer, "length", f"Should be 1 to {longest} printable characters.")
+    return text
