@@ -80,6 +80,13 @@ class PolicyVersion(Document):
         cls._add(organization_id, fundraiser_id, removed=True)
 
     @classmethod
+    def fundraisers_with_own(cls, organization_id: ObjectId) -> list[ObjectId]:
+        """Fundraisers whose policy was set, and is not taken back."""
+        own = cls.objects(organization_id=organization_id, fundraiser_id__ne=None)
+        last = {one.fundraiser_id: one.removed for one in own.order_by("version")}
+        return [id_ for id_, removed in last.items() if not removed]
+
+    @classmethod
     def _last(cls, organization_id: ObjectId, fundraiser_id: ObjectId | None) -> Self | None:
         of = {"organization_id": organization_id, "fundraiser_id": fundraiser_id}
         return cls.objects(**of).order_by("-version").first()

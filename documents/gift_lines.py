@@ -1,0 +1,102 @@
+"""Gifts as people read them: with the names of their fundraiser, mailing and person."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from documents.donation import Donation
+from documents.email import Email
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.user import User
+
+WATCHED = 50
+
+
+@dataclass(frozen=True)
+class GiftLine:
+    """A gift and what its ids are called. What was deleted has no name."""
+
+    gift: Donation
+    fundraiser: str | None
+    mailing: str | None
+    user: str | None
+
+
+@dataclass(frozen=True)
+class Considered:
+    """An email that was looked at when a gift was decided, and why it was chosen or not."""
+
+    email: Email | None
+    mailing: str | None
+    user: User | None
+    reason: str
+
+
+def latest(organization_id: ObjectId, fundraiser_id: ObjectId, number: int) -> list[GiftLine]:
+    """A fundraiser's latest gifts, as they were recorded."""
+    found = Donation.live(organization_id, fundraiser_id=fundraiser_id).order_by("-id")
+    return told(organization_id, list(found.limit(number)))
+
+
+def fundraisers_with_latest_gifts(organization_id: ObjectId) -> list[ObjectId]:
+    """Where the latest gifts came in: counters that move with the next ones."""
+    found = Donation.live(organization_id).order_by("-id").limit(WATCHED).only("fundraiser_id")
+    return list(dict.fromkeys(gift.fundraiser_id for gift in found))
+
+
+def told(organization_id: ObjectId, gifts: list[Donation]) -> list[GiftLine]:
+    """Gifts with their names: three queries, however many they are."""
+    fundraisers = _names(Fundraiser, organization_id, (gift.fundraiser_id for gift in gifts))
+    mailings = _names(Mailing, organization_id, (gift.mailing_id for gift in gifts))
+    users = _names(User, organization_id, (gift.user_id for gift in gifts))
+    return [
+        GiftLine(
+            gift,
+            fundraisers.get(gift.fundraiser_id),
+            mailings.get(gift.mailing_id),
+            users.get(gift.user_id),
+        )
+        for gift in gifts
+    ]
+
+
+def considered(organization_id: ObjectId, decision: dict[str, Any]) -> list[Considered]:
+    """The emails that a decision names, each with its reason."""
+    reasons = [(one["email_id"], one["reason"]) for one in decision.get("considered", [])]
+    ids = [id_ for id_, _ in reasons]
+    emails = {email.id: email for email in Email.live(organization_id, id__in=ids)}
+    mailings = _names(Mailing, organization_id, (one.mailing_id for one in emails.values()))
+    of_users = [email.user_id for email in emails.values()]
+    users = {user.id: user for user in User.live(organization_id, id__in=of_users)}
+
+    def tell(id_: ObjectId, reason: str) -> Considered:
+        email = emails.get(id_)
+        if email is None:
+            return Considered(None, None, None, reason)
+        return Considered(email, mailings.get(email.mailing_id), users.get(email.user_id), reason)
+
+    return [tell(id_, reason) for id_, reason in reasons]
+
+
+def candidates(gift: Donation, number: int = 20) -> list[Considered]:
+    """What a gift might be pinned to: the latest emails to its person, of its fundraiser or not."""
+    if gift.user_id is None:
+        return []
+    sent = Email.live(gift.organization_id, user_id=gift.user_id).order_by("-id").limit(number)
+    emails = list(sent)
+    mailings = _names(Mailing, gift.organization_id, (email.mailing_id for email in emails))
+    user = User.live(gift.organization_id, id=gift.user_id).first()
+    return [Considered(email, mailings.get(email.mailing_id), user, "") for email in emails]
+
+
+def _names(
+    kind: Any, organization_id: ObjectId, ids: Iterable[ObjectId | None]
+) -> dict[ObjectId | None, str]:
+    wanted = {id_ for id_ in ids if id_ is not None}
+    if not wanted:
+        return {}
+    found = kind.live(organization_id, id__in=list(wanted)).only("id", "name")
+    return {one.id: one.name for one in found}
