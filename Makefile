@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test chaos mailing-day tally-rate redis-latency slow-clients report-cost fuzz check sbom format lock clean
+.PHONY: setup run test browser screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate redis-latency slow-clients report-cost fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -19,8 +19,24 @@ $(READY): pyproject.toml requirements.txt
 run: setup  ## everything up, with the demo
 	@$(VENV)/bin/matchback up
 
-test: setup  ## all tests, on real servers that they start themselves
+test: setup browser  ## all tests, on real servers and in a real browser that they start themselves
 	@$(VENV)/bin/pytest
+
+# Debian's chromium, which no package of PyPI's carries: installed where that may be done.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing chromium: a minute or so" \
+	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends chromium >/dev/null; } || { \
+	    echo "The tests of the dashboard need one package that is missing: chromium (Debian: sudo apt-get install chromium)"; exit 1; }
+
+screenshots: setup browser  ## pictures of the demo's dashboard, the README's among them
+	@$(VENV)/bin/python -m tests.screenshots
+
+dashboard-cost: setup  ## how long each page takes at 100,000 recipients: make dashboard-cost EMAILS=100000
+	@$(VENV)/bin/python -m tests.dashboard_cost --emails $(EMAILS)
+
+dashboard-idle: setup  ## what 100 open dashboards cost while nothing happens
+	@$(VENV)/bin/python -m tests.dashboard_idle
 
 SECONDS ?= 60
 SEED ?= 1

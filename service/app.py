@@ -11,18 +11,19 @@ from config.database import connect_web
 from config.log import configure_logging
 from config.settings import settings
 from service import problems
+from service.dashboard.failures import DashboardProblems
 from service.middleware import middleware
-from service.routes import ROUTES
+from service.routes import PAGES, ROUTES
 
 
 def create_app() -> falcon.App[Any, Any]:
     """The application on the connected database."""
-    app = falcon.App(middleware=middleware(settings()))
+    app = falcon.App(middleware=[DashboardProblems(), *middleware(settings())])
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     for error, handler in problems.HANDLERS:
         app.add_error_handler(error, handler)
-    for path, resource, suffix in ROUTES:
+    for path, resource, suffix in ROUTES + PAGES:
         app.add_route(path, resource, suffix=suffix)
     return app
 

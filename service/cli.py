@@ -14,6 +14,7 @@ from service.commands.imports import import_
 from service.commands.matching import link_key, rematch
 from service.commands.organizations import key, master_key, org
 from service.commands.people import erase
+from service.commands.staff import staff
 from service.commands.upkeep import jobs, recount
 
 
@@ -102,6 +103,7 @@ for command in (
     audit,
     org,
     key,
+    staff,
     master_key,
     link_key,
     import_,

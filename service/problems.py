@@ -70,7 +70,10 @@ def problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str,
 def respond(
     req: falcon.Request, resp: falcon.Response, status: int, detail: str, **more: Any
 ) -> None:
-    """Answer with a problem document."""
+    """Answer with a problem document, or as the middleware wants it shown."""
+    if (show := getattr(req.context, "show_problem", None)) is not None:
+        show(req, resp, status, detail, more)
+        return
     resp.status = status
     resp.content_type = MEDIA_TYPE
     resp.data = orjson.dumps(problem(status, detail, req.context.request_id, **more))

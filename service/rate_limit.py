@@ -29,6 +29,9 @@ WINDOW_SECONDS = 60
 SYNC_SECONDS = 0.2
 AWAY_SECONDS = 2.0
 NAMES_KEPT = 100_000
+STAFF_REQUESTS_A_MINUTE = 600
+# To guess; and, so that nobody keeps others out by guessing, more for an account from everywhere.
+SIGN_INS_A_MINUTE = {"sign-in": 10, "sign-in-address": 30, "sign-in-account": 100}
 
 
 @dataclass
@@ -76,11 +79,12 @@ class RateLimit:
                 description="Too many requests; try again later.", retry_after=math.ceil(wait)
             )
 
-    def forget(self) -> None:
-        """Count from nothing, in this process."""
+    def forget(self, storage: Any = None) -> None:
+        """Count from nothing, in this process, and compare through this storage, or Redis."""
         with self._guard:
             self._windows.clear()
             self._untold.clear()
+            self._storage = storage
 
     def sync(self) -> None:
         """Tell Redis what was counted here, and learn what was counted elsewhere."""
@@ -136,3 +140,15 @@ def take_as_key(key_id: object) -> None:
 def take_as_stranger(address: str) -> None:
     """Count a request without valid credentials."""
     rate_limit.take("address", address, settings().address_requests_a_minute)
+
+
+def take_as_staff(session_id: str) -> None:
+    """Count a request of a browser that is signed in."""
+    rate_limit.take("staff", session_id, STAFF_REQUESTS_A_MINUTE)
+
+
+def take_as_sign_in(account: str, address: str) -> None:
+    """Count a try to sign in: for an account from an address, and for either alone."""
+    names = (f"{account} {address}", address, account)
+    for (kind, most), name in zip(SIGN_INS_A_MINUTE.items(), names, strict=True):
+        rate_limit.take(kind, name, most)

@@ -1,5 +1,17 @@
 """Every route, on one screen. The suffix names the responders: on_get_one and so on."""
 
+from documents.staff_session import StaffSession
+from service.dashboard.account import Account
+from service.dashboard.administration import ApiKeyForms, PolicyForms, Settings, WebhookKeyForms
+from service.dashboard.files import Assets
+from service.dashboard.fundraisers import FundraiserPages
+from service.dashboard.gifts import Gifts
+from service.dashboard.health import HealthPages
+from service.dashboard.mailings import MailingPages
+from service.dashboard.overview import Overview, Root
+from service.dashboard.people import People
+from service.dashboard.sign_in import SignIn, SignInByLink, SignOut
+from service.live.resource import Live
 from service.resources.api_keys import ApiKeys
 from service.resources.audit import Audit
 from service.resources.donations import Donations
@@ -55,4 +67,36 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/metrics", Metrics(), None),
     ("/openapi.json", OpenApi(lambda: ROUTES), None),
     ("/docs", Docs(lambda: ROUTES), None),
+)
+
+# The dashboard: pages for people, which the OpenAPI document says nothing of.
+key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
+fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), Overview()
+
+PAGES: tuple[tuple[str, object, str | None], ...] = (
+    ("/", Root(), None),
+    ("/dashboard", overview, None),
+    ("/dashboard/fundraisers.csv", overview, "csv"),
+    ("/dashboard/fundraisers/{id}", fundraiser_pages, None),
+    ("/dashboard/fundraisers/{id}/{table}.csv", fundraiser_pages, "csv"),
+    ("/dashboard/mailings/{id}", mailing_pages, None),
+    ("/dashboard/mailings/{id}/{table}.csv", mailing_pages, "csv"),
+    ("/dashboard/people/{id}", People(), None),
+    ("/dashboard/gifts", gifts, None),
+    ("/dashboard/gifts/{id}", gifts, "one"),
+    ("/dashboard/gifts/{id}/pin", gifts, "pin"),
+    ("/dashboard/gifts/{id}/unpin", gifts, "unpin"),
+    ("/dashboard/health", health, None),
+    ("/dashboard/jobs/{id}/retry", health, "retry"),
+    ("/dashboard/settings", Settings(), None),
+    ("/dashboard/api-keys", key_forms, None),
+    ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
+    ("/dashboard/webhook-keys", WebhookKeyForms(), None),
+    ("/dashboard/match-policy", PolicyForms(), None),
+    ("/dashboard/account", Account(), None),
+    ("/dashboard/live", Live(StaffSession.still_valid), None),
+    ("/dashboard/sign-in", SignIn(), None),
+    ("/dashboard/sign-in/link", SignInByLink(), None),
+    ("/dashboard/sign-out", SignOut(), None),
+    ("/dashboard/assets/{version}/{name}", Assets(), None),
 )

@@ -8,6 +8,7 @@ import mongoengine
 import mongomock
 import pytest
 from falcon import testing
+from limits.storage import MemoryStorage
 
 from config import database
 from config.settings import Settings, settings
@@ -43,7 +44,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     """An empty database in memory."""
     mongoengine.disconnect_all()
     auth.forget_keys()
-    rate_limit.forget()
+    rate_limit.forget(MemoryStorage())
     link_token.forget_keys()
     database.connect(
         Settings(mongodb_uri="mongodb://mock/matchback"),

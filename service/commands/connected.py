@@ -20,12 +20,12 @@ def sentences() -> Iterator[None]:
 
     from config.database import DeploymentError, is_away
     from config.settings import SettingsError
-    from documents.errors import NotFound, Unacceptable
+    from documents.errors import Conflict, NotFound, Unacceptable
     from documents.sealed import Unsealable
 
     try:
         yield
-    except (SettingsError, DeploymentError, Unacceptable, Unsealable) as error:
+    except (SettingsError, DeploymentError, Conflict, Unacceptable, Unsealable) as error:
         raise click.ClickException(str(error)) from None
     except NotFound:
         raise click.ClickException("There is no such record.") from None

@@ -3,9 +3,11 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 DAY_SECONDS = 25.0
+A_SECOND = 50 * 60  # of the day played stands for so many: it is 21 hours long
 EVENTS_A_POST = 60
 OPEN_SHARE, MACHINE_SHARE, CLICK_SHARE, GIVE_SHARE = 0.46, 0.18, 0.34, 0.55
 BOUNCE_SHARE, REPEAT_SHARE, REFUND_SHARE = 0.02, 0.1, 0.05
@@ -39,7 +41,7 @@ def script(
     """Everything that happens, in order.
 
     Args:
-        start: Unix seconds at which the day begins; each second played stands for a minute.
+        start: Unix seconds at which the day begins.
     """
     chance = random.Random(seed)  # noqa: S311
     events: list[tuple[float, dict[str, Any]]] = []
@@ -48,8 +50,8 @@ def script(
         told, clicked = _story(chance, number, recipient, start)
         events += told
         if clicked is not None and chance.random() < GIVE_SHARE:
-            gifts += _gift(chance, number, recipient, fundraiser_id, clicked)
-    gifts += [_stranger(chance, number, fundraiser_id) for number in range(STRANGERS)]
+            gifts += _gift(chance, number, recipient, fundraiser_id, clicked, start)
+    gifts += [_stranger(chance, number, fundraiser_id, start) for number in range(STRANGERS)]
     return sorted([*_posts(chance, events), *gifts], key=lambda step: step.at)
 
 
@@ -65,7 +67,7 @@ def _story(
                 at,
                 {
                     "email": recipient.address,
-                    "timestamp": start + int(at * 60),
+                    "timestamp": start + int(at * A_SECOND),
                     "event": event,
                     "sg_event_id": f"demo-{recipient.email_id}-{event}-{len(told)}",
                     "sg_message_id": f"demo-{recipient.email_id}",
@@ -108,7 +110,12 @@ def _posts(chance: random.Random, events: list[tuple[float, dict[str, Any]]]) ->
 
 
 def _gift(
-    chance: random.Random, number: int, recipient: Recipient, fundraiser_id: str, clicked: float
+    chance: random.Random,
+    number: int,
+    recipient: Recipient,
+    fundraiser_id: str,
+    clicked: float,
+    start: int,
 ) -> list[Step]:
     """A gift by somebody who clicked: most links carry their token, some lose it on the way."""
     at = min(clicked + chance.uniform(0.2, 4), DAY_SECONDS)
@@ -116,17 +123,24 @@ def _gift(
         [recipient.link_token, "", "utm_source=newsletter"], weights=[75, 17, 8]
     )[0]
     gift = _donation(chance, f"demo-{number}", fundraiser_id, recipient.name, recipient.address)
-    steps = [Step(at, "gift", gift | {"email_id": email_id})]
+    given = {"email_id": email_id, "donated_at": _time(start, at)}
+    steps = [Step(at, "gift", gift | given)]
     if chance.random() < REFUND_SHARE:
         steps.append(Step(at + 2, "refund", gift["external_id"]))
     return steps
 
 
-def _stranger(chance: random.Random, number: int, fundraiser_id: str) -> Step:
+def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int) -> Step:
     """Somebody nobody wrote to."""
     name, address = f"Guest {number}", f"guest{number}@example.org"
     gift = _donation(chance, f"demo-guest-{number}", fundraiser_id, name, address)
-    return Step(chance.uniform(5, DAY_SECONDS), "gift", gift)
+    at = chance.uniform(5, DAY_SECONDS)
+    return Step(at, "gift", gift | {"donated_at": _time(start, at)})
+
+
+def _time(start: int, at: float) -> str:
+    """When what happens at a second of the day played happens."""
+    return datetime.fromtimestamp(start + int(at * A_SECOND), UTC).isoformat()
 
 
 def _donation(

@@ -10,6 +10,7 @@ from rich.live import Live
 from documents.api_key import ApiKey
 from matchback.client import Matchback, MatchbackError
 from service.demo import giving_day, university, view
+from service.demo.staff import dashboard_link
 from service.demo.university import Client, Interrupted, University
 from service.up.command import WATCH_SECONDS, Up
 from service.up.terminal import console, say
@@ -43,6 +44,7 @@ class Player(threading.Thread):
             if not place.started_at:
                 self._furnish(place)
             self.place = place
+            say(f"see it happen: {dashboard_link(self._url, place)}")
             if not place.played:
                 self._play(place)
         except Interrupted:
@@ -59,9 +61,9 @@ class Player(threading.Thread):
         return Client(self._url, place, self._stopping)
 
     def _furnish(self, place: University) -> None:
-        say("creating Demo University: two fundraisers, a mailing")
+        say("creating Demo University: two fundraisers, two mailings")
         university.furnish(place, self._client(place), _tell_progress)
-        place.started_at = int(time.time()) - int(giving_day.DAY_SECONDS * 60)
+        place.started_at = int(time.time()) - int(giving_day.DAY_SECONDS * giving_day.A_SECOND)
         place.save(self._data)
 
     def _play(self, place: University) -> None:
@@ -152,6 +154,8 @@ def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
     console.print(
         f"""
 [bold]Open[/]
+  {dashboard_link(url, place)}
+                        the dashboard, signed in
   {url}/docs            the API, for people
   {url}/openapi.json    the same, for programs
   {url}/metrics         how much is due

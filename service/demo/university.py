@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from documents.organization import Organization
 from documents.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from matchback.client import Matchback, Unreachable
 from matchback.transport import Transport
-from service.demo.giving_day import Recipient
+from service.demo.giving_day import A_SECOND, DAY_SECONDS, Recipient
 
 RECIPIENTS = 600
 CLIENTS = 8
 SENDGRID_SECONDS, PATIENCE_SECONDS = 10, 60
+MAILINGS = (("Today is the day", 12_000), ("Your class is ahead", 9_000))
 FIRST = "Ada Ben Chloe David Elif Femi Grace Hugo Ines Jonas Kofi Lena Mina Noor Omar Priya".split()
 LAST = "Abbott Brandt Castro Diaz Evans Fischer Garcia Haddad Ito Jensen Khan Lopez Moreau".split()
 
@@ -43,8 +45,8 @@ class University:
     organization_id: str
     api_key: str
     signing_key: str
+    sent_at: str
     fundraiser_id: str = ""
-    mailing_id: str = ""
     recipients: list[dict[str, str]] = field(default_factory=list)
     started_at: int = 0
     played: bool = False
@@ -115,11 +117,12 @@ def found() -> University:
     _, secret = ApiKey.issue(organization.id, "demo", ["admin"])
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    return University(str(organization.id), secret, pem)
+    sent_at = datetime.now(UTC) - timedelta(seconds=DAY_SECONDS * A_SECOND)
+    return University(str(organization.id), secret, pem, sent_at.isoformat(timespec="seconds"))
 
 
 def furnish(university: University, client: Client, progress: Callable[[int], None]) -> None:
-    """Its fundraisers, its mailing, and an email for everybody on the list.
+    """Its fundraisers, its mailings, and an email for everybody on the list.
 
     Each under an Idempotency-Key, so that a demo which was interrupted goes on where it was.
     """
@@ -129,21 +132,25 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
             name="Spring Giving Day", goal={"amount": 500_000, "currency": "USD"}, once="spring"
         )
         api.fundraisers.create(name="Library Renewal", once="library")
-        mailing = api.mailings.create(
-            fundraiser_id=spring["id"],
-            name="Today is the day",
-            subject="Today is the day",
-            cost={"amount": 12_000, "currency": "USD"},
-            once="mailing",
-        )
-    university.fundraiser_id, university.mailing_id = spring["id"], mailing["id"]
+        mailings = [
+            api.mailings.create(
+                fundraiser_id=spring["id"],
+                name=subject,
+                subject=subject,
+                cost={"amount": cost, "currency": "USD"},
+                sent_at=university.sent_at,
+                once=f"mailing-{number}",
+            )
+            for number, (subject, cost) in enumerate(MAILINGS)
+        ]
+    university.fundraiser_id = spring["id"]
 
-    def write_to(person: tuple[str, str]) -> dict[str, str]:
-        name, address = person
+    def write_to(person: tuple[int, str, str]) -> dict[str, str]:
+        number, name, address = person
         with client.api() as api:
             email = api.emails.create(
                 fundraiser_id=spring["id"],
-                mailing_id=mailing["id"],
+                mailing_id=mailings[1 if number % 3 == 2 else 0]["id"],
                 user={"name": name, "email": address},
                 sent_at=None,
                 once=address,
@@ -156,11 +163,11 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
             progress(len(university.recipients))
 
 
-def people() -> Iterator[tuple[str, str]]:
-    """Names and addresses of the mailing list."""
+def people() -> Iterator[tuple[int, str, str]]:
+    """The mailing list: numbers, names and addresses."""
     for number in range(RECIPIENTS):
         first, last = FIRST[number % len(FIRST)], LAST[number % len(LAST)]
-        yield f"{first} {last}", f"{first}.{last}{number}@example.edu".lower()
+        yield number, f"{first} {last}", f"{first}.{last}{number}@example.edu".lower()
 
 
 def _public(university: University) -> str:

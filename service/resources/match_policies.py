@@ -78,7 +78,7 @@ class OrganizationPolicy:
 
     @operation("Get the match policy", scope="read", answers={200: PolicyOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _answer(resp, _current(req.context.organization_id, None))
+        _answer(resp, current_policy(req.context.organization_id, None))
 
     @operation(
         "Set the match policy, for gifts decided from now on",
@@ -88,7 +88,7 @@ class OrganizationPolicy:
         problems=(409,),
     )
     def on_put(self, req: falcon.Request, resp: falcon.Response, body: PolicyIn) -> None:
-        _answer(resp, PolicyVersion.set(req.context.organization_id, None, _read(body)))
+        _answer(resp, PolicyVersion.set(req.context.organization_id, None, read_policy(body)))
 
     @operation("Go back to the default", scope="admin", answers={204: None}, problems=(404, 409))
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -104,7 +104,7 @@ class FundraiserPolicy:
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        _answer(resp, _current(fundraiser.organization_id, fundraiser.id))
+        _answer(resp, current_policy(fundraiser.organization_id, fundraiser.id))
 
     @operation(
         "Set a fundraiser's own match policy, for gifts decided from now on",
@@ -115,7 +115,9 @@ class FundraiserPolicy:
     )
     def on_put(self, req: falcon.Request, resp: falcon.Response, id: str, body: PolicyIn) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        _answer(resp, PolicyVersion.set(fundraiser.organization_id, fundraiser.id, _read(body)))
+        _answer(
+            resp, PolicyVersion.set(fundraiser.organization_id, fundraiser.id, read_policy(body))
+        )
 
     @operation("Go back to the organization's", scope="admin", answers={204: None}, problems=(409,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
@@ -124,11 +126,13 @@ class FundraiserPolicy:
         resp.status = 204
 
 
-def _current(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> MatchPolicy:
+def current_policy(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> MatchPolicy:
+    """The policy that holds now."""
     return policy_of(get_db(), None, organization_id, fundraiser_id, policy().matching)
 
 
-def _read(body: PolicyIn) -> MatchPolicy:
+def read_policy(body: PolicyIn) -> MatchPolicy:
+    """A policy as it was sent."""
     seconds = body.window_seconds
     return MatchPolicy(
         window=policy().matching.window if seconds is None else timedelta(seconds=seconds),

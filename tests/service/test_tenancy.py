@@ -23,13 +23,17 @@ from documents.email import Email
 from documents.sendgrid import SIGNATURE_HEADER
 from service.openapi import operations
 from service.operation import NoQuery, Operation
-from service.routes import ROUTES
+from service.routes import PAGES, ROUTES
 from tests.cast import BOB, UNKNOWN_ID, Answer, Api, University, event, signed, university
 from tests.commands import Commands, name_of
+from tests.pages import Browser, add_staff
 from tests.settled import settle
 
 # What belongs to no organization, or is looked up before it is known whose it is.
-BEFORE_OR_BESIDE = {"organizations", "api_keys", "link_keys", "gift_days"}
+BEFORE_OR_BESIDE = {
+    *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
+    *("staff", "staff_sessions", "sign_in_links"),
+}
 FILTERS = ("filter", "query", "q")
 
 
@@ -284,6 +288,44 @@ def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
     assert everything_of_alice(world) == before
 
 
+def test_every_page_asks_for_ones_own_alone(world: World) -> None:
+    """What the pages show and take of others is in test_dashboard.py."""
+    from service.app import create_app
+
+    add_staff(world.charlie.id, "charlie@example.edu")
+    browser = Browser(testing.TestClient(create_app()))
+    browser.sign_in("charlie@example.edu")
+    walked = 0
+    for path, resource, suffix in PAGES:
+        if not hasattr(resource, f"on_get_{suffix}" if suffix else "on_get"):
+            continue
+        noun = {"people": "users", "gifts": "donations"}.get(path.split("/")[-2], "")
+        for ids in (world.his, world.hers):
+            at = path.replace("{table}", "mailings" if "fundraisers" in path else "links")
+            if "{id}" in at:
+                at = at.replace("{id}", ids[noun or path.split("/")[2]])
+            for query in QUERIES.get(path, [""]):
+                answer = browser.get(at, query_string=query.format(**ids))
+                assert answer.status_code in {200, 303, 404, 422}, (at, answer.status_code)
+        walked += 1
+    assert walked >= 15
+    # How far behind counting is, is the whole service's: a time, and nothing of anybody's.
+    time_alone = {"_id": 0, "due": 1}
+    world.commands.sent = [
+        sent for sent in world.commands.sent if sent.get("projection") != time_alone
+    ]
+    check_commands(world)
+
+
+# What makes a page read more.
+QUERIES = {
+    "/dashboard": ["", "q=spring&sort=-raised"],
+    "/dashboard/gifts": [f"match={match}" for match in ("unresolved", "direct", "indirect", "all")],
+    "/dashboard/mailings/{id}": ["", "did=clicked", "did=left", "q=bob", "q=bob+example&did=gave"],
+    "/dashboard/live": ["watch=fundraisers:{fundraisers},users:{users},donations:{donations}"],
+}
+
+
 def test_what_clients_name_themselves_is_their_own(world: World) -> None:
     before = everything_of_alice(world)
     his = bodies(world.his)["DonationIn"]
@@ -304,7 +346,7 @@ def test_what_clients_name_themselves_is_their_own(world: World) -> None:
 
 
 def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
-    """But for the digests of API keys, by which it is found whose they are."""
+    """But for what tells whose somebody is: digests of API keys, and addresses of staff."""
     unique = [
         (name, [field for field, _ in index["key"]])
         for name in world.look.list_collection_names()
@@ -313,7 +355,8 @@ def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
     ]
     assert len(unique) > 5
     beside = [one for one in unique if one[1][0] != "organization_id"]
-    assert beside == [("api_keys", ["digest"])]
+    # Whoever signs in names no organization, either.
+    assert sorted(beside) == [("api_keys", ["digest"]), ("staff", ["address"])]
 
 
 def ids_in(value: Any) -> set[ObjectId]:

@@ -1,0 +1,105 @@
+"""`matchback staff`: who may look at the dashboard."""
+
+from typing import Any
+
+import click
+
+from service.commands.audit import audited
+from service.commands.connected import connected, print_values
+
+of_organization = click.option(
+    "--organization", "organization_id", required=True, metavar="ID", help="Whose staff."
+)
+
+
+@click.group()
+def staff() -> None:
+    """People of a customer who look at the dashboard."""
+
+
+@staff.command("add")
+@click.argument("email")
+@of_organization
+@click.option("--name", help="As the dashboard greets them.  [default: the address]")
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "admin"]),
+    default="viewer",
+    help="An admin may also pin matches, retry jobs, and manage keys and policies.",
+)
+@click.option("--password", is_flag=True, help="Ask for a password now; else a link is printed.")
+@connected
+@audited
+def add(email: str, organization_id: str, name: str | None, role: str, password: bool) -> None:
+    """Let somebody sign in. Prints a link for the first time, at which they choose a password."""
+    from documents.organization import Organization
+    from documents.staff import Staff
+
+    organization = Organization.named(organization_id)
+    chosen = _ask() if password else None
+    added = Staff.add(organization.id, name or email, email, role, chosen)
+    click.echo(f"{email} may sign in as {role}.")
+    if not password:
+        _print_link(added)
+
+
+@staff.command("list")
+@of_organization
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line each.")
+@connected
+def list_staff(organization_id: str, as_json: bool) -> None:
+    """Who may sign in."""
+    from documents.organization import Organization
+    from documents.staff import Staff
+
+    for one in Staff.live(Organization.named(organization_id).id).order_by("id"):
+        values = {"id": str(one.id), "email": one.email, "name": one.name, "role": one.role}
+        print_values(values, f"{one.email}  {one.role}  {one.name}", as_json)
+
+
+@staff.command("link")
+@click.argument("email")
+@connected
+@audited
+def link(email: str) -> None:
+    """Print a link that signs somebody in, once, within 15 minutes: a forgotten password."""
+    from documents.staff import Staff
+
+    _print_link(Staff.named(email))
+
+
+@staff.command("password")
+@click.argument("email")
+@connected
+@audited
+def password(email: str) -> None:
+    """Set somebody's password, and sign them out everywhere."""
+    from documents.staff import Staff
+
+    Staff.named(email).set_password(_ask())
+    click.echo(f"{email} signs in with the new password.")
+
+
+@staff.command("remove")
+@click.argument("email")
+@connected
+@audited
+def remove(email: str) -> None:
+    """Let somebody in no more, from this moment on."""
+    from documents.staff import Staff
+
+    Staff.named(email).remove()
+    click.echo(f"{email} is out.")
+
+
+def _ask() -> str:
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _print_link(of: Any) -> None:
+    from config.settings import settings
+    from documents.staff_session import SignInLink
+    from service.dashboard.links import sign_in_link
+
+    link = sign_in_link(settings().url, SignInLink.make(of))
+    click.echo(f"Signs in once, within 15 minutes: {link}")

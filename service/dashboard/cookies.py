@@ -1,0 +1,70 @@
+"""What a browser keeps: the session's secret, or before signing in one that forms are bound to.
+
+A form carries a token made from its browser's secret (OWASP's CSRF Prevention cheat sheet, HMAC
+based token): another site can send a form, but knows no token.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import falcon
+
+from config.settings import settings
+
+PURPOSE = b"matchback form"
+SESSION, BEFORE = "matchback-session", "matchback-visitor"
+LASTS = timedelta(days=7)
+SECRET_BYTES = 32
+
+
+def secret_of(req: falcon.Request, name: str) -> str | None:
+    """The secret in a cookie; of several under its name none counts."""
+    found = req.get_cookie_values(_full(name))
+    return found[0] if found and len(found) == 1 else None
+
+
+def keep(resp: falcon.Response, name: str, secret: str) -> None:
+    """Let the browser keep a secret, which no script can read and no other site's form sends."""
+    resp.set_cookie(_full(name), secret, max_age=int(LASTS.total_seconds()), **_kind())
+
+
+def drop(resp: falcon.Response, name: str) -> None:
+    """Let the browser forget it."""
+    resp.set_cookie(_full(name), "", max_age=0, **_kind())
+
+
+def visitor(req: falcon.Request, resp: falcon.Response) -> str:
+    """The secret of a browser that has not signed in; a new one where it has none."""
+    known = secret_of(req, BEFORE)
+    if known is None:
+        known = secrets.token_urlsafe(SECRET_BYTES)
+        keep(resp, BEFORE, known)
+    return known
+
+
+def form_token(secret: str) -> str:
+    """What a form of the browser with this secret must carry."""
+    return hmac.new(secret.encode(), PURPOSE, hashlib.sha256).hexdigest()
+
+
+def is_form_token(secret: str | None, token: str) -> bool:
+    """Whether the form was made for this browser."""
+    return secret is not None and hmac.compare_digest(
+        form_token(secret).encode(), token.encode("utf-8", "replace")
+    )
+
+
+def _full(name: str) -> str:
+    # With the prefix, a browser takes it over TLS alone, and from no other host of the domain.
+    return f"__Host-{name}" if _is_secure() else name
+
+
+def _kind() -> dict[str, Any]:
+    return {"secure": _is_secure(), "http_only": True, "same_site": "Lax", "path": "/"}
+
+
+def _is_secure() -> bool:
+    return settings().url.startswith("https://")

@@ -1,0 +1,48 @@
+"""A report as the pages of fundraisers and mailings show it: figures, tables, one chart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from documents.money import minor_units
+from service.dashboard import charts, tables, time_axis
+from service.dashboard.words import money
+
+
+def shown(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates take of a report."""
+    return {
+        "report": report,
+        "stages": tables.stages(report),
+        "currencies": tables.currencies(report),
+        "over_time": tables.over_time(report),
+        "chart": _raised_over_time(report),
+        "top_value": _most_valuable(report),
+    }
+
+
+def _raised_over_time(report: Mapping[str, Any]) -> Any:
+    """The chart of the most used currency; the table beside it has all of them."""
+    if not report["by_day"]:
+        return None
+    currency = tables.currencies(report)[0]
+    if tables.is_by_day(report):
+        points = time_axis.by_day(report["by_day"], currency)
+    else:
+        points = time_axis.by_hour(report["by_hour"], currency)
+    unit = 10 ** (minor_units(currency) or 0)
+    label, most = max(points, key=lambda point: point[1])
+    return charts.bars(
+        f"Raised over time, {currency}",
+        f"{points[0][0]} to {points[-1][0]}; the most, {money(most, currency)}, on {label}",
+        tuple(label for label, _ in points),
+        tuple(amount / unit for _, amount in points),
+    )
+
+
+def _most_valuable(report: Mapping[str, Any]) -> dict[str, float]:
+    """By currency, the most that a mailing raised for each email: what bars are as long as."""
+    most: dict[str, float] = {}
+    for line in report["mailings"]:
+        for code, value in line["raised_per_email"].items():
+            most[code] = max(most.get(code, 0), value)
+    return most

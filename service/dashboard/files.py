@@ -1,0 +1,30 @@
+"""The dashboard's own styles and scripts."""
+
+from functools import cache
+from typing import ClassVar
+
+import falcon
+
+from service.dashboard.render import ASSETS, digest
+
+KINDS = {"dashboard.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+YEAR_SECONDS = 365 * 24 * 3600
+
+
+class Assets:
+    """/dashboard/assets/{version}/{name}"""
+
+    page_role: ClassVar[None] = None
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, version: str, name: str) -> None:
+        if name not in KINDS or version != digest(name):
+            raise falcon.HTTPNotFound
+        resp.content_type = f"{KINDS[name]}; charset=utf-8"
+        # Not by `data`: what never changes needs no tag.
+        resp.text = _read(name)
+        resp.set_header("Cache-Control", f"public, max-age={YEAR_SECONDS}, immutable")
+
+
+@cache
+def _read(name: str) -> str:
+    return (ASSETS / name).read_text()

@@ -1,0 +1,79 @@
+"""Reading a form as a browser sends it, strictly and within limits."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+import falcon
+
+from service.reading import malformed, read_bytes
+
+LIMIT = 64 * 1024
+FIELDS = 100
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+TOKEN = "form_token"  # noqa: S105
+
+
+class Form:
+    """The fields of a form: each once, unless it is asked for as a list."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def text(self, name: str) -> str:
+        """The field; blank where it was left out.
+
+        Raises:
+            falcon.HTTPBadRequest: it stands there several times.
+        """
+        found = self._values.get(name, [""])
+        if len(found) > 1:
+            raise malformed("A field is repeated.")
+        return found[0].strip()
+
+    def raw(self, name: str) -> str:
+        """The same with its outer spaces, which a password may have."""
+        return self._values.get(name, [""])[0]
+
+    def number(self, name: str) -> float | str:
+        """A number, or what was sent where that is none: whoever validates it says so."""
+        text = self.text(name)
+        return float(text) if NUMBER.fullmatch(text) else text
+
+    def every(self, name: str) -> list[str]:
+        """All values of a field, such as ticked boxes."""
+        return self._values.get(name, [])
+
+    @property
+    def names(self) -> list[str]:
+        """Which fields were sent; never their values."""
+        return sorted(name for name in self._values if name != TOKEN and name.isidentifier())
+
+
+def read_form(req: falcon.Request) -> Form:
+    """The form in a request's body.
+
+    Raises:
+        falcon.HTTPError: 400, 413 or 415.
+    """
+    if (req.content_type or "").split(";")[0].strip().lower() != falcon.MEDIA_URLENCODED:
+        raise falcon.HTTPUnsupportedMediaType(description="Send the form as its page does.")
+    body = read_bytes(req, LIMIT)
+    try:
+        return Form(
+            parse_qsl(
+                body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS
+            )
+        )
+    except ValueError:
+        raise malformed("The form could not be read.") from None
+
+
+def chosen(form: Form, name: str, allowed: Mapping[str, str]) -> str:
+    """A field that is one of some; what is none of them is sent by no page of ours."""
+    value = form.text(name)
+    if value not in allowed:
+        raise malformed("A field is none of the choices.")
+    return value

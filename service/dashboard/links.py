@@ -1,0 +1,6 @@
+"""The links that sign somebody in."""
+
+
+def sign_in_link(url: str, secret: str) -> str:
+    """Where a browser goes with the secret of a SignInLink."""
+    return f"{url}/dashboard/sign-in/link?token={secret}"

@@ -1,0 +1,85 @@
+"""The first page: all fundraisers."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import Field
+
+from documents.overview import FundraiserLine, main_currency, overview, sparklines
+from service.dashboard.csv_file import answer_csv
+from service.dashboard.page import HOME, go_to, page, public
+from service.dashboard.queries import PageQuery, Search, watch
+from service.dashboard.render import render
+from service.dashboard.words import units
+
+A_PAGE = 25
+ORDERS = ("name", "raised", "goal", "gifts", "sent", "conversion", "created")
+
+
+class Root:
+    """/: whoever comes here with a browser looks for the dashboard."""
+
+    @public
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        go_to(resp, HOME)
+
+
+class OverviewQuery(PageQuery):
+    sort: Literal[
+        "name", "-name", "raised", "-raised", "goal", "-goal", "gifts", "-gifts",
+        "sent", "-sent", "conversion", "-conversion", "created", "-created",
+    ] = "-created"  # fmt: skip
+    q: Search = ""
+    page: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class Overview:
+    """/dashboard, and /dashboard/fundraisers.csv"""
+
+    @page(query=OverviewQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
+        lines = _lines(req, query)
+        currency = main_currency(lines)
+        first = (query.page - 1) * A_PAGE
+        shown = lines[first : first + A_PAGE]
+        render(
+            req,
+            resp,
+            "overview.html",
+            query=query,
+            lines=shown,
+            count=len(lines),
+            pages=-(-len(lines) // A_PAGE),
+            sparklines=sparklines([line.id for line in shown], currency),
+            currency=currency,
+            watch=watch(fundraisers=(line.id for line in shown)),
+        )
+
+    @page(query=OverviewQuery)
+    def on_get_csv(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
+        lines = _lines(req, query)
+        money = sorted({code for line in lines for code in line.raised}) or ["USD"]
+        header = ["Fundraiser", *(f"Raised {code}" for code in money), "Reached of goal"]
+        header += ["Gifts", "Donors", "Sent", "Conversion"]
+        rows = [
+            [
+                line.name,
+                *(units(line.raised.get(code, 0), code) for code in money),
+                line.reached,
+                line.gifts,
+                line.donors,
+                line.sent,
+                line.conversion,
+            ]
+            for line in lines
+        ]
+        answer_csv(resp, "fundraisers", header, rows)
+
+
+def _lines(req: falcon.Request, query: OverviewQuery) -> list[FundraiserLine]:
+    return overview(
+        req.context.organization_id,
+        sort=query.sort.removeprefix("-"),  # type: ignore[arg-type]
+        descending=query.sort.startswith("-"),
+        search=query.q,
+    )

@@ -1,0 +1,126 @@
+"""One declaration a page: who may see it, and what it takes; as operation.py is for the API.
+
+@page(query=GiftQuery)
+def on_get(self, req, resp, query): ...
+
+@form(role="admin")
+def on_post(self, req, resp, form, id): ...
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Any
+from urllib.parse import quote
+
+import falcon
+from pydantic import BaseModel
+
+from documents.staff import Role, Staff
+from documents.staff_session import StaffSession
+from documents.tenant import acting_for
+from service.audit import noted
+from service.client_address import client_address
+from service.dashboard import cookies
+from service.dashboard.forms import TOKEN, Form, read_form
+from service.operation import NoQuery
+from service.rate_limit import take_as_staff, take_as_stranger
+from service.reading import read_query
+
+Responder = Callable[..., None]
+HOME = "/dashboard"
+SIGN_IN = f"{HOME}/sign-in"
+
+
+def page(
+    *, role: Role = "viewer", query: type[BaseModel] = NoQuery
+) -> Callable[[Responder], Responder]:
+    """Something to look at, for staff who are signed in."""
+
+    def decorate(responder: Responder) -> Responder:
+        @wraps(responder)
+        def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
+            with _signed_in(req, role):
+                if query is not NoQuery:
+                    more["query"] = read_query(req, query)
+                responder(self, req, resp, **more)
+
+        checked.page_role = role  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def form(*, role: Role = "admin", is_noted: bool = True) -> Callable[[Responder], Responder]:
+    """Something to do: a form that one of our own pages has made for this browser."""
+
+    def decorate(responder: Responder) -> Responder:
+        @wraps(responder)
+        def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
+            with _signed_in(req, role):
+                sent = read_form(req)
+                _require_token(req, sent, cookies.SESSION)
+                note = noted(req, resp, more.get("id"), sent.names) if is_noted else nullcontext()
+                with note:
+                    responder(self, req, resp, form=sent, **more)
+
+        checked.page_role = role  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def public(responder: Responder) -> Responder:
+    """For anybody, but no more often than the address may; what is sent is a form of our own."""
+
+    @wraps(responder)
+    def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
+        take_as_stranger(client_address(req))
+        if req.method == "POST":
+            more["form"] = read_form(req)
+            _require_token(req, more["form"], cookies.BEFORE)
+        responder(self, req, resp, **more)
+
+    checked.page_role = None  # type: ignore[attr-defined]
+    return checked
+
+
+def go_to(resp: falcon.Response, path: str) -> None:
+    """Answer a form: what is to be seen now is there (303), so that reloading sends nothing."""
+    resp.status = 303
+    resp.location = path
+
+
+def _signed_in(req: falcon.Request, role: Role) -> AbstractContextManager[None]:
+    """Put who is signed in into the request's context, and act for their organization.
+
+    Raises:
+        falcon.HTTPSeeOther: nobody is: to the sign-in, and back here afterwards.
+        falcon.HTTPForbidden: a viewer asks for what is an admin's.
+    """
+    secret = cookies.secret_of(req, cookies.SESSION)
+    session = StaffSession.current(secret) if secret else None
+    staff = Staff.objects(id=session.staff_id, deleted_at=None).first() if session else None
+    if session is None or staff is None:
+        take_as_stranger(client_address(req))
+        back = quote(req.relative_uri, safe="") if req.method == "GET" else ""
+        raise falcon.HTTPSeeOther(f"{SIGN_IN}?back={back}" if back else SIGN_IN)
+    take_as_staff(session.id)
+    req.context.staff, req.context.session = staff, session
+    req.context.session_id = session.id
+    req.context.organization_id = staff.organization_id
+    req.context.actor = f"staff:{staff.id}"
+    req.context.form_token = cookies.form_token(secret or "")
+    if role == "admin" and not staff.is_admin:
+        raise falcon.HTTPForbidden(description="This is for your organization's admins.")
+    return acting_for(staff.organization_id)
+
+
+def _require_token(req: falcon.Request, sent: Form, cookie: str) -> None:
+    # A browser says where a form comes from; what says nothing still needs the token.
+    is_foreign = req.get_header("Sec-Fetch-Site") not in (None, "same-origin", "none")
+    if is_foreign or not cookies.is_form_token(cookies.secret_of(req, cookie), sent.text(TOKEN)):
+        raise falcon.HTTPForbidden(
+            description="The form is not one that was made for this browser, or it is too old. "
+            "Nothing was done; load its page again."
+        )

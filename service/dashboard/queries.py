@@ -1,0 +1,24 @@
+"""What the pages share: their queries, and what a page watches to be told of changes."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WATCHED = 100
+
+
+class PageQuery(BaseModel):
+    """What a page takes in its address; nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+Search = Annotated[str, Field(max_length=200)]
+Cursor = Annotated[str, Field(max_length=2000)]
+
+
+def watch(**ids: Iterable[Any]) -> str:
+    """Which records a page shows, for service/live: watch(fundraisers=[id]). The first hundred."""
+    named = [f"{collection}:{id_}" for collection, of in ids.items() for id_ in of if id_]
+    return ",".join(dict.fromkeys(named[:WATCHED]))

@@ -1,0 +1,125 @@
+"""From a template to an answer. Everything that is put into a page is escaped, by default."""
+
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import falcon
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from markupsafe import Markup, escape
+
+from documents.organization import Organization
+from service.dashboard import words
+
+ASSETS = resources.files("service.dashboard") / "assets"
+DIGEST = 10
+# Styles and scripts are files of our own; nothing is inline, nothing comes from elsewhere.
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        *(f"{kind}-src 'self'" for kind in ("style", "script", "img", "connect")),
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+FAR = 60  # how much of something that somebody has named is shown in a table
+
+
+def render(
+    req: falcon.Request, resp: falcon.Response, template: str, status: int = 200, **values: Any
+) -> None:
+    """Answer with a page."""
+    staff = getattr(req.context, "staff", None)
+    organization = Organization.objects.get(id=staff.organization_id) if staff else None
+    resp.status = status
+    resp.content_type = falcon.MEDIA_HTML
+    resp.set_header("Content-Security-Policy", POLICY)
+    resp.data = (
+        environment()
+        .get_template(template)
+        .render(
+            staff=staff,
+            organization=organization,
+            zone=organization.zone if organization else ZoneInfo("UTC"),
+            form_token=getattr(req.context, "form_token", ""),
+            path=req.path,
+            **{"watch": "", **values},
+        )
+        .encode()
+    )
+
+
+@cache
+def environment() -> Environment:
+    """Templates, and how they say things."""
+    made = Environment(
+        loader=PackageLoader("service.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "money": words.money,
+        "day": words.day,
+        "why": words.why,
+        "when": _when,
+        "date": _date,
+        "exactly": _exactly,
+        "totals": _totals,
+        "short": _short,
+    }
+    made.globals |= {
+        "asset": asset,
+        "NONE": words.NONE,
+        "MATCHES": words.MATCHES,
+        "STATUSES": words.STATUSES,
+        "EVENTS": words.EVENTS,
+    }
+    return made
+
+
+@cache
+def asset(name: str) -> str:
+    """Where an asset is. Its content is in the name, so that it may be kept for ever."""
+    return f"/dashboard/assets/{digest(name)}/{name}"
+
+
+@cache
+def digest(name: str) -> str:
+    """Of an asset's content."""
+    return hashlib.sha256((ASSETS / name).read_bytes()).hexdigest()[:DIGEST]
+
+
+@pass_context
+def _when(context: Any, time: Any) -> Markup | str:
+    return _time(time, words.moment(time, context["zone"])) if time else words.NONE
+
+
+@pass_context
+def _date(context: Any, time: Any) -> Markup:
+    return _time(time, words.whole_day(time, context["zone"]))
+
+
+@pass_context
+def _exactly(context: Any, time: Any) -> Markup:
+    return _time(time, words.second(time, context["zone"]))
+
+
+def _time(time: Any, said: str) -> Markup:
+    return Markup('<time datetime="{}">{}</time>').format(words.iso(time), said)
+
+
+def _totals(amounts: Any) -> Markup | str:
+    """Each currency on a line of its own."""
+    lines = words.totals(amounts)
+    return Markup("<br>").join(escape(line) for line in lines) if lines else words.NONE
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= FAR else f"{text[: FAR - 1]}…"

@@ -1,0 +1,130 @@
+"""The figures of a report as tables: what charts show, in rows, and what their CSV files hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.dashboard.csv_file import Cell
+from service.dashboard.words import MATCHES, units
+
+Report = Mapping[str, Any]
+STAGES = ("sent", "delivered", "opened", "clicked", "donated")
+# What each stage is measured against, as documents/rates.py has it.
+RATES = {
+    "delivered": "delivery",
+    "opened": "open",
+    "clicked": "click",
+    "donated": "conversion",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of plain cells."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the funnel. `share`: of what was sent. `rate`: as it is usually told."""
+
+    name: str
+    count: int
+    share: float
+    rate: float | None
+
+
+def stages(report: Report) -> list[Stage]:
+    """The funnel."""
+    emails, rates = report["emails"], report["rates"]
+    top = max(emails["sent"], 1)
+    return [
+        Stage(
+            name,
+            emails[name],
+            min(1.0, emails[name] / top),
+            rates[RATES[name]] if name in RATES else None,
+        )
+        for name in STAGES
+    ]
+
+
+def currencies(report: Report) -> list[str]:
+    """What money came in, the most used first; US dollars where there is none yet."""
+    raised = report["donations"]["raised"]
+    return sorted(raised, key=lambda code: -raised[code]) or ["USD"]
+
+
+def over_time(report: Report) -> Table:
+    """Gifts and money by day with gifts; of gifts within two days, by hour."""
+    money = currencies(report)
+    lines = report["by_day"] if is_by_day(report) else report["by_hour"]
+    unit = "day" if is_by_day(report) else "hour"
+    rows = [
+        [line[unit].isoformat(), line["count"], *_amounts(line["raised"], money)] for line in lines
+    ]
+    return Table([unit.capitalize(), "Gifts", *(f"Raised {code}" for code in money)], rows)
+
+
+def is_by_day(report: Report) -> bool:
+    """Whether money over time is told by day; at first, by hour."""
+    return len(report["by_day"]) > 2
+
+
+def funnel(report: Report) -> Table:
+    """The funnel, with what fell out of it."""
+    rows: list[list[Cell]] = [
+        [stage.name.capitalize(), stage.count, stage.rate] for stage in stages(report)
+    ]
+    lost = ("bounced", "dropped", "unsubscribed", "spam_reported")
+    rows += [[name.replace("_", " ").capitalize(), report["emails"][name], None] for name in lost]
+    return Table(["Stage", "Emails", "Rate"], rows)
+
+
+def matches(report: Report) -> Table:
+    """Gifts by how they were tied to emails."""
+    money = currencies(report)
+    classes = report["donations"]["by_match"]
+    rows = [
+        [said, classes[name]["count"], *_amounts(classes[name]["raised"], money)]
+        for name, said in MATCHES.items()
+    ]
+    return Table(["Match", "Gifts", *(f"Raised {code}" for code in money)], rows)
+
+
+def mailings(report: Report) -> Table:
+    """Mailings side by side."""
+    money = currencies(report)
+    rates = ("delivery", "open", "click", "conversion")
+    rows = [
+        [
+            line["name"],
+            line["sent_at"].isoformat() if line["sent_at"] else None,
+            line["emails"]["sent"],
+            *(line["rates"][name] for name in rates),
+            line["donations"]["count"],
+            *_amounts(line["donations"]["raised"], money),
+            *(line["raised_per_email"].get(code) for code in money),
+            *(line["cost_per_unit_raised"].get(code) for code in money),
+        ]
+        for line in report["mailings"]
+    ]
+    header = ["Mailing", "Sent at", "Sent", *(f"{name.capitalize()} rate" for name in rates)]
+    header += ["Gifts", *(f"Raised {code}" for code in money)]
+    header += [f"Minor units per email {code}" for code in money]
+    header += [f"Cost per unit raised {code}" for code in money]
+    return Table(header, rows)
+
+
+TABLES = {
+    "raised-over-time": over_time,
+    "funnel": funnel,
+    "matches": matches,
+    "mailings": mailings,
+}
+
+
+def _amounts(raised: Mapping[str, int], money: Sequence[str]) -> list[Cell]:
+    return [units(raised.get(code, 0), code) for code in money]

@@ -1,0 +1,112 @@
+"""How figures, times and decisions are said to people. Pure."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from documents.money import display, minor_units
+
+NONE = "–"
+RULES = {
+    "pin": "Pinned by staff",
+    "recurring": "Follows the first gift of its plan",
+    "link_token": "The gift came by this email's own giving link",
+    "email_id": "The gift named this email",
+    "other_fundraiser": "The gift named an email of another fundraiser",
+    "donor_address": "It was sent to the donor's address",
+    "none": "No email fits",
+}
+TOUCHES = {
+    "clicked": ", and clicked before the gift",
+    "opened": ", and opened before the gift",
+    "sent": ", within the window before the gift",
+}
+MATCHES = {"direct": "Direct", "indirect": "Indirect", "unresolved": "Unresolved"}
+STATUSES = {
+    "pending": "Pending",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "refunded": "Refunded",
+    "disputed": "Disputed",
+}
+EVENTS = {
+    "processed": "Taken by the mail provider",
+    "deferred": "Deferred by the receiving server",
+    "delivered": "Delivered",
+    "bounce": "Bounced",
+    "dropped": "Dropped",
+    "open": "Opened",
+    "click": "Clicked",
+    "spamreport": "Reported as spam",
+    "unsubscribe": "Unsubscribed",
+    "group_unsubscribe": "Left a group of mailings",
+    "group_resubscribe": "Joined a group of mailings again",
+}
+
+
+def number(value: int | float | None) -> str:
+    """12,345."""
+    return NONE if value is None else f"{value:,}"
+
+
+def percent(fraction: float | None) -> str:
+    """12.3 %, of a fraction."""
+    return NONE if fraction is None else f"{100 * fraction:,.1f} %"
+
+
+def money(amount: int | float | None, currency: str) -> str:
+    """1,234.56 USD. A fraction of a minor unit, as in a value per email, is rounded to one more
+    decimal than the currency has."""
+    if amount is None:
+        return NONE
+    if isinstance(amount, int):
+        return display(amount, currency)
+    decimals = minor_units(currency) or 0
+    return f"{amount / 10**decimals:,.{decimals + 1}f} {currency}"
+
+
+def totals(amounts: Mapping[str, int | float]) -> list[str]:
+    """Money by currency, each for itself."""
+    return [money(amount, code) for code, amount in sorted(amounts.items())]
+
+
+def units(amount: int, currency: str) -> str:
+    """Money without its currency, for a cell that a sheet adds up: 1234.56."""
+    decimals = minor_units(currency) or 0
+    whole, part = divmod(abs(amount), 10**decimals)
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{whole}.{part:0{decimals}d}" if decimals else f"{sign}{whole}"
+
+
+def moment(time: datetime | None, zone: ZoneInfo) -> str:
+    """25 Nov 2026, 14:03, where the organization is."""
+    return NONE if time is None else f"{time.astimezone(zone):%-d %b %Y, %H:%M}"
+
+
+def whole_day(time: datetime, zone: ZoneInfo) -> str:
+    """25 Nov 2026."""
+    return f"{time.astimezone(zone):%-d %b %Y}"
+
+
+def second(time: datetime, zone: ZoneInfo) -> str:
+    """With the seconds, where several things happen within a minute."""
+    return f"{time.astimezone(zone):%-d %b %Y, %H:%M:%S}"
+
+
+def day(value: date) -> str:
+    """25 Nov."""
+    return f"{value:%-d %b}"
+
+
+def iso(time: datetime) -> str:
+    """For programs: the `datetime` of a time element."""
+    return time.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def why(decision: Mapping[str, Any] | None) -> str:
+    """Why a gift was tied to its email, in a sentence."""
+    if not decision:
+        return "Not decided yet"
+    touch = decision.get("touch") if decision["rule"] == "donor_address" else None
+    return RULES.get(decision["rule"], decision["rule"]) + TOUCHES.get(touch or "", "")

@@ -1,0 +1,73 @@
+"""What the watcher asks MongoDB twice a second: one query a collection, whoever watches."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from mongoengine import get_db
+
+from documents.clock import now
+from documents.marks import DUE
+from documents.trouble import not_postponed
+from service.live.watch import Watched
+
+Digests = dict[Watched, bytes]
+
+DIGEST_BYTES = 16
+RAW = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
+# How settling keeps its accounts, and how deciding holds what it reads: nothing that is shown.
+OURS = "counted due held_at matched_at rematch rematch_due rematch_mailboxes rematch_page".split()
+UNSHOWN = dict.fromkeys(OURS, 0)
+
+# What is settled within this time is not behind: a worker may be just at it.
+PATIENCE_SECONDS = 2
+COUNTED = ("donations", "deliveries")
+
+
+def digests(watched: Iterable[Watched]) -> Digests:
+    """What the records are like now, by whose they are; those that do not exist are left out.
+
+    Raises:
+        PyMongoError: the database is away.
+    """
+    wanted: dict[str, list[Watched]] = defaultdict(list)
+    for one in watched:
+        wanted[one.collection].append(one)
+    found: Digests = {}
+    for collection, those in wanted.items():
+        found |= _digests_of(collection, those)
+    return found
+
+
+def _digests_of(collection: str, watched: Collection[Watched]) -> Digests:
+    query = {
+        "_id": {"$in": list({one.id for one in watched})},
+        "organization_id": {"$in": list({one.organization_id for one in watched})},
+    }
+    rows = get_db()[collection].with_options(codec_options=RAW).find(query, UNSHOWN)
+    return {
+        Watched(row["organization_id"], collection, row["_id"]): hashlib.blake2b(
+            row.raw, digest_size=DIGEST_BYTES
+        ).digest()
+        for row in rows
+    }
+
+
+def behind_seconds() -> int:
+    """How long the oldest gift or webhook post has waited to be counted; 0 when none has for long.
+
+    What failed and is tried again later keeps no figure waiting.
+
+    Raises:
+        PyMongoError: the database is away.
+    """
+    at = now()
+    query = {**DUE, **not_postponed(at)}
+    rows = [
+        get_db()[name].find_one(query, {"_id": 0, "due": 1}, sort=[("due", 1)]) for name in COUNTED
+    ]
+    waits = [(at - row["due"]).total_seconds() for row in rows if row]
+    longest = int(max(waits, default=0))
+    return longest if longest >= PATIENCE_SECONDS else 0

@@ -1,0 +1,68 @@
+"""A browser as far as forms and cookies go: for tests of pages that need no real one."""
+
+import html
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from bson import ObjectId
+from falcon import testing
+
+from documents.staff import Staff
+
+PASSWORD = "correct horse battery"
+TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
+
+
+@dataclass
+class Browser:
+    """Keeps cookies, and the token of the last page's forms."""
+
+    client: testing.TestClient
+    cookies: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+
+    def get(self, path: str, **more: Any) -> testing.Result:
+        """Load a page; what it answers is not followed."""
+        return self._took(self.client.simulate_get(path, cookies=self.cookies, **more))
+
+    def send(self, path: str, fields: dict[str, Any] | None = None, **more: Any) -> testing.Result:
+        """Send a form of the last page."""
+        sent = {"form_token": self.token, **(fields or {})}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **more.pop("headers", {})}
+        return self._took(
+            self.client.simulate_post(
+                path,
+                body=urlencode(sent, doseq=True),
+                headers=headers,
+                cookies=self.cookies,
+                **more,
+            )
+        )
+
+    def sign_in(self, email: str, password: str = PASSWORD, back: str = "") -> testing.Result:
+        self.get("/dashboard/sign-in")
+        return self.send("/dashboard/sign-in", {"email": email, "password": password, "back": back})
+
+    def _took(self, result: testing.Result) -> testing.Result:
+        for name, cookie in result.cookies.items():
+            if cookie.max_age == 0:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = cookie.value
+        if found := TOKEN.search(result.text or ""):
+            self.token = found[1]
+        return result
+
+
+def add_staff(
+    organization_id: str, email: str, role: str = "admin", password: str = PASSWORD
+) -> Staff:
+    name = email.partition("@")[0].title()
+    return Staff.add(ObjectId(organization_id), name, email, role, password)
+
+
+def text_of(result: testing.Result) -> str:
+    """What a page says, without its markup."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", result.text)).split())
