@@ -1,0 +1,72 @@
+"""A browser, and a university whose staff sit in front of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.chromium import chromium
+from tests.cast import University, university
+from tests.pages import PASSWORD, add_staff
+from tests.stack import Stack
+
+ALICE = "alice@example.edu"
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Browser]:
+    """Debian's, headless, for all tests."""
+    with chromium() as browser:
+        yield browser
+
+
+@dataclass
+class Desk:
+    """A browser window of Alice's, and what went wrong in it."""
+
+    place: University
+    context: BrowserContext
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.url + path)
+        return self.page
+
+    def sign_in(self) -> Page:
+        page = self.open("/dashboard")
+        page.get_by_label("Email").fill(ALICE)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Fundraisers").wait_for()
+        return page
+
+
+def sit_down(chrome: Browser, stack: Stack, place: University, **options: object) -> Desk:
+    """A new window, which notes what its pages complain of, and whom they ask."""
+    context = chrome.new_context(**options)  # type: ignore[arg-type]
+    desk = Desk(place, context, context.new_page(), stack.url)
+    desk.page.on("console", lambda said: desk.complaints.append(said.text))
+    desk.page.on("pageerror", lambda error: desk.complaints.append(str(error)))
+    desk.page.on("request", lambda request: desk.requested.append(request.url))
+    return desk
+
+
+@pytest.fixture
+def alice(stack: Stack) -> University:
+    place = university("Alice's University", stack.api())
+    add_staff(place.id, ALICE)
+    return place
+
+
+@pytest.fixture
+def desk(chrome: Browser, stack: Stack, alice: University) -> Iterator[Desk]:
+    """Alice's; at the end nothing was complained of, and nobody else was asked."""
+    desk = sit_down(chrome, stack, alice)
+    yield desk
+    desk.context.close()
+    assert desk.complaints == []
+    assert [url for url in desk.requested if not url.startswith(stack.url)] == []

@@ -1,0 +1,47 @@
+"""What there is to look at."""
+
+import time
+
+from tests.cast import University, event
+from tests.stack import wait_until
+
+HOSTILE = """<script>alert(1)</script>"onload='alert(2)'"""
+
+
+def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str]:
+    """A fundraiser with a mailing to Bob, who clicked and gave, and a gift that has no email."""
+    place.set_webhook_key()
+    spring = place.fundraiser(name, goal={"amount": 10_000, "currency": "USD"})
+    mailing = place.mailing(spring, name=f"Appeal of {name}")
+    email = place.email(spring, mailing_id=mailing)
+    at = int(time.time()) - 60  # whoever clicks in the second of the delivery is a machine
+    told = [event(email, "delivered", at), event(email, "open", at + 20)]
+    place.deliver([*told, event(email, "click", at + 40, url="https://give.example.edu/")])
+    gift = place.gift(spring, email_id=email)
+    lost = place.gift(spring, 4000, {"name": "Eve", "email": "eve@example.org"})
+    ids = {"fundraiser": spring, "mailing": mailing, "email": email, "gift": gift, "lost": lost}
+    wait_until(lambda: is_counted(place, spring), "everything to be counted")
+    return ids | {"person": place.get(f"/v1/emails/{email}")["user_id"]}
+
+
+def is_counted(place: University, fundraiser: str) -> bool:
+    report = place.report(fundraiser)
+    waiting = report["unsettled"]
+    return report["emails"]["clicked"] == 1 and not (waiting["donations"] + waiting["deliveries"])
+
+
+def paths(ids: dict[str, str]) -> dict[str, str]:
+    """Every kind of page."""
+    return {
+        "overview": "/dashboard",
+        "fundraiser": f"/dashboard/fundraisers/{ids['fundraiser']}",
+        "mailing": f"/dashboard/mailings/{ids['mailing']}",
+        "person": f"/dashboard/people/{ids['person']}",
+        "gifts": "/dashboard/gifts",
+        "gift": f"/dashboard/gifts/{ids['gift']}",
+        "lost gift": f"/dashboard/gifts/{ids['lost']}",
+        "health": "/dashboard/health",
+        "settings": "/dashboard/settings",
+        "account": "/dashboard/account",
+        "nothing": "/dashboard/nothing",
+    }

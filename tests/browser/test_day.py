@@ -1,0 +1,95 @@
+"""A day of Alice's at the dashboard, in a real browser."""
+
+import json
+
+from playwright.sync_api import expect
+
+from documents.email import Email
+from tests.browser.conftest import Desk
+from tests.browser.scene import furnish
+from tests.cast import BOB
+from tests.stack import wait_until
+
+SECOND = 1000.0
+# How long a figure may take to move. What is measured is in tests/dashboard_idle.py; a busy machine
+# is no failure here, hence more than the promised two seconds.
+SOON = 20 * SECOND
+
+
+def test_alice_sees_a_gift_arrive_and_follows_it_to_its_email_and_pins_another(
+    desk: Desk,
+) -> None:
+    ids = furnish(desk.place)
+    page = desk.sign_in()
+    page.get_by_role("link", name="Spring Giving Day").click()
+    expect(page.locator("#live")).to_have_text("Live")
+
+    # A gift arrives, and the figures move without a reload.
+    page.evaluate("window.wasLoaded = true")
+    figures = page.locator("#figures")
+    expect(figures).to_contain_text("65.00 USD")
+    desk.place.gift(ids["fundraiser"], 1500, BOB)
+    expect(figures).to_contain_text("80.00 USD", timeout=SOON)
+    expect(page.locator("#goal")).to_contain_text("80.0 %")
+    assert page.evaluate("window.wasLoaded")
+
+    # She follows it to its email, and reads why.
+    page.locator("#gifts tbody tr").first.get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("15.00 USD by Bob Baker")
+    expect(page.locator("#match")).to_contain_text(
+        "It was sent to the donor's address, and clicked before the gift."
+    )
+    page.locator("#match").get_by_role("link", name="Its person's time line").click()
+    expect(page.locator("#timeline")).to_contain_text("Gave 15.00 USD")
+    expect(page.locator("#timeline")).to_contain_text("Clicked")
+
+    # The gift that has no email: she knows better.
+    page.get_by_role("link", name="Gifts", exact=True).click()
+    page.locator("#gifts tbody tr").first.get_by_role("link").first.click()
+    page.get_by_label("Another one, by its id or link token").check()
+    page.get_by_label("Id or link token of another email").fill(ids["email"])
+    page.get_by_role("button", name="Pin").click()
+    expect(page.get_by_text("Pinned.")).to_be_visible()
+    expect(page.locator("#match")).to_contain_text("Pinned by staff", timeout=SOON)
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Gifts").click()
+    expect(page.get_by_text("Every gift has found its email.")).to_be_visible()
+
+
+def test_alice_retries_a_failed_job_and_signs_out(desk: Desk) -> None:
+    ids = furnish(desk.place)
+    email = Email.objects.get(id=ids["email"])
+    trouble = {"error": "ValueError", "tries": 5, "failed_at": email.created_at}
+    Email.objects(id=email.id).update(set__trouble=trouble, unset__due=True)
+    page = desk.sign_in()
+    page.get_by_role("link", name="Health").click()
+    expect(page.locator("#failed")).to_contain_text("ValueError")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_text("It is tried again.")).to_be_visible()
+    expect(page.locator("#failed")).to_contain_text("None.", timeout=SOON)
+    wait_until(lambda: Email.objects.get(id=email.id).due is None, "the job to be done")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    desk.open("/dashboard/health")
+    page.get_by_role("heading", name="Sign in").wait_for()
+
+
+def test_signing_out_everywhere_sends_other_windows_to_the_sign_in(desk: Desk) -> None:
+    desk.sign_in()
+    furnish(desk.place)
+    other = desk.context.new_page()
+    other.goto(desk.url + "/dashboard")
+    expect(other.locator("#live")).to_have_text("Live")
+    page = desk.open("/dashboard/account")
+    page.get_by_role("button", name="Sign out everywhere").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    other.bring_to_front()
+    other.get_by_role("heading", name="Sign in").wait_for(timeout=40 * SECOND)
+
+
+def test_the_first_fundraiser_appears_by_itself_where_there_was_none(desk: Desk) -> None:
+    page = desk.sign_in()
+    expect(page.get_by_text("No fundraisers yet.")).to_be_visible()
+    furnish(desk.place)
+    page.reload()
+    expect(page.get_by_role("link", name="Spring Giving Day")).to_be_visible()
+    assert json.loads(page.evaluate("JSON.stringify(document.title)")).endswith("Matchback")

@@ -1,0 +1,130 @@
+"""Every page: for everybody to use, at every width, in light and dark, and nothing let in."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import ALICE, Desk, sit_down
+from tests.browser.scene import HOSTILE, furnish, paths
+from tests.pages import PASSWORD
+from tests.stack import Stack
+
+WIDTHS = (390, 1024, 1600)
+LIGHTEST = 100_000  # bytes until a page is painted, uncompressed
+
+
+def serious(page: Page) -> list[tuple[str, str, Any]]:
+    """What axe-core finds that keeps somebody from using the page."""
+    found = Axe().run(page).response["violations"]
+    return [
+        (one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_every_page_at_every_width(
+    chrome: Browser, desk: Desk, stack: Stack, scheme: str
+) -> None:
+    ids = furnish(desk.place, HOSTILE)
+    window = sit_down(chrome, stack, desk.place, color_scheme=scheme, bypass_csp=True)
+    page = window.sign_in()
+    for name, path in {**paths(ids), "sign in": "/dashboard/sign-in"}.items():
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            window.open(path)
+            reach = page.evaluate("document.documentElement.scrollWidth")
+            assert reach <= width, f"{name} is {reach} px wide at {width}"
+            if width == 1600:
+                continue
+            assert serious(page) == [], (name, width)
+    window.context.close()
+
+
+def test_nothing_that_people_are_called_runs_and_every_page_is_light(desk: Desk) -> None:
+    ids = furnish(desk.place, HOSTILE)
+    page = desk.sign_in()
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    sizes: dict[str, int] = {}
+    for name, path in paths(ids).items():
+        if name == "nothing":
+            continue
+        taken: list[int] = []
+        page.on("response", lambda answer, taken=taken: taken.append(size_of(answer)))
+        desk.open(path)
+        page.wait_for_load_state("load")
+        sizes[name] = sum(taken)
+    assert max(sizes.values()) < LIGHTEST, sizes
+
+
+def size_of(answer: Any) -> int:
+    return 0 if "/dashboard/live" in answer.url else int(answer.headers.get("content-length", 0))
+
+
+def test_alice_needs_no_mouse(desk: Desk) -> None:
+    ids = furnish(desk.place)
+    page = desk.open("/dashboard/sign-in")
+    expect(page.get_by_label("Email")).to_be_focused()
+    page.keyboard.type(ALICE)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Fundraisers").wait_for()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    tab_to(page, page.get_by_role("link", name="Spring Giving Day"))
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Spring Giving Day").wait_for()
+    tab_to(page, page.get_by_text("As a table"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#over-time details")).to_have_attribute("open", "")
+
+    desk.open(f"/dashboard/gifts/{ids['lost']}")
+    tab_to(page, page.get_by_label("Another one, by its id or link token"))
+    tab_to(page, page.get_by_label("Id or link token of another email"))
+    page.keyboard.type(ids["email"])
+    page.keyboard.press("Enter")
+    page.get_by_text("Pinned.").wait_for()
+
+
+def tab_to(page: Page, wanted: Any) -> None:
+    """Press Tab until it has the focus, as somebody would who sees where it is."""
+    for _ in range(80):
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"never reached by Tab: {wanted}")
+
+
+def test_a_chart_is_readable_in_print_and_has_its_table(desk: Desk) -> None:
+    ids = furnish(desk.place)
+    page = desk.sign_in()
+    desk.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
+    chart = page.locator("#over-time svg:visible")
+    expect(chart).to_have_count(1)
+    assert "Raised over time, USD" in (chart.get_attribute("aria-label") or "")
+    page.emulate_media(media="print")
+    expect(chart).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+    page.emulate_media(media="screen")
+    with page.expect_download() as download:
+        page.locator("#over-time").get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename.startswith("raised-over-time-")
+
+
+def test_without_scripts_everything_can_be_done(chrome: Browser, desk: Desk, stack: Stack) -> None:
+    ids = furnish(desk.place)
+    window = sit_down(chrome, stack, desk.place, java_script_enabled=False)
+    page = window.sign_in()
+    expect(page.locator("#live")).to_have_text("Not live")
+    page.get_by_role("link", name="Spring Giving Day").click()
+    expect(page.locator("#figures")).to_contain_text("65.00 USD")
+    window.open(f"/dashboard/gifts/{ids['lost']}")
+    page.get_by_label("None did").check()
+    page.get_by_role("button", name="Pin").click()
+    page.get_by_text("Pinned.").wait_for()
+    window.context.close()
