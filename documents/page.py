@@ -51,7 +51,7 @@ def page(
     query: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None, **filters}
     ties = field != "_id" and getattr(document, "ties", True)
     if cursor is not None:
-        query = {"$and": [query, _after(field, descending, _decode(cursor, sort), ties)]}
+        query = {"$and": [query, _after(field, descending, decode_cursor(cursor, sort), ties)]}
     direction = -1 if descending else 1
     order = [(field, direction), ("_id", direction)] if ties else [(field, direction)]
     found = document.objects(__raw__=query).order_by(
@@ -62,7 +62,7 @@ def page(
         return Page(records, None)
     last = records[limit - 1]
     value = None if field == "_id" else getattr(last, field)
-    return Page(records[:limit], _encode([sort, value, last.id]))
+    return Page(records[:limit], encode_cursor([sort, value, last.id]))
 
 
 def _after(field: str, descending: bool, place: list[Any], ties: bool) -> dict[str, Any]:
@@ -79,7 +79,8 @@ def _after(field: str, descending: bool, place: list[Any], ties: bool) -> dict[s
     return {"$or": [farther, rest]}
 
 
-def _encode(place: list[Any]) -> str:
+def encode_cursor(place: list[Any]) -> str:
+    """A place as a client keeps it: [what it was made for, a plain value or a time, an id]."""
     sort, value, id_ = place
     if isinstance(value, datetime):
         value = {TIME: value.astimezone(UTC).isoformat()}
@@ -87,7 +88,7 @@ def _encode(place: list[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, sort: str) -> list[Any]:
+def decode_cursor(cursor: str, sort: str) -> list[Any]:
     """Read a cursor. It comes from a client: nothing but a plain value may come out of it."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)

@@ -1,8 +1,8 @@
 """Whom a mailing went to and what became of it, a page at a time: the dashboard's mailing page.
 
-Emails are read newest first, from an index of those that are asked for. In a search, unless these
-are few, people are read in the order of their words, and their emails looked up. Either way a page
-costs the same wherever it is, and however many others there are.
+Emails are read newest first. In a search, unless those that are asked for are few, people are read
+in the order of their words, and their emails looked up. Either way a page costs the same wherever
+it is, and however many others there are: what is rare has an index, and looking ends at a bound.
 """
 
 import hashlib
@@ -14,18 +14,18 @@ from bson import ObjectId
 from mongoengine import QuerySet
 
 from documents.conditions import is_unsubscribed
-from documents.email import DID, Email, picked
+from documents.email import BY_USER, DID, Email, picked
 from documents.engine.contribution import Row
 from documents.mailing import Mailing
 from documents.marks import text
-from documents.page import _decode, _encode
+from documents.page import decode_cursor, encode_cursor
 from documents.search_words import FIRST, MOST_WORDS, Place, between, fit, met, read_place, terms
 from documents.user import User
 
 Did = Literal["opened", "clicked", "gave", "bounced", "left"]
-BY_ID, BY_USER, BY_WORD = "mailing_id_1__id_1", "user_id_1_fundraiser_id_1_sent_at_1", "words"
+BY_WORD = "words"
 AT_ONCE = 400
-MOST = 2000  # how many people or emails are looked at for one page
+MOST = 2000  # how many people, or twice as many emails, are looked at for one page
 FEW = 200  # of so few emails, all are looked at sooner than all whom a word fits
 OF_USERS = ("name", "email", "words")
 
@@ -63,6 +63,7 @@ class Recipient:
 Found = tuple[Place, Recipient]
 Batch = tuple[list[Found], Place | None]  # with where to read on, or None at the end
 OF_EMAIL = [one.name for one in fields(Recipient) if one.name not in {"user", "email_id"}]
+READ = ["user_id", "left", "back", *OF_EMAIL]
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,15 @@ def recipients(
     told = repr([mailing.id, did, asked]).encode()
     made_for = hashlib.blake2b(told, digest_size=8).hexdigest()
     reading = _Reading(mailing, did, asked)
-    place = read_place(_decode(cursor, made_for), asked) if cursor is not None else reading.begin()
+    place = (
+        read_place(decode_cursor(cursor, made_for), asked)
+        if cursor is not None
+        else reading.begin()
+    )
     found, end = reading.read(place, limit)
     if is_full := len(found) > limit:
         end = found[limit - 1][0]
-    next_cursor = _encode([made_for, end.told, end.email_id]) if end else None
+    next_cursor = encode_cursor([made_for, end.told, end.email_id]) if end else None
     return RecipientPage([one for _, one in found[:limit]], next_cursor, bool(end) and not is_full)
 
 
@@ -119,7 +124,7 @@ class _Reading:
 
     def begin(self) -> Place:
         """Before the first email, or the first person whom the rarest term fits."""
-        if not self.asked or len(self._newest(FIRST, FEW + 1)) <= FEW:
+        if not self.asked or self._newest(FIRST, FEW + 1)[1] is None:
             return FIRST
         lead = self.asked[0] if len(self.asked) == 1 else min(self.asked[:3], key=self._count)
         return FIRST._replace(lead=lead)
@@ -137,7 +142,7 @@ class _Reading:
             place, number = end, min(2 * number, AT_ONCE)
 
     def _by_email(self, place: Place, number: int) -> Batch:
-        rows = self._newest(place, number)
+        rows, edge = self._newest(place, number)
         query = {"_id": {"$in": [row["user_id"] for row in rows]}, "deleted_at": None}
         users = {user["_id"]: user for user in self._users(query)}
         found = [
@@ -145,20 +150,7 @@ class _Reading:
             for row in rows
             if self._is_meant(row, user := users.get(row["user_id"], {}))
         ]
-        is_last = len(rows) < number
-        return found, None if is_last else FIRST._replace(email_id=rows[-1]["_id"])
-
-    def _newest(self, place: Place, number: int) -> list[Row]:
-        """The next emails, from each index that holds such. Hinted: a plan that was kept since it
-        was best where all have opened would read everything where hardly anybody has."""
-        older = {"_id": {"$lt": place.email_id}}
-        picks = [(f"mailing_{name}", picked(name)) for name in DID.get(self.did or "", ())]
-        found = {
-            row["_id"]: row
-            for index, condition in picks or [(BY_ID, {})]
-            for row in self._emails(older | condition, index).order_by("-id").limit(number)
-        }
-        return [found[id_] for id_ in sorted(found, reverse=True)[:number]]
+        return found, FIRST._replace(email_id=edge) if edge else None
 
     def _by_word(self, place: Place, number: int) -> Batch:
         people = self._people(place, number)
@@ -171,7 +163,8 @@ class _Reading:
         query: Row = {"user_id": {"$in": list(meant)}, "fundraiser_id": self.mailing.fundraiser_id}
         if self.did:
             query["$or"] = [picked(name) for name in DID[self.did]]
-        emails = sorted(self._emails(query, BY_USER), key=lambda row: row["_id"], reverse=True)
+        found_emails = Email.of_mailing(self.mailing, query, BY_USER, READ)
+        emails = sorted(found_emails, key=lambda row: row["_id"], reverse=True)
         order = {id_: number for number, id_ in enumerate(meant)}
         found = []
         for row in sorted(emails, key=lambda row: order[row["user_id"]]):
@@ -207,10 +200,8 @@ class _Reading:
             return False
         return fit(user.get("words", ()), self.asked)
 
-    def _emails(self, query: Row, index: str) -> QuerySet:
-        of = {"organization_id": self.mailing.organization_id, "mailing_id": self.mailing.id}
-        found = Email.objects(__raw__={**of, "deleted_at": None, **query}).hint(index)
-        return found.only("user_id", "left", "back", *OF_EMAIL).as_pymongo()
+    def _newest(self, place: Place, number: int) -> tuple[list[Row], ObjectId | None]:
+        return Email.newest_of(self.mailing, self.did, place.email_id, number, READ)
 
     def _users(self, query: Row, index: Any = -1) -> QuerySet:
         of = {"organization_id": self.mailing.organization_id}

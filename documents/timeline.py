@@ -18,7 +18,7 @@ from documents.email import Email
 from documents.engine.contribution import Row
 from documents.event import Event
 from documents.mailing import Mailing
-from documents.page import BadCursor, _decode, _encode
+from documents.page import BadCursor, decode_cursor, encode_cursor
 from documents.sendgrid import IDENTITY_BYTES
 from documents.user import User
 
@@ -113,7 +113,11 @@ def timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> Timel
         *_places(GIFT, "donated_at", _gifts(user, after).limit(limit + 1)),
     ]
     found.sort(key=itemgetter(0), reverse=True)
-    end = _encode([MADE_FOR, _tell(found[limit - 1][0]), user.id]) if len(found) > limit else None
+    end = (
+        encode_cursor([MADE_FOR, _tell(found[limit - 1][0]), user.id])
+        if len(found) > limit
+        else None
+    )
     return TimelinePage(_entries(user, found[:limit], emails), end)
 
 
@@ -192,7 +196,7 @@ def _tell(place: Place) -> str:
 
 
 def _read(cursor: str, user: User) -> Place:
-    _, value, user_id = _decode(cursor, MADE_FOR)
+    _, value, user_id = decode_cursor(cursor, MADE_FOR)
     try:
         told, source, id_ = value.split(":")
         place = Place(EPOCH + int(told) * MILLISECOND, int(source), bytes.fromhex(id_))

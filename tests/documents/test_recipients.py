@@ -15,8 +15,8 @@ from documents.email import DID, Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.organization import Organization
-from documents.page import BadCursor, _encode
-from documents.recipients import Did, Recipient, recipients
+from documents.page import BadCursor, encode_cursor
+from documents.recipients import MOST, Did, Recipient, recipients
 from documents.record import new_row
 from documents.search_words import words_of
 from documents.tenant import acting_for
@@ -189,9 +189,22 @@ def test_a_person_may_have_several_emails(alices: Mailing) -> None:
 def test_a_page_costs_the_same_at_any_number(alices: Mailing, did: Did | None) -> None:
     few = work(fill(mailing_of(alices.organization_id), 300), did=did)
     many = work(fill(alices, 5000), did=did)
-    # Two pages, each of them 51 emails and their 50 users; a user costs two or three keys.
-    assert max(*few, *many) <= 2 * 51 + 2 * 50 * 3, (few, many)
+    # Two pages. A user costs three keys; who opened or clicked is looked for among all.
+    assert max(*few, *many) <= 2 * 50 * 3 + 2 * 52 * (4 if did in {"opened", "clicked"} else 1)
     assert many[0] <= few[0] * 1.1 + 2, (few, many)
+
+
+# When hardly anybody has clicked, a page ends at a bound, and all of them are found in the end.
+def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
+    emails = get_db().emails
+    fill(alices, 9000)
+    few = [row["_id"] for row in emails.find({"first_clicked_at": {"$ne": None}})][::1500]
+    emails.update_many({"_id": {"$nin": few}}, {"$unset": {"first_clicked_at": ""}})
+    keys, documents = work(alices, did="clicked")
+    assert max(keys, documents) <= 2 * 2 * 2.5 * MOST
+    found = pages(alices, did="clicked")
+    assert [row.email_id for page in found for row in page] == few[::-1]
+    assert 2 <= len(found) <= 4
 
 
 # So is a page of a search, for a name that is rare as for one that a quarter has.
@@ -341,7 +354,7 @@ def test_a_cursor_without_a_place_is_refused(alices: Mailing, value: Any) -> Non
     made_for = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
     value = value.replace("%s", "a" * 24) if isinstance(value, str) else value
     with pytest.raises(BadCursor):
-        recipients(alices, search="bob", cursor=_encode([made_for, value, ObjectId()]))
+        recipients(alices, search="bob", cursor=encode_cursor([made_for, value, ObjectId()]))
 
 
 # A cursor is good for the list it was made for, and for no other.

@@ -222,8 +222,8 @@ def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None
     ],
 )
 def test_a_cursor_without_a_place_is_refused(organization_id: ObjectId, value: Any) -> None:
-    from documents.page import _encode
+    from documents.page import encode_cursor
 
     bob = busy(organization_id, emails=3)
     with pytest.raises(BadCursor):
-        timeline(bob, cursor=_encode(["timeline", value, bob.id]))
+        timeline(bob, cursor=encode_cursor(["timeline", value, bob.id]))
