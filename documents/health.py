@@ -15,7 +15,7 @@ COUNTED = 10_000  # so that looking costs the same however far behind it is
 FAILED_SHOWN = 100
 WAITING = {
     "donations": "Gifts to be matched and counted",
-    "deliveries": "Webhook posts to be read",
+    "deliveries": "Reports of providers to be read",
     "emails": "Emails to be counted",
     "mailings": "Mailings to be counted",
 }
@@ -32,10 +32,9 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Recount:
-    """The steady recount of the whole service: how far its round is, what the last one found."""
+    """What the last round of the steady recount found in the whole service, and when it ended."""
 
     last_off: int | None
-    last_compared: int | None
     last_finished_at: datetime | None
 
 
@@ -57,7 +56,7 @@ def health(organization_id: ObjectId) -> Health:
     return Health(
         [_waiting(organization_id, kind, name) for kind, name in WAITING.items()],
         FailedJob.page(organization_id, FAILED_SHOWN),
-        Recount(stands.last_off, stands.last_compared, stands.last_finished_at),
+        Recount(stands.last_off, stands.last_finished_at),
     )
 
 

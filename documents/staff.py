@@ -3,7 +3,7 @@
 from typing import Any, Literal, Self
 
 from bson import ObjectId
-from mongoengine import StringField
+from mongoengine import IntField, StringField
 
 from documents.address import fold, is_address
 from documents.errors import Conflict, NotFound, Unacceptable
@@ -25,6 +25,9 @@ class Staff(Record):
     address = StringField()  # folded; unset by deletion
     password = StringField()  # its hash; None: by link alone
     role = StringField(required=True, choices=ROLES)
+    # Counts up with each «everybody out»: sessions and links of before are void, even one that
+    # is being made at that moment by somebody whose password was right until then.
+    epoch = IntField(default=0)
 
     meta = {
         "collection": "staff",
@@ -97,6 +100,13 @@ class Staff(Record):
         """Whether it is theirs."""
         return is_password(self.password, password)
 
+    @classmethod
+    def signed_in(cls, session: StaffSession | SignInLink | None) -> Self | None:
+        """Whose session or link it is, unless it is void."""
+        if session is None:
+            return None
+        return cls.objects(id=session.staff_id, epoch=session.epoch, deleted_at=None).first()
+
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
@@ -110,21 +120,28 @@ class Staff(Record):
         hashed = hash_password(password)
 
         def edit(staff: Self) -> None:
-            staff.password = hashed
+            staff.password, staff.epoch = hashed, staff.epoch + 1
 
-        changed = self.change(edit)
-        self.sign_out_everywhere()
-        return changed
+        return self.change(edit)._without_sessions()
 
     def sign_out_everywhere(self) -> None:
         """End every session, and void every link."""
+
+        def edit(staff: Self) -> None:
+            staff.epoch += 1
+
+        self.change(edit)._without_sessions()
+
+    def _without_sessions(self) -> Self:
         for kind in (StaffSession, SignInLink):
-            kind.objects(staff_id=self.id).delete()
+            kind.objects(staff_id=self.id, epoch__lt=self.epoch).delete()
+        return self
 
     def remove(self) -> None:
         """Let them in no more. The address is free again."""
         self.mark_deleted(address=None, password=None)
-        self.sign_out_everywhere()
+        for kind in (StaffSession, SignInLink):
+            kind.objects(staff_id=self.id).delete()
 
 
 def _checked(text: Any, longest: int, pointer: str) -> str:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, Document, ObjectIdField, StringField
+from mongoengine import BooleanField, DateTimeField, Document, IntField, ObjectIdField, StringField
 
 from documents.clock import now
 from documents.tenant import OWNED
@@ -27,6 +27,7 @@ class _Secret(Document):
     id = StringField(primary_key=True)  # the secret's digest
     organization_id = ObjectIdField(required=True)
     staff_id = ObjectIdField(required=True)
+    epoch = IntField(required=True)  # the staff's at that time; see staff.py
     created_at = DateTimeField(default=now)
     expires_at = DateTimeField(required=True)
 
@@ -39,6 +40,7 @@ class _Secret(Document):
             id=_digest(secret),
             organization_id=staff.organization_id,
             staff_id=staff.id,
+            epoch=staff.epoch,
             expires_at=now() + lasts,
             **more,
         )
@@ -58,7 +60,7 @@ class StaffSession(_Secret):
     """A browser that is signed in, for a week at the longest and twelve hours of silence."""
 
     last_used_at = DateTimeField(default=now)  # to the minute
-    by_link = BooleanField(default=False)  # may set a password without the one that is forgotten
+    by_link = BooleanField(default=False)
 
     meta = {"collection": "staff_sessions", "indexes": INDEXES}
 
@@ -68,12 +70,17 @@ class StaffSession(_Secret):
         return cls._made(staff, UNUSED, by_link=by_link)
 
     @classmethod
-    def current(cls, secret: str) -> Self | None:
-        """The session with this secret, unless it has ended."""
+    def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
+        """The session with this secret, unless it has ended; used by a person or a script alone."""
         session = cls._with(secret)
-        if session is not None:
+        if session is not None and is_used:
             session._note_use()
         return session
+
+    @property
+    def may_forget(self) -> bool:
+        """Whether it came by a link, just now: the password may be set without the present one."""
+        return self.by_link and now() - self.created_at < LINK_LASTS
 
     @classmethod
     def still_valid(cls, ids: set[str]) -> set[str]:
@@ -110,6 +117,11 @@ class SignInLink(_Secret):
     def make(cls, staff: Any, lasts: timedelta = LINK_LASTS, *, reusable: bool = False) -> str:
         """Make one. Returns its secret."""
         return cls._made(staff, lasts, reusable=reusable)
+
+    @classmethod
+    def known(cls, secret: str) -> Self | None:
+        """The link with this secret, unless it was used or has expired."""
+        return cls._with(secret)
 
     @classmethod
     def use(cls, secret: str) -> Self | None:

@@ -47,7 +47,7 @@ class Browser:
 
     def _took(self, result: testing.Result) -> testing.Result:
         for name, cookie in result.cookies.items():
-            if cookie.max_age == 0:
+            if not cookie.value:
                 self.cookies.pop(name, None)
             else:
                 self.cookies[name] = cookie.value

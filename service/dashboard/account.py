@@ -46,4 +46,4 @@ class Account:
 
 def _needs_current(req: falcon.Request) -> bool:
     """Whoever came by a link may have forgotten it."""
-    return bool(req.context.staff.password) and not req.context.session.by_link
+    return bool(req.context.staff.password) and not req.context.session.may_forget

@@ -14,17 +14,20 @@ from documents.policy_version import PolicyVersion
 from documents.removal import remove
 from documents.staff import Staff
 from documents.webhook_key import WebhookKey
+from service.dashboard import cookies
 from service.dashboard.forms import Form, chosen
 from service.dashboard.page import form, go_to, page
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render
 from service.problems import Invalid
+from service.reading import malformed
 from service.resources.api_keys import ApiKeyIn
 from service.resources.match_policies import DAY, PolicyIn, current_policy, read_policy
 from service.resources.webhook_keys import SecretIn, SendGridKeyIn
 
-PROVIDERS = {"sendgrid": "SendGrid", "stripe": "Stripe", "payments": "Other payments"}
+PROVIDERS = {"sendgrid": "SendGrid", "stripe": "Stripe", "payments": "another processor"}
 DONE = {
+    "made": "That key was made already. If its secret is lost, revoke it and make another.",
     "revoked": "The key is revoked.",
     "set": "The key is set.",
     "removed": "It is removed.",
@@ -51,7 +54,7 @@ class Settings:
             "settings.html",
             url=settings().url,
             keys=list(keys),
-            new_key_id=ObjectId(),
+            offered=_offer(req),
             webhooks={name: WebhookKey.of(organization_id, name) for name in PROVIDERS},
             providers=PROVIDERS,
             policies=_policies(organization_id),
@@ -67,11 +70,11 @@ class ApiKeyForms:
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         body = _valid(ApiKeyIn, name=form.text("name"), scopes=form.every("scopes"))
-        # The form brings the id along: sent twice, it is one key, whose first secret is void.
-        id_ = ObjectId(form.text("key")) if ObjectId.is_valid(form.text("key")) else None
-        key, secret = ApiKey.issue(
-            req.context.organization_id, body.name, list(body.scopes), id_=id_
-        )
+        organization_id, id_ = req.context.organization_id, _offered(req, form.text("key"))
+        if ApiKey.objects(organization_id=organization_id, id=id_).first():
+            go_to(resp, f"{HERE}?done=made")  # the form was sent once more
+            return
+        key, secret = ApiKey.issue(organization_id, body.name, list(body.scopes), id_=id_)
         render(req, resp, "new_key.html", 201, key=key, secret=secret)
 
     @form()
@@ -123,6 +126,20 @@ class PolicyForms:
         )
         PolicyVersion.set(organization_id, fundraiser_id, read_policy(body))
         go_to(resp, f"{HERE}?done=policy")
+
+
+def _offer(req: falcon.Request) -> str:
+    """An id for a new key, which a form brings along: sent twice, it makes one key."""
+    id_ = str(ObjectId())
+    secret = cookies.secret_of(req, cookies.SESSION) or ""
+    return f"{id_}.{cookies.form_token(secret, id_)}"
+
+
+def _offered(req: falcon.Request, text: str) -> ObjectId:
+    id_, _, token = text.partition(".")
+    if not cookies.is_form_token(cookies.secret_of(req, cookies.SESSION), token, id_):
+        raise malformed("The form is not one of ours.")
+    return ObjectId(id_)
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:

@@ -6,8 +6,9 @@ based token): another site can send a form, but knows no token.
 
 import hashlib
 import hmac
+import re
 import secrets
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import falcon
@@ -18,12 +19,14 @@ PURPOSE = b"matchback form"
 SESSION, BEFORE = "matchback-session", "matchback-visitor"
 LASTS = timedelta(days=7)
 SECRET_BYTES = 32
+SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # as token_urlsafe makes them
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def secret_of(req: falcon.Request, name: str) -> str | None:
     """The secret in a cookie; of several under its name none counts."""
-    found = req.get_cookie_values(_full(name))
-    return found[0] if found and len(found) == 1 else None
+    found = req.get_cookie_values(_full(name)) or []
+    return found[0] if len(found) == 1 and SECRET.fullmatch(found[0]) else None
 
 
 def keep(resp: falcon.Response, name: str, secret: str) -> None:
@@ -33,7 +36,8 @@ def keep(resp: falcon.Response, name: str, secret: str) -> None:
 
 def drop(resp: falcon.Response, name: str) -> None:
     """Let the browser forget it."""
-    resp.set_cookie(_full(name), "", max_age=0, **_kind())
+    # Falcon leaves out a max_age of 0.
+    resp.set_cookie(_full(name), "", expires=LONG_AGO, **_kind())
 
 
 def visitor(req: falcon.Request, resp: falcon.Response) -> str:
@@ -45,15 +49,15 @@ def visitor(req: falcon.Request, resp: falcon.Response) -> str:
     return known
 
 
-def form_token(secret: str) -> str:
-    """What a form of the browser with this secret must carry."""
-    return hmac.new(secret.encode(), PURPOSE, hashlib.sha256).hexdigest()
+def form_token(secret: str, about: str = "") -> str:
+    """What a form of the browser with this secret must carry; or a value in it, to be known."""
+    return hmac.new(secret.encode(), PURPOSE + about.encode(), hashlib.sha256).hexdigest()
 
 
-def is_form_token(secret: str | None, token: str) -> bool:
-    """Whether the form was made for this browser."""
+def is_form_token(secret: str | None, token: str, about: str = "") -> bool:
+    """Whether the form, or the value, was made for this browser."""
     return secret is not None and hmac.compare_digest(
-        form_token(secret).encode(), token.encode("utf-8", "replace")
+        form_token(secret, about).encode(), token.encode("utf-8", "replace")
     )
 
 

@@ -8,7 +8,7 @@ def on_post(self, req, resp, form, id): ...
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +30,7 @@ from service.reading import read_query
 Responder = Callable[..., None]
 HOME = "/dashboard"
 SIGN_IN = f"{HOME}/sign-in"
+LONGEST_BACK = 1500
 
 
 def page(
@@ -51,7 +52,7 @@ def page(
     return decorate
 
 
-def form(*, role: Role = "admin", is_noted: bool = True) -> Callable[[Responder], Responder]:
+def form(*, role: Role = "admin") -> Callable[[Responder], Responder]:
     """Something to do: a form that one of our own pages has made for this browser."""
 
     def decorate(responder: Responder) -> Responder:
@@ -60,8 +61,7 @@ def form(*, role: Role = "admin", is_noted: bool = True) -> Callable[[Responder]
             with _signed_in(req, role):
                 sent = read_form(req)
                 _require_token(req, sent, cookies.SESSION)
-                note = noted(req, resp, more.get("id"), sent.names) if is_noted else nullcontext()
-                with note:
+                with noted(req, resp, more.get("id"), sent.names):
                     responder(self, req, resp, form=sent, **more)
 
         checked.page_role = role  # type: ignore[attr-defined]
@@ -99,11 +99,13 @@ def _signed_in(req: falcon.Request, role: Role) -> AbstractContextManager[None]:
         falcon.HTTPForbidden: a viewer asks for what is an admin's.
     """
     secret = cookies.secret_of(req, cookies.SESSION)
-    session = StaffSession.current(secret) if secret else None
-    staff = Staff.objects(id=session.staff_id, deleted_at=None).first() if session else None
+    is_used = req.get_header("X-Refresh") is None  # live.js says so of what nobody asked for
+    session = StaffSession.current(secret, is_used=is_used) if secret else None
+    staff = Staff.signed_in(session)
     if session is None or staff is None:
         take_as_stranger(client_address(req))
         back = quote(req.relative_uri, safe="") if req.method == "GET" else ""
+        back = back if len(back) <= LONGEST_BACK else ""
         raise falcon.HTTPSeeOther(f"{SIGN_IN}?back={back}" if back else SIGN_IN)
     take_as_staff(session.id)
     req.context.staff, req.context.session = staff, session

@@ -59,13 +59,34 @@ class SignInByLink:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         token = read_query(req, LinkQuery).token
         take_as_sign_in(pseudonym(token), client_address(req))
-        link = SignInLink.use(token)
-        staff = Staff.objects(id=link.staff_id, deleted_at=None).first() if link else None
-        if link is None or staff is None:
+        link = SignInLink.known(token)
+        if link is None:
             _show(req, resp, HOME, problem=TOO_OLD, status=422)
-            return
-        begin(req, resp, staff, by_link=True)
-        go_to(resp, HOME if link.reusable else f"{HOME}/account")
+        elif link.reusable:
+            _use(req, resp, token, HOME)
+        else:  # what looks at links before people do, in mail and chats, must not use it up
+            _offer(req, resp, token)
+
+    @public
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        token = form.text("token")
+        take_as_sign_in(pseudonym(token), client_address(req))
+        _use(req, resp, token, f"{HOME}/account")
+
+
+def _offer(req: falcon.Request, resp: falcon.Response, token: str) -> None:
+    req.context.form_token = cookies.form_token(cookies.visitor(req, resp))
+    render(req, resp, "sign_in_link.html", token=token)
+
+
+def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> None:
+    link = SignInLink.use(token)
+    staff = Staff.signed_in(link)
+    if staff is None:
+        _show(req, resp, HOME, problem=TOO_OLD, status=422)
+        return
+    begin(req, resp, staff, by_link=True)
+    go_to(resp, then)
 
 
 class SignOut:
@@ -79,6 +100,7 @@ class SignOut:
         else:
             StaffSession.objects(id=req.context.session_id).delete()
         cookies.drop(resp, cookies.SESSION)
+        resp.set_header("Clear-Site-Data", '"cache"')  # pages of people, which Back would show
         go_to(resp, SIGN_IN)
 
 

@@ -15,6 +15,7 @@ from tests.cast import University
 from tests.pages import PASSWORD, Browser, add_staff, text_of
 
 ALICE = "alice@example.edu"
+LINK = "/dashboard/sign-in/link"
 
 
 @pytest.fixture
@@ -194,6 +195,38 @@ def test_signing_out_ends_this_browser_alone(browser: Browser, client: testing.T
     assert browser.get("/dashboard").status_code == 303
 
 
+def test_a_cookie_that_is_dropped_is_gone_and_is_no_secret(browser: Browser) -> None:
+    browser.sign_in(ALICE)
+    browser.get("/dashboard")
+    gone = browser.send("/dashboard/sign-out")
+    assert gone.cookies["matchback-session"].expires < now()
+    assert gone.headers["clear-site-data"] == '"cache"'
+    browser.cookies["matchback-visitor"] = ""
+    tokens = set()
+    for _ in range(2):
+        browser.cookies["matchback-visitor"] = ""
+        browser.get("/dashboard/sign-in")
+        tokens.add(browser.token)
+    assert len(tokens) == 2  # each a new secret's
+
+
+def test_who_signs_in_with_a_password_that_is_just_being_replaced_is_out(
+    browser: Browser, client: testing.TestClient
+) -> None:
+    """The password was right; before its session is stored, everybody is signed out."""
+    slow = Staff.authenticate(ALICE, PASSWORD)
+    assert slow
+    link = SignInLink.make(slow)
+    Staff.named(ALICE).set_password("another horse battery")
+    browser.cookies["matchback-session"] = StaffSession.begin(slow)
+    assert browser.get("/dashboard").status_code == 303
+    late = SignInLink.make(slow)
+    for secret in (link, late):
+        other = Browser(client)
+        other.get(LINK, query_string=f"token={secret}")
+        assert other.send(LINK, {"token": secret}).status_code in {403, 422}
+
+
 def test_signing_out_everywhere_ends_all(browser: Browser, client: testing.TestClient) -> None:
     other = Browser(client)
     for one in (browser, other):
@@ -238,12 +271,15 @@ def test_a_link_signs_in_once_and_may_set_a_forgotten_password(
     browser: Browser, client: testing.TestClient
 ) -> None:
     secret = SignInLink.make(Staff.named(ALICE))
-    answer = browser.get("/dashboard/sign-in/link", query_string=f"token={secret}")
-    assert answer.status_code == 303
+    for _ in range(2):  # what looks at links before people do uses none up
+        assert Browser(client).get(LINK, query_string=f"token={secret}").status_code == 200
+    browser.get(LINK, query_string=f"token={secret}")
+    answer = browser.send(LINK, {"token": secret})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/account")
     browser.get("/dashboard/account")
     fields = {"password": "another horse battery"}
     assert browser.send("/dashboard/account", fields).status_code == 303
-    again = Browser(client).get("/dashboard/sign-in/link", query_string=f"token={secret}")
+    again = Browser(client).get(LINK, query_string=f"token={secret}")
     assert again.status_code == 422
     assert "used already" in again.text
 
@@ -270,6 +306,25 @@ def test_a_session_ends_after_twelve_hours_of_silence(browser: Browser) -> None:
     browser.sign_in(ALICE)
     StaffSession.objects.update(set__expires_at=now() - timedelta(seconds=1))
     assert browser.get("/dashboard").status_code == 303
+
+
+def test_a_page_that_is_only_left_open_keeps_no_session_going(browser: Browser) -> None:
+    browser.sign_in(ALICE)
+    hours_ago = now() - timedelta(hours=11)
+    StaffSession.objects.update(set__last_used_at=hours_ago)
+    browser.get("/dashboard", headers={"X-Refresh": "1"})
+    assert StaffSession.objects.first().last_used_at == hours_ago
+    browser.get("/dashboard")
+    assert StaffSession.objects.first().last_used_at > hours_ago
+
+
+def test_a_session_by_link_needs_the_present_password_after_a_while(browser: Browser) -> None:
+    browser.sign_in(ALICE)
+    StaffSession.objects.update(set__by_link=True)
+    browser.get("/dashboard/account")
+    StaffSession.objects.update(set__created_at=now() - timedelta(minutes=16))
+    fields = {"password": "another horse battery"}
+    assert browser.send("/dashboard/account", fields).status_code == 422
 
 
 def test_a_session_in_use_goes_on_but_not_for_more_than_a_week(browser: Browser) -> None:
@@ -317,6 +372,9 @@ def test_what_is_wrong_is_told_on_a_page(browser: Browser) -> None:
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.headers["x-request-id"] in answer.text
     browser.sign_in(ALICE)
+    long = "q=" + "%F0%9F%98%80" * 170
+    location = Browser(browser.client).get("/dashboard", query_string=long).headers["location"]
+    assert location == "/dashboard/sign-in"  # too long to be come back to
     for path in ("/dashboard?sort=secret", "/dashboard?page=0", "/dashboard?x=1", "/dashboard?q=%"):
         where, _, query = path.partition("?")
         assert browser.get(where, query_string=query).status_code in {400, 422}, path
