@@ -13,6 +13,8 @@ from documents.mailing import Mailing
 from documents.user import User
 
 WATCHED = 50
+MOST_PEOPLE, MOST_CANDIDATES = 20, 20
+BY_USER = "user_id_1_fundraiser_id_1_sent_at_1"
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,20 @@ def considered(organization_id: ObjectId, decision: dict[str, Any]) -> list[Cons
     return [tell(id_, reason) for id_, reason in reasons]
 
 
-def candidates(gift: Donation, number: int = 20) -> list[Considered]:
-    """What a gift might be pinned to: the latest emails to its person, of its fundraiser or not."""
-    if gift.user_id is None:
-        return []
-    sent = Email.live(gift.organization_id, user_id=gift.user_id).order_by("-id").limit(number)
-    emails = list(sent)
+def candidates(gift: Donation, search: str = "") -> list[Considered]:
+    """What a gift might be pinned to: emails to its person, or to people of these words; the
+    latest ones, of its fundraiser or not."""
+    people = User.with_words(gift.organization_id, search, MOST_PEOPLE) if search else []
+    if not search and gift.user_id is not None:
+        people = list(User.live(gift.organization_id, id=gift.user_id))
+    users = {user.id: user for user in people}
+    sent = Email.live(gift.organization_id, user_id__in=list(users)).hint(BY_USER)
+    emails = list(sent.order_by("-id").limit(MOST_CANDIDATES)) if users else []
     mailings = _names(Mailing, gift.organization_id, (email.mailing_id for email in emails))
-    user = User.live(gift.organization_id, id=gift.user_id).first()
-    return [Considered(email, mailings.get(email.mailing_id), user, "") for email in emails]
+    return [
+        Considered(email, mailings.get(email.mailing_id), users[email.user_id], "")
+        for email in emails
+    ]
 
 
 def _names(

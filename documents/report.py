@@ -28,13 +28,13 @@ DAYS_SHOWN = 31
 UTC_DAYS_READ = DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
 
 
-def fundraiser_report(fundraiser: Fundraiser) -> dict[str, Any]:
-    """What a fundraiser has brought, and each of its latest mailings."""
+def fundraiser_report(fundraiser: Fundraiser, listed: int = MAILINGS_LISTED) -> dict[str, Any]:
+    """What a fundraiser has brought, and each of its latest mailings, so many at the most."""
     # What is due is read before the figures: «nothing is waiting» must be true of what follows.
     head = {"as_of": now(), "unsettled": _unsettled(fundraiser, fundraiser.id)}
     fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
     mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
-    latest = mailings.order_by("-id").limit(MAILINGS_LISTED)
+    latest = mailings.order_by("-id").limit(listed)
     return {
         **head,
         **_figures(fundraiser, fundraiser.cost),

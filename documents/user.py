@@ -18,9 +18,10 @@ from documents.clock import now
 from documents.errors import Conflict
 from documents.marks import text, text_index, unique_index
 from documents.record import Record
-from documents.search_words import words_of
+from documents.search_words import between, fit, terms, words_of
 
 FORMER_KEPT = 50
+LOOKED_AT = 500
 # By word, and within one by id: so a search goes on where its page before ended.
 WORDS_INDEX: dict[str, Any] = {
     "fields": ["organization_id", "words", "id"],
@@ -107,6 +108,16 @@ class User(Record):
     def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:
         """The person with this address, if there is one."""
         return cls.live(organization_id, __raw__={"address": text(eq=fold(email))}).first()
+
+    @classmethod
+    def with_words(cls, organization_id: ObjectId, search: str, most: int) -> list[Self]:
+        """People whose name or address has words that begin like all of these; some of many."""
+        asked = terms(search)
+        if not asked:
+            return []
+        query = {"deleted_at": None, "words": text(elemMatch=between(asked[0]))}
+        found = cls.objects(organization_id=organization_id, __raw__=query).hint("words")
+        return [user for user in found.limit(LOOKED_AT) if fit(user.words, asked)][:most]
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change the name or the address.

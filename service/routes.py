@@ -8,7 +8,7 @@ from service.dashboard.fundraisers import FundraiserPages
 from service.dashboard.gifts import Gifts
 from service.dashboard.health import HealthPages
 from service.dashboard.mailings import MailingPages
-from service.dashboard.overview import Overview, Root
+from service.dashboard.overview import OverviewPages, Root
 from service.dashboard.people import People
 from service.dashboard.sign_in import SignIn, SignInByLink, SignOut
 from service.live.resource import Live
@@ -71,7 +71,7 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
 
 # The dashboard: pages for people, which the OpenAPI document says nothing of.
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
-fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), Overview()
+fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 
 PAGES: tuple[tuple[str, object, str | None], ...] = (
     ("/", Root(), None),

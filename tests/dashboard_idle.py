@@ -28,6 +28,7 @@ from service.dashboard.cookies import SESSION
 from tests.stack import NO_LIMIT, Stack, running, wait_until
 
 CHANGES = 20
+MOST_PERCENT, MOST_MILLISECONDS = 5, 1500  # of a core; of the two seconds, the rest is fetching
 PAUSE_SECONDS = 0.73  # so that changes fall into every part of a tick
 WARM_SECONDS = 3
 
@@ -137,8 +138,8 @@ def furnish(organization_id: ObjectId) -> tuple[ObjectId, str]:
     return spring, ",".join([f"fundraisers:{spring}", *(f"mailings:{id_}" for id_ in mailings)])
 
 
-def measure(stack: Stack, number: int, seconds: float) -> float:
-    """Print what it costs. Returns how much more the web processes use, in percent of a core."""
+def measure(stack: Stack, number: int, seconds: float) -> bool:
+    """Print what it costs. Returns whether it is as little, and as soon, as promised."""
     organization_id = Organization.create("Idle University").id
     spring, watch = furnish(organization_id)
     none = use_within(stack, seconds)
@@ -153,11 +154,11 @@ def measure(stack: Stack, number: int, seconds: float) -> float:
         f"{CHANGES} changes: all have heard after {statistics.median(took):.0f} ms (median), "
         f"{max(took):.0f} ms (longest)"
     )
-    return more
+    return more <= MOST_PERCENT and max(took) <= MOST_MILLISECONDS
 
 
 def main() -> int:
-    """Exit code 1 when the web processes use more than five percent of a core for it."""
+    """Exit code 1 when it costs more than five percent of a core, or a page hears late."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dashboards", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20)
@@ -166,7 +167,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         running(Path(folder), **NO_LIMIT, MATCHBACK_WEB_WORKERS="2") as stack,
     ):
-        return int(measure(stack, asked.dashboards, asked.seconds) > 5)
+        return int(not measure(stack, asked.dashboards, asked.seconds))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from markupsafe import Markup
 
 SIZES = {"narrow": (380, 230), "wide": (620, 240)}
-LABELS = {"narrow": 3, "wide": 6}
+LABELS = {"narrow": 3, "wide": 5}
 DROPPED = {"defs", "desc", "script", "style", "title"}
 OVERLAYS = {"titles", "plot overlay", "plot text-overlay", "plot tooltip-overlay"}
 ElementTree.register_namespace("", "http://www.w3.org/2000/svg")

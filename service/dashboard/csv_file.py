@@ -12,20 +12,24 @@ from collections.abc import Iterable, Sequence
 import falcon
 
 Cell = str | int | float | None
-FORMULA = re.compile(r"^\s*[=+\-@\t\r|%]")
+FORMULA = re.compile(r"\s*[=+\-@\t\r|%\uff1d\uff0b\uff0d\uff20]")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def safe(cell: Cell) -> Cell:
     """A cell that no sheet runs."""
     if cell is None:
         return ""
-    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
+    if isinstance(cell, str) and FORMULA.match(cell) and not NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """As RFC 4180 has it, in UTF-8 with the mark by which sheets know that."""
     text = io.StringIO()
-    writer = csv.writer(text)
+    # Quoted, for a sheet may take another sign than the comma for the end of a cell.
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([safe(cell) for cell in header])
     writer.writerows([safe(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8-sig")

@@ -7,9 +7,19 @@ import falcon
 
 from service.dashboard.render import render
 
+TITLES = {
+    400: "That was not understood",
+    403: "Not possible",
+    404: "Nothing here",
+    422: "That cannot be used",
+    429: "Too often",
+    500: "Our mistake",
+    503: "Not available at this moment",
+}
 SAID = {
     404: "There is nothing here, or it is not your organization's.",
     405: "This page has nothing to send.",
+    422: "Something in the form, or in the page's address, is not as it should be:",
 }
 
 
@@ -32,9 +42,9 @@ def show_problem(
         resp,
         "failure.html",
         status,
-        title=HTTPStatus(status).phrase,
+        title=TITLES.get(status, HTTPStatus(status).phrase),
         detail=SAID.get(status, detail),
         errors=errors,
-        status_code=status,
+        was_sent=req.method == "POST",
         request_id=req.context.request_id,
     )

@@ -7,6 +7,8 @@ from documents.money import minor_units
 from service.dashboard import charts, tables, time_axis
 from service.dashboard.words import money
 
+CHARTS = 3
+
 
 def shown(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the templates take of a report."""
@@ -15,16 +17,17 @@ def shown(report: Mapping[str, Any]) -> dict[str, Any]:
         "stages": tables.stages(report),
         "currencies": tables.currencies(report),
         "over_time": tables.over_time(report),
-        "chart": _raised_over_time(report),
+        "charts": [(code, _over_time(report, code)) for code in _charted(report)],
         "top_value": _most_valuable(report),
     }
 
 
-def _raised_over_time(report: Mapping[str, Any]) -> Any:
-    """The chart of the most used currency; the table beside it has all of them."""
-    if not report["by_day"]:
-        return None
-    currency = tables.currencies(report)[0]
+def _charted(report: Mapping[str, Any]) -> list[str]:
+    """The currencies of which there is a chart; the table beside them has all."""
+    return tables.currencies(report)[:CHARTS] if report["by_day"] else []
+
+
+def _over_time(report: Mapping[str, Any], currency: str) -> Any:
     if tables.is_by_day(report):
         points = time_axis.by_day(report["by_day"], currency)
     else:

@@ -1,5 +1,7 @@
 """A fundraiser: its funnel, its money over time, its mailings side by side, its latest gifts."""
 
+from typing import Literal
+
 import falcon
 
 from documents import gift_lines
@@ -9,28 +11,40 @@ from service.dashboard import tables
 from service.dashboard.csv_file import answer_csv
 from service.dashboard.figures import shown
 from service.dashboard.page import page
-from service.dashboard.queries import watch
+from service.dashboard.queries import PageQuery, watch
 from service.dashboard.render import render
 
 LATEST_GIFTS = 10
-MAILINGS_WATCHED = 50
+MAILINGS_SHOWN, MAILINGS_IN_ALL, MAILINGS_WATCHED = 25, 1_000, 50
+
+
+class FundraiserQuery(PageQuery):
+    mailings: Literal["", "all"] = ""
 
 
 class FundraiserPages:
     """/dashboard/fundraisers/{id}, and its tables as CSV"""
 
-    @page()
-    def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+    @page(query=FundraiserQuery)
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: FundraiserQuery
+    ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        report = fundraiser_report(fundraiser)
+        most = MAILINGS_IN_ALL if query.mailings == "all" else MAILINGS_SHOWN
+        report = fundraiser_report(fundraiser, most)
         mailings = [line["id"] for line in report["mailings"]][:MAILINGS_WATCHED]
         render(
             req,
             resp,
             "fundraiser.html",
             fundraiser=fundraiser,
+            more_mailings=len(report["mailings"]) == most,
             gifts=gift_lines.latest(fundraiser.organization_id, fundraiser.id, LATEST_GIFTS),
-            watch=watch(fundraisers=[fundraiser.id], mailings=mailings),
+            watch=watch(
+                fundraisers=[fundraiser.id],
+                new_mailings=[fundraiser.organization_id],
+                mailings=mailings,
+            ),
             **shown(report),
         )
 
@@ -38,6 +52,7 @@ class FundraiserPages:
     def on_get_csv(self, req: falcon.Request, resp: falcon.Response, id: str, table: str) -> None:
         if table not in tables.TABLES:
             raise falcon.HTTPNotFound
-        report = fundraiser_report(Fundraiser.fetch(req.context.organization_id, id))
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        report = fundraiser_report(fundraiser, MAILINGS_IN_ALL)
         made = tables.TABLES[table](report)
         answer_csv(resp, f"{table}-{id}", made.header, made.rows)

@@ -13,7 +13,7 @@ from documents.page import page as page_of
 from documents.past_match import PastMatch
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
-from service.dashboard.queries import Cursor, PageQuery, watch
+from service.dashboard.queries import Cursor, PageQuery, Search, watch
 from service.dashboard.render import render
 from service.reading import malformed
 
@@ -28,8 +28,9 @@ class GiftQuery(PageQuery):
     cursor: Cursor = None  # type: ignore[assignment]
 
 
-class PinnedQuery(PageQuery):
+class GiftPageQuery(PageQuery):
     done: Literal["", "pinned", "unpinned"] = ""
+    q: Search = ""
 
 
 class Gifts:
@@ -60,14 +61,15 @@ class Gifts:
             tabs=TABS,
             next_cursor=found.next_cursor,
             watch=watch(
+                new_donations=[organization_id],
                 donations=(line.gift.id for line in gifts),
                 fundraisers=gift_lines.fundraisers_with_latest_gifts(organization_id),
             ),
         )
 
-    @page(query=PinnedQuery)
+    @page(query=GiftPageQuery)
     def on_get_one(
-        self, req: falcon.Request, resp: falcon.Response, id: str, query: PinnedQuery
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: GiftPageQuery
     ) -> None:
         gift = Donation.fetch(req.context.organization_id, id)
         (line,) = gift_lines.told(gift.organization_id, [gift])
@@ -79,7 +81,8 @@ class Gifts:
             gift=gift,
             email=_matched(gift),
             considered=gift_lines.considered(gift.organization_id, gift.decision or {}),
-            candidates=gift_lines.candidates(gift),
+            candidates=gift_lines.candidates(gift, query.q),
+            query=query,
             past=PastMatch.of(gift.organization_id, gift.id),
             done=PINNED.get(query.done, ""),
             watch=watch(donations=[gift.id]),
@@ -88,7 +91,7 @@ class Gifts:
     @form()
     def on_post_pin(self, req: falcon.Request, resp: falcon.Response, id: str, form: Form) -> None:
         gift = Donation.fetch(req.context.organization_id, id)
-        email = form.text("email") or form.text("other")
+        email = form.text("email")
         if not email:
             raise malformed("Choose an email, or say that none led to the gift.")
         gift.pin_to(None if email == NO_EMAIL else email)

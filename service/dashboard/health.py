@@ -1,10 +1,11 @@
 """How the service does: what waits, what failed and can be tried again, what was found off."""
 
+from typing import Any
+
 import falcon
 
 from documents.failed_job import FailedJob
-from documents.gift_lines import fundraisers_with_latest_gifts
-from documents.health import health
+from documents.health import Health, health
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
 from service.dashboard.queries import PageQuery, watch
@@ -14,8 +15,11 @@ JOBS = {
     "update_email_donation": "Match a gift and count it",
     "count_email": "Count an email",
     "count_mailing": "Count a mailing",
-    "tally_delivery": "Read a webhook post",
+    "tally_delivery": "Read a provider's report",
 }
+
+
+WATCHED = ("donations", "emails", "mailings")
 
 
 class HealthQuery(PageQuery):
@@ -35,7 +39,7 @@ class HealthPages:
             "health.html",
             health=found,
             jobs=JOBS,
-            watch=watch(fundraisers=fundraisers_with_latest_gifts(organization_id)),
+            watch=watch(new_donations=[organization_id], **_failed(found)),
             done="It is tried again." if query.done == "retried" else "",
         )
 
@@ -45,3 +49,8 @@ class HealthPages:
     ) -> None:
         FailedJob.fetch(req.context.organization_id, id).retry()
         go_to(resp, "/dashboard/health?done=retried")
+
+
+def _failed(found: Health) -> dict[str, list[Any]]:
+    """What failed, as far as it can be watched: so that one that is tried again goes."""
+    return {name: [job.id for job in found.failed if job.collection == name] for name in WATCHED}

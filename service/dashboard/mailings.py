@@ -28,7 +28,7 @@ DID = {
     "clicked": "Clicked",
     "gave": "Gave",
     "bounced": "Bounced",
-    "left": "Left or reported",
+    "left": "Unsubscribed",
 }
 
 

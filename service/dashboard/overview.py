@@ -5,15 +5,14 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import Field
 
-from documents.overview import FundraiserLine, main_currency, overview, sparklines
+from documents.overview import Overview, overview, sparklines
 from service.dashboard.csv_file import answer_csv
 from service.dashboard.page import HOME, go_to, page, public
 from service.dashboard.queries import PageQuery, Search, watch
 from service.dashboard.render import render
 from service.dashboard.words import units
 
-A_PAGE = 25
-ORDERS = ("name", "raised", "goal", "gifts", "sent", "conversion", "created")
+A_PAGE, IN_A_FILE = 25, 10_000
 
 
 class Root:
@@ -33,31 +32,29 @@ class OverviewQuery(PageQuery):
     page: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
-class Overview:
+class OverviewPages:
     """/dashboard, and /dashboard/fundraisers.csv"""
 
     @page(query=OverviewQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
-        lines = _lines(req, query)
-        currency = main_currency(lines)
-        first = (query.page - 1) * A_PAGE
-        shown = lines[first : first + A_PAGE]
+        found = _found(req, query, (query.page - 1) * A_PAGE, A_PAGE)
         render(
             req,
             resp,
             "overview.html",
             query=query,
-            lines=shown,
-            count=len(lines),
-            pages=-(-len(lines) // A_PAGE),
-            sparklines=sparklines([line.id for line in shown], currency),
-            currency=currency,
-            watch=watch(fundraisers=(line.id for line in shown)),
+            found=found,
+            pages=-(-found.count // A_PAGE),
+            sparklines=sparklines(found.lines),
+            watch=watch(
+                new_fundraisers=[req.context.organization_id],
+                fundraisers=(line.id for line in found.lines),
+            ),
         )
 
     @page(query=OverviewQuery)
     def on_get_csv(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
-        lines = _lines(req, query)
+        lines = _found(req, query, 0, IN_A_FILE).lines
         money = sorted({code for line in lines for code in line.raised}) or ["USD"]
         header = ["Fundraiser", *(f"Raised {code}" for code in money), "Reached of goal"]
         header += ["Gifts", "Donors", "Sent", "Conversion"]
@@ -76,10 +73,12 @@ class Overview:
         answer_csv(resp, "fundraisers", header, rows)
 
 
-def _lines(req: falcon.Request, query: OverviewQuery) -> list[FundraiserLine]:
+def _found(req: falcon.Request, query: OverviewQuery, skip: int, limit: int) -> Overview:
     return overview(
         req.context.organization_id,
         sort=query.sort.removeprefix("-"),  # type: ignore[arg-type]
         descending=query.sort.startswith("-"),
         search=query.q,
+        skip=skip,
+        limit=limit,
     )

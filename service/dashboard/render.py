@@ -58,6 +58,7 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("service.dashboard"),
         autoescape=True,
+        auto_reload=False,  # an upgrade must not mix new templates with the code that runs
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -65,6 +66,7 @@ def environment() -> Environment:
     made.filters |= {
         "number": words.number,
         "percent": words.percent,
+        "share": words.share,
         "money": words.money,
         "day": words.day,
         "why": words.why,
@@ -118,7 +120,8 @@ def _time(time: Any, said: str) -> Markup:
 def _totals(amounts: Any) -> Markup | str:
     """Each currency on a line of its own."""
     lines = words.totals(amounts)
-    return Markup("<br>").join(escape(line) for line in lines) if lines else words.NONE
+    joined = Markup("<br>").join(escape(line) for line in lines)
+    return Markup('<span class="lines">{}</span>').format(joined) if lines else words.NONE
 
 
 def _short(text: str) -> str:

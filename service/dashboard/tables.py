@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from documents.money import minor_units
 from service.dashboard.csv_file import Cell
 from service.dashboard.words import MATCHES, units
 
@@ -52,9 +53,9 @@ def stages(report: Report) -> list[Stage]:
 
 
 def currencies(report: Report) -> list[str]:
-    """What money came in, the most used first; US dollars where there is none yet."""
-    raised = report["donations"]["raised"]
-    return sorted(raised, key=lambda code: -raised[code]) or ["USD"]
+    """What money came in, that of most gifts first; US dollars where there is none yet."""
+    raised, average = report["donations"]["raised"], report["donations"]["average"]
+    return sorted(raised, key=lambda code: -raised[code] / (average.get(code) or 1)) or ["USD"]
 
 
 def over_time(report: Report) -> Table:
@@ -69,8 +70,9 @@ def over_time(report: Report) -> Table:
 
 
 def is_by_day(report: Report) -> bool:
-    """Whether money over time is told by day; at first, by hour."""
-    return len(report["by_day"]) > 2
+    """Whether money over time is told by day; by hour while all came in within two days."""
+    days = [line["day"] for line in report["by_day"]]
+    return len(days) > 2 or (days[-1:] > days[:1] and (days[-1] - days[0]).days > 1)
 
 
 def funnel(report: Report) -> Table:
@@ -106,14 +108,14 @@ def mailings(report: Report) -> Table:
             *(line["rates"][name] for name in rates),
             line["donations"]["count"],
             *_amounts(line["donations"]["raised"], money),
-            *(line["raised_per_email"].get(code) for code in money),
+            *(_larger(line["raised_per_email"].get(code), code) for code in money),
             *(line["cost_per_unit_raised"].get(code) for code in money),
         ]
         for line in report["mailings"]
     ]
     header = ["Mailing", "Sent at", "Sent", *(f"{name.capitalize()} rate" for name in rates)]
     header += ["Gifts", *(f"Raised {code}" for code in money)]
-    header += [f"Minor units per email {code}" for code in money]
+    header += [f"Raised per email {code}" for code in money]
     header += [f"Cost per unit raised {code}" for code in money]
     return Table(header, rows)
 
@@ -124,6 +126,11 @@ TABLES = {
     "matches": matches,
     "mailings": mailings,
 }
+
+
+def _larger(amount: float | None, currency: str) -> Cell:
+    """Minor units as the larger unit."""
+    return None if amount is None else round(amount / 10 ** (minor_units(currency) or 0), 6)
 
 
 def _amounts(raised: Mapping[str, int], money: Sequence[str]) -> list[Cell]:

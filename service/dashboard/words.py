@@ -55,15 +55,20 @@ def percent(fraction: float | None) -> str:
     return NONE if fraction is None else f"{100 * fraction:,.1f} %"
 
 
+def share(fraction: float | None) -> str:
+    """The same of a part of a whole. One that is more than the whole lacks what it is measured by,
+    such as notices of deliveries, and says nothing."""
+    return percent(fraction) if fraction is not None and fraction <= 1 else NONE
+
+
 def money(amount: int | float | None, currency: str) -> str:
-    """1,234.56 USD. A fraction of a minor unit, as in a value per email, is rounded to one more
-    decimal than the currency has."""
+    """1,234.56 USD. What is a fraction of a minor unit, as raised per email, is rounded."""
     if amount is None:
         return NONE
     if isinstance(amount, int):
         return display(amount, currency)
     decimals = minor_units(currency) or 0
-    return f"{amount / 10**decimals:,.{decimals + 1}f} {currency}"
+    return f"{amount / 10**decimals:,.{decimals}f} {currency}"
 
 
 def totals(amounts: Mapping[str, int | float]) -> list[str]:

@@ -24,12 +24,19 @@ TICK_SECONDS = 0.5
 BEAT_SECONDS = 10.0
 LOOK_SECONDS = 3.0  # a database that takes longer is away
 
+# In a process: so that nobody takes the places, or the time, of others.
+PAGES_A_SESSION, PAGES_AN_ORGANIZATION, WATCHED_AN_ORGANIZATION = 20, 300, 5_000
+
 StillValid = Callable[[set[Any]], set[Any]]
 
 
 def all_valid(session_ids: set[Any]) -> set[Any]:
     """Where sessions do not end."""
     return session_ids
+
+
+class TooManyPages(Exception):
+    """Somebody has too many open."""
 
 
 class Hub:
@@ -57,7 +64,12 @@ class Hub:
         self._watching = Background("live", self._watch)
 
     def subscribe(self, viewer: Viewer) -> None:
-        """Greet a page, and have it told from now on what changes."""
+        """Greet a page, and have it told from now on what changes.
+
+        Raises:
+            TooManyPages: its session, or its organization, has as much open here as it may.
+        """
+        self._check_room(viewer)
         self.greet(viewer)
         self._watching.ensure()
 
@@ -73,6 +85,20 @@ class Hub:
         with self._guard:
             self._viewers.add(viewer)
             self._has_viewers.set()
+
+    def _check_room(self, viewer: Viewer) -> None:
+        with self._guard:
+            theirs = [
+                other for other in self._viewers if other.organization_id == viewer.organization_id
+            ]
+        of_session = sum(other.session_id == viewer.session_id for other in theirs)
+        watched = set(viewer.watched).union(*(other.watched for other in theirs))
+        if (
+            of_session >= PAGES_A_SESSION
+            or len(theirs) >= PAGES_AN_ORGANIZATION
+            or len(watched) > WATCHED_AN_ORGANIZATION
+        ):
+            raise TooManyPages
 
     def unsubscribe(self, viewer: Viewer) -> None:
         """Forget a page. Waits for nothing."""

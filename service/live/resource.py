@@ -5,7 +5,7 @@ from functools import partial
 import falcon
 
 from service.dashboard.page import page
-from service.live.hub import Hub, StillValid, all_valid
+from service.live.hub import Hub, StillValid, TooManyPages, all_valid
 from service.live.viewer import Viewer
 from service.live.watch import LiveQuery, read_watch
 from service.web.stream import Stream, TooManyStreams
@@ -32,6 +32,9 @@ class Live:
         try:
             viewer = Viewer(req.context.session_id, watched, stream.send, stream.end)
             self._hub.subscribe(viewer)
+        except TooManyPages:
+            stream.close()
+            raise _full() from None
         except BaseException:
             stream.close()
             raise
@@ -48,7 +51,11 @@ def _open() -> Stream:
     try:
         return Stream()
     except TooManyStreams:
-        raise falcon.HTTPServiceUnavailable(
-            description="As many pages are open here as can be told of changes.",
-            retry_after=RETRY_AFTER_SECONDS,
-        ) from None
+        raise _full() from None
+
+
+def _full() -> falcon.HTTPServiceUnavailable:
+    return falcon.HTTPServiceUnavailable(
+        description="As many pages are open here as can be told of changes.",
+        retry_after=RETRY_AFTER_SECONDS,
+    )

@@ -24,6 +24,7 @@ class Viewer:
     ) -> None:
         self.session_id = session_id
         self.watched = frozenset(watched)
+        self.organization_id = next((one.organization_id for one in self.watched), None)
         self._send = send
         self._end = end
         self._seen: Digests = {}

@@ -8,7 +8,15 @@ from pydantic import Field
 from service.reading import malformed
 from service.types import Request
 
-COLLECTIONS = ("fundraisers", "mailings", "emails", "users", "donations")
+RECORDS = ("fundraisers", "mailings", "emails", "users", "donations")
+# Not a record, but which is the newest of the organization's: by it a page learns of what it does
+# not show yet.
+NEWEST = {
+    "new_fundraisers": "fundraisers",
+    "new_mailings": "mailings",
+    "new_donations": "donations",
+}
+COLLECTIONS = (*RECORDS, *NEWEST)
 WATCHED_LIMIT = 100
 LONGEST = WATCHED_LIMIT * (max(map(len, COLLECTIONS)) + 26)
 

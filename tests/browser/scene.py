@@ -12,13 +12,14 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
     """A fundraiser with a mailing to Bob, who clicked and gave, and a gift that has no email."""
     place.set_webhook_key()
     spring = place.fundraiser(name, goal={"amount": 10_000, "currency": "USD"})
-    mailing = place.mailing(spring, name=f"Appeal of {name}")
+    mailing = place.mailing(spring, name=f"Appeal of {name}"[:200], subject=name)
     email = place.email(spring, mailing_id=mailing)
     at = int(time.time()) - 60  # whoever clicks in the second of the delivery is a machine
     told = [event(email, "delivered", at), event(email, "open", at + 20)]
     place.deliver([*told, event(email, "click", at + 40, url="https://give.example.edu/")])
     gift = place.gift(spring, email_id=email)
-    lost = place.gift(spring, 4000, {"name": "Eve", "email": "eve@example.org"})
+    stranger = {"name": "Eve" if len(name) < 100 else name, "email": "eve@example.org"}
+    lost = place.gift(spring, 4000, stranger)
     ids = {"fundraiser": spring, "mailing": mailing, "email": email, "gift": gift, "lost": lost}
     wait_until(lambda: is_counted(place, spring), "everything to be counted")
     return ids | {"person": place.get(f"/v1/emails/{email}")["user_id"]}

@@ -15,20 +15,33 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 @pytest.mark.parametrize(
     "cell",
-    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "|cmd", "%0A", '=HYPERLINK("x")'],
+    [
+        "=1+1",
+        "+1",
+        "-1+2",
+        "-x",
+        "\uff1d1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        "|cmd",
+        "%0A",
+        '=HYPERLINK("x")',
+    ],
 )
 def test_a_cell_that_a_sheet_would_run_is_text(cell: str) -> None:
     assert safe(cell) == f"'{cell}"
 
 
-@pytest.mark.parametrize("cell", ["Spring", "1+1", "a=b", "", 12, -12, -1.5, 0])
+@pytest.mark.parametrize("cell", ["Spring", "1+1", "a=b", "", "-0.05", 12, -12, -1.5, 0])
 def test_what_is_no_formula_stays_as_it_is(cell: str | float) -> None:
     assert safe(cell) == cell
 
 
 def test_a_file_says_that_it_is_utf_8_and_quotes_what_needs_it() -> None:
     made = to_csv(["Name", "Gifts"], [['Zoë, "Z"', 3], [None, -1]])
-    assert made == '\ufeffName,Gifts\r\n"Zoë, ""Z""",3\r\n,-1\r\n'.encode()
+    assert made == '\ufeff"Name","Gifts"\r\n"Zoë, ""Z""",3\r\n"",-1\r\n'.encode()
 
 
 @pytest.mark.parametrize(
@@ -38,8 +51,8 @@ def test_a_file_says_that_it_is_utf_8_and_quotes_what_needs_it() -> None:
         (-50, "USD", "-0.50 USD"),
         (1500, "JPY", "1,500 JPY"),
         (1234567, "KWD", "1,234.567 KWD"),
-        (712.5, "USD", "7.125 USD"),
-        (10.4, "JPY", "10.4 JPY"),
+        (713.5, "USD", "7.13 USD"),
+        (10.4, "JPY", "10 JPY"),
         (None, "USD", "–"),
     ],
 )

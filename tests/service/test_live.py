@@ -12,8 +12,9 @@ from mongoengine import get_db
 from pymongo.errors import AutoReconnect
 
 from documents.clock import now
+from service.live import look
 from service.live.events import step
-from service.live.hub import BEAT_SECONDS, Hub
+from service.live.hub import BEAT_SECONDS, Hub, TooManyPages
 from service.live.resource import Live
 from service.live.viewer import Viewer
 from service.live.watch import WATCHED_LIMIT, LiveQuery, Watched, read_watch
@@ -316,3 +317,66 @@ def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: Univer
     assert hub.is_empty
     assert client.simulate_get("/live?watch=staff:1").status_code == 400
     assert testing.TestClient(app).simulate_get(f"/live?watch=users:{ID}").status_code == 303
+
+
+def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session, an organization, and what an organization watches: each has its bound."""
+    monkeypatch.setattr("service.live.hub.PAGES_A_SESSION", 2)
+    monkeypatch.setattr("service.live.hub.PAGES_AN_ORGANIZATION", 3)
+    monkeypatch.setattr("service.live.hub.WATCHED_AN_ORGANIZATION", 4)
+    hub = Hub(digests=lambda watched: {}, behind=lambda: 0)
+    monkeypatch.setattr(hub._watching, "ensure", lambda: None)
+    alices, charlies = ObjectId(), ObjectId()
+
+    def open_page(session: str, organization_id: ObjectId, number: int = 1) -> Viewer:
+        watched = [Watched(organization_id, "users", ObjectId()) for _ in range(number)]
+        viewer = Viewer(session, watched, lambda data: None, lambda: None)
+        hub.subscribe(viewer)
+        return viewer
+
+    first = open_page("a", alices)
+    open_page("a", alices)
+    for session, number in (("a", 1), ("b", 3)):
+        with pytest.raises(TooManyPages):
+            open_page(session, alices, number)
+    open_page("b", alices)
+    with pytest.raises(TooManyPages):
+        open_page("c", alices)
+    open_page("d", charlies)
+    hub.unsubscribe(first)
+    open_page("c", alices)
+
+
+def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
+    real_client: testing.TestClient,
+) -> None:
+    """One step in an index for each organization, however much it has."""
+    api = Api.in_process(real_client)
+    alice, charlie = university("Alice's University", api), university("Charlie's", api)
+    spring = alice.fundraiser()
+    for _ in range(30):
+        alice.gift(spring)
+    hers = Watched(ObjectId(alice.id), "new_donations", ObjectId(alice.id))
+    spying = Watched(ObjectId(charlie.id), "new_donations", ObjectId(alice.id))
+    before = look.digests([hers, spying])
+    assert spying not in before
+    alice.gift(spring)
+    after = look.digests([hers, spying])
+    assert after.keys() == {hers}
+    assert after[hers] != before[hers]
+    profile = explained_newest(ObjectId(alice.id))
+    assert "DISTINCT_SCAN" in str(profile)
+    assert profile["executionStats"]["totalKeysExamined"] <= 2
+
+
+def explained_newest(organization_id: ObjectId) -> Any:
+    """What MongoDB does to find the newest."""
+    asked = {
+        "aggregate": "donations",
+        "pipeline": look.newest_of([organization_id]),
+        "hint": look.BY_ORGANIZATION,
+        "cursor": {},
+    }
+    explain = {"explain": asked, "verbosity": "executionStats"}
+    told = get_db().command(explain)
+    return told if "executionStats" in told else told["stages"][0]["$cursor"]

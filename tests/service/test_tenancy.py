@@ -322,7 +322,7 @@ QUERIES = {
     "/dashboard": ["", "q=spring&sort=-raised"],
     "/dashboard/gifts": [f"match={match}" for match in ("unresolved", "direct", "indirect", "all")],
     "/dashboard/mailings/{id}": ["", "did=clicked", "did=left", "q=bob", "q=bob+example&did=gave"],
-    "/dashboard/live": ["watch=fundraisers:{fundraisers},users:{users},donations:{donations}"],
+    "/dashboard/live": ["watch=fundraisers:{fundraisers},users:{users},new_donations:{donations}"],
 }
 
 

@@ -9,6 +9,7 @@
   const MOVED_MS = 1_500;
 
   const line = document.getElementById("live");
+  const every = Number(document.body.dataset.every);
   /** @type {EventSource | null} */
   let source = null;
   let reopening = 0, silence = 0, wait = WAIT_MS, behind = 0;
@@ -51,7 +52,7 @@
   const acts = {
     hello: (told) => { behind = told.behind_seconds; isAway = false; wait = WAIT_MS; refresh(); },
     changed: refresh,
-    behind: (told) => { behind = told.behind_seconds; },
+    behind: (told) => { behind = told.behind_seconds; if (every) refresh(); },
     away: () => { isAway = true; }, back: () => { isAway = false; },
     beat: () => {}, bye: () => location.reload(),
   };
@@ -98,7 +99,8 @@
   }
 
   async function fetchPage() {
-    const how = { credentials: "same-origin", cache: "no-cache", redirect: "manual" };
+    const headers = { "X-Refresh": "1" }; // nobody's doing: a session that is not used ends
+    const how = { headers, credentials: "same-origin", cache: "no-cache", redirect: "manual" };
     const answer = await fetch(location.href, /** @type {RequestInit} */ (how));
     if (answer.type === "opaqueredirect" || [401, 403].includes(answer.status)) location.reload();
     if (!answer.ok) return false;
@@ -190,7 +192,6 @@
   }
 
   // What no record tells of is looked at now and then.
-  const every = Number(document.body.dataset.every);
   if (every) setInterval(refresh, every * 1000);
 
   document.addEventListener("visibilitychange", () => {
@@ -199,5 +200,6 @@
     return close();
   });
   addEventListener("pagehide", close);
-  addEventListener("pageshow", open);
+  // What the browser kept of a page may be of before a sign-out.
+  addEventListener("pageshow", (event) => (event.persisted ? location.reload() : open()));
 })();
