@@ -56,7 +56,7 @@ def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
         sealed = base64.b64decode(text + "==", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    if encode_cursor(sealed) != text:
+    if _encode(sealed) != text:
         return None  # other last bits would be a second name of the same
     found = _open(organization_id, sealed)
     if found is None and _is_stale():
@@ -81,10 +81,10 @@ def forget_keys() -> None:
 
 
 def _seal(key: AESSIV, organization_id: ObjectId, email_id: ObjectId) -> str:
-    return encode_cursor(key.encrypt(email_id.binary, [organization_id.binary]))
+    return _encode(key.encrypt(email_id.binary, [organization_id.binary]))
 
 
-def encode_cursor(sealed: bytes) -> str:
+def _encode(sealed: bytes) -> str:
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 

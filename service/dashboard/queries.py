@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.types import Text
+
 WATCHED = 100
 
 
@@ -14,7 +16,7 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
-Search = Annotated[str, Field(max_length=200)]
+Search = Annotated[Text, Field(max_length=200)]
 Cursor = Annotated[str, Field(max_length=2000)]
 
 

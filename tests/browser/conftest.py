@@ -32,6 +32,11 @@ class Desk:
     complaints: list[str] = field(default_factory=list)
     requested: list[str] = field(default_factory=list)
 
+    def complain(self, kind: str, text: str) -> None:
+        """Note what the console says, but for mere news."""
+        if kind != "info":
+            self.complaints.append(f"{kind}: {text}")
+
     def open(self, path: str) -> Page:
         self.page.goto(self.url + path)
         return self.page
@@ -49,7 +54,7 @@ def sit_down(chrome: Browser, stack: Stack, place: University, **options: object
     """A new window, which notes what its pages complain of, and whom they ask."""
     context = chrome.new_context(**options)  # type: ignore[arg-type]
     desk = Desk(place, context, context.new_page(), stack.url)
-    desk.page.on("console", lambda said: desk.complaints.append(said.text))
+    desk.page.on("console", lambda said: desk.complain(said.type, said.text))
     desk.page.on("pageerror", lambda error: desk.complaints.append(str(error)))
     desk.page.on("request", lambda request: desk.requested.append(request.url))
     return desk

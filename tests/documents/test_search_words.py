@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 from documents.search_words import (
     LONGEST_WORD,
     MOST_WORDS,
-    Place,
     between,
     fit,
     met,
-    read_place,
     terms,
     words_of,
 )
@@ -80,5 +78,3 @@ def test_a_range_of_words_is_those_that_begin_alike(words: list[str], lead: str)
     assert inside == [word for word in words if word.startswith(lead)]
     if inside:
         assert met(words, lead).encode() == min(word.encode() for word in inside)
-    assert lead == "" or Place
-    assert read_place
