@@ -19,8 +19,14 @@ $(READY): pyproject.toml requirements.txt
 run: setup  ## everything up, with the demo
 	@$(VENV)/bin/matchback up
 
-test: setup browser  ## all tests, on real servers and in a real browser that they start themselves
-	@$(VENV)/bin/pytest
+# Two processes, each with its own servers: half of a test is waiting for what it started.
+test: setup browser $(VENV)/.chdb  ## all tests, on real servers and in a real browser that they start themselves
+	@$(VENV)/bin/pytest --numprocesses 2 --dist worksteal
+
+# ClickHouse's engine, which is large, and which nothing but its tests needs.
+$(VENV)/.chdb: $(READY) requirements-chdb.txt
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements-chdb.txt
+	@touch $@
 
 # Debian's chromium, which no package of PyPI's carries: installed where that may be done.
 browser:
@@ -87,10 +93,12 @@ format: setup
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format --quiet .
 
+LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --quiet --custom-compile-command "make lock"
+
 lock:  ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade for newer versions
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
-	@build/lock/bin/uv pip compile pyproject.toml --extra embedded --extra dev --universal --python-version 3.11 \
-	    --generate-hashes --no-annotate --quiet --custom-compile-command 'make lock' --output-file requirements.txt $(UPGRADE)
+	@build/lock/bin/uv pip compile pyproject.toml --extra embedded --extra postgresql --extra clickhouse --extra dev $(LOCK) --output-file requirements.txt $(UPGRADE)
+	@echo chdb | build/lock/bin/uv pip compile - $(LOCK) --constraint requirements.txt --output-file requirements-chdb.txt $(UPGRADE)
 
 clean:
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

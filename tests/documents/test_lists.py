@@ -102,7 +102,7 @@ def cases() -> Iterator[Any]:
         fields = query.model_fields
         for sort in get_args(fields["sort"].annotation):
             yield pytest.param(document, {}, sort, id=f"{document.__name__}-{sort}")
-        for name in fields.keys() - {"limit", "cursor", "sort"}:
+        for name in sorted(fields.keys() - {"limit", "cursor", "sort"}):
             given = {name: VALUES.get(name, PARENT)}
             sort = fields["sort"].default if document is AuditEntry else "-created_at"
             yield pytest.param(document, given, sort, id=f"{document.__name__}?{name}")
