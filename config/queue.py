@@ -1,4 +1,4 @@
-"""The one Huey: a queue of wake-ups on Redis.
+"""Huey's queues of wake-ups on Redis: one of what is to be settled, one of what is to be exported.
 
 Nothing is remembered here. A message says «look at this id»; losing one, or having it twice,
 changes nothing, because what is due is marked in MongoDB (see ARCHITECTURE.md).
@@ -48,11 +48,18 @@ def pool() -> ConnectionPool:
     )
 
 
-huey = Huey(
-    QUEUE,
-    storage_class=RedisStorage,
-    results=False,  # nobody waits for a wake-up
-    serializer=JSONSerializer(),
-    connection_pool=pool(),
-    read_timeout=POLL_SECONDS,
-)
+def queue(name: str) -> Huey:
+    """A queue of wake-ups."""
+    return Huey(
+        name,
+        storage_class=RedisStorage,
+        results=False,  # nobody waits for a wake-up
+        serializer=JSONSerializer(),
+        connection_pool=pool(),
+        read_timeout=POLL_SECONDS,
+    )
+
+
+huey = queue(QUEUE)
+# The warehouse's own: one that is away, or far behind, must hold up no thread that settles.
+warehouse_huey = queue(f"{QUEUE}-warehouse")

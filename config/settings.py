@@ -113,6 +113,17 @@ class Settings(BaseModel):
         tuple[str, ...],
         Field(description="Origins whose pages may call the API from a browser; commas"),
     ] = ()
+    warehouse_url: Annotated[
+        str,
+        Field(
+            pattern=r"^$|^(duckdb|postgresql|clickhouses?)://",
+            repr=False,
+            description="The reporting database: duckdb:///file, postgresql://… or clickhouse://…",
+        ),
+    ] = ""
+    warehouse_personal_data: Annotated[
+        bool, Field(description="Whether names and addresses are exported, too")
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What is logged")
     ] = "info"

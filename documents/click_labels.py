@@ -14,6 +14,7 @@ from pymongo.database import Database
 from documents.counters import LEDGER
 from documents.engine.contribution import Contribution, Row, add, difference
 from documents.machine_clicks import Click, Rule, reasons
+from documents.unexported import note
 
 Span = tuple[datetime, datetime]
 
@@ -156,6 +157,7 @@ def write(
             result.click_times[after["email_id"]] = None
     if operations:
         database.events.bulk_write(operations, ordered=False, session=session)
+        note(database, session, {"events": [before["_id"] for before, _ in changed]})
     for email_id in result.click_times:
         result.click_times[email_id] = _click_times(database, session, email_id)
     return result

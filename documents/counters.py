@@ -28,6 +28,7 @@ from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, new_gift_day, quarter, raised_in_quarter
 from documents.link import Clicker, Link, new_row
 from documents.mailing import Mailing
+from documents.unexported import note_targets
 from documents.user import User
 
 
@@ -153,4 +154,5 @@ LEDGER = Ledger(
         Link: new_row,
         GiftDay: new_gift_day,
     },
+    on_write=note_targets,
 )

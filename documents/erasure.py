@@ -18,7 +18,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import retention, sendgrid
+from documents import retention, sendgrid, unexported
 from documents.address import fold, mailbox
 from documents.candidates import ERASED as ERASED_DONOR
 from documents.clock import now
@@ -29,6 +29,7 @@ from documents.marks import text
 from documents.payment_erasure import erase_payments
 from documents.sendgrid import ERASED
 from documents.transaction import in_transaction
+from documents.unexported import note
 from documents.user import User
 
 NOBODY = "(erased)"
@@ -52,7 +53,7 @@ def mark(organization_id: ObjectId, id_: ObjectId | str) -> None:
     if found.erasing is not None or found.name == NOBODY:
         return
     gone = {"name": NOBODY, "email": NOBODY, "deleted_at": found.deleted_at or now()}
-    wait = {"erasing": fold(found.email), "erase_due": now()}
+    wait = {"erasing": fold(found.email), "erase_due": now(), **unexported.mark()}
     where = {"_id": found.id, "organization_id": organization_id, "email": found.email}
     update = {
         "$set": {**gone, **wait},
@@ -116,6 +117,7 @@ def _erase_gifts(organization_id: ObjectId, user_id: ObjectId, addresses: list[s
                 if any(address in str(gift.get(name, "")).casefold() for address in addresses)
             }
             donations.update_one({"_id": gift["_id"]}, {"$set": {**gone, **told}})
+            note(get_db(), None, {"donations": [gift["_id"]]})
 
 
 def _erase_events(
@@ -138,6 +140,7 @@ def _erase_events(
         database.events.replace_one(
             {"_id": event["_id"]}, {**left, "type": "erased"}, session=session
         )
+    note(database, session, {"events": [event["_id"] for event in events]})
     return len(events)
 
 

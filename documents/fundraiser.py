@@ -9,9 +9,10 @@ from documents.errors import NotFound, Unacceptable
 from documents.money import as_money, money_fields
 from documents.record import Record
 from documents.tallied import Tallied
+from documents.unexported import EXPORT_INDEX, Exported
 
 
-class Fundraiser(Tallied, Record):
+class Fundraiser(Exported, Tallied, Record):
     """A campaign, with the totals of its mailings, emails and donations."""
 
     name = StringField(required=True)
@@ -23,6 +24,7 @@ class Fundraiser(Tallied, Record):
     meta = {
         "collection": "fundraisers",
         "indexes": [
+            EXPORT_INDEX,
             ["organization_id", "id"],
             ["organization_id", "name", "id"],
             ["organization_id", "donations_count", "id"],

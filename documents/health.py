@@ -6,10 +6,12 @@ from datetime import datetime
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents import unexported
 from documents.clock import now
 from documents.failed_job import FailedJob
 from documents.marks import DUE
 from documents.steady_recount import SteadyRecount
+from documents.warehouse_state import WarehouseState
 
 COUNTED = 10_000  # so that looking costs the same however far behind it is
 FAILED_SHOWN = 100
@@ -39,10 +41,20 @@ class Recount:
 
 
 @dataclass(frozen=True)
+class Warehouse:
+    """How far the reporting database is behind what is counted, and whether it can be reached."""
+
+    lag_seconds: float
+    is_failing: bool
+    is_filled: bool
+
+
+@dataclass(frozen=True)
 class Health:
     waiting: list[Waiting]
     failed: list[FailedJob]
     recount: Recount
+    warehouse: Warehouse | None
 
     @property
     def behind_seconds(self) -> float:
@@ -57,7 +69,13 @@ def health(organization_id: ObjectId) -> Health:
         [_waiting(organization_id, kind, name) for kind, name in WAITING.items()],
         FailedJob.page(organization_id, FAILED_SHOWN),
         Recount(stands.last_off, stands.last_finished_at),
+        _warehouse() if unexported.is_on() else None,
     )
+
+
+def _warehouse() -> Warehouse:
+    state = WarehouseState.current()
+    return Warehouse(unexported.lag_seconds(), bool(state.error), state.is_filled)
 
 
 def _waiting(organization_id: ObjectId, kind: str, name: str) -> Waiting:

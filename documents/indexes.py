@@ -23,7 +23,9 @@ from documents.relabelling import Relabelling
 from documents.staff import Staff
 from documents.staff_session import SignInLink, StaffSession
 from documents.steady_recount import SteadyRecount
+from documents.unexported import Unexported
 from documents.user import User
+from documents.warehouse_state import WarehouseState
 from documents.webhook_key import WebhookKey
 
 DOCUMENTS = (
@@ -55,6 +57,8 @@ DOCUMENTS = (
     Lease,
     SteadyRecount,
     Relabelling,
+    Unexported,
+    WarehouseState,
 )
 
 

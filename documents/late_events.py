@@ -21,6 +21,7 @@ from documents.engine.contribution import Row, add
 from documents.engine.settle import Changes
 from documents.marks import DUE, text
 from documents.tying import Tying
+from documents.unexported import note
 
 TIED_A_BATCH = 500
 # MongoDB ends a transaction after 60 seconds, unless it is set to do so earlier.
@@ -99,6 +100,7 @@ def write(database: Database, session: ClientSession, tied: Sequence[Row]) -> No
             ordered=False,
             session=session,
         )
+        note(database, session, {"events": [one["_id"] for one in tied]})
 
 
 def _without_id(row: Row) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from mongoengine import DateTimeField, Document, StringField
 
 from documents.clock import now
 from documents.errors import NotFound, Unacceptable
+from documents.unexported import EXPORT_INDEX, Exported
 
 LONGEST_NAME = 200
 
 
-class Organization(Document):
+class Organization(Exported, Document):
     """A tenant."""
 
     name = StringField(required=True)
@@ -59,7 +60,11 @@ class Organization(Document):
             raise NotFound
         return found
 
-    meta = {"collection": "organizations", "auto_create_index": False}
+    meta = {
+        "collection": "organizations",
+        "auto_create_index": False,
+        "indexes": [EXPORT_INDEX],
+    }
 
 
 def _checked(name: str) -> str:

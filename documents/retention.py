@@ -14,6 +14,7 @@ from pymongo.database import Database
 from documents.engine.contribution import Row
 from documents.event import COUNTED, is_click
 from documents.transaction import in_transaction
+from documents.unexported import note
 
 A_STEP = 500
 CLICK_COUNTERS = ("clicks", "machine_clicks")
@@ -42,6 +43,7 @@ def _drop_events(database: Database, session: ClientSession, before: ObjectId) -
         archive(database, session, events)
         ids = [event["_id"] for event in events]
         database.events.delete_many({"_id": {"$in": ids}}, session=session)
+        note(database, session, {"events": ids})
     return len(events)
 
 

@@ -19,6 +19,7 @@ from documents.machine_clicks import Rule
 from documents.marks import text
 from documents.references import resolve
 from documents.tying import Tying, message_key
+from documents.unexported import note
 
 Key = bytes | str
 
@@ -53,6 +54,7 @@ class TallyBatch:
         effects = self.count([*arriving, *late], emails)
         if new:
             self.database.events.insert_many(new, ordered=False, session=self.session)
+            note(self.database, self.session, {"events": [event["_id"] for event in new]})
         late_events.write(self.database, self.session, late)
         settle(self.database, self.session, LEDGER, effects)
 

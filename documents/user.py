@@ -19,6 +19,7 @@ from documents.errors import Conflict
 from documents.marks import text, text_index, unique_index
 from documents.record import Record
 from documents.search_words import between, fit, terms, words_of
+from documents.unexported import EXPORT_INDEX, Exported, mark
 
 FORMER_KEPT = 50
 LOOKED_AT = 500
@@ -30,7 +31,7 @@ WORDS_INDEX: dict[str, Any] = {
 }
 
 
-class User(Record):
+class User(Exported, Record):
     """A person of one organization, known by an address that is unique whatever its case."""
 
     name = StringField(required=True)
@@ -66,6 +67,7 @@ class User(Record):
                 "fields": ["erase_due"],
                 "partialFilterExpression": {"erase_due": {"$type": "date"}},
             },
+            EXPORT_INDEX,
             ["organization_id", "id"],
             ["organization_id", "name", "id"],
             ["organization_id", "donations_count", "id"],
@@ -151,7 +153,7 @@ class User(Record):
 
 def named(name: str, email: str) -> dict[str, Any]:
     """What a new user of this name and address stores of them."""
-    return {"name": name, "words": words_of(name, email), **at(email)}
+    return {"name": name, "words": words_of(name, email), **at(email), **mark()}
 
 
 def at(email: str) -> dict[str, Any]:

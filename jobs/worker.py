@@ -6,7 +6,8 @@ import time
 from pymongo.errors import PyMongoError
 from setproctitle import setproctitle
 
-import jobs.tasks  # noqa: F401  (registers the tasks)
+import jobs.tasks
+import jobs.warehouse.tasks  # noqa: F401  (wakes the exporter)
 from config.database import check_deployment, client, connect_worker, is_away
 from config.log import configure_logging
 from config.queue import huey
@@ -26,7 +27,7 @@ def main() -> int:
     setproctitle("matchback worker")
     configure_logging()
     connect_worker()
-    _await_database()
+    await_database()
     sweeper = Sweeper()
     consumer = huey.create_consumer(
         workers=settings().worker_threads,
@@ -52,7 +53,7 @@ def main() -> int:
     return 0
 
 
-def _await_database() -> None:
+def await_database() -> None:
     """A database that is away at the start is waited for, as it would be later."""
     while True:
         try:

@@ -6,7 +6,8 @@ import falcon
 import orjson
 from falcon.media import JSONHandler
 
-import jobs.callbacks  # noqa: F401  (saves schedule jobs)
+import jobs.callbacks
+import jobs.warehouse.tasks  # noqa: F401  (what is noted wakes the exporter)
 from config.database import connect_web
 from config.log import configure_logging
 from config.settings import settings

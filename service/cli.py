@@ -16,6 +16,7 @@ from service.commands.organizations import key, master_key, org
 from service.commands.people import erase
 from service.commands.staff import staff
 from service.commands.upkeep import jobs, recount
+from service.commands.warehouse import warehouse
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -113,6 +114,7 @@ for command in (
     replay,
     relabel,
     erase,
+    warehouse,
 ):
     main.add_command(command)
 

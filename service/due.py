@@ -6,9 +6,11 @@ from mongoengine import get_db
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from documents import unexported
 from documents.clock import now
 from documents.marks import DUE
 from documents.steady_recount import summary
+from documents.warehouse_state import WarehouseState
 
 # What may be due, and by which mark.
 KINDS = {
@@ -38,6 +40,25 @@ class DueCollector(Collector):
         yield count
         yield oldest
         yield from _drift()
+        if unexported.is_on():
+            yield from _warehouse()
+
+
+def _warehouse() -> Iterator[Metric]:
+    state = WarehouseState.current()
+    yield GaugeMetricFamily(
+        "matchback_warehouse_lag_seconds",
+        "Age of the oldest change that the warehouse does not know",
+        value=unexported.lag_seconds(),
+    )
+    yield GaugeMetricFamily(
+        "matchback_warehouse_failing", "Whether the last export failed", value=bool(state.error)
+    )
+    yield GaugeMetricFamily(
+        "matchback_warehouse_filled",
+        "Whether all that was stored before is in it",
+        value=state.is_filled,
+    )
 
 
 def _drift() -> Iterator[Metric]:

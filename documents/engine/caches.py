@@ -14,10 +14,14 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
 
-from documents.engine.contribution import Contribution, Row
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.engine.contribution import Contribution, Row, Target
 
 ALWAYS: Callable[[Row], bool] = lambda row: True  # noqa: E731
 ONE: Callable[[Row], int] = lambda row: 1  # noqa: E731
+OnWrite = Callable[[Database, ClientSession, Sequence[Target]], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,6 +92,7 @@ class Ledger:
         flags: what follows from the counters of records that are sources themselves.
         created_on_demand: targets that come into being with their first counter, and how a new
             one is made from its id.
+        on_write: told within each transaction which records it writes, as (collection, id).
     """
 
     def __init__(
@@ -96,7 +101,9 @@ class Ledger:
         *,
         flags: Sequence[Flag] = (),
         created_on_demand: Mapping[type, Callable[[Any], Row]] | None = None,
+        on_write: OnWrite | None = None,
     ) -> None:
+        self.on_write = on_write or (lambda database, session, targets: None)
         self.caches = tuple(caches)
         self.created = {collection(on): new for on, new in (created_on_demand or {}).items()}
         names: dict[str, type] = {}

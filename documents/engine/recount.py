@@ -90,6 +90,7 @@ def repair(database: Database, session: ClientSession, ledger: Ledger, drift: Dr
     elif isinstance(drift.right, int) and not isinstance(drift.right, bool):
         change = {"$inc": {drift.field: drift.right - (drift.says or 0)}}
         database[name].update_one(where, change, session=session)
+    ledger.on_write(database, session, [(name, drift.id)])
     if not _has_counted(ledger, name):
         return
     # What it counts towards may be off as well, and so may what it says it counted: settle it.

@@ -71,6 +71,8 @@ class _Settlement:
         for name in self.ledger.order:
             self._read_latest(name)
             self._write(name)
+        written = [target for target, update in self.updates.items() if update]
+        self.ledger.on_write(self.database, self.session, written)
 
     def _compute(self, name: str) -> None:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}

@@ -44,6 +44,7 @@ class Up:
         port = self._web_port()
         self.addresses["MATCHBACK_URL"] = f"http://{servers.LOOPBACK}:{port}"
         self.addresses["MATCHBACK_MASTER_KEYS"] = instance.master_keys(self.data)
+        self.addresses["MATCHBACK_WAREHOUSE_URL"] = self._warehouse_url()
         self._prepare_database()
         environment = {
             **self.addresses,
@@ -57,6 +58,8 @@ class Up:
         self._start(Part("worker", worker_command(), log / "worker.log", environment))
         web = Part("web", serve_command(), log / "web.log", environment, ready=self._is_ready)
         self._start(web)
+        exporter = [*matchback_command(), "warehouse", "worker"]
+        self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
 
     def watch(self) -> None:
         """Restart what died, and note what runs now."""
@@ -91,6 +94,13 @@ class Up:
         self.say(f"starting Redis on port {port}")
         self._start(servers.redis_part(self.data, port))
         self._ours("MATCHBACK_REDIS_URL", servers.redis_url(port))
+
+    def _warehouse_url(self) -> str:
+        given = self._given("MATCHBACK_WAREHOUSE_URL")
+        if given:
+            return given
+        self._ours("MATCHBACK_WAREHOUSE_URL", f"duckdb:///{self.data / 'warehouse.duckdb'}")
+        return self.addresses["MATCHBACK_WAREHOUSE_URL"]
 
     def _start(self, part: Part) -> None:
         # Noted as soon as it runs: should we be killed before it is ready, the next start finds it.
@@ -137,9 +147,14 @@ class Up:
         instance.note(self.data, self.state)
 
 
+def matchback_command() -> list[str]:
+    """Our command line, under the name that its processes can be found by."""
+    return [sys.executable, str(Path(sys.executable).parent / "matchback")]
+
+
 def worker_command() -> list[str]:
-    """A worker, under the name that it can be found by."""
-    return [sys.executable, str(Path(sys.executable).parent / "matchback"), "worker"]
+    """A worker."""
+    return [*matchback_command(), "worker"]
 
 
 def serve_command() -> list[str]:

@@ -3,18 +3,23 @@
 import csv
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from falcon import testing
+from mongoengine import get_db
 
+from config.settings import settings
 from documents.audit import OpenAct
+from documents.clock import now
 from documents.donation import Donation
 from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.recount import COLLECTIONS
 from documents.staff import Staff
+from documents.warehouse_state import WarehouseState
 from jobs.sweep import sweep
 from service.routes import PAGES
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university
@@ -206,6 +211,27 @@ def fail(email_id: str) -> None:
     email = Email.objects.get(id=email_id)
     trouble = {"error": "ValueError", "tries": 5, "failed_at": email.created_at}
     Email.objects(id=email_id).update(set__trouble=trouble, unset__due=True)
+
+
+def test_health_tells_how_the_warehouse_is(
+    alice: University, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "reporting database" not in text_of(browser.get("/dashboard/health"))
+    monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", "duckdb:///nowhere")
+    settings.cache_clear()
+    try:
+        alice.fundraiser("Marked")
+        get_db().fundraisers.update_one(
+            {"name": "Marked"}, {"$set": {"export_due": now() - timedelta(seconds=90)}}
+        )
+        said = text_of(browser.get("/dashboard/health"))
+        assert "s behind" in said.split("reporting database")[1]
+        assert "still being filled" in said
+        WarehouseState.note(error="it is away", backfill=[])
+        assert "Cannot be reached" in text_of(browser.get("/dashboard/health"))
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
 
 
 def test_health_tells_what_failed_and_tries_it_again(alice: University, browser: Browser) -> None:

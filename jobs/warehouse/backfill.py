@@ -1,0 +1,136 @@
+"""Filling the warehouse from nothing, page by page, while traffic goes on.
+
+How far it is stands in the warehouse itself, merged with the rows, so that a warehouse that was
+thrown away is filled anew without anybody saying so. So it is when the columns, or whether names
+are exported, have changed. Rows that were not met in the end are of records that there are no
+longer, and are dropped.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from bson import Binary, ObjectId
+from mongoengine import get_db
+
+from config.settings import settings
+from documents.clock import now
+from jobs.warehouse.engine import Warehouse
+from jobs.warehouse.snapshot import Snapshot
+from jobs.warehouse.tables import BACKFILLS, TABLES, Row, Table, text_of
+
+ROWS_A_PAGE = 20_000
+ANEW = ""  # the layout of a backfill that somebody asked for
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one table is."""
+
+    table: str
+    layout: str = ANEW
+    after: str | None = None
+    since: int = 0  # the version that its first page was read at
+    copied: int = 0
+    total: int = 0
+    finished_at: datetime | None = None
+
+    @property
+    def version(self) -> int:
+        """Grows with each page, as the times of snapshots do not where nothing is written."""
+        return self.since + self.copied + (self.finished_at is not None)
+
+    @property
+    def row(self) -> Row:
+        """As it is stored in the warehouse."""
+        return {
+            "id": self.table,
+            **{column.name: getattr(self, column.name) for column in BACKFILLS.columns},
+            "version": self.version,
+            "deleted": False,
+        }
+
+
+class Backfill:
+    """All tables, one after the other."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._progress = read_progress(warehouse)
+
+    @property
+    def tables(self) -> list[Progress]:
+        """How far each table is."""
+        return list(self._progress.values())
+
+    @property
+    def current(self) -> Progress | None:
+        """The table that is being filled; None when all are."""
+        return next((one for one in self._progress.values() if one.finished_at is None), None)
+
+    def step(self) -> bool:
+        """Copy the next page. Returns whether there was one.
+
+        Raises:
+            WarehouseError: it is away, full, or refuses; the same page is next.
+        """
+        progress = self.current
+        if progress is None:
+            return False
+        table = next(table for table in TABLES if table.name == progress.table)
+        snapshot = Snapshot(get_db())
+        if progress.after is None:
+            total = get_db()[table.name].estimated_document_count()
+            progress = replace(progress, since=snapshot.version, total=total, copied=0)
+        after = {"_id": {"$gt": _id(table, progress.after)}} if progress.after else {}
+        found = list(
+            snapshot.find(table.name, after, table.fields, sort={"_id": 1}, limit=ROWS_A_PAGE)
+        )
+        personal = settings().warehouse_personal_data
+        rows = [table.row(document, snapshot.version, personal=personal) for document in found]
+        progress = replace(progress, copied=progress.copied + len(rows))
+        if len(found) == ROWS_A_PAGE:
+            progress = replace(progress, after=text_of(found[-1]["_id"]))
+        else:
+            progress = replace(progress, finished_at=now().replace(tzinfo=None))
+        self._warehouse.merge({table: rows})
+        if progress.finished_at:
+            self._warehouse.drop_older(table, progress.since)
+        self._warehouse.merge({BACKFILLS: [progress.row]})
+        self._progress[table.name] = progress
+        return True
+
+
+def read_progress(warehouse: Warehouse) -> dict[str, Progress]:
+    """How far each table is, by what the warehouse says and the layout is now."""
+    stored, layout = _stored(warehouse), current_layout()
+    fresh = {table.name: Progress(table.name, layout) for table in TABLES}
+    return {
+        name: stored[name] if name in stored and stored[name].layout == layout else new
+        for name, new in fresh.items()
+    }
+
+
+def start_anew(warehouse: Warehouse) -> None:
+    """Have everything filled once more; rows stay until they are met or found to be gone."""
+    before = [one.version for one in _stored(warehouse).values()]
+    version = max(Snapshot(get_db()).version, *(version + 1 for version in before), 0)
+    warehouse.merge({BACKFILLS: [Progress(one.name, since=version).row for one in TABLES]})
+
+
+def _stored(warehouse: Warehouse) -> dict[str, Progress]:
+    names = ["id", *(column.name for column in BACKFILLS.columns)]
+    with warehouse.query(f"SELECT {', '.join(names)} FROM {BACKFILLS.name}") as answer:  # noqa: S608
+        return {row[0]: Progress(*row) for row in answer.rows}
+
+
+def current_layout() -> str:
+    """What a filled table depends on: its columns, and whether names are among them."""
+    columns = [(table.name, [one.name for one in table.columns]) for table in TABLES]
+    said = repr((columns, settings().warehouse_personal_data))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _id(table: Table, text: str) -> Any:
+    return Binary(bytes.fromhex(text)) if table.name == "events" else ObjectId(text)

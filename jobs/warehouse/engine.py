@@ -1,0 +1,91 @@
+"""What every engine of the warehouse does. One file an engine; `open_warehouse` chooses by URL."""
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from jobs.warehouse.tables import BACKFILLS, TABLES, Row, Table, text_of
+
+ENGINES = {
+    "duckdb": ("jobs.warehouse.duckdb", "DuckDB", "embedded"),
+    "postgresql": ("jobs.warehouse.postgresql", "PostgreSQL", "postgresql"),
+    "clickhouse": ("jobs.warehouse.clickhouse", "ClickHouse", "clickhouse"),
+    "clickhouses": ("jobs.warehouse.clickhouse", "ClickHouse", "clickhouse"),
+}
+STORED = (*TABLES, BACKFILLS)
+Batch = Mapping[Table, Sequence[Row]]
+
+
+class WarehouseError(Exception):
+    """The warehouse is away, full, or refuses. The message is a sentence for a person."""
+
+
+class QueryError(WarehouseError):
+    """A query of somebody's that the warehouse does not accept."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query answered. Rows are read as they are asked for, within the context."""
+
+    columns: list[str]
+    rows: Iterator[tuple[Any, ...]]
+
+
+class Warehouse(Protocol):
+    """Any engine. Each call connects and lets go: a warehouse may come and go between two."""
+
+    def prepare(self) -> None:
+        """Make the tables, columns and views that are missing.
+
+        Raises:
+            WarehouseError: it is away, full, or refuses.
+        """
+
+    def merge(self, batch: Batch) -> None:
+        """Store rows, all or none where the engine can: of each id, the highest version stays.
+
+        Raises:
+            WarehouseError: as above; what was merged already may be merged again.
+        """
+
+    def drop_older(self, table: Table, version: int) -> None:
+        """Take away the rows whose version is lower than this: tombstones are left of them."""
+
+    def query(self, sql: str) -> AbstractContextManager[Answer]:
+        """Ask it, without being able to change it.
+
+        Raises:
+            QueryError: it does not accept the query.
+            WarehouseError: it is away.
+        """
+
+    def write_parquet(self, table: Table, path: Path) -> int:
+        """Write what a table's view shows into a Parquet file. Returns the number of rows."""
+
+
+def open_warehouse(url: str) -> Warehouse:
+    """The warehouse at this URL. Nothing is connected yet.
+
+    Raises:
+        WarehouseError: its driver is not installed.
+    """
+    module, name, extra = ENGINES[url.split(":", 1)[0]]
+    try:
+        made: Warehouse = importlib.import_module(module).open_at(url)
+    except ImportError:
+        raise WarehouseError(
+            f"{name}'s driver is not installed: pip install 'matchback[{extra}]'."
+        ) from None
+    return made
+
+
+def lines(rows: Sequence[Row]) -> bytes:
+    """Rows as JSON, one a line: the one form that every engine reads in bulk by itself."""
+    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
+    return b"".join(orjson.dumps(row, default=text_of, option=option) for row in rows)

@@ -1,0 +1,93 @@
+"""Exporting: what is noted as changed is read at a snapshot, merged, and then no longer noted.
+
+A crash between two of these steps repeats them, and merging again changes nothing. Of two
+exporters that read at different times the later reading wins, whichever comes to the warehouse
+first. So nothing here has to be exact but the notes themselves, and these are written by the
+transactions that change the rows.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from mongoengine import get_db
+
+from config.settings import settings
+from documents.unexported import EXPORT_DUE, MARK, MARKED, NOTED
+from jobs.warehouse.engine import Warehouse
+from jobs.warehouse.snapshot import Snapshot
+from jobs.warehouse.tables import BY_NAME, Row, Table
+
+ROWS_A_BATCH = 20_000
+IDS_A_QUERY = 5_000
+
+
+@dataclass
+class Changes:
+    """What is noted at one moment, as much of it as makes a batch."""
+
+    notes: list[Any] = field(default_factory=list)  # the ids of the notes
+    ids: dict[str, dict[Any, None]] = field(default_factory=lambda: defaultdict(dict))
+    marks: dict[str, dict[Any, list[Any]]] = field(default_factory=dict)  # name, time: ids
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.ids.values()))
+
+
+def export(warehouse: Warehouse) -> int:
+    """Export one batch of what changed. Returns how many records that was; 0: up to date.
+
+    Raises:
+        WarehouseError: it is away, full, or refuses; everything is still noted.
+    """
+    snapshot = Snapshot(get_db())
+    changes = read_changes(snapshot)
+    if not changes.size:
+        return 0
+    tables = {BY_NAME[name]: list(ids) for name, ids in changes.ids.items()}
+    warehouse.merge({table: rows(snapshot, table, ids) for table, ids in tables.items()})
+    forget(changes)
+    return changes.size
+
+
+def read_changes(snapshot: Snapshot, limit: int = ROWS_A_BATCH) -> Changes:
+    """The oldest notes and marks, about so many records."""
+    changes = Changes()
+    for name in MARKED:
+        times: dict[Any, list[Any]] = defaultdict(list)
+        for document in snapshot.find(
+            name, EXPORT_DUE, {MARK: 1}, sort={MARK: 1}, limit=limit - changes.size
+        ):
+            times[document[MARK]].append(document["_id"])
+            changes.ids[name][document["_id"]] = None
+        changes.marks[name] = times
+        if changes.size >= limit:
+            return changes
+    for note in snapshot.find("unexported", {}, sort={"_id": 1}):
+        changes.notes.append(note["_id"])
+        for name in NOTED:
+            changes.ids[name].update(dict.fromkeys(note.get(name, ())))
+        if changes.size >= limit:
+            break
+    return changes
+
+
+def rows(snapshot: Snapshot, table: Table, ids: list[Any]) -> list[Row]:
+    """The rows of these records; tombstones of those that are gone."""
+    personal, version = settings().warehouse_personal_data, snapshot.version
+    found: dict[Any, Row] = {}
+    for start in range(0, len(ids), IDS_A_QUERY):
+        query = {"_id": {"$in": ids[start : start + IDS_A_QUERY]}}
+        for document in snapshot.find(table.name, query, table.fields):
+            found[document["_id"]] = table.row(document, version, personal=personal)
+    return [found.get(id_) or table.tombstone(id_, version) for id_ in ids]
+
+
+def forget(changes: Changes) -> None:
+    """Take away the notes that were read, and the marks unless they are newer by now."""
+    if changes.notes:
+        get_db().unexported.delete_many({"_id": {"$in": changes.notes}})
+    for name, times in changes.marks.items():
+        for at, ids in times.items():
+            get_db()[name].update_many({"_id": {"$in": ids}, MARK: at}, {"$unset": {MARK: ""}})

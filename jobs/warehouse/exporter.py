@@ -1,0 +1,112 @@
+"""The exporter: exports until the warehouse is up to date, and fills it meanwhile if need be."""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+from documents import unexported
+from documents.lease import Lease
+from documents.warehouse_state import WarehouseState
+from jobs.warehouse.backfill import Backfill, start_anew
+from jobs.warehouse.engine import Warehouse, WarehouseError
+from jobs.warehouse.export import export
+
+log = logging.getLogger(__name__)
+
+LEASE = "warehouse"
+# Longer than a batch takes. Should one take longer yet, two export at once, which changes nothing.
+LEASE_TIME = timedelta(seconds=60)
+LONGEST_PAUSE_SECONDS = 15.0
+NOTED_EVERY_SECONDS = 1.0
+
+
+class Exporter:
+    """Exports to one warehouse. Its methods may be called by several threads: one does the work."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._busy = threading.Lock()
+        self._stopping = threading.Event()
+        self._backfill: Backfill | None = None
+        self._pause = 0.0
+        self._not_before = 0.0
+        self._noted_at = 0.0
+
+    def run(self) -> int:
+        """Export until nothing is left to do. Returns how many records that were.
+
+        A warehouse that is away is no error: it is said, and tried again after growing pauses.
+        """
+        if time.monotonic() < self._not_before or not self._busy.acquire(blocking=False):
+            return 0
+        try:
+            return self._run()
+        except WarehouseError as error:
+            self._fail(error)
+            return 0
+        finally:
+            self._busy.release()
+
+    def stop(self) -> None:
+        """Have whoever exports end after the batch in hand."""
+        self._stopping.set()
+
+    def _run(self) -> int:
+        done = 0
+        if (
+            self._backfill is not None
+            and unexported.is_none()
+            and not WarehouseState.current().anew
+        ):
+            return done  # as most of the time: nobody needs to know that we looked
+        while not self._stopping.is_set():
+            if not Lease.take(LEASE, LEASE_TIME):
+                self._backfill = None  # somebody else goes on with it
+                break
+            if self._backfill is None or WarehouseState.answer_anew():
+                self._prepare(anew=self._backfill is not None)
+            exported = export(self._warehouse)
+            done += exported
+            filling = self._backfill is not None and self._backfill.step()
+            self._succeed(last=not (exported or filling))
+            if not exported and not filling:
+                Lease.give_back(LEASE)
+                break
+        return done
+
+    def _prepare(self, *, anew: bool) -> None:
+        self._warehouse.prepare()
+        if anew:
+            start_anew(self._warehouse)
+        self._backfill = Backfill(self._warehouse)
+
+    def _succeed(self, *, last: bool) -> None:
+        if self._pause:
+            log.info("the warehouse is back")
+        self._pause = 0.0
+        if last or time.monotonic() - self._noted_at > NOTED_EVERY_SECONDS:
+            self._noted_at = time.monotonic()
+            WarehouseState.note(error=None, backfill=self._progress())
+
+    def _fail(self, error: WarehouseError) -> None:
+        if not self._pause:
+            log.warning("the warehouse is away, or refuses; everything waits for it: %s", error)
+        self._pause = min(2 * self._pause or 1.0, LONGEST_PAUSE_SECONDS)
+        self._not_before = time.monotonic() + self._pause
+        progress = self._progress()
+        self._backfill = None  # it may be another one when it is back
+        WarehouseState.note(error=str(error), backfill=progress)
+
+    def _progress(self) -> list[dict[str, object]]:
+        if self._backfill is None:
+            return list(WarehouseState.current().backfill)
+        return [
+            {
+                "table": one.table,
+                "copied": one.copied,
+                "total": one.total,
+                "finished": one.finished_at is not None,
+            }
+            for one in self._backfill.tables
+        ]

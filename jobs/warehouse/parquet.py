@@ -1,0 +1,42 @@
+"""Parquet of an engine that writes none itself: DuckDB, in memory, does."""
+
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from jobs.warehouse.duckdb import TYPES
+from jobs.warehouse.engine import lines
+from jobs.warehouse.tables import ID, Column, Table
+
+ROWS_A_PART = 20_000
+
+
+def write(table: Table, rows: Iterator[tuple[Any, ...]], path: Path) -> int:
+    """Write rows, which have the columns of the table's view. Returns how many there were."""
+    columns = (Column(ID), *table.columns)
+    names = [column.name for column in columns]
+    types = ", ".join(f"'{column.name}': '{TYPES[column.type]}'" for column in columns)
+    written = 0
+    with tempfile.NamedTemporaryFile(suffix=".json", dir=path.parent) as file:
+        for part in _parts(rows):
+            file.write(lines([dict(zip(names, row, strict=True)) for row in part]))
+            written += len(part)
+        file.flush()
+        target = str(path).replace("'", "''")
+        with duckdb.connect() as connection:
+            connection.execute(
+                "COPY (SELECT * FROM read_json($file, format = 'newline_delimited', "  # noqa: S608
+                f"columns = {{{types}}})) TO '{target}' (FORMAT parquet)",
+                {"file": file.name},
+            )
+    return written
+
+
+def _parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    remaining = iter(rows)
+    while part := list(itertools.islice(remaining, ROWS_A_PART)):
+        yield part

@@ -1,0 +1,142 @@
+"""PostgreSQL 14 or newer as the warehouse: tables and views in a schema of their own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from jobs.warehouse.engine import (
+    STORED,
+    Answer,
+    Batch,
+    QueryError,
+    Warehouse,
+    WarehouseError,
+    lines,
+)
+from jobs.warehouse.parquet import write
+from jobs.warehouse.tables import DELETED, ID, VERSION, Table
+
+TYPES = {"text": "text", "integer": "bigint", "boolean": "boolean", "time": "timestamp"}
+SCHEMA = "matchback"
+CONNECT_SECONDS = 5
+STATEMENT_MILLISECONDS = 60_000
+OPTIONS = f"-c search_path={SCHEMA} -c timezone=UTC"
+REFUSED = (
+    psycopg.ProgrammingError,
+    psycopg.DataError,
+    psycopg.NotSupportedError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+# So that a host that vanished in the middle is noticed. Source: PostgreSQL's manual, libpq.
+ALIVE: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+class PostgreSQL:
+    """A database of PostgreSQL's."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def prepare(self) -> None:
+        with self._connected() as connection:
+            # Two workers that start at once would both make what is missing, and one fail.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('matchback warehouse'))")
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            for table in STORED:
+                _make(connection, table)
+
+    def merge(self, batch: Batch) -> None:
+        with self._connected() as connection:
+            connection.execute(f"SET LOCAL statement_timeout = {STATEMENT_MILLISECONDS}")
+            for table, rows in batch.items():
+                if rows:
+                    array = b"[" + lines(rows).rstrip().replace(b"\n", b",") + b"]"
+                    # PostgreSQL's text holds no zero character.
+                    connection.execute(_merge(table), [array.replace(b"\\u0000", b"").decode()])
+
+    def drop_older(self, table: Table, version: int) -> None:
+        empty = ", ".join(f'"{column.name}" = NULL' for column in table.columns)
+        with self._connected() as connection:
+            connection.execute(
+                _plain(
+                    f"UPDATE {_stored(table)} SET {empty}, {DELETED} = true, "  # noqa: S608
+                    f"{VERSION} = {version} WHERE {VERSION} < {version} AND NOT {DELETED}"
+                )
+            )
+
+    @contextmanager
+    def query(self, sql: str) -> Iterator[Answer]:
+        with (
+            self._connected(read_only=True) as connection,
+            connection.cursor(name="answer") as cursor,
+        ):
+            try:
+                cursor.execute(_plain(sql))
+                columns = [column.name for column in cursor.description or ()]
+            except REFUSED as error:
+                raise QueryError(str(error)) from None
+            yield Answer(columns, iter(cursor))
+
+    def write_parquet(self, table: Table, path: Path) -> int:
+        with self.query(f"SELECT * FROM {table.name} ORDER BY {ID}") as answer:  # noqa: S608
+            return write(table, answer.rows, path)
+
+    @contextmanager
+    def _connected(self, *, read_only: bool = False) -> Iterator[Connection]:
+        try:
+            with psycopg.connect(
+                self._url,
+                connect_timeout=CONNECT_SECONDS,
+                options=OPTIONS,
+                application_name="matchback",
+                **ALIVE,
+            ) as connection:
+                connection.read_only = read_only
+                yield connection
+        except psycopg.Error as error:
+            raise WarehouseError(f"PostgreSQL: {error}") from error
+
+
+def open_at(url: str) -> Warehouse:
+    """The database at a URL of libpq's: postgresql://user:password@host/database."""
+    return PostgreSQL(url)
+
+
+def _plain(text: str) -> sql.SQL:
+    return sql.SQL(text)  # made of our own names, or an analyst's query
+
+
+def _stored(table: Table) -> str:
+    return f"{SCHEMA}.{table.name}_rows"
+
+
+def _make(connection: Connection, table: Table) -> None:
+    stored = _stored(table)
+    columns = [f'"{column.name}" {TYPES[column.type]}' for column in table.all_columns]
+    connection.execute(
+        _plain(f"CREATE TABLE IF NOT EXISTS {stored} ({', '.join(columns)}, PRIMARY KEY ({ID}))")
+    )
+    for column in columns:
+        connection.execute(_plain(f"ALTER TABLE {stored} ADD COLUMN IF NOT EXISTS {column}"))
+    shown = ", ".join(f'"{name}"' for name in (ID, *(one.name for one in table.columns)))
+    connection.execute(
+        _plain(
+            f"CREATE OR REPLACE VIEW {SCHEMA}.{table.name} AS SELECT {shown} "  # noqa: S608
+            f"FROM {stored} WHERE NOT {DELETED}"
+        )
+    )
+
+
+def _merge(table: Table) -> sql.SQL:
+    names = [f'"{column.name}"' for column in table.all_columns]
+    types = ", ".join(f'"{column.name}" {TYPES[column.type]}' for column in table.all_columns)
+    sets = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    return _plain(
+        f"INSERT INTO {_stored(table)} AS old ({', '.join(names)}) "  # noqa: S608
+        f"SELECT {', '.join(names)} FROM jsonb_to_recordset(%s::jsonb) AS new({types}) "
+        f"ON CONFLICT ({ID}) DO UPDATE SET {sets} WHERE excluded.{VERSION} > old.{VERSION}"
+    )

@@ -1,0 +1,51 @@
+"""The job that exports, and what wakes it. A wake-up is no more than that, as for settling."""
+
+import time
+from functools import cache
+from typing import Any
+
+from config.queue import warehouse_huey
+from config.settings import settings
+from documents.unexported import noted
+from jobs.outbox import outbox
+from jobs.warehouse.engine import open_warehouse
+from jobs.warehouse.exporter import Exporter
+
+# What is noted within this time is exported together; a wake-up each would do nothing more.
+LINGER_SECONDS = 0.2
+
+
+@cache
+def exporter() -> Exporter:
+    """The one of this process."""
+    return Exporter(open_warehouse(settings().warehouse_url))
+
+
+@warehouse_huey.task()
+def export_changes(reason: str) -> None:
+    """Bring the warehouse up to date."""
+    time.sleep(LINGER_SECONDS)  # the transaction that noted it commits, others join it
+    exporter().run()
+
+
+class _Waker:
+    """At most one wake-up in that time from each process."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def wake(self) -> None:
+        if time.monotonic() - self._last >= LINGER_SECONDS:
+            self._last = time.monotonic()
+            outbox.put(export_changes, "noted")
+
+
+_waker = _Waker()
+
+
+def wake(sender: Any, **_: Any) -> None:
+    """Wake the exporter. Never raises nor waits: what is noted is found anyway."""
+    _waker.wake()
+
+
+noted.connect(wake)

@@ -1,0 +1,196 @@
+"""Comparing the warehouse with the ledger, exactly, while traffic goes on.
+
+Exporting pauses. What the ledger holds at a snapshot, less the records that wait to be settled or
+exported then, must be what the warehouse holds, less the same records.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mongoengine import get_db
+
+from documents.marks import DUE
+from jobs.warehouse.engine import Warehouse, WarehouseError
+from jobs.warehouse.export import read_changes
+from jobs.warehouse.snapshot import Snapshot
+from jobs.warehouse.tables import DONATIONS, EMAILS, EVENTS, Table, text_of
+
+MOST_WAITING = 20_000
+IDS_A_QUERY = 500
+DAY = "%Y-%m-%d"
+Group = tuple[Any, ...]
+Sums = dict[Group, list[int]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: sums of a table by groups, as MongoDB and as the warehouse work them out."""
+
+    table: Table
+    groups: Mapping[str, tuple[Any, str]]  # name: MongoDB's expression, SQL's
+    sums: Mapping[str, tuple[Any, str]]
+    where: Mapping[str, Any]  # what of the collection is in the warehouse
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A sum that is not the same."""
+
+    table: str
+    group: dict[str, Any]
+    sum: str
+    ledger: int
+    warehouse: int
+
+
+NET = {
+    "$cond": [
+        {"$eq": ["$status", "succeeded"]},
+        {"$subtract": ["$amount", {"$ifNull": ["$refunded_amount", 0]}]},
+        0,
+    ]
+}
+LIVE = {"deleted_at": None}
+COUNT = ({"$sum": 1}, "count(*)")
+
+
+def _field(name: str, sql: str | None = None) -> tuple[Any, str]:
+    return f"${name}", sql or name
+
+
+def _sum(name: str, expression: Any = None) -> tuple[Any, str]:
+    return {"$sum": expression or f"${name}"}, f"sum({name})"
+
+
+CHECKS = (
+    Check(
+        DONATIONS,
+        {
+            "fundraiser_id": _field("fundraiser_id"),
+            "day": (
+                {"$dateToString": {"date": "$donated_at", "format": DAY}},
+                "date_trunc('day', donated_at)",
+            ),
+            "currency": _field("currency"),
+        },
+        {
+            "gifts": COUNT,
+            "amount": _sum("amount"),
+            "refunded": _sum("refunded_amount"),
+            "raised": _sum("counted_amount", NET),
+        },
+        LIVE,
+    ),
+    Check(
+        EMAILS,
+        {"fundraiser_id": _field("fundraiser_id"), "mailing_id": _field("mailing_id")},
+        {
+            "emails": COUNT,
+            **{name: _sum(name) for name in ("opens", "clicks", "machine_opens", "machine_clicks")},
+        },
+        LIVE,
+    ),
+    Check(
+        EVENTS,
+        {"organization_id": _field("organization_id"), "type": _field("type")},
+        {"events": COUNT},
+        {"type": {"$ne": "erased"}},
+    ),
+)
+
+
+def verify(warehouse: Warehouse) -> Iterator[Difference]:
+    """Every sum that differs. The caller keeps the exporter from exporting meanwhile.
+
+    Raises:
+        WarehouseError: it is away, or so much waits to be exported that comparing means nothing.
+    """
+    snapshot = Snapshot(get_db())
+    waiting = _waiting(snapshot)
+    for check in CHECKS:
+        ids = waiting[check.table.name]
+        ledger = _ledger(snapshot, check)
+        _add(ledger, _ledger(snapshot, check, ids), -1)
+        stored = _stored(warehouse, check)
+        _add(stored, _stored(warehouse, check, ids), -1)
+        yield from _differences(check, ledger, stored)
+
+
+def _waiting(snapshot: Snapshot) -> dict[str, list[Any]]:
+    changes = read_changes(snapshot, MOST_WAITING)
+    ids = {name: set(changes.ids[name]) for name in ("donations", "emails", "events")}
+    for name in ("donations", "emails"):
+        due = snapshot.find(name, DUE, {"_id": 1}, limit=MOST_WAITING)
+        ids[name] |= {row["_id"] for row in due}
+    if sum(map(len, ids.values())) >= MOST_WAITING:
+        raise WarehouseError("The warehouse is far behind; verify it when it has caught up.")
+    return {name: list(of) for name, of in ids.items()}
+
+
+def _ledger(snapshot: Snapshot, check: Check, ids: list[Any] | None = None) -> Sums:
+    names = list(check.sums)
+    where = dict(check.where) if ids is None else {**check.where, "_id": {"$in": ids}}
+    group = {name: mongo for name, (mongo, _) in check.groups.items()}
+    sums = {name: mongo for name, (mongo, _) in check.sums.items()}
+    rows = snapshot.aggregate(
+        check.table.name, [{"$match": where}, {"$group": {"_id": group, **sums}}]
+    )
+    return {
+        _key(row["_id"].get(name) for name in check.groups): [row[name] or 0 for name in names]
+        for row in rows
+    }
+
+
+def _stored(warehouse: Warehouse, check: Check, ids: list[Any] | None = None) -> Sums:
+    groups = [sql for _, sql in check.groups.values()]
+    sums = [sql for _, sql in check.sums.values()]
+    found: Sums = {}
+    for where in _conditions(ids):
+        query = (
+            f"SELECT {', '.join(groups + sums)} FROM {check.table.name}{where} "  # noqa: S608
+            f"GROUP BY {', '.join(groups)}"
+        )
+        with warehouse.query(query) as answer:
+            for row in answer.rows:
+                key = _key(row[: len(groups)])
+                _add(found, {key: [int(value or 0) for value in row[len(groups) :]]}, 1)
+    return found
+
+
+def _conditions(ids: list[Any] | None) -> Iterator[str]:
+    if ids is None:
+        yield ""
+        return
+    remaining = iter(ids)
+    while part := list(itertools.islice(remaining, IDS_A_QUERY)):
+        yield f" WHERE id IN ({', '.join(repr(text_of(id_)) for id_ in part)})"
+
+
+def _key(values: Any) -> Group:
+    """A group as both sides write it: ids as text, times as days."""
+    return tuple(map(_part, values))
+
+
+def _part(value: Any) -> str | None:
+    if isinstance(value, datetime):
+        return value.strftime(DAY)
+    return None if value is None else str(value)
+
+
+def _add(to: Sums, more: Sums, sign: int) -> None:
+    for group, amounts in more.items():
+        held = to.setdefault(group, [0] * len(amounts))
+        to[group] = [one + sign * other for one, other in zip(held, amounts, strict=True)]
+
+
+def _differences(check: Check, ledger: Sums, stored: Sums) -> Iterator[Difference]:
+    nothing = [0] * len(check.sums)
+    for group in sorted(ledger.keys() | stored.keys(), key=str):
+        right, says = ledger.get(group, nothing), stored.get(group, nothing)
+        for name, one, other in zip(check.sums, right, says, strict=True):
+            if one != other:
+                named = dict(zip(check.groups, group, strict=True))
+                yield Difference(check.table.name, named, name, one, other)

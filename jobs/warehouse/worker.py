@@ -1,0 +1,47 @@
+"""The warehouse's own worker: a consumer of its own queue, and a sweep that needs none.
+
+A process of its own, at low priority, so that a warehouse that is away or far behind costs the
+workers that settle neither a thread nor their processor.
+"""
+
+import logging
+import os
+
+from setproctitle import setproctitle
+
+from config.database import connect_worker
+from config.log import configure_logging
+from config.queue import warehouse_huey
+from jobs.steady import Steady
+from jobs.warehouse.tasks import exporter
+from jobs.worker import STOP_SECONDS, await_database
+
+log = logging.getLogger(__name__)
+
+NICENESS = 10
+SWEEP_SECONDS = 1.0
+
+
+def main() -> int:
+    """Export until SIGTERM or SIGINT; the batch in hand is finished first."""
+    setproctitle("matchback warehouse")
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    configure_logging()
+    connect_worker()
+    await_database()
+    sweep = Steady("export", lambda: exporter().run() > 0, idle=SWEEP_SECONDS)
+    consumer = warehouse_huey.create_consumer(
+        workers=1,
+        periodic=False,
+        max_delay=1.0,
+        graceful_signal="TERM",
+        shutdown_timeout=STOP_SECONDS,
+    )
+    sweep.start()
+    log.info("warehouse worker ready")
+    consumer.run()
+    exporter().stop()
+    sweep.stop(STOP_SECONDS)
+    log.info("warehouse worker stopped")
+    return 0

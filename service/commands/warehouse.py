@@ -1,0 +1,216 @@
+"""`matchback warehouse`: the reporting database, for analysts and for whoever is on call."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.commands.audit import audited
+from service.commands.connected import connected, print_values
+
+if TYPE_CHECKING:
+    from jobs.warehouse.engine import Warehouse
+
+VERIFY_TIME = timedelta(minutes=2)
+WATCH_SECONDS = 0.5
+LEASE_PATIENCE_SECONDS = 60.0
+ROWS_SHOWN = 1000
+OFF = 1
+
+
+@click.group()
+def warehouse() -> None:
+    """The reporting database; docs/warehouse.md says what it holds."""
+
+
+@warehouse.command("worker")
+def run_worker() -> None:
+    """Keep the warehouse up to date: run one, or one more to take over."""
+    from jobs.warehouse.worker import main as work
+    from service.commands.connected import sentences
+
+    with sentences():
+        _opened()
+        sys.exit(work())
+
+
+@warehouse.command()
+@click.argument("query")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a row; no limit.")
+@connected
+def sql(query: str, as_json: bool) -> None:
+    """Ask the warehouse, e.g. "select type, count(*) from events group by type"."""
+    with _told(), _opened().query(query) as answer:
+        if as_json:
+            for row in answer.rows:
+                print_values(dict(zip(answer.columns, map(_plain, row), strict=True)), "", True)
+            return
+        _print_table(answer.columns, answer.rows)
+
+
+@warehouse.command()
+@click.argument("table")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@connected
+@audited
+def parquet(table: str, file: Path) -> None:
+    """Write a table into a Parquet file, for notebooks."""
+    from jobs.warehouse.tables import BY_NAME
+
+    if table not in BY_NAME:
+        raise click.UsageError(f"There is no table {table!r}; there are {', '.join(BY_NAME)}.")
+    if not file.absolute().parent.is_dir():
+        raise click.UsageError(f"There is no folder {file.parent}.")
+    with _told():
+        click.echo(f"{_opened().write_parquet(BY_NAME[table], file.absolute())} rows in {file}")
+
+
+@warehouse.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@connected
+def status(as_json: bool) -> None:
+    """Say how far behind it is, and what keeps it."""
+    from documents import unexported
+    from documents.warehouse_state import WarehouseState
+
+    _opened()
+    state, lag = WarehouseState.current(), unexported.lag_seconds()
+    values = {
+        "lag_seconds": round(lag, 1),
+        "filled": state.is_filled,
+        "error": state.error,
+        "backfill": [dict(one) for one in state.backfill],
+    }
+    told = [f"{lag:.1f} s behind" if lag else "up to date"]
+    told += [] if state.is_filled else ["still being filled from nothing"]
+    told += [f"it fails: {state.error}"] if state.error else []
+    print_values(values, "; ".join(told), as_json)
+
+
+@warehouse.command()
+@connected
+@audited
+def backfill() -> None:
+    """Fill it once more from the database, while everything goes on; show how far that is.
+
+    Stopping this command stops nothing: the warehouse's worker does it.
+    """
+    from rich.progress import Progress
+
+    from documents.warehouse_state import WarehouseState
+
+    _opened()
+    WarehouseState.ask_anew()
+    with Progress(transient=True) as progress:
+        tasks: dict[str, Any] = {}
+        while True:
+            state = WarehouseState.current()
+            for one in () if state.anew else state.backfill:
+                name = one["table"]
+                tasks.setdefault(name, progress.add_task(name) if name not in tasks else None)
+                done = one["copied"] if not one["finished"] else one["total"]
+                progress.update(tasks[name], total=one["total"] or 1, completed=done)
+            if state.error:
+                raise click.ClickException(f"{state.error} It is gone on with when that is mended.")
+            if not state.anew and state.is_filled:
+                break
+            time.sleep(WATCH_SECONDS)
+    for one in WarehouseState.current().backfill:
+        click.echo(f"{one['table']}: {one['copied']}")
+
+
+@warehouse.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a difference.")
+@connected
+def verify(as_json: bool) -> None:
+    """Compare it with the ledger: gifts by fundraiser, day and currency; emails; events.
+
+    Exit code 1 says that something differs; `matchback warehouse backfill` mends it.
+    """
+    from dataclasses import asdict
+
+    from documents.warehouse_state import WarehouseState
+    from jobs.warehouse.verify import verify as compare
+
+    opened, off = _opened(), 0
+    with _told(), _exporting_paused():
+        if not WarehouseState.current().is_filled:
+            raise click.ClickException("It is still being filled from nothing; verify it then.")
+        for one in compare(opened):
+            off += 1
+            group = ", ".join(f"{name} {value}" for name, value in one.group.items())
+            text = (
+                f"{one.table}: {group}: {one.sum}: ledger {one.ledger}, warehouse {one.warehouse}"
+            )
+            print_values(asdict(one), text, as_json)
+    if off:
+        sys.exit(OFF)
+    if not as_json:
+        click.echo("All sums agree.")
+
+
+def _opened() -> "Warehouse":
+    from config.settings import settings
+    from jobs.warehouse.engine import WarehouseError, open_warehouse
+
+    if not settings().warehouse_url:
+        raise click.ClickException(
+            "There is no warehouse: set MATCHBACK_WAREHOUSE_URL, e.g. to "
+            "duckdb:///var/warehouse.duckdb."
+        )
+    try:
+        return open_warehouse(settings().warehouse_url)
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    from jobs.warehouse.engine import WarehouseError
+
+    try:
+        yield
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _exporting_paused() -> Iterator[None]:
+    """Hold the exporter's lease, which it gives up within a minute where it died."""
+    from documents.lease import Lease
+    from jobs.warehouse.exporter import LEASE
+
+    deadline = time.monotonic() + LEASE_PATIENCE_SECONDS
+    while not Lease.take(LEASE, VERIFY_TIME):
+        if time.monotonic() > deadline:
+            raise click.ClickException("The export does not pause; try again.")
+        time.sleep(WATCH_SECONDS / 5)
+    try:
+        yield
+    finally:
+        Lease.give_back(LEASE)
+
+
+def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    shown = Table(*(Column(Text(name)) for name in columns))
+    count = 0
+    for count, row in enumerate(rows, 1):
+        if count > ROWS_SHOWN:
+            break
+        shown.add_row(*(Text("" if value is None else str(value)) for value in row))
+    Console().print(shown)
+    if count > ROWS_SHOWN:
+        click.echo(f"The first {ROWS_SHOWN} rows; --json prints all.")
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
