@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from service.up import addresses, instance, servers
+from service.up.command import matchback_command
 from tests.stack import Servers, wait_until
 
 
@@ -244,6 +246,11 @@ def test_it_stops_everything_though_nobody_reads_what_it_says(tmp_path: Path) ->
     assert not addresses.path(tmp_path).exists()
 
 
+def warehouse(command: str, data: Path) -> str:
+    asked = [*matchback_command(), "warehouse", command, "--data", str(data)]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+
 def test_the_demo_plays_its_day_and_tells_what_to_try(tmp_path: Path) -> None:
     process = matchback("up", "--data", str(tmp_path), "--port", str(servers.free_port()))
     lines: list[str] = []
@@ -253,9 +260,18 @@ def test_the_demo_plays_its_day_and_tells_what_to_try(tmp_path: Path) -> None:
         lines.append(line)
         if "Ctrl-C stops everything" in line or time.monotonic() > deadline:
             break
+    told = "".join(lines)
+    tried = re.search(r"\S+matchback warehouse sql .*?from .*?\"", told, re.S)
+    assert tried
+    wait_until(
+        lambda: warehouse("status", tmp_path) == "up to date\n",
+        "the warehouse knows the day",
+    )
+    asked = subprocess.run(tried[0], shell=True, capture_output=True, text=True, check=True)
+    assert "unresolved" in asked.stdout
+    assert warehouse("verify", tmp_path) == "All sums agree.\n"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    told = "".join(lines)
     assert "600 of 600 emails recorded" in told
     assert "curl -H" in told
     final = next(line for line in reversed(lines) if "sent 600" in line)

@@ -121,7 +121,7 @@ def start_anew(warehouse: Warehouse) -> None:
 
 def _stored(warehouse: Warehouse) -> dict[str, Progress]:
     names = ["id", *(column.name for column in BACKFILLS.columns)]
-    with warehouse.query(f"SELECT {', '.join(names)} FROM {BACKFILLS.name}") as answer:  # noqa: S608
+    with warehouse.query(f"SELECT {', '.join(names)} FROM {BACKFILLS.name}") as answer:
         return {row[0]: Progress(*row) for row in answer.rows}
 
 

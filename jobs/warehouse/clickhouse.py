@@ -65,7 +65,7 @@ class ClickHouse:
         empty = ", ".join(f"NULL AS {column.name}" for column in table.columns)
         with self._connected() as client:
             client.command(
-                f"INSERT INTO {table.name}_rows SELECT {ID}, {empty}, "  # noqa: S608
+                f"INSERT INTO {table.name}_rows SELECT {ID}, {empty}, "
                 f"{version} AS {VERSION}, 1 AS {DELETED} FROM (SELECT {ID} "
                 f"FROM {table.name}_rows FINAL WHERE {VERSION} < {version} AND NOT {DELETED})"
             )
@@ -80,7 +80,7 @@ class ClickHouse:
             yield Answer(list(found.column_names), iter(found.result_rows))
 
     def write_parquet(self, table: Table, path: Path) -> int:
-        with self.query(f"SELECT * FROM {table.name} ORDER BY {ID}") as answer:  # noqa: S608
+        with self.query(f"SELECT * FROM {table.name} ORDER BY {ID}") as answer:
             return write(table, answer.rows, path)
 
     @contextmanager
@@ -113,6 +113,6 @@ def _make(client: Any, table: Table) -> None:
         client.command(f"ALTER TABLE {table.name}_rows ADD COLUMN IF NOT EXISTS {column}")
     shown = ", ".join((ID, *(column.name for column in table.columns)))
     client.command(
-        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {shown} FROM {table.name}_rows "  # noqa: S608
+        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {shown} FROM {table.name}_rows "
         f"FINAL WHERE NOT {DELETED}"
     )

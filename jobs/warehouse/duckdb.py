@@ -61,7 +61,7 @@ class DuckDB:
         empty = ", ".join(f'"{column.name}" = NULL' for column in table.columns)
         with self._open() as connection:
             connection.execute(
-                f"UPDATE {_stored(table)} SET {empty}, {DELETED} = true, {VERSION} = $version "  # noqa: S608
+                f"UPDATE {_stored(table)} SET {empty}, {DELETED} = true, {VERSION} = $version "
                 f"WHERE {VERSION} < $version AND NOT {DELETED}",
                 {"version": version},
             )
@@ -82,7 +82,7 @@ class DuckDB:
         with self._open(read_only=True) as connection:
             target = str(path).replace("'", "''")
             found = connection.execute(
-                f"COPY (SELECT * FROM {table.name} ORDER BY {ID}) TO '{target}' (FORMAT parquet)"  # noqa: S608
+                f"COPY (SELECT * FROM {table.name} ORDER BY {ID}) TO '{target}' (FORMAT parquet)"
             ).fetchone()
             return int(found[0]) if found else 0
 
@@ -131,8 +131,7 @@ def _make(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
         connection.execute(f"ALTER TABLE {stored} ADD COLUMN IF NOT EXISTS {column}")
     shown = ", ".join(f'"{name}"' for name in (ID, *(one.name for one in table.columns)))
     connection.execute(
-        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {shown} FROM {stored} "  # noqa: S608
-        f"WHERE NOT {DELETED}"
+        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {shown} FROM {stored} WHERE NOT {DELETED}"
     )
 
 
@@ -141,7 +140,7 @@ def _merge(table: Table) -> str:
     types = ", ".join(f"'{column.name}': '{TYPES[column.type]}'" for column in table.all_columns)
     sets = ", ".join(f'"{name}" = new."{name}"' for name in names if name != ID)
     return (
-        f"MERGE INTO {_stored(table)} AS old USING ("  # noqa: S608
+        f"MERGE INTO {_stored(table)} AS old USING ("
         f"SELECT * FROM read_json($file, format = 'newline_delimited', columns = {{{types}}})"
         f") AS new ON old.{ID} = new.{ID} "
         f"WHEN MATCHED AND new.{VERSION} > old.{VERSION} THEN UPDATE SET {sets} "

@@ -29,7 +29,7 @@ def write(table: Table, rows: Iterator[tuple[Any, ...]], path: Path) -> int:
         target = str(path).replace("'", "''")
         with duckdb.connect() as connection:
             connection.execute(
-                "COPY (SELECT * FROM read_json($file, format = 'newline_delimited', "  # noqa: S608
+                "COPY (SELECT * FROM read_json($file, format = 'newline_delimited', "
                 f"columns = {{{types}}})) TO '{target}' (FORMAT parquet)",
                 {"file": file.name},
             )

@@ -63,7 +63,7 @@ class PostgreSQL:
         with self._connected() as connection:
             connection.execute(
                 _plain(
-                    f"UPDATE {_stored(table)} SET {empty}, {DELETED} = true, "  # noqa: S608
+                    f"UPDATE {_stored(table)} SET {empty}, {DELETED} = true, "
                     f"{VERSION} = {version} WHERE {VERSION} < {version} AND NOT {DELETED}"
                 )
             )
@@ -82,7 +82,7 @@ class PostgreSQL:
             yield Answer(columns, iter(cursor))
 
     def write_parquet(self, table: Table, path: Path) -> int:
-        with self.query(f"SELECT * FROM {table.name} ORDER BY {ID}") as answer:  # noqa: S608
+        with self.query(f"SELECT * FROM {table.name} ORDER BY {ID}") as answer:
             return write(table, answer.rows, path)
 
     @contextmanager
@@ -125,7 +125,7 @@ def _make(connection: Connection, table: Table) -> None:
     shown = ", ".join(f'"{name}"' for name in (ID, *(one.name for one in table.columns)))
     connection.execute(
         _plain(
-            f"CREATE OR REPLACE VIEW {SCHEMA}.{table.name} AS SELECT {shown} "  # noqa: S608
+            f"CREATE OR REPLACE VIEW {SCHEMA}.{table.name} AS SELECT {shown} "
             f"FROM {stored} WHERE NOT {DELETED}"
         )
     )
@@ -136,7 +136,7 @@ def _merge(table: Table) -> sql.SQL:
     types = ", ".join(f'"{column.name}" {TYPES[column.type]}' for column in table.all_columns)
     sets = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
     return _plain(
-        f"INSERT INTO {_stored(table)} AS old ({', '.join(names)}) "  # noqa: S608
+        f"INSERT INTO {_stored(table)} AS old ({', '.join(names)}) "
         f"SELECT {', '.join(names)} FROM jsonb_to_recordset(%s::jsonb) AS new({types}) "
         f"ON CONFLICT ({ID}) DO UPDATE SET {sets} WHERE excluded.{VERSION} > old.{VERSION}"
     )

@@ -150,7 +150,7 @@ def _stored(warehouse: Warehouse, check: Check, ids: list[Any] | None = None) ->
     found: Sums = {}
     for where in _conditions(ids):
         query = (
-            f"SELECT {', '.join(groups + sums)} FROM {check.table.name}{where} "  # noqa: S608
+            f"SELECT {', '.join(groups + sums)} FROM {check.table.name}{where} "
             f"GROUP BY {', '.join(groups)}"
         )
         with warehouse.query(query) as answer:

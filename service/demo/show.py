@@ -12,12 +12,15 @@ from matchback.client import Matchback, MatchbackError
 from service.demo import giving_day, university, view
 from service.demo.staff import dashboard_link
 from service.demo.university import Client, Interrupted, University
-from service.up.command import WATCH_SECONDS, Up
+from service.up.command import WATCH_SECONDS, Up, matchback_command
 from service.up.terminal import console, say
 
 LINE_SECONDS = 2.0
 PROGRESS_STEP = 100
 REPORT_SECONDS = 2.0
+QUESTION = (
+    "select match, count(*) as gifts, sum(counted_amount) as raised from donations group by match"
+)
 
 
 class Player(threading.Thread):
@@ -168,6 +171,8 @@ def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
   curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
     -d '{{"fundraiser_id": "{place.fundraiser_id}", "amount": 2500, "currency": "USD",
          "donor": {{"name": "Ada Abbott", "email": "ada.abbott0@example.edu"}}}}' {url}/v1/donations
+  {matchback_command()[1]} warehouse sql --data {up.data} \\
+    "{QUESTION}"
 
 Logs and data are in {up.data}. Ctrl-C stops everything.
 """
