@@ -11,6 +11,7 @@ from documents.warehouse_state import WarehouseState
 from jobs.warehouse.backfill import Backfill, start_anew
 from jobs.warehouse.engine import Warehouse, WarehouseError
 from jobs.warehouse.export import export
+from jobs.warehouse.snapshot import NoSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class Exporter:
         except WarehouseError as error:
             self._fail(error)
             return 0
+        except NoSnapshot:
+            return 0  # a collection was made just now; the next time it can be read
         finally:
             self._busy.release()
 

@@ -4,16 +4,40 @@ Sessions of PyMongo's read at a snapshot, too, but do not tell its time; the ser
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from time import sleep
 from typing import Any
 
 from bson import CodecOptions, Timestamp
 from pymongo.database import Database
+from pymongo.errors import CollectionInvalid, OperationFailure
 
 from jobs.warehouse.tables import version_of
 
 # Times as the warehouse wants them: UTC, without saying so.
 NAIVE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=False)
 ROWS_A_REPLY = 5000
+ATTEMPTS = 40
+PAUSE_SECONDS = 0.05
+# A collection or index was made after the time that is read at; or the time is too long ago.
+TOO_NEW, TOO_OLD = 246, 239
+EXISTS = 48
+
+
+class NoSnapshot(Exception):
+    """MongoDB gives no moment to read at, just now."""
+
+
+@contextmanager
+def suppress_too_new() -> Iterator[None]:
+    """Go on where a collection was made just now, by us or by another."""
+    try:
+        yield
+    except CollectionInvalid:
+        return
+    except OperationFailure as error:
+        if error.code not in (TOO_NEW, EXISTS):
+            raise
 
 
 class Snapshot:
@@ -21,9 +45,20 @@ class Snapshot:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.time = self._now()
+
+    def _now(self) -> Timestamp:
+        """The server chooses a time; where the collection is too new to read, in a moment."""
         first = {"find": "unexported", "limit": 1, "singleBatch": True, "projection": {"_id": 1}}
-        reply = database.command({**first, "readConcern": {"level": "snapshot"}})
-        self.time: Timestamp = reply["cursor"]["atClusterTime"]
+        for _ in range(ATTEMPTS):
+            with suppress_too_new():
+                reply = self._database.command({**first, "readConcern": {"level": "snapshot"}})
+                # Of a collection that is not there, MongoDB tells no time.
+                if time := reply["cursor"].get("atClusterTime"):
+                    return time
+                self._database.create_collection("unexported")
+            sleep(PAUSE_SECONDS)
+        raise NoSnapshot
 
     @property
     def version(self) -> int:
@@ -58,7 +93,11 @@ class Snapshot:
 
     def _read(self, command: dict[str, Any]) -> Iterator[dict[str, Any]]:
         at = {"level": "snapshot", "atClusterTime": self.time}
-        found: Any = self._database.cursor_command(
-            {**command, "readConcern": at}, codec_options=NAIVE
-        )
-        yield from found
+        try:
+            yield from self._database.cursor_command(
+                {**command, "readConcern": at}, codec_options=NAIVE
+            )
+        except OperationFailure as error:
+            if error.code not in (TOO_NEW, TOO_OLD):
+                raise
+            raise NoSnapshot from error

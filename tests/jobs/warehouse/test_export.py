@@ -279,6 +279,14 @@ def test_whatever_clients_do_the_warehouse_ends_up_the_same(
     assert not list(verify.verify(duckdb))
 
 
+def test_the_first_export_of_all_finds_no_collection(ann: University, duckdb: Warehouse) -> None:
+    settle()
+    get_db().drop_collection("unexported")
+    Exporter(duckdb).run()
+    assert contents(duckdb) == truth()
+    assert WarehouseState.current().is_filled
+
+
 def test_without_a_warehouse_nothing_is_noted(real_client: Any, real_database: str) -> None:
     from tests.cast import Api, university
 
