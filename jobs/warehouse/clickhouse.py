@@ -20,6 +20,7 @@ from jobs.warehouse.engine import (
     QueryError,
     Warehouse,
     WarehouseError,
+    describe,
     lines,
 )
 from jobs.warehouse.parquet import write
@@ -91,8 +92,8 @@ class ClickHouse:
                 yield client
             finally:
                 client.close()
-        except (ClickHouseError, OSError) as error:
-            raise WarehouseError(f"ClickHouse: {error}") from error
+        except (ClickHouseError, OSError, ValueError) as error:
+            raise WarehouseError(f"ClickHouse: {describe(error, self._url)}") from None
 
 
 def open_at(url: str) -> Warehouse:

@@ -35,6 +35,10 @@ FETCHED = 1000
 LIMITS: dict[str, Any] = {"threads": 2, "memory_limit": "512MB"}
 
 
+# An analyst's query reads the warehouse, and no file or host of the machine that it runs on.
+SHUT = ("SET enable_external_access = false", "SET lock_configuration = true")
+
+
 class DuckDB:
     """A file of DuckDB's."""
 
@@ -69,6 +73,8 @@ class DuckDB:
     @contextmanager
     def query(self, sql: str) -> Iterator[Answer]:
         with self._open(read_only=True) as connection:
+            for setting in SHUT:
+                connection.execute(setting)
             try:
                 found = connection.execute(sql)
             except duckdb.Error as error:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -17,6 +18,7 @@ ENGINES = {
     "clickhouse": ("jobs.warehouse.clickhouse", "ClickHouse", "clickhouse"),
     "clickhouses": ("jobs.warehouse.clickhouse", "ClickHouse", "clickhouse"),
 }
+LONGEST_ERROR = 500
 STORED = (*TABLES, BACKFILLS)
 Batch = Mapping[Table, Sequence[Row]]
 
@@ -83,6 +85,18 @@ def open_warehouse(url: str) -> Warehouse:
             f"{name}'s driver is not installed: pip install 'matchback[{extra}]'."
         ) from None
     return made
+
+
+def describe(error: Exception, url: str) -> str:
+    """What went wrong, for a log: the first line of it, without what the URL keeps secret."""
+    said = str(error).strip() or type(error).__name__
+    try:
+        secrets = [url, urlsplit(url).password or url]
+    except ValueError:
+        secrets = [url]
+    for secret in secrets:
+        said = said.replace(secret, "…").replace(unquote(secret), "…")
+    return said.splitlines()[0][:LONGEST_ERROR]
 
 
 def lines(rows: Sequence[Row]) -> bytes:

@@ -51,9 +51,9 @@ class Exporter:
         finally:
             self._busy.release()
 
-    def stop(self) -> None:
-        """Have whoever exports end after the batch in hand."""
-        self._stopping.set()
+    def stop_at(self, stopping: threading.Event) -> None:
+        """Have whoever exports end after the batch in hand once this is set."""
+        self._stopping = stopping
 
     def _run(self) -> int:
         done = 0

@@ -15,6 +15,7 @@ from jobs.warehouse.engine import (
     QueryError,
     Warehouse,
     WarehouseError,
+    describe,
     lines,
 )
 from jobs.warehouse.parquet import write
@@ -98,7 +99,7 @@ class PostgreSQL:
                 connection.read_only = read_only
                 yield connection
         except psycopg.Error as error:
-            raise WarehouseError(f"PostgreSQL: {error}") from error
+            raise WarehouseError(f"PostgreSQL: {describe(error, self._url)}") from None
 
 
 def open_at(url: str) -> Warehouse:

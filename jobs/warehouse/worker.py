@@ -38,10 +38,10 @@ def main() -> int:
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )
+    exporter().stop_at(consumer.stop_flag)
     sweep.start()
     log.info("warehouse worker ready")
     consumer.run()
-    exporter().stop()
     sweep.stop(STOP_SECONDS)
     log.info("warehouse worker stopped")
     return 0

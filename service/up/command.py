@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -99,7 +100,9 @@ class Up:
         given = self._given("MATCHBACK_WAREHOUSE_URL")
         if given:
             return given
-        self._ours("MATCHBACK_WAREHOUSE_URL", f"duckdb:///{self.data / 'warehouse.duckdb'}")
+        self._ours(
+            "MATCHBACK_WAREHOUSE_URL", f"duckdb:///{quote(str(self.data / 'warehouse.duckdb'))}"
+        )
         return self.addresses["MATCHBACK_WAREHOUSE_URL"]
 
     def _start(self, part: Part) -> None:

@@ -77,6 +77,23 @@ def test_a_query_changes_nothing_and_a_bad_one_is_said(warehouse: Warehouse, que
     assert names(warehouse) == {"a": "Spring"}
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "COPY (SELECT 1) TO '/tmp/stolen'",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "ATTACH '/tmp/other.duckdb'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+    ],
+)
+def test_a_query_reads_no_file_of_the_machine(tmp_path: Path, query: str) -> None:
+    warehouse = open_warehouse(f"duckdb:///{tmp_path / 'warehouse.duckdb'}")
+    warehouse.prepare()
+    with pytest.raises(WarehouseError), warehouse.query(query) as answer:
+        list(answer.rows)
+
+
 def test_preparing_again_loses_nothing_and_adds_what_is_new(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +132,9 @@ def test_text_from_outside_is_cut() -> None:
         "postgresql://127.0.0.1:1/x?password=secret",
         "clickhouse://user:secret@127.0.0.1:1/x",
         "duckdb:////proc/nowhere/x.duckdb",
+        "postgresql://user:secret@host:notaport/x",
+        "postgresql://user:secret@[bad/x",
+        "clickhouse://user:secret@[bad/x",
     ],
 )
 def test_one_that_is_away_is_a_sentence_without_its_password(url: str) -> None:
