@@ -10,7 +10,7 @@ from bson import ObjectId
 from documents.clock import now
 from documents.email import Email
 from documents.record import new_row
-from documents.user import User, at
+from documents.user import User, named
 
 KEY_BYTES = 12
 
@@ -46,8 +46,7 @@ class Line:
         return new_row(
             User,
             organization_id=organization_id,
-            name=user["name"],
-            **at(user["email"]),
+            **named(user["name"], user["email"]),
         )
 
     def email_row(self, organization_id: ObjectId) -> dict[str, Any]:

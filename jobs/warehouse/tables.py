@@ -65,11 +65,24 @@ class Table:
         """The row of a stored document, as it was at this version."""
         if is_gone(document):
             return self.tombstone(document["_id"], version)
-        row = {
-            column.name: None if column.personal and not personal else column.read(document)
-            for column in self.columns
-        }
-        return {ID: document["_id"], **row, VERSION: version, DELETED: False}
+        row = {name: document.get(name) for name in self._as_stored}
+        for column in self._made:
+            row[column.name] = column.read(document) if personal or not column.personal else None
+        row[ID], row[VERSION], row[DELETED] = document["_id"], version, False
+        return row
+
+    @cached_property
+    def _as_stored(self) -> tuple[str, ...]:
+        """The columns that are a field as it is, and no text that could be long: most of them."""
+        return tuple(one.name for one in self.columns if one not in self._made)
+
+    @cached_property
+    def _made(self) -> tuple[Column, ...]:
+        return tuple(
+            one
+            for one in self.columns
+            if one.value or one.personal or (one.type == "text" and not one.name.endswith("_id"))
+        )
 
     def tombstone(self, id_: Any, version: int) -> Row:
         """What is left of a record that was deleted or erased: nothing but its id."""

@@ -16,7 +16,17 @@ from documents.marks import DUE
 from jobs.warehouse.engine import Warehouse, WarehouseError
 from jobs.warehouse.export import read_changes
 from jobs.warehouse.snapshot import Snapshot
-from jobs.warehouse.tables import DONATIONS, EMAILS, EVENTS, Table, text_of
+from jobs.warehouse.tables import (
+    DONATIONS,
+    EMAILS,
+    EVENTS,
+    FUNDRAISERS,
+    MAILINGS,
+    ORGANIZATIONS,
+    USERS,
+    Table,
+    text_of,
+)
 
 MOST_WAITING = 20_000
 IDS_A_QUERY = 500
@@ -65,7 +75,14 @@ def _sum(name: str, expression: Any = None) -> tuple[Any, str]:
     return {"$sum": expression or f"${name}"}, f"sum({name})"
 
 
+def _count(table: Table, where: Mapping[str, Any] = LIVE) -> Check:
+    owner = {"organization_id": _field("organization_id")}
+    groups = owner if table is not ORGANIZATIONS else {"name": _field("name")}
+    return Check(table, groups, {"records": COUNT}, where)
+
+
 CHECKS = (
+    *map(_count, (ORGANIZATIONS, FUNDRAISERS, MAILINGS, USERS)),
     Check(
         DONATIONS,
         {
@@ -121,8 +138,8 @@ def verify(warehouse: Warehouse) -> Iterator[Difference]:
 
 def _waiting(snapshot: Snapshot) -> dict[str, list[Any]]:
     changes = read_changes(snapshot, MOST_WAITING)
-    ids = {name: set(changes.ids[name]) for name in ("donations", "emails", "events")}
-    for name in ("donations", "emails"):
+    ids = {check.table.name: set(changes.ids[check.table.name]) for check in CHECKS}
+    for name in ("donations", "emails", "mailings"):
         due = snapshot.find(name, DUE, {"_id": 1}, limit=MOST_WAITING)
         ids[name] |= {row["_id"] for row in due}
     if sum(map(len, ids.values())) >= MOST_WAITING:
