@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mongoengine import get_db
+from pymongo import UpdateMany
 
 from config.settings import settings
 from documents.unexported import EXPORT_DUE, MARK, MARKED, NOTED
@@ -25,6 +26,7 @@ from jobs.warehouse.tables import BY_NAME, Row, Table
 NOTED_AT_ONCE = 200_000
 ROWS_A_BATCH = 20_000
 IDS_A_QUERY = 5_000
+UPDATES_A_COMMAND = 1_000
 
 
 @dataclass
@@ -110,5 +112,9 @@ def forget(changes: Changes) -> None:
     if changes.notes:
         get_db().unexported.delete_many({"_id": {"$in": changes.notes}})
     for name, times in changes.marks.items():
-        for at, ids in times.items():
-            get_db()[name].update_many({"_id": {"$in": ids}, MARK: at}, {"$unset": {MARK: ""}})
+        taken: list[Any] = [
+            UpdateMany({"_id": {"$in": ids}, MARK: at}, {"$unset": {MARK: ""}})
+            for at, ids in times.items()
+        ]
+        for start in range(0, len(taken), UPDATES_A_COMMAND):
+            get_db()[name].bulk_write(taken[start : start + UPDATES_A_COMMAND], ordered=False)

@@ -1,6 +1,7 @@
 """What is saved comes to the warehouse: once, in its latest state, whatever happens on the way."""
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from mongoengine import get_db
 
 from config.settings import settings
 from documents import erasure, retention, unexported
+from documents.clock import now
 from documents.warehouse_state import WarehouseState
 from jobs.sweep import sweep
 from jobs.warehouse import backfill, export, verify
@@ -277,6 +279,23 @@ def test_whatever_clients_do_the_warehouse_ends_up_the_same(
     export_all(duckdb)
     assert contents(duckdb) == truth()
     assert not list(verify.verify(duckdb))
+
+
+def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
+    def metric(name: str) -> float:
+        told = ann.api.call("GET", "/metrics").content.decode()
+        return float(re.search(rf"^matchback_warehouse_{name} (\S+)$", told, re.M)[1])  # type: ignore[index]
+
+    a_day(ann)
+    settle()
+    get_db().unexported.update_many({}, {"$set": {"at": now() - timedelta(seconds=90)}})
+    assert metric("lag_seconds") >= 90
+    assert metric("filled") == 0
+    Exporter(duckdb).run()
+    assert (metric("lag_seconds"), metric("filled"), metric("failing")) == (0, 1, 0)
+    a_day(ann)
+    Exporter(Failing(duckdb, 1, "before")).run()  # type: ignore[arg-type]
+    assert metric("failing") == 1
 
 
 def test_the_first_export_of_all_finds_no_collection(ann: University, duckdb: Warehouse) -> None:
