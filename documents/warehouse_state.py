@@ -1,6 +1,5 @@
 """How the export to the warehouse stands, for whoever looks without asking the warehouse."""
 
-from datetime import datetime
 from typing import Any, Self
 
 from mongoengine import BooleanField, DateTimeField, Document, ListField, StringField, get_db
@@ -35,18 +34,15 @@ class WarehouseState(Document):
         get_db().warehouse_state.update_one({"_id": ID}, {"$set": values}, upsert=True)
 
     @classmethod
-    def ask_anew(cls) -> datetime:
-        """Have everything filled once more. Returns when that was asked."""
+    def ask_anew(cls) -> None:
+        """Have everything filled once more."""
         get_db().warehouse_state.update_one({"_id": ID}, {"$set": {"anew": True}}, upsert=True)
-        return now()
 
     @classmethod
-    def answer_anew(cls) -> bool:
-        """Whether that was asked; it is no longer."""
-        found = get_db().warehouse_state.find_one_and_update(
-            {"_id": ID, "anew": True}, {"$unset": {"anew": ""}}
-        )
-        return found is not None
+    def answer_anew(cls) -> None:
+        """It has begun."""
+        blank = {"$unset": {"anew": ""}, "$set": {"backfill": []}}
+        get_db().warehouse_state.update_one({"_id": ID}, blank)
 
     @property
     def is_filled(self) -> bool:

@@ -57,18 +57,14 @@ class Exporter:
 
     def _run(self) -> int:
         done = 0
-        if (
-            self._backfill is not None
-            and unexported.is_none()
-            and not WarehouseState.current().anew
-        ):
+        if self._is_up_to_date():
             return done  # as most of the time: nobody needs to know that we looked
         while not self._stopping.is_set():
             if not Lease.take(LEASE, LEASE_TIME):
                 self._backfill = None  # somebody else goes on with it
                 break
-            if self._backfill is None or WarehouseState.answer_anew():
-                self._prepare(anew=self._backfill is not None)
+            if self._backfill is None or WarehouseState.current().anew:
+                self._prepare()
             exported = export(self._warehouse)
             done += exported
             filling = self._backfill is not None and self._backfill.step()
@@ -78,10 +74,15 @@ class Exporter:
                 break
         return done
 
-    def _prepare(self, *, anew: bool) -> None:
+    def _is_up_to_date(self) -> bool:
+        filled = self._backfill is not None and self._backfill.current is None
+        return filled and unexported.is_none() and not WarehouseState.current().anew
+
+    def _prepare(self) -> None:
         self._warehouse.prepare()
-        if anew:
+        if WarehouseState.current().anew:
             start_anew(self._warehouse)
+            WarehouseState.answer_anew()
         self._backfill = Backfill(self._warehouse)
 
     def _succeed(self, *, last: bool) -> None:

@@ -17,7 +17,7 @@ from jobs.sweep import sweep
 from jobs.warehouse import backfill, export, verify
 from jobs.warehouse.engine import Warehouse, WarehouseError
 from jobs.warehouse.exporter import Exporter
-from jobs.warehouse.snapshot import Snapshot
+from jobs.warehouse.snapshot import NoSnapshot, Snapshot
 from jobs.warehouse.tables import BY_NAME, DONATIONS, Table
 from tests.cast import BOB, University, event
 from tests.jobs.warehouse.contents import contents, export_all, held, truth
@@ -214,6 +214,37 @@ def test_it_is_filled_from_nothing_while_traffic_goes_on(
     assert contents(warehouse) == truth()
     assert all(one.finished_at for one in filling.tables)
     assert not backfill.Backfill(warehouse).step()
+
+
+def test_filling_goes_on_though_nothing_changes(
+    ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
+) -> None:
+    a_day(ann)
+    exporter = Exporter(duckdb)
+    step = backfill.Backfill.step
+    exporting.setattr(backfill.Backfill, "step", lambda self: (_ for _ in ()).throw(NoSnapshot))
+    settle()
+    exporter.run()
+    assert not WarehouseState.current().is_filled
+    get_db().unexported.delete_many({})
+    exporting.setattr(backfill.Backfill, "step", step)
+    exporter.run()
+    assert WarehouseState.current().is_filled
+    assert contents(duckdb) == truth()
+
+
+def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: Warehouse) -> None:
+    a_day(ann)
+    settle()
+    Exporter(duckdb).run()
+    WarehouseState.ask_anew()
+    exporter = Exporter(Failing(duckdb, 1, "before"))  # type: ignore[arg-type]
+    exporter.run()
+    assert WarehouseState.current().anew
+    exporter._not_before = 0
+    exporter.run()
+    assert not WarehouseState.current().anew
+    assert WarehouseState.current().is_filled
 
 
 def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) -> None:
