@@ -1,6 +1,5 @@
 """Faults that need the real thing: a crash in a transaction, SIGTERM under load, parallel keys."""
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -17,6 +16,7 @@ from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, university
 from tests.chaos.run import run
 from tests.seams.child import act
+from tests.seams.forks import forks
 from tests.seams.scenarios import new_gift, scene
 from tests.stack import Stack, wait_until
 from tests.test_story import settled
@@ -33,7 +33,7 @@ def test_a_crash_inside_a_transaction_frees_the_hot_document(
     place.set_webhook_key()
     given = scene(place)
     new_gift(place, given)
-    context = multiprocessing.get_context("forkserver")
+    context = forks()
     here, there = context.Pipe()
     # Far enough to have written, not so far as to have committed: see test_seams.py.
     where = (17, "after")

@@ -1,8 +1,6 @@
 """An acknowledged gift or event is never lost and never counted twice, wherever a process dies."""
 
-import multiprocessing
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,34 +16,26 @@ from jobs.sweep import sweep
 from service import auth
 from tests.cast import Api, University, university
 from tests.seams.child import act
+from tests.seams.forks import forks
 from tests.seams.scenarios import SCENARIOS, Scenario, scene
 
 PATIENCE_SECONDS = 60
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Any]:
-    """Processes that begin with everything imported and nothing connected."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.seams.child"])
-    return context
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_may_be_killed_between_any_two_commands(
     name: str,
-    forks: Any,
     real_database: str,
     real_client: testing.TestClient,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     scenario = SCENARIOS[name]
-    commands = one_life(scenario, name, forks, real_database, real_client, (0, "never"))
+    commands = one_life(scenario, name, real_database, real_client, (0, "never"))
     assert commands, "it used no database at all"
     # To the database, after one command is before the next: nothing happens to it in between.
     crash_points = [(1, "before"), *((number, "after") for number in range(1, len(commands) + 1))]
     for where in crash_points:
-        left = one_life(scenario, name, forks, real_database, real_client, where)
+        left = one_life(scenario, name, real_database, real_client, where)
         assert left is None, f"it was not killed {where[1]} command {where[0]}"
     with capsys.disabled():
         told = f"{name}: killed before the first and after each of {', '.join(commands)}"
@@ -55,7 +45,6 @@ def test_it_may_be_killed_between_any_two_commands(
 def one_life(
     scenario: Scenario,
     name: str,
-    forks: Any,
     uri: str,
     client: testing.TestClient,
     where: tuple[int, str],
@@ -67,8 +56,9 @@ def one_life(
     place = new_place(client)
     given = scene(place)
     scenario.prepare(place, given)
-    here, there = forks.Pipe()
-    process = forks.Process(target=act, args=(there, uri, name, given, where))
+    context = forks()
+    here, there = context.Pipe()
+    process = context.Process(target=act, args=(there, uri, name, given, where))
     process.start()
     there.close()
     process.join(PATIENCE_SECONDS)
