@@ -20,9 +20,7 @@ from documents.engine.settle import Changes, Update
 from documents.event import times
 from documents.link import clicker_id, new_link_and_clicker
 from documents.machine_clicks import Rule
-from documents.tying import message_key
 
-MESSAGES_KEPT = 20  # of an email, which has one unless it was sent again
 BETTER: dict[str, Any] = {"$min": min, "$max": max}
 
 
@@ -49,7 +47,6 @@ def arrive(
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
         _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
-        _learn_message(changes, event, touched[event["email_id"]])
     apply(changes, relabelled)
     rematching.gifts_of_touched(database, session, changes)
     if erased := [email["user_id"] for email in touched.values() if email.get("erased")]:
@@ -71,15 +68,6 @@ def _tell(update: Update, event: Row) -> None:
         for name, at in values.items():
             kept = update.setdefault(operator, {})
             kept[name] = BETTER[operator](kept.get(name, at), at)
-
-
-def _learn_message(changes: Changes, event: Row, email: Row) -> None:
-    key, known = message_key(event), email.get("messages", ())
-    if key and key not in known and len(known) < MESSAGES_KEPT:
-        update = changes.updates[("emails", email["_id"])]
-        new = update.setdefault("$addToSet", {}).setdefault("messages", {"$each": []})["$each"]
-        if key not in new:
-            new.append(key)
 
 
 def apply(changes: Changes, relabelled: Relabelled) -> None:

@@ -8,7 +8,6 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     IntField,
-    ListField,
     MapField,
     ObjectIdField,
     QuerySet,
@@ -76,7 +75,6 @@ class Email(Source, Record):
     spam_reported_at = DateTimeField()
     left = MapField(DateTimeField())  # by unsubscribe group, or "all"
     back = MapField(DateTimeField())
-    messages = ListField(StringField())  # what SendGrid knows it by; see tying.py
     donated = BooleanField(default=False)
     donations_count = IntField(default=0)
     raised = MapField(IntField())
@@ -99,10 +97,6 @@ class Email(Source, Record):
                 "fields": ["mailing_id", "id"],
                 "name": RARE,
                 "partialFilterExpression": {"$or": [picked(field) for field in RARE_FIELDS]},
-            },
-            {
-                "fields": ["organization_id", "messages"],
-                "partialFilterExpression": {"messages": {"$type": "string"}},
             },
             due_index(),
             due_index("fundraiser_id"),

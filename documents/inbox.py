@@ -2,9 +2,10 @@
 
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -12,6 +13,7 @@ from documents import sendgrid, trouble
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.marks import DUE
+from documents.references import resolve
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,15 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
 
 
+class Reported(NamedTuple):
+    """One event of a delivery, and the email that it names by an id or a token."""
+
+    report: sendgrid.Report
+    named: ObjectId | None
+    delivery_id: ObjectId
+    item: int
+
+
 class Inbox:
     """Due deliveries of one organization."""
 
@@ -40,7 +51,7 @@ class Inbox:
         self.database = database
         self.session = session
         self.organization_id = ObjectId()  # of the deliveries, once they are known
-        self.reports: list[tuple[sendgrid.Report, ObjectId, int]] = []
+        self.reports: list[Reported] = []
         self.outcomes: dict[ObjectId, Outcome] = {}
         self._left = EVENTS_A_BATCH
 
@@ -90,23 +101,29 @@ class Inbox:
         except ValueError as error:
             outcome.refused.append({"index": index, "reason": str(error)})
         else:
-            self.reports.append((report, delivery_id, index))
+            reference = resolve(self.organization_id, report.email_ref)
+            named = reference[0] if reference else None
+            self.reports.append(Reported(report, named, delivery_id, index))
 
     def note_outcomes(self) -> None:
         """Say of each delivery what became of it; of a large one, where to go on."""
-        for delivery_id, outcome in self.outcomes.items():
-            self._note(delivery_id, outcome)
+        self.database.deliveries.bulk_write(
+            [UpdateOne({"_id": id_}, _told(outcome)) for id_, outcome in self.outcomes.items()],
+            ordered=False,
+            session=self.session,
+        )
 
-    def _note(self, delivery_id: ObjectId, outcome: Outcome) -> None:
-        update: dict[str, Any] = {}
-        refused = {"refused": {"$each": outcome.refused, "$slice": REFUSED_KEPT}}
-        if outcome.is_first:
-            update["$set"] = {**outcome.counts, "refused": outcome.refused[:REFUSED_KEPT]}
-        else:
-            update |= {"$inc": outcome.counts, "$push": refused, "$set": {}}
-        if outcome.next_item is None:
-            update["$set"]["tallied_at"] = now()
-            update["$unset"] = dict.fromkeys(("due", "trouble", "next_item"), "")
-        else:
-            update["$set"]["next_item"] = outcome.next_item
-        self.database.deliveries.update_one({"_id": delivery_id}, update, session=self.session)
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    update: dict[str, Any] = {}
+    refused = {"refused": {"$each": outcome.refused, "$slice": REFUSED_KEPT}}
+    if outcome.is_first:
+        update["$set"] = {**outcome.counts, "refused": outcome.refused[:REFUSED_KEPT]}
+    else:
+        update |= {"$inc": outcome.counts, "$push": refused, "$set": {}}
+    if outcome.next_item is None:
+        update["$set"]["tallied_at"] = now()
+        update["$unset"] = dict.fromkeys(("due", "trouble", "next_item"), "")
+    else:
+        update["$set"]["next_item"] = outcome.next_item
+    return update

@@ -15,6 +15,7 @@ from documents.lease import Lease
 from documents.link import Clicker, Link
 from documents.link_token import LinkKey
 from documents.mailing import Mailing
+from documents.message import Message
 from documents.organization import Organization
 from documents.past_match import PastMatch
 from documents.payment import Payment
@@ -48,6 +49,7 @@ DOCUMENTS = (
     GiftDay,
     Delivery,
     Event,
+    Message,
     Archive,
     Clicker,
     Link,

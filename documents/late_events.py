@@ -20,6 +20,7 @@ from documents.clock import now
 from documents.engine.contribution import Row, add
 from documents.engine.settle import Changes
 from documents.marks import DUE, text
+from documents.message import learn
 from documents.tying import Tying
 from documents.unexported import note
 
@@ -70,7 +71,7 @@ def tie_late(
     session: ClientSession,
     organization_id: ObjectId,
     events: Sequence[Row],
-    learned: dict[str, ObjectId] | None = None,
+    learned: dict[ObjectId, ObjectId] | None = None,
 ) -> list[Row]:
     """Those unmatched events that can be tied now, with their emails. Not counted nor written yet.
 
@@ -100,6 +101,7 @@ def write(database: Database, session: ClientSession, tied: Sequence[Row]) -> No
             ordered=False,
             session=session,
         )
+        learn(database, session, tied)
         note(database, session, {"events": [one["_id"] for one in tied]})
 
 

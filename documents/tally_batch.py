@@ -1,6 +1,6 @@
 """One batch of tallying: what its deliveries report, less what is stored already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
@@ -17,11 +17,12 @@ from documents.event import to_row
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
 from documents.marks import text
-from documents.references import resolve
-from documents.tying import Tying, message_key
+from documents.message import learn, message_key
+from documents.tying import Tying
 from documents.unexported import note
 
 Key = bytes | str
+ALL = 10_000  # rows in one answer: the default is 101, and then another question
 
 
 class TallyBatch:
@@ -50,7 +51,7 @@ class TallyBatch:
         emails = self._named_emails()
         new = self._new_events(emails)
         arriving = [event for event in new if "email_id" in event]
-        late = self._late(self._learned(arriving, emails))
+        late = self._late(learn(self.database, self.session, arriving))
         effects = self.count([*arriving, *late], emails)
         if new:
             self.database.events.insert_many(new, ordered=False, session=self.session)
@@ -77,8 +78,8 @@ class TallyBatch:
     def _new_events(self, emails: Mapping[ObjectId, Row]) -> list[Row]:
         """The rows of events that are not stored yet, with their emails where these are known."""
         stored, claimed = self._stored(), set[Key]()
-        new: list[tuple[Row, sendgrid.Report]] = []
-        for report, delivery_id, item in self.inbox.reports:
+        new: list[tuple[Row, ObjectId | None]] = []
+        for report, named, delivery_id, item in self.inbox.reports:
             keys = _keys(report)
             known = next((stored[key] for key in keys if key in stored), None)
             counts = self.inbox.outcomes[delivery_id].counts
@@ -88,7 +89,7 @@ class TallyBatch:
             elif known or claimed & keys:
                 counts["repeated_events"] += 1
             else:
-                new.append((to_row(report, self.organization_id, delivery_id, item), report))
+                new.append((to_row(report, self.organization_id, delivery_id, item), named))
             claimed |= keys
         self._tie(new, emails)
         for event, _ in new:
@@ -96,16 +97,16 @@ class TallyBatch:
             counts["counted_events" if "email_id" in event else "unmatched_events"] += 1
         return [event for event, _ in new]
 
-    def _tie(self, new: list[tuple[Row, sendgrid.Report]], emails: Mapping[ObjectId, Row]) -> None:
+    def _tie(self, new: list[tuple[Row, ObjectId | None]], emails: Mapping[ObjectId, Row]) -> None:
         learned = {
             key: named
-            for event, report in new
-            if (named := self._named(report)) and named in emails and (key := message_key(event))
+            for event, named in new
+            if named is not None and named in emails and (key := message_key(event))
         }
         tying = Tying(self.database, self.session, self.organization_id, emails, learned)
-        tying.look_up([event for event, report in new if self._named(report) not in emails])
-        for event, report in new:
-            if found := tying.email_of(event, self._named(report)):
+        tying.look_up([event for event, named in new if named not in emails])
+        for event, named in new:
+            if found := tying.email_of(event, named):
                 event["email_id"], event["tied_by"] = found
             else:
                 late_events.mark_unmatched(event, tying)
@@ -125,22 +126,11 @@ class TallyBatch:
 
     def _named_emails(self) -> dict[ObjectId, Row]:
         """The emails that events name and that are the organization's."""
-        named = {self._named(report) for report, *_ in self.inbox.reports} - {None}
+        named = {reported.named for reported in self.inbox.reports} - {None}
         found = self._find("emails", {"_id": {"$in": list(named)}, "deleted_at": None})
         return {email["_id"]: email for email in found}
 
-    def _learned(
-        self, arriving: Sequence[Row], emails: Mapping[ObjectId, Row]
-    ) -> list[tuple[str, Row]]:
-        """Events that make a message known, with the message."""
-        return [
-            (key, event)
-            for event in arriving
-            if (key := message_key(event))
-            and key not in emails.get(event["email_id"], {}).get("messages", ())
-        ]
-
-    def _late(self, learned: list[tuple[str, Row]]) -> list[Row]:
+    def _late(self, learned: Mapping[ObjectId, Row]) -> list[Row]:
         """Stored events that can be tied because their messages are known now."""
         if not learned:
             return []
@@ -148,24 +138,20 @@ class TallyBatch:
             self.database,
             self.session,
             self.organization_id,
-            {fold(event.get("address", "")) for _, event in learned},
+            {fold(event.get("address", "")) for event in learned.values()},
         )
-        messages = {key: event["email_id"] for key, event in learned}
+        messages = {key: event["email_id"] for key, event in learned.items()}
         return late_events.tie_late(
             self.database, self.session, self.organization_id, stored, messages
         )
-
-    def _named(self, report: sendgrid.Report) -> ObjectId | None:
-        """The id of the email that a report names, by its id or its token."""
-        found = resolve(self.organization_id, report.email_ref)
-        return found[0] if found else None
 
     def _find(self, name: str, query: Any, fields: dict[str, int] | None = None) -> list[Row]:
         """Rows of the organization, by a query or by their ids."""
         if isinstance(query, list):
             query = {"_id": {"$in": query}}
         scoped = {"organization_id": self.organization_id, **query}
-        return list(self.database[name].find(scoped, fields, session=self.session))
+        found = self.database[name].find(scoped, fields, session=self.session)
+        return list(found.batch_size(ALL))
 
 
 def _keys(report: sendgrid.Report) -> set[Key]:

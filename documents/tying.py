@@ -4,11 +4,9 @@ By the `email_id` that the message carried; where that is absent or wrong, by th
 earlier event tied to an email; then by the address and the mailing that a category names.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from bson import ObjectId
@@ -18,8 +16,8 @@ from pymongo.database import Database
 from documents.address import fold
 from documents.engine.contribution import Row
 from documents.marks import text
+from documents.message import known, message_key
 
-KEY_BYTES = 12
 How = str  # "email_id", "message" or "address"
 
 
@@ -51,19 +49,6 @@ def _nearness(event: Row, email: Row) -> tuple[bool, datetime, ObjectId]:
     return False, event["at"], email["_id"]
 
 
-def message_key(event: Row) -> str | None:
-    """What an email is known by to SendGrid. With the address, because one request to SendGrid
-    may be to many people; as a digest, because the address has no business there."""
-    message = event.get("sg_message_id")
-    return _message_key(message, event.get("address", "")) if message else None
-
-
-@lru_cache(maxsize=4096)  # an event's is asked for several times, and a message has many events
-def _message_key(message: str, address: str) -> str:
-    known = f"{message}\n{fold(address)}"
-    return hashlib.blake2b(known.encode(), digest_size=KEY_BYTES).hexdigest()
-
-
 class Tying:
     """What `tie` needs to know of a batch of events of one organization.
 
@@ -78,7 +63,7 @@ class Tying:
         session: ClientSession,
         organization_id: ObjectId,
         named: Iterable[ObjectId] = (),
-        learned: dict[str, ObjectId] | None = None,
+        learned: dict[ObjectId, ObjectId] | None = None,
     ) -> None:
         self._database = database
         self._session = session
@@ -94,9 +79,9 @@ class Tying:
         if not events:
             return
         keys = {key for event in events if (key := message_key(event))} - self._messages.keys()
-        found = self._find("emails", {"messages": text(in_=sorted(keys))}, "messages")
-        for email in found if keys else ():
-            self._messages |= {key: email["_id"] for key in email["messages"] if key in keys}
+        found = known(self._database, self._session, keys)
+        live = {row["_id"] for row in self._find("emails", {"_id": {"$in": list(found.values())}})}
+        self._messages |= {key: email_id for key, email_id in found.items() if email_id in live}
         self._look_up_mailings({name for event in events for name in event.get("category", ())})
         if self._mailings:
             self._look_up_emails({fold(event.get("address", "")) for event in events})
@@ -134,7 +119,8 @@ class Tying:
             for mailing in self._mailings_of(event)
             for email in (self._emails[user_id, mailing["_id"]] if user_id else ())
         ]
-        return tie(event, None, self._messages.get(message_key(event) or ""), addressed)
+        key = message_key(event)
+        return tie(event, None, self._messages.get(key) if key else None, addressed)
 
     def mailing_of(self, event: Row) -> Row | None:
         """The mailing that the event names, the latest where two have one name."""

@@ -17,11 +17,15 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.engine.contribution import Contribution, Row, Target
+from documents.engine.contribution import Amounts, Contribution, Row, Target, add
 
 ALWAYS: Callable[[Row], bool] = lambda row: True  # noqa: E731
 ONE: Callable[[Row], int] = lambda row: 1  # noqa: E731
 OnWrite = Callable[[Database, ClientSession, Sequence[Target]], None]
+# What makes a counter: its field, when, amount and by.
+Counters = tuple[
+    tuple[str, Callable[[Row], bool], Callable[[Row], int], Callable[[Row], str] | None], ...
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,12 +37,12 @@ class Cache:
     on: type
     via: str = ""  # the source's field that holds the target's id; <target>_id unless said
 
-    @property
+    @cached_property
     def source(self) -> str:
         """The collection that is counted."""
         return collection(self.of)
 
-    @property
+    @cached_property
     def target(self) -> str:
         """The collection that holds the counter."""
         return collection(self.on)
@@ -119,6 +123,7 @@ class Ledger:
             name: tuple(c for c in caches if isinstance(c, CounterCache) and c.source == name)
             for name in self.order
         }
+        self._bundles = {name: _bundles(counters) for name, counters in self.counters.items()}
         self.flags = {
             name: tuple(flag for flag in flags if collection(flag.on) == name)
             for name in self.order
@@ -133,13 +138,36 @@ class Ledger:
         result: Contribution = {}
         if row.get("deleted_at") is not None:
             return result
-        for cache in self.counters[source]:
-            target_id = row.get(cache.link)
-            if target_id is None or not cache.when(row):
-                continue
-            amount = cache.amount(row)
-            if amount:
-                path = f"{cache.field}.{cache.by(row)}" if cache.by else cache.field
-                amounts = result.setdefault((cache.target, target_id), {})
-                amounts[path] = amounts.get(path, 0) + amount
+        for places, counters in self._bundles[source]:
+            targets = [(name, row[link]) for name, link in places if row.get(link) is not None]
+            if targets and (amounts := _amounts(counters, row)):
+                for target in targets:
+                    if target in result:
+                        add(result, {target: amounts})
+                    else:
+                        result[target] = dict(amounts)
         return result
+
+
+def _bundles(caches: Sequence[CounterCache]) -> list[tuple[list[tuple[str, str]], Counters]]:
+    """The counters of a source by where they are kept, as (collection, link).
+
+    A fundraiser and a mailing count the same of an email: what is the same is computed once.
+    """
+    by_place: dict[tuple[str, str], list[CounterCache]] = {}
+    for cache in caches:
+        by_place.setdefault((cache.target, cache.link), []).append(cache)
+    bundles: dict[Counters, list[tuple[str, str]]] = {}
+    for place, kept in by_place.items():
+        counters = tuple((cache.field, cache.when, cache.amount, cache.by) for cache in kept)
+        bundles.setdefault(counters, []).append(place)
+    return [(places, counters) for counters, places in bundles.items()]
+
+
+def _amounts(counters: Counters, row: Row) -> Amounts:
+    amounts: Amounts = {}
+    for name, when, amount_of, by in counters:
+        if when(row) and (amount := amount_of(row)):
+            path = f"{name}.{by(row)}" if by else name
+            amounts[path] = amounts.get(path, 0) + amount
+    return amounts

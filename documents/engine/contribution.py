@@ -31,9 +31,17 @@ def add(total: Contribution, more: Mapping[Target, Mapping[str, int]], sign: int
 def difference(now: Contribution, before: Contribution) -> Contribution:
     """What must be added to the counters so that they hold `now` where they held `before`."""
     result: Contribution = {}
-    add(result, now)
-    add(result, before, sign=-1)
+    for target in {**before, **now}:
+        if change := _less(now.get(target, {}), before.get(target, {})):
+            result[target] = change
     return result
+
+
+def _less(now: Amounts, before: Amounts) -> Amounts:
+    if now == before:
+        return {}
+    fields = {**before, **now}
+    return {name: n for name in fields if (n := now.get(name, 0) - before.get(name, 0))}
 
 
 def total(contributions: Iterable[Contribution]) -> Contribution:

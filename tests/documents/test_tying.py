@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from documents.tying import message_key, tie
+from documents.message import message_key
+from documents.tying import tie
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NAMED, MESSAGE = ObjectId(), ObjectId()
@@ -36,7 +37,11 @@ def test_one_that_is_not_sent_is_better_than_none() -> None:
 
 
 def test_a_message_is_known_with_its_address() -> None:
-    key = message_key({"sg_message_id": "m", "address": "Bob@x.edu "})
-    assert key == message_key({"sg_message_id": "m", "address": "bob@x.edu"})
-    assert key != message_key({"sg_message_id": "m", "address": "eve@x.edu"})
-    assert message_key({"address": "bob@x.edu"}) is None
+    of = {"organization_id": ObjectId()}
+    key = message_key({**of, "sg_message_id": "m", "address": "Bob@x.edu "})
+    assert key == message_key({**of, "sg_message_id": "m", "address": "bob@x.edu"})
+    assert key != message_key({**of, "sg_message_id": "m", "address": "eve@x.edu"})
+    assert key != message_key(
+        {"organization_id": ObjectId(), "sg_message_id": "m", "address": "bob@x.edu"}
+    )
+    assert message_key({**of, "address": "bob@x.edu"}) is None
