@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import tempfile
 
 from config.settings import settings
@@ -14,6 +15,9 @@ proc_name = "matchback serve"
 wsgi_app = "service.app:start()"
 bind = f"{settings().host}:{settings().port}"
 worker_class = "service.web.worker.Worker"
+# A listener for each process, among which the kernel deals connections out: of one for all, the
+# first process to wake takes a burst of clients whole, and the others stand idle.
+reuse_port = True
 worker_connections = 4000  # in each process; slow ones cost memory, not threads
 workers = settings().web_workers
 threads = settings().web_threads
@@ -27,6 +31,15 @@ forwarder_headers = ""
 control_socket_disable = True
 accesslog = None
 loglevel = "warning"
+
+
+def on_starting(server):
+    """Refuse an address that is in use: a second server would share it without a word."""
+    if "GUNICORN_PID" in os.environ:
+        return  # it takes over from a server of its own, which still listens
+    family = socket.AF_INET6 if ":" in settings().host else socket.AF_INET
+    with socket.create_server((settings().host, settings().port), family=family):
+        pass
 
 
 def worker_exit(server, worker):

@@ -56,14 +56,14 @@ def match_raised(gift: Row) -> str:
 
 
 EFFECTS = (
-    *("sent_at", "deferred_at", "delivered_at", "bounced_at", "opens", "machine_opens", "clicks"),
+    *("deferred_at", "delivered_at", "bounced_at", "opens", "machine_opens", "clicks"),
     *("machine_clicks", "unsubscribed_at", "spam_reported_at"),
 )
 
 
 def was_sent(email: Row) -> bool:
     """Sent as its client says, or as its effects show."""
-    return any(email.get(name) for name in EFFECTS)
+    return bool(email.get("sent_at")) or any(email.get(name) for name in EFFECTS)
 
 
 @cache  # one object a field, by which the engine sees that two counters count the same

@@ -6,6 +6,7 @@ from bson import ObjectId
 from mongoengine import BinaryField, DateTimeField, DictField, IntField, ListField, StringField
 
 from documents import sendgrid
+from documents.hot_path import insert_source
 from documents.marks import due_index, failed_index
 from documents.record import Record, Source
 
@@ -36,11 +37,13 @@ class Delivery(Source, Record):
     }
 
     @classmethod
-    def receive(cls, organization_id: ObjectId, provider: str, body: bytes) -> "Delivery":
-        """Store a post, whatever it contains."""
+    def receive(cls, organization_id: ObjectId, provider: str, body: bytes) -> int:
+        """Store a post, whatever it contains. Returns how many events it reports."""
         items = 1
         if provider == "sendgrid":
             with contextlib.suppress(ValueError):  # kept, and reported when it is read
                 items = len(sendgrid.parse(body))
-        delivery = cls(organization_id=organization_id, provider=provider, body=body, items=items)
-        return delivery.save(force_insert=True)
+        insert_source(
+            cls, organization_id=organization_id, provider=provider, body=body, items=items
+        )
+        return items

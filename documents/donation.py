@@ -16,8 +16,10 @@ from mongoengine import (
 from documents.address import fold, mailbox
 from documents.clock import now
 from documents.email import Email
+from documents.engine.contribution import Row
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
+from documents.hot_path import insert_source_unless
 from documents.marks import due_index, failed_index, text, unique_index
 from documents.record import Record, Source
 from documents.references import resolve
@@ -25,6 +27,8 @@ from documents.refunds import amended
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
+# What a row does not have while nothing is known of it.
+ABSENT = dict.fromkeys(("external_id", "recurring_id", "match", "email_id", "user_id"))
 
 
 class Donation(Source, Record):
@@ -94,6 +98,12 @@ class Donation(Source, Record):
         """Who gave, as they said."""
         return {"name": self.donor_name, "email": self.donor_email}
 
+    @staticmethod
+    def told(row: Row) -> Row:
+        """A gift's row with what an answer tells besides stored fields."""
+        donor = {"name": row["donor_name"], "email": row["donor_email"]}
+        return {**ABSENT, **row, "id": row["_id"], "donor": donor}
+
     @classmethod
     def give(
         cls,
@@ -110,16 +120,19 @@ class Donation(Source, Record):
         recurring_id: str | None = None,
         donated_at: datetime | None = None,
         id_: ObjectId | None = None,
-    ) -> tuple[Self, bool]:
-        """Record a gift. Returns it and whether it is new: an external_id names one gift for ever.
+    ) -> tuple[Row, bool]:
+        """Record a gift. Returns its row and whether it is new: an external_id names one gift for
+        ever.
 
         Raises:
             Unacceptable: no such fundraiser.
             Conflict: the gift with this external_id was deleted.
         """
-        Fundraiser.named(organization_id, fundraiser_id)
-        gift = cls(
-            id=id_,
+        Fundraiser.expect(organization_id, fundraiser_id)
+        gift, is_new = insert_source_unless(
+            cls,
+            {"organization_id": organization_id, "external_id": text(eq=external_id)},
+            _id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser_id,
             amount=amount,
@@ -134,9 +147,7 @@ class Donation(Source, Record):
             external_id=external_id,
             donated_at=donated_at or now(),
         )
-        same = {"organization_id": organization_id, "external_id": text(eq=external_id)}
-        gift, is_new = gift.insert_unless(lambda: cls.objects(__raw__=same).first())
-        if gift.deleted_at is not None and not is_new:
+        if gift.get("deleted_at") is not None and not is_new:
             raise Conflict("The donation with this external_id was deleted.")
         return gift, is_new
 

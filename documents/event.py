@@ -99,7 +99,7 @@ def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, ite
         "group": report.group,
         "machine": report.machine or None,
     }
-    return {name: value for name, value in row.items() if value not in (None, [], "")}
+    return {name: value for name, value in row.items() if value or value == 0}
 
 
 def is_open(event: Row) -> bool:

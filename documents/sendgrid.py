@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -38,6 +39,7 @@ IDENTITY_BYTES = 16
 ERASED = {"erased": True}  # what stands in a stored post for an item that told of an erased person
 
 
+@lru_cache(maxsize=1024)
 def load_public_key(text: str) -> EllipticCurvePublicKey:
     """Read a verification key: base64 of a SubjectPublicKeyInfo of the curve P-256.
 
@@ -169,11 +171,9 @@ def read(organization: bytes, item: Any) -> Report:
 
 def _identity(organization: bytes, *parts: Any) -> bytes:
     """The natural key. A redelivery may carry a new sg_event_id, but not other facts."""
-    digest = hashlib.blake2b(organization, digest_size=IDENTITY_BYTES)
-    for part in parts:
-        text = "" if part is None else str(part)
-        digest.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
-    return digest.digest()
+    texts = ["" if part is None else str(part) for part in parts]
+    told = "".join([f"{len(text)}:{text}" for text in texts]).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(organization + told, digest_size=IDENTITY_BYTES).digest()
 
 
 def _text(item: Mapping[str, Any], name: str) -> str | None:
@@ -183,7 +183,8 @@ def _text(item: Mapping[str, Any], name: str) -> str | None:
 
 def _clean(text: str) -> str:
     """Cut, and without what UTF-8 cannot say."""
-    return text[:LONGEST].encode("utf-8", "replace").decode()
+    text = text[:LONGEST]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _group(value: Any) -> str | None:

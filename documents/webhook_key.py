@@ -1,9 +1,11 @@
 """The keys that a provider's webhooks are verified with: one, or two while one is replaced."""
 
 from collections.abc import Mapping
-from typing import Self
+from threading import Lock
+from typing import Any, Self
 
 from bson import ObjectId
+from cachetools import TTLCache
 from mongoengine import ListField, StringField
 
 from documents.errors import Unacceptable
@@ -13,6 +15,11 @@ from documents.webhook_schemes import SCHEMES, Scheme
 
 AT_A_TIME = 2
 SHOWN = 4
+FRESH_SECONDS = 0.8
+KEPT = 10_000
+
+_known: "TTLCache[tuple[str, str], WebhookKey]" = TTLCache(KEPT, FRESH_SECONDS)
+_guard = Lock()
 
 
 class WebhookKey(Record):
@@ -59,6 +66,46 @@ class WebhookKey(Record):
         if not ObjectId.is_valid(organization_id):
             return None
         return cls.objects(organization_id=organization_id, provider=provider).first()
+
+    @classmethod
+    def who_signed(
+        cls,
+        organization_id: ObjectId | str,
+        provider: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> ObjectId | None:
+        """The organization that signed this body, if it is the one of this id; else None.
+
+        Keys are kept for 0.8 s, for posts come in bursts: for so long another process may still
+        take one that was removed. One that has just been added is never refused.
+
+        Raises:
+            Unsealable: they are sealed with a master key that is not there.
+        """
+        with _guard:
+            known = _known.get((str(organization_id), provider))
+        if known is not None and known.verifies(headers, body):
+            return ObjectId(known.organization_id)
+        keys = cls.of(organization_id, provider)
+        if keys is None or not keys.verifies(headers, body):
+            return None
+        with _guard:
+            _known[str(organization_id), provider] = keys
+        return ObjectId(keys.organization_id)
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        saved = super().save(*args, **kwargs)
+        self._forget()
+        return saved
+
+    def delete(self, *args: Any, **kwargs: Any) -> None:
+        super().delete(*args, **kwargs)
+        self._forget()
+
+    def _forget(self) -> None:
+        with _guard:
+            _known.pop((str(self.organization_id), self.provider), None)
 
     @classmethod
     def reseal(cls) -> int:

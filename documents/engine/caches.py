@@ -17,7 +17,7 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.engine.contribution import Amounts, Contribution, Row, Target, add
+from documents.engine.contribution import Amounts, Contribution, Row, Target, total
 
 ALWAYS: Callable[[Row], bool] = lambda row: True  # noqa: E731
 ONE: Callable[[Row], int] = lambda row: 1  # noqa: E731
@@ -143,9 +143,9 @@ class Ledger:
             if targets and (amounts := _amounts(counters, row)):
                 for target in targets:
                     if target in result:
-                        add(result, {target: amounts})
+                        result = total((result, {target: amounts}))
                     else:
-                        result[target] = dict(amounts)
+                        result[target] = amounts
         return result
 
 
@@ -167,7 +167,7 @@ def _bundles(caches: Sequence[CounterCache]) -> list[tuple[list[tuple[str, str]]
 def _amounts(counters: Counters, row: Row) -> Amounts:
     amounts: Amounts = {}
     for name, when, amount_of, by in counters:
-        if when(row) and (amount := amount_of(row)):
+        if (when is ALWAYS or when(row)) and (amount := 1 if amount_of is ONE else amount_of(row)):
             path = f"{name}.{by(row)}" if by else name
             amounts[path] = amounts.get(path, 0) + amount
     return amounts

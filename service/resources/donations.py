@@ -130,8 +130,8 @@ class Donations:
             donated_at=body.donated_at,
             id_=req.context.record_id,
         )
-        resp.location = f"{req.path}/{gift.id}"
-        answer(resp, DonationOut, gift, 201 if is_new else 200)
+        resp.location = f"{req.path}/{gift['_id']}"
+        answer(resp, DonationOut, Donation.told(gift), 201 if is_new else 200)
 
     @operation("Get a gift", scope="read", answers={200: DonationOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:

@@ -79,11 +79,11 @@ def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
     body = read_bytes(req, BODY_LIMIT)
-    keys = WebhookKey.of(organization_id, provider)
-    if keys is None or not keys.verifies(req.headers, body):
+    signer = WebhookKey.who_signed(organization_id, provider, req.headers, body)
+    if signer is None:
         take_as_stranger(client_address(req))
         # An organization without keys, or none at all, is no different from a bad signature.
         raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
-    with acting_for(keys.organization_id):
-        delivery = Delivery.receive(keys.organization_id, provider, body)
-    answer(resp, Accepted, {"accepted": delivery.items}, 202)
+    with acting_for(signer):
+        accepted = Delivery.receive(signer, provider, body)
+    answer(resp, Accepted, {"accepted": accepted}, 202)

@@ -1,0 +1,38 @@
+"""The limit of the parts: what no service on gunicorn, PyMongo and redis-py can be faster than.
+
+A bare WSGI handler that inserts what it is sent, acknowledged by a majority, and pushes the id
+into a list. No key, no check, no idempotency; no unique index stands in its way.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import redis
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.collection import Collection
+
+
+@cache
+def _parts() -> tuple[Collection, redis.Redis]:
+    mongo: Any = MongoClient(os.environ["BENCH_MONGODB_URI"], w="majority")
+    queue = redis.Redis.from_url(os.environ["BENCH_REDIS_URL"])
+    return mongo.get_default_database().limit, queue
+
+
+def handler(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """POST of a JSON object; answers 201 with its id."""
+    gifts, queue = _parts()
+    gift = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    gift["_id"] = ObjectId()
+    gifts.insert_one(gift)
+    queue.lpush("limit", str(gift["_id"]))
+    answer = json.dumps({"id": str(gift["_id"])}).encode()
+    start_response(
+        "201 Created",
+        [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))],
+    )
+    return [answer]

@@ -1,0 +1,102 @@
+"""The workload: a pure function of an index, so that another implementation can be aimed at it.
+
+Nothing here knows of Matchback. Ids are strings of 24 hex digits, times are Unix seconds, money is
+integer cents of USD. `Workload(fundraisers=1)` is the hot case: one fundraiser, one mailing.
+
+Of each 20 gifts, in an order that has nothing to do with who gives: 14 carry the id of the email
+that led to them (70 %), 4 carry none, from an address that is known (20 %), 1 carries garbage
+from such an address (5 %), 1 carries none, from an address that nobody knows (5 %). Three of four
+events are opens, the fourth is a click.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+SENT_AT = 1_790_000_000
+EVENTS_A_POST = 100
+LINKS = 5
+AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
+KINDS = {"fundraiser": 1, "mailing": 2, "user": 3, "email": 4}
+
+
+def mixed(index: int) -> int:
+    """64 bits that look random. Source: Steele, Lea and Flood's SplitMix64 (OOPSLA 2014)."""
+    value = (index + 1) * 0x9E3779B97F4A7C15 % 2**64
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
+    return value ^ (value >> 31)
+
+
+def id_of(kind: str, index: int) -> str:
+    """The id of the fundraiser, mailing, user or email with this index."""
+    return f"{SENT_AT - 86400:08x}{KINDS[kind]:04x}{index:012x}"
+
+
+def address(user: int) -> str:
+    """The address of the user with this index."""
+    return f"person{user}@example.edu"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How many there are of each. Of every fundraiser there is one mailing, with the same index.
+
+    The numbers of users and emails must be multiples of the number of fundraisers, so that all
+    emails to a user are of one fundraiser.
+    """
+
+    users: int = 40_000
+    fundraisers: int = 20
+    emails: int = 80_000
+
+    def user_of(self, email: int) -> int:
+        """To whom an email is."""
+        return email % self.users
+
+    def fundraiser_of(self, email: int) -> int:
+        """For which fundraiser, and in which mailing, an email is."""
+        return email % self.fundraisers
+
+    def gift(self, index: int) -> dict[str, Any]:
+        """The body of POST /v1/donations for the gift with this index."""
+        chance = mixed(index)
+        email = chance % self.emails
+        kind = index % 20
+        user = self.user_of(email)
+        reference = id_of("email", email) if kind < 14 else "garbage" if kind == 18 else ""
+        who = address(user) if kind < 19 else f"stranger{index}@example.org"
+        return {
+            "fundraiser_id": id_of("fundraiser", self.fundraiser_of(email)),
+            "amount": 500 + (chance >> 40) % 20_000,
+            "currency": "USD",
+            "donor": {"name": f"Person {user}", "email": who},
+            "email_id": reference,
+            "external_id": f"gift-{index}",
+            "donated_at": datetime.fromtimestamp(SENT_AT + index % 1_000_000, UTC).isoformat(),
+        }
+
+    def event(self, index: int) -> dict[str, Any]:
+        """The event with this index, as SendGrid reports it."""
+        email = mixed(index) % self.emails
+        user = self.user_of(email)
+        told = {
+            "email": address(user),
+            "timestamp": SENT_AT + index,
+            "event": "open",
+            "sg_event_id": f"bench-event-{index}",
+            "sg_message_id": f"message-{email}.filter0001.1234.5678ABCD-0",
+            "useragent": AGENT,
+            "ip": f"203.0.113.{index % 256}",
+            "email_id": id_of("email", email),
+        }
+        if index % 4 == 3:
+            return told | {
+                "event": "click",
+                "url": f"https://give.example.edu/{mixed(index) % LINKS}",
+            }
+        return told | {"sg_machine_open": False, "sg_content_type": "html"}
+
+    def post(self, index: int, events: int = EVENTS_A_POST) -> list[dict[str, Any]]:
+        """The events of the webhook post with this index."""
+        return [self.event(number) for number in range(index * events, (index + 1) * events)]
