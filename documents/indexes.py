@@ -24,6 +24,7 @@ from documents.relabelling import Relabelling
 from documents.staff import Staff
 from documents.staff_session import SignInLink, StaffSession
 from documents.steady_recount import SteadyRecount
+from documents.turn import Turn
 from documents.unexported import Unexported
 from documents.user import User
 from documents.warehouse_state import WarehouseState
@@ -57,6 +58,7 @@ DOCUMENTS = (
     OpenAct,
     AuditEntry,
     Lease,
+    Turn,
     SteadyRecount,
     Relabelling,
     Unexported,

@@ -7,6 +7,7 @@ takes the deliveries' due marks away. All of it or nothing, however often it run
 
 import contextlib
 import logging
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -14,7 +15,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import trouble
+from documents import trouble, turn
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.inbox import Inbox
@@ -47,8 +48,7 @@ def _tally_all(organization_id: ObjectId, rule: Rule) -> int:
     done = 0
     group = {"organization_id": organization_id, "provider": PROVIDER}
     try:
-        while batch := in_transaction(_tally, group, rule):
-            done += batch
+        done += turn.until_done(partial(in_transaction, _tally_in_turn, group, rule))
     except Exception as error:
         if trouble.is_passing(error):
             raise
@@ -81,6 +81,13 @@ def _tally_alone(delivery: Row, rule: Rule) -> None:
             with contextlib.suppress(Exception):  # the delivery's own failure tells of it
                 in_transaction(_tally, one, rule, only=index)
         raise
+
+
+def _tally_in_turn(
+    database: Database, session: ClientSession, group: dict[str, Any], rule: Rule
+) -> int:
+    turn.take(database, session, f"tally:{group['organization_id']}")
+    return _tally(database, session, group, rule)
 
 
 def _tally(

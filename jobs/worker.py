@@ -1,5 +1,6 @@
 """The worker: Huey's consumer and the sweep, in one process. Run as many as are needed."""
 
+import gc
 import logging
 import time
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10
 PAUSE_SECONDS = 1
+COLLECTED_AFTER = (50_000, 20, 50)
 
 
 def main() -> int:
@@ -46,11 +48,22 @@ def main() -> int:
     for thread in threads:
         thread.start()
     log.info("worker ready, %d threads", settings().worker_threads)
+    _spare_the_collector()
     consumer.run()
     for thread in threads:
         thread.stop(STOP_SECONDS)
     log.info("worker stopped")
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Look for cycles less often: a batch makes tens of thousands of objects and hardly any cycle.
+
+    The default looks after every 700 of them, which was a fifth of the time of counting events.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
 
 
 def await_database() -> None:
