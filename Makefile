@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test browser screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate warehouse-rate redis-latency slow-clients report-cost fuzz check sbom format lock clean
+.PHONY: setup run test browser screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate warehouse-rate redis-latency slow-clients report-cost bench bench-growth fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -20,12 +20,17 @@ run: setup  ## everything up, with the demo
 	@$(VENV)/bin/matchback up
 
 # Two processes, each with its own servers: half of a test is waiting for what it started.
-test: setup browser $(VENV)/.chdb  ## all tests, on real servers and in a real browser that they start themselves
+test: setup browser $(VENV)/.chdb $(VENV)/.bench  ## all tests, on real servers and in a real browser that they start themselves
 	@$(VENV)/bin/pytest --numprocesses 2 --dist worksteal
 
 # ClickHouse's engine, which is large, and which nothing but its tests needs.
 $(VENV)/.chdb: $(READY) requirements-chdb.txt
 	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements-chdb.txt
+	@touch $@
+
+# The queues that Matchback is measured against.
+$(VENV)/.bench: $(READY) requirements-bench.txt
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements-bench.txt
 	@touch $@
 
 # Debian's chromium, which no package of PyPI's carries: installed where that may be done.
@@ -44,6 +49,13 @@ dashboard-cost: setup  ## how long each page takes at 100,000 recipients: make d
 dashboard-idle: setup  ## what 100 open dashboards cost while nothing happens
 	@$(VENV)/bin/python -m tests.dashboard_idle
 
+bench: setup $(VENV)/.bench  ## Matchback beside the limit of its parts, and beside naive forms of it: docs/performance.md
+	@$(VENV)/bin/python -m tests.bench
+
+bench-growth: setup  ## what things cost at 10,000 and at 2,000,000 emails and events: make bench-growth MANY=2000000
+	@$(VENV)/bin/python -m tests.bench.growth --many $(MANY)
+
+MANY ?= 2000000
 SECONDS ?= 60
 SEED ?= 1
 RUNS ?= 1
@@ -102,6 +114,7 @@ lock:  ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade for n
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
 	@build/lock/bin/uv pip compile pyproject.toml --extra embedded --extra postgresql --extra clickhouse --extra dev $(LOCK) --output-file requirements.txt $(UPGRADE)
 	@echo chdb | build/lock/bin/uv pip compile - $(LOCK) --constraint requirements.txt --output-file requirements-chdb.txt $(UPGRADE)
+	@printf 'celery\nrq\ndramatiq[redis]\n' | build/lock/bin/uv pip compile - $(LOCK) --constraint requirements.txt --output-file requirements-bench.txt $(UPGRADE)
 
 clean:
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

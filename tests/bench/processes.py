@@ -1,0 +1,62 @@
+"""Processes beside the service's own: bare handlers on gunicorn, the naive form's workers."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from config.settings import settings
+from service.up.command import worker_command
+from service.up.servers import LOOPBACK, free_port
+from service.up.supervisor import Part, Supervisor
+from tests.stack import Stack
+
+
+@contextmanager
+def wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The application on gunicorn, with as many processes and threads as ours. Its URL."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK}:{port}"),
+        *("--workers", str(settings().web_workers), "--threads", str(settings().web_threads)),
+        *("--worker-class", "gthread", "--keep-alive", "75", "--reuse-port"),
+        *("--no-control-socket", "--log-level", "warning"),
+    ]
+    supervisor = Supervisor(say=lambda text: None)
+    log = folder / f"{port}.log"
+    try:
+        supervisor.start(Part(application, command, log, environment, ready=lambda: _listens(port)))
+        yield f"http://{LOOPBACK}:{port}"
+    finally:
+        supervisor.stop()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def workers(stack: Stack, many: int) -> Iterator[Supervisor]:
+    """So many of Matchback's workers."""
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        for number in range(many):
+            log = stack.folder / f"worker{number}.log"
+            supervisor.start(Part(f"worker{number}", worker_command(), log, stack.environment))
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+def memory(pid: int) -> float:
+    """The resident memory of the largest process of this one and its children, in MB."""
+    parent = psutil.Process(pid)
+    family = [parent, *parent.children(recursive=True)]
+    return max(process.memory_info().rss for process in family) / 1e6

@@ -1,0 +1,38 @@
+"""How fast a backlog becomes less, seen from outside."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LOOK_SECONDS = 0.2
+HANGS_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What came of waiting. `rate` is of items a second; `left` were never done."""
+
+    rate: float
+    left: int
+
+
+def drain(left: Callable[[], int], gives_up_seconds: float = HANGS_SECONDS) -> Drained:
+    """Wait until nothing is left, or until nothing has changed for so long.
+
+    The rate is from the first progress that is seen, so the start of a worker is no part of it,
+    unless all was done before the second look.
+    """
+    total = seen = left()
+    begun = time.perf_counter()
+    first: tuple[float, int] | None = None
+    last = (begun, total)
+    while seen:
+        time.sleep(LOOK_SECONDS)
+        at, seen = time.perf_counter(), left()
+        if seen != last[1]:
+            first, last = first or (at, seen), (at, seen)
+        elif at - last[0] > gives_up_seconds:
+            break
+    if first is None or last[0] == first[0]:
+        first = (begun, total)
+    return Drained((first[1] - last[1]) / (last[0] - first[0]), seen)

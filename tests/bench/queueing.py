@@ -1,0 +1,52 @@
+"""How much longer a request takes because its job is scheduled.
+
+Requests are made in this process, by one thread, with and without the scheduling in turns.
+Prints, for each round, the part of a request's median time in percent, as a JSON array.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+from falcon import testing
+from mongoengine import signals
+
+from config import database
+from documents.donation import Donation
+from jobs.callbacks import schedule
+from service.app import create_app
+from tests.bench.workload import Workload
+
+FIRST = 10_000_000  # gifts that nobody else sends
+
+
+def main(key: str, rounds: int, requests: int) -> list[float]:
+    database.connect()
+    client = testing.TestClient(create_app())
+    workload = Workload()
+    numbers = iter(range(FIRST, FIRST + 2 * rounds * requests))
+
+    def post() -> float:
+        body = json.dumps(workload.gift(next(numbers))).encode()
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        begun = time.perf_counter()
+        answer = client.simulate_post("/v1/donations", body=body, headers=headers)
+        took = time.perf_counter() - begun
+        assert answer.status_code == 201, answer.text
+        return took
+
+    shares = []
+    for _ in range(rounds):
+        without, with_it = [], []
+        for _ in range(requests):
+            signals.post_save.disconnect(schedule, sender=Donation)
+            without.append(post())
+            signals.post_save.connect(schedule, sender=Donation)
+            with_it.append(post())
+        shares.append(100 * (1 - statistics.median(without) / statistics.median(with_it)))
+    return shares
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))  # noqa: T201
