@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test browser screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate warehouse-rate redis-latency slow-clients report-cost bench bench-growth fuzz check sbom format lock clean
+.PHONY: setup run test browser screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate warehouse-rate redis-latency slow-clients report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -51,6 +51,9 @@ dashboard-idle: setup  ## what 100 open dashboards cost while nothing happens
 
 bench: setup $(VENV)/.bench  ## Matchback beside the limit of its parts, and beside naive forms of it: docs/performance.md
 	@$(VENV)/bin/python -m tests.bench
+
+bench-anatomy: setup  ## where the time of a request and of a job goes, with a picture
+	@$(VENV)/bin/python -m tests.bench.anatomy
 
 bench-growth: setup  ## what things cost at 10,000 and at 2,000,000 emails and events: make bench-growth MANY=2000000
 	@$(VENV)/bin/python -m tests.bench.growth --many $(MANY)

@@ -7,15 +7,19 @@ changes nothing, because what is due is marked in MongoDB (see ARCHITECTURE.md).
 from typing import Any
 
 import orjson
-from huey import Huey
-from huey.registry import Message
-from huey.serializer import Serializer
-from huey.storage import RedisStorage
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config.hidden import hidden
 from config.settings import settings
+
+# Huey loads PostgreSQL's driver if it is there: 9 MB of each process, for a queue that is not ours.
+with hidden("psycopg"):
+    from huey import Huey
+    from huey.registry import Message
+    from huey.serializer import Serializer
+    from huey.storage import RedisStorage
 
 QUEUE = "matchback"
 POLL_SECONDS = 1  # how long the consumer's blocking read waits for a message

@@ -20,7 +20,7 @@ from documents.engine.contribution import Row
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.hot_path import insert_source_unless
-from documents.marks import due_index, failed_index, text, unique_index
+from documents.marks import due_index, failed_index, known_index, text, unique_index
 from documents.record import Record, Source
 from documents.references import resolve
 from documents.refunds import amended
@@ -72,21 +72,21 @@ class Donation(Source, Record):
             ["organization_id", "amount", "id"],
             ["fundraiser_id", "id"],
             ["organization_id", "status", "id"],
-            ["organization_id", "match", "id"],
-            ["user_id", "id"],
-            ["user_id", "donated_at"],
+            known_index("organization_id", "match", "id"),
+            known_index("user_id", "id"),
+            known_index("user_id", "donated_at"),
             ["organization_id", "donor_mailbox", "id"],
             ["fundraiser_id", "match", "donated_at"],
             {
                 "fields": ["fundraiser_id", "recurring_id", "donated_at", "id"],
                 "partialFilterExpression": {"recurring_id": {"$type": "string"}},
             },
-            ["email_id", "id"],
-            ["mailing_id"],
-            ["fundraiser_donor_id"],
-            ["mailing_donor_id"],
-            ["fundraiser_day_id"],
-            ["mailing_day_id"],
+            known_index("email_id", "id"),
+            known_index("mailing_id"),
+            known_index("fundraiser_donor_id"),
+            known_index("mailing_donor_id"),
+            known_index("fundraiser_day_id"),
+            known_index("mailing_day_id"),
             due_index(),
             due_index("fundraiser_id"),
             failed_index(),

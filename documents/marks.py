@@ -2,8 +2,18 @@
 
 from typing import Any
 
+from bson import ObjectId
+from mongoengine import get_db
+
 # Partial indexes hold only the rows that have the field: what is due is nearly nothing.
 DUE = {"due": {"$type": "date"}}
+
+
+def due_of(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[ObjectId]:
+    """By what records are settled together, e.g. their fundraiser_id, as far as they are due."""
+    found = get_db()[source].find({"_id": {"$in": ids}, **DUE, **more}, {group: 1})
+    # By these ids: the index of what is due may hold far more.
+    return list(dict.fromkeys(row[group] for row in found.hint([("_id", 1)])))
 
 
 def due_index(*fields: str) -> dict[str, Any]:
@@ -23,6 +33,21 @@ def text(**condition: Any) -> dict[str, Any]:
     return {
         "$type": "string",
         **{f"${name.strip('_')}": value for name, value in condition.items()},
+    }
+
+
+def known_index(*fields: str) -> dict[str, Any]:
+    """An index of the records that have the first of these that is not their organization's.
+
+    What settling fills in is missing in a new record. An index that held the missing, too, would
+    cost a key when the record is stored, and taking that away when it is settled. MongoDB uses this
+    one for any value that is asked for, but not for those that have none.
+    """
+    known = next(field for field in fields if field != "organization_id")
+    return {
+        "fields": list(fields),
+        "name": "_".join(["known", *fields]),
+        "partialFilterExpression": {known: {"$exists": True}},
     }
 
 

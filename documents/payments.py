@@ -16,7 +16,7 @@ from pymongo.database import Database
 from documents import payment_posts, settling, stripe_events, trouble
 from documents.clock import now
 from documents.engine.contribution import Row
-from documents.marks import DUE
+from documents.marks import DUE, due_of
 from documents.payment_book import Book, Told
 from documents.policy import Policy
 from documents.sendgrid import ERASED
@@ -40,11 +40,10 @@ def take_in(organization_id: ObjectId, policy: Policy) -> int:
     return _flights.run(organization_id, lambda: _take_in_all(organization_id, policy))
 
 
-def take_in_delivery(id_: ObjectId, policy: Policy) -> int:
-    """Take in one webhook, and with it what else is due of its organization."""
-    query = {"_id": id_, "provider": {"$in": PROVIDERS}, **DUE}
-    row = get_db().deliveries.find_one(query, {"organization_id": 1})
-    return take_in(row["organization_id"], policy) if row else 0
+def take_in_deliveries(ids: list[ObjectId], policy: Policy) -> int:
+    """Take in webhooks, and with them what else is due of their organizations."""
+    due = due_of("deliveries", ids, "organization_id", provider={"$in": PROVIDERS})
+    return sum(take_in(organization_id, policy) for organization_id in due)
 
 
 def _take_in_all(organization_id: ObjectId, policy: Policy) -> int:

@@ -19,7 +19,7 @@ from documents.counters import LEDGER
 from documents.deciding import decide
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
-from documents.marks import DUE
+from documents.marks import DUE, due_of
 from documents.policy import Policy
 from documents.single_flight import SingleFlight
 from documents.transaction import in_transaction
@@ -34,10 +34,10 @@ SOURCES = ("mailings", "emails", "donations")
 _flights = SingleFlight()
 
 
-def settle_record(source: str, id_: ObjectId, policy: Policy) -> int:
-    """Settle one record, and with it what else is due of its fundraiser."""
-    row = get_db()[source].find_one({"_id": id_, **DUE}, {"fundraiser_id": 1})
-    return settle_fundraiser(row["fundraiser_id"], policy) if row else 0
+def settle_records(source: str, ids: list[ObjectId], policy: Policy) -> int:
+    """Settle records, and with them what else is due of their fundraisers."""
+    due = due_of(source, ids, "fundraiser_id")
+    return sum(settle_fundraiser(fundraiser_id, policy) for fundraiser_id in due)
 
 
 def settle_fundraiser(fundraiser_id: ObjectId, policy: Policy) -> int:

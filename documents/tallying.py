@@ -20,7 +20,7 @@ from documents.clock import now
 from documents.engine.contribution import Row
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
-from documents.marks import DUE
+from documents.marks import DUE, due_of
 from documents.single_flight import SingleFlight
 from documents.tally_batch import TallyBatch
 from documents.transaction import in_transaction
@@ -37,11 +37,10 @@ def tally_organization(organization_id: ObjectId, rule: Rule) -> int:
     return _flights.run(organization_id, lambda: _tally_all(organization_id, rule))
 
 
-def tally_delivery(id_: ObjectId, rule: Rule) -> int:
-    """Count a delivery, and with it what else is due of its organization."""
-    query = {"_id": id_, "provider": PROVIDER, **DUE}
-    row = get_db().deliveries.find_one(query, {"organization_id": 1})
-    return tally_organization(row["organization_id"], rule) if row else 0
+def tally_deliveries(ids: list[ObjectId], rule: Rule) -> int:
+    """Count deliveries, and with them what else is due of their organizations."""
+    due = due_of("deliveries", ids, "organization_id", provider=PROVIDER)
+    return sum(tally_organization(organization_id, rule) for organization_id in due)
 
 
 def _tally_all(organization_id: ObjectId, rule: Rule) -> int:

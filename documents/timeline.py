@@ -143,7 +143,7 @@ def _events(user: User, emails: dict[ObjectId, Row], after: Place | None) -> Que
 def _gifts(user: User, after: Place | None) -> QuerySet:
     of = {"organization_id": user.organization_id, "user_id": user.id, "deleted_at": None}
     found = Donation.objects(__raw__=of | _beyond(after, GIFT, "donated_at"))
-    return found.hint("user_id_1_donated_at_1").order_by("-donated_at", "-id").as_pymongo()
+    return found.hint("known_user_id_donated_at").order_by("-donated_at", "-id").as_pymongo()
 
 
 def _beyond(place: Place | None, source: int, at: str) -> Row:

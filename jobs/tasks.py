@@ -1,4 +1,4 @@
-"""The jobs. Each is a wake-up with an id: it loads, calls one method, and is done.
+"""The jobs. Each is a wake-up with ids, one or many: it loads, calls one method, and is done.
 
 Running one twice, late, or never changes nothing: what is due is marked in the record itself.
 """
@@ -28,33 +28,37 @@ def policy() -> Policy:
     )
 
 
-@huey.task()
-def update_email_donation(donation_id: str) -> None:
-    """Match a donation to its email, and count it."""
-    settling.settle_record("donations", ObjectId(donation_id), policy())
+def _ids(told: tuple[str, ...]) -> list[ObjectId]:
+    return [ObjectId(id_) for id_ in told]
 
 
 @huey.task()
-def count_email(email_id: str) -> None:
-    """Count an email on its user, mailing and fundraiser."""
-    settling.settle_record("emails", ObjectId(email_id), policy())
+def update_email_donation(*donation_ids: str) -> None:
+    """Match donations to their emails, and count them."""
+    settling.settle_records("donations", _ids(donation_ids), policy())
 
 
 @huey.task()
-def count_mailing(mailing_id: str) -> None:
-    """Count a mailing's cost on its fundraiser."""
-    settling.settle_record("mailings", ObjectId(mailing_id), policy())
+def count_email(*email_ids: str) -> None:
+    """Count emails on their users, mailings and fundraisers."""
+    settling.settle_records("emails", _ids(email_ids), policy())
 
 
 @huey.task()
-def tally_delivery(delivery_id: str) -> None:
-    """Count the events of a webhook delivery, or make the gift that it tells of."""
-    tallying.tally_delivery(ObjectId(delivery_id), policy().clicks)
-    payments.take_in_delivery(ObjectId(delivery_id), policy())
+def count_mailing(*mailing_ids: str) -> None:
+    """Count what mailings cost on their fundraisers."""
+    settling.settle_records("mailings", _ids(mailing_ids), policy())
 
 
 @huey.task()
-def follow_user(user_id: str) -> None:
-    """Let gifts from a user's new address look for their user and email."""
+def tally_delivery(*delivery_ids: str) -> None:
+    """Count the events of webhook deliveries, or make the gifts that they tell of."""
+    tallying.tally_deliveries(_ids(delivery_ids), policy().clicks)
+    payments.take_in_deliveries(_ids(delivery_ids), policy())
+
+
+@huey.task()
+def follow_user(*user_ids: str) -> None:
+    """Let gifts from users' new addresses look for their user and email."""
     for fundraiser_id in user_changes.follow():
         settling.settle_fundraiser(fundraiser_id, policy())

@@ -1,6 +1,5 @@
 """The worker: Huey's consumer and the sweep, in one process. Run as many as are needed."""
 
-import gc
 import logging
 import time
 
@@ -9,6 +8,7 @@ from setproctitle import setproctitle
 
 import jobs.tasks
 import jobs.warehouse.tasks  # noqa: F401  (wakes the exporter)
+from config import collector
 from config.database import check_deployment, client, connect_worker, is_away
 from config.log import configure_logging
 from config.queue import huey
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10
 PAUSE_SECONDS = 1
-COLLECTED_AFTER = (50_000, 20, 50)
 
 
 def main() -> int:
@@ -48,22 +47,12 @@ def main() -> int:
     for thread in threads:
         thread.start()
     log.info("worker ready, %d threads", settings().worker_threads)
-    _spare_the_collector()
+    collector.spare()
     consumer.run()
     for thread in threads:
         thread.stop(STOP_SECONDS)
     log.info("worker stopped")
     return 0
-
-
-def _spare_the_collector() -> None:
-    """Look for cycles less often: a batch makes tens of thousands of objects and hardly any cycle.
-
-    The default looks after every 700 of them, which was a fifth of the time of counting events.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
 
 
 def await_database() -> None:

@@ -47,9 +47,9 @@ class Servers:
     supervisor: Supervisor
 
     @classmethod
-    def start(cls, data: Path, supervisor: Supervisor) -> "Servers":
+    def start(cls, data: Path, supervisor: Supervisor, cache_gb: float = 0.5) -> "Servers":
         mongodb_port, redis_port = servers.free_port(), servers.free_port()
-        supervisor.start(servers.mongodb_part(data, mongodb_port))
+        supervisor.start(servers.mongodb_part(data, mongodb_port, cache_gb))
         servers.make_primary(mongodb_port)
         supervisor.start(servers.redis_part(data, redis_port))
         return cls(mongodb_port, redis_port, supervisor)
@@ -156,11 +156,11 @@ class Stack:
 
 
 @contextmanager
-def running(folder: Path, **environment: str) -> Iterator[Stack]:
+def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Iterator[Stack]:
     """Servers, an empty database and the services, outside of pytest; this process connected."""
     supervisor = Supervisor(say=lambda text: None)
     try:
-        started = Servers.start(folder, supervisor)
+        started = Servers.start(folder, supervisor, cache_gb)
         uri = started.new_database()
         database.connect(Settings(mongodb_uri=uri))
         create_indexes()

@@ -87,7 +87,7 @@ def free_port(preferred: int = 0) -> int:
     raise OSError("no free port")
 
 
-def mongodb_part(data: Path, port: int) -> Part:
+def mongodb_part(data: Path, port: int, cache_gb: float = 0.5) -> Part:
     """MongoDB as a replica set of one, fit for tests and a laptop."""
     home = data / "mongodb"
     home.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def mongodb_part(data: Path, port: int) -> Part:
             mongod_binary(),
             *("--dbpath", str(home), "--port", str(port), "--bind_ip", LOOPBACK),
             *("--replSet", REPLICA_SET, "--nounixsocket", "--noscripting"),
-            *("--wiredTigerCacheSizeGB", "0.5", "--quiet"),
+            *("--wiredTigerCacheSizeGB", str(cache_gb), "--quiet"),
             *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *("--slowms", str(NEVER_SLOW)),

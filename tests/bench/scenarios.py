@@ -180,8 +180,8 @@ class Bench:
         """In a process of its own, which is told where the servers are as a web process is."""
         command = [sys.executable, "-m", "tests.bench.queueing", mine.alice.key]
         command += [str(self.size.rounds), str(self.size.requests // 10)]
-        told = {**os.environ, **mine.stack.environment}
-        answer = subprocess.run(command, env=told, check=True, capture_output=True)
+        told = json.dumps(mine.stack.environment).encode()
+        answer = subprocess.run(command, input=told, check=True, stdout=subprocess.PIPE)
         shares = json.loads(answer.stdout)
         self._note("queueing's part of a request", "%", shares, AT_MOST, 10)
 

@@ -31,15 +31,15 @@ def store(organization_id: ObjectId, workload: Workload) -> None:
     """Store users, fundraisers, mailings and emails, as they are once they are counted."""
     of = {"organization_id": organization_id}
     counters: Contribution = {}
-    _insert("emails", _emails(of, workload, counters))
-    _insert("users", (_with(counters, "users", row) for row in _users(of, workload)))
+    insert("emails", _emails(of, workload, counters))
+    insert("users", (_with(counters, "users", row) for row in _users(of, workload)))
     for number in range(workload.fundraisers):
         for name, document in (("mailings", Mailing), ("fundraisers", Fundraiser)):
             link = {"fundraiser_id": ObjectId(id_of("fundraiser", number))}
             row = new_row(document, **of, name=f"Number {number}")
             row |= {"_id": ObjectId(id_of(name[:-1], number))}
             row |= {"sent_at": SENT, **link} if document is Mailing else {}
-            _insert(name, [_with(counters, name, row)])
+            insert(name, [_with(counters, name, row)])
 
 
 def _emails(of: Row, workload: Workload, counters: Contribution) -> Iterator[Row]:
@@ -77,7 +77,8 @@ def _with(counters: Contribution, name: str, row: Row) -> Row:
     return row
 
 
-def _insert(name: str, rows: Iterable[Row]) -> None:
+def insert(name: str, rows: Iterable[Row]) -> None:
+    """Store rows, many in a command."""
     rows = iter(rows)
     while batch := list(islice(rows, ROWS_A_COMMAND)):
         get_db()[name].insert_many(batch, ordered=False)
@@ -101,7 +102,7 @@ def store_deliveries(
             due=due - timedelta(milliseconds=len(posts)),
         )
         rows.append(row)
-    _insert("deliveries", rows)
+    insert("deliveries", rows)
     return [row["_id"] for row in rows]
 
 

@@ -8,6 +8,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.clock import now
+from documents.indexes import create_indexes
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 
@@ -93,3 +94,11 @@ def test_looking_someone_up_reads_one_document_however_many_there_are(alice: Uni
     examined = [one["docsExamined"] for one in seen]
     assert examined
     assert max(examined) <= 1
+
+
+def test_an_index_that_another_one_replaced_is_taken_away(real_database: str) -> None:
+    donations = get_db().donations
+    donations.create_index("mailing_id")
+    create_indexes()
+    assert "mailing_id_1" not in donations.index_information()
+    assert "known_mailing_id" in donations.index_information()
