@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pygal
-from pygal.style import Style
+from service.dashboard.charts import library
 
 AT_LEAST, AT_MOST = "at least", "at most"
 COLOURS = ("#2f5d8a", "#c8762b", "#6b8e4e", "#8a5a83", "#b0a030", "#777777", "#9b3d3d", "#4aa3a3")
@@ -16,13 +15,13 @@ LOOK: dict[str, Any] = {
     "js": (),
     "disable_xml_declaration": True,
     "width": 900,
-    "style": Style(
-        background="white",
-        plot_background="white",
-        font_family="sans-serif",
-        colors=COLOURS,
-        value_font_size=12,
-    ),
+}
+STYLE: dict[str, Any] = {
+    "background": "white",
+    "plot_background": "white",
+    "font_family": "sans-serif",
+    "colors": COLOURS,
+    "value_font_size": 12,
 }
 
 
@@ -86,8 +85,8 @@ def write(folder: Path, figures: Sequence[Figure], about: dict[str, Any]) -> Non
 def chart(path: Path, figures: Sequence[Figure]) -> None:
     """The rates that have a peer, side by side, on a logarithmic axis."""
     rates = [one for one in figures if one.unit.endswith("/s") and one.unit != "s"]
-    drawing = pygal.HorizontalBar(
-        **LOOK,
+    drawing = _drawn(
+        "HorizontalBar",
         title="Each second, more is better",
         logarithmic=True,
         height=60 + 34 * len(rates),
@@ -102,10 +101,19 @@ def chart(path: Path, figures: Sequence[Figure]) -> None:
 
 def parts(path: Path, title: str, bars: dict[str, dict[str, float]], unit: str) -> None:
     """Bars of parts, each part in its own colour: {bar: {part: value}}."""
-    drawing = pygal.HorizontalStackedBar(
-        **LOOK, title=title, x_title=unit, height=190 + 60 * len(bars), legend_at_bottom=True
+    drawing = _drawn(
+        "HorizontalStackedBar",
+        title=title,
+        x_title=unit,
+        height=190 + 60 * len(bars),
+        legend_at_bottom=True,
     )
     drawing.x_labels = list(bars)
     for part in dict.fromkeys(part for bar in bars.values() for part in bar):
         drawing.add(part, [bar.get(part) for bar in bars.values()])
     path.write_text(drawing.render() + "\n")
+
+
+def _drawn(kind: str, **options: Any) -> Any:
+    pygal = library()
+    return getattr(pygal, kind)(style=pygal.style.Style(**STYLE), **LOOK, **options)

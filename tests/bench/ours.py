@@ -128,15 +128,12 @@ def start_seconds() -> float:
         matchback = str(Path(sys.executable).with_name("matchback"))
         command = [matchback, "up", "--no-demo", "--data", folder, "--port", str(free_port())]
         begun = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout
-        for line in process.stdout:
-            if re.search(r"\bready\b", line):
-                break
-        took = time.perf_counter() - begun
-        process.send_signal(signal.SIGTERM)
-        process.stdout.read()
-        process.wait(60)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            next(line for line in process.stdout if re.search(r"\bready\b", line))
+            took = time.perf_counter() - begun
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
         return took
 
 

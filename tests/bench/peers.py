@@ -1,6 +1,5 @@
 """The naive form under the same workload, on one of four queues."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,21 +14,25 @@ from tests.bench.progress import drain
 from tests.bench.workload import Workload
 from tests.stack import Servers, wait_until
 
-GIVES_UP_SECONDS = 10  # a queue's workers that have done nothing for so long do no more
 LOST_AFTER = 0.3  # killed when so much is done
 
 
 class Peer:
-    """A queue's workers, on a database of their own and a Redis database of their own."""
+    """A queue's workers, on a database of their own and a Redis database of their own.
 
-    def __init__(self, servers: Servers, name: str, workload: Workload, folder: Path) -> None:
+    Args:
+        patience: workers that have done nothing for so many seconds do no more.
+    """
+
+    def __init__(
+        self, servers: Servers, name: str, workload: Workload, folder: Path, patience: float
+    ) -> None:
         self.name = name
         self.workload = workload
         self.folder = folder
-        self.servers = servers
+        self.patience = patience
         self.environment = environment(servers, name)
-        os.environ.update(self.environment)
-        counting.database.cache_clear()
+        counting.use(self.environment)
         self.queue = queue(name)
 
     def gifts(self, many: int) -> float:
@@ -68,7 +71,7 @@ class Peer:
             return many - sum(totals[name] for name in fields.split())
 
         with working(left, many):
-            return drain(left, GIVES_UP_SECONDS).rate
+            return drain(left, self.patience).rate
 
     @contextmanager
     def _workers(self, *_: object) -> Iterator[Supervisor]:

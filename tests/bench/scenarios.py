@@ -4,7 +4,6 @@ Contestants take turns, round by round, so that what the machine does meanwhile 
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,6 +44,7 @@ class Size:
     peer_events: int = 3_000
     peer_gifts: int = 1_500
     starts: int = 5
+    patience: float = 10.0  # seconds
 
     def workload(self, fundraisers: int = 20) -> Workload:
         return Workload(self.users, fundraisers, self.emails)
@@ -64,6 +64,7 @@ SHORT = Size(
     peer_events=60,
     peer_gifts=30,
     starts=1,
+    patience=3.0,
 )
 
 
@@ -122,8 +123,7 @@ class Bench:
                 told = peers.environment(stack.servers, name)
                 application = LIMIT if name == "limit" else NAIVE
                 urls[name] = open_.enter_context(wsgi(application, self.folder, told))
-            os.environ.update(peers.environment(stack.servers, "inline"))
-            counting.database.cache_clear()
+            counting.use(peers.environment(stack.servers, "inline"))
             counting.store(self.size.workload())
             for number in range(self.size.rounds):
                 loads["matchback"].append(mine.gifts(self.size.requests))
@@ -233,14 +233,17 @@ class Bench:
         own = {figure.name: figure.median for figure in self.figures}
         settled: dict[str, list[Figure]] = {"events": [], "gifts": []}
         for name in QUEUES:
-            peer = Peer(servers, name, self.size.workload(fundraisers=1), self.folder)
+            peer = Peer(
+                servers, name, self.size.workload(fundraisers=1), self.folder, self.size.patience
+            )
             rounds = range(self.size.settlings)
             events = [peer.events(self.size.peer_events) for _ in rounds]
             gifts = [peer.gifts(self.size.peer_gifts) for _ in rounds]
             settled["events"].append(self._note(f"settling events, {name}", "events/s", events))
             settled["gifts"].append(self._note(f"settling donations, {name}", "gifts/s", gifts))
-            lost = abs(peer.lost(self.size.peer_events))
+            lost = peer.lost(self.size.peer_events)
             self._note(f"events lost or twice after a kill, {name}", "", [lost])
+        counting.close()
         for what, mine, times in (
             ("events", "settling events, hot mailing", 8.0),
             ("gifts", "settling donations, 1 fundraiser", 3.0),

@@ -25,6 +25,19 @@ def database() -> Database:
     return mongo.get_default_database()
 
 
+def use(environment: dict[str, str]) -> None:
+    """From now on, in this process, the servers that this environment tells of."""
+    close()
+    os.environ.update(environment)
+
+
+def close() -> None:
+    """Close the client, if there is one."""
+    if database.cache_info().currsize:
+        database().client.close()
+    database.cache_clear()
+
+
 def store(workload: Workload) -> None:
     """Users, fundraisers, mailings and emails, in place of what is there."""
     for name in ("users", "fundraisers", "mailings", "emails", "donations"):
