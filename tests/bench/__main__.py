@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.figures import chart, write
@@ -15,10 +16,16 @@ RESULTS = Path("build/bench")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a little of each, for its shape")
+    parser.add_argument("--rounds", type=int, default=Size().rounds)
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        bench = Bench(SHORT if given.short else Size(), Path(folder))
+        size = (
+            SHORT
+            if given.short
+            else replace(Size(), rounds=given.rounds, settlings=min(3, given.rounds))
+        )
+        bench = Bench(size, Path(folder))
         bench.run()
     about = {
         "processors": os.cpu_count(),

@@ -41,8 +41,8 @@ class Size:
     gifts: int = 20_000
     settlings: int = 3
     trickle: int = 100
-    peer_events: int = 3_000
-    peer_gifts: int = 1_500
+    peer_events: int = 1_500
+    peer_gifts: int = 750
     starts: int = 5
     patience: float = 10.0  # seconds
 
