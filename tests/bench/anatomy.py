@@ -17,9 +17,10 @@ from falcon import testing
 from mongoengine import get_db
 from pymongo import monitoring
 
+from documents.marks import DUE
 from jobs.sweep import sweep
 from service.app import create_app
-from tests.bench import figures, ours
+from tests.bench import figures
 from tests.bench.ours import Ours
 from tests.bench.workload import Workload
 from tests.stack import NO_LIMIT, running
@@ -85,7 +86,7 @@ def main() -> None:
         bars["settling a gift of a backlog"] = measure(commands, drained, 5000)
         mine.backlog_of_events(50_000)
         bars["counting an event of a backlog"] = measure(commands, drained, 50_000)
-        assert not get_db().donations.count_documents(ours.DUE)
+        assert not get_db().donations.count_documents(DUE)
     for bar, parts in bars.items():
         told = ", ".join(f"{name} {took:.0f}" for name, took in parts.items())
         print(f"{bar}: {sum(parts.values()):.0f} µs ({told})")  # noqa: T201

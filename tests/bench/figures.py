@@ -84,7 +84,7 @@ def write(folder: Path, figures: Sequence[Figure], about: dict[str, Any]) -> Non
 
 def chart(path: Path, figures: Sequence[Figure]) -> None:
     """The rates that have a peer, side by side, on a logarithmic axis."""
-    rates = [one for one in figures if one.unit.endswith("/s") and one.unit != "s"]
+    rates = [one for one in figures if one.unit.endswith("/s")]
     drawing = _drawn(
         "HorizontalBar",
         title="Each second, more is better",

@@ -15,6 +15,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents import recount
+from documents.marks import DUE
 from service.up.servers import free_port
 from tests.bench import load, stored
 from tests.bench.load import Load
@@ -25,7 +26,6 @@ from tests.cast import University, signed, university
 from tests.stack import Stack, wait_until
 
 CLIENTS = 16
-DUE = {"due": {"$type": "date"}}
 LATENCY_LOOK_SECONDS = 0.001
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import redis
 
+from service.up.servers import mongodb_uri
 from service.up.supervisor import Part, Supervisor
 from tests.bench.naive import counting, queue
 from tests.bench.progress import drain
@@ -104,9 +105,8 @@ def kill_family(pid: int) -> None:
 
 def environment(servers: Servers, name: str) -> dict[str, str]:
     """Where a naive form finds its servers, and which one it is."""
-    uri = f"mongodb://127.0.0.1:{servers.mongodb_port}/naive?replicaSet=rs0"
     return {
-        "BENCH_MONGODB_URI": uri,
-        "BENCH_REDIS_URL": f"redis://127.0.0.1:{servers.redis_port}/1",
+        "BENCH_MONGODB_URI": mongodb_uri(servers.mongodb_port, "naive"),
+        "BENCH_REDIS_URL": f"{servers.redis_url.rpartition('/')[0]}/1",
         "BENCH_QUEUE": name,
     }

@@ -35,4 +35,5 @@ def drain(left: Callable[[], int], gives_up_seconds: float = HANGS_SECONDS) -> D
             break
     if first is None or last[0] == first[0]:
         first = (begun, total)
-    return Drained((first[1] - last[1]) / (last[0] - first[0]), seen)
+    took = last[0] - first[0]
+    return Drained((first[1] - last[1]) / took if took else 0.0, seen)

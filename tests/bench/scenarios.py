@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mongoengine import get_db
 
+from documents.marks import DUE
 from tests.bench import load, ours, peers
 from tests.bench.figures import AT_LEAST, AT_MOST, Figure, ratio, table
 from tests.bench.load import Load
@@ -104,7 +105,7 @@ class Bench:
         return figure
 
     def _twenty(self, stack: Stack, mine: Ours) -> None:
-        """Twenty fundraisers: requests, settling, and what a page of memory it takes."""
+        """Twenty fundraisers: requests, settling, and what memory it takes."""
         idle = self._donations(stack, mine)
         self._webhook(mine)
         self._settle_gifts(mine, "20 fundraisers")
@@ -162,7 +163,7 @@ class Bench:
     def _settle_gifts(self, mine: Ours, what: str) -> None:
         rates = []
         for _ in range(self.size.settlings):
-            due = get_db().donations.count_documents(ours.DUE)
+            due = get_db().donations.count_documents(DUE)
             if due < self.size.gifts:
                 mine.gifts(self.size.gifts - due)
             rates.append(mine.settle("donations"))
@@ -171,8 +172,7 @@ class Bench:
     def _trickle(self, mine: Ours) -> None:
         with workers(mine.stack, 1):
             mine.trickle(3, 0.1)  # the worker is there
-            took = [seconds * 1000 for seconds in mine.trickle(self.size.trickle, 0.1)]
-        counted = Load(seconds=[one / 1000 for one in took])
+            counted = Load(seconds=mine.trickle(self.size.trickle, 0.1))
         self._note("from answer to counter, p50", "ms", [counted.percentile(50)], AT_MOST, 100)
         self._note("from answer to counter, p99", "ms", [counted.percentile(99)], AT_MOST, 1000)
 
@@ -218,7 +218,7 @@ class Bench:
     def _killed(self, mine: Ours) -> None:
         """A worker is killed in the middle: nothing may be off."""
         mine.backlog_of_events(self.size.events)
-        due: Callable[[], int] = lambda: get_db().deliveries.count_documents(ours.DUE)  # noqa: E731
+        due: Callable[[], int] = lambda: get_db().deliveries.count_documents(DUE)  # noqa: E731
         total = due()
         with workers(mine.stack, 1) as first:
             wait_until(lambda: due() < total, "the worker works")

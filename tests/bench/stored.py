@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -17,6 +16,7 @@ from documents.email import Email
 from documents.engine.contribution import Contribution, Row, add, increase, to_stored
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
+from documents.marks import DUE
 from documents.record import new_row
 from documents.search_words import words_of
 from documents.user import User
@@ -108,5 +108,4 @@ def store_deliveries(
 
 def is_due(*names: str) -> bool:
     """Whether anything of these collections waits to be counted."""
-    due: dict[str, Any] = {"due": {"$type": "date"}}
-    return any(get_db()[name].find_one(due, {"_id": 1}) for name in names)
+    return any(get_db()[name].find_one(DUE, {"_id": 1}) for name in names)
