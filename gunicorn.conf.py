@@ -5,11 +5,14 @@ import shutil
 import socket
 import tempfile
 
+from config import memory
 from config.settings import settings
 
 # Counters of all web processes together, for /metrics. Set before the client library is imported.
 _metrics = tempfile.mkdtemp(prefix="matchback-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+
+memory.few_arenas()
 
 proc_name = "matchback serve"
 wsgi_app = "service.app:start()"

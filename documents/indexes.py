@@ -26,7 +26,7 @@ from documents.relabelling import Relabelling
 from documents.staff import Staff
 from documents.staff_session import SignInLink, StaffSession
 from documents.steady_recount import SteadyRecount
-from documents.turn import Turn
+from documents.turn import AskedTurn, Turn
 from documents.unexported import Unexported
 from documents.user import User
 from documents.warehouse_state import WarehouseState
@@ -61,6 +61,7 @@ DOCUMENTS = (
     AuditEntry,
     Lease,
     Turn,
+    AskedTurn,
     SteadyRecount,
     Relabelling,
     Unexported,

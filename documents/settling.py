@@ -5,6 +5,7 @@ fundraiser then costs one write a batch instead of one a gift, and the jobs of t
 find nothing left to do.
 """
 
+import contextlib
 import logging
 
 from bson import ObjectId
@@ -12,7 +13,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import late_events, rematching, trouble
+from documents import late_events, rematching, trouble, turn
 from documents.arrivals import arrive
 from documents.clock import now
 from documents.counters import LEDGER
@@ -48,9 +49,20 @@ def settle_fundraiser(fundraiser_id: ObjectId, policy: Policy) -> int:
 def _settle_all(fundraiser_id: ObjectId, policy: Policy) -> int:
     done = 0
     group = {"fundraiser_id": fundraiser_id}
+    owner = get_db().fundraisers.find_one({"_id": fundraiser_id}, {"_id": 0, "organization_id": 1})
+    name = turn.of_organization(owner["organization_id"] if owner else fundraiser_id)
+
+    def batch() -> int:
+        # Fundraisers are settled side by side, but not beside events, which are of all of them.
+        is_beside_events = owner and get_db().deliveries.find_one({**owner, **DUE}, {"_id": 1})
+        if not is_beside_events:
+            return in_transaction(_settle, group, policy)
+        return turn.in_turn(name, lambda: in_transaction(_settle_in_turn, name, group, policy))
+
     try:
-        while batch := in_transaction(_settle, group, policy):
-            done += batch
+        with contextlib.suppress(turn.NotMyTurn):  # then it is left to the others and the sweep
+            while taken := batch():
+                done += taken
     except Exception as error:
         if trouble.is_passing(error):
             raise
@@ -72,6 +84,17 @@ def _settle_one_by_one(group: dict[str, ObjectId], policy: Policy) -> int:
                 name, row["_id"], in_transaction, _settle, one, policy, sources=(name,)
             )
     return done
+
+
+def _settle_in_turn(
+    database: Database,
+    session: ClientSession,
+    name: str,
+    group: dict[str, ObjectId],
+    policy: Policy,
+) -> int:
+    turn.take(database, session, name)
+    return _settle(database, session, group, policy)
 
 
 def _settle(

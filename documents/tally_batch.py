@@ -46,10 +46,17 @@ class TallyBatch:
         self.rule = rule
         self.inbox = inbox or Inbox(database, session)
 
-    def write(self) -> None:
-        """Store the new events, and count them."""
+    def write(self, are_new: bool = False) -> None:
+        """Store the new events, and count them.
+
+        Args:
+            are_new: none is stored already. Should one be, storing it again is refused.
+
+        Raises:
+            BulkWriteError: so it was.
+        """
         emails = self._named_emails()
-        new = self._new_events(emails)
+        new = self._new_events(emails, {} if are_new else self._stored())
         arriving = [event for event in new if "email_id" in event]
         late = self._late(learn(self.database, self.session, arriving))
         effects = self.count([*arriving, *late], emails)
@@ -75,9 +82,9 @@ class TallyBatch:
         rows = late_events.with_rows(self.database, self.session, emails, wanted)
         return arrive(self.database, self.session, events, rows, self.rule)
 
-    def _new_events(self, emails: Mapping[ObjectId, Row]) -> list[Row]:
+    def _new_events(self, emails: Mapping[ObjectId, Row], stored: Mapping[Key, Row]) -> list[Row]:
         """The rows of events that are not stored yet, with their emails where these are known."""
-        stored, claimed = self._stored(), set[Key]()
+        claimed = set[Key]()
         new: list[tuple[Row, ObjectId | None]] = []
         for report, named, delivery_id, item in self.inbox.reports:
             keys = _keys(report)

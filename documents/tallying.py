@@ -7,7 +7,8 @@ takes the deliveries' due marks away. All of it or nothing, however often it run
 
 import contextlib
 import logging
-from functools import partial
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from bson import ObjectId
@@ -21,6 +22,7 @@ from documents.engine.contribution import Row
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
 from documents.marks import DUE, due_of
+from documents.reader import Reader
 from documents.single_flight import SingleFlight
 from documents.tally_batch import TallyBatch
 from documents.transaction import in_transaction
@@ -47,7 +49,11 @@ def _tally_all(organization_id: ObjectId, rule: Rule) -> int:
     done = 0
     group = {"organization_id": organization_id, "provider": PROVIDER}
     try:
-        done += turn.until_done(partial(in_transaction, _tally_in_turn, group, rule))
+        with Reader() as reader:
+            done += turn.until_done(
+                turn.of_organization(organization_id),
+                lambda: in_transaction(_tally_in_turn, group, rule, reader, count()),
+            )
     except Exception as error:
         if trouble.is_passing(error):
             raise
@@ -83,10 +89,18 @@ def _tally_alone(delivery: Row, rule: Rule) -> None:
 
 
 def _tally_in_turn(
-    database: Database, session: ClientSession, group: dict[str, Any], rule: Rule
+    database: Database,
+    session: ClientSession,
+    group: dict[str, Any],
+    rule: Rule,
+    reader: Reader,
+    tries: Iterator[int],
 ) -> int:
-    turn.take(database, session, f"tally:{group['organization_id']}")
-    return _tally(database, session, group, rule)
+    turn.take(database, session, f"events:{group['organization_id']}")
+    turn.take(database, session, turn.of_organization(group["organization_id"]))
+    # Hardly any post is sent twice, and what is stored already cannot be stored again: so it is
+    # looked for only when storing it was refused.
+    return _tally(database, session, group, rule, reader=reader, are_new=next(tries) == 0)
 
 
 def _tally(
@@ -95,17 +109,18 @@ def _tally(
     group: dict[str, Any],
     rule: Rule,
     only: int | None = None,
+    reader: Reader | None = None,
+    are_new: bool = False,
 ) -> int:
     """Tally due deliveries in a transaction; with `only`, that event of them and no more."""
-    inbox = Inbox(database, session)
-    deliveries = inbox.due_deliveries(group)
-    for delivery in deliveries:
-        inbox.take_in(delivery, only)
-    if deliveries:
-        TallyBatch(database, session, inbox.organization_id, rule, inbox).write()
+    inbox = Inbox(database, session, reader)
+    taken = inbox.take_in(group, only)
+    if taken:
+        batch = TallyBatch(database, session, inbox.organization_id, rule, inbox)
+        batch.write(are_new)
         if only is None:
             inbox.note_outcomes()
-    return len(deliveries)
+    return taken
 
 
 def look_again(organization_id: ObjectId, rule: Rule) -> int:

@@ -1,22 +1,37 @@
-"""Taking turns: workers that count for one hot mailing would else make each other begin again.
+"""Taking turns: what counts for one organization would else make each other begin again.
 
-The first write of a transaction takes the turn. Who meets another's open transaction learns so at
-once, and not by a write conflict at the end of its work, on the mailing that both increment. The
-turn is part of the transaction: it ends with it, also when its worker is killed, so there is no
-lease that could outlive anybody. Nothing rests on it but speed.
+All of it increments the organization's fundraisers and mailings. The first write of a transaction
+takes the turn. Who meets another's open transaction learns so at once, and not by a write conflict
+at the end of its work. The turn is part of the transaction: it ends with it, also when its worker
+is killed, so there is no lease that could outlive anybody.
+
+Whoever must wait asks for the turn, and who has had it gives way: else a worker that counts a
+million events would take it again and again, and a gift would wait until the last of them. Nothing
+rests on either but speed: what was asked for is forgotten after a second. The threads of one
+process stand in line for it.
 """
 
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
-from mongoengine import Document, IntField, StringField
+from bson import ObjectId
+from mongoengine import DateTimeField, Document, IntField, ObjectIdField, StringField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from documents.clock import now
+
 WRITE_CONFLICT = 112
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.01
+LONG_PAUSE_SECONDS = 0.1
+# As long as the others' transactions may take, and not longer, should one who asked be killed.
+ASKED_FOR = timedelta(seconds=1)
 PATIENCE_SECONDS = 5.0  # after that it is left to the sweep: a worker that is to end must not wait
 
 
@@ -29,8 +44,58 @@ class Turn(Document):
     meta = {"collection": "turns", "auto_create_index": False}
 
 
+class AskedTurn(Document):
+    """Who waits for a turn, the first of them."""
+
+    name = StringField(primary_key=True)
+    by = ObjectIdField(required=True)
+    until = DateTimeField(required=True)
+
+    meta = {"collection": "asked_turns", "auto_create_index": False}
+
+
 class NotMyTurn(Exception):
-    """Another transaction has it."""
+    """Another transaction has the turn of this name."""
+
+
+class _Line:
+    """Threads of this process that want a turn, first come, first served."""
+
+    def __init__(self) -> None:
+        self._moves = threading.Condition()
+        self._waiting: defaultdict[str, deque[object]] = defaultdict(deque)
+
+    @contextmanager
+    def place(self, name: str) -> Iterator[None]:
+        """Wait in line; within, this thread is the first of it."""
+        me = object()
+        with self._moves:
+            self._waiting[name].append(me)
+            self._moves.wait_for(lambda: self._waiting[name][0] is me)
+        try:
+            yield
+        finally:
+            with self._moves:
+                self._waiting[name].popleft()
+                if not self._waiting[name]:
+                    del self._waiting[name]
+                self._moves.notify_all()
+
+
+class _Asker(threading.local):
+    """Who asks: a thread."""
+
+    def __init__(self) -> None:
+        self.id = ObjectId()
+
+
+_line = _Line()
+_asker = _Asker()
+
+
+def of_organization(organization_id: ObjectId) -> str:
+    """The name of the turn that what is counted for an organization takes."""
+    return f"organization:{organization_id}"
 
 
 def take(database: Database, session: ClientSession, name: str) -> None:
@@ -44,28 +109,72 @@ def take(database: Database, session: ClientSession, name: str) -> None:
             {"_id": name}, {"$inc": {"taken": 1}}, upsert=True, session=session
         )
     except DuplicateKeyError:
-        raise NotMyTurn from None
+        raise NotMyTurn(name) from None
     except OperationFailure as error:
         if error.code == WRITE_CONFLICT:
-            raise NotMyTurn from None
+            raise NotMyTurn(name) from None
         raise
 
 
-def until_done(work: Callable[[], int]) -> int:
-    """Do the work until it finds nothing more, waiting for turns. Returns the sum of its results.
+def until_done(name: str, work: Callable[[], int]) -> int:
+    """Do the work, turn by turn, until it finds nothing more. Returns the sum of its results.
 
-    Should others count all the time, it returns: they do what is to be done.
+    Work may take another turn first, for which it does not ask: who has that does the same work,
+    and does it faster alone. Should others have the turns all the time, this returns: they do what
+    is to be done, or the sweep.
     """
     done = 0
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
-            batch = work()
+            batch = in_turn(name, work)
         except NotMyTurn:
-            time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))  # noqa: S311
+            time.sleep(random.uniform(0, 2 * LONG_PAUSE_SECONDS))  # noqa: S311
             continue
         if not batch:
             break
         done += batch
         deadline = time.monotonic() + PATIENCE_SECONDS
     return done
+
+
+def in_turn(name: str, work: Callable[[], int]) -> int:
+    """Do work that takes the turn, as soon as it is one's turn.
+
+    Raises:
+        NotMyTurn: others had it for too long; or the work takes another turn, which another has.
+    """
+    asked = False
+    with _line.place(name):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        try:
+            while True:
+                _give_way(name)
+                try:
+                    return work()
+                except NotMyTurn as error:
+                    if error.args != (name,) or time.monotonic() > deadline:
+                        raise
+                asked = _ask(name) or asked
+                time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))  # noqa: S311
+        finally:
+            if asked:
+                get_db().asked_turns.delete_one({"_id": name, "by": _asker.id})
+
+
+def _ask(name: str) -> bool:
+    """Ask for the turn, unless another does. Returns whether this thread is the one that asks."""
+    free = {"_id": name, "$or": [{"by": _asker.id}, {"until": {"$lte": now()}}]}
+    mine = {"$set": {"by": _asker.id, "until": now() + ASKED_FOR}}
+    try:
+        get_db().asked_turns.update_one(free, mine, upsert=True)
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def _give_way(name: str) -> None:
+    """Wait while another asks for the turn."""
+    others = {"_id": name, "by": {"$ne": _asker.id}}
+    while get_db().asked_turns.find_one({**others, "until": {"$gt": now()}}, {"_id": 1}):
+        time.sleep(PAUSE_SECONDS)

@@ -6,11 +6,11 @@ The queue is a convenience, this is the guarantee. It needs no Redis.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -25,33 +25,34 @@ from jobs.tasks import policy
 log = logging.getLogger(__name__)
 
 Settling = Callable[[], int]
+Group = tuple[str, ObjectId | None]
 
 
-def sweep(older_than: timedelta = timedelta(0), spread: Any = map) -> int:
-    """Settle what has been due for longer than this. Returns how many records that was.
+def sweep(older_than: timedelta = timedelta(0)) -> int:
+    """Settle what has been due for longer than this. Returns how many records that was."""
+    return sum(_guarded(settle) for _, settle in due_groups(older_than))
 
-    Args:
-        spread: how the groups are gone through: one after the other, or an executor's `map`, so
-            that one busy group does not keep the others waiting.
+
+def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
+    """What has been due for longer than this, by what is settled together, and how.
+
+    Looked up as the caller goes on, for what is tallied makes emails and gifts due.
     """
     before = now() - older_than
-    organizations = _groups("deliveries", "organization_id", before)
-    work: list[Settling] = [
-        *(partial(tallying.tally_organization, id_, policy().clicks) for id_ in organizations),
-        *(partial(payments.take_in, id_, policy()) for id_ in organizations),
-    ]
+    for id_ in _groups("deliveries", "organization_id", before):
+        yield ("tally", id_), partial(tallying.tally_organization, id_, policy().clicks)
+        yield ("payments", id_), partial(payments.take_in, id_, policy())
     look_again = now() - max(older_than, late_events.LOOK_AGAIN_AFTER)
-    work += [
-        partial(tallying.look_again, id_, policy().clicks)
-        for id_ in _groups("events", "organization_id", look_again)
-    ]
-    work += [partial(erasure.erase, id_) for id_ in _to_erase()]
-    done = sum(spread(_guarded, work)) + _guarded(_follow_users)
+    for id_ in _groups("events", "organization_id", look_again):
+        yield ("look again", id_), partial(tallying.look_again, id_, policy().clicks)
+    for id_ in _to_erase():
+        yield ("erase", id_), partial(erasure.erase, id_)
+    yield ("follow users", None), _follow_users
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
         fundraisers |= _groups(source, "fundraiser_id", before)
-    work = [partial(settling.settle_fundraiser, id_, policy()) for id_ in fundraisers]
-    return done + sum(spread(_guarded, work))
+    for id_ in fundraisers:
+        yield ("settle", id_), partial(settling.settle_fundraiser, id_, policy())
 
 
 def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
@@ -89,32 +90,54 @@ def _guarded(settle: Settling) -> int:
 
 
 class Sweeper(threading.Thread):
-    """Sweeps in a worker until stopped: everything at the start, then what waits too long."""
+    """Sweeps in a worker until stopped: everything at the start, then what waits too long.
+
+    Groups are settled by other threads, and one that takes long keeps no other group waiting: it
+    is only not begun once more.
+    """
 
     def __init__(self) -> None:
         super().__init__(name="sweep", daemon=True)
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(settings().worker_threads, "sweep")
+        self._running: set[Group] = set()
 
     def run(self) -> None:
         patience = timedelta(0)  # what a killed worker left must not wait
         while not self._stopping.is_set():
             started = time.monotonic()
-            try:
-                if done := sweep(patience, self._threads.map):
-                    log.info("sweep: %d settled", done)
+            with _told():  # whatever it is: this thread is the guarantee, and must outlive it
+                for group, settle in due_groups(patience):
+                    self._begin(group, settle)
                 patience = timedelta(seconds=settings().sweep_seconds)
-            except Exception as error:
-                # Whatever it is: this thread is the guarantee, and must outlive it.
-                if is_passing(error):
-                    log.warning("sweep: the database is away (%s)", type(error).__name__)
-                else:
-                    log.exception("sweep: failed; it is tried again")
             spent = time.monotonic() - started
             self._stopping.wait(max(0.05, settings().sweep_seconds - spent))
+
+    def _begin(self, group: Group, settle: Settling) -> None:
+        if group not in self._running and not self._stopping.is_set():
+            self._running.add(group)
+            self._threads.submit(self._settle, group, settle)
+
+    def _settle(self, group: Group, settle: Settling) -> None:
+        with _told():
+            if done := _guarded(settle):
+                log.info("sweep: %d settled", done)
+        self._running.discard(group)
 
     def stop(self, timeout: float) -> None:
         """Let it finish what it is doing."""
         self._stopping.set()
         self.join(timeout)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Within, what fails is logged, for it is tried again."""
+    try:
+        yield
+    except Exception as error:
+        if is_passing(error):
+            log.warning("sweep: the database is away (%s)", type(error).__name__)
+        else:
+            log.exception("sweep: failed")

@@ -8,7 +8,7 @@ from setproctitle import setproctitle
 
 import jobs.tasks
 import jobs.warehouse.tasks  # noqa: F401  (wakes the exporter)
-from config import collector
+from config import memory
 from config.database import check_deployment, client, connect_worker, is_away
 from config.log import configure_logging
 from config.queue import huey
@@ -27,6 +27,7 @@ def main() -> int:
     """Work until SIGTERM or SIGINT; what is in hand is finished first."""
     setproctitle("matchback worker")
     configure_logging()
+    memory.few_arenas()
     connect_worker()
     await_database()
     sweeper = Sweeper()
@@ -47,7 +48,7 @@ def main() -> int:
     for thread in threads:
         thread.start()
     log.info("worker ready, %d threads", settings().worker_threads)
-    collector.spare()
+    memory.spare_collector()
     consumer.run()
     for thread in threads:
         thread.stop(STOP_SECONDS)

@@ -18,7 +18,7 @@ from typing import Any
 from gunicorn.http import errors, wsgi
 from gunicorn.workers.gthread import ThreadWorker
 
-from config import collector
+from config import memory
 from config.settings import settings
 from service.metrics import MALFORMED_REQUESTS, SLOW_CLIENTS
 from service.web.arrival import Arrival
@@ -60,7 +60,7 @@ class Worker(ThreadWorker):
         super().init_process()
 
     def run(self) -> None:
-        collector.spare()
+        memory.spare_collector()
         self._streams = Streams(self.poller, self.method_queue.defer, self._leave)
         super().run()
 

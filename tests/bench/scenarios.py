@@ -172,9 +172,14 @@ class Bench:
     def _trickle(self, mine: Ours) -> None:
         with workers(mine.stack, 1):
             mine.trickle(3, 0.1)  # the worker is there
-            counted = Load(seconds=mine.trickle(self.size.trickle, 0.1))
-        self._note("from answer to counter, p50", "ms", [counted.percentile(50)], AT_MOST, 100)
-        self._note("from answer to counter, p99", "ms", [counted.percentile(99)], AT_MOST, 1000)
+            idle = Load(seconds=mine.trickle(self.size.trickle, 0.1))
+            mine.backlog_of_events(self.size.events)
+            busy = Load(seconds=mine.trickle(self.size.trickle, 0.1))
+        self._note("from answer to counter, p50", "ms", [idle.percentile(50)], AT_MOST, 100)
+        self._note("from answer to counter, p99", "ms", [idle.percentile(99)], AT_MOST, 1000)
+        told = "from answer to counter, beside a backlog of events"
+        self._note(f"{told}, p50", "ms", [busy.percentile(50)])
+        self._note(f"{told}, p99", "ms", [busy.percentile(99)])
 
     def _queueing(self, mine: Ours) -> None:
         """In a process of its own, which is told where the servers are as a web process is."""

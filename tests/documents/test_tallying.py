@@ -3,10 +3,13 @@
 import threading
 
 import pytest
+from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents import reader, settling, tallying
 from jobs.sweep import sweep
+from jobs.tasks import policy
 from tests.cast import UNKNOWN_ID, Api, University, event, university
 from tests.settled import settle
 
@@ -150,3 +153,31 @@ def test_many_sweeps_at_once_count_once(alice: University) -> None:
         thread.join()
     settle()
     assert alice.report(spring)["emails"]["opens"] == 10
+
+
+def test_a_gift_does_not_wait_until_all_events_are_counted(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events take turn after turn, and the gift is given the next but one at the latest."""
+    monkeypatch.setattr(reader, "DELIVERIES_A_BATCH", 1)
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    settle()
+    posts = 300
+    for number in range(posts):
+        alice.deliver([event(email, "open", AT + number)])
+    counting = threading.Thread(
+        target=tallying.tally_organization, args=(ObjectId(alice.id), policy().clicks)
+    )
+    counting.start()
+    due = {"due": {"$type": "date"}}
+    while get_db().deliveries.count_documents(due) == posts:
+        pass
+    gift = alice.gift(spring, email_id=email)
+    settling.settle_fundraiser(ObjectId(spring), policy())
+    left = get_db().deliveries.count_documents(due)
+    assert alice.get(f"/v1/donations/{gift}")["match"] == "direct"
+    assert left > 0
+    counting.join(60)
+    settle()
+    assert alice.report(spring)["emails"]["opens"] == posts

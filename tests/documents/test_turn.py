@@ -1,6 +1,9 @@
 """Taking turns: who meets another's open transaction learns so at once, and nothing is lost."""
 
 import threading
+import time
+import types
+from datetime import timedelta
 
 import mongoengine
 import pytest
@@ -9,6 +12,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents import turn
+from documents.clock import now
 from documents.transaction import in_transaction
 
 
@@ -35,11 +39,9 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
     assert mongoengine.get_db().turns.find_one({"_id": name})["taken"] == 3
 
 
-def test_all_is_done_though_others_have_the_turn_now_and_then(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(turn, "PAUSE_SECONDS", 0)
-    answers = iter([3, turn.NotMyTurn(), 2, turn.NotMyTurn(), 0])
+@pytest.mark.usefixtures("real_database")
+def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
+    answers = iter([3, turn.NotMyTurn("all"), 2, turn.NotMyTurn("another"), 0])
 
     def work() -> int:
         answer = next(answers)
@@ -47,19 +49,75 @@ def test_all_is_done_though_others_have_the_turn_now_and_then(
             raise answer
         return answer
 
-    assert turn.until_done(work) == 5
+    assert turn.until_done("all", work) == 5
+    assert mongoengine.get_db().asked_turns.find_one() is None
 
 
+@pytest.mark.usefixtures("real_database")
 def test_one_that_never_has_its_turn_leaves_it_to_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(turn, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(turn, "PAUSE_SECONDS", 0.001)
 
     def work() -> int:
-        raise turn.NotMyTurn
+        raise turn.NotMyTurn("never")
 
-    done = threading.Thread(target=turn.until_done, args=(work,))
-    done.start()
-    done.join(30)
-    assert not done.is_alive()
+    assert turn.until_done("never", work) == 0
+
+
+@pytest.mark.usefixtures("real_database")
+def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
+    """As two workers do: one has the turn again and again, until the other has had it."""
+    name = f"organization:{ObjectId()}"
+    in_transaction(take, name)
+    begun, had = threading.Event(), threading.Event()
+
+    def hold(database: Database, session: ClientSession) -> int:
+        turn.take(database, session, name)
+        begun.set()
+        time.sleep(0.02)
+        return 0 if had.is_set() else 1
+
+    busy = threading.Thread(target=turn.until_done, args=(name, lambda: in_transaction(hold)))
+    # As a thread of another process would, this one stands in no line with the busy one.
+    with_line_of_its_own = turn.in_turn.__globals__ | {"_line": turn._Line()}
+    other = types.FunctionType(turn.in_turn.__code__, with_line_of_its_own)
+    busy.start()
+    assert begun.wait(30)
+    assert other(name, lambda: in_transaction(take, name)) == 1
+    had.set()
+    busy.join(30)
+    assert not busy.is_alive()
+    assert mongoengine.get_db().asked_turns.find_one() is None
+
+
+@pytest.mark.usefixtures("real_database")
+def test_what_one_asked_for_that_was_killed_is_forgotten() -> None:
+    asked = mongoengine.get_db().asked_turns
+    asked.insert_one({"_id": "x", "by": ObjectId(), "until": now() + timedelta(seconds=0.2)})
+    assert turn.in_turn("x", lambda: 7) == 7
+    assert asked.find_one()["until"] <= now()
+
+
+def test_threads_stand_in_line() -> None:
+    line = turn._Line()
+    order: list[int] = []
+    threads = []
+
+    def wait(number: int) -> None:
+        with line.place("x"):
+            order.append(number)
+
+    with line.place("x"):
+        for number in range(5):
+            thread = threading.Thread(target=wait, args=(number,))
+            thread.start()
+            threads.append(thread)
+            while len(line._waiting["x"]) < number + 2:
+                time.sleep(0.001)
+        with line.place("y"):
+            assert order == []
+    for thread in threads:
+        thread.join(30)
+    assert order == [0, 1, 2, 3, 4]
+    assert not line._waiting

@@ -1,0 +1,157 @@
+"""Reading webhook posts: of the next ones already, while MongoDB counts those before.
+
+What a body says depends on nothing else, and it does not change while its delivery is due, so it
+is read outside the transaction that counts it. Nothing rests on reading ahead but speed: what was
+not foreseen is read when it is wanted.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from bson import ObjectId
+from mongoengine import get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents import sendgrid, trouble
+from documents.clock import now
+from documents.engine.contribution import Row
+from documents.marks import DUE
+from documents.references import resolve
+
+# Eight thousand events a second with one delivery of a hundred in a transaction, eighteen
+# thousand with ten: but a transaction must stay short, for it holds its mailing meanwhile.
+DELIVERIES_A_BATCH = 10
+EVENTS_A_BATCH = 1000
+
+_ahead = ThreadPoolExecutor(2, thread_name_prefix="read-ahead")
+
+
+class Part(NamedTuple):
+    """Some of a delivery's events: from the first, as many as fit. Due since then, for a replay
+    makes a delivery due that was erased meanwhile."""
+
+    organization_id: ObjectId
+    id: ObjectId
+    due: datetime
+    first: int
+    most: int
+
+
+class Reported(NamedTuple):
+    """One event of a delivery, and the email that it names by an id or a token."""
+
+    report: sendgrid.Report
+    named: ObjectId | None
+    delivery_id: ObjectId
+    item: int
+
+
+@dataclass
+class Reading:
+    """What a part reports."""
+
+    next_item: int | None = None  # where the next batch goes on; None: that was all of it
+    reports: list[Reported] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
+
+
+def due_deliveries(
+    database: Database, query: dict[str, Any], session: ClientSession | None = None
+) -> list[Row]:
+    """The next ones, without their bodies."""
+    found = database.deliveries.find(
+        {**query, **DUE, **trouble.not_postponed(now())},
+        dict.fromkeys(("organization_id", "due", "items", "next_item"), 1),
+        sort=[("due", 1)],
+        limit=DELIVERIES_A_BATCH,
+        session=session,
+    )
+    return list(found)
+
+
+def as_many_as_fit(deliveries: Sequence[Row]) -> list[Part]:
+    """What a batch takes: at least one delivery, and of a large one as much as fits."""
+    parts: list[Part] = []
+    left = EVENTS_A_BATCH
+    for row in deliveries:
+        first = row.get("next_item") or 0
+        waiting = row["items"] - first
+        if parts and waiting > left:
+            break
+        parts.append(Part(row["organization_id"], row["_id"], row["due"], first, left))
+        left -= min(left, waiting)
+    return parts
+
+
+class Reader:
+    """Reads parts of deliveries. As a context, it has read nothing more ahead when it is left."""
+
+    def __init__(self) -> None:
+        self._known: dict[Part, Reading] = {}
+        self._coming: Future[dict[Part, Reading]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._coming and not self._coming.cancel():
+            self._coming.exception()
+
+    def read(self, parts: Sequence[Part]) -> list[Reading]:
+        """What these parts report."""
+        if self._coming:
+            with contextlib.suppress(Exception):  # then it is read now, and whoever asks is told
+                self._known |= self._coming.result()
+            self._coming = None
+        missing = [part for part in parts if part not in self._known]
+        self._known = {part: self._known[part] for part in parts if part in self._known}
+        self._known |= _read(missing)
+        return [self._known[part] for part in parts]
+
+    def look_ahead(self, query: dict[str, Any], parts: Sequence[Part]) -> None:
+        """Begin to read what comes after these parts."""
+        goes_on = {part.id: self._known[part].next_item for part in parts}
+        self._coming = _ahead.submit(_read_next, query, goes_on)
+
+
+def _read_next(query: dict[str, Any], goes_on: dict[ObjectId, int | None]) -> dict[Part, Reading]:
+    done = [id_ for id_, next_item in goes_on.items() if next_item is None]
+    deliveries = due_deliveries(get_db(), {**query, "_id": {"$nin": done}})
+    for row in deliveries:
+        row["next_item"] = goes_on.get(row["_id"], row.get("next_item"))
+    return _read(as_many_as_fit(deliveries))
+
+
+def _read(parts: Sequence[Part]) -> dict[Part, Reading]:
+    if not parts:
+        return {}
+    wanted = {"_id": {"$in": [part.id for part in parts]}}
+    bodies = {row["_id"]: row["body"] for row in get_db().deliveries.find(wanted, {"body": 1})}
+    return {part: _read_part(part, bodies[part.id]) for part in parts}
+
+
+def _read_part(part: Part, body: bytes) -> Reading:
+    """What cannot be understood stops nothing else."""
+    try:
+        items = sendgrid.parse(body)
+    except ValueError:
+        return Reading(refused=[{"index": 0, "reason": "the body is no JSON array"}])
+    last = min(len(items), part.first + part.most)
+    reading = Reading(last if last < len(items) else None)
+    for index in range(part.first, last):
+        if items[index] == sendgrid.ERASED:
+            continue
+        try:
+            report = sendgrid.read(part.organization_id.binary, items[index])
+        except ValueError as error:
+            reading.refused.append({"index": index, "reason": str(error)})
+        else:
+            reference = resolve(part.organization_id, report.email_ref)
+            named = reference[0] if reference else None
+            reading.reports.append(Reported(report, named, part.id, index))
+    return reading

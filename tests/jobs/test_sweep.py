@@ -1,0 +1,79 @@
+"""The sweep: what takes long keeps nothing else waiting, and nothing ends it."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+from pymongo.errors import AutoReconnect
+
+from config.settings import settings
+from jobs import sweep as module
+from jobs.sweep import Group, Settling, Sweeper
+
+LONG, SHORT = ("tally", ObjectId()), ("settle", ObjectId())
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    often = settings().model_copy(update={"sweep_seconds": 0.01})
+    monkeypatch.setattr(module, "settings", lambda: often)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_group_that_takes_long_is_begun_once_and_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    let_go, enough = threading.Event(), threading.Event()
+    begun: list[Group] = []
+
+    def long() -> int:
+        begun.append(LONG)
+        let_go.wait(30)
+        return 1
+
+    def short() -> int:
+        begun.append(SHORT)
+        if begun.count(SHORT) == 3:
+            enough.set()
+        return 1
+
+    def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
+        yield LONG, long
+        yield SHORT, short
+
+    monkeypatch.setattr(module, "due_groups", due_groups)
+    sweeper = Sweeper()
+    sweeper.start()
+    assert enough.wait(30)
+    assert begun.count(LONG) == 1
+    let_go.set()
+    sweeper.stop(10)
+    assert not sweeper.is_alive()
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_fails_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = threading.Event()
+    troubles = iter([AutoReconnect("away"), ValueError("odd"), None])
+
+    def fails() -> int:
+        if (trouble := next(troubles, None)) is not None:
+            raise trouble
+        done.set()
+        return 0
+
+    def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
+        fails()
+        yield SHORT, lambda: 0
+
+    monkeypatch.setattr(module, "due_groups", due_groups)
+    sweeper = Sweeper()
+    sweeper.start()
+    assert done.wait(30)
+    sweeper.stop(10)
+    assert "the database is away" in caplog.text
+    assert "odd" in caplog.text
