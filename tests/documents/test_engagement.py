@@ -259,7 +259,7 @@ def test_more_late_events_than_a_transaction_takes(
 def test_a_large_post_takes_several_transactions(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.inbox.EVENTS_A_BATCH", 10)
+    monkeypatch.setattr("documents.reader.EVENTS_A_BATCH", 10)
     email = alice.email(alice.fundraiser())
     opens = [event(email, "open", AT + second // 2) for second in range(50)]
     alice.deliver([7, *opens, None])
