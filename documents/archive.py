@@ -1,6 +1,8 @@
 """What is kept of events that were dropped for their age: how much they had been counted."""
 
-from mongoengine import DateTimeField, Document, IntField, ObjectIdField
+from mongoengine import DateTimeField, IntField, ObjectIdField
+
+from documents.stored import Document
 
 
 class Archive(Document):

@@ -10,12 +10,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, IntField, ListField, ObjectIdField, StringField
+from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
 from documents.clock import now
+from documents.stored import Document
 from documents.tenant import OWNED
 
 COMMAND_LINE = "command line"
@@ -42,7 +43,7 @@ class _Act(Document):
     fields = ListField(StringField())
     outcome = IntField()
 
-    meta: dict[str, Any] = {"abstract": True, "auto_create_index": False, **OWNED}
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, **OWNED}
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:

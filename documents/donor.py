@@ -3,10 +3,11 @@
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, IntField, ListField, ObjectIdField, StringField
+from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
 from documents.address import pseudonym
 from documents.engine.contribution import Row
+from documents.stored import Document
 
 
 class Donor(Document):

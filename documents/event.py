@@ -7,7 +7,6 @@ from mongoengine import (
     BinaryField,
     BooleanField,
     DateTimeField,
-    Document,
     IntField,
     ListField,
     ObjectIdField,
@@ -17,6 +16,7 @@ from mongoengine import (
 from documents.engine.contribution import Row
 from documents.marks import due_index, unique_index
 from documents.sendgrid import TYPES, Report
+from documents.stored import Document
 
 UNMATCHED = {"unmatched": {"$type": "string"}}
 

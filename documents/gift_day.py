@@ -9,10 +9,11 @@ from datetime import date
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import DictField, Document, MapField, ObjectIdField, StringField
+from mongoengine import DictField, MapField, ObjectIdField, StringField
 from mongoengine.fields import IntField
 
 from documents.engine.contribution import Row
+from documents.stored import Document
 
 QUARTERS_AN_HOUR = 4
 MINUTES_A_QUARTER = 15

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from mongoengine import (
     BinaryField,
     DateTimeField,
-    Document,
     IntField,
     NotUniqueError,
     ObjectIdField,
@@ -23,6 +22,7 @@ from mongoengine import (
 )
 
 from documents.clock import now
+from documents.stored import Document
 from documents.tenant import OWNED
 
 KEPT_SECONDS = 48 * 3600

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from mongoengine import DateTimeField, Document, NotUniqueError, StringField
+from mongoengine import DateTimeField, NotUniqueError, StringField
 
 from documents.clock import now
+from documents.stored import Document
 
 
 class Lease(Document):

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, IntField, ListField, ObjectIdField, StringField
+from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
 from documents.engine.contribution import Row, Target
+from documents.stored import Document
 from documents.tenant import OWNED
 
 ID_BYTES = 12

@@ -14,10 +14,11 @@ from bson import Binary, ObjectId
 from cachetools import TTLCache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-from mongoengine import BinaryField, DateTimeField, Document, IntField, get_db
+from mongoengine import BinaryField, DateTimeField, IntField, get_db
 from pymongo import ReturnDocument
 
 from documents.clock import now
+from documents.stored import Document
 
 KEY_BYTES = 32  # AES-128 twice: one key authenticates, one encrypts
 ID_BYTES, TAG_BYTES = 12, 16

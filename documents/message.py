@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from bson import ObjectId
-from mongoengine import Document, ObjectIdField
+from mongoengine import ObjectIdField
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents.address import fold
 from documents.engine.contribution import Row
+from documents.stored import Document
 
 KEY_BYTES = 12
 

@@ -5,10 +5,11 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, StringField
+from mongoengine import DateTimeField, StringField
 
 from documents.clock import now
 from documents.errors import NotFound, Unacceptable
+from documents.stored import Document
 from documents.unexported import EXPORT_INDEX, Exported
 
 LONGEST_NAME = 200

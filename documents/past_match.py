@@ -3,10 +3,11 @@
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, DictField, Document, ObjectIdField, StringField
+from mongoengine import DateTimeField, DictField, ObjectIdField, StringField
 
 from documents.clock import now
 from documents.engine.contribution import Row
+from documents.stored import Document
 from documents.tenant import OWNED
 
 SHOWN = 100

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, DictField, Document, ObjectIdField, StringField
+from mongoengine import BooleanField, DateTimeField, DictField, ObjectIdField, StringField
 
 from documents.engine.contribution import Row
 from documents.payment_state import Fact, merge, without_person
+from documents.stored import Document
 from documents.stripe_values import ID
 
 

@@ -7,7 +7,6 @@ from bson import ObjectId
 from mongoengine import (
     BooleanField,
     DateTimeField,
-    Document,
     FloatField,
     IntField,
     ListField,
@@ -23,6 +22,7 @@ from documents.clock import now
 from documents.engine.contribution import Row
 from documents.errors import Conflict, NotFound
 from documents.match_policy import MatchPolicy
+from documents.stored import Document
 from documents.tenant import OWNED
 
 ATTEMPTS = 5

@@ -11,7 +11,6 @@ from bson import ObjectId
 from mongoengine import (
     DateTimeField,
     DictField,
-    Document,
     IntField,
     ListField,
     NotUniqueError,
@@ -23,6 +22,7 @@ from mongoengine.errors import SaveConditionError
 from config.database import catch_up
 from documents.clock import now
 from documents.errors import Conflict, NotFound
+from documents.stored import Document
 from documents.tenant import OWNED, check_owner
 
 ATTEMPTS = 25

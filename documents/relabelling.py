@@ -3,7 +3,7 @@
 from typing import Self
 
 from bson import ObjectId
-from mongoengine import Document, IntField, ObjectIdField, StringField, get_db
+from mongoengine import IntField, ObjectIdField, StringField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -12,6 +12,7 @@ from documents.click_labels import judge_all
 from documents.counters import LEDGER
 from documents.engine.settle import Changes, settle
 from documents.machine_clicks import Rule
+from documents.stored import Document
 from documents.transaction import in_transaction
 
 ONLY = "clicks"

@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, Document, IntField, ObjectIdField, StringField
+from mongoengine import BooleanField, DateTimeField, IntField, ObjectIdField, StringField
 
 from documents.clock import now
+from documents.stored import Document
 from documents.tenant import OWNED
 
 SECRET_BYTES = 32

@@ -6,11 +6,12 @@ It finds and tells; repairing is a person's decision (`matchback recount --repai
 from datetime import datetime
 from typing import Any, Self
 
-from mongoengine import DateTimeField, Document, DynamicField, IntField, StringField
+from mongoengine import DateTimeField, DynamicField, IntField, StringField
 
 from documents import recount
 from documents.clock import now
 from documents.engine.recount import Drift
+from documents.stored import Document
 
 ONLY = "steady"
 

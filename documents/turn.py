@@ -20,12 +20,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, IntField, ObjectIdField, StringField, get_db
+from mongoengine import DateTimeField, IntField, ObjectIdField, StringField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from documents.clock import now
+from documents.stored import Document
 
 WRITE_CONFLICT = 112
 PAUSE_SECONDS = 0.01

@@ -12,12 +12,13 @@ from typing import Any
 
 from blinker import Signal
 from bson import ObjectId
-from mongoengine import DateTimeField, Document, ListField, get_db
+from mongoengine import DateTimeField, ListField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config.settings import settings
 from documents.clock import now
+from documents.stored import Document
 
 Ids = Mapping[str, Iterable[Any]]
 # What is exported of what is counted, and what carries its own mark.

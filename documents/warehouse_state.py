@@ -2,9 +2,10 @@
 
 from typing import Any, Self
 
-from mongoengine import BooleanField, DateTimeField, Document, ListField, StringField, get_db
+from mongoengine import BooleanField, DateTimeField, ListField, StringField, get_db
 
 from documents.clock import now
+from documents.stored import Document
 
 ID = "warehouse"
 

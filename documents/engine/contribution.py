@@ -82,6 +82,9 @@ def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
     """Read `counted` back; a record never counted has contributed nothing."""
     result: Contribution = {}
     for text, *targets in counted or ():
+        if isinstance(targets[-1], dict):  # [collection, id, amounts], as the first version kept it
+            result[text, targets[0]] = targets[-1]
+            continue
         amounts = _read(text)
         for place in range(0, len(targets), 2):
             result[targets[place], targets[place + 1]] = amounts

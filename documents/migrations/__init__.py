@@ -1,0 +1,1 @@
+"""Upgrades: what is stored in the form of an earlier version is brought into today's, online."""

@@ -1,0 +1,82 @@
+"""What events of the first version tell that was not kept then: their messages, links, clickers."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.clock import now
+from documents.counters import LEDGER
+from documents.engine.contribution import Row, add
+from documents.engine.settle import Changes, settle
+from documents.late_events import LOOK_AGAIN_AFTER, mark_unmatched
+from documents.link import clicker_id, new_link_and_clicker
+from documents.message import learn
+from documents.tying import Tying
+
+UNKNOWN_ITEM = -1  # which one of its delivery's it was, nobody noted
+
+
+def tell_events(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Know the messages of tied events, count clicks on links, and mark the others as unmatched."""
+    old = [row for row in rows if "item" not in row]
+    tied = [row for row in old if "email_id" in row]
+    news: dict[bytes, Row] = {row["_id"]: {"item": UNKNOWN_ITEM} for row in old}
+    for row in tied:
+        news[row["_id"]]["tied_by"] = "email_id"
+    learn(database, session, sorted(rows_of_messages(rows), key=lambda row: row["at"]))
+    _count_clicks(database, session, tied, news)
+    _mark_unmatched(database, session, [row for row in old if "email_id" not in row], news)
+    if news:
+        database.events.bulk_write(
+            [UpdateOne({"_id": id_}, {"$set": new}) for id_, new in news.items()],
+            ordered=False,
+            session=session,
+        )
+
+
+def rows_of_messages(rows: Iterable[Row]) -> list[Row]:
+    """Tied events, whatever their form: their messages may have been kept in the email."""
+    return [row for row in rows if "email_id" in row and row["type"] != "erased"]
+
+
+def _count_clicks(
+    database: Database, session: ClientSession, tied: list[Row], news: dict[bytes, Row]
+) -> None:
+    clicks = [row for row in tied if row["type"] == "click" and row.get("url")]
+    wanted = {"_id": {"$in": list({row["email_id"] for row in clicks})}}
+    emails = {row["_id"]: row for row in database.emails.find(wanted, session=session)}
+    changes = Changes()
+    for click in clicks:
+        email = emails.get(click["email_id"])
+        if email is None or not email.get("mailing_id"):
+            continue
+        news[click["_id"]]["clicker_id"] = clicker_id(email["_id"], click["url"])
+        for target, row in new_link_and_clicker(email, click["url"]).items():
+            changes.updates[target] = {"$setOnInsert": row}
+        counted = LEDGER.contribution("events", click | news[click["_id"]])
+        add(changes.increments, {of: n for of, n in counted.items() if of[0] == "clickers"})
+    if changes.increments:
+        settle(database, session, LEDGER, changes)
+
+
+def _mark_unmatched(
+    database: Database, session: ClientSession, rows: list[Row], news: dict[bytes, Row]
+) -> None:
+    """So that they are looked at again, and tied should their email be known by now."""
+
+    def organization(row: Row) -> ObjectId:
+        return row["organization_id"]
+
+    for organization_id, group in groupby(sorted(rows, key=organization), organization):
+        events = [dict(row) for row in group]
+        tying = Tying(database, session, organization_id)
+        tying.look_up(events)
+        for event in events:
+            before = event.keys()
+            mark_unmatched(marked := dict(event), tying)
+            marked["due"] = now() - LOOK_AGAIN_AFTER
+            news[event["_id"]] |= {name: marked[name] for name in marked.keys() - before}

@@ -1,0 +1,119 @@
+"""Every migration there is, in order. A new one is added at the end.
+
+The form that each is for is that of the first version, or of one since; see tests/migrations.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.address import mailbox
+from documents.counters import LEDGER
+from documents.engine.contribution import Row
+from documents.engine.settle import Changes, settle
+from documents.event import FROM_ALL
+from documents.gift_day import gift_day_id
+from documents.migrations.events import tell_events
+from documents.migrations.migration import Change, Migration
+from documents.search_words import words_of
+
+
+def _set(
+    database: Database,
+    session: ClientSession,
+    collection: str,
+    rows: list[Row],
+    missing: Callable[[Row], Row],
+) -> None:
+    """Set what rows do not have yet, in the collection and in the rows given."""
+    operations = []
+    for row in rows:
+        new = {name: value for name, value in missing(row).items() if name not in row}
+        if new:
+            row.update(new)
+            operations.append(UpdateOne({"_id": row["_id"]}, {"$set": new}))
+    if operations:
+        database[collection].bulk_write(operations, ordered=False, session=session)
+
+
+def find_users(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """By the mailbox of their address, and by the words of name and address."""
+
+    def missing(user: Row) -> Row:
+        if "address" not in user:  # deleted
+            return {}
+        words = words_of(user["name"], user["email"])
+        return {"mailbox": mailbox(user["email"]), "words": words}
+
+    _set(database, session, "users", rows, missing)
+
+
+def rename_webhook_keys(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Public keys of one provider became keys of any."""
+    _set(database, session, "webhook_keys", rows, lambda row: {"keys": row.get("public_keys", [])})
+    ids = [row["_id"] for row in rows]
+    gone = {"$unset": {"public_keys": ""}}
+    database.webhook_keys.update_many({"_id": {"$in": ids}}, gone, session=session)
+
+
+def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """By their donor's mailbox and, once they are matched, in the days that they came in."""
+
+    def missing(gift: Row) -> Row:
+        places: dict[str, Any] = {}
+        if gift.get("donor_email"):
+            places["donor_mailbox"] = mailbox(gift["donor_email"])
+        if gift.get("match"):
+            of = gift["fundraiser_id"]
+            places["fundraiser_day_id"] = gift_day_id("fundraiser", of, gift)
+        if gift.get("match") and gift.get("mailing_id"):
+            places["mailing_day_id"] = gift_day_id("mailing", gift["mailing_id"], gift)
+        return places
+
+    _set(database, session, "donations", rows, missing)
+    count_anew("donations")(database, session, rows)
+
+
+def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Who left and came back is kept by group. Messages are records of their own by now."""
+
+    def missing(email: Row) -> Row:
+        left, back = email.get("unsubscribed_at"), email.get("resubscribed_at")
+        found = {"left": {FROM_ALL: left} if left else {}, "back": {FROM_ALL: back} if back else {}}
+        return found if left else {}
+
+    _set(database, session, "emails", rows, missing)
+    ids = [row["_id"] for row in rows if "messages" in row]
+    if ids:
+        gone = {"$unset": {"messages": ""}}
+        database.emails.update_many({"_id": {"$in": ids}}, gone, session=session)
+    count_anew("emails")(database, session, rows)
+
+
+def count_anew(collection: str) -> Change:
+    """Count what counts since, and keep what was counted in today's form.
+
+    What is due is left: whoever settles it does the same.
+    """
+
+    def change(database: Database, session: ClientSession, rows: list[Row]) -> None:
+        settled = [row for row in rows if "due" not in row and "trouble" not in row]
+        if settled:
+            settle(database, session, LEDGER, Changes(rows={collection: settled}))
+
+    return change
+
+
+MIGRATIONS = (
+    Migration(1, "find users by mailbox and words", "users", find_users),
+    Migration(2, "webhook keys of any provider", "webhook_keys", rename_webhook_keys),
+    Migration(3, "messages, links and clickers of events", "events", tell_events),
+    Migration(4, "count mailings anew", "mailings", count_anew("mailings")),
+    Migration(5, "count emails anew", "emails", tell_emails),
+    Migration(6, "place and count gifts anew", "donations", place_gifts),
+    Migration(7, "count donors anew", "donors", count_anew("donors")),
+    Migration(8, "count clickers anew", "clickers", count_anew("clickers")),
+)

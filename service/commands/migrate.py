@@ -1,0 +1,57 @@
+"""`matchback migrate`: a database of an earlier version is brought into today's form, online."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from service.commands.connected import connected
+from service.commands.tables import json_array, print_table
+
+if TYPE_CHECKING:
+    from documents.migrations.migration import Told
+
+
+@click.command()
+@click.option("--pending", "only_pending", is_flag=True, help="Say what is to be done, and end.")
+@json_array("an object a migration")
+@connected
+def migrate(only_pending: bool, as_json: bool) -> None:
+    """Make indexes, bring stored records into this version's form, drop indexes of earlier ones.
+
+    Safe while the service is used, and to interrupt: the next run goes on where this one was. Run
+    it after the last process of the earlier version was replaced.
+    """
+    from documents.errors import Conflict
+    from documents.indexes import drop_retired, make_indexes
+    from documents.migrations.migration import migrate as each_page
+    from documents.migrations.migration import pending
+    from documents.migrations.steps import MIGRATIONS
+
+    if only_pending:
+        rows = [{"number": one.number, "name": one.name} for one in pending(MIGRATIONS)]
+        print_table(["number", "name"], rows, as_json)
+        return
+    done: dict[int, Told] = {}
+    make_indexes()
+    try:
+        for told in each_page(MIGRATIONS):
+            done[told.migration.number] = told
+            if not as_json:
+                _say(told)
+    except Conflict as error:
+        raise click.ClickException(str(error)) from None
+    drop_retired()
+    rows = [
+        {"number": number, "name": told.migration.name, "rows": told.rows}
+        for number, told in done.items()
+    ]
+    if as_json:
+        print_table(["number", "name", "rows"], rows, as_json)
+    elif not rows:
+        click.echo("Nothing to migrate.")
+
+
+def _say(told: "Told") -> None:
+    """A line that is written over until the migration is finished."""
+    line = f"{told.migration.number}. {told.migration.name}: {told.rows:,} of about {told.of:,}"
+    click.echo(f"\r{line}", nl=told.is_finished)

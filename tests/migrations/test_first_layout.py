@@ -1,0 +1,188 @@
+"""A database that the first version filled is brought into today's form, while it is used."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId, json_util
+from falcon import testing
+from mongoengine import get_db
+
+from documents import recount
+from documents.api_key import ApiKey
+from documents.errors import Conflict
+from documents.indexes import create_indexes
+from documents.lease import Lease
+from documents.migrations import migration as module
+from documents.migrations.migration import Told, migrate, pending
+from documents.migrations.steps import MIGRATIONS
+from jobs.sweep import sweep
+from tests.cast import Api, University, event, public_key
+from tests.settled import settle
+
+FIRST = Path(__file__).with_name("first_layout.json")
+# Made by the first version's own code: two fundraisers, six people, emails, events of every kind,
+# gifts of every match, a refund, a deletion, and a gift, an email and a post that are still due.
+SPRING_RAISED = 2500 + (1000 - 400) + 700 + 300
+
+
+@pytest.fixture
+def stored(real_database: str) -> dict[str, Any]:
+    """The first version's database, its indexes included, and what it told of it."""
+    read: dict[str, Any] = json_util.loads(FIRST.read_text())
+    told: dict[str, Any] = read.pop("_cast")
+    for name in get_db().list_collection_names():
+        get_db()[name].drop()
+    for name, kept in read.items():
+        if kept["documents"]:
+            get_db()[name].insert_many(kept["documents"])
+        for index in kept["indexes"]:
+            options = {key: value for key, value in index.items() if key not in ("key", "name")}
+            get_db()[name].create_index(list(index["key"].items()), name=index["name"], **options)
+    return told
+
+
+@pytest.fixture
+def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University:
+    _, key = ApiKey.issue(ObjectId(stored["organization"]), "new", ["admin"])
+    return University(stored["organization"], key, Api.in_process(real_client))
+
+
+def upgrade() -> list[Told]:
+    create_indexes()
+    return list(migrate(MIGRATIONS))
+
+
+def same(before: Any, after: Any) -> None:
+    """What the first version told is told as it was; the new one tells more."""
+    for name, value in before.items():
+        if name in ("as_of", "unsettled"):
+            continue
+        if isinstance(value, dict):
+            same(value, after[name])
+        elif name == "mailings":
+            for one, other in zip(value, after[name], strict=True):
+                same(one, other)
+        else:
+            assert after[name] == value, name
+
+
+def test_what_was_told_is_told_and_no_counter_is_off(
+    alice: University, stored: dict[str, Any]
+) -> None:
+    upgrade()
+    assert pending(MIGRATIONS) == []
+    assert list(recount.recount()) == []
+    for fundraiser_id, before in stored["reports"].items():
+        same(before, alice.report(fundraiser_id))
+    settle()
+    spring = alice.report(stored["fundraiser"])
+    assert spring["donations"]["raised"] == {"USD": SPRING_RAISED + 4200}
+
+
+def test_what_the_first_version_did_not_know_is_known(
+    alice: University, stored: dict[str, Any]
+) -> None:
+    upgrade()
+    settle()
+    report = alice.report(stored["fundraiser"])
+    days = {str(day["day"]): day["count"] for day in report["by_day"]}
+    assert days == {"2025-11-14": 1, "2025-11-15": 2, "2025-11-16": 1, "2025-11-17": 1}
+    links = alice.get(f"/v1/mailings/{stored['mailing']}/links")["data"]
+    assert [(link["url"], link["clicks"]) for link in links] == [("https://give.example.edu/", 2)]
+    # By the message alone, which only events of the first version told of.
+    first = get_db().emails.find_one(sort=[("_id", 1)])
+    told = event(str(first["_id"]), "open", 1_763_100_000, email="person0@example.edu")
+    key = alice.signing_key
+    alice.call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": public_key(key)})
+    alice.deliver([told | {"email_id": ""}])
+    settle()
+    assert get_db().emails.find_one(first["_id"])["opens"] == first["opens"] + 1
+
+
+def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
+    upgrade()
+    settle()
+    before = get_db().events.count_documents({})
+    body = get_db().deliveries.find_one(sort=[("_id", 1)])["body"]
+    key = alice.signing_key
+    alice.call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": public_key(key)})
+    assert alice.deliver(None, body=bytes(body)).status == 202
+    settle()
+    assert get_db().events.count_documents({}) == before
+
+
+def test_it_has_the_indexes_of_a_new_database(alice: University) -> None:
+    upgrade()
+    found = {name: set(get_db()[name].index_information()) for name in names()}
+    for name in names():
+        get_db()[name].drop()
+    create_indexes()
+    assert found == {name: set(get_db()[name].index_information()) for name in names()}
+
+
+def names() -> list[str]:
+    return ["donations", "emails", "events", "users", "fundraisers", "mailings", "deliveries"]
+
+
+def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, Any]) -> None:
+    """Web and workers of the new version run on the old form: nothing refuses, nothing is off."""
+    create_indexes()
+    for noun in ("users", "fundraisers", "mailings", "emails", "donations"):
+        assert alice.get(f"/v1/{noun}")["data"]
+    while sweep():
+        pass
+    gift = get_db().donations.find_one({"external_id": "a"})["_id"]
+    assert alice.get(f"/v1/donations/{gift}/match")["match"] == "direct"
+    alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 500})
+    while sweep():
+        pass
+    upgrade()
+    settle()
+    raised = alice.report(stored["fundraiser"])["donations"]["raised"]
+    assert raised == {"USD": SPRING_RAISED + 4200 - 500}
+
+
+def test_it_goes_on_where_it_was_killed(
+    alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
+    create_indexes()
+    pages = 0
+    while pending(MIGRATIONS):
+        running: Iterator[Told] = migrate(MIGRATIONS)
+        next(running)
+        running.close()  # as far as the database knows, it was killed after this page
+        pages += 1
+    assert pages > len(MIGRATIONS)
+    assert get_db().migrations.find_one(3)["rows"] == get_db().events.count_documents({})
+    assert list(recount.recount()) == []
+    same(stored["reports"], {id_: alice.report(id_) for id_ in stored["reports"]})
+
+
+def test_doing_it_again_changes_nothing(alice: University) -> None:
+    upgrade()
+    before = content()
+    get_db().migrations.delete_many({})
+    upgrade()
+    assert content() == before
+    assert list(migrate(MIGRATIONS)) == []
+
+
+def content() -> dict[str, Any]:
+    kept = set(get_db().list_collection_names()) - {"migrations", "leases"}
+    return {name: list(get_db()[name].find().sort("_id", 1)) for name in sorted(kept)}
+
+
+def test_two_do_not_do_it_at_once(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("documents.lease._holder", lambda: "another")
+    assert Lease.take("migrate", module.LEASE)
+    monkeypatch.undo()
+    with pytest.raises(Conflict):
+        list(migrate(MIGRATIONS))
+
+
+def test_numbers_are_in_order_and_given_once() -> None:
+    numbers = [one.number for one in MIGRATIONS]
+    assert numbers == sorted(set(numbers))
