@@ -5,8 +5,10 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-# Partial indexes hold only the rows that have the field: what is due is nearly nothing.
-DUE = {"due": {"$type": "date"}}
+from documents.engine import due
+
+DUE = due.DUE
+due_index = due.due_index
 
 
 def due_of(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[ObjectId]:
@@ -14,15 +16,6 @@ def due_of(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[Ob
     found = get_db()[source].find({"_id": {"$in": ids}, **DUE, **more}, {group: 1})
     # By these ids: the index of what is due may hold far more.
     return list(dict.fromkeys(row[group] for row in found.hint([("_id", 1)])))
-
-
-def due_index(*fields: str) -> dict[str, Any]:
-    """The index by which what is due is found, e.g. by group: due_index("fundraiser_id")."""
-    return {
-        "fields": [*fields, "due"],
-        "name": "_".join(["due", *fields]),
-        "partialFilterExpression": DUE,
-    }
 
 
 def text(**condition: Any) -> dict[str, Any]:

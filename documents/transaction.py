@@ -1,47 +1,50 @@
 """Run a function in one MongoDB transaction, again from the start when it met another."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mongoengine import get_connection, get_db
-from pymongo import ReadPreference, WriteConcern
-from pymongo.errors import BulkWriteError, DuplicateKeyError
-from pymongo.read_concern import ReadConcern
+from mongoengine import get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from config.metrics import TRANSACTION_RETRIES
+from documents.engine import transaction as engine
 
 T = TypeVar("T")
-ATTEMPTS = 5
-DUPLICATE_KEY = 11000
+DUPLICATE_KEY = engine.DUPLICATE_KEY
+
+
+class _Try(threading.local):
+    """What is to be done once the transaction of this thread is committed."""
+
+    def __init__(self) -> None:
+        self.afterwards: list[Callable[[], None]] = []
+
+
+_try = _Try()
+
+
+def on_commit(call: Callable[[], None]) -> None:
+    """From the work of a transaction: do this when it has been committed, and not for each try."""
+    _try.afterwards.append(call)
 
 
 def in_transaction(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Do work(database, session, *args, **kwargs), all or nothing, acknowledged by a majority.
+    """Do work(database, session, *args, **kwargs) on the connected database; see the engine's."""
+    tries = 0
 
-    PyMongo itself repeats it after a write conflict or when the primary changed, so the work must
-    have no effect outside the session.
+    def attempt(database: Database, session: ClientSession) -> T:
+        nonlocal tries
+        tries += 1
+        _try.afterwards = []
+        return work(database, session, *args, **kwargs)
 
-    Raises:
-        PyMongoError: the database was away too long, or refused.
-    """
-    database = get_db()
-    for attempt in range(1, ATTEMPTS + 1):
-        with get_connection().start_session() as session:
-            try:
-                return session.with_transaction(
-                    lambda session: work(database, session, *args, **kwargs),
-                    read_concern=ReadConcern("snapshot"),
-                    write_concern=WriteConcern("majority"),
-                    read_preference=ReadPreference.PRIMARY,
-                )
-            except (DuplicateKeyError, BulkWriteError) as error:
-                # Two transactions inserted the same event or donor: the second sees the first's
-                # when it looks again.
-                if attempt == ATTEMPTS or not _is_duplicate(error):
-                    raise
-    raise AssertionError("unreachable")
-
-
-def _is_duplicate(error: DuplicateKeyError | BulkWriteError) -> bool:
-    if isinstance(error, DuplicateKeyError):
-        return True
-    codes = {problem["code"] for problem in (error.details or {}).get("writeErrors", [])}
-    return codes == {DUPLICATE_KEY}
+    try:
+        done = engine.in_transaction(get_db(), attempt)
+    finally:
+        if tries > 1:
+            TRANSACTION_RETRIES.labels(work.__name__.strip("_")).inc(tries - 1)
+    for call in _try.afterwards:
+        call()
+    return done

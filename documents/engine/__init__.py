@@ -1,6 +1,66 @@
-"""The contribution engine: counter caches that survive kills.
+"""The contribution engine: counter caches that survive kills, for any project on MongoEngine.
 
 It knows nothing of donations or emails. A source record says what it contributes to the counters
 of other records; settling applies the difference between that and what was applied last, in one
 transaction. Creation, deletion, moving, conditions, sums, retries and replays are that one rule.
+
+In a project of your own (examples/articles.py is all of it, docs/explanation/engine.md the rest):
+
+    class User(Document):
+        articles_count = IntField(default=0)
+
+    class Article(engine.Source, Document):  # adds counted, due and deleted_at
+        author_id = ObjectIdField()
+        state = StringField()
+        meta = {"indexes": [engine.due_index()]}
+
+    LEDGER = engine.Ledger([
+        engine.CounterCache(
+            field="articles_count", of=Article, on=User, via="author_id",
+            when=lambda article: article["state"] == "published",
+        ),
+    ])
+
+    article.save()                           # stores it and marks it due, in the same write
+    engine.settle_due(database, LEDGER)      # in any job, after it, and in a loop: the guarantee
+    list(engine.drifts(database, LEDGER))    # now and then: counters that something else has spoilt
+
+It needs a replica set, and imports nothing but MongoEngine, PyMongo and orjson: the folder can be
+copied under another name.
 """
+
+from .caches import Cache, CounterCache, Flag, LatestCache, Ledger
+from .contribution import Amounts, Contribution, Row, Target, from_stored
+from .due import DUE, Source, due_index, now
+from .recount import Drift, Page, collections, compare, repair
+from .settle import Changes, settle
+from .transaction import in_transaction
+from .upkeep import drifts, mend, settle_due
+
+__all__ = [
+    "DUE",
+    "Amounts",
+    "Cache",
+    "Changes",
+    "Contribution",
+    "CounterCache",
+    "Drift",
+    "Flag",
+    "LatestCache",
+    "Ledger",
+    "Page",
+    "Row",
+    "Source",
+    "Target",
+    "collections",
+    "compare",
+    "drifts",
+    "due_index",
+    "from_stored",
+    "in_transaction",
+    "mend",
+    "now",
+    "repair",
+    "settle",
+    "settle_due",
+]

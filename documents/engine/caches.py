@@ -17,7 +17,7 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.engine.contribution import Amounts, Contribution, Row, Target, total
+from .contribution import Amounts, Contribution, Row, Target, total
 
 ALWAYS: Callable[[Row], bool] = lambda row: True  # noqa: E731
 ONE: Callable[[Row], int] = lambda row: 1  # noqa: E731
@@ -67,7 +67,8 @@ class LatestCache(Cache):
     """The latest time `at` of the sources that match the query `where`; unset when there is none.
 
     A maximum cannot be taken back by subtraction, so it is read again from the sources, on an
-    index of (link, at), whenever a source of the target changes its contribution.
+    index of (link, at), whenever a source of the target changes its contribution. So its sources
+    must be counted by something as well.
     """
 
     at: str
@@ -128,6 +129,9 @@ class Ledger:
             name: tuple(flag for flag in flags if collection(flag.on) == name)
             for name in self.order
         }
+        for cache in self.caches:
+            if not self.counters[cache.source]:
+                raise ValueError(f"{cache.field}: nothing counts {cache.source}; see LatestCache")
         self.latest = {
             name: tuple(c for c in caches if isinstance(c, LatestCache) and c.target == name)
             for name in self.order

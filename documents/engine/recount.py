@@ -13,12 +13,13 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.engine.caches import Cache, CounterCache, Ledger
-from documents.engine.contribution import Contribution, Row, add, from_stored
-from documents.engine.settle import Changes, latest_times, settle
+from .caches import Cache, CounterCache, Ledger
+from .contribution import Contribution, Row, add, from_stored
+from .due import DUE
+from .latest import latest_times
+from .settle import Changes, settle
 
 ROWS_A_PAGE = 200
-DUE = {"due": {"$type": "date"}}
 
 
 @dataclass(frozen=True)

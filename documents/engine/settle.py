@@ -15,8 +15,8 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.engine.caches import LatestCache, Ledger
-from documents.engine.contribution import (
+from .caches import LatestCache, Ledger
+from .contribution import (
     Contribution,
     Row,
     Target,
@@ -27,6 +27,7 @@ from documents.engine.contribution import (
     leaf,
     to_stored,
 )
+from .latest import latest_times
 
 Update = dict[str, dict[str, Any]]
 UPDATES_A_COMMAND = 1000
@@ -46,9 +47,15 @@ class Changes:
     updates: dict[Target, Update] = field(default_factory=dict)
 
 
-def settle(database: Database, session: ClientSession, ledger: Ledger, changes: Changes) -> None:
-    """Apply to every counter what the rows contribute now less what they contributed before."""
-    _Settlement(database, session, ledger, changes).run()
+def settle(
+    database: Database, session: ClientSession, ledger: Ledger, changes: Changes
+) -> dict[str, dict[Any, Row]]:
+    """Apply to every counter what the rows contribute now less what they contributed before.
+
+    Returns the sources that are up to date by that, by collection and id: the rows, and whatever
+    they count towards that is a source itself.
+    """
+    return _Settlement(database, session, ledger, changes).run()
 
 
 class _Settlement:
@@ -65,7 +72,7 @@ class _Settlement:
         self.updates: defaultdict[Target, Update] = defaultdict(dict, changes.updates)
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
 
-    def run(self) -> None:
+    def run(self) -> dict[str, dict[Any, Row]]:
         for name in self.ledger.order:
             self._compute(name)
         for name in self.ledger.order:
@@ -73,6 +80,7 @@ class _Settlement:
             self._write(name)
         written = [target for target, update in self.updates.items() if update]
         self.ledger.on_write(self.database, self.session, written)
+        return self.rows
 
     def _compute(self, name: str) -> None:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
@@ -179,21 +187,3 @@ def _foresee(row: Row, update: Update) -> None:
         for path, value in update.get(operator, {}).items():
             place, name = leaf(row, path)
             place[name] = value if place.get(name) is None else better(place[name], value)
-
-
-def latest_times(
-    database: Database, session: ClientSession | None, cache: LatestCache, ids: Iterable[Any]
-) -> list[tuple[Any, Any]]:
-    """Each id with the latest time of its sources, or with None where it has none left."""
-    wanted = list(ids)
-    if not wanted:
-        return []
-    found = database[cache.source].aggregate(
-        [
-            {"$match": {cache.link: {"$in": wanted}, "deleted_at": None, **cache.where}},
-            {"$group": {"_id": f"${cache.link}", "latest": {"$max": f"${cache.at}"}}},
-        ],
-        session=session,
-    )
-    latest = {row["_id"]: row["latest"] for row in found}
-    return [(id_, latest.get(id_)) for id_ in wanted]

@@ -1,9 +1,20 @@
 """The engine knows nothing of donations: here it counts articles, by a ledger of the test's own."""
 
-import pytest
-from mongoengine import Document, IntField, ListField, ObjectIdField, StringField, get_db
+from collections.abc import Iterator
 
-from documents.engine.caches import CounterCache, Ledger
+import pytest
+from mongoengine import (
+    DateTimeField,
+    Document,
+    IntField,
+    ListField,
+    ObjectIdField,
+    StringField,
+    get_db,
+)
+
+from documents import engine
+from documents.engine.caches import CounterCache, LatestCache, Ledger
 from documents.engine.recount import collections, compare
 from documents.engine.settle import Changes, settle
 from documents.transaction import in_transaction
@@ -34,6 +45,43 @@ LEDGER = Ledger(
         CounterCache(field="words", of=Article, on=Writer, amount=lambda article: article["words"]),
     ]
 )
+
+
+class Shelf(Document):
+    notes = IntField(default=0)
+    stars = IntField(default=0)
+    last_read_at = DateTimeField()
+    meta = {"collection": "shelves"}
+
+
+class Book(engine.Source, Document):
+    shelf_id = ObjectIdField()
+    stars = IntField(default=0)
+    notes = IntField(default=0)
+    read_at = DateTimeField()
+    meta = {"collection": "books", "indexes": [engine.due_index()]}
+
+
+class Note(engine.Source, Document):
+    book_id = ObjectIdField()
+    meta = {"collection": "notes"}
+
+
+LIBRARY = Ledger(
+    [
+        CounterCache(field="stars", of=Book, on=Shelf, amount=lambda book: int(book["stars"])),
+        CounterCache(field="notes", of=Note, on=Book),
+        CounterCache(field="notes", of=Book, on=Shelf, amount=lambda book: book["notes"]),
+        LatestCache(field="last_read_at", of=Book, on=Shelf, at="read_at"),
+    ]
+)
+
+
+@pytest.fixture
+def library(real_database: str) -> Iterator[None]:
+    yield
+    for document in (Shelf, Book, Note):
+        document.drop_collection()
 
 
 def settle_all() -> None:
@@ -91,3 +139,96 @@ def test_a_cycle_is_refused_when_it_is_declared() -> None:
     back = CounterCache(field="y", of=Writer, on=Article)
     with pytest.raises(ValueError, match="cycle"):
         Ledger([there, back])
+
+
+def test_a_latest_time_of_what_nothing_counts_is_refused() -> None:
+    # Whoever counts towards nothing is not looked at when it is settled: it would remain due.
+    with pytest.raises(ValueError, match="nothing counts books"):
+        Ledger([LatestCache(field="last_read_at", of=Book, on=Shelf, at="read_at")])
+
+
+@pytest.mark.usefixtures("library")
+def test_only_what_marks_itself_can_be_settled_for_being_due() -> None:
+    with pytest.raises(ValueError, match="no sources: shelves"):
+        engine.settle_due(get_db(), LIBRARY, "books", "shelves")
+
+
+def sums(shelf: Shelf) -> tuple[int, int]:
+    shelf.reload()
+    return shelf.notes, shelf.stars
+
+
+@pytest.mark.usefixtures("library")
+def test_what_is_due_is_settled_over_two_levels_and_what_is_deleted_goes() -> None:
+    low, high = Shelf().save(), Shelf().save()
+    book = Book(shelf_id=low.id, stars=3, read_at=engine.now()).save()
+    notes = [Note(book_id=book.id).save() for _ in range(5)]
+    assert engine.settle_due(get_db(), LIBRARY, batch=2) == 5  # the book goes with its notes
+    assert (sums(low), sums(high)) == ((5, 3), (0, 0))
+
+    book.reload()
+    book.shelf_id = high.id
+    book.save()
+    notes[0].delete()
+    assert engine.settle_due(get_db(), LIBRARY) == 1
+    assert (sums(low), sums(high)) == ((0, 0), (4, 3))
+    assert Note.objects.count() == 4
+    assert high.last_read_at is not None
+    assert low.last_read_at is None
+
+    notes[1].delete()
+    assert engine.settle_due(get_db(), LIBRARY, "notes", keep_deleted=True) == 1
+    assert engine.settle_due(get_db(), LIBRARY) == 0
+    assert sums(high) == (3, 3)
+    assert Note.objects(deleted_at__ne=None).count() == 1
+
+    book.delete()
+    notes[2].delete()
+    engine.settle_due(get_db(), LIBRARY)
+    assert sums(high) == (0, 0)
+    assert (Book.objects.count(), Note.objects.count()) == (0, 3)
+    assert list(engine.drifts(get_db(), LIBRARY)) == []
+
+
+@pytest.mark.usefixtures("library")
+def test_one_record_that_cannot_be_settled_stops_no_other() -> None:
+    shelf = Shelf().save()
+    books = [Book(shelf_id=shelf.id, stars=1).save() for _ in range(3)]
+    get_db().books.update_one({"_id": books[0].id}, {"$set": {"stars": "many"}})
+    for _ in range(2):
+        with pytest.raises(ExceptionGroup, match=f"not settled: books {books[0].id}") as failed:
+            engine.settle_due(get_db(), LIBRARY)
+        assert [type(error) for error in failed.value.exceptions] == [ValueError]
+        assert sums(shelf) == (0, 2)
+    Book.objects(id=books[0].id).update(stars=1, due=engine.now())
+    assert engine.settle_due(get_db(), LIBRARY) == 1
+    assert sums(shelf) == (0, 3)
+
+
+@pytest.mark.usefixtures("library")
+def test_what_somebody_else_has_spoilt_is_found_and_mended() -> None:
+    shelf = Shelf().save()
+    kept, gone, changed = (Book(shelf_id=shelf.id, stars=1).save() for _ in range(3))
+    engine.settle_due(get_db(), LIBRARY)
+    get_db().shelves.update_one({"_id": shelf.id}, {"$inc": {"stars": 10}})
+    get_db().books.delete_one({"_id": gone.id})
+    get_db().books.update_one({"_id": changed.id}, {"$set": {"stars": 5}})
+    found = list(engine.drifts(get_db(), LIBRARY))
+    assert {(drift.id, drift.field) for drift in found} == {
+        (changed.id, "counted"),
+        (shelf.id, "stars"),
+    }
+    for drift in found:
+        engine.mend(get_db(), LIBRARY, drift)
+    assert list(engine.drifts(get_db(), LIBRARY)) == []
+    assert sums(shelf) == (0, kept.stars + 5)
+
+
+@pytest.mark.usefixtures("library")
+def test_records_that_were_there_before_the_engine_are_marked_once() -> None:
+    shelf = Shelf().save()
+    get_db().books.insert_many({"shelf_id": shelf.id, "stars": n, "notes": 0} for n in (1, 2))
+    assert engine.settle_due(get_db(), LIBRARY) == 0
+    Book.objects.update(due=engine.now())
+    assert engine.settle_due(get_db(), LIBRARY) == 2
+    assert sums(shelf) == (0, 3)

@@ -1,0 +1,137 @@
+"""What any job or loop does by and by: settle what is due, look for counters that are off.
+
+An application with needs of its own (groups, priorities, records that are put aside when they
+fail) writes its sweep itself, of `in_transaction` and `settle`: Matchback's is jobs/sweep.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from .caches import Ledger
+from .due import DUE
+from .recount import Drift, collections, compare, repair
+from .settle import Changes, settle
+from .transaction import in_transaction
+
+ROWS_A_BATCH = 250
+
+
+def settle_due(
+    database: Database,
+    ledger: Ledger,
+    *names: str,
+    batch: int = ROWS_A_BATCH,
+    keep_deleted: bool = False,
+) -> int:
+    """Settle what is due, a batch in a transaction, until nothing is. Returns how many it took.
+
+    Safe to run twice, at once, and after any crash; running it again changes nothing. What these
+    count towards is settled along with them, and not in the number.
+
+    Args:
+        names: only these collections; all sources of the ledger unless said.
+        keep_deleted: leave what is marked as deleted in its collection.
+
+    Raises:
+        ValueError: a collection that is no source, or does not mark what is due.
+        PyMongoError: the database is away.
+        ExceptionGroup: why some could not be settled, and remain due. All others are settled.
+    """
+    sources = _sources(ledger)
+    if others := set(names) - set(sources):  # they would remain due for ever
+        raise ValueError(f"no sources: {', '.join(sorted(others))}")
+    failed: dict[tuple[str, Any], Exception] = {}
+    done = 0
+    for name in names or sources:
+        run = _Run(database, ledger, name, keep_deleted, failed)
+        while ids := run.due(batch):
+            done += run.settle(ids)
+    if failed:
+        which = ", ".join(f"{name} {id_}" for name, id_ in failed)
+        raise ExceptionGroup(f"not settled: {which}", list(failed.values()))
+    return done
+
+
+def _sources(ledger: Ledger) -> list[str]:
+    """What is marked when it changes; what is counted by being stored is not."""
+    return [
+        name
+        for name in ledger.order
+        if ledger.counters[name] and "due" in ledger.documents[name]._fields  # type: ignore[attr-defined]
+    ]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Settling a collection, with what failed on the way."""
+
+    database: Database
+    ledger: Ledger
+    name: str
+    keep_deleted: bool
+    failed: dict[tuple[str, Any], Exception]
+
+    def due(self, limit: int) -> list[Any]:
+        """The ids that have waited the longest, of those that have not failed."""
+        rows = self.database[self.name].with_options(read_preference=ReadPreference.PRIMARY)
+        put_aside = [id_ for name, id_ in self.failed if name == self.name]
+        wanted = {**DUE, "_id": {"$nin": put_aside}}
+        return [row["_id"] for row in rows.find(wanted, {"_id": 1}).sort("due", 1).limit(limit)]
+
+    def settle(self, ids: list[Any]) -> int:
+        """All in one transaction; what one record spoils for it, the others get by themselves."""
+        try:
+            return in_transaction(self.database, self._settle, ids)
+        except Exception as error:
+            if _is_passing(error):
+                raise
+            if len(ids) > 1:
+                return sum(self.settle([id_]) for id_ in ids)
+            self.failed[self.name, ids[0]] = error
+            return 0
+
+    def _settle(self, database: Database, session: ClientSession, ids: list[Any]) -> int:
+        # Read once more: only what is due still, and as this transaction sees it.
+        collection = database[self.name]
+        rows = list(collection.find({**DUE, "_id": {"$in": ids}}, session=session))
+        if not rows:
+            return 0
+        settled = settle(database, session, self.ledger, Changes(rows={self.name: rows}))
+        for name, known in settled.items():
+            deleted = [id_ for id_, row in known.items() if row.get("deleted_at") is not None]
+            if deleted and not self.keep_deleted:
+                database[name].delete_many({"_id": {"$in": deleted}}, session=session)
+        return len(rows)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the database was away or others were faster: no fault of a record's."""
+    return isinstance(error, ConnectionFailure) or (
+        isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+    )
+
+
+def drifts(database: Database, ledger: Ledger) -> Iterator[Drift]:
+    """Every counter that is off, looked for page by page while traffic goes on.
+
+    It costs reading everything once. On counters that nothing but the engine writes it finds
+    nothing; whatever it finds was written by something else.
+    """
+    for name in collections(ledger):
+        last_id, more = None, True
+        while more:
+            with database.client.start_session(snapshot=True) as session:
+                page = compare(database, session, ledger, name, {}, last_id)
+            yield from page.drifts
+            last_id, more = page.last_id, page.size > 0
+
+
+def mend(database: Database, ledger: Ledger, drift: Drift) -> None:
+    """Put a counter right. Each drift once, and by one process at a time: hold a lock."""
+    in_transaction(database, repair, ledger, drift)

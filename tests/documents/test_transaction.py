@@ -1,0 +1,52 @@
+"""A transaction that meets another begins again, which is counted; what follows it is done once."""
+
+import pytest
+from prometheus_client import REGISTRY
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from documents.transaction import in_transaction, on_commit
+
+CONFLICT = {"errorLabels": ["TransientTransactionError"]}
+
+
+def retries(work: str) -> float:
+    return REGISTRY.get_sample_value("matchback_transaction_retries_total", {"work": work}) or 0
+
+
+@pytest.mark.parametrize(
+    "error", [OperationFailure("a conflict", 112, CONFLICT), DuplicateKeyError("twice", 11000)]
+)
+def test_what_follows_a_transaction_is_done_once(real_database: str, error: Exception) -> None:
+    tries: list[int] = []
+    done: list[str] = []
+
+    def _work(database: Database, session: ClientSession, amount: int) -> int:
+        tries.append(amount)
+        on_commit(lambda: done.append("once"))
+        if len(tries) < 3:
+            raise error
+        return amount
+
+    before = retries("work")
+    assert in_transaction(_work, 7) == 7
+    assert (tries, done) == ([7, 7, 7], ["once"])
+    assert retries("work") - before == 2
+
+
+def test_nothing_follows_one_that_failed(real_database: str) -> None:
+    done: list[str] = []
+
+    def _broken(database: Database, session: ClientSession) -> None:
+        on_commit(lambda: done.append("never"))
+        raise ValueError
+
+    def _empty(database: Database, session: ClientSession) -> None:
+        pass
+
+    with pytest.raises(ValueError, match=r"^$"):
+        in_transaction(_broken)
+    in_transaction(_empty)
+    assert done == []
+    assert retries("broken") == 0
