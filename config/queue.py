@@ -1,17 +1,20 @@
-"""Huey's queues of wake-ups on Redis: one of what is to be settled, one of what is to be exported.
+"""Huey's queues of wake-ups: one of what is to be settled, one of what is to be exported.
 
 Nothing is remembered here. A message says «look at this id»; losing one, or having it twice,
-changes nothing, because what is due is marked in MongoDB (see ARCHITECTURE.md).
+changes nothing, because what is due is marked in MongoDB (see ARCHITECTURE.md). So it may be any
+queue: MATCHBACK_QUEUE_URL says which (see docs/queues.md).
 """
 
+import sqlite3
 from typing import Any
 
 import orjson
-from redis import ConnectionPool
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.exceptions import RedisError
 
+from config import context
 from config.hidden import hidden
+from config.queues import address
+from config.queues.redis_pool import pool
 from config.settings import settings
 
 # Huey loads PostgreSQL's driver if it is there: 9 MB of each process, for a queue that is not ours.
@@ -23,9 +26,8 @@ with hidden("psycopg"):
 
 QUEUE = "matchback"
 POLL_SECONDS = 1  # how long the consumer's blocking read waits for a message
-# Must stay above POLL_SECONDS, or an idle consumer takes silence for a failure. No request waits
-# for it: jobs/outbox.py enqueues from a thread of its own.
-REDIS_TIMEOUT_SECONDS = 3
+# What a queue raises while it is away; SQS's is an OSError, too.
+AWAY = (RedisError, OSError, sqlite3.Error)
 
 
 class JSONSerializer(Serializer):
@@ -42,26 +44,34 @@ class JSONSerializer(Serializer):
         return Message(**{**fields, "args": tuple(fields["args"])})
 
 
-def pool() -> ConnectionPool:
-    """Connections to Redis that give up after three seconds."""
-    return ConnectionPool.from_url(
-        settings().redis_url,
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),  # the sweep is the retry
-    )
+def storage(url: str) -> dict[str, Any]:
+    """Where messages are kept, as Huey takes it. What another place needs is not loaded."""
+    match address.scheme(url):
+        case "sqlite":
+            from config.queues.sqlite import SqliteQueue
+
+            return {"storage_class": SqliteQueue, "filename": str(address.sqlite_path(url))}
+        case "sqs":
+            from config.queues.sqs import SqsQueue
+
+            return {"storage_class": SqsQueue, "at": address.sqs(url)}
+    return {
+        "storage_class": RedisStorage,
+        "connection_pool": pool(url),
+        "read_timeout": POLL_SECONDS,
+    }
 
 
 def queue(name: str) -> Huey:
     """A queue of wake-ups."""
-    return Huey(
+    made = Huey(
         name,
-        storage_class=RedisStorage,
         results=False,  # nobody waits for a wake-up
         serializer=JSONSerializer(),
-        connection_pool=pool(),
-        read_timeout=POLL_SECONDS,
+        **storage(settings().wakeups_url),
     )
+    context.follow(made)
+    return made
 
 
 huey = queue(QUEUE)

@@ -2,7 +2,8 @@
 
 A request only counts in memory. A thread of each process adds the counts to Redis and reads what
 all processes have seen, so a request never waits for Redis; while Redis is away each process goes
-by what it has seen itself, and the metric tells how many requests that were.
+by what it has seen itself, and the metric tells how many requests that were. Where there is no
+Redis by intent (see docs/queues.md), each process always does.
 """
 
 import logging
@@ -19,7 +20,7 @@ from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
 from config.background import Background
-from config.queue import pool
+from config.queues.redis_pool import pool
 from config.settings import settings
 from service.metrics import RATE_ALONE, RATE_REFUSED
 
@@ -90,6 +91,8 @@ class RateLimit:
         """Tell Redis what was counted here, and learn what was counted elsewhere."""
         with self._guard:
             told, self._untold = self._untold, Counter()
+        if self._storage is None and not settings().rates_url:
+            return
         try:
             for name, count in told.items():
                 total = self._redis().incr(name, WINDOW_SECONDS, count)
@@ -108,7 +111,7 @@ class RateLimit:
     def _redis(self) -> Any:
         if self._storage is None:
             self._storage = RedisStorage(
-                settings().redis_url, connection_pool=pool(), key_prefix="matchback:rate"
+                "redis://", connection_pool=pool(settings().rates_url), key_prefix="matchback:rate"
             )
         return self._storage
 

@@ -1,0 +1,46 @@
+"""Connections to a Redis: one that is named, or the one that Sentinel says is the master now."""
+
+from typing import Any
+
+from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.connection import SSLConnection, parse_url
+from redis.retry import Retry
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from config.queues import address
+
+# Must stay above the consumer's blocking read, or an idle consumer takes silence for a failure. No
+# request waits for it: jobs/outbox.py enqueues from a thread of its own.
+TIMEOUT_SECONDS = 3
+
+
+def pool(url: str) -> ConnectionPool:
+    """Connections that give up after three seconds."""
+    if address.scheme(url) in address.SENTINEL:
+        return _behind_sentinel(address.sentinels(url))
+    return ConnectionPool.from_url(url, **_patience())
+
+
+def _patience() -> dict[str, Any]:
+    return {
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),  # the sweep is the retry
+    }
+
+
+def _behind_sentinel(at: address.Sentinels) -> ConnectionPool:
+    master = parse_url(at.master_url)
+    del master["host"]
+    plain = master.pop("connection_class", None) is not SSLConnection
+    tls = {} if plain else {name: value for name, value in master.items() if name[:4] == "ssl_"}
+    login = {"username": at.username, "password": at.password}
+    asked = Sentinel(at.hosts, sentinel_kwargs={"ssl": not plain, **tls, **login, **_patience()})
+    kind = SentinelManagedConnection if plain else SentinelManagedSSLConnection
+    return SentinelConnectionPool(at.service, asked, connection_class=kind, **_patience(), **master)

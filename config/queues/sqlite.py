@@ -1,0 +1,73 @@
+"""A queue of wake-ups in a file, for one machine that needs no Redis.
+
+Huey's own storage, with two differences. It looks twenty times a second, for SQLite tells nobody
+that there is something. And it sees when the file was taken away or put back from a copy: the
+processes that had it open would else go on in one that nobody else can see, until they end.
+"""
+
+import os
+import time
+from typing import Any
+
+from config.hidden import hidden
+from config.queues.wakeups import WakeUps
+
+with hidden("psycopg"):
+    from huey.storage import SqliteStorage
+
+LOOK_SECONDS = 0.05
+POLL_SECONDS = 1.0
+# Another process has the file for microseconds. All threads may wait so long one after another
+# when it is held for longer, and the worker is to stop within ten seconds.
+BUSY_SECONDS = 1.0
+CACHE_MB = 1
+
+
+class SqliteQueue(WakeUps, SqliteStorage):
+    """One queue; several may share a file."""
+
+    def __init__(self, name: str, filename: str) -> None:
+        # The tables are made with each connection: importing this opens no file, and a file that
+        # is gone is made anew.
+        super().__init__(
+            name, filename, cache_mb=CACHE_MB, timeout=BUSY_SECONDS, create_tables=False
+        )
+        self._conn: Any
+        self._opened: tuple[int, int] | None = None
+
+    @property
+    def conn(self) -> Any:
+        """The connection, to the file that is there now."""
+        if self._conn is not None and self._opened != self._file():
+            self._conn.close()
+            self._conn = None
+        if self._conn is None:
+            self._conn = self._create_connection()
+            self._opened = self._file()
+        return self._conn
+
+    def look(self) -> bytes | None:
+        """The next message, or None after a second without one."""
+        end = time.monotonic() + POLL_SECONDS
+        while (message := SqliteStorage.dequeue(self)) is None and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+        return message
+
+    def _create_connection(self) -> Any:
+        made = super()._create_connection()
+        try:
+            # The file survives a power cut; its last messages need not, and no write waits.
+            made.execute("pragma synchronous=normal")
+            for sql in self.ddl:
+                made.execute(sql)
+        except Exception:
+            made.close()
+            raise
+        return made
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.filename)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino

@@ -1,0 +1,111 @@
+"""Where the queue is: every form is read, and what cannot be one is refused without its secrets."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
+
+from config.queues import address
+from config.queues.redis_pool import pool
+from config.settings import Settings, SettingsError
+
+REDIS = "redis://127.0.0.1:6379/0"
+
+
+def told(**settings: str) -> Settings:
+    return Settings.from_env({f"MATCHBACK_{name.upper()}": one for name, one in settings.items()})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:password@redis.example.edu:6380/1",
+        "rediss://user:secret@redis.example.edu/0?ssl_ca_certs=/etc/ssl/redis.pem",
+        "unix:///run/redis.sock?db=1",
+        "redis+sentinel://user:secret@a:26379,b,[::1]:26380/giving/0?sentinel_password=secret",
+        "rediss+sentinel://a/giving?ssl_ca_certs=/etc/ssl/redis.pem",
+        "sqs://eu-west-1/giving",
+        "sqs://eu-west-1/giving?endpoint_url=http://127.0.0.1:5000",
+    ],
+)
+def test_what_can_be_a_queue(url: str) -> None:
+    assert told(queue_url=url).wakeups_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("amqp://u:secret@h", "must begin with one of redis, .* sqs, and ://"),
+        ("secret", "must begin with one of"),
+        ("redis://u:secret@h:port", "the Redis client cannot read it"),
+        ("redis://u:secret@h/0?colour=blue", "the Redis client cannot read it"),
+        ("rediss://u:secret@h/0?ssl_cert_reqs=maybe", "the Redis client cannot read it"),
+        ("redis+sentinel://u:secret@h", r"like redis\+sentinel://host"),
+        ("redis+sentinel://u:secret@h/giving/first", r"like redis\+sentinel://host"),
+        ("redis+sentinel://u:secret@a,,b/giving", "one of its hosts is none"),
+        ("redis+sentinel://u:secret@a:secret/giving", "one of its hosts is none"),
+        ("redis+sentinel://u:secret@[a/giving", "cannot be read"),
+        ("sqs://secret\u2100/giving", "cannot be read"),
+        ("sqlite://secret.db", "like sqlite:////full/path/to/file"),
+        ("sqlite:///", "like sqlite:////full/path/to/file"),
+        ("sqlite:////nowhere/secret.db", "the folder of its file does not exist"),
+        ("sqs://u:secret@eu-west-1/giving", "credentials belong where boto3 looks"),
+        ("sqs://eu-west-1", "like sqs://eu-west-1/name"),
+        ("sqs://eu-west-1/giving.fifo", "like sqs://eu-west-1/name"),
+        ("sqs://eu-west-1/giving?secret=1", "like sqs://eu-west-1/name"),
+        ("sqs://eu-west-1/giving?endpoint_url=ftp://secret", "like https://sqs.example.edu"),
+    ],
+)
+def test_what_cannot_be_one_is_told_why_and_not_repeated(url: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"^MATCHBACK_QUEUE_URL cannot be used: .*{why}") as bad:
+        told(queue_url=url)
+    assert "secret" not in str(bad.value)
+    assert "secret" not in str(bad.value.__cause__)
+
+
+def test_a_full_path_has_four_slashes_and_a_short_one_begins_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert address.sqlite_path(f"sqlite:///{tmp_path}/a%20queue.db") == tmp_path / "a queue.db"
+    assert address.sqlite_path("sqlite:///queue.db") == tmp_path / "queue.db"
+
+
+def test_sqs_asks_for_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"SQS needs boto3: pip install 'matchback\[sqs\]'"):
+        told(queue_url="sqs://eu-west-1/giving")
+
+
+def test_rates_are_shared_where_there_is_a_redis(tmp_path: Path) -> None:
+    """Of its own, the queue's, or none; and none is no mistake where the queue needs none."""
+    file, behind = f"sqlite:///{tmp_path}/queue.db", "redis+sentinel://a,b/giving/0"
+    assert told().rates_url == told().wakeups_url == REDIS
+    assert told(queue_url=file).rates_url == ""
+    assert told(queue_url=file, redis_url="").rates_url == ""
+    assert told(queue_url=file, redis_url="redis://shared").rates_url == "redis://shared"
+    assert told(queue_url=behind).rates_url == behind
+    assert told(redis_url=behind).wakeups_url == behind
+    with pytest.raises(SettingsError, match=r"REDIS_URL cannot be used: it may be empty only"):
+        told(redis_url="")
+    with pytest.raises(SettingsError, match=r"REDIS_URL cannot be used: it must begin with"):
+        told(redis_url=file)
+
+
+def test_sentinels_and_the_master_are_told_apart() -> None:
+    """Their passwords, and what is of TLS is for both."""
+    login = "us%40er:pass%2Fword"
+    made = pool(
+        f"rediss+sentinel://{login}@a:1,b/giving/2"
+        "?sentinel_username=s&sentinel_password=own%26word&ssl_ca_certs=/ca%20file&db=3"
+    )
+    assert isinstance(made, SentinelConnectionPool)
+    assert made.connection_class is SentinelManagedSSLConnection
+    given = made.connection_kwargs
+    assert (given["username"], given["password"], given["db"]) == ("us@er", "pass/word", 3)
+    asked = [one.connection_pool.connection_kwargs for one in made.sentinel_manager.sentinels]
+    assert [(one["host"], one["port"]) for one in asked] == [("a", 1), ("b", 26379)]
+    assert [(one["username"], one["password"]) for one in asked] == [("s", "own&word")] * 2
+    assert given["ssl_ca_certs"] == asked[0]["ssl_ca_certs"] == "/ca file"
+    assert "host" not in given

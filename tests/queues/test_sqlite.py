@@ -1,0 +1,83 @@
+"""A queue in a file: what two processes see of it when it is copied, removed, locked or ruined."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.queue import AWAY
+from config.queues.sqlite import BUSY_SECONDS, POLL_SECONDS, SqliteQueue
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "queue.sqlite"
+
+
+@pytest.fixture
+def both(file: Path) -> Iterator[tuple[SqliteQueue, SqliteQueue]]:
+    """One queue, as a web process and as a worker have it open."""
+    web, worker = SqliteQueue("matchback", str(file)), SqliteQueue("matchback", str(file))
+    yield web, worker
+    web.close()
+    worker.close()
+
+
+def test_a_message_reaches_another_process_soon_and_once(
+    both: tuple[SqliteQueue, SqliteQueue], file: Path
+) -> None:
+    web, worker = both
+    assert not file.exists(), "importing a queue opens none"
+    web.enqueue(b"one")
+    web.enqueue(b"two")
+    assert [worker.dequeue(), worker.dequeue()] == [b"one", b"two"]
+    begun = time.monotonic()
+    assert worker.dequeue() is None
+    assert time.monotonic() - begun > POLL_SECONDS / 2, "it asks without a pause"
+
+
+def test_queues_in_one_file_are_two(file: Path) -> None:
+    settle, export = SqliteQueue("matchback", str(file)), SqliteQueue("export", str(file))
+    settle.enqueue(b"settle")
+    assert export.dequeue() is None
+    assert settle.queue_size() == 1
+    settle.close()
+    export.close()
+
+
+def test_a_file_that_is_taken_away_is_made_anew_for_both(
+    both: tuple[SqliteQueue, SqliteQueue], file: Path
+) -> None:
+    """Each of them would else go on in the old one, seen by nobody."""
+    web, worker = both
+    web.enqueue(b"lost")
+    worker.queue_size()
+    for one in file.parent.iterdir():
+        one.unlink()
+    web.enqueue(b"seen")
+    assert worker.dequeue() == b"seen"
+
+
+def test_a_file_that_somebody_holds_is_away_and_then_back(
+    both: tuple[SqliteQueue, SqliteQueue], file: Path
+) -> None:
+    web, _ = both
+    web.enqueue(b"one")
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("begin exclusive")
+    begun = time.monotonic()
+    with pytest.raises(AWAY):
+        web.enqueue(b"two")
+    assert time.monotonic() - begun < BUSY_SECONDS + 2
+    holder.close()
+    web.enqueue(b"three")
+    assert web.queue_size() == 2
+
+
+def test_what_is_no_database_is_away(both: tuple[SqliteQueue, SqliteQueue], file: Path) -> None:
+    file.write_bytes(b"letters to Bob " * 1000)
+    with pytest.raises(AWAY):
+        both[0].enqueue(b"one")
+    assert file.read_bytes().startswith(b"letters"), "it is not ours to overwrite"
