@@ -1,13 +1,27 @@
-"""Logging to standard error, one line an event. Never personal data: ids only."""
+"""Logging to standard error, one line an event. Never personal data: ids only.
+
+What the code and its libraries tell by `logging`, and what is told by structlog, comes out alike.
+"""
 
 import logging
 import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
+import orjson
+import structlog
+from structlog.stdlib import ExtraAdder, ProcessorFormatter
+
+from config import context, traces
 from config.settings import settings
 
 QUIET_SECONDS = 60.0
+LONGEST_INTEGER = 63  # bits: more is no number of JSON's to many who read it
 # What an exception says may repeat what it met, such as the value that a unique index refused.
-ADDRESS = re.compile(r"[^\s\"'<>(){},;]+@[^\s\"'<>(){},;]+")
+ADDRESS = re.compile(r"[^\s\"'<>(){},;]+(?:@|%40)[^\s\"'<>(){},;]+")
+LEVELS = {"exception": "error", "warn": "warning", "msg": "info"}
 
 
 class SayItOnce(logging.Filter):
@@ -31,22 +45,114 @@ class SayItOnce(logging.Filter):
         return True
 
 
-class WithoutAddresses(logging.Formatter):
-    """The last resort: nothing that looks like an address leaves the process, tracebacks included.
+def without_addresses(value: Any) -> Any:
+    """The last resort: nothing that looks like an address leaves the process, wherever it stands.
 
-    Passwords in URIs have the same form, and go the same way.
+    Passwords in URIs have the same form, and go the same way. What is left can be written as JSON.
     """
+    match value:
+        case bool() | None | float():
+            return value
+        case int() if value.bit_length() <= LONGEST_INTEGER:
+            return value
+        case Mapping():
+            return {
+                without_addresses(str(name)): without_addresses(one) for name, one in value.items()
+            }
+        case list() | tuple() | set() | frozenset():
+            return [without_addresses(one) for one in value]
+    text = str(value)
+    if "@" in text or "%40" in text:
+        text = ADDRESS.sub("(address)", text)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, and its traceback."""
-        return ADDRESS.sub("(address)", super().format(record))
+
+class Line:
+    """A processor of structlog: everything that a line tells, in the order in which it is read."""
+
+    def __init__(self, process: str) -> None:
+        self._process = process
+
+    def __call__(self, logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+        record = event.pop("_record", None)
+        event.pop("_from_structlog", None)
+        at = datetime.fromtimestamp(record.created, UTC) if record else datetime.now(UTC)
+        line = {
+            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower() if record else LEVELS.get(method, method),
+            "process": self._process,
+            "logger": record.name if record else logger.name,
+            "event": event.pop("event", ""),
+            **context.told(),
+        }
+        if trace_id := traces.trace_id():
+            line["trace_id"] = trace_id
+        for name, value in event.items():
+            line.setdefault(name, value)
+        return line
 
 
-def configure_logging() -> None:
-    """Set the format and the level for this process."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(WithoutAddresses("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)
+def as_json(logger: Any, method: str, line: dict[str, Any]) -> bytes:
+    """Almost no line has anything to be taken out, and to look at the whole of it costs nothing."""
+    try:
+        text = orjson.dumps(line, default=str)
+    except TypeError:  # what is no JSON, such as half a character
+        return orjson.dumps(without_addresses(line))
+    return orjson.dumps(without_addresses(line)) if b"@" in text or b"%40" in text else text
+
+
+def as_text(logger: Any, method: str, line: dict[str, Any]) -> bytes:
+    """For a terminal; a traceback keeps its lines."""
+    said = [line.pop(name) for name in ("time", "level", "logger", "event")]
+    exception = line.pop("exception", None)
+    line.pop("process")
+    said += [f"{name}={value}" for name, value in line.items()]
+    text = " ".join(map(str, said)) + (f"\n{exception}" if exception else "")
+    return ADDRESS.sub("(address)", text).encode("utf-8", "replace")
+
+
+def processors(process: str, form: str) -> list[Any]:
+    """What makes a line of an event."""
+    render = as_json if form == "json" else as_text
+    return [structlog.processors.format_exc_info, Line(process), render]
+
+
+class WithoutAddresses(ProcessorFormatter):
+    """Lines of what is told by `logging`."""
+
+    def __init__(self, process: str = "matchback", form: str = "json") -> None:
+        chain = [*processors(process, form), lambda logger, method, line: line.decode()]
+        super().__init__(processors=chain, foreign_pre_chain=[ExtraAdder()])
+
+
+class Handler(logging.StreamHandler):
+    """To standard error."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say that a line could not be made. The usual words would repeat all that is in it."""
+        cause = getattr(sys.exc_info()[0], "__name__", "error")
+        self.stream.write(
+            f'{{"level":"error","event":"a line could not be written ({cause})",'
+            f'"where":"{record.module}:{record.lineno}"}}\n'
+        )
+
+
+def configure_logging(process: str = "matchback") -> None:
+    """Set the format and the level for this process, whose lines tell which it is."""
+    form, level = (
+        settings().log_format,
+        logging.getLevelNamesMapping()[settings().log_level.upper()],
+    )
+    handler = Handler()
+    handler.setFormatter(WithoutAddresses(process, form))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=processors(process, form),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
     # Both tell the story of every request or task at INFO; ours is told elsewhere.
     logging.getLogger("huey").setLevel(logging.WARNING)
     for name in ("Worker", "Scheduler"):

@@ -1,4 +1,4 @@
-"""From a save to Redis without anybody waiting: a thread of each web process enqueues.
+"""From a save to the queue without anybody waiting: a thread of each web process enqueues.
 
 A request only puts the id into a queue in memory. Should Redis hang, be slow or away, the thread
 waits and no request does; what does not fit any more is dropped, and the sweep finds it by its
@@ -16,9 +16,11 @@ import time
 from itertools import chain
 from typing import Any
 
-from redis.exceptions import RedisError
-
+from config import context
 from config.background import Background
+from config.context import Origin
+from config.metrics import ENQUEUE_FAILURES
+from config.queue import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Outbox:
     """Wake-ups on their way to the queue."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._waiting: queue.Queue[tuple[Any, str]] = queue.Queue(capacity)
+        self._waiting: queue.Queue[tuple[Any, str, Origin]] = queue.Queue(capacity)
         self._sender = Background("outbox", self._send)
         self._away = False
         self._last = 0.0
@@ -40,8 +42,10 @@ class Outbox:
     def put(self, task: Any, id_: str) -> None:
         """Schedule task(id_) soon, maybe as task(*ids). Takes microseconds whatever Redis does."""
         self._sender.ensure()
-        with contextlib.suppress(queue.Full):  # the sweep finds it
-            self._waiting.put_nowait((task, id_))
+        try:
+            self._waiting.put_nowait((task, id_, context.origin()))
+        except queue.Full:  # the sweep finds it
+            ENQUEUE_FAILURES.labels("outbox_full").inc()
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything was sent, at most so long. For an orderly end."""
@@ -54,28 +58,31 @@ class Outbox:
         while True:
             gathered = self._gather()
             try:
-                for task, ids in gathered.items():
-                    task(*dict.fromkeys(ids))
+                for task, wakeups in gathered.items():
+                    with context.carrying(Origin.together(origin for _, origin in wakeups)):
+                        task(*dict.fromkeys(id_ for id_, _ in wakeups))
                 self._note(away=False)
-            except (RedisError, OSError):
+            except AWAY:
                 self._note(away=True)
-                self._drop_waiting()
+                lost = self._drop_waiting() + sum(map(len, gathered.values()))
+                ENQUEUE_FAILURES.labels("queue_away").inc(lost)
                 time.sleep(PAUSE_SECONDS)
             except Exception:
                 log.exception("outbox: %s could not be enqueued", gathered)  # the sweep finds it
+                ENQUEUE_FAILURES.labels("error").inc(sum(map(len, gathered.values())))
             finally:
                 for _ in chain.from_iterable(gathered.values()):
                     self._waiting.task_done()
 
-    def _gather(self) -> dict[Any, list[str]]:
+    def _gather(self) -> dict[Any, list[tuple[str, Origin]]]:
         """What waits, by task, once there is something and the last message is a while ago."""
-        task, id_ = self._waiting.get()
-        gathered: dict[Any, list[str]] = {task: [id_]}
+        task, id_, origin = self._waiting.get()
+        gathered: dict[Any, list[tuple[str, Origin]]] = {task: [(id_, origin)]}
         time.sleep(max(0.0, self._last + GATHER_SECONDS - time.monotonic()))
         with contextlib.suppress(queue.Empty):
             for _ in range(IDS_A_MESSAGE - 1):
-                task, id_ = self._waiting.get_nowait()
-                gathered.setdefault(task, []).append(id_)
+                task, id_, origin = self._waiting.get_nowait()
+                gathered.setdefault(task, []).append((id_, origin))
         self._last = time.monotonic()
         return gathered
 
@@ -84,15 +91,18 @@ class Outbox:
             self._away = away
             log.log(
                 logging.WARNING if away else logging.INFO,
-                "Redis is away: the sweep settles what is due" if away else "Redis is back",
+                "the queue is away: the sweep settles what is due" if away else "the queue is back",
             )
 
-    def _drop_waiting(self) -> None:
-        """What waited so long is the sweep's by now."""
+    def _drop_waiting(self) -> int:
+        """What waited so long is the sweep's by now. Returns how many they were."""
+        dropped = 0
         with contextlib.suppress(queue.Empty):
             while True:
                 self._waiting.get_nowait()
                 self._waiting.task_done()
+                dropped += 1
+        return dropped
 
 
 outbox = Outbox()

@@ -3,16 +3,19 @@
 import logging
 import time
 
+from prometheus_client import start_http_server
 from pymongo.errors import PyMongoError
 from setproctitle import setproctitle
 
 import jobs.tasks
 import jobs.warehouse.tasks  # noqa: F401  (wakes the exporter)
-from config import memory
+from config import memory, traces
 from config.database import check_deployment, client, connect_worker, is_away
 from config.log import configure_logging
 from config.queue import huey
 from config.settings import settings
+from documents.migrations.migration import pending
+from documents.migrations.steps import MIGRATIONS
 from jobs import auditing, recounting, relabelling, retention
 from jobs.steady import Steady
 from jobs.sweep import Sweeper
@@ -26,10 +29,13 @@ PAUSE_SECONDS = 1
 def main() -> int:
     """Work until SIGTERM or SIGINT; what is in hand is finished first."""
     setproctitle("matchback worker")
-    configure_logging()
+    configure_logging("worker")
+    traces.start("worker")
     memory.few_arenas()
+    show_metrics()
     connect_worker()
     await_database()
+    tell_of_migrations()
     sweeper = Sweeper()
     consumer = huey.create_consumer(
         workers=settings().worker_threads,
@@ -54,6 +60,23 @@ def main() -> int:
         thread.stop(STOP_SECONDS)
     log.info("worker stopped")
     return 0
+
+
+def show_metrics() -> None:
+    """Let Prometheus ask this process, where that is set. Nobody's work depends on it."""
+    port = settings().worker_metrics_port
+    if not port:
+        return
+    try:
+        start_http_server(port, settings().host)
+    except OSError as error:
+        log.error("metrics cannot be told at %s:%d (%s)", settings().host, port, error.strerror)
+
+
+def tell_of_migrations() -> None:
+    """This version works on records of earlier ones, but some figures are short until then."""
+    if waiting := pending(MIGRATIONS):
+        log.warning("%d migrations are pending: run «matchback migrate»", len(waiting))
 
 
 def await_database() -> None:

@@ -8,18 +8,20 @@ from falcon.media import JSONHandler
 
 import jobs.callbacks
 import jobs.warehouse.tasks  # noqa: F401  (what is noted wakes the exporter)
+from config import traces
 from config.database import connect_web
 from config.log import configure_logging
 from config.settings import settings
 from service import problems
 from service.dashboard.failures import DashboardProblems
 from service.middleware import middleware
+from service.request_log import request_log
 from service.routes import PAGES, ROUTES
 
 
-def create_app() -> falcon.App[Any, Any]:
-    """The application on the connected database."""
-    app = falcon.App(middleware=[DashboardProblems(), *middleware(settings())])
+def create_app(*outermost: Any) -> falcon.App[Any, Any]:
+    """The application on the connected database, within middleware that is to see the most."""
+    app = falcon.App(middleware=[*outermost, DashboardProblems(), *middleware(settings())])
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     for error, handler in problems.HANDLERS:
@@ -31,6 +33,7 @@ def create_app() -> falcon.App[Any, Any]:
 
 def start() -> falcon.App[Any, Any]:
     """What gunicorn calls in each of its workers."""
-    configure_logging()
+    configure_logging("web")
+    traces.start("web")
     connect_web()
-    return create_app()
+    return create_app(*request_log())

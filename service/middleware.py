@@ -1,16 +1,17 @@
 """What holds for every request and answer, whichever resource it is for."""
 
 import hashlib
-import re
+import time
 import uuid
 from typing import Any
 
 import falcon
 
+from config import context
 from config.settings import Settings
 from service.auth import NoKeysInUrls
+from service.metrics import requested
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,100}", re.ASCII)
 ETAG_BYTES = 16
 YEAR_SECONDS = 365 * 24 * 3600
 # Source: OWASP's REST Security and HTTP Headers cheat sheets.
@@ -30,13 +31,33 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
+class Measures:
+    """Counts and times requests. First of all, so that what the others do is in the time."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.began = time.perf_counter()
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        seconds = time.perf_counter() - req.context.began
+        requested(req.method, req.uri_template, resp.status_code, seconds)
+
+
 class RequestIds:
     """Every answer names its request; a client's own name is kept."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = req.get_header("X-Request-Id") or ""
-        req.context.request_id = given if REQUEST_ID.fullmatch(given) else new_request_id()
-        resp.set_header("X-Request-Id", req.context.request_id)
+        id_ = given if context.REQUEST_ID.fullmatch(given) else new_request_id()
+        req.context.request_id = id_
+        resp.set_header("X-Request-Id", id_)
+        context.serve(id_)
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        context.rest()
 
 
 class SecurityHeaders:
@@ -90,6 +111,7 @@ def middleware(config: Settings) -> list[Any]:
         allow_origins=list(config.cors_origins), expose_headers=list(EXPOSED)
     )
     return [
+        Measures(),
         RequestIds(),
         SecurityHeaders(is_https=config.url.startswith("https://")),
         *([cross_origin] if config.cors_origins else []),

@@ -9,6 +9,7 @@ import os
 
 from setproctitle import setproctitle
 
+from config import traces
 from config.database import connect_worker
 from config.log import configure_logging
 from config.queue import warehouse_huey
@@ -27,7 +28,8 @@ def main() -> int:
     setproctitle("matchback warehouse")
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    configure_logging()
+    configure_logging("warehouse")
+    traces.start("warehouse")
     connect_worker()
     await_database()
     sweep = Steady("export", lambda: exporter().run() > 0, idle=SWEEP_SECONDS)

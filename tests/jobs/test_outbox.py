@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as RedisAway
 
 from jobs import outbox as module
@@ -69,3 +70,35 @@ def test_a_queue_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) ->
     away = False
     outbox.put(task, "sent")
     wait_until(lambda: sent == ["sent"], "the next wake-up")
+
+
+def test_what_did_not_reach_the_queue_is_counted_by_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    reasons = ("queue_away", "outbox_full", "error")
+    before = [lost(reason) for reason in reasons]
+    outbox = Outbox(capacity=3)
+    ready = threading.Event()
+
+    def away(*ids: str) -> None:
+        ready.wait(30)
+        raise RedisAway("no route")
+
+    def broken(*ids: str) -> None:
+        raise ValueError
+
+    outbox.put(away, "taken")
+    wait_until(lambda: not outbox._waiting.qsize(), "it is being sent")
+    for number in range(5):  # three wait, and two find no room
+        outbox.put(away, str(number))
+    ready.set()
+    assert outbox.flush(10)
+    outbox.put(broken, "1")
+    assert outbox.flush(10)
+    wait_until(lambda: lost("error") > before[2], "it was counted")
+    after = [lost(reason) for reason in reasons]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [4, 2, 1]
+
+
+def lost(reason: str) -> float:
+    found = REGISTRY.get_sample_value("matchback_enqueue_failures_total", {"reason": reason})
+    return found or 0

@@ -1,0 +1,176 @@
+"""OpenTelemetry's own instrumentations of Falcon, PyMongo and Redis, and a span of each job.
+
+Imported only when traces are on. Where they go is told by OpenTelemetry's own variables (OTEL_*).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import local
+from typing import Any
+
+# Names of attributes as they are stable by now; who has dashboards of the old ones says so.
+os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+
+import falcon
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.falcon import FalconInstrumentor
+from opentelemetry.instrumentation.pymongo import PymongoInstrumentor
+from opentelemetry.instrumentation.redis import RedisInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+STATUS = "matchback.status"
+# Of whatever is noted, only this leaves the process: no address, path, query, document or message.
+TOLD = frozenset(
+    [
+        *("http.request.method", "http.response.status_code", "http.route", "url.scheme"),
+        *("http.method", "http.status_code", "http.scheme", "http.flavor"),
+        *("network.protocol.version", "falcon.resource", "error.type"),
+        *("db.system", "db.name", "db.operation", "db.mongodb.collection"),
+        *("db.system.name", "db.namespace", "db.operation.name", "db.collection.name"),
+        *("db.redis.args_length", "db.redis.pipeline_length", "messaging.batch.message_count"),
+    ]
+)
+STATUS_NAMES = ("http.response.status_code", "http.status_code")
+
+_w3c = TraceContextTextMapPropagator()
+
+
+class WhatIsAskedFor(Sampler):
+    """A trace begins with a request or a job. What a process does by itself (a sweep, a blocking
+    read of the queue, several times a second) would be a trace each that tells nothing.
+    """
+
+    def __init__(self, others: Sampler) -> None:
+        self._others = others
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        *more: Any,
+        **named: Any,
+    ) -> SamplingResult:
+        has_parent = trace.get_current_span(parent_context).get_span_context().is_valid
+        if kind is SpanKind.CLIENT and not has_parent:
+            return SamplingResult(Decision.DROP)
+        return self._others.should_sample(parent_context, trace_id, name, kind, *more, **named)
+
+    def get_description(self) -> str:
+        return f"WhatIsAskedFor({self._others.get_description()})"
+
+
+def clean(span: ReadableSpan) -> ReadableSpan:
+    """A span with what may be told of it, and the answer's own status.
+
+    The instrumentation of Falcon takes each error that is none of Falcon's own for a 500, whatever
+    its handler answers.
+    """
+    noted = span.attributes or {}
+    attributes = {name: value for name, value in noted.items() if name in TOLD}
+    name, status = span.name, Status(span.status.status_code)  # without its words
+    if span.kind is SpanKind.SERVER:
+        method = noted.get("http.request.method") or noted.get("http.method") or "HTTP"
+        name = f"{method} {noted.get('http.route', '')}".strip()
+        answered = noted.get(STATUS, 500)
+        attributes |= {one: answered for one in STATUS_NAMES if one in noted}
+        failed = isinstance(answered, int) and answered >= 500
+        status = Status(StatusCode.ERROR if failed else StatusCode.UNSET)
+        if not failed:
+            attributes.pop("error.type", None)
+    return ReadableSpan(
+        name=name,
+        context=span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        links=span.links,
+        kind=span.kind,
+        status=status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+class WithoutPersonalData(SpanExporter):
+    """The last step before spans leave."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._exporter.export([clean(span) for span in spans])
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class Spans:
+    """Traces of this process."""
+
+    def __init__(self, service: str) -> None:
+        provider = TracerProvider(resource=Resource.create({"service.name": service}))
+        provider.sampler = WhatIsAskedFor(provider.sampler)  # the one that OTEL_* names
+        provider.add_span_processor(BatchSpanProcessor(WithoutPersonalData(OTLPSpanExporter())))
+        self._tracer = provider.get_tracer("matchback")
+        self._job = local()
+        FalconInstrumentor().instrument(tracer_provider=provider, response_hook=_note_status)
+        PymongoInstrumentor().instrument(tracer_provider=provider, capture_statement=False)
+        RedisInstrumentor().instrument(tracer_provider=provider)
+
+    def here(self) -> str:
+        """Where this thread's trace stands."""
+        carrier: dict[str, str] = {}
+        _w3c.inject(carrier)
+        return carrier.get("traceparent", "")
+
+    @contextmanager
+    def within(self, places: tuple[str, ...]) -> Iterator[None]:
+        """Go on with a trace. What is done for many at once belongs to none."""
+        token = context.attach(_at(places[0]) if len(places) == 1 else Context())
+        try:
+            yield
+        finally:
+            context.detach(token)
+
+    def begin_job(self, name: str, places: tuple[str, ...]) -> None:
+        """A span of its own: a part of the request's trace, or one with links to those of many."""
+        alone = len(places) == 1
+        links = [Link(trace.get_current_span(_at(place)).get_span_context()) for place in places]
+        span = self._tracer.start_span(
+            name,
+            context=_at(places[0]) if alone else Context(),
+            kind=SpanKind.CONSUMER,
+            links=[] if alone else links,
+        )
+        self._job.span = span
+        self._job.token = context.attach(trace.set_span_in_context(span, Context()))
+
+    def end_job(self, error: BaseException | None) -> None:
+        """What the thread does next is no part of it."""
+        if error is not None:
+            self._job.span.set_status(StatusCode.ERROR)
+            self._job.span.set_attribute("error.type", type(error).__name__)
+        self._job.span.end()
+        context.detach(self._job.token)
+
+
+def _at(place: str) -> Context:
+    return _w3c.extract({"traceparent": place}, Context())
+
+
+def _note_status(span: trace.Span, req: falcon.Request, resp: falcon.Response) -> None:
+    span.set_attribute(STATUS, resp.status_code)
