@@ -42,7 +42,10 @@ class FailedJob:
     def page(
         cls, organization_id: ObjectId | None, limit: int, after: ObjectId | None = None
     ) -> list["FailedJob"]:
-        """The latest records first, below the id `after`; of one organization, or of all."""
+        """The latest records first, below the id `after`; of one organization, or of all.
+
+        Hinted: in the order of ids, MongoDB would go through all records for the few that failed.
+        """
         query: dict[str, Any] = dict(FAILED)
         if organization_id is not None:
             query["organization_id"] = organization_id
@@ -51,7 +54,11 @@ class FailedJob:
         found = [
             cls._from_row(name, row)
             for name in JOBS
-            for row in get_db()[name].find(query, FIELDS).sort("_id", -1).limit(limit)
+            for row in get_db()[name]
+            .find(query, FIELDS)
+            .hint("failed")
+            .sort("_id", -1)
+            .limit(limit)
         ]
         return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
 

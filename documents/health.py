@@ -1,14 +1,15 @@
-"""How the service does for one organization: what waits, what failed, what was found off."""
+"""How the service does, for one organization or as a whole: what waits, failed, was found off."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
 from documents import unexported
 from documents.clock import now
-from documents.failed_job import FailedJob
+from documents.failed_job import FAILED, FIELDS, JOBS, FailedJob
 from documents.marks import DUE
 from documents.steady_recount import SteadyRecount
 from documents.warehouse_state import WarehouseState
@@ -21,6 +22,12 @@ WAITING = {
     "emails": "Emails to be counted",
     "mailings": "Mailings to be counted",
 }
+# By which mark it is due, for whoever looks after the whole service.
+MARKS = {**dict.fromkeys(WAITING, "due"), "users": "rematch_due"}
+POSTS_LOOKED_AT = 50
+KEYS_LOOKED_AT = 1000
+BY_PROVIDER = {"organization_id": 1, "provider": 1}
+GROWING = ("donations", "deliveries", "events")
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,45 @@ class Warehouse:
     lag_seconds: float
     is_failing: bool
     is_filled: bool
+
+
+@dataclass(frozen=True)
+class Due:
+    """Records of a kind that wait, counted up to 10,000; and how often the oldest failed so far."""
+
+    kind: str
+    count: int
+    oldest_seconds: float
+    oldest_tries: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Failed jobs of all organizations, counted up to 100 a kind, and those found, newest first."""
+
+    count: int
+    latest: list[FailedJob]
+
+
+@dataclass(frozen=True)
+class Posts:
+    """Of the last webhook posts: when each provider's last one came, None where it is not among
+    them, and how many events in them could not be used."""
+
+    last: dict[str, datetime | None]
+    refused_events: int
+
+
+@dataclass(frozen=True)
+class ServiceHealth:
+    """How it does as a whole. `stored`: how many records of a kind there are, to compare later."""
+
+    due: list[Due]
+    failed: Failed
+    recount: Recount
+    warehouse: Warehouse | None
+    posts: Posts
+    stored: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -84,3 +130,59 @@ def _waiting(organization_id: ObjectId, kind: str, name: str) -> Waiting:
     first = found.find_one(due, {"due": 1}, sort=[("due", 1)])
     age = (now() - first["due"]).total_seconds() if first else 0.0
     return Waiting(name, found.count_documents(due, limit=COUNTED), max(0.0, age))
+
+
+def service_health() -> ServiceHealth:
+    """How all of it does now. Bounded queries of indexes: it may be asked every second.
+
+    Raises:
+        PyMongoError: the database is away, or the indexes were not made.
+    """
+    stands = SteadyRecount.current()
+    return ServiceHealth(
+        [_due(kind, mark) for kind, mark in MARKS.items()],
+        _failed(),
+        Recount(stands.last_off, stands.last_finished_at),
+        _warehouse() if unexported.is_on() else None,
+        _posts(),
+        {kind: get_db()[kind].estimated_document_count() for kind in GROWING},
+    )
+
+
+def _due(kind: str, mark: str) -> Due:
+    found, due, by = get_db()[kind], {mark: DUE["due"]}, [(mark, 1)]
+    first = found.find_one(due, {mark: 1, "trouble.tries": 1}, sort=by, hint=by)
+    if first is None:
+        return Due(kind, 0, 0.0, 0)
+    count = found.count_documents(due, limit=COUNTED, hint=by)
+    age = max(0.0, (now() - first[mark]).total_seconds())
+    return Due(kind, count, age, (first.get("trouble") or {}).get("tries", 0))
+
+
+def _failed() -> Failed:
+    """Unlike FailedJob.page(), which reads all records where it is not told whose."""
+    said = ("error", "tries", "failed_at")
+    found = [
+        FailedJob(row["_id"], row["organization_id"], kind, *map(row["trouble"].get, said))
+        for kind in JOBS
+        for row in get_db()[kind].find(FAILED, FIELDS, hint="failed", limit=FAILED_SHOWN)
+    ]
+    return Failed(len(found), sorted(found, key=lambda job: job.failed_at, reverse=True))
+
+
+def _posts() -> Posts:
+    """Deliveries have no index by provider, so only the last ones are looked at."""
+    keys: list[dict[str, Any]] = [
+        {"$project": {"_id": 0, "provider": 1}},
+        {"$limit": KEYS_LOOKED_AT},
+        {"$group": {"_id": "$provider"}},
+        {"$sort": {"_id": 1}},
+    ]
+    last: dict[str, datetime | None] = {
+        row["_id"]: None for row in get_db().webhook_keys.aggregate(keys, hint=BY_PROVIDER)
+    }
+    fields = {"provider": 1, "refused_events": 1}
+    rows = list(get_db().deliveries.find({}, fields, sort=[("_id", -1)], limit=POSTS_LOOKED_AT))
+    for row in reversed(rows):
+        last[row["provider"]] = row["_id"].generation_time
+    return Posts(last, sum(row.get("refused_events") or 0 for row in rows))

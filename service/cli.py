@@ -2,25 +2,27 @@
 
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from service.commands.audit import audit
+from service.commands.completion import completion
 from service.commands.connected import DATA, connected, sentences
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
 from service.commands.matching import link_key, rematch
+from service.commands.migrate import migrate
 from service.commands.organizations import key, master_key, org
 from service.commands.people import erase
 from service.commands.staff import staff
+from service.commands.status import status
 from service.commands.upkeep import jobs, recount
 from service.commands.warehouse import warehouse
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.version_option(version("matchback"), prog_name="matchback")
+@click.version_option(package_name="matchback", prog_name="matchback")
 def main() -> None:
     """Matchback: which email led to which gift.
 
@@ -115,6 +117,9 @@ for command in (
     relabel,
     erase,
     warehouse,
+    migrate,
+    status,
+    completion,
 ):
     main.add_command(command)
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from service.commands.connected import connected
+from service.commands.tables import json_array, print_array
 
 
 def audited(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,8 +47,9 @@ def audit() -> None:
 @audit.command()
 @click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
 @click.option("--head", metavar="N:HASH", help="As an earlier run told it; with --organization.")
+@json_array("an object a chain of entries")
 @connected
-def verify(organization_id: str | None, head: str | None) -> None:
+def verify(organization_id: str | None, head: str | None, as_json: bool) -> None:
     """Check that no entry was changed, left out or put in; exit code 1 if one was.
 
     Note the heads it tells somewhere else: with --head it also finds that the end was cut off.
@@ -60,14 +62,23 @@ def verify(organization_id: str | None, head: str | None) -> None:
     if head and not _is_head(head):
         raise click.UsageError("A head is as an earlier run told it: 12:ab…")
     of = [Organization.named(organization_id).id] if organization_id else list(chained.chains())
-    broken = False
+    found = []
     for chain in (chained.verify(one, head) for one in of):
-        broken = broken or chain.broken_at is not None
+        found.append(chain)
         whose = chain.organization_id or "the service"
         state = "whole" if chain.broken_at is None else f"BROKEN at entry {chain.broken_at}"
-        click.echo(f"{whose}: {state}, head {chain.head}")
-    if broken:
+        if not as_json:
+            click.echo(f"{whose}: {state}, head {chain.head}")
+    if as_json:
+        print_array(map(_row, found))
+    if any(chain.broken_at is not None for chain in found):
         raise click.exceptions.Exit(1)
+
+
+def _row(chain: Any) -> dict[str, Any]:
+    """A chain; that of the service itself belongs to no organization."""
+    whose = chain.organization_id and str(chain.organization_id)
+    return {"organization_id": whose, "broken_at": chain.broken_at, "head": chain.head}
 
 
 def _is_head(text: str) -> bool:

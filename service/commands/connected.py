@@ -46,8 +46,8 @@ def sentences() -> Iterator[None]:
         ) from None
 
 
-def connected(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that works on the database: of --data where that is given or nothing else is."""
+def of_data(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command of the deployment in --data, where that is given or nothing else is."""
 
     @click.option(
         "--data",
@@ -56,7 +56,6 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @wraps(command)
     def run(data: Path | None, **options: Any) -> Any:
-        from config.database import check_deployment, connect
         from service.up import addresses
 
         if data is not None and not addresses.path(data).exists():
@@ -64,6 +63,19 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
                 f"Nothing is up in {data}: start it with «matchback up --data {data}»."
             )
         addresses.adopt(data or DATA, first=data is not None)
+        return command(**options)
+
+    return run
+
+
+def connected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that works on the database."""
+
+    @of_data
+    @wraps(command)
+    def run(**options: Any) -> Any:
+        from config.database import check_deployment, connect
+
         with sentences():
             check_deployment(connect())
             return command(**options)

@@ -11,6 +11,7 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
+from service.commands.tables import json_lines
 
 if TYPE_CHECKING:
     from documents.what_if import Change
@@ -56,7 +57,7 @@ class Preference(click.ParamType):
     type=click.Choice(["note", "match"]),
     help="What if a gift that names another fundraiser's email were noted, or matched to it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a gift that changes.")
+@json_lines("a gift that changes")
 @connected
 @audited
 def rematch(

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from service.commands.audit import audited
-from service.commands.connected import connected, print_values
+from service.commands.connected import connected
+from service.commands.tables import json_array, print_table
 
 of_organization = click.option(
     "--organization", "organization_id", required=True, metavar="ID", help="Whose staff."
@@ -45,16 +46,19 @@ def add(email: str, organization_id: str, name: str | None, role: str, password:
 
 @staff.command("list")
 @of_organization
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line each.")
+@json_array("an object a person")
 @connected
 def list_staff(organization_id: str, as_json: bool) -> None:
     """Who may sign in."""
     from documents.organization import Organization
     from documents.staff import Staff
 
-    for one in Staff.live(Organization.named(organization_id).id).order_by("id"):
-        values = {"id": str(one.id), "email": one.email, "name": one.name, "role": one.role}
-        print_values(values, f"{one.email}  {one.role}  {one.name}", as_json)
+    people = Staff.live(Organization.named(organization_id).id).order_by("id")
+    rows = [
+        {"id": str(one.id), "email": one.email, "name": one.name, "role": one.role}
+        for one in people
+    ]
+    print_table(["email", "role", "name"], rows, as_json)
 
 
 @staff.command("link")

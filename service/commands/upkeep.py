@@ -9,6 +9,7 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
+from service.commands.tables import json_array, json_lines, print_table
 
 REPAIR_TIME = timedelta(hours=1)
 
@@ -20,15 +21,17 @@ def jobs() -> None:
 
 @jobs.command("failed")
 @click.option("--limit", type=click.IntRange(1), default=100, help="How many at the most.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a job.")
+@json_array("an object a job")
 @connected
 def list_failed_jobs(limit: int, as_json: bool) -> None:
     """List them, the newest records first."""
     from documents.failed_job import FailedJob
 
-    for failed in FailedJob.page(None, limit):
-        line = {"id": str(failed.id), "job": failed.job, "error": failed.error}
-        print_values({**line, "tries": failed.tries}, "  ".join(line.values()), as_json)
+    rows = [
+        {"id": str(one.id), "job": one.job, "error": one.error, "tries": one.tries}
+        for one in FailedJob.page(None, limit)
+    ]
+    print_table(["id", "job", "error"], rows, as_json)
 
 
 @jobs.command("retry")
@@ -45,16 +48,18 @@ def retry_failed_jobs(id_: str | None, everything: bool) -> None:
     if id_ is not None:
         FailedJob.fetch(None, id_).retry()
         return
+    total = 0
     while found := FailedJob.page(None, limit=100):
         for failed in found:
             failed.retry()
-        click.echo(f"{len(found)} to be tried again")
+        total += len(found)
+    click.echo(f"{total} to be tried again")
 
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Put right what is off.")
 @click.option("--fundraiser", metavar="ID", help="Only what belongs to this fundraiser.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a counter.")
+@json_lines("a counter")
 @connected
 @audited
 def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:

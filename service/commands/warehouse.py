@@ -12,14 +12,16 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
+from service.commands.tables import json_array, json_lines, print_answer, print_array
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from jobs.warehouse.engine import Warehouse
 
 VERIFY_TIME = timedelta(minutes=2)
 WATCH_SECONDS = 0.5
 LEASE_PATIENCE_SECONDS = 60.0
-ROWS_SHOWN = 1000
 OFF = 1
 
 
@@ -41,16 +43,12 @@ def run_worker() -> None:
 
 @warehouse.command()
 @click.argument("query")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a row; no limit.")
+@json_lines("a row; no limit")
 @connected
 def sql(query: str, as_json: bool) -> None:
     """Ask the warehouse, e.g. "select type, count(*) from events group by type"."""
     with _told(), _opened().query(query) as answer:
-        if as_json:
-            for row in answer.rows:
-                print_values(dict(zip(answer.columns, map(_plain, row), strict=True)), "", True)
-            return
-        _print_table(answer.columns, answer.rows)
+        print_answer(answer.columns, answer.rows, as_json)
 
 
 @warehouse.command()
@@ -93,39 +91,36 @@ def status(as_json: bool) -> None:
 
 
 @warehouse.command()
+@json_array("an object a table")
 @connected
 @audited
-def backfill() -> None:
+def backfill(as_json: bool) -> None:
     """Fill it once more from the database, while everything goes on; show how far that is.
 
     Stopping this command stops nothing: the warehouse's worker does it.
     """
+    from rich.console import Console
     from rich.progress import Progress
 
     from documents.warehouse_state import WarehouseState
 
     _opened()
     WarehouseState.ask_anew()
-    with Progress(transient=True) as progress:
-        tasks: dict[str, Any] = {}
-        while True:
-            state = WarehouseState.current()
-            for one in () if state.anew else state.backfill:
-                name = one["table"]
-                tasks.setdefault(name, progress.add_task(name) if name not in tasks else None)
-                done = one["copied"] if not one["finished"] else one["total"]
-                progress.update(tasks[name], total=one["total"] or 1, completed=done)
-            if state.error:
-                raise click.ClickException(f"{state.error} It is gone on with when that is mended.")
-            if not state.anew and state.is_filled:
-                break
-            time.sleep(WATCH_SECONDS)
-    for one in WarehouseState.current().backfill:
-        click.echo(f"{one['table']}: {one['copied']}")
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        _watch_filling(progress)
+    rows = [
+        {"table": one["table"], "copied": one["copied"]}
+        for one in WarehouseState.current().backfill
+    ]
+    if as_json:
+        print_array(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['table']}: {row['copied']}")
 
 
 @warehouse.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a difference.")
+@json_lines("a difference")
 @connected
 def verify(as_json: bool) -> None:
     """Compare it with the ledger: gifts by fundraiser, day and currency; emails; events.
@@ -152,6 +147,25 @@ def verify(as_json: bool) -> None:
         sys.exit(OFF)
     if not as_json:
         click.echo("All sums agree.")
+
+
+def _watch_filling(progress: "Progress") -> None:
+    """Show how far the worker is, until it has filled everything."""
+    from documents.warehouse_state import WarehouseState
+
+    tasks: dict[str, Any] = {}
+    while True:
+        state = WarehouseState.current()
+        for one in () if state.anew else state.backfill:
+            name = one["table"]
+            tasks.setdefault(name, progress.add_task(name) if name not in tasks else None)
+            done = one["copied"] if not one["finished"] else one["total"]
+            progress.update(tasks[name], total=one["total"] or 1, completed=done)
+        if state.error:
+            raise click.ClickException(f"{state.error} It is gone on with when that is mended.")
+        if not state.anew and state.is_filled:
+            return
+        time.sleep(WATCH_SECONDS)
 
 
 def _opened() -> "Warehouse":
@@ -194,23 +208,3 @@ def _exporting_paused() -> Iterator[None]:
         yield
     finally:
         Lease.give_back(LEASE)
-
-
-def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    shown = Table(*(Column(Text(name)) for name in columns))
-    count = 0
-    for count, row in enumerate(rows, 1):
-        if count > ROWS_SHOWN:
-            break
-        shown.add_row(*(Text("" if value is None else str(value)) for value in row))
-    Console().print(shown)
-    if count > ROWS_SHOWN:
-        click.echo(f"The first {ROWS_SHOWN} rows; --json prints all.")
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

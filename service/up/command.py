@@ -14,7 +14,9 @@ import httpx
 
 from config.database import check_deployment, connect
 from config.settings import Settings
-from documents.indexes import create_indexes
+from documents.indexes import drop_retired, make_indexes
+from documents.migrations.migration import migrate
+from documents.migrations.steps import MIGRATIONS
 from service.up import addresses, instance, servers
 from service.up.supervisor import Part, PartFailed, Say, Supervisor
 
@@ -51,6 +53,8 @@ class Up:
             **self.addresses,
             "MATCHBACK_PORT": str(port),
             "MATCHBACK_HOST": servers.LOOPBACK,
+            # Read by people, in files here and when a part fails.
+            "MATCHBACK_LOG_FORMAT": os.environ.get("MATCHBACK_LOG_FORMAT", "text"),
         }
         addresses.write(self.data, self.addresses)
         log = self.data / "log"
@@ -137,7 +141,11 @@ class Up:
         for warning in check_deployment(mongo):
             self.say(f"warning: {warning}")
         self.say("creating indexes")
-        create_indexes()
+        make_indexes()
+        for told in migrate(MIGRATIONS):
+            if told.is_finished and told.rows:
+                self.say(f"migrated: {told.migration.name}")
+        drop_retired()
 
     def _is_ready(self) -> bool:
         try:

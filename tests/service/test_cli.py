@@ -1,9 +1,13 @@
 """The command line, on the real database."""
 
+import ast
+import inspect
 import json
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from bson import ObjectId
 from click.testing import CliRunner, Result
@@ -11,12 +15,14 @@ from falcon import testing
 from mongoengine import get_db
 
 from config import database
+from documents import audit as auditing
 from documents import trouble
 from documents.clock import now
 from documents.lease import Lease
 from jobs import recounting
 from jobs.sweep import sweep
 from service.cli import main
+from service.commands import tables
 from tests.cast import Api, University, university
 
 
@@ -85,12 +91,37 @@ def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
     failed = {"tries": trouble.TRIES, "error": "TypeError", "failed_at": now()}
     get_db().donations.update_one({}, {"$set": {"trouble": failed}, "$unset": {"due": ""}})
     assert matchback("jobs", "failed").stdout == f"{gift}  update_email_donation  TypeError\n"
-    assert json.loads(matchback("jobs", "failed", "--json").stdout)["tries"] == trouble.TRIES
+    [told] = json.loads(matchback("jobs", "failed", "--json").stdout)
+    job = {"id": gift, "job": "update_email_donation", "error": "TypeError"}
+    assert told == {**job, "tries": trouble.TRIES}
     assert matchback("jobs", "retry").exit_code == 2
     assert matchback("jobs", "retry", "f" * 24).exit_code == 1
     assert matchback("jobs", "retry", "--all").stdout == "1 to be tried again\n"
     assert matchback("jobs", "failed").stdout == ""
+    assert json.loads(matchback("jobs", "failed", "--json").stdout) == []
     assert sweep() == 1
+
+
+def test_the_audit_is_verified_for_programs(alice: University) -> None:
+    matchback("key", "create", alice.id)
+    auditing.link()
+    [chain] = json.loads(matchback("audit", "verify", "--organization", alice.id, "--json").stdout)
+    assert (chain["organization_id"], chain["broken_at"]) == (alice.id, None)
+    get_db().audit.update_one({"action": "key create"}, {"$set": {"action": "nothing"}})
+    result = matchback("audit", "verify", "--json")
+    assert result.exit_code == 1
+    assert any(chain["broken_at"] for chain in json.loads(result.stdout))
+
+
+def test_staff_are_listed_for_programs(alice: University) -> None:
+    for name in ("bob", "carol"):
+        matchback("staff", "add", f"{name}@example.edu", "--organization", alice.id)
+    words = ("staff", "list", "--organization", alice.id)
+    told = json.loads(matchback(*words, "--json").stdout)
+    assert [one["role"] for one in told] == ["viewer", "viewer"]
+    assert told[0].keys() == {"id", "email", "name", "role"}
+    first, _ = matchback(*words).stdout.splitlines()
+    assert first == "bob@example.edu  viewer  bob@example.edu"
 
 
 def test_what_a_recount_found_is_a_metric(alice: University) -> None:
@@ -128,3 +159,88 @@ def test_every_command_has_help() -> None:
         result = matchback(*words, "--help")
         assert result.exit_code == 0
         assert len(result.stdout.splitlines()) > 5
+
+
+def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command of the command line, by its words."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+def called_by(command: click.Command) -> list[ast.FunctionDef]:
+    """A command's own function, and those of its module that it calls, directly or not."""
+    assert command.callback
+    own = inspect.unwrap(command.callback)
+    module = ast.parse(Path(inspect.getfile(own)).read_text())
+    functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
+    found, names = [], [own.__name__]
+    while names:
+        function = functions.pop(names.pop(), None)
+        if function is not None:
+            found.append(function)
+            names += [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
+    return found
+
+
+def prints_a_list(function: ast.FunctionDef) -> bool:
+    """Whether it prints by tables.py, or line after line to standard output."""
+
+    def echoes(call: ast.AST) -> bool:
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("click.echo", "print")):
+            return False
+        return not any(keyword.arg == "err" for keyword in call.keywords)
+
+    loops = [node for node in ast.walk(function) if isinstance(node, ast.For | ast.While)]
+    by_hand = any(echoes(node) for loop in loops for node in ast.walk(loop))
+    called = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    return by_hand or bool(called & {"print_table", "print_array", "print_answer", "print_values"})
+
+
+def test_every_command_that_prints_a_list_or_values_offers_json() -> None:
+    found = set()
+    for words, command in commands():
+        if any(map(prints_a_list, called_by(command))):
+            found.add(words)
+            options = {name for option in command.params for name in option.opts}
+            assert "--json" in options, f"«{words}» prints what a program may want to read"
+    assert found >= {"jobs failed", "staff list", "audit verify", "recount", "rematch"}
+    assert found >= {f"warehouse {word}" for word in ("sql", "status", "backfill", "verify")}
+    assert {"jobs retry", "serve", "erase"}.isdisjoint(found)
+
+
+def test_only_one_module_draws_tables() -> None:
+    folder = Path(inspect.getfile(tables)).parent
+    drawing = {path.name for path in folder.rglob("*.py") if "rich.table" in path.read_text()}
+    assert drawing == {"tables.py"}
+
+
+def test_what_a_database_answers_is_a_line_a_row_or_the_first_thousand(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def rows() -> Iterator[tuple[int, date]]:
+        return ((number, date(2026, 11, 26)) for number in range(tables.ROWS_SHOWN + 1))
+
+    tables.print_answer(["n", "day"], rows(), as_json=True)
+    told = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert len(told) == tables.ROWS_SHOWN + 1
+    assert told[-1] == {"n": 1000, "day": "2026-11-26"}
+    tables.print_answer(["n", "day"], rows(), as_json=False)
+    shown = capsys.readouterr().out
+    assert "│ 999 " in shown
+    assert "│ 1000" not in shown
+    assert shown.endswith("The first 1000 rows; --json prints all.\n")
+
+
+def test_on_a_terminal_a_list_is_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    tables.print_table(["id", "error"], [{"id": "a" * 24, "error": "[red]", "tries": 5}])
+    shown = capsys.readouterr().out
+    assert "a" * 24 in shown
+    assert "[red]" in shown
+    assert "error" in shown
+    assert "tries" not in shown

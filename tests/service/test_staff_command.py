@@ -71,7 +71,7 @@ def test_who_is_there_is_listed_and_removed(
     alice: University, real_client: testing.TestClient
 ) -> None:
     matchback("staff", "add", BOB, "--organization", alice.id, "--name", "Bob")
-    listed = json.loads(matchback("staff", "list", "--organization", alice.id, "--json").stdout)
+    [listed] = json.loads(matchback("staff", "list", "--organization", alice.id, "--json").stdout)
     assert (listed["email"], listed["name"], listed["role"]) == (BOB, "Bob", "viewer")
     assert matchback("staff", "remove", BOB).exit_code == 0
     assert matchback("staff", "list", "--organization", alice.id).stdout == ""

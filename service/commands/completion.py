@@ -1,0 +1,23 @@
+"""`matchback completion`: what a shell needs to complete our commands and options."""
+
+import click
+
+INSTALL = {
+    "bash": 'Add to ~/.bashrc:  eval "$(matchback completion bash)"',
+    "zsh": 'Add to ~/.zshrc, after compinit:  eval "$(matchback completion zsh)"',
+    "fish": "Run once:  matchback completion fish > ~/.config/fish/completions/matchback.fish",
+}
+
+
+@click.command(epilog="\b\n" + "\n".join(f"{shell}: {text}" for shell, text in INSTALL.items()))
+@click.argument("shell", type=click.Choice(list(INSTALL)))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that lets a shell complete commands and options with Tab."""
+    from click.shell_completion import get_completion_class
+
+    root = ctx.find_root()
+    made = get_completion_class(shell)
+    assert made
+    script = made(root.command, {}, "matchback", "_MATCHBACK_COMPLETE").source()
+    click.echo(f"# {INSTALL[shell]}\n{script}")

@@ -1,0 +1,116 @@
+"""What `matchback status` found out, before anybody judges it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from documents.health import COUNTED, ServiceHealth
+
+# Source: MongoDB's «Software Lifecycle Schedules». Releases in between are not in it.
+SUPPORTED_UNTIL = {
+    (5, 0): date(2024, 10, 31),
+    (6, 0): date(2025, 7, 31),
+    (7, 0): date(2027, 8, 31),
+    (8, 0): date(2029, 10, 31),
+}
+HEALTHY = ("PRIMARY", "SECONDARY", "ARBITER")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the replica set, as one of the others sees it."""
+
+    host: str
+    state: str | None = None  # None: we may not ask
+    is_well: bool = True
+    lag_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class MongoDB:
+    """Whether a server answers, which, and who else is in its set."""
+
+    answers: bool
+    reason: str | None = None
+    version: str | None = None
+    supported_until: date | None = None
+    primary: str | None = None  # also the router, where there is one
+    members: Sequence[Member] = ()
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How many wake-ups wait."""
+
+    answers: bool
+    reason: str | None = None
+    length: int | None = None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What happened a second, between two looks; None where that cannot be told."""
+
+    seconds: float
+    gifts_stored: float
+    gifts_settled: float | None
+    posts: float
+    events: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One look. `service` is None where the database does not tell, and `reason` says why."""
+
+    at: datetime
+    mongodb: MongoDB
+    queue: Queue
+    service: ServiceHealth | None = None
+    reason: str | None = None
+    rates: Rates | None = None
+    recount_hours: float = 24.0
+    has_indexes: bool = True
+
+
+def supported_until(version: str) -> date | None:
+    """The last day of a release's support; None where it is not known."""
+    major, minor = map(int, version.split(".")[:2])
+    known = SUPPORTED_UNTIL.get((major, minor))
+    return SUPPORTED_UNTIL[5, 0] if known is None and major < 5 else known
+
+
+def members(status: dict[str, Any]) -> list[Member]:
+    """Who is in the set, from the answer to `replSetGetStatus`."""
+    rows = status["members"]
+    ahead = [row["optimeDate"] for row in rows if row["stateStr"] == "PRIMARY"]
+
+    def lag(row: dict[str, Any]) -> float | None:
+        if not ahead or row["stateStr"] != "SECONDARY":
+            return None
+        return float(max(0.0, (ahead[0] - row["optimeDate"]).total_seconds()))
+
+    return [
+        Member(row["name"], row["stateStr"], row["stateStr"] in HEALTHY, lag(row)) for row in rows
+    ]
+
+
+def rates(before: ServiceHealth, after: ServiceHealth, seconds: float) -> Rates:
+    """What happened between two looks. Records that are taken away meanwhile are not told apart."""
+
+    def grown(kind: str) -> int:
+        return max(0, after.stored[kind] - before.stored[kind])
+
+    def due(health: ServiceHealth) -> int:
+        return next(one.count for one in health.due if one.kind == "donations")
+
+    stored, waited, wait = grown("donations"), due(before), due(after)
+    # A gift that was changed is due again and settled again: this is what left, at the least.
+    settled = max(0, stored + waited - wait) if max(waited, wait) < COUNTED else None
+    return Rates(
+        seconds,
+        stored / seconds,
+        None if settled is None else settled / seconds,
+        grown("deliveries") / seconds,
+        grown("events") / seconds,
+    )

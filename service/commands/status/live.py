@@ -1,0 +1,89 @@
+"""The live view: a look each second, until q or Ctrl-C."""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from rich.console import Console, Group, RenderableType
+from rich.layout import Layout
+from rich.live import Live
+from rich.text import Text
+
+from service.commands.status.facts import Facts
+from service.commands.status.judgement import judge
+from service.commands.status.screen import closing, lines, print_lines
+from service.commands.status.watch import PAUSE_SECONDS, Question, Watch
+
+KEY_SECONDS = 0.1
+ENDING = "q"
+TYPED = 64
+
+
+def show(watch: Watch) -> None:
+    """Show it on a screen of its own; the last look stays on the terminal when that ends."""
+    facts = None
+    with (
+        suppress(KeyboardInterrupt),
+        _ended() as is_ended,
+        Live(Text("Looking …"), screen=True, auto_refresh=False) as live,
+    ):
+        live.refresh()
+        for facts in looks(watch, is_ended):
+            live.update(_view(facts, live.console), refresh=True)
+    if facts is not None:
+        print_lines([*lines(facts), *closing(judge(facts))])
+
+
+def looks(watch: Watch, is_ended: Callable[[], bool]) -> Iterator[Facts]:
+    """A look each second. They are waited for elsewhere, so that a key ends it at any moment."""
+    question, is_new, asked = Question(watch.look), True, time.monotonic()
+    question.ask()
+    while not is_ended():
+        if is_new and not question.is_open:
+            is_new = False
+            yield question.answer(0)
+        elif not is_new and time.monotonic() >= asked + PAUSE_SECONDS:
+            is_new, asked = True, time.monotonic()
+            question.ask()
+
+
+def _view(facts: Facts, console: Console) -> RenderableType:
+    """The facts, cut off where they do not fit, above how it is, which is always seen."""
+    told = Group(*lines(facts))
+    end = Group(*closing(judge(facts)), Text(f"{ENDING} ends this", "dim"))
+    height, below = len(console.render_lines(told)), len(console.render_lines(end))
+    if height + below <= console.height:
+        return Group(told, end)
+    view = Layout()
+    view.split_column(Layout(told), Layout(end, size=below))
+    return view
+
+
+@contextmanager
+def _ended() -> Iterator[Callable[[], bool]]:
+    """Yields what waits a moment for the key that ends it, and says whether it was hit."""
+    if not sys.stdin.isatty():
+        yield _nobody_types
+        return
+    import termios
+    import tty
+
+    def is_hit() -> bool:
+        ready, _, _ = select.select([sys.stdin], [], [], KEY_SECONDS)
+        typed = os.read(sys.stdin.fileno(), TYPED) if ready else None
+        return typed is not None and (not typed or ENDING in typed.decode("utf-8", "replace"))
+
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield is_hit
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _nobody_types() -> bool:
+    time.sleep(KEY_SECONDS)
+    return False

@@ -1,0 +1,131 @@
+"""What was found out, as lines for people."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from documents.health import COUNTED, FAILED_SHOWN, ServiceHealth
+from service.commands.status.facts import Facts, Member
+from service.commands.status.judgement import Verdict
+from service.commands.status.values import latest
+
+STYLES = ("bold green", "bold yellow", "bold red")
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def lines(facts: Facts) -> list[Text]:
+    """A line each fact."""
+    found: list[tuple[str, str]] = [("MongoDB", one) for one in _mongodb(facts)]
+    found += [("Queue", _queue(facts))]
+    if facts.service is not None:
+        found += _service(facts.service, facts)
+    shown, last = [Text(f"Matchback, {facts.at:%Y-%m-%d %H:%M:%S} UTC", "bold"), Text()], ""
+    for label, text in found:
+        shown.append(Text.assemble((f"{label if label != last else '':<11}", "cyan"), text))
+        last = label
+    return [*shown, Text()]
+
+
+def closing(verdict: Verdict) -> list[Text]:
+    """How it is: the sentence, and after it what else is wrong."""
+    return [
+        Text(text, STYLES[verdict.level] if number == 0 else "")
+        for number, text in enumerate(verdict.problems or (verdict.sentence,))
+    ]
+
+
+def print_lines(shown: list[Text]) -> None:
+    """Print them, each on a line of its own however long it is."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in shown:
+        console.print(line)
+
+
+def _mongodb(facts: Facts) -> Iterator[str]:
+    found = facts.mongodb
+    if not found.answers:
+        yield f"cannot be asked: {found.reason}"
+        return
+    until = found.supported_until
+    past = f", past its support since {until}" if until and facts.at.date() > until else ""
+    yield f"{found.version}{past}; primary: {found.primary or 'none'}"
+    yield from (_member(one) for one in found.members if one.host != found.primary)
+
+
+def _member(one: Member) -> str:
+    lag = "" if one.lag_seconds is None else f", {one.lag_seconds:.1f} s behind"
+    return f"{one.host} {one.state or 'is a member'}{lag}"
+
+
+def _queue(facts: Facts) -> str:
+    if not facts.queue.answers:
+        return f"cannot be asked: {facts.queue.reason}"
+    return f"{facts.queue.length} wake-ups wait"
+
+
+def _service(service: ServiceHealth, facts: Facts) -> Iterator[tuple[str, str]]:
+    yield from (("Due", text) for text in _due(service))
+    yield from (("Failed", text) for text in _failed(service, facts))
+    yield "Rates", _rates(facts)
+    yield "Recount", _recount(service, facts.at)
+    if service.warehouse:
+        filled = "" if service.warehouse.is_filled else ", still being filled from nothing"
+        fails = ", the export fails" if service.warehouse.is_failing else ""
+        yield "Warehouse", f"{service.warehouse.lag_seconds:.1f} s behind{filled}{fails}"
+    yield "Posts", _posts(service, facts.at)
+
+
+def _due(service: ServiceHealth) -> Iterator[str]:
+    waiting = [one for one in service.due if one.count]
+    for one in waiting:
+        tries = f", which failed {one.oldest_tries} times so far" if one.oldest_tries else ""
+        count = f"{one.count}{' or more' if one.count >= COUNTED else ''}"
+        yield f"{one.kind} {count}, the oldest for {_age(one.oldest_seconds)}{tries}"
+    if not waiting:
+        yield "nothing"
+
+
+def _failed(service: ServiceHealth, facts: Facts) -> Iterator[str]:
+    count = service.failed.count
+    yield "none" if not count else f"{count}{' or more' if count >= FAILED_SHOWN else ''}"
+    for one in latest(facts):
+        tries = f"{one['error']} at {one['tries']} tries"
+        yield f"{one['kind']} {one['id']}: {tries}; «{one['retry']}»"
+
+
+def _rates(facts: Facts) -> str:
+    found = facts.rates
+    if found is None:
+        return "in a moment"
+    settled = "?" if found.gifts_settled is None else f"{found.gifts_settled:.1f}"
+    return (
+        f"a second: {found.gifts_stored:.1f} gifts stored, {settled} settled; "
+        f"{found.posts:.1f} posts, {found.events:.1f} events  (last {found.seconds:.0f} s)"
+    )
+
+
+def _recount(service: ServiceHealth, at: datetime) -> str:
+    ended = service.recount.last_finished_at
+    if ended is None:
+        return "the first one has not ended yet"
+    ago = _age((at - ended).total_seconds())
+    return f"{service.recount.last_off} counters off, {ago} ago"
+
+
+def _posts(service: ServiceHealth, at: datetime) -> str:
+    told = [
+        f"{provider} {_age((at - last).total_seconds())} ago" if last else f"{provider} not lately"
+        for provider, last in service.posts.last.items()
+    ]
+    refused = service.posts.refused_events
+    told += [f"{refused} events that could not be used in the last posts"] if refused else []
+    return "; ".join(told) or "none yet"
+
+
+def _age(seconds: float) -> str:
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(0.0, seconds):.1f} s"

@@ -1,0 +1,178 @@
+"""Asking MongoDB and the queue, again and again, and never waiting long for either."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import datetime
+from threading import Lock, Thread
+from typing import Any
+
+import pymongo
+from pymongo import MongoClient, ReadPreference
+from pymongo.errors import OperationFailure
+
+from config import database
+from config.settings import settings
+from documents.clock import now
+from documents.health import ServiceHealth, service_health
+from documents.trouble import describe
+from service.commands.connected import NO_LEAVE
+from service.commands.status.facts import Facts, Member, MongoDB, Queue, Rates, members, rates
+from service.commands.status.facts import supported_until as until_of
+
+PATIENCE_SECONDS = 3.0
+ASKING_SECONDS = 2.5  # so that as a rule the driver gives up first, and says why
+PAUSE_SECONDS = 1.0
+LOOKS_COMPARED = 10
+BAD_VALUE = 2  # what MongoDB answers to the hint of an index that is not there
+
+
+class Question:
+    """Asked in a thread of its own, so that who does not answer holds up nobody.
+
+    While one is open, asking again waits for the same answer: threads must not pile up.
+    """
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+        self._answer: Future[Any] | None = None
+
+    def ask(self) -> None:
+        """Ask, unless that was done and there is no answer yet."""
+        if self._answer is None or self._answer.done():
+            self._answer = Future()
+            Thread(target=self._run, args=(self._answer,), daemon=True).start()
+
+    def answer(self, seconds: float) -> Any:
+        """What was answered, or what went wrong, as an exception; TimeoutError when nothing was."""
+        assert self._answer
+        return self._answer.result(max(0.0, seconds))
+
+    def _run(self, answer: "Future[Any]") -> None:
+        try:
+            answer.set_result(self._ask())
+        except Exception as error:  # noqa: BLE001  (whoever waits for the answer gets it)
+            answer.set_exception(error)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the answer has not come yet."""
+        return self._answer is not None and not self._answer.done()
+
+
+class Connection:
+    """Made when it is first asked for: reading the address may ask the network."""
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._client: MongoClient | None = None
+
+    def client(self) -> MongoClient:
+        """The client, which gives up soon."""
+        with self._guard:
+            if self._client is None:
+                asking = int(ASKING_SECONDS * database.MILLISECOND)
+                self._client = database.connect(
+                    serverSelectionTimeoutMS=asking, connectTimeoutMS=asking, timeoutMS=asking
+                )
+            return self._client
+
+
+class Watch:
+    """Looks at everything, and remembers the last looks, for the rates."""
+
+    def __init__(self) -> None:
+        mongodb = Connection()
+        self._server = Question(lambda: _ask_server(mongodb.client()))
+        self._service = Question(lambda: _ask_service(mongodb.client()))
+        self._queue = Question(_ask_queue)
+        self._looks: deque[tuple[datetime, ServiceHealth]] = deque(maxlen=LOOKS_COMPARED + 1)
+
+    def look(self) -> Facts:
+        """What is the case now, within three seconds."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for question in (self._server, self._queue, self._service):
+            question.ask()
+        mongodb, away = _answer(self._server, deadline)
+        length, no_queue = _answer(self._queue, deadline)
+        service, error = _answer(self._service, deadline)
+        at = now()
+        return Facts(
+            at,
+            mongodb or MongoDB(answers=False, reason=_reason(away)),
+            Queue(no_queue is None, _reason(no_queue), length),
+            service,
+            _reason(error),
+            self._rates(at, service) if service else None,
+            settings().recount_hours,
+            has_indexes=not (isinstance(error, OperationFailure) and error.code == BAD_VALUE),
+        )
+
+    def look_twice(self) -> Facts:
+        """A look, and a second one at what moves, for the rates."""
+        facts = self.look()
+        if facts.service is None:
+            return facts
+        time.sleep(PAUSE_SECONDS)
+        self._service.ask()
+        service, _ = _answer(self._service, time.monotonic() + PATIENCE_SECONDS)
+        if service is None:
+            return facts
+        at = now()
+        return replace(facts, at=at, service=service, rates=self._rates(at, service))
+
+    def _rates(self, at: datetime, service: ServiceHealth) -> Rates | None:
+        self._looks.append((at, service))
+        since, before = self._looks[0]
+        seconds = (at - since).total_seconds()
+        return rates(before, service, seconds) if seconds > 0 else None
+
+
+def _answer(question: Question, deadline: float) -> tuple[Any, Exception | None]:
+    try:
+        return question.answer(deadline - time.monotonic()), None
+    except Exception as error:  # noqa: BLE001  (it is shown)
+        return None, error
+
+
+def _reason(error: Exception | None) -> str | None:
+    """Why there is no answer, without what an error's text may repeat."""
+    if error is None:
+        return None
+    if isinstance(error, database.DeploymentError):
+        return "it is a standalone server, and Matchback needs a replica set"
+    if getattr(error, "code", None) in NO_LEAVE:
+        return "it refuses the user or password"
+    if isinstance(error, TimeoutError) or database.is_away(error):
+        return "it does not answer"
+    return describe(error)
+
+
+def _ask_server(mongo: MongoClient) -> MongoDB:
+    anyone = ReadPreference.NEAREST
+    with pymongo.timeout(ASKING_SECONDS):
+        hello = mongo.admin.command("hello", read_preference=anyone)
+        version = mongo.admin.command("buildInfo", read_preference=anyone)["version"]
+        is_router = hello.get("msg") == "isdbgrid"
+        if not is_router and "setName" not in hello:
+            raise database.DeploymentError
+        primary = "a router" if is_router else hello.get("primary")
+        try:
+            others = members(mongo.admin.command("replSetGetStatus", read_preference=anyone))
+        except OperationFailure:  # it is not ours to ask: a managed service, or a router
+            others = [Member(host) for host in hello.get("hosts", ())]
+    return MongoDB(True, None, version, until_of(version), primary, others)
+
+
+def _ask_service(_: MongoClient) -> ServiceHealth:
+    """Documents find the client by themselves, once there is one."""
+    with pymongo.timeout(ASKING_SECONDS):
+        return service_health()
+
+
+def _ask_queue() -> int:
+    from config.queue import huey
+
+    return int(huey.pending_count())
