@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -52,6 +53,7 @@ class Inbox:
         self.organization_id = ObjectId()  # of the deliveries, once they are known
         self.reports: list[Reported] = []
         self.outcomes: dict[ObjectId, Outcome] = {}
+        self.finished: list[datetime] = []  # since when deliveries were due that are all taken now
 
     def take_in(self, group: dict[str, Any], only: int | None = None) -> int:
         """Read what the next due deliveries report. Returns how many of them there were.
@@ -77,6 +79,8 @@ class Inbox:
         if outcome.refused:
             log.warning("delivery %s: %d events refused", part.id, len(outcome.refused))
         self.outcomes[part.id] = outcome
+        if outcome.next_item is None:
+            self.finished.append(part.due)
 
     def note_outcomes(self) -> None:
         """Say of each delivery what became of it; of a large one, where to go on."""

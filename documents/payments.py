@@ -6,13 +6,17 @@ made or changed in the same transaction, and is due. Telling it again changes no
 
 import json
 import logging
+from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 from bson import ObjectId
 from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from config import metrics
 from documents import payment_posts, settling, stripe_events, trouble
 from documents.clock import now
 from documents.engine.contribution import Row
@@ -21,7 +25,7 @@ from documents.payment_book import Book, Told
 from documents.policy import Policy
 from documents.sendgrid import ERASED
 from documents.single_flight import SingleFlight
-from documents.transaction import in_transaction
+from documents.transaction import in_transaction, on_commit
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +95,7 @@ def _take_in(database: Database, session: ClientSession, group: Row) -> Taken:
     found = database.deliveries.find(query, session=session).sort("due", 1)
     deliveries = list(found.limit(DELIVERIES_A_BATCH))
     fundraisers: set[ObjectId] = set()
+    fates: Counter[tuple[str, str]] = Counter()
     for delivery in deliveries:
         book = Book(database, session, delivery["organization_id"], delivery["provider"])
         reason, outcome = None, "counted_events"
@@ -102,7 +107,14 @@ def _take_in(database: Database, session: ClientSession, group: Row) -> Taken:
             reason, outcome = str(error), "refused_events"
             log.warning("delivery %s: %s", delivery["_id"], reason)
         _note(database, session, delivery["_id"], outcome, reason)
+        fates[delivery["provider"], outcome.removesuffix("_events")] += 1
+    on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
     return Taken(len(deliveries), fundraisers)
+
+
+def _measure(fates: Counter[tuple[str, str]], due: list[datetime]) -> None:
+    metrics.webhook_events(fates)
+    metrics.settled("deliveries", due, now())
 
 
 def read(delivery: Row) -> Told:

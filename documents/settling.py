@@ -7,12 +7,14 @@ find nothing left to do.
 
 import contextlib
 import logging
+from functools import partial
 
 from bson import ObjectId
 from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from config import metrics
 from documents import late_events, rematching, trouble, turn
 from documents.arrivals import arrive
 from documents.clock import now
@@ -23,7 +25,7 @@ from documents.engine.settle import Changes, settle
 from documents.marks import DUE, due_of
 from documents.policy import Policy
 from documents.single_flight import SingleFlight
-from documents.transaction import in_transaction
+from documents.transaction import in_transaction, on_commit
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,16 @@ def _settle(
     taken = ROWS_A_BATCH - left
     if taken:
         settle(database, session, LEDGER, changes)
+        on_commit(partial(_measure, changes, taken))
     return taken
+
+
+def _measure(changes: Changes, taken: int) -> None:
+    at = now()
+    for name in SOURCES:
+        if rows := changes.rows.get(name):
+            metrics.settled(name, [row["due"] for row in rows if "due" in row], at)
+    metrics.batch(records=taken)
 
 
 def _follow_emails(

@@ -45,6 +45,7 @@ class TallyBatch:
         self.organization_id = organization_id
         self.rule = rule
         self.inbox = inbox or Inbox(database, session)
+        self.new: list[Row] = []  # of the reported events, those that were not stored
 
     def write(self, are_new: bool = False) -> None:
         """Store the new events, and count them.
@@ -56,7 +57,7 @@ class TallyBatch:
             BulkWriteError: so it was.
         """
         emails = self._named_emails()
-        new = self._new_events(emails, {} if are_new else self._stored())
+        self.new = new = self._new_events(emails, {} if are_new else self._stored())
         arriving = [event for event in new if "email_id" in event]
         late = self._late(learn(self.database, self.session, arriving))
         effects = self.count([*arriving, *late], emails)

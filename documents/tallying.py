@@ -7,7 +7,9 @@ takes the deliveries' due marks away. All of it or nothing, however often it run
 
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,7 +18,8 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import trouble, turn
+from config import metrics
+from documents import sendgrid, trouble, turn
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.inbox import Inbox
@@ -25,7 +28,7 @@ from documents.marks import DUE, due_of
 from documents.reader import Reader
 from documents.single_flight import SingleFlight
 from documents.tally_batch import TallyBatch
-from documents.transaction import in_transaction
+from documents.transaction import in_transaction, on_commit
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +123,29 @@ def _tally(
         batch.write(are_new)
         if only is None:
             inbox.note_outcomes()
+            on_commit(partial(_measure, inbox, batch.new, taken))
     return taken
+
+
+def _measure(inbox: Inbox, new: list[Row], deliveries: int) -> None:
+    """Once a batch. What was known already is repeated, whichever post told of it before."""
+    reported = Counter(one.report.type for one in inbox.reports)
+    told = Counter((one["type"], "email_id" in one) for one in new)
+    fates: Counter[tuple[str, str]] = Counter()
+    for (type_, is_tied), number in told.items():
+        fates[_known(type_), "counted" if is_tied else "unmatched"] += number
+        reported[type_] -= number
+    for type_, number in reported.items():
+        fates[_known(type_), "repeated"] += number
+    fates["unknown", "refused"] = sum(len(one.refused) for one in inbox.outcomes.values())
+    metrics.webhook_events(+fates)
+    metrics.settled("deliveries", inbox.finished, now())
+    metrics.batch(deliveries=deliveries, events=len(inbox.reports))
+
+
+def _known(type_: str) -> str:
+    """A provider may send any word, and each would be a series for ever."""
+    return type_ if type_ in sendgrid.TYPES else "other"
 
 
 def look_again(organization_id: ObjectId, rule: Rule) -> int:

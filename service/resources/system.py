@@ -12,10 +12,10 @@ from pymongo.errors import PyMongoError
 
 from config.database import DeploymentError, check_deployment
 from service.docs_page import POLICY, docs_page
-from service.due import DueCollector
 from service.metrics import process_metrics
 from service.openapi import Routes, document
 from service.operation import answer, operation
+from service.stored_metrics import StoredCollector
 from service.types import Answer
 
 
@@ -61,9 +61,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(DueCollector())
+        self._registry.register(StoredCollector())
 
-    @operation("Metrics for Prometheus", answers={200: "text/plain"}, problems=(503,))
+    @operation("Metrics for Prometheus", answers={200: "text/plain"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry) + generate_latest(process_metrics())

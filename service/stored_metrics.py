@@ -1,0 +1,49 @@
+"""The metrics that the database knows, for all processes together, read at each scrape."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mongoengine import get_db
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from pymongo.errors import PyMongoError
+
+from config.database import is_away
+from documents.failed_job import FAILED, JOBS
+from service.due import DueCollector
+
+# Of any organization, but said, for the index of failed jobs begins with it.
+FAILED_OF_ALL: dict[str, Any] = {"organization_id": {"$type": "objectId"}, **FAILED}
+
+
+class StoredCollector(Collector):
+    """What is due, what failed, what is off; while the database is away, that it is.
+
+    Then above all one wants to see what the processes have counted themselves.
+    """
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: registering must not ask the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        is_up, found = True, list[Metric]()
+        try:
+            found = [_failed(), *DueCollector().collect()]
+        except PyMongoError as error:
+            if not is_away(error):
+                raise
+            is_up = False
+        yield GaugeMetricFamily(
+            "matchback_database_up", "Whether MongoDB answered this scrape", value=is_up
+        )
+        yield from found
+
+
+def _failed() -> Metric:
+    failed = GaugeMetricFamily(
+        "matchback_failed_jobs", "Records that could not be settled", labels=["kind"]
+    )
+    for kind in JOBS:
+        failed.add_metric([kind], get_db()[kind].count_documents(FAILED_OF_ALL))
+    return failed
