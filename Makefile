@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test browser screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate warehouse-rate redis-latency slow-clients report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
+.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate warehouse-rate redis-latency slow-clients report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -20,7 +20,7 @@ run: setup  ## everything up, with the demo
 	@$(VENV)/bin/matchback up
 
 # Two processes, each with its own servers: half of a test is waiting for what it started.
-test: setup browser $(VENV)/.chdb $(VENV)/.bench  ## all tests, on real servers and in a real browser that they start themselves
+test: setup browser iproute2 promtool systemd $(VENV)/.chdb $(VENV)/.bench  ## all tests, on real servers and in a real browser that they start themselves
 	@$(VENV)/bin/pytest --numprocesses 2 --dist worksteal
 
 # ClickHouse's engine, which is large, and which nothing but its tests needs.
@@ -39,6 +39,44 @@ browser:
 	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing chromium: a minute or so" \
 	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends chromium >/dev/null; } || { \
 	    echo "The tests of the dashboard need one package that is missing: chromium (Debian: sudo apt-get install chromium)"; exit 1; }
+
+# Debian's iproute2, with which the tests of several machines make hosts and cables.
+iproute2:
+	@PATH="$$PATH:/usr/sbin:/sbin"; command -v ip >/dev/null || { \
+	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing iproute2: some seconds" \
+	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends iproute2 >/dev/null; } || { \
+	    echo "The tests of several machines need one package that is missing: iproute2 (Debian: sudo apt-get install iproute2)"; exit 1; }
+
+# Prometheus' own checker of alert rules, out of Debian's package: installing that would start a server.
+promtool: setup
+	@command -v promtool >/dev/null || test -x $(VENV)/bin/promtool || { \
+	    command -v apt-get >/dev/null && echo "Fetching promtool: 20 MB" \
+	    && { test "$$(id -u)" != 0 || apt-get update --quiet=2; } \
+	    && rm -rf build/promtool && mkdir -p build/promtool \
+	    && (cd build/promtool && apt-get download --quiet=2 --option APT::Sandbox::User=root prometheus && dpkg -x prometheus_*.deb .) \
+	    && install build/promtool/usr/bin/promtool $(VENV)/bin/promtool && rm -rf build/promtool; } || { \
+	    echo "The tests of the alert rules need one program that is missing: promtool (Debian: sudo apt-get install prometheus)"; exit 1; }
+
+# Debian's systemd, whose systemd-analyze reads the units of deploy/systemd. Nothing of it is started.
+systemd:
+	@command -v systemd-analyze >/dev/null || { \
+	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing systemd-analyze: some seconds" \
+	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends systemd >/dev/null; } || { \
+	    echo "The tests of the units need one package that is missing: systemd, for its systemd-analyze (Debian: sudo apt-get install systemd)"; exit 1; }
+
+dist: setup  ## the wheel and the sdist: dist/
+	@rm -rf dist
+	@$(VENV)/bin/python -m hatchling build -t sdist -t wheel -d dist
+
+docs: setup  ## the documentation as a site: build/site/index.html
+	@$(VENV)/bin/zensical build --strict
+
+docs-serve: setup  ## the same at http://localhost:8001, made anew whenever a page is saved
+	@$(VENV)/bin/zensical serve --dev-addr localhost:8001
+
+reference: setup  ## docs/reference from the source: settings, commands, API, metrics
+	@$(VENV)/bin/python -m tests.reference
+	@$(VENV)/bin/python -m tests.metrics_reference
 
 screenshots: setup browser  ## pictures of the demo's dashboard, the README's among them
 	@$(VENV)/bin/python -m tests.screenshots
@@ -115,9 +153,10 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --quie
 
 lock:  ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade for newer versions
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
-	@build/lock/bin/uv pip compile pyproject.toml --extra embedded --extra postgresql --extra clickhouse --extra dev $(LOCK) --output-file requirements.txt $(UPGRADE)
+	@build/lock/bin/uv pip compile pyproject.toml --extra embedded --extra postgresql --extra clickhouse --extra otel --extra sqs --extra dev $(LOCK) --output-file requirements.txt $(UPGRADE)
+	@echo 'duckdb>=2' | build/lock/bin/uv pip compile pyproject.toml - --extra postgresql --extra clickhouse --extra otel --extra sqs $(LOCK) --constraint requirements.txt --output-file deploy/requirements.txt $(UPGRADE)
 	@echo chdb | build/lock/bin/uv pip compile - $(LOCK) --constraint requirements.txt --output-file requirements-chdb.txt $(UPGRADE)
 	@printf 'celery\nrq\ndramatiq[redis]\n' | build/lock/bin/uv pip compile - $(LOCK) --constraint requirements.txt --output-file requirements-bench.txt $(UPGRADE)
 
 clean:
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

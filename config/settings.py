@@ -7,8 +7,9 @@ sentence that says which one and why: a setting silently ignored is found at 3 a
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal, Self
 
 from cryptography.fernet import Fernet
@@ -24,7 +25,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
-from redis.connection import parse_url
+
+from config.queues import address
+from config.queues.checks import refuse_unless_queue, refuse_unless_redis
 
 PREFIX = "MATCHBACK_"
 # Redeliveries were seen for 29 hours.
@@ -46,8 +49,13 @@ class Settings(BaseModel):
         str, Field(pattern=r"^mongodb(\+srv)?://", description="MongoDB: a replica set or mongos")
     ] = "mongodb://127.0.0.1:27017/matchback?replicaSet=rs0"
     redis_url: Annotated[
-        str, Field(pattern=r"^(rediss?|unix)://", description="Redis: the queue of wake-ups")
+        str,
+        Field(repr=False, description="Redis: the queue of wake-ups, and rates that are shared"),
     ] = "redis://127.0.0.1:6379/0"
+    queue_url: Annotated[
+        str,
+        Field(repr=False, description="Another queue of wake-ups: see docs/queues.md"),
+    ] = ""
     url: Annotated[
         str, Field(pattern=r"^https?://", description="Where clients reach the service")
     ] = "http://127.0.0.1:8000"
@@ -56,6 +64,10 @@ class Settings(BaseModel):
     web_workers: Annotated[int, Field(ge=1, le=256, description="Web server processes")] = 2
     web_threads: Annotated[int, Field(ge=1, le=256, description="Threads in each of them")] = 8
     worker_threads: Annotated[int, Field(ge=1, le=64, description="Threads in a worker")] = 4
+    worker_metrics_port: Annotated[
+        int,
+        Field(ge=0, le=65535, description="Where a worker tells its metrics, one each; 0: nowhere"),
+    ] = 0
     match_window_days: Annotated[
         float,
         Field(gt=0, le=3650, description="How long after an email a gift can be tied to it, days"),
@@ -127,6 +139,13 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What is logged")
     ] = "info"
+    log_format: Annotated[
+        Literal["json", "text"], Field(description="A line an event: as JSON, or for a terminal")
+    ] = "json"
+    traces: Annotated[
+        Literal["off", "otlp"],
+        Field(description="Whether traces are sent, to where OpenTelemetry's OTEL_* say"),
+    ] = "off"
 
     @field_validator(*LISTS, mode="before")
     @classmethod
@@ -156,6 +175,17 @@ class Settings(BaseModel):
             raise PydanticCustomError("origin", "an origin is like https://giving.example.edu")
         return origins
 
+    @field_validator("traces")
+    @classmethod
+    def _can_be_sent(cls, traces: str) -> str:
+        try:
+            if traces != "off":
+                version("opentelemetry-instrumentation-falcon")
+        except PackageNotFoundError:
+            words = "it needs OpenTelemetry: install matchback[otel]"
+            raise PydanticCustomError("extra", words) from None
+        return traces
+
     @model_validator(mode="after")
     def _events_outlive_deliveries(self) -> Self:
         if self.keep_events_days < self.keep_deliveries_days + REDELIVERY_DAYS:
@@ -180,11 +210,34 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _client_reads_it(cls, url: str) -> str:
-        try:
-            parse_url(url)
-        except ValueError:
-            raise PydanticCustomError("url", "the Redis client cannot read it") from None
-        return url
+        return _unless_refused(url, refuse_unless_redis) if url else url
+
+    @field_validator("queue_url")
+    @classmethod
+    def _can_be_a_queue(cls, url: str) -> str:
+        return _unless_refused(url, refuse_unless_queue) if url else url
+
+    @model_validator(mode="after")
+    def _there_is_a_queue(self) -> Self:
+        if not self.wakeups_url:
+            raise PydanticCustomError(
+                "queue",
+                "MATCHBACK_REDIS_URL cannot be used: it may be empty only where "
+                "MATCHBACK_QUEUE_URL names another queue",
+            )
+        return self
+
+    @property
+    def wakeups_url(self) -> str:
+        """Where the queue of wake-ups is."""
+        return self.queue_url or self.redis_url
+
+    @property
+    def rates_url(self) -> str:
+        """The Redis in which processes share their rates; empty: there is none, each is alone."""
+        if self.queue_url and "redis_url" not in self.model_fields_set:
+            return self.queue_url if address.is_redis(self.queue_url) else ""
+        return self.redis_url
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -211,6 +264,17 @@ class Settings(BaseModel):
             name = variable(str(first["loc"][0]))
             # The value is not repeated: a URI may carry a password.
             raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
+
+
+def _unless_refused(url: str, check: Callable[[str], Any]) -> str:
+    """The URL, if the check does not refuse it. Why is told; the URL never is."""
+    try:
+        check(url)
+    except address.Refused as error:
+        raise PydanticCustomError("url", "{why}", {"why": str(error)}) from None
+    except ValueError:
+        raise PydanticCustomError("url", "it cannot be read") from None
+    return url
 
 
 def variable(field: str) -> str:
