@@ -1,0 +1,54 @@
+"""docs/reference/command-line.md, from the commands' own help."""
+
+import inspect
+from collections.abc import Iterator
+
+import click
+
+from service.cli import main
+
+ABOUT = """# Command line
+
+Made from the commands by `make reference`; a test holds it against the code.
+
+Commands that work on the database find a running `matchback up` by its `--data` folder (default
+`./var`), or take `MATCHBACK_MONGODB_URI` and the other [settings](settings.md). What is wrong is
+told in a sentence, with exit code 1; a command that was given wrongly ends with 2.
+"""
+WRAPPED = "\b"  # how click is told to leave the lines of a paragraph as they are
+
+
+def page() -> str:
+    """The page."""
+    return ABOUT + "".join(_section(name, command) for name, command in commands())
+
+
+def commands(
+    group: click.Group = main, of: str = "matchback"
+) -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, with its whole name, in the order of the alphabet."""
+    for word, command in sorted(group.commands.items()):
+        name = f"{of} {word}"
+        if isinstance(command, click.Group):
+            yield from commands(command, name)
+        else:
+            yield name, command
+
+
+def _section(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name, show_default=True)
+    usage = " ".join([name, *command.collect_usage_pieces(context)])
+    text = f"\n## {name}\n\n```text\n{usage}\n```\n\n{inspect.cleandoc(command.help or '')}\n"
+    found = filter(None, (option.get_help_record(context) for option in command.params))
+    rows = [f"| `{_cell(option)}` | {_cell(about)} |\n" for option, about in found if about]
+    if rows:
+        text += "\n| option | what it does |\n| --- | --- |\n" + "".join(rows)
+    if command.epilog:
+        epilog = inspect.cleandoc(command.epilog).removeprefix(WRAPPED).strip()
+        text += f"\n```text\n{epilog}\n```\n"
+    return text
+
+
+def _cell(text: str) -> str:
+    """A bar would end the cell."""
+    return " ".join(text.split()).replace("|", "/")

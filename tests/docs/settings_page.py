@@ -1,0 +1,52 @@
+"""docs/reference/settings.md, from Settings itself."""
+
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from config.settings import Settings, variable
+
+ABOUT = """# Settings
+
+Made from `config/settings.py` by `make reference`; a test holds it against the code.
+
+Settings come from the environment, and are read once when a process starts. A misspelt name or an
+unusable value stops the start with a sentence that says which one and why, and never repeats the
+value. Give all processes of a deployment the same.
+
+| variable | default | takes | what it sets |
+| --- | --- | --- | --- |
+"""
+NAMES: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "yes or no"}
+BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+def page() -> str:
+    """The page."""
+    return ABOUT + "".join(map(_row, Settings.model_fields, Settings.model_fields.values()))
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    cells = (f"`{variable(name)}`", _default(field.default), _takes(field), field.description or "")
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in ("", ()) else f"`{value}`"
+
+
+def _takes(field: FieldInfo) -> str:
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list, with commas"
+    bounds = [
+        f"{words} {getattr(limit, bound):g}"
+        for limit in field.metadata
+        for bound, words in BOUNDS.items()
+        if hasattr(limit, bound)
+    ]
+    return ", ".join([NAMES[kind], *bounds])
