@@ -5,6 +5,7 @@ What a client does not take of an answer, the loop sends, too: as behind a buffe
 """
 
 import contextlib
+import logging
 import resource
 import selectors
 import socket
@@ -16,19 +17,23 @@ from functools import partial
 from typing import Any
 
 from gunicorn.http import errors, wsgi
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from config import memory
+from config.log import configure_logging
 from config.settings import settings
 from service.metrics import MALFORMED_REQUESTS, SLOW_CLIENTS
 from service.web.arrival import Arrival
 from service.web.connection import Answer, Connection, send_now
+from service.web.listener import begin_no_more
 from service.web.refusals import MALFORMED, REFUSALS, Response, send_problem
 from service.web.streams import Streams
 
 # An answer is taken within this time, or not at all.
 ANSWER_SECONDS = 20.0
 LINGER_SECONDS = 2.0
+# For handshakes that were begun when a stop began: far more than a round trip.
+LAST_HANDSHAKES_SECONDS = 0.1
 FILES_BESIDE = 500
 CHUNK_BYTES = 64 * 1024
 # Of all requests on their way in and answers on their way out; the oldest go first.
@@ -41,6 +46,14 @@ wsgi.Response = Response
 class Worker(ThreadWorker):
     """What gunicorn.conf.py names as worker_class."""
 
+    @classmethod
+    def setup(cls) -> None:
+        """gunicorn calls this before it starts processes: its own lines go the way of ours."""
+        configure_logging("web")
+        own = logging.getLogger("gunicorn.error")
+        own.handlers.clear()
+        own.propagate = True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # All in the order of their timeouts.
@@ -48,6 +61,7 @@ class Worker(ThreadWorker):
         self._answering: OrderedDict[Connection, None] = OrderedDict()
         self._leaving: deque[Connection] = deque()
         self._buffered = 0
+        self._waits_until = float("inf")  # for requests, once it is to stop
 
     def init_process(self) -> None:
         # As many connections as there are files for them: to run out of files ends the process.
@@ -64,13 +78,43 @@ class Worker(ThreadWorker):
         self._streams = Streams(self.poller, self.method_queue.defer, self._leave)
         super().run()
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        if self.alive or enabled:
+            super().set_accept_enabled(enabled)
+        elif self._waits_until == float("inf"):
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """Take in whoever is connected already, and refuse others from now on.
+
+        gunicorn would leave them waiting until all is done, and then cut them off, with the
+        requests that they have sent.
+        """
+        self._waits_until = time.monotonic() + STOP_KEEPALIVE_LINGER
+        super().set_accept_enabled(True)
+        for listener in self.sockets:
+            begin_no_more(listener)
+        until = time.monotonic() + LAST_HANDSHAKES_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            self.wait_for_and_dispatch_events(left)
+        super().set_accept_enabled(False)
+        for listener in self.sockets:
+            while self._take_in(listener):
+                pass
+            listener.close()
+
     def accept(self, listener: socket.socket) -> None:
+        self._take_in(listener)
+
+    def _take_in(self, listener: socket.socket) -> bool:
+        """Accept a connection, if there is one."""
         try:
             sock, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return
+            return False
         self.nr_conns += 1
         self._await(Connection(self.cfg, sock, address, listener.getsockname()))
+        return True
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
         """The next request on a connection that was kept."""
@@ -140,8 +184,9 @@ class Worker(ThreadWorker):
             SLOW_CLIENTS.inc()
             self._forget(first)
             self._leave(first)
-        if not self.alive:  # who has not begun a request will not be answered
+        if not self.alive:
             self._streams.close_all()
+        if self._waits_until <= at:  # who has not begun a request will not be answered
             for conn in [conn for conn in self._arriving if not conn.arrival.data]:
                 self._give_up(conn, 503, "The service is being restarted.")
         while self._leaving and self._leaving[0].timeout <= at:

@@ -1,0 +1,1 @@
+"""Several machines: network namespaces with addresses, cables and processes of their own."""

@@ -1,0 +1,74 @@
+"""A load balancer as small as one can be, and what it does is what they all do.
+
+It asks each host for /readyz and passes requests, in turn, to those that are ready. Only a request
+of which nothing was sent, because the host took no connection, goes to the other host: for all it
+knows, any other may have been acted upon.
+"""
+
+import itertools
+import threading
+from dataclasses import dataclass
+
+import httpx
+
+CHECK_SECONDS = 0.25
+CHECK_TIMEOUT_SECONDS = 1.0
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 20.0
+
+
+@dataclass
+class Passed:
+    """An answer, and whose it is."""
+
+    host: str
+    answer: httpx.Response
+
+
+class Balancer(threading.Thread):
+    """Knows which hosts are ready. Each of its users has connections of its own."""
+
+    def __init__(self, urls: dict[str, str]) -> None:
+        super().__init__(name="health checks", daemon=True)
+        self.ready = dict.fromkeys(urls, True)
+        self._urls = urls
+        self._turns = itertools.count()
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        with httpx.Client(timeout=CHECK_TIMEOUT_SECONDS) as http:
+            while not self._stopping.wait(CHECK_SECONDS):
+                for name, url in self._urls.items():
+                    try:
+                        self.ready[name] = http.get(f"{url}/readyz").status_code == 200
+                    except httpx.HTTPError:
+                        self.ready[name] = False
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+    def passed_on(
+        self, http: httpx.Client, path: str, content: bytes, headers: dict[str, str]
+    ) -> Passed:
+        """POST to one of the hosts.
+
+        Raises:
+            httpx.HTTPError: no host took a connection, or the one that did never answered.
+        """
+        refused: httpx.HTTPError | None = None
+        for name in self._in_turn():
+            try:
+                answer = http.post(self._urls[name] + path, content=content, headers=headers)
+                return Passed(name, answer)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                refused = error
+        assert refused
+        raise refused
+
+    def _in_turn(self) -> list[str]:
+        """Those that are ready first; of these, each time another one."""
+        turn = next(self._turns)
+        names = list(self._urls)
+        names = names[turn % len(names) :] + names[: turn % len(names)]
+        return sorted(names, key=lambda name: not self.ready[name])

@@ -1,0 +1,194 @@
+"""Hosts on one machine: a network namespace each, with a cable to a switch.
+
+The switch is a bridge in a namespace of its own, so that no firewall of the machine has a say in
+what passes it. All names carry our process id: what a killed run left is found and taken away.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = re.compile(r"\bmb([0-9]+)-[a-z0-9]+")
+SWITCH = "sw"
+NOBODY = "02:00:00:00:00:01"  # a hardware address that no host has
+OPERATOR = 254  # the last byte of the address of whoever runs the tests
+# Debian's iproute2 is not on everybody's PATH.
+PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+NO_IP = (
+    "The tests of several machines need the command «ip», which is missing "
+    "(Debian: sudo apt-get install iproute2)."
+)
+NO_NAMESPACES = (
+    "The tests of several machines need network namespaces, which cannot be made here: run them "
+    "as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (in a container: --privileged), or allow user "
+    "namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)."
+)
+
+
+class NoNetwork(Exception):
+    """Hosts cannot be made here. The message says what is missing."""
+
+
+def ip(*words: str) -> str:
+    """Run `ip`; what it printed.
+
+    Raises:
+        NoNetwork: it is missing, or may not do that.
+    """
+    command = shutil.which("ip", path=PATH)
+    if command is None:
+        raise NoNetwork(NO_IP)
+    done = subprocess.run([command, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoNetwork(f"{NO_NAMESPACES} («ip {' '.join(words)}»: {done.stderr.strip()})")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine: what runs in it sees its own network alone."""
+
+    name: str
+    namespace: str
+    address: str
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """The command, as it is run on this host."""
+        found = shutil.which("ip", path=PATH)
+        assert found  # the host was made with it
+        return [found, "netns", "exec", self.namespace, *command]
+
+    def lose(self) -> None:
+        """As if its power failed: all its processes end at once."""
+        _kill(self.namespace)
+
+
+class Network:
+    """Hosts on a switch, until it is closed. This process is on it, too, as the operator."""
+
+    def __init__(self) -> None:
+        pid = os.getpid()
+        self._mark = f"mb{pid}"
+        self._subnet = f"10.{192 + pid // 256 % 64}.{pid % 256}"
+        self.hosts: dict[str, Host] = {}
+
+    def __enter__(self) -> "Network":
+        clear_up()
+        try:
+            ip("netns", "add", self._name(SWITCH))
+            self._switch("link", "add", "bridge", "type", "bridge")
+            self._switch("link", "set", "bridge", "up")
+            own = self._name("op")
+            ip(
+                "link",
+                "add",
+                own,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "op",
+                "netns",
+                self._name(SWITCH),
+            )
+            self._plug("op")
+            ip("address", "add", f"{self._subnet}.{OPERATOR}/24", "dev", own)
+            ip("link", "set", "dev", own, "up")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def host(self, name: str) -> Host:
+        """A new machine on the switch."""
+        number = len(self.hosts) + 1
+        host = Host(name, self._name(name), f"{self._subnet}.{number}")
+        self.hosts[name] = host
+        ip("netns", "add", host.namespace)
+        inside, at_switch = ("-netns", host.namespace), ("netns", self._name(SWITCH))
+        ip(*inside, "link", "add", "eth0", "type", "veth", "peer", "name", name, *at_switch)
+        self._plug(name)
+        ip(*inside, "address", "add", f"{host.address}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            ip(*inside, "link", "set", "dev", device, "up")
+        return host
+
+    @contextlib.contextmanager
+    def unplugged(self, host: Host) -> Iterator[None]:
+        """Within, its cable is out: what is sent to it or by it is lost without a word."""
+        self._switch("link", "set", "dev", host.name, "down")
+        try:
+            yield
+        finally:
+            self._switch("link", "set", "dev", host.name, "up")
+
+    @contextlib.contextmanager
+    def cut(self, host: Host, others: Sequence[Host]) -> Iterator[None]:
+        """Within, the host and the others do not reach each other; all else does."""
+        pairs = [pair for other in others for pair in ((host, other), (other, host))]
+        for one, other in pairs:
+            _neighbour(one, "replace", other, "lladdr", NOBODY, "nud", "permanent")
+        try:
+            yield
+        finally:
+            for one, other in pairs:
+                _neighbour(one, "del", other)
+
+    def close(self) -> None:
+        """End what runs on the hosts, and take all away."""
+        _remove(self._mark)
+
+    def _name(self, what: str) -> str:
+        return f"{self._mark}-{what}"
+
+    def _switch(self, *words: str) -> None:
+        ip("-netns", self._name(SWITCH), *words)
+
+    def _plug(self, port: str) -> None:
+        self._switch("link", "set", "dev", port, "master", "bridge", "up")
+
+
+def _neighbour(host: Host, change: str, other: Host, *how: str) -> None:
+    ip("-netns", host.namespace, "neighbour", change, other.address, *how, "dev", "eth0")
+
+
+def clear_up() -> None:
+    """Take away what runs that were killed have left."""
+    marks = {found[0].split("-")[0]: found[1] for found in NAME.finditer(_everything())}
+    for mark, pid in marks.items():
+        if not Path(f"/proc/{pid}").exists():
+            _remove(mark)
+
+
+def _remove(mark: str) -> None:
+    """Namespaces with what runs in them, and the cables that are left."""
+    for name in _named(mark, ip("netns", "list")):
+        _kill(name)
+        ip("netns", "del", name)
+    for name in _named(mark, ip("-brief", "link")):
+        with contextlib.suppress(NoNetwork):  # it goes with its other end, a moment later
+            ip("link", "del", name)
+
+
+def _named(mark: str, text: str) -> set[str]:
+    return {found[0] for found in NAME.finditer(text) if found[0].split("-")[0] == mark}
+
+
+def _everything() -> str:
+    return ip("netns", "list") + ip("-brief", "link")
+
+
+def _kill(namespace: str) -> None:
+    for pid in ip("netns", "pids", namespace).split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
