@@ -17,7 +17,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config import metrics
-from documents import payment_posts, settling, stripe_events, trouble
+from documents import ending, payment_posts, settling, stripe_events, trouble
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.marks import DUE, due_of
@@ -54,7 +54,7 @@ def _take_in_all(organization_id: ObjectId, policy: Policy) -> int:
     done, fundraisers = 0, set[ObjectId]()
     group: Row = {"organization_id": organization_id, "provider": {"$in": PROVIDERS}}
     try:
-        while taken := in_transaction(_take_in, group):
+        while not ending.has_begun() and (taken := in_transaction(_take_in, group)):
             fundraisers |= taken.fundraisers
             done += taken.number
     except Exception as error:

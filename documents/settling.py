@@ -15,7 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config import metrics
-from documents import late_events, rematching, trouble, turn
+from documents import ending, late_events, rematching, trouble, turn
 from documents.arrivals import arrive
 from documents.clock import now
 from documents.counters import LEDGER
@@ -63,7 +63,7 @@ def _settle_all(fundraiser_id: ObjectId, policy: Policy) -> int:
 
     try:
         with contextlib.suppress(turn.NotMyTurn):  # then it is left to the others and the sweep
-            while taken := batch():
+            while not ending.has_begun() and (taken := batch()):
                 done += taken
     except Exception as error:
         if trouble.is_passing(error):

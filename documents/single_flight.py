@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Hashable
 
+from documents import ending
+
 
 class SingleFlight:
     """Whoever comes while the work on a key is under way has it done once more, and goes on.
@@ -27,7 +29,7 @@ class SingleFlight:
             while True:
                 done += work()
                 with self._guard:
-                    if not self._wanted_again[key]:
+                    if not self._wanted_again[key] or ending.has_begun():
                         del self._wanted_again[key]
                         return done
                     self._wanted_again[key] = False

@@ -19,7 +19,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config import metrics
-from documents import sendgrid, trouble, turn
+from documents import ending, sendgrid, trouble, turn
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.inbox import Inbox
@@ -151,7 +151,7 @@ def _known(type_: str) -> str:
 def look_again(organization_id: ObjectId, rule: Rule) -> int:
     """Tie what could not be tied when it came. Returns how many events were looked at."""
     done = 0
-    while batch := in_transaction(_look_again, organization_id, rule):
+    while not ending.has_begun() and (batch := in_transaction(_look_again, organization_id, rule)):
         done += batch
     return done
 

@@ -25,6 +25,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from documents import ending
 from documents.clock import now
 from documents.stored import Document
 
@@ -126,7 +127,7 @@ def until_done(name: str, work: Callable[[], int]) -> int:
     """
     done = 0
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not ending.has_begun():
         try:
             batch = in_turn(name, work)
         except NotMyTurn:
@@ -154,7 +155,7 @@ def in_turn(name: str, work: Callable[[], int]) -> int:
                 try:
                     return work()
                 except NotMyTurn as error:
-                    if error.args != (name,) or time.monotonic() > deadline:
+                    if error.args != (name,) or time.monotonic() > deadline or ending.has_begun():
                         raise
                 asked = _ask(name) or asked
                 time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))  # noqa: S311

@@ -1,6 +1,7 @@
 """The worker: Huey's consumer and the sweep, in one process. Run as many as are needed."""
 
 import logging
+import threading
 import time
 
 from prometheus_client import start_http_server
@@ -14,6 +15,7 @@ from config.database import check_deployment, client, connect_worker, is_away
 from config.log import configure_logging
 from config.queue import huey
 from config.settings import settings
+from documents import ending
 from documents.migrations.migration import pending
 from documents.migrations.steps import MIGRATIONS
 from jobs import auditing, recounting, relabelling, retention
@@ -55,11 +57,18 @@ def main() -> int:
         thread.start()
     log.info("worker ready, %d threads", settings().worker_threads)
     memory.spare_collector()
+    threading.Thread(target=end_with, args=(consumer.stop_flag,), daemon=True).start()
     consumer.run()
     for thread in threads:
         thread.stop(STOP_SECONDS)
     log.info("worker stopped")
     return 0
+
+
+def end_with(stop: threading.Event) -> None:
+    """At the signal: jobs that last would else be waited for until they are cut off."""
+    stop.wait()
+    ending.begin()
 
 
 def show_metrics() -> None:

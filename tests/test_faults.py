@@ -9,7 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bson import ObjectId
 from falcon import testing
+from mongoengine import get_db
 
 from documents import recount
 from jobs.sweep import sweep
@@ -129,6 +131,32 @@ def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stac
     figures = settled(alice, spring)["donations"]
     assert figures["raised"] == {"USD": sum(given)}
     assert list(recount.recount()) == []
+
+
+def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack: Stack) -> None:
+    """SIGTERM in the middle of a backlog: the transaction in hand, and no more."""
+    spring = alice.fundraiser()
+    stack.kill("worker", signal.SIGTERM)
+    rows = [alice.gift(spring) for _ in range(5)]
+    like = get_db().donations.find_one({"_id": ObjectId(rows[0])})
+    like.pop("external_id", None)
+    many = 5000
+    get_db().donations.insert_many({**like, "_id": ObjectId()} for _ in range(many - len(rows)))
+    due = {"due": {"$type": "date"}}
+
+    def left() -> int:
+        return get_db().donations.count_documents(due)
+
+    stack.start_worker()
+    wait_until(lambda: left() < many, "the worker settles", 60)
+    part = next(part for part in stack.supervisor.parts if part.name == "worker")
+    assert part.process
+    part.process.send_signal(signal.SIGTERM)
+    assert part.process.wait(60) == 0
+    stack.supervisor.parts.remove(part)
+    assert left() > 0
+    stack.start_worker()
+    assert settled(alice, spring)["donations"]["count"] == many
 
 
 def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:

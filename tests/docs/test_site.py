@@ -89,7 +89,6 @@ def test_every_page_can_be_found(html: dict[str, Page]) -> None:
 
 
 def test_every_link_leads_somewhere(built: tuple[Path, str], html: dict[str, Page]) -> None:
-    outside = set()
     for name, page in html.items():
         for link in page.links:
             parts = urlsplit(link)
