@@ -100,7 +100,12 @@ def erase(user_id: ObjectId) -> bool:
 def _erase_gifts(organization_id: ObjectId, user_id: ObjectId, addresses: list[str]) -> None:
     mailboxes = sorted({mailbox(address) for address in addresses})
     theirs = {"donor_mailbox": {"$in": mailboxes}, "donor_address": {"$in": addresses}}
-    whose: list[Row] = [{"user_id": user_id}, {"organization_id": organization_id, **theirs}]
+    # Of the first version, until it is migrated: it knew no mailboxes.
+    old = {"donor_mailbox": None, "donor_address": {"$in": addresses}}
+    whose: list[Row] = [
+        {"user_id": user_id},
+        *({"organization_id": organization_id, **query} for query in (theirs, old)),
+    ]
     gone = {
         "donor_name": NOBODY,
         "donor_email": NOBODY,
@@ -136,7 +141,7 @@ def _erase_events(
         events += database.events.find(unmatched, session=session).limit(A_STEP)
     retention.archive(database, session, events)
     for event in events:
-        left = {name: event[name] for name in KEPT_OF_EVENTS}
+        left = {name: event[name] for name in KEPT_OF_EVENTS if name in event}
         database.events.replace_one(
             {"_id": event["_id"]}, {**left, "type": "erased"}, session=session
         )

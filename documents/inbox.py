@@ -65,7 +65,9 @@ class Inbox:
         parts = as_many_as_fit(found)
         if only is not None:
             parts = [part._replace(first=only, most=1) for part in parts]
-        for part, reading in zip(parts, self.reader.read(parts), strict=True):
+        for part, reading in zip(
+            parts, self.reader.read(parts, self.database, self.session), strict=True
+        ):
             self.organization_id = part.organization_id
             self._take(part, reading)
         if len(found) == DELIVERIES_A_BATCH or len(parts) < len(found):

@@ -1,8 +1,8 @@
 """Reading webhook posts: of the next ones already, while MongoDB counts those before.
 
 What a body says depends on nothing else, and it does not change while its delivery is due, so it
-is read outside the transaction that counts it. Nothing rests on reading ahead but speed: what was
-not foreseen is read when it is wanted.
+may be read before the transaction that counts it. Nothing rests on reading ahead but speed: what
+was not foreseen is read when it is wanted.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import sendgrid, trouble
+from documents import ending, sendgrid, trouble
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.marks import DUE
@@ -102,21 +102,25 @@ class Reader:
         if self._coming and not self._coming.cancel():
             self._coming.exception()
 
-    def read(self, parts: Sequence[Part]) -> list[Reading]:
-        """What these parts report."""
-        if self._coming:
+    def read(
+        self, parts: Sequence[Part], database: Database, session: ClientSession
+    ) -> list[Reading]:
+        """What these parts report. What was not read ahead is read in the transaction: outside,
+        a post may not be to be seen yet that it sees already."""
+        if self._coming and not self._coming.cancel():
             with contextlib.suppress(Exception):  # then it is read now, and whoever asks is told
                 self._known |= self._coming.result()
-            self._coming = None
+        self._coming = None
         missing = [part for part in parts if part not in self._known]
         self._known = {part: self._known[part] for part in parts if part in self._known}
-        self._known |= _read(missing)
+        self._known |= _read(missing, database, session)
         return [self._known[part] for part in parts]
 
     def look_ahead(self, query: dict[str, Any], parts: Sequence[Part]) -> None:
         """Begin to read what comes after these parts."""
         goes_on = {part.id: self._known[part].next_item for part in parts}
-        self._coming = _ahead.submit(_read_next, query, goes_on)
+        if not ending.has_begun():
+            self._coming = _ahead.submit(_read_next, query, goes_on)
 
 
 def _read_next(query: dict[str, Any], goes_on: dict[ObjectId, int | None]) -> dict[Part, Reading]:
@@ -124,14 +128,17 @@ def _read_next(query: dict[str, Any], goes_on: dict[ObjectId, int | None]) -> di
     deliveries = due_deliveries(get_db(), {**query, "_id": {"$nin": done}})
     for row in deliveries:
         row["next_item"] = goes_on.get(row["_id"], row.get("next_item"))
-    return _read(as_many_as_fit(deliveries))
+    return _read(as_many_as_fit(deliveries), get_db())
 
 
-def _read(parts: Sequence[Part]) -> dict[Part, Reading]:
+def _read(
+    parts: Sequence[Part], database: Database, session: ClientSession | None = None
+) -> dict[Part, Reading]:
     if not parts:
         return {}
     wanted = {"_id": {"$in": [part.id for part in parts]}}
-    bodies = {row["_id"]: row["body"] for row in get_db().deliveries.find(wanted, {"body": 1})}
+    found = database.deliveries.find(wanted, {"body": 1}, session=session)
+    bodies = {row["_id"]: row["body"] for row in found}
     return {part: _read_part(part, bodies[part.id]) for part in parts}
 
 

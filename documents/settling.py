@@ -25,6 +25,7 @@ from documents.engine.settle import Changes, settle
 from documents.marks import DUE, due_of
 from documents.policy import Policy
 from documents.single_flight import SingleFlight
+from documents.tallying import PROVIDER
 from documents.transaction import in_transaction, on_commit
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,9 @@ def _settle_all(fundraiser_id: ObjectId, policy: Policy) -> int:
 
     def batch() -> int:
         # Fundraisers are settled side by side, but not beside events, which are of all of them.
-        is_beside_events = owner and get_db().deliveries.find_one({**owner, **DUE}, {"_id": 1})
-        if not is_beside_events:
+        events = {**(owner or {}), "provider": PROVIDER, **DUE}
+        events |= trouble.not_postponed(now())
+        if not owner or not get_db().deliveries.find_one(events, {"_id": 1}):
             return in_transaction(_settle, group, policy)
         return turn.in_turn(name, lambda: in_transaction(_settle_in_turn, name, group, policy))
 
@@ -81,6 +83,8 @@ def _settle_one_by_one(group: dict[str, ObjectId], policy: Policy) -> int:
     for name in SOURCES:
         query = {**group, **DUE, **trouble.not_postponed(now())}
         for row in list(get_db()[name].find(query, {"_id": 1}).sort("due", 1)):
+            if ending.has_begun():
+                return done
             one = {"_id": row["_id"]}
             done += trouble.attempt(
                 name, row["_id"], in_transaction, _settle, one, policy, sources=(name,)

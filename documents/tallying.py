@@ -72,6 +72,8 @@ def _tally_one_by_one(group: dict[str, Any], rule: Rule) -> int:
     done = 0
     query = {**group, **DUE, **trouble.not_postponed(now())}
     for row in list(get_db().deliveries.find(query, {"items": 1}).sort("due", 1)):
+        if ending.has_begun():
+            break
         done += trouble.attempt("deliveries", row["_id"], _tally_alone, row, rule)
     return done
 
@@ -86,6 +88,8 @@ def _tally_alone(delivery: Row, rule: Rule) -> None:
         if trouble.is_passing(error):
             raise
         for index in range(delivery["items"]):
+            if ending.has_begun():
+                break
             with contextlib.suppress(Exception):  # the delivery's own failure tells of it
                 in_transaction(_tally, one, rule, only=index)
         raise

@@ -151,7 +151,7 @@ def in_turn(name: str, work: Callable[[], int]) -> int:
         deadline = time.monotonic() + PATIENCE_SECONDS
         try:
             while True:
-                _give_way(name)
+                _give_way(name, deadline)
                 try:
                     return work()
                 except NotMyTurn as error:
@@ -175,8 +175,11 @@ def _ask(name: str) -> bool:
     return True
 
 
-def _give_way(name: str) -> None:
-    """Wait while another asks for the turn."""
+def _give_way(name: str, deadline: float) -> None:
+    """Wait while another asks for the turn; but not for long, for their clock may be fast."""
+    deadline = min(deadline, time.monotonic() + 1.5 * ASKED_FOR.total_seconds())
     others = {"_id": name, "by": {"$ne": _asker.id}}
-    while get_db().asked_turns.find_one({**others, "until": {"$gt": now()}}, {"_id": 1}):
+    while time.monotonic() < deadline and not ending.has_begun():
+        if not get_db().asked_turns.find_one({**others, "until": {"$gt": now()}}, {"_id": 1}):
+            return
         time.sleep(PAUSE_SECONDS)

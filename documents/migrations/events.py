@@ -52,7 +52,7 @@ def _count_clicks(
     changes = Changes()
     for click in clicks:
         email = emails.get(click["email_id"])
-        if email is None or not email.get("mailing_id"):
+        if email is None or email.get("deleted_at") or not email.get("mailing_id"):
             continue
         news[click["_id"]]["clicker_id"] = clicker_id(email["_id"], click["url"])
         for target, row in new_link_and_clicker(email, click["url"]).items():

@@ -17,7 +17,7 @@ from documents.stored import Document
 from documents.transaction import in_transaction
 
 ROWS_A_PAGE = 200
-LEASE = timedelta(seconds=90)  # longer than a transaction can take
+LEASE = timedelta(seconds=150)  # longer than PyMongo repeats a transaction
 
 Change = Callable[[Database, ClientSession, list[Row]], None]
 

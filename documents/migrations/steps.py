@@ -10,8 +10,11 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from documents import rematching
 from documents.address import mailbox
+from documents.clock import now
 from documents.counters import LEDGER
+from documents.donor import donor_id
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
 from documents.event import FROM_ALL
@@ -45,8 +48,11 @@ def find_users(database: Database, session: ClientSession, rows: list[Row]) -> N
     def missing(user: Row) -> Row:
         if "address" not in user:  # deleted
             return {}
-        words = words_of(user["name"], user["email"])
-        return {"mailbox": mailbox(user["email"]), "words": words}
+        where = mailbox(user["email"])
+        found = {"mailbox": where, "words": words_of(user["name"], user["email"])}
+        if where == user["address"]:
+            return found
+        return found | {"rematch_mailboxes": [where], "rematch_due": now()}
 
     _set(database, session, "users", rows, missing)
 
@@ -73,8 +79,28 @@ def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> 
             places["mailing_day_id"] = gift_day_id("mailing", gift["mailing_id"], gift)
         return places
 
+    old = [gift for gift in rows if "donor_mailbox" not in gift]
     _set(database, session, "donations", rows, missing)
+    _name_donors(database, session, old)
     count_anew("donations")(database, session, rows)
+    variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
+    open_ = [gift for gift in variants if gift.get("match") in rematching.OPEN["match"]["$in"]]
+    rematching.mark(database, session, [gift["_id"] for gift in open_ if not gift.get("pin")])
+
+
+def _name_donors(database: Database, session: ClientSession, gifts: list[Row]) -> None:
+    """Who is no user is known by the mailbox, and was known by the address."""
+    operations = []
+    for gift in gifts:
+        if not gift.get("match") or gift.get("user_id"):
+            continue
+        known = {"fundraiser_donor_id": donor_id("fundraiser", gift["fundraiser_id"], gift)}
+        if gift.get("mailing_id"):
+            known["mailing_donor_id"] = donor_id("mailing", gift["mailing_id"], gift)
+        gift.update(known)
+        operations.append(UpdateOne({"_id": gift["_id"]}, {"$set": known}))
+    if operations:
+        database.donations.bulk_write(operations, ordered=False, session=session)
 
 
 def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> None:

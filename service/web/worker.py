@@ -99,8 +99,9 @@ class Worker(ThreadWorker):
             self.wait_for_and_dispatch_events(left)
         super().set_accept_enabled(False)
         for listener in self.sockets:
-            while self._take_in(listener):
-                pass
+            with contextlib.suppress(OSError):  # no more files: the others are cut off
+                while self._take_in(listener):
+                    pass
             listener.close()
 
     def accept(self, listener: socket.socket) -> None:

@@ -1,6 +1,8 @@
 """Tallying on the real server: an event counts once, whatever is sent how often."""
 
 import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson import ObjectId
@@ -14,6 +16,7 @@ from tests.cast import UNKNOWN_ID, Api, University, event, university
 from tests.settled import settle
 
 AT = 1_700_000_000
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds")
 
 
 @pytest.fixture
@@ -181,3 +184,19 @@ def test_a_gift_does_not_wait_until_all_events_are_counted(
     counting.join(60)
     settle()
     assert alice.report(spring)["emails"]["opens"] == posts
+
+
+def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
+    alice: University,
+) -> None:
+    alice.email(alice.fundraiser("Autumn"))  # so Bob is known
+    spring = alice.fundraiser()
+    gift = alice.gift(spring)
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["match"] == "unresolved"
+    email = alice.email(spring, sent_at=YESTERDAY)
+    alice.deliver([event(email, "delivered", int(time.time()))])
+    tallying.tally_organization(ObjectId(alice.id), policy().clicks)
+    settle()
+    found = alice.get(f"/v1/donations/{gift}")
+    assert (found["match"], found["email_id"]) == ("indirect", email)

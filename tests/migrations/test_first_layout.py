@@ -11,6 +11,7 @@ from mongoengine import get_db
 
 from documents import recount
 from documents.api_key import ApiKey
+from documents.clock import now
 from documents.errors import Conflict
 from documents.indexes import create_indexes
 from documents.lease import Lease
@@ -99,6 +100,41 @@ def test_what_the_first_version_did_not_know_is_known(
     alice.deliver([told | {"email_id": ""}])
     settle()
     assert get_db().emails.find_one(first["_id"])["opens"] == first["opens"] + 1
+
+
+def test_who_gave_from_a_variant_of_an_address_is_known_now(alice: University) -> None:
+    """The first version compared whole addresses."""
+    address = "person2+home@example.edu"
+    donor = {"donor_email": address, "donor_address": address}
+    get_db().donations.update_one({"external_id": "c"}, {"$set": donor})
+    upgrade()
+    settle()
+    gift = get_db().donations.find_one({"external_id": "c"})
+    assert (gift["match"], gift["donor_mailbox"]) == ("indirect", "person2@example.edu")
+
+
+def test_clicks_of_deleted_emails_are_on_no_link(alice: University, stored: dict[str, Any]) -> None:
+    for email in list(alice.get("/v1/emails")["data"]):
+        get_db().emails.update_one(
+            {"_id": ObjectId(email["id"])},
+            {"$set": {"deleted_at": now(), "counted": []}, "$unset": {"due": ""}},
+        )
+    upgrade()
+    assert alice.get(f"/v1/mailings/{stored['mailing']}/links")["data"] == []
+
+
+def test_a_person_may_be_erased_before_it_is_migrated(alice: University) -> None:
+    create_indexes()
+    guest = get_db().donations.find_one({"external_id": "c"})
+    user = alice.make("users", name="Stranger", email=guest["donor_email"])["id"]
+    person = get_db().users.find_one({"address": "person0@example.edu"})["_id"]
+    for id_ in (user, person):
+        assert alice.call("DELETE", f"/v1/users/{id_}?erase=true").status in (202, 204)
+    while sweep():
+        pass
+    kept = str(list(get_db().donations.find()) + list(get_db().events.find()))
+    assert "stranger@" not in kept.casefold()
+    assert "person0@" not in kept.casefold()
 
 
 def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
