@@ -46,6 +46,7 @@ class Size:
     peer_gifts: int = 750
     starts: int = 5
     patience: float = 10.0  # seconds
+    queues: tuple[str, ...] = QUEUES
 
     def workload(self, fundraisers: int = 20) -> Workload:
         return Workload(self.users, fundraisers, self.emails)
@@ -66,6 +67,7 @@ SHORT = Size(
     peer_gifts=30,
     starts=1,
     patience=3.0,
+    queues=QUEUES[:2],
 )
 
 
@@ -116,7 +118,7 @@ class Bench:
         self._note("counters that are off after all this", "", [off], AT_MOST, 0)
 
     def _donations(self, stack: Stack, mine: Ours) -> Figure:
-        contestants = ["limit", "inline", *QUEUES]
+        contestants = ["limit", "inline", *self.size.queues]
         loads: dict[str, list[Load]] = {name: [] for name in ["matchback", *contestants]}
         with ExitStack() as open_:
             urls = {}
@@ -237,7 +239,7 @@ class Bench:
     def _peers(self, servers: Servers) -> None:
         own = {figure.name: figure.median for figure in self.figures}
         settled: dict[str, list[Figure]] = {"events": [], "gifts": []}
-        for name in QUEUES:
+        for name in self.size.queues:
             peer = Peer(
                 servers, name, self.size.workload(fundraisers=1), self.folder, self.size.patience
             )

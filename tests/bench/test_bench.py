@@ -6,7 +6,6 @@ from pathlib import Path
 from tests.bench import figures, growth
 from tests.bench.figures import AT_LEAST, AT_MOST, Figure
 from tests.bench.load import Load
-from tests.bench.naive import QUEUES
 from tests.bench.progress import drain
 from tests.bench.scenarios import SHORT, Bench
 from tests.bench.workload import Workload, mixed
@@ -28,7 +27,7 @@ def test_everything_is_measured_and_nothing_is_off(tmp_path: Path) -> None:
         one["name"]: one for one in json.loads((tmp_path / "results.json").read_text())["figures"]
     }
     assert {name: told[name]["values"] for name in EXACT} == {name: [0] for name in EXACT}
-    for name in QUEUES:
+    for name in SHORT.queues:
         assert told[f"settling events, {name}"]["median"] > 0
         assert told[f"settling donations, {name}"]["median"] > 0
         assert f"events lost or twice after a kill, {name}" in told

@@ -1,1 +1,1 @@
-"""Crash points: each job and each acknowledging request, killed before and after every command."""
+"""Crash points: each job and acknowledging request, killed at first and after each write."""
