@@ -38,8 +38,6 @@ loglevel = "warning"
 
 def on_starting(server):
     """Refuse an address that is in use: a second server would share it without a word."""
-    if "GUNICORN_PID" in os.environ:
-        return  # it takes over from a server of its own, which still listens
     family = socket.AF_INET6 if ":" in settings().host else socket.AF_INET
     with socket.create_server((settings().host, settings().port), family=family):
         pass

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.figures import chart, write
+from tests.bench.naive import QUEUES
 from tests.bench.scenarios import SHORT, Bench, Size
 
 RESULTS = Path("build/bench")
@@ -17,14 +18,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a little of each, for its shape")
     parser.add_argument("--rounds", type=int, default=Size().rounds)
+    parser.add_argument("--peers", nargs="*", choices=QUEUES, default=QUEUES)
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        size = (
-            SHORT
-            if given.short
-            else replace(Size(), rounds=given.rounds, settlings=min(3, given.rounds))
-        )
+        of = {"rounds": given.rounds, "settlings": min(3, given.rounds), "queues": given.peers}
+        size = SHORT if given.short else replace(Size(), **of)
         bench = Bench(size, Path(folder))
         bench.run()
     about = {
