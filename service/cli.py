@@ -98,8 +98,11 @@ def worker() -> None:
 def indexes() -> None:
     """Create the database's indexes that are missing."""
     from documents.indexes import create_indexes
+    from documents.migrations.migration import note_new
+    from documents.migrations.steps import MIGRATIONS
 
     create_indexes()
+    note_new(MIGRATIONS)
 
 
 for command in (

@@ -72,6 +72,14 @@ def pending(all_: tuple[Migration, ...]) -> list[Migration]:
     return [one for one in all_ if one.number not in finished]
 
 
+def note_new(all_: tuple[Migration, ...]) -> None:
+    """A database that has no organization yet has nothing of an earlier version."""
+    if get_db().organizations.find_one({}, {"_id": 1}) is None:
+        for one in all_:
+            finished = {"name": one.name, "finished_at": now()}
+            get_db().migrations.update_one({"_id": one.number}, {"$set": finished}, upsert=True)
+
+
 def migrate(all_: tuple[Migration, ...]) -> Iterator[Told]:
     """Do what is pending, telling after each page.
 

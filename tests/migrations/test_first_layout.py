@@ -1,14 +1,17 @@
 """A database that the first version filled is brought into today's form, while it is used."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import ObjectId, json_util
+from click.testing import CliRunner, Result
 from falcon import testing
 from mongoengine import get_db
 
+from config import database
 from documents import recount
 from documents.api_key import ApiKey
 from documents.clock import now
@@ -19,6 +22,7 @@ from documents.migrations import migration as module
 from documents.migrations.migration import Told, migrate, pending
 from documents.migrations.steps import MIGRATIONS
 from jobs.sweep import sweep
+from service.cli import main
 from tests.cast import Api, University, event, public_key
 from tests.settled import settle
 
@@ -217,6 +221,31 @@ def test_two_do_not_do_it_at_once(alice: University, monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
     with pytest.raises(Conflict):
         list(migrate(MIGRATIONS))
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands connect by themselves: to the test's database, which is connected already."""
+    monkeypatch.setattr("config.database.connect", database.client)
+
+
+def matchback(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.usefixtures("real_database", "connected")
+def test_a_new_database_has_nothing_to_migrate() -> None:
+    assert matchback("indexes").exit_code == 0
+    assert pending(MIGRATIONS) == []
+
+
+@pytest.mark.usefixtures("alice", "connected")
+def test_one_that_was_filled_has() -> None:
+    assert matchback("indexes").exit_code == 0
+    told = json.loads(matchback("migrate", "--pending", "--json").stdout)
+    assert [one["number"] for one in told] == [one.number for one in MIGRATIONS]
+    assert "messages, links and clickers" in matchback("migrate").stdout
+    assert pending(MIGRATIONS) == []
 
 
 def test_numbers_are_in_order_and_given_once() -> None:
