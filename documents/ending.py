@@ -6,13 +6,14 @@ and whoever is there next settles it.
 
 import threading
 
-_begun = threading.Event()
+_stopping = threading.Event()  # of a process that is nobody's worker: never set
 
 
-def begin() -> None:
-    """From now on, do nothing that can be left. For the rest of this process."""
-    _begun.set()
+def at(stopping: threading.Event) -> None:
+    """Have this process do nothing that can be left, once this is set."""
+    global _stopping  # noqa: PLW0603
+    _stopping = stopping
 
 
 def has_begun() -> bool:
-    return _begun.is_set()
+    return _stopping.is_set()

@@ -1,7 +1,6 @@
 """The worker: Huey's consumer and the sweep, in one process. Run as many as are needed."""
 
 import logging
-import threading
 import time
 
 from prometheus_client import start_http_server
@@ -57,18 +56,13 @@ def main() -> int:
         thread.start()
     log.info("worker ready, %d threads", settings().worker_threads)
     memory.spare_collector()
-    threading.Thread(target=end_with, args=(consumer.stop_flag,), daemon=True).start()
+    # At the signal: jobs that last would else be waited for until they are cut off.
+    ending.at(consumer.stop_flag)
     consumer.run()
     for thread in threads:
         thread.stop(STOP_SECONDS)
     log.info("worker stopped")
     return 0
-
-
-def end_with(stop: threading.Event) -> None:
-    """At the signal: jobs that last would else be waited for until they are cut off."""
-    stop.wait()
-    ending.begin()
 
 
 def show_metrics() -> None:
