@@ -1,6 +1,5 @@
 """What events of the first version tell that was not kept then: their messages, links, clickers."""
 
-from collections.abc import Iterable
 from itertools import groupby
 
 from bson import ObjectId
@@ -27,7 +26,9 @@ def tell_events(database: Database, session: ClientSession, rows: list[Row]) -> 
     news: dict[bytes, Row] = {row["_id"]: {"item": UNKNOWN_ITEM} for row in old}
     for row in tied:
         news[row["_id"]]["tied_by"] = "email_id"
-    learn(database, session, sorted(rows_of_messages(rows), key=lambda row: row["at"]))
+    # Whatever their form: an email may have kept the messages of later ones.
+    told = [row for row in rows if "email_id" in row and row["type"] != "erased"]
+    learn(database, session, sorted(told, key=lambda row: row["at"]))
     _count_clicks(database, session, tied, news)
     _mark_unmatched(database, session, [row for row in old if "email_id" not in row], news)
     if news:
@@ -36,11 +37,6 @@ def tell_events(database: Database, session: ClientSession, rows: list[Row]) -> 
             ordered=False,
             session=session,
         )
-
-
-def rows_of_messages(rows: Iterable[Row]) -> list[Row]:
-    """Tied events, whatever their form: their messages may have been kept in the email."""
-    return [row for row in rows if "email_id" in row and row["type"] != "erased"]
 
 
 def _count_clicks(
@@ -72,11 +68,10 @@ def _mark_unmatched(
         return row["organization_id"]
 
     for organization_id, group in groupby(sorted(rows, key=organization), organization):
-        events = [dict(row) for row in group]
+        events = list(group)
         tying = Tying(database, session, organization_id)
         tying.look_up(events)
         for event in events:
-            before = event.keys()
             mark_unmatched(marked := dict(event), tying)
             marked["due"] = now() - LOOK_AGAIN_AFTER
-            news[event["_id"]] |= {name: marked[name] for name in marked.keys() - before}
+            news[event["_id"]] |= {name: marked[name] for name in marked.keys() - event.keys()}

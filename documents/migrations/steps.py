@@ -82,7 +82,7 @@ def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> 
     old = [gift for gift in rows if "donor_mailbox" not in gift]
     _set(database, session, "donations", rows, missing)
     _name_donors(database, session, old)
-    count_anew("donations")(database, session, rows)
+    _count(database, session, "donations", rows)
     variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
     open_ = [gift for gift in variants if gift.get("match") in rematching.OPEN["match"]["$in"]]
     rematching.mark(database, session, [gift["_id"] for gift in open_ if not gift.get("pin")])
@@ -116,21 +116,22 @@ def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> 
     if ids:
         gone = {"$unset": {"messages": ""}}
         database.emails.update_many({"_id": {"$in": ids}}, gone, session=session)
-    count_anew("emails")(database, session, rows)
+    _count(database, session, "emails", rows)
 
 
-def count_anew(collection: str) -> Change:
+def _count(database: Database, session: ClientSession, collection: str, rows: list[Row]) -> None:
     """Count what counts since, and keep what was counted in today's form.
 
     What is due is left: whoever settles it does the same.
     """
+    settled = [row for row in rows if "due" not in row and "trouble" not in row]
+    if settled:
+        settle(database, session, LEDGER, Changes(rows={collection: settled}))
 
-    def change(database: Database, session: ClientSession, rows: list[Row]) -> None:
-        settled = [row for row in rows if "due" not in row and "trouble" not in row]
-        if settled:
-            settle(database, session, LEDGER, Changes(rows={collection: settled}))
 
-    return change
+def count_anew(collection: str) -> Change:
+    """The change of a collection of which nothing else is to be brought into today's form."""
+    return lambda database, session, rows: _count(database, session, collection, rows)
 
 
 MIGRATIONS = (

@@ -22,25 +22,22 @@ def migrate(only_pending: bool, as_json: bool) -> None:
     it after the last process of the earlier version was replaced.
     """
     from documents.errors import Conflict
-    from documents.indexes import drop_retired, make_indexes
-    from documents.migrations.migration import migrate as each_page
     from documents.migrations.migration import pending
     from documents.migrations.steps import MIGRATIONS
+    from documents.migrations.upgrade import upgrade
 
     if only_pending:
         rows = [{"number": one.number, "name": one.name} for one in pending(MIGRATIONS)]
         print_table(["number", "name"], rows, as_json)
         return
     done: dict[int, Told] = {}
-    make_indexes()
     try:
-        for told in each_page(MIGRATIONS):
+        for told in upgrade():
             done[told.migration.number] = told
             if not as_json:
                 _say(told)
     except Conflict as error:
         raise click.ClickException(str(error)) from None
-    drop_retired()
     rows = [
         {"number": number, "name": told.migration.name, "rows": told.rows}
         for number, told in done.items()

@@ -14,9 +14,7 @@ import httpx
 
 from config.database import check_deployment, connect
 from config.settings import Settings
-from documents.indexes import drop_retired, make_indexes
-from documents.migrations.migration import migrate
-from documents.migrations.steps import MIGRATIONS
+from documents.migrations.upgrade import upgrade
 from service.up import addresses, instance, servers
 from service.up.supervisor import Part, PartFailed, Say, Supervisor
 
@@ -141,11 +139,9 @@ class Up:
         for warning in check_deployment(mongo):
             self.say(f"warning: {warning}")
         self.say("creating indexes")
-        make_indexes()
-        for told in migrate(MIGRATIONS):
+        for told in upgrade():
             if told.is_finished and told.rows:
                 self.say(f"migrated: {told.migration.name}")
-        drop_retired()
 
     def _is_ready(self) -> bool:
         try:
