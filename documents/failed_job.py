@@ -52,7 +52,7 @@ class FailedJob:
         if after is not None:
             query["_id"] = {"$lt": after}
         found = [
-            cls._from_row(name, row)
+            cls.from_row(name, row)
             for name in JOBS
             for row in get_db()[name]
             .find(query, FIELDS)
@@ -76,11 +76,12 @@ class FailedJob:
             for name in JOBS:
                 row = get_db()[name].find_one(query, FIELDS)
                 if row:
-                    return cls._from_row(name, row)
+                    return cls.from_row(name, row)
         raise NotFound
 
     @classmethod
-    def _from_row(cls, name: str, row: dict[str, Any]) -> "FailedJob":
+    def from_row(cls, name: str, row: dict[str, Any]) -> "FailedJob":
+        """Of a record of this collection, read with the fields of `FIELDS`."""
         trouble = row["trouble"]
         return cls(
             row["_id"],

@@ -160,10 +160,9 @@ def _due(kind: str, mark: str) -> Due:
 
 
 def _failed() -> Failed:
-    """Unlike FailedJob.page(), which reads all records where it is not told whose."""
-    said = ("error", "tries", "failed_at")
+    """Unlike FailedJob.page(), those that failed last, whenever they were stored."""
     found = [
-        FailedJob(row["_id"], row["organization_id"], kind, *map(row["trouble"].get, said))
+        FailedJob.from_row(kind, row)
         for kind in JOBS
         for row in get_db()[kind].find(FAILED, FIELDS, hint="failed", limit=FAILED_SHOWN)
     ]

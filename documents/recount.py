@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import get_connection, get_db
+from mongoengine import get_db
 
 from documents.counters import LEDGER
 from documents.engine import recount as engine
 from documents.engine.recount import Drift, Page
+from documents.engine.upkeep import compare_page
 from documents.transaction import in_transaction
 
 COLLECTIONS = tuple(engine.collections(LEDGER))
@@ -36,8 +37,7 @@ def pages(fundraiser_id: ObjectId | None = None) -> Iterator[Page]:
 
 def compare(name: str, query: dict[str, Any], after: Any = None) -> Page:
     """One page, at a snapshot of its own."""
-    with get_connection().start_session(snapshot=True) as session:
-        return engine.compare(get_db(), session, LEDGER, name, query, after)
+    return compare_page(get_db(), LEDGER, name, query, after)
 
 
 def recount() -> Iterator[Drift]:

@@ -8,15 +8,10 @@ from prometheus_client.registry import Collector
 
 from documents import unexported
 from documents.clock import now
+from documents.health import MARKS
 from documents.marks import DUE
 from documents.steady_recount import summary
 from documents.warehouse_state import WarehouseState
-
-# What may be due, and by which mark.
-KINDS = {
-    **dict.fromkeys(("donations", "emails", "mailings", "deliveries"), "due"),
-    "users": "rematch_due",
-}
 
 
 class DueCollector(Collector):
@@ -31,7 +26,7 @@ class DueCollector(Collector):
         oldest = GaugeMetricFamily(
             "matchback_oldest_due_seconds", "Age of the oldest of them", labels=["kind"]
         )
-        for kind, mark in KINDS.items():
+        for kind, mark in MARKS.items():
             collection, due = get_db()[kind], {mark: DUE["due"]}
             first = collection.find_one(due, {mark: 1}, sort=[(mark, 1)])
             count.add_metric([kind], collection.count_documents(due))

@@ -28,9 +28,6 @@ class RequestLog:
     def __init__(self) -> None:
         self._log = structlog.get_logger("access").bind()  # not looked up for each request
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        req.context.arrived_at = time.perf_counter()
-
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
@@ -39,7 +36,7 @@ class RequestLog:
             "method": req.method if req.method in METHODS else "OTHER",
             "route": req.uri_template,
             "status": resp.status_code,
-            "duration_ms": round((time.perf_counter() - req.context.arrived_at) * MILLISECONDS, 1),
+            "duration_ms": round((time.perf_counter() - req.context.began) * MILLISECONDS, 1),
         }
         if (organization_id := getattr(req.context, "organization_id", None)) is not None:
             about["organization_id"] = organization_id

@@ -1,7 +1,6 @@
 """The metrics that the database knows, for all processes together, read at each scrape."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from mongoengine import get_db
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -11,9 +10,6 @@ from pymongo.errors import PyMongoError
 from config.database import is_away
 from documents.failed_job import FAILED, JOBS
 from service.due import DueCollector
-
-# Of any organization, but said, for the index of failed jobs begins with it.
-FAILED_OF_ALL: dict[str, Any] = {"organization_id": {"$type": "objectId"}, **FAILED}
 
 
 class StoredCollector(Collector):
@@ -45,5 +41,5 @@ def _failed() -> Metric:
         "matchback_failed_jobs", "Records that could not be settled", labels=["kind"]
     )
     for kind in JOBS:
-        failed.add_metric([kind], get_db()[kind].count_documents(FAILED_OF_ALL))
+        failed.add_metric([kind], get_db()[kind].count_documents(FAILED, hint="failed"))
     return failed

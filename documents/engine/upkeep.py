@@ -4,7 +4,7 @@ An application with needs of its own (groups, priorities, records that are put a
 fail) writes its sweep itself, of `in_transaction` and `settle`: Matchback's is jobs/sweep.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from .caches import Ledger
 from .due import DUE
-from .recount import Drift, collections, compare, repair
+from .recount import Drift, Page, collections, compare, repair
 from .settle import Changes, settle
 from .transaction import in_transaction
 
@@ -117,6 +117,14 @@ def _is_passing(error: Exception) -> bool:
     )
 
 
+def compare_page(
+    database: Database, ledger: Ledger, name: str, query: Mapping[str, Any], after: Any = None
+) -> Page:
+    """The next records of a collection, compared at a snapshot of their own; see recount.py."""
+    with database.client.start_session(snapshot=True) as session:
+        return compare(database, session, ledger, name, query, after)
+
+
 def drifts(database: Database, ledger: Ledger) -> Iterator[Drift]:
     """Every counter that is off, looked for page by page while traffic goes on.
 
@@ -126,8 +134,7 @@ def drifts(database: Database, ledger: Ledger) -> Iterator[Drift]:
     for name in collections(ledger):
         last_id, more = None, True
         while more:
-            with database.client.start_session(snapshot=True) as session:
-                page = compare(database, session, ledger, name, {}, last_id)
+            page = compare_page(database, ledger, name, {}, last_id)
             yield from page.drifts
             last_id, more = page.last_id, page.size > 0
 
