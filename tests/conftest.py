@@ -113,9 +113,5 @@ def real_client(real_database: str) -> testing.TestClient:
 @pytest.fixture
 def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator[Stack]:
     """The web service and a worker as processes of their own, on an empty database."""
-    running = Stack(real_servers, real_database, tmp_path)
-    try:
-        running.start()
+    with Stack(real_servers, real_database, tmp_path).up() as running:
         yield running
-    finally:
-        running.stop()

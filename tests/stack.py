@@ -107,6 +107,15 @@ class Stack:
         self.clients.append(httpx.Client(base_url=self.url, timeout=30))
         return Api.over_http(self.clients[-1])
 
+    @contextmanager
+    def up(self) -> "Iterator[Stack]":
+        """Started, and stopped whatever happens."""
+        try:
+            self.start()
+            yield self
+        finally:
+            self.stop()
+
     def start(self) -> None:
         port = servers.free_port()
         self.url = f"http://{servers.LOOPBACK}:{port}"
@@ -155,6 +164,13 @@ class Stack:
             return False
 
 
+def connect_to_cluster(uri: str) -> None:
+    """This process, whatever it was connected to; it waits for elections. Indexes are made."""
+    mongoengine.disconnect_all()
+    database.connect(Settings(mongodb_uri=uri, database_timeout_seconds=10))
+    create_indexes()
+
+
 @contextmanager
 def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Iterator[Stack]:
     """Servers, an empty database and the services, outside of pytest; this process connected."""
@@ -164,12 +180,8 @@ def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Itera
         uri = started.new_database()
         database.connect(Settings(mongodb_uri=uri))
         create_indexes()
-        stack = Stack(started, uri, folder, environment=dict(environment))
-        try:
-            stack.start()
+        with Stack(started, uri, folder, environment=dict(environment)).up() as stack:
             yield stack
-        finally:
-            stack.stop()
     finally:
         supervisor.stop()
         mongoengine.disconnect_all()

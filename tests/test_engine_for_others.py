@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
+from tests.output import output
 from tests.readme import ROOT
 from tests.stack import Servers
 
@@ -91,17 +92,7 @@ def environment(uri: str, path: Path = ROOT) -> dict[str, str]:
 
 
 def run(uri: str, *arguments: str, path: Path = ROOT) -> str:
-    done = subprocess.run(
-        command(*arguments),
-        env=environment(uri, path),
-        cwd=path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return output(command(*arguments), path, environment(uri, path))
 
 
 def test_the_example_counts_what_is_created_moved_published_and_deleted(uri: str) -> None:

@@ -107,12 +107,8 @@ def traced(
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "MATCHBACK_SWEEP_SECONDS": "3600",  # so that it is the job that settles
     }
-    running = Stack(real_servers, real_database, tmp_path, environment=environment)
-    try:
-        running.start()
+    with Stack(real_servers, real_database, tmp_path, environment=environment).up() as running:
         yield running
-    finally:
-        running.stop()
 
 
 def give(alice: University, spring: str, **headers: str) -> None:

@@ -33,14 +33,11 @@ def exporting_stack(
     url = f"duckdb:///{tmp_path / 'warehouse.duckdb'}"
     monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", url)
     settings.cache_clear()
-    stack = Stack(
-        real_servers, real_database, tmp_path, environment={"MATCHBACK_WAREHOUSE_URL": url}
-    )
+    environment = {"MATCHBACK_WAREHOUSE_URL": url}
     try:
-        stack.start()
-        yield stack
+        with Stack(real_servers, real_database, tmp_path, environment=environment).up() as stack:
+            yield stack
     finally:
-        stack.stop()
         settings.cache_clear()
 
 

@@ -9,8 +9,9 @@ import psutil
 import redis
 
 from service.up.servers import mongodb_uri
-from service.up.supervisor import Part, Supervisor
+from service.up.supervisor import Supervisor
 from tests.bench.naive import counting, queue
+from tests.bench.processes import parts, started
 from tests.bench.progress import drain
 from tests.bench.workload import Workload
 from tests.stack import Servers, wait_until
@@ -76,14 +77,9 @@ class Peer:
 
     @contextmanager
     def _workers(self, *_: object) -> Iterator[Supervisor]:
-        supervisor = Supervisor(say=lambda text: None)
-        try:
-            for number, command in enumerate(self.queue.WORKERS):
-                log = self.folder / f"{self.name}{number}.log"
-                supervisor.start(Part(f"{self.name}{number}", command, log, self.environment))
+        workers = parts(self.name, self.queue.WORKERS, self.folder, self.environment)
+        with started(workers) as supervisor:
             yield supervisor
-        finally:
-            supervisor.stop()
 
     @contextmanager
     def _killed_workers(self, left: Callable[[], int], many: int) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,28 @@ from tests.stack import Stack
 
 
 @contextmanager
+def started(parts: Iterable[Part]) -> Iterator[Supervisor]:
+    """These, one after the other, and stopped whatever happens."""
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        for part in parts:
+            supervisor.start(part)
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+def parts(
+    name: str, commands: Iterable[list[str]], folder: Path, environment: dict[str, str]
+) -> list[Part]:
+    """Processes of one kind, numbered, each with a log of its own."""
+    return [
+        Part(f"{name}{number}", command, folder / f"{name}{number}.log", environment)
+        for number, command in enumerate(commands)
+    ]
+
+
+@contextmanager
 def wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """The application on gunicorn, with as many processes and threads as ours. Its URL."""
     port = free_port()
@@ -25,13 +47,9 @@ def wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterato
         *("--worker-class", "gthread", "--keep-alive", "75", "--reuse-port"),
         *("--no-control-socket", "--log-level", "warning"),
     ]
-    supervisor = Supervisor(say=lambda text: None)
     log = folder / f"{port}.log"
-    try:
-        supervisor.start(Part(application, command, log, environment, ready=lambda: _listens(port)))
+    with started([Part(application, command, log, environment, ready=lambda: _listens(port))]):
         yield f"http://{LOOPBACK}:{port}"
-    finally:
-        supervisor.stop()
 
 
 def _listens(port: int) -> bool:
@@ -45,14 +63,9 @@ def _listens(port: int) -> bool:
 @contextmanager
 def workers(stack: Stack, many: int) -> Iterator[Supervisor]:
     """So many of Matchback's workers."""
-    supervisor = Supervisor(say=lambda text: None)
-    try:
-        for number in range(many):
-            log = stack.folder / f"worker{number}.log"
-            supervisor.start(Part(f"worker{number}", worker_command(), log, stack.environment))
+    commands = [worker_command() for _ in range(many)]
+    with started(parts("worker", commands, stack.folder, stack.environment)) as supervisor:
         yield supervisor
-    finally:
-        supervisor.stop()
 
 
 def memory(pid: int) -> float:

@@ -9,10 +9,7 @@ from typing import Any
 import mongoengine
 from mongoengine import get_db
 
-from config import database
-from config.settings import Settings
 from documents import recount, user_changes
-from documents.indexes import create_indexes
 from documents.marks import DUE
 from documents.match_policy import MatchPolicy
 from documents.what_if import what_if
@@ -21,6 +18,7 @@ from tests.chaos.audited import audit_differences
 from tests.chaos.clients import Client
 from tests.chaos.cluster import Cluster
 from tests.chaos.monkey import Monkey
+from tests.stack import connect_to_cluster
 from tests.stripe_events import SECRET
 
 CLIENTS = 4
@@ -60,9 +58,7 @@ def run(folder: Path, seconds: float, seed: int) -> Result:
     cluster = Cluster(folder, seed)
     try:
         cluster.start()
-        mongoengine.disconnect_all()
-        database.connect(Settings(mongodb_uri=cluster.uri, database_timeout_seconds=10))
-        create_indexes()
+        connect_to_cluster(cluster.uri)
         cluster.start_service()
         place = university(f"Chaos {seed}", api=None)  # type: ignore[arg-type]
         clients = _clients(cluster, place, seed)

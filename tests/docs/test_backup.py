@@ -5,7 +5,6 @@ of each collection, at one moment; that is done here by the driver.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from jobs.sweep import sweep
 from service import auth
 from tests.cast import BOB, Api, University, event, university
 from tests.docs.blocks import blocks
+from tests.output import output
 from tests.settled import settle
 
 PAGE = "how-to/backup.md"
@@ -68,21 +68,13 @@ def restore(uri: str, folder: Path) -> None:
 def follow(uri: str, folder: Path) -> str:
     """What the page's commands print, run on the restored database."""
     steps = [block.text for block in blocks(PAGE) if not block.marks]
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(["set -euo pipefail", *steps])],
-        cwd=folder,
-        env={
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "MATCHBACK_MONGODB_URI": uri,
-            "MATCHBACK_REDIS_URL": settings().redis_url,
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MATCHBACK_MONGODB_URI": uri,
+        "MATCHBACK_REDIS_URL": settings().redis_url,
+    }
+    command = ["bash", "-c", "\n".join(["set -euo pipefail", *steps])]
+    return output(command, folder, environment)
 
 
 def use(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,16 +15,13 @@ from bson import ObjectId
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mongoengine import get_db
 
-from config import database
-from config.settings import Settings
 from documents import user_changes
-from documents.indexes import create_indexes
 from documents.marks import DUE
 from service.up.supervisor import Part
 from tests.cast import Api, University, university
 from tests.machines.network import Network
 from tests.machines.site import CLIENTS, WEBS, WORKERS, Site
-from tests.stack import wait_until
+from tests.stack import connect_to_cluster, wait_until
 
 EMAILS = 30
 DUE_OF = {
@@ -95,9 +92,7 @@ def told(folder: Path) -> Iterator[Story]:
         site = Site(folder, network)
         try:
             site.start_servers()
-            mongoengine.disconnect_all()
-            database.connect(Settings(mongodb_uri=site.uri, database_timeout_seconds=10))
-            create_indexes()
+            connect_to_cluster(site.uri)
             for name in (*WEBS, *WORKERS):
                 site.start(name)
             with httpx.Client(base_url=site.urls[WEBS[0]], timeout=30) as http:

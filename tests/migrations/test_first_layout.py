@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId, json_util
-from click.testing import CliRunner, Result
 from falcon import testing
 from mongoengine import get_db
 
@@ -21,9 +20,10 @@ from documents.lease import Lease
 from documents.migrations import migration as module
 from documents.migrations.migration import Told, migrate, pending
 from documents.migrations.steps import MIGRATIONS
+from documents.migrations.upgrade import upgrade
 from jobs.sweep import sweep
-from service.cli import main
 from tests.cast import Api, University, event, public_key
+from tests.command_line import matchback
 from tests.settled import settle
 
 FIRST = Path(__file__).with_name("first_layout.json")
@@ -54,11 +54,6 @@ def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University
     return University(stored["organization"], key, Api.in_process(real_client))
 
 
-def upgrade() -> list[Told]:
-    create_indexes()
-    return list(migrate(MIGRATIONS))
-
-
 def same(before: Any, after: Any) -> None:
     """What the first version told is told as it was; the new one tells more."""
     for name, value in before.items():
@@ -76,7 +71,7 @@ def same(before: Any, after: Any) -> None:
 def test_what_was_told_is_told_and_no_counter_is_off(
     alice: University, stored: dict[str, Any]
 ) -> None:
-    upgrade()
+    list(upgrade())
     assert pending(MIGRATIONS) == []
     assert list(recount.recount()) == []
     for fundraiser_id, before in stored["reports"].items():
@@ -89,7 +84,7 @@ def test_what_was_told_is_told_and_no_counter_is_off(
 def test_what_the_first_version_did_not_know_is_known(
     alice: University, stored: dict[str, Any]
 ) -> None:
-    upgrade()
+    list(upgrade())
     settle()
     report = alice.report(stored["fundraiser"])
     days = {str(day["day"]): day["count"] for day in report["by_day"]}
@@ -111,7 +106,7 @@ def test_who_gave_from_a_variant_of_an_address_is_known_now(alice: University) -
     address = "person2+home@example.edu"
     donor = {"donor_email": address, "donor_address": address}
     get_db().donations.update_one({"external_id": "c"}, {"$set": donor})
-    upgrade()
+    list(upgrade())
     settle()
     gift = get_db().donations.find_one({"external_id": "c"})
     assert (gift["match"], gift["donor_mailbox"]) == ("indirect", "person2@example.edu")
@@ -123,7 +118,7 @@ def test_clicks_of_deleted_emails_are_on_no_link(alice: University, stored: dict
             {"_id": ObjectId(email["id"])},
             {"$set": {"deleted_at": now(), "counted": []}, "$unset": {"due": ""}},
         )
-    upgrade()
+    list(upgrade())
     assert alice.get(f"/v1/mailings/{stored['mailing']}/links")["data"] == []
 
 
@@ -142,7 +137,7 @@ def test_a_person_may_be_erased_before_it_is_migrated(alice: University) -> None
 
 
 def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
-    upgrade()
+    list(upgrade())
     settle()
     before = get_db().events.count_documents({})
     body = get_db().deliveries.find_one(sort=[("_id", 1)])["body"]
@@ -154,7 +149,7 @@ def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
 
 
 def test_it_has_the_indexes_of_a_new_database(alice: University) -> None:
-    upgrade()
+    list(upgrade())
     found = {name: set(get_db()[name].index_information()) for name in names()}
     for name in names():
         get_db()[name].drop()
@@ -178,7 +173,7 @@ def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, A
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 500})
     while sweep():
         pass
-    upgrade()
+    list(upgrade())
     settle()
     raised = alice.report(stored["fundraiser"])["donations"]["raised"]
     assert raised == {"USD": SPRING_RAISED + 4200 - 500}
@@ -202,10 +197,10 @@ def test_it_goes_on_where_it_was_killed(
 
 
 def test_doing_it_again_changes_nothing(alice: University) -> None:
-    upgrade()
+    list(upgrade())
     before = content()
     get_db().migrations.delete_many({})
-    upgrade()
+    list(upgrade())
     assert content() == before
     assert list(migrate(MIGRATIONS)) == []
 
@@ -227,10 +222,6 @@ def test_two_do_not_do_it_at_once(alice: University, monkeypatch: pytest.MonkeyP
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands connect by themselves: to the test's database, which is connected already."""
     monkeypatch.setattr("config.database.connect", database.client)
-
-
-def matchback(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
 
 
 @pytest.mark.usefixtures("real_database", "connected")

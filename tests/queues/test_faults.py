@@ -54,13 +54,9 @@ def running(place: Place, real: Servers, uri: str, folder: Path) -> Iterator[Sta
     """Web and worker, with that queue."""
     none = WithoutRedis(real.mongodb_port, 0, real.supervisor)
     queue = {"MATCHBACK_QUEUE_URL": place.url, **place.environment}
-    stack = Stack(none, uri, folder, environment=SETTINGS | queue)
-    try:
-        stack.start()
+    with Stack(none, uri, folder, environment=SETTINGS | queue).up() as stack:
         wait_until(lambda: "worker ready" in stack.log("worker"), "a worker")
         yield stack
-    finally:
-        stack.stop()
 
 
 class Day:

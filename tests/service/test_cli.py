@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 import pytest
 from bson import ObjectId
-from click.testing import CliRunner, Result
 from falcon import testing
 from mongoengine import get_db
 
@@ -24,6 +23,7 @@ from jobs.sweep import sweep
 from service.cli import main
 from service.commands import tables
 from tests.cast import Api, University, university
+from tests.command_line import matchback
 
 
 @pytest.fixture
@@ -31,10 +31,6 @@ def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> U
     # The commands connect by themselves: to the test's database, which is connected already.
     monkeypatch.setattr("config.database.connect", database.client)
     return university("Alice's University", Api.in_process(real_client))
-
-
-def matchback(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
 
 
 def test_an_organization_is_created_with_an_admin_key(alice: University) -> None:

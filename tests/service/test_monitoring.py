@@ -40,13 +40,9 @@ def watched(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterat
         "MATCHBACK_WAREHOUSE_URL": f"duckdb:///{tmp_path}/warehouse.duckdb",
         "MATCHBACK_ADDRESS_REQUESTS_A_MINUTE": "5",
     }
-    running = Stack(real_servers, real_database, tmp_path, environment=environment)
-    try:
-        running.start()
+    with Stack(real_servers, real_database, tmp_path, environment=environment).up() as running:
         wait_until(lambda: listens(running), "the worker tells")
         yield running
-    finally:
-        running.stop()
 
 
 def web(stack: Stack) -> Told:

@@ -4,13 +4,12 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
-from click.testing import CliRunner, Result
 from falcon import testing
 
 from config import database
 from documents.staff import Staff
-from service.cli import main
 from tests.cast import UNKNOWN_ID, Api, University, university
+from tests.command_line import matchback
 from tests.pages import PASSWORD, Browser
 
 BOB = "bob@example.edu"
@@ -20,10 +19,6 @@ BOB = "bob@example.edu"
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
     monkeypatch.setattr("config.database.connect", database.client)
     return university("Alice's University", Api.in_process(real_client))
-
-
-def matchback(*arguments: str, said: str | None = None) -> Result:
-    return CliRunner().invoke(main, arguments, input=said)
 
 
 def follow(client: testing.TestClient, told: str) -> tuple[Browser, str]:

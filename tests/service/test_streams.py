@@ -37,12 +37,8 @@ def stack(
         "GUNICORN_CMD_ARGS": f"--graceful-timeout={2 * PATIENCE_SECONDS}",
         streaming_app.LIMIT: str(LIMIT),
     }
-    running = Stack(real_servers, real_database, tmp_path, environment=settings)
-    try:
-        running.start()
+    with Stack(real_servers, real_database, tmp_path, environment=settings).up() as running:
         yield running
-    finally:
-        running.stop()
 
 
 class Client:

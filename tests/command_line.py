@@ -1,0 +1,10 @@
+"""The command line, in the test's own process."""
+
+from click.testing import CliRunner, Result
+
+from service.cli import main
+
+
+def matchback(*arguments: str, said: str | None = None) -> Result:
+    """Run a command; `said` is what is typed at its questions."""
+    return CliRunner().invoke(main, arguments, input=said)

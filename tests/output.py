@@ -1,0 +1,22 @@
+"""What a process prints that is to succeed; when it does not, what it complained of."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+PATIENCE_SECONDS = 300
+
+
+def output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+    """Run it in a folder, with this environment and nothing else."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
