@@ -33,19 +33,25 @@ $(VENV)/.bench: $(READY) requirements-bench.txt
 	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements-bench.txt
 	@touch $@
 
-# Debian's chromium, which no package of PyPI's carries: installed where that may be done.
-browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
-	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing chromium: a minute or so" \
-	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends chromium >/dev/null; } || { \
-	    echo "The tests of the dashboard need one package that is missing: chromium (Debian: sudo apt-get install chromium)"; exit 1; }
+# A program out of a package of Debian's, installed where that may be done: its names, the package, how long it takes, which tests need it.
+define debian
+	@PATH="$$PATH:/usr/sbin:/sbin"; command -v $(1) >/dev/null || { \
+	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing $(2): $(3)" \
+	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends $(2) >/dev/null; } || { \
+	    echo "The tests of $(4) need one package that is missing: $(2) (Debian: sudo apt-get install $(2))"; exit 1; }
+endef
 
-# Debian's iproute2, with which the tests of several machines make hosts and cables.
+# No package of PyPI's carries a browser.
+browser:
+	$(call debian,chromium chromium-browser google-chrome,chromium,a minute or so,the dashboard)
+
+# With it the tests of several machines make hosts and cables.
 iproute2:
-	@PATH="$$PATH:/usr/sbin:/sbin"; command -v ip >/dev/null || { \
-	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing iproute2: some seconds" \
-	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends iproute2 >/dev/null; } || { \
-	    echo "The tests of several machines need one package that is missing: iproute2 (Debian: sudo apt-get install iproute2)"; exit 1; }
+	$(call debian,ip,iproute2,some seconds,several machines)
+
+# Its systemd-analyze reads the units of deploy/systemd. Nothing of it is started.
+systemd:
+	$(call debian,systemd-analyze,systemd,some seconds,the units (systemd-analyze))
 
 # Prometheus' own checker of alert rules, out of Debian's package: installing that would start a server.
 promtool: setup
@@ -56,13 +62,6 @@ promtool: setup
 	    && (cd build/promtool && apt-get download --quiet=2 --option APT::Sandbox::User=root prometheus && dpkg -x prometheus_*.deb .) \
 	    && install build/promtool/usr/bin/promtool $(VENV)/bin/promtool && rm -rf build/promtool; } || { \
 	    echo "The tests of the alert rules need one program that is missing: promtool (Debian: sudo apt-get install prometheus)"; exit 1; }
-
-# Debian's systemd, whose systemd-analyze reads the units of deploy/systemd. Nothing of it is started.
-systemd:
-	@command -v systemd-analyze >/dev/null || { \
-	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing systemd-analyze: some seconds" \
-	    && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends systemd >/dev/null; } || { \
-	    echo "The tests of the units need one package that is missing: systemd, for its systemd-analyze (Debian: sudo apt-get install systemd)"; exit 1; }
 
 dist: setup  ## the wheel and the sdist: dist/
 	@rm -rf dist
