@@ -21,7 +21,8 @@ def test_what_is_loaded_already_stays() -> None:
     assert sys.modules["importlib"] is importlib
 
 
-def test_the_service_loads_no_driver_that_it_does_not_use() -> None:
-    code = "import sys, service.app, jobs.worker; print('psycopg' in sys.modules)"
+@pytest.mark.parametrize("module", ["psycopg", "opentelemetry", "rich"])
+def test_the_services_load_nothing_that_they_do_not_use(module: str) -> None:
+    code = f"import sys, service.app, jobs.worker; print({module!r} in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert answer.stdout.decode().strip() == "False"
