@@ -3,19 +3,26 @@
 What the code and its libraries tell by `logging`, and what is told by structlog, comes out alike.
 """
 
+import atexit
 import logging
 import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, BinaryIO, cast
 
 import orjson
-import structlog
-from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
 from config import context, traces
+from config.gathered import Gathered
+from config.hidden import hidden
 from config.settings import settings
+
+# It would draw tracebacks with Rich, which the command line has for its tables.
+with hidden("rich"):
+    import structlog
+    from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
 QUIET_SECONDS = 60.0
 LONGEST_INTEGER = 63  # bits: more is no number of JSON's to many who read it
@@ -137,6 +144,14 @@ class Handler(logging.StreamHandler):
         )
 
 
+@cache
+def _gathered(file: BinaryIO) -> BinaryIO:
+    """What is told by structlog, a line for each request, is written a moment later."""
+    gathered = Gathered(file)
+    atexit.register(gathered.write_out)
+    return cast(BinaryIO, gathered)
+
+
 def configure_logging(process: str = "matchback") -> None:
     """Set the format and the level for this process, whose lines tell which it is."""
     form, level = (
@@ -150,7 +165,7 @@ def configure_logging(process: str = "matchback") -> None:
     structlog.configure(
         processors=processors(process, form),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(_gathered(sys.stderr.buffer)),
         cache_logger_on_first_use=True,
     )
     # Both tell the story of every request or task at INFO; ours is told elsewhere.

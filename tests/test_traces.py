@@ -165,8 +165,7 @@ def test_a_trace_leads_from_the_request_into_the_job(traced: Stack, collector: C
     assert "admin.commitTransaction" in {one.span.name for one in commands}
     queued = collector.spans(service="matchback-web", name="LPUSH", **here)
     assert [one.span.parent_span_id for one in queued] == [request.span.span_id]
-    access = traced.log("web")
-    assert f'"trace_id":"{trace}"' in access
+    wait_until(lambda: f'"trace_id":"{trace}"' in traced.log("web"), "the request's line")
 
 
 def test_what_nobody_asked_for_is_no_trace(traced: Stack, collector: Collector) -> None:

@@ -161,7 +161,7 @@ warnings.warn("old")
 @pytest.mark.parametrize(
     ("level", "expected"),
     [
-        ("info", [("pymongo", "a library"), ("access", "request"), ("py.warnings", "…")]),
+        ("info", [("pymongo", "a library"), ("py.warnings", "…"), ("access", "request")]),
         ("warning", [("pymongo", "a library"), ("py.warnings", "…")]),
     ],
 )
