@@ -61,9 +61,8 @@ class TallyBatch:
         arriving = [event for event in new if "email_id" in event]
         late = self._late(learn(self.database, self.session, arriving))
         effects = self.count([*arriving, *late], emails)
-        if new:
-            self.database.events.insert_many(new, ordered=False, session=self.session)
-            note(self.database, self.session, {"events": [event["_id"] for event in new]})
+        effects.inserts["events"] = new
+        note(self.database, self.session, {"events": [event["_id"] for event in new]})
         late_events.write(self.database, self.session, late)
         settle(self.database, self.session, LEDGER, effects)
 

@@ -15,6 +15,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from .beside import Beside
 from .caches import LatestCache, Ledger
 from .contribution import (
     Contribution,
@@ -31,6 +32,7 @@ from .latest import latest_times
 
 Update = dict[str, dict[str, Any]]
 UPDATES_A_COMMAND = 1000
+ROWS_AT_ONCE = 250  # are worked out while those before them are written
 
 
 @dataclass
@@ -40,11 +42,13 @@ class Changes:
     rows: by collection, the rows whose contribution may have changed, already as they shall be.
     increments: counters to add to directly, for what is counted by being stored.
     updates: further update operators for a row or target ($set, $min, $max).
+    inserts: by collection, new rows of what is counted by being stored.
     """
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     increments: Contribution = field(default_factory=dict)
     updates: dict[Target, Update] = field(default_factory=dict)
+    inserts: dict[str, list[Row]] = field(default_factory=dict)
 
 
 def settle(
@@ -59,7 +63,11 @@ def settle(
 
 
 class _Settlement:
-    """One run over the ledger's order. First everything is computed, then everything is written."""
+    """One run over the ledger's order: each collection is computed before what it counts towards.
+
+    What is final is written at once, beside the thread that computes. What counts towards nothing,
+    and so may be what everybody increments, comes last.
+    """
 
     def __init__(
         self, database: Database, session: ClientSession, ledger: Ledger, changes: Changes
@@ -70,16 +78,23 @@ class _Settlement:
         self.pending = changes.increments
         self.rows = {name: {row["_id"]: row for row in rows} for name, rows in changes.rows.items()}
         self.updates: defaultdict[Target, Update] = defaultdict(dict, changes.updates)
+        self.inserts = changes.inserts
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
+        self.written: list[Target] = []
+        self.beside = Beside()
 
     def run(self) -> dict[str, dict[Any, Row]]:
-        for name in self.ledger.order:
-            self._compute(name)
-        for name in self.ledger.order:
-            self._read_latest(name)
-            self._write(name)
-        written = [target for target, update in self.updates.items() if update]
-        self.ledger.on_write(self.database, self.session, written)
+        with self.beside:
+            for name, rows in self.inserts.items():
+                if rows:
+                    insert = self.database[name].insert_many
+                    self.beside.send(insert, rows, ordered=False, session=self.session)
+            for name in self.ledger.order:
+                self._compute(name)
+            for name in self.ledger.order:
+                self._read_latest(name)
+                self._write(name, [id_ for collection, id_ in self.updates if collection == name])
+        self.ledger.on_write(self.database, self.session, self.written)
         return self.rows
 
     def _compute(self, name: str) -> None:
@@ -93,8 +108,13 @@ class _Settlement:
             return
         rows = self.rows.setdefault(name, {})
         self._load(name, aimed.keys() - rows.keys())
-        for row in rows.values():
-            self._apply(name, row, aimed.get(row["_id"], {}))
+        computed = list(rows.values())
+        for start in range(0, len(computed), ROWS_AT_ONCE):
+            part = computed[start : start + ROWS_AT_ONCE]
+            for row in part:
+                self._apply(name, row, aimed.get(row["_id"], {}))
+            if not self.ledger.latest[name]:  # a time is read once its sources are written
+                self._write(name, [row["_id"] for row in part])
 
     def _pending_ids(self, name: str) -> list[Any]:
         return [id_ for collection, id_ in self.pending if collection == name]
@@ -105,6 +125,7 @@ class _Settlement:
         if not wanted:
             return
         rows = self.rows[name]
+        self.beside.wait()
         for row in self.database[name].find({"_id": {"$in": wanted}}, session=self.session):
             rows[row["_id"]] = row
         for id_ in wanted:
@@ -163,21 +184,22 @@ class _Settlement:
     def _read_latest(self, name: str) -> None:
         """Latest times, read after their sources were written: this session sees its own writes."""
         for cache in self.ledger.latest[name]:
+            self.beside.wait()
             for id_, latest in latest_times(self.database, self.session, cache, self.moved[cache]):
                 place, value = ("$set", latest) if latest else ("$unset", "")
                 self.updates[name, id_].setdefault(place, {})[cache.field] = value
 
-    def _write(self, name: str) -> None:
+    def _write(self, name: str, ids: list[Any]) -> None:
         upsert = name in self.ledger.created
+        updates = {id_: update for id_ in ids if (update := self.updates.pop((name, id_), None))}
+        self.written += [(name, id_) for id_ in updates]
         operations = [
-            UpdateOne({"_id": id_}, update, upsert=upsert)
-            for (collection, id_), update in self.updates.items()
-            if collection == name and update
+            UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates.items()
         ]
         for start in range(0, len(operations), UPDATES_A_COMMAND):
-            self.database[name].bulk_write(
-                operations[start : start + UPDATES_A_COMMAND], ordered=False, session=self.session
-            )
+            part = operations[start : start + UPDATES_A_COMMAND]
+            write = self.database[name].bulk_write
+            self.beside.send(write, part, ordered=False, session=self.session)
 
 
 def _foresee(row: Row, update: Update) -> None:

@@ -1,0 +1,47 @@
+"""The writes of a transaction, sent by a thread beside the one that works out the next.
+
+Python adds up while MongoDB writes, and neither waits for the other. A session takes one command
+at a time, so whoever wants to use it waits first.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Self
+
+_threads = ThreadPoolExecutor(thread_name_prefix="writes")
+
+
+class Beside:
+    """One write at a time. As a context, none is under way any more when it is left."""
+
+    def __init__(self) -> None:
+        self._under_way: Future[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.wait()
+        elif self._under_way:
+            self._under_way.exception()
+
+    def send(self, write: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Begin to do write(*args, **kwargs), once the last one is done.
+
+        Raises:
+            Exception: that of the last one.
+        """
+        self.wait()
+        self._under_way = _threads.submit(copy_context().run, write, *args, **kwargs)
+
+    def wait(self) -> None:
+        """Until nothing is under way.
+
+        Raises:
+            Exception: that of the write.
+        """
+        last, self._under_way = self._under_way, None
+        if last:
+            last.result()

@@ -1,0 +1,74 @@
+"""Writes beside the thread that computes: one at a time, in order, no failure unnoticed."""
+
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from documents.engine.beside import Beside
+
+PATIENCE_SECONDS = 30
+
+_where: ContextVar[str] = ContextVar("where", default="")
+
+
+def fail() -> None:
+    raise ValueError("refused")
+
+
+def test_the_caller_goes_on_meanwhile_and_the_next_write_waits() -> None:
+    may_end, done = threading.Event(), list[str]()
+
+    def first() -> None:
+        assert may_end.wait(PATIENCE_SECONDS)
+        done.append("first")
+
+    with Beside() as beside:
+        beside.send(first)
+        assert done == []
+        may_end.set()
+        beside.send(done.append, "second")
+        beside.wait()
+        assert done == ["first", "second"]
+        beside.send(done.append, "third")
+    assert done == ["first", "second", "third"]
+
+
+def test_whoever_comes_next_is_told_of_a_failure_once() -> None:
+    with Beside() as beside:
+        beside.send(fail)
+        with pytest.raises(ValueError, match="refused"):
+            beside.send(pytest.fail, "nothing comes after a failure")
+        beside.wait()
+
+
+def test_the_last_failure_is_told_at_the_end() -> None:
+    with pytest.raises(ValueError, match="refused"), Beside() as beside:
+        beside.send(fail)
+
+
+def test_a_failure_beside_does_not_hide_the_first_and_is_waited_for() -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def write() -> None:
+        may_end.wait(PATIENCE_SECONDS)
+        ended.set()
+        fail()
+
+    def work() -> None:
+        with Beside() as beside:
+            beside.send(write)
+            threading.Timer(0.05, may_end.set).start()
+            raise KeyError("the first")
+
+    with pytest.raises(KeyError, match="the first"):
+        work()
+    assert ended.is_set()
+
+
+def test_a_write_belongs_to_the_trace_of_who_sends_it() -> None:
+    told = list[str]()
+    _where.set("a request")
+    with Beside() as beside:
+        beside.send(lambda: told.append(_where.get()))
+    assert told == ["a request"]
