@@ -17,6 +17,7 @@ from falcon import testing
 from mongoengine import get_db
 from pymongo import monitoring
 
+from config import memory
 from documents.marks import DUE
 from jobs.sweep import sweep
 from service.app import create_app
@@ -71,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("build/bench"))
     given = parser.parse_args()
+    memory.spare_collector()  # as the services do
     commands = Commands()
     monitoring.register(commands)
     with (
