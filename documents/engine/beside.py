@@ -9,7 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, Self
 
-_threads = ThreadPoolExecutor(thread_name_prefix="writes")
+# One for each transaction under way, made when it is first needed. By default there would be four
+# more than processors, for which further transactions would wait, though it is MongoDB that works.
+MOST_AT_ONCE = 1000
+
+_threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="writes")
 
 
 class Beside:

@@ -1,5 +1,6 @@
 """Writes beside the thread that computes: one at a time, in order, no failure unnoticed."""
 
+import os
 import threading
 from contextvars import ContextVar
 
@@ -32,6 +33,16 @@ def test_the_caller_goes_on_meanwhile_and_the_next_write_waits() -> None:
         assert done == ["first", "second"]
         beside.send(done.append, "third")
     assert done == ["first", "second", "third"]
+
+
+def test_no_transaction_waits_for_the_writes_of_others() -> None:
+    many = 2 * ((os.cpu_count() or 1) + 4)
+    together = threading.Barrier(many)
+    transactions = [Beside() for _ in range(many)]
+    for beside in transactions:
+        beside.send(together.wait, PATIENCE_SECONDS)
+    for beside in transactions:
+        beside.wait()
 
 
 def test_whoever_comes_next_is_told_of_a_failure_once() -> None:
