@@ -23,7 +23,7 @@ class Peer:
     """A queue's workers, on a database of their own and a Redis database of their own.
 
     Args:
-        patience: workers that have done nothing for so many seconds do no more.
+        patience: workers that have begun, and done nothing for so many seconds, do no more.
     """
 
     def __init__(

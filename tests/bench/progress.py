@@ -19,6 +19,7 @@ class Drained:
 def drain(left: Callable[[], int], gives_up_seconds: float = HANGS_SECONDS) -> Drained:
     """Wait until nothing is left, or until nothing has changed for so long.
 
+    Before the first progress it waits longer: a worker on a busy machine takes its time to start.
     The rate is from the first progress that is seen, so the start of a worker is no part of it,
     unless all was done before the second look.
     """
@@ -31,7 +32,7 @@ def drain(left: Callable[[], int], gives_up_seconds: float = HANGS_SECONDS) -> D
         at, seen = time.perf_counter(), left()
         if seen != last[1]:
             first, last = first or (at, seen), (at, seen)
-        elif at - last[0] > gives_up_seconds:
+        elif at - last[0] > (gives_up_seconds if first else HANGS_SECONDS):
             break
     if first is None or last[0] == first[0]:
         first = (begun, total)

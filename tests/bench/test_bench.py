@@ -77,3 +77,10 @@ def test_a_backlog_that_stands_still_is_given_up() -> None:
     drained = drain(lambda: next(answers, 4), gives_up_seconds=0.3)
     assert drained.left == 4
     assert drained.rate > 0
+
+
+def test_a_worker_that_takes_its_time_to_start_is_waited_for() -> None:
+    answers = iter([2, 2, 2, 2, 1])
+    drained = drain(lambda: next(answers, 0), gives_up_seconds=0.1)
+    assert drained.left == 0
+    assert drained.rate > 0
