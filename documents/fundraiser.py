@@ -65,9 +65,7 @@ class Fundraiser(Exported, Tallied, Record):
         try:
             return cls.fetch(organization_id, id_)
         except NotFound:
-            raise Unacceptable(
-                "/fundraiser_id", "not_found", "There is no such fundraiser."
-            ) from None
+            raise _unknown() from None
 
     @classmethod
     def expect(cls, organization_id: ObjectId, id_: ObjectId) -> None:
@@ -79,7 +77,9 @@ class Fundraiser(Exported, Tallied, Record):
         with _guard:
             is_known = (organization_id, id_) in _known
         if not is_known:
-            cls.named(organization_id, id_)
+            query = {"_id": id_, "organization_id": organization_id, "deleted_at": None}
+            if cls._get_collection().find_one(query, {"_id": 1}) is None:
+                raise _unknown()
             with _guard:
                 _known[organization_id, id_] = True
 
@@ -106,3 +106,7 @@ class Fundraiser(Exported, Tallied, Record):
             fundraiser.check_times()
 
         return self.change(edit)
+
+
+def _unknown() -> Unacceptable:
+    return Unacceptable("/fundraiser_id", "not_found", "There is no such fundraiser.")

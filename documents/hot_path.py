@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import get_db, signals
+from mongoengine import signals
 from pymongo.errors import DuplicateKeyError
 
 from config.database import catch_up
@@ -36,8 +36,7 @@ def insert_source(document: type[Source], **values: Any) -> Row:
     """
     check_owner(values["organization_id"])
     row = new_row(document, due=now(), **values)
-    collection = document._get_collection_name()  # type: ignore[attr-defined]
-    get_db()[collection].insert_one(row)
+    document._get_collection().insert_one(row)  # type: ignore[attr-defined]
     signals.post_save.send(document, document=Stored(row["_id"]), created=True)
     return row
 
@@ -55,7 +54,7 @@ def insert_source_unless(
     Raises:
         Conflict: neither, several times: what stood in the way was never a majority's.
     """
-    collection = get_db()[document._get_collection_name()]  # type: ignore[attr-defined]
+    collection = document._get_collection()  # type: ignore[attr-defined]
     own = {"_id": values.get("_id"), "organization_id": values["organization_id"]}
     for _ in range(INSERT_ATTEMPTS):
         try:

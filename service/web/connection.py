@@ -13,18 +13,29 @@ PAUSE_SECONDS = 10.0
 
 
 class Answer:
-    """Stands for the socket while a thread answers: nothing is waited for, what is left is kept."""
+    """Stands for the socket while a thread answers: nothing is waited for, what is left is kept.
+
+    gunicorn writes the head of an answer first. It is kept until the body comes or the thread is
+    done: sent by itself, it would wake the client for nothing.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.left = bytearray()
         self.stream: Stream | None = None  # what the answer goes on as, without a thread
+        self._has_begun = False
 
     def sendall(self, data: bytes) -> None:
-        """Send what can be sent now."""
-        if not self.left:
-            data = data[send_now(self._sock, data) :]
+        """Send what can be sent now; the first time, keep it for the next."""
         self.left += data
+        if self._has_begun:
+            self.send()
+        self._has_begun = True
+
+    def send(self) -> None:
+        """Send what can be sent now."""
+        if self.left:
+            del self.left[: send_now(self._sock, self.left)]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -44,7 +55,8 @@ class Connection(TConn):
     def init(self) -> None:
         """In the thread, before the request is parsed: hand the parser what has come."""
         super().init()
-        self.sock.settimeout(PAUSE_SECONDS)
+        # Of what is whole nothing is waited for. To change it back and forth is a call each time.
+        self.sock.settimeout(0.0 if self.arrival.is_whole else PAUSE_SECONDS)
         self.parser.unreader.unread(self.arrival.take())
         self.arrival.data.clear()
 
@@ -66,10 +78,12 @@ def send_now(sock: socket.socket, data: bytes | bytearray) -> int:
         OSError: the client is gone.
     """
     timeout = sock.gettimeout()
-    sock.setblocking(False)
+    if timeout != 0:
+        sock.setblocking(False)
     try:
         return sock.send(data)
     except BlockingIOError:
         return 0
     finally:
-        sock.settimeout(timeout)
+        if timeout != 0:
+            sock.settimeout(timeout)

@@ -39,6 +39,9 @@ CHUNK_BYTES = 64 * 1024
 # Of all requests on their way in and answers on their way out; the oldest go first.
 BUFFER_BYTES = 64 * 1024 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+NOTIFY_SECONDS = 1.0  # of the 30 after which gunicorn takes a process for hung
+KEPT: Future[bool] = Future()  # what a thread says of a connection that is kept
+KEPT.set_result(True)
 
 wsgi.Response = Response
 
@@ -62,6 +65,7 @@ class Worker(ThreadWorker):
         self._leaving: deque[Connection] = deque()
         self._buffered = 0
         self._waits_until = float("inf")  # for requests, once it is to stop
+        self._notified_at = -float("inf")
 
     def init_process(self) -> None:
         # As many connections as there are files for them: to run out of files ends the process.
@@ -77,6 +81,13 @@ class Worker(ThreadWorker):
         memory.spare_collector()
         self._streams = Streams(self.poller, self.method_queue.defer, self._leave)
         super().run()
+
+    def notify(self) -> None:
+        """Say that the loop goes on; it goes round several times a request."""
+        at = time.monotonic()
+        if at - self._notified_at >= NOTIFY_SECONDS:
+            self._notified_at = at
+            super().notify()
 
     def set_accept_enabled(self, enabled: bool) -> None:
         if self.alive or enabled:
@@ -128,7 +139,12 @@ class Worker(ThreadWorker):
         sock, conn.answer = conn.sock, Answer(conn.sock)
         conn.sock = conn.answer
         try:
-            return super().handle_request(req, conn)
+            is_kept = super().handle_request(req, conn)
+            conn.answer.send()
+            return is_kept
+        except BaseException:
+            conn.answer.left.clear()  # the connection is closed, perhaps is already
+            raise
         finally:
             conn.sock = sock
 
@@ -172,9 +188,7 @@ class Worker(ThreadWorker):
             self._keep(conn)
 
     def _keep(self, conn: Connection) -> None:
-        kept: Future[bool] = Future()
-        kept.set_result(True)
-        super().finish_request(conn, kept)
+        super().finish_request(conn, KEPT)
 
     def murder_pending(self) -> None:
         """Close what took too long."""
@@ -210,7 +224,8 @@ class Worker(ThreadWorker):
     def _await(self, conn: Connection, ahead: bytes = b"") -> None:
         """Read a request; mostly it is there already, and whole."""
         conn.arrival = Arrival()
-        conn.sock.setblocking(False)
+        if conn.sock.gettimeout() != 0:
+            conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + settings().request_seconds
         if next_step := self._read(conn, ahead):
             next_step(conn)
