@@ -123,8 +123,8 @@ def main() -> None:
             create_indexes()
             few, many = compare(SMALL, arguments.donations, ROUNDS)
         finally:
-            supervisor.stop()
             mongoengine.disconnect_all()
+            supervisor.stop()
     print(  # noqa: T201
         f"report of {SMALL:,} donations: {few * 1000:.2f} ms; "
         f"of {arguments.donations:,}: {many * 1000:.2f} ms; ratio {many / few:.2f}"

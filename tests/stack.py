@@ -186,5 +186,5 @@ def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Itera
         with Stack(started, uri, folder, environment=dict(environment)).up() as stack:
             yield stack
     finally:
+        mongoengine.disconnect_all()  # before: it tells the servers, and would wait for them
         supervisor.stop()
-        mongoengine.disconnect_all()

@@ -77,8 +77,8 @@ def main() -> None:
             place = prepare()
             rates = [one_round(*place, number) for number in range(ROUNDS)]
         finally:
-            supervisor.stop()
             mongoengine.disconnect_all()
+            supervisor.stop()
     told = ", ".join(f"{rate:.0f}" for rate in rates)
     print(f"{statistics.median(rates):.0f} events a second (each round: {told})")  # noqa: T201
     sys.exit(0)

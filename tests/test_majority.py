@@ -39,8 +39,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         create_indexes()
         yield cluster
     finally:
-        cluster.stop()
         mongoengine.disconnect_all()
+        cluster.stop()
         settings.cache_clear()
 
 

@@ -126,6 +126,7 @@ class Bench:
                 told = peers.environment(stack.servers, name)
                 application = LIMIT if name == "limit" else NAIVE
                 urls[name] = open_.enter_context(wsgi(application, self.folder, told))
+            open_.callback(counting.close)
             counting.use(peers.environment(stack.servers, "inline"))
             counting.store(self.size.workload())
             for number in range(self.size.rounds):

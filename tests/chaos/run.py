@@ -68,8 +68,8 @@ def run(folder: Path, seconds: float, seed: int) -> Result:
         result.converged_seconds = time.monotonic() - begun
         _compare(place, clients, result)
     finally:
-        cluster.stop()
         mongoengine.disconnect_all()
+        cluster.stop()
     return result
 
 

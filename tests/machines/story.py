@@ -99,8 +99,8 @@ def told(folder: Path) -> Iterator[Story]:
                 story = _prepare(site, http)
             yield story
         finally:
-            site.stop()
             mongoengine.disconnect_all()
+            site.stop()
 
 
 def _prepare(site: Site, http: httpx.Client) -> Story:

@@ -40,11 +40,11 @@ def stored(real_database: str) -> dict[str, Any]:
     for name in get_db().list_collection_names():
         get_db()[name].drop()
     for name, kept in read.items():
-        if kept["documents"]:
-            get_db()[name].insert_many(kept["documents"])
-        for index in kept["indexes"]:
+        for index in kept["indexes"]:  # first: of nothing they are made at once
             options = {key: value for key, value in index.items() if key not in ("key", "name")}
             get_db()[name].create_index(list(index["key"].items()), name=index["name"], **options)
+        if kept["documents"]:
+            get_db()[name].insert_many(kept["documents"])
     return told
 
 
