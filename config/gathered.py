@@ -46,6 +46,8 @@ class Gathered:
             with contextlib.suppress(IndexError):
                 while True:
                     lines.append(self._lines.popleft())
+            if not lines:
+                return
             with contextlib.suppress(OSError, ValueError):  # whoever reads them may be gone
                 self._file.write(b"".join(lines))
                 self._file.flush()

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import falcon
 from cachetools import TTLCache
 
-from documents.api_key import PREFIX, ApiKey
+from documents.api_key import PREFIX, SCOPES, ApiKey
 from service.client_address import client_address
 from service.rate_limit import take_as_key, take_as_stranger
 
@@ -18,8 +18,11 @@ KEYS_KEPT = 10_000
 LONGEST_SECRET = 200
 SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 
-_keys: TTLCache[str, ApiKey] = TTLCache(KEYS_KEPT, FRESH_SECONDS, timer=time.monotonic)
+# Each with the scopes that it allows: to read a document's list takes a while.
+Known = tuple[ApiKey, frozenset[str]]
+_keys: TTLCache[str, Known] = TTLCache(KEYS_KEPT, FRESH_SECONDS, timer=time.monotonic)
 _guard = Lock()
+NOBODY: tuple[None, frozenset[str]] = (None, frozenset())
 
 
 def authorise(req: falcon.Request, scope: str) -> None:
@@ -31,7 +34,7 @@ def authorise(req: falcon.Request, scope: str) -> None:
         falcon.HTTPTooManyRequests: it, or an address without one, asks too often.
     """
     kind, _, secret = (req.auth or "").partition(" ")
-    key = _find(secret.strip()) if kind.lower() == "bearer" else None
+    key, allowed = (_find(secret.strip()) if kind.lower() == "bearer" else None) or NOBODY
     if key is None or not key.is_current():
         take_as_stranger(client_address(req))
         raise falcon.HTTPUnauthorized(
@@ -39,7 +42,7 @@ def authorise(req: falcon.Request, scope: str) -> None:
             challenges=["Bearer"],
         )
     take_as_key(key.id)
-    if not key.allows(scope):
+    if scope not in allowed:
         raise falcon.HTTPForbidden(description=f"This key lacks the scope {scope}.")
     req.context.organization_id = key.organization_id
     req.context.actor = f"key:{key.id}"
@@ -62,15 +65,14 @@ def forget_keys() -> None:
         _keys.clear()
 
 
-def _find(secret: str) -> ApiKey | None:
+def _find(secret: str) -> Known | None:
     if not secret.startswith(PREFIX) or len(secret) > LONGEST_SECRET:
         return None
     with _guard:
-        key = _keys.get(secret)
-    if key is None:
-        key = ApiKey.authenticate(secret)
-        if key is not None:
-            key.note_use()
-            with _guard:
-                _keys[secret] = key
-    return key
+        known = _keys.get(secret)
+    if known is None and (key := ApiKey.authenticate(secret)) is not None:
+        key.note_use()
+        known = key, frozenset(scope for scope in SCOPES if key.allows(scope))
+        with _guard:
+            _keys[secret] = known
+    return known
