@@ -28,6 +28,18 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("steady")
 
+# Half a minute and more each: begun last, one of them would have the other process wait for it.
+LONG = (
+    *("tests/bench/", "tests/machines/", "tests/deploy/", "tests/documents/test_order.py"),
+    *("tests/service/test_fuzz.py", "tests/test_faults.py", "tests/test_up.py"),
+    *("tests/test_package.py", "tests/test_story.py", "tests/docs/test_snippets.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones first; else in the order of their names."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
 
 @pytest.fixture
 def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
