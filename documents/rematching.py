@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -136,15 +137,19 @@ def _users(
 
 
 def _leave_to_users(database: Database, session: ClientSession, users: list[Row]) -> None:
-    for user in users:
-        database.users.update_one(
+    due = now()  # one for all: so those who go through them can take them away together
+    marks = [
+        UpdateOne(
             {"_id": user["_id"]},
             {
-                "$set": {"rematch_due": now()},
+                "$set": {"rematch_due": due},
                 "$addToSet": {"rematch_mailboxes": {"$each": mailboxes_of(user)}},
             },
-            session=session,
         )
+        for user in users
+    ]
+    if marks:
+        database.users.bulk_write(marks, ordered=False, session=session)
 
 
 def mark(database: Database, session: ClientSession | None, gift_ids: Sequence[ObjectId]) -> None:

@@ -41,10 +41,12 @@ def _due() -> list[Row]:
 
 
 def _follow(users: list[Row]) -> list[Row]:
-    """Mark the gifts of users of one organization; of one of them, should these be too many."""
+    """Mark the gifts of users of one organization; fewer users at a time, should it be too many."""
     gifts, update = _gifts(users), DONE
     if len(gifts) > MARKED_A_BATCH:
-        users = users[:1]
+        if len(users) > 1:
+            half = len(users) // 2
+            return _follow(users[:half]) + _follow(users[half:])
         page = users[0].get("rematch_page") or {}
         after = page.get("after") if page.get("due") == users[0]["rematch_due"] else None
         gifts = _gifts(users, after)

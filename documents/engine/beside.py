@@ -47,5 +47,8 @@ class Beside:
             Exception: that of the write.
         """
         last, self._under_way = self._under_way, None
-        if last:
-            last.result()
+        try:
+            if last:
+                last.result()
+        finally:
+            del last  # else its error would hold this frame, which holds it, and all that was read

@@ -1,7 +1,9 @@
 """Writes beside the thread that computes: one at a time, in order, no failure unnoticed."""
 
+import gc
 import os
 import threading
+import weakref
 from contextvars import ContextVar
 
 import pytest
@@ -33,6 +35,29 @@ def test_the_caller_goes_on_meanwhile_and_the_next_write_waits() -> None:
         assert done == ["first", "second"]
         beside.send(done.append, "third")
     assert done == ["first", "second", "third"]
+
+
+def test_what_a_failed_transaction_read_is_let_go_at_once() -> None:
+    """Not when the collector of cycles comes, which in the services is seldom."""
+
+    class Read:
+        pass
+
+    def settle() -> weakref.ref[Read]:
+        read = Read()
+        with Beside() as beside:
+            try:
+                beside.send(fail)
+                beside.wait()
+            except ValueError:
+                return weakref.ref(read)
+        raise AssertionError
+
+    gc.disable()
+    try:
+        assert settle()() is None
+    finally:
+        gc.enable()
 
 
 def test_no_transaction_waits_for_the_writes_of_others() -> None:

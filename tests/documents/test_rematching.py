@@ -11,6 +11,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents import deciding, rematching, settling, tallying, user_changes
+from documents.clock import now
 from documents.donation import Donation
 from documents.machine_clicks import Rule
 from documents.match_policy import MatchPolicy
@@ -386,6 +387,32 @@ def test_more_gifts_than_a_transaction_marks(
     assert {alice.get(f"/v1/donations/{gift}")["email_id"] for gift in gifts} == {email}
     assert get_db().users.count_documents(user_changes.DUE) == 0
     assert alice.get(f"/v1/emails/{email}")["donations_count"] == 35
+
+
+def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    for number in range(16):
+        donor = {"name": f"Donor {number}", "email": f"donor{number}@example.edu"}
+        for _ in range(2):
+            alice.gift(spring, donor=donor)
+        alice.make("users", **donor)
+    settle()
+    get_db().users.update_many({}, {"$set": {"rematch_due": now()}})
+    monkeypatch.setattr(user_changes, "MARKED_A_BATCH", 8)
+    asked: list[int] = []
+    read = user_changes._gifts
+
+    def noted(users: list[Any], after: ObjectId | None = None) -> list[Any]:
+        asked.append(len(users))
+        return read(users, after)
+
+    monkeypatch.setattr(user_changes, "_gifts", noted)
+    user_changes.follow()
+    assert get_db().donations.count_documents({"rematch": True}) == 32
+    assert get_db().users.count_documents(user_changes.DUE) == 0
+    assert asked == [16, 8, 4, 4, 8, 4, 4]
 
 
 def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_put_it(
