@@ -93,6 +93,7 @@ def at(folder: Path, emails: int, rounds: int, scale: int) -> tuple[list[Figure]
     with running(folder, cache_gb=CACHE_GB, **NO_LIMIT) as stack:
         mine = Ours(stack, workload)
         store_events(mine.organization_id, workload, emails)
+        get_db().client.admin.command("fsync")  # to write all that is no part of what follows
         costs(mine, 1, scale)  # what is read first is read from the disk
         return costs(mine, rounds, scale), [*sizes("emails"), *sizes("events")]
 
