@@ -22,7 +22,6 @@ SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 Known = tuple[ApiKey, frozenset[str]]
 _keys: TTLCache[str, Known] = TTLCache(KEYS_KEPT, FRESH_SECONDS, timer=time.monotonic)
 _guard = Lock()
-NOBODY: tuple[None, frozenset[str]] = (None, frozenset())
 
 
 def authorise(req: falcon.Request, scope: str) -> None:
@@ -34,13 +33,14 @@ def authorise(req: falcon.Request, scope: str) -> None:
         falcon.HTTPTooManyRequests: it, or an address without one, asks too often.
     """
     kind, _, secret = (req.auth or "").partition(" ")
-    key, allowed = (_find(secret.strip()) if kind.lower() == "bearer" else None) or NOBODY
-    if key is None or not key.is_current():
+    known = _find(secret.strip()) if kind.lower() == "bearer" else None
+    if known is None or not known[0].is_current():
         take_as_stranger(client_address(req))
         raise falcon.HTTPUnauthorized(
             description="Send a valid API key as «Authorization: Bearer mb_…».",
             challenges=["Bearer"],
         )
+    key, allowed = known
     take_as_key(key.id)
     if scope not in allowed:
         raise falcon.HTTPForbidden(description=f"This key lacks the scope {scope}.")

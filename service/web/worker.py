@@ -185,10 +185,7 @@ class Worker(ThreadWorker):
         elif ahead := conn.parser.unreader.take_buffered():
             self._await(conn, ahead)
         else:
-            self._keep(conn)
-
-    def _keep(self, conn: Connection) -> None:
-        super().finish_request(conn, KEPT)
+            super().finish_request(conn, KEPT)
 
     def murder_pending(self) -> None:
         """Close what took too long."""
