@@ -15,19 +15,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import mongoengine
 from bson import ObjectId
 from mongoengine import get_db
 
-from config import database
-from config.settings import Settings
 from documents.fundraiser import Fundraiser
 from documents.gift_day import gift_day_id, quarter
-from documents.indexes import create_indexes
 from documents.organization import Organization
 from documents.report import fundraiser_report
-from service.up.supervisor import Supervisor
-from tests.stack import Servers
+from tests.stack import connected
 
 SMALL, LARGE = 1_000, 1_000_000
 ROUNDS = 200
@@ -115,16 +110,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--donations", type=int, default=LARGE)
     arguments = parser.parse_args()
-    supervisor = Supervisor(say=lambda text: None)
-    with tempfile.TemporaryDirectory(prefix="report-cost") as folder:
-        try:
-            servers = Servers.start(Path(folder), supervisor)
-            database.connect(Settings(mongodb_uri=servers.new_database()))
-            create_indexes()
-            few, many = compare(SMALL, arguments.donations, ROUNDS)
-        finally:
-            mongoengine.disconnect_all()
-            supervisor.stop()
+    with tempfile.TemporaryDirectory(prefix="report-cost") as folder, connected(Path(folder)):
+        few, many = compare(SMALL, arguments.donations, ROUNDS)
     print(  # noqa: T201
         f"report of {SMALL:,} donations: {few * 1000:.2f} ms; "
         f"of {arguments.donations:,}: {many * 1000:.2f} ms; ratio {many / few:.2f}"

@@ -175,16 +175,25 @@ def connect_to_cluster(uri: str) -> None:
 
 
 @contextmanager
-def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Iterator[Stack]:
-    """Servers, an empty database and the services, outside of pytest; this process connected."""
+def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, str]]:
+    """Servers and the URI of an empty database, outside of pytest; this process connected."""
     supervisor = Supervisor(say=lambda text: None)
     try:
         started = Servers.start(folder, supervisor, cache_gb)
         uri = started.new_database()
         database.connect(Settings(mongodb_uri=uri))
         create_indexes()
-        with Stack(started, uri, folder, environment=dict(environment)).up() as stack:
-            yield stack
+        yield started, uri
     finally:
         mongoengine.disconnect_all()  # before: it tells the servers, and would wait for them
         supervisor.stop()
+
+
+@contextmanager
+def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Iterator[Stack]:
+    """The same, and the services."""
+    with (
+        connected(folder, cache_gb) as (started, uri),
+        Stack(started, uri, folder, environment=dict(environment)).up() as stack,
+    ):
+        yield stack
