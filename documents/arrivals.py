@@ -12,7 +12,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import erasure, rematching
+from documents import erasure, late_touches
 from documents.click_labels import Relabelled, label
 from documents.counters import LEDGER
 from documents.engine.contribution import Row, add
@@ -48,7 +48,7 @@ def arrive(
         add(changes.increments, LEDGER.contribution("events", event))
         _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
     apply(changes, relabelled)
-    rematching.gifts_of_touched(database, session, changes)
+    late_touches.gifts_of_touched(database, session, changes)
     if erased := [email["user_id"] for email in touched.values() if email.get("erased")]:
         erasure.again(database, session, erased)
     return changes

@@ -23,7 +23,7 @@ WAITING = {
     "mailings": "Mailings to be counted",
 }
 # By which mark it is due, for whoever looks after the whole service.
-MARKS = {**dict.fromkeys(WAITING, "due"), "users": "rematch_due"}
+MARKS = {**dict.fromkeys(WAITING, "due"), "users": "rematch_due", "late_touches": "due"}
 POSTS_LOOKED_AT = 50
 KEYS_LOOKED_AT = 1000
 BY_PROVIDER = {"organization_id": 1, "provider": 1}

@@ -13,6 +13,7 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.idempotency import IdempotencyKey
+from documents.late_touches import LateTouches
 from documents.lease import Lease
 from documents.link import Clicker, Link
 from documents.link_token import LinkKey
@@ -55,6 +56,7 @@ DOCUMENTS = (
     Event,
     Message,
     Archive,
+    LateTouches,
     Clicker,
     Link,
     IdempotencyKey,

@@ -7,7 +7,7 @@ from mongoengine import IntField, ObjectIdField, StringField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import arrivals, rematching
+from documents import arrivals, late_touches
 from documents.click_labels import judge_all
 from documents.counters import LEDGER
 from documents.engine.settle import Changes, settle
@@ -74,6 +74,6 @@ def _relabel(
     relabelled = judge_all(database, session, emails, rule)
     changes = Changes(rows={"emails": [emails[id_] for id_ in relabelled.click_times]})
     arrivals.apply(changes, relabelled)
-    rematching.gifts_of_touched(database, session, changes)
+    late_touches.gifts_of_touched(database, session, changes)
     settle(database, session, LEDGER, changes)
     return relabelled.changed

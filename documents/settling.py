@@ -15,7 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config import metrics
-from documents import ending, late_events, rematching, trouble, turn
+from documents import ending, late_events, late_touches, rematching, trouble, turn
 from documents.arrivals import arrive
 from documents.clock import now
 from documents.counters import LEDGER
@@ -143,7 +143,7 @@ def _follow_emails(
     new = [email for email in emails if not email.get("counted")]
     deleted = [email["_id"] for email in emails if email.get("deleted_at")]
     rematching.gifts_of_deleted(database, session, emails)
-    rematching.gifts_of_new(database, session, new)
+    late_touches.gifts_of_new(database, session, new)
     if tied := late_events.of_due_emails(database, session, emails):
         known = {email["_id"]: email for email in emails}
         of = late_events.with_rows(database, session, known, {event["email_id"] for event in tied})

@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import late_events, rematching, sendgrid
+from documents import late_events, late_touches, sendgrid
 from documents.address import fold
 from documents.arrivals import arrive
 from documents.counters import LEDGER
@@ -90,7 +90,7 @@ class TallyBatch:
         """
         due = [email for email in emails if "due" in email]
         new = [email for email in due if not email.get("counted")]
-        rematching.gifts_of_new(self.database, self.session, new)
+        late_touches.gifts_of_new(self.database, self.session, new)
         for email in due:
             del email["due"]  # as read: so settling does not take the mark away
 

@@ -16,7 +16,15 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from config.settings import settings
-from documents import erasure, late_events, payments, settling, tallying, user_changes
+from documents import (
+    erasure,
+    late_events,
+    late_touches,
+    payments,
+    settling,
+    tallying,
+    user_changes,
+)
 from documents.clock import now
 from documents.marks import DUE
 from documents.trouble import is_passing, not_postponed
@@ -48,6 +56,7 @@ def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
     for id_ in _to_erase():
         yield ("erase", id_), partial(erasure.erase, id_)
     yield ("follow users", None), _follow_users
+    yield ("follow touches", None), late_touches.follow
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
         fundraisers |= _groups(source, "fundraiser_id", before)

@@ -116,7 +116,7 @@ def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Re
 
 def _converge(result: Result) -> None:
     deadline = time.monotonic() + CONVERGE_SECONDS
-    names = ("donations", "emails", "mailings", "deliveries")
+    names = ("donations", "emails", "mailings", "deliveries", "late_touches")
     while any(get_db()[name].count_documents(DUE) for name in names) or (
         get_db().users.count_documents(user_changes.DUE)
     ):

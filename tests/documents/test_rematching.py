@@ -10,7 +10,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import deciding, rematching, settling, tallying, user_changes
+from documents import deciding, late_touches, rematching, settling, tallying, user_changes
 from documents.clock import now
 from documents.donation import Donation
 from documents.machine_clicks import Rule
@@ -292,7 +292,7 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
 def test_late_clicks_among_many_gifts_find_their_own(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rematching, "FEW", 3)
+    monkeypatch.setattr(late_touches, "FEW", 3)
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(8)]
     older = [alice.email(spring, user=who, sent_at=SENT) for who in people]
@@ -374,9 +374,9 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
 def test_more_gifts_than_a_transaction_marks(
     alice: University, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
-    for module in (rematching, user_changes):
+    for module in (late_touches, user_changes):
         monkeypatch.setattr(module, "MARKED_A_BATCH", 10)
-    monkeypatch.setattr(rematching, "FEW", 3)
+    monkeypatch.setattr(late_touches, "FEW", 3)
     spring = alice.fundraiser()
     if late == "email":
         alice.make("users", **BOB)
@@ -386,7 +386,69 @@ def test_more_gifts_than_a_transaction_marks(
     settle()
     assert {alice.get(f"/v1/donations/{gift}")["email_id"] for gift in gifts} == {email}
     assert get_db().users.count_documents(user_changes.DUE) == 0
+    assert get_db().late_touches.count_documents({}) == 0
     assert alice.get(f"/v1/emails/{email}")["donations_count"] == 35
+
+
+@pytest.fixture
+def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Gifts of three donors, each of whom then opens two emails that came first; only noted yet."""
+    monkeypatch.setattr(late_touches, "FEW", 2)
+    monkeypatch.setattr(late_touches, "MAILBOXES_A_QUERY", 2)
+    spring = alice.fundraiser()
+    people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(3)]
+    first, second = ([alice.email(spring, user=who, sent_at=SENT) for who in people] for _ in "12")
+    for who in people:
+        alice.email(spring, user=who, sent_at=LATER_SENT)
+    gifts = [alice.gift(spring, donor=who, donated_at=GIVEN) for who in people]
+    settle()
+    for at, emails in enumerate((first, second)):
+        alice.deliver([event(email, "open", OPENED + at) for email in emails])
+        tallying.tally_organization(ObjectId(alice.id), Rule())
+    assert get_db().late_touches.count_documents({}) == 2
+    assert get_db().donations.count_documents({"rematch": True}) == 0
+    return gifts
+
+
+def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
+    alice: University, noted: list[str]
+) -> None:
+    due = get_db().late_touches.find_one(sort=[("due", 1)])["due"]
+    assert late_touches.follow() == 2
+    assert {row["due"] for row in get_db().donations.find()} == {due}
+    settle()
+    found = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
+    assert [len(one["history"]) for one in found] == [1, 1, 1]
+    assert {one["touch"] for one in found} == {"opened"}
+    assert nothing_would_change(alice)
+
+
+@pytest.mark.usefixtures("noted")
+def test_notes_wait_while_there_are_events_to_count_but_not_for_long(alice: University) -> None:
+    alice.deliver([event(str(ObjectId()), "open", OPENED)])
+    assert late_touches.follow() == 0
+    long_ago = {"$set": {"due": now() - late_touches.PATIENCE}}
+    get_db().late_touches.update_one({}, long_ago)
+    assert late_touches.follow() == 2
+
+
+@pytest.mark.usefixtures("noted")
+def test_notes_do_not_wait_for_events_of_others(charlie: University) -> None:
+    charlie.set_webhook_key()
+    charlie.deliver([event(str(ObjectId()), "open", OPENED)])
+    assert late_touches.follow() == 2
+
+
+def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: list[str]) -> None:
+    """A worker may be killed between the gifts' marks and the end of the note."""
+    notes = list(get_db().late_touches.find())
+    settle()
+    before = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
+    get_db().late_touches.insert_many(notes)
+    settle()
+    after = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
+    assert [one["history"] for one in after] == [one["history"] for one in before]
+    assert get_db().late_touches.count_documents({}) == 0
 
 
 def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(

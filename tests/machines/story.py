@@ -25,7 +25,7 @@ from tests.stack import connect_to_cluster, wait_until
 
 EMAILS = 30
 DUE_OF = {
-    **dict.fromkeys(("donations", "emails", "mailings", "deliveries"), DUE),
+    **dict.fromkeys(("donations", "emails", "mailings", "deliveries", "late_touches"), DUE),
     "users": user_changes.DUE,
 }
 Line = dict[str, Any]
