@@ -21,9 +21,10 @@ WAITING = {
     "deliveries": "Reports of providers to be read",
     "emails": "Emails to be counted",
     "mailings": "Mailings to be counted",
+    "late_touches": "Opens and clicks for which gifts are to look again",
 }
 # By which mark it is due, for whoever looks after the whole service.
-MARKS = {**dict.fromkeys(WAITING, "due"), "users": "rematch_due", "late_touches": "due"}
+MARKS = {**dict.fromkeys(WAITING, "due"), "users": "rematch_due"}
 POSTS_LOOKED_AT = 50
 KEYS_LOOKED_AT = 1000
 BY_PROVIDER = {"organization_id": 1, "provider": 1}

@@ -2,9 +2,9 @@
 
 The open gifts of their users, made since then, look again for their email. A few are marked in
 the transaction that learns of the touch; see rematching.py. To mark many would be most of its
-work, so it notes the touches, in one small record, and the gifts are marked from there. Doing that
-twice changes nothing, so no transaction is needed. While there are events to count, notes wait for
-them, though not for long: a gift whose donor opens several emails then looks again once.
+work, so it notes the touches, in one record, and the gifts are marked from there. Doing that twice
+changes nothing, so no transaction is needed. While there are events to count, notes wait for them,
+though not for long: a gift whose donor opens several emails then looks again once.
 """
 
 from collections import defaultdict
@@ -22,8 +22,10 @@ from documents import ending
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes
+from documents.lease import Lease, held
 from documents.marks import DUE, due_index
 from documents.rematching import MARKED_A_BATCH, OPEN, mailboxes_of, mark
+from documents.sendgrid import PROVIDER
 from documents.stored import Document
 from documents.tenant import OWNED
 from documents.trouble import not_postponed
@@ -32,6 +34,7 @@ T = TypeVar("T")
 
 FEW = 100
 PATIENCE = timedelta(seconds=10)
+LEASE_TIME = timedelta(seconds=10)
 NOTES_AT_ONCE = 10
 MAILBOXES_A_QUERY = 1000
 TOUCHES = ("sent_at", "first_opened_at", "first_clicked_at")
@@ -49,7 +52,11 @@ class LateTouches(Document):
     due = DateTimeField(required=True)
     touches = ListField(DictField())
 
-    meta = {"collection": "late_touches", "indexes": [due_index()], **OWNED}
+    meta = {
+        "collection": "late_touches",
+        "indexes": [due_index(), due_index("organization_id")],
+        **OWNED,
+    }
 
 
 def gifts_of_new(database: Database, session: ClientSession, emails: Iterable[Row]) -> None:
@@ -123,44 +130,48 @@ def _note(organization_id: ObjectId, touches: Touches) -> Row:
     return {"organization_id": organization_id, "due": now(), "touches": told}
 
 
-def follow() -> int:
-    """Mark the gifts of touches that were noted. Returns how many notes there were."""
-    done = 0
-    while not ending.has_begun() and (notes := _next()):
-        _follow(notes)
-        done += len(notes)
-    return done
+def follow(organization_id: ObjectId) -> set[ObjectId]:
+    """Mark the gifts of touches that were noted, unless another worker does.
+
+    Returns the fundraisers that have marked gifts.
+    """
+    fundraisers: set[ObjectId] = set()
+    lease = f"late touches:{organization_id}"
+    with held(lease, LEASE_TIME) as ours:
+        go_on = ours
+        while go_on and not ending.has_begun() and (notes := _next(organization_id)):
+            fundraisers |= _follow(organization_id, notes)
+            go_on = Lease.take(lease, LEASE_TIME)
+    return fundraisers
 
 
-def _next() -> list[Row]:
-    """Some notes of an organization that has counted its events, or has notes that are old."""
-    since = {"$group": {"_id": "$organization_id", "since": {"$min": "$due"}}}
-    for group in get_db().late_touches.aggregate([{"$match": DUE}, since]):
-        if group["since"] <= now() - PATIENCE or not _has_events_to_count(group["_id"]):
-            of = {"organization_id": group["_id"], **DUE}
-            return list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_AT_ONCE))
-    return []
+def _next(organization_id: ObjectId) -> list[Row]:
+    """Some notes; none while they may wait for events."""
+    of = {"organization_id": organization_id, **DUE}
+    notes = list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_AT_ONCE))
+    if not notes or notes[0]["due"] <= now() - PATIENCE:
+        return notes
+    events = {**of, "provider": PROVIDER, **not_postponed(now())}
+    return [] if get_db().deliveries.find_one(events, {"_id": 1}) else notes
 
 
-def _has_events_to_count(organization_id: ObjectId) -> bool:
-    query = {"organization_id": organization_id, **DUE, **not_postponed(now())}
-    return get_db().deliveries.find_one(query, {"_id": 1}) is not None
-
-
-def _follow(notes: Sequence[Row]) -> None:
+def _follow(organization_id: ObjectId, notes: Sequence[Row]) -> set[ObjectId]:
     touches: dict[Whose, datetime] = {}
     for touch in chain.from_iterable(note["touches"] for note in notes):
         _add(touches, (touch["fundraiser_id"], touch["user_id"]), touch["since"])
-    database, organization_id = get_db(), notes[0]["organization_id"]
+    database = get_db()
     since = _by_mailbox(database, None, touches)
     mailboxes = sorted({mailbox for _, mailbox in since})
+    fundraisers: set[ObjectId] = set()
     for start in range(0, len(mailboxes), MAILBOXES_A_QUERY):
         some = mailboxes[start : start + MAILBOXES_A_QUERY]
         found = database.donations.find(_late_from(organization_id, some, touches), FIELDS)
-        gifts = (gift["_id"] for gift in found if _is_late(gift, since))
-        while ids := list(islice(gifts, MARKED_A_BATCH)):
-            mark(database, None, ids, due=notes[0]["due"])
+        late = (gift for gift in found if _is_late(gift, since))
+        while gifts := list(islice(late, MARKED_A_BATCH)):
+            mark(database, None, [gift["_id"] for gift in gifts])
+            fundraisers |= {gift["fundraiser_id"] for gift in gifts}
     database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
+    return fundraisers
 
 
 def _late(touches: Touches) -> Row:

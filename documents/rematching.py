@@ -8,7 +8,6 @@ its own, and they are marked after it, by late_touches.py and user_changes.py.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -46,17 +45,8 @@ def gifts_of_deleted(database: Database, session: ClientSession, emails: Sequenc
             del email["due"]  # as read: so settling does not take the mark away
 
 
-def mark(
-    database: Database,
-    session: ClientSession | None,
-    gift_ids: Sequence[ObjectId],
-    due: datetime | None = None,
-) -> None:
-    """Let these gifts look again for their email when they are settled, which is soon.
-
-    Args:
-        due: since when that waits; now, by default.
-    """
+def mark(database: Database, session: ClientSession | None, gift_ids: Sequence[ObjectId]) -> None:
+    """Let these gifts look again for their email when they are settled, which is soon."""
     if gift_ids:
-        update = {"$set": {"due": due or now(), "rematch": True}}
+        update = {"$set": {"due": now(), "rematch": True}}
         database.donations.update_many({"_id": {"$in": list(gift_ids)}}, update, session=session)

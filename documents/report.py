@@ -12,6 +12,7 @@ from documents.event import UNMATCHED, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, day_of
 from documents.gift_times import UtcDay, by_day_and_hour
+from documents.late_touches import LateTouches
 from documents.mailing import Mailing
 from documents.marks import DUE
 from documents.organization import Organization
@@ -152,7 +153,7 @@ def _matched(tallied: Fundraiser | Mailing) -> int:
 
 def _unsettled(of: Fundraiser | Mailing, fundraiser_id: Any) -> dict[str, Any]:
     """What is stored and not counted yet. Deliveries say only when read whose emails they tell of,
-    so all of the organization's are named."""
+    so all of the organization's are named; and so are touches for which gifts are to look again."""
     fundraisers = {"fundraiser_id": fundraiser_id, **DUE}
     organizations = {"organization_id": of.organization_id, **DUE}
     waits = [
@@ -160,6 +161,7 @@ def _unsettled(of: Fundraiser | Mailing, fundraiser_id: Any) -> dict[str, Any]:
         _oldest(Email, fundraisers),
         _oldest(Mailing, fundraisers),
         _oldest(Delivery, organizations),
+        _oldest(LateTouches, organizations),
     ]
     oldest = min((due for due in waits if due), default=None)
     return {

@@ -24,8 +24,8 @@ from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
 from documents.marks import DUE, due_of
 from documents.policy import Policy
+from documents.sendgrid import PROVIDER
 from documents.single_flight import SingleFlight
-from documents.tallying import PROVIDER
 from documents.transaction import in_transaction, on_commit
 
 log = logging.getLogger(__name__)

@@ -26,13 +26,12 @@ from documents.inbox import Inbox
 from documents.machine_clicks import Rule
 from documents.marks import DUE, due_of
 from documents.reader import Reader
+from documents.sendgrid import PROVIDER
 from documents.single_flight import SingleFlight
 from documents.tally_batch import TallyBatch
 from documents.transaction import in_transaction, on_commit
 
 log = logging.getLogger(__name__)
-
-PROVIDER = "sendgrid"
 
 _flights = SingleFlight()
 

@@ -56,7 +56,8 @@ def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
     for id_ in _to_erase():
         yield ("erase", id_), partial(erasure.erase, id_)
     yield ("follow users", None), _follow_users
-    yield ("follow touches", None), late_touches.follow
+    for id_ in _groups("late_touches", "organization_id", now()):
+        yield ("follow touches", id_), partial(_follow_touches, id_)
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
         fundraisers |= _groups(source, "fundraiser_id", before)
@@ -80,6 +81,12 @@ def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
 def _follow_users() -> int:
     """Mark the gifts of users who came or moved; they are settled with what else is due."""
     return len(user_changes.follow())
+
+
+def _follow_touches(organization_id: ObjectId) -> int:
+    """Let the gifts look again that emails may have led to, as is known by now."""
+    fundraisers = late_touches.follow(organization_id)
+    return sum(settling.settle_fundraiser(id_, policy()) for id_ in fundraisers)
 
 
 def _to_erase() -> list[ObjectId]:

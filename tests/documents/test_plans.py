@@ -7,6 +7,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents import late_touches
 from documents.clock import now
 from documents.indexes import create_indexes
 from jobs.sweep import sweep
@@ -33,7 +34,12 @@ def scans() -> list[Any]:
     ]
 
 
-def test_a_day_of_work_scans_nothing(alice: University) -> None:
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_day_of_work_scans_nothing(
+    alice: University, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Whether what is learned late is noted, or marked."""
+    monkeypatch.setattr(late_touches, "FEW", few)
     spring = alice.fundraiser()
     get_db().command("profile", 2)
     mailing = alice.mailing(spring)

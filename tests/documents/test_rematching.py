@@ -3,6 +3,7 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mongoengine import get_db
 from documents import deciding, late_touches, rematching, settling, tallying, user_changes
 from documents.clock import now
 from documents.donation import Donation
+from documents.lease import Lease
 from documents.machine_clicks import Rule
 from documents.match_policy import MatchPolicy
 from documents.policy import Policy
@@ -395,6 +397,7 @@ def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Gifts of three donors, each of whom then opens two emails that came first; only noted yet."""
     monkeypatch.setattr(late_touches, "FEW", 2)
     monkeypatch.setattr(late_touches, "MAILBOXES_A_QUERY", 2)
+    monkeypatch.setattr(late_touches, "PATIENCE", timedelta(hours=1))
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(3)]
     first, second = ([alice.email(spring, user=who, sent_at=SENT) for who in people] for _ in "12")
@@ -413,10 +416,12 @@ def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
     alice: University, noted: list[str]
 ) -> None:
-    due = get_db().late_touches.find_one(sort=[("due", 1)])["due"]
-    assert late_touches.follow() == 2
-    assert {row["due"] for row in get_db().donations.find()} == {due}
+    [spring] = {row["fundraiser_id"] for row in get_db().donations.find()}
+    assert alice.report(str(spring))["unsettled"]["oldest_seconds"] > 0
+    assert late_touches.follow(ObjectId(alice.id)) == {spring}
+    assert get_db().donations.count_documents({"rematch": True}) == 3
     settle()
+    assert alice.report(str(spring))["unsettled"]["oldest_seconds"] == 0
     found = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
     assert [len(one["history"]) for one in found] == [1, 1, 1]
     assert {one["touch"] for one in found} == {"opened"}
@@ -425,18 +430,33 @@ def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
 
 @pytest.mark.usefixtures("noted")
 def test_notes_wait_while_there_are_events_to_count_but_not_for_long(alice: University) -> None:
+    organization_id = ObjectId(alice.id)
     alice.deliver([event(str(ObjectId()), "open", OPENED)])
-    assert late_touches.follow() == 0
+    assert not late_touches.follow(organization_id)
     long_ago = {"$set": {"due": now() - late_touches.PATIENCE}}
     get_db().late_touches.update_one({}, long_ago)
-    assert late_touches.follow() == 2
+    assert late_touches.follow(organization_id)
 
 
 @pytest.mark.usefixtures("noted")
-def test_notes_do_not_wait_for_events_of_others(charlie: University) -> None:
+def test_notes_do_not_wait_for_events_of_others(alice: University, charlie: University) -> None:
     charlie.set_webhook_key()
     charlie.deliver([event(str(ObjectId()), "open", OPENED)])
-    assert late_touches.follow() == 2
+    assert late_touches.follow(ObjectId(alice.id))
+
+
+@pytest.mark.usefixtures("noted")
+def test_one_worker_follows_the_notes_of_an_organization(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization_id = ObjectId(alice.id)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("documents.lease._holder", lambda: "elsewhere")
+        Lease.take(f"late touches:{organization_id}", timedelta(minutes=1))
+    assert not late_touches.follow(organization_id)
+    Lease.objects.update(until=now())  # it was killed
+    assert late_touches.follow(organization_id)
+    assert Lease.objects.count() == 0
 
 
 def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: list[str]) -> None:
@@ -477,10 +497,13 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
     assert asked == [16, 8, 4, 4, 8, 4, 4]
 
 
+@pytest.mark.parametrize("few", [0, 100])
 def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_put_it(
-    alice: University,
+    alice: University, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    """Gifts, emails, events, users, moves, pins and deletions from six threads, two sweeping."""
+    """Gifts, emails, events, users, moves and deletions from six threads, two sweeping;
+    what comes late is marked, or noted."""
+    monkeypatch.setattr(late_touches, "FEW", few)
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(8)]
     ended = threading.Event()
