@@ -112,6 +112,9 @@ def _erase_gifts(organization_id: ObjectId, user_id: ObjectId, addresses: list[s
         # The same person still, though nobody knows who.
         "donor_address": f"{ERASED_DONOR}{user_id}",
         "donor_mailbox": f"{ERASED_DONOR}{user_id}",
+        # What was learned of their emails meanwhile looked for gifts from their address.
+        "rematch": True,
+        "due": now(),
     }
     donations = get_db().donations
     for query in whose:

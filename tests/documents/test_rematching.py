@@ -459,6 +459,23 @@ def test_one_worker_follows_the_notes_of_an_organization(
     assert Lease.objects.count() == 0
 
 
+@pytest.mark.parametrize("few", [0, 100])
+def test_what_is_learned_of_an_erased_donor_reaches_their_gift(
+    alice: University, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(late_touches, "FEW", few)
+    spring = alice.fundraiser()
+    opened = alice.email(spring, sent_at=SENT)
+    alice.email(spring, sent_at=LATER_SENT)
+    gift = alice.gift(spring, donated_at=GIVEN)
+    settle()
+    alice.deliver([event(opened, "open", OPENED)])
+    tallying.tally_organization(ObjectId(alice.id), Rule())
+    assert alice.call("DELETE", f"/v1/users/{user_of(alice, opened)}?erase=true").status == 204
+    assert of(alice, gift, "email_id", "touch") == (opened, "opened")
+    assert nothing_would_change(alice)
+
+
 def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: list[str]) -> None:
     """A worker may be killed between the gifts' marks and the end of the note."""
     notes = list(get_db().late_touches.find())
@@ -501,7 +518,7 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
 def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_put_it(
     alice: University, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    """Gifts, emails, events, users, moves and deletions from six threads, two sweeping;
+    """Gifts, emails, events, users, moves, erasures and deletions from six threads, two sweeping;
     what comes late is marked, or noted."""
     monkeypatch.setattr(late_touches, "FEW", few)
     spring = alice.fundraiser()
@@ -517,7 +534,7 @@ def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_p
         mine: list[str] = []
         for number in range(30):
             who = chance.choice(people)
-            match chance.randrange(7):
+            match chance.randrange(8):
                 case 0 | 1:
                     plan = chance.choice([None, "plan"])
                     alice.gift(spring, donor=who, recurring_id=plan, donated_at=GIVEN)
@@ -533,6 +550,8 @@ def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_p
                     user = user_of(alice, mine[-1])
                     address = f"p{seed}-{number}@example.edu"
                     alice.call("PATCH", f"/v1/users/{user}", {"email": address})
+                case 7 if mine and not number % 5:
+                    alice.call("DELETE", f"/v1/users/{user_of(alice, mine[-1])}?erase=true")
 
     with ThreadPoolExecutor() as pool:
         sweepers = [pool.submit(sweeping) for _ in range(2)]
