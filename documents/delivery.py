@@ -3,12 +3,22 @@
 import contextlib
 
 from bson import ObjectId
-from mongoengine import BinaryField, DateTimeField, DictField, IntField, ListField, StringField
+from mongoengine import (
+    BinaryField,
+    DateTimeField,
+    DictField,
+    IntField,
+    ListField,
+    StringField,
+    get_db,
+)
 
 from documents import sendgrid
+from documents.clock import now
 from documents.hot_path import insert_source
-from documents.marks import due_index, failed_index
+from documents.marks import DUE, due_index, failed_index
 from documents.record import Record, Source
+from documents.trouble import not_postponed
 
 
 class Delivery(Source, Record):
@@ -40,10 +50,17 @@ class Delivery(Source, Record):
     def receive(cls, organization_id: ObjectId, provider: str, body: bytes) -> int:
         """Store a post, whatever it contains. Returns how many events it reports."""
         items = 1
-        if provider == "sendgrid":
+        if provider == sendgrid.PROVIDER:
             with contextlib.suppress(ValueError):  # kept, and reported when it is read
                 items = len(sendgrid.parse(body))
         insert_source(
             cls, organization_id=organization_id, provider=provider, body=body, items=items
         )
         return items
+
+
+def has_events_to_count(organization_id: ObjectId) -> bool:
+    """Whether posts that tell of events wait to be tallied, and not for another try."""
+    of = {"organization_id": organization_id, "provider": sendgrid.PROVIDER}
+    query = {**of, **DUE, **not_postponed(now())}
+    return get_db().deliveries.find_one(query, {"_id": 1}) is not None

@@ -18,7 +18,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import retention, sendgrid, unexported
+from documents import rematching, retention, sendgrid, unexported
 from documents.address import fold, mailbox
 from documents.candidates import ERASED as ERASED_DONOR
 from documents.clock import now
@@ -113,8 +113,7 @@ def _erase_gifts(organization_id: ObjectId, user_id: ObjectId, addresses: list[s
         "donor_address": f"{ERASED_DONOR}{user_id}",
         "donor_mailbox": f"{ERASED_DONOR}{user_id}",
         # What was learned of their emails meanwhile looked for gifts from their address.
-        "rematch": True,
-        "due": now(),
+        **rematching.again(),
     }
     donations = get_db().donations
     for query in whose:

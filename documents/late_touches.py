@@ -20,15 +20,14 @@ from pymongo.database import Database
 
 from documents import ending
 from documents.clock import now
+from documents.delivery import has_events_to_count
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes
 from documents.lease import Lease, held
 from documents.marks import DUE, due_index
 from documents.rematching import MARKED_A_BATCH, OPEN, mailboxes_of, mark
-from documents.sendgrid import PROVIDER
 from documents.stored import Document
 from documents.tenant import OWNED
-from documents.trouble import not_postponed
 
 T = TypeVar("T")
 
@@ -61,20 +60,19 @@ class LateTouches(Document):
 
 def gifts_of_new(database: Database, session: ClientSession, emails: Iterable[Row]) -> None:
     """Let gifts look again that an email which is new may have led to."""
-    sent = [email for email in emails if email.get("sent_at") and not email.get("deleted_at")]
-    _look_again(database, session, sent, {email["_id"]: email["sent_at"] for email in sent})
+    live = [email for email in emails if not email.get("deleted_at")]
+    _look_again(database, session, [(email, at) for email in live if (at := email.get("sent_at"))])
 
 
 def gifts_of_touched(database: Database, session: ClientSession, changes: Changes) -> None:
     """Let gifts look again that came after an email was, as is now known, touched."""
-    emails = changes.rows.get("emails", ())
-    since: dict[ObjectId, datetime] = {}
-    for email in emails:
+    touched: list[tuple[Row, datetime]] = []
+    for email in changes.rows.get("emails", ()):
         update = changes.updates.get(("emails", email["_id"]), {})
         moved = [at for name in TOUCHES if (at := _moved(email.get(name), update, name))]
         if moved:
-            since[email["_id"]] = min(moved)
-    _look_again(database, session, emails, since)
+            touched.append((email, min(moved)))
+    _look_again(database, session, touched)
 
 
 def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> datetime | None:
@@ -89,16 +87,12 @@ def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> dateti
 
 
 def _look_again(
-    database: Database,
-    session: ClientSession,
-    emails: Iterable[Row],
-    since: Mapping[ObjectId, datetime],
+    database: Database, session: ClientSession, touched: Iterable[tuple[Row, datetime]]
 ) -> None:
     by_organization: defaultdict[ObjectId, dict[Whose, datetime]] = defaultdict(dict)
-    for email in emails:
-        if at := since.get(email["_id"]):
-            whose = email["fundraiser_id"], email["user_id"]
-            _add(by_organization[email["organization_id"]], whose, at)
+    for email, at in touched:
+        whose = email["fundraiser_id"], email["user_id"]
+        _add(by_organization[email["organization_id"]], whose, at)
     for organization_id, touches in by_organization.items():
         _mark_or_note(database, session, organization_id, touches)
 
@@ -138,10 +132,10 @@ def follow(organization_id: ObjectId) -> set[ObjectId]:
     fundraisers: set[ObjectId] = set()
     lease = f"late touches:{organization_id}"
     with held(lease, LEASE_TIME) as ours:
-        go_on = ours
-        while go_on and not ending.has_begun() and (notes := _next(organization_id)):
+        while ours and not ending.has_begun() and (notes := _next(organization_id)):
             fundraisers |= _follow(organization_id, notes)
-            go_on = Lease.take(lease, LEASE_TIME)
+            if not Lease.take(lease, LEASE_TIME):
+                break
     return fundraisers
 
 
@@ -149,10 +143,8 @@ def _next(organization_id: ObjectId) -> list[Row]:
     """Some notes; none while they may wait for events."""
     of = {"organization_id": organization_id, **DUE}
     notes = list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_AT_ONCE))
-    if not notes or notes[0]["due"] <= now() - PATIENCE:
-        return notes
-    events = {**of, "provider": PROVIDER, **not_postponed(now())}
-    return [] if get_db().deliveries.find_one(events, {"_id": 1}) else notes
+    is_young = bool(notes) and notes[0]["due"] > now() - PATIENCE
+    return [] if is_young and has_events_to_count(organization_id) else notes
 
 
 def _follow(organization_id: ObjectId, notes: Sequence[Row]) -> set[ObjectId]:

@@ -45,8 +45,13 @@ def gifts_of_deleted(database: Database, session: ClientSession, emails: Sequenc
             del email["due"]  # as read: so settling does not take the mark away
 
 
+def again() -> Row:
+    """What a gift is given to look again for its email when it is settled, which is soon."""
+    return {"due": now(), "rematch": True}
+
+
 def mark(database: Database, session: ClientSession | None, gift_ids: Sequence[ObjectId]) -> None:
-    """Let these gifts look again for their email when they are settled, which is soon."""
+    """Let these gifts look again."""
     if gift_ids:
-        update = {"$set": {"due": now(), "rematch": True}}
-        database.donations.update_many({"_id": {"$in": list(gift_ids)}}, update, session=session)
+        these = {"_id": {"$in": list(gift_ids)}}
+        database.donations.update_many(these, {"$set": again()}, session=session)

@@ -20,11 +20,11 @@ from documents.arrivals import arrive
 from documents.clock import now
 from documents.counters import LEDGER
 from documents.deciding import decide
+from documents.delivery import has_events_to_count
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
 from documents.marks import DUE, due_of
 from documents.policy import Policy
-from documents.sendgrid import PROVIDER
 from documents.single_flight import SingleFlight
 from documents.transaction import in_transaction, on_commit
 
@@ -57,9 +57,7 @@ def _settle_all(fundraiser_id: ObjectId, policy: Policy) -> int:
 
     def batch() -> int:
         # Fundraisers are settled side by side, but not beside events, which are of all of them.
-        events = {**(owner or {}), "provider": PROVIDER, **DUE}
-        events |= trouble.not_postponed(now())
-        if not owner or not get_db().deliveries.find_one(events, {"_id": 1}):
+        if not owner or not has_events_to_count(owner["organization_id"]):
             return in_transaction(_settle, group, policy)
         return turn.in_turn(name, lambda: in_transaction(_settle_in_turn, name, group, policy))
 

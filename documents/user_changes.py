@@ -7,11 +7,11 @@ changes nothing, so no transaction is needed, which would conflict with whatever
 """
 
 from collections import defaultdict
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
+from pymongo import UpdateOne
 
 from documents.engine.contribution import Row
 from documents.rematching import MARKED_A_BATCH, mailboxes_of, mark
@@ -55,11 +55,9 @@ def _follow(users: list[Row]) -> list[Row]:
             reached = {"due": users[0]["rematch_due"], "after": gifts[-1]["_id"]}
             update = {"$set": {"rematch_page": reached}}
     mark(get_db(), None, [gift["_id"] for gift in gifts])
-    by_mark: defaultdict[datetime, list[ObjectId]] = defaultdict(list)
-    for user in users:
-        by_mark[user["rematch_due"]].append(user["_id"])
-    for due, ids in by_mark.items():  # as it was read: who has changed since is due again
-        get_db().users.update_many({"_id": {"$in": ids}, "rematch_due": due}, update)
+    # As they were read: who has changed since is due again.
+    read = [{"_id": user["_id"], "rematch_due": user["rematch_due"]} for user in users]
+    get_db().users.bulk_write([UpdateOne(one, update) for one in read], ordered=False)
     return gifts
 
 

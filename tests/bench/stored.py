@@ -19,12 +19,12 @@ from documents.mailing import Mailing
 from documents.marks import DUE
 from documents.record import new_row
 from documents.search_words import words_of
+from documents.sendgrid import PROVIDER
 from documents.user import User
 from tests.bench.workload import SENT_AT, Workload, address, id_of
 
 ROWS_A_COMMAND = 10_000
 SENT = datetime.fromtimestamp(SENT_AT, UTC)
-PROVIDER = "sendgrid"
 
 
 def store(organization_id: ObjectId, workload: Workload) -> None:

@@ -7,7 +7,6 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import late_touches
 from documents.clock import now
 from documents.indexes import create_indexes
 from jobs.sweep import sweep
@@ -34,12 +33,8 @@ def scans() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("few", [0, 100])
-def test_a_day_of_work_scans_nothing(
-    alice: University, monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
-    """Whether what is learned late is noted, or marked."""
-    monkeypatch.setattr(late_touches, "FEW", few)
+@pytest.mark.usefixtures("late_touch")
+def test_a_day_of_work_scans_nothing(alice: University) -> None:
     spring = alice.fundraiser()
     get_db().command("profile", 2)
     mailing = alice.mailing(spring)

@@ -459,11 +459,8 @@ def test_one_worker_follows_the_notes_of_an_organization(
     assert Lease.objects.count() == 0
 
 
-@pytest.mark.parametrize("few", [0, 100])
-def test_what_is_learned_of_an_erased_donor_reaches_their_gift(
-    alice: University, monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
-    monkeypatch.setattr(late_touches, "FEW", few)
+@pytest.mark.usefixtures("late_touch")
+def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University) -> None:
     spring = alice.fundraiser()
     opened = alice.email(spring, sent_at=SENT)
     alice.email(spring, sent_at=LATER_SENT)
@@ -514,13 +511,11 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
     assert asked == [16, 8, 4, 4, 8, 4, 4]
 
 
-@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.usefixtures("late_touch")
 def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_put_it(
-    alice: University, monkeypatch: pytest.MonkeyPatch, few: int
+    alice: University,
 ) -> None:
-    """Gifts, emails, events, users, moves, erasures and deletions from six threads, two sweeping;
-    what comes late is marked, or noted."""
-    monkeypatch.setattr(late_touches, "FEW", few)
+    """Gifts, emails, events, users, moves, erasures, deletions from six threads, two sweeping."""
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(8)]
     ended = threading.Event()
