@@ -1,0 +1,195 @@
+"""Addresses: all spellings of one mailbox have one key, and no two people share one."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from documents.address import canonical, cleaned, is_address, mailbox, pseudonym
+
+NED = "ned@example.org"
+SPELLINGS = {
+    "case": "Ned@EXAMPLE.org",
+    "zero-width space": "n\u200bed@example.org",
+    "zero-width joiner": "ned\u200d@example.org",
+    "zero-width non-joiner in the domain": "ned@exam\u200cple.org",
+    "word joiner": "\u2060ned@example.org",
+    "Mongolian vowel separator": "ned@example.org\u180e",
+    "combining grapheme joiner": "ne\u034fd@example.org",
+    "byte order mark": "\ufeffned@example.org",
+    "left-to-right mark": "ned@example.org\u200e",
+    "right-to-left mark": "\u200fned@example.org",
+    "embedding": "\u202aned@example.org\u202c",
+    "isolate": "\u2068ned@example.org\u2069",
+    "Arabic letter mark": "\u061cned@example.org",
+    "soft hyphen": "ned@exam\u00adple.org",
+    "no-break space": "ned@example.org\u00a0",
+    "no-break space inside": "ned\u00a0@example.org",
+    "narrow no-break space": "ned@\u202fexample.org",
+    "ideographic space": "\u3000ned@example.org",
+    "line separator": "ned@example.org\u2028",
+    "Hangul filler": "ned\u3164@example.org",
+    "variation selector": "ned@example.org\ufe0f",
+    "tag character": "ned\U000e0041@example.org",
+    "full width": "ｎｅｄ＠ｅｘａｍｐｌｅ．ｏｒｇ",
+    "full-width at": "ned＠example.org",
+    "small at": "ned﹫example.org",
+    "mathematical letters": "𝐧𝐞𝐝@example.org",
+    "ideographic full stop": "ned@example。org",
+    "half-width full stop": "ned@example｡org",
+    "trailing dot": "ned@example.org.",
+    "trailing comma": "ned@example.org, ",
+    "trailing semicolon": "ned@example.org;",
+    "trailing ideographic stop": "ned@example.org。",
+    "angles": "<ned@example.org>",
+    "one angle": "ned@example.org>",
+    "name and angles": "Ned <ned@example.org>",
+    "quoted name with an address": '"ned@example.com, Ned" <ned@example.org>;',
+    "mailto": "mailto:ned@example.org",
+    "mailto with a query": "MAILTO:ned%40example.org?subject=Thank%20you&cc=bob@example.org",
+    "mailto in angles": "Ned <mailto:ned@example.org>",
+    "encoded invisible": "mailto:%E2%80%8Bned@example.org",
+    "quoted local part": '"ned"@example.org',
+    "escaped local part": '"n\\ed"@example.org',
+    "double quotes": '"ned@example.org"',
+    "single quotes": "'ned@example.org'",
+    "typographic quotes": "“ned@example.org”",
+    "brackets": "[ned@example.org]",
+    "parentheses": "(ned@example.org)",
+    "comment": "ned@example.org (Ned Smith)",
+    "comment inside": "ned(at home)@example.org",
+    "line end": " ned@example.org\r\n",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=list(SPELLINGS))
+def test_a_spelling_has_the_key_of_the_plain_one(spelling: str) -> None:
+    assert canonical(spelling) == NED
+    assert mailbox(spelling) == NED
+    assert pseudonym(spelling) == pseudonym(NED)
+    assert is_address(spelling)
+    assert canonical(cleaned(spelling)) == NED
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a@bücher.example", "a@xn--bcher-kva.example"),
+        ("a@BÜCHER.example", "a@XN--BCHER-KVA.Example"),
+        ("a@bu\u0308cher.example", "a@bücher.example"),
+        ("a@weiß.de", "a@xn--wei-7ka.de"),
+        ("a@例え。テスト", "a@xn--r8jz45g.xn--zckzah"),
+        ("a@نامه\u200cای.com", "a@xn--mgba3gch31f060k.com"),
+        ("a@☃.net", "a@xn--n3h.net"),
+        ("jose\u0301@x.org", "JOSÉ@x.org"),
+        ("ΝΊΚΟΣ@x.gr", "νίκος@x.gr"),
+        ("ΝΊΚΟΣ.Α@x.gr", "νίκος.α@x.gr"),
+        ("\u212aen@x.org", "ken@x.org"),
+        ("WEIẞ@x.de", "weiß@x.de"),
+        ("ﬁona@x.org", "fiona@x.org"),
+        ("Ꭰ@x.org", "ꭰ@x.org"),
+        ("ﾈﾄﾞ@x.jp", "ネド@x.jp"),
+    ],
+)
+def test_two_spellings_have_one_key(one: str, other: str) -> None:
+    assert canonical(one) == canonical(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("weiß@x.de", "weiss@x.de"),
+        ("a@weiß.de", "a@weiss.de"),
+        ("a.b@x.org", "ab@x.org"),
+        ("a-b@x.org", "ab@x.org"),
+        ("\u0131rmak@x.tr", "irmak@x.tr"),
+        ("\u0130rmak@x.tr", "irmak@x.tr"),
+        ("n\u0435d@example.org", NED),  # a Cyrillic letter
+        ("josé@x.org", "jose@x.org"),
+        ("øle@x.org", "ole@x.org"),
+        ("ned@example.org", "ned@example.org.uk"),
+        ('"ned,x"@example.org', '"nedx"@example.org'),
+        ('"<ned@example.org>"@evil.example', NED),
+        ("ned@example.org, bob@example.org", NED),
+        ("Ned <ned@example.org>, Bob <bob@example.org>", "bob@example.org"),
+        ("ned@example.org <bob@example.org>", NED),
+    ],
+)
+def test_two_people_have_two_keys(one: str, other: str) -> None:
+    assert canonical(one) != canonical(other)
+    assert mailbox(one) != mailbox(other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "@", "ned", "ned@", "@example.org", "a@b@c", "ned smith@example.org", "\u200b@\u200b",
+     "<>", "mailto:", "Ned <>", "a@x.org, b@x.org", "A <a@x.org>, B <b@x.org>"],
+)  # fmt: skip
+def test_what_is_no_address_stays_none(text: str) -> None:
+    assert not is_address(text)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "shown"),
+    [
+        ("N\u200bed@Example.ORG.", "Ned@Example.ORG"),
+        ("Ned <Ned@bücher.example>", "Ned@bücher.example"),
+        ('"Ned"@example.org', '"Ned"@example.org'),
+        ("ｎｅｄ@example.org", "ｎｅｄ@example.org"),
+        ("o'brien+x@example.org", "o'brien+x@example.org"),
+        ("bob@[127.0.0.1]", "bob@[127.0.0.1]"),
+    ],
+)
+def test_what_is_shown_is_what_was_sent_without_what_nobody_sees(spelling: str, shown: str) -> None:
+    assert cleaned(spelling) == shown
+
+
+def test_a_tag_is_of_no_matter_to_the_mailbox() -> None:
+    assert mailbox("Ned <NED+Spring+2@example.org>") == NED
+    assert mailbox("＋tag@example.org") == "+tag@example.org"
+
+
+PIECES = st.sampled_from(
+    ["ned", "Σ", "ß", "İ", "＠", "@", "@", ".", "。", '"', "\\", "<", ">", "(", ")", "mailto:", "+",
+     "%40", "%E2%80%8B", "%25", "?", ";", ",", "'", " ", "\u00a0", "\u200d", "\ufeff", "\u0301",
+     "xn--", "xn--wei-7ka", "\ud800", "´", "[", "]", "example.org", "\0", "\u0345", "＜", "：",
+     "a" * 70]
+)  # fmt: skip
+TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=14).map("".join))
+
+
+@given(TEXTS)
+def test_a_key_is_its_own_key(text: str) -> None:
+    known = canonical(text)
+    assert canonical(known) == known
+    assert mailbox(mailbox(text)) == mailbox(text)
+    assert mailbox(known) == mailbox(text)
+    assert len(pseudonym(text)) == 24
+    if is_address(text):
+        assert canonical(cleaned(text)) == known
+
+
+def test_every_character_keeps_its_key() -> None:
+    for number in range(0x110000):
+        for text in (f"a{chr(number)}b@x.org", f"a@x{chr(number)}y.org"):
+            known = canonical(text)
+            assert canonical(known) == known, ascii(text)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "@", "<", ">", "mailto:", '"', "\\", "(", "(a)", "\u0300\u0316", "ﷺ", "\u200b", ".", "a.",
+     "xn--a.", "ü", "ü.", "%25", "'", " ", "\u00a0", "İ", "a@", "<a@b>", "𝐧"],
+)  # fmt: skip
+def test_the_cost_grows_with_the_input(unit: str) -> None:
+    def seconds(times: int) -> float:
+        text = unit * times + "@x.org"
+        begun = time.process_time()
+        mailbox(text)
+        cleaned(text)
+        return time.process_time() - begun
+
+    small = min(seconds(20_000) for _ in range(3))
+    large = min(seconds(160_000) for _ in range(3))
+    assert large < 0.02 + 20 * small
