@@ -18,6 +18,7 @@ ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 PLAIN = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*", re.ASCII)
 ROUNDS = 4
 REMEMBERED, LONGEST_REMEMBERED = 4096, 320
+LONGEST_ADDRESS = 254
 LONGEST = 2000  # ordering the accents of a longer text would cost the square of its length
 CAPITAL_SIGMA, FINAL_SIGMA, SIGMA = "\u03a3", "\u03c2", "\u03c3"
 
@@ -54,6 +55,8 @@ def mailbox(address: str) -> str:
     they matter, and two people must not become one.
     """
     known = canonical(address)
+    if "+" not in known:
+        return known
     local, at, domain = known.rpartition("@")
     owner = local.partition("+")[0]
     if not owner or local.startswith('"'):

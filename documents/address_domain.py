@@ -22,6 +22,20 @@ def canonical_domain(domain: str) -> str:
     return ".".join(map(_canonical_label, dotted.split(".")))
 
 
+def readable_domain(domain: str) -> str:
+    """Return a canonical domain as people write it, with its Unicode letters."""
+    return ".".join(map(_readable_label, domain.split("."))) if A_LABEL in domain else domain
+
+
+def _readable_label(label: str) -> str:
+    if not label.startswith(A_LABEL) or len(label) > LONGEST_LABEL:
+        return label
+    try:
+        return label.removeprefix(A_LABEL).encode().decode("punycode")
+    except (ValueError, OverflowError):
+        return label
+
+
 def _canonical_label(label: str) -> str:
     if len(label) > LONGEST_LABEL:
         return label  # DNS has none that long, and encoding costs the square of its length

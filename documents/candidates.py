@@ -8,14 +8,16 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from documents.address import canonical, fold, mailbox
 from documents.engine.contribution import Row
 from documents.marks import text
 from documents.matching import Candidate, Decision, Evidence, Pin
 from documents.references import Reference, resolve
+from documents.spellings import mailboxes
 
 OF_EMAILS = ("fundraiser_id", "mailing_id", "user_id", "sent_at", "first_opened_at")
 FIELDS = dict.fromkeys((*OF_EMAILS, "first_clicked_at"), 1)
-OF_USERS = dict.fromkeys(("address", "mailbox", "former_mailboxes"), 1)
+OF_USERS = dict.fromkeys(("email", "address", "mailbox", "former_mailboxes"), 1)
 ERASED = "erased:"  # and the user's id, in place of the mailbox of somebody who was erased
 
 
@@ -54,7 +56,7 @@ class Candidates:
         ids |= {pin["email_id"] for gift in gifts if (pin := gift.get("pin"))}
         wanted = {"_id": {"$in": list(ids | set(known))}}
         self._emails = {row["_id"]: _candidate(row) for row in self._find("emails", wanted, FIELDS)}
-        self._read_users({gift["donor_mailbox"] for gift in gifts if gift.get("donor_mailbox")})
+        self._read_users({name for gift in gifts for name in _mailboxes(gift)})
         user_ids = {id_ for gift in gifts if (id_ := self.user_id(gift))}
         to_users = {
             "user_id": {"$in": list(user_ids)},
@@ -67,7 +69,7 @@ class Candidates:
         named = text(in_=sorted(mailboxes))
         # One after the other: MongoDB uses no partial index for an $or of them.
         for user in self._find("users", {"mailbox": named}, OF_USERS):
-            self._users.setdefault(user["mailbox"], []).append(user)
+            self._users.setdefault(mailbox(user["email"]), []).append(user)
         for user in self._find("users", {"former_mailboxes": named}, OF_USERS):
             for name in user["former_mailboxes"]:
                 self._former.setdefault(name, []).append(user)
@@ -76,21 +78,25 @@ class Candidates:
         return list(self._database[name].find(self._scope | query, fields, session=self._session))
 
     def user_id(self, gift: Row) -> ObjectId | None:
-        """The user with the donor's address.
+        """Return the user with the donor's address.
 
         Who has this very address goes before who has it with another «+tag», and that one before
-        who once had it. Of several, who has it without a tag, then who was added first.
+        who once had it. Of several, who spells it so, then who has it without a tag, then who was
+        added first.
         """
-        mailbox = gift.get("donor_mailbox")
-        if not mailbox:
+        stored = gift.get("donor_mailbox")
+        if not stored:
             return None
-        if mailbox.startswith(ERASED):
-            return ObjectId(mailbox.removeprefix(ERASED))
-        users = self._users.get(mailbox) or self._former.get(mailbox) or ()
+        if stored.startswith(ERASED):
+            return ObjectId(stored.removeprefix(ERASED))
+        spelled = gift.get("donor_email") or stored
+        where, address, folded = mailbox(spelled), canonical(spelled), fold(spelled)
+        former = (self._former[name] for name in (where, stored) if name in self._former)
+        users = self._users.get(where) or next(former, ())
 
-        def rank(user: Row) -> tuple[bool, bool, ObjectId]:
-            address = user.get("address")
-            return address != gift["donor_address"], address != mailbox, user["_id"]
+        def rank(user: Row) -> tuple[bool, bool, bool, ObjectId]:
+            key = canonical(user["email"])
+            return fold(user["email"]) != folded, key != address, key != where, user["_id"]
 
         return min(users, key=rank)["_id"] if users else None
 
@@ -118,6 +124,14 @@ class Candidates:
         email = self._emails.get(first.get("email_id"))  # type: ignore[arg-type]
         kept = first["decision"]
         return Decision(first["match"], kept["rule"], email, kept.get("touch"))
+
+
+def _mailboxes(gift: Row) -> set[str]:
+    """Return the mailboxes that a gift's donor may be stored under."""
+    stored = gift.get("donor_mailbox")
+    if not stored or stored.startswith(ERASED):
+        return set()
+    return {stored, *mailboxes(gift.get("donor_email") or stored)}
 
 
 def _candidate(row: Row) -> Candidate:

@@ -13,7 +13,7 @@ from mongoengine import (
     StringField,
 )
 
-from documents.address import fold, mailbox
+from documents.address import canonical, mailbox
 from documents.clock import now
 from documents.email import Email
 from documents.engine.contribution import Row
@@ -139,7 +139,7 @@ class Donation(Source, Record):
             currency=currency,
             donor_name=donor_name,
             donor_email=donor_email,
-            donor_address=fold(donor_email),
+            donor_address=canonical(donor_email),
             donor_mailbox=mailbox(donor_email),
             email_ref=_storable(email_ref),
             recurring_id=recurring_id,

@@ -6,7 +6,7 @@ mailing by its fundraiser, user and time. A key of that, unique, keeps two impor
 once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -16,11 +16,12 @@ from mongoengine import get_db, signals
 from pymongo.errors import BulkWriteError
 
 from config.database import catch_up
-from documents.address import fold
+from documents.address import canonical
 from documents.email import Email
 from documents.import_line import Key, Line
 from documents.marks import text
 from documents.search_words import words_of
+from documents.spellings import all_keys, people
 from documents.transaction import DUPLICATE_KEY
 
 LINES_A_BATCH = 1000
@@ -47,7 +48,7 @@ class EmailImport:
     def add(self, number: int, values: dict[str, Any]) -> None:
         """One line, checked for its form."""
         user = values.get("user")
-        line = Line(number, values, address=fold(user["email"]) if user else None)
+        line = Line(number, values, address=canonical(user["email"]) if user else None)
         self._lines.append(line)
         if len(self._lines) >= LINES_A_BATCH:
             self.flush()
@@ -105,11 +106,11 @@ class EmailImport:
         ids = {line.values.get("user_id") for line in lines} - {None}
         by_id = self._by_id("users", ids)
         addresses = {line.address: line for line in lines if line.address}
-        by_address = self._users(list(addresses))
-        missing = [line for address, line in addresses.items() if address not in by_address]
+        by_address = self._users(addresses)
+        missing = {name: line for name, line in addresses.items() if name not in by_address}
         if missing and not self.dry_run:
-            self._insert("users", [self._user_row(line) for line in missing])
-            by_address |= self._users([line.address for line in missing])
+            self._insert("users", [self._user_row(line) for line in missing.values()])
+            by_address |= self._users(missing)
         good = []
         for line in lines:
             if line.address:
@@ -128,10 +129,12 @@ class EmailImport:
         row = line.user_row(self.organization_id)
         return row | {"words": words_of(row["name"], row["email"])}
 
-    def _users(self, addresses: list[Any]) -> dict[str, ObjectId]:
-        query = {"address": text(in_=addresses), **self._scope}
-        found = get_db().users.find(query, {"address": 1})
-        return {user["address"]: user["_id"] for user in found}
+    def _users(self, lines: Mapping[str, Line]) -> dict[str, ObjectId]:
+        """Return the IDs of the users whom these lines name, by their canonical addresses."""
+        emails = {address: line.values["user"]["email"] for address, line in lines.items()}
+        query = {"address": text(in_=all_keys(emails.values())), **self._scope}
+        known = people(get_db().users.find(query, {"address": 1, "email": 1}))
+        return {address: id_ for address, email in emails.items() if (id_ := known.get(email))}
 
     def _not_stored(self, lines: list[Line]) -> list[Line]:
         """The lines whose email there is not yet; of several that say the same, the first."""

@@ -15,12 +15,13 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.address import fold
+from documents.address import canonical
 from documents.clock import now
 from documents.engine.contribution import Row, add
 from documents.engine.settle import Changes
 from documents.marks import DUE, text
 from documents.message import learn
+from documents.spellings import all_keys
 from documents.tying import Tying
 from documents.unexported import note
 
@@ -32,7 +33,7 @@ OF_UNMATCHED = ("unmatched", "mailing_id", "fundraiser_id", "due")
 
 def mark_unmatched(event: Row, tying: Tying) -> None:
     """Keep in the row of an event what it may be tied by later."""
-    event["unmatched"] = fold(event.get("address", ""))
+    event["unmatched"] = canonical(event.get("address", ""))
     event["due"] = now()
     if mailing := tying.mailing_of(event):
         event |= {"mailing_id": mailing["_id"], "fundraiser_id": mailing["fundraiser_id"]}
@@ -41,8 +42,8 @@ def mark_unmatched(event: Row, tying: Tying) -> None:
 def of_addresses(
     database: Database, session: ClientSession, organization_id: ObjectId, addresses: set[str]
 ) -> list[Row]:
-    """Unmatched events to these (folded) addresses."""
-    query = {"organization_id": organization_id, "unmatched": text(in_=sorted(addresses))}
+    """Return unmatched events to these addresses, in whatever spelling."""
+    query = {"organization_id": organization_id, "unmatched": text(in_=all_keys(addresses))}
     return list(database.events.find(query, session=session).limit(TIED_A_BATCH))
 
 
@@ -56,8 +57,9 @@ def of_due_emails(database: Database, session: ClientSession, emails: Sequence[R
         return []
     organization_id = live[0]["organization_id"]
     user_ids = list({email["user_id"] for email in live})
-    users = database.users.find({"_id": {"$in": user_ids}}, {"address": 1}, session=session)
-    addresses = {user["address"] for user in users if user.get("address")}
+    wanted = {"_id": {"$in": user_ids}, "deleted_at": None}
+    users = database.users.find(wanted, {"email": 1}, session=session)
+    addresses = {user["email"] for user in users}
     found = of_addresses(database, session, organization_id, addresses)
     tied = tie_late(database, session, organization_id, found)
     if tied and len(found) == TIED_A_BATCH:

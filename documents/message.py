@@ -13,7 +13,7 @@ from mongoengine import ObjectIdField
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.address import fold
+from documents.address import canonical, fold
 from documents.engine.contribution import Row
 from documents.stored import Document
 
@@ -30,17 +30,31 @@ class Message(Document):
 
 
 def message_key(event: Row) -> ObjectId | None:
-    """What an event's email is known by to SendGrid. With the address, because one request to
-    SendGrid may be to many people; as a digest, because the address has no business there."""
+    """Return what SendGrid knows an event's email by, or None without a message.
+
+    It includes the address, because one request to SendGrid may be to many people. It is a digest,
+    because the address has no business there.
+    """
     message = event.get("sg_message_id")
     if not message:
         return None
-    return _message_key(event["organization_id"], message, event.get("address", ""))
+    address = canonical(event.get("address", ""))
+    return _message_key(event["organization_id"], message, address)
+
+
+def message_keys(event: Row) -> list[ObjectId]:
+    """Return the keys under which the event's message may be stored, today's first."""
+    key, address = message_key(event), event.get("address", "")
+    if key is None:
+        return []
+    if (earlier := fold(address)) == canonical(address):
+        return [key]
+    return [key, _message_key(event["organization_id"], event["sg_message_id"], earlier)]
 
 
 @lru_cache(maxsize=4096)  # an event's is asked for several times, and a message has many events
 def _message_key(organization_id: ObjectId, message: str, address: str) -> ObjectId:
-    known = f"{message}\n{fold(address)}".encode()
+    known = f"{message}\n{address}".encode()
     digest = hashlib.blake2b(organization_id.binary + known, digest_size=KEY_BYTES).digest()
     return ObjectId(digest)
 

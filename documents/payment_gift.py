@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.address import fold, mailbox
+from documents.address import canonical, mailbox
 from documents.candidates import ERASED
 from documents.clock import now
 from documents.donation import LONGEST_REFERENCE, Donation
@@ -94,7 +94,7 @@ def _values(state: State) -> dict[str, Any]:
         "refunded_amount": state.refunded_amount,
         "donor_name": state.donor_name,
         "donor_email": address,
-        "donor_address": fold(address) or None,
+        "donor_address": canonical(address) or None,
         "donor_mailbox": mailbox(address) or None,
         "email_ref": (state.email_ref or "")[:LONGEST_REFERENCE] or None,
         "recurring_id": state.recurring_id,

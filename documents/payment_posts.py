@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from documents.address import LONGEST_ADDRESS, cleaned
 from documents.money import LARGEST_AMOUNT, minor_units
 from documents.payment_state import SUCCEEDED, Fact
 from documents.stripe_values import CONTROL
@@ -36,6 +37,13 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode().strip()
 
 
+def _address(text: str) -> str:
+    address = cleaned(text)
+    if len(address) > LONGEST_ADDRESS:
+        raise PydanticKnownError("string_too_long", {"max_length": LONGEST_ADDRESS})
+    return address
+
+
 Time = Annotated[datetime, AfterValidator(_with_offset)]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_clean)]
 Amount = Annotated[int, Field(ge=0, le=LARGEST_AMOUNT, strict=True)]
@@ -47,7 +55,9 @@ class _Strict(BaseModel):
 
 class Giver(_Strict):
     name: Annotated[str, Field(max_length=200), AfterValidator(_clean)] = ""
-    email: Annotated[str, Field(max_length=254), AfterValidator(_clean)] = ""
+    email: Annotated[
+        str, Field(max_length=1000), AfterValidator(_clean), AfterValidator(_address)
+    ] = ""
 
 
 class Gift(_Strict):

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, Self
 from bson import ObjectId
 from bson.errors import InvalidId
 
-from documents.address import fold
+from documents.address import canonical, fold, is_address
+from documents.address_domain import readable_domain
+from documents.invisible import without_invisible
 from documents.page import BadCursor
 
 MOST_WORDS = 12
@@ -32,7 +34,7 @@ HIGHEST = "\U0010ffff"  # after every text that begins like it
 NOTHING_LEFT = ObjectId(b"\0" * 12)  # less than any email: all to somebody were shown
 LOCAL_PARTS = re.compile(r"[._+\-]+")
 # Two ways to type the same.
-ALIKE = str.maketrans({"\u2018": "'", "\u2019": "'", "\u2010": "-", "\u2011": "-"})
+ALIKE = str.maketrans("\u00b4\u2018\u2019\u2010\u2011", "'''--")
 
 
 def words_of(name: str, email: str) -> list[str]:
@@ -67,8 +69,18 @@ def _trimmed(word: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    folded = fold(text[:LONGEST_TEXT].translate(ALIKE))
-    return [word for word in SPACE.split(folded) if word]
+    said = without_invisible(text[:LONGEST_TEXT].translate(ALIKE))
+    if not said.isascii():
+        said = unicodedata.normalize("NFKC", said)
+    return [_folded(word) for word in SPACE.split(said) if word]
+
+
+def _folded(word: str) -> str:
+    """Return a word without case; an address, in whatever spelling, as people write it."""
+    if "@" not in word or not is_address(word):
+        return fold(word)
+    local, _, domain = canonical(word).rpartition("@")
+    return fold(f"{local}@{readable_domain(domain)}")
 
 
 def _cut(words: Iterable[str]) -> dict[str, None]:

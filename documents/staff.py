@@ -5,15 +5,17 @@ from typing import Any, Literal, Self
 from bson import ObjectId
 from mongoengine import IntField, StringField
 
-from documents.address import fold, is_address
+from documents.address import LONGEST_ADDRESS, canonical, cleaned, is_address
 from documents.errors import Conflict, NotFound, Unacceptable
+from documents.marks import text
 from documents.password import hash_password, is_password
 from documents.record import Record
+from documents.spellings import People, keys
 from documents.staff_session import SignInLink, StaffSession
 
 Role = Literal["viewer", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "admin")
-LONGEST_NAME, LONGEST_ADDRESS = 200, 254
+LONGEST_NAME = 200
 
 
 class Staff(Record):
@@ -22,7 +24,7 @@ class Staff(Record):
 
     name = StringField(required=True)
     email = StringField(required=True)
-    address = StringField()  # folded; unset by deletion
+    address = StringField()  # canonical; unset by deletion
     password = StringField()  # its hash; None: by link alone
     role = StringField(required=True, choices=ROLES)
     # Counts up with each «everybody out»: sessions and links of before are void, even one that
@@ -59,8 +61,8 @@ class Staff(Record):
         staff = cls(
             organization_id=organization_id,
             name=_checked(name, LONGEST_NAME, "/name"),
-            email=_checked(email, LONGEST_ADDRESS, "/email"),
-            address=fold(email),
+            email=_checked(cleaned(email), LONGEST_ADDRESS, "/email"),
+            address=canonical(email),
             password=None if password is None else hash_password(password),
             role=role,
         )
@@ -73,9 +75,10 @@ class Staff(Record):
 
     @classmethod
     def known(cls, email: str) -> Self | None:
-        """Whoever signs in with this address."""
-        found = {"address": {"$type": "string", "$eq": fold(email)}}
-        return cls.objects(deleted_at=None, __raw__=found).first()
+        """Return who signs in with this address, in whatever spelling."""
+        query = {"address": text(in_=keys(email))}
+        found = cls.objects(deleted_at=None, __raw__=query)
+        return People((one.address, one.email, one) for one in found).get(email)
 
     @classmethod
     def named(cls, email: str) -> Self:

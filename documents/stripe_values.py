@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from documents.address import LONGEST_ADDRESS, cleaned
 from documents.money import LARGEST_AMOUNT, minor_units
 
 # Where Stripe's smallest unit is not ISO 4217's.
 STRIPE_DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
 ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-LONGEST = {"name": 200, "email": 254}
+LONGEST = {"name": 200}
 LONGEST_TEXT = 1000
 
 Object = Mapping[str, Any]
@@ -36,8 +37,9 @@ def text(value: Any, kind: str = "") -> str | None:
     if not isinstance(value, str):
         return None
     text = CONTROL.sub("", value).encode("utf-8", "replace").decode().strip()
-    if kind == "email" and (len(text) > LONGEST["email"] or "@" not in text):
-        return None
+    if kind == "email":
+        text = cleaned(text)
+        return text if len(text) <= LONGEST_ADDRESS and "@" in text else None
     return text[: LONGEST.get(kind, LONGEST_TEXT)] or None
 
 

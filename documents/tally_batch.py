@@ -8,7 +8,6 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents import late_events, late_touches, sendgrid
-from documents.address import fold
 from documents.arrivals import arrive
 from documents.counters import LEDGER
 from documents.engine.contribution import Row
@@ -157,7 +156,7 @@ class TallyBatch:
             self.database,
             self.session,
             self.organization_id,
-            {fold(event.get("address", "")) for event in learned.values()},
+            {event.get("address", "") for event in learned.values()},
         )
         messages = {key: event["email_id"] for key, event in learned.items()}
         return late_events.tie_late(

@@ -13,10 +13,10 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.address import fold
 from documents.engine.contribution import Row
 from documents.marks import text
-from documents.message import known, message_key
+from documents.message import known, message_keys
+from documents.spellings import People, all_keys, people
 
 How = str  # "email_id", "message" or "address"
 
@@ -70,7 +70,7 @@ class Tying:
         self._scope: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
         self._named = set(named)
         self._messages = dict(learned or {})
-        self._users: dict[str, ObjectId] = {}
+        self._users: People[ObjectId] = People(())
         self._mailings: dict[str, list[Row]] = {}
         self._emails: defaultdict[tuple[ObjectId, ObjectId], list[Row]] = defaultdict(list)
 
@@ -78,13 +78,13 @@ class Tying:
         """Read what may tie these events, which name no email by its id."""
         if not events:
             return
-        keys = {key for event in events if (key := message_key(event))} - self._messages.keys()
+        keys = {key for event in events for key in message_keys(event)} - self._messages.keys()
         found = known(self._database, self._session, keys)
         live = {row["_id"] for row in self._find("emails", {"_id": {"$in": list(found.values())}})}
         self._messages |= {key: email_id for key, email_id in found.items() if email_id in live}
         self._look_up_mailings({name for event in events for name in event.get("category", ())})
         if self._mailings:
-            self._look_up_emails({fold(event.get("address", "")) for event in events})
+            self._look_up_emails({event.get("address", "") for event in events})
 
     def _look_up_mailings(self, categories: set[str]) -> None:
         ids = [ObjectId(name) for name in categories if ObjectId.is_valid(name) and len(name) == 24]
@@ -94,11 +94,12 @@ class Tying:
                 self._mailings.setdefault(name, []).append(mailing)
 
     def _look_up_emails(self, addresses: set[str]) -> None:
-        users = list(self._find("users", {"address": text(in_=sorted(addresses))}, "address"))
-        self._users = {user["address"]: user["_id"] for user in users}
+        query = {"address": text(in_=all_keys(addresses))}
+        users = list(self._find("users", query, "address", "email"))
+        self._users = people(users)
         mailing_ids = {mailing["_id"] for same in self._mailings.values() for mailing in same}
         wanted = {
-            "user_id": {"$in": list(self._users.values())},
+            "user_id": {"$in": [user["_id"] for user in users]},
             "mailing_id": {"$in": list(mailing_ids)},
         }
         for email in self._find("emails", wanted, "user_id", "mailing_id", "sent_at"):
@@ -113,14 +114,14 @@ class Tying:
         """Which email the event is of, and how that is known."""
         if named in self._named:
             return tie(event, named, None, ())  # as nearly all are
-        user_id = self._users.get(fold(event.get("address", "")))
+        user_id = self._users.get(event.get("address", ""))
         addressed = [
             email
             for mailing in self._mailings_of(event)
             for email in (self._emails[user_id, mailing["_id"]] if user_id else ())
         ]
-        key = message_key(event)
-        return tie(event, None, self._messages.get(key) if key else None, addressed)
+        told = (self._messages.get(key) for key in message_keys(event))
+        return tie(event, None, next(filter(None, told), None), addressed)
 
     def mailing_of(self, event: Row) -> Row | None:
         """The mailing that the event names, the latest where two have one name."""

@@ -13,12 +13,13 @@ from mongoengine import (
     StringField,
 )
 
-from documents.address import fold, mailbox
+from documents.address import canonical, mailbox
 from documents.clock import now
 from documents.errors import Conflict
 from documents.marks import text, text_index, unique_index
 from documents.record import Record
 from documents.search_words import between, fit, terms, words_of
+from documents.spellings import People, keys, safe_keys
 from documents.unexported import EXPORT_INDEX, Exported, mark
 
 FORMER_KEPT = 50
@@ -32,13 +33,13 @@ WORDS_INDEX: dict[str, Any] = {
 
 
 class User(Exported, Record):
-    """A person of one organization, known by an address that is unique whatever its case."""
+    """A person of one organization, known by an address that is unique in every spelling."""
 
     name = StringField(required=True)
     email = StringField(required=True)
     erasing = StringField()  # the address, until every trace of it is gone; see erasure.py
     erase_due = DateTimeField()
-    address = StringField()  # folded; unset by deletion, so that the address is free again
+    address = StringField()  # canonical; unset by deletion, so that the address is free again
     mailbox = StringField()  # where mail to it ends: what donors' addresses are compared with
     former_mailboxes = ListField(StringField())  # their gifts from there stay theirs
     words = ListField(StringField())  # of name and address: what staff search by; see recipients.py
@@ -93,9 +94,11 @@ class User(Exported, Record):
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """By address, whatever its case."""
+        """Turn an address, in whatever spelling, into a condition on its key."""
         rest = {name: value for name, value in given.items() if name != "email"}
-        return rest | {"address": text(eq=fold(given["email"]))} if "email" in given else rest
+        if "email" not in given:
+            return rest
+        return rest | {"address": text(in_=safe_keys(given["email"]))}
 
     @classmethod
     def find_or_create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
@@ -108,8 +111,9 @@ class User(Exported, Record):
 
     @classmethod
     def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:
-        """The person with this address, if there is one."""
-        return cls.live(organization_id, __raw__={"address": text(eq=fold(email))}).first()
+        """Return the person with this address, in whatever spelling, if there is one."""
+        found = cls.live(organization_id, __raw__={"address": text(in_=keys(email))})
+        return People((user.address, user.email, user) for user in found).get(email)
 
     @classmethod
     def with_words(cls, organization_id: ObjectId, search: str, most: int) -> list[Self]:
@@ -131,7 +135,7 @@ class User(Exported, Record):
         def edit(user: Self) -> None:
             for name, value in changes.items():
                 setattr(user, name, value)
-            if user.address != fold(user.email):
+            if "email" in changes and user.address != canonical(user.email):
                 user._move()
             user.words = words_of(user.name, user.email)
 
@@ -161,7 +165,7 @@ def at(email: str) -> dict[str, Any]:
     where = mailbox(email)
     return {
         "email": email,
-        "address": fold(email),
+        "address": canonical(email),
         "mailbox": where,
         "rematch_mailboxes": [where],
         "rematch_due": now(),

@@ -19,9 +19,9 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from documents.address import is_address
+from documents.address import LONGEST_ADDRESS, cleaned, is_address
 from documents.money import LARGEST_AMOUNT, minor_units
 from documents.rates import nonzero
 
@@ -46,9 +46,13 @@ def _stripped(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    if not is_address(text):
+    """Return the address without what hides in or surrounds it."""
+    address = cleaned(text)
+    if len(address) > LONGEST_ADDRESS:
+        raise PydanticKnownError("string_too_long", {"max_length": LONGEST_ADDRESS})
+    if not is_address(address):
         raise PydanticCustomError("email", "Should be an email address.")
-    return text
+    return address
 
 
 def _currency(code: str) -> str:
@@ -115,11 +119,15 @@ Name = Annotated[
 Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean)]
 Address = Annotated[
     str,
-    StringConstraints(min_length=3, max_length=254),
+    StringConstraints(min_length=3, max_length=1000),
     AfterValidator(_clean),
     AfterValidator(_stripped),
     AfterValidator(_address),
-    Field(json_schema_extra={"format": "email"}),
+    Field(
+        description="Up to 254 characters, not counting invisible ones. "
+        "All spellings of a mailbox are one person",
+        json_schema_extra={"format": "email"},
+    ),
 ]
 Currency = Annotated[
     str,

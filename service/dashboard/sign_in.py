@@ -6,7 +6,7 @@ from typing import Annotated
 import falcon
 from pydantic import Field
 
-from documents.address import fold, pseudonym
+from documents.address import pseudonym
 from documents.audit import OpenAct
 from documents.staff import Staff
 from documents.staff_session import SignInLink, StaffSession
@@ -43,7 +43,7 @@ class SignIn:
     @public
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         email, back = form.text("email"), form.text("back")
-        take_as_sign_in(pseudonym(fold(email)), client_address(req))
+        take_as_sign_in(pseudonym(email), client_address(req))
         staff = Staff.authenticate(email, form.raw("password"))
         if staff is None:
             _show(req, resp, back, email=email, problem=WRONG, status=422)
