@@ -8,6 +8,7 @@ under a key, and none is stored. A new key signs; the older ones still open what
 import base64
 import binascii
 import secrets
+from collections.abc import Iterable
 from threading import Lock
 
 from bson import Binary, ObjectId
@@ -50,19 +51,19 @@ def tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
 
 
 def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
-    """The email's id; None when the token is forged, cut, or another organization's."""
-    if len(text) != LENGTH:
+    """Return the email's id, or None if the token is forged, cut, or another organization's."""
+    return open_first(organization_id, [text])
+
+
+def open_first(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | None:
+    """Return the email's id of the first text that is a token of the organization's."""
+    sealed = [found for text in dict.fromkeys(texts) if (found := _decode(text)) is not None]
+    if not sealed:
         return None
-    try:
-        sealed = base64.b64decode(text + "==", altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    if _encode(sealed) != text:
-        return None  # other last bits would be a second name of the same
-    found = _open(organization_id, sealed)
+    found = _open_any(organization_id, sealed)
     if found is None and _is_stale():
-        forget_keys()  # it may be signed with a key that is newer than what this process knows
-        found = _open(organization_id, sealed)
+        forget_keys()  # one may be signed with a key that is newer than what this process knows
+        found = _open_any(organization_id, sealed)
     return found
 
 
@@ -87,6 +88,22 @@ def _seal(key: AESSIV, organization_id: ObjectId, email_id: ObjectId) -> str:
 
 def _encode(sealed: bytes) -> str:
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes | None:
+    if len(text) != LENGTH:
+        return None
+    try:
+        sealed = base64.b64decode(text + "==", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    # Other last bits would be a second name of the same email.
+    return sealed if _encode(sealed) == text else None
+
+
+def _open_any(organization_id: ObjectId, sealed: Iterable[bytes]) -> ObjectId | None:
+    opened = (_open(organization_id, one) for one in sealed)
+    return next((id_ for id_ in opened if id_ is not None), None)
 
 
 def _open(organization_id: ObjectId, sealed: bytes) -> ObjectId | None:
