@@ -8,6 +8,7 @@ from documents.audit import AuditEntry, OpenAct
 from documents.delivery import Delivery
 from documents.donation import Donation
 from documents.donor import Donor
+from documents.duplicate import Duplicate
 from documents.email import Email
 from documents.event import Event
 from documents.fundraiser import Fundraiser
@@ -37,6 +38,7 @@ from documents.webhook_key import WebhookKey
 DOCUMENTS = (
     Organization,
     ApiKey,
+    Duplicate,
     Staff,
     StaffSession,
     SignInLink,

@@ -57,7 +57,8 @@ def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
 
 def open_first(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | None:
     """Return the email's id of the first text that is a token of the organization's."""
-    sealed = [found for text in dict.fromkeys(texts) if (found := _decode(text)) is not None]
+    decoded = [_decode(text) for text in dict.fromkeys(texts)]
+    sealed = [one for one in decoded if one is not None]
     if not sealed:
         return None
     found = _open_any(organization_id, sealed)

@@ -13,12 +13,16 @@ from pymongo.database import Database
 from documents import rematching
 from documents.address import mailbox
 from documents.clock import now
-from documents.counters import LEDGER
-from documents.donor import donor_id
 from documents.engine.contribution import Row
-from documents.engine.settle import Changes, settle
 from documents.event import FROM_ALL
 from documents.gift_day import gift_day_id
+from documents.migrations.addresses import (
+    respell_events,
+    respell_gifts,
+    respell_staff,
+    respell_users,
+)
+from documents.migrations.counting import count, name_donors
 from documents.migrations.events import tell_events
 from documents.migrations.migration import Change, Migration
 from documents.search_words import words_of
@@ -81,26 +85,11 @@ def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> 
 
     old = [gift for gift in rows if "donor_mailbox" not in gift]
     _set(database, session, "donations", rows, missing)
-    _name_donors(database, session, old)
-    _count(database, session, "donations", rows)
+    name_donors(database, session, old)
+    count(database, session, "donations", rows)
     variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
     open_ = [gift for gift in variants if gift.get("match") in rematching.OPEN["match"]["$in"]]
     rematching.mark(database, session, [gift["_id"] for gift in open_ if not gift.get("pin")])
-
-
-def _name_donors(database: Database, session: ClientSession, gifts: list[Row]) -> None:
-    """Who is no user is known by the mailbox, and was known by the address."""
-    operations = []
-    for gift in gifts:
-        if not gift.get("match") or gift.get("user_id"):
-            continue
-        known = {"fundraiser_donor_id": donor_id("fundraiser", gift["fundraiser_id"], gift)}
-        if gift.get("mailing_id"):
-            known["mailing_donor_id"] = donor_id("mailing", gift["mailing_id"], gift)
-        gift.update(known)
-        operations.append(UpdateOne({"_id": gift["_id"]}, {"$set": known}))
-    if operations:
-        database.donations.bulk_write(operations, ordered=False, session=session)
 
 
 def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> None:
@@ -116,22 +105,12 @@ def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> 
     if ids:
         gone = {"$unset": {"messages": ""}}
         database.emails.update_many({"_id": {"$in": ids}}, gone, session=session)
-    _count(database, session, "emails", rows)
-
-
-def _count(database: Database, session: ClientSession, collection: str, rows: list[Row]) -> None:
-    """Count what counts since, and keep what was counted in today's form.
-
-    What is due is left: whoever settles it does the same.
-    """
-    settled = [row for row in rows if "due" not in row and "trouble" not in row]
-    if settled:
-        settle(database, session, LEDGER, Changes(rows={collection: settled}))
+    count(database, session, "emails", rows)
 
 
 def count_anew(collection: str) -> Change:
     """The change of a collection of which nothing else is to be brought into today's form."""
-    return lambda database, session, rows: _count(database, session, collection, rows)
+    return lambda database, session, rows: count(database, session, collection, rows)
 
 
 MIGRATIONS = (
@@ -143,4 +122,8 @@ MIGRATIONS = (
     Migration(6, "place and count gifts anew", "donations", place_gifts),
     Migration(7, "count donors anew", "donors", count_anew("donors")),
     Migration(8, "count clickers anew", "clickers", count_anew("clickers")),
+    Migration(9, "one key for all spellings of users' addresses", "users", respell_users),
+    Migration(10, "one key for all spellings of staff's addresses", "staff", respell_staff),
+    Migration(11, "one key for all spellings of events' addresses", "events", respell_events),
+    Migration(12, "one key for all spellings of donors' addresses", "donations", respell_gifts),
 )

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import ObjectId, json_util
+from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
@@ -24,9 +23,9 @@ from documents.migrations.upgrade import upgrade
 from jobs.sweep import sweep
 from tests.cast import Api, University, event, public_key
 from tests.command_line import matchback
+from tests.migrations.layout import content, load
 from tests.settled import settle
 
-FIRST = Path(__file__).with_name("first_layout.json")
 # Made by the first version's own code: two fundraisers, six people, emails, events of every kind,
 # gifts of every match, a refund, a deletion, and a gift, an email and a post that are still due.
 SPRING_RAISED = 2500 + (1000 - 400) + 700 + 300
@@ -35,17 +34,7 @@ SPRING_RAISED = 2500 + (1000 - 400) + 700 + 300
 @pytest.fixture
 def stored(real_database: str) -> dict[str, Any]:
     """The first version's database, its indexes included, and what it told of it."""
-    read: dict[str, Any] = json_util.loads(FIRST.read_text())
-    told: dict[str, Any] = read.pop("_cast")
-    for name in get_db().list_collection_names():
-        get_db()[name].drop()
-    for name, kept in read.items():
-        for index in kept["indexes"]:  # first: of nothing they are made at once
-            options = {key: value for key, value in index.items() if key not in ("key", "name")}
-            get_db()[name].create_index(list(index["key"].items()), name=index["name"], **options)
-        if kept["documents"]:
-            get_db()[name].insert_many(kept["documents"])
-    return told
+    return load("first_layout.json")
 
 
 @pytest.fixture
@@ -203,11 +192,6 @@ def test_doing_it_again_changes_nothing(alice: University) -> None:
     list(upgrade())
     assert content() == before
     assert list(migrate(MIGRATIONS)) == []
-
-
-def content() -> dict[str, Any]:
-    kept = set(get_db().list_collection_names()) - {"migrations", "leases"}
-    return {name: list(get_db()[name].find().sort("_id", 1)) for name in sorted(kept)}
 
 
 def test_two_do_not_do_it_at_once(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,202 @@
+"""All spellings of an address are one: people, gifts and events get the key that they share.
+
+A person whose key another one has stays as it is and is noted as a duplicate. The record that has
+today's key already keeps it; of records that all have earlier ones, the oldest gets it.
+"""
+
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents import rematching
+from documents.address import canonical, fold, mailbox
+from documents.candidates import ERASED
+from documents.clock import now
+from documents.duplicate import note_duplicate
+from documents.engine.contribution import Row
+from documents.late_events import LOOK_AGAIN_AFTER
+from documents.marks import text
+from documents.message import learn
+from documents.migrations.counting import count, name_donors
+from documents.search_words import words_of
+
+Key = tuple[Any, str]  # the organization, within which a user's address is unique, and the address
+
+
+def respell_users(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Find users by the canonical address, and let gifts and events from there look again."""
+    live = [row for row in rows if "address" in row]
+    moved, updates = _rekey(database, session, "users", live)
+    for row in [*live, *(row for row in moved if row not in live)]:
+        changed = {name: value for name, value in _found_by(row).items() if row.get(name) != value}
+        updates.setdefault(row["_id"], {}).update(changed)
+    for row in moved:
+        updates[row["_id"]] |= _marked(row)
+    _write(database, session, "users", updates, {row["_id"] for row in moved})
+    _look_again(database, session, moved)
+
+
+def respell_staff(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Find staff by the canonical address, which is one person's in the whole service."""
+    live = [row for row in rows if "address" in row]
+    moved, updates = _rekey(database, session, "staff", live)
+    _write(database, session, "staff", updates, {row["_id"] for row in moved})
+
+
+def respell_gifts(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Know donors by the canonical address, count them so, and let their gifts look again."""
+    gifts = [gift for gift in rows if not _donor(gift).items() <= gift.items()]
+    if not gifts:
+        return
+    _keep_former(database, session, gifts)
+    for gift in gifts:
+        gift.update(_donor(gift))
+    operations = [UpdateOne({"_id": gift["_id"]}, {"$set": _donor(gift)}) for gift in gifts]
+    database.donations.bulk_write(operations, ordered=False, session=session)
+    name_donors(database, session, gifts)
+    count(database, session, "donations", gifts)
+    rematching.mark(database, session, [gift["_id"] for gift in gifts if gift.get("match")])
+
+
+def respell_events(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Know messages by the canonical address, and let unmatched events look again."""
+    odd = [row for row in rows if fold(row.get("address", "")) != canonical(row.get("address", ""))]
+    due = {"due": now() - LOOK_AGAIN_AFTER}
+    for row in odd:
+        if "unmatched" in row and row["unmatched"] != canonical(row["address"]):
+            known = {"unmatched": canonical(row["address"]), **due}
+            database.events.update_one({"_id": row["_id"]}, {"$set": known}, session=session)
+    tied = [row for row in odd if "email_id" in row and row["type"] != "erased"]
+    learned = learn(database, session, sorted(tied, key=lambda row: row["at"]))
+    for row in learned.values():
+        _events_look_again(database, session, row["organization_id"], {canonical(row["address"])})
+
+
+def _rekey(
+    database: Database, session: ClientSession, collection: str, rows: list[Row]
+) -> tuple[list[Row], dict[ObjectId, Row]]:
+    """Give people the keys that their addresses have now, as far as these are free.
+
+    Returns the rows that get another key, with it, and what is to be written of each.
+    """
+    stale = {row["_id"]: row for row in rows if row["address"] != canonical(row["email"])}
+    holders = _holders(database, session, collection, stale)
+    moved, updates = [], {}
+    for id_, row in sorted(stale.items()):
+        key = _key(collection, row)
+        holder = holders.setdefault(key, id_)
+        if holder == id_:
+            moved.append(row)
+            updates[id_] = {"address": key[1]}
+            row["address"] = key[1]
+            continue
+        if canonical(row["address"]) != key[1]:  # an earlier key that another mailbox has now
+            row["address"] = f"{key[1]} {id_}"
+            updates[id_] = {"address": row["address"]}
+        note_duplicate(database, session, collection, row, holder)
+    # All at once, so that no one's new key meets another's old one.
+    gone = {"_id": {"$in": list(updates)}}
+    if updates:
+        database[collection].update_many(gone, {"$unset": {"address": ""}}, session=session)
+    return moved, updates
+
+
+def _holders(
+    database: Database, session: ClientSession, collection: str, stale: dict[ObjectId, Row]
+) -> dict[Key, ObjectId]:
+    """Return who has the keys that these rows get, and add to them who must give such a key up."""
+    holders: dict[Key, ObjectId] = {}
+    asked: set[str] = set()
+    while wanted := {canonical(row["email"]) for row in stale.values()} - asked:
+        asked |= wanted
+        query = {"address": text(in_=sorted(wanted))}
+        for row in database[collection].find(query, session=session):
+            if row["address"] == canonical(row["email"]):
+                holders[_key(collection, row)] = row["_id"]
+            else:
+                stale.setdefault(row["_id"], row)
+    return holders
+
+
+def _key(collection: str, row: Row) -> Key:
+    return row["organization_id"] if collection == "users" else None, canonical(row["email"])
+
+
+def _found_by(user: Row) -> Row:
+    """Return what a user is found by besides the address."""
+    found: Row = {
+        "mailbox": mailbox(user["email"]),
+        "words": words_of(user["name"], user["email"]),
+    }
+    if user.get("former_mailboxes"):
+        former = {mailbox(name) for name in user["former_mailboxes"]} - {found["mailbox"]}
+        found["former_mailboxes"] = sorted(former)
+    return found
+
+
+def _marked(user: Row) -> Row:
+    """Return the mark that gifts from the user's mailboxes, in both forms, look again."""
+    earlier = {*user.get("rematch_mailboxes", ()), user.get("mailbox"), mailbox(user["email"])}
+    return {"rematch_mailboxes": sorted(filter(None, earlier)), "rematch_due": now()}
+
+
+def _write(
+    database: Database,
+    session: ClientSession,
+    collection: str,
+    updates: dict[ObjectId, Row],
+    moved: set[ObjectId],
+) -> None:
+    """Write the changes. A request that read the record before finds it changed."""
+    operations = [
+        UpdateOne({"_id": id_}, {"$set": new} | ({"$inc": {"version": 1}} if id_ in moved else {}))
+        for id_, new in updates.items()
+        if new
+    ]
+    if operations:
+        database[collection].bulk_write(operations, ordered=False, session=session)
+
+
+def _look_again(database: Database, session: ClientSession, users: list[Row]) -> None:
+    """Let unmatched events to users who got another key look again."""
+    for organization_id in {user["organization_id"] for user in users}:
+        theirs = {user["address"] for user in users if user["organization_id"] == organization_id}
+        _events_look_again(database, session, organization_id, theirs)
+
+
+def _events_look_again(
+    database: Database, session: ClientSession, organization_id: ObjectId, addresses: set[str]
+) -> None:
+    query = {"organization_id": organization_id, "unmatched": text(in_=sorted(addresses))}
+    due = {"$set": {"due": now() - LOOK_AGAIN_AFTER}}
+    database.events.update_many(query, due, session=session)
+
+
+def _donor(gift: Row) -> dict[str, str]:
+    """Return what a gift's donor is known by; nothing of one who is unknown or erased."""
+    email = gift.get("donor_email")
+    if not email or str(gift.get("donor_mailbox")).startswith(ERASED):
+        return {}
+    return {"donor_address": canonical(email), "donor_mailbox": mailbox(email)}
+
+
+def _keep_former(database: Database, session: ClientSession, gifts: list[Row]) -> None:
+    """Keep gifts with users who moved: of "weiß" a user remembers "weiss", as all records did."""
+    found = {
+        (gift["user_id"], gift["donor_mailbox"], _donor(gift)["donor_mailbox"])
+        for gift in gifts
+        if gift.get("user_id") and gift.get("donor_mailbox")
+    }
+    operations = [
+        UpdateOne(
+            {"_id": user_id, "former_mailboxes": earlier},
+            {"$addToSet": {"former_mailboxes": where}},
+        )
+        for user_id, earlier, where in found
+        if earlier != where
+    ]
+    if operations:
+        database.users.bulk_write(operations, ordered=False, session=session)

@@ -1,0 +1,35 @@
+"""What migrations of several collections do to records that are counted."""
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.counters import LEDGER
+from documents.donor import donor_id
+from documents.engine.contribution import Row
+from documents.engine.settle import Changes, settle
+
+
+def name_donors(database: Database, session: ClientSession, gifts: list[Row]) -> None:
+    """Name the donors of gifts of unknown people by their mailboxes, here and in the rows given."""
+    operations = []
+    for gift in gifts:
+        if not gift.get("match") or gift.get("user_id"):
+            continue
+        known = {"fundraiser_donor_id": donor_id("fundraiser", gift["fundraiser_id"], gift)}
+        if gift.get("mailing_id"):
+            known["mailing_donor_id"] = donor_id("mailing", gift["mailing_id"], gift)
+        gift.update(known)
+        operations.append(UpdateOne({"_id": gift["_id"]}, {"$set": known}))
+    if operations:
+        database.donations.bulk_write(operations, ordered=False, session=session)
+
+
+def count(database: Database, session: ClientSession, collection: str, rows: list[Row]) -> None:
+    """Count what counts since, and keep what was counted in today's form.
+
+    What is due is left: the worker that settles it does the same.
+    """
+    settled = [row for row in rows if "due" not in row and "trouble" not in row]
+    if settled:
+        settle(database, session, LEDGER, Changes(rows={collection: settled}))
