@@ -1,7 +1,9 @@
 """How the service does, for one organization or as a whole: what waits, failed, was found off."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
@@ -9,6 +11,7 @@ from mongoengine import get_db
 
 from documents import unexported
 from documents.clock import now
+from documents.duplicate import Pair, pairs
 from documents.failed_job import FAILED, FIELDS, JOBS, FailedJob
 from documents.marks import DUE
 from documents.steady_recount import SteadyRecount
@@ -16,6 +19,7 @@ from documents.warehouse_state import WarehouseState
 
 COUNTED = 10_000  # so that looking costs the same however far behind it is
 FAILED_SHOWN = 100
+DUPLICATES_SHOWN = 100
 WAITING = {
     "donations": "Gifts to be matched and counted",
     "deliveries": "Reports of providers to be read",
@@ -102,6 +106,7 @@ class Health:
     failed: list[FailedJob]
     recount: Recount
     warehouse: Warehouse | None
+    duplicates: list[Pair]  # users that share a mailbox with another
 
     @property
     def behind_seconds(self) -> float:
@@ -117,7 +122,12 @@ def health(organization_id: ObjectId) -> Health:
         FailedJob.page(organization_id, FAILED_SHOWN),
         Recount(stands.last_off, stands.last_finished_at),
         _warehouse() if unexported.is_on() else None,
+        list(islice(_same_users(organization_id), DUPLICATES_SHOWN)),
     )
+
+
+def _same_users(organization_id: ObjectId) -> Iterator[Pair]:
+    return (pair for pair in pairs(organization_id) if pair.collection == "users")
 
 
 def _warehouse() -> Warehouse:

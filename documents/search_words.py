@@ -77,7 +77,7 @@ def _split(text: str) -> list[str]:
 
 def _folded(word: str) -> str:
     """Return a word without case; an address, in whatever spelling, as people write it."""
-    if "@" not in word or not is_address(word):
+    if ("@" not in word and ":" not in word) or not is_address(word):  # mailto:bob%40example.edu
         return fold(word)
     local, _, domain = canonical(word).rpartition("@")
     return fold(f"{local}@{readable_domain(domain)}")

@@ -9,6 +9,7 @@ import click
 from service.commands.audit import audit
 from service.commands.completion import completion
 from service.commands.connected import DATA, connected, sentences
+from service.commands.duplicates import duplicates
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
 from service.commands.matching import link_key, rematch
@@ -118,6 +119,7 @@ for command in (
     recount,
     replay,
     relabel,
+    duplicates,
     erase,
     warehouse,
     migrate,

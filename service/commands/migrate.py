@@ -44,8 +44,21 @@ def migrate(only_pending: bool, as_json: bool) -> None:
     ]
     if as_json:
         print_table(["number", "name", "rows"], rows, as_json)
-    elif not rows:
+        return
+    if not rows:
         click.echo("Nothing to migrate.")
+    _report_duplicates()
+
+
+def _report_duplicates() -> None:
+    from documents.duplicate import pairs
+
+    if count := sum(1 for _ in pairs()):
+        records, share = ("record", "shares") if count == 1 else ("records", "share")
+        click.echo(
+            f"{count} {records} {share} a mailbox with another and cannot be found by address. "
+            "List them with `matchback duplicates`."
+        )
 
 
 def _say(told: "Told") -> None:

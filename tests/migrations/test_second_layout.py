@@ -228,17 +228,11 @@ def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.M
     assert pages > 20
     assert list(recount.recount()) == []
     settle()
-    test_two_keys_never_meet()
-
-
-def test_two_keys_never_meet() -> None:
-    """The unique index holds whatever the order; who gives way does not depend on the pages."""
-    kept = sorted((pair.email, str(pair.kept_id)) for pair in pairs())
-    assert len(kept) in (0, 3)
+    assert len(list(pairs())) == 3  # who gives way does not depend on the pages
 
 
 def test_doing_it_again_changes_nothing(alice: University) -> None:
-    upgraded()
+    list(upgrade())
     before = content()
     get_db().migrations.delete_many({})
     list(upgrade())
