@@ -1,34 +1,52 @@
-"""Tables as CSV, for sheets. Pure.
+"""CSV tables for spreadsheets. Pure.
 
-A cell that begins like a formula would be run by a sheet that opens it (OWASP, «CSV Injection»):
-text is given an apostrophe then. Numbers are numbers, negative ones too.
+A spreadsheet runs a cell that begins like a formula, so such text gets an apostrophe. Numbers stay
+numbers, negative ones too. Source: https://owasp.org/www-community/attacks/CSV_Injection.
 """
 
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import falcon
 
 Cell = str | int | float | None
-FORMULA = re.compile(r"\s*[=+\-@\t\r|%\uff1d\uff0b\uff0d\uff20]")
+# Besides OWASP's signs: "|" and "%" start a command in some spreadsheets.
+SIGNS = frozenset("=+-@|%\N{MINUS SIGN}")
+# OWASP names tabs and line breaks, because they can move what follows into a new cell.
+BREAKS = frozenset("\t\r\n")
+# Unicode's control, format, private, unassigned and separating characters take no space on
+# screen. So do marks without a letter before them, and these letters and symbols.
+UNSEEN_CATEGORIES = frozenset("CMZ")
+UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def safe(cell: Cell) -> Cell:
-    """A cell that no sheet runs."""
+    """Return the cell in a form that no spreadsheet runs."""
     if cell is None:
         return ""
-    if isinstance(cell, str) and FORMULA.match(cell) and not NUMBER.fullmatch(cell):
+    if isinstance(cell, str) and _is_formula(cell) and not NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell
 
 
+def _is_formula(text: str) -> bool:
+    for character in text:
+        if character in BREAKS:
+            return True
+        if unicodedata.category(character)[0] not in UNSEEN_CATEGORIES and character not in UNSEEN:
+            # NFKC turns full-width, small and raised forms into the plain sign.
+            return unicodedata.normalize("NFKC", character)[0] in SIGNS
+    return False
+
+
 def to_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
-    """As RFC 4180 has it, in UTF-8 with the mark by which sheets know that."""
+    """Return a CSV file as RFC 4180 defines it, in UTF-8 with a byte order mark."""
     text = io.StringIO()
-    # Quoted, for a sheet may take another sign than the comma for the end of a cell.
+    # Quote all text, because some spreadsheets separate cells by other characters than commas.
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([safe(cell) for cell in header])
     writer.writerows([safe(cell) for cell in row] for row in rows)
@@ -38,7 +56,7 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 def answer_csv(
     resp: falcon.Response, name: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]
 ) -> None:
-    """Answer with a table to be kept as a file."""
+    """Answer with a table to download."""
     resp.content_type = "text/csv; charset=utf-8"
     resp.downloadable_as = f"{name}.csv"
     resp.data = to_csv(header, rows)

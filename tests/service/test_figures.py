@@ -34,7 +34,57 @@ def test_a_cell_that_a_sheet_would_run_is_text(cell: str) -> None:
     assert safe(cell) == f"'{cell}"
 
 
-@pytest.mark.parametrize("cell", ["Spring", "1+1", "a=b", "", "-0.05", 12, -12, -1.5, 0])
+UNSEEN = {
+    "byte order mark": "\ufeff",
+    "zero-width space": "\u200b",
+    "zero-width joiner": "\u200d",
+    "word joiner": "\u2060",
+    "soft hyphen": "\xad",
+    "direction mark": "\u200e",
+    "direction override": "\u202e",
+    "direction isolate": "\u2066",
+    "no-break space": "\xa0",
+    "ideographic space": "\u3000",
+    "line separator": "\u2028",
+    "next line": "\x85",
+    "null": "\0",
+    "escape": "\x1b",
+    "variation selector": "\ufe0f",
+    "grapheme joiner": "\u034f",
+    "Hangul filler": "\u3164",
+    "Braille blank": "\u2800",
+    "tag": "\U000e0020",
+    "private use": "\ue000",
+    "unassigned": "\ufdd0",
+    "a run of them": "\ufeff\u200b \u202e\u3000\0",
+}
+
+
+@pytest.mark.parametrize("unseen", UNSEEN.values(), ids=UNSEEN.keys())
+@pytest.mark.parametrize("sign", "=+-@|%\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207a")
+def test_no_formula_hides_behind_what_nobody_sees(unseen: str, sign: str) -> None:
+    cell = f'{unseen}{sign}HYPERLINK("https://evil.example","Gift")'
+    assert safe(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("start", ["\t", "\r", "\n", "\ufeff\t", "\u200b\r"])
+def test_a_cell_that_begins_with_a_tab_or_line_break_is_text(start: str) -> None:
+    assert safe(f"{start}Spring") == f"'{start}Spring"
+
+
+def test_a_long_run_of_unseen_characters_costs_no_more_than_its_length() -> None:
+    cell = "\u200b" * 1_000_000
+    assert safe(cell) == cell
+    assert safe(f"{cell}=1") == f"'{cell}=1"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *["Spring", "1+1", "a=b", "", "-0.05", 12, -12, -1.5, 0],
+        *[" Zoë", "\ufeffZoë", "李", "\xe9té", "\u2013", "🎓 = 1", "\u200f"],
+    ],
+)
 def test_what_is_no_formula_stays_as_it_is(cell: str | float) -> None:
     assert safe(cell) == cell
 
