@@ -1,10 +1,10 @@
-"""Passwords of staff: hashed with argon2id, and compared at the same cost whoever asks.
+"""Passwords of staff, hashed with argon2id. A comparison costs the same whether an account exists.
 
-At most two are hashed at once in a process: each takes 19 MiB, and signing in must not be a way
-to fill the memory.
+A process hashes at most two at once: each takes 19 MiB, and signing in must not fill the memory.
 """
 
 import secrets
+from collections.abc import Iterable
 from functools import cache
 from threading import BoundedSemaphore
 
@@ -12,34 +12,42 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from documents.errors import Unacceptable
+from documents.password_rules import LONGEST, normalize, objection
 
-SHORTEST, LONGEST = 12, 200
 # Source: OWASP's Password Storage cheat sheet, argon2id with 19 MiB, two passes, one lane.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _room = BoundedSemaphore(2)
 
 
-def hash_password(password: str) -> str:
-    """What is stored of a password.
+def hash_password(password: str, context: Iterable[str] = ()) -> str:
+    """Return what to store of a new password.
+
+    Args:
+        context: what an attacker knows of its owner; see password_rules.py.
 
     Raises:
-        Unacceptable: it is shorter than 12 characters, or longer than 200.
+        Unacceptable: the password is too short, too long, or easy to guess.
     """
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise Unacceptable(
-            "/password", "length", f"A password is {SHORTEST} to {LONGEST} characters."
-        )
-    return _hash(password)
+    if found := objection(password, context):
+        raise Unacceptable("/password", *found)
+    return _hash(normalize(password))
 
 
 def is_password(stored: str | None, password: str) -> bool:
-    """Whether it is the one. With nothing stored it takes as long, and it is not."""
+    """Return whether the password fits. Without a stored hash the check takes as long."""
+    typed = password[: LONGEST + 1]
+    # Earlier versions hashed passwords as typed.
+    forms = dict.fromkeys((normalize(typed), typed))
+    fits = [_fits(stored or _nobodys(), form) for form in forms]
+    return any(fits) and stored is not None
+
+
+def _fits(stored: str, password: str) -> bool:
     with _room:
         try:
-            _hasher.verify(stored or _nobodys(), password[: LONGEST + 1])
+            return _hasher.verify(stored, password)
         except (VerificationError, InvalidHashError, UnicodeError):
             return False
-    return stored is not None
 
 
 def _hash(password: str) -> str:

@@ -8,6 +8,7 @@ from mongoengine import IntField, StringField
 from documents.address import LONGEST_ADDRESS, canonical, cleaned, is_address
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.marks import text
+from documents.organization import Organization
 from documents.password import hash_password, is_password
 from documents.record import Record
 from documents.spellings import People, keys
@@ -63,11 +64,12 @@ class Staff(Record):
             name=_checked(name, LONGEST_NAME, "/name"),
             email=_checked(cleaned(email), LONGEST_ADDRESS, "/email"),
             address=canonical(email),
-            password=None if password is None else hash_password(password),
             role=role,
         )
         if not is_address(staff.email):
             raise Unacceptable("/email", "email", "Should be an email address.")
+        if password is not None:
+            staff.password = hash_password(password, staff._known())
         added, is_new = staff.insert_unless(lambda: cls.known(email))
         if not is_new:
             raise Conflict("Somebody with this email signs in already.")
@@ -115,17 +117,22 @@ class Staff(Record):
         return self.role == "admin"
 
     def set_password(self, password: str) -> Self:
-        """Change it, and sign out everywhere: whoever knew the old one is out.
+        """Change the password, and end every session.
 
         Raises:
-            Unacceptable: too short or too long.
+            Unacceptable: the password is too short, too long, or easy to guess.
         """
-        hashed = hash_password(password)
+        hashed = hash_password(password, self._known())
 
         def edit(staff: Self) -> None:
             staff.password, staff.epoch = hashed, staff.epoch + 1
 
         return self.change(edit)._without_sessions()
+
+    def _known(self) -> list[str]:
+        """Return what an attacker knows, which no password may consist of."""
+        organization = Organization.objects(id=self.organization_id).first()
+        return [self.email, self.name, *([organization.name] if organization else [])]
 
     def sign_out_everywhere(self) -> None:
         """End every session, and void every link."""

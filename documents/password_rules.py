@@ -1,0 +1,98 @@
+"""What makes a password easy to guess. Pure.
+
+Source: NIST SP 800-63B-4, section 3.1.1.2: at least a minimum length after normalization, and no
+common, repetitive, sequential or context-specific password. zxcvbn estimates the guesses.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+SHORTEST, LONGEST = 12, 200
+PRODUCT = "matchback"
+# zxcvbn's score 4, and score 3 for the same text without separators: safe against offline
+# guessing of a slow hash.
+ENOUGH_GUESSES, ENOUGH_WITHOUT_SEPARATORS = 10**10, 10**8
+# zxcvbn's time grows with more than the square of the length: 0.1 s for 32 characters at worst.
+LONGEST_SCORED = 32
+SHORTEST_CONTEXT = 3
+SEPARATORS = re.compile(r"[\s._,;:/+@\-]+")
+TOO_SHORT = f"Choose a password of {SHORTEST} to {LONGEST} characters that can be seen."
+GUESSABLE = (
+    "The password is easy to guess. Choose one without common words or numbers, keyboard rows, "
+    "repeated parts, or the address, name and organization; four random words are good."
+)
+
+
+def normalize(password: str) -> str:
+    """Return the form that is hashed, so that each keyboard's way to type a password works."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def objection(password: str, context: Iterable[str] = ()) -> tuple[str, str] | None:
+    """Return a code and a sentence that say why a new password is rejected; None if it is fine.
+
+    Args:
+        context: what an attacker knows: the address, the name, the organization.
+    """
+    if len(password) > LONGEST:
+        return "length", TOO_SHORT
+    text = _visible(normalize(password))
+    if not SHORTEST <= len(text) <= LONGEST:
+        return "length", TOO_SHORT
+    known = sorted(set(_parts_of([*context, PRODUCT])), key=len, reverse=True)
+    bare = SEPARATORS.sub("", text)
+    is_weak = _is_guessable(text, known, ENOUGH_GUESSES)
+    if is_weak or _is_guessable(bare, known, ENOUGH_WITHOUT_SEPARATORS):
+        return "guessable", GUESSABLE
+    return None
+
+
+def _visible(text: str) -> str:
+    """Leave out characters without a shape, and all but one of several spaces."""
+    shown = "".join(one for one in text if unicodedata.category(one)[0] != "C")
+    return " ".join(shown.split())
+
+
+def _parts_of(context: Iterable[str]) -> Iterator[str]:
+    """Return the words that each text consists of, alone, joined, and reversed."""
+    for text in context:
+        whole = _visible(normalize(text)).casefold()
+        words = SEPARATORS.split(whole)
+        for part in (whole, *whole.split("@"), *words, "".join(words), *_joined(words)):
+            if len(part) >= SHORTEST_CONTEXT:
+                yield part
+                yield part[::-1]
+
+
+def _joined(words: list[str]) -> Iterator[str]:
+    for first, second in pairwise(words):
+        yield first + second
+
+
+def _is_guessable(text: str, known: list[str], enough: int) -> bool:
+    """Whether both ends are. An unguessable part makes the whole unguessable."""
+    rest = _unit(text)
+    for part in known:
+        rest = re.sub(re.escape(part), " ", rest, flags=re.IGNORECASE)
+    rest = _unit(" ".join(rest.split()))
+    ends = {rest[:LONGEST_SCORED], rest[-LONGEST_SCORED:]}
+    return all(_guesses(end) < enough for end in ends)
+
+
+def _unit(text: str) -> str:
+    """Return the part that a text repeats from its beginning to its end, or the text."""
+    folded = text.casefold()
+    for length in range(1, len(folded) // 2 + 1):
+        if folded[length:] == folded[:-length]:
+            return folded[:length]
+    return text
+
+
+def _guesses(text: str) -> int:
+    if not text:
+        return 0
+    from zxcvbn import zxcvbn  # 30,000 words in memory, which most processes never need
+
+    return int(zxcvbn(text)["guesses"])

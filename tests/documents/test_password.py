@@ -1,0 +1,134 @@
+"""Which passwords staff may choose."""
+
+import time
+
+import pytest
+
+from documents.errors import Unacceptable
+from documents.password import hash_password, is_password
+from documents.password_rules import GUESSABLE, TOO_SHORT, objection
+
+CONTEXT = ("ann@example.org", "Ann Miller", "Alice's University")
+
+
+def why(password: str, context: tuple[str, ...] = CONTEXT) -> str | None:
+    found = objection(password, context)
+    return found and found[0]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "another horse battery",
+        "correct horse battery staple",
+        "vK9#mQ2x!pLw7",
+        "wyfhqpzmkdta",
+        "grüne Katze tanzt leise",
+        "лиловый чайник поёт",
+        "紫色の猫が静かに踊る夜の庭で",
+        "correct horse " * 2 + "battery lamp",
+        "plum-tractor-violin-92",
+        "ann has a purple hippo zeppelin",
+        "x" * 40 + " hippo zeppelin quartz violin",
+    ],
+)
+def test_what_nobody_guesses_is_a_password(password: str) -> None:
+    assert why(password) is None
+    assert is_password(hash_password(password, CONTEXT), password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *["passwordpassword", "111111111111", "abcabcabcabc", "121212121212", "aaaabbbbcccc"],
+        *[
+            "aaaaaaaaaaab",
+            "abababababababab",
+            "йцукенйцукен",
+            "🐈🐈🐈🐈🐈🐈🐈🐈🐈🐈🐈🐈",
+            "p p p p p p p p p",
+        ],
+        *["123456789012", "210987654321", "qwertyuiopas", "abcdefghijkl", "лкйизжедгвба"],
+        *["q w e r t y u i o p", "1-2-3-4-5-6-7-8-9", "1q2w3e4r5t6y", "zaq12wsxcde3"],
+        *["letmein12345", "P@ssw0rd1234", "Passw0rd!2026", "ＰａｓｓｗｏｒｄＰａｓｓｗｏｒｄ"],
+        *["iloveyouforever", "Summer2026!!", "administrator", "Welcome12345", "x" * 200],
+    ],
+)
+def test_a_common_repeated_or_sequential_password_is_rejected(password: str) -> None:
+    assert why(password) == "guessable"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *["ann@example.organn@example.org", "ann@example.org ann@example.org", "ann@example.org"],
+        *["ANN@EXAMPLE.ORG", "gro.elpmaxe@nna", "ann@example.org1234", "1ann@example.org!"],
+        *["ann@example.org83749261", "annexampleorg", "annannannann", "ann-ann-ann-ann"],
+        *[
+            "example.org2026",
+            "ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ",
+            "ann\u200b@example.org",
+            "annmiller1234",
+        ],
+        *[
+            "Ann Miller 2026",
+            "rellimnnanna",
+            "matchback2026!",
+            "matchbackmatchback",
+            "kcabhctam1234",
+        ],
+        *["Alice's University", "alices university1", "matchback-ann-2026", "university12"],
+        *["a.b@a-rather-long-name-of-a-university.example.edu" * 2],
+    ],
+)
+def test_a_password_made_of_what_is_known_is_rejected(password: str) -> None:
+    context = (*CONTEXT, "a.b@a-rather-long-name-of-a-university.example.edu")
+    assert why(password, context) == "guessable"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *["", "short", "elevenchars", " " * 12, "\u3000" * 20, "\xa0" * 12, "\t\n" * 8],
+        *["\u200b" * 12, "\ufeff" * 30, "short\u200b\u200b\u200b\u200b\u200b\u200b\u200b\u200b"],
+        *["vK9#mQ" + " " * 20, "x" * 201, "\ufdfa" * 40],
+    ],
+)
+def test_what_nobody_sees_does_not_count_towards_the_length(password: str) -> None:
+    assert why(password) == "length"
+
+
+def test_the_message_repeats_nothing_and_says_what_to_do() -> None:
+    with pytest.raises(Unacceptable) as refusal:
+        hash_password("ann@example.org!", CONTEXT)
+    assert (refusal.value.pointer, refusal.value.code) == ("/password", "guessable")
+    assert refusal.value.detail == GUESSABLE
+    with pytest.raises(Unacceptable) as refusal:
+        hash_password(" " * 12)
+    assert refusal.value.detail == TOO_SHORT
+
+
+def test_each_way_to_type_a_password_signs_in() -> None:
+    stored = hash_password("grüne Katze tanzt leise")
+    assert is_password(stored, "gru\u0308ne\xa0Katze tanzt leise")
+    assert is_password(stored, "ｇｒüｎｅ　Ｋａｔｚｅ tanzt leise")
+    assert not is_password(stored, "grune Katze tanzt leise")
+
+
+def test_a_password_that_was_hashed_as_typed_still_signs_in() -> None:
+    from documents.password import _hasher
+
+    typed = "ｇｒüｎｅ　Ｋａｔｚｅ tanzt leise"
+    assert is_password(_hasher.hash(typed), typed)
+
+
+@pytest.mark.parametrize(
+    "alphabet", ["4@8({[<369!1/|70$5+%2", "ab", "1 ", "@.", "1qaz", "\u200b x"]
+)
+def test_the_cost_of_judging_a_password_is_bounded(alphabet: str) -> None:
+    password = "".join(alphabet[i * i % len(alphabet)] for i in range(100_000))
+    for length in (200, 100_000):
+        began = time.process_time()
+        objection(password[:length], CONTEXT)
+        assert time.process_time() - began < 2
