@@ -1,0 +1,135 @@
+"""The forms that a text takes as its encodings are undone, one after the other. Pure.
+
+URLs and webhook posts nest encodings: an address may be percent-encoded within base64 within JSON.
+The cost is linear, because each text is decoded a bounded number of times.
+"""
+
+import base64
+import binascii
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote, unquote_plus
+
+ROUNDS = 4
+DEPTH = 3  # of base64 within base64
+SHORTEST_BASE64 = 8
+JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+JSON_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
+ENCODED_AT = re.compile("%40|%EF%BC%A0|%EF%B9%AB", re.IGNORECASE)
+QUOTED_PRINTABLE = re.compile(r"=40|=3D|=\r?\n")
+QUOTED = re.compile(rb"=(?:([0-9A-F]{2})|\r?\n)")
+BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
+BASE64_PART = re.compile(r"[+/_-]+")
+HEX = re.compile(r"(?:[0-9a-fA-F]{2}){6,}")
+
+
+def stages(text: str, depth: int = DEPTH) -> Iterator[str]:
+    """Yield the text, and what it is after each encoding that it may have is undone."""
+    yield text
+    packed = [text]
+    for _ in range(ROUNDS):
+        before = text
+        for decode in DECODERS:
+            decoded = decode(text)
+            if decoded != text:
+                text = decoded
+                yield text
+                packed.append(text)
+        if text == before:
+            break
+    if depth:
+        for one in packed:
+            if inner := _unpacked(one):
+                yield from stages(inner, depth - 1)
+
+
+def _json(text: str) -> str:
+    if "\\" not in text:
+        return text
+    # Halves of a character make one: JSON escapes emoji as two.
+    joined = JSON_ESCAPE.sub(_escaped, text)
+    return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = found[1] or found[2]
+    return chr(int(code, 16)) if code else JSON_LETTERS.get(found[3], found[3])
+
+
+def _percent(text: str) -> str:
+    if "%" not in text:
+        return text
+    # Whoever encodes the "@" encodes a plus sign as well, so one that is left is a space.
+    return unquote_plus(text) if ENCODED_AT.search(text) else unquote(text)
+
+
+def _html(text: str) -> str:
+    return html.unescape(text) if "&" in text else text
+
+
+def _quoted_printable(text: str) -> str:
+    if not QUOTED_PRINTABLE.search(text):
+        return text
+    data = QUOTED.sub(_quoted, text.encode("utf-8", "replace"))
+    return data.decode("utf-8", "replace")
+
+
+def _quoted(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(found[1].decode()) if found[1] else b""
+
+
+DECODERS: tuple[Callable[[str], str], ...] = (_json, _percent, _html, _quoted_printable)
+
+
+def _unpacked(text: str) -> str:
+    """Return what the parts of the text are that base64 or hexadecimal digits hide."""
+    found: list[str] = []
+    for run in BASE64.findall(text):
+        whole = _from_base64(run)
+        # A slash, dash or underscore may also stand between two texts.
+        parts = [whole] if whole else map(_from_base64, BASE64_PART.split(run))
+        found += filter(None, parts)
+    found += [plain for digits in HEX.findall(text) if (plain := _readable(bytes.fromhex(digits)))]
+    return "\n".join(found)
+
+
+def _from_base64(text: str) -> str | None:
+    if len(text) < SHORTEST_BASE64 or len(text) % 4 == 1:
+        return None
+    try:
+        data = base64.b64decode(text.translate(URL_SAFE) + "=" * (-len(text) % 4))
+    except binascii.Error:
+        return None
+    return _readable(data)
+
+
+URL_SAFE = str.maketrans("-_", "+/")
+
+
+def _readable(data: bytes) -> str | None:
+    """Return the text that bytes are; None if they are none."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() or not set(text) & UNREADABLE else None
+
+
+UNREADABLE = frozenset(map(chr, [*range(9), *range(14, 32), 127]))
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """Yield each text of a JSON value, names included, with numbers and the rest as text."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str):
+            yield one
+        elif one is not None and not isinstance(one, bool):
+            yield json.dumps(one, default=str)

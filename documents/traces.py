@@ -1,0 +1,155 @@
+"""Where a text names a person: by an address in any spelling and encoding, or by a name. Pure.
+
+An address counts as a whole: "ann@example.org" is neither in "joann@example.org" nor in
+"ann@example.org.uk".
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from urllib.parse import urlsplit, urlunsplit
+
+from documents.address import fold, mailbox
+from documents.decoded import stages
+
+REDACTED = "erased"
+LONGEST_LOCAL = 64
+# Dots of other scripts that domain names may have, by UTS 46.
+DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
+INVISIBLE = re.compile(
+    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
+DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
+# What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
+LOCAL = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
+QUOTED_LOCAL = re.compile(r'"((?:[^"\\]|\\.)+)"\Z', re.DOTALL)
+WORD = re.compile(r"[^\W_]+")
+NAMELESS = frozenset({"anonymous", "erased", "unknown"})
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What people are known by.
+
+    mailboxes: their addresses without "+tag".
+    others: whole addresses of other people that end in the same mailboxes.
+    names: as `words_of_name` returns them.
+    """
+
+    mailboxes: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+
+    def has_address(self, text: str) -> bool:
+        """Whether the text names one of the addresses, whatever encodes it."""
+        return bool(self.mailboxes) and any(map(self._has_address, stages(text)))
+
+    def has_name(self, text: str) -> bool:
+        """Whether the text has one of the full names, as whole words and in their order."""
+        return bool(self.names) and any(map(self._has_name, stages(text)))
+
+    def in_text(self, text: str) -> bool:
+        """Whether the text has an address or a name."""
+        return self.has_address(text) or self.has_name(text)
+
+    @cached_property
+    def _locals(self) -> frozenset[str]:
+        return frozenset(address.rpartition("@")[0].casefold() for address in self.mailboxes)
+
+    def _has_address(self, text: str) -> bool:
+        return any(map(self.is_theirs, addresses_in(text, self._locals)))
+
+    def is_theirs(self, address: str) -> bool:
+        """Whether mail to the address reaches one of them, and no other known person."""
+        return mailbox(address) in self.mailboxes and fold(address) not in self.others
+
+    def _has_name(self, text: str) -> bool:
+        words = f" {_words(text)} "
+        return any(f" {name} " in words for name in self.names)
+
+
+def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[str]:
+    """Yield what may be an address in a text that is decoded.
+
+    Args:
+        locals_: only addresses with these local parts, in lower case and without "+tag".
+    """
+    if not text.isascii():
+        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(DOTS)
+    for found in DOMAIN.finditer(text):
+        start = found.start()
+        before = text[max(0, start - LONGEST_LOCAL - 2) : start]
+        for local in _locals_before(before):
+            if locals_ is None or local.partition("+")[0].casefold() in locals_:
+                yield f"{local}@{found[1].rstrip('-')}"
+
+
+def _locals_before(text: str) -> Iterator[str]:
+    """Yield the local parts that the end of a text may be."""
+    if quoted := QUOTED_LOCAL.search(text):
+        yield re.sub(r"\\(.)", r"\1", quoted[1])
+    if plain := LOCAL.search(text):
+        if text[: plain.start()].endswith("@"):
+            return
+        yield plain[0]
+        if plain[0].startswith("'"):  # a quotation mark
+            yield plain[0][1:]
+    # A local part with signs that mostly end one: "a/b@example.org" is an address as well.
+    if odd := re.search(r"[^\s\"<>(),;:\[\]\\@]+\Z", text):
+        yield odd[0]
+
+
+def names_of(names: Iterable[str]) -> frozenset[str]:
+    """Return full names as they are compared: in both orders, and joined."""
+    found: set[str] = set()
+    for name in names:
+        words = _words(name).split()
+        if len("".join(words)) < 4 or (len(words) == 1 and words[0] in NAMELESS):
+            continue
+        found |= {" ".join(words), " ".join([words[-1], *words[:-1]]), "".join(words)}
+    return frozenset(found)
+
+
+@lru_cache(maxsize=256)
+def _words(text: str) -> str:
+    """Return the words of a text, without case, accents, and what stands between them."""
+    shown = INVISIBLE.sub("", text)
+    plain = unicodedata.normalize("NFKD", shown)
+    letters = "".join(one for one in plain if unicodedata.category(one) != "Mn")
+    return " ".join(WORD.findall(letters.casefold()))
+
+
+def has_any_address(text: str) -> bool:
+    """Whether the text names anybody's address."""
+    return any(any(True for _ in addresses_in(stage)) for stage in stages(text))
+
+
+def redact_url(url: str, tells: Callable[[str], bool]) -> str:
+    """Return the URL with "erased" for each part that tells of a person; all of it if need be."""
+    if not tells(url):
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return REDACTED
+    netloc = REDACTED if tells(parts.netloc) else parts.netloc
+    path = "/".join(REDACTED if tells(part) else part for part in parts.path.split("/"))
+    query, fragment = (_redact_pairs(text, tells) for text in (parts.query, parts.fragment))
+    redacted = urlunsplit((parts.scheme, netloc, path, query, fragment))
+    return REDACTED if tells(redacted) else redacted
+
+
+def _redact_pairs(text: str, tells: Callable[[str], bool]) -> str:
+    if not tells(text):
+        return text
+    return "&".join(_redact_pair(pair, tells) for pair in text.split("&"))
+
+
+def _redact_pair(pair: str, tells: Callable[[str], bool]) -> str:
+    name, equals, value = pair.partition("=")
+    if equals and not tells(name) and tells(value):
+        return f"{name}={REDACTED}"
+    return REDACTED if tells(pair) else pair

@@ -1,0 +1,145 @@
+"""Where a text names Ann, and where it only looks like that."""
+
+import base64
+import json
+import quopri
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from documents.traces import Traces, names_of, redact_url
+
+ANN = "ann@example.org"
+TRACES = Traces(frozenset({ANN}), frozenset({"ann+alumni@example.org"}), names_of(["Ann Miller"]))
+
+
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+SPELLINGS = {
+    "plain": ANN,
+    "capitals": "ANN@Example.ORG",
+    "a tag": "ann+spring@example.org",
+    "full width": "ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ",
+    "ideographic dot": "ann@example。org",
+    "zero width": "an\u200bn@exam\ufeffple.org",
+    "direction marks": "\u202aann@example.org\u202c",
+    "soft hyphen": "ann@exam\xadple.org",
+    "brackets": f"Ann <{ANN}>",
+    "mailto": f"mailto:{ANN}?subject=Hi",
+    "quoted local part": '"ann"@example.org',
+    "quotation marks": f"'{ANN}'",
+    "a sentence": f"Write to {ANN}.",
+    "a list": f"bob@x.org,{ANN};carol@x.org",
+    "name and value": f"who={ANN}",
+    "userinfo": f"https://{ANN}/",
+}
+ENCODINGS = {
+    "nothing": lambda text: text,
+    "percent": lambda text: quote(text, safe=""),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "percent three times": lambda text: quote(quote(quote(text, safe=""), safe=""), safe=""),
+    "every byte": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "a form": lambda text: quote_plus(f"to {text}"),
+    "HTML decimal": lambda text: "".join(f"&#{ord(one)};" for one in text),
+    "HTML hexadecimal": lambda text: "".join(f"&#x{ord(one):x};" for one in text),
+    "HTML name": lambda text: text.replace("@", "&commat;"),
+    "JSON": lambda text: "".join(f"\\u{ord(one):04x}" for one in text),
+    "JSON twice": lambda text: json.dumps(json.dumps(text.replace("@", "\\u0040"))),
+    "quoted-printable": lambda text: (
+        quopri.encodestring(text.replace("@", "\0").encode()).decode().replace("=00", "=40")
+    ),
+    "base64": in_base64,
+    "base64 without padding": lambda text: in_base64(text).rstrip("="),
+    "base64url": lambda text: base64.urlsafe_b64encode(f"?>{text}".encode()).decode(),
+    "base64 twice": lambda text: in_base64(in_base64(text)),
+    "base64 of JSON, percent-encoded": lambda text: quote(in_base64(json.dumps({"to": text}))),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "a path": lambda text: f"https://x.org/{quote(text, safe='')}/donate",
+    "base64 in a path": lambda text: f"https://x.org/u/{in_base64(text)}?x=1",
+    "base64 in a query": lambda text: f"https://x.org/?u={quote(in_base64(text))}&x=1",
+}
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str, encode) -> None:
+    text = encode(spelling)
+    assert TRACES.has_address(text), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["joann@example.org", "ann@example.org.uk", "ann@example.orgs", "ann@xexample.org"],
+        *["jo.ann@example.org", "jo-ann@example.org", "jo_ann@example.org", "mail+ann@example.org"],
+        *["ann.b@example.org", "ann@mail.example.org", "ann@example-org", "annexample.org", "ann@"],
+        *["ann+alumni@example.org", "bob@ann@example.org", "éann@example.org", "ann@example.com"],
+        *["x=40ann@example.org", "o'ann@example.org", "~ann@example.org", "ann@example.org-b.net"],
+        *["", "@", "@@@", "%", "%4", "&#;", "=", "\\u", "\\", "YW5u", "%ff%fe", "\ud800"],
+    ],
+)
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
+def test_another_persons_address_is_not_hers(text: str, encode) -> None:
+    if encode is ENCODINGS["every byte"] or "\ud800" in text:
+        encode = str
+    assert not TRACES.has_address(encode(text)), encode(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["Ann Miller", "ANN MILLER", "ann+miller", "ann%20miller", "Miller, Ann", "ann-miller"],
+        *["/donors/ann_miller/", "AnnMiller", "annmiller", "A\u0301nn  Miller", "ａｎｎ　Miller"],
+        *["an\u200bn miller", in_base64("Ann Miller"), "Dear Ann Miller!", "Ann%2BMiller"],
+    ],
+)
+def test_a_full_name_is_found_in_each_spelling(text: str) -> None:
+    assert TRACES.has_name(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Ann", "Miller", "Joann Miller", "Ann Millers", "Ann B. Miller", "Anna Miller", ""]
+)
+def test_a_shared_first_name_is_no_trace(text: str) -> None:
+    assert not TRACES.has_name(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "left"),
+    [
+        (f"https://x.org/give?who={ANN}&x=1", "https://x.org/give?who=erased&x=1"),
+        ("https://x.org/give?who=ann%40example.org#top", "https://x.org/give?who=erased#top"),
+        (f"https://x.org/{ANN}/give?x=1&y=", "https://x.org/erased/give?x=1&y="),
+        (f"https://x.org/u/{in_base64(ANN)}", "https://x.org/u/erased"),
+        (f"https://x.org/?{ANN}", "https://x.org/?erased"),
+        (f"https://x.org/#/u/{ANN}", "https://x.org/#erased"),
+        (f"https://{ANN}/give", "https://erased/give"),
+        ("https://x.org/?name=Ann+Miller&x=1", "https://x.org/?name=erased&x=1"),
+        ("https://x.org/ann/miller", "erased"),
+        (f"https://[x/{ANN}", "erased"),
+        (f"no URL, but {ANN}", "erased"),
+        ("https://x.org/joann@example.org", "https://x.org/joann@example.org"),
+    ],
+)
+def test_only_the_part_of_a_url_that_tells_of_her_goes(url: str, left: str) -> None:
+    assert redact_url(url, TRACES.in_text) == left
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["@", "a@", "@a.", "%25", "&amp;", "\\u0040", "=40", "=3D", "YW5u", "+/", '"\\', "a.", "ann+"],
+)
+def test_the_cost_grows_with_the_length(part: str) -> None:
+    def cost(length: int) -> float:
+        text = part * (length // len(part))
+        began = time.process_time()
+        TRACES.in_text(text)
+        return time.process_time() - began
+
+    cost(10_000)
+    small = min(cost(50_000) for _ in range(3))
+    large = min(cost(400_000) for _ in range(2))
+    assert large < 8 * 3 * small + 0.05
