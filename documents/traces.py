@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
-from documents.address import fold, mailbox
+from documents.address import canonical, mailbox
 from documents.decoded import stages
+from documents.invisible import without_invisible
 
 REDACTED = "erased"
 LONGEST_LOCAL = 64
 # Dots of other scripts that domain names may have, by UTS 46.
 DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
-INVISIBLE = re.compile(
-    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
-)
 DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
 # What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
 LOCAL = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
@@ -57,14 +54,14 @@ class Traces:
 
     @cached_property
     def _locals(self) -> frozenset[str]:
-        return frozenset(address.rpartition("@")[0].casefold() for address in self.mailboxes)
+        return frozenset(map(_plain_local, self.mailboxes))
 
     def _has_address(self, text: str) -> bool:
         return any(map(self.is_theirs, addresses_in(text, self._locals)))
 
     def is_theirs(self, address: str) -> bool:
         """Whether mail to the address reaches one of them, and no other known person."""
-        return mailbox(address) in self.mailboxes and fold(address) not in self.others
+        return mailbox(address) in self.mailboxes and canonical(address) not in self.others
 
     def _has_name(self, text: str) -> bool:
         words = f" {_words(text)} "
@@ -78,19 +75,25 @@ def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[s
         locals_: only addresses with these local parts, in lower case and without "+tag".
     """
     if not text.isascii():
-        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(DOTS)
+        text = without_invisible(unicodedata.normalize("NFKC", text)).translate(DOTS)
     for found in DOMAIN.finditer(text):
         start = found.start()
         before = text[max(0, start - LONGEST_LOCAL - 2) : start]
         for local in _locals_before(before):
-            if locals_ is None or local.partition("+")[0].casefold() in locals_:
-                yield f"{local}@{found[1].rstrip('-')}"
+            address = f"{local}@{found[1].rstrip('-')}"
+            if locals_ is None or _plain_local(address) in locals_:
+                yield address
+
+
+def _plain_local(address: str) -> str:
+    """Return a quick key: addresses of one mailbox have the same, and few others have it."""
+    return address.rpartition("@")[0].strip('"').partition("+")[0].casefold()
 
 
 def _locals_before(text: str) -> Iterator[str]:
     """Yield the local parts that the end of a text may be."""
     if quoted := QUOTED_LOCAL.search(text):
-        yield re.sub(r"\\(.)", r"\1", quoted[1])
+        yield quoted[0]
     if plain := LOCAL.search(text):
         if text[: plain.start()].endswith("@"):
             return
@@ -116,8 +119,7 @@ def names_of(names: Iterable[str]) -> frozenset[str]:
 @lru_cache(maxsize=256)
 def _words(text: str) -> str:
     """Return the words of a text, without case, accents, and what stands between them."""
-    shown = INVISIBLE.sub("", text)
-    plain = unicodedata.normalize("NFKD", shown)
+    plain = unicodedata.normalize("NFKD", without_invisible(text))
     letters = "".join(one for one in plain if unicodedata.category(one) != "Mn")
     return " ".join(WORD.findall(letters.casefold()))
 

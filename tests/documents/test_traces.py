@@ -143,3 +143,12 @@ def test_the_cost_grows_with_the_length(part: str) -> None:
     small = min(cost(50_000) for _ in range(3))
     large = min(cost(400_000) for _ in range(2))
     assert large < 8 * 3 * small + 0.05
+
+
+def test_addresses_of_other_scripts_and_quoted_ones_are_found() -> None:
+    zoe = Traces(frozenset({"zoë@xn--bcher-kva.example", '"a b"@example.org', "weiß@example.org"}))
+    for text in ("Zoe\u0308@bücher.example", "zoë+x@BÜCHER.example", 'to: "a b"@example.org'):
+        assert zoe.has_address(text)
+        assert zoe.has_address(quote(text))
+    assert zoe.has_address("weiß@example.org")
+    assert not zoe.has_address("weiss@example.org")
