@@ -12,11 +12,12 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import erasure, late_touches
+from documents import erased_items, late_touches
 from documents.click_labels import Relabelled, label
 from documents.counters import LEDGER
 from documents.engine.contribution import Row, add
 from documents.engine.settle import Changes, Update
+from documents.erased_links import without_person
 from documents.event import times
 from documents.link import clicker_id, new_link_and_clicker
 from documents.machine_clicks import Rule
@@ -49,15 +50,29 @@ def arrive(
         _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
     apply(changes, relabelled)
     late_touches.gifts_of_touched(database, session, changes)
-    if erased := [email["user_id"] for email in touched.values() if email.get("erased")]:
-        erasure.again(database, session, erased)
+    _forget_erased(database, session, events, touched)
     return changes
+
+
+def _forget_erased(
+    database: Database, session: ClientSession, events: Sequence[Row], emails: Mapping[Any, Row]
+) -> None:
+    """Let what was reported of erased people be erased once it is counted."""
+    erased = [event for event in events if emails[event["email_id"]].get("erased")]
+    if not erased:
+        return
+    user_ids = {emails[event["email_id"]]["user_id"] for event in erased}
+    erased_items.erase_again(database, session, list(user_ids))
+    items = [(event["delivery_id"], event["item"]) for event in erased]
+    erased_items.note(database, session, erased[0]["organization_id"], items)
 
 
 def _name_link(changes: Changes, event: Row, email: Row) -> None:
     if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
         event["clicker_id"] = clicker_id(email["_id"], event["url"])
         for target, row in new_link_and_clicker(email, event["url"]).items():
+            if "url" in row and email.get("erased"):
+                row["url"] = without_person(row["url"])
             changes.updates[target] = {"$setOnInsert": row}
 
 

@@ -18,6 +18,7 @@ from documents.marks import due_index, unique_index
 from documents.sendgrid import TYPES, Report
 from documents.stored import Document
 
+TIED_BY = {"email_id", "unmatched"}
 UNMATCHED = {"unmatched": {"$type": "string"}}
 
 
@@ -100,6 +101,11 @@ def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, ite
         "machine": report.machine or None,
     }
     return {name: value for name, value in row.items() if value or value == 0}
+
+
+def is_erased(event: Row | None) -> bool:
+    """Whether the event was one of a person who was erased. A provider may send that word, too."""
+    return event is not None and event["type"] == "erased" and not event.keys() & TIED_BY
 
 
 def is_open(event: Row) -> bool:

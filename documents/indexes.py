@@ -10,6 +10,8 @@ from documents.donation import Donation
 from documents.donor import Donor
 from documents.duplicate import Duplicate
 from documents.email import Email
+from documents.erased_customers import ErasedCustomer
+from documents.erased_items import ErasedItems
 from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
@@ -56,6 +58,8 @@ DOCUMENTS = (
     GiftDay,
     Delivery,
     Event,
+    ErasedItems,
+    ErasedCustomer,
     Message,
     Archive,
     LateTouches,

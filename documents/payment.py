@@ -5,10 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, DictField, ObjectIdField, StringField
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    DictField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
 
 from documents.engine.contribution import Row
-from documents.payment_state import Fact, merge, without_person
+from documents.payment_person import without_person
+from documents.payment_state import Fact, merge
 from documents.stored import Document
 from documents.stripe_values import ID
 
@@ -20,7 +28,8 @@ class Payment(Document):
     linked_to: of an invoice, the key of the payment that it turned out to be of.
     donation_id: the gift, once there is one; its external_id may be taken away by erasing.
     applied: what was made of the gift last, so that what clients say after that stays.
-    erased: the person is not to be kept, whatever is told later.
+    erased: the person is not kept, whatever is reported later.
+    forgotten: stand-ins of texts that name the person; see payment_person.py.
     """
 
     id = StringField(primary_key=True)
@@ -30,6 +39,7 @@ class Payment(Document):
     donation_id = ObjectIdField()
     applied = DictField()
     erased = BooleanField()
+    forgotten = ListField(StringField())
     created_at = DateTimeField()
 
     meta = {"collection": "payments", "auto_create_index": False, "indexes": ["organization_id"]}
@@ -46,7 +56,8 @@ def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:
     """Add facts to a payment's row. Returns whether that changed anything."""
     known: dict[str, Any] = merge(payment.get("facts", {}), facts)
     if payment.get("erased"):
-        known = without_person(known)
+        forgotten = payment.get("forgotten", ())
+        known = without_person(known, payment["organization_id"], forgotten)
     changed = known != payment.get("facts", {})
     payment["facts"] = known
     return changed

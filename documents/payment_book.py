@@ -6,7 +6,6 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import erasure
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.payment import learn, payment_id
@@ -32,6 +31,7 @@ class Book:
         self._session = session
         self._organization_id = organization_id
         self._provider = provider
+        self.tells_of_erased = False  # a webhook that was entered is about an erased person
 
     def enter(self, told: Told) -> set[ObjectId]:
         """Merge what was told. Returns the fundraisers of the gifts that it is about.
@@ -59,21 +59,10 @@ class Book:
                 fundraisers.add(fundraiser_id)
             if changed or fundraiser_id:
                 self._write(payment)
-            if payment.get("erased"):
-                self._erase_again(payment)
+            self.tells_of_erased |= bool(payment.get("erased"))
         if refusal:
             raise refusal
         return fundraisers
-
-    def _erase_again(self, payment: Row) -> None:
-        """The webhook that told of somebody who is erased is to be forgotten, too."""
-        gifts = self._database.donations.find(
-            {"_id": payment.get("donation_id")},
-            {"user_id": 1},
-            session=self._session,
-        )
-        if users := [gift["user_id"] for gift in gifts if gift.get("user_id")]:
-            erasure.again(self._database, self._session, users)
 
     def _follow(self, invoice: str, key: str) -> dict[str, Fact]:
         """Note which payment an invoice is of. Returns what was told of it before."""

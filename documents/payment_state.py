@@ -56,18 +56,6 @@ def _lateness(fact: Fact) -> tuple[float, int, int, int, str]:
     return fact["at"], rank, fact.get("refunded") or 0, told, json.dumps(fact, sort_keys=True)
 
 
-def without_person(facts: Mapping[str, Fact]) -> Facts:
-    """The facts without the person that they tell of."""
-    return {
-        id_: {name: value for name, value in fact.items() if not _is_personal(name, value)}
-        for id_, fact in facts.items()
-    }
-
-
-def _is_personal(name: str, value: Any) -> bool:
-    return name in ("name", "email") or (name == "email_ref" and "@" in str(value))
-
-
 def state_of(facts: Mapping[str, Fact]) -> State | None:
     """What the gift is to be; None while there is nothing to make one of."""
     payments = _in_order(facts)

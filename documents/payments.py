@@ -4,6 +4,7 @@ What a webhook tells is merged into the payment's facts; the gift that follows f
 made or changed in the same transaction, and is due. Telling it again changes nothing.
 """
 
+import contextlib
 import json
 import logging
 from collections import Counter
@@ -17,7 +18,15 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config import metrics
-from documents import ending, payment_posts, settling, stripe_events, trouble
+from documents import (
+    ending,
+    erased_customers,
+    erased_items,
+    payment_posts,
+    settling,
+    stripe_events,
+    trouble,
+)
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.marks import DUE, due_of
@@ -106,10 +115,25 @@ def _take_in(database: Database, session: ClientSession, group: Row) -> Taken:
         except ValueError as error:
             reason, outcome = str(error), "refused_events"
             log.warning("delivery %s: %s", delivery["_id"], reason)
+        if book.tells_of_erased or _is_about_erased(database, session, delivery):
+            item = delivery["_id"], 0
+            erased_items.note(database, session, delivery["organization_id"], [item])
         _note(database, session, delivery["_id"], outcome, reason)
         fates[delivery["provider"], outcome.removesuffix("_events")] += 1
     on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
     return Taken(len(deliveries), fundraisers)
+
+
+def _is_about_erased(database: Database, session: ClientSession, delivery: Row) -> bool:
+    """Return whether a webhook about a customer, and no payment, is about an erased person."""
+    if b'"customer' not in delivery["body"]:
+        return False
+    with contextlib.suppress(ValueError, RecursionError):
+        if not (told := read(delivery)).facts and not told.link:
+            body = json.loads(bytes(delivery["body"]))
+            of = delivery["organization_id"]
+            return erased_customers.is_known(database, session, of, body)
+    return False
 
 
 def _measure(fates: Counter[tuple[str, str]], due: list[datetime]) -> None:

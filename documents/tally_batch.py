@@ -7,12 +7,12 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import late_events, late_touches, sendgrid
+from documents import erased_items, late_events, late_touches, sendgrid
 from documents.arrivals import arrive
 from documents.counters import LEDGER
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
-from documents.event import to_row
+from documents.event import is_erased, to_row
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
 from documents.marks import text
@@ -45,6 +45,7 @@ class TallyBatch:
         self.rule = rule
         self.inbox = inbox or Inbox(database, session)
         self.new: list[Row] = []  # of the reported events, those that were not stored
+        self._repeated: list[tuple[Row | None, ObjectId | None, ObjectId, int]] = []
 
     def write(self, are_new: bool = False) -> None:
         """Store the new events, and count them.
@@ -64,6 +65,21 @@ class TallyBatch:
         note(self.database, self.session, {"events": [event["_id"] for event in new]})
         late_events.write(self.database, self.session, late)
         settle(self.database, self.session, LEDGER, effects)
+        self._forget_repeated()
+
+    def _forget_repeated(self) -> None:
+        """Note the items that report once more what is known of erased people."""
+        ids = {
+            id_ for known, named, *_ in self._repeated for id_ in (named, _email_of(known)) if id_
+        }
+        query = {"_id": {"$in": list(ids)}, "erased": True}
+        erased = {row["_id"] for row in self._find("emails", query, {"_id": 1})} if ids else set()
+        items = [
+            (delivery_id, item)
+            for known, named, delivery_id, item in self._repeated
+            if is_erased(known) or {named, _email_of(known)} & erased
+        ]
+        erased_items.note(self.database, self.session, self.organization_id, items)
 
     def look_again(self) -> int:
         """Tie stored unmatched events that could not be tied when they came."""
@@ -106,6 +122,7 @@ class TallyBatch:
                 counts["counted_events" if "email_id" in known else "unmatched_events"] += 1
             elif known or claimed & keys:
                 counts["repeated_events"] += 1
+                self._repeated.append((known, named, delivery_id, item))
             else:
                 new.append((to_row(report, self.organization_id, delivery_id, item), named))
             claimed |= keys
@@ -136,6 +153,7 @@ class TallyBatch:
             report.sg_event_id for report, *_ in self.inbox.reports if report.sg_event_id
         ]
         fields = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id"), 1)
+        fields |= dict.fromkeys(("type", "unmatched"), 1)
         rows = self._find("events", identities, fields)
         if sg_event_ids:
             rows += self._find("events", {"sg_event_id": text(in_=sg_event_ids)}, fields)
@@ -170,6 +188,10 @@ class TallyBatch:
         scoped = {"organization_id": self.organization_id, **query}
         found = self.database[name].find(scoped, fields, session=self.session)
         return list(found.batch_size(ALL))
+
+
+def _email_of(event: Row | None) -> ObjectId | None:
+    return event.get("email_id") if event else None
 
 
 def _keys(report: sendgrid.Report) -> set[Key]:

@@ -23,6 +23,9 @@ DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
 # What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
 LOCAL = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
 QUOTED_LOCAL = re.compile(r'"((?:[^"\\]|\\.)+)"\Z', re.DOTALL)
+TOP_LEVEL = re.compile(r"[^\W\d_]+")  # no top-level domain has digits or dashes, but "xn--…"
+REFERENCE = re.compile(r"[A-Za-z0-9_-]{24,}")
+ID_LENGTH, TOKEN_LENGTH = 24, 38
 WORD = re.compile(r"[^\W_]+")
 NAMELESS = frozenset({"anonymous", "erased", "unknown"})
 
@@ -32,17 +35,25 @@ class Traces:
     """What people are known by.
 
     mailboxes: their addresses without "+tag".
+    addresses: whole addresses, in mailboxes that may be somebody else's.
     others: whole addresses of other people that end in the same mailboxes.
-    names: as `words_of_name` returns them.
+    names: as `names_of` returns them.
+    references: IDs and link tokens of the emails that they were sent.
     """
 
     mailboxes: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    references: frozenset[str] = frozenset()
 
     def has_address(self, text: str) -> bool:
         """Whether the text names one of the addresses, whatever encodes it."""
-        return bool(self.mailboxes) and any(map(self._has_address, stages(text)))
+        return bool(self._locals) and any(map(self._has_address, stages(text)))
+
+    def has_address_or_reference(self, text: str) -> bool:
+        """Whether the text names an address or an email of theirs."""
+        return any(self._has_address(one) or self._refers(one) for one in stages(text))
 
     def has_name(self, text: str) -> bool:
         """Whether the text has one of the full names, as whole words and in their order."""
@@ -54,14 +65,26 @@ class Traces:
 
     @cached_property
     def _locals(self) -> frozenset[str]:
-        return frozenset(map(_plain_local, self.mailboxes))
+        return frozenset(map(_plain_local, self.mailboxes | self.addresses))
 
     def _has_address(self, text: str) -> bool:
         return any(map(self.is_theirs, addresses_in(text, self._locals)))
 
     def is_theirs(self, address: str) -> bool:
         """Whether mail to the address reaches one of them, and no other known person."""
-        return mailbox(address) in self.mailboxes and canonical(address) not in self.others
+        known = canonical(address)
+        if known in self.addresses:
+            return True
+        return mailbox(address) in self.mailboxes and known not in self.others
+
+    def _refers(self, text: str) -> bool:
+        """Whether the text has a reference, perhaps with more letters around it."""
+        return bool(self.references) and any(
+            run[start : start + length] in self.references
+            for run in REFERENCE.findall(text)
+            for length in (ID_LENGTH, TOKEN_LENGTH)
+            for start in range(len(run) - length + 1)
+        )
 
     def _has_name(self, text: str) -> bool:
         words = f" {_words(text)} "
@@ -80,9 +103,19 @@ def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[s
         start = found.start()
         before = text[max(0, start - LONGEST_LOCAL - 2) : start]
         for local in _locals_before(before):
-            address = f"{local}@{found[1].rstrip('-')}"
-            if locals_ is None or _plain_local(address) in locals_:
-                yield address
+            for domain in _domains(found[1].rstrip("-")):
+                address = f"{local}@{domain}"
+                if locals_ is None or _plain_local(address) in locals_:
+                    yield address
+
+
+def _domains(text: str) -> Iterator[str]:
+    """Yield the domain, and what it is without a suffix as in "example.org-2026"."""
+    yield text
+    name, dot, top = text.rpartition(".")
+    letters = TOP_LEVEL.match(top)
+    if dot and letters and letters[0] != top and not top.startswith("xn--"):
+        yield f"{name}.{letters[0]}"
 
 
 def _plain_local(address: str) -> str:

@@ -38,6 +38,7 @@ class User(Exported, Record):
     name = StringField(required=True)
     email = StringField(required=True)
     erasing = StringField()  # the address, until every trace of it is gone; see erasure.py
+    erasing_names = ListField(StringField())
     erase_due = DateTimeField()
     address = StringField()  # canonical; unset by deletion, so that the address is free again
     mailbox = StringField()  # where mail to it ends: what donors' addresses are compared with

@@ -17,6 +17,7 @@ from mongoengine import get_db
 
 from config.settings import settings
 from documents import (
+    erased_items,
     erasure,
     late_events,
     late_touches,
@@ -55,6 +56,8 @@ def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
         yield ("look again", id_), partial(tallying.look_again, id_, policy().clicks)
     for id_ in _to_erase():
         yield ("erase", id_), partial(erasure.erase, id_)
+    for id_ in erased_items.organizations():
+        yield ("empty posts", id_), partial(erased_items.empty, id_)
     yield ("follow users", None), _follow_users
     for id_ in _groups("late_touches", "organization_id", now()):
         yield ("follow touches", id_), partial(_follow_touches, id_)

@@ -11,7 +11,11 @@ import pytest
 from documents.traces import Traces, names_of, redact_url
 
 ANN = "ann@example.org"
-TRACES = Traces(frozenset({ANN}), frozenset({"ann+alumni@example.org"}), names_of(["Ann Miller"]))
+TRACES = Traces(
+    mailboxes=frozenset({ANN}),
+    others=frozenset({"ann+alumni@example.org"}),
+    names=names_of(["Ann Miller"]),
+)
 
 
 def in_base64(text: str) -> str:
@@ -34,6 +38,9 @@ SPELLINGS = {
     "a sentence": f"Write to {ANN}.",
     "a list": f"bob@x.org,{ANN};carol@x.org",
     "name and value": f"who={ANN}",
+    "a suffix": f"{ANN}-2026",
+    "an underscore": f"{ANN}_monthly",
+    "digits": f"{ANN}2026",
     "userinfo": f"https://{ANN}/",
 }
 ENCODINGS = {
@@ -152,3 +159,9 @@ def test_addresses_of_other_scripts_and_quoted_ones_are_found() -> None:
         assert zoe.has_address(quote(text))
     assert zoe.has_address("weiß@example.org")
     assert not zoe.has_address("weiss@example.org")
+
+
+def test_a_tagged_address_in_somebody_elses_mailbox_is_the_only_one_that_is_hers() -> None:
+    alumni = Traces(addresses=frozenset({"ann+alumni@example.org"}))
+    assert alumni.has_address("?to=Ann%2BAlumni@example.org")
+    assert not alumni.has_address(f"{ANN}, ann+x@example.org")

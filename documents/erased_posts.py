@@ -1,0 +1,157 @@
+"""Taking a person out of stored webhook posts; part of erasing them. See erasure.py.
+
+What is about the person goes as a whole. In what is about somebody else, only their address goes.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from mongoengine import get_db
+
+from documents import erased_customers, payments, sendgrid
+from documents.decoded import texts_of
+from documents.engine.contribution import Row
+from documents.erased_items import WHOLE
+from documents.erased_links import redact_events
+from documents.erased_person import Person
+from documents.payment import payment_id
+from documents.references import resolve
+from documents.sendgrid import ERASED
+from documents.traces import REDACTED, addresses_in, redact_url
+
+POSTS_A_BATCH = 20
+FIELDS = {"body": 1, "due": 1, "provider": 1, "organization_id": 1}
+
+
+def erase_posts(person: Person, payment_ids: Collection[str]) -> bool:
+    """Take the person out of all stored posts of the organization.
+
+    Args:
+        payment_ids: the person's payments.
+
+    Returns whether no post that tells of them waits to be read.
+    """
+    scan = _Scan(person, payment_ids)
+    finished = scan.run({"organization_id": person.organization_id})
+    # Posts about a customer may have neither an address nor a payment.
+    if scan.has_customers():
+        stripes = {"organization_id": person.organization_id, "provider": "stripe"}
+        finished = scan.run(stripes) and finished
+    return finished
+
+
+class _Scan:
+    """One pass over posts."""
+
+    def __init__(self, person: Person, payment_ids: Collection[str]) -> None:
+        self._person = person
+        self._traces = person.traces
+        self._payments = payment_ids
+        self._customers = erased_customers.of_user(person.organization_id, person.user_id)
+
+    def has_customers(self) -> bool:
+        return bool(self._customers)
+
+    def run(self, query: Row) -> bool:
+        deliveries, finished = get_db().deliveries, True
+        for post in deliveries.find(query, FIELDS).sort("_id", 1).batch_size(POSTS_A_BATCH):
+            body = self._without(post)
+            if body is None:
+                continue
+            settled = {"_id": post["_id"], "due": None}
+            if not deliveries.update_one(settled, {"$set": {"body": body}}).matched_count:
+                finished = False
+        return finished
+
+    def _without(self, post: Row) -> bytes | None:
+        """Return the body without the person; None if it does not tell of them."""
+        raw = bytes(post["body"])
+        text = raw.decode("utf-8", "replace")
+        if post["provider"] in payments.PROVIDERS:
+            return self._without_payment(post, raw, text)
+        if not self._traces.has_address_or_reference(text):
+            return None
+        try:
+            items = sendgrid.parse(raw)
+        except ValueError:
+            return WHOLE
+        kept = [self._item(post, index, item) for index, item in enumerate(items)]
+        return json.dumps(kept).encode() if kept != items else None
+
+    def _item(self, post: Row, index: int, item: Any) -> Any:
+        text = "\n".join(texts_of(item))
+        if not self._traces.has_address_or_reference(text):
+            return item
+        if self._is_theirs(item):
+            return ERASED
+        query = {"delivery_id": post["_id"], "item": index}
+        redact_events(self._person.organization_id, self._traces, query)
+        return redacted(item, self._traces.has_address)
+
+    def _is_theirs(self, item: Any) -> bool:
+        """Whether an event is of the person, and not of somebody who met their address."""
+        if not isinstance(item, Mapping):
+            return True
+        reference = resolve(self._person.organization_id, str(item.get("email_id") or ""))
+        if reference and reference[0] in self._person.email_ids:
+            return True
+        addresses = list(addresses_in(str(item.get("email") or "")))
+        if not addresses:
+            return True
+        return any(map(self._traces.is_theirs, addresses))
+
+    def _without_payment(self, post: Row, raw: bytes, text: str) -> bytes | None:
+        if raw == WHOLE:
+            return None
+        try:
+            body, told = json.loads(raw), payments.read(post)
+        except ValueError:
+            is_theirs = self._traces.has_address_or_reference(text) or self._names_payment(text)
+            return WHOLE if is_theirs else None
+        ids = {payment_id(post["organization_id"], post["provider"], key) for key in told.facts}
+        facts = [fact for of_one in told.facts.values() for fact in of_one.values()]
+        if ids & set(self._payments) or self._names_giver(facts):
+            self._learn_customers(body)
+            return WHOLE
+        if not ids and self._is_about_customer(body, text):
+            self._learn_customers(body)
+            return WHOLE
+        if not self._traces.has_address(text):
+            return None
+        return json.dumps(redacted(body, self._traces.has_address)).encode()
+
+    def _names_giver(self, facts: list[Row]) -> bool:
+        addresses = [fact["email"] for fact in facts if fact.get("email")]
+        return any(map(self._traces.is_theirs, addresses))
+
+    def _is_about_customer(self, body: Any, text: str) -> bool:
+        """Whether a post without a payment is about the person: by an address or their customer."""
+        if self._traces.has_address(text):
+            return True
+        if not self._customers & erased_customers.digests(self._person.organization_id, body):
+            return False
+        return not any(True for _ in addresses_in("\n".join(texts_of(body))))
+
+    def _names_payment(self, text: str) -> bool:
+        keys = [id_.split(":", 2)[2] for id_ in self._payments]
+        return any(re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text) for key in keys)
+
+    def _learn_customers(self, body: Any) -> None:
+        """Keep whose customer it is before the post goes, for posts that name nothing else."""
+        organization_id, user_id = self._person.organization_id, self._person.user_id
+        new = erased_customers.digests(organization_id, body) - self._customers
+        erased_customers.keep(organization_id, user_id, new)
+        self._customers |= new
+
+
+def redacted(value: Any, tells: Callable[[str], bool]) -> Any:
+    """Return a JSON value with "erased" for each text, or part of a URL, that tells."""
+    if isinstance(value, dict):
+        return {redacted(name, tells): redacted(one, tells) for name, one in value.items()}
+    if isinstance(value, list):
+        return [redacted(one, tells) for one in value]
+    if not isinstance(value, str) or not tells(value):
+        return value
+    return redact_url(value, tells) if "://" in value else REDACTED

@@ -1,0 +1,33 @@
+"""Stand-ins for client IDs that name an erased person, such as "ann@example.org-monthly".
+
+A stand-in is a digest, so that a repeated request still finds its gift, and a plan's instalments
+stay together.
+"""
+
+import hashlib
+import re
+
+from bson import ObjectId
+
+from documents.traces import has_any_address
+
+PREFIX = "erased:"
+DIGEST_BYTES = 16
+WORDS = re.compile(r"[\W_]+")
+LETTERS = 2  # fewer are no name
+
+
+def stand_in(organization_id: ObjectId, value: str) -> str:
+    """Return what replaces a client's ID once the person that it names is erased."""
+    if value.startswith(PREFIX):
+        return value
+    told = organization_id.binary + value.encode("utf-8", "surrogatepass")
+    return PREFIX + hashlib.blake2b(told, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def may_name_person(value: str | None) -> bool:
+    """Return whether an ID could name a person, so that its stand-in may be stored instead."""
+    if not value or value.startswith(PREFIX):
+        return False
+    words = [word for word in WORDS.split(value) if word.isalpha() and len(word) >= LETTERS]
+    return len(words) > 1 or has_any_address(value)
