@@ -11,12 +11,14 @@ from mongoengine import (
     IntField,
     ObjectIdField,
     StringField,
+    get_db,
 )
 
 from documents.address import canonical, mailbox
 from documents.clock import now
 from documents.email import Email
 from documents.engine.contribution import Row
+from documents.erased_gifts import plan_of, with_external_id
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.hot_path import insert_source_unless
@@ -129,6 +131,11 @@ class Donation(Source, Record):
             Conflict: the gift with this external_id was deleted.
         """
         Fundraiser.expect(organization_id, fundraiser_id)
+        if (erased := with_external_id(organization_id, external_id)) is not None:
+            return _unless_deleted(erased), False
+        recurring_id = plan_of(
+            get_db(), None, organization_id, recurring_id, fundraiser_id=fundraiser_id
+        )
         gift, is_new = insert_source_unless(
             cls,
             {"organization_id": organization_id, "external_id": text(eq=external_id)},
@@ -147,9 +154,7 @@ class Donation(Source, Record):
             external_id=external_id,
             donated_at=donated_at or now(),
         )
-        if gift.get("deleted_at") is not None and not is_new:
-            raise Conflict("The donation with this external_id was deleted.")
-        return gift, is_new
+        return gift if is_new else _unless_deleted(gift), is_new
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -213,6 +218,12 @@ def is_repinned(pin: dict[str, Any] | None, decision: dict[str, Any]) -> bool:
     though settling may have taken it away by then.
     """
     return (pin or {}).get("at") != decision.get("pinned_at")
+
+
+def _unless_deleted(gift: Row) -> Row:
+    if gift.get("deleted_at") is not None:
+        raise Conflict("The donation with this external_id was deleted.")
+    return gift
 
 
 def _storable(email_ref: str | None) -> str | None:

@@ -1,5 +1,8 @@
 """Taking a person out of their gifts; part of erasing them. See erasure.py."""
 
+from typing import Any
+
+from bson import ObjectId
 from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -10,7 +13,8 @@ from documents.address import mailbox
 from documents.candidates import ERASED as ERASED_DONOR
 from documents.engine.contribution import Row
 from documents.erased_person import NOBODY, Person, stored_forms
-from documents.stand_ins import stand_in
+from documents.marks import text
+from documents.stand_ins import may_name_person, stand_in
 from documents.transaction import in_transaction
 from documents.unexported import note
 
@@ -74,3 +78,29 @@ def rename_plan(database: Database, session: ClientSession, gift: Row) -> None:
     database.donations.update_many(
         query, {"$set": {**renamed, **rematching.again()}}, session=session
     )
+
+
+def with_external_id(organization_id: ObjectId, external_id: str | None) -> Row | None:
+    """Return the gift that had this external_id until its donor was erased."""
+    if external_id is None or not may_name_person(external_id):
+        return None
+    known = text(eq=stand_in(organization_id, external_id))
+    query = {"organization_id": organization_id, "external_id": known}
+    found: Row | None = get_db().donations.find_one(query)
+    return found
+
+
+def plan_of(
+    database: Database,
+    session: ClientSession | None,
+    organization_id: ObjectId,
+    recurring_id: str | None,
+    **fundraiser: Any,
+) -> str | None:
+    """Return the ID of a plan as its instalments have it: a stand-in, if one of them is erased."""
+    if recurring_id is None or not may_name_person(recurring_id):
+        return recurring_id
+    renamed = stand_in(organization_id, recurring_id)
+    query = {**fundraiser, "recurring_id": text(eq=renamed)}
+    found = database.donations.find_one(query, {"_id": 1}, session=session)
+    return renamed if found else recurring_id

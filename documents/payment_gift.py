@@ -1,6 +1,6 @@
 """The gift of a payment: made, or changed, as its facts have it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from documents.candidates import ERASED
 from documents.clock import now
 from documents.donation import LONGEST_REFERENCE, Donation
 from documents.engine.contribution import Row
+from documents.erased_gifts import plan_of
 from documents.marks import text
 from documents.payment_state import State, state_of
 from documents.record import new_row
@@ -38,6 +39,7 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
     state = state_of(facts)
     if state is None or facts.get(key, {}).get("kind") == "invoice":
         return None  # of an invoice it is not known yet which payment it is of
+    state = _in_its_plan(database, session, payment, state)
     query: Row = {"organization_id": payment["organization_id"]}
     if payment.get("donation_id"):
         query["_id"] = payment["donation_id"]
@@ -58,6 +60,15 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
         _change(database, session, gift, payment, state)
         payment["applied"] = asdict(state)
     return ObjectId(gift["fundraiser_id"])
+
+
+def _in_its_plan(database: Database, session: ClientSession, payment: Row, state: State) -> State:
+    fundraiser_id = state.fundraiser_id or ""
+    if not state.recurring_id or not ObjectId.is_valid(fundraiser_id):
+        return state
+    organization_id, of = payment["organization_id"], ObjectId(fundraiser_id)
+    plan = plan_of(database, session, organization_id, state.recurring_id, fundraiser_id=of)
+    return replace(state, recurring_id=plan)
 
 
 def _fundraiser(

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bson import Binary, ObjectId
 
+from documents.traces import has_any_address, redact_url
+
 Document = Mapping[str, Any]
 Row = dict[str, Any]
 Type = Literal["text", "integer", "boolean", "time"]
@@ -133,11 +135,12 @@ def _counted(gift: Document) -> int:
 
 
 def _link(event: Document) -> str | None:
-    """The page that was clicked: its query may hold what names a person."""
+    """Return the page that was clicked, without the parts of its URL that may name a person."""
     try:
-        return urlunsplit((*urlsplit(event["url"])[:3], "", "")) if event.get("url") else None
+        page = urlunsplit((*urlsplit(event["url"])[:3], "", "")) if event.get("url") else None
     except ValueError:
         return None
+    return redact_url(page, has_any_address) if page else None
 
 
 def _decided(name: str) -> Callable[[Document], Any]:

@@ -1,0 +1,139 @@
+"""Looks for a person in everything that is stored: in any spelling, and however it is encoded.
+
+It shares nothing with the code that erases, so a mistake there is not repeated here.
+"""
+
+import base64
+import binascii
+import contextlib
+import html
+import json
+import quopri
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+import duckdb
+import redis
+from mongoengine import get_db
+
+UNSEEN = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+DEEPEST = 5
+Place = tuple[str, Any, str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One person: the local part and domain of an address, and the words of the name."""
+
+    local: str
+    domain: str
+    name: str
+
+    def is_in(self, text: str) -> bool:
+        plain = UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
+        address = (
+            rf"(?<![\w.+~-]){re.escape(self.local)}(\+\w+)?@{re.escape(self.domain)}"
+            r"(?![a-z0-9-]*[a-z]|\.[a-z])"
+        )
+        letters = unicodedata.normalize("NFKD", plain)
+        bare = "".join(one for one in letters if not unicodedata.combining(one))
+        first, last = self.name.split()
+        name = rf"\b{first}[\W_]+{last}\b|\b{last}[\W_]+{first}\b|\b{first}{last}\b"
+        return bool(re.search(address, plain) or re.search(name, bare))
+
+
+def everywhere(
+    wanted: Wanted, *, warehouse: str = "", redis_url: str = "", logs: str = ""
+) -> list[Place]:
+    """Return each place that has the person: where, which record, and the text."""
+    found = [*in_database(wanted)]
+    found += in_warehouse(wanted, warehouse) if warehouse else ()
+    found += in_redis(wanted, redis_url) if redis_url else ()
+    found += [("logs", None, line) for line in logs.splitlines() if finds(wanted, line)]
+    return found
+
+
+def in_database(wanted: Wanted) -> Iterator[Place]:
+    database = get_db()
+    for name in database.list_collection_names():
+        if name.startswith("system."):
+            continue
+        for row in database[name].find():
+            for text in leaves(row):
+                if finds(wanted, text):
+                    yield name, row["_id"], text[:300]
+
+
+def in_warehouse(wanted: Wanted, file: str) -> Iterator[Place]:
+    with duckdb.connect(file, read_only=True) as connection:
+        tables = connection.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables"
+        ).fetchall()
+        for schema, table in tables:
+            for row in connection.execute(f'SELECT * FROM "{schema}"."{table}"').fetchall():
+                for text in leaves(list(row)):
+                    if finds(wanted, text):
+                        yield f"warehouse {table}", row[0], text[:300]
+
+
+def in_redis(wanted: Wanted, url: str) -> Iterator[Place]:
+    with redis.Redis.from_url(url) as client:
+        for key in client.scan_iter():
+            for value in (key, client.dump(key) or b""):
+                if finds(wanted, value.decode("utf-8", "replace")):
+                    yield "redis", key, str(value)[:300]
+
+
+def finds(wanted: Wanted, text: str) -> bool:
+    return any(map(wanted.is_in, forms(text)))
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Yield all texts of a stored value, names of fields and bodies of posts included."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(name)
+            yield from leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from leaves(inner)
+    elif isinstance(value, bytes):
+        text = value.decode("utf-8", "replace")
+        try:
+            yield from leaves(json.loads(text))
+        except ValueError:
+            yield text
+    else:
+        yield str(value)
+
+
+def forms(text: str) -> set[str]:
+    """Return the text and all that decoding makes of it, in any order."""
+    known = {text}
+    new = {text}
+    for _ in range(DEEPEST):
+        new = {made for one in new for made in decoded(one)} - known
+        known |= new
+    return known
+
+
+def decoded(text: str) -> Iterator[str]:
+    yield unquote(text)
+    if "%40" in text:
+        yield unquote_plus(text)
+    yield html.unescape(text)
+    if re.search("=40|=3D", text):
+        yield quopri.decodestring(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+    if "\\" in text:
+        with contextlib.suppress(ValueError):
+            yield json.loads(f'"{text}"', strict=False)
+        yield re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
+    for run in re.findall(r"[\w+/-]{8,}", text, re.ASCII):
+        for part in {run, *re.split("[/_+-]", run)}:
+            with contextlib.suppress(binascii.Error, ValueError):
+                padded = part + "=" * (-len(part) % 4)
+                yield base64.b64decode(padded.translate(str.maketrans("-_", "+/"))).decode()
