@@ -24,10 +24,11 @@ POSTS_A_STEP = 500
 
 
 class ErasedItems(Document):
-    """The items of one post. Its ID is the post's."""
+    """The items of one post, or the earlier post that it repeats. Its ID is the post's."""
 
     organization_id = ObjectIdField(required=True)
     items = ListField(IntField())
+    copy_of = ObjectIdField()
 
     meta = {
         "collection": "erased_items",
@@ -62,6 +63,19 @@ def note(
     database.erased_items.bulk_write(updates, ordered=False, session=session)
 
 
+def note_copy(
+    database: Database,
+    session: ClientSession,
+    organization_id: ObjectId,
+    delivery_id: ObjectId,
+    copy_of: ObjectId,
+) -> None:
+    """Note that a post repeats an earlier one, which an erasure changed."""
+    new = {"organization_id": organization_id, "items": []}
+    noted = {"$setOnInsert": new, "$set": {"copy_of": copy_of}}
+    database.erased_items.update_one({"_id": delivery_id}, noted, upsert=True, session=session)
+
+
 def erase_again(database: Database, session: ClientSession, user_ids: list[ObjectId]) -> None:
     """Make erased people due once more, because something new was reported of them."""
     due = {"$set": {"erase_due": now()}}
@@ -88,21 +102,32 @@ def _empty(row: Row) -> bool:
     deliveries = get_db().deliveries
     post = deliveries.find_one({"_id": row["_id"]}, {"body": 1, "due": 1})
     if post is not None:
-        body = without_items(bytes(post["body"]), row["items"])
+        body = without_items(_known_body(row, bytes(post["body"])), row.get("items", ()))
         settled = {"_id": row["_id"], "due": None}
         if not deliveries.update_one(settled, {"$set": {"body": body}}).matched_count:
             return False
     # Another transaction may have noted more items meanwhile.
-    get_db().erased_items.delete_one({"_id": row["_id"], "items": row["items"]})
+    as_read = {name: row.get(name) for name in ("_id", "items", "copy_of")}
+    get_db().erased_items.delete_one(as_read)
     return True
+
+
+def _known_body(row: Row, body: bytes) -> bytes:
+    """Return what is left of the post that this one repeats; else its own body."""
+    if row.get("copy_of") is None:
+        return body
+    first = get_db().deliveries.find_one({"_id": row["copy_of"]}, {"body": 1})
+    return bytes(first["body"]) if first else WHOLE
 
 
 def without_items(body: bytes, indexes: Iterable[int]) -> bytes:
     """Return a post's body with these items emptied; all of it if it has no items."""
+    gone = set(indexes)
+    if not gone:
+        return body
     try:
         items = sendgrid.parse(body)
     except ValueError:
         return WHOLE
-    gone = set(indexes)
     kept = [ERASED if index in gone else one for index, one in enumerate(items)]
     return json.dumps(kept).encode()  # orjson rejects halves of a character

@@ -10,7 +10,7 @@ from typing import Any
 
 from mongoengine import get_db
 
-from documents import erased_customers, payments, sendgrid
+from documents import erased_bodies, erased_customers, payments, sendgrid
 from documents.decoded import texts_of
 from documents.engine.contribution import Row
 from documents.erased_items import WHOLE
@@ -60,6 +60,7 @@ class _Scan:
             body = self._without(post)
             if body is None:
                 continue
+            erased_bodies.remember(self._person.organization_id, post["_id"], bytes(post["body"]))
             settled = {"_id": post["_id"], "due": None}
             if not deliveries.update_one(settled, {"$set": {"body": body}}).matched_count:
                 finished = False

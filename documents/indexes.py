@@ -10,6 +10,7 @@ from documents.donation import Donation
 from documents.donor import Donor
 from documents.duplicate import Duplicate
 from documents.email import Email
+from documents.erased_bodies import ErasedBody
 from documents.erased_customers import ErasedCustomer
 from documents.erased_items import ErasedItems
 from documents.event import Event
@@ -59,6 +60,7 @@ DOCUMENTS = (
     Delivery,
     Event,
     ErasedItems,
+    ErasedBody,
     ErasedCustomer,
     Message,
     Archive,

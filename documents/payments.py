@@ -20,6 +20,7 @@ from pymongo.database import Database
 from config import metrics
 from documents import (
     ending,
+    erased_bodies,
     erased_customers,
     erased_items,
     payment_posts,
@@ -120,6 +121,10 @@ def _take_in(database: Database, session: ClientSession, group: Row) -> Taken:
             erased_items.note(database, session, delivery["organization_id"], [item])
         _note(database, session, delivery["_id"], outcome, reason)
         fates[delivery["provider"], outcome.removesuffix("_events")] += 1
+    if deliveries:
+        read_ones = [delivery["_id"] for delivery in deliveries]
+        of = deliveries[0]["organization_id"]
+        erased_bodies.note_repeated(database, session, of, read_ones)
     on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
     return Taken(len(deliveries), fundraisers)
 

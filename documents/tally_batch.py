@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import erased_items, late_events, late_touches, sendgrid
+from documents import erased_bodies, erased_items, late_events, late_touches, sendgrid
 from documents.arrivals import arrive
 from documents.counters import LEDGER
 from documents.engine.contribution import Row
@@ -80,6 +80,8 @@ class TallyBatch:
             if is_erased(known) or {named, _email_of(known)} & erased
         ]
         erased_items.note(self.database, self.session, self.organization_id, items)
+        read = list(self.inbox.outcomes)
+        erased_bodies.note_repeated(self.database, self.session, self.organization_id, read)
 
     def look_again(self) -> int:
         """Tie stored unmatched events that could not be tied when they came."""

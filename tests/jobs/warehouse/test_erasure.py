@@ -19,8 +19,17 @@ from tests.jobs.warehouse.contents import contents, export_all, truth
 from tests.pages import Browser, add_staff
 from tests.privacy import Wanted, everywhere, finds
 from tests.settled import settle
-from tests.stripe_events import charge, dispute, intent, invoice, invoice_payment, ours, refund
-from tests.stripe_events import set_secret, tell
+from tests.stripe_events import (
+    charge,
+    dispute,
+    intent,
+    invoice,
+    invoice_payment,
+    ours,
+    refund,
+    set_secret,
+    tell,
+)
 
 DORA = {"name": "Dora Quill", "email": "d.hawk@example.org"}
 BEFORE = {"name": "Dora Quill", "email": "dq@old.example.net"}
@@ -103,9 +112,7 @@ class Life:
 
     def gives(self) -> None:
         token = self.place.get(f"/v1/emails/{self.email}")["link_token"]
-        for number, reference in enumerate(
-            (token, DORA["email"], "d.hawk+x@example.org", None)
-        ):
+        for number, reference in enumerate((token, DORA["email"], "d.hawk+x@example.org", None)):
             gift = {
                 "external_id": f"d.hawk@example.org-{number}",
                 "recurring_id": "monthly:d.hawk%40example.org",
@@ -151,11 +158,7 @@ class Life:
         opened = event(self.email, "open", AT + 7000, **to, useragent="Mail d.hawk@example.org")
         self.deliver([opened, {**opened, "sg_event_id": "another"}, opened])
         self.deliver(
-            [
-                event(
-                    UNKNOWN_ID, "open", AT + 1, email="d.hawk+x@example.org", sg_message_id="u1"
-                )
-            ]
+            [event(UNKNOWN_ID, "open", AT + 1, email="d.hawk+x@example.org", sg_message_id="u1")]
         )
         self.deliver(
             [event(UNKNOWN_ID, "open", AT + 2, email="dq@old.example.net", sg_message_id="u2")]
@@ -342,3 +345,117 @@ def test_nothing_stored_tells_of_her_and_no_figure_changes(
     assert contents(duckdb) == truth()
     names = [row["name"] for row in get_db().users.find()]
     assert names.count("Dora Quill") == 1
+
+
+def erase(life: Life) -> None:
+    assert life.place.call("DELETE", f"/v1/users/{life.user}?erase=true").status == 204
+    settle()
+
+
+def test_what_is_sent_again_brings_nothing_back_and_counts_nothing(
+    life: Life, duckdb: DuckDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = life.figures()
+    erase(life)
+    for _ in range(2):
+        life.send_again()
+        settle()
+    assert life.figures() == before
+    export_all(duckdb)
+    assert places(duckdb, caplog.text) == set()
+    assert contents(duckdb) == truth()
+
+
+def test_later_clicks_find_their_links_and_bring_no_address_back(
+    life: Life, duckdb: DuckDB
+) -> None:
+    erase(life)
+    path = f"/v1/mailings/{life.mailing}/links?limit=200"
+    before = {link["id"]: link["clicks"] for link in life.place.get(path)["data"]}
+    to = {"email": DORA["email"]}
+    later = [
+        event(life.email, "click", AT + 90_000 + 60 * number, url=url, **to)
+        for number, url in enumerate([*URLS, f"{SITE}/new/{DORA['email']}?name=Dora+Quill"])
+    ]
+    life.place.deliver(later)
+    settle()
+    after = {link["id"]: link["clicks"] for link in life.place.get(path)["data"]}
+    assert sum(after.values()) - sum(before.values()) == len(later)
+    assert len(after.keys() - before.keys()) == 1
+    export_all(duckdb)
+    assert places(duckdb) == set()
+
+
+def test_a_repeated_request_finds_its_gift_and_a_plan_stays_one(life: Life) -> None:
+    erase(life)
+    before = life.figures()[0]
+    plans = before["recurring"]["plans"]
+    gift = {"fundraiser_id": life.spring, "amount": 1000, "currency": "USD", "donor": DORA}
+    old = {"external_id": "d.hawk@example.org-1", "recurring_id": "monthly:d.hawk%40example.org"}
+    assert life.place.call("POST", "/v1/donations", {**gift, **old}).status == 200
+    settle()
+    assert life.figures()[0] == before
+    assert (
+        life.place.call("POST", "/v1/donations", {**gift, **old, "external_id": "n"}).status == 201
+    )
+    settle()
+    assert life.figures()[0]["recurring"]["plans"] == plans
+
+
+def test_what_stripe_reports_later_of_her_customer_is_forgotten(life: Life, duckdb: DuckDB) -> None:
+    erase(life)
+    posts = get_db().deliveries.count_documents({})
+    for thing in (
+        {"id": "cus_1", "object": "customer", **DORA},
+        {"id": "pm_1", "object": "payment_method", "customer": "cus_1", "billing_details": DORA},
+    ):
+        tell(life.place, customer_event(40, thing))
+    tell(life.place, customer_event(41, {"id": "cus_3", "object": "customer", "name": "Carl"}))
+    settle()
+    assert get_db().deliveries.count_documents({}) == posts + 3
+    assert "Carl" in str(list(life.items()))
+    export_all(duckdb)
+    assert places(duckdb) == set()
+
+
+def test_somebody_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) -> None:
+    alumni = {"name": "Al Umni", "email": "d.hawk+alumni@example.org"}
+    email = life.email_to(alumni)
+    life.place.gift(life.spring, 4000, alumni, external_id=alumni["email"])
+    told = [
+        event(email, "click", AT, email=alumni["email"], url=f"{SITE}/{alumni['email']}"),
+        event(UNKNOWN_ID, "open", AT, email=alumni["email"], sg_message_id="u9"),
+    ]
+    life.place.deliver(told)
+    settle()
+    user = get_db().users.find_one({"name": "Al Umni"})
+    assert user
+
+    def theirs() -> list[Any]:
+        return [
+            *get_db().users.find({"_id": user["_id"]}),
+            *get_db().donations.find({"user_id": user["_id"]}),
+            *get_db().events.find({"address": alumni["email"]}),
+            *get_db().links.find({"url": {"$regex": "alumni"}}),
+            [item for item in life.items() if item.get("email") == alumni["email"]],
+        ]
+
+    before = theirs()
+    assert len(before) == 6
+    erase(life)
+    assert theirs() == before
+
+
+def test_somebody_who_has_her_former_address_by_now_keeps_it(life: Life) -> None:
+    heir = {"name": "Harry Heir", "email": BEFORE["email"]}
+    email = life.email_to(heir)
+    life.place.gift(life.spring, 4000, heir, external_id="heir")
+    life.place.deliver([event(email, "open", AT, email=heir["email"], sg_message_id="u9")])
+    settle()
+    user = get_db().users.find_one({"name": "Harry Heir"})
+    assert user
+    erase(life)
+    [gift] = get_db().donations.find({"external_id": "heir"})
+    assert (gift["donor_email"], gift["user_id"]) == (heir["email"], user["_id"])
+    assert get_db().users.find_one({"_id": user["_id"]})["email"] == heir["email"]
+    assert get_db().events.count_documents({"email_id": ObjectId(email), "type": "open"}) == 1
