@@ -4,29 +4,33 @@ URLs and webhook posts nest encodings: an address may be percent-encoded within 
 The cost is linear, because each text is decoded a bounded number of times.
 """
 
-import base64
 import binascii
 import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
 ROUNDS = 4
 DEPTH = 3  # of base64 within base64
-SHORTEST_BASE64 = 8
+SHORTEST = 6  # of what is looked for: "a@b.co"
 JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 JSON_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 ENCODED_AT = re.compile("%40|%EF%BC%A0|%EF%B9%AB", re.IGNORECASE)
 QUOTED_PRINTABLE = re.compile(r"=40|=3D|=\r?\n")
 QUOTED = re.compile(rb"=(?:([0-9A-F]{2})|\r?\n)")
-BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
+# Without its semicolon, only a number is an entity: "&utm_source" begins a parameter.
+ENTITY = re.compile(r"&(?:#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?|[A-Za-z][A-Za-z0-9]{1,31};)")
 BASE64_PART = re.compile(r"[+/_-]+")
-HEX = re.compile(r"(?:[0-9a-fA-F]{2}){6,}")
 
 
-def stages(text: str, depth: int = DEPTH) -> Iterator[str]:
-    """Yield the text, and what it is after each encoding that it may have is undone."""
+def stages(text: str, shortest: int = SHORTEST, depth: int = DEPTH) -> Iterator[str]:
+    """Yield the text, and what it is after each encoding that it may have is undone.
+
+    Args:
+        shortest: how many characters has what is looked for, at least.
+    """
     yield text
     packed = [text]
     for _ in range(ROUNDS):
@@ -41,8 +45,8 @@ def stages(text: str, depth: int = DEPTH) -> Iterator[str]:
             break
     if depth:
         for one in packed:
-            if inner := _unpacked(one):
-                yield from stages(inner, depth - 1)
+            if inner := _unpacked(one, shortest):
+                yield from stages(inner, shortest, depth - 1)
 
 
 def _json(text: str) -> str:
@@ -66,7 +70,7 @@ def _percent(text: str) -> str:
 
 
 def _html(text: str) -> str:
-    return html.unescape(text) if "&" in text else text
+    return ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
 
 
 def _quoted_printable(text: str) -> str:
@@ -83,23 +87,38 @@ def _quoted(found: re.Match[bytes]) -> bytes:
 DECODERS: tuple[Callable[[str], str], ...] = (_json, _percent, _html, _quoted_printable)
 
 
-def _unpacked(text: str) -> str:
+def _unpacked(text: str, shortest: int) -> str:
     """Return what the parts of the text are that base64 or hexadecimal digits hide."""
+    base64_runs, hexadecimal = _runs(shortest)
     found: list[str] = []
-    for run in BASE64.findall(text):
-        whole = _from_base64(run)
-        # A slash, dash or underscore may also stand between two texts.
-        parts = [whole] if whole else map(_from_base64, BASE64_PART.split(run))
-        found += filter(None, parts)
-    found += [plain for digits in HEX.findall(text) if (plain := _readable(bytes.fromhex(digits)))]
+    for run in base64_runs.findall(text):
+        if whole := _from_base64(run):
+            found.append(whole)
+        elif not run.isalnum():
+            # A slash, dash or underscore may also stand between two texts.
+            parts = (part for part in BASE64_PART.split(run) if len(part) >= shortest)
+            found += filter(None, map(_from_base64, parts))
+    for digits in hexadecimal.findall(text):
+        if plain := _readable(bytes.fromhex(digits[: len(digits) // 2 * 2])):
+            found.append(plain)
     return "\n".join(found)
 
 
+@lru_cache(maxsize=256)
+def _runs(shortest: int) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what is long enough to hide so many characters."""
+    base64_length, hex_length = -(-shortest * 4 // 3), 2 * shortest
+    return (
+        re.compile(rf"[A-Za-z0-9+/_-]{{{base64_length},}}"),
+        re.compile(rf"[0-9a-fA-F]{{{hex_length},}}"),
+    )
+
+
 def _from_base64(text: str) -> str | None:
-    if len(text) < SHORTEST_BASE64 or len(text) % 4 == 1:
+    if len(text) % 4 == 1:
         return None
     try:
-        data = base64.b64decode(text.translate(URL_SAFE) + "=" * (-len(text) % 4))
+        data = binascii.a2b_base64(text.translate(URL_SAFE) + "=" * (-len(text) % 4))
     except binascii.Error:
         return None
     return _readable(data)

@@ -17,6 +17,7 @@ from documents.invisible import without_invisible
 
 REDACTED = "erased"
 LONGEST_LOCAL = 64
+SHORTEST_DOMAIN = 5  # with its "@"
 # Dots of other scripts that domain names may have, by UTS 46.
 DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
@@ -49,11 +50,12 @@ class Traces:
 
     def has_address(self, text: str) -> bool:
         """Whether the text names one of the addresses, whatever encodes it."""
-        return bool(self._locals) and any(map(self._has_address, stages(text)))
+        return bool(self._locals) and any(map(self._has_address, stages(text, self._shortest)))
 
     def has_address_or_reference(self, text: str) -> bool:
         """Whether the text names an address or an email of theirs."""
-        return any(self._has_address(one) or self._refers(one) for one in stages(text))
+        found = stages(text, self._shortest)
+        return any(self._has_address(one) or self._refers(one) for one in found)
 
     def has_name(self, text: str) -> bool:
         """Whether the text has one of the full names, as whole words and in their order."""
@@ -62,6 +64,17 @@ class Traces:
     def in_text(self, text: str) -> bool:
         """Whether the text has an address or a name."""
         return self.has_address(text) or self.has_name(text)
+
+    @cached_property
+    def _shortest(self) -> int:
+        """How many characters the shortest spelling of an address has, in whatever script."""
+        known = self.mailboxes | self.addresses
+        # A domain that has other letters may be shorter than its ASCII form.
+        lengths = (
+            len(one) if "xn--" not in one else len(one.partition("@")[0]) + SHORTEST_DOMAIN
+            for one in known
+        )
+        return min(lengths, default=SHORTEST_DOMAIN)
 
     @cached_property
     def _locals(self) -> frozenset[str]:
@@ -102,11 +115,19 @@ def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[s
     for found in DOMAIN.finditer(text):
         start = found.start()
         before = text[max(0, start - LONGEST_LOCAL - 2) : start]
+        if locals_ is not None and not _may_end(before, locals_):
+            continue
         for local in _locals_before(before):
             for domain in _domains(found[1].rstrip("-")):
                 address = f"{local}@{domain}"
                 if locals_ is None or _plain_local(address) in locals_:
                     yield address
+
+
+def _may_end(text: str, locals_: frozenset[str]) -> bool:
+    """Return whether one of the local parts is in a text: a quick look, because most are not."""
+    folded = text.casefold()
+    return any(local in folded for local in locals_)
 
 
 def _domains(text: str) -> Iterator[str]:
