@@ -1,6 +1,10 @@
 """Every stored document, and the one command that makes their indexes."""
 
+from typing import Any
+
 from mongoengine import get_db
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from documents.api_key import ApiKey
 from documents.archive import Archive
@@ -81,6 +85,8 @@ DOCUMENTS = (
 )
 
 
+INDEX_NOT_FOUND = 27
+
 # Each one that is there costs every write of its collection.
 RETIRED = {
     "donations": (
@@ -118,4 +124,12 @@ def drop_retired() -> None:
     for name, retired in RETIRED.items():
         collection = get_db()[name]
         for index in collection.index_information().keys() & set(retired):
-            collection.drop_index(index)
+            _drop(collection, index)
+
+
+def _drop(collection: Collection[Any], index: str) -> None:
+    try:
+        collection.drop_index(index)
+    except OperationFailure as error:
+        if error.code != INDEX_NOT_FOUND:  # Another process has just dropped it.
+            raise

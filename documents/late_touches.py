@@ -23,7 +23,7 @@ from documents.clock import now
 from documents.delivery import has_events_to_count
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes
-from documents.lease import Lease, held
+from documents.lease import held
 from documents.marks import DUE, due_index
 from documents.rematching import MARKED_A_BATCH, OPEN, mailboxes_of, mark
 from documents.stored import Document
@@ -33,7 +33,6 @@ T = TypeVar("T")
 
 FEW = 100
 PATIENCE = timedelta(seconds=10)
-LEASE_TIME = timedelta(seconds=10)
 NOTES_AT_ONCE = 10
 MAILBOXES_A_QUERY = 1000
 TOUCHES = ("sent_at", "first_opened_at", "first_clicked_at")
@@ -125,17 +124,16 @@ def _note(organization_id: ObjectId, touches: Touches) -> Row:
 
 
 def follow(organization_id: ObjectId) -> set[ObjectId]:
-    """Mark the gifts of touches that were noted, unless another worker does.
+    """Mark the gifts of noted touches, unless another worker does.
 
     Returns the fundraisers that have marked gifts.
     """
     fundraisers: set[ObjectId] = set()
-    lease = f"late touches:{organization_id}"
-    with held(lease, LEASE_TIME) as ours:
-        while ours and not ending.has_begun() and (notes := _next(organization_id)):
-            fundraisers |= _follow(organization_id, notes)
-            if not Lease.take(lease, LEASE_TIME):
+    with held(f"late touches:{organization_id}") as holding:
+        while holding and not (holding.is_lost() or ending.has_begun()):
+            if not (notes := _next(organization_id)):
                 break
+            fundraisers |= _follow(organization_id, notes)
     return fundraisers
 
 

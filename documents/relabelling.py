@@ -1,4 +1,4 @@
-"""Judging stored clicks anew: all of them, a page of emails at a time, when the rule changes."""
+"""Judging all stored clicks again when the rule changes, a page of emails at a time."""
 
 from typing import Self
 
@@ -39,14 +39,15 @@ class Relabelling(Document):
 
     @classmethod
     def towards(cls, rule: Rule, *, again: bool = False) -> Self:
-        """Go on with this rule; from the start, should it be another one than last time."""
+        """Continue with this rule. Start from the first email if the last rule was another one."""
         known = cls.objects(name=ONLY).first() or cls()
         if again or known.target != rule.fingerprint:
             known.target, known.after, known.changed, known.rule = rule.fingerprint, None, 0, None
+            known.save()
         return known
 
     def step(self, rule: Rule) -> bool:
-        """Judge the clicks of the next emails. Returns whether there are more."""
+        """Judge the clicks of the next emails. Returns whether there are more for this process."""
         query = {"_id": {"$gt": self.after}} if self.after else {}
         fields = {"clicks": 1, "machine_clicks": 1}
         found = get_db().emails.find(query, fields).sort("_id", 1).limit(EMAILS_A_PAGE)
@@ -55,12 +56,16 @@ class Relabelling(Document):
         for start in range(0, len(clicked), EMAILS_A_TRANSACTION):
             some = clicked[start : start + EMAILS_A_TRANSACTION]
             self.changed += in_transaction(_relabel, some, rule)
-        if page:
-            self.after = page[-1]["_id"]
-        else:
-            self.rule = self.target
-        self.save()
-        return bool(page)
+        return self._advance(page[-1]["_id"] if page else None)
+
+    def _advance(self, last_id: ObjectId | None) -> bool:
+        # A process that was paused must not move the progress of the one that took over.
+        unmoved = type(self).objects(name=ONLY, target=self.target, after=self.after)
+        progress = {"after": last_id} if last_id else {"rule": self.target}
+        if not unmoved.update_one(changed=self.changed, **progress):
+            return False
+        self.after = last_id or self.after
+        return last_id is not None
 
 
 def _relabel(

@@ -1,14 +1,12 @@
-"""Linking what was done into the audit chains; a lease lets one worker do it."""
-
-from datetime import timedelta
+"""Linking finished acts into the audit chains; a lease lets one worker do it."""
 
 from documents import audit
-from documents.lease import Lease
+from documents.lease import kept
 
 LEASE = "audit"
-LEASE_TIME = timedelta(seconds=60)
 
 
 def step() -> bool:
-    """Link what is finished. Returns whether there was anything."""
-    return Lease.take(LEASE, LEASE_TIME) and audit.link() > 0
+    """Link finished acts. Return whether there were any."""
+    with kept(LEASE) as holding:
+        return holding is not None and audit.link() > 0

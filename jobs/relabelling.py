@@ -1,25 +1,26 @@
-"""Judging stored clicks anew when the rule was changed; a lease lets one worker do it."""
+"""Judging stored clicks again after the rule has changed; a lease lets one worker do it."""
 
 import logging
-from datetime import timedelta
 
-from documents.lease import Lease
+from documents.lease import kept
 from documents.relabelling import Relabelling
 from jobs.tasks import policy
 
 log = logging.getLogger(__name__)
 
 LEASE = "relabel"
-LEASE_TIME = timedelta(seconds=60)
 
 
 def step() -> bool:
-    """Judge the clicks of the next emails, if there are any to be judged by us now."""
+    """Judge the clicks of the next emails. Return whether more may wait for this worker."""
     rule = policy().clicks
-    if Relabelling.is_done(rule) or not Lease.take(LEASE, LEASE_TIME):
+    if Relabelling.is_done(rule):
         return False
-    state = Relabelling.towards(rule)
-    more = state.step(rule)
+    with kept(LEASE) as holding:
+        if holding is None:
+            return False
+        state = Relabelling.towards(rule)
+        more = state.step(rule)
     if not more and state.changed:
         log.info("relabel: %d clicks changed sides", state.changed)
     return more

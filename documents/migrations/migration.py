@@ -1,8 +1,9 @@
-"""A migration, and how far it has come: it may be interrupted anywhere, and goes on from there."""
+"""A migration and its progress. It may be interrupted anywhere, and continues from there."""
+
+import time
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from mongoengine import DateTimeField, DynamicField, IntField, StringField, get_db
@@ -12,13 +13,16 @@ from pymongo.database import Database
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.errors import Conflict
-from documents.lease import Lease, held
+from documents.lease import Holding, held
 from documents.stored import Document
 from documents.transaction import in_transaction
 
 ROWS_A_PAGE = 200
-LEASE = timedelta(seconds=150)  # longer than PyMongo repeats a transaction
+LEASE = "migrate"
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 150.0  # PyMongo repeats a transaction for up to 120 s.
 
+Say = Callable[[str], None]
 Change = Callable[[Database, ClientSession, list[Row]], None]
 
 
@@ -80,32 +84,68 @@ def note_new(all_: tuple[Migration, ...]) -> None:
             get_db().migrations.update_one({"_id": one.number}, {"$set": finished}, upsert=True)
 
 
-def migrate(all_: tuple[Migration, ...]) -> Iterator[Told]:
-    """Do what is pending, telling after each page.
+def migrate(all_: tuple[Migration, ...], say: Say = lambda text: None) -> Iterator[Told]:
+    """Run the pending migrations and report after each page.
+
+    While another process migrates, wait for it, and take over if it dies.
 
     Raises:
-        Conflict: another process is at it.
+        Conflict: another process holds the lease and makes no progress.
     """
-    with held("migrate", LEASE) as mine:
-        if not mine:
-            raise Conflict("Another process is migrating this database.")
-        for migration in pending(all_):
-            yield from _run(migration)
+    others = _Others(say)
+    while waiting := pending(all_):
+        with held(LEASE) as holding:
+            if holding is not None:
+                for migration in waiting:
+                    yield from _run(migration, holding)
+                continue
+        others.wait()
 
 
-def _run(migration: Migration) -> Iterator[Told]:
+class _Others:
+    """The wait for another process that migrates."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._progress: list[Row] | None = None
+        self._deadline = 0.0
+
+    def wait(self) -> None:
+        """Wait a moment.
+
+        Raises:
+            Conflict: the other process has made no progress for PATIENCE_SECONDS.
+        """
+        progress = list(get_db().migrations.find().sort("_id", 1))
+        if self._progress is None:
+            self._say("Another process is migrating this database. Waiting for it.")
+        if progress != self._progress:
+            self._progress, self._deadline = progress, time.monotonic() + PATIENCE_SECONDS
+        if time.monotonic() > self._deadline:
+            raise Conflict(
+                "Another process is migrating this database and makes no progress. "
+                "Stop that process and try again."
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _run(migration: Migration, holding: Holding) -> Iterator[Told]:
     of = get_db()[migration.collection].estimated_document_count()
     rows, is_finished = 0, False
-    while not is_finished:
-        if not Lease.take("migrate", LEASE):
-            raise Conflict("Another process went on with this migration.")
+    while not (is_finished or holding.is_lost()):
         rows, is_finished = in_transaction(_page, migration)
         yield Told(migration, rows, max(of, rows), is_finished)
 
 
 def _page(database: Database, session: ClientSession, migration: Migration) -> tuple[int, bool]:
-    """Change the next page. Returns how many rows that makes, and whether it was the last one."""
+    """Change the next page. Returns the number of rows so far, and whether it was the last page.
+
+    Two processes that change the same page write the same progress, so that MongoDB makes one of
+    them begin again. That one then finds the next page.
+    """
     known = database.migrations.find_one({"_id": migration.number}, session=session) or {}
+    if known.get("finished_at"):
+        return known.get("rows", 0), True
     after = {"_id": {"$gt": known["last_id"]}} if "last_id" in known else {}
     found = database[migration.collection].find({**migration.where, **after}, session=session)
     rows = list(found.sort("_id", 1).limit(ROWS_A_PAGE))

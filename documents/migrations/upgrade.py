@@ -6,16 +6,16 @@ So versions may run side by side meanwhile, and each finds the indexes that its 
 from collections.abc import Iterator
 
 from documents.indexes import drop_retired, make_indexes
-from documents.migrations.migration import Told, migrate
+from documents.migrations.migration import Say, Told, migrate
 from documents.migrations.steps import MIGRATIONS
 
 
-def upgrade() -> Iterator[Told]:
-    """Make indexes, migrate, drop the indexes of earlier versions; telling after each page.
+def upgrade(say: Say = lambda text: None) -> Iterator[Told]:
+    """Make indexes, migrate, drop the indexes of earlier versions; report after each page.
 
     Raises:
-        Conflict: another process is at it.
+        Conflict: another process holds the migration and makes no progress.
     """
     make_indexes()
-    yield from migrate(MIGRATIONS)
+    yield from migrate(MIGRATIONS, say)
     drop_retired()

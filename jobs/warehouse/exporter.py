@@ -3,10 +3,9 @@
 import logging
 import threading
 import time
-from datetime import timedelta
 
 from documents import unexported
-from documents.lease import Lease
+from documents.lease import Holding, held
 from documents.warehouse_state import WarehouseState
 from jobs.warehouse.backfill import Backfill, start_anew
 from jobs.warehouse.engine import Warehouse, WarehouseError
@@ -16,8 +15,6 @@ from jobs.warehouse.snapshot import NoSnapshot
 log = logging.getLogger(__name__)
 
 LEASE = "warehouse"
-# Longer than a batch takes. Should one take longer yet, two export at once, which changes nothing.
-LEASE_TIME = timedelta(seconds=60)
 LONGEST_PAUSE_SECONDS = 15.0
 NOTED_EVERY_SECONDS = 1.0
 
@@ -56,12 +53,19 @@ class Exporter:
         self._stopping = stopping
 
     def _run(self) -> int:
-        done = 0
         if self._is_up_to_date():
-            return done  # as most of the time: nobody needs to know that we looked
+            return 0
+        with held(LEASE) as holding:
+            if holding is None:
+                self._backfill = None  # Another process continues it.
+                return 0
+            return self._export_all(holding)
+
+    def _export_all(self, holding: Holding) -> int:
+        done = 0
         while not self._stopping.is_set():
-            if not Lease.take(LEASE, LEASE_TIME):
-                self._backfill = None  # somebody else goes on with it
+            if holding.is_lost():  # Two exports at once change nothing, but cost twice the work.
+                self._backfill = None
                 break
             if self._backfill is None or WarehouseState.current().anew:
                 self._prepare()
@@ -70,7 +74,6 @@ class Exporter:
             filling = self._backfill is not None and self._backfill.step()
             self._succeed(last=not (exported or filling))
             if not exported and not filling:
-                Lease.give_back(LEASE)
                 break
         return done
 

@@ -1,14 +1,11 @@
 """`matchback replay` and `matchback relabel`: what was reported, counted or judged once more."""
 
 import sys
-from datetime import timedelta
 
 import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected
-
-RELABEL_TIME = timedelta(hours=1)
 
 
 @click.command()
@@ -59,9 +56,9 @@ def relabel() -> None:
     from jobs.tasks import policy
 
     rule = policy().clicks
-    with held(LEASE, RELABEL_TIME) as mine:
-        if not mine:
-            raise click.ClickException("A worker is at it; try again when it is done.")
+    with held(LEASE) as holding:
+        if holding is None:
+            raise click.ClickException("A worker judges clicks now. Try again when it is done.")
         state = Relabelling.towards(rule, again=True)
         with click.progressbar(
             length=get_db().emails.estimated_document_count(),
@@ -69,6 +66,8 @@ def relabel() -> None:
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
         ) as progress:
-            while state.step(rule):
+            while not holding.is_lost() and state.step(rule):
                 progress.update(EMAILS_A_PAGE)
+        if holding.is_lost():
+            raise click.ClickException("Another process took over. Its workers finish the work.")
     click.echo(f"{state.changed} clicks changed sides")

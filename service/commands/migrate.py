@@ -32,7 +32,7 @@ def migrate(only_pending: bool, as_json: bool) -> None:
         return
     done: dict[int, Told] = {}
     try:
-        for told in upgrade():
+        for told in upgrade(lambda text: click.echo(text, err=True)):
             done[told.migration.number] = told
             if not as_json:
                 _say(told)

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from jobs.warehouse.engine import Warehouse
 
-VERIFY_TIME = timedelta(minutes=2)
 WATCH_SECONDS = 0.5
 LEASE_PATIENCE_SECONDS = 60.0
 OFF = 1
@@ -195,16 +193,15 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _exporting_paused() -> Iterator[None]:
-    """Hold the exporter's lease, which it gives up within a minute where it died."""
-    from documents.lease import Lease
+    """Hold the exporter's lease. A killed exporter's lease expires before the patience ends."""
+    from documents.lease import held
     from jobs.warehouse.exporter import LEASE
 
     deadline = time.monotonic() + LEASE_PATIENCE_SECONDS
-    while not Lease.take(LEASE, VERIFY_TIME):
-        if time.monotonic() > deadline:
-            raise click.ClickException("The export does not pause; try again.")
+    while time.monotonic() < deadline:
+        with held(LEASE) as holding:
+            if holding is not None:
+                yield
+                return
         time.sleep(WATCH_SECONDS / 5)
-    try:
-        yield
-    finally:
-        Lease.give_back(LEASE)
+    raise click.ClickException("The export does not pause. Try again.")

@@ -139,7 +139,7 @@ class Up:
         for warning in check_deployment(mongo):
             self.say(f"warning: {warning}")
         self.say("creating indexes")
-        for told in upgrade():
+        for told in upgrade(self.say):
             if told.is_finished and told.rows:
                 self.say(f"migrated: {told.migration.name}")
 
