@@ -67,6 +67,7 @@ FUNNEL = {
     "donated": has("donations_count"),
 }
 CLICKS = ("clicks", "machine_clicks")
+EVENT = ("type", "machine")  # what the conditions of COUNTED read
 SUMS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
 
 
@@ -123,17 +124,20 @@ LEDGER = Ledger(
         CounterCache(field="emails_count", of=Email, on=User),
         # an event, and those that were dropped for their age
         *(
-            CounterCache(field=field, of=Event, on=Email, when=when)
+            CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT)
             for field, when in COUNTED.items()
         ),
         *(
-            CounterCache(field=field, of=Archive, on=Email, amount=amount_of(field))
+            CounterCache(field=field, of=Archive, on=Email, amount=amount_of(field), reads=(field,))
             for field in COUNTED
         ),
         # a click, of a link: by an email, and by how many emails
-        *(CounterCache(field=field, of=Event, on=Clicker, when=COUNTED[field]) for field in CLICKS),
         *(
-            CounterCache(field=field, of=source, on=on, amount=amount_of(field))
+            CounterCache(field=field, of=Event, on=Clicker, when=COUNTED[field], reads=EVENT)
+            for field in CLICKS
+        ),
+        *(
+            CounterCache(field=field, of=source, on=on, amount=amount_of(field), reads=(field,))
             for source, on in ((Archive, Clicker), (Clicker, Link))
             for field in CLICKS
         ),

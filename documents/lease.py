@@ -155,7 +155,7 @@ def _take(leases: Collection[Any], name: str, token: str) -> bool:
         )
     except DuplicateKeyError:  # Another process has just inserted it.
         return False
-    return bool(row["holder"] == token)
+    return row is not None and row["holder"] == token
 
 
 def _claim(token: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The steady recount: a page of counters now and then, and all of them by and by.
+"""The background recount: one page of counters at a time, until all have been checked.
 
-It finds and tells; repairing is a person's decision (`matchback recount --repair`).
+It reports incorrect counters. A person decides to repair them (`matchback recount --repair`).
 """
 
 from datetime import datetime
@@ -14,10 +14,11 @@ from documents.engine.recount import Drift
 from documents.stored import Document
 
 ONLY = "steady"
+ROWS_A_STEP = 1_000  # few enough that settling in the same process does not notice
 
 
 class SteadyRecount(Document):
-    """How far the round has come, and what the round before it found."""
+    """The progress of this round, and the result of the last one."""
 
     name = StringField(primary_key=True, default=ONLY)
     collection = StringField(default=recount.COLLECTIONS[0])
@@ -33,12 +34,12 @@ class SteadyRecount(Document):
 
     @classmethod
     def current(cls) -> Self:
-        """Where it stands."""
+        """Return the progress."""
         return cls.objects(name=ONLY).first() or cls()
 
     def step(self) -> list[Drift]:
-        """Compare the next page; returns what is off in it. At the end of a round, note it."""
-        page = recount.compare(self.collection, {}, self.after)
+        """Compare the next page, and return its incorrect counters. Note the end of a round."""
+        page = recount.compare(self.collection, {}, self.after, ROWS_A_STEP)
         self.compared += page.size
         self.off += len(page.drifts)
         self.after = page.last_id
@@ -59,12 +60,12 @@ class SteadyRecount(Document):
 
     @property
     def is_at_the_start(self) -> bool:
-        """Whether a new round has not begun."""
+        """Return whether the next round has not begun."""
         return self.compared == 0 and self.collection == recount.COLLECTIONS[0]
 
 
 def summary() -> tuple[int, datetime] | None:
-    """What the last whole round found: how many counters were off, and when it ended."""
+    """Return how many incorrect counters the last whole round found, and when it ended."""
     found: Any = SteadyRecount.objects(name=ONLY).first()
     if found is None or found.last_finished_at is None:
         return None

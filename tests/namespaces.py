@@ -26,7 +26,7 @@ if __name__ == "__main__":
     os.getpid = lambda: SHARED_PID
     _, _, command, *arguments = sys.argv
     if command == "-c":
-        exec(arguments[0], {"__name__": "__main__"})  # noqa: S102
+        exec(arguments[0], {"__name__": "__main__"})
     else:
         sys.argv = [command, *arguments]
         runpy.run_path(command, run_name="__main__")

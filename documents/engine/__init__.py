@@ -23,7 +23,7 @@ In a project of your own (examples/articles.py is all of it, docs/explanation/en
 
     article.save()                           # stores it and marks it due, in the same write
     engine.settle_due(database, LEDGER)      # in any job, after it, and in a loop: the guarantee
-    list(engine.drifts(database, LEDGER))    # now and then: counters that something else has spoilt
+    list(engine.drifts(database, LEDGER))    # now and then: counters that something else changed
 
 It needs a replica set, and imports nothing but MongoEngine, PyMongo and orjson: the folder can be
 copied under another name.
@@ -32,7 +32,8 @@ copied under another name.
 from .caches import Cache, CounterCache, Flag, LatestCache, Ledger
 from .contribution import Amounts, Contribution, Row, Target, from_stored
 from .due import DUE, Source, due_index, now
-from .recount import Drift, Page, collections, compare, repair
+from .recount import Drift, Page, collections, compare
+from .repair import repair
 from .settle import Changes, settle
 from .transaction import in_transaction
 from .upkeep import drifts, mend, settle_due

@@ -55,8 +55,13 @@ class Cache:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CounterCache(Cache):
-    """A count, or with `amount` a sum, of the sources for which `when` holds; `by` splits it."""
+    """A count, or with `amount` a sum, of the sources for which `when` holds; `by` splits it.
 
+    `reads` names the fields that these functions read, of simple values. If all counters of a
+    source name theirs, a recount reads only these fields, and computes equal rows once.
+    """
+
+    reads: tuple[str, ...] | None = None
     when: Callable[[Row], bool] = ALWAYS
     amount: Callable[[Row], int] = ONE
     by: Callable[[Row], str] | None = None
@@ -151,6 +156,15 @@ class Ledger:
                     else:
                         result[target] = amounts
         return result
+
+    def reads(self, source: str) -> tuple[str, ...] | None:
+        """Return the fields that decide a source's amounts, if all its counters name theirs."""
+        fields: set[str] = {"deleted_at"}
+        for counter in self.counters[source]:
+            if counter.reads is None:
+                return None
+            fields |= set(counter.reads)
+        return tuple(sorted(fields))
 
 
 def _bundles(caches: Sequence[CounterCache]) -> list[tuple[list[tuple[str, str]], Counters]]:

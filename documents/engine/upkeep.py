@@ -1,10 +1,11 @@
-"""What any job or loop does by and by: settle what is due, look for counters that are off.
+"""What any job or loop does from time to time: settle due records, find incorrect counters.
 
 An application with needs of its own (groups, priorities, records that are put aside when they
 fail) writes its sweep itself, of `in_transaction` and `settle`: Matchback's is jobs/sweep.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,10 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from .caches import Ledger
 from .due import DUE
-from .recount import Drift, Page, collections, compare, repair
+from .recount import Drift, Page, collections
+from .repair import repair
 from .settle import Changes, settle
+from .snapshots import Snapshots
 from .transaction import in_transaction
 
 ROWS_A_BATCH = 250
@@ -118,27 +121,43 @@ def _is_passing(error: Exception) -> bool:
 
 
 def compare_page(
-    database: Database, ledger: Ledger, name: str, query: Mapping[str, Any], after: Any = None
+    database: Database,
+    ledger: Ledger,
+    name: str,
+    query: Mapping[str, Any],
+    after: Any = None,
+    limit: int | None = None,
 ) -> Page:
-    """The next records of a collection, compared at a snapshot of their own; see recount.py."""
-    with database.client.start_session(snapshot=True) as session:
-        return compare(database, session, ledger, name, query, after)
+    """Compare the next records of a collection at a snapshot of their own; see recount.py."""
+    with closing(Snapshots(database, ledger)) as snapshots:
+        return snapshots.page(name, query, after, limit)
+
+
+def compare_all(
+    database: Database, ledger: Ledger, queries: Iterable[tuple[str, Mapping[str, Any]]]
+) -> Iterator[Page]:
+    """Compare all records of these collections that match, page by page."""
+    with closing(Snapshots(database, ledger)) as snapshots:
+        for name, query in queries:
+            last_id = None
+            while (page := snapshots.page(name, query, last_id)).size:
+                yield page
+                last_id = page.last_id
 
 
 def drifts(database: Database, ledger: Ledger) -> Iterator[Drift]:
-    """Every counter that is off, looked for page by page while traffic goes on.
+    """Return every incorrect counter, found page by page while traffic goes on.
 
-    It costs reading everything once. On counters that nothing but the engine writes it finds
-    nothing; whatever it finds was written by something else.
+    The cost is that of reading everything. Counters that only the engine writes are correct, so
+    something else wrote those that this finds.
     """
-    for name in collections(ledger):
-        last_id, more = None, True
-        while more:
-            page = compare_page(database, ledger, name, {}, last_id)
-            yield from page.drifts
-            last_id, more = page.last_id, page.size > 0
+    for page in compare_all(database, ledger, ((name, {}) for name in collections(ledger))):
+        yield from page.drifts
 
 
-def mend(database: Database, ledger: Ledger, drift: Drift) -> None:
-    """Put a counter right. Each drift once, and by one process at a time: hold a lock."""
-    in_transaction(database, repair, ledger, drift)
+def mend(database: Database, ledger: Ledger, drift: Drift) -> bool:
+    """Correct a counter. Return whether it was still incorrect.
+
+    Several processes may repair at once, and a finding may be repaired twice.
+    """
+    return in_transaction(database, repair, ledger, drift)

@@ -1,7 +1,6 @@
 """A migration and its progress. It may be interrupted anywhere, and continues from there."""
 
 import time
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,8 @@ from service.commands.audit import audited
 from service.commands.connected import connected, print_values
 from service.commands.tables import json_array, json_lines, print_table
 
-REPAIR_TIME = timedelta(hours=1)
+if TYPE_CHECKING:
+    from documents.lease import Holding
 
 
 @click.group()
@@ -57,40 +58,60 @@ def retry_failed_jobs(id_: str | None, everything: bool) -> None:
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Put right what is off.")
+@click.option("--repair", is_flag=True, help="Repair incorrect counters.")
 @click.option("--fundraiser", metavar="ID", help="Only what belongs to this fundraiser.")
 @json_lines("a counter")
 @connected
 @audited
 def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
-    """Compare every counter with what it counts, while traffic goes on.
+    """Compare every counter with the records it counts, while traffic goes on.
 
-    Exit code 1 when one is off and was not repaired.
+    Exit code 1 if a counter is incorrect and was not repaired.
     """
     from bson import ObjectId
 
     from documents import recount as recounting
-    from documents.lease import held
 
     if fundraiser is not None and not ObjectId.is_valid(fundraiser):
         raise click.UsageError("A fundraiser's ID is 24 hex digits.")
     scope = ObjectId(fundraiser) if fundraiser else None
     off = 0
-    with held("repair", REPAIR_TIME) as mine:
-        if repair and not mine:
-            raise click.ClickException("Another repair is under way; try again when it is done.")
+    with _lease_of(repair) as holding:
         for drift in _compared(recounting.pages(scope), recounting.size(scope)):
+            if repair and not _repaired(holding, drift):
+                continue
             off += 1
-            if repair:
-                recounting.repair(drift)
             _tell(drift, as_json)
     if not as_json:
         click.echo(f"{off} counters off{', repaired' if repair and off else ''}")
     sys.exit(1 if off and not repair else 0)
 
 
+@contextmanager
+def _lease_of(repair: bool) -> Iterator["Holding | None"]:
+    """Hold the lease of repairs, if this is one."""
+    from documents.lease import held
+
+    if not repair:
+        yield None
+        return
+    with held("repair") as holding:
+        if holding is None:
+            raise click.ClickException("Another repair is running. Try again when it is done.")
+        yield holding
+
+
+def _repaired(holding: "Holding | None", drift: Any) -> bool:
+    """Repair a counter. Returns False if another process or settling has corrected it."""
+    from documents import recount as recounting
+
+    if holding is None or holding.is_lost():
+        raise click.ClickException("Another repair has taken over. Run this command again.")
+    return recounting.repair(drift)
+
+
 def _compared(pages: Iterable[Any], size: int) -> Iterator[Any]:
-    """The drifts of the pages, with progress on a terminal."""
+    """Return the incorrect counters of the pages. Show progress on a terminal."""
     with click.progressbar(
         length=size, label="comparing", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as progress:

@@ -14,7 +14,7 @@ from mongoengine import get_db
 from documents import deciding, late_touches, rematching, settling, tallying, user_changes
 from documents.clock import now
 from documents.donation import Donation
-from documents.lease import Lease
+from documents.lease import Holding, Lease
 from documents.machine_clicks import Rule
 from documents.match_policy import MatchPolicy
 from documents.policy import Policy
@@ -446,13 +446,9 @@ def test_notes_do_not_wait_for_events_of_others(alice: University, charlie: Univ
 
 
 @pytest.mark.usefixtures("noted")
-def test_one_worker_follows_the_notes_of_an_organization(
-    alice: University, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_worker_follows_the_notes_of_an_organization(alice: University) -> None:
     organization_id = ObjectId(alice.id)
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("documents.lease._holder", lambda: "elsewhere")
-        Lease.take(f"late touches:{organization_id}", timedelta(minutes=1))
+    assert Holding(f"late touches:{organization_id}", "another worker").take()
     assert not late_touches.follow(organization_id)
     Lease.objects.update(until=now())  # it was killed
     assert late_touches.follow(organization_id)

@@ -1,7 +1,9 @@
 """A database that the first version filled is brought into today's form, while it is used."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,12 +12,12 @@ from falcon import testing
 from mongoengine import get_db
 
 from config import database
-from documents import recount
+from documents import lease, recount
 from documents.api_key import ApiKey
 from documents.clock import now
 from documents.errors import Conflict
 from documents.indexes import create_indexes
-from documents.lease import Lease
+from documents.lease import Holding, held
 from documents.migrations import migration as module
 from documents.migrations.migration import Told, migrate, pending
 from documents.migrations.steps import MIGRATIONS
@@ -25,6 +27,7 @@ from tests.cast import Api, University, event, public_key
 from tests.command_line import matchback
 from tests.migrations.layout import content, load
 from tests.settled import settle
+from tests.stack import wait_until
 
 # Made by the first version's own code: two fundraisers, six people, emails, events of every kind,
 # gifts of every match, a refund, a deletion, and a gift, an email and a post that are still due.
@@ -194,12 +197,58 @@ def test_doing_it_again_changes_nothing(alice: University) -> None:
     assert list(migrate(MIGRATIONS)) == []
 
 
-def test_two_do_not_do_it_at_once(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("documents.lease._holder", lambda: "another")
-    assert Lease.take("migrate", module.LEASE)
-    monkeypatch.undo()
-    with pytest.raises(Conflict):
+def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
+    create_indexes()
+    first = migrate(MIGRATIONS)
+    next(first)
+    said: list[str] = []
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(lambda: list(migrate(MIGRATIONS, said.append)))
+        wait_until(lambda: said, "that the second says that it waits")
+        assert not second.done()
+        assert list(first)
+        assert second.result(timeout=60) == []
+    assert said == ["Another process is migrating this database. Waiting for it."]
+    assert pending(MIGRATIONS) == []
+
+
+def test_one_takes_over_from_another_that_was_killed(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
+    assert Holding("migrate", "killed").take()
+    begun_at = time.monotonic()
+    list(migrate(MIGRATIONS))
+    assert time.monotonic() - begun_at > 0.5
+    assert pending(MIGRATIONS) == []
+
+
+def test_another_that_makes_no_progress_is_not_waited_for_forever(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 1.0)
+    with held("migrate"), pytest.raises(Conflict, match="makes no progress"):
         list(migrate(MIGRATIONS))
+
+
+def test_two_that_both_hold_the_lease_do_each_page_once(
+    alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
+) -> None:
+    """As after a pause: a lease saves work, and correctness does not depend on it."""
+    monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
+    monkeypatch.setattr(lease, "_take", lambda *args: True)
+    create_indexes()
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(lambda: list(migrate(MIGRATIONS))) for _ in range(4)]:
+            done.result(timeout=60)
+    for number, name in ((1, "users"), (3, "events"), (6, "donations")):
+        rows = get_db().migrations.find_one(number)["rows"]
+        assert rows == get_db()[name].count_documents({})
+    assert list(recount.recount()) == []
+    same(stored["reports"], {id_: alice.report(id_) for id_ in stored["reports"]})
 
 
 @pytest.fixture

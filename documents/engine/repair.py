@@ -1,0 +1,89 @@
+"""Repair of incorrect counters, while traffic goes on and others repair as well."""
+
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from .caches import Ledger
+from .contribution import Row, from_stored
+from .latest import latest_times
+from .recount import Drift, flat
+from .settle import Changes, settle
+from .truth import Truth, has_counted
+
+
+def repair(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> bool:
+    """Correct a counter, in a transaction. Return whether it was still incorrect.
+
+    The counter is compared again in the same transaction. So it does not matter how old the
+    finding is, or how many repair at once.
+    """
+    name = drift.collection
+    if drift.field in {cache.field for cache in ledger.latest[name]}:
+        is_changed = _repair_latest(database, session, ledger, drift)
+    elif isinstance(drift.right, int) and not isinstance(drift.right, bool):
+        is_changed = _repair_counter(database, session, ledger, drift)
+    else:
+        is_changed = False  # `counted` or a flag, which settling corrects.
+    is_settled = has_counted(ledger, name) and _settle_again(database, session, ledger, drift)
+    if not (is_changed or is_settled):
+        session.abort_transaction()  # PyMongo takes this as the end of the work.
+        return False
+    ledger.on_write(database, session, [(name, drift.id)])
+    return True
+
+
+def _repair_counter(
+    database: Database, session: ClientSession, ledger: Ledger, drift: Drift
+) -> bool:
+    found = drift.right - (drift.says or 0)
+    # The first write keeps settling and other repairs away from the record until the commit.
+    # Otherwise a record that settling writes all the time would never be repaired.
+    row = _increase(database, session, drift, found)
+    if row is None:
+        return False
+    top = drift.field.split(".")[0]
+    right = Truth(database, session, ledger, drift.id).of(drift.collection, [drift.id], top)
+    amounts = right.get((drift.collection, drift.id), {})
+    rest = amounts.get(drift.field, 0) - flat(row, {top}).get(drift.field, 0)
+    if rest:
+        _increase(database, session, drift, rest)
+    return found + rest != 0
+
+
+def _increase(database: Database, session: ClientSession, drift: Drift, amount: int) -> Row | None:
+    live = {"_id": drift.id, "deleted_at": None}
+    row: Row | None = database[drift.collection].find_one_and_update(
+        live, {"$inc": {drift.field: amount}}, return_document=True, session=session
+    )
+    return row
+
+
+def _repair_latest(
+    database: Database, session: ClientSession, ledger: Ledger, drift: Drift
+) -> bool:
+    is_changed = False
+    for cache in ledger.latest[drift.collection]:
+        for _, latest in latest_times(database, session, cache, [drift.id]):
+            change = {"$set": {cache.field: latest}} if latest else {"$unset": {cache.field: ""}}
+            done = database[drift.collection].update_one({"_id": drift.id}, change, session=session)
+            is_changed = is_changed or done.modified_count > 0
+    return is_changed
+
+
+def _settle_again(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> bool:
+    """Settle a source whose own counters, flag or `counted` may be incorrect.
+
+    One that is due is settled anyway. Returns whether the record was incorrect.
+    """
+    settled = {"_id": drift.id, "due": None, "trouble": None}
+    row = database[drift.collection].find_one(settled, session=session)
+    if row is None or _is_right(ledger, drift.collection, row):
+        return False
+    settle(database, session, ledger, Changes(rows={drift.collection: [row]}))
+    return True
+
+
+def _is_right(ledger: Ledger, name: str, row: Row) -> bool:
+    flags_are_right = all(bool(row.get(one.field)) == one.when(row) for one in ledger.flags[name])
+    counted = from_stored(row.get("counted"))
+    return flags_are_right and counted == ledger.contribution(name, row)

@@ -1,0 +1,195 @@
+"""What counters should say: the sums of what their sources say they contributed (`counted`).
+
+A source is found by its link to the target. A source that has moved keeps the old target in
+`counted` until it is settled. So those that wait or have failed are read as well: once for each
+session, because their number does not depend on the page.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection as MongoCollection
+from pymongo.database import Database
+
+from .caches import CounterCache, Ledger
+from .contribution import Amounts, Contribution, Row, Target, from_stored
+from .due import DUE
+
+HAS_COUNTED = {"counted.0": {"$exists": True}}
+FAILED = {"trouble.failed_at": {"$type": "date"}}
+
+
+def has_counted(ledger: Ledger, name: str) -> bool:
+    """Return whether the records of a collection note what they contributed."""
+    return "counted" in ledger.documents[name]._fields  # type: ignore[attr-defined]
+
+
+class Truth:
+    """Sums over sources, read in one session: a snapshot, or a transaction.
+
+    Args:
+        only: the ID of the only target that is asked for, which reads less.
+    """
+
+    def __init__(
+        self, database: Database, session: ClientSession, ledger: Ledger, only: Any = None
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._ledger = ledger
+        self._only = {} if only is None else _naming(only)
+        self._moved: dict[str, Contribution] = {}
+
+    def of(self, name: str, ids: Collection[Any], top: str = "") -> Contribution:
+        """Return the right counters of these targets, as far as they are not zero.
+
+        Args:
+            top: only counters whose path begins with this name.
+        """
+        right: Contribution = {}
+        wanted = set(ids)
+        for source, links in _links(self._ledger, name, top).items():
+            if has_counted(self._ledger, source):
+                found = self._counted(name, source, links, wanted)
+            else:
+                found = self._stored(name, source, links, wanted)
+            for target, amounts, number in found:
+                _add(right, target, amounts, number)
+        return {target: amounts for target, amounts in right.items() if amounts}
+
+    def moved(self, source: str) -> Contribution:
+        """Return what unsettled sources contributed to targets that they no longer link to."""
+        if source not in self._moved:
+            links = _links_of(self._ledger, source)
+            moved: Contribution = {}
+            for row in self._unsettled(source, set().union(*links.values())):
+                for target, amounts in from_stored(row["counted"]).items():
+                    if target[1] not in [row.get(link) for link in links.get(target[0], ())]:
+                        _add(moved, target, amounts, 1)
+            self._moved[source] = moved
+        return self._moved[source]
+
+    def _counted(
+        self, name: str, source: str, links: list[str], ids: set[Any]
+    ) -> Iterator[tuple[Target, Amounts, int]]:
+        """Let MongoDB put together what is alike: emails of a mailing counted one of few things."""
+        pipeline: list[Row] = [
+            {"$match": _linked(links, ids)},
+            {"$project": dict.fromkeys(["counted", *links], 1)},
+            {"$unwind": "$counted"},
+            {"$match": {"counted": name}},
+            {
+                "$group": {
+                    "_id": ["$counted", *(f"${link}" for link in links)],
+                    "number": {"$sum": 1},
+                }
+            },
+        ]
+        for group in self._database[source].aggregate(
+            pipeline, session=self._session, allowDiskUse=True
+        ):
+            counted, *linked = group["_id"]
+            for target, amounts in from_stored([counted]).items():
+                if target[0] == name and target[1] in ids and target[1] in linked:
+                    yield target, amounts, group["number"]
+        for target, amounts in self.moved(source).items():
+            if target[0] == name and target[1] in ids:
+                yield target, amounts, 1
+
+    def _stored(
+        self, name: str, source: str, links: list[str], ids: set[Any]
+    ) -> Iterator[tuple[Target, Amounts, int]]:
+        reads = self._ledger.reads(source)
+        fields = dict.fromkeys([*reads, *links], 1) if reads is not None else None
+        alike = _Alike(self._ledger, source, reads, links)
+        found = self._database[source].find(_linked(links, ids), fields, session=self._session)
+        for row in found:
+            for (collection, link), amounts in alike.of(row).items():
+                if collection == name and row[link] in ids:
+                    yield (name, row[link]), amounts, 1
+
+    def _unsettled(self, source: str, links: set[str]) -> Iterator[Row]:
+        """Read the sources that wait or have failed, and have contributed something."""
+        collection = self._database[source]
+        fields = dict.fromkeys(["counted", *links], 1)
+        due = {**HAS_COUNTED, **self._only, **DUE}
+        yield from collection.find(due, fields, session=self._session)
+        if (index := _index_of_failed(collection)) is not None:
+            failed = {**HAS_COUNTED, **self._only, **FAILED, "due": None}
+            yield from collection.find(failed, fields, session=self._session, hint=index)
+
+
+class _Alike:
+    """What rows contribute by link, computed once for rows whose amounts must be equal."""
+
+    def __init__(
+        self, ledger: Ledger, source: str, reads: Sequence[str] | None, links: Sequence[str]
+    ) -> None:
+        self._ledger = ledger
+        self._source = source
+        self._reads = reads
+        self._links = links
+        self._known: dict[tuple[Any, ...], Contribution] = {}
+
+    def of(self, row: Row) -> Contribution:
+        """Return the contribution with the link's name in place of the target's ID."""
+        if self._reads is None:
+            return self._compute(row)
+        read = *map(row.get, self._reads), *(row.get(link) is None for link in self._links)
+        if (known := self._known.get(read)) is None:
+            known = self._known[read] = self._compute(row)
+        return known
+
+    def _compute(self, row: Row) -> Contribution:
+        links = {link: link for link in self._links if row.get(link) is not None}
+        unlinked = {name: value for name, value in row.items() if name not in self._links}
+        return self._ledger.contribution(self._source, unlinked | links)
+
+
+def _naming(id_: Any) -> dict[str, Any]:
+    """Return the condition that a source has counted towards this target."""
+    return {"counted": {"$elemMatch": {"$elemMatch": {"$eq": id_}}}}
+
+
+def _index_of_failed(collection: MongoCollection[Row]) -> str | None:
+    """Return the index of sources that could not be settled. Without one, none is put aside."""
+    for name, index in collection.index_information().items():
+        if dict(index.get("partialFilterExpression", {})) == FAILED:
+            return name
+    return None
+
+
+def _links(ledger: Ledger, name: str, top: str = "") -> dict[str, list[str]]:
+    """Return the fields by which each source links to targets of this collection."""
+    links: dict[str, set[str]] = {}
+    for cache in ledger.caches:
+        if not (cache.target == name and isinstance(cache, CounterCache)):
+            continue
+        if not top or cache.field.split(".")[0] == top:
+            links.setdefault(cache.source, set()).add(cache.link)
+    return {source: sorted(fields) for source, fields in links.items()}
+
+
+def _links_of(ledger: Ledger, source: str) -> dict[str, set[str]]:
+    """Return the fields by which this source links to each collection of targets."""
+    links: dict[str, set[str]] = {}
+    for cache in ledger.counters[source]:
+        links.setdefault(cache.target, set()).add(cache.link)
+    return links
+
+
+def _linked(links: list[str], ids: Iterable[Any]) -> dict[str, Any]:
+    wanted = list(ids)
+    conditions = [{link: {"$in": wanted}} for link in links]
+    return conditions[0] if len(conditions) == 1 else {"$or": conditions}
+
+
+def _add(total: Contribution, target: Target, amounts: Amounts, number: int) -> None:
+    fields = total.setdefault(target, {})
+    for field, amount in amounts.items():
+        changed = fields.get(field, 0) + number * amount
+        if changed:
+            fields[field] = changed
+        else:
+            fields.pop(field, None)
