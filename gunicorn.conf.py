@@ -5,7 +5,7 @@ import shutil
 import socket
 import tempfile
 
-from config import memory
+from config import memory, metrics_files
 from config.settings import settings
 
 # Counters of all web processes together, for /metrics. Set before the client library is imported.
@@ -41,6 +41,12 @@ def on_starting(server):
     family = socket.AF_INET6 if ":" in settings().host else socket.AF_INET
     with socket.create_server((settings().host, settings().port), family=family):
         pass
+
+
+def post_fork(server, worker):
+    """Keep a full disk from killing the process when it counts."""
+    if not metrics_files.reserve():
+        worker.log.warning("no space for metrics in %s: a process counts alone", _metrics)
 
 
 def worker_exit(server, worker):

@@ -4,6 +4,7 @@ What the code and its libraries tell by `logging`, and what is told by structlog
 """
 
 import atexit
+import contextlib
 import logging
 import re
 import sys
@@ -136,12 +137,16 @@ class Handler(logging.StreamHandler):
     """To standard error."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say that a line could not be made. The usual words would repeat all that is in it."""
+        """Report that a line could not be made. The usual report would repeat its content.
+
+        Logging never stops the work: a full disk, or a reader that is gone, costs the line.
+        """
         cause = getattr(sys.exc_info()[0], "__name__", "error")
-        self.stream.write(
-            f'{{"level":"error","event":"a line could not be written ({cause})",'
-            f'"where":"{record.module}:{record.lineno}"}}\n'
-        )
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(
+                f'{{"level":"error","event":"a line could not be written ({cause})",'
+                f'"where":"{record.module}:{record.lineno}"}}\n'
+            )
 
 
 @cache

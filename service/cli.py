@@ -61,7 +61,7 @@ def up(port: int | None, data: Path, demo: bool) -> None:
             watch_forever(running)
     except Stopped:
         return
-    except (AlreadyUp, MissingServer, PartFailed, TimeoutError) as error:
+    except (AlreadyUp, MissingServer, PartFailed, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 

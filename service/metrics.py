@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY
 
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+from config.metrics_files import DIRECTORY
+
 # A client may send any word, and each would be a series for ever.
 METHODS = frozenset("DELETE GET HEAD OPTIONS PATCH POST PUT".split())
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -101,7 +101,7 @@ class DuckDB:
         )
         try:
             yield connection
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:  # a full disk is either, by who writes
             raise WarehouseError(f"DuckDB: {error}") from error
         finally:
             with suppress(duckdb.Error):

@@ -1,11 +1,11 @@
 """What `matchback up` does, from nothing to ready, and back."""
 
+import contextlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from config.settings import Settings
 from documents.migrations.upgrade import upgrade
 from service.up import addresses, instance, servers
 from service.up.supervisor import Part, PartFailed, Say, Supervisor
+from service.up.told_once import ToldOnce
 
 WATCH_SECONDS = 0.2
 GUNICORN_CONF = "gunicorn.conf.py"
@@ -36,6 +37,8 @@ class Up:
         self.supervisor = Supervisor(say)
         self.state = instance.load(data)
         self.addresses: dict[str, str] = {}
+        self._noted: dict[str, int] = {}
+        self._noting = ToldOnce(say, f"writing to {data}")
 
     def start(self) -> None:
         """Start all parts in their order."""
@@ -65,17 +68,19 @@ class Up:
         self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
 
     def watch(self) -> None:
-        """Restart what died, and note what runs now."""
-        before = self.supervisor.pids()
+        """Restart the parts that died, and note which processes run now."""
         self.supervisor.watch()
-        if self.supervisor.pids() != before:
-            self._note()
+        if self.supervisor.pids() != self._noted:
+            with self._noting.attempt():
+                self._note()
 
     def stop(self) -> None:
-        """Stop all parts; the addresses are no longer true."""
-        addresses.path(self.data).unlink(missing_ok=True)
+        """Stop all parts, and remove their addresses."""
+        with contextlib.suppress(OSError):
+            addresses.path(self.data).unlink(missing_ok=True)
         self.supervisor.stop()
-        self._note()
+        with self._noting.attempt():
+            self._note()
 
     def _start_mongodb(self) -> None:
         given = self._given("MATCHBACK_MONGODB_URI")
@@ -150,8 +155,10 @@ class Up:
             return False
 
     def _note(self) -> None:
-        self.state["processes"] = instance.identify(self.supervisor.pids())
+        pids = self.supervisor.pids()
+        self.state["processes"] = instance.identify(pids)
         instance.note(self.data, self.state)
+        self._noted = pids
 
 
 def matchback_command() -> list[str]:
@@ -175,7 +182,7 @@ def serve_command() -> list[str]:
     return [sys.executable, "-m", "gunicorn", "-c", str(conf), "--name", "matchback serve"]
 
 
-@contextmanager
+@contextlib.contextmanager
 def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
     """Everything up, within; stopped afterwards, whatever happens.
 
@@ -198,7 +205,7 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
                 up.stop()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals() -> Iterator[None]:
     def stop(*_: Any) -> None:
         raise Stopped

@@ -1,5 +1,6 @@
 """One `matchback up` a data folder: its lock, and what an earlier one left running."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -38,7 +39,7 @@ def lock(data: Path) -> IO[str]:
 
 
 def load(data: Path) -> dict[str, Any]:
-    """What the last run noted: its ports, its processes. A file cut short counts as none."""
+    """Return what the last run noted: its ports, its processes. Ignore a file that is cut short."""
     try:
         state = json.loads((data / STATE).read_text())
     except (OSError, ValueError):
@@ -47,17 +48,21 @@ def load(data: Path) -> dict[str, Any]:
 
 
 def note(data: Path, state: dict[str, Any]) -> None:
-    """Keep it for the next run."""
+    """Keep the state for the next run.
+
+    Raises:
+        OSError: the disk is full, for example. The state of before is kept.
+    """
     draft = data / f"{STATE}.new"
     draft.write_text(json.dumps(state, indent=1))
     draft.replace(data / STATE)
 
 
 def identify(pids: dict[str, int]) -> dict[str, list[float]]:
-    """Processes in a form that a later process with the same number is not taken for."""
+    """Return processes with their start times, because a later one may have the same PID."""
     found = {}
     for name, pid in pids.items():
-        if psutil.pid_exists(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
             found[name] = [pid, psutil.Process(pid).create_time()]
     return found
 

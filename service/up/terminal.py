@@ -1,10 +1,76 @@
-"""What `matchback up` writes: lines, on whatever is there to read them."""
+"""The lines that `matchback up` prints. Nothing waits for their reader.
+
+A reader that stalls fills the pipe, and a log on a full disk takes nothing. Both would stop the
+supervisor, so a thread writes.
+"""
+
+import atexit
+import contextlib
+import errno
+import io
+import os
+import queue
+import sys
+import time
+from typing import IO, cast
 
 from rich.console import Console
 
-console = Console(highlight=False, soft_wrap=True)
+from config.background import Background
+
+STANDARD_OUTPUT = 1
+MOST_WAITING = 1_000  # texts; beyond that they are dropped
+PAUSE_SECONDS = 0.5
+END_SECONDS = 2.0
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
+
+
+class Unhurried(io.TextIOBase):
+    """Standard output, to which a thread writes."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[bytes] = queue.Queue(MOST_WAITING)
+        self._writer = Background("terminal", self._keep_writing)
+
+    def write(self, text: str) -> int:
+        """Have the text written soon."""
+        self._writer.ensure()
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(text.encode(errors="replace"))
+        return len(text)
+
+    def isatty(self) -> bool:
+        """Return whether a person reads."""
+        return os.isatty(STANDARD_OUTPUT)
+
+    def write_out(self) -> None:
+        """Wait until everything is written, for a moment."""
+        deadline = time.monotonic() + END_SECONDS
+        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _keep_writing(self) -> None:
+        while True:
+            _write(self._waiting.get())
+            self._waiting.task_done()
+
+
+def _write(text: bytes) -> None:
+    """Write to the descriptor: an end must not wait for the lock of a buffered file."""
+    while text and sys.__stdout__ is not None:  # Otherwise another file may have its number.
+        try:
+            text = text[os.write(STANDARD_OUTPUT, text) :]
+        except OSError as error:
+            if error.errno not in PASSING:
+                return  # The reader is gone.
+            time.sleep(PAUSE_SECONDS)
+
+
+output = Unhurried()
+atexit.register(output.write_out)
+console = Console(file=cast(IO[str], output), highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """A line about what happens now."""
+    """Print a line about what happens now."""
     console.print(f"[bold cyan]matchback[/]  {text}")
