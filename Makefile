@@ -151,11 +151,13 @@ format: setup
 LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --quiet --custom-compile-command "make lock"
 
 lock:  ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade for newer versions
-	@rm -rf build/lock && $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 build/lock/bin/python -m pip --quiet install --require-hashes --only-binary :all: --requirement requirements-lock.txt
 	@build/lock/bin/uv pip compile pyproject.toml --extra embedded --extra postgresql --extra clickhouse --extra otel --extra sqs --extra dev $(LOCK) --output-file requirements.txt $(UPGRADE)
 	@echo 'duckdb>=2' | build/lock/bin/uv pip compile pyproject.toml - --extra postgresql --extra clickhouse --extra otel --extra sqs $(LOCK) --constraint requirements.txt --output-file deploy/requirements.txt $(UPGRADE)
 	@echo chdb | build/lock/bin/uv pip compile - $(LOCK) --constraint requirements.txt --output-file requirements-chdb.txt $(UPGRADE)
 	@printf 'celery\nrq\ndramatiq[redis]\n' | build/lock/bin/uv pip compile - $(LOCK) --constraint requirements.txt --output-file requirements-bench.txt $(UPGRADE)
+	@echo uv | build/lock/bin/uv pip compile - $(LOCK) --output-file requirements-lock.txt $(UPGRADE)
 
 clean:
 	@rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
