@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate warehouse-rate redis-latency slow-clients report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
+.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate recount-rate warehouse-rate redis-latency slow-clients report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -115,6 +115,9 @@ mailing-day: setup  ## a mailing imported, reported of and counted: rates, memor
 
 tally-rate: setup  ## events a second, from stored to counted
 	@$(VENV)/bin/python -m tests.tally_rate
+
+recount-rate: setup  ## records a second that a recount compares: make recount-rate EMAILS=100000
+	@$(VENV)/bin/python -m tests.recount_rate --emails $(EMAILS)
 
 warehouse-rate: setup  ## a warehouse that is far behind catches up: rows a second
 	@$(VENV)/bin/python -m tests.warehouse_rate --emails $(EMAILS)

@@ -63,7 +63,11 @@ def _email(rows: dict[str, dict[Any, Row]], of: Row, number: int, *, events: boo
     rows["emails"][email_id] = {**of, "sent_at": SENT_AT, "delivered_at": SENT_AT}
     for place, kind in enumerate(EVENTS if events else ()):
         event = {"organization_id": organization_id, "email_id": email_id, "type": kind}
-        rows["events"][b"%d-%d" % (number, place)] = {**event, "at": SENT_AT, "machine": False}
+        rows["events"][email_id.binary + bytes([place])] = {
+            **event,
+            "at": SENT_AT,
+            "machine": False,
+        }
     if number % GIFTS == 0:
         _gift(rows, {**of, "email_id": email_id}, number)
 

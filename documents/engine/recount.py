@@ -132,9 +132,10 @@ class Comparison:
                     yield Drift(name, id_, cache.field, rows[id_].get(cache.field), right)
 
     def _waiting(self, cache: Cache, ids: Mapping[Any, Any]) -> set[Any]:
-        """Return the targets whose latest time may move when a due source is settled."""
-        due = {cache.link: {"$in": list(ids)}, **DUE}
-        found = self._database[cache.source].find(due, {cache.link: 1}, session=self._session)
+        """Return the targets whose latest time may move when a source is settled."""
+        unsettled = {"$or": [DUE, {"trouble": {"$exists": True}}]}
+        wanted = {cache.link: {"$in": list(ids)}, **unsettled}
+        found = self._database[cache.source].find(wanted, {cache.link: 1}, session=self._session)
         left = {id_ for name, id_ in self._truth.moved(cache.source) if name == cache.target}
         return left | {row[cache.link] for row in found}
 
