@@ -52,7 +52,7 @@ class Delivery(Source, Record):
         items = 1
         if provider == sendgrid.PROVIDER:
             with contextlib.suppress(ValueError):  # kept, and reported when it is read
-                items = len(sendgrid.parse(body))
+                items = sendgrid.count(body)
         insert_source(
             cls, organization_id=organization_id, provider=provider, body=body, items=items
         )

@@ -28,6 +28,9 @@ from documents.references import resolve
 DELIVERIES_A_BATCH = 10
 EVENTS_A_BATCH = 1000
 
+# A post's items, by its ID and since when it is due.
+Items = dict[tuple[ObjectId, datetime], list[Any]]
+
 _ahead = ThreadPoolExecutor(2, thread_name_prefix="read-ahead")
 
 
@@ -93,6 +96,9 @@ class Reader:
 
     def __init__(self) -> None:
         self._known: dict[Part, Reading] = {}
+        # Parsed once, because a large post takes many batches. The thread that reads ahead and the
+        # caller never use it at the same time.
+        self._unfinished: Items = {}
         self._coming: Future[dict[Part, Reading]] | None = None
 
     def __enter__(self) -> Self:
@@ -113,40 +119,59 @@ class Reader:
         self._coming = None
         missing = [part for part in parts if part not in self._known]
         self._known = {part: self._known[part] for part in parts if part in self._known}
-        self._known |= _read(missing, database, session)
+        self._known |= _read(missing, self._unfinished, database, session)
         return [self._known[part] for part in parts]
 
     def look_ahead(self, query: dict[str, Any], parts: Sequence[Part]) -> None:
         """Begin to read what comes after these parts."""
         goes_on = {part.id: self._known[part].next_item for part in parts}
         if not ending.has_begun():
-            self._coming = _ahead.submit(_read_next, query, goes_on)
+            self._coming = _ahead.submit(_read_next, query, goes_on, self._unfinished)
 
 
-def _read_next(query: dict[str, Any], goes_on: dict[ObjectId, int | None]) -> dict[Part, Reading]:
+def _read_next(
+    query: dict[str, Any], goes_on: dict[ObjectId, int | None], unfinished: Items
+) -> dict[Part, Reading]:
     done = [id_ for id_, next_item in goes_on.items() if next_item is None]
     deliveries = due_deliveries(get_db(), {**query, "_id": {"$nin": done}})
     for row in deliveries:
         row["next_item"] = goes_on.get(row["_id"], row.get("next_item"))
-    return _read(as_many_as_fit(deliveries), get_db())
+    return _read(as_many_as_fit(deliveries), unfinished, get_db())
 
 
 def _read(
-    parts: Sequence[Part], database: Database, session: ClientSession | None = None
+    parts: Sequence[Part],
+    unfinished: Items,
+    database: Database,
+    session: ClientSession | None = None,
 ) -> dict[Part, Reading]:
+    """Read parts of posts. Keep the items of the posts that have more, and of no others."""
     if not parts:
         return {}
-    wanted = {"_id": {"$in": [part.id for part in parts]}}
+    known = dict(unfinished)
+    unfinished.clear()
+    wanted = {"_id": {"$in": [part.id for part in parts if (part.id, part.due) not in known]}}
     found = database.deliveries.find(wanted, {"body": 1}, session=session)
     bodies = {row["_id"]: row["body"] for row in found}
-    return {part: _read_part(part, bodies[part.id]) for part in parts}
+    readings = {}
+    for part in parts:
+        items = known.get((part.id, part.due)) or _parse(bodies[part.id])
+        readings[part] = reading = _read_part(part, items)
+        if items and reading.next_item is not None:
+            unfinished[part.id, part.due] = items
+    return readings
 
 
-def _read_part(part: Part, body: bytes) -> Reading:
-    """What cannot be understood stops nothing else."""
+def _parse(body: bytes) -> list[Any] | None:
     try:
-        items = sendgrid.parse(body)
+        return sendgrid.parse(body)
     except ValueError:
+        return None
+
+
+def _read_part(part: Part, items: list[Any] | None) -> Reading:
+    """What cannot be understood stops nothing else."""
+    if items is None:
         return Reading(refused=[{"index": 0, "reason": "the body is no JSON array"}])
     last = min(len(items), part.first + part.most)
     reading = Reading(last if last < len(items) else None)

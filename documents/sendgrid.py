@@ -6,15 +6,12 @@ Source: SendGrid's Event Webhook reference, and the `eventwebhook` helper of its
 import base64
 import binascii
 import hashlib
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
@@ -23,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from documents.json_items import count_items, read_items
 
 PROVIDER = "sendgrid"  # as it is stored with its posts
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
@@ -35,7 +34,6 @@ TYPES = frozenset(
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST = 1000
 MOST_CATEGORIES = 10  # as many as SendGrid allows a message
-STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 IDENTITY_BYTES = 16
 ERASED = {"erased": True}  # what stands in a stored post for an item that told of an erased person
 
@@ -93,49 +91,21 @@ class Report:
 
 
 def parse(body: bytes) -> list[Any]:
-    """The items of a post, whatever they are.
+    """Return the items of a post, whatever they are; None for an item that is not valid JSON.
 
     Raises:
-        ValueError: the body is no JSON array.
+        ValueError: the body is not a JSON array.
     """
-    try:
-        items = orjson.loads(body)
-    except ValueError:
-        items = _parse_leniently(body)
-    if not isinstance(items, list):
-        raise ValueError("not an array")
-    return items
+    return read_items(body)
 
 
-def _parse_leniently(body: bytes) -> Any:
-    """One odd event must not cost a post its others: item by item, and None for what is no JSON."""
-    text = body.decode("utf-8", "replace").strip()
-    if not (text.startswith("[") and text.endswith("]")):
-        raise ValueError("not an array")
-    return [_parse_item(item) for item in _split(text[1:-1])]
+def count(body: bytes) -> int:
+    """Return how many items `parse` returns, without the cost of reading each.
 
-
-def _parse_item(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False, parse_int=float)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _split(text: str) -> Iterator[str]:
-    """The items between the commas that stand in no string, object or array."""
-    depth = start = 0
-    for token in STRUCTURE.finditer(text):
-        mark = token.group()
-        if mark in "[{":
-            depth += 1
-        elif mark in "]}":
-            depth -= 1
-        elif mark == "," and depth == 0:
-            yield text[start : token.start()]
-            start = token.end()
-    if text.strip():
-        yield text[start:]
+    Raises:
+        ValueError: the body is not a JSON array.
+    """
+    return count_items(body)
 
 
 def read(organization: bytes, item: Any) -> Report:

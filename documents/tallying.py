@@ -86,11 +86,12 @@ def _tally_alone(delivery: Row, rule: Rule) -> None:
     except Exception as error:
         if trouble.is_passing(error):
             raise
+        reader = Reader()  # one for all, so that the post is parsed once
         for index in range(delivery["items"]):
             if ending.has_begun():
                 break
             with contextlib.suppress(Exception):  # the delivery's own failure tells of it
-                in_transaction(_tally, one, rule, only=index)
+                in_transaction(_tally, one, rule, only=index, reader=reader)
         raise
 
 
