@@ -53,11 +53,23 @@ class EmailImport:
         if len(self._lines) >= LINES_A_BATCH:
             self.flush()
 
-    def refuse(self, number: int, errors: Iterable[dict[str, str]]) -> None:
-        """A line that cannot be used; it stops no other. The first thousand are named."""
+    def refuse(self, number: int, errors: Iterable[dict[str, str]], left_out: int = 0) -> None:
+        """Reject a line. The other lines go on. The first thousand rejected lines are kept.
+
+        Args:
+            number: the line's, from 1.
+            errors: those to list.
+            left_out: how many more errors the line has.
+        """
         self.refused_count += 1
         if len(self.refused) < REFUSED_KEPT:
-            self.refused.append({"line": number, "errors": list(errors)})
+            line = {"line": number, "errors": list(errors), "errors_left_out": left_out}
+            self.refused.append(line)
+
+    @property
+    def refused_left_out(self) -> int:
+        """How many rejected lines are counted but not kept."""
+        return self.refused_count - len(self.refused)
 
     def flush(self) -> None:
         """Store what was added.

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from documents.address import LONGEST_ADDRESS, cleaned
+from documents.members import MEMBERS_LIMIT, is_too_large
 from documents.money import LARGEST_AMOUNT, minor_units
 from documents.payment_state import SUCCEEDED, Fact
 from documents.stripe_values import CONTROL
@@ -95,12 +96,17 @@ def read(body: Any) -> tuple[str, dict[str, Fact]]:
     Raises:
         ValueError: it cannot be used; says where and why, and repeats nothing of it.
     """
+    if is_too_large(body):
+        raise ValueError(f"the body has more than {MEMBERS_LIMIT:,} fields and items")
     try:
         post = Post.model_validate(body)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
-        told = [f"/{'/'.join(map(str, one['loc']))[:100]}: {one['msg']}" for one in found]
-        raise ValueError("; ".join(told[:REASONS_KEPT])) from None
+        told = [
+            f"/{'/'.join(str(part)[:100] for part in one['loc'])[:100]}: {one['msg']}"
+            for one in found[:REASONS_KEPT]
+        ]
+        raise ValueError("; ".join(told)) from None
     gift = post.data
     taken = gift.status in ("refunded", "disputed")
     back = gift.amount if gift.status == "refunded" else gift.refunded_amount

@@ -137,6 +137,7 @@ class Email(Stored):
 class RefusedLine(TypedDict):
     line: int
     errors: list[dict[str, str]]
+    errors_left_out: int
 
 
 class Imported(TypedDict):
@@ -144,6 +145,7 @@ class Imported(TypedDict):
     found: int
     refused_count: int
     refused: list[RefusedLine]
+    refused_left_out: int
 
 
 class NewDonation(TypedDict):

@@ -34,8 +34,11 @@ class Unreachable(MatchbackError):
 class Refused(MatchbackError):
     """It was answered with a problem document (RFC 9457).
 
-    status: of HTTP. errors: of a 422, each with pointer, code and detail. request_id: for whoever
-    runs the service.
+    Attributes:
+        status: the HTTP status.
+        errors: of a 422, the first ones, each with pointer, code and detail.
+        errors_left_out: how many more errors there are.
+        request_id: quote it when you report a problem.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -43,6 +46,7 @@ class Refused(MatchbackError):
         self.title = str(problem.get("title", ""))
         self.detail = str(problem.get("detail", ""))
         self.errors: list[dict[str, str]] = problem.get("errors", [])
+        self.errors_left_out = int(problem.get("errors_left_out", 0))
         self.request_id = str(problem.get("instance", ""))
         fields = "; ".join(f"{one['pointer']} {one['detail']}" for one in self.errors)
         super().__init__(f"{status}: {self.detail} {fields}".strip())

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import falcon
-from pydantic import ValidationError
 
 from documents.email_import import EmailImport
 from service.problems import Invalid
 from service.reading import LINE_LIMIT, parse
 from service.resources.emails import EmailIn
+from service.validation import validate
 
 
 def take_in(importing: EmailImport, lines: Iterable[tuple[int, bytes | None]]) -> None:
@@ -30,9 +30,9 @@ def take_in(importing: EmailImport, lines: Iterable[tuple[int, bytes | None]]) -
 def take_in_value(importing: EmailImport, number: int, value: Any) -> None:
     """Import one line that is read already."""
     try:
-        email = EmailIn.model_validate(value)
-    except ValidationError as error:
-        importing.refuse(number, Invalid.from_pydantic(error).errors)
+        email = validate(EmailIn, value)
+    except Invalid as error:
+        importing.refuse(number, error.errors, error.left_out)
     else:
         importing.add(number, email.model_dump(exclude_unset=True))
 

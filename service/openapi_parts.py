@@ -85,7 +85,8 @@ PROBLEM = {
         "instance": {"type": "string", "description": "The request id"},
         "errors": {
             "type": "array",
-            "description": "With 422: what cannot be accepted, and why",
+            "description": "With 422: the first errors, each with its reason",
+            "maxItems": problems.ERRORS_LISTED,
             "items": {
                 "type": "object",
                 "required": ["pointer", "code", "detail"],
@@ -95,6 +96,10 @@ PROBLEM = {
                     "detail": {"type": "string", "description": "For people"},
                 },
             },
+        },
+        "errors_left_out": {
+            "type": "integer",
+            "description": "Number of further errors, which are not listed; absent if none",
         },
     },
 }

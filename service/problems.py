@@ -21,26 +21,31 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
-LONGEST_POINTER = 200
+LONGEST_POINTER = 100
+ERRORS_LISTED = 20
 
 
 class Invalid(Exception):
-    """The request is well formed and cannot be used: 422."""
+    """The request is well formed and cannot be used: 422.
 
-    def __init__(self, errors: list[dict[str, str]]) -> None:
+    Attributes:
+        errors: at most `ERRORS_LISTED`.
+        left_out: how many more there are.
+    """
+
+    def __init__(self, errors: list[dict[str, str]], left_out: int = 0) -> None:
         super().__init__("invalid")
         self.errors = errors
+        self.left_out = left_out
 
     @classmethod
     def from_pydantic(cls, error: ValidationError) -> "Invalid":
-        return cls(
-            [
-                {"pointer": pointer(part["loc"]), "code": part["type"], "detail": part["msg"]}
-                for part in error.errors(
-                    include_input=False, include_url=False, include_context=False
-                )
-            ]
-        )
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        listed = [
+            {"pointer": pointer(part["loc"]), "code": part["type"], "detail": part["msg"]}
+            for part in found[:ERRORS_LISTED]
+        ]
+        return cls(listed, left_out=len(found) - len(listed))
 
 
 # What a request raises that has done nothing.
@@ -48,8 +53,9 @@ REFUSED = (falcon.HTTPError, Conflict, Invalid, NotFound, Unacceptable, Unsealab
 
 
 def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901). Names come from the client, so they are cut."""
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    """Return a JSON pointer (RFC 6901). Names come from the client, so they are cut."""
+    names = (str(part)[:LONGEST_POINTER] for part in location)
+    parts = (name.replace("~", "~0").replace("/", "~1") for name in names)
     text = "".join(f"/{part}" for part in parts)
     return text[:LONGEST_POINTER].encode("utf-8", "replace").decode()
 
@@ -99,7 +105,8 @@ def on_conflict(req: falcon.Request, resp: falcon.Response, error: Conflict, par
 
 
 def on_invalid(req: falcon.Request, resp: falcon.Response, error: Invalid, params: Any) -> None:
-    respond(req, resp, 422, "The request cannot be accepted as it is.", errors=error.errors)
+    more = {"errors_left_out": error.left_out} if error.left_out else {}
+    respond(req, resp, 422, "The request cannot be accepted as it is.", errors=error.errors, **more)
 
 
 def on_unacceptable(

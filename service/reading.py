@@ -9,9 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 import falcon
 from gunicorn.http.errors import ParseException
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from service.problems import Invalid
+from service.validation import validate
 
 BODY_LIMIT = 1024 * 1024
 LINE_LIMIT = 64 * 1024
@@ -36,11 +36,7 @@ def read_body(req: falcon.Request, model: type[M]) -> M:
     """
     _require(req, falcon.MEDIA_JSON)
     req.context.body = read_bytes(req, BODY_LIMIT)
-    value = parse(req.context.body)
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise Invalid.from_pydantic(error) from None
+    return validate(model, parse(req.context.body))
 
 
 def _require(req: falcon.Request, wanted: str) -> None:
@@ -168,10 +164,7 @@ def read_query(req: falcon.Request, model: type[M]) -> M:
         if name not in model.model_fields:
             raise malformed("A query parameter is unknown.")
         given[name] = value
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise Invalid.from_pydantic(error) from None
+    return validate(model, given)
 
 
 def _decode(text: str) -> str:

@@ -131,15 +131,23 @@ def _email(row: dict[Any, Any]) -> Any:
 
 def _tell(importing: Any, dry_run: bool, as_json: bool) -> None:
     done = {"created": importing.created, "found": importing.found}
-    values = {**done, "refused_count": importing.refused_count, "refused": importing.refused}
+    names = ("refused_count", "refused", "refused_left_out")
+    values = done | {name: getattr(importing, name) for name in names}
     would = "would be " if dry_run else ""
     text = (
         f"{importing.created} {would}created, {importing.found} found, "
         f"{importing.refused_count} refused"
     )
     for refused in importing.refused[:REFUSED_SHOWN] if not as_json else ():
-        reasons = "; ".join(
-            f"{error['pointer']} {error['detail']}".strip() for error in refused["errors"]
-        )
-        click.echo(f"line {refused['line']}: {reasons}", err=True)
+        click.echo(_refusal(refused), err=True)
+    if not as_json and importing.refused_count > REFUSED_SHOWN:
+        click.echo(f"and {importing.refused_count - REFUSED_SHOWN:,} more lines", err=True)
     print_values(values, text, as_json)
+
+
+def _refusal(refused: dict[str, Any]) -> str:
+    """A rejected line's number, and its errors."""
+    reasons = [f"{error['pointer']} {error['detail']}".strip() for error in refused["errors"]]
+    if refused["errors_left_out"]:
+        reasons.append(f"and {refused['errors_left_out']:,} more errors")
+    return f"line {refused['line']}: {'; '.join(reasons)}"

@@ -4,7 +4,6 @@ from typing import Any
 
 import falcon
 from bson import ObjectId
-from pydantic import ValidationError
 
 from config.settings import settings
 from documents.api_key import ApiKey
@@ -19,11 +18,11 @@ from service.dashboard.forms import Form, chosen
 from service.dashboard.page import form, go_to, page
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render
-from service.problems import Invalid
 from service.reading import malformed
 from service.resources.api_keys import ApiKeyIn
 from service.resources.match_policies import DAY, PolicyIn, current_policy, read_policy
 from service.resources.webhook_keys import SecretIn, SendGridKeyIn
+from service.validation import validate
 
 PROVIDERS = {"sendgrid": "SendGrid", "stripe": "Stripe", "payments": "another processor"}
 DONE = {
@@ -153,12 +152,9 @@ def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchP
 
 
 def _valid(model: Any, **values: Any) -> Any:
-    """What the API would take, too.
+    """Return the values as the API's model.
 
     Raises:
-        Invalid: it would not.
+        Invalid: the API would not accept them.
     """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise Invalid.from_pydantic(error) from None
+    return validate(model, values)

@@ -8,9 +8,10 @@ import falcon
 from pydantic import Field
 
 from config.settings import settings
-from documents.email_import import EmailImport
+from documents.email_import import REFUSED_KEPT, EmailImport
 from service.email_lines import take_in
 from service.operation import answer, operation
+from service.problems import ERRORS_LISTED
 from service.reading import NDJSON, read_lines
 from service.types import Answer
 
@@ -22,17 +23,26 @@ class LineError(Answer):
 
 
 class RefusedLine(Answer):
-    line: Annotated[int, Field(description="Its number, from 1")]
-    errors: list[LineError]
+    line: Annotated[int, Field(description="Line number, from 1")]
+    errors: Annotated[list[LineError], Field(max_length=ERRORS_LISTED)]
+    errors_left_out: Annotated[
+        int, Field(description="Number of further errors of the line, which are not listed")
+    ]
 
 
 class Imported(Answer):
-    """What became of the lines. Of those that were refused, the first thousand are named."""
+    """Result of the import."""
 
     created: int
     found: int
-    refused_count: int
-    refused: list[RefusedLine]
+    refused_count: Annotated[int, Field(description="Number of rejected lines")]
+    refused: Annotated[
+        list[RefusedLine],
+        Field(max_length=REFUSED_KEPT, description="The first 1,000 rejected lines, with reasons"),
+    ]
+    refused_left_out: Annotated[
+        int, Field(description="Number of further rejected lines, which are not listed")
+    ]
 
 
 class EmailImports:
