@@ -19,6 +19,7 @@ from documents.sendgrid import TYPES, Report
 from documents.stored import Document
 
 TIED_BY = {"email_id", "unmatched"}
+NO_POSITION = "none"
 UNMATCHED = {"unmatched": {"$type": "string"}}
 
 
@@ -41,6 +42,9 @@ class Event(Document):
     sg_message_id = StringField()
     category = ListField(StringField())
     url = StringField()
+    # Of a click: which link it was, NO_POSITION where that was not reported. Earlier versions left
+    # it out.
+    link_position = StringField()
     user_agent = StringField()
     bounce_type = StringField()
     group = StringField()  # the unsubscribe group that was left or joined again
@@ -95,6 +99,7 @@ def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, ite
         "sg_message_id": report.sg_message_id,
         "category": list(report.category),
         "url": report.url,
+        "link_position": (report.link_position or NO_POSITION) if report.type == "click" else None,
         "user_agent": report.user_agent,
         "bounce_type": report.bounce_type,
         "group": report.group,

@@ -33,6 +33,7 @@ TYPES = frozenset(
 )
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST = 1000
+LONGEST_OFFSET = 100
 MOST_CATEGORIES = 10  # as many as SendGrid allows a message
 IDENTITY_BYTES = 16
 ERASED = {"erased": True}  # what stands in a stored post for an item that told of an erased person
@@ -73,9 +74,17 @@ def is_signed(key: EllipticCurvePublicKey, signature: str, timestamp: str, body:
 
 @dataclass(frozen=True)
 class Report:
-    """One event as SendGrid reports it. `identity` is what it is counted once by."""
+    """One event as SendGrid reports it.
+
+    Attributes:
+        identity: the natural key, by which an event is counted once.
+        former_identity: the natural key that earlier versions gave a click with a link position;
+            None where it is the same.
+        link_position: of a click, which link of which part of the message it was.
+    """
 
     identity: bytes
+    former_identity: bytes | None
     type: str
     at: datetime
     address: str
@@ -84,6 +93,7 @@ class Report:
     sg_message_id: str | None
     category: tuple[str, ...]
     url: str | None
+    link_position: str | None
     user_agent: str | None
     bounce_type: str | None
     group: str | None
@@ -123,8 +133,11 @@ def read(organization: bytes, item: Any) -> Report:
     message, url, agent = (_text(item, name) for name in ("sg_message_id", "url", "useragent"))
     email_ref, group = _text(item, "email_id"), _group(item.get("asm_group_id"))
     facts = [message, email_ref, address, type_, at, url, agent, *([group] if group else [])]
+    position = _link_position(item.get("url_offset")) if type_ == "click" else None
+    identity = _identity(organization, *facts)
     return Report(
-        identity=_identity(organization, *facts),
+        identity=_identity(organization, *facts, position) if position else identity,
+        former_identity=identity if position else None,
         type=type_,
         at=at,
         address=address,
@@ -133,6 +146,7 @@ def read(organization: bytes, item: Any) -> Report:
         sg_message_id=message,
         category=_categories(item.get("category")),
         url=url,
+        link_position=position,
         user_agent=agent,
         bounce_type=_text(item, "type"),
         group=group,
@@ -141,7 +155,11 @@ def read(organization: bytes, item: Any) -> Report:
 
 
 def _identity(organization: bytes, *parts: Any) -> bytes:
-    """The natural key. A redelivery may carry a new sg_event_id, but not other facts."""
+    """Return the natural key. A redelivery may carry a new sg_event_id, but no other new fact.
+
+    The last part is a group, which has digits only, or a link position, which has a slash. So the
+    two are never mixed up.
+    """
     texts = ["" if part is None else str(part) for part in parts]
     told = "".join([f"{len(text)}:{text}" for text in texts]).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(organization + told, digest_size=IDENTITY_BYTES).digest()
@@ -156,6 +174,23 @@ def _clean(text: str) -> str:
     """Cut, and without what UTF-8 cannot say."""
     text = text[:LONGEST]
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _link_position(value: Any) -> str | None:
+    """Return a click's `url_offset` as a text: the link's index and the part, such as "0/html"."""
+    if not isinstance(value, Mapping):
+        return None
+    index, part = (_offset(value.get(name)) for name in ("index", "type"))
+    return f"{index}/{part}" if index or part else None
+
+
+def _offset(value: Any) -> str:
+    """Return the same text for 0, 0.0 and "0", because a damaged post is read with floats."""
+    if isinstance(value, str):
+        return _clean(value[:LONGEST_OFFSET])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**63:
+        return ""
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _group(value: Any) -> str | None:

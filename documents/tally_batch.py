@@ -13,6 +13,7 @@ from documents.counters import LEDGER
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
 from documents.event import is_erased, to_row
+from documents.former_clicks import KNOWN_BY, known_before
 from documents.inbox import Inbox
 from documents.machine_clicks import Rule
 from documents.marks import text
@@ -57,7 +58,11 @@ class TallyBatch:
             BulkWriteError: so it was.
         """
         emails = self._named_emails()
-        self.new = new = self._new_events(emails, {} if are_new else self._stored())
+        # MongoDB would accept a click beside its former identity, so that is looked for each time.
+        reports = [reported.report for reported in self.inbox.reports]
+        stored = known_before(self.database, self.session, self.organization_id, reports)
+        stored |= {} if are_new else self._stored()
+        self.new = new = self._new_events(emails, stored)
         arriving = [event for event in new if "email_id" in event]
         late = self._late(learn(self.database, self.session, arriving))
         effects = self.count([*arriving, *late], emails)
@@ -154,11 +159,9 @@ class TallyBatch:
         sg_event_ids = [
             report.sg_event_id for report, *_ in self.inbox.reports if report.sg_event_id
         ]
-        fields = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id"), 1)
-        fields |= dict.fromkeys(("type", "unmatched"), 1)
-        rows = self._find("events", identities, fields)
+        rows = self._find("events", identities, KNOWN_BY)
         if sg_event_ids:
-            rows += self._find("events", {"sg_event_id": text(in_=sg_event_ids)}, fields)
+            rows += self._find("events", {"sg_event_id": text(in_=sg_event_ids)}, KNOWN_BY)
         found: dict[Key, Row] = {bytes(row["_id"]): row for row in rows}
         return found | {row["sg_event_id"]: row for row in rows if "sg_event_id" in row}
 
