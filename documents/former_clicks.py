@@ -4,13 +4,19 @@ SendGrid repeats a post for a day and more, and a replay repeats it at any time.
 counted before an upgrade comes again after it, under a new identity. It must not count twice. But
 another click of the same second, on another link, is a click of its own. The stored post tells
 which of the two it is.
+
+Once `MIGRATION` is finished, no earlier version runs. So a later click has no former identity in
+the database, and is not looked for.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from bson import ObjectId
+from cachetools import TTLCache
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -21,7 +27,14 @@ from documents.event import NO_POSITION
 KNOWN_BY = dict.fromkeys(
     ("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1
 )
+MIGRATION = 13
+CLOCKS_DIFFER = timedelta(days=1)  # a provider's from ours, generously
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+FRESH_SECONDS = 5.0
 POSTS_AT_A_TIME = 10  # each has up to 2 MB
+
+_ended: "TTLCache[str, datetime]" = TTLCache(16, FRESH_SECONDS)
+_guard = Lock()
 
 
 def known_before(
@@ -32,8 +45,9 @@ def known_before(
 ) -> dict[bytes | str, Row]:
     """Return the rows of clicks that were stored under their former identity, by today's."""
     claims: defaultdict[bytes, list[sendgrid.Report]] = defaultdict(list)
+    until = _end_of_former(database)
     for report in reports:
-        if report.former_identity:
+        if report.former_identity and report.at < until:
             claims[report.former_identity].append(report)
     if not claims:
         return {}
@@ -50,6 +64,28 @@ def known_before(
         for report in claims[bytes(row["_id"])]
         if _is_same(row, positions.get(row["_id"]), report)
     }
+
+
+def forget_end() -> None:
+    """Ask the database again when the migration ended."""
+    with _guard:
+        _ended.clear()
+
+
+def _end_of_former(database: Database) -> datetime:
+    """Return the time after which no click has a former identity; the far future if unknown."""
+    with _guard:
+        known = _ended.get(database.name)
+    if known:
+        return known
+    row = database.migrations.find_one({"_id": MIGRATION}) or {}
+    end = datetime.max.replace(tzinfo=UTC)
+    if "finished_at" in row:
+        is_new = "started_at" not in row  # the database began with this version
+        end = NEVER if is_new else row["finished_at"] + CLOCKS_DIFFER
+    with _guard:
+        _ended[database.name] = end
+    return end
 
 
 def _is_same(row: Row, position: str | None, report: sendgrid.Report) -> bool:

@@ -15,6 +15,7 @@ from documents.address import mailbox
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.event import FROM_ALL
+from documents.former_clicks import MIGRATION as FORMER_CLICKS
 from documents.gift_day import gift_day_id
 from documents.migrations.addresses import (
     respell_events,
@@ -113,6 +114,12 @@ def count_anew(collection: str) -> Change:
     return lambda database, session, rows: count(database, session, collection, rows)
 
 
+def note_the_time(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Change nothing. The time at which the migration ends is what counts."""
+
+
+NO_ROW = {"_id": None}
+
 MIGRATIONS = (
     Migration(1, "find users by mailbox and words", "users", find_users),
     Migration(2, "webhook keys of any provider", "webhook_keys", rename_webhook_keys),
@@ -126,4 +133,5 @@ MIGRATIONS = (
     Migration(10, "one key for all spellings of staff's addresses", "staff", respell_staff),
     Migration(11, "one key for all spellings of events' addresses", "events", respell_events),
     Migration(12, "one key for all spellings of donors' addresses", "donations", respell_gifts),
+    Migration(FORMER_CLICKS, "the end of former clicks", "events", note_the_time, NO_ROW),
 )

@@ -2,6 +2,7 @@
 apart."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import get_db
 
-from documents import erasure, replay, sendgrid
+from documents import erasure, former_clicks, replay, sendgrid
+from documents.migrations.migration import note_new
+from documents.migrations.steps import MIGRATIONS
+from documents.migrations.upgrade import upgrade
 from tests.cast import Api, University, event, university
 from tests.settled import settle
 
@@ -23,6 +27,7 @@ ORGANIZATION = b"o" * 12
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
+    former_clicks.forget_end()
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
@@ -187,3 +192,37 @@ def test_many_clicks_over_the_upgrade(
     for post in (fresh[10:30], told[5:35], fresh, told):
         alice.deliver(post)
     assert clicks(alice, email) == 40
+
+
+def test_an_upgraded_database_looks_for_older_clicks_only(
+    alice: University, email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count_as_before(alice, monkeypatch, click(email, "one", 0))
+    list(upgrade())
+    former_clicks.forget_end()
+    alice.deliver([click(email, "new", 0)])
+    assert clicks(alice, email) == 1
+    report = sendgrid.read(ObjectId(alice.id).binary, click(email, "newer", 0))
+    of = (get_db(), None, ObjectId(alice.id))
+    assert former_clicks.known_before(*of, [report])  # type: ignore[arg-type]
+    ended = {"$set": {"finished_at": report.at - timedelta(days=2)}}
+    get_db().migrations.update_one({"_id": former_clicks.MIGRATION}, ended)
+    former_clicks.forget_end()
+    assert not former_clicks.known_before(*of, [report])  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("real_database")
+def test_a_new_database_looks_for_none(real_client: testing.TestClient) -> None:
+    note_new(MIGRATIONS)
+    former_clicks.forget_end()
+    report = sendgrid.read(ORGANIZATION, click("a" * 24, "one", 0))
+    get_db().events.insert_one(
+        {"_id": report.former_identity, "organization_id": ObjectId(ORGANIZATION)}
+    )
+    known = former_clicks.known_before(
+        get_db(),
+        None,  # type: ignore[arg-type]
+        ObjectId(ORGANIZATION),
+        [report],
+    )
+    assert known == {}
