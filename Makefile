@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate recount-rate warehouse-rate redis-latency slow-clients report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
+.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate recount-rate warehouse-rate redis-latency slow-clients slow-database report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -109,6 +109,7 @@ fuzz: setup  ## made-up requests of four users, held against the OpenAPI documen
 	@$(VENV)/bin/python -m tests.fuzz --examples $(EXAMPLES) --seed $(SEED)
 
 EMAILS ?= 100000
+IMPORTED ?= 6000
 
 mailing-day: setup  ## a mailing imported, reported of and counted: rates, memory, differences
 	@$(VENV)/bin/python -m tests.mailing_day --emails $(EMAILS)
@@ -127,6 +128,9 @@ report-cost: setup  ## a report at a thousand and a million donations
 
 slow-clients: setup  ## what a POST takes while hundreds of connections stall
 	@$(VENV)/bin/python -m tests.slow_clients
+
+slow-database: setup  ## count imported emails while MongoDB is paused: make slow-database IMPORTED=6000
+	@$(VENV)/bin/python -m tests.slow_database --emails $(IMPORTED)
 
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
 	@$(VENV)/bin/python -m tests.redis_latency

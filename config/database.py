@@ -4,14 +4,9 @@ from typing import Any
 
 import mongoengine
 from pymongo import MongoClient
-from pymongo.errors import (
-    ConnectionFailure,
-    ExecutionTimeout,
-    OperationFailure,
-    PyMongoError,
-    WTimeoutError,
-)
+from pymongo.errors import OperationFailure
 
+from config.passing import is_passing
 from config.settings import Settings, settings
 
 # A worker killed inside a transaction holds its documents until the server gives up on it:
@@ -19,18 +14,6 @@ from config.settings import Settings, settings
 LONGEST_TRANSACTION_SECONDS = 10
 MILLISECOND = 1000
 JOB_TIMEOUTS = 4
-
-# A primary that steps down, shuts down, recovers, or cannot reach its majority. Source: MongoDB's
-# «Server Discovery And Monitoring» and «Retryable Writes» specifications, and its error codes.
-PASSING_CODES = frozenset(
-    [
-        *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, SocketException
-        *(91, 189, 11600, 11602),  # shutting down, stepped down, interrupted by either
-        *(10107, 13435, 13436),  # not primary; not primary or secondary
-        *(50, 64, 262),  # MaxTimeMSExpired, WriteConcernFailed, ExceededTimeLimit
-        *(134, 246),  # a majority read or a snapshot is not available yet
-    ]
-)
 
 
 class DeploymentError(Exception):
@@ -91,7 +74,7 @@ def catch_up() -> None:
     read straight after would say that there is no such thing.
 
     Raises:
-        PyMongoError: the majority is away.
+        PyMongoError: the majority is unavailable.
     """
     mongo = client()
     if not isinstance(mongo, MongoClient):
@@ -138,11 +121,5 @@ def _slow_transactions(mongo: MongoClient) -> list[str]:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the database was not there to do the work, rather than refused it."""
-    if isinstance(error, (ConnectionFailure, ExecutionTimeout, WTimeoutError)):
-        return True
-    if isinstance(error, PyMongoError) and error.timeout:
-        return True
-    if not isinstance(error, OperationFailure):
-        return False
-    return error.code in PASSING_CODES or error.has_error_label("RetryableWriteError")
+    """Return whether the database was unavailable or busy, rather than rejected the work."""
+    return is_passing(error)

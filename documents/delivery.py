@@ -29,6 +29,7 @@ class Delivery(Source, Record):
     items = IntField(required=True)
 
     next_item = IntField()  # where tallying goes on: a large post takes several transactions
+    bad_event = StringField()  # why one of the events before next_item could not be counted
     tallied_at = DateTimeField()
     counted_events = IntField()
     repeated_events = IntField()

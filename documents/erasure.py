@@ -17,6 +17,7 @@ from pymongo.database import Database
 
 from documents import erased_items, retention, unexported
 from documents.address import canonical, mailbox
+from documents.batches import Batches
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.erased_gifts import erase_gifts
@@ -105,16 +106,19 @@ def erase(user_id: ObjectId) -> bool:
 
 
 def _erase_all_events(person: Person) -> None:
-    while in_transaction(_erase_events, person):
+    batches = Batches(("events of erased user", person.user_id), A_STEP)
+    while batches.take(lambda: in_transaction(_erase_events, person, batches.limit)):
         pass
 
 
-def _erase_events(database: Database, session: ClientSession, person: Person) -> int:
+def _erase_events(
+    database: Database, session: ClientSession, person: Person, limit: int
+) -> int:
     """Archive and empty some of the person's events. Returns how many there were."""
     of_emails = {"email_id": {"$in": list(person.email_ids)}}
-    events = list(database.events.find(of_emails, session=session).limit(A_STEP))
+    events = list(database.events.find(of_emails, session=session).limit(limit))
     for query in _unmatched(person):
-        found = database.events.find(query, session=session).limit(A_STEP)
+        found = database.events.find(query, session=session).limit(limit)
         events += [one for one in found if person.traces.is_theirs(one.get("address", ""))]
     events = list({event["_id"]: event for event in events}.values())
     retention.archive(database, session, events)

@@ -137,10 +137,12 @@ def merge(into: Changes, more: Changes) -> None:
             mine[operator] = {**mine.get(operator, {}), **values}
 
 
-def due_again(database: Database, session: ClientSession, organization_id: ObjectId) -> list[Row]:
+def due_again(
+    database: Database, session: ClientSession, organization_id: ObjectId, limit: int
+) -> list[Row]:
     """Unmatched events that were stored long enough ago to be looked at again; each but once."""
     query = {"organization_id": organization_id, **due_before(now())}
-    events = list(database.events.find(query, session=session).limit(TIED_A_BATCH))
+    events = list(database.events.find(query, session=session).limit(limit))
     if events:
         ids = [event["_id"] for event in events]
         database.events.update_many({"_id": {"$in": ids}}, {"$unset": {"due": ""}}, session=session)

@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import partial
 
 from bson import ObjectId
-from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -28,6 +27,7 @@ from documents import (
     stripe_events,
     trouble,
 )
+from documents.batches import ISOLATION_SECONDS, Batches
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.marks import DUE, due_of
@@ -46,64 +46,60 @@ OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
 _flights = SingleFlight()
 
 
-def take_in(organization_id: ObjectId, policy: Policy) -> int:
+def take_in(
+    organization_id: ObjectId, policy: Policy, seconds: float | None = ISOLATION_SECONDS
+) -> int:
     """Make gifts of what is due of an organization's payment webhooks, and settle them.
 
     Returns how many webhooks there were.
+
+    Args:
+        seconds: how long to isolate bad records; None leaves them to the sweep.
     """
-    return _flights.run(organization_id, lambda: _take_in_all(organization_id, policy))
+    return _flights.run(organization_id, lambda: _take_in_all(organization_id, policy, seconds))
 
 
 def take_in_deliveries(ids: list[ObjectId], policy: Policy) -> int:
     """Take in webhooks, and with them what else is due of their organizations."""
     due = due_of("deliveries", ids, "organization_id", provider={"$in": PROVIDERS})
-    return sum(take_in(organization_id, policy) for organization_id in due)
+    return sum(take_in(organization_id, policy, None) for organization_id in due)
 
 
-def _take_in_all(organization_id: ObjectId, policy: Policy) -> int:
+def _take_in_all(organization_id: ObjectId, policy: Policy, seconds: float | None) -> int:
     done, fundraisers = 0, set[ObjectId]()
     group: Row = {"organization_id": organization_id, "provider": {"$in": PROVIDERS}}
+    batches = Batches(("payments of organization", organization_id), DELIVERIES_A_BATCH, seconds)
+
+    def batch() -> int:
+        taken = in_transaction(_take_in, group, batches)
+        fundraisers.update(taken.fundraisers)
+        return taken.number
+
     try:
-        while not ending.has_begun() and (taken := in_transaction(_take_in, group)):
-            fundraisers |= taken.fundraisers
-            done += taken.number
-    except Exception as error:
-        if trouble.is_passing(error):
-            raise
-        log.warning(
-            "organization %s: payments one by one, for %s", organization_id, trouble.describe(error)
-        )
-        done += _one_by_one(group)
-    for fundraiser_id in fundraisers:
-        settling.settle_fundraiser(fundraiser_id, policy)
-    return done
-
-
-def _one_by_one(group: Row) -> int:
-    """What one webhook spoils for its batch, the others get by themselves; the sweep settles."""
-    done = 0
-    query = {**group, **DUE, **trouble.not_postponed(now())}
-    for row in list(get_db().deliveries.find(query, {"_id": 1}).sort("due", 1)):
-        one = {"_id": row["_id"]}
-        done += trouble.attempt("deliveries", row["_id"], in_transaction, _take_in, one)
+        while not ending.has_begun() and (number := batches.take(batch)):
+            done += number
+    finally:  # what is taken in already has waited long enough
+        for fundraiser_id in fundraisers:
+            settling.settle_fundraiser(fundraiser_id, policy, seconds)
     return done
 
 
 @dataclass
 class Taken:
-    """What a transaction did; false when there was nothing to do."""
+    """What a transaction did."""
 
     number: int
     fundraisers: set[ObjectId]
 
-    def __bool__(self) -> bool:
-        return bool(self.number)
 
-
-def _take_in(database: Database, session: ClientSession, group: Row) -> Taken:
-    query = {**group, **DUE, **trouble.not_postponed(now())}
+def _take_in(database: Database, session: ClientSession, group: Row, run: Batches) -> Taken:
+    run.taken = []
+    query = {**DUE, **group, **trouble.not_postponed(now())}
     found = database.deliveries.find(query, session=session).sort("due", 1)
-    deliveries = list(found.limit(DELIVERIES_A_BATCH))
+    deliveries = list(found.limit(run.limit))
+    run.taken = [("deliveries", delivery["_id"]) for delivery in deliveries]
+    if deliveries:  # older ones wait for their next attempt, and are not read again
+        group["due"] = {**DUE["due"], "$gte": deliveries[0]["due"]}
     fundraisers: set[ObjectId] = set()
     fates: Counter[tuple[str, str]] = Counter()
     for delivery in deliveries:

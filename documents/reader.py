@@ -27,6 +27,7 @@ from documents.references import resolve
 # thousand with ten: but a transaction must stay short, for it holds its mailing meanwhile.
 DELIVERIES_A_BATCH = 10
 EVENTS_A_BATCH = 1000
+FIELDS = ("organization_id", "due", "items", "next_item", "bad_event", "trouble")
 
 # A post's items, by its ID and since when it is due.
 Items = dict[tuple[ObjectId, datetime], list[Any]]
@@ -68,8 +69,8 @@ def due_deliveries(
 ) -> list[Row]:
     """The next ones, without their bodies."""
     found = database.deliveries.find(
-        {**query, **DUE, **trouble.not_postponed(now())},
-        dict.fromkeys(("organization_id", "due", "items", "next_item"), 1),
+        {**DUE, **query, **trouble.not_postponed(now())},
+        dict.fromkeys(FIELDS, 1),
         sort=[("due", 1)],
         limit=DELIVERIES_A_BATCH,
         session=session,
@@ -77,14 +78,14 @@ def due_deliveries(
     return list(found)
 
 
-def as_many_as_fit(deliveries: Sequence[Row]) -> list[Part]:
-    """What a batch takes: at least one delivery, and of a large one as much as fits."""
+def as_many_as_fit(deliveries: Sequence[Row], most: int) -> list[Part]:
+    """What a batch of so many events takes: of a large delivery, as much as fits."""
     parts: list[Part] = []
-    left = EVENTS_A_BATCH
+    left = most
     for row in deliveries:
         first = row.get("next_item") or 0
         waiting = row["items"] - first
-        if parts and waiting > left:
+        if parts and (waiting > left or not left):
             break
         parts.append(Part(row["organization_id"], row["_id"], row["due"], first, left))
         left -= min(left, waiting)
@@ -122,21 +123,26 @@ class Reader:
         self._known |= _read(missing, self._unfinished, database, session)
         return [self._known[part] for part in parts]
 
-    def look_ahead(self, query: dict[str, Any], parts: Sequence[Part]) -> None:
-        """Begin to read what comes after these parts."""
+    def look_ahead(self, query: dict[str, Any], parts: Sequence[Part], most: int) -> None:
+        """Begin to read what comes after these parts: as many events."""
         goes_on = {part.id: self._known[part].next_item for part in parts}
         if not ending.has_begun():
-            self._coming = _ahead.submit(_read_next, query, goes_on, self._unfinished)
+            self._coming = _ahead.submit(
+                _read_next, query, goes_on, self._unfinished, most
+            )
 
 
 def _read_next(
-    query: dict[str, Any], goes_on: dict[ObjectId, int | None], unfinished: Items
+    query: dict[str, Any],
+    goes_on: dict[ObjectId, int | None],
+    unfinished: Items,
+    most: int,
 ) -> dict[Part, Reading]:
     done = [id_ for id_, next_item in goes_on.items() if next_item is None]
     deliveries = due_deliveries(get_db(), {**query, "_id": {"$nin": done}})
     for row in deliveries:
         row["next_item"] = goes_on.get(row["_id"], row.get("next_item"))
-    return _read(as_many_as_fit(deliveries), unfinished, get_db())
+    return _read(as_many_as_fit(deliveries, most), unfinished, get_db())
 
 
 def _read(

@@ -7,7 +7,8 @@ from mongoengine import IntField, ObjectIdField, StringField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import arrivals, late_touches
+from documents import arrivals, ending, late_touches
+from documents.batches import Batches
 from documents.click_labels import judge_all
 from documents.counters import LEDGER
 from documents.engine.settle import Changes, settle
@@ -53,9 +54,8 @@ class Relabelling(Document):
         found = get_db().emails.find(query, fields).sort("_id", 1).limit(EMAILS_A_PAGE)
         page = list(found)
         clicked = [row["_id"] for row in page if row.get("clicks") or row.get("machine_clicks")]
-        for start in range(0, len(clicked), EMAILS_A_TRANSACTION):
-            some = clicked[start : start + EMAILS_A_TRANSACTION]
-            self.changed += in_transaction(_relabel, some, rule)
+        if not self._relabel_all(clicked, rule):
+            return True  # this process is stopping: the page is read again
         return self._advance(page[-1]["_id"] if page else None)
 
     def _advance(self, last_id: ObjectId | None) -> bool:
@@ -66,6 +66,20 @@ class Relabelling(Document):
             return False
         self.after = last_id or self.after
         return last_id is not None
+
+    def _relabel_all(self, email_ids: list[ObjectId], rule: Rule) -> bool:
+        """Judge the clicks of these emails. Returns whether it reached the last one."""
+        batches = Batches(("clicks", None), EMAILS_A_TRANSACTION)
+        reached = 0
+
+        def batch() -> int:
+            some = email_ids[reached : reached + batches.limit]
+            self.changed += in_transaction(_relabel, some, rule)
+            return len(some)
+
+        while reached < len(email_ids) and not ending.has_begun():
+            reached += batches.take(batch)
+        return reached == len(email_ids)
 
 
 def _relabel(

@@ -46,7 +46,8 @@ def replay(
 
 
 def _make_due(ids: list[ObjectId]) -> None:
-    fresh = {"$set": {"due": now()}, "$unset": {"trouble": "", "next_item": ""}}
+    progress = dict.fromkeys(("trouble", "next_item", "bad_event"), "")
+    fresh = {"$set": {"due": now()}, "$unset": progress}
     get_db().deliveries.update_many({"_id": {"$in": ids}}, fresh)
     get_db().events.update_many(
         {"delivery_id": {"$in": ids}, **UNMATCHED}, {"$set": {"due": now() - LOOK_AGAIN_AFTER}}

@@ -11,6 +11,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from documents.batches import Batches
 from documents.engine.contribution import Row
 from documents.event import COUNTED, is_click
 from documents.transaction import in_transaction
@@ -33,12 +34,14 @@ def drop_deliveries(before: datetime) -> int:
 
 def drop_events(before: datetime) -> int:
     """Drop some whose delivery arrived before this time."""
-    return in_transaction(_drop_events, ObjectId.from_datetime(before))
+    oldest = ObjectId.from_datetime(before)
+    batches = Batches(("old events", None), A_STEP)
+    return batches.take(lambda: in_transaction(_drop_events, oldest, batches.limit))
 
 
-def _drop_events(database: Database, session: ClientSession, before: ObjectId) -> int:
+def _drop_events(database: Database, session: ClientSession, before: ObjectId, limit: int) -> int:
     query = {"delivery_id": {"$lt": before}}
-    events = list(database.events.find(query, session=session).limit(A_STEP))
+    events = list(database.events.find(query, session=session).limit(limit))
     if events:
         archive(database, session, events)
         ids = [event["_id"] for event in events]

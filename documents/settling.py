@@ -6,7 +6,8 @@ find nothing left to do.
 """
 
 import contextlib
-import logging
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 from bson import ObjectId
@@ -17,6 +18,7 @@ from pymongo.database import Database
 from config import metrics
 from documents import ending, late_events, late_touches, rematching, trouble, turn
 from documents.arrivals import arrive
+from documents.batches import ISOLATION_SECONDS, Batches
 from documents.clock import now
 from documents.counters import LEDGER
 from documents.deciding import decide
@@ -27,8 +29,6 @@ from documents.marks import DUE, due_of
 from documents.policy import Policy
 from documents.single_flight import SingleFlight
 from documents.transaction import in_transaction, on_commit
-
-log = logging.getLogger(__name__)
 
 ROWS_A_BATCH = 250
 # In this order, so that by the time a gift is settled its mailing and email are counted, too.
@@ -41,84 +41,83 @@ _flights = SingleFlight()
 def settle_records(source: str, ids: list[ObjectId], policy: Policy) -> int:
     """Settle records, and with them what else is due of their fundraisers."""
     due = due_of(source, ids, "fundraiser_id")
-    return sum(settle_fundraiser(fundraiser_id, policy) for fundraiser_id in due)
+    return sum(settle_fundraiser(fundraiser_id, policy, None) for fundraiser_id in due)
 
 
-def settle_fundraiser(fundraiser_id: ObjectId, policy: Policy) -> int:
-    """Settle everything that is due of a fundraiser. Returns how many records there were."""
-    return _flights.run(fundraiser_id, lambda: _settle_all(fundraiser_id, policy))
+def settle_fundraiser(
+    fundraiser_id: ObjectId, policy: Policy, seconds: float | None = ISOLATION_SECONDS
+) -> int:
+    """Settle everything that is due of a fundraiser. Returns how many records there were.
+
+    Args:
+        seconds: how long to isolate bad records; None leaves them to the sweep.
+    """
+    return _flights.run(fundraiser_id, lambda: _settle_all(fundraiser_id, policy, seconds))
 
 
-def _settle_all(fundraiser_id: ObjectId, policy: Policy) -> int:
-    done = 0
-    group = {"fundraiser_id": fundraiser_id}
+def _settle_all(fundraiser_id: ObjectId, policy: Policy, seconds: float | None) -> int:
     owner = get_db().fundraisers.find_one({"_id": fundraiser_id}, {"_id": 0, "organization_id": 1})
     name = turn.of_organization(owner["organization_id"] if owner else fundraiser_id)
+    run = _Run({"fundraiser_id": fundraiser_id}, policy, _batches(fundraiser_id, seconds))
 
     def batch() -> int:
         # Fundraisers are settled side by side, but not beside events, which are of all of them.
         if not owner or not has_events_to_count(owner["organization_id"]):
-            return in_transaction(_settle, group, policy)
-        return turn.in_turn(name, lambda: in_transaction(_settle_in_turn, name, group, policy))
+            return in_transaction(_settle, run.group, policy, run=run)
+        return turn.in_turn(name, lambda: in_transaction(_settle_in_turn, name, run))
 
-    try:
-        with contextlib.suppress(turn.NotMyTurn):  # then it is left to the others and the sweep
-            while not ending.has_begun() and (taken := batch()):
-                done += taken
-    except Exception as error:
-        if trouble.is_passing(error):
-            raise
-        log.warning(
-            "fundraiser %s: settling one by one, for %s", fundraiser_id, trouble.describe(error)
-        )
-        done += _settle_one_by_one(group, policy)
-    return done
-
-
-def _settle_one_by_one(group: dict[str, ObjectId], policy: Policy) -> int:
-    """What one record spoils for its batch, the others get by themselves."""
     done = 0
-    for name in SOURCES:
-        query = {**group, **DUE, **trouble.not_postponed(now())}
-        for row in list(get_db()[name].find(query, {"_id": 1}).sort("due", 1)):
-            if ending.has_begun():
-                return done
-            one = {"_id": row["_id"]}
-            done += trouble.attempt(
-                name, row["_id"], in_transaction, _settle, one, policy, sources=(name,)
-            )
+    with contextlib.suppress(turn.NotMyTurn):  # then it is left to the others and the sweep
+        while not ending.has_begun() and (taken := run.batches.take(batch)):
+            done += taken
     return done
 
 
-def _settle_in_turn(
-    database: Database,
-    session: ClientSession,
-    name: str,
-    group: dict[str, ObjectId],
-    policy: Policy,
-) -> int:
+def _batches(fundraiser_id: ObjectId, seconds: float | None) -> Batches:
+    return Batches(("fundraiser", fundraiser_id), ROWS_A_BATCH, seconds)
+
+
+@dataclass
+class _Run:
+    """What the batches of one run share.
+
+    Attributes:
+        since: by collection, the oldest mark that the last batch found. What is older waits for
+            its next attempt: a batch must not read thousands of such records again.
+    """
+
+    group: Row
+    policy: Policy
+    batches: Batches
+    since: dict[str, datetime] = field(default_factory=dict)
+
+
+def _settle_in_turn(database: Database, session: ClientSession, name: str, run: _Run) -> int:
     turn.take(database, session, name)
-    return _settle(database, session, group, policy)
+    return _settle(database, session, run.group, run.policy, run=run)
 
 
 def _settle(
     database: Database,
     session: ClientSession,
-    group: dict[str, ObjectId],
+    group: Row,
     policy: Policy,
     sources: tuple[str, ...] = SOURCES,
+    run: _Run | None = None,
 ) -> int:
     changes = Changes()
-    left = ROWS_A_BATCH
+    if run:
+        run.batches.taken = []
+    most = left = run.batches.limit if run else ROWS_A_BATCH
     for name in sources:
-        changes.rows[name] = _due(database, session, name, group, left)
-        left -= len(changes.rows[name])
-        if name == "emails" and changes.rows[name]:
+        rows = changes.rows[name] = _due(database, session, name, group, left, run)
+        left -= len(rows)
+        if name == "emails" and rows:
             _follow_emails(database, session, changes, policy)
         if not left:
             break
     decide(database, session, changes, policy.matching)
-    taken = ROWS_A_BATCH - left
+    taken = most - left
     if taken:
         settle(database, session, LEDGER, changes)
         on_commit(partial(_measure, changes, taken))
@@ -154,7 +153,18 @@ def _follow_emails(
 
 
 def _due(
-    database: Database, session: ClientSession, name: str, group: dict[str, ObjectId], limit: int
+    database: Database,
+    session: ClientSession,
+    name: str,
+    group: Row,
+    limit: int,
+    run: _Run | None,
 ) -> list[Row]:
-    query = {**group, **DUE, **trouble.not_postponed(now())}
-    return list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
+    query: Row = {**group, **DUE, **trouble.not_postponed(now())}
+    if run and name in run.since:
+        query["due"] = {**DUE["due"], "$gte": run.since[name]}
+    rows = list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
+    if run and rows:
+        run.since[name] = rows[0]["due"]
+        run.batches.taken += [(name, row["_id"]) for row in rows]
+    return rows

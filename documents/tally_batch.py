@@ -88,15 +88,13 @@ class TallyBatch:
         read = list(self.inbox.outcomes)
         erased_bodies.note_repeated(self.database, self.session, self.organization_id, read)
 
-    def look_again(self) -> int:
+    def look_again(self, events: list[Row]) -> None:
         """Tie stored unmatched events that could not be tied when they came."""
-        events = late_events.due_again(self.database, self.session, self.organization_id)
         tied = late_events.tie_late(self.database, self.session, self.organization_id, events)
         if tied:
             effects = self.count(tied, {})
             late_events.write(self.database, self.session, tied)
             settle(self.database, self.session, LEDGER, effects)
-        return len(events)
 
     def count(self, events: list[Row], emails: dict[ObjectId, Row]) -> Changes:
         """What events that are now tied change of their emails."""

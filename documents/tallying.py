@@ -5,13 +5,11 @@ those that are new, adds them to their emails (and through these to mailing and 
 takes the deliveries' due marks away. All of it or nothing, however often it runs.
 """
 
-import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -19,13 +17,15 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config import metrics
-from documents import ending, sendgrid, trouble, turn
+from documents import ending, late_events, sendgrid, trouble, turn
+from documents import reader as reading
+from documents.batches import ISOLATION_SECONDS, Batches
 from documents.clock import now
 from documents.engine.contribution import Row
-from documents.inbox import Inbox
+from documents.inbox import Inbox, skip_event
 from documents.machine_clicks import Rule
 from documents.marks import DUE, due_of
-from documents.reader import Reader
+from documents.reader import Part, Reader
 from documents.sendgrid import PROVIDER
 from documents.single_flight import SingleFlight
 from documents.tally_batch import TallyBatch
@@ -36,99 +36,90 @@ log = logging.getLogger(__name__)
 _flights = SingleFlight()
 
 
-def tally_organization(organization_id: ObjectId, rule: Rule) -> int:
-    """Count everything that is due of an organization's deliveries. Returns how many there were."""
-    return _flights.run(organization_id, lambda: _tally_all(organization_id, rule))
+def tally_organization(
+    organization_id: ObjectId, rule: Rule, seconds: float | None = ISOLATION_SECONDS
+) -> int:
+    """Count everything that is due of an organization's deliveries. Returns how many there were.
+
+    Args:
+        seconds: how long to isolate bad events; None leaves them to the sweep.
+    """
+    return _flights.run(organization_id, lambda: _tally_all(organization_id, rule, seconds))
 
 
 def tally_deliveries(ids: list[ObjectId], rule: Rule) -> int:
     """Count deliveries, and with them what else is due of their organizations."""
     due = due_of("deliveries", ids, "organization_id", provider=PROVIDER)
-    return sum(tally_organization(organization_id, rule) for organization_id in due)
+    return sum(tally_organization(organization_id, rule, None) for organization_id in due)
 
 
-def _tally_all(organization_id: ObjectId, rule: Rule) -> int:
-    done = 0
-    group = {"organization_id": organization_id, "provider": PROVIDER}
-    try:
-        with Reader() as reader:
-            done += turn.until_done(
-                turn.of_organization(organization_id),
-                lambda: in_transaction(_tally_in_turn, group, rule, reader, count()),
-            )
-    except Exception as error:
-        if trouble.is_passing(error):
-            raise
-        log.warning(
-            "organization %s: tallying one by one, for %s", organization_id, trouble.describe(error)
+class _Run:
+    """What the batches of one run share.
+
+    Attributes:
+        parts: of the batch in hand.
+    """
+
+    def __init__(self, organization_id: ObjectId, rule: Rule, seconds: float | None) -> None:
+        self.group: Row = {"organization_id": organization_id, "provider": PROVIDER}
+        self.rule = rule
+        group = ("events of organization", organization_id)
+        self.batches = Batches(group, reading.EVENTS_A_BATCH, seconds, note=self._skip)
+        self.parts: list[Part] = []
+
+    def begin(self, parts: Sequence[Part], rows: Mapping[ObjectId, Row]) -> None:
+        """Note what the transaction has read."""
+        self.parts = list(parts)
+        self.batches.taken = [
+            ("deliveries", part.id)
+            for part in parts
+            for _ in range(max(1, min(part.most, rows[part.id]["items"] - part.first)))
+        ]
+        # Older ones wait for their next attempt. A batch must not read thousands of them again.
+        self.group["due"] = {**DUE["due"], "$gte": parts[0].due}
+
+    def _skip(self, source: str, id_: ObjectId, error: Exception) -> None:
+        part = self.parts[0]
+        log.error("%s %s: event %d: %s", source, id_, part.first, trouble.describe(error))
+        skip_event(get_db(), part, trouble.describe(error))
+
+
+def _tally_all(organization_id: ObjectId, rule: Rule, seconds: float | None) -> int:
+    run = _Run(organization_id, rule, seconds)
+    with Reader() as reader:
+        return turn.until_done(
+            turn.of_organization(organization_id),
+            lambda: in_transaction(_tally_in_turn, run, reader, count()),
+            run.batches.take,
         )
-        done += _tally_one_by_one(group, rule)
-    return done
-
-
-def _tally_one_by_one(group: dict[str, Any], rule: Rule) -> int:
-    """What one event spoils for its batch, the others get by themselves."""
-    done = 0
-    query = {**group, **DUE, **trouble.not_postponed(now())}
-    for row in list(get_db().deliveries.find(query, {"items": 1}).sort("due", 1)):
-        if ending.has_begun():
-            break
-        done += trouble.attempt("deliveries", row["_id"], _tally_alone, row, rule)
-    return done
-
-
-def _tally_alone(delivery: Row, rule: Rule) -> None:
-    """Tally one delivery; should that fail, each of its events, and then say that it failed."""
-    one = {"_id": delivery["_id"], **DUE}
-    try:
-        while in_transaction(_tally, one, rule):
-            pass
-    except Exception as error:
-        if trouble.is_passing(error):
-            raise
-        reader = Reader()  # one for all, so that the post is parsed once
-        for index in range(delivery["items"]):
-            if ending.has_begun():
-                break
-            with contextlib.suppress(Exception):  # the delivery's own failure tells of it
-                in_transaction(_tally, one, rule, only=index, reader=reader)
-        raise
 
 
 def _tally_in_turn(
-    database: Database,
-    session: ClientSession,
-    group: dict[str, Any],
-    rule: Rule,
-    reader: Reader,
-    tries: Iterator[int],
+    database: Database, session: ClientSession, run: _Run, reader: Reader, tries: Iterator[int]
 ) -> int:
-    turn.take(database, session, f"events:{group['organization_id']}")
-    turn.take(database, session, turn.of_organization(group["organization_id"]))
+    organization_id = run.group["organization_id"]
+    turn.take(database, session, f"events:{organization_id}")
+    turn.take(database, session, turn.of_organization(organization_id))
     # Hardly any post is sent twice, and what is stored already cannot be stored again: so it is
     # looked for only when storing it was refused.
-    return _tally(database, session, group, rule, reader=reader, are_new=next(tries) == 0)
+    return _tally(database, session, run, reader, are_new=next(tries) == 0)
 
 
 def _tally(
-    database: Database,
-    session: ClientSession,
-    group: dict[str, Any],
-    rule: Rule,
-    only: int | None = None,
-    reader: Reader | None = None,
-    are_new: bool = False,
+    database: Database, session: ClientSession, run: _Run, reader: Reader, are_new: bool
 ) -> int:
-    """Tally due deliveries in a transaction; with `only`, that event of them and no more."""
+    """Tally due deliveries in a transaction."""
+    run.batches.taken = []
+    most = run.batches.limit
     inbox = Inbox(database, session, reader)
-    taken = inbox.take_in(group, only)
-    if taken:
-        batch = TallyBatch(database, session, inbox.organization_id, rule, inbox)
+    if parts := inbox.choose(run.group, most):
+        run.begin(parts, inbox.rows)
+        inbox.take_in(run.group, most)
+        batch = TallyBatch(database, session, inbox.organization_id, run.rule, inbox)
         batch.write(are_new)
-        if only is None:
-            inbox.note_outcomes()
-            on_commit(partial(_measure, inbox, batch.new, taken))
-    return taken
+        inbox.note_outcomes()
+        on_commit(partial(_measure, inbox, batch.new, len(parts)))
+    return len(parts)
 
 
 def _measure(inbox: Inbox, new: list[Row], deliveries: int) -> None:
@@ -152,15 +143,31 @@ def _known(type_: str) -> str:
     return type_ if type_ in sendgrid.TYPES else "other"
 
 
-def look_again(organization_id: ObjectId, rule: Rule) -> int:
+def look_again(
+    organization_id: ObjectId, rule: Rule, seconds: float | None = ISOLATION_SECONDS
+) -> int:
     """Tie what could not be tied when it came. Returns how many events were looked at."""
+    group = ("unmatched events of organization", organization_id)
+    batches = Batches(group, late_events.TIED_A_BATCH, seconds, note=_look_later)
     done = 0
-    while not ending.has_begun() and (batch := in_transaction(_look_again, organization_id, rule)):
+    while not ending.has_begun() and (
+        batch := batches.take(lambda: in_transaction(_look_again, organization_id, rule, batches))
+    ):
         done += batch
     return done
 
 
 def _look_again(
-    database: Database, session: ClientSession, organization_id: ObjectId, rule: Rule
+    database: Database, session: ClientSession, organization_id: ObjectId, rule: Rule, run: Batches
 ) -> int:
-    return TallyBatch(database, session, organization_id, rule).look_again()
+    run.taken = []
+    events = late_events.due_again(database, session, organization_id, run.limit)
+    run.taken = [("events", event["_id"]) for event in events]
+    TallyBatch(database, session, organization_id, rule).look_again(events)
+    return len(events)
+
+
+def _look_later(source: str, id_: ObjectId, error: Exception) -> None:
+    """An event has no attempts to count: it is looked at again after the same time."""
+    log.error("%s %s cannot be tied: %s", source, id_, trouble.describe(error))
+    get_db().events.update_one({"_id": id_, **DUE}, {"$set": {"due": now()}})

@@ -1,18 +1,22 @@
 """Run a function in one MongoDB transaction, again from the start when it met another."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from config.metrics import TRANSACTION_RETRIES
+from documents import ending
 from documents.engine import transaction as engine
 
 T = TypeVar("T")
 DUPLICATE_KEY = engine.DUPLICATE_KEY
+RETRY_SECONDS = 10.0
 
 
 class _Try(threading.local):
@@ -30,13 +34,30 @@ def on_commit(call: Callable[[], None]) -> None:
     _try.afterwards.append(call)
 
 
+class Contended(PyMongoError):
+    """A transaction met others for too long, or this process is stopping. Nothing was changed."""
+
+    @property
+    def timeout(self) -> bool:
+        """As PyMongo's own: the work was not done in time."""
+        return True
+
+
 def in_transaction(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Do work(database, session, *args, **kwargs) on the connected database; see the engine's."""
+    """Do work(database, session, *args, **kwargs) on the connected database; see the engine's.
+
+    Raises:
+        Contended: PyMongo would repeat the work for two minutes, and hold a thread meanwhile.
+        PyMongoError: the database was unavailable, slow, or rejected the work.
+    """
     tries = 0
+    deadline = time.monotonic() + RETRY_SECONDS
 
     def attempt(database: Database, session: ClientSession) -> T:
         nonlocal tries
         tries += 1
+        if tries > 1 and (time.monotonic() > deadline or ending.has_begun()):
+            raise Contended(f"given up after {tries - 1} attempts")
         _try.afterwards = []
         return work(database, session, *args, **kwargs)
 

@@ -1,21 +1,19 @@
-"""Records that cannot be settled: tried again after growing pauses, then kept as failed.
+"""Records that cannot be settled: attempted again after growing pauses, then kept as failed.
 
-One of them stops nothing else. Its `trouble` says how often it was tried, why it failed, and when
-it is tried next; after the last try it is no longer due, and waits for somebody to look at it.
-Changing the record is a new start.
+One of them stops nothing else (see batches.py). Its `trouble` holds the number of attempts, the
+reason, and the time of the next attempt. After the last attempt the record is no longer due, and
+waits until a person looks at it. Changing the record is a new start.
 """
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.errors import PyMongoError
 
-from config.database import is_away
 from documents.clock import now
 
 log = logging.getLogger(__name__)
@@ -31,37 +29,8 @@ def not_postponed(at: datetime) -> dict[str, Any]:
     return {"$or": [{"trouble.retry_at": None}, {"trouble.retry_at": {"$lte": at}}]}
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether the database was away or others were faster: no try of the record's."""
-    if is_away(error):
-        return True
-    labels = ("TransientTransactionError", "UnknownTransactionCommitResult")
-    return isinstance(error, PyMongoError) and any(map(error.has_error_label, labels))
-
-
-def attempt(
-    source: str, id_: ObjectId, settle: Callable[..., Any], *args: Any, **kwargs: Any
-) -> int:
-    """Settle one record by itself; should that fail, note it. Returns 1 when it was settled.
-
-    Raises:
-        PyMongoError: the database is away; the record was not tried.
-    """
-    try:
-        settle(*args, **kwargs)
-    except Exception as error:
-        if is_passing(error):
-            raise
-        # Not the message: it may repeat what is in the record.
-        log.error("%s %s cannot be settled: %s", source, id_, describe(error))
-        log.debug("%s %s", source, id_, exc_info=True)
-        _note(source, id_, describe(error))
-        return 0
-    return 1
-
-
 def describe(error: BaseException) -> str:
-    """What went wrong, without what is in the record."""
+    """Return what went wrong, without what is in the record."""
     code = getattr(error, "code", None)
     return f"{type(error).__name__}{f' (code {code})' if code else ''}"
 
@@ -72,11 +41,20 @@ def pause(tries: int, chance: random.Random | None = None) -> timedelta:
     return timedelta(seconds=FIRST_PAUSE_SECONDS * GROWTH ** (tries - 1) * spread)
 
 
-def _note(source: str, id_: ObjectId, error: str) -> None:
+def note(source: str, id_: ObjectId, error: Exception) -> None:
+    """Count a failed attempt of a record, and say when the next one is due."""
+    # Not the message: it may repeat what is in the record.
+    log.error("%s %s cannot be settled: %s", source, id_, describe(error))
+    log.debug("%s %s", source, id_, exc_info=error)
     collection = get_db()[source]
     row = collection.find_one({"_id": id_, "due": {"$type": "date"}}, {"due": 1, "trouble": 1})
-    if row is None:
-        return
+    if row is not None:
+        # Unless it was changed meanwhile: a change is a new start.
+        collection.update_one({"_id": id_, "due": row["due"]}, after_failure(row, describe(error)))
+
+
+def after_failure(row: Mapping[str, Any], error: str) -> dict[str, Any]:
+    """Return the update that notes one more failed attempt of a row that is due."""
     tries = row.get("trouble", {}).get("tries", 0) + 1
     trouble: dict[str, Any] = {"tries": tries, "error": error}
     update: dict[str, Any] = {"$set": {"trouble": trouble}}
@@ -85,5 +63,4 @@ def _note(source: str, id_: ObjectId, error: str) -> None:
     else:
         trouble["failed_at"] = now()
         update["$unset"] = {"due": ""}
-    # Unless it was changed meanwhile: a change is a new start.
-    collection.update_one({"_id": id_, "due": row["due"]}, update)
+    return update

@@ -13,6 +13,7 @@ from bson import ObjectId
 from mongoengine import get_db
 from pymongo import UpdateOne
 
+from documents import ending
 from documents.engine.contribution import Row
 from documents.rematching import MARKED_A_BATCH, mailboxes_of, mark
 
@@ -26,7 +27,7 @@ DONE: Row = {"$unset": dict.fromkeys(MARKS, "")}
 def follow() -> set[ObjectId]:
     """Mark the gifts of all users who are due. Returns the fundraisers that have marked gifts."""
     fundraisers: set[ObjectId] = set()
-    while users := _due():
+    while not ending.has_begun() and (users := _due()):
         by_organization: defaultdict[ObjectId, list[Row]] = defaultdict(list)
         for user in users:
             by_organization[user["organization_id"]].append(user)

@@ -4,7 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from pymongo.errors import PyMongoError
+from config.passing import is_passing
+from documents.trouble import describe
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +27,12 @@ class Steady(threading.Thread):
         while not self._stopping.wait(pause):
             try:
                 pause = PAUSE_SECONDS if self._step() else self._idle
-            except PyMongoError as error:
-                log.warning("%s: not now (%s)", self.name, type(error).__name__)
+            except Exception as error:
                 pause = IDLE_SECONDS
-            except Exception:
-                log.exception("%s: failed; it is tried again", self.name)
-                pause = IDLE_SECONDS
+                if is_passing(error):
+                    log.warning("%s: not now (%s)", self.name, describe(error))
+                else:
+                    log.exception("%s: failed; it is attempted again", self.name)
 
     def stop(self, timeout: float) -> None:
         """Let it finish its step."""

@@ -4,6 +4,7 @@ The queue is a convenience, this is the guarantee. It needs no Redis.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from functools import partial
 from bson import ObjectId
 from mongoengine import get_db
 
+from config.passing import is_passing
 from config.settings import settings
 from documents import (
     erased_items,
@@ -26,9 +28,10 @@ from documents import (
     tallying,
     user_changes,
 )
+from documents.batches import ISOLATION_SECONDS
 from documents.clock import now
 from documents.marks import DUE
-from documents.trouble import is_passing, not_postponed
+from documents.trouble import describe, not_postponed
 from jobs.tasks import policy
 
 log = logging.getLogger(__name__)
@@ -39,33 +42,38 @@ Group = tuple[str, ObjectId | None]
 
 def sweep(older_than: timedelta = timedelta(0)) -> int:
     """Settle what has been due for longer than this. Returns how many records that was."""
-    return sum(_guarded(settle) for _, settle in due_groups(older_than))
+    return sum(_guarded(settle) for _, settle in due_groups(older_than, math.inf))
 
 
-def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
-    """What has been due for longer than this, by what is settled together, and how.
+def due_groups(
+    older_than: timedelta, seconds: float = ISOLATION_SECONDS
+) -> Iterator[tuple[Group, Settling]]:
+    """Yield what has been due for longer than this, by what is settled together, and how.
 
-    Looked up as the caller goes on, for what is tallied makes emails and gifts due.
+    The groups are looked up as the caller goes on, because tallying makes emails and gifts due.
+
+    Args:
+        seconds: how long each group may isolate bad records before the next group's turn.
     """
     before = now() - older_than
     for id_ in _groups("deliveries", "organization_id", before):
-        yield ("tally", id_), partial(tallying.tally_organization, id_, policy().clicks)
-        yield ("payments", id_), partial(payments.take_in, id_, policy())
+        yield ("tally", id_), partial(tallying.tally_organization, id_, policy().clicks, seconds)
+        yield ("payments", id_), partial(payments.take_in, id_, policy(), seconds)
     look_again = now() - max(older_than, late_events.LOOK_AGAIN_AFTER)
     for id_ in _groups("events", "organization_id", look_again):
-        yield ("look again", id_), partial(tallying.look_again, id_, policy().clicks)
+        yield ("look again", id_), partial(tallying.look_again, id_, policy().clicks, seconds)
     for id_ in _to_erase():
         yield ("erase", id_), partial(erasure.erase, id_)
     for id_ in erased_items.organizations():
         yield ("empty posts", id_), partial(erased_items.empty, id_)
     yield ("follow users", None), _follow_users
     for id_ in _groups("late_touches", "organization_id", now()):
-        yield ("follow touches", id_), partial(_follow_touches, id_)
+        yield ("follow touches", id_), partial(_follow_touches, id_, seconds)
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SOURCES:
         fundraisers |= _groups(source, "fundraiser_id", before)
     for id_ in fundraisers:
-        yield ("settle", id_), partial(settling.settle_fundraiser, id_, policy())
+        yield ("settle", id_), partial(settling.settle_fundraiser, id_, policy(), seconds)
 
 
 def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
@@ -86,10 +94,10 @@ def _follow_users() -> int:
     return len(user_changes.follow())
 
 
-def _follow_touches(organization_id: ObjectId) -> int:
+def _follow_touches(organization_id: ObjectId, seconds: float) -> int:
     """Let the gifts look again that emails may have led to, as is known by now."""
     fundraisers = late_touches.follow(organization_id)
-    return sum(settling.settle_fundraiser(id_, policy()) for id_ in fundraisers)
+    return sum(settling.settle_fundraiser(id_, policy(), seconds) for id_ in fundraisers)
 
 
 def _to_erase() -> list[ObjectId]:
@@ -157,6 +165,6 @@ def _told() -> Iterator[None]:
         yield
     except Exception as error:
         if is_passing(error):
-            log.warning("sweep: the database is away (%s)", type(error).__name__)
+            log.warning("sweep: the database is away or slow (%s)", describe(error))
         else:
             log.exception("sweep: failed")

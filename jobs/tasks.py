@@ -3,16 +3,24 @@
 Running one twice, late, or never changes nothing: what is due is marked in the record itself.
 """
 
+import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
+from config.passing import is_passing
 from config.queue import huey
 from config.settings import settings
 from documents import payments, settling, tallying, user_changes
 from documents.machine_clicks import Rule
 from documents.match_policy import MatchPolicy
 from documents.policy import Policy
+from documents.trouble import describe
+
+log = logging.getLogger(__name__)
 
 
 def policy() -> Policy:
@@ -32,25 +40,44 @@ def _ids(told: tuple[str, ...]) -> list[ObjectId]:
     return [ObjectId(id_) for id_ in told]
 
 
+def left_to_sweep(job: Callable[..., None]) -> Callable[..., None]:
+    """Leave what a job could not do to the sweep: a slow database is not a failed job."""
+
+    @wraps(job)
+    def run(*told: str) -> None:
+        try:
+            job(*told)
+        except PyMongoError as error:
+            if not is_passing(error):
+                raise
+            log.warning("%s: left to the sweep (%s)", job.__name__, describe(error))
+
+    return run
+
+
 @huey.task()
+@left_to_sweep
 def update_email_donation(*donation_ids: str) -> None:
     """Match donations to their emails, and count them."""
     settling.settle_records("donations", _ids(donation_ids), policy())
 
 
 @huey.task()
+@left_to_sweep
 def count_email(*email_ids: str) -> None:
     """Count emails on their users, mailings and fundraisers."""
     settling.settle_records("emails", _ids(email_ids), policy())
 
 
 @huey.task()
+@left_to_sweep
 def count_mailing(*mailing_ids: str) -> None:
     """Count what mailings cost on their fundraisers."""
     settling.settle_records("mailings", _ids(mailing_ids), policy())
 
 
 @huey.task()
+@left_to_sweep
 def tally_delivery(*delivery_ids: str) -> None:
     """Count the events of webhook deliveries, or make the gifts that they tell of."""
     tallying.tally_deliveries(_ids(delivery_ids), policy().clicks)
@@ -58,7 +85,8 @@ def tally_delivery(*delivery_ids: str) -> None:
 
 
 @huey.task()
+@left_to_sweep
 def follow_user(*user_ids: str) -> None:
     """Let gifts from users' new addresses look for their user and email."""
     for fundraiser_id in user_changes.follow():
-        settling.settle_fundraiser(fundraiser_id, policy())
+        settling.settle_fundraiser(fundraiser_id, policy(), None)

@@ -23,6 +23,10 @@ from .snapshots import Snapshots
 from .transaction import in_transaction
 
 ROWS_A_BATCH = 250
+# Source: `src/mongo/base/error_codes.yml` in MongoDB's repository.
+TOO_LONG = frozenset([50, 257, 262, 290])  # time limits, and TransactionTooLarge
+BUSY = frozenset([24, 46, 112, 175, 237, 239, 246, 251, 365, 402, 11600, 11601, 11602, 14031])
+LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
 
 
 def settle_due(
@@ -88,14 +92,15 @@ class _Run:
         return [row["_id"] for row in rows.find(wanted, {"_id": 1}).sort("due", 1).limit(limit)]
 
     def settle(self, ids: list[Any]) -> int:
-        """All in one transaction; what one record spoils for it, the others get by themselves."""
+        """Settle all in one transaction, or halves when one record or the size makes it fail."""
         try:
             return in_transaction(self.database, self._settle, ids)
         except Exception as error:
-            if _is_passing(error):
+            half = len(ids) // 2
+            if _is_passing(error) and not (half and _is_too_long(error)):
                 raise
-            if len(ids) > 1:
-                return sum(self.settle([id_]) for id_ in ids)
+            if half:
+                return self.settle(ids[:half]) + self.settle(ids[half:])
             self.failed[self.name, ids[0]] = error
             return 0
 
@@ -114,10 +119,16 @@ class _Run:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether the database was away or others were faster: no fault of a record's."""
-    return isinstance(error, ConnectionFailure) or (
-        isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
-    )
+    """Return whether the database was unavailable, slow or busy: no fault of a record's."""
+    if not isinstance(error, PyMongoError):
+        return False
+    if isinstance(error, ConnectionFailure) or error.timeout or _is_too_long(error):
+        return True
+    return any(map(error.has_error_label, LABELS)) or getattr(error, "code", None) in BUSY
+
+
+def _is_too_long(error: Exception) -> bool:
+    return getattr(error, "code", None) in TOO_LONG
 
 
 def compare_page(

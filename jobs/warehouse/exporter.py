@@ -4,8 +4,12 @@ import logging
 import threading
 import time
 
+from pymongo.errors import PyMongoError
+
+from config.passing import is_passing
 from documents import unexported
 from documents.lease import Holding, held
+from documents.trouble import describe
 from documents.warehouse_state import WarehouseState
 from jobs.warehouse.backfill import Backfill, start_anew
 from jobs.warehouse.engine import Warehouse, WarehouseError
@@ -45,6 +49,11 @@ class Exporter:
             return 0
         except NoSnapshot:
             return 0  # a collection was made just now; the next time it can be read
+        except PyMongoError as error:
+            if not is_passing(error):
+                raise
+            log.warning("warehouse: the database is unavailable or slow (%s)", describe(error))
+            return 0
         finally:
             self._busy.release()
 

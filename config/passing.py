@@ -1,0 +1,129 @@
+"""Which database errors pass by themselves: MongoDB was unavailable, slow or busy.
+
+Nothing is wrong with the records in hand, so the same work can be done again. Source of the codes:
+`src/mongo/base/error_codes.yml` in MongoDB's repository, read for 6.0 to 8.2. A code that is not
+here is the record's or the program's fault.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import (
+    ConnectionFailure,
+    CursorNotFound,
+    EncryptionError,
+    ExecutionTimeout,
+    InvalidOperation,
+    OperationFailure,
+    ProtocolError,
+    PyMongoError,
+    WTimeoutError,
+)
+
+UNREACHABLE = frozenset(
+    [
+        *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, SocketException
+        *(83, 90, 145, 172),  # RemoteResultsUnavailable, CallbackCanceled, connections dropped
+        *(199, 202, 279, 303),  # ReplicaSetMonitorRemoved, time limits, ClientDisconnect
+        *(317, 372, 384, 398, 407),  # pooled connections
+        *(230, 231, 56846),  # DNSHostNotFound, DNSProtocolError, ConfigServerUnreachable
+    ]
+)
+# An operator must fix these, and no record can cause them.
+DENIED = frozenset(
+    [
+        *(13, 18, 391),  # Unauthorized, AuthenticationFailed, ReauthenticationRequired
+        8000,  # Atlas: over a quota, too many connections, or a revoked user
+    ]
+)
+NOT_PRIMARY = frozenset(
+    [
+        *(91, 333, 11600),  # shutting down
+        *(189, 10058, 10107, 11602, 13435, 13436),  # stepped down, or not primary
+        *(95, 133, 190, 216, 308),  # no member that suits, or an election
+        *(64, 75, 79, 100, 134, 149),  # no majority
+    ]
+)
+BUSY = frozenset(
+    [
+        *(24, 46, 107),  # LockTimeout, LockBusy, LockFailed
+        *(112, 117),  # WriteConflict, ConflictingOperationInProgress
+        *(109, 215, 267, 272),  # something else is in progress
+        *(276, 285, 12586, 12587),  # an index is being built
+        *(314, 319, 338, 342, 343, 363),  # ObjectIsBusy, MovePrimary, resharding
+        *(365, 402, 433, 449, 450, 462),  # TemporarilyUnavailable, overloaded
+        *(371, 406, 412, 453, 50915),  # writes blocked for a while
+        *(208, 261, 264, 14031),  # out of locks, sessions, files, disk
+    ]
+)
+INTERRUPTED = frozenset(
+    [
+        *(43, 136, 143, 175, 237),  # cursors and plans that were killed
+        *(194, 234, 281, 282, 310, 355, 11601, 46841),  # operations that were killed
+        *(206, 225, 244, 251, 256, 356),  # the session or transaction is gone
+        *(374, 375, 91331, 10045600),  # the server asks to repeat it
+        *(63, 150, 249, 250, 358, 13388),  # a router's view of the shards is old
+        *(246, 239),  # SnapshotUnavailable, SnapshotTooOld
+    ]
+)
+TOO_LONG = frozenset([50, 262, 290])  # MaxTimeMSExpired, ExceededTimeLimit, transaction lifetime
+# ExceededMemoryLimit, TransactionTooLarge, QueryExceededMemoryLimit…, TransactionTooLargeForCache
+TOO_LARGE = frozenset([146, 257, 292, 388])
+PASSING_CODES = UNREACHABLE | DENIED | NOT_PRIMARY | BUSY | INTERRUPTED | TOO_LONG | TOO_LARGE
+
+# Closed and corrupted connections, and cursors that the server forgot.
+TRANSIENT = (ConnectionFailure, CursorNotFound, ExecutionTimeout, ProtocolError, WTimeoutError)
+ENDED = ("ended session", "MongoClient after close", "transaction")  # this process is stopping
+LABELS = (
+    "TransientTransactionError",
+    "UnknownTransactionCommitResult",
+    "RetryableWriteError",
+    "RetryableError",
+    "SystemOverloadedError",
+)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether an error only means that the database was unavailable, slow or busy."""
+    if isinstance(error, MongoEngineException):  # MongoEngine wraps what PyMongo raised
+        cause = error.__cause__ or error.__context__
+        return cause is not None and is_passing(cause)
+    if not isinstance(error, PyMongoError):
+        return False
+    if isinstance(error, TRANSIENT) or error.timeout or any(map(error.has_error_label, LABELS)):
+        return True
+    if isinstance(error, EncryptionError):
+        return is_passing(error.cause)
+    if isinstance(error, OperationFailure):
+        return not PASSING_CODES.isdisjoint(_codes(error))
+    return isinstance(error, InvalidOperation) and any(word in str(error) for word in ENDED)
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Return whether the work needs more memory than MongoDB gives: a smaller batch helps."""
+    return isinstance(error, OperationFailure) and not TOO_LARGE.isdisjoint(_codes(error))
+
+
+def _codes(error: OperationFailure) -> Iterator[int | None]:
+    """The codes of an error and of everything in it.
+
+    A bulk write may name a passing error beside a bad record. It is repeated until only the bad
+    record is left.
+    """
+    yield error.code
+    details: Mapping[str, Any] = error.details or {}
+    inner = details.get("error")
+    if isinstance(inner, OperationFailure):
+        yield from _codes(inner)
+    elif isinstance(inner, PyMongoError) and is_passing(inner):
+        yield from PASSING_CODES
+    concern = details.get("writeConcernError")
+    errors = [concern] if concern else []
+    for one in (*errors, *_all(details, "writeErrors"), *_all(details, "writeConcernErrors")):
+        yield one.get("code") if isinstance(one, Mapping) else getattr(one, "code", None)
+
+
+def _all(details: Mapping[str, Any], name: str) -> Iterable[Any]:
+    found = details.get(name) or ()
+    return found.values() if isinstance(found, Mapping) and "code" not in found else found

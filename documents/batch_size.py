@@ -1,0 +1,41 @@
+"""How many records a transaction takes: fewer when it was too long, more again when it was short.
+
+Pure. MongoDB ends a transaction after its lifetime, 3 s as `matchback up` starts it.
+"""
+
+from dataclasses import dataclass, field
+
+LONG_SECONDS = 1.5  # half of the shortest lifetime: the next batch might not live as long
+SHORT_SECONDS = 0.75
+
+
+@dataclass
+class BatchSize:
+    """The size of the next batch, between 1 and `most`."""
+
+    most: int
+    now: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = self.most
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is known against the largest batch."""
+        return self.now == self.most
+
+    def succeeded(self, seconds: float) -> None:
+        """Adapt to a batch that was committed after so many seconds."""
+        if seconds > LONG_SECONDS:
+            self.shrink()
+        elif seconds < SHORT_SECONDS:
+            self.now = min(self.most, self.now * 2)
+
+    def shrink(self, taken: int | None = None) -> None:
+        """Halve the batch that failed.
+
+        Args:
+            taken: how many records it had, if it had fewer than it could.
+        """
+        failed = self.now if taken is None else min(self.now, taken)
+        self.now = max(1, failed // 2)

@@ -1,0 +1,163 @@
+"""Batches: transactions that each take some of the records that are due.
+
+A batch that MongoDB ended because it was slow or busy is done again, smaller, in turn with the
+others. A batch that holds a bad record is halved until the record is alone, and then the record is
+noted. Both are one search, so one bad record among 250 costs about twenty transactions.
+
+Only the sweep isolates bad records, a slice of time for each group. Jobs leave such a group to the
+sweep, so that no bad record ever keeps a queue waiting.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from bson import ObjectId
+from pymongo.errors import ConnectionFailure
+
+from config.passing import is_passing, is_too_large
+from documents import ending, trouble
+from documents.batch_size import BatchSize
+from documents.turn import NotMyTurn
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 5.0  # with a slow database, since the first batch that failed
+ISOLATION_SECONDS = 0.5  # for one group, before the next group has its turn
+FIRST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 0.5
+MOST_GROUPS = 10_000
+
+Group = tuple[str, Hashable]
+
+
+@dataclass
+class _Known:
+    """What earlier batches of a group showed: nothing rests on it but speed."""
+
+    size: BatchSize
+    has_bad: bool = False
+
+
+_known: dict[Group, _Known] = {}
+_guard = threading.Lock()
+
+
+def _recall(group: Group, most: int) -> _Known:
+    with _guard:
+        if len(_known) > MOST_GROUPS:
+            _known.clear()
+        return _known.setdefault(group, _Known(BatchSize(most)))
+
+
+def _forget(group: Group) -> None:
+    with _guard:
+        _known.pop(group, None)
+
+
+@dataclass
+class Batches:
+    """One run over what is due of a group. Each batch takes at most `limit` records.
+
+    Attributes:
+        group: what is remembered between runs, e.g. ("settle", fundraiser_id).
+        most: the size of a full batch.
+        seconds: how long this run may isolate bad records; None leaves them to the sweep.
+        note: what becomes of a bad record.
+        taken: the records of the batch in hand, set by the transaction when it has read them.
+    """
+
+    group: Group
+    most: int
+    seconds: float | None = None
+    note: Callable[[str, ObjectId, Exception], None] = trouble.note
+    taken: list[tuple[str, ObjectId]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._state = _recall(self.group, self.most)
+        self._isolating_since: float | None = None
+        self._failing_since: float | None = None
+        self._pause = FIRST_PAUSE_SECONDS
+
+    @property
+    def limit(self) -> int:
+        """How many records the next batch may take."""
+        return self._state.size.now
+
+    def take(self, do: Callable[[], int]) -> int:
+        """Do one batch, smaller and again until it is committed. Returns how many records it took.
+
+        Returns 0 as well when the rest is left to the sweep, or when this process is stopping.
+
+        Raises:
+            PyMongoError: the database is unavailable, or was slow for too long.
+            NotMyTurn: another transaction has the turn.
+        """
+        if self._state.has_bad and self.seconds is None:
+            return 0
+        while True:
+            self.taken = []
+            started = time.monotonic()
+            try:
+                done = do()
+            except NotMyTurn:
+                raise
+            except Exception as error:  # noqa: BLE001  (bad records raise anything)
+                if not self._goes_on(error):
+                    return 0
+            else:
+                self._succeeded(started, done)
+                return done
+
+    def _succeeded(self, started: float, done: int) -> None:
+        self._failing_since = None
+        self._pause = FIRST_PAUSE_SECONDS
+        self._state.size.succeeded(time.monotonic() - started)
+        if not done or self._state.size.is_full:
+            self._state.has_bad = False
+            self._isolating_since = None
+        if not done:
+            _forget(self.group)
+
+    def _goes_on(self, error: Exception) -> bool:
+        """Prepare the next attempt after an error. Returns whether there is to be one now."""
+        is_alone = len(self.taken) == 1 or self.limit == 1
+        if is_passing(error) and not (is_too_large(error) and is_alone):
+            return self._wait(error)
+        if not self.taken:
+            raise error  # no record was read: the fault is in the program
+        if not self._state.has_bad:
+            log.warning("%s %s: looking for what fails, %s", *self.group, trouble.describe(error))
+        self._state.has_bad = True
+        if self.seconds is None:
+            return False
+        if len(self.taken) == 1:
+            self.note(*self.taken[0], error)
+        else:
+            self._state.size.shrink(len(self.taken))
+        return self._has_time()
+
+    def _wait(self, error: Exception) -> bool:
+        """Pause before a smaller batch; an unavailable database is left to the next sweep."""
+        self._state.size.shrink()
+        at = time.monotonic()
+        self._failing_since = self._failing_since or at
+        is_over = at - self._failing_since > PATIENCE_SECONDS
+        if is_over or isinstance(error, ConnectionFailure) or ending.has_begun():
+            raise error
+        log.info("%s %s: again, smaller, after %s", *self.group, trouble.describe(error))
+        time.sleep(random.uniform(0.5, 1) * self._pause)  # noqa: S311
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        return True
+
+    def _has_time(self) -> bool:
+        """Whether this run may isolate on: always until it has done something."""
+        at = time.monotonic()
+        if self._isolating_since is None:
+            self._isolating_since = at
+        assert self.seconds is not None
+        is_over = at - self._isolating_since > self.seconds and len(self.taken) == 1
+        return not is_over and not ending.has_begun()
