@@ -87,6 +87,11 @@ class Batches:
         """How many records the next batch may take."""
         return self._state.size.now
 
+    @property
+    def is_isolating(self) -> bool:
+        """Whether this run looks for bad records."""
+        return self._isolating_since is not None
+
     def take(self, do: Callable[[], int]) -> int:
         """Do one batch, smaller and again until it is committed. Returns how many records it took.
 

@@ -98,7 +98,7 @@ def _take_in(database: Database, session: ClientSession, group: Row, run: Batche
     found = database.deliveries.find(query, session=session).sort("due", 1)
     deliveries = list(found.limit(run.limit))
     run.taken = [("deliveries", delivery["_id"]) for delivery in deliveries]
-    if deliveries:  # older ones wait for their next attempt, and are not read again
+    if deliveries and run.is_isolating:  # older ones wait for their next attempt
         group["due"] = {**DUE["due"], "$gte": deliveries[0]["due"]}
     fundraisers: set[ObjectId] = set()
     fates: Counter[tuple[str, str]] = Counter()

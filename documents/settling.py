@@ -161,7 +161,7 @@ def _due(
     run: _Run | None,
 ) -> list[Row]:
     query: Row = {**group, **DUE, **trouble.not_postponed(now())}
-    if run and name in run.since:
+    if run and run.batches.is_isolating and name in run.since:
         query["due"] = {**DUE["due"], "$gte": run.since[name]}
     rows = list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
     if run and rows:

@@ -75,8 +75,9 @@ class _Run:
             for part in parts
             for _ in range(max(1, min(part.most, rows[part.id]["items"] - part.first)))
         ]
-        # Older ones wait for their next attempt. A batch must not read thousands of them again.
-        self.group["due"] = {**DUE["due"], "$gte": parts[0].due}
+        if self.batches.is_isolating:
+            # Older ones wait for their next attempt: a batch must not read thousands of them again.
+            self.group["due"] = {**DUE["due"], "$gte": parts[0].due}
 
     def _skip(self, source: str, id_: ObjectId, error: Exception) -> None:
         part = self.parts[0]

@@ -50,7 +50,9 @@ class Servers:
     @classmethod
     def start(cls, data: Path, supervisor: Supervisor, cache_gb: float = 0.5) -> "Servers":
         mongodb_port, redis_port = servers.free_port(), servers.free_port()
-        supervisor.start(servers.mongodb_part(data, mongodb_port, cache_gb))
+        mongodb = servers.mongodb_part(data, mongodb_port, cache_gb)
+        mongodb.command += ["--setParameter", "enableTestCommands=1"]  # fail points
+        supervisor.start(mongodb)
         servers.make_primary(mongodb_port)
         supervisor.start(servers.redis_part(data, redis_port))
         return cls(mongodb_port, redis_port, supervisor)

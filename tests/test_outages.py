@@ -10,10 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 import redis
+from mongoengine import get_db
 
 from service.up import servers
-from tests.cast import University, university
+from tests import slow_database
+from tests.cast import University, event, university
 from tests.stack import Servers, Stack, wait_until
+from tests.stripe_events import charge, set_secret, tell
 from tests.test_story import settled
 
 GIFTS = 40
@@ -183,3 +186,42 @@ def test_a_database_that_is_away_is_a_503_and_nothing_is_lost(
     )
     assert answer.status in (200, 201)
     assert settled(alice, spring)["donations"]["count"] == GIFTS + 1
+
+
+def test_a_paused_database_delays_counting_and_fails_nothing(
+    alice: University, stack: Stack
+) -> None:
+    """MongoDB ends the batch in hand; the same is done again. `make slow-database` does more."""
+    result = slow_database.measure(stack, alice, emails=1500, pauses=1)
+    assert result.counted == 1500
+    assert result.after_last_pause < slow_database.CATCH_UP_SECONDS
+    assert not get_db().emails.count_documents({"trouble": {"$exists": True}})
+    log = stack.log("worker")
+    assert "looking for what fails" not in log
+    assert "Unhandled exception" not in log
+
+
+def test_a_paused_database_delays_events_and_payments_and_fails_nothing(
+    alice: University, real_servers: Servers, stack: Stack
+) -> None:
+    alice.set_webhook_key()
+    set_secret(alice)
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    settled(alice, spring)
+    stack.kill("worker", signal.SIGTERM)
+    for post in range(20):
+        alice.deliver([event(email, "open", 1_700_000_000 + 60 * post + n) for n in range(60)])
+        ids = {"id": f"ch_{post}", "payment_intent": f"pi_{post}"}
+        tell(alice, charge("succeeded", **ids, metadata={"fundraiser_id": spring}))
+    posts = get_db().deliveries
+    due = {"due": {"$type": "date"}}
+    stack.start_worker()
+    wait_until(lambda: posts.count_documents(due) < 40, "the first are counted")
+    with frozen(real_servers.pid("MongoDB")):
+        time.sleep(slow_database.PAUSE_SECONDS)
+    wait_until(lambda: not posts.count_documents(due), "all are counted", 10)
+    assert settled(alice, spring)["donations"]["count"] == 20
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 1200
+    assert not posts.count_documents({"trouble": {"$exists": True}})
+    assert "Unhandled exception" not in stack.log("worker")
