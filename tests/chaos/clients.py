@@ -3,6 +3,7 @@
 Each owns its records, so that what it was told last about each is the truth.
 """
 
+import contextlib
 import json
 import random
 import threading
@@ -15,6 +16,7 @@ import httpx
 from stripe import WebhookSignature
 
 from tests.cast import SIGNATURE_HEADER, University, event, signed
+from tests.chaos import importing
 from tests.chaos.audited import Acts
 from tests.stripe_events import SECRET, charge
 
@@ -60,7 +62,7 @@ class Client(threading.Thread):
     """One program of the university."""
 
     def __init__(
-        self, number: int, place: University, urls: list[str], fundraisers: list[str], seed: int
+        self, number: int, place: University, urls: list[str], files: importing.Files, seed: int
     ) -> None:
         super().__init__(name=f"client {number}", daemon=True)
         self.number = number
@@ -73,7 +75,10 @@ class Client(threading.Thread):
         self.acts: Acts = Counter()  # acknowledged, and to be found in the audit
         self.failure: BaseException | None = None
         self._urls = urls
-        self._fundraisers = fundraisers
+        self.erased: dict[str, str] = {}  # user: the address that nothing may hold
+        self._files = files
+        self._fundraisers = list(files.fundraisers)
+        self._taken: set[str] = set()  # addresses of people who moved or were erased
         self._chance = random.Random(seed)
         self._stopping = threading.Event()
         self._serial = 0
@@ -93,6 +98,8 @@ class Client(threading.Thread):
             (1, self._pin),
             (2, self._pay),
             (1, self._move),
+            (1, self._import),
+            (1, self._erase),
         ]
         weights, actions = zip(*deeds, strict=True)
         try:
@@ -210,10 +217,46 @@ class Client(threading.Thread):
 
     def _move(self) -> None:
         """Somebody has another address, and gives from there."""
-        if self.emails:
-            email = self._call("GET", f"/v1/emails/{self._chance.choice(list(self.emails))}")
+        if user := self._some_user():
             self._moved = f"m{self.number}.{self._next()}@example.edu"
-            self._call("PATCH", f"/v1/users/{email['user_id']}", {"email": self._moved})
+            self._taken.add(user["email"])
+            self._call("PATCH", f"/v1/users/{user['id']}", {"email": self._moved})
+
+    def _erase(self) -> None:
+        """Somebody wants to be forgotten, who never moved, and is not heard of again."""
+        user = self._some_user()
+        if user and self._chance.random() < 0.3 and user["email"].startswith(f"p{self.number}."):
+            self._taken.add(user["email"])
+            self.erased[user["id"]] = user["email"]
+            self._call("DELETE", f"/v1/users/{user['id']}?erase=true")
+            if self._chance.random() < 0.3:
+                self._call("DELETE", f"/v1/users/{user['id']}?erase=true")
+
+    def _some_user(self) -> Any:
+        """A person with an email, who neither moved nor was erased."""
+        if not self.emails:
+            return None
+        email = self._call("GET", f"/v1/emails/{self._chance.choice(list(self.emails))}")
+        if email["user_id"] in self.erased:
+            return None
+        user = self._call("GET", f"/v1/users/{email['user_id']}")
+        return user if user["email"] not in self._taken else None
+
+    def _import(self) -> None:
+        """A file of emails: a new one or another client's, sometimes cut off or sent twice."""
+        file = self._files.latest()
+        if not file or self._chance.random() < 0.5:
+            file = self._files.new()
+        body = self._files.body(file)
+        if self._chance.random() < 0.4:
+            with contextlib.suppress(OSError):
+                url, sent = self._chance.choice(self._urls), self._chance.randrange(len(body))
+                importing.cut(url, self.place.key, body, sent)
+        for _ in range(self._chance.choice([1, 1, 2])):
+            told = self._call("IMPORT", "/v1/emails/import", body)
+            if told["created"] + told["found"] != importing.LINES or told["refused_count"]:
+                self.tally.wrong.append(f"import {file}: {told}")
+            self._files.acknowledged.add(file)
 
     def _deliver(self) -> None:
         """Some new events, each to be sent 1 to 46 times, among copies of earlier ones."""
@@ -236,7 +279,13 @@ class Client(threading.Thread):
         number = self._chance.randrange(30)
         if self._moved and number == 0:
             return {"name": "Mover", "email": self._moved}
-        return {"name": f"Person {number}", "email": f"p{self.number}.{number}@example.edu"}
+        address = f"p{self.number}.{number}@example.edu"
+        if address in self._gone():
+            address = f"q{self.number}.{number}@example.edu"
+        return {"name": f"Person {number}", "email": address}
+
+    def _gone(self) -> set[str]:
+        return set(self.erased.values())
 
     def _next(self) -> int:
         self._serial += 1
@@ -257,7 +306,7 @@ class Client(threading.Thread):
             if answer is not None and (status in {200, 201, 202, 204} or gone):
                 self.tally.acknowledged += 1
                 if method in {"PATCH", "PUT", "DELETE"}:
-                    self.acts[method, path.split("/")[3]] += 1
+                    self.acts[method, path.partition("?")[0].split("/")[3]] += 1
                 return answer.json() if answer.content and status != 404 else None
             if status and status not in USUAL and not waits:
                 assert answer is not None
@@ -269,8 +318,11 @@ class Client(threading.Thread):
     def _try(
         self, method: str, path: str, body: Any, headers: dict[str, str]
     ) -> httpx.Response | None:
-        content = json.dumps(body).encode() if body is not None else None
-        if method == "WEBHOOK":
+        content = json.dumps(body).encode() if body is not None and method != "IMPORT" else body
+        if method == "IMPORT":
+            method, headers = "POST", {"Authorization": f"Bearer {self.place.key}"}
+            headers["Content-Type"] = "application/x-ndjson"
+        elif method == "WEBHOOK":
             assert content
             method, headers = "POST", signed(self.place.signing_key, content)
             assert SIGNATURE_HEADER in headers

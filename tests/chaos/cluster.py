@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 from service.up import servers
 from service.up.command import serve_command, worker_command
 from service.up.supervisor import Part, Supervisor
+from tests.chaos.disk import Disk
 from tests.chaos.proxy import Proxy
 from tests.stack import wait_until
 
@@ -33,11 +34,14 @@ class Cluster:
         self.proxies: list[Proxy] = []
         self._seed = seed
         self._stopping = threading.Event()
+        self.disk = Disk(folder / f"node{seed % NODES}" / "mongodb")  # of one node
 
     def start(self) -> None:
         self.mongodb_ports = [servers.free_port() for _ in range(NODES)]
         for number, port in enumerate(self.mongodb_ports):
             part = servers.mongodb_part(self.folder / f"node{number}", port)
+            if number == self._seed % NODES:
+                self.disk.mount()
             part.name = f"MongoDB {number}"
             self.supervisor.start(part)
         self._initiate()
@@ -119,6 +123,7 @@ class Cluster:
                 if name.startswith("MongoDB"):
                     os.kill(pid, signal.SIGKILL)
             self.supervisor.stop()
+        self.disk.unmount()
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.1):

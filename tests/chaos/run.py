@@ -17,12 +17,15 @@ from tests.cast import University, university
 from tests.chaos.audited import audit_differences
 from tests.chaos.clients import Client
 from tests.chaos.cluster import Cluster
+from tests.chaos.importing import LINES, Files
 from tests.chaos.monkey import Monkey
+from tests.chaos.people import compare_people
 from tests.stack import connect_to_cluster
 from tests.stripe_events import SECRET
 
 CLIENTS = 4
 CONVERGE_SECONDS = 60
+ERASE_DUE = {"erase_due": {"$type": "date"}}
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Result:
     unanswered: int = 0
     gifts: int = 0
     events: int = 0
+    imported: int = 0
+    erased: int = 0
     deeds: Counter[str] = field(default_factory=Counter)
     converged_seconds: float = 0.0
     differences: list[str] = field(default_factory=list)
@@ -45,7 +50,8 @@ class Result:
         return [
             f"seed {self.seed}, {self.seconds:.0f} s: {self.requests} requests, "
             f"{self.acknowledged} acknowledged, {self.unanswered} unanswered",
-            f"  {self.gifts} gifts, {self.events} distinct events",
+            f"  {self.gifts} gifts, {self.events} distinct events, "
+            f"{self.imported} emails imported, {self.erased} people erased",
             f"  {sum(self.deeds.values())} disturbances: {deeds}",
             f"  converged in {self.converged_seconds:.1f} s; {len(self.differences)} differences",
             *(f"  DIFFERENCE {one}" for one in self.differences[:20]),
@@ -61,19 +67,22 @@ def run(folder: Path, seconds: float, seed: int) -> Result:
         connect_to_cluster(cluster.uri)
         cluster.start_service()
         place = university(f"Chaos {seed}", api=None)  # type: ignore[arg-type]
-        clients = _clients(cluster, place, seed)
+        clients, files = _clients(cluster, place, seed)
         _disturb(cluster, clients, seconds, result)
         begun = time.monotonic()
         _converge(result)
         result.converged_seconds = time.monotonic() - begun
         _compare(place, clients, result)
+        compare_people(clients, files, result.differences)
+        result.imported = len(files.acknowledged) * LINES
+        result.erased = sum(len(client.erased) for client in clients)
     finally:
         mongoengine.disconnect_all()
         cluster.stop()
     return result
 
 
-def _clients(cluster: Cluster, place: University, seed: int) -> list[Client]:
+def _clients(cluster: Cluster, place: University, seed: int) -> tuple[list[Client], Files]:
     from bson import ObjectId
 
     from documents.fundraiser import Fundraiser
@@ -85,14 +94,16 @@ def _clients(cluster: Cluster, place: University, seed: int) -> list[Client]:
     WebhookKey.put(organization, "stripe", SECRET)
     names = ("Spring", "Autumn")
     fundraisers = [str(Fundraiser.create(organization, {"name": name}).id) for name in names]
-    return [
-        Client(number, place, cluster.urls, fundraisers, seed * 1000 + number)
+    files = Files(fundraisers)
+    clients = [
+        Client(number, place, cluster.urls, files, seed * 1000 + number)
         for number in range(CLIENTS)
     ]
+    return clients, files
 
 
 def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Result) -> None:
-    monkey = Monkey(cluster, result.seed)
+    monkey = Monkey(cluster, clients[0].place, result.seed)
     for client in clients:
         client.start()
     monkey.start()
@@ -105,6 +116,7 @@ def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Re
         if client.failure:
             result.differences.append(f"{client.name}: {client.failure!r}")
     result.deeds = monkey.done
+    result.differences += monkey.findings
     for client in clients:
         result.requests += client.tally.requests
         result.acknowledged += client.tally.acknowledged
@@ -118,7 +130,7 @@ def _converge(result: Result) -> None:
     deadline = time.monotonic() + CONVERGE_SECONDS
     names = ("donations", "emails", "mailings", "deliveries", "late_touches")
     while any(get_db()[name].count_documents(DUE) for name in names) or (
-        get_db().users.count_documents(user_changes.DUE)
+        get_db().users.count_documents({"$or": [user_changes.DUE, ERASE_DUE]})
     ):
         if time.monotonic() > deadline:
             result.differences.append(f"not settled {CONVERGE_SECONDS} s after everything healed")
@@ -142,7 +154,8 @@ def _compare(place: University, clients: list[Client], result: Result) -> None:
     truth: Counter[str] = Counter()
     for gift in gifts:
         truth[gift.currency] += gift.net
-    for name, found in _sums().items():
+    erased = [_id(user) for client in clients for user in client.erased]
+    for name, found in _sums(erased).items():
         if +found != +truth:
             result.differences.append(f"{name} say {dict(+found)}, clients say {dict(+truth)}")
     _compare_events(clients, result)
@@ -159,8 +172,12 @@ def _compare(place: University, clients: list[Client], result: Result) -> None:
     ]
 
 
-def _sums() -> dict[str, Counter[str]]:
-    """What was raised, by currency, as each kind of record tells it."""
+def _sums(erased: list[Any]) -> dict[str, Counter[str]]:
+    """What was raised, by currency, as each kind of record tells it.
+
+    Args:
+        erased: users that are gone, and whose amounts stay.
+    """
     live = {"deleted_at": None}
     unmatched, userless, fundraisers, emails, users = (Counter[str]() for _ in range(5))
     for row in get_db().donations.find({**live, "status": "succeeded"}):
@@ -172,7 +189,7 @@ def _sums() -> dict[str, Counter[str]]:
         ("emails", "raised", emails),
         ("users", "donated", users),
     ):
-        for document in get_db()[name].find(live):
+        for document in get_db()[name].find({"$or": [live, {"_id": {"$in": erased}}]}):
             into.update(document.get(field_name, {}))
     return {
         "fundraisers": fundraisers,

@@ -1,0 +1,49 @@
+"""A disk that can be filled: a small tmpfs, where mounting is allowed (root on Linux)."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+MEGABYTE = 1024 * 1024
+SIZE = 1024 * MEGABYTE  # three journal files of 100 MB, and what five minutes write
+BALLAST = "ballast"
+
+
+class Disk:
+    """A folder of its own size. Where mounting is not allowed, it cannot be filled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.is_mounted = False
+
+    def mount(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() != 0 or shutil.which("mount") is None:
+            return
+        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(self.folder)]
+        self.is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def unmount(self) -> None:
+        if self.is_mounted:
+            command = ["umount", "--lazy", str(self.folder)]
+            subprocess.run(command, capture_output=True, check=False)
+            self.is_mounted = False
+
+    def fill(self) -> bool:
+        """Leave no block free. Returns whether that is possible here."""
+        if not self.is_mounted:
+            return False
+        with (self.folder / BALLAST).open("ab", buffering=0) as ballast:
+            for size in (MEGABYTE, 4096):
+                block = bytes(size)
+                try:
+                    while ballast.write(block) == size:
+                        pass
+                except OSError:  # ENOSPC
+                    continue
+        return True
+
+    def free(self) -> None:
+        """Give the space back."""
+        (self.folder / BALLAST).unlink(missing_ok=True)
