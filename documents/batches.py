@@ -29,6 +29,7 @@ PATIENCE_SECONDS = 5.0  # with a slow database, since the first batch that faile
 ISOLATION_SECONDS = 0.5  # for one group, before the next group has its turn
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.5
+LEFT_SECONDS = 5.0
 MOST_GROUPS = 10_000
 
 Group = tuple[str, Hashable]
@@ -36,10 +37,18 @@ Group = tuple[str, Hashable]
 
 @dataclass
 class _Known:
-    """What earlier batches of a group showed: nothing rests on it but speed."""
+    """What earlier batches of a group showed: nothing rests on it but speed.
+
+    Attributes:
+        bad_at: the time (monotonic) at which a batch failed by a bad record, until none is left.
+    """
 
     size: BatchSize
-    has_bad: bool = False
+    bad_at: float | None = None
+
+    def is_left_to_sweep(self) -> bool:
+        """Whether jobs pass this group by. Not forever: its sweep may run in another process."""
+        return self.bad_at is not None and time.monotonic() - self.bad_at < LEFT_SECONDS
 
 
 _known: dict[Group, _Known] = {}
@@ -50,7 +59,10 @@ def _recall(group: Group, most: int) -> _Known:
     with _guard:
         if len(_known) > MOST_GROUPS:
             _known.clear()
-        return _known.setdefault(group, _Known(BatchSize(most)))
+        known = _known.setdefault(group, _Known(BatchSize(most)))
+        if known.size.most != most:
+            known.size = BatchSize(most)
+        return known
 
 
 def _forget(group: Group) -> None:
@@ -101,7 +113,7 @@ class Batches:
             PyMongoError: the database is unavailable, or was slow for too long.
             NotMyTurn: another transaction has the turn.
         """
-        if self._state.has_bad and self.seconds is None:
+        if self.seconds is None and self._state.is_left_to_sweep():
             return 0
         while True:
             self.taken = []
@@ -122,7 +134,7 @@ class Batches:
         self._pause = FIRST_PAUSE_SECONDS
         self._state.size.succeeded(time.monotonic() - started)
         if not done or self._state.size.is_full:
-            self._state.has_bad = False
+            self._state.bad_at = None
             self._isolating_since = None
         if not done:
             _forget(self.group)
@@ -134,9 +146,9 @@ class Batches:
             return self._wait(error)
         if not self.taken:
             raise error  # no record was read: the fault is in the program
-        if not self._state.has_bad:
+        if self._state.bad_at is None:
             log.warning("%s %s: looking for what fails, %s", *self.group, trouble.describe(error))
-        self._state.has_bad = True
+        self._state.bad_at = time.monotonic()
         if self.seconds is None:
             return False
         if len(self.taken) == 1:

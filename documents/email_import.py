@@ -192,7 +192,9 @@ class EmailImport:
             get_db()[name].insert_many(rows, ordered=False)
         except BulkWriteError as error:
             problems = error.details.get("writeErrors", []) if error.details else []
-            if {problem["code"] for problem in problems} != {DUPLICATE_KEY}:
+            codes = {problem["code"] for problem in problems}
+            # Lines that no majority has must not be acknowledged.
+            if codes != {DUPLICATE_KEY} or error.details.get("writeConcernErrors"):
                 raise
             catch_up()
             return {problem["index"] for problem in problems}

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pymongo
 from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -16,7 +17,8 @@ from documents.engine import transaction as engine
 
 T = TypeVar("T")
 DUPLICATE_KEY = engine.DUPLICATE_KEY
-RETRY_SECONDS = 10.0
+RETRY_SECONDS = 10.0  # after that no new attempt begins
+LONGEST_SECONDS = 20.0  # for all attempts, each commit repeated until its result is known
 
 
 class _Try(threading.local):
@@ -62,7 +64,8 @@ def in_transaction(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return work(database, session, *args, **kwargs)
 
     try:
-        done = engine.in_transaction(get_db(), attempt)
+        with pymongo.timeout(LONGEST_SECONDS):
+            done = engine.in_transaction(get_db(), attempt)
     finally:
         if tries > 1:
             TRANSACTION_RETRIES.labels(work.__name__.strip("_")).inc(tries - 1)

@@ -9,6 +9,7 @@ from mongoengine import DateTimeField, DynamicField, IntField, StringField, get_
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from documents.batches import Batches
 from documents.clock import now
 from documents.engine.contribution import Row
 from documents.errors import Conflict
@@ -131,12 +132,21 @@ class _Others:
 def _run(migration: Migration, holding: Holding) -> Iterator[Told]:
     of = get_db()[migration.collection].estimated_document_count()
     rows, is_finished = 0, False
+    batches = Batches(("migration", migration.number), ROWS_A_PAGE)
+
+    def page() -> int:
+        nonlocal rows, is_finished
+        rows, is_finished = in_transaction(_page, migration, batches.limit)
+        return rows
+
     while not (is_finished or holding.is_lost()):
-        rows, is_finished = in_transaction(_page, migration)
+        batches.take(page)
         yield Told(migration, rows, max(of, rows), is_finished)
 
 
-def _page(database: Database, session: ClientSession, migration: Migration) -> tuple[int, bool]:
+def _page(
+    database: Database, session: ClientSession, migration: Migration, limit: int
+) -> tuple[int, bool]:
     """Change the next page. Returns the number of rows so far, and whether it was the last page.
 
     Two processes that change the same page write the same progress, so that MongoDB makes one of
@@ -147,10 +157,10 @@ def _page(database: Database, session: ClientSession, migration: Migration) -> t
         return known.get("rows", 0), True
     after = {"_id": {"$gt": known["last_id"]}} if "last_id" in known else {}
     found = database[migration.collection].find({**migration.where, **after}, session=session)
-    rows = list(found.sort("_id", 1).limit(ROWS_A_PAGE))
+    rows = list(found.sort("_id", 1).limit(limit))
     if rows:
         migration.change(database, session, rows)
-    is_finished = len(rows) < ROWS_A_PAGE
+    is_finished = len(rows) < limit
     noted: Row = {"name": migration.name, **({"last_id": rows[-1]["_id"]} if rows else {})}
     if "started_at" not in known:
         noted["started_at"] = now()
