@@ -2,6 +2,7 @@
 
 import os
 import signal
+import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from mongoengine import get_db
 
 from documents import recount
 from jobs.sweep import sweep
-from tests.cast import BOB, Api, University, university
+from tests.cast import BOB, Api, University, event, university
 from tests.chaos.run import run
+from tests.documents.test_slow_database import copies, poison
 from tests.seams.child import act
 from tests.seams.forks import forks
 from tests.seams.scenarios import new_gift, scene
@@ -157,6 +159,39 @@ def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack
     assert left() > 0
     stack.start_worker()
     assert settled(alice, spring)["donations"]["count"] == many
+
+
+def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
+    alice: University, stack: Stack
+) -> None:
+    """Gifts and posts of Alice's that cannot be counted, and Charlie's gifts meanwhile."""
+    alice.set_webhook_key()
+    charlie = university("Charlie's University", stack.api())
+    fundraisers, autumn = [alice.fundraiser(f"Fund {n}") for n in range(6)], charlie.fundraiser()
+    bad = alice.email(fundraisers[0])
+    first = [alice.gift(fundraiser, 100) for fundraiser in fundraisers]
+    for fundraiser in fundraisers:
+        settled(alice, fundraiser)
+    poison([ObjectId(bad)])
+    for gift in first:
+        copies("donations", gift, 500, email_ref=bad)
+    alice.deliver([event(bad, "open", 1_700_000_000 + number) for number in range(500)])
+    took: list[float] = []
+    for number in range(1, 9):
+        begun = time.monotonic()
+        charlie.gift(autumn, 100)
+        wait_until(
+            lambda number=number: charlie.report(autumn)["donations"]["count"] == number,
+            "it counts",
+        )
+        took.append(time.monotonic() - begun)
+    assert get_db().donations.count_documents({"due": {"$type": "date"}}) > 0
+    assert statistics.median(took) < 2, took
+    part = next(part for part in stack.supervisor.parts if part.name == "worker")
+    assert part.process
+    part.process.send_signal(signal.SIGTERM)
+    assert part.process.wait(15) == 0
+    stack.supervisor.parts.remove(part)
 
 
 def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:
