@@ -16,6 +16,7 @@ from pymongo.database import Database
 from documents import sendgrid
 from documents.clock import now
 from documents.engine.contribution import Row
+from documents.errors import Unusable
 from documents.sendgrid import ERASED
 from documents.stored import Document
 
@@ -127,7 +128,7 @@ def without_items(body: bytes, indexes: Iterable[int]) -> bytes:
         return body
     try:
         items = sendgrid.parse(body)
-    except ValueError:
+    except Unusable:
         return WHOLE
     kept = [ERASED if index in gone else one for index, one in enumerate(items)]
     return json.dumps(kept).encode()  # orjson rejects halves of a character

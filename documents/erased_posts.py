@@ -16,6 +16,7 @@ from documents.engine.contribution import Row
 from documents.erased_items import WHOLE
 from documents.erased_links import redact_events
 from documents.erased_person import Person
+from documents.errors import Unusable
 from documents.payment import payment_id
 from documents.references import resolve
 from documents.sendgrid import ERASED
@@ -76,7 +77,7 @@ class _Scan:
             return None
         try:
             items = sendgrid.parse(raw)
-        except ValueError:
+        except Unusable:
             return WHOLE
         kept = [self._item(post, index, item) for index, item in enumerate(items)]
         return json.dumps(kept).encode() if kept != items else None
@@ -107,8 +108,9 @@ class _Scan:
         if raw == WHOLE:
             return None
         try:
-            body, told = json.loads(raw), payments.read(post)
-        except ValueError:
+            told = payments.read(post)
+            body = json.loads(raw)
+        except Unusable:
             is_theirs = self._traces.has_address_or_reference(text) or self._names_payment(text)
             return WHOLE if is_theirs else None
         ids = {payment_id(post["organization_id"], post["provider"], key) for key in told.facts}

@@ -1,4 +1,5 @@
-"""How a document refuses. The service turns each into its status; the command line into a line."""
+"""Errors that clients and providers cause. The service turns each into a status, the command line
+into a message."""
 
 
 class NotFound(Exception):
@@ -23,3 +24,11 @@ class Unacceptable(Exception):
         self.pointer = pointer
         self.code = code
         self.detail = detail
+
+
+class Unusable(ValueError):
+    """Input from a provider or a client that cannot be used.
+
+    The message is the reason, without any of the input. Code that stores a rejection catches this
+    class alone: any other error is a bug, which is raised, logged and retried.
+    """

@@ -22,6 +22,7 @@ from pymongo.database import Database
 
 from documents import sendgrid
 from documents.engine.contribution import Row
+from documents.errors import Unusable
 from documents.event import NO_POSITION
 
 KNOWN_BY = dict.fromkeys(
@@ -118,7 +119,7 @@ def _positions(
 def _items(body: bytes) -> list[Any]:
     try:
         return sendgrid.parse(body)
-    except ValueError:
+    except Unusable:
         return []
 
 
@@ -129,7 +130,7 @@ def _position(organization_id: ObjectId, row: Row, items: Sequence[Any]) -> str 
         return None
     try:
         report = sendgrid.read(organization_id.binary, items[index])
-    except ValueError:
+    except Unusable:
         return None
     if (report.former_identity or report.identity) != bytes(row["_id"]):
         return None

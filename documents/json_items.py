@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from documents.errors import Unusable
+
 # Floats, because Python's time to read an integer grows with the square of its digits.
 _decoder = json.JSONDecoder(strict=False, parse_int=float)
 
@@ -18,14 +20,14 @@ def read_items(body: bytes) -> list[Any]:
     """Return the items of an array; an item that is not valid JSON becomes None.
 
     Raises:
-        ValueError: the body is not an array.
+        Unusable: the body is not an array.
     """
     try:
         items = orjson.loads(body)
     except ValueError:
         return [_read_item(item) for item in _split(_inside(body))]
     if not isinstance(items, list):
-        raise ValueError("not an array")
+        raise Unusable("not an array")
     return items
 
 
@@ -33,14 +35,14 @@ def count_items(body: bytes) -> int:
     """Return the number of items that `read_items` returns.
 
     Raises:
-        ValueError: the body is not an array.
+        Unusable: the body is not an array.
     """
     try:
         items = orjson.loads(body)
     except ValueError:
         return sum(1 for _ in _split(_inside(body)))
     if not isinstance(items, list):
-        raise ValueError("not an array")
+        raise Unusable("not an array")
     return len(items)
 
 
@@ -48,7 +50,7 @@ def _inside(body: bytes) -> str:
     """Return what stands between the outer brackets."""
     text = body.decode("utf-8", "replace").strip()
     if not (text.startswith("[") and text.endswith("]")):
-        raise ValueError("not an array")
+        raise Unusable("not an array")
     return text[1:-1]
 
 

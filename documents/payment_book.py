@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from documents.clock import now
 from documents.engine.contribution import Row
+from documents.errors import Unusable
 from documents.payment import learn, payment_id
 from documents.payment_gift import apply
 from documents.payment_state import Fact, merge
@@ -37,14 +38,14 @@ class Book:
         """Merge what was told. Returns the fundraisers of the gifts that it is about.
 
         Raises:
-            ValueError: the payment is of no fundraiser of the organization.
+            Unusable: the payment is of no fundraiser of the organization.
         """
         entries = dict(told.facts)
         if told.link:
             invoice, key = told.link
             entries[key] = merge(entries.get(key, {}), self._follow(invoice, key))
         fundraisers: set[ObjectId] = set()
-        refusal: ValueError | None = None
+        refusal: Unusable | None = None
         for told_key, facts in entries.items():
             payment = self._payment(told_key)
             key = payment.get("linked_to") or told_key
@@ -53,7 +54,7 @@ class Book:
             changed = learn(payment, facts)
             try:
                 fundraiser_id = apply(self._database, self._session, payment, key)
-            except ValueError as error:
+            except Unusable as error:
                 refusal, fundraiser_id = error, None
             if fundraiser_id:
                 fundraisers.add(fundraiser_id)

@@ -14,6 +14,7 @@ from documents.clock import now
 from documents.donation import LONGEST_REFERENCE, Donation
 from documents.engine.contribution import Row
 from documents.erased_gifts import plan_of
+from documents.errors import Unusable
 from documents.marks import text
 from documents.payment_state import State, state_of
 from documents.record import new_row
@@ -33,7 +34,7 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
     is nothing to make one of, and when it was deleted.
 
     Raises:
-        ValueError: no fundraiser of the organization is named.
+        Unusable: no fundraiser of the organization is named.
     """
     facts = payment["facts"]
     state = state_of(facts)
@@ -80,7 +81,7 @@ def _fundraiser(
         found = database.fundraisers.find_one(query, {"_id": 1}, session=session)
         if found:
             return ObjectId(found["_id"])
-    raise ValueError("it names no fundraiser (metadata.fundraiser_id)")
+    raise Unusable("it names no fundraiser (metadata.fundraiser_id)")
 
 
 def _new_gift(payment: Row, key: str, fundraiser_id: ObjectId, state: State) -> Row:

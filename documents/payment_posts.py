@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from documents.address import LONGEST_ADDRESS, cleaned
+from documents.errors import Unusable
 from documents.members import MEMBERS_LIMIT, is_too_large
 from documents.money import LARGEST_AMOUNT, minor_units
 from documents.payment_state import SUCCEEDED, Fact
@@ -94,19 +95,32 @@ def read(body: Any) -> tuple[str, dict[str, Fact]]:
     """The gift's external_id, and the fact that the post tells.
 
     Raises:
-        ValueError: it cannot be used; says where and why, and repeats nothing of it.
+        Unusable: it cannot be used; says where and why, and repeats nothing of it.
     """
     if is_too_large(body):
-        raise ValueError(f"the body has more than {MEMBERS_LIMIT:,} fields and items")
+        raise Unusable(f"the body has more than {MEMBERS_LIMIT:,} fields and items")
     try:
         post = Post.model_validate(body)
     except ValidationError as error:
+        _raise_bug(error)
         found = error.errors(include_input=False, include_url=False, include_context=False)
         told = [
             f"/{'/'.join(str(part)[:100] for part in one['loc'])[:100]}: {one['msg']}"
             for one in found[:REASONS_KEPT]
         ]
-        raise ValueError("; ".join(told)) from None
+        raise Unusable("; ".join(told)) from None
+    return _told(post)
+
+
+def _raise_bug(error: ValidationError) -> None:
+    """Raise what a validator raised that is no verdict on the post: the validators above report
+    input by PydanticCustomError alone, but pydantic collects any ValueError."""
+    for one in error.errors(include_input=False, include_url=False):
+        if one["type"] in ("value_error", "assertion_error"):
+            raise one["ctx"]["error"]
+
+
+def _told(post: Post) -> tuple[str, dict[str, Fact]]:
     gift = post.data
     taken = gift.status in ("refunded", "disputed")
     back = gift.amount if gift.status == "refunded" else gift.refunded_amount

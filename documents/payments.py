@@ -30,6 +30,7 @@ from documents import (
 from documents.batches import ISOLATION_SECONDS, Batches
 from documents.clock import now
 from documents.engine.contribution import Row
+from documents.errors import Unusable
 from documents.marks import DUE, due_of
 from documents.payment_book import Book, Told
 from documents.policy import Policy
@@ -109,7 +110,7 @@ def _take_in(database: Database, session: ClientSession, group: Row, run: Batche
             if not (gifts := book.enter(read(delivery))):
                 outcome = "unmatched_events"
             fundraisers |= gifts
-        except ValueError as error:
+        except Unusable as error:
             reason, outcome = str(error), "refused_events"
             log.warning("delivery %s: %s", delivery["_id"], reason)
         if book.tells_of_erased or _is_about_erased(database, session, delivery):
@@ -129,7 +130,7 @@ def _is_about_erased(database: Database, session: ClientSession, delivery: Row) 
     """Return whether a webhook about a customer, and no payment, is about an erased person."""
     if b'"customer' not in delivery["body"]:
         return False
-    with contextlib.suppress(ValueError, RecursionError):
+    with contextlib.suppress(Unusable):
         if not (told := read(delivery)).facts and not told.link:
             body = json.loads(bytes(delivery["body"]))
             of = delivery["organization_id"]
@@ -146,12 +147,12 @@ def read(delivery: Row) -> Told:
     """What a stored webhook tells.
 
     Raises:
-        ValueError: it cannot be understood; with a reason that repeats nothing of it.
+        Unusable: it cannot be understood; with a reason that repeats nothing of it.
     """
     try:
         body = json.loads(bytes(delivery["body"]))
     except (ValueError, RecursionError):
-        raise ValueError("the body is no JSON") from None
+        raise Unusable("the body is no JSON") from None
     if body == [ERASED]:
         return Told()
     if delivery["provider"] == "stripe":

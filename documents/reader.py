@@ -20,6 +20,7 @@ from pymongo.database import Database
 from documents import ending, sendgrid, trouble
 from documents.clock import now
 from documents.engine.contribution import Row
+from documents.errors import Unusable
 from documents.marks import DUE
 from documents.references import resolve
 
@@ -171,7 +172,7 @@ def _read(
 def _parse(body: bytes) -> list[Any] | None:
     try:
         return sendgrid.parse(body)
-    except ValueError:
+    except Unusable:
         return None
 
 
@@ -186,7 +187,7 @@ def _read_part(part: Part, items: list[Any] | None) -> Reading:
             continue
         try:
             report = sendgrid.read(part.organization_id.binary, items[index])
-        except ValueError as error:
+        except Unusable as error:
             reading.refused.append({"index": index, "reason": str(error)})
         else:
             reference = resolve(part.organization_id, report.email_ref)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from documents.errors import Unusable
 from documents.json_items import count_items, read_items
 
 PROVIDER = "sendgrid"  # as it is stored with its posts
@@ -44,14 +45,14 @@ def load_public_key(text: str) -> EllipticCurvePublicKey:
     """Read a verification key: base64 of a SubjectPublicKeyInfo of the curve P-256.
 
     Raises:
-        ValueError: it is anything else.
+        Unusable: it is anything else.
     """
     try:
         key = load_der_public_key(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError, UnsupportedAlgorithm):
-        raise ValueError("not a public key in base64") from None
+        raise Unusable("not a public key in base64") from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise ValueError("not a key of the curve P-256")
+        raise Unusable("not a key of the curve P-256")
     return key
 
 
@@ -104,7 +105,7 @@ def parse(body: bytes) -> list[Any]:
     """Return the items of a post, whatever they are; None for an item that is not valid JSON.
 
     Raises:
-        ValueError: the body is not a JSON array.
+        Unusable: the body is not a JSON array.
     """
     return read_items(body)
 
@@ -113,7 +114,7 @@ def count(body: bytes) -> int:
     """Return how many items `parse` returns, without the cost of reading each.
 
     Raises:
-        ValueError: the body is not a JSON array.
+        Unusable: the body is not a JSON array.
     """
     return count_items(body)
 
@@ -122,13 +123,13 @@ def read(organization: bytes, item: Any) -> Report:
     """Read one item of a post.
 
     Raises:
-        ValueError: it cannot be understood. The message is the reason, without personal data.
+        Unusable: it cannot be understood. The message is the reason, without personal data.
     """
     if not isinstance(item, Mapping):
-        raise ValueError("not an object")
+        raise Unusable("not an object")
     type_, address = _text(item, "event"), _text(item, "email") or ""
     if not type_:
-        raise ValueError("no event type")
+        raise Unusable("no event type")
     at = _time(item.get("timestamp"))
     message, url, agent = (_text(item, name) for name in ("sg_message_id", "url", "useragent"))
     email_ref, group = _text(item, "email_id"), _group(item.get("asm_group_id"))
@@ -208,11 +209,11 @@ def _time(value: Any) -> datetime:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:20])
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("no timestamp")
+        raise Unusable("no timestamp")
     try:
         time = datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
-        raise ValueError("a timestamp out of range") from None
+        raise Unusable("a timestamp out of range") from None
     if not EARLIEST <= time < LATEST:
-        raise ValueError("a timestamp out of range")
+        raise Unusable("a timestamp out of range")
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

@@ -7,6 +7,7 @@ Sources: https://docs.stripe.com/api/events/types, /api/charges/object, /api/pay
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from documents.errors import Unusable
 from documents.payment_state import FAILED, PENDING, SUCCEEDED, Fact
 from documents.stripe_values import LONGEST_TEXT, amount, currency_of, id_of, ref, seconds, text
 
@@ -24,7 +25,7 @@ def read(event: Any) -> dict[str, dict[str, Fact]]:
     not say which payment it is of has its own id as a key; `link_of` says when that is known.
 
     Raises:
-        ValueError: it cannot be understood; with a reason that repeats nothing of it.
+        Unusable: it cannot be understood; with a reason that repeats nothing of it.
     """
     type_, at, thing = _parts(event)
     readers: dict[str, Callable[[Object, str], tuple[str | None, Fact]]] = {
@@ -57,13 +58,13 @@ def link_of(event: Any) -> tuple[str, str] | None:
 
 def _parts(event: Any) -> tuple[str, float, Object]:
     if not isinstance(event, Mapping) or event.get("object") != "event":
-        raise ValueError("this is no event of Stripe's")
+        raise Unusable("this is no event of Stripe's")
     data, created, type_ = event.get("data"), event.get("created"), event.get("type")
     thing = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(thing, Mapping) or not isinstance(type_, str):
-        raise ValueError("the event has no object")
+        raise Unusable("the event has no object")
     if isinstance(created, bool) or not isinstance(created, int | float) or not 0 < created < 2**40:
-        raise ValueError("the event has no time")
+        raise Unusable("the event has no time")
     return type_, created, thing
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from documents.address import LONGEST_ADDRESS, cleaned
+from documents.errors import Unusable
 from documents.money import LARGEST_AMOUNT, minor_units
 
 # Where Stripe's smallest unit is not ISO 4217's.
@@ -23,7 +24,7 @@ Object = Mapping[str, Any]
 def id_of(thing: Object) -> str:
     found = ref(thing.get("id"))
     if found is None:
-        raise ValueError("the object has no id")
+        raise Unusable("the object has no id")
     return found
 
 
@@ -51,7 +52,7 @@ def seconds(value: Any) -> float | None:
 def currency_of(thing: Object) -> str:
     code = thing.get("currency")
     if not isinstance(code, str) or minor_units(code.upper()) is None:
-        raise ValueError("the currency is not one of ISO 4217")
+        raise Unusable("the currency is not one of ISO 4217")
     return code.upper()
 
 
@@ -62,12 +63,12 @@ def amount(value: Any, currency: str) -> int:
     any more, what is less than a whole is rounded.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_AMOUNT:
-        raise ValueError("an amount is not a whole number of the smallest unit")
+        raise Unusable("an amount is not a whole number of the smallest unit")
     ours = minor_units(currency) or 0
     more = ours - STRIPE_DECIMALS.get(currency, ours)
     if more < 0:
         unit = 10**-more
         return (value + unit // 2) // unit
     if value * 10**more > LARGEST_AMOUNT:
-        raise ValueError("an amount is too large")
+        raise Unusable("an amount is too large")
     return int(value * 10**more)

@@ -8,7 +8,7 @@ from bson import ObjectId
 from cachetools import TTLCache
 from mongoengine import ListField, StringField
 
-from documents.errors import Unacceptable
+from documents.errors import Unacceptable, Unusable
 from documents.record import Record
 from documents.sealed import seal, unseal
 from documents.webhook_schemes import SCHEMES, Scheme
@@ -44,7 +44,7 @@ class WebhookKey(Record):
         scheme = SCHEMES[provider]
         try:
             scheme.check(key)
-        except ValueError as error:
+        except Unusable as error:
             raise Unacceptable(f"/{scheme.field}", "not_a_key", f"This is {error}.") from None
         where = {"organization_id": organization_id, "provider": provider}
         known = cls.objects(**where).first()

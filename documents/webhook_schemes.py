@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from documents import sendgrid
+from documents.errors import Unusable
 
 STRIPE_HEADER = "Stripe-Signature"
 STRIPE_TOLERANCE_SECONDS = 300  # source: Stripe's documentation of webhooks
@@ -23,7 +24,7 @@ class Scheme:
     """One provider's way.
 
     field: what the API calls its key.
-    check: raises ValueError, with what is wrong, for what is no key of it.
+    check: raises Unusable, with what is wrong, for what is no key of it.
     is_signed: whether a key signed these headers and this body.
     is_secret: whether the key is to be kept from others, so that it is stored sealed.
     """
@@ -63,16 +64,16 @@ def _by_standard(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
 
 def _stripe_secret(text: str) -> None:
     if not SECRET.fullmatch(text):
-        raise ValueError("no signing secret of Stripe's, which begin with whsec_")
+        raise Unusable("no signing secret of Stripe's, which begin with whsec_")
 
 
 def _standard_secret(text: str) -> None:
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("not base64, after whsec_") from None
+        raise Unusable("not base64, after whsec_") from None
     if len(key) not in SECRET_BYTES:
-        raise ValueError("not of 24 to 64 bytes, after whsec_ and in base64")
+        raise Unusable("not of 24 to 64 bytes, after whsec_ and in base64")
 
 
 SCHEMES = {
