@@ -15,8 +15,8 @@ from mongoengine import (
 )
 
 from documents.engine.contribution import Row
+from documents.payment_facts import Fact, merge
 from documents.payment_person import without_person
-from documents.payment_state import Fact, merge
 from documents.stored import Document
 from documents.stripe_values import ID
 

@@ -11,7 +11,7 @@ from documents.engine.contribution import Row
 from documents.errors import Unusable
 from documents.payment import learn, payment_id
 from documents.payment_gift import apply
-from documents.payment_state import Fact, merge
+from documents.payment_facts import Fact, merge
 
 
 @dataclass

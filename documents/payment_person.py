@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.payment_state import Fact, Facts
+from documents.payment_facts import Fact, Facts
 from documents.stand_ins import stand_in
 from documents.traces import REDACTED, has_any_address
 

@@ -14,7 +14,7 @@ from documents.address import LONGEST_ADDRESS, cleaned
 from documents.errors import Unusable
 from documents.members import MEMBERS_LIMIT, is_too_large
 from documents.money import LARGEST_AMOUNT, minor_units
-from documents.payment_state import SUCCEEDED, Fact
+from documents.payment_facts import SUCCEEDED, Fact
 from documents.stripe_values import CONTROL
 
 REASONS_KEPT = 5

@@ -17,6 +17,8 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = {"name": 200}
 LONGEST_TEXT = 1000
+# The fields that fundraising platforms put into metadata, and the facts that they become.
+METADATA = {"fundraiser_id": "fundraiser_id", "email_id": "email_ref", "recurring_id": "recurring_id"}
 
 Object = Mapping[str, Any]
 
@@ -72,3 +74,11 @@ def amount(value: Any, currency: str) -> int:
     if value * 10**more > LARGEST_AMOUNT:
         raise Unusable("an amount is too large")
     return int(value * 10**more)
+
+
+def ours(metadata: Any) -> dict[str, str]:
+    """Return what a fundraising platform put into metadata for Matchback."""
+    if not isinstance(metadata, Mapping):
+        return {}
+    found = {name: text(metadata.get(theirs)) for theirs, name in METADATA.items()}
+    return {name: value for name, value in found.items() if value}

@@ -11,6 +11,7 @@ from tests.cast import BOB, Answer, University
 SECRET = "whsec_test-of-matchback"
 AT = 1_763_800_000  # 2025-11-22T08:26:40Z
 INTENT, CHARGE, INVOICE = "pi_1", "ch_1", "in_1"
+BASIL, OLDER = "2025-03-31.basil", "2024-06-20"
 
 Event = dict[str, Any]
 
@@ -124,6 +125,11 @@ def invoice_payment(at: int = 0) -> Event:
         "status": "paid",
     }
     return _event("invoice_payment.paid", at, thing)
+
+
+def sent_by(version: str | None, event: Event) -> Event:
+    """As an endpoint of this API version gets it."""
+    return event | {"api_version": version}
 
 
 def ours(event: Event, **metadata: str) -> Event:

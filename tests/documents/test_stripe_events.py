@@ -5,11 +5,13 @@ import random
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.errors import Unusable
-from documents.payment_state import Facts, State, merge, state_of, without_person
+from documents.payment_person import without_person
+from documents.payment_state import Facts, State, merge, state_of
 from documents.stripe_events import link_of, read
 from documents.stripe_values import amount
 from tests.cast import BOB
@@ -99,7 +101,7 @@ def test_who_gave_and_what_for_comes_from_wherever_it_is() -> None:
     assert (told.fundraiser_id, told.email_ref, told.recurring_id) == ("f", "e", "sub_1")
     assert (told.donor_name, told.donor_email) == (BOB["name"], "receipts@example.edu")
     assert told.donated_at == AT + 1
-    nobody = state_of(without_person(facts_of([charge("succeeded")])))
+    nobody = state_of(without_person(facts_of([charge("succeeded")]), ObjectId(), ()))
     assert nobody
     assert (nobody.donor_name, nobody.donor_email) == ("Anonymous", "")
 
