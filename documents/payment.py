@@ -24,8 +24,11 @@ from documents.stripe_values import ID
 class Payment(Document):
     """One gift's payment. Its id is "<organization>:<provider>:<key>".
 
-    facts: by what they are snapshots of; see payment_state.py.
+    facts: by what they are snapshots of; see payment_facts.py.
     linked_to: of an invoice, the key of the payment that it turned out to be of.
+    instalments: of a plan (a subscription), the keys of the payments and invoices that name it.
+    gift_currency: of a gift that a client recorded, which may be another than the payment's.
+    notes: facts that change nothing although they look as if they should, and why.
     donation_id: the gift, once there is one; its external_id may be taken away by erasing.
     applied: what was made of the gift last, so that what clients say after that stays.
     erased: the person is not kept, whatever is reported later.
@@ -36,6 +39,9 @@ class Payment(Document):
     organization_id = ObjectIdField(required=True)
     facts = DictField()
     linked_to = StringField()
+    instalments = ListField(StringField())
+    gift_currency = StringField()
+    notes = DictField()
     donation_id = ObjectIdField()
     applied = DictField()
     erased = BooleanField()

@@ -10,8 +10,9 @@ from documents.clock import now
 from documents.engine.contribution import Row
 from documents.errors import Unusable
 from documents.payment import learn, payment_id
+from documents.payment_facts import Fact, Facts, merge
 from documents.payment_gift import apply
-from documents.payment_facts import Fact, merge
+from documents.payment_state import oddities, plans_of
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Book:
         self._organization_id = organization_id
         self._provider = provider
         self.tells_of_erased = False  # a webhook that was entered is about an erased person
+        self.notes: list[str] = []  # on what was entered, or what it brought to light
 
     def enter(self, told: Told) -> set[ObjectId]:
         """Merge what was told. Returns the fundraisers of the gifts that it is about.
@@ -44,6 +46,7 @@ class Book:
         if told.link:
             invoice, key = told.link
             entries[key] = merge(entries.get(key, {}), self._follow(invoice, key))
+        entries = self._with_plans(entries)
         fundraisers: set[ObjectId] = set()
         refusal: Unusable | None = None
         for told_key, facts in entries.items():
@@ -56,6 +59,7 @@ class Book:
                 fundraiser_id = apply(self._database, self._session, payment, key)
             except Unusable as error:
                 refusal, fundraiser_id = error, None
+            changed |= self._note(payment, facts)
             if fundraiser_id:
                 fundraisers.add(fundraiser_id)
             if changed or fundraiser_id:
@@ -64,6 +68,36 @@ class Book:
         if refusal:
             raise refusal
         return fundraisers
+
+    def _with_plans(self, entries: dict[str, Facts]) -> dict[str, Facts]:
+        """Take what is told of whole plans out of the entries, and give it to their instalments.
+
+        A session tells of a plan once, maybe after its instalments. Both write the plan's row, so
+        of two transactions that cross one meets a write conflict and sees the other.
+        """
+        result = {key: facts for key, facts in entries.items() if key not in plans_of(facts)}
+        for key, facts in entries.items():
+            for plan in plans_of(facts):
+                row = self._payment(plan)
+                known = row.setdefault("instalments", [])
+                changed = learn(row, facts) if plan == key else False
+                if plan != key and key not in known:
+                    known.append(key)
+                    changed = True
+                if changed:
+                    self._write(row)
+                for one in known if plan == key else [key]:
+                    result[one] = merge(result.get(one, {}), row["facts"])
+        return result
+
+    def _note(self, payment: Row, facts: Facts) -> bool:
+        """Note the payment's odd facts. Returns whether that changed its row."""
+        odd = oddities(payment["facts"], payment.get("gift_currency"))
+        known = payment.get("notes", {})
+        self.notes += [why for id_, why in odd.items() if id_ in facts or id_ not in known]
+        if odd or known:
+            payment["notes"] = odd
+        return odd != known
 
     def _follow(self, invoice: str, key: str) -> dict[str, Fact]:
         """Note which payment an invoice is of. Returns what was told of it before."""

@@ -55,6 +55,8 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
         payment["applied"] = asdict(state)
         return fundraiser_id
     payment["donation_id"] = gift["_id"]
+    if gift.get("payment_id") != payment["_id"]:
+        payment["gift_currency"] = gift["currency"]
     if gift.get("deleted_at"):
         return None
     if payment.get("applied") != asdict(state):
@@ -114,16 +116,23 @@ def _values(state: State) -> dict[str, Any]:
     }
 
 
+def _outcome(gift: Row, values: dict[str, Any]) -> dict[str, Any]:
+    """What became of a gift that a client recorded, by its payment. The rest is the client's."""
+    status = values["status"]
+    if values["currency"] != gift["currency"]:
+        # What was given back is in another currency: see `oddities` in payment_state.py.
+        is_over = gift["status"] in ("refunded", "disputed")
+        return {} if is_over or status not in ("succeeded", "failed") else {"status": status}
+    back = {"refunded_amount": min(values["refunded_amount"], gift["amount"])}
+    return back if status == "pending" else {"status": status, **back}  # never pending again
+
+
 def _change(
     database: Database, session: ClientSession, gift: Row, payment: Row, state: State
 ) -> None:
     values = _values(state)
     if gift.get("payment_id") != payment["_id"]:
-        # A client recorded it: what it said stays, and the payment says what became of it.
-        back = min(values["refunded_amount"], gift["amount"])
-        values = {"status": values["status"], "refunded_amount": back}
-        if values["status"] == "pending":
-            del values["status"]  # a gift does not become pending again
+        values = _outcome(gift, values)
     elif str(gift.get("donor_mailbox")).startswith(ERASED):
         values = {name: value for name, value in values.items() if name not in PERSONAL}
     changed = {name: value for name, value in values.items() if gift.get(name) != value}

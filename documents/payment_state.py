@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from documents.payment_facts import PENDING as PENDING
-from documents.payment_facts import RANK, SUCCEEDED, Fact
-from documents.payment_facts import Facts as Facts
-from documents.payment_facts import merge as merge
+from documents.payment_facts import RANK, SUCCEEDED, Fact, Facts, merge
 from documents.payment_refunds import is_foreign, refunded_of
+
+__all__ = ["Facts", "State", "merge", "oddities", "plans_of", "state_of"]
 
 # Money that is away, or may be: https://docs.stripe.com/api/disputes/object (status).
 DISPUTED = ("needs_response", "under_review", "lost")
@@ -58,27 +57,41 @@ def state_of(facts: Mapping[str, Fact]) -> State | None:
         refunded_amount=refunded,
         donated_at=_first(told, "donated_at") or money["at"],
         fundraiser_id=_first(told, "fundraiser_id"),
-        email_ref=_first(told, "email_ref"),
+        email_ref=_first(told, "email_ref") or _first(told, "reference"),
         recurring_id=_first(told, "recurring_id"),
         donor_name=_first(told, "name") or NOBODY,
         donor_email=_first(told, "email") or "",
     )
 
 
-def oddities(facts: Mapping[str, Fact]) -> dict[str, str]:
-    """Return the facts that change nothing although they look as if they should, by ID, and why."""
+def oddities(facts: Mapping[str, Fact], gift_currency: str | None = None) -> dict[str, str]:
+    """Return the facts that change nothing although they look as if they should, by ID, and why.
+
+    Args:
+        gift_currency: of a gift that a client recorded; its ID here is "gift".
+    """
     found = _money(_in_order(facts))
     if found is None:
         return {}
     currency = found[1]["currency"]
-    return {
+    odd = {
         id_: f"a {fact['kind']} in another currency than the gift's changes nothing"
         for id_, fact in sorted(facts.items())
         if is_foreign(fact, currency)
     }
+    if gift_currency not in (None, currency):
+        odd["gift"] = "a payment in another currency than its gift's takes nothing off the gift"
+    return odd
 
 
-KINDS = ("post", "charge", "intent", "invoice")
+def plans_of(facts: Mapping[str, Fact]) -> list[str]:
+    """Return the plans that facts name. A plan's own row has its name as a key."""
+    return sorted({fact["plan"] for fact in facts.values() if fact.get("plan")})
+
+
+# The most specific first: the nearer to the money, the sooner its metadata holds.
+KINDS = ("post", "charge", "intent", "invoice", "session")
+PAID_ONLY = ("invoice", "session")  # these know no more of the outcome than that it is paid
 
 
 def _in_order(facts: Mapping[str, Fact]) -> list[tuple[str, Fact]]:
@@ -106,11 +119,11 @@ def _first(facts: Iterable[Fact], name: str) -> Any:
 
 def _status(told: Iterable[Fact]) -> str:
     """A charge that succeeded shows that the money was taken, whatever other attempts failed.
-    Otherwise the latest charge or intent decides. An invoice only knows that it is paid."""
+    Otherwise the latest charge or intent decides."""
     told = list(told)
     if any(fact["kind"] == "charge" and fact["status"] == SUCCEEDED for fact in told):
         return SUCCEEDED
-    heard = [fact for fact in told if fact["kind"] != "invoice" or fact["status"] == SUCCEEDED]
+    heard = [fact for fact in told if fact["kind"] not in PAID_ONLY or fact["status"] == SUCCEEDED]
     return str(max(heard or told, key=lambda fact: (fact["at"], RANK[fact["status"]]))["status"])
 
 

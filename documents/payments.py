@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 
 PROVIDERS = ["stripe", "payments"]
 DELIVERIES_A_BATCH = 50
+TEST_PAYMENT = (
+    "this is a test payment (livemode is false), which counts only if the webhook key that signed "
+    "it was set as a test key"
+)
 OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
 
 _flights = SingleFlight()
@@ -110,6 +114,9 @@ def _take_in(database: Database, session: ClientSession, group: Row, run: Batche
             if not (gifts := book.enter(read(delivery))):
                 outcome = "unmatched_events"
             fundraisers |= gifts
+            if book.notes:
+                reason, outcome = "; ".join(book.notes), "refused_events"
+                log.warning("delivery %s: %s", delivery["_id"], reason)
         except Unusable as error:
             reason, outcome = str(error), "refused_events"
             log.warning("delivery %s: %s", delivery["_id"], reason)
@@ -156,6 +163,8 @@ def read(delivery: Row) -> Told:
     if body == [ERASED]:
         return Told()
     if delivery["provider"] == "stripe":
+        if not stripe_events.is_live(body) and not delivery.get("by_test_key"):
+            raise Unusable(TEST_PAYMENT)
         return Told(stripe_events.read(body), stripe_events.link_of(body))
     key, fact = payment_posts.read(body)
     return Told({key: fact})

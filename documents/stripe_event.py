@@ -49,7 +49,7 @@ def open_event(event: Any) -> Event:
 
 def _is_basil(event: Mapping[str, Any]) -> bool:
     version = event.get("api_version")
-    return isinstance(version, str) and BASIL <= version[:LONGEST_VERSION]
+    return isinstance(version, str) and version[:LONGEST_VERSION] >= BASIL
 
 
 def _is_live(event: Mapping[str, Any], thing: Mapping[str, Any]) -> bool:

@@ -39,8 +39,8 @@ def read(event: Any) -> dict[str, Facts]:
     if key is None:
         return {}
     facts = {id_: {"at": opened.at, **fact} for id_, fact in facts.items()}
-    plans = {fact["plan"] for fact in facts.values() if fact["kind"] == "session" and "plan" in fact}
-    return {key: facts} | dict.fromkeys(plans, facts)
+    sessions = [fact for fact in facts.values() if fact["kind"] == "session"]
+    return {key: facts} | {one["plan"]: facts for one in sessions if "plan" in one}
 
 
 def is_live(event: Any) -> bool:

@@ -95,7 +95,8 @@ def read_session(event: Event) -> tuple[str | None, Facts]:
     fact: dict[str, Any] = {
         "kind": "session",
         "status": SUCCEEDED if paid else PENDING,
-        "is_begun": paid or session.get("status") == "complete",
+        # Without an intent it is of a plan, and knows nothing of the later instalments.
+        "is_begun": bool(intent) and (paid or session.get("status") == "complete"),
         "donated_at": seconds(session.get("created")),
         "email": text(customer.get("email"), "email")
         or text(session.get("customer_email"), "email"),

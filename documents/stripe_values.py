@@ -18,7 +18,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = {"name": 200}
 LONGEST_TEXT = 1000
 # The fields that fundraising platforms put into metadata, and the facts that they become.
-METADATA = {"fundraiser_id": "fundraiser_id", "email_id": "email_ref", "recurring_id": "recurring_id"}
+METADATA = {
+    "fundraiser_id": "fundraiser_id",
+    "email_id": "email_ref",
+    "recurring_id": "recurring_id",
+}
 
 Object = Mapping[str, Any]
 

@@ -1,6 +1,10 @@
-"""The keys that a provider's webhooks are verified with: one, or two while one is replaced."""
+"""The keys that a provider's webhooks are verified with: one, or two while one is replaced.
+
+Stripe signs what it sends of its test mode with secrets of their own, which are marked as such.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Self
 
@@ -11,22 +15,56 @@ from mongoengine import ListField, StringField
 from documents.errors import Unacceptable, Unusable
 from documents.record import Record
 from documents.sealed import seal, unseal
-from documents.webhook_schemes import SCHEMES, Scheme
+from documents.webhook_schemes import SCHEMES
 
-AT_A_TIME = 2
+AT_A_TIME = 2  # of each mode
 SHOWN = 4
 FRESH_SECONDS = 0.8
 KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The organization that signed a post.
+
+    by_test_key: whether the key is of the provider's test mode.
+    """
+
+    organization_id: ObjectId
+    by_test_key: bool
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key, opened."""
+
+    text: str
+    is_test: bool
+
+    @property
+    def ends_with(self) -> str:
+        """The end of a secret, to recognize it. The rest is never shown."""
+        return self.text[-SHOWN:]
+
+    @property
+    def test(self) -> bool:
+        """The flag's name in the API."""
+        return self.is_test
+
 
 _known: "TTLCache[tuple[str, str], WebhookKey]" = TTLCache(KEPT, FRESH_SECONDS)
 _guard = Lock()
 
 
 class WebhookKey(Record):
-    """An organization's verification keys of one provider, the newest first; secrets sealed."""
+    """An organization's verification keys of one provider, the newest first; secrets sealed.
+
+    test_keys: those of `keys`, as they are stored, that are of the provider's test mode.
+    """
 
     provider = StringField(required=True)
     keys = ListField(StringField())
+    test_keys = ListField(StringField())
 
     meta = {
         "collection": "webhook_keys",
@@ -34,8 +72,13 @@ class WebhookKey(Record):
     }
 
     @classmethod
-    def put(cls, organization_id: ObjectId, provider: str, key: str) -> Self:
-        """Make this the newest key; the one before stays valid, any older one goes.
+    def put(
+        cls, organization_id: ObjectId, provider: str, key: str, *, is_test: bool = False
+    ) -> Self:
+        """Make this the newest key. The one before of its mode stays valid, any older one goes.
+
+        Args:
+            is_test: whether it signs what the provider sends of its test mode.
 
         Raises:
             Unacceptable: it is no key of this provider's.
@@ -48,15 +91,18 @@ class WebhookKey(Record):
             raise Unacceptable(f"/{scheme.field}", "not_a_key", f"This is {error}.") from None
         where = {"organization_id": organization_id, "provider": provider}
         known = cls.objects(**where).first()
+        put = Key(key, is_test)
         if known is None:
-            new = cls(**where, keys=_stored(scheme, [key]))
+            new = cls(**where)
+            new._keep([put])
             known, is_new = new.insert_unless(lambda: cls.objects(**where).first())
             if is_new:
                 return known
 
         def edit(kept: Self) -> None:
-            others = [other for other in kept.opened() if other != key]
-            kept.keys = _stored(scheme, [key, *others][:AT_A_TIME])
+            others = [other for other in kept.all_keys() if other.text != key]
+            same = [other for other in others if other.is_test == is_test][: AT_A_TIME - 1]
+            kept._keep([put, *(one for one in others if one in same or one.is_test != is_test)])
 
         return known.change(edit)
 
@@ -74,8 +120,8 @@ class WebhookKey(Record):
         provider: str,
         headers: Mapping[str, str],
         body: bytes,
-    ) -> ObjectId | None:
-        """The organization that signed this body, if it is the one of this id; else None.
+    ) -> Signer | None:
+        """Return the organization that signed this body, if it has this ID; else None.
 
         Keys are kept for 0.8 s, for posts come in bursts: for so long another process may still
         take one that was removed. One that has just been added is never refused.
@@ -85,14 +131,14 @@ class WebhookKey(Record):
         """
         with _guard:
             known = _known.get((str(organization_id), provider))
-        if known is not None and known.verifies(headers, body):
-            return ObjectId(known.organization_id)
+        if known is not None and (signer := known.signer(headers, body)):
+            return signer
         keys = cls.of(organization_id, provider)
-        if keys is None or not keys.verifies(headers, body):
+        if keys is None or not (signer := keys.signer(headers, body)):
             return None
         with _guard:
             _known[str(organization_id), provider] = keys
-        return ObjectId(keys.organization_id)
+        return signer
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
         saved = super().save(*args, **kwargs)
@@ -118,7 +164,7 @@ class WebhookKey(Record):
         found = list(cls.objects(provider__in=secret, deleted_at=None))
 
         def edit(kept: Self) -> None:
-            kept.keys = _stored(SCHEMES[kept.provider], kept.opened())
+            kept._keep(kept.all_keys())
 
         for keys in found:
             keys.change(edit)
@@ -130,7 +176,21 @@ class WebhookKey(Record):
         Raises:
             Unsealable: they are sealed with a master key that is not there.
         """
-        return [unseal(key) for key in self.keys]
+        return [key.text for key in self.all_keys()]
+
+    def all_keys(self) -> list[Key]:
+        """Return the keys with their modes, the newest first.
+
+        Raises:
+            Unsealable: they are sealed with a master key that is not there.
+        """
+        return [Key(unseal(key), key in self.test_keys) for key in self.keys]
+
+    def _keep(self, keys: list[Key]) -> None:
+        is_secret = SCHEMES[self.provider].is_secret
+        stored = [seal(key.text) if is_secret else key.text for key in keys]
+        self.keys = stored
+        self.test_keys = [text for text, key in zip(stored, keys, strict=True) if key.is_test]
 
     @property
     def public_key(self) -> str:
@@ -139,8 +199,19 @@ class WebhookKey(Record):
 
     @property
     def previous_public_key(self) -> str | None:
-        """The one it replaces, still valid."""
-        return next(iter(self.opened()[1:]), None)
+        """The one of its mode that it replaces, still valid."""
+        newest, *others = self.all_keys()
+        return next((one.text for one in others if one.is_test == newest.is_test), None)
+
+    @property
+    def test(self) -> bool:
+        """Whether the newest is a key of the provider's test mode."""
+        return self.all_keys()[0].is_test
+
+    @property
+    def secrets(self) -> list[Key]:
+        """All that are valid, the newest first."""
+        return self.all_keys()
 
     @property
     def secret_ends_with(self) -> str:
@@ -153,8 +224,8 @@ class WebhookKey(Record):
         previous = self.previous_public_key
         return previous[-SHOWN:] if previous else None
 
-    def verifies(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether one of the keys signed this body.
+    def signer(self, headers: Mapping[str, str], body: bytes) -> Signer | None:
+        """Return who signed this body, and by which mode's key; None if no key did.
 
         Args:
             headers: by their names in capitals.
@@ -163,8 +234,7 @@ class WebhookKey(Record):
             Unsealable: they are sealed with a master key that is not there.
         """
         is_signed = SCHEMES[self.provider].is_signed
-        return any(is_signed(key, headers, body) for key in self.opened())
-
-
-def _stored(scheme: Scheme, keys: list[str]) -> list[str]:
-    return [seal(key) for key in keys] if scheme.is_secret else keys
+        signed = [key for key in self.all_keys() if is_signed(key.text, headers, body)]
+        if not signed:
+            return None
+        return Signer(ObjectId(self.organization_id), any(key.is_test for key in signed))

@@ -47,6 +47,7 @@ BODIES: dict[str, Any] = {
         "bhBPqZbMLY78KLhYe+X5ln65quRr98lwNwSmS45xCSvLEVxnKhLg=="
     },
     "SecretIn": {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+    "StripeSecretIn": {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "test": False},
     "ApiKeyIn": {
         "name": "Donation form",
         "scopes": ["write"],
@@ -74,6 +75,8 @@ RAW: dict[str, Any] = {
         "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy",
         "object": "event",
         "type": "payment_intent.succeeded",
+        "api_version": "2026-10-28.endive",
+        "livemode": True,
         "created": 1_775_120_400,
         "data": {
             "object": {

@@ -25,7 +25,7 @@ from service.resources.matches import Matches
 from service.resources.organization import OwnOrganization
 from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.resources.users import Users
-from service.resources.webhook_keys import Secrets, SendGridKeys
+from service.resources.webhook_keys import Secrets, SendGridKeys, StripeSecrets
 from service.resources.webhooks import PaymentWebhook, SendGridWebhook, StripeWebhook
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
@@ -54,7 +54,7 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/webhooks/stripe/{organization_id}", StripeWebhook(), None),
     ("/v1/webhooks/payments/{organization_id}", PaymentWebhook(), None),
     ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
-    ("/v1/webhook-keys/stripe", Secrets("stripe"), None),
+    ("/v1/webhook-keys/stripe", StripeSecrets(), None),
     ("/v1/webhook-keys/payments", Secrets("payments"), None),
     ("/v1/api-keys", api_keys, None),
     ("/v1/api-keys/{id}", api_keys, "one"),

@@ -225,9 +225,7 @@ def _before_basil() -> Stories:
                     amount_refunded=10_000,
                     refunded=True,
                 ),
-                refund(
-                    "refund.created", "re_0", 10_000, 90, reason="expired_uncaptured_charge"
-                ),
+                refund("refund.created", "re_0", 10_000, 90, reason="expired_uncaptured_charge"),
                 intent("canceled", "canceled", 90, amount=10_000),
             ],
             ("failed", 10_000, 0),

@@ -22,6 +22,7 @@ def _event(type_: str, at: int, thing: Event) -> Event:
         "object": "event",
         "type": type_,
         "created": AT + at,
+        "livemode": True,
         "data": {"object": thing},
     }
 
@@ -127,6 +128,37 @@ def invoice_payment(at: int = 0) -> Event:
     return _event("invoice_payment.paid", at, thing)
 
 
+def session(type_: str, at: int = 0, **more: Any) -> Event:
+    """A Checkout Session, as one that a Payment Link makes."""
+    thing = {
+        "id": "cs_1",
+        "object": "checkout.session",
+        "mode": "payment",
+        "status": "complete",
+        "payment_status": "paid",
+        "payment_intent": INTENT,
+        "invoice": None,
+        "subscription": None,
+        "payment_link": None,
+        "client_reference_id": None,
+        "amount_total": 2500,
+        "currency": "usd",
+        "created": AT - 60,
+        "customer_details": BOB,
+        "customer_email": None,
+        "metadata": {},
+    }
+    return _event(f"checkout.session.{type_}", at, thing | more)
+
+
+def in_mode(livemode: Any, event: Event) -> Event:
+    """With this mode in the event and in its object; left out if it is `...`."""
+    modes = {} if livemode is ... else {"livemode": livemode}
+    thing = {name: it for name, it in event["data"]["object"].items() if name != "livemode"}
+    rest = {name: it for name, it in event.items() if name != "livemode"}
+    return {**rest, **modes, "data": {"object": thing | modes}}
+
+
 def sent_by(version: str | None, event: Event) -> Event:
     """As an endpoint of this API version gets it."""
     return event | {"api_version": version}
@@ -220,6 +252,6 @@ def tell(place: University, event: Any, secret: str = SECRET, *, body: str | Non
     )
 
 
-def set_secret(place: University, secret: str = SECRET) -> None:
-    answer = place.call("PUT", "/v1/webhook-keys/stripe", {"secret": secret})
+def set_secret(place: University, secret: str = SECRET, **flags: Any) -> None:
+    answer = place.call("PUT", "/v1/webhook-keys/stripe", {"secret": secret, **flags})
     assert answer.status == 200, answer.content

@@ -66,8 +66,65 @@ class SecretOut(Answer):
     updated_at: Time
 
 
+class StripeSecretIn(SecretIn):
+    test: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Set this for an endpoint of Stripe's test mode or of a sandbox. Events "
+            "with `livemode: false` count only if a test secret signed them.",
+        ),
+    ] = False
+
+
+class Valid(Answer):
+    """A secret that is valid now."""
+
+    ends_with: str
+    test: bool
+
+
+class StripeSecretOut(SecretOut):
+    """The ends of the secrets that are valid: of each mode one, or two during a replacement."""
+
+    test: Annotated[bool, Field(description="Whether the newest secret is of the test mode")]
+    secrets: Annotated[list[Valid], Field(description="All that are valid, the newest first")]
+
+
+class StripeSecrets:
+    """/v1/webhook-keys/stripe"""
+
+    @operation(
+        "Set a signing secret of Stripe's",
+        scope="admin",
+        body=StripeSecretIn,
+        answers={200: StripeSecretOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, body: StripeSecretIn) -> None:
+        owner = req.context.organization_id
+        keys = WebhookKey.put(owner, "stripe", body.secret, is_test=body.test)
+        answer(resp, StripeSecretOut, keys)
+
+    @operation(
+        "Get the ends of Stripe's signing secrets",
+        scope="admin",
+        answers={200: StripeSecretOut},
+        problems=(404,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, StripeSecretOut, _keys(req, "stripe"))
+
+    @operation(
+        "Remove Stripe's signing secrets", scope="admin", answers={204: None}, problems=(404,)
+    )
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _keys(req, "stripe").delete()
+        resp.status = 204
+
+
 class Secrets:
-    """/v1/webhook-keys/stripe and /v1/webhook-keys/payments"""
+    """/v1/webhook-keys/payments"""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider

@@ -84,6 +84,8 @@ def _receive(
         take_as_stranger(client_address(req))
         # An organization without keys, or none at all, is no different from a bad signature.
         raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
-    with acting_for(signer):
-        accepted = Delivery.receive(signer, provider, body)
+    with acting_for(signer.organization_id):
+        accepted = Delivery.receive(
+            signer.organization_id, provider, body, by_test_key=signer.by_test_key
+        )
     answer(resp, Accepted, {"accepted": accepted}, 202)
