@@ -159,14 +159,24 @@ def _is_at_capture(refund: Fact, evidence: Evidence) -> bool:
 
 def _release(evidence: Evidence) -> Fact | None:
     """The refund that is of the released part; None when there is none."""
-    found = [one for one in evidence.refunds if _may_be_release(one, evidence)]
-    if not evidence.released or not found:
+    money = evidence.money
+    if not evidence.released:
         return None
-    if evidence.money["kind"] == "charge":
-        return found[0] if _includes_release(evidence) else None
+    if money["kind"] == "charge":
+        # The cumulative sum includes what was there before its snapshot, so that one of those is
+        # left out costs nothing, even if it is not the release.
+        earlier = [
+            one
+            for one in evidence.refunds
+            if one["amount"] == evidence.released and one["created"] <= money["at"]
+        ]
+        found = [one for one in evidence.refunds if _may_be_release(one, evidence)] or earlier
+        return found[0] if found and _includes_release(evidence) else None
     # The charge is not known yet.
-    first = found[0]
-    is_too_much = first["amount"] > evidence.money["captured"]
+    first = next((one for one in evidence.refunds if _may_be_release(one, evidence)), None)
+    if first is None:
+        return None
+    is_too_much = first["amount"] > money["captured"]
     return first if is_too_much or first.get("is_release") or not first.get("is_basil") else None
 
 

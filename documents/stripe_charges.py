@@ -11,6 +11,7 @@ from documents.payment_facts import CAPTURE, FAILED, PENDING, SUCCEEDED, Fact, F
 from documents.stripe_event import Event
 from documents.stripe_values import (
     LONGEST_TEXT,
+    METADATA,
     amount,
     currency_of,
     id_of,
@@ -130,10 +131,14 @@ def _refund(refund: Object, event: Event) -> Fact:
         "charge": ref(refund.get("charge")),
         "is_release": reason == RELEASED,
         # People give reasons and metadata. Stripe, for a release, gives neither.
-        "is_given_back": reason != RELEASED and bool(reason or refund.get("metadata")),
+        "is_given_back": reason != RELEASED and bool(reason or _is_noted(refund.get("metadata"))),
         "is_basil": event.is_basil,
         "created": seconds(refund.get("created")) or 0,
     }
+
+
+def _is_noted(metadata: Any) -> bool:
+    return isinstance(metadata, Mapping) and not set(metadata) <= set(METADATA)
 
 
 def read_dispute(event: Event) -> tuple[str | None, Facts]:

@@ -26,6 +26,7 @@ from documents.migrations.addresses import (
 from documents.migrations.counting import count, name_donors
 from documents.migrations.events import tell_events
 from documents.migrations.migration import Change, Migration
+from documents.migrations.payments import read_again
 from documents.search_words import words_of
 
 
@@ -134,4 +135,5 @@ MIGRATIONS = (
     Migration(11, "one key for all spellings of events' addresses", "events", respell_events),
     Migration(12, "one key for all spellings of donors' addresses", "donations", respell_gifts),
     Migration(FORMER_CLICKS, "the end of former clicks", "events", note_the_time, NO_ROW),
+    Migration(14, "read payment webhooks again", "deliveries", read_again, {"provider": "stripe"}),
 )

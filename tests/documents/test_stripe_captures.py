@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from documents.payment_state import State, merge, state_of
 from tests.documents.test_stripe_events import facts_of
 from tests.stripe_captures import captured, of_one_version, of_two_versions, release
-from tests.stripe_events import BASIL, INTENT, OLDER, charge, intent, refund, sent_by
+from tests.stripe_events import BASIL, INTENT, OLDER, charge, intent, ours, refund, sent_by
 
 STORIES = of_one_version() | of_two_versions()
 
@@ -31,6 +31,15 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
         endings.add(ending(state_of(facts_of([*order, *again]))))
         endings.add(ending(state_of(facts_of([*again, *order]))))
     assert endings == {expected}
+
+
+@pytest.mark.parametrize("name", of_one_version())
+def test_our_own_metadata_on_everything_changes_nothing(name: str) -> None:
+    """Some platforms put the same metadata on each object that they make."""
+    events, expected = STORIES[name]
+    told = [ours(event, fundraiser_id="f", email_id="e") for event in events]
+    for order in itertools.islice(itertools.permutations(told), 24):
+        assert ending(state_of(facts_of(list(order)))) == expected
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -1,0 +1,43 @@
+"""Reading stored payment webhooks again, for facts that earlier versions did not keep."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.clock import now
+from documents.engine.contribution import Row
+
+# A charge says what was released, a refund its currency, an invoice its plan.
+READ_AGAIN = ("charge", "refund", "dispute", "invoice", "checkout.session")
+
+
+def read_again(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Make webhooks due whose facts have another form since. What is due or failed is left alone.
+
+    The workers read them, and a fact in today's form replaces the same one in an earlier form.
+    """
+    ids = [
+        row["_id"]
+        for row in rows
+        if not row.get("due") and not row.get("trouble") and _has_other_form(bytes(row["body"]))
+    ]
+    if ids:
+        again = {"$set": {"due": now()}}
+        database.deliveries.update_many({"_id": {"$in": ids}}, again, session=session)
+
+
+def _has_other_form(body: bytes) -> bool:
+    try:
+        event: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    data = event.get("data") if isinstance(event, Mapping) else None
+    thing = data.get("object") if isinstance(data, Mapping) else None
+    if not isinstance(thing, Mapping) or thing.get("object") not in READ_AGAIN:
+        return False
+    # Of a charge that was captured as a whole, nothing was released.
+    is_whole = thing.get("amount") == thing.get("amount_captured")
+    return thing["object"] != "charge" or not is_whole
