@@ -283,8 +283,9 @@ class Matchback:
     def remove_policy(self) -> None:
         self.call("DELETE", "/v1/match-policy")
 
-    def set_webhook_key(self, provider: str, **key: str) -> dict[str, Any]:
-        """`public_key=` for sendgrid, `secret=` for stripe and payments."""
+    def set_webhook_key(self, provider: str, **key: str | bool) -> dict[str, Any]:
+        """`public_key=` for sendgrid, `secret=` for stripe and payments; `test=True` for a secret
+        of Stripe's test mode."""
         kept: dict[str, Any] = self.call("PUT", f"/v1/webhook-keys/{provider}", json=key)
         return kept
 
