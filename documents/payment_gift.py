@@ -18,9 +18,17 @@ from documents.errors import Unusable
 from documents.marks import text
 from documents.payment_state import State, state_of
 from documents.record import new_row
+from documents.rematching import MARKED_A_BATCH, mark
 
 # What matching reads of a gift: a change of these lets it look again for its email.
-MATCHED_BY = ("email_ref", "recurring_id", "donor_address", "donor_mailbox", "donated_at")
+MATCHED_BY = (
+    "fundraiser_id",
+    "email_ref",
+    "recurring_id",
+    "donor_address",
+    "donor_mailbox",
+    "donated_at",
+)
 PERSONAL = ("donor_name", "donor_email", "donor_address", "donor_mailbox", "email_ref")
 
 
@@ -60,8 +68,10 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
     if gift.get("deleted_at"):
         return None
     if payment.get("applied") != asdict(state):
-        _change(database, session, gift, payment, state)
+        values = _values(state) | _moved(database, session, gift, payment, state)
+        _change(database, session, gift, payment, values)
         payment["applied"] = asdict(state)
+        return ObjectId(values.get("fundraiser_id", gift["fundraiser_id"]))
     return ObjectId(gift["fundraiser_id"])
 
 
@@ -77,13 +87,41 @@ def _in_its_plan(database: Database, session: ClientSession, payment: Row, state
 def _fundraiser(
     database: Database, session: ClientSession, organization_id: ObjectId, state: State
 ) -> ObjectId:
+    found = _found(database, session, organization_id, state)
+    if found is None:
+        raise Unusable("it names no fundraiser (metadata.fundraiser_id)")
+    return found
+
+
+def _found(
+    database: Database, session: ClientSession, organization_id: ObjectId, state: State
+) -> ObjectId | None:
     named = state.fundraiser_id or ""
-    if ObjectId.is_valid(named):
-        query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
-        found = database.fundraisers.find_one(query, {"_id": 1}, session=session)
-        if found:
-            return ObjectId(found["_id"])
-    raise Unusable("it names no fundraiser (metadata.fundraiser_id)")
+    if not ObjectId.is_valid(named):
+        return None
+    query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
+    row = database.fundraisers.find_one(query, {"_id": 1}, session=session)
+    return ObjectId(row["_id"]) if row else None
+
+
+def _moved(
+    database: Database, session: ClientSession, gift: Row, payment: Row, state: State
+) -> dict[str, Any]:
+    """The fundraiser that facts nearer to the money name by now, if others put the gift where it
+    is. A gift that somebody put elsewhere stays there."""
+    before = (payment.get("applied") or {}).get("fundraiser_id")
+    is_ours = gift.get("payment_id") == payment["_id"] and str(gift["fundraiser_id"]) == before
+    if not is_ours or before == state.fundraiser_id:
+        return {}
+    found = _found(database, session, payment["organization_id"], state)
+    if found is None:
+        return {}
+    if gift.get("recurring_id"):
+        plan: Row = {name: gift[name] for name in ("fundraiser_id", "recurring_id")}
+        followers = {**plan, "follows": gift["_id"]}
+        ids = database.donations.find(followers, {"_id": 1}, session=session).limit(MARKED_A_BATCH)
+        mark(database, session, [row["_id"] for row in ids])
+    return {"fundraiser_id": found}
 
 
 def _new_gift(payment: Row, key: str, fundraiser_id: ObjectId, state: State) -> Row:
@@ -128,9 +166,8 @@ def _outcome(gift: Row, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(
-    database: Database, session: ClientSession, gift: Row, payment: Row, state: State
+    database: Database, session: ClientSession, gift: Row, payment: Row, values: dict[str, Any]
 ) -> None:
-    values = _values(state)
     if gift.get("payment_id") != payment["_id"]:
         values = _outcome(gift, values)
     elif str(gift.get("donor_mailbox")).startswith(ERASED):

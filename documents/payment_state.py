@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bson import ObjectId
+
 from documents.payment_facts import RANK, SUCCEEDED, Fact, Facts, merge
 from documents.payment_refunds import is_foreign, refunded_of
 
@@ -56,7 +58,7 @@ def state_of(facts: Mapping[str, Fact]) -> State | None:
         currency=money["currency"],
         refunded_amount=refunded,
         donated_at=_first(told, "donated_at") or money["at"],
-        fundraiser_id=_first(told, "fundraiser_id"),
+        fundraiser_id=_fundraiser(told),
         email_ref=_first(told, "email_ref") or _first(told, "reference"),
         recurring_id=_first(told, "recurring_id"),
         donor_name=_first(told, "name") or NOBODY,
@@ -115,6 +117,12 @@ def _money(payments: Iterable[tuple[str, Fact]]) -> tuple[str, Fact] | None:
 
 def _first(facts: Iterable[Fact], name: str) -> Any:
     return next((fact[name] for fact in facts if fact.get(name)), None)
+
+
+def _fundraiser(facts: Iterable[Fact]) -> str | None:
+    """The first fundraiser that can be one; else the first that was named."""
+    named = [fact["fundraiser_id"] for fact in facts if fact.get("fundraiser_id")]
+    return next(filter(ObjectId.is_valid, named), named[0] if named else None)
 
 
 def _status(told: Iterable[Fact]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
+from documents import recount
 from documents.payment_state import state_of
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, university
@@ -190,6 +191,27 @@ def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None
         sweep()
     [gift] = gifts(alice)
     assert (gift["match"], gift["email_id"]) == ("direct", near)
+
+
+def test_the_fundraiser_is_the_nearest_ones_in_every_order(alice: University) -> None:
+    near, far = alice.fundraiser("Near"), alice.fundraiser("Far")
+    told = [
+        ours(intent("succeeded", "succeeded", 2), fundraiser_id="nonsense"),
+        ours(charge("succeeded", 1), fundraiser_id=near),
+        session("completed", 4, metadata={"fundraiser_id": far}),
+    ]
+    for number, order in enumerate(itertools.permutations(range(len(told)))):
+        events = numbered(told, number)
+        for index in order:
+            tell(alice, events[index])
+            sweep()
+    made = gifts(alice)
+    assert {(gift["fundraiser_id"], gift["status"]) for gift in made} == {(near, "succeeded")}
+    assert alice.get(f"/v1/fundraisers/{near}")["raised"] == {"USD": 6 * 2500}
+    assert alice.get(f"/v1/fundraisers/{far}")["raised"] == {}
+    assert alice.report(far)["donations"]["donors"] == 0
+    assert alice.report(near)["donations"]["donors"] == 1
+    assert list(recount.recount()) == []
 
 
 def session_state(*events: Event) -> Any:
