@@ -111,9 +111,7 @@ def _erase_all_events(person: Person) -> None:
         pass
 
 
-def _erase_events(
-    database: Database, session: ClientSession, person: Person, limit: int
-) -> int:
+def _erase_events(database: Database, session: ClientSession, person: Person, limit: int) -> int:
     """Archive and empty some of the person's events. Returns how many there were."""
     of_emails = {"email_id": {"$in": list(person.email_ids)}}
     events = list(database.events.find(of_emails, session=session).limit(limit))

@@ -25,9 +25,7 @@ from documents.engine.contribution import Row
 from documents.errors import Unusable
 from documents.event import NO_POSITION
 
-KNOWN_BY = dict.fromkeys(
-    ("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1
-)
+KNOWN_BY = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1)
 MIGRATION = 13
 CLOCKS_DIFFER = timedelta(days=1)  # a provider's from ours, generously
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)

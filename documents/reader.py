@@ -128,9 +128,7 @@ class Reader:
         """Begin to read what comes after these parts: as many events."""
         goes_on = {part.id: self._known[part].next_item for part in parts}
         if not ending.has_begun():
-            self._coming = _ahead.submit(
-                _read_next, query, goes_on, self._unfinished, most
-            )
+            self._coming = _ahead.submit(_read_next, query, goes_on, self._unfinished, most)
 
 
 def _read_next(

@@ -16,8 +16,8 @@ def audit_differences(organization_id: ObjectId, acknowledged: Acts) -> list[str
     if chain.broken_at is not None:
         return [f"the audit is broken at {chain.broken_at}"]
     noted: Acts = Counter()
-    # What a killed process had begun is not linked for a minute. Workers link meanwhile: an act that
-    # was open is looked for among the entries afterwards, and may be found in both.
+    # Workers link open acts to the chain meanwhile. So read the open acts first: an act may then
+    # be in both lists, and never in neither.
     acts = {act.id: act for act in (*OpenAct.objects, *AuditEntry.objects)}
     for act in acts.values():
         noted[act.action.split()[0], act.record] += 1
