@@ -74,7 +74,10 @@ def fold(text: str) -> str:
 
     It was the key of an address in earlier layouts, which stored rows may still have.
     """
-    composed = unicodedata.normalize("NFC", text.strip())
+    stripped = text.strip()
+    if len(stripped) > LONGEST:
+        return stripped.casefold()
+    composed = unicodedata.normalize("NFC", stripped)
     return unicodedata.normalize("NFC", composed.casefold())
 
 

@@ -9,10 +9,13 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.clock import now
+from documents.duplicate import pairs
 from documents.staff import Staff
 from documents.user import User
 from tests.cast import Api, University, event, university
 from tests.documents.test_payments import SECRET, post
+from tests.pages import Browser, add_staff
 from tests.settled import settle
 from tests.stripe_events import charge, ours, set_secret, tell
 
@@ -110,6 +113,33 @@ def test_staff_sign_in_with_any_spelling(alice: University) -> None:
     added = Staff.add(ObjectId(alice.id), "Ned", "ned@b\u00fccher.example", "viewer")
     for spelling in SPELLINGS:
         assert Staff.known(spelling) == added
+
+
+def test_the_sign_in_form_takes_any_spelling(alice: University, client: testing.TestClient) -> None:
+    add_staff(alice.id, "ned@b\u00fccher.example")
+    for spelling in SPELLINGS:
+        assert Browser(client).sign_in(spelling).status_code == 303
+
+
+def test_the_health_page_lists_who_shares_a_mailbox(
+    alice: University, charlie: University, client: testing.TestClient
+) -> None:
+    kept = alice.make("users", **NED)["id"]
+    other = alice.make("users", name="Ned Again", email="other@example.org")["id"]
+    browser = Browser(client)
+    add_staff(alice.id, "alice@example.edu")
+    browser.sign_in("alice@example.edu")
+    assert "Duplicate people" not in browser.get("/dashboard/health").text
+    earlier = {"email": "ned@b\u00fccher.example.", "address": "ned@b\u00fccher.example."}
+    get_db().users.update_one({"_id": ObjectId(other)}, {"$set": earlier})
+    noted = {"organization_id": ObjectId(alice.id), "collection": "users", "noted_at": now()}
+    get_db().duplicates.insert_one({"_id": ObjectId(other), "kept_id": ObjectId(kept), **noted})
+    page = browser.get("/dashboard/health").text
+    assert "Ned Again" in page
+    assert f"/dashboard/people/{kept}" in page
+    assert list(pairs(ObjectId(charlie.id))) == []
+    alice.call("DELETE", f"/v1/users/{other}")
+    assert "Duplicate people" not in browser.get("/dashboard/health").text
 
 
 @pytest.fixture
