@@ -33,7 +33,7 @@ DASHES = str.maketrans(
 
 def tokens_in(text: str) -> Iterator[str]:
     """Yield what may be a token, each once, as it stands there before what decoding makes of it."""
-    return islice(dict.fromkeys(_tokens(text)), MOST_TOKENS)
+    yield from islice(dict.fromkeys(_tokens(text)), MOST_TOKENS)
 
 
 def ids_in(text: str) -> set[str]:

@@ -1,6 +1,6 @@
 """Two records of one mailbox, from before all spellings of an address were one.
 
-The migration of addresses notes them and merges nothing. Staff decide; see docs/how-to.
+The migration of addresses notes them and merges nothing. Staff decide; see docs/explanation/matching.md.
 """
 
 from collections.abc import Iterator

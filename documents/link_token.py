@@ -57,15 +57,18 @@ def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
 
 def open_first(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | None:
     """Return the email's id of the first text that is a token of the organization's."""
-    decoded = [_decode(text) for text in dict.fromkeys(texts)]
-    sealed = [one for one in decoded if one is not None]
-    if not sealed:
+    failed = []
+    for text in texts:
+        if (sealed := _decode(text)) is None:
+            continue
+        if (found := _open(organization_id, sealed)) is not None:
+            return found
+        failed.append(sealed)
+    if not failed or not _is_stale():
         return None
-    found = _open_any(organization_id, sealed)
-    if found is None and _is_stale():
-        forget_keys()  # one may be signed with a key that is newer than what this process knows
-        found = _open_any(organization_id, sealed)
-    return found
+    forget_keys()  # one may be signed with a key that is newer than what this process knows
+    opened = (_open(organization_id, sealed) for sealed in failed)
+    return next((id_ for id_ in opened if id_ is not None), None)
 
 
 def rotate() -> int:
@@ -100,11 +103,6 @@ def _decode(text: str) -> bytes | None:
         return None
     # Other last bits would be a second name of the same email.
     return sealed if _encode(sealed) == text else None
-
-
-def _open_any(organization_id: ObjectId, sealed: Iterable[bytes]) -> ObjectId | None:
-    opened = (_open(organization_id, one) for one in sealed)
-    return next((id_ for id_ in opened if id_ is not None), None)
 
 
 def _open(organization_id: ObjectId, sealed: bytes) -> ObjectId | None:

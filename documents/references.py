@@ -1,6 +1,7 @@
 """What a giving link or an event carried to name an email: its token, its id, nothing, garbage."""
 
 import re
+from itertools import chain
 from typing import Literal
 
 from bson import ObjectId
@@ -31,7 +32,7 @@ def resolve(organization_id: ObjectId, reference: str | None) -> Reference | Non
     text = (reference or "").strip()
     if not text:
         return None
-    if (opened := open_first(organization_id, [text, *tokens_in(text)])) is not None:
+    if (opened := open_first(organization_id, chain([text], tokens_in(text)))) is not None:
         return opened, "link_token"
     ids = ids_in(text)
     return (ObjectId(ids.pop()), "email_id") if len(ids) == 1 else None
