@@ -1,6 +1,7 @@
 """Two records of one mailbox, from before all spellings of an address were one.
 
-The migration of addresses notes them and merges nothing. Staff decide; see docs/explanation/matching.md.
+The migration of addresses notes them and merges nothing. Staff decide, as
+docs/explanation/matching.md describes.
 """
 
 from collections.abc import Iterator
