@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day tally-rate recount-rate warehouse-rate redis-latency slow-clients slow-database report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
+.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day stored-sizes tally-rate recount-rate warehouse-rate redis-latency slow-clients slow-database report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -113,6 +113,9 @@ IMPORTED ?= 6000
 
 mailing-day: setup  ## a mailing imported, reported of and counted: rates, memory, differences
 	@$(VENV)/bin/python -m tests.mailing_day --emails $(EMAILS)
+
+stored-sizes: setup  ## the size of each collection for each 100,000 emails: make stored-sizes EMAILS=10000
+	@$(VENV)/bin/python -m tests.stored_sizes --emails $(EMAILS)
 
 tally-rate: setup  ## events a second, from stored to counted
 	@$(VENV)/bin/python -m tests.tally_rate

@@ -1,7 +1,10 @@
-"""Dropping deliveries and events that are older than they are to be kept. No counter changes."""
+"""Dropping deliveries, events and messages that are older than settings keep them.
+
+No counter changes.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +17,7 @@ from pymongo.database import Database
 from documents.batches import Batches
 from documents.engine.contribution import Row
 from documents.event import COUNTED, is_click
+from documents.message import message_key
 from documents.transaction import in_transaction
 from documents.unexported import note
 
@@ -46,8 +50,22 @@ def _drop_events(database: Database, session: ClientSession, before: ObjectId, l
         archive(database, session, events)
         ids = [event["_id"] for event in events]
         database.events.delete_many({"_id": {"$in": ids}}, session=session)
+        _drop_messages(database, session, events)
         note(database, session, {"events": ids})
     return len(events)
+
+
+def _drop_messages(database: Database, session: ClientSession, dropped: Sequence[Row]) -> None:
+    """Drop what emails were known by to their provider, once no event of theirs is left.
+
+    Only an event that comes later than events are kept would have needed it, to find its email.
+    """
+    of_emails = {event["email_id"] for event in dropped if "email_id" in event}
+    query = {"email_id": {"$in": list(of_emails)}}
+    left = set(database.events.distinct("email_id", query, session=session)) if of_emails else set()
+    keys = {message_key(event) for event in dropped if event.get("email_id") in of_emails - left}
+    if keys - {None}:
+        database.messages.delete_many({"_id": {"$in": list(keys - {None})}}, session=session)
 
 
 def archive(database: Database, session: ClientSession, events: Iterable[Row]) -> None:

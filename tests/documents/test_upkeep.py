@@ -201,3 +201,26 @@ def test_commands_say_what_is_wrong(alice: University, arguments: list[str]) -> 
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code in (1, 2)
     assert "Error" in done.stderr
+
+
+def test_messages_go_with_the_last_event_of_their_email(alice: University) -> None:
+    spring, mailing, email = clicked(alice)
+    other = alice.email(spring, mailing_id=mailing)
+    alice.deliver([event(other, "open", AT + 20)])
+    settle()
+    before = everything(alice, spring, mailing, email)
+    assert get_db().messages.count_documents({}) == 2
+    # One event of the first email arrived too late to be dropped with the others.
+    late = ObjectId.from_datetime(SOON + timedelta(days=1))
+    one = {"email_id": ObjectId(email), "type": "open"}
+    get_db().events.update_one(one, {"$set": {"delivery_id": late}})
+    while retention.drop_events(SOON):
+        pass
+    assert [row["email_id"] for row in get_db().messages.find()] == [ObjectId(email)]
+    while retention.drop_events(SOON + timedelta(days=2)):
+        pass
+    assert get_db().messages.count_documents({}) == 0
+    assert everything(alice, spring, mailing, email) == before
+    alice.deliver([event(other, "click", AT + 99, url=LINK)])  # known by its email, and known again
+    settle()
+    assert get_db().messages.count_documents({"email_id": ObjectId(other)}) == 1
