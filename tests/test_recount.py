@@ -175,6 +175,16 @@ def test_two_repairs_of_one_host_name_and_pid_leave_correct_counters(
 
 
 @pytest.mark.usefixtures("real_database")
+def test_a_recount_of_one_fundraiser_compares_no_other() -> None:
+    from documents.fundraiser import Fundraiser
+
+    first, second = (Fundraiser.create(ObjectId(), {"name": name}) for name in ("A", "B"))
+    get_db().fundraisers.update_one({"_id": second.id}, {"$inc": {"raised.USD": 1}})
+    assert [page.drifts for page in recount.pages(first.id)] == [[]]
+    assert sum(len(page.drifts) for page in recount.pages(second.id)) == 1
+
+
+@pytest.mark.usefixtures("real_database")
 def test_the_steady_recount_goes_round_and_tells_what_it_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

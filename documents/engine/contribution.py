@@ -81,14 +81,18 @@ def to_stored(contribution: Contribution) -> list[list[Any]]:
 def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
     """Read `counted` back; a record never counted has contributed nothing."""
     result: Contribution = {}
-    for text, *targets in counted or ():
-        if isinstance(targets[-1], dict):  # [collection, id, amounts], as the first version kept it
-            result[text, targets[0]] = targets[-1]
-            continue
-        amounts = _read(text)
+    for share in counted or ():
+        amounts, targets = read_share(share)
         for place in range(0, len(targets), 2):
             result[targets[place], targets[place + 1]] = amounts
     return result
+
+
+def read_share(share: Sequence[Any]) -> tuple[Amounts, Sequence[Any]]:
+    """Read a part of `counted`: the amounts, and the targets as [collection, id, collection, …]."""
+    if isinstance(share[-1], dict):  # [collection, id, amounts], as the first version kept it
+        return share[-1], share[:-1]
+    return _read(share[0]), share[1:]
 
 
 @lru_cache(maxsize=4096)  # emails to which the same happened have counted the same

@@ -6,6 +6,7 @@ a source that is not due must have contributed what it is worth now.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +84,12 @@ class Comparison:
         self, name: str, query: Mapping[str, Any], after: Any = None, limit: int | None = None
     ) -> Page:
         """Compare the next records of a collection, in the order of their IDs."""
-        wanted = {**query, "_id": {"$gt": after}} if after is not None else query
+        wanted = query if after is None else {"$and": [query, {"_id": {"$gt": after}}]}
         fields = None if has_counted(self._ledger, name) else dict.fromkeys(self._kept(name), 1)
         found = self._database[name].find(wanted, fields, session=self._session)
         rows = {row["_id"]: row for row in found.sort("_id", 1).limit(limit or ROWS_A_PAGE)}
-        return Page(max(rows, default=None), len(rows), list(self._drifts(name, rows)))
+        last_id = next(reversed(rows), None)
+        return Page(last_id, len(rows), list(self._drifts(name, rows)))
 
     def _kept(self, name: str) -> set[str]:
         """Return the fields of a target that the ledger keeps."""
@@ -95,11 +97,17 @@ class Comparison:
         return {"deleted_at", *fields}
 
     def _drifts(self, name: str, rows: Mapping[Any, Row]) -> Iterator[Drift]:
-        if has_counted(self._ledger, name):
-            yield from self._sources(name, rows)
-        live = {id_: row for id_, row in rows.items() if row.get("deleted_at") is None}
-        if live and any(cache.target == name for cache in self._ledger.caches):
-            yield from self._targets(name, live)
+        live = rows
+        if any("deleted_at" in row for row in rows.values()):
+            live = {id_: row for id_, row in rows.items() if row.get("deleted_at") is None}
+        is_target = live and any(cache.target == name for cache in self._ledger.caches)
+        # MongoDB sums up while this thread computes, which needs no database.
+        with ThreadPoolExecutor(1) as beside:
+            right = beside.submit(self._truth.of, name, live) if is_target else None
+            sources = list(self._sources(name, rows)) if has_counted(self._ledger, name) else []
+        yield from sources
+        if right is not None:
+            yield from self._targets(name, live, right.result())
             yield from self._latest(name, live)
 
     def _sources(self, name: str, rows: Mapping[Any, Row]) -> Iterator[Drift]:
@@ -110,11 +118,12 @@ class Comparison:
             if counted != right:
                 yield Drift(name, id_, "counted", counted, right)
 
-    def _targets(self, name: str, rows: Mapping[Any, Row]) -> Iterator[Drift]:
+    def _targets(
+        self, name: str, rows: Mapping[Any, Row], right: Mapping[Any, Amounts]
+    ) -> Iterator[Drift]:
         fields = {_top(cache) for cache in self._ledger.caches if _counts_on(cache, name)}
-        right = self._truth.of(name, rows)
         for id_, row in rows.items():
-            says, amounts = flat(row, fields), right.get((name, id_), {})
+            says, amounts = flat(row, fields), right.get(id_, {})
             for field in sorted(says.keys() | amounts.keys()) if says != amounts else ():
                 if says.get(field, 0) != amounts.get(field, 0):
                     yield Drift(name, id_, field, says.get(field, 0), amounts.get(field, 0))

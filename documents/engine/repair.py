@@ -43,7 +43,7 @@ def _repair_counter(
         return False
     top = drift.field.split(".")[0]
     right = Truth(database, session, ledger, drift.id).of(drift.collection, [drift.id], top)
-    amounts = right.get((drift.collection, drift.id), {})
+    amounts = right.get(drift.id, {})
     rest = amounts.get(drift.field, 0) - flat(row, {top}).get(drift.field, 0)
     if rest:
         _increase(database, session, drift, rest)

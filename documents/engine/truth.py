@@ -13,7 +13,7 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
 from .caches import CounterCache, Ledger
-from .contribution import Amounts, Contribution, Row, Target, from_stored
+from .contribution import Amounts, Contribution, Row, from_stored, read_share
 from .due import DUE
 
 HAS_COUNTED = {"counted.0": {"$exists": True}}
@@ -41,22 +41,22 @@ class Truth:
         self._only = {} if only is None else _naming(only)
         self._moved: dict[str, Contribution] = {}
 
-    def of(self, name: str, ids: Collection[Any], top: str = "") -> Contribution:
-        """Return the right counters of these targets, as far as they are not zero.
+    def of(self, name: str, ids: Collection[Any], top: str = "") -> dict[Any, Amounts]:
+        """Return the right counters of these targets by ID, as far as they are not zero.
 
         Args:
             top: only counters whose path begins with this name.
         """
-        right: Contribution = {}
+        right: dict[Any, Amounts] = {}
         wanted = set(ids)
         for source, links in _links(self._ledger, name, top).items():
             if has_counted(self._ledger, source):
                 found = self._counted(name, source, links, wanted)
             else:
                 found = self._stored(name, source, links, wanted)
-            for target, amounts, number in found:
-                _add(right, target, amounts, number)
-        return {target: amounts for target, amounts in right.items() if amounts}
+            for id_, amounts, number in found:
+                _add(right, id_, amounts, number)
+        return right
 
     def moved(self, source: str) -> Contribution:
         """Return what unsettled sources contributed to targets that they no longer link to."""
@@ -72,7 +72,7 @@ class Truth:
 
     def _counted(
         self, name: str, source: str, links: list[str], ids: set[Any]
-    ) -> Iterator[tuple[Target, Amounts, int]]:
+    ) -> Iterator[tuple[Any, Amounts, int]]:
         """Let MongoDB put together what is alike: emails of a mailing counted one of few things."""
         pipeline: list[Row] = [
             {"$match": _linked(links, ids)},
@@ -89,25 +89,27 @@ class Truth:
         for group in self._database[source].aggregate(
             pipeline, session=self._session, allowDiskUse=True
         ):
-            counted, *linked = group["_id"]
-            for target, amounts in from_stored([counted]).items():
-                if target[0] == name and target[1] in ids and target[1] in linked:
-                    yield target, amounts, group["number"]
-        for target, amounts in self.moved(source).items():
-            if target[0] == name and target[1] in ids:
-                yield target, amounts, 1
+            share, *linked = group["_id"]
+            amounts, targets = read_share(share)
+            for place in range(0, len(targets), 2):
+                id_ = targets[place + 1]
+                if targets[place] == name and id_ in linked and id_ in ids:
+                    yield id_, amounts, group["number"]
+        for (collection, id_), amounts in self.moved(source).items():
+            if collection == name and id_ in ids:
+                yield id_, amounts, 1
 
     def _stored(
         self, name: str, source: str, links: list[str], ids: set[Any]
-    ) -> Iterator[tuple[Target, Amounts, int]]:
+    ) -> Iterator[tuple[Any, Amounts, int]]:
         reads = self._ledger.reads(source)
-        fields = dict.fromkeys([*reads, *links], 1) if reads is not None else None
+        fields = None if reads is None else {"_id": 0, **dict.fromkeys([*reads, *links], 1)}
         alike = _Alike(self._ledger, source, reads, links)
         found = self._database[source].find(_linked(links, ids), fields, session=self._session)
         for row in found:
             for (collection, link), amounts in alike.of(row).items():
                 if collection == name and row[link] in ids:
-                    yield (name, row[link]), amounts, 1
+                    yield row[link], amounts, 1
 
     def _unsettled(self, source: str, links: set[str]) -> Iterator[Row]:
         """Read the sources that wait or have failed, and have contributed something."""
@@ -185,8 +187,10 @@ def _linked(links: list[str], ids: Iterable[Any]) -> dict[str, Any]:
     return conditions[0] if len(conditions) == 1 else {"$or": conditions}
 
 
-def _add(total: Contribution, target: Target, amounts: Amounts, number: int) -> None:
-    fields = total.setdefault(target, {})
+def _add(total: dict[Any, Amounts], target: Any, amounts: Amounts, number: int) -> None:
+    fields = total.get(target)
+    if fields is None:
+        fields = total[target] = {}
     for field, amount in amounts.items():
         changed = fields.get(field, 0) + number * amount
         if changed:
