@@ -28,7 +28,10 @@ with hidden("rich"):
 QUIET_SECONDS = 60.0
 LONGEST_INTEGER = 63  # bits: more is no number of JSON's to many who read it
 # What an exception says may repeat what it met, such as the value that a unique index refused.
-ADDRESS = re.compile(r"[^\s\"'<>(){},;]+(?:@|%40)[^\s\"'<>(){},;]+")
+# A word that has an at sign inside it is an address. A single pattern for both would take time that
+# grows with the square of a word's length.
+WORD = re.compile(r"[^\s\"'<>(){},;]+")
+AT_SIGNS = ("@", "%40")
 LEVELS = {"exception": "error", "warn": "warning", "msg": "info"}
 
 
@@ -71,8 +74,14 @@ def without_addresses(value: Any) -> Any:
             return [without_addresses(one) for one in value]
     text = str(value)
     if "@" in text or "%40" in text:
-        text = ADDRESS.sub("(address)", text)
+        text = WORD.sub(_hide_address, text)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _hide_address(word: re.Match[str]) -> str:
+    text = word.group()
+    inside = any(text.find(sign, 1, len(text) - 1) > 0 for sign in AT_SIGNS)
+    return "(address)" if inside else text
 
 
 class Line:
@@ -116,7 +125,7 @@ def as_text(logger: Any, method: str, line: dict[str, Any]) -> bytes:
     line.pop("process")
     said += [f"{name}={value}" for name, value in line.items()]
     text = " ".join(map(str, said)) + (f"\n{exception}" if exception else "")
-    return ADDRESS.sub("(address)", text).encode("utf-8", "replace")
+    return WORD.sub(_hide_address, text).encode("utf-8", "replace")
 
 
 def processors(process: str, form: str) -> list[Any]:

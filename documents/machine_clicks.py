@@ -14,7 +14,7 @@ they are reported.
 """
 
 import hashlib
-from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
@@ -95,13 +95,19 @@ def reasons(
 def _bursts(clicks: Sequence[Click], times: Sequence[datetime], rule: Rule) -> list[bool]:
     """Whether each of the clicks, in the order of their times, is part of a burst."""
     part = [False] * len(clicks)
-    for first in range(len(clicks)) if rule.links else ():
-        if first and times[first] == times[first - 1]:
-            continue
-        end = bisect_right(times, times[first] + rule.reach)
-        start = bisect_left(times, times[first])
-        if len({click.url for click in clicks[start:end]}) >= rule.links:
-            part[start:end] = [True] * (end - start)
+    urls: Counter[str] = Counter()  # of the clicks from `first` up to `end`
+    end = marked = 0
+    for first, click in enumerate(clicks if rule.links else ()):
+        while end < len(clicks) and times[end] <= times[first] + rule.reach:
+            urls[clicks[end].url] += 1
+            end += 1
+        if len(urls) >= rule.links:
+            begin = max(first, marked)
+            part[begin:end] = [True] * (end - begin)
+            marked = end
+        urls[click.url] -= 1
+        if not urls[click.url]:
+            del urls[click.url]
     return part
 
 
