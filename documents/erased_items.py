@@ -6,6 +6,7 @@ A post must not change while it is due, so the transaction that meets such an it
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import IntField, ListField, ObjectIdField, get_db
@@ -131,4 +132,16 @@ def without_items(body: bytes, indexes: Iterable[int]) -> bytes:
     except Unusable:
         return WHOLE
     kept = [ERASED if index in gone else one for index, one in enumerate(items)]
-    return json.dumps(kept).encode()  # orjson rejects halves of a character
+    return encode(kept)
+
+
+def encode(items: list[Any]) -> bytes:
+    """Return items as the body of a post. An item nested too deeply to read is erased."""
+    return f"[{', '.join(map(_encode, items))}]".encode()
+
+
+def _encode(item: Any) -> str:
+    try:
+        return json.dumps(item)  # orjson rejects halves of a character
+    except RecursionError:
+        return json.dumps(ERASED)

@@ -13,7 +13,7 @@ from mongoengine import get_db
 from documents import erased_bodies, erased_customers, payments, sendgrid
 from documents.decoded import texts_of
 from documents.engine.contribution import Row
-from documents.erased_items import WHOLE
+from documents.erased_items import WHOLE, encode
 from documents.erased_links import redact_events
 from documents.erased_person import Person
 from documents.errors import Unusable
@@ -80,7 +80,7 @@ class _Scan:
         except Unusable:
             return WHOLE
         kept = [self._item(post, index, item) for index, item in enumerate(items)]
-        return json.dumps(kept).encode() if kept != items else None
+        return encode(kept) if kept != items else None
 
     def _item(self, post: Row, index: int, item: Any) -> Any:
         text = "\n".join(texts_of(item))
@@ -123,7 +123,8 @@ class _Scan:
             return WHOLE
         if not self._traces.has_address(text):
             return None
-        return json.dumps(redacted(body, self._traces.has_address)).encode()
+        left = redacted(body, self._traces.has_address)
+        return WHOLE if left == ERASED else json.dumps(left).encode()
 
     def _names_giver(self, facts: list[Row]) -> bool:
         addresses = [fact["email"] for fact in facts if fact.get("email")]
@@ -150,11 +151,21 @@ class _Scan:
 
 
 def redacted(value: Any, tells: Callable[[str], bool]) -> Any:
-    """Return a JSON value with "erased" for each text, or part of a URL, that tells."""
+    """Return a JSON value with "erased" for each text, or part of a URL, that tells.
+
+    A value that is nested too deeply to be read becomes `ERASED`.
+    """
+    try:
+        return _redacted(value, tells)
+    except RecursionError:
+        return ERASED
+
+
+def _redacted(value: Any, tells: Callable[[str], bool]) -> Any:
     if isinstance(value, dict):
-        return {redacted(name, tells): redacted(one, tells) for name, one in value.items()}
+        return {_redacted(name, tells): _redacted(one, tells) for name, one in value.items()}
     if isinstance(value, list):
-        return [redacted(one, tells) for one in value]
+        return [_redacted(one, tells) for one in value]
     if not isinstance(value, str) or not tells(value):
         return value
     return redact_url(value, tells) if "://" in value else REDACTED

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from documents.address import canonical, mailbox
 from documents.decoded import stages
 from documents.invisible import without_invisible
+from documents.normal_form import normalize
 
 REDACTED = "erased"
 LONGEST_LOCAL = 64
@@ -111,7 +112,7 @@ def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[s
         locals_: only addresses with these local parts, in lower case and without "+tag".
     """
     if not text.isascii():
-        text = without_invisible(unicodedata.normalize("NFKC", text)).translate(DOTS)
+        text = without_invisible(normalize("NFKC", text)).translate(DOTS)
     for found in DOMAIN.finditer(text):
         start = found.start()
         before = text[max(0, start - LONGEST_LOCAL - 2) : start]
@@ -173,7 +174,7 @@ def names_of(names: Iterable[str]) -> frozenset[str]:
 @lru_cache(maxsize=256)
 def _words(text: str) -> str:
     """Return the words of a text, without case, accents, and what stands between them."""
-    plain = unicodedata.normalize("NFKD", without_invisible(text))
+    plain = normalize("NFKD", without_invisible(text))
     letters = "".join(one for one in plain if unicodedata.category(one) != "Mn")
     return " ".join(WORD.findall(letters.casefold()))
 

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents import erasure
+from documents import erased_posts, erasure, sendgrid
+from documents.erased_person import Person
+from documents.traces import Traces
 from jobs.sweep import sweep
 from service.cli import main
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university
@@ -186,3 +188,23 @@ def test_somebody_elses_person_cannot_be_erased(
     settle()
     assert len(traces("bob@example.edu")) > 3
     assert ObjectId.is_valid(bobs_id())
+
+
+@pytest.mark.parametrize("depth", [10, 300, 700, 1000, 1020, 5000])
+def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    bob = frozenset({"bob@example.edu"})
+    person = Person(ObjectId(), ObjectId(), tuple(bob), Traces(mailboxes=bob, addresses=bob), ())
+    scan = erased_posts._Scan(person, [])
+
+    def without(body: str) -> bytes | None:
+        return scan._without({"_id": 1, "provider": "sendgrid", "body": body.encode()})
+
+    for told in ('"bob@example.edu"', '{"email": "BOB@example.edu"}'):
+        left = without(f'[{deep}, {{"a": 1}}, {told}]')
+        assert left is not None
+        assert b"example" not in left.lower()
+        assert sendgrid.parse(left)[1:] == [{"a": 1}, sendgrid.ERASED]
+    assert without(f"[{deep}, 7]") is None
+    nested = json.loads("[" * 600 + '"bob@example.edu"' + "]" * 600)
+    assert "bob" not in json.dumps(erased_posts.redacted(nested, lambda text: "bob" in text))

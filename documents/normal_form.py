@@ -1,0 +1,31 @@
+"""Unicode's normal forms at a cost that is linear in the length of the text. Pure."""
+
+import re
+import sys
+import unicodedata
+from functools import cache
+from typing import Literal
+
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+# Normalizing sorts each run of combining marks, at the square of its length. Real text has fewer
+# in a row. Source: Unicode Standard Annex #15, Stream-Safe Text Format.
+MARKS_IN_A_ROW = 30
+SHORT_TEXT = 256  # too short for a long run to matter
+
+
+def normalize(form: Form, text: str) -> str:
+    """Return the normal form of the text, without marks beyond the thirtieth in a row."""
+    if text.isascii():
+        return text
+    if len(text) > SHORT_TEXT:
+        text = _long_runs().sub(r"\1", text)
+    return unicodedata.normalize(form, text)
+
+
+@cache
+def _long_runs() -> re.Pattern[str]:
+    marks = "".join(
+        one for one in map(chr, range(sys.maxunicode + 1)) if unicodedata.combining(one)
+    )
+    return re.compile(f"([{marks}]{{{MARKS_IN_A_ROW}}})[{marks}]+")
