@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mongoengine import get_db
 
 from documents import recount
 from documents.payment_state import state_of
+from documents.replay import replay
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, university
 from tests.documents.test_stripe_events import facts_of
@@ -157,6 +159,32 @@ def test_a_plan_in_many_orders(alice: University) -> None:
     }
     plans = {gift["recurring_id"] for gift in made}
     assert plans == {f"sub_1_{number}" for number in range(len(orders))}
+
+
+def test_a_plan_told_of_in_parallel_and_replayed(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, ANN, sent_at=SENT)
+    events = [
+        event
+        for number in range(4)
+        for event in numbered(subscription(spring, client_reference_id=email), number)
+    ] * 2
+    random.Random(4).shuffle(events)
+
+    def act(event: Event) -> None:
+        assert tell(alice, event).status == 202
+        sweep()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(act, events))
+    made = gifts(alice)
+    assert len(made) == 8
+    assert {(gift["email_id"], gift["status"]) for gift in made} == {(email, "succeeded")}
+    payments = list(get_db().payments.find().sort("_id", 1))
+    assert sum(replay()) == len(events)
+    assert gifts(alice) == made
+    assert list(get_db().payments.find().sort("_id", 1)) == payments
+    assert list(recount.recount()) == []
 
 
 def test_a_failed_instalment_is_not_paid_because_the_plans_session_was(alice: University) -> None:

@@ -11,11 +11,23 @@ from hypothesis import strategies as st
 
 from documents.errors import Unusable
 from documents.payment_person import without_person
-from documents.payment_state import Facts, State, merge, state_of
+from documents.payment_state import Facts, State, merge, oddities, state_of
 from documents.stripe_events import link_of, read
 from documents.stripe_values import amount
 from tests.cast import BOB
-from tests.stripe_events import AT, CHARGE, INTENT, INVOICE, charge, intent, invoice, ours, stories
+from tests.stripe_captures import of_one_version
+from tests.stripe_events import (
+    AT,
+    CHARGE,
+    INTENT,
+    INVOICE,
+    charge,
+    intent,
+    invoice,
+    ours,
+    session,
+    stories,
+)
 
 STORIES = stories()
 
@@ -178,7 +190,15 @@ values = st.recursive(
     max_leaves=5,
 )
 things = st.sampled_from(
-    [event["data"]["object"] for events, _ in STORIES.values() for event in events]
+    [
+        event["data"]["object"]
+        for events in (
+            *(events for events, _ in STORIES.values()),
+            *(events for events, _ in of_one_version().values()),
+            [session("completed", 4), session("completed", 4, subscription="sub_1")],
+        )
+        for event in events
+    ]
 )
 
 
@@ -196,3 +216,5 @@ def test_no_content_of_an_event_is_worse_than_a_reason(
         return
     for facts in told.values():
         state_of(facts)
+        oddities(facts)
+        assert merge(facts, facts) == facts
