@@ -38,6 +38,11 @@ class Evidence:
     def captured_at(self) -> float | None:
         return min((one["at"] for one in self.captures if one["is_capture"]), default=None)
 
+    @property
+    def captured_by(self) -> float:
+        """The time of the first snapshot that shows the capture."""
+        return float(min(one["at"] for one in (self.money, *self.captures)))
+
 
 def refunded_of(facts: Mapping[str, Fact], id_: str, money: Fact) -> int:
     """Return how much was given back: at least 0, at most the amount of the money.
@@ -144,8 +149,7 @@ def _given_back_by(evidence: Evidence) -> int:
 
 
 def _may_be_release(refund: Fact, evidence: Evidence) -> bool:
-    at = evidence.captured_at
-    is_late = at is not None and refund["created"] > at + AT_CAPTURE_SECONDS
+    is_late = refund["created"] > evidence.captured_by + AT_CAPTURE_SECONDS
     is_it = refund["amount"] == evidence.released and not is_late
     return is_it and not refund.get("is_given_back")
 

@@ -230,6 +230,21 @@ def _before_basil() -> Stories:
             ],
             ("failed", 10_000, 0),
         ),
+        "a refund whose charge was not reported again": (
+            [
+                captured("refunded", 3, 10_000, 6000, 4000),
+                release(4000, 3),
+                refund("refund.created", "re_1", 4000, 90),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "a refund without the release's": (
+            [
+                captured("refunded", 3, 10_000, 6000, 4000),
+                refund("refund.created", "re_1", 4000, 90),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
         "only the intent and the release": (
             [received(3, 10_000, 6000), release(4000, 3)],
             ("succeeded", 6000, 0),
