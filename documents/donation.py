@@ -23,6 +23,7 @@ from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.hot_path import insert_source_unless
 from documents.marks import due_index, failed_index, known_index, text, unique_index
+from documents.payment_state import NOBODY
 from documents.record import Record, Source
 from documents.references import resolve
 from documents.refunds import amended
@@ -114,8 +115,8 @@ class Donation(Source, Record):
         fundraiser_id: ObjectId,
         amount: int,
         currency: str,
-        donor_name: str,
-        donor_email: str,
+        donor_name: str = NOBODY,
+        donor_email: str = "",
         status: str = "succeeded",
         email_ref: str | None = None,
         external_id: str | None = None,
@@ -123,8 +124,8 @@ class Donation(Source, Record):
         donated_at: datetime | None = None,
         id_: ObjectId | None = None,
     ) -> tuple[Row, bool]:
-        """Record a gift. Returns its row and whether it is new: an external_id names one gift for
-        ever.
+        """Record a gift. Returns its row and whether it is new: an external_id names one gift
+        forever. A gift without a donor's address, such as cash, counts as a donor of its own.
 
         Raises:
             Unacceptable: no such fundraiser.
@@ -146,8 +147,8 @@ class Donation(Source, Record):
             currency=currency,
             donor_name=donor_name,
             donor_email=donor_email,
-            donor_address=canonical(donor_email),
-            donor_mailbox=mailbox(donor_email),
+            donor_address=canonical(donor_email) or None,
+            donor_mailbox=mailbox(donor_email) or None,
             email_ref=_storable(email_ref),
             recurring_id=recurring_id,
             status=status,

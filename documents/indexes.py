@@ -103,6 +103,7 @@ RETIRED = {
     ),
     "emails": ("organization_id_1_messages_1",),
     "events": ("email_id_1_type_1",),
+    "payments": ("organization_id_1",),
 }
 
 

@@ -1,27 +1,34 @@
 """Money: an integer of minor units and an ISO 4217 currency. Never a float."""
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from iso4217 import Currency
+
+from documents.withdrawn_currencies import WITHDRAWN
 
 # Ten thousand million of the larger unit of most currencies; nine million such gifts still add
 # up within the 64 bits of a counter.
 LARGEST_AMOUNT = 10**12
 
 
-@cache
-def minor_units(code: str) -> int | None:
-    """How many decimals the currency has (2 for USD, 0 for JPY), None when it is not money.
+# Gold, funds and codes for tests are listed without a minor unit: they are not money.
+_ACTIVE = {one.code: int(one.exponent) for one in Currency if one.exponent is not None}
+_MINOR_UNITS: Mapping[str, int] = WITHDRAWN | _ACTIVE
+NOT_A_CURRENCY: Final = (
+    "Should be an ISO 4217 currency, active or withdrawn, such as USD. "
+    "Metals and codes without a minor unit are not accepted."
+)
 
-    Source: ISO 4217, list one. Gold, test codes and the like have no minor unit.
+
+def minor_units(code: str) -> int | None:
+    """Return how many decimals the currency has (2 for USD, 0 for JPY), None if it is not money.
+
+    There is no default: an unknown code has no decimals, rather than none or two.
+
+    Sources: ISO 4217, list one, and for withdrawn currencies withdrawn_currencies.py.
     """
-    try:
-        exponent = Currency(code).exponent
-    except ValueError:
-        return None
-    return None if exponent is None else int(exponent)
+    return _MINOR_UNITS.get(code)
 
 
 def as_money(amount: int | None, currency: str | None) -> dict[str, Any] | None:
@@ -39,9 +46,17 @@ def money_fields(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def display(amount: int, code: str) -> str:
-    """For people: display(123456, "USD") is "1,234.56 USD"."""
-    decimals = minor_units(code) or 0
+    """Format money for people: display(123456, "USD") is "1,234.56 USD"."""
+    decimals = minor_units(code)
+    if decimals is None:
+        return f"{amount:,} minor units of {code}"
     whole, part = divmod(abs(amount), 10**decimals)
     sign = "-" if amount < 0 else ""
     fraction = f".{part:0{decimals}d}" if decimals else ""
     return f"{sign}{whole:,}{fraction} {code}"
+
+
+def larger(amount: float, code: str) -> float | None:
+    """Convert minor units to the larger unit (1234 to 12.34); None for an unknown currency."""
+    decimals = minor_units(code)
+    return None if decimals is None else amount / 10**decimals

@@ -41,17 +41,22 @@ def page(
 
     Args:
         sort: a stored field, with a minus for descending. Ties are in the order of ids; a document
-            that has none by the fields it is sorted by says so (`ties = False`).
+            that has none by the fields it is sorted by says so (`ties = False`). `_id` stands for
+            the document's `identity`, if clients name it by another field.
         cursor: where the page before ended.
 
     Raises:
         BadCursor: the cursor is none of ours.
     """
+    identity = getattr(document, "identity", "_id")
     field, descending = sort.removeprefix("-"), sort.startswith("-")
+    field = identity if field == "_id" else field
     query: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None, **filters}
-    ties = field != "_id" and getattr(document, "ties", True)
+    ties = field != identity and getattr(document, "ties", True)
     if cursor is not None:
-        query = {"$and": [query, _after(field, descending, decode_cursor(cursor, sort), ties)]}
+        place = decode_cursor(cursor, sort)
+        after = place if field != identity else [sort, place[2], place[2]]
+        query = {"$and": [query, _after(field, descending, after, ties)]}
     direction = -1 if descending else 1
     order = [(field, direction), ("_id", direction)] if ties else [(field, direction)]
     found = document.objects(__raw__=query).order_by(
@@ -61,15 +66,16 @@ def page(
     if len(records) <= limit:
         return Page(records, None)
     last = records[limit - 1]
-    value = None if field == "_id" else getattr(last, field)
-    return Page(records[:limit], encode_cursor([sort, value, last.id]))
+    value = None if field == identity else getattr(last, field)
+    id_ = getattr(last, "id" if identity == "_id" else identity)
+    return Page(records[:limit], encode_cursor([sort, value, id_]))
 
 
 def _after(field: str, descending: bool, place: list[Any], ties: bool) -> dict[str, Any]:
     _, value, id_ = place
     beyond = "$lt" if descending else "$gt"
     if not ties:
-        return {field: {beyond: id_ if field == "_id" else value}}
+        return {field: {beyond: value}}
     rest = {field: value, "_id": {beyond: id_}}
     if value is None:  # null sorts before everything: nothing is below it, all else is above
         return rest if descending else {"$or": [rest, {field: {"$ne": None}}]}

@@ -1,8 +1,8 @@
-"""A payment as webhooks tell of it: facts, and the gift that follows from them."""
+"""A payment as webhooks report it: facts, and the gift that follows from them."""
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from bson import ObjectId
 from mongoengine import (
@@ -15,15 +15,22 @@ from mongoengine import (
 )
 
 from documents.engine.contribution import Row
+from documents.errors import NotFound
 from documents.payment_facts import Fact, merge
 from documents.payment_person import without_person
+from documents.payment_reasons import condition
 from documents.stored import Document
 from documents.stripe_values import ID
+from documents.tenant import OWNED
 
 
 class Payment(Document):
     """One gift's payment. Its id is "<organization>:<provider>:<key>".
 
+    public_id: by which clients name it; none for an invoice whose payment is known, or a plan.
+    key: the key, while there is no gift, if the id has its digest.
+    reason: why there is no gift; see payment_reasons.py.
+    assigned: the fundraiser that a person chose: {"fundraiser_id": id, "at": time}.
     facts: by what they are snapshots of; see payment_facts.py.
     linked_to: of an invoice, the key of the payment that it turned out to be of.
     instalments: of a plan (a subscription), the keys of the payments and invoices that name it.
@@ -37,6 +44,10 @@ class Payment(Document):
 
     id = StringField(primary_key=True)
     organization_id = ObjectIdField(required=True)
+    public_id = ObjectIdField()
+    key = StringField()
+    reason = StringField()
+    assigned = DictField(default=None)
     facts = DictField()
     linked_to = StringField()
     instalments = ListField(StringField())
@@ -48,7 +59,54 @@ class Payment(Document):
     forgotten = ListField(StringField())
     created_at = DateTimeField()
 
-    meta = {"collection": "payments", "auto_create_index": False, "indexes": ["organization_id"]}
+    identity = "public_id"  # by which lists are sorted; see page.py
+    meta = {
+        "collection": "payments",
+        "auto_create_index": False,
+        "indexes": [["organization_id", "public_id"], ["organization_id", "reason", "public_id"]],
+        **OWNED,
+    }
+
+    @classmethod
+    def filters(cls, given: Row) -> Row:
+        """Return a list's filters as conditions on stored fields."""
+        conditions: list[Row] = [{"public_id": {"$type": "objectId"}}]
+        if "reason" in given:
+            conditions.append({"reason": given["reason"]})
+        if "status" in given:
+            conditions.append({"reason": condition(given["status"])})
+        return {"$and": conditions}
+
+    @classmethod
+    def unassigned(cls, organization_id: ObjectId, most: int) -> str:
+        """Return how many payments wait for a fundraiser, as "3" or "100+"; blank for none."""
+        query = {"organization_id": organization_id, **cls.filters({"status": "unassigned"})}
+        number = cls.objects(__raw__=query).limit(most + 1).count(with_limit_and_skip=True)
+        return f"{most}+" if number > most else str(number or "")
+
+    @classmethod
+    def fetch(cls, organization_id: ObjectId, id_: ObjectId | str) -> Self:
+        """Return a payment by its public ID.
+
+        Raises:
+            NotFound: there is none in the organization.
+        """
+        query = {"organization_id": organization_id, "public_id": id_}
+        payment = cls.objects(**query).first() if ObjectId.is_valid(id_) else None
+        if payment is None:
+            raise NotFound
+        return payment
+
+
+def split_id(id_: str) -> tuple[str, str]:
+    """Return the provider and the key, or its digest, that a payment's id holds."""
+    _, provider, key = id_.split(":", 2)
+    return provider, key
+
+
+def key_of(payment: Row) -> str:
+    """Return the provider's ID of a payment; its digest once the person was erased."""
+    return payment.get("key") or split_id(payment["_id"])[1]
 
 
 def payment_id(organization_id: ObjectId, provider: str, key: str) -> str:

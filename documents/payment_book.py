@@ -14,6 +14,9 @@ from documents.payment_facts import Fact, Facts, merge
 from documents.payment_gift import apply
 from documents.payment_state import oddities, plans_of
 
+# What an invoice gives up once the payment that it is of is known.
+OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
+
 
 @dataclass
 class Told:
@@ -21,6 +24,7 @@ class Told:
 
     facts: dict[str, dict[str, Fact]] = field(default_factory=dict)
     link: tuple[str, str] | None = None
+    note: str = ""  # why it changes no gift
 
 
 class Book:
@@ -34,6 +38,7 @@ class Book:
         self._organization_id = organization_id
         self._provider = provider
         self.tells_of_erased = False  # a webhook that was entered is about an erased person
+        self._assigned: dict[str, Row] = {}
         self.notes: list[str] = []  # on what was entered, or what it brought to light
 
     def enter(self, told: Told) -> set[ObjectId]:
@@ -43,6 +48,7 @@ class Book:
             Unusable: the payment is of no fundraiser of the organization.
         """
         entries = dict(told.facts)
+        self.notes += [told.note] if told.note else []
         if told.link:
             invoice, key = told.link
             entries[key] = merge(entries.get(key, {}), self._follow(invoice, key))
@@ -54,6 +60,10 @@ class Book:
             key = payment.get("linked_to") or told_key
             if key != told_key:
                 payment = self._payment(key)
+            payment.setdefault("public_id", ObjectId())
+            if assigned := self._assigned.get(key):  # by a person who saw only the invoice
+                payment.setdefault("assigned", assigned)
+            was = payment.get("reason")
             changed = learn(payment, facts)
             try:
                 fundraiser_id = apply(self._database, self._session, payment, key)
@@ -62,7 +72,7 @@ class Book:
             changed |= self._note(payment, facts)
             if fundraiser_id:
                 fundraisers.add(fundraiser_id)
-            if changed or fundraiser_id:
+            if changed or fundraiser_id or payment.get("reason") != was:
                 self._write(payment)
             self.tells_of_erased |= bool(payment.get("erased"))
         if refusal:
@@ -104,7 +114,10 @@ class Book:
         waiting = self._payment(invoice)
         facts: dict[str, Fact] = waiting["facts"]
         if waiting.get("linked_to") != key:
-            self._write(waiting | {"linked_to": key, "facts": {}})
+            if assigned := waiting.get("assigned"):
+                self._assigned[key] = assigned
+            kept = {name: value for name, value in waiting.items() if name not in OWN_OF_PAYMENT}
+            self._write(kept | {"linked_to": key, "facts": {}})
         return facts
 
     def _payment(self, key: str) -> Row:

@@ -86,4 +86,6 @@ def _write(database: Database, session: ClientSession, payment: Row, facts: Row,
     state = state_of(facts) if payment.get("applied") else None
     applied = {"applied": asdict(state)} if state else {}
     update = {"$set": {"facts": facts, **applied, **more}}
+    if more.get("erased"):
+        update["$unset"] = {"key": ""}
     database.payments.update_one({"_id": payment["_id"]}, update, session=session)

@@ -14,8 +14,10 @@ from documents.clock import now
 from documents.donation import LONGEST_REFERENCE, Donation
 from documents.engine.contribution import Row
 from documents.erased_gifts import plan_of
-from documents.errors import Unusable
 from documents.marks import text
+from documents.money import minor_units
+from documents.payment import split_id
+from documents.payment_reasons import UNUSABLE, Reason, Unassigned, waiting_reason
 from documents.payment_state import State, state_of
 from documents.record import new_row
 from documents.rematching import MARKED_A_BATCH, mark
@@ -42,11 +44,15 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
     is nothing to make one of, and when it was deleted.
 
     Raises:
-        Unusable: no fundraiser of the organization is named.
+        Unassigned: no fundraiser of the organization is named, or the currency is unknown.
     """
     facts = payment["facts"]
     state = state_of(facts)
     if state is None or facts.get(key, {}).get("kind") == "invoice":
+        reason = waiting_reason(facts, key)
+        _wait(payment, reason, key)
+        if reason in UNUSABLE:
+            raise Unassigned(reason, UNUSABLE[reason])
         return None  # of an invoice it is not known yet which payment it is of
     state = _in_its_plan(database, session, payment, state)
     query: Row = {"organization_id": payment["organization_id"]}
@@ -56,17 +62,23 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
         query["external_id"] = text(eq=key)
     gift = database.donations.find_one(query, session=session)
     if gift is None:
-        fundraiser_id = _fundraiser(database, session, payment["organization_id"], state)
+        try:
+            fundraiser_id = _fundraiser(database, session, payment, state)
+        except Unassigned as error:
+            _wait(payment, error.code, key)
+            raise
         row = _new_gift(payment, key, fundraiser_id, state)
         database.donations.insert_one(row, session=session)
-        payment["donation_id"] = row["_id"]
+        _note_gift(payment, row["_id"])
         payment["applied"] = asdict(state)
         return fundraiser_id
-    payment["donation_id"] = gift["_id"]
+    _note_gift(payment, gift["_id"])
     if gift.get("payment_id") != payment["_id"]:
         payment["gift_currency"] = gift["currency"]
     if gift.get("deleted_at"):
         return None
+    _move(database, session, gift, payment)
+    _expect_known_currency(state)
     if payment.get("applied") != asdict(state):
         values = _values(state) | _moved(database, session, gift, payment, state)
         _change(database, session, gift, payment, values)
@@ -84,20 +96,82 @@ def _in_its_plan(database: Database, session: ClientSession, payment: Row, state
     return replace(state, recurring_id=plan)
 
 
-def _fundraiser(
-    database: Database, session: ClientSession, organization_id: ObjectId, state: State
-) -> ObjectId:
-    found = _found(database, session, organization_id, state)
-    if found is None:
-        raise Unusable("it names no fundraiser (metadata.fundraiser_id)")
-    return found
+def _wait(payment: Row, reason: Reason, key: str) -> None:
+    """Note why there is no gift."""
+    if payment.get("donation_id"):
+        return
+    payment["reason"] = reason
+    if split_id(payment["_id"])[1] != key and not payment.get("erased"):
+        payment["key"] = key
+
+
+def _note_gift(payment: Row, donation_id: ObjectId) -> None:
+    payment["donation_id"] = donation_id
+    for name in ("reason", "key"):
+        payment.pop(name, None)
+
+
+def _fundraiser(database: Database, session: ClientSession, payment: Row, state: State) -> ObjectId:
+    """Return the fundraiser that a person assigned, else the one that the payment names.
+
+    Raises:
+        Unassigned: no fundraiser of the organization is named, or the currency is unknown.
+    """
+    _expect_known_currency(state)
+    assigned = payment.get("assigned") or {}
+    named = assigned.get("fundraiser_id") or state.fundraiser_id or ""
+    if found := _found(database, session, payment["organization_id"], named):
+        return found
+    code: Reason = "unknown_fundraiser" if named else "no_fundraiser"
+    raise Unassigned(code, "it names no fundraiser (metadata.fundraiser_id)")
+
+
+def _expect_known_currency(state: State) -> None:
+    if minor_units(state.currency) is None:
+        raise Unassigned("unknown_currency")
+
+
+def reason_without_gift(database: Database, session: ClientSession, payment: Row) -> Reason:
+    """Return why a payment has no gift, for one stored before reasons were kept."""
+    key = split_id(payment["_id"])[1]
+    state = state_of(payment["facts"])
+    if state is None or payment["facts"].get(key, {}).get("kind") == "invoice":
+        return waiting_reason(payment["facts"], key)
+    try:
+        _fundraiser(database, session, payment, state)
+    except Unassigned as error:
+        return error.code
+    return "unknown_fundraiser"  # it came after the payment, which no event has changed since
+
+
+def _move(database: Database, session: ClientSession, gift: Row, payment: Row) -> None:
+    """Move the payment's own gift to the fundraiser that a person assigned.
+
+    Settling takes what it counted from the one fundraiser and adds it to the other. The next
+    instalment is decided again, and marks those that are astray; see recurring.py.
+    """
+    assigned = (payment.get("assigned") or {}).get("fundraiser_id")
+    left = gift["fundraiser_id"]
+    if assigned in (None, left) or gift.get("payment_id") != payment["_id"]:
+        return
+    look_again = {"rematch": True} if gift.get("match") else {}
+    moved = {"fundraiser_id": assigned, "due": now(), "updated_at": now(), **look_again}
+    update = {"$set": moved, "$unset": {"trouble": ""}, "$inc": {"version": 1}}
+    database.donations.update_one({"_id": gift["_id"]}, update, session=session)
+    gift.update(moved)
+    if gift.get("recurring_id"):
+        plan = {"fundraiser_id": left, "recurring_id": text(eq=gift["recurring_id"])}
+        rest = {**plan, "match": {"$exists": True}, "deleted_at": None}
+        again = {"$set": {"rematch": True, "due": now()}, "$unset": {"trouble": ""}}
+        order = [("donated_at", 1), ("_id", 1)]
+        database.donations.find_one_and_update(rest, again, sort=order, session=session)
 
 
 def _found(
-    database: Database, session: ClientSession, organization_id: ObjectId, state: State
+    database: Database, session: ClientSession, organization_id: ObjectId, named: Any
 ) -> ObjectId | None:
-    named = state.fundraiser_id or ""
-    if not ObjectId.is_valid(named):
+    """Return the fundraiser of the organization that is named, if there is one."""
+    if not ObjectId.is_valid(named or ""):
         return None
     query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
     row = database.fundraisers.find_one(query, {"_id": 1}, session=session)
@@ -111,9 +185,9 @@ def _moved(
     is. A gift that somebody put elsewhere stays there."""
     before = (payment.get("applied") or {}).get("fundraiser_id")
     is_ours = gift.get("payment_id") == payment["_id"] and str(gift["fundraiser_id"]) == before
-    if not is_ours or before == state.fundraiser_id:
+    if not is_ours or before == state.fundraiser_id or payment.get("assigned"):
         return {}
-    found = _found(database, session, payment["organization_id"], state)
+    found = _found(database, session, payment["organization_id"], state.fundraiser_id)
     if found is None:
         return {}
     if gift.get("recurring_id"):

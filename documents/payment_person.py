@@ -11,7 +11,7 @@ from documents.traces import REDACTED, has_any_address
 
 GIVER = ("name", "email")
 # Texts from clients' metadata, which may name a person as well.
-IDS = ("recurring_id", "fundraiser_id", "email_ref")
+IDS = ("recurring_id", "fundraiser_id", "email_ref", "reference")
 
 
 def without_person(

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
@@ -25,6 +26,7 @@ from documents import (
     payment_posts,
     settling,
     stripe_events,
+    stripe_listed,
     trouble,
 )
 from documents.batches import ISOLATION_SECONDS, Batches
@@ -33,19 +35,17 @@ from documents.engine.contribution import Row
 from documents.errors import Unusable
 from documents.marks import DUE, due_of
 from documents.payment_book import Book, Told
+from documents.payment_reasons import TEST_MODE, UNKNOWN_CURRENCY, UNUSABLE
 from documents.policy import Policy
 from documents.sendgrid import ERASED
 from documents.single_flight import SingleFlight
+from documents.stripe_values import UnknownCurrency
 from documents.transaction import in_transaction, on_commit
 
 log = logging.getLogger(__name__)
 
 PROVIDERS = ["stripe", "payments"]
 DELIVERIES_A_BATCH = 50
-TEST_PAYMENT = (
-    "this is a test payment (livemode is false), which counts only if the webhook key that signed "
-    "it was set as a test key"
-)
 OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
 
 _flights = SingleFlight()
@@ -163,11 +163,23 @@ def read(delivery: Row) -> Told:
     if body == [ERASED]:
         return Told()
     if delivery["provider"] == "stripe":
-        if not stripe_events.is_live(body) and not delivery.get("by_test_key"):
-            raise Unusable(TEST_PAYMENT)
-        return Told(stripe_events.read(body), stripe_events.link_of(body))
+        return _read_stripe(body, may_be_test=bool(delivery.get("by_test_key")))
     key, fact = payment_posts.read(body)
     return Told({key: fact})
+
+
+def _read_stripe(body: Any, *, may_be_test: bool) -> Told:
+    """What an event of Stripe's tells. An event that cannot count still lists its payment."""
+    if not stripe_events.is_live(body) and not may_be_test:
+        if facts := stripe_listed.read(body, TEST_MODE):
+            return Told(facts, note=UNUSABLE[TEST_MODE])
+        raise Unusable(UNUSABLE[TEST_MODE])
+    try:
+        return Told(stripe_events.read(body), stripe_events.link_of(body))
+    except UnknownCurrency:
+        if facts := stripe_listed.read(body, UNKNOWN_CURRENCY):
+            return Told(facts, note=UNUSABLE[UNKNOWN_CURRENCY])
+        raise
 
 
 def _note(

@@ -14,6 +14,7 @@ from documents.money import LARGEST_AMOUNT, minor_units
 # Where Stripe's smallest unit is not ISO 4217's.
 STRIPE_DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
 ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
+CURRENCY = re.compile(r"[A-Za-z0-9]{3,10}", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = {"name": 200}
 LONGEST_TEXT = 1000
@@ -55,22 +56,36 @@ def seconds(value: Any) -> float | None:
     return value if usual else None
 
 
+class UnknownCurrency(Unusable):
+    """The currency is a code that ISO 4217 does not define, so amounts in it have no exponent."""
+
+
 def currency_of(thing: Object) -> str:
+    code = code_of(thing)
+    if minor_units(code) is None:
+        raise UnknownCurrency("the currency is not one of ISO 4217")
+    return code
+
+
+def code_of(thing: Object) -> str:
+    """Return the code of a currency in upper case, whether ISO 4217 defines it or not."""
     code = thing.get("currency")
-    if not isinstance(code, str) or minor_units(code.upper()) is None:
+    if not isinstance(code, str) or not CURRENCY.fullmatch(code):
         raise Unusable("the currency is not one of ISO 4217")
     return code.upper()
 
 
 def amount(value: Any, currency: str) -> int:
-    """An amount in ISO 4217's minor units, of one in Stripe's smallest unit.
+    """Convert an amount from Stripe's smallest unit to ISO 4217's minor units.
 
-    They differ for three currencies. Of those of which Stripe keeps hundredths that are not money
-    any more, what is less than a whole is rounded.
+    They differ for three currencies. Hundredths that ISO 4217 does not have are rounded to a
+    whole.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_AMOUNT:
         raise Unusable("an amount is not a whole number of the smallest unit")
-    ours = minor_units(currency) or 0
+    ours = minor_units(currency)
+    if ours is None:
+        raise UnknownCurrency("the currency is not one of ISO 4217")
     more = ours - STRIPE_DECIMALS.get(currency, ours)
     if more < 0:
         unit = 10**-more

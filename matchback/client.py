@@ -194,6 +194,21 @@ class Donations(Records[r.Donation]):
         return match
 
 
+class Payments(Records[r.Payment]):
+    """Payments that webhooks reported. `list(status="unassigned")` lists those without a gift."""
+
+    def assign(self, id: str, fundraiser_id: str) -> r.Payment:
+        """Make a payment a gift to a fundraiser, or move its gift there."""
+        body = {"fundraiser_id": fundraiser_id}
+        payment: r.Payment = self._call("PUT", f"{self._path}/{id}/fundraiser", json=body)
+        return payment
+
+    def unassign(self, id: str) -> r.Payment:
+        """Remove an assignment that has not made a gift yet."""
+        payment: r.Payment = self._call("DELETE", f"{self._path}/{id}/fundraiser")
+        return payment
+
+
 class ApiKeys(Records[r.ApiKey]):
     """Keys. The secret of a new one is shown once."""
 
@@ -258,6 +273,7 @@ class Matchback:
         self.mailings = Mailings(transport, "/v1/mailings")
         self.emails = Emails(transport, "/v1/emails")
         self.donations = Donations(transport, "/v1/donations")
+        self.payments = Payments(transport, "/v1/payments")
         self.api_keys = ApiKeys(transport, "/v1/api-keys")
         self.failed_jobs = FailedJobs(transport, "/v1/jobs/failed")
         self.audit = Audit(transport, "/v1/audit")

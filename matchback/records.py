@@ -21,6 +21,13 @@ class Person(TypedDict):
     email: str
 
 
+class Giver(TypedDict):
+    """A donor, whose address may be unknown."""
+
+    name: str
+    email: NotRequired[str | None]
+
+
 class Stored(TypedDict):
     id: str
     created_at: str
@@ -152,7 +159,7 @@ class NewDonation(TypedDict):
     fundraiser_id: str
     amount: int
     currency: str
-    donor: Person
+    donor: NotRequired[Giver | None]
     email_id: NotRequired[str | None]
     status: NotRequired[Literal["pending", "succeeded", "failed"]]
     external_id: NotRequired[str | None]
@@ -178,6 +185,26 @@ class Donation(Stored):
     match: Match | None
     email_id: str | None
     user_id: str | None
+
+
+class Payment(TypedDict):
+    """What webhooks reported of a payment, and the reason why it has no donation."""
+
+    id: str
+    provider: Literal["stripe", "payments"]
+    payment_id: str
+    status: Literal["unassigned", "incomplete", "assigned"]
+    reason: str | None
+    detail: str | None
+    payment_status: DonationStatus | None
+    amount: int | None
+    currency: str | None
+    refunded_amount: int
+    donor: Person
+    paid_at: str | None
+    fundraiser_id: str | None
+    donation_id: str | None
+    created_at: str
 
 
 class Decided(TypedDict):

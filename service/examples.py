@@ -41,6 +41,7 @@ BODIES: dict[str, Any] = {
     },
     "DonationPatch": {"refunded_amount": 1000},
     "PinIn": {"email_id": EMAIL},
+    "AssignmentIn": {"fundraiser_id": FUNDRAISER},
     "PolicyIn": {"window_seconds": 1_209_600, "prefer": ["clicked", "opened"], "touch": "last"},
     "SendGridKeyIn": {
         "public_key": "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEih55PkmcwObD7TdWlERb++QIJtEOqawjbC"

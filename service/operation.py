@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from documents.link import Link
 from documents.page import BadCursor, page
+from documents.payment import Payment
 from documents.record import Record
 from documents.tenant import acting_for
 from service.audit import noted
@@ -130,12 +131,17 @@ def answer_created(
 def answer_page(
     req: falcon.Request,
     resp: falcon.Response,
-    document: type[Record] | type[Link],
+    document: type[Record] | type[Link] | type[Payment],
     model: type[BaseModel],
     query: Any,
+    told: Callable[[Any], Any] = lambda record: record,
     **scope: Any,
 ) -> None:
-    """Answer one page of the organization's records, as the query asks, and of the scope."""
+    """Answer one page of the organization's records, as the query asks, and of the scope.
+
+    Args:
+        told: what the model is made from, of a record.
+    """
     given = query.model_dump(exclude_unset=True, exclude={"limit", "cursor", "sort"})
     order = getattr(query, "sort", "-created_at")
     minus, name = ("-" if order.startswith("-") else ""), order.removeprefix("-")
@@ -151,7 +157,7 @@ def answer_page(
     except BadCursor:
         raise malformed("The cursor is not one that this list gave.") from None
     listed = {
-        "data": [model.model_validate(row).model_dump(mode="json") for row in found.records],
+        "data": [model.model_validate(told(row)).model_dump(mode="json") for row in found.records],
         "next_cursor": found.next_cursor,
     }
     resp.content_type, resp.data = falcon.MEDIA_JSON, orjson.dumps(listed)

@@ -9,6 +9,7 @@ from service.dashboard.gifts import Gifts
 from service.dashboard.health import HealthPages
 from service.dashboard.mailings import MailingPages
 from service.dashboard.overview import OverviewPages, Root
+from service.dashboard.payments import PaymentPages
 from service.dashboard.people import People
 from service.dashboard.sign_in import SignIn, SignInByLink, SignOut
 from service.live.resource import Live
@@ -23,6 +24,7 @@ from service.resources.mailings import Mailings
 from service.resources.match_policies import FundraiserPolicy, OrganizationPolicy
 from service.resources.matches import Matches
 from service.resources.organization import OwnOrganization
+from service.resources.payments import Payments
 from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.resources.users import Users
 from service.resources.webhook_keys import Secrets, SendGridKeys, StripeSecrets
@@ -30,6 +32,7 @@ from service.resources.webhooks import PaymentWebhook, SendGridWebhook, StripeWe
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
+payments = Payments()
 
 ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/organization", OwnOrganization(), None),
@@ -48,6 +51,9 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/donations", donations, None),
     ("/v1/donations/{id}", donations, "one"),
     ("/v1/donations/{id}/match", Matches(), None),
+    ("/v1/payments", payments, None),
+    ("/v1/payments/{id}", payments, "one"),
+    ("/v1/payments/{id}/fundraiser", payments, "fundraiser"),
     ("/v1/match-policy", OrganizationPolicy(), None),
     ("/v1/fundraisers/{id}/match-policy", FundraiserPolicy(), None),
     ("/v1/webhooks/sendgrid/{organization_id}", SendGridWebhook(), None),
@@ -72,6 +78,7 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
 # The dashboard: pages for people, which the OpenAPI document says nothing of.
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
+payment_pages = PaymentPages()
 
 PAGES: tuple[tuple[str, object, str | None], ...] = (
     ("/", Root(), None),
@@ -86,6 +93,8 @@ PAGES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/gifts/{id}", gifts, "one"),
     ("/dashboard/gifts/{id}/pin", gifts, "pin"),
     ("/dashboard/gifts/{id}/unpin", gifts, "unpin"),
+    ("/dashboard/payments", payment_pages, None),
+    ("/dashboard/payments/{id}/fundraiser", payment_pages, "fundraiser"),
     ("/dashboard/health", health, None),
     ("/dashboard/jobs/{id}/retry", health, "retry"),
     ("/dashboard/settings", Settings(), None),

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from documents.address import LONGEST_ADDRESS, cleaned, is_address
-from documents.money import LARGEST_AMOUNT, minor_units
+from documents.money import LARGEST_AMOUNT, NOT_A_CURRENCY, minor_units
 from documents.rates import nonzero
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -57,7 +57,7 @@ def _address(text: str) -> str:
 
 def _currency(code: str) -> str:
     if minor_units(code) is None:
-        raise PydanticCustomError("currency", "Should be an ISO 4217 currency, such as USD.")
+        raise PydanticCustomError("currency", NOT_A_CURRENCY)
     return code
 
 
@@ -129,11 +129,23 @@ Address = Annotated[
         json_schema_extra={"format": "email"},
     ),
 ]
+ADDRESS_SCHEMA = {"type": "string", "format": "email", "minLength": 3, "maxLength": 1000}
+# Blank and null both say that there is none, because forms send either.
+OptionalAddress = Annotated[
+    Address | None,
+    BeforeValidator(lambda value: None if isinstance(value, str) and not cleaned(value) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [ADDRESS_SCHEMA, {"type": "string", "maxLength": 0}, {"type": "null"}],
+            "description": "Blank or null if it is unknown",
+        }
+    ),
+]
 Currency = Annotated[
     str,
     StringConstraints(pattern="^[A-Z]{3}$"),
     AfterValidator(_currency),
-    Field(description="ISO 4217"),
+    Field(description="ISO 4217, active or withdrawn"),
 ]
 Amount = Annotated[
     int, Field(ge=1, le=LARGEST_AMOUNT, description="Minor units: cents, where there are cents")

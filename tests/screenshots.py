@@ -71,6 +71,7 @@ def pages(page: Page) -> dict[str, str]:
     first("all gifts", "gifts")
     return found | {
         "unresolved": "/dashboard/gifts",
+        "payments": "/dashboard/payments",
         "health": "/dashboard/health",
         "settings": "/dashboard/settings",
         "account": "/dashboard/account",

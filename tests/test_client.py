@@ -13,7 +13,8 @@ from matchback.client import Matchback, Refused, Unreachable
 from service.openapi import document
 from service.routes import ROUTES
 from tests.cast import BOB, UNKNOWN_ID, University, university
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
+from tests.stripe_events import invoice, set_secret, tell
 
 Handler = Callable[[httpx.Request], httpx.Response]
 # Which type of the client is which schema of the OpenAPI document.
@@ -34,6 +35,8 @@ SAME = {
     records.NewDonation: "DonationIn",
     records.DonationChanges: "DonationPatch",
     records.Donation: "DonationOut",
+    records.Giver: "Giver",
+    records.Payment: "PaymentOut",
     records.Explained: "MatchOut",
     records.PolicyValues: "PolicyIn",
     records.Policy: "PolicyOut",
@@ -169,6 +172,7 @@ def test_everything_it_can_do_is_done(stack: Stack) -> None:
     with Matchback(stack.url, alice.key) as api:
         spring = walk_fundraising(api)
         walk_administration(api, alice)
+        walk_payments(api, alice, spring)
     assert lossy_gifts(stack, alice, spring) == 20
     assert get_db().donations.count_documents({"deleted_at": None}) == 20
 
@@ -213,6 +217,20 @@ def walk_fundraising(api: Matchback) -> str:
     api.users.delete(eve["id"])
     api.users.erase(next(api.users.list(email="eve@example.edu"))["id"])
     return spring["id"]
+
+
+def walk_payments(api: Matchback, alice: University, fundraiser_id: str) -> None:
+    set_secret(alice)
+    assert list(api.payments.list()) == []
+    tell(alice, invoice("paid", 3))
+    wait_until(lambda: bool(list(api.payments.list(status="unassigned"))), "a payment")
+    [payment] = api.payments.list(reason="unlinked_invoice")
+    assert api.payments.get(payment["id"])["amount"] == 2500
+    assigned = api.payments.assign(payment["id"], fundraiser_id)
+    assert (assigned["status"], assigned["fundraiser_id"]) == ("unassigned", fundraiser_id)
+    assert api.payments.unassign(payment["id"])["fundraiser_id"] is None
+    with pytest.raises(Refused, match="404"):
+        api.payments.assign(UNKNOWN_ID, fundraiser_id)
 
 
 def walk_administration(api: Matchback, alice: University) -> None:

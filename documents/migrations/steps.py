@@ -6,6 +6,7 @@ The form that each is for is that of the first version, or of one since; see tes
 from collections.abc import Callable
 from typing import Any
 
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -27,6 +28,7 @@ from documents.migrations.counting import count, name_donors
 from documents.migrations.events import tell_events
 from documents.migrations.migration import Change, Migration
 from documents.migrations.payments import read_again
+from documents.payment_gift import reason_without_gift
 from documents.search_words import words_of
 
 
@@ -121,6 +123,21 @@ def note_the_time(database: Database, session: ClientSession, rows: list[Row]) -
 
 NO_ROW = {"_id": None}
 
+
+def list_payments(database: Database, session: ClientSession, rows: list[Row]) -> None:
+    """Give each payment the ID that clients name it by, and the reason why it has no gift."""
+
+    def missing(payment: Row) -> Row:
+        if payment.get("linked_to") or "instalments" in payment:
+            return {}
+        if payment.get("donation_id"):
+            return {"public_id": ObjectId()}
+        reason = reason_without_gift(database, session, payment)
+        return {"public_id": ObjectId(), "reason": reason}
+
+    _set(database, session, "payments", rows, missing)
+
+
 MIGRATIONS = (
     Migration(1, "find users by mailbox and words", "users", find_users),
     Migration(2, "webhook keys of any provider", "webhook_keys", rename_webhook_keys),
@@ -136,4 +153,5 @@ MIGRATIONS = (
     Migration(12, "one key for all spellings of donors' addresses", "donations", respell_gifts),
     Migration(FORMER_CLICKS, "the end of former clicks", "events", note_the_time, NO_ROW),
     Migration(14, "read payment webhooks again", "deliveries", read_again, {"provider": "stripe"}),
+    Migration(16, "list payments without a gift", "payments", list_payments),
 )

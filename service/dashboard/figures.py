@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from documents.money import minor_units
+from documents.money import larger, minor_units
 from service.dashboard import charts, tables, time_axis
 from service.dashboard.words import money
 
@@ -23,8 +23,9 @@ def shown(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _charted(report: Mapping[str, Any]) -> list[str]:
-    """The currencies of which there is a chart; the table beside them has all."""
-    return tables.currencies(report)[:CHARTS] if report["by_day"] else []
+    """Return the currencies that have a chart; the table beside them has all."""
+    known = [code for code in tables.currencies(report) if minor_units(code) is not None]
+    return known[:CHARTS] if report["by_day"] else []
 
 
 def _over_time(report: Mapping[str, Any], currency: str) -> Any:
@@ -32,13 +33,12 @@ def _over_time(report: Mapping[str, Any], currency: str) -> Any:
         points = time_axis.by_day(report["by_day"], currency)
     else:
         points = time_axis.by_hour(report["by_hour"], currency)
-    unit = 10 ** (minor_units(currency) or 0)
     label, most = max(points, key=lambda point: point[1])
     return charts.bars(
         f"Raised over time, {currency}",
         f"{points[0][0]} to {points[-1][0]}; the most, {money(most, currency)}, on {label}",
         tuple(label for label, _ in points),
-        tuple(amount / unit for _, amount in points),
+        tuple(larger(amount, currency) or 0 for _, amount in points),
     )
 
 

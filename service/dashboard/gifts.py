@@ -11,6 +11,7 @@ from documents.errors import NotFound
 from documents.page import BadCursor
 from documents.page import page as page_of
 from documents.past_match import PastMatch
+from documents.payment import Payment
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
 from service.dashboard.queries import Cursor, PageQuery, Search, watch
@@ -18,6 +19,7 @@ from service.dashboard.render import render
 from service.reading import malformed
 
 GIFTS_SHOWN = 50
+MOST_COUNTED = 100
 TABS = {"unresolved": "Unresolved", "direct": "Direct", "indirect": "Indirect", "all": "All"}
 NO_EMAIL = "none"
 PINNED = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
@@ -60,6 +62,7 @@ class Gifts:
             query=query,
             tabs=TABS,
             next_cursor=found.next_cursor,
+            unassigned=Payment.unassigned(organization_id, MOST_COUNTED),
             watch=watch(
                 new_donations=[organization_id],
                 donations=(line.gift.id for line in gifts),

@@ -82,6 +82,7 @@ def environment() -> Environment:
         "MATCHES": words.MATCHES,
         "STATUSES": words.STATUSES,
         "EVENTS": words.EVENTS,
+        "PROVIDERS": words.PROVIDERS,
     }
     return made
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from documents.money import minor_units
+from documents.money import larger
 from service.dashboard.csv_file import Cell
 from service.dashboard.words import MATCHES, units
 
@@ -129,8 +129,9 @@ TABLES = {
 
 
 def _larger(amount: float | None, currency: str) -> Cell:
-    """Minor units as the larger unit."""
-    return None if amount is None else round(amount / 10 ** (minor_units(currency) or 0), 6)
+    """Convert minor units to the larger unit."""
+    converted = None if amount is None else larger(amount, currency)
+    return None if converted is None else round(converted, 6)
 
 
 def _amounts(raised: Mapping[str, int], money: Sequence[str]) -> list[Cell]:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from documents.money import display, minor_units
+from documents.money import display, larger, minor_units
 
 NONE = "–"
 RULES = {
@@ -30,6 +30,7 @@ STATUSES = {
     "refunded": "Refunded",
     "disputed": "Disputed",
 }
+PROVIDERS = {"stripe": "Stripe", "payments": "Processor"}
 EVENTS = {
     "processed": "Taken by the mail provider",
     "deferred": "Deferred by the receiving server",
@@ -62,13 +63,13 @@ def share(fraction: float | None) -> str:
 
 
 def money(amount: int | float | None, currency: str) -> str:
-    """1,234.56 USD. What is a fraction of a minor unit, as raised per email, is rounded."""
+    """Format money, as 1,234.56 USD. Round fractions of a minor unit, as in raised per email."""
     if amount is None:
         return NONE
-    if isinstance(amount, int):
-        return display(amount, currency)
-    decimals = minor_units(currency) or 0
-    return f"{amount / 10**decimals:,.{decimals}f} {currency}"
+    converted = larger(amount, currency)
+    if isinstance(amount, int) or converted is None:
+        return display(round(amount), currency)
+    return f"{converted:,.{minor_units(currency)}f} {currency}"
 
 
 def totals(amounts: Mapping[str, int | float]) -> list[str]:
@@ -77,8 +78,10 @@ def totals(amounts: Mapping[str, int | float]) -> list[str]:
 
 
 def units(amount: int, currency: str) -> str:
-    """Money without its currency, for a cell that a sheet adds up: 1234.56."""
-    decimals = minor_units(currency) or 0
+    """Format money without its currency, as 1234.56, for a cell that a sheet adds up."""
+    decimals = minor_units(currency)
+    if decimals is None:
+        return f"{amount} minor units"
     whole, part = divmod(abs(amount), 10**decimals)
     sign = "-" if amount < 0 else ""
     return f"{sign}{whole}.{part:0{decimals}d}" if decimals else f"{sign}{whole}"

@@ -10,7 +10,6 @@ from documents.matching import Match
 from documents.removal import remove
 from service.operation import answer, answer_page, operation
 from service.types import (
-    Address,
     Amount,
     AmountOrZero,
     Answer,
@@ -18,6 +17,7 @@ from service.types import (
     Id,
     ListQuery,
     Name,
+    OptionalAddress,
     Request,
     Text,
     Time,
@@ -28,19 +28,25 @@ Status = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
 
 class Giver(Request):
     name: Name
-    email: Address
+    email: OptionalAddress = None
 
 
 class GiverOut(Answer):
-    name: str
-    email: str
+    name: Annotated[str, Field(description="`Anonymous` if nobody is named")]
+    email: Annotated[str, Field(description="Blank if it is unknown")]
 
 
 class DonationIn(Request):
     fundraiser_id: Id
     amount: Amount
     currency: Currency
-    donor: Giver
+    donor: Annotated[
+        Giver | None,
+        Field(
+            description="Who gave. Leave it out, or its `email`, for cash and cheques: "
+            "each such donation counts as a donor of its own"
+        ),
+    ] = None
     email_id: Annotated[
         str | None,
         Field(
@@ -116,13 +122,14 @@ class Donations:
         problems=(409,),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: DonationIn) -> None:
+        donor = {"donor_name": body.donor.name} if body.donor else {}
         gift, is_new = Donation.give(
             req.context.organization_id,
             fundraiser_id=body.fundraiser_id,
             amount=body.amount,
             currency=body.currency,
-            donor_name=body.donor.name,
-            donor_email=body.donor.email,
+            **donor,
+            donor_email=(body.donor.email if body.donor else None) or "",
             status=body.status,
             email_ref=body.email_id,
             external_id=body.external_id,

@@ -4,6 +4,7 @@ import time
 
 from tests.cast import University, event
 from tests.stack import wait_until
+from tests.stripe_events import charge, set_secret, tell
 
 HOSTILE = """<script>alert(1)</script>"onload='alert(2)'"""
 
@@ -20,6 +21,8 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
     gift = place.gift(spring, email_id=email)
     stranger = {"name": "Eve" if len(name) < 100 else name, "email": "eve@example.org"}
     lost = place.gift(spring, 4000, stranger)
+    set_secret(place)
+    tell(place, charge("succeeded", billing_details={"name": name, "email": "eve@example.org"}))
     ids = {"fundraiser": spring, "mailing": mailing, "email": email, "gift": gift, "lost": lost}
     wait_until(lambda: is_counted(place, spring), "everything to be counted")
     return ids | {"person": place.get(f"/v1/emails/{email}")["user_id"]}
@@ -41,6 +44,7 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "gifts": "/dashboard/gifts",
         "gift": f"/dashboard/gifts/{ids['gift']}",
         "lost gift": f"/dashboard/gifts/{ids['lost']}",
+        "payments": "/dashboard/payments",
         "health": "/dashboard/health",
         "settings": "/dashboard/settings",
         "account": "/dashboard/account",

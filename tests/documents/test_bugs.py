@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -123,7 +124,7 @@ def test_a_bug_in_a_validator_is_no_verdict_on_a_post(
     spring = alice.fundraiser()
     post(alice, "gift-1", AT, spring)
     with monkeypatch.context() as broken:
-        broken.setattr(payment_posts, "minor_units", raising(error))
+        broken.setattr(payment_posts, "CONTROL", SimpleNamespace(search=raising(error)))
         sweep()
     row: Any = get_db().deliveries.find_one()
     assert row["trouble"]["tries"] == 1

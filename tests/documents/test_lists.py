@@ -18,6 +18,7 @@ from documents.fundraiser import Fundraiser
 from documents.link import Link
 from documents.mailing import Mailing
 from documents.page import page
+from documents.payment import Payment
 from documents.record import Record, new_row
 from documents.user import User
 from service.resources.api_keys import ApiKeyQuery
@@ -26,6 +27,7 @@ from service.resources.donations import DonationQuery
 from service.resources.emails import EmailQuery
 from service.resources.fundraisers import FundraiserQuery
 from service.resources.mailings import LinkQuery, MailingQuery
+from service.resources.payments import PaymentQuery
 from service.resources.users import UserQuery
 from tests.commands import Commands, name_of
 
@@ -39,6 +41,7 @@ LISTS: dict[type, type] = {
     ApiKey: ApiKeyQuery,
     Link: LinkQuery,
     AuditEntry: AuditQuery,
+    Payment: PaymentQuery,
 }
 ROWS, LIMIT, PAGES = 400, 10, 6
 # A few more than the page has: a cursor has up to three ranges, each read ahead and merged.
@@ -52,6 +55,7 @@ VALUES = {
     "match": "unresolved",
     "external_id": "external-7",
     "actor": "key:1",
+    "reason": "no_fundraiser",
 }
 
 
@@ -81,7 +85,12 @@ def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]
         "record": str(PARENT),
         "actor": "key:1",
         "seq": number + 1,
+        "public_id": ObjectId(),
+        "reason": REASONS[number % len(REASONS)],
     }
+    if document is Payment:
+        made["_id"] = f"{organization_id}:stripe:pi_{number}"
+        shared |= {"created_at": now(), "donation_id": PARENT}
     return made | {name: shared[name] for name in shared if name in document._fields}
 
 
@@ -97,13 +106,20 @@ def commands(real_database: str) -> Commands:
     return listener
 
 
+REASONS = ["no_fundraiser", "unknown_fundraiser", "not_paid", "no_amount", None]
+
+
 def cases() -> Iterator[Any]:
+    for status in ("assigned", "incomplete", "unassigned"):
+        yield pytest.param(Payment, {"status": status}, "created_at", id=f"Payment?{status}")
     for document, query in LISTS.items():
         fields = query.model_fields
         for sort in get_args(fields["sort"].annotation):
             yield pytest.param(document, {}, sort, id=f"{document.__name__}-{sort}")
         for name in sorted(fields.keys() - {"limit", "cursor", "sort"}):
             given = {name: VALUES.get(name, PARENT)}
+            if document is Payment and name == "status":
+                given = {"status": "unassigned"}
             sort = fields["sort"].default if document is AuditEntry else "-created_at"
             yield pytest.param(document, given, sort, id=f"{document.__name__}?{name}")
 

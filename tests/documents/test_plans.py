@@ -9,8 +9,10 @@ from mongoengine import get_db
 
 from documents.clock import now
 from documents.indexes import create_indexes
+from documents.payment import Payment
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
+from tests.stripe_events import charge, set_secret, tell
 
 # A few documents of configuration, looked at by an index of their own or not at all.
 SMALL = {"leases", "recounts"}
@@ -56,6 +58,15 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
         alice.deliver([event(email, "click", 1_700_000_100 + number, url="https://x.edu/")])
         while sweep():
             pass
+    set_secret(alice)
+    tell(alice, charge("succeeded"))
+    sweep()
+    for query in ("", "?status=unassigned", "?reason=no_fundraiser"):
+        [payment] = alice.get(f"/v1/payments{query}")["data"]
+    assert Payment.unassigned(ObjectId(alice.id), 100) == "1"
+    path = f"/v1/payments/{payment['id']}"
+    alice.call("PUT", f"{path}/fundraiser", {"fundraiser_id": spring})
+    alice.get(path)
     alice.call("PUT", "/v1/match-policy", {"window_seconds": 5})
     alice.get("/v1/match-policy")
     alice.get(f"/v1/donations/{gift}/match")

@@ -6,15 +6,29 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from click.testing import CliRunner
+from falcon import testing
 from mongoengine import get_db
 
 from documents import audit
 from documents.audit import AuditEntry, OpenAct
 from documents.clock import now
+from jobs.sweep import sweep
 from service.cli import main
 from service.openapi import operations
 from service.routes import ROUTES
-from tests.cast import BOB, UNKNOWN_ID, University
+from tests.cast import BOB, UNKNOWN_ID, Api, University, university
+from tests.stripe_events import invoice, set_secret, tell
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    """On a real database, because assigning a payment needs a transaction."""
+    return university("Alice's University", Api.in_process(real_client))
+
+
+@pytest.fixture
+def charlie(real_client: testing.TestClient) -> University:
+    return university("Charlie's University", Api.in_process(real_client))
 
 
 def entries(place: University) -> list[dict[str, Any]]:
@@ -40,6 +54,10 @@ def do_everything(place: University) -> set[str]:
         get_db().emails.update_one(
             {"_id": ObjectId(id_)}, {"$set": {"trouble": trouble}, "$unset": {"due": ""}}
         )
+    set_secret(place)
+    tell(place, invoice("paid", 3))
+    sweep()
+    payment = place.get("/v1/payments")["data"][0]["id"]
     secret = {"secret": "whsec_" + "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
     acts: list[tuple[str, str, Any]] = [
         ("PATCH", "/v1/organization", {"name": "New"}),
@@ -49,6 +67,8 @@ def do_everything(place: University) -> set[str]:
         ("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 100}),
         ("PUT", f"/v1/donations/{gift}/match", {"email_id": email}),
         ("DELETE", f"/v1/donations/{gift}/match", None),
+        ("PUT", f"/v1/payments/{payment}/fundraiser", {"fundraiser_id": spring}),
+        ("DELETE", f"/v1/payments/{payment}/fundraiser", None),
         ("PUT", "/v1/match-policy", {"touch": "first"}),
         ("DELETE", "/v1/match-policy", None),
         ("PUT", f"/v1/fundraisers/{spring}/match-policy", {"touch": "first"}),

@@ -24,6 +24,7 @@ from jobs.sweep import sweep
 from service.routes import PAGES
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university
 from tests.pages import Browser, add_staff, text_of
+from tests.stripe_events import charge, set_secret, tell
 
 HOSTILE = """<script>alert(1)</script> "onload='alert(2)' {{7*7}} =cmd|'/C calc'!A1"""
 AT = 1_790_000_000
@@ -62,8 +63,11 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
     sweep()
     gift = place.gift(spring, email_id=email, donor={**BOB, "name": name})
     lost = place.gift(spring, 4000, {"name": name, "email": "stranger@example.org"})
+    set_secret(place)
+    tell(place, charge("succeeded", billing_details={"name": name, "email": BOB["email"]}))
     sweep()
     return {
+        "payments": place.get("/v1/payments")["data"][0]["id"],
         "fundraisers": spring,
         "mailings": mailing,
         "emails": email,
@@ -318,6 +322,7 @@ def test_what_people_are_called_is_text_and_never_markup(
 def walk(ids: dict[str, str]) -> Iterator[str]:
     """Every page, of somebody's."""
     yield from ("/dashboard", "/dashboard/gifts", "/dashboard/health", "/dashboard/settings")
+    yield "/dashboard/payments"
     yield "/dashboard/account"
     for kind in ("fundraisers", "mailings", "people", "gifts"):
         yield f"/dashboard/{kind}/{ids[kind]}"

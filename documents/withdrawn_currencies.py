@@ -1,0 +1,40 @@
+"""Currencies that ISO 4217 has withdrawn, with their minor units. Gifts keep them forever.
+
+ISO 4217 names withdrawn currencies in its List Three, which gives no minor units. When a code
+is active and withdrawn at different times, its minor unit does not change.
+"""
+
+# The minor units that ISO 4217 gave while it listed the code, as OpenJDK records them.
+# Source: https://github.com/openjdk/jdk/blob/master/src/java.base/share/data/currency/currency.properties
+# CLDR's digits are not used for these: they say how to round a price, and differ for SLL or STD.
+_BY_ISO = {
+    0: "ADP BEF BYB BYR ESP GRD ITL LUF MGF PTE ROL TPE TRL",
+    2: (
+        "AFA ANG ATS AYM AZM BGL BGN CSD CUC CYP DEM EEK FIM FRF GHC GWP HRK IEP LTL LVL MRO MTL "
+        "MZM NLG RUR SDD SIT SKK SLL SRG STD TMM USS VEB VEF YUM ZMK ZWD ZWL ZWN ZWR"
+    ),
+}
+# Older codes. Source: the digits of https://github.com/unicode-org/cldr, supplementalData.xml.
+_BY_CLDR = {
+    2: (
+        "ALK AOK AON AOR ARA ARP BAD BOP BRB BRC BRE BRN BRR BUK CSK DDM ECS ECV GEK GNS GQE "
+        "GWE HRD ILP ILR ISJ LTT LVR MLF MTP MXP MZE NIC PEI PES PLZ RHD SDP SUR TJR UAK UGS UYP "
+        "XEU YUD YUN ZAL ZRN ZRZ"
+    ),
+}
+# Codes that neither source has, or that share the coins of a currency above: hundredths, but for
+# the financial francs and pesetas, which had none, and the Yemeni dinar of 1,000 fils.
+_BY_COINAGE = {
+    0: "BEC BEL ESA ESB LUC LUL",
+    2: "ARY BGJ BGK CHC CSJ GHP GNE LAJ LSM MVQ PEH ROK UGW UYN VNC ZWC",
+    3: "YDD",
+}
+
+WITHDRAWN = {
+    code: exponent
+    for source in (_BY_COINAGE, _BY_CLDR, _BY_ISO)
+    for exponent, codes in source.items()
+    for code in codes.split()
+}
+# In List Three, but units of account without a minor unit: the gold franc, the UIC franc, RINET.
+NOT_MONEY = frozenset({"XFO", "XFU", "XRE"})

@@ -1,0 +1,46 @@
+"""Test payments are listed with their reason, and cannot be assigned."""
+
+import pytest
+from falcon import testing
+from mongoengine import get_db
+
+from tests.cast import Api, University, university
+from tests.documents.test_payment_assignment import listed
+from tests.stripe_events import (
+    charge,
+    invoice,
+    invoice_payment,
+    ours,
+    refund,
+    set_secret,
+    tell,
+)
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    set_secret(alice)
+    return alice
+
+
+def test_a_test_payment_is_listed_and_not_assigned(alice: University) -> None:
+    spring = alice.fundraiser()
+    tell(alice, ours(charge("succeeded"), fundraiser_id=spring) | {"livemode": False})
+    tell(alice, refund("refund.created", "re_1", 500, 3) | {"livemode": False})
+    [payment] = listed(alice)
+    assert (payment["reason"], payment["payment_id"]) == ("test_mode", "pi_1")
+    assert (payment["amount"], payment["currency"]) == (2500, "USD")
+    path = f"/v1/payments/{payment['id']}/fundraiser"
+    answer = alice.call("PUT", path, {"fundraiser_id": spring})
+    assert answer.status == 409
+    assert "test payment" in answer.json["detail"]
+    reasons = [row["refused"][0]["reason"] for row in get_db().deliveries.find()]
+    assert all("livemode is false" in reason for reason in reasons)
+    assert alice.get("/v1/donations")["data"] == []
+
+
+def test_a_plan_is_no_payment(alice: University) -> None:
+    tell(alice, invoice("paid", 3))
+    tell(alice, invoice_payment(3))
+    assert [one["payment_id"] for one in listed(alice, "")] == ["pi_1"]
