@@ -16,28 +16,23 @@ memory.few_arenas()
 
 proc_name = "matchback serve"
 wsgi_app = "service.app:start()"
-bind = f"{settings().host}:{settings().port}"
+bind = f"{settings().host_in_url}:{settings().port}"
 worker_class = "service.web.worker.Worker"
-# A listener for each process, among which the kernel deals connections out: of one for all, the
-# first process to wake takes a burst of clients whole, and the others stand idle.
+# A listener for each process, so that the kernel spreads connections evenly. With one listener for
+# all, the first process to wake takes a whole burst of clients.
 reuse_port = True
-worker_connections = 4000  # in each process; slow ones cost memory, not threads
 workers = settings().web_workers
-threads = settings().web_threads
 timeout = 30
 graceful_timeout = 10
-keepalive = 75  # longer than a load balancer's, so that it is never we who close first
-# Nobody's word is taken for where a request comes from but a trusted proxy's.
-forwarded_allow_ips = ",".join(map(str, settings().trusted_proxies))
-forwarder_headers = ""
-# Its default place is the home folder, where a second server would take it over.
+keepalive = 75  # longer than the load balancer's idle timeout
+# Its default place is the home folder, where a second server would replace it.
 control_socket_disable = True
 accesslog = None
 loglevel = "warning"
 
 
 def on_starting(server):
-    """Refuse an address that is in use: a second server would share it without a word."""
+    """Reject an address that is in use, because a second server would share it silently."""
     family = socket.AF_INET6 if ":" in settings().host else socket.AF_INET
     with socket.create_server((settings().host, settings().port), family=family):
         pass
@@ -50,19 +45,19 @@ def post_fork(server, worker):
 
 
 def worker_exit(server, worker):
-    """Let the last wake-ups go; what does not make it is due, and the sweep finds it."""
+    """Send the last wake-ups. The sweep finds what they would have named."""
     from jobs.outbox import outbox
 
     outbox.flush(0.5)
 
 
 def child_exit(server, worker):
-    """What it counted stays; it counts no more."""
+    """Keep the dead worker's counters but drop its gauges."""
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)
 
 
 def on_exit(server):
-    """The counters end with the service."""
+    """Remove the counters' folder."""
     shutil.rmtree(_metrics, ignore_errors=True)

@@ -227,6 +227,16 @@ class Settings(BaseModel):
             )
         return self
 
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+    @property
+    def host_in_url(self) -> str:
+        """The host as a URL has it: an IPv6 address stands in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
     @property
     def wakeups_url(self) -> str:
         """Where the queue of wake-ups is."""

@@ -1,4 +1,4 @@
-"""The WSGI application: Falcon with our routes, errors and request ids."""
+"""The application: Falcon with our routes, errors and request IDs."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ from service.dashboard.failures import DashboardProblems
 from service.middleware import middleware
 from service.request_log import request_log
 from service.routes import PAGES, ROUTES
+from service.web.bridge import Bridge
 
 
 def create_app(*outermost: Any) -> falcon.App[Any, Any]:
@@ -24,6 +25,7 @@ def create_app(*outermost: Any) -> falcon.App[Any, Any]:
     app = falcon.App(middleware=[*outermost, DashboardProblems(), *middleware(settings())])
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
     app.resp_options.default_media_type = falcon.MEDIA_JSON
+    app.req_options.strip_url_path_trailing_slash = True
     for error, handler in problems.HANDLERS:
         app.add_error_handler(error, handler)
     for path, resource, suffix in ROUTES + PAGES:
@@ -31,9 +33,9 @@ def create_app(*outermost: Any) -> falcon.App[Any, Any]:
     return app
 
 
-def start() -> falcon.App[Any, Any]:
-    """What gunicorn calls in each of its workers."""
+def start() -> Bridge:
+    """Return what gunicorn serves in each of its workers."""
     configure_logging("web")
     traces.start("web")
     connect_web()
-    return create_app(*request_log())
+    return Bridge(create_app(*request_log()), settings().web_threads)

@@ -13,6 +13,7 @@ from service.auth import NoKeysInUrls
 from service.metrics import requested
 
 ETAG_BYTES = 16
+REFUSAL = "matchback.refusal"  # in the environment: why the server rejects a request
 YEAR_SECONDS = 365 * 24 * 3600
 # Source: OWASP's REST Security and HTTP Headers cheat sheets.
 SECURITY_HEADERS = {
@@ -105,8 +106,21 @@ class ConditionalGets:
             resp.delete_header("Content-Type")
 
 
+class Refusals:
+    """Reject what no resource takes: by what the server found, and by the body's coding."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        if (refusal := req.env.get(REFUSAL)) is not None:
+            raise refusal
+        coding = (req.get_header("Content-Encoding") or "identity").strip().lower()
+        if coding != "identity":
+            raise falcon.HTTPUnsupportedMediaType(
+                description="Send the body without a Content-Encoding."
+            )
+
+
 def middleware(config: Settings) -> list[Any]:
-    """All of it; answers pass it in the reverse order."""
+    """Return all of it; answers pass it in the reverse order."""
     cross_origin: Any = falcon.CORSMiddleware(
         allow_origins=list(config.cors_origins), expose_headers=list(EXPOSED)
     )
@@ -117,5 +131,6 @@ def middleware(config: Settings) -> list[Any]:
         *([cross_origin] if config.cors_origins else []),
         Heads(),
         ConditionalGets(),
+        Refusals(),
         NoKeysInUrls(),
     ]

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import falcon
-from gunicorn.http.errors import ParseException
 from pydantic import BaseModel
 
 from service.validation import validate
@@ -45,7 +44,7 @@ def _require(req: falcon.Request, wanted: str) -> None:
 
 
 def read_bytes(req: falcon.Request, limit: int) -> bytes:
-    """The body, whole, whether its length was said or it comes in chunks."""
+    """Return the whole body, framed by its length or by chunks."""
     length = req.content_length
     if length is not None and length > limit:
         raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
@@ -53,7 +52,7 @@ def read_bytes(req: falcon.Request, limit: int) -> bytes:
         return b""
     try:
         body = req.stream.read(limit + 1 if length is None else length)
-    except (OSError, ParseException):  # chunks that are none, or that end too early
+    except OSError:
         raise malformed("The body could not be read.") from None
     if length is not None and len(body) < length:
         raise malformed("The body ended too early.")
@@ -91,7 +90,7 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
 def _read_line(req: falcon.Request, left: int | None) -> bytes:
     try:
         return req.env["wsgi.input"].readline(LINE_LIMIT if left is None else min(left, LINE_LIMIT))
-    except (OSError, ParseException):
+    except OSError:
         raise malformed("The body could not be read.") from None
 
 

@@ -8,8 +8,7 @@ from service.dashboard.page import page
 from service.live.hub import Hub, StillValid, TooManyPages, all_valid
 from service.live.viewer import Viewer
 from service.live.watch import LiveQuery, read_watch
-from service.web.stream import Stream, TooManyStreams
-from service.web.streams import hand_over
+from service.web.stream import Stream, TooManyStreams, hand_over
 
 EVENT_STREAM = "text/event-stream"
 RETRY_AFTER_SECONDS = 10

@@ -1,7 +1,6 @@
 """Many emails in one request, a line each."""
 
 from functools import cached_property
-from threading import BoundedSemaphore
 from typing import Annotated
 
 import falcon
@@ -10,6 +9,7 @@ from pydantic import Field
 from config.settings import settings
 from documents.email_import import REFUSED_KEPT, EmailImport
 from service.email_lines import take_in
+from service.import_shares import ImportShares
 from service.operation import answer, operation
 from service.problems import ERRORS_LISTED
 from service.reading import NDJSON, read_lines
@@ -49,9 +49,8 @@ class EmailImports:
     """/v1/emails/import: each line as POST /v1/emails takes it, any number of them."""
 
     @cached_property
-    def _room(self) -> BoundedSemaphore:
-        # An import is read as it comes, however slowly: half of the threads are not for it.
-        return BoundedSemaphore(max(1, settings().web_threads // 2))
+    def _shares(self) -> ImportShares:
+        return ImportShares(max(1, settings().web_threads // 2))
 
     @operation(
         "Import emails",
@@ -62,13 +61,7 @@ class EmailImports:
         streams=True,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        if not self._room.acquire(blocking=False):
-            raise falcon.HTTPServiceUnavailable(
-                description="Too many imports are running; try again later.", retry_after=5
-            )
-        try:
+        with self._shares.one_of(req.context.organization_id):
             importing = EmailImport(req.context.organization_id)
             take_in(importing, read_lines(req))
             answer(resp, Imported, importing)
-        finally:
-            self._room.release()

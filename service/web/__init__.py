@@ -1,1 +1,1 @@
-"""How requests come in: whole before a thread is given to them."""
+"""The path of a request from its connection to a thread, and of the answer back."""

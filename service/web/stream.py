@@ -1,18 +1,24 @@
-"""A stream: an answer without an end, as whoever has something to say sees it.
+"""A stream: an answer without an end, such as the dashboard's server-sent events.
 
-A resource makes one and hands it over (streams.py); its thread is then free. What is sent here, by
-any thread, waits in memory until the accepting loop has written it.
+A resource makes a stream and hands it over; its thread is then free. Any thread may send to the
+stream. The event loop writes to the client what was sent.
 """
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from service.web.connection import IS_STREAM
 
 # In a process; each costs a connection and some memory.
 STREAMS_LIMIT = 1000
-# A client that leaves more than this untaken is let go.
+# The service drops a client that leaves more than this unread.
 UNTAKEN_BYTES = 64 * 1024
+STREAM = "matchback.stream"  # in a request's state
 
 _places = threading.BoundedSemaphore(STREAMS_LIMIT)
+_open: set["Stream"] = set()
 
 
 class TooManyStreams(Exception):
@@ -20,7 +26,7 @@ class TooManyStreams(Exception):
 
 
 class Stream:
-    """One client that is told what happens. Whoever makes one closes it or hands it over.
+    """One client that hears what happens. Whoever makes a stream closes it or hands it over.
 
     Raises:
         TooManyStreams: when it is made.
@@ -36,28 +42,28 @@ class Stream:
         self._when_closed: Callable[[], None] | None = None
 
     def send(self, data: bytes) -> None:
-        """Say something. Never waits; when the stream is over, or overfull, it comes to nothing."""
+        """Send data without waiting; after the end, or with too much unread, drop it."""
         with self._guard:
             if self._is_ended:
                 return
             self._unsent += data
-            if len(self._unsent) > UNTAKEN_BYTES:
-                self._unsent.clear()
-                self._is_ended = True
-        self._told()
+            is_overfull = len(self._unsent) > UNTAKEN_BYTES
+        if is_overfull:
+            self.close()
+        self._wake_loop()
 
     def end(self) -> None:
-        """Close it once the client has what was sent."""
+        """Close the stream once the client has what was sent."""
         with self._guard:
             self._is_ended = True
-        self._told()
+        self._wake_loop()
 
     def close(self) -> None:
-        """It is over, whatever was not sent; a second time is no harm."""
+        """Drop what was not sent, and free the place; a second call does nothing."""
         with self._guard:
             was_closed, self._is_closed, self._is_ended = self._is_closed, True, True
             self._unsent.clear()
-            self._wake, when_closed = None, self._when_closed
+            when_closed = self._when_closed
         if was_closed:
             return
         _places.release()
@@ -65,24 +71,11 @@ class Stream:
             when_closed()
 
     def when_closed(self, act: Callable[[], None]) -> None:
-        """Have this done as it closes, in the loop: it must not wait for anything."""
+        """Call this when the stream closes. It must not wait for anything."""
         self._when_closed = act
 
-    def go_on(self, begun: bytes, wake: Callable[[], None]) -> None:
-        """The loop has it now: `begun` goes first, and `wake` is called when there is more."""
-        with self._guard:
-            self._unsent[:0] = begun
-            self._wake = wake
-
-    def write(self, send: Callable[[bytearray], int]) -> bool:
-        """Give `send` what is unsent; it says how much went. Returns whether some is left."""
-        with self._guard:
-            if self._unsent:
-                del self._unsent[: send(self._unsent)]
-            return bool(self._unsent)
-
     def take(self) -> bytes:
-        """What is unsent, for a server that keeps no streams."""
+        """Return what was not sent yet, and forget it."""
         with self._guard:
             taken = bytes(self._unsent)
             self._unsent.clear()
@@ -90,9 +83,68 @@ class Stream:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether nothing more will come."""
         return self._is_ended and not self._unsent
 
-    def _told(self) -> None:
+    async def run(self, receive: Any, send: Any) -> None:
+        """Write to the client until the stream ends or the client goes."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: _call(loop, woken.set)
+        gone = loop.create_task(_await_end(receive))
+        gone.add_done_callback(lambda _: woken.set())
+        _open.add(self)
+        try:
+            while not gone.done():
+                if data := self.take():
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                if self.is_over:
+                    break
+                await woken.wait()
+                woken.clear()
+        finally:
+            _open.discard(self)
+            self._wake = None
+            gone.cancel()
+            self.close()
+
+    def _wake_loop(self) -> None:
         if (wake := self._wake) is not None:
             wake()
+
+
+def hand_over(environ: dict[str, Any], stream: Stream) -> Iterable[bytes]:
+    """Return the body to answer with; the event loop goes on where it ends.
+
+    A server that is not ours, such as the tests' client, gets what was sent so far, and an end.
+    """
+    scope = environ.get("asgi.scope")
+    if scope is None:
+        return _only_begun(stream)
+    scope["state"][STREAM] = stream
+    scope["state"][IS_STREAM] = True
+    return ()
+
+
+def end_all() -> None:
+    """End all streams because the process stops: their clients come back to another process."""
+    for stream in list(_open):
+        stream.end()
+
+
+def _only_begun(stream: Stream) -> Iterator[bytes]:
+    try:
+        yield stream.take()
+    finally:
+        stream.close()
+
+
+async def _await_end(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _call(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(act)
+    except RuntimeError:  # the loop has closed: the process ends
+        return

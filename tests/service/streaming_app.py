@@ -10,8 +10,8 @@ from config.database import connect_web
 from config.log import configure_logging
 from service.live.resource import Live
 from service.web import stream
-from service.web.stream import Stream, TooManyStreams
-from service.web.streams import hand_over
+from service.web.bridge import Bridge
+from service.web.stream import Stream, TooManyStreams, hand_over
 
 APP = "tests.service.streaming_app:start()"
 LIMIT = "TEST_STREAMS_LIMIT"
@@ -66,10 +66,10 @@ def create_app() -> falcon.App[Any, Any]:
     return app
 
 
-def start() -> falcon.App[Any, Any]:
+def start() -> Bridge:
     """What gunicorn calls."""
     configure_logging()
     connect_web()
     if LIMIT in os.environ:
         stream._places = threading.BoundedSemaphore(int(os.environ[LIMIT]))
-    return create_app()
+    return Bridge(create_app(), 1)

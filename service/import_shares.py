@@ -1,0 +1,46 @@
+"""How many imports of one organization run at a time in a process.
+
+An import waits in a thread for its client's bytes. The bound is for each organization, so that the
+slow imports of one never make another's fail.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import falcon
+from bson import ObjectId
+
+RETRY_AFTER_SECONDS = 5
+
+
+class ImportShares:
+    """The imports that run now, by organization."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._running: Counter[ObjectId] = Counter()
+        self._guard = Lock()
+
+    @contextmanager
+    def one_of(self, organization_id: ObjectId) -> Iterator[None]:
+        """Hold one of the organization's places.
+
+        Raises:
+            falcon.HTTPServiceUnavailable: all of its places are taken.
+        """
+        with self._guard:
+            if self._running[organization_id] >= self._most:
+                raise falcon.HTTPServiceUnavailable(
+                    description="Too many imports of this organization are running. Retry later.",
+                    retry_after=RETRY_AFTER_SECONDS,
+                )
+            self._running[organization_id] += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._running[organization_id] -= 1
+                if not self._running[organization_id]:
+                    del self._running[organization_id]
