@@ -64,7 +64,8 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
                 authorise(req, declaration.scope)
             if declaration.public:
                 take_as_stranger(client_address(req))
-            query = read_query(req, declaration.query)
+            # A webhook's URL may carry a query of its provider's, or of the client's own.
+            query = None if declaration.signed_by else read_query(req, declaration.query)
             if declaration.query is not NoQuery:
                 params["query"] = query
             if declaration.body:

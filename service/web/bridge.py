@@ -1,7 +1,7 @@
 """The ASGI application: it gives whole requests to the threads of the WSGI application."""
 
 import asyncio
-import logging
+import contextlib
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
@@ -13,8 +13,6 @@ from service.middleware import REFUSAL
 from service.web.body import Bodies, Body, Gone, Pieces
 from service.web.heads import body_length, check, clean, is_import
 from service.web.stream import STREAM
-
-log = logging.getLogger(__name__)
 
 # Threads that wait for the bytes of imports; a thread is made when it is needed.
 IMPORT_THREADS = 64
@@ -82,7 +80,6 @@ class Answer:
         self._state = state
         self._head: dict[str, Any] | None = None
         self._end: dict[str, Any] | None = None
-        self._error: Exception | None = None
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -104,17 +101,14 @@ class Answer:
             await self._body.drain()
         if self._end is not None:
             await self._pass(self._end)
-        if self._error is not None:
-            raise self._error
 
     async def _pass(self, message: dict[str, Any]) -> None:
-        try:
+        # uvicorn itself reports an answer that it cannot send. uvloop raises for a client that left.
+        with contextlib.suppress(Exception):
             if self._head is not None:
                 head, self._head = self._head, None
                 await self._send(head)
             await self._send(message)
-        except Exception as error:  # noqa: BLE001  (raised at the end)
-            self._error = self._error or error
 
 
 def _reading(wsgi: Wsgi) -> Wsgi:

@@ -65,10 +65,10 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # A server may ignore an upgrade (RFC 9110, 7.8); the parser itself stops there.
+            # A server may ignore an upgrade (RFC 9110, 7.8). The parser cannot: it stops there.
+            again = self._head_without_upgrade() + data[upgrade.args[0] :]
             self.parser = httptools.HttpRequestParser(self)
-            if rest := data[upgrade.args[0] :]:
-                self.data_received(rest)
+            self.data_received(again)
             return
         except httptools.HttpParserError:
             MALFORMED_REQUESTS.inc()  # a line in the log for each would be an attack of its own
@@ -86,8 +86,10 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        if len(self.pipeline) >= PIPELINED:
-            raise ValueError("too many requests wait on one connection")
+        if len(self.pipeline) >= PIPELINED or self.parser.get_method() == b"CONNECT":
+            raise ValueError("this is no proxy, and its patience is bounded")
+        if self.parser.should_upgrade():
+            return
         self._disarm_head_timer()
         self._heads += 1
         self._in_head, self._head_bytes, self._in_body = False, 0, True
@@ -99,6 +101,8 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._in_body = False
         super().on_message_complete()
 
@@ -164,6 +168,11 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _head_without_upgrade(self) -> bytes:
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/1.1"]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _note_head(self, size: int) -> None:
         """A head, or something before one, is on its way."""

@@ -31,8 +31,6 @@ UNACKNOWLEDGED_MILLISECONDS = 30_000
 class StoppingServer(Server):
     """uvicorn's server; answers every client that is connected before it stops."""
 
-    has_stopped = False
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         Connection.is_stopping = True
         stream.end_all()
@@ -47,7 +45,6 @@ class StoppingServer(Server):
         while self.server_state.connections and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.05)
         await super().shutdown(None)
-        self.has_stopped = True
 
 
 class Worker(UvicornWorker):
@@ -55,7 +52,7 @@ class Worker(UvicornWorker):
 
     CONFIG_KWARGS = {
         "http": Connection,
-        "loop": "auto",
+        "loop": "uvloop",
         "ws": "none",
         "lifespan": "on",
         "interface": "asgi3",
@@ -65,7 +62,7 @@ class Worker(UvicornWorker):
         "timeout_graceful_shutdown": LAST_ANSWERS_SECONDS,
     }
 
-    _server: StoppingServer | None = None
+    _is_to_leave = False
 
     @classmethod
     def setup(cls) -> None:
@@ -90,10 +87,10 @@ class Worker(UvicornWorker):
             signal.signal(number, self._leave)
 
     def _leave(self, *_: Any) -> None:
-        # uvicorn raises the signal again when it has stopped. Exiting in good order then lets
-        # gunicorn's hooks and atexit handlers run.
-        if self._server is None or not self._server.has_stopped:
-            sys.exit(0)
+        # Before uvicorn serves: clients wait at the listener already, so serve them first. After
+        # it has stopped, uvicorn raises the signal again: ignore it, so that the process ends in
+        # good order, with gunicorn's hooks.
+        self._is_to_leave = True
 
     async def _serve(self) -> None:
         memory.spare_collector()
@@ -103,8 +100,9 @@ class Worker(UvicornWorker):
                     socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MILLISECONDS
                 )
         self.config.app = self.wsgi
-        self._server = StoppingServer(config=self.config)
+        server = StoppingServer(config=self.config)
+        server.should_exit = self._is_to_leave
         self._install_sigquit_handler()
-        await self._server.serve(sockets=self.sockets)
-        if not self._server.started:
+        await server.serve(sockets=self.sockets)
+        if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
