@@ -5,7 +5,7 @@ import shutil
 import socket
 import tempfile
 
-from config import memory, metrics_files
+from config import hosts, memory, metrics_files
 from config.settings import settings
 
 # Counters of all web processes together, for /metrics. Set before the client library is imported.
@@ -16,7 +16,7 @@ memory.few_arenas()
 
 proc_name = "matchback serve"
 wsgi_app = "service.app:start()"
-bind = f"{settings().host_in_url}:{settings().port}"
+bind = f"{hosts.in_url(settings().host)}:{settings().port}"
 worker_class = "service.web.worker.Worker"
 # A listener for each process, so that the kernel spreads connections evenly. With one listener for
 # all, the first process to wake takes a whole burst of clients.

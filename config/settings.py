@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from config import hosts
 from config.queues import address
 from config.queues.checks import refuse_unless_queue, refuse_unless_redis
 
@@ -59,7 +60,12 @@ class Settings(BaseModel):
     url: Annotated[
         str, Field(pattern=r"^https?://", description="Where clients reach the service")
     ] = "http://127.0.0.1:8000"
-    host: Annotated[str, Field(description="Address the web server listens on")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        Field(
+            description="Host name or address of the web server, such as ::1; :: and 0.0.0.0: all"
+        ),
+    ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port the web server listens on")] = 8000
     web_workers: Annotated[int, Field(ge=1, le=256, description="Web server processes")] = 2
     web_threads: Annotated[int, Field(ge=1, le=256, description="Threads in each of them")] = 8
@@ -230,12 +236,11 @@ class Settings(BaseModel):
     @field_validator("host")
     @classmethod
     def _without_brackets(cls, host: str) -> str:
-        return host[1:-1] if host.startswith("[") and host.endswith("]") else host
-
-    @property
-    def host_in_url(self) -> str:
-        """The host as a URL has it: an IPv6 address stands in brackets."""
-        return f"[{self.host}]" if ":" in self.host else self.host
+        try:
+            return hosts.read_host(host)
+        except ValueError:
+            words = "it must be a host name, or an IPv4 or IPv6 address"
+            raise PydanticCustomError("host", words) from None
 
     @property
     def wakeups_url(self) -> str:

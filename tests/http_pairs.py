@@ -221,9 +221,8 @@ def main() -> int:
         if "stalled" in given.only:
             for number in (200, 1000):
                 for one in (first, second):
-                    _say(
-                        f"{one.name}: readyz with {number} stalled {longest_ready(one, number):.0f} ms"
-                    )
+                    took = longest_ready(one, number)
+                    _say(f"{one.name}: readyz with {number} stalled {took:.0f} ms")
         if "chunks" in given.only:
             for number in (100_000, 333_333, CHUNKS):
                 for one in (second, first) if number == 100_000 else (second,):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from config.database import check_deployment, connect
+from config.hosts import reached_at
 from config.settings import Settings
 from documents.migrations.upgrade import upgrade
 from service.up import addresses, instance, servers
@@ -45,15 +46,16 @@ class Up:
         instance.clear_up(self.state, self.say)
         self._start_mongodb()
         self._start_redis()
-        port = self._web_port()
-        self.addresses["MATCHBACK_URL"] = f"http://{servers.LOOPBACK}:{port}"
+        host = Settings.from_env().host
+        port = self._web_port(host)
+        self.addresses["MATCHBACK_URL"] = f"http://{reached_at(host)}:{port}"
         self.addresses["MATCHBACK_MASTER_KEYS"] = instance.master_keys(self.data)
         self.addresses["MATCHBACK_WAREHOUSE_URL"] = self._warehouse_url()
         self._prepare_database()
         environment = {
             **self.addresses,
             "MATCHBACK_PORT": str(port),
-            "MATCHBACK_HOST": servers.LOOPBACK,
+            "MATCHBACK_HOST": host,
             # Read by people, in files here and when a part fails.
             "MATCHBACK_LOG_FORMAT": os.environ.get("MATCHBACK_LOG_FORMAT", "text"),
         }
@@ -130,10 +132,10 @@ class Up:
         ports[name] = servers.free_port(ports.get(name, 0))
         return int(ports[name])
 
-    def _web_port(self) -> int:
+    def _web_port(self, host: str) -> int:
         if self.port is None:
-            return servers.free_port(Settings.from_env().port)
-        port = servers.free_port(self.port)
+            return servers.free_port(Settings.from_env().port, host)
+        port = servers.free_port(self.port, host)
         if self.port and port != self.port:
             raise PartFailed(f"Port {self.port} is taken; give another one with --port.")
         return port

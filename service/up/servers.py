@@ -74,13 +74,13 @@ def _packaged(package: str, path: str) -> str | None:
     return None
 
 
-def free_port(preferred: int = 0) -> int:
-    """A free loopback port: the preferred one where that is free."""
+def free_port(preferred: int = 0, host: str = LOOPBACK) -> int:
+    """Return a free port of a host: the preferred one if it is free."""
     for port in (preferred, 0):
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((LOOPBACK, port))
+                probe.bind((host, port))
             except OSError:
                 continue
             return int(probe.getsockname()[1])

@@ -31,8 +31,9 @@ class Bridge:
     """
 
     def __init__(self, wsgi: Wsgi, threads: int) -> None:
-        self._requests = WSGIMiddleware(_reading(wsgi), workers=threads)
-        self._imports = WSGIMiddleware(_reading(wsgi), workers=IMPORT_THREADS)
+        reading: Any = _reading(wsgi)
+        self._requests: Any = WSGIMiddleware(reading, workers=threads)
+        self._imports: Any = WSGIMiddleware(reading, workers=IMPORT_THREADS)
         self._bodies = Bodies()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -62,7 +63,7 @@ class Bridge:
         if refusal is not None:
             state[REFUSAL], state[INPUT] = refusal, BytesIO()
         try:
-            await application(scope, receive, answer)  # type: ignore[arg-type]
+            await application(scope, receive, answer)
         finally:
             self._bodies.release(held)
         await answer.finish(receive)
@@ -103,7 +104,7 @@ class Answer:
             await self._pass(self._end)
 
     async def _pass(self, message: dict[str, Any]) -> None:
-        # uvicorn itself reports an answer that it cannot send. uvloop raises for a client that left.
+        # uvicorn reports an answer that it cannot send. uvloop raises if the client left.
         with contextlib.suppress(Exception):
             if self._head is not None:
                 head, self._head = self._head, None

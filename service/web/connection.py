@@ -49,7 +49,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._arm_head_timer()
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > CONNECTIONS or self.client is None:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:

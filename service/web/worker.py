@@ -6,9 +6,11 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
@@ -20,6 +22,7 @@ from service.web.listener import begin_no_more
 
 # For handshakes that had begun when a stop begins: far more than a round trip.
 LAST_HANDSHAKES_SECONDS = 0.1
+HANDSHAKE_ROUNDS = 10
 # For clients that are connected and have not sent their request yet.
 LAST_REQUESTS_SECONDS = 2.0
 LAST_ANSWERS_SECONDS = 6
@@ -31,12 +34,23 @@ UNACKNOWLEDGED_MILLISECONDS = 30_000
 class StoppingServer(Server):
     """uvicorn's server; answers every client that is connected before it stops."""
 
+    def __init__(self, config: Config, is_to_leave: Callable[[], bool]) -> None:
+        super().__init__(config)
+        self._is_to_leave = is_to_leave
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # The signal came before uvicorn listened for signals.
+        self.should_exit = self.should_exit or self._is_to_leave()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         Connection.is_stopping = True
         stream.end_all()
         for listener in sockets or ():
             begin_no_more(listener.fileno())
-        await asyncio.sleep(LAST_HANDSHAKES_SECONDS)
+        # In rounds, because a loop that was starved runs its timers before it accepts.
+        for _ in range(HANDSHAKE_ROUNDS):
+            await asyncio.sleep(LAST_HANDSHAKES_SECONDS / HANDSHAKE_ROUNDS)
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -52,7 +66,7 @@ class Worker(UvicornWorker):
 
     CONFIG_KWARGS = {
         "http": Connection,
-        "loop": "uvloop",
+        "loop": "auto",
         "ws": "none",
         "lifespan": "on",
         "interface": "asgi3",
@@ -100,8 +114,7 @@ class Worker(UvicornWorker):
                     socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MILLISECONDS
                 )
         self.config.app = self.wsgi
-        server = StoppingServer(config=self.config)
-        server.should_exit = self._is_to_leave
+        server = StoppingServer(self.config, lambda: self._is_to_leave)
         self._install_sigquit_handler()
         await server.serve(sockets=self.sockets)
         if not server.started:

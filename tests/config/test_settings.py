@@ -2,6 +2,7 @@
 
 import pytest
 
+from config import hosts
 from config.settings import Settings, SettingsError, variable
 from tests.readme import README
 
@@ -57,3 +58,33 @@ def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
     for name, field in Settings.model_fields.items():
         row = f"| `{variable(name)}` | `{field.default}` | {field.description} |"
         assert row in README, row
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "in_url", "reached_at"),
+    [
+        ("::1", "::1", "[::1]", "[::1]"),
+        ("[::1]", "::1", "[::1]", "[::1]"),
+        ("::", "::", "[::]", "[::1]"),
+        ("[::]", "::", "[::]", "[::1]"),
+        ("2001:DB8::0001", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]"),
+        ("localhost", "localhost", "localhost", "localhost"),
+        ("0.0.0.0", "0.0.0.0", "0.0.0.0", "127.0.0.1"),
+        ("192.0.2.7", "192.0.2.7", "192.0.2.7", "192.0.2.7"),
+        ("web-1.example.edu", "web-1.example.edu", "web-1.example.edu", "web-1.example.edu"),
+    ],
+)
+def test_hosts_are_names_or_addresses_of_either_kind(
+    given: str, host: str, in_url: str, reached_at: str
+) -> None:
+    found = Settings.from_env({"MATCHBACK_HOST": given}).host
+    assert (found, hosts.in_url(found), hosts.reached_at(found)) == (host, in_url, reached_at)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", " ", "[]", "[::1", "::1]", "[127.0.0.1]", ":::1", "1:2", "a b", "http://x", "x:80"],
+)
+def test_what_is_no_host_is_a_sentence(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"^MATCHBACK_HOST cannot be used: it must be a host"):
+        Settings.from_env({"MATCHBACK_HOST": given})

@@ -1,0 +1,36 @@
+"""Hosts, as settings have them and as URLs do: IPv6 addresses stand in brackets there. Pure."""
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)
+# A server that listens on every address is reached on the loopback one.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+def read_host(text: str) -> str:
+    """Return a host without its brackets.
+
+    Raises:
+        ValueError: the text is neither a name nor an address.
+    """
+    is_bracketed = text.startswith("[") and text.endswith("]")
+    host = text[1:-1] if is_bracketed else text
+    if is_bracketed or ":" in host:
+        try:
+            return str(IPv6Address(host))
+        except AddressValueError:
+            raise ValueError("not an address") from None
+    if not NAME.fullmatch(host):
+        raise ValueError("not a host")
+    return host
+
+
+def in_url(host: str) -> str:
+    """Return the host as a URL has it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def reached_at(host: str) -> str:
+    """Return where a person on this machine reaches a server on this host, as a URL has it."""
+    return in_url(EVERYWHERE.get(host, host))
