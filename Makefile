@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip --quiet
 
-.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day stored-sizes tally-rate recount-rate warehouse-rate redis-latency slow-clients slow-database report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
+.PHONY: setup run test browser iproute2 promtool systemd dist docs docs-serve reference screenshots dashboard-cost dashboard-idle chaos mailing-day stored-sizes tally-rate recount-rate warehouse-rate redis-latency slow-clients http-pairs slow-database report-cost bench bench-anatomy bench-growth fuzz check sbom format lock clean
 
 setup: $(READY)
 
@@ -103,6 +103,7 @@ RUNS ?= 1
 chaos: setup  ## kills, pauses and partitions under load, then compares: make chaos SECONDS=300 RUNS=10
 	@$(VENV)/bin/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
 
+BEFORE ?= .
 EXAMPLES ?= 300
 
 fuzz: setup  ## made-up requests of four users, held against the OpenAPI document
@@ -134,6 +135,9 @@ slow-clients: setup  ## what a POST takes while hundreds of connections stall
 
 slow-database: setup  ## count imported emails while MongoDB is paused: make slow-database IMPORTED=6000
 	@$(VENV)/bin/python -m tests.slow_database --emails $(IMPORTED)
+
+http-pairs: setup  ## this web service beside another checkout's: make http-pairs BEFORE=../main
+	@$(VENV)/bin/python -m tests.http_pairs --before $(BEFORE)
 
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
 	@$(VENV)/bin/python -m tests.redis_latency

@@ -62,9 +62,7 @@ class Settings(BaseModel):
     ] = "http://127.0.0.1:8000"
     host: Annotated[
         str,
-        Field(
-            description="Host name or address of the web server, such as ::1; :: and 0.0.0.0: all"
-        ),
+        Field(description="Host name, IPv4 or IPv6 address on which the web server listens"),
     ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port the web server listens on")] = 8000
     web_workers: Annotated[int, Field(ge=1, le=256, description="Web server processes")] = 2

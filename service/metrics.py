@@ -29,9 +29,11 @@ RATE_ALONE = Counter(
     "matchback_rate_unshared_requests", "Requests whose rate Redis was not there to compare"
 )
 SLOW_CLIENTS = Counter(
-    "matchback_slow_connections", "Connections closed for a request that did not come in time"
+    "matchback_slow_connections", "Requests that came, or answers that were read, too slowly"
 )
-MALFORMED_REQUESTS = Counter("matchback_malformed_requests", "What came and was no HTTP request")
+MALFORMED_REQUESTS = Counter(
+    "matchback_malformed_requests", "Requests that were not well-formed HTTP"
+)
 
 
 def requested(method: str, route: str | None, status: int, seconds: float) -> None:

@@ -5,7 +5,6 @@ Each read has a deadline, and so has the whole body. Memory for all bodies of a 
 
 import asyncio
 from collections import OrderedDict
-from io import BytesIO
 from typing import Any
 
 import falcon
@@ -83,10 +82,6 @@ class Body:
             return
 
 
-class Whole(BytesIO):
-    """A body that is there already, as a thread reads it."""
-
-
 class Bodies:
     """The bodies that a process holds in memory."""
 
@@ -129,10 +124,9 @@ class Bodies:
         self._held -= size
 
     def _make_room(self) -> None:
-        while self._held > BUFFER_BYTES and self._arriving:
+        if self._held > BUFFER_BYTES and self._arriving:
             _, timeout = self._arriving.popitem(last=False)
-            timeout.reschedule(-1)
-            break
+            timeout.reschedule(0)  # its deadline has passed: 503
 
 
 class Pieces:

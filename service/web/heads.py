@@ -16,7 +16,7 @@ ALL_ASCII = bytes(range(33, 127))
 
 
 def clean(scope: dict[str, object]) -> dict[str, object]:
-    """Return the scope as WSGI can take it.
+    """Return the scope in a form that WSGI can represent.
 
     Its headers are a copy, because trailers would be added to the original. Names with an
     underscore are left out, because WSGI takes `X_Forwarded_For` for `X-Forwarded-For`.
@@ -70,7 +70,8 @@ def _check_expectation(headers: Headers) -> falcon.HTTPError | None:
     wanted = {value.strip().lower() for name, value in headers if name == b"expect"}
     if wanted - {b"100-continue"}:
         return falcon.HTTPError(
-            "417 Expectation Failed", description="The only expectation met is 100-continue."
+            "417 Expectation Failed",
+            description="The server meets no expectation but 100-continue.",
         )
     return None
 

@@ -72,7 +72,7 @@ class Worker(UvicornWorker):
         "interface": "asgi3",
         "access_log": False,
         "server_header": False,
-        "proxy_headers": False,  # service/client_address.py decides who is believed
+        "proxy_headers": False,  # service/client_address.py reads X-Forwarded-For
         "timeout_graceful_shutdown": LAST_ANSWERS_SECONDS,
     }
 

@@ -1,6 +1,6 @@
 """The real service on IPv6 and on other hosts: `serve`, and `matchback up` with what it writes."""
 
-import os
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -41,5 +41,5 @@ def test_up_writes_and_says_an_address_that_works(
         url = addresses.read(tmp_path)["MATCHBACK_URL"]
         assert url.startswith(f"http://{reached}:")
         assert httpx.get(f"{url}/readyz", timeout=10).status_code == 200
-        sourced = os.popen(f". {tmp_path}/up.env && printf %s $MATCHBACK_URL").read()
-        assert sourced == url
+        command = f". {tmp_path}/up.env && printf %s $MATCHBACK_URL"
+        assert subprocess.check_output(["sh", "-c", command], text=True) == url
