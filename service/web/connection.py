@@ -137,6 +137,11 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         self._note_unread(is_unread=False)
 
+    def keep_no_longer(self) -> None:
+        """Say `Connection: close` with the answer that is on its way."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
     def shutdown(self) -> None:
         self._disarm_head_timer()
         super().shutdown()

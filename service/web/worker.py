@@ -45,6 +45,9 @@ class StoppingServer(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         Connection.is_stopping = True
+        for connection in self.server_state.connections:
+            if isinstance(connection, Connection):
+                connection.keep_no_longer()
         stream.end_all()
         for listener in sockets or ():
             begin_no_more(listener.fileno())

@@ -120,7 +120,7 @@ def test_all_processes_together(watched: Stack) -> None:
     assert ask(alice, f"/nothing/{UNKNOWN_ID}", 2) == {404}
     assert {alice.call(method, "/v1/users").status for method in ("BREW", "FROB")} == {400}
     # Words that no standard knows are no HTTP to the parser; these two are, and no resource's.
-    assert {alice.call(method, "/v1/users").status for method in ("PROPFIND", "MKCOL")} == {400}
+    assert {alice.call(method, "/v1/users").status for method in ("PROPFIND", "MKCOL")} == {405}
     told = web(watched)
     assert told.value("matchback_malformed_requests_total") == 2
     assert told.value("matchback_http_requests_total", **USERS, status="200") == REQUESTS
@@ -128,7 +128,7 @@ def test_all_processes_together(watched: Stack) -> None:
     one = "/v1/users/{id}"
     assert told.value("matchback_http_requests_total", route=one, status="404") == 3
     assert told.value("matchback_http_requests_total", route="none", status="404") == 2
-    assert told.value("matchback_http_requests_total", method="other", status="400") == 2
+    assert told.value("matchback_http_requests_total", method="other", status="405") == 2
     assert not any(word in str(told.samples) for word in ("BREW", "FROB", "PROPFIND"))
     assert all(UNKNOWN_ID not in str(sample.labels) for sample in told.samples)
     parts = [each.value("matchback_http_requests_total", **USERS) for each in each_process(watched)]
