@@ -1,7 +1,8 @@
 """The forms that a text takes as its encodings are undone, one after the other. Pure.
 
 URLs and webhook posts nest encodings: an address may be percent-encoded within base64 within JSON.
-The cost is linear, because each text is decoded a bounded number of times.
+The cost is linear, because each text is decoded a bounded number of times, and what base64 hides
+is unpacked once, however many forms of a text have it.
 """
 
 import binascii
@@ -10,10 +11,14 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 ROUNDS = 4
 DEPTH = 3  # of base64 within base64
+# What base64 hides has at most 3/4 of its length. A text that hides more than this many times its
+# own length is made to cost time, so the rest of it stays packed.
+MOST_GROWTH = 8
 SHORTEST = 6  # of what is looked for: "a@b.co"
 JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 JSON_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
@@ -25,14 +30,41 @@ ENTITY = re.compile(r"&(?:#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?|[A-Za-z][A-Za-z
 BASE64_PART = re.compile(r"[+/_-]+")
 
 
-def stages(text: str, shortest: int = SHORTEST, depth: int = DEPTH) -> Iterator[str]:
+class Known(NamedTuple):
+    """The parts of texts that were unpacked already."""
+
+    base64: set[str]
+    hexadecimal: set[str]
+
+
+def stages(text: str, shortest: int = SHORTEST) -> Iterator[str]:
     """Yield the text, and what it is after each encoding that it may have is undone.
 
     Args:
         shortest: how many characters has what is looked for, at least.
     """
+    known = Known(set(), set())
+    left = MOST_GROWTH * len(text)
+    waiting = [text]
+    for level in range(1 + DEPTH):
+        packed: list[str] = []
+        for one in waiting:
+            for form in _forms(one):
+                yield form
+                packed.append(form)
+        waiting = []
+        for one in packed if level < DEPTH else ():
+            inner = _unpacked(one, shortest, known)
+            left -= len(inner)
+            if left < 0:
+                return
+            if inner:
+                waiting.append(inner)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield the text, and what it is as one encoding after the other is undone, but base64."""
     yield text
-    packed = [text]
     for _ in range(ROUNDS):
         before = text
         for decode in DECODERS:
@@ -40,13 +72,8 @@ def stages(text: str, shortest: int = SHORTEST, depth: int = DEPTH) -> Iterator[
             if decoded != text:
                 text = decoded
                 yield text
-                packed.append(text)
         if text == before:
             break
-    if depth:
-        for one in packed:
-            if inner := _unpacked(one, shortest):
-                yield from stages(inner, shortest, depth - 1)
 
 
 def _json(text: str) -> str:
@@ -87,21 +114,32 @@ def _quoted(found: re.Match[bytes]) -> bytes:
 DECODERS: tuple[Callable[[str], str], ...] = (_json, _percent, _html, _quoted_printable)
 
 
-def _unpacked(text: str, shortest: int) -> str:
-    """Return what the parts of the text are that base64 or hexadecimal digits hide."""
+def _unpacked(text: str, shortest: int, known: Known) -> str:
+    """Return what the parts of the text are that base64 or hexadecimal digits hide.
+
+    Args:
+        known: these are not unpacked again. New parts are added.
+    """
     base64_runs, hexadecimal = _runs(shortest)
     found: list[str] = []
-    for run in base64_runs.findall(text):
+    for run in _new(base64_runs.findall(text), known.base64):
         if whole := _from_base64(run):
             found.append(whole)
         elif not run.isalnum():
             # A slash, dash or underscore may also stand between two texts.
             parts = (part for part in BASE64_PART.split(run) if len(part) >= shortest)
             found += filter(None, map(_from_base64, parts))
-    for digits in hexadecimal.findall(text):
+    for digits in _new(hexadecimal.findall(text), known.hexadecimal):
         if plain := _readable(bytes.fromhex(digits[: len(digits) // 2 * 2])):
             found.append(plain)
     return "\n".join(found)
+
+
+def _new(parts: list[str], known: set[str]) -> list[str]:
+    """Return the parts that are not known yet, each once, and make them known."""
+    new = [part for part in dict.fromkeys(parts) if part not in known]
+    known.update(new)
+    return new
 
 
 @lru_cache(maxsize=256)

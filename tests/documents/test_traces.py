@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from documents.decoded import stages
 from documents.traces import Traces, names_of, redact_url
 
 ANN = "ann@example.org"
@@ -165,3 +166,25 @@ def test_a_tagged_address_in_somebody_elses_mailbox_is_the_only_one_that_is_hers
     alumni = Traces(addresses=frozenset({"ann+alumni@example.org"}))
     assert alumni.has_address("?to=Ann%2BAlumni@example.org")
     assert not alumni.has_address(f"{ANN}, ann+x@example.org")
+
+
+CHANGED_BY_EACH_ROUND = "%25252525 &amp;amp;amp;amp; =3D3D3D3D3D " + "\\" * 16
+
+
+@pytest.mark.parametrize("between", [" ", "", "%2525252B", "&amp;amp;amp;#43;"])
+@pytest.mark.parametrize("size", [100, 4_000])
+def test_encodings_within_encodings_cost_a_bounded_multiple_of_the_text(
+    between: str, size: int
+) -> None:
+    text = "nothing that is looked for, " * (size // 28)
+    for _ in range(3):
+        text = CHANGED_BY_EACH_ROUND + between + in_base64(text)
+    looked_at = sum(map(len, stages(text)))
+    assert looked_at < 200 * len(text)
+
+
+def test_what_is_hidden_deeply_among_much_else_is_found() -> None:
+    text = "\n".join([in_base64(f"number {number}") for number in range(500)])
+    for _ in range(2):
+        text = CHANGED_BY_EACH_ROUND + " " + in_base64(f"{text}\n{ANN}")
+    assert TRACES.has_address(text)
