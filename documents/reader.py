@@ -85,7 +85,7 @@ def as_many_as_fit(deliveries: Sequence[Row], most: int) -> list[Part]:
     left = most
     for row in deliveries:
         first = row.get("next_item") or 0
-        waiting = row["items"] - first
+        waiting = max(1, row["items"] - first)  # a batch of one takes one post, even an empty one
         if parts and (waiting > left or not left):
             break
         parts.append(Part(row["organization_id"], row["_id"], row["due"], first, left))

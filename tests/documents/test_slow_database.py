@@ -231,6 +231,26 @@ def test_bad_events_at_both_ends_of_a_post_cost_few_transactions(
     assert alice.get(f"/v1/emails/{bad}")["opens"] == 1
 
 
+def test_a_bad_event_after_empty_posts_is_isolated(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    bad, good = alice.email(spring), alice.email(spring)
+    settle()
+    poison([ObjectId(bad)])
+    for events in ([], [event(bad, "open", AT)], [], [event(good, "open", AT)]):
+        assert alice.deliver(events).status == 202
+    stopping = threading.Event()
+    monkeypatch.setattr(ending, "_stopping", stopping)
+    endless = threading.Timer(20, stopping.set)  # without this, a failure would be an endless loop
+    endless.start()
+    sweep()
+    endless.cancel()
+    assert not stopping.is_set()
+    assert alice.get(f"/v1/emails/{good}")["opens"] == 1
+    assert len(troubled("deliveries")) == get_db().deliveries.count_documents(DUE) == 1
+
+
 def test_a_payment_that_raises_is_isolated(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
