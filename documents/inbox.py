@@ -107,9 +107,12 @@ def skip_event(database: Database, part: Part, error: str) -> None:
     attempted, and the next attempt begins with its first event.
     """
     where = {"_id": part.id, "due": part.due, "next_item": part.first or None}
-    row = database.deliveries.find_one(where, dict.fromkeys(FIELDS, 1))
+    row = database.deliveries.find_one(
+        {**where, **trouble.not_postponed(now())}, dict.fromkeys(FIELDS, 1)
+    )
     if row is None:
-        return  # it was changed meanwhile
+        return  # it was changed meanwhile, or another worker has noted it
+    where["trouble"] = row.get("trouble")
     update = {"$set": {"next_item": part.first + 1, "bad_event": error}}
     if part.first + 1 >= row["items"]:
         update = _attempted(row, error)

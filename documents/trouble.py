@@ -42,15 +42,20 @@ def pause(tries: int, chance: random.Random | None = None) -> timedelta:
 
 
 def note(source: str, id_: ObjectId, error: Exception) -> None:
-    """Count a failed attempt of a record, and say when the next one is due."""
+    """Count a failed attempt of a record, and say when the next one is due.
+
+    Several workers may find the same bad record at once. That is one attempt.
+    """
     # Not the message: it may repeat what is in the record.
     log.error("%s %s cannot be settled: %s", source, id_, describe(error))
     log.debug("%s %s", source, id_, exc_info=error)
     collection = get_db()[source]
-    row = collection.find_one({"_id": id_, "due": {"$type": "date"}}, {"due": 1, "trouble": 1})
+    waiting = {"_id": id_, "due": {"$type": "date"}, **not_postponed(now())}
+    row = collection.find_one(waiting, {"due": 1, "trouble": 1})
     if row is not None:
         # Unless it was changed meanwhile: a change is a new start.
-        collection.update_one({"_id": id_, "due": row["due"]}, after_failure(row, describe(error)))
+        as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
+        collection.update_one(as_read, after_failure(row, describe(error)))
 
 
 def after_failure(row: Mapping[str, Any], error: str) -> dict[str, Any]:

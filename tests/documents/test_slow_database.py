@@ -16,10 +16,12 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from config import database
-from documents import batches, ending, payments, settling, tallying, transaction
+from documents import batches, ending, payments, settling, tallying, transaction, trouble
 from documents.batch_size import BatchSize
 from documents.clock import now
+from documents.inbox import skip_event
 from documents.policy import Policy
+from documents.reader import as_many_as_fit, due_deliveries
 from jobs.sweep import due_groups, sweep
 from jobs.tasks import update_email_donation
 from tests.cast import Api, University, event, university
@@ -249,6 +251,20 @@ def test_a_bad_event_after_empty_posts_is_isolated(
     assert not stopping.is_set()
     assert alice.get(f"/v1/emails/{good}")["opens"] == 1
     assert len(troubled("deliveries")) == get_db().deliveries.count_documents(DUE) == 1
+
+
+def test_workers_that_find_the_same_bad_record_at_once_note_one_attempt(alice: University) -> None:
+    spring = alice.fundraiser()
+    gift = ObjectId(alice.gift(spring))
+    alice.deliver([event(spring, "open", AT)])
+    [post] = due_deliveries(get_db(), {})
+    [part] = as_many_as_fit([post], 1)
+    for _ in range(3):
+        trouble.note("donations", gift, TypeError())
+        skip_event(get_db(), part, "TypeError")
+    for name in ("donations", "deliveries"):
+        (row,) = get_db()[name].find(DUE)
+        assert row["trouble"]["tries"] == 1
 
 
 def test_a_payment_that_raises_is_isolated(
