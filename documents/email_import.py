@@ -6,6 +6,7 @@ mailing by its fundraiser, user and time. A key of that, unique, keeps two impor
 once.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -62,9 +63,12 @@ class EmailImport:
             left_out: how many more errors the line has.
         """
         self.refused_count += 1
-        if len(self.refused) < REFUSED_KEPT:
-            line = {"line": number, "errors": list(errors), "errors_left_out": left_out}
-            self.refused.append(line)
+        if len(self.refused) == REFUSED_KEPT and number > self.refused[-1]["line"]:
+            return
+        # A line that only the database shows to be wrong is rejected after later ones.
+        line = {"line": number, "errors": list(errors), "errors_left_out": left_out}
+        insort(self.refused, line, key=itemgetter("line"))
+        del self.refused[REFUSED_KEPT:]
 
     @property
     def refused_left_out(self) -> int:
@@ -86,7 +90,6 @@ class EmailImport:
         else:
             self._dry |= {line.key for line in new}
             self.created += len(new)
-        self.refused.sort(key=itemgetter("line"))
 
     def _known_parents(self, lines: list[Line]) -> list[Line]:
         """The lines whose fundraiser and mailing are the organization's."""

@@ -89,6 +89,16 @@ def test_an_import_lists_a_thousand_lines(alice: University) -> None:
     assert answer["refused_left_out"] == 201
 
 
+def test_the_first_rejected_lines_are_listed_whenever_they_are_found_to_be_wrong(
+    alice: University,
+) -> None:
+    unknown = {"fundraiser_id": "0" * 24, "user": BOB}  # only the database shows that
+    answer = _import(alice, [*[unknown] * 300, *[7] * 1500]).json
+    assert answer["refused_count"] == 1800
+    assert [one["line"] for one in answer["refused"]] == list(range(1, 1001))
+    assert answer["refused_left_out"] == 800
+
+
 def _peak(act: Callable[[], Any]) -> int:
     tracemalloc.start()
     try:
