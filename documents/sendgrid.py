@@ -195,7 +195,9 @@ def _offset(value: Any) -> str:
 
 
 def _group(value: Any) -> str | None:
-    """An unsubscribe group's number."""
+    """Return an unsubscribe group's number. It is a float in a damaged post."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number and 0 <= value < 2**63 else None
 

@@ -212,3 +212,16 @@ def test_every_documented_form_is_read() -> None:
     assert {report.email_ref for report in reports} == {"a" * 24}
     assert {report.group for report in reports} == {None, "10"}
     assert len({report.identity for report in reports}) == len(TYPES)
+
+
+def test_a_damaged_post_says_the_same_of_its_groups_and_positions_as_an_intact_one() -> None:
+    common = {"email": "bob@example.edu", "timestamp": AT, "email_id": "a" * 24}
+    left = {**common, "event": "group_unsubscribe", "asm_group_id": 10}
+    click = {**common, "event": "click", "url_offset": {"index": 0, "type": "html"}}
+    body = f"[tru, {json.dumps(left)}, {json.dumps(click)}]".encode()
+    _, *damaged = parse(body)
+    intact = [read(ORGANIZATION, item) for item in (left, click)]
+    assert [read(ORGANIZATION, item) for item in damaged] == intact
+    assert intact[0].group == "10"
+    for odd in (float("nan"), float("inf"), 0.5, -1.0, 1e300):
+        assert read(ORGANIZATION, {**left, "asm_group_id": odd}).group is None
