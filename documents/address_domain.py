@@ -6,6 +6,7 @@ import idna
 
 from documents.invisible import without_invisible
 
+# Dots of other scripts that domain names may have, by UTS 46.
 DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 LONGEST_LABEL = 63
 A_LABEL = "xn--"

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 from documents.address import canonical, mailbox
+from documents.address_domain import DOTS
 from documents.decoded import stages
 from documents.invisible import without_invisible
 from documents.normal_form import normalize
@@ -19,8 +20,6 @@ from documents.normal_form import normalize
 REDACTED = "erased"
 LONGEST_LOCAL = 64
 SHORTEST_DOMAIN = 5  # with its "@"
-# Dots of other scripts that domain names may have, by UTS 46.
-DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
 # What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
 LOCAL = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
