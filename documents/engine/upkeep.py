@@ -24,7 +24,8 @@ from .transaction import in_transaction
 
 ROWS_A_BATCH = 250
 # Source: `src/mongo/base/error_codes.yml` in MongoDB's repository.
-TOO_LONG = frozenset([50, 257, 262, 290])  # time limits, and TransactionTooLarge
+TOO_LARGE = 257  # TransactionTooLarge
+TOO_LONG = frozenset([50, TOO_LARGE, 262, 290])  # time limits
 BUSY = frozenset([24, 46, 112, 175, 237, 239, 246, 251, 365, 402, 11600, 11601, 11602, 14031])
 LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
 
@@ -97,7 +98,9 @@ class _Run:
             return in_transaction(self.database, self._settle, ids)
         except Exception as error:
             half = len(ids) // 2
-            if _is_passing(error) and not (half and _is_too_long(error)):
+            can_shrink = half and _is_too_long(error)
+            is_too_large = not half and getattr(error, "code", None) == TOO_LARGE
+            if _is_passing(error) and not (can_shrink or is_too_large):
                 raise
             if half:
                 return self.settle(ids[:half]) + self.settle(ids[half:])

@@ -1,6 +1,7 @@
 """The engine knows nothing of donations: here it counts articles, by a ledger of the test's own."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from mongoengine import (
@@ -12,8 +13,10 @@ from mongoengine import (
     StringField,
     get_db,
 )
+from pymongo.errors import OperationFailure
 
 from documents import engine
+from documents.engine import upkeep
 from documents.engine.caches import CounterCache, LatestCache, Ledger
 from documents.engine.recount import collections, compare
 from documents.engine.settle import Changes, settle
@@ -203,6 +206,28 @@ def test_one_record_that_cannot_be_settled_stops_no_other() -> None:
     Book.objects(id=books[0].id).update(stars=1, due=engine.now())
     assert engine.settle_due(get_db(), LIBRARY) == 1
     assert sums(shelf) == (0, 3)
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(("code", "is_put_aside"), [(257, True), (290, False), (112, False)])
+def test_only_what_is_too_large_by_itself_is_put_aside_of_what_passes(
+    monkeypatch: pytest.MonkeyPatch, code: int, is_put_aside: bool
+) -> None:
+    shelf = Shelf().save()
+    books = [Book(shelf_id=shelf.id, stars=stars).save() for stars in (7, 1, 1)]
+    settle = upkeep.settle
+
+    def fail(database: Any, session: Any, ledger: Any, changes: Any) -> Any:
+        if any(row["_id"] == books[0].id for row in changes.rows["books"]):
+            raise OperationFailure("no", code)
+        return settle(database, session, ledger, changes)
+
+    monkeypatch.setattr(upkeep, "settle", fail)
+    with pytest.raises(ExceptionGroup if is_put_aside else OperationFailure):
+        engine.settle_due(get_db(), LIBRARY)
+    if is_put_aside:
+        assert sums(shelf) == (0, 2)
+    assert Book.objects(id=books[0].id, due__ne=None).count() == 1
 
 
 @pytest.mark.usefixtures("library")
