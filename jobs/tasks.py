@@ -9,7 +9,6 @@ from datetime import timedelta
 from functools import wraps
 
 from bson import ObjectId
-from pymongo.errors import PyMongoError
 
 from config.passing import is_passing
 from config.queue import huey
@@ -47,7 +46,7 @@ def left_to_sweep(job: Callable[..., None]) -> Callable[..., None]:
     def run(*told: str) -> None:
         try:
             job(*told)
-        except PyMongoError as error:
+        except Exception as error:
             if not is_passing(error):
                 raise
             log.warning("%s: left to the sweep (%s)", job.__name__, describe(error))

@@ -1,0 +1,38 @@
+"""Jobs: a slow database is not a failed job, and a bug is."""
+
+import pytest
+from mongoengine.errors import OperationError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
+
+from jobs.tasks import left_to_sweep
+
+
+def wrapped(cause: PyMongoError) -> OperationError:
+    """As MongoEngine raises what PyMongo raised."""
+    error = OperationError("the update failed")
+    error.__cause__ = cause
+    return error
+
+
+SLOW = OperationFailure("the transaction took too long", 290)
+
+
+@pytest.mark.parametrize("error", [SLOW, AutoReconnect("away"), wrapped(SLOW)])
+def test_what_a_slow_database_stops_is_left_to_the_sweep(error: Exception) -> None:
+    @left_to_sweep
+    def job(*_: str) -> None:
+        raise error
+
+    job("a" * 24)
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("a bug"), OperationFailure("bad value", 2), OperationError("no cause")]
+)
+def test_a_bug_is_raised(error: Exception) -> None:
+    @left_to_sweep
+    def job(*_: str) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        job("a" * 24)
