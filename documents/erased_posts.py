@@ -23,6 +23,7 @@ from documents.sendgrid import ERASED
 from documents.traces import REDACTED, addresses_in, redact_url
 
 POSTS_A_BATCH = 20
+WORD = re.compile(r"[\w-]+")  # a payment's key in its ID is one; see payment_id
 FIELDS = {"body": 1, "due": 1, "provider": 1, "organization_id": 1}
 
 
@@ -49,7 +50,7 @@ class _Scan:
     def __init__(self, person: Person, payment_ids: Collection[str]) -> None:
         self._person = person
         self._traces = person.traces
-        self._payments = payment_ids
+        self._payments = frozenset(payment_ids)
         self._customers = erased_customers.of_user(person.organization_id, person.user_id)
 
     def has_customers(self) -> bool:
@@ -115,7 +116,7 @@ class _Scan:
             return WHOLE if is_theirs else None
         ids = {payment_id(post["organization_id"], post["provider"], key) for key in told.facts}
         facts = [fact for of_one in told.facts.values() for fact in of_one.values()]
-        if ids & set(self._payments) or self._names_giver(facts):
+        if ids & self._payments or self._names_giver(facts):
             self._learn_customers(body)
             return WHOLE
         if not ids and self._is_about_customer(body, text):
@@ -139,8 +140,8 @@ class _Scan:
         return not any(True for _ in addresses_in("\n".join(texts_of(body))))
 
     def _names_payment(self, text: str) -> bool:
-        keys = [id_.split(":", 2)[2] for id_ in self._payments]
-        return any(re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text) for key in keys)
+        keys = {id_.split(":", 2)[2] for id_ in self._payments}
+        return not keys.isdisjoint(WORD.findall(text))
 
     def _learn_customers(self, body: Any) -> None:
         """Keep whose customer it is before the post goes, for posts that name nothing else."""
