@@ -62,7 +62,7 @@ class DonationIn(Request):
         Text | None,
         Field(min_length=1, description="The same for all instalments of a plan"),
     ] = None
-    donated_at: Annotated[Time | None, Field(description="Left out: now")] = None
+    donated_at: Annotated[Time | None, Field(description="Defaults to the current time.")] = None
 
 
 class DonationPatch(Request):

@@ -27,8 +27,8 @@ class EmailIn(Request):
     sent_at: Annotated[
         Time | None,
         Field(
-            description="Left out: when its mailing was sent, or now. "
-            "Null: not sent yet; SendGrid's processed event will tell."
+            description="Defaults to the time at which the mailing was sent, or else to the "
+            "current time. Null: not sent yet, and SendGrid's `processed` event sets it."
         ),
     ] = None
 

@@ -125,10 +125,10 @@ def kind(schema: dict[str, Any]) -> str:
 
 
 def about(described: dict[str, Any]) -> str:
-    """What it says of itself, in one line, with what it is when left out."""
+    """Return its description in one line, with its default."""
     text = " ".join(described.get("description", "").split()).replace("|", "/")
     default = described.get("default")
     if default is None or default == []:
         return text
     shown = json.dumps(default, ensure_ascii=False) if not isinstance(default, str) else default
-    return f"{text}{'. ' if text else ''}Left out: `{shown}`"
+    return f"{text.rstrip('.')}{'. ' if text else ''}Default: `{shown}`"
