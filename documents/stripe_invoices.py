@@ -4,17 +4,15 @@ Sources: https://docs.stripe.com/api/invoices/object, /api/invoice-payment/objec
 /api/checkout/sessions/object.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from documents.damaged_links import ids_in, tokens_in
 from documents.payment_facts import FAILED, PENDING, SUCCEEDED, Facts
 from documents.stripe_event import Event
 from documents.stripe_values import amount, currency_of, id_of, ours, ref, seconds, text
 
 GIVEN_UP = ("void", "uncollectible")
-# An email's ID, or a link token: what a giving link may carry as its client_reference_id.
-REFERENCE = re.compile(r"[0-9a-fA-F]{24}|[A-Za-z0-9_-]{38}", re.ASCII)
 
 Object = Mapping[str, Any]
 
@@ -101,7 +99,7 @@ def read_session(event: Event) -> tuple[str | None, Facts]:
         "email": text(customer.get("email"), "email")
         or text(session.get("customer_email"), "email"),
         "name": text(customer.get("name"), "name"),
-        "reference": reference if REFERENCE.fullmatch(reference) else None,
+        "reference": reference if _may_name_email(reference) else None,
         **({"recurring_id": subscription, "plan": subscription} if subscription else {}),
         **ours(session.get("metadata")),
     }
@@ -112,3 +110,8 @@ def read_session(event: Event) -> tuple[str | None, Facts]:
             "amount": amount(session.get("amount_total") or 0, currency),
         }
     return intent or ref(session.get("invoice")) or subscription, {id_of(session): fact}
+
+
+def _may_name_email(reference: str) -> bool:
+    """Whether a client_reference_id may hold a link token or an email's ID, damaged or not."""
+    return any(True for _ in tokens_in(reference)) or len(ids_in(reference)) == 1

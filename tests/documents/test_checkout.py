@@ -88,7 +88,7 @@ def subscription(fundraiser: str, **more: Any) -> list[Event]:
     ]
 
 
-@pytest.mark.parametrize("named_by", ["metadata", "token", "id"])
+@pytest.mark.parametrize("named_by", ["metadata", "token", "damaged token", "id"])
 def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
@@ -96,6 +96,7 @@ def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None
     more: dict[str, Any] = {
         "metadata": {},
         "token": {"client_reference_id": token},
+        "damaged token": {"client_reference_id": f"3D{token}&fbclid=IwAR0x."},
         "id": {"client_reference_id": email},
     }[named_by]
     events = one_time(spring, payment_link="plink_1", customer_details=ANN, **more)
@@ -251,6 +252,9 @@ def session_state(*events: Event) -> Any:
     [
         (TOKEN, TOKEN),
         ("f" * 24, "f" * 24),
+        (f"{TOKEN}&utm_source=spring", f"{TOKEN}&utm_source=spring"),
+        (f"3D{TOKEN}.", f"3D{TOKEN}."),
+        (f"email_id={'f' * 24}>", f"email_id={'f' * 24}>"),
         ("order_1042", None),
         ("t" * 37, None),
         ("bob@example.edu", None),
