@@ -1,5 +1,6 @@
 """Taking a person out of their gifts; part of erasing them. See erasure.py."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bson import ObjectId
@@ -13,21 +14,47 @@ from documents.address import mailbox
 from documents.candidates import ERASED as ERASED_DONOR
 from documents.engine.contribution import Row
 from documents.erased_person import NOBODY, Person, stored_forms
+from documents.link_token import token
 from documents.marks import text
+from documents.references import resolve
 from documents.stand_ins import may_name_person, stand_in
 from documents.transaction import in_transaction
 from documents.unexported import note
 
 OF_GIFTS = ("organization_id", "fundraiser_id", "donor_name", "donor_email")
-FIELDS = dict.fromkeys((*OF_GIFTS, "email_ref", "external_id", "recurring_id"), 1)
+IDS = ("email_ref", "external_id", "recurring_id")  # texts of clients
+FIELDS = dict.fromkeys((*OF_GIFTS, *IDS), 1)
 
 
 def erase_gifts(person: Person) -> None:
     """Take name and address out of the person's gifts, and out of IDs that clients gave them."""
+    for gift in gifts_of(person):
+        _erase(person, gift)
+
+
+def erase_mentions(person: Person) -> None:
+    """Take the address out of IDs that clients gave to other gifts, such as a cheque's.
+
+    Such a gift keeps its donor, unless it names none but by the address in an ID.
+    """
+    if not person.addresses:
+        return
+    of_organization = {"organization_id": person.organization_id}
+    named = {"$or": [{name: {"$type": "string"}} for name in IDS]}
+    for gift in get_db().donations.find(of_organization | named, FIELDS):
+        if not any(person.traces.has_address(gift.get(name) or "") for name in IDS):
+            continue
+        is_named = not gift.get("donor_email") and person.traces.has_name(gift["donor_name"])
+        donor = {"donor_name": NOBODY} if is_named else {}
+        _update(gift, donor | _plain_ids(gift, person.traces.has_address))
+
+
+def gifts_of(person: Person) -> Iterator[Row]:
+    """Yield the gifts that the person gave, as far as that is known."""
     for query in _whose(person):
         for gift in get_db().donations.find(query, FIELDS):
             if "user_id" in query or person.traces.is_theirs(gift.get("donor_email") or ""):
-                _erase(person, gift)
+                yield gift
 
 
 def _whose(person: Person) -> list[Row]:
@@ -41,14 +68,7 @@ def _whose(person: Person) -> list[Row]:
 
 
 def _erase(person: Person, gift: Row) -> None:
-    tells = person.with_gift(gift).in_text
-    told: Row = {}
-    if tells(gift.get("email_ref") or ""):
-        told["email_ref"] = NOBODY
-    if tells(gift.get("external_id") or ""):
-        told["external_id"] = stand_in(person.organization_id, gift["external_id"])
-    if tells(gift.get("recurring_id") or ""):
-        in_transaction(rename_plan, gift)
+    told = _plain_ids(gift, person.with_gift(gift).in_text)
     # The same person still, though nobody knows who.
     donor = f"{ERASED_DONOR}{person.user_id}"
     update = {
@@ -60,6 +80,34 @@ def _erase(person: Person, gift: Row) -> None:
         # What was learned of their emails meanwhile looked for gifts from their address.
         **rematching.again(),
     }
+    _update(gift, update)
+
+
+def _plain_ids(gift: Row, tells: Callable[[str], bool]) -> Row:
+    """Return what replaces IDs that tell of a person. The plan of all instalments is renamed."""
+    told: Row = {}
+    if tells(gift.get("email_ref") or ""):
+        told["email_ref"] = _plain_reference(gift)
+    if tells(gift.get("external_id") or ""):
+        told["external_id"] = stand_in(gift["organization_id"], gift["external_id"])
+    if tells(gift.get("recurring_id") or ""):
+        in_transaction(rename_plan, gift)
+    return told
+
+
+def _plain_reference(gift: Row) -> str:
+    """Return the email that a reference names, without what else it has, so that a match stays."""
+    organization_id = gift["organization_id"]
+    found = resolve(organization_id, gift["email_ref"])
+    if found is None:
+        return NOBODY
+    email_id, how = found
+    return token(organization_id, email_id) if how == "link_token" else str(email_id)
+
+
+def _update(gift: Row, update: Row) -> None:
+    if not update:  # only its plan was renamed
+        return
     donations = get_db().donations
     try:
         donations.update_one({"_id": gift["_id"]}, {"$set": update})

@@ -20,7 +20,7 @@ from documents.address import canonical, mailbox
 from documents.batches import Batches
 from documents.clock import now
 from documents.engine.contribution import Row
-from documents.erased_gifts import erase_gifts
+from documents.erased_gifts import erase_gifts, erase_mentions
 from documents.erased_links import erase_links
 from documents.erased_person import NOBODY, Person, person_of, stored_forms
 from documents.erased_posts import erase_posts
@@ -88,6 +88,7 @@ def erase(user_id: ObjectId) -> bool:
         erase_links(person)
         payment_ids = erase_payments(person)
         erase_gifts(person)
+        erase_mentions(person)
         _erase_all_events(person)
         finished = erase_posts(person, payment_ids)
         _forget_former(person)
