@@ -16,6 +16,8 @@ from documents.payment_state import oddities, plans_of
 
 # What an invoice gives up once the payment that it is of is known.
 OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
+# What a person did, or an erasure, when only the invoice was known.
+INHERITED = ("assigned", "erased", "forgotten")
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Book:
         self._organization_id = organization_id
         self._provider = provider
         self.tells_of_erased = False  # a webhook that was entered is about an erased person
-        self._assigned: dict[str, Row] = {}
+        self._inherited: dict[str, Row] = {}  # from invoices, by the keys of their payments
         self.notes: list[str] = []  # on what was entered, or what it brought to light
 
     def enter(self, told: Told) -> set[ObjectId]:
@@ -61,8 +63,8 @@ class Book:
             if key != told_key:
                 payment = self._payment(key)
             payment.setdefault("public_id", ObjectId())
-            if assigned := self._assigned.get(key):  # by a person who saw only the invoice
-                payment.setdefault("assigned", assigned)
+            for name, value in self._inherited.get(key, {}).items():
+                payment.setdefault(name, value)
             was = payment.get("reason")
             changed = learn(payment, facts)
             try:
@@ -114,8 +116,8 @@ class Book:
         waiting = self._payment(invoice)
         facts: dict[str, Fact] = waiting["facts"]
         if waiting.get("linked_to") != key:
-            if assigned := waiting.get("assigned"):
-                self._assigned[key] = assigned
+            known = {name: waiting[name] for name in INHERITED if waiting.get(name)}
+            self._inherited[key] = known
             kept = {name: value for name, value in waiting.items() if name not in OWN_OF_PAYMENT}
             self._write(kept | {"linked_to": key, "facts": {}})
         return facts

@@ -1,5 +1,6 @@
 """Taking a person out of what is kept of payments; part of erasing them. See erasure.py."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,9 +10,9 @@ from pymongo.database import Database
 
 from documents.decoded import texts_of
 from documents.engine.contribution import Row
-from documents.erased_gifts import rename_plan
+from documents.erased_gifts import gifts_of, rename_plan
 from documents.erased_person import Person
-from documents.payment import payment_id
+from documents.payment import payment_id, split_id
 from documents.payment_person import IDS, without_person
 from documents.payment_state import state_of
 from documents.stand_ins import stand_in
@@ -20,29 +21,48 @@ from documents.transaction import in_transaction
 
 
 def erase_payments(person: Person) -> set[str]:
-    """Strip all payments of a person, by their gifts and by their addresses.
+    """Strip all payments of a person, by their gifts and by their addresses, and their plans.
 
     Returns the payments' IDs.
     """
-    gifts = {"user_id": person.user_id, "payment_id": {"$type": "string"}}
-    theirs = {row["payment_id"] for row in get_db().donations.find(gifts, {"payment_id": 1})}
+    gifts = {gift["_id"] for gift in gifts_of(person)}
+    theirs: set[str] = set()
     linked: dict[str, str] = {}
+    plans: dict[str, set[str]] = {}
     for payment in get_db().payments.find({"organization_id": person.organization_id}):
-        if payment["_id"] in theirs or _gives(payment, person.traces):
+        if payment.get("donation_id") in gifts or _gives(payment, person.traces):
             theirs.add(payment["_id"])
             in_transaction(_strip, payment["_id"], person)
-        elif person.traces.has_address("\n".join(texts_of(payment["facts"]))):
+        elif person.traces.has_address(_texts(payment)):
             in_transaction(_redact, payment["_id"], person)
         if payment.get("linked_to"):
-            provider = payment["_id"].split(":", 2)[1]
-            of = payment_id(person.organization_id, provider, payment["linked_to"])
-            linked[payment["_id"]] = of
-    return theirs | {invoice for invoice, of in linked.items() if of in theirs}
+            [linked[payment["_id"]]] = _ids(payment, [payment["linked_to"]])
+        if payment.get("instalments"):
+            plans[payment["_id"]] = _ids(payment, payment["instalments"])
+    theirs |= {invoice for invoice, of in linked.items() if of in theirs}
+    # What only a session states, such as another name or address, is kept with the plan.
+    own_plans = {plan for plan, instalments in plans.items() if instalments & theirs} - theirs
+    for plan in own_plans:
+        in_transaction(_strip, plan, person)
+    return theirs | own_plans
+
+
+def _ids(payment: Row, keys: Iterable[str]) -> set[str]:
+    """Return the IDs of payments of the same provider."""
+    provider, _ = split_id(payment["_id"])
+    return {payment_id(payment["organization_id"], provider, key) for key in keys}
+
+
+def _texts(payment: Row) -> str:
+    return "\n".join([payment.get("key") or "", *texts_of(payment["facts"])])
 
 
 def _gives(payment: Row, traces: Traces) -> bool:
-    emails = (fact.get("email") for fact in payment["facts"].values())
-    return any(traces.is_theirs(email) for email in emails if email)
+    """Whether the payment names the person as its giver: in its key, if it has no address."""
+    emails = [email for fact in payment["facts"].values() if (email := fact.get("email"))]
+    if not emails:
+        return traces.has_address(payment.get("key") or "")
+    return any(map(traces.is_theirs, emails))
 
 
 def _strip(database: Database, session: ClientSession, id_: str, person: Person) -> None:
@@ -79,13 +99,18 @@ def _redact(database: Database, session: ClientSession, id_: str, person: Person
     gift = database.donations.find_one({"_id": payment.get("donation_id")}, session=session) or {}
     if person.traces.has_address(gift.get("recurring_id") or ""):
         rename_plan(database, session, gift)
-    _write(database, session, payment, facts, {})
+    key = payment.get("key") or ""
+    if not person.traces.has_address(key):
+        _write(database, session, payment, facts, {})
+        return
+    forgotten = {*payment.get("forgotten", ()), stand_in(person.organization_id, key)}
+    _write(database, session, payment, facts, {"forgotten": sorted(forgotten)})
 
 
 def _write(database: Database, session: ClientSession, payment: Row, facts: Row, more: Row) -> None:
     state = state_of(facts) if payment.get("applied") else None
     applied = {"applied": asdict(state)} if state else {}
     update = {"$set": {"facts": facts, **applied, **more}}
-    if more.get("erased"):
+    if more:
         update["$unset"] = {"key": ""}
     database.payments.update_one({"_id": payment["_id"]}, update, session=session)

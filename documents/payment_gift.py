@@ -21,6 +21,7 @@ from documents.payment_reasons import UNUSABLE, Reason, Unassigned, waiting_reas
 from documents.payment_state import State, state_of
 from documents.record import new_row
 from documents.rematching import MARKED_A_BATCH, mark
+from documents.stand_ins import stand_in
 
 # What matching reads of a gift: a change of these lets it look again for its email.
 MATCHED_BY = (
@@ -101,8 +102,13 @@ def _wait(payment: Row, reason: Reason, key: str) -> None:
     if payment.get("donation_id"):
         return
     payment["reason"] = reason
-    if split_id(payment["_id"])[1] != key and not payment.get("erased"):
+    if split_id(payment["_id"])[1] != key and not _is_forgotten(payment, key):
         payment["key"] = key
+
+
+def _is_forgotten(payment: Row, key: str) -> bool:
+    known = payment.get("forgotten", ())
+    return bool(payment.get("erased")) or stand_in(payment["organization_id"], key) in known
 
 
 def _note_gift(payment: Row, donation_id: ObjectId) -> None:

@@ -7,16 +7,34 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from tests.cast import BOB, Api, University, university
+from tests.cast import BOB, UNKNOWN_ID, Api, University, university
+from tests.documents.test_payments import SECRET, post
 from tests.settled import settle
+from tests.stripe_events import (
+    AT,
+    INVOICE,
+    charge,
+    intent,
+    invoice,
+    invoice_payment,
+    ours,
+    refund,
+    session,
+    set_secret,
+    tell,
+)
 
 ANN = {"name": "Ann Able", "email": "ann@example.edu"}
+ELSEWHERE = {"name": "Annie Able", "email": "annie@home.example"}
 STORES = ("donations", "payments", "deliveries", "events", "users")
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    alice = university("Alice's University", Api.in_process(real_client))
+    set_secret(alice)
+    alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
+    return alice
 
 
 def erase(alice: University, person: dict[str, str] = ANN) -> None:
@@ -73,3 +91,52 @@ def test_a_gift_of_somebody_else_keeps_its_donor_and_its_match(alice: University
     assert (gift_of(made)["donor_email"], gift_of(made)["match"]) == (BOB["email"], "direct")
     assert gift_of(made)["email_id"] == ObjectId(email)
     assert (gift_of(hers)["match"], gift_of(hers)["email_id"]) == ("direct", ObjectId(own))
+
+
+@pytest.mark.parametrize("donor", [{}, {"name": "Ann Able"}, BOB])
+def test_a_payment_whose_key_names_her(alice: University, donor: dict[str, str]) -> None:
+    for _ in range(2):
+        post(alice, "ann@example.edu/1", float(AT), UNKNOWN_ID, donor=donor)
+        erase(alice)
+        assert traces() == []
+    [payment] = get_db().payments.find()
+    assert (BOB["email"] in str(payment)) == (donor == BOB)
+
+
+def test_a_plan_is_erased_with_its_instalments(alice: University) -> None:
+    spring = alice.fundraiser()
+    ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE}
+    named = {"customer_details": ELSEWHERE, "metadata": {"fundraiser_id": spring}}
+    tell(alice, session("completed", 4, mode="subscription", **ended, **named))
+    tell(alice, invoice("paid", 3))
+    tell(alice, invoice_payment(3))
+    tell(alice, charge("succeeded", 1, billing_details=ANN))
+    erase(alice)
+    assert traces("ann@", "annie", "able") == []
+
+
+def test_a_payment_of_a_gift_that_a_client_recorded(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.gift(spring, 2500, ANN, external_id="pi_1")
+    tell(alice, charge("succeeded", 1, billing_details=ELSEWHERE))
+    erase(alice)
+    assert traces("ann@", "annie", "able") == []
+    tell(alice, refund("refund.created", "re_1", 500, 4))
+    settle()
+    [gift] = get_db().donations.find()
+    assert (gift["refunded_amount"], gift["donor_name"]) == (500, "(erased)")
+
+
+def test_an_invoice_that_was_erased_before_its_payment_was_known(alice: University) -> None:
+    spring = alice.fundraiser()
+    told = {"customer_email": ANN["email"], "customer_name": ANN["name"]}
+    tell(alice, ours(invoice("paid", 3, **told), fundraiser_id=spring))
+    erase(alice)
+    tell(alice, invoice_payment(3))
+    settle()
+    tell(alice, ours(intent("succeeded", "succeeded", 2, receipt_email=ANN["email"])))
+    tell(alice, charge("succeeded", 1, billing_details=ANN))
+    settle()
+    assert traces() == []
+    [gift] = get_db().donations.find()
+    assert (gift["amount"], gift["donor_email"]) == (2500, "")
