@@ -87,7 +87,7 @@ class Candidates:
         stored = gift.get("donor_mailbox")
         if not stored:
             return None
-        if stored.startswith(ERASED):
+        if is_erased(stored):
             return ObjectId(stored.removeprefix(ERASED))
         spelled = gift.get("donor_email") or stored
         where, address, folded = mailbox(spelled), canonical(spelled), fold(spelled)
@@ -126,10 +126,16 @@ class Candidates:
         return Decision(first["match"], kept["rule"], email, kept.get("touch"))
 
 
+def is_erased(donor_mailbox: str | None) -> bool:
+    """Whether a gift's donor was erased. An address may begin like that, but has an "@"."""
+    known = donor_mailbox or ""
+    return known.startswith(ERASED) and "@" not in known
+
+
 def _mailboxes(gift: Row) -> set[str]:
     """Return the mailboxes that a gift's donor may be stored under."""
     stored = gift.get("donor_mailbox")
-    if not stored or stored.startswith(ERASED):
+    if not stored or is_erased(stored):
         return set()
     return {stored, *mailboxes(gift.get("donor_email") or stored)}
 

@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents.address import canonical, mailbox
-from documents.candidates import ERASED
+from documents.candidates import is_erased
 from documents.clock import now
 from documents.donation import LONGEST_REFERENCE, Donation
 from documents.engine.contribution import Row
@@ -250,7 +250,7 @@ def _change(
 ) -> None:
     if gift.get("payment_id") != payment["_id"]:
         values = _outcome(gift, values)
-    elif str(gift.get("donor_mailbox")).startswith(ERASED):
+    elif is_erased(gift.get("donor_mailbox")):
         values = {name: value for name, value in values.items() if name not in PERSONAL}
     changed = {name: value for name, value in values.items() if gift.get(name) != value}
     if not changed:

@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from documents import rematching
 from documents.address import canonical, fold, mailbox
-from documents.candidates import ERASED
+from documents.candidates import is_erased
 from documents.clock import now
 from documents.duplicate import note_duplicate
 from documents.engine.contribution import Row
@@ -178,7 +178,7 @@ def _events_look_again(
 def _donor(gift: Row) -> dict[str, str]:
     """Return what a gift's donor is known by; nothing of one who is unknown or erased."""
     email = gift.get("donor_email")
-    if not email or str(gift.get("donor_mailbox")).startswith(ERASED):
+    if not email or is_erased(gift.get("donor_mailbox")):
         return {}
     return {"donor_address": canonical(email), "donor_mailbox": mailbox(email)}
 

@@ -49,3 +49,17 @@ def test_a_donors_address_is_optional(
     settle()
     report = alice.report(spring)["donations"]
     assert (report["count"], report["donors"]) == (1, 1)
+
+
+@pytest.mark.parametrize("user", ["bob", "6b077f764a76dcb912a43968"])
+def test_an_address_that_looks_like_an_erased_donor_is_an_address(
+    alice: University, user: str
+) -> None:
+    spring = alice.fundraiser()
+    donor = {"name": "Odd", "email": f"erased:{user}@example.org"}
+    email = alice.email(spring, donor)
+    made = alice.gift(spring, 1000, donor)
+    settle()
+    found = alice.get(f"/v1/donations/{made}")
+    assert (found["match"], found["email_id"]) == ("indirect", email)
+    assert alice.get("/v1/jobs/failed")["data"] == []
