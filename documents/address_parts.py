@@ -11,14 +11,15 @@ from documents.invisible import without_invisible, without_odd_spaces
 ROUNDS = 4
 SIGNS = str.maketrans({"\uff20": "@", "\ufe6b": "@", "\uff1c": "<", "\uff1e": ">"})
 SPACE = " \t\r\n\v\f"
-# No address begins or ends with these. A local part may begin with an apostrophe or a brace.
-BEFORE = SPACE + "<([,;:\u00ab\u2018\u201c\u201e\uff08\uff3b\u300a\u300c"
+# No address begins or ends with these. A local part may begin with an apostrophe, a brace or
+# another of `PAIRS`, which goes only if the other one ends the text, as in Markdown's `_…_`.
+BEFORE = SPACE + "<([,;:\u00ab\u2039\u2018\u201c\u201e\uff08\uff3b\u300a\u300c"
 AFTER = (
     SPACE
-    + ".,;:!?)}>'\"\u00bb\u2019\u201d\u2026\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff1f\uff01\uff09"
-    + "\uff3d\uff61\u300b\u300d"
+    + ".,;:!?)}>'\"/\\|*_`~\u00bb\u203a\u2019\u201d\u2026\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff1f"
+    + "\uff01\uff09\uff3d\uff61\u300b\u300d"
 )
-PAIRS = {"'": "'", "{": "}"}
+PAIRS = {"{": "}", **{sign: sign for sign in "'/|*_`~"}}
 MAILTO = re.compile(r"mailto:/{0,2}", re.IGNORECASE)
 COMMENT = re.compile(r"\([^()@]*\)")
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -75,8 +76,8 @@ def _trimmed(text: str) -> str:
     kept = text.rstrip(AFTER if "@[" in text else AFTER + "]")
     gone = text[len(kept) :]
     kept = kept.lstrip(BEFORE)
-    if kept[:1] in PAIRS and PAIRS[kept[0]] in gone:
-        kept = kept[1:]
+    if kept[:1] in PAIRS:
+        kept = kept.lstrip("".join(sign for sign, other in PAIRS.items() if other in gone))
     if kept.startswith('"') and '"@' not in kept:
         kept = kept[1:]
     return kept

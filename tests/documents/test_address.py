@@ -60,6 +60,12 @@ SPELLINGS = {
     "comment": "ned@example.org (Ned Smith)",
     "comment inside": "ned(at home)@example.org",
     "line end": " ned@example.org\r\n",
+    "slash": "mailto:ned@example.org/",
+    "backslash": "ned@example.org\\",
+    "Markdown": "*_ned@example.org_*",
+    "bold": "**ned@example.org**",
+    "code": "`ned@example.org`",
+    "single guillemets": "\u2039ned@example.org\u203a",
 }
 
 
@@ -102,6 +108,8 @@ def test_two_spellings_have_one_key(one: str, other: str) -> None:
         ("weiß@x.de", "weiss@x.de"),
         ("a@weiß.de", "a@weiss.de"),
         ("a.b@x.org", "ab@x.org"),
+        ("_ned@example.org", NED),
+        ("*ned@example.org.", NED),
         ("a-b@x.org", "ab@x.org"),
         ("\u0131rmak@x.tr", "irmak@x.tr"),
         ("\u0130rmak@x.tr", "irmak@x.tr"),
