@@ -13,10 +13,12 @@ from documents.stripe_values import (
     LONGEST_TEXT,
     METADATA,
     amount,
+    code_of,
     currency_of,
     id_of,
     ours,
     ref,
+    reported_amount,
     seconds,
     text,
 )
@@ -121,13 +123,13 @@ def read_refund(event: Event) -> tuple[str | None, Facts]:
 
 def _refund(refund: Object, event: Event) -> Fact:
     status = str(refund.get("status") or "pending")[:LONGEST_TEXT]
-    currency, reason = currency_of(refund), refund.get("reason")
+    currency, reason = code_of(refund), refund.get("reason")
     return {
         "kind": "refund",
         "status": "failed" if event.type == "refund.failed" else status,
         "is_closed": status in ("succeeded", "failed", "canceled"),
         "currency": currency,
-        "amount": amount(refund.get("amount"), currency),
+        "amount": reported_amount(refund.get("amount"), currency),
         "charge": ref(refund.get("charge")),
         "is_release": reason == RELEASED,
         # People give reasons and metadata. Stripe, for a release, gives neither.
@@ -146,7 +148,7 @@ def read_dispute(event: Event) -> tuple[str | None, Facts]:
     dispute = event.thing
     status = str(dispute.get("status") or "")[:LONGEST_TEXT]
     key = ref(dispute.get("payment_intent")) or ref(dispute.get("charge"))
-    currency = currency_of(dispute) if dispute.get("currency") is not None else None
+    currency = code_of(dispute) if dispute.get("currency") is not None else None
     return key, {
         id_of(dispute): {
             "kind": "dispute",

@@ -81,8 +81,7 @@ def amount(value: Any, currency: str) -> int:
     They differ for three currencies. Hundredths that ISO 4217 does not have are rounded to a
     whole.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_AMOUNT:
-        raise Unusable("an amount is not a whole number of the smallest unit")
+    value = _whole(value)
     ours = minor_units(currency)
     if ours is None:
         raise UnknownCurrency("the currency is not one of ISO 4217")
@@ -93,6 +92,17 @@ def amount(value: Any, currency: str) -> int:
     if value * 10**more > LARGEST_AMOUNT:
         raise Unusable("an amount is too large")
     return int(value * 10**more)
+
+
+def reported_amount(value: Any, currency: str) -> int:
+    """Return the amount in ISO 4217's minor units, or as reported if the currency is unknown."""
+    return _whole(value) if minor_units(currency) is None else amount(value, currency)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_AMOUNT:
+        raise Unusable("an amount is not a whole number of the smallest unit")
+    return value
 
 
 def ours(metadata: Any) -> dict[str, str]:

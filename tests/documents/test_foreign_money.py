@@ -87,6 +87,28 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
         ("succeeded", 0),
         {"re_1"},
     ),
+    "an unknown currency": (
+        [*SUCCEEDED, refund("refund.created", "re_1", 500, 5, currency="usdc")],
+        ("succeeded", 0),
+        {"re_1"},
+    ),
+    "an unknown currency, listed with its charge": (
+        [
+            charge(
+                "refunded",
+                6,
+                amount_refunded=300,
+                refunds={
+                    "data": [
+                        refund("x", id_, amount, 5, currency=currency)["data"]["object"]
+                        for id_, amount, currency in (("re_1", 500, "usdc"), ("re_2", 300, "usd"))
+                    ]
+                },
+            ),
+        ],
+        ("succeeded", 300),
+        {"re_1"},
+    ),
     "a dispute": (
         [*SUCCEEDED, in_eur(dispute("created", "needs_response", 5))],
         ("succeeded", 0),
