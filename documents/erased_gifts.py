@@ -87,7 +87,7 @@ def _plain_ids(gift: Row, tells: Callable[[str], bool]) -> Row:
     """Return what replaces IDs that tell of a person. The plan of all instalments is renamed."""
     told: Row = {}
     if tells(gift.get("email_ref") or ""):
-        told["email_ref"] = _plain_reference(gift)
+        told["email_ref"] = plain_reference(gift["organization_id"], gift["email_ref"]) or NOBODY
     if tells(gift.get("external_id") or ""):
         told["external_id"] = stand_in(gift["organization_id"], gift["external_id"])
     if tells(gift.get("recurring_id") or ""):
@@ -95,12 +95,11 @@ def _plain_ids(gift: Row, tells: Callable[[str], bool]) -> Row:
     return told
 
 
-def _plain_reference(gift: Row) -> str:
+def plain_reference(organization_id: ObjectId, reference: str) -> str | None:
     """Return the email that a reference names, without what else it has, so that a match stays."""
-    organization_id = gift["organization_id"]
-    found = resolve(organization_id, gift["email_ref"])
+    found = resolve(organization_id, reference)
     if found is None:
-        return NOBODY
+        return None
     email_id, how = found
     return token(organization_id, email_id) if how == "link_token" else str(email_id)
 

@@ -17,7 +17,7 @@ from mongoengine import (
 from documents.engine.contribution import Row
 from documents.errors import NotFound
 from documents.payment_facts import Fact, merge
-from documents.payment_person import without_person
+from documents.payment_person import replace_texts, without_person
 from documents.payment_reasons import condition
 from documents.stored import Document
 from documents.stripe_values import ID
@@ -40,6 +40,7 @@ class Payment(Document):
     applied: what was made of the gift last, so that what clients say after that stays.
     erased: the person is not kept, whatever is reported later.
     forgotten: stand-ins of texts that name the person; see payment_person.py.
+    replaced: of somebody else's payment, what stands in place of texts that name an erased person.
     """
 
     id = StringField(primary_key=True)
@@ -57,6 +58,7 @@ class Payment(Document):
     applied = DictField()
     erased = BooleanField()
     forgotten = ListField(StringField())
+    replaced = DictField(default=None)
     created_at = DateTimeField()
 
     identity = "public_id"  # by which lists are sorted; see page.py
@@ -122,6 +124,8 @@ def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:
     if payment.get("erased"):
         forgotten = payment.get("forgotten", ())
         known = without_person(known, payment["organization_id"], forgotten)
+    if replaced := payment.get("replaced"):
+        known = replace_texts(known, payment["organization_id"], replaced)
     changed = known != payment.get("facts", {})
     payment["facts"] = known
     return changed

@@ -17,7 +17,7 @@ from documents.payment_state import oddities, plans_of
 # What an invoice gives up once the payment that it is of is known.
 OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
 # What a person did, or an erasure, when only the invoice was known.
-INHERITED = ("assigned", "erased", "forgotten")
+INHERITED = ("assigned", "erased", "forgotten", "replaced")
 
 
 @dataclass

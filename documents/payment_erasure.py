@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
 
 from mongoengine import get_db
 from pymongo.client_session import ClientSession
@@ -10,10 +9,10 @@ from pymongo.database import Database
 
 from documents.decoded import texts_of
 from documents.engine.contribution import Row
-from documents.erased_gifts import gifts_of, rename_plan
+from documents.erased_gifts import gifts_of, plain_reference, rename_plan
 from documents.erased_person import Person
 from documents.payment import payment_id, split_id
-from documents.payment_person import IDS, without_person
+from documents.payment_person import IDS, replace_texts, without_person
 from documents.payment_state import state_of
 from documents.stand_ins import stand_in
 from documents.traces import REDACTED, Traces
@@ -86,31 +85,35 @@ def _redact(database: Database, session: ClientSession, id_: str, person: Person
     payment = database.payments.find_one({"_id": id_}, session=session)
     if payment is None:
         return
-
-    def plain(name: str, value: Any) -> Any:
-        if not isinstance(value, str) or not person.traces.has_address(value):
-            return value
-        return stand_in(person.organization_id, value) if name == "recurring_id" else REDACTED
-
-    facts = {
-        id_: {name: plain(name, value) for name, value in fact.items()}
-        for id_, fact in payment["facts"].items()
+    named = [("key", payment.get("key") or "")]
+    named += [item for fact in payment["facts"].values() for item in fact.items()]
+    replaced = (payment.get("replaced") or {}) | {
+        stand_in(person.organization_id, value): _replacement(person, name, value)
+        for name, value in named
+        if isinstance(value, str) and person.traces.has_address(value)
     }
+    facts = replace_texts(payment["facts"], person.organization_id, replaced)
     gift = database.donations.find_one({"_id": payment.get("donation_id")}, session=session) or {}
     if person.traces.has_address(gift.get("recurring_id") or ""):
         rename_plan(database, session, gift)
-    key = payment.get("key") or ""
-    if not person.traces.has_address(key):
-        _write(database, session, payment, facts, {})
-        return
-    forgotten = {*payment.get("forgotten", ()), stand_in(person.organization_id, key)}
-    _write(database, session, payment, facts, {"forgotten": sorted(forgotten)})
+    _write(database, session, payment, facts, {"replaced": replaced})
+
+
+def _replacement(person: Person, name: str, value: str) -> str:
+    if name == "recurring_id":
+        return stand_in(person.organization_id, value)
+    if name in ("email_ref", "reference"):
+        return plain_reference(person.organization_id, value) or REDACTED
+    return REDACTED
 
 
 def _write(database: Database, session: ClientSession, payment: Row, facts: Row, more: Row) -> None:
     state = state_of(facts) if payment.get("applied") else None
     applied = {"applied": asdict(state)} if state else {}
     update = {"$set": {"facts": facts, **applied, **more}}
-    if more:
+    key = payment.get("key")
+    if more.get("erased") or (
+        key and stand_in(payment["organization_id"], key) in more["replaced"]
+    ):
         update["$unset"] = {"key": ""}
     database.payments.update_one({"_id": payment["_id"]}, update, session=session)

@@ -107,7 +107,7 @@ def _wait(payment: Row, reason: Reason, key: str) -> None:
 
 
 def _is_forgotten(payment: Row, key: str) -> bool:
-    known = payment.get("forgotten", ())
+    known = payment.get("replaced") or {}
     return bool(payment.get("erased")) or stand_in(payment["organization_id"], key) in known
 
 

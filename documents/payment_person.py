@@ -35,3 +35,22 @@ def without_person(
         id_: {name: plain(name, value) for name, value in fact.items() if name not in GIVER}
         for id_, fact in facts.items()
     }
+
+
+def replace_texts(
+    facts: Mapping[str, Fact], organization_id: ObjectId, replaced: Mapping[str, str]
+) -> Facts:
+    """Return the facts of somebody else's payment without the texts that name an erased person.
+
+    Args:
+        replaced: by the stand-in of each text, what stands in its place.
+    """
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return replaced.get(stand_in(organization_id, value), value)
+
+    return {
+        id_: {name: plain(value) for name, value in fact.items()} for id_, fact in facts.items()
+    }

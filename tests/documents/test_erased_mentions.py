@@ -140,3 +140,27 @@ def test_an_invoice_that_was_erased_before_its_payment_was_known(alice: Universi
     assert traces() == []
     [gift] = get_db().donations.find()
     assert (gift["amount"], gift["donor_email"]) == (2500, "")
+
+
+def test_what_is_reported_again_of_somebody_elses_payment_brings_nothing_back(
+    alice: University,
+) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, BOB)
+    link = f"{alice.get(f'/v1/emails/{email}')['link_token']}?friend=ann@example.edu"
+    named = {"fundraiser_id": spring, "recurring_id": "with ann@example.edu", "email_id": link}
+    told = ours(charge("succeeded", 1), **named)
+    tell(alice, told)
+    erase(alice)
+    for event in (told, refund("refund.created", "re_1", 500, 4)):
+        tell(alice, event)
+        settle()
+        assert traces() == []
+        [gift] = get_db().donations.find()
+        assert (gift["donor_email"], gift["match"]) == (BOB["email"], "direct")
+        assert gift["decision"]["rule"] == "link_token"
+    tell(alice, ours(charge("refunded", 9, amount_refunded=700), **named))
+    settle()
+    assert [found.split()[0] for found in traces()] == ["deliveries"]  # a new post of Bob's
+    [gift] = get_db().donations.find()
+    assert (gift["match"], gift["refunded_amount"]) == ("direct", 700)
