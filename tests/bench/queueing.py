@@ -17,16 +17,21 @@ os.environ |= json.load(sys.stdin)
 from falcon import testing
 from mongoengine import signals
 
+from config.database import connect_web
+from config.log import configure_logging
 from documents.donation import Donation
 from jobs.callbacks import schedule
-from service.app import start
+from service.app import create_app
+from service.request_log import request_log
 from tests.bench.workload import Workload
 
 FIRST = 10_000_000  # gifts that nobody else sends
 
 
 def main(key: str, rounds: int, requests: int) -> list[float]:
-    client = testing.TestClient(start())
+    configure_logging("web")
+    connect_web()
+    client = testing.TestClient(create_app(*request_log()))
     workload = Workload()
     numbers = iter(range(FIRST, FIRST + 2 * rounds * requests))
 
