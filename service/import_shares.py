@@ -1,7 +1,7 @@
 """How many imports of one organization run at a time in a process.
 
 An import waits in a thread for its client's bytes. The bound is for each organization, so that the
-slow imports of one never make another's fail.
+slow imports of one never make another's fail. When many organizations import, the bound shrinks.
 """
 
 from collections import Counter
@@ -12,6 +12,8 @@ from threading import Lock
 import falcon
 from bson import ObjectId
 
+IMPORT_THREADS = 256  # in a process; the process creates a thread when an import needs it
+CROWD = IMPORT_THREADS // 2  # from this many imports on, each organization runs only one
 RETRY_AFTER_SECONDS = 5
 
 
@@ -31,7 +33,8 @@ class ImportShares:
             falcon.HTTPServiceUnavailable: all of its places are taken.
         """
         with self._guard:
-            if self._running[organization_id] >= self._most:
+            most = self._most if self._running.total() < CROWD else 1
+            if self._running[organization_id] >= most:
                 raise falcon.HTTPServiceUnavailable(
                     description="Too many imports of this organization are running. Retry later.",
                     retry_after=RETRY_AFTER_SECONDS,

@@ -16,8 +16,9 @@ ABOUT = " ".join(
     problem documents (RFC 9457) with a JSON pointer to each field that cannot be accepted; they
     never repeat its value. Lists come in pages: send `next_cursor` as `cursor` for the next one.
     What is read has an `ETag`: send it as `If-None-Match`, and what you have already is answered
-    with 304. Any GET can be a HEAD. What is no HTTP request (400, 417), is of a verb that a path
-    has not (405), or does not come in time (408) is answered with a problem document, too.
+    with 304. Any GET can be a HEAD. A verb that a path does not have (405), an expectation other
+    than 100-continue (417), and a body that does not come in time (408) are answered with a problem
+    document, too. Malformed HTTP is answered with a plain 400, and the connection closes.
     """.split()
 )
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {

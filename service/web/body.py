@@ -1,6 +1,6 @@
-"""Bodies: read whole before a thread is used, or piece by piece for an import.
+"""Bodies that the event loop reads whole before it uses a thread.
 
-Each read has a deadline, and so has the whole body. Memory for all bodies of a process is bounded.
+Each body has a size bound and a deadline. All bodies of a process share a memory bound.
 """
 
 import asyncio
@@ -14,17 +14,9 @@ from service.metrics import SLOW_CLIENTS
 
 # The largest body that is read whole: a webhook of two megabytes.
 BODY_LIMIT = 2 * 1024 * 1024
-# Of all requests that arrive or wait for a thread, in a process; the oldest to arrive go first.
+# For bodies that arrive or wait for a thread, in a process. Beyond it, the oldest one goes.
 BUFFER_BYTES = 64 * 1024 * 1024
-# An import may pause for this long, and must bring this much a second on average.
-PAUSE_SECONDS = 10.0
-SLOWEST_BYTES_A_SECOND = 8 * 1024
-LONGEST_SECONDS = 3600.0  # of waiting for one import's bytes
-# Pieces smaller than this are gathered, because each read of a thread costs a hundred microseconds.
-SMALL_BYTES = 16 * 1024
-GATHER_SECONDS = 0.02
-PATIENT_PIECES = 20
-# Of a rejected body, this much is read, so that the client can read the answer.
+# A client that sends a rejected body reads the answer only after it has sent this much.
 DRAIN_BYTES = 8 * 1024 * 1024
 DRAIN_SECONDS = 2.0
 
@@ -34,26 +26,27 @@ class Gone(Exception):
 
 
 def late() -> falcon.HTTPError:
-    """408: the body did not come in time."""
+    """Return the 408 for a body that did not come in time."""
     SLOW_CLIENTS.inc()
     return falcon.HTTPError("408 Request Timeout", description="The body did not come in time.")
 
 
 class Body:
-    """A body on its way, as ASGI messages.
+    """A request's body, as the event loop receives it.
 
-    is_whole: all of it was received.
+    length: bytes; None in chunks.
+    size: bytes received.
+    is_whole: the event loop received all of it.
     """
 
-    def __init__(self, receive: Any, length: int | None, *, is_empty: bool = False) -> None:
+    def __init__(self, receive: Any, length: int | None) -> None:
         self._receive = receive
         self.length = length
-        self.is_whole = is_empty
-        self.size = 0  # bytes received
-        self._pieces = 0
+        self.is_whole = length == 0
+        self.size = 0
 
     async def next(self) -> bytes:
-        """Return the next piece.
+        """Return the next piece; nothing at the end.
 
         Raises:
             Gone: the client left.
@@ -63,16 +56,13 @@ class Body:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise Gone
-        data: bytes = message.get("body", b"")
+        data: bytes = message["body"]
         self.size += len(data)
-        self.is_whole = not message.get("more_body", False)
-        self._pieces += 1
-        if not self.is_whole and len(data) < SMALL_BYTES and self._pieces > PATIENT_PIECES:
-            await asyncio.sleep(GATHER_SECONDS)
+        self.is_whole = not message["more_body"]
         return data
 
     async def drain(self) -> None:
-        """Read on for a while, and forget what comes."""
+        """Read the rest, within bounds, and drop it."""
         until = self.size + DRAIN_BYTES
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -89,38 +79,37 @@ class Bodies:
         self._arriving: OrderedDict[Body, asyncio.Timeout] = OrderedDict()
         self._held = 0
 
-    async def read(self, body: Body) -> bytes | falcon.HTTPError:
-        """Return the whole body, or why it is rejected. Call `release` with its length.
+    async def read(self, body: Body) -> bytes:
+        """Return the whole body. Call `release` with its length afterwards.
 
         Raises:
+            falcon.HTTPError: the body is too large or too late, or memory is short.
             Gone: the client left.
         """
-        if body.is_whole:
-            return b""
-        if body.length is not None and body.length > BODY_LIMIT:
-            return _too_large()
-        data, kept = bytearray(), False
+        data = bytearray()
         try:
             async with asyncio.timeout(settings().request_seconds) as timeout:
                 self._arriving[body] = timeout
                 while not body.is_whole:
+                    if max(body.length or 0, body.size) > BODY_LIMIT:
+                        raise falcon.HTTPContentTooLarge(
+                            description=f"The limit for a body is {BODY_LIMIT} bytes."
+                        )
                     piece = await body.next()
                     data += piece
                     self._held += len(piece)
-                    if len(data) > BODY_LIMIT:
-                        return _too_large()
                     self._make_room()
-            kept = True
             return bytes(data)
-        except TimeoutError:
-            return late() if body in self._arriving else _no_room()
+        except BaseException as error:
+            self.release(len(data))
+            if isinstance(error, TimeoutError):
+                raise (late() if body in self._arriving else _no_room()) from None
+            raise
         finally:
             self._arriving.pop(body, None)
-            if not kept:
-                self._held -= len(data)
 
     def release(self, size: int) -> None:
-        """Forget a body that was read whole."""
+        """Forget a body of this size."""
         self._held -= size
 
     def _make_room(self) -> None:
@@ -129,68 +118,8 @@ class Bodies:
             timeout.reschedule(0)  # its deadline has passed: 503
 
 
-class Pieces:
-    """An import's body, as a thread reads it: the thread waits, and the deadlines hold."""
-
-    def __init__(self, body: Body, loop: asyncio.AbstractEventLoop) -> None:
-        self._body = body
-        self._loop = loop
-        self._buffer = bytearray()
-        self._waited = 0.0
-
-    def readline(self, limit: int) -> bytes:
-        """Return a line, or its first `limit` bytes; nothing at the end.
-
-        Raises:
-            falcon.HTTPError: the body came too slowly.
-            OSError: the client left.
-        """
-        searched = 0
-        while (found := self._buffer.find(b"\n", searched, limit)) < 0:
-            searched = len(self._buffer)
-            if searched >= limit or not self._fetch():
-                break
-        size = min(found + 1 if found >= 0 else len(self._buffer), limit)
-        line = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return line
-
-    def read(self, size: int = -1) -> bytes:
-        """Return this many bytes, or all that is left."""
-        while (size < 0 or len(self._buffer) < size) and self._fetch():
-            pass
-        size = len(self._buffer) if size < 0 else size
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
-
-    def _fetch(self) -> bool:
-        if self._body.is_whole:
-            return False
-        self._buffer += asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
-        return True
-
-    async def _next(self) -> bytes:
-        earned = settings().request_seconds + self._body.size / SLOWEST_BYTES_A_SECOND
-        left = min(earned, LONGEST_SECONDS) - self._waited
-        began = self._loop.time()
-        try:
-            async with asyncio.timeout(min(left, PAUSE_SECONDS)):
-                return await self._body.next()
-        except TimeoutError:
-            raise late() from None
-        except Gone:
-            raise OSError("the client left") from None
-        finally:
-            self._waited += self._loop.time() - began
-
-
-def _too_large() -> falcon.HTTPError:
-    return falcon.HTTPContentTooLarge(description=f"A body is {BODY_LIMIT} bytes at most.")
-
-
 def _no_room() -> falcon.HTTPError:
     SLOW_CLIENTS.inc()
     return falcon.HTTPServiceUnavailable(
-        description="Too many requests are on their way; try again later.", retry_after=5
+        description="The server is busy with other requests. Retry later.", retry_after=5
     )

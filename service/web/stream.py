@@ -1,20 +1,16 @@
-"""A stream: an answer without an end, such as the dashboard's server-sent events.
+"""Streams: answers without an end, such as the dashboard's server-sent events.
 
-A resource makes a stream and hands it over; its thread is then free. Any thread may send to the
-stream. The event loop writes to the client what was sent.
+A resource creates a stream and hands it over, which frees its thread. Any thread may send to the
+stream. The event loop writes to the client.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from service.web.connection import IS_STREAM
-
-# In a process; each costs a connection and some memory.
-STREAMS_LIMIT = 1000
-# The service drops a client that leaves more than this unread.
-UNTAKEN_BYTES = 64 * 1024
+STREAMS_LIMIT = 1000  # maximum in a process
+UNREAD_BYTES = 64 * 1024  # the service drops a client that leaves more unread
 STREAM = "matchback.stream"  # in a request's state
 
 _places = threading.BoundedSemaphore(STREAMS_LIMIT)
@@ -22,129 +18,104 @@ _open: set["Stream"] = set()
 
 
 class TooManyStreams(Exception):
-    """This process has as many as it may."""
+    """This process has no place for another stream."""
 
 
 class Stream:
-    """One client that hears what happens. Whoever makes a stream closes it or hands it over.
+    """One client's stream. The code that creates it closes it or hands it over.
 
     Raises:
-        TooManyStreams: when it is made.
+        TooManyStreams: at creation.
     """
 
     def __init__(self) -> None:
         if not _places.acquire(blocking=False):
             raise TooManyStreams
-        self._guard = threading.Lock()
-        self._unsent = bytearray()
-        self._is_ended = self._is_closed = False
-        self._wake: Callable[[], None] | None = None
-        self._when_closed: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        self._unsent = b""
+        self._is_ended = False
+        self._when_closed: list[Callable[[], None]] = [_places.release]
+        self._wake: Callable[[], object] = lambda: None
 
     def send(self, data: bytes) -> None:
-        """Send data without waiting; after the end, or with too much unread, drop it."""
-        with self._guard:
-            if self._is_ended:
-                return
-            self._unsent += data
-            is_overfull = len(self._unsent) > UNTAKEN_BYTES
+        """Send data without waiting. After the end, drop it; with too much unread, close."""
+        with self._lock:
+            self._unsent += b"" if self._is_ended else data
+            is_overfull = len(self._unsent) > UNREAD_BYTES
         if is_overfull:
             self.close()
-        self._wake_loop()
+        self._wake()
 
     def end(self) -> None:
-        """Close the stream once the client has what was sent."""
-        with self._guard:
-            self._is_ended = True
-        self._wake_loop()
+        """Close the stream once the client has the data."""
+        self._is_ended = True
+        self._wake()
 
     def close(self) -> None:
-        """Drop what was not sent, and free the place; a second call does nothing."""
-        with self._guard:
-            was_closed, self._is_closed, self._is_ended = self._is_closed, True, True
-            self._unsent.clear()
-            when_closed = self._when_closed
-        if was_closed:
-            return
-        _places.release()
-        if when_closed is not None:
-            when_closed()
+        """Drop unsent data and free the place. A second call does nothing."""
+        self._is_ended = True
+        with self._lock:
+            self._unsent = b""
+            callbacks, self._when_closed = self._when_closed, []
+        for callback in callbacks:
+            callback()
 
-    def when_closed(self, act: Callable[[], None]) -> None:
-        """Call this when the stream closes. It must not wait for anything."""
-        self._when_closed = act
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call this when the stream closes, or now if it is closed. It must not wait."""
+        with self._lock:
+            if is_open := bool(self._when_closed):
+                self._when_closed.append(callback)
+        if not is_open:
+            callback()
 
     def take(self) -> bytes:
-        """Return what was not sent yet, and forget it."""
-        with self._guard:
-            taken = bytes(self._unsent)
-            self._unsent.clear()
+        """Remove the unsent data and return it."""
+        with self._lock:
+            taken, self._unsent = self._unsent, b""
         return taken
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come."""
-        return self._is_ended and not self._unsent
-
     async def run(self, receive: Any, send: Any) -> None:
-        """Write to the client until the stream ends or the client goes."""
+        """Write to the client until the stream ends or the client leaves."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
-        self._wake = lambda: _call(loop, woken.set)
+        self._wake = lambda: loop.call_soon_threadsafe(woken.set)
         gone = loop.create_task(_await_end(receive))
         gone.add_done_callback(lambda _: woken.set())
         _open.add(self)
         try:
             while not gone.done():
+                woken.clear()
+                is_ended = self._is_ended  # before `take`, so that no data comes in between
                 if data := self.take():
                     await send({"type": "http.response.body", "body": data, "more_body": True})
-                if self.is_over:
+                if is_ended:
                     break
                 await woken.wait()
-                woken.clear()
         finally:
             _open.discard(self)
-            self._wake = None
+            self._wake = lambda: None
             gone.cancel()
             self.close()
 
-    def _wake_loop(self) -> None:
-        if (wake := self._wake) is not None:
-            wake()
-
 
 def hand_over(environ: dict[str, Any], stream: Stream) -> Iterable[bytes]:
-    """Return the body to answer with; the event loop goes on where it ends.
+    """Return the body to answer with; the event loop continues where it ends.
 
-    A server that is not ours, such as the tests' client, gets what was sent so far, and an end.
+    Another server, such as the tests' client, answers with the data so far.
     """
-    scope = environ.get("asgi.scope")
-    if scope is None:
-        return _only_begun(stream)
-    scope["state"][STREAM] = stream
-    scope["state"][IS_STREAM] = True
-    return ()
+    if (scope := environ.get("asgi.scope")) is not None:
+        scope["state"][STREAM] = stream
+        return ()
+    data = stream.take()
+    stream.close()
+    return (data,)
 
 
 def end_all() -> None:
-    """End all streams because the process stops: their clients come back to another process."""
+    """End all streams because the process stops; their clients connect again."""
     for stream in list(_open):
         stream.end()
-
-
-def _only_begun(stream: Stream) -> Iterator[bytes]:
-    try:
-        yield stream.take()
-    finally:
-        stream.close()
 
 
 async def _await_end(receive: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _call(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
-    try:
-        loop.call_soon_threadsafe(act)
-    except RuntimeError:  # the loop has closed: the process ends
-        return

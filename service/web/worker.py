@@ -1,4 +1,4 @@
-"""What gunicorn starts: uvicorn's worker, with a stop that loses no request."""
+"""The worker class of gunicorn: uvicorn's worker, with a stop that loses no request."""
 
 import asyncio
 import logging
@@ -6,58 +6,42 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
-from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from config import memory
 from config.log import configure_logging
 from service.web import stream
+from service.web.bridge import Bridge
 from service.web.connection import CONNECTIONS, Connection
 from service.web.listener import begin_no_more
 
-# For handshakes that had begun when a stop begins: far more than a round trip.
-LAST_HANDSHAKES_SECONDS = 0.1
-HANDSHAKE_ROUNDS = 10
+# For handshakes that have begun when the stop begins: far more than a round trip.
+HANDSHAKE_ROUND_SECONDS, HANDSHAKE_ROUNDS = 0.01, 10
 # For clients that are connected and have not sent their request yet.
 LAST_REQUESTS_SECONDS = 2.0
 LAST_ANSWERS_SECONDS = 6
-FILES_BESIDE = 500
-# A client that vanished without a word is noticed by what it does not acknowledge or read.
+FILES_BESIDE_CONNECTIONS = 500
+# The kernel closes the connection of a client that acknowledges nothing for this long.
 UNACKNOWLEDGED_MILLISECONDS = 30_000
 
 
 class StoppingServer(Server):
-    """uvicorn's server; answers every client that is connected before it stops."""
-
-    def __init__(self, config: Config, is_to_leave: Callable[[], bool]) -> None:
-        super().__init__(config)
-        self._is_to_leave = is_to_leave
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        # The signal came before uvicorn listened for signals.
-        self.should_exit = self.should_exit or self._is_to_leave()
+    """uvicorn's server. Before it stops, it answers every client that is connected."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        Connection.is_stopping = True
-        for connection in self.server_state.connections:
-            if isinstance(connection, Connection):
-                connection.keep_no_longer()
+        Bridge.is_stopping = True
         stream.end_all()
         for listener in sockets or ():
             begin_no_more(listener.fileno())
-        # In rounds, because a loop that was starved runs its timers before it accepts.
+        # In rounds, because a busy loop runs its timers before it accepts.
         for _ in range(HANDSHAKE_ROUNDS):
-            await asyncio.sleep(LAST_HANDSHAKES_SECONDS / HANDSHAKE_ROUNDS)
-        for server in self.servers:
-            server.close()
-        for listener in sockets or ():
-            listener.close()
+            await asyncio.sleep(HANDSHAKE_ROUND_SECONDS)
+        for each in (*self.servers, *(sockets or ())):
+            each.close()
         until = asyncio.get_running_loop().time() + LAST_REQUESTS_SECONDS
         while self.server_state.connections and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.05)
@@ -65,7 +49,7 @@ class StoppingServer(Server):
 
 
 class Worker(UvicornWorker):
-    """What gunicorn.conf.py names as worker_class."""
+    """gunicorn.conf.py names this class as worker_class."""
 
     CONFIG_KWARGS = {
         "http": Connection,
@@ -79,20 +63,22 @@ class Worker(UvicornWorker):
         "timeout_graceful_shutdown": LAST_ANSWERS_SECONDS,
     }
 
-    _is_to_leave = False
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._server = StoppingServer(self.config)
 
     @classmethod
     def setup(cls) -> None:
-        """Send gunicorn's own lines the way of ours, before it starts processes."""
+        """Send gunicorn's log lines to the service's log."""
         configure_logging("web")
         own = logging.getLogger("gunicorn.error")
         own.handlers.clear()
         own.propagate = True
 
     def init_process(self) -> None:
-        # A file for each connection: a process that runs out of files cannot accept any.
+        # Each connection needs a file. A process without a free one cannot accept clients.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = CONNECTIONS + FILES_BESIDE
+        wanted = CONNECTIONS + FILES_BESIDE_CONNECTIONS
         if soft < wanted:
             soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -100,25 +86,20 @@ class Worker(UvicornWorker):
 
     def init_signals(self) -> None:
         super().init_signals()
+        # For a signal before uvicorn listens for signals: clients may be connected by then. uvicorn
+        # raises the signal again after its stop, and the process must still run gunicorn's hooks.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._leave)
-
-    def _leave(self, *_: Any) -> None:
-        # Before uvicorn serves: clients wait at the listener already, so serve them first. After
-        # it has stopped, uvicorn raises the signal again: ignore it, so that the process ends in
-        # good order, with gunicorn's hooks.
-        self._is_to_leave = True
+            signal.signal(number, self._server.handle_exit)
 
     async def _serve(self) -> None:
         memory.spare_collector()
         for listener in self.sockets:
-            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # on Linux; connections inherit it
                 listener.setsockopt(
                     socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MILLISECONDS
                 )
         self.config.app = self.wsgi
-        server = StoppingServer(self.config, lambda: self._is_to_leave)
         self._install_sigquit_handler()
-        await server.serve(sockets=self.sockets)
-        if not server.started:
+        await self._server.serve(sockets=self.sockets)
+        if not self._server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -7,7 +7,9 @@ import falcon
 import pytest
 
 from service.web import body as bodies
-from service.web.body import Bodies, Body, Gone, Pieces
+from service.web import import_body
+from service.web.body import Bodies, Body, Gone
+from service.web.import_body import open_import
 
 
 def source(*pieces: bytes, then: str = "end") -> Any:
@@ -28,7 +30,17 @@ def source(*pieces: bytes, then: str = "end") -> Any:
 
 
 def read(receive: Any, length: int | None = None) -> bytes | falcon.HTTPError:
-    return asyncio.run(Bodies().read(Body(receive, length)))
+    async def whole() -> bytes | falcon.HTTPError:
+        return await found_by(Bodies(), Body(receive, length))
+
+    return asyncio.run(whole())
+
+
+async def found_by(held: Bodies, body: Body) -> bytes | falcon.HTTPError:
+    try:
+        return await held.read(body)
+    except falcon.HTTPError as error:
+        return error
 
 
 def test_a_body_is_read_whole() -> None:
@@ -61,9 +73,9 @@ def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPa
 
     async def both() -> list[Any]:
         held = Bodies()
-        slow = asyncio.create_task(held.read(Body(source(b"x" * 900, then="nothing"), None)))
+        slow = asyncio.create_task(found_by(held, Body(source(b"x" * 900, then="nothing"), None)))
         await asyncio.sleep(0.01)
-        whole = await held.read(Body(source(b"y" * 200), None))
+        whole = await found_by(held, Body(source(b"y" * 200), None))
         found = await slow
         held.release(len(whole) if isinstance(whole, bytes) else 0)
         return [whole, found, held._held]
@@ -76,7 +88,7 @@ def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPa
 
 def test_a_thread_reads_lines_however_they_come() -> None:
     async def lines(*pieces: bytes, limit: int = 10) -> list[bytes]:
-        reader = Pieces(Body(source(*pieces), None), asyncio.get_running_loop())
+        reader = open_import(Body(source(*pieces), None), asyncio.get_running_loop())
         return await asyncio.to_thread(lambda: list(iter(lambda: reader.readline(limit), b"")))
 
     for pieces in ([b"one\ntwo\n", b"three"], [b"o", b"ne", b"\ntwo", b"\n", b"th", b"ree"]):
@@ -86,11 +98,11 @@ def test_a_thread_reads_lines_however_they_come() -> None:
 
 
 def test_an_import_that_pauses_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(import_body, "PAUSE_SECONDS", 0.05)
 
     async def wait() -> None:
         body = Body(source(b"one", then="nothing"), None)
-        reader = Pieces(body, asyncio.get_running_loop())
+        reader = open_import(body, asyncio.get_running_loop())
         await asyncio.to_thread(reader.readline, 100)
 
     with pytest.raises(falcon.HTTPError) as error:

@@ -10,7 +10,7 @@ import pytest
 from mongoengine import get_db
 
 from tests.cast import University, university
-from tests.service.bad_requests import CATALOGUE, Bad
+from tests.service.bad_requests import CATALOGUE, PLAIN, Bad
 from tests.slow_clients import STALLS, posts, stalled
 from tests.stack import Stack
 
@@ -22,15 +22,11 @@ def alice(stack: Stack) -> University:
     return university("Alice's University", stack.api())
 
 
-def send(
-    stack: Stack, request: bytes, *, half_close: bool = True
-) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes; returns the status, the headers and the body of what comes back."""
+def send(stack: Stack, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes; return the status, the headers and the body, once the server closes."""
     port = urlsplit(stack.url).port
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(request)
-        if half_close:
-            connection.shutdown(socket.SHUT_WR)
         answer = b""
         while data := connection.recv(65536):
             answer += data
@@ -73,7 +69,7 @@ def wire(bad: Bad, **names: str) -> bytes:
 def test_every_bad_request_has_its_status_and_its_problem(stack: Stack, alice: University) -> None:
     charlie = university("Charlie's University", stack.api())
     names = {"key": alice.key, "charlie": charlie.key, "spring": alice.fundraiser()}
-    assert len(CATALOGUE) >= 70
+    assert len(CATALOGUE) + len(PLAIN) >= 70
     assert len({bad.why for bad in CATALOGUE}) == len(CATALOGUE)
     before = counts()
     wrong: list[Any] = []
@@ -115,12 +111,19 @@ def test_half_a_request_is_answered_when_no_more_comes(stack: Stack) -> None:
     stack.kill("web")
     stack.environment["MATCHBACK_REQUEST_SECONDS"] = "1"
     stack.start_web()
-    part = STALLS["half a body"]
-    status, _, body = send(stack, part)  # the client is done
-    assert (status, json.loads(body)["status"]) == (400, 400) or status == 401
-    status, headers, body = send(stack, part, half_close=False)  # it says nothing
+    status, headers, body = send(stack, STALLS["half a body"])
     assert (status, json.loads(body)["status"]) == (408, 408)
     assert headers["content-type"] == "application/problem+json"
+    assert send(stack, STALLS["half a head"])[0] == 0  # closed
+
+
+def test_what_uvicorn_finds_malformed_has_its_plain_400(stack: Stack, alice: University) -> None:
+    for bad in PLAIN:
+        status, headers, body = send(stack, wire(bad, key=alice.key))
+        assert (status, body) == (400, b"Invalid HTTP request received."), bad.why
+        assert headers["connection"] == "close"
+        assert "server" not in headers
+    assert "Invalid HTTP" not in stack.log("web")  # a client must not fill the log
 
 
 def test_imports_that_stall_leave_room_for_others(
