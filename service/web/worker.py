@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import resource
 import signal
 import socket
@@ -24,6 +25,7 @@ HANDSHAKE_ROUND_SECONDS, HANDSHAKE_ROUNDS = 0.01, 10
 # For clients that are connected and have not sent their request yet.
 LAST_REQUESTS_SECONDS = 2.0
 LAST_ANSWERS_SECONDS = 6
+ALIVE_SECONDS = 1
 FILES_BESIDE_CONNECTIONS = 500
 # The kernel closes the connection of a client that acknowledges nothing for this long.
 UNACKNOWLEDGED_MILLISECONDS = 30_000
@@ -61,6 +63,7 @@ class Worker(UvicornWorker):
         "server_header": False,
         "proxy_headers": False,  # service/client_address.py reads X-Forwarded-For
         "timeout_graceful_shutdown": LAST_ANSWERS_SECONDS,
+        "timeout_notify": ALIVE_SECONDS,
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,6 +93,12 @@ class Worker(UvicornWorker):
         # raises the signal again after its stop, and the process must still run gunicorn's hooks.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._server.handle_exit)
+
+    async def callback_notify(self) -> None:
+        """Tell gunicorn that this process lives. Stop if gunicorn itself was killed."""
+        await super().callback_notify()
+        if os.getppid() != self.ppid:
+            self._server.should_exit = True
 
     async def _serve(self) -> None:
         memory.spare_collector()
