@@ -1,7 +1,7 @@
 """One client's connection: uvicorn's protocol and the limits that uvicorn leaves to a proxy.
 
-uvicorn has no deadline for a request's head, no bound on its size, and no deadline for a client
-that does not read its answer (https://github.com/Kludex/uvicorn/issues/157).
+uvicorn bounds neither a request's head nor the time for it, nor the time to read an answer.
+Source: https://github.com/Kludex/uvicorn/issues/157
 """
 
 import asyncio
@@ -51,19 +51,17 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # A server may ignore an upgrade (RFC 9110, 7.8). The parser stops, and would take a
-            # body for the next request.
+            # Ignore it (RFC 9110, 7.8). The parser would take a body for the next request.
             again = self._head_without_upgrade() + data[upgrade.args[0] :]
             self.parser = httptools.HttpRequestParser(self)
             self.data_received(again)
-            return
         except httptools.HttpParserError:
             self.send_400_response(MALFORMED)
-            return
-        if self._framing_bytes > FRAMING_BYTES:
-            self.send_400_response(MALFORMED)
-        elif self._framing_bytes and not self._is_in_body:
-            self._start_head_timer()
+        else:
+            if self._framing_bytes > FRAMING_BYTES:
+                self.send_400_response(MALFORMED)
+            elif self._framing_bytes and not self._is_in_body:
+                self._start_head_timer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._is_in_body:  # otherwise a trailer, which must not add to the head
