@@ -108,7 +108,7 @@ def _replacement(person: Person, name: str, value: str) -> str:
 
 
 def _write(database: Database, session: ClientSession, payment: Row, facts: Row, more: Row) -> None:
-    state = state_of(facts) if payment.get("applied") else None
+    state = state_of(facts, payment.get("gift_currency")) if payment.get("applied") else None
     applied = {"applied": asdict(state)} if state else {}
     update = {"$set": {"facts": facts, **applied, **more}}
     key = payment.get("key")

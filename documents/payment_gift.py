@@ -18,7 +18,7 @@ from documents.marks import text
 from documents.money import minor_units
 from documents.payment import split_id
 from documents.payment_reasons import UNUSABLE, Reason, Unassigned, waiting_reason
-from documents.payment_state import State, state_of
+from documents.payment_state import State, in_currency, state_of
 from documents.record import new_row
 from documents.rematching import MARKED_A_BATCH, mark
 from documents.stand_ins import stand_in
@@ -76,6 +76,7 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
     _note_gift(payment, gift["_id"])
     if gift.get("payment_id") != payment["_id"]:
         payment["gift_currency"] = gift["currency"]
+        state = in_currency(state, facts, gift["currency"])
     if gift.get("deleted_at"):
         return None
     _move(database, session, gift, payment)
@@ -238,9 +239,9 @@ def _outcome(gift: Row, values: dict[str, Any]) -> dict[str, Any]:
     """What became of a gift that a client recorded, by its payment. The rest is the client's."""
     status = values["status"]
     if values["currency"] != gift["currency"]:
-        # What was given back is in another currency: see `oddities` in payment_state.py.
-        is_over = gift["status"] in ("refunded", "disputed")
-        return {} if is_over or status not in ("succeeded", "failed") else {"status": status}
+        # Its refunds take nothing off: see `state_of`. What the client refunded stays refunded.
+        is_kept = status == "pending" or gift["status"] == "refunded"
+        return {} if is_kept else {"status": status}
     back = {"refunded_amount": min(values["refunded_amount"], gift["amount"])}
     return back if status == "pending" else {"status": status, **back}  # never pending again
 

@@ -69,8 +69,8 @@ def refunded_of(facts: Mapping[str, Fact], id_: str, money: Fact) -> int:
 
 
 def is_foreign(fact: Fact, currency: str) -> bool:
-    """Whether a refund or dispute is in another currency than the payment."""
-    return fact["kind"] in ("refund", "dispute") and fact.get("currency", currency) != currency
+    """Return whether a refund is in another currency than the payment."""
+    return fact["kind"] == "refund" and fact.get("currency", currency) != currency
 
 
 def _refunded_plainly(facts: Iterable[Fact], money: Fact) -> int:

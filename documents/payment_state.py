@@ -3,7 +3,7 @@ so the order in which they came cannot matter.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import ObjectId
@@ -11,7 +11,7 @@ from bson import ObjectId
 from documents.payment_facts import RANK, SUCCEEDED, Fact, Facts, merge
 from documents.payment_refunds import is_foreign, refunded_of
 
-__all__ = ["Facts", "State", "merge", "oddities", "plans_of", "state_of"]
+__all__ = ["Facts", "State", "in_currency", "merge", "oddities", "plans_of", "state_of"]
 
 # Money that is away, or may be: https://docs.stripe.com/api/disputes/object (status).
 DISPUTED = ("needs_response", "under_review", "lost")
@@ -37,8 +37,13 @@ class State:
     donor_email: str
 
 
-def state_of(facts: Mapping[str, Fact]) -> State | None:
-    """Return what the gift is to be; None while there is no money to make one of."""
+def state_of(facts: Mapping[str, Fact], gift_currency: str | None = None) -> State | None:
+    """Return what the gift is to be; None while there is no money to make one of.
+
+    Args:
+        gift_currency: of a gift that a client recorded. Refunds of a payment in another currency
+            take nothing off it.
+    """
     payments = _in_order(facts)
     begun = [(id_, fact) for id_, fact in payments if fact.get("is_begun", True)]
     found = _money(begun)
@@ -47,10 +52,11 @@ def state_of(facts: Mapping[str, Fact]) -> State | None:
     id_, money = found
     told = [fact for _, fact in payments]
     status = _status(fact for _, fact in begun)
-    refunded = refunded_of(facts, id_, money)
+    is_abroad = gift_currency not in (None, money["currency"])
+    refunded = 0 if is_abroad else refunded_of(facts, id_, money)
     if status == SUCCEEDED and refunded == money["amount"]:
         status = "refunded"
-    elif status == SUCCEEDED and _is_disputed(facts.values(), money["currency"]):
+    elif status == SUCCEEDED and _is_disputed(facts.values()):
         status = "disputed"
     return State(
         status=status,
@@ -64,6 +70,12 @@ def state_of(facts: Mapping[str, Fact]) -> State | None:
         donor_name=_first(told, "name") or NOBODY,
         donor_email=_first(told, "email") or "",
     )
+
+
+def in_currency(state: State, facts: Mapping[str, Fact], gift_currency: str) -> State:
+    """Return the state as it holds for a gift that a client recorded in this currency."""
+    found = state_of(facts, gift_currency) or state
+    return replace(state, status=found.status, refunded_amount=found.refunded_amount)
 
 
 def oddities(facts: Mapping[str, Fact], gift_currency: str | None = None) -> dict[str, str]:
@@ -82,7 +94,7 @@ def oddities(facts: Mapping[str, Fact], gift_currency: str | None = None) -> dic
         if is_foreign(fact, currency)
     }
     if gift_currency not in (None, currency):
-        odd["gift"] = "a payment in another currency than its gift's takes nothing off the gift"
+        odd["gift"] = "refunds of a payment in another currency than its gift's change nothing"
     return odd
 
 
@@ -135,13 +147,13 @@ def _status(told: Iterable[Fact]) -> str:
     return str(max(heard or told, key=lambda fact: (fact["at"], RANK[fact["status"]]))["status"])
 
 
-def _is_disputed(facts: Iterable[Fact], currency: str) -> bool:
+def _is_disputed(facts: Iterable[Fact]) -> bool:
+    """Return whether any part of the money is disputed, in whatever currency.
+
+    Stripe says that a dispute's amount may differ from the charge's because of currency
+    fluctuation. Source: https://docs.stripe.com/api/disputes/object (amount).
+    """
     return any(
-        fact.get("is_disputed")
-        or (
-            fact["kind"] == "dispute"
-            and fact["status"] in DISPUTED
-            and not is_foreign(fact, currency)
-        )
+        fact.get("is_disputed") or (fact["kind"] == "dispute" and fact["status"] in DISPUTED)
         for fact in facts
     )

@@ -1,4 +1,4 @@
-"""Refunds and disputes in another currency than their gift: kept, reported, without effect."""
+"""Money in another currency: a refund takes nothing off its gift, and a dispute disputes it."""
 
 import itertools
 import logging
@@ -40,8 +40,12 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def in_eur(event: Event) -> Event:
+    return event_in(event, "eur")
+
+
+def event_in(event: Event, currency: str) -> Event:
     thing = event["data"]["object"]
-    return event | {"data": {"object": thing | EUR}}
+    return event | {"data": {"object": thing | {"currency": currency}}}
 
 
 STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
@@ -111,8 +115,34 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
     ),
     "a dispute": (
         [*SUCCEEDED, in_eur(dispute("created", "needs_response", 5))],
+        ("disputed", 0),
+        set(),
+    ),
+    "a dispute that was won": (
+        [
+            *SUCCEEDED,
+            in_eur(dispute("created", "needs_response", 5)),
+            in_eur(dispute("closed", "won", 9)),
+        ],
         ("succeeded", 0),
-        {"du_1"},
+        set(),
+    ),
+    "a dispute after a refund": (
+        [
+            *SUCCEEDED,
+            refund("refund.created", "re_1", 2500, 5, **EUR),
+            in_eur(dispute("created", "needs_response", 7)),
+        ],
+        ("disputed", 0),
+        {"re_1"},
+    ),
+    "a dispute in an unknown currency": (
+        [
+            *SUCCEEDED,
+            event_in(dispute("created", "lost", 5), "usdc"),
+        ],
+        ("disputed", 0),
+        set(),
     ),
     "what the donor saw": (
         [
@@ -185,7 +215,6 @@ def test_a_clients_gift_in_another_currency_keeps_its_money(alice: University) -
         in_eur(charge("refunded", 5, amount_refunded=500)),
         in_eur(refund("refund.created", "re_1", 500, 5)),
         in_eur(charge("refunded", 9, amount_refunded=2500)),
-        in_eur(dispute("created", "needs_response", 11)),
     ):
         tell(alice, event)
         [gift] = gifts(alice)
@@ -194,6 +223,34 @@ def test_a_clients_gift_in_another_currency_keeps_its_money(alice: University) -
     [payment] = get_db().payments.find()
     assert set(payment["notes"]) == {"gift"}
     assert sum(row["refused_events"] for row in get_db().deliveries.find()) == 1
+
+
+@pytest.mark.parametrize("refunded", [0, 500, 2500])
+def test_a_dispute_in_another_currency_disputes_a_clients_gift(
+    alice: University, refunded: int
+) -> None:
+    spring = alice.fundraiser()
+    alice.gift(spring, 2500, BOB, external_id=INTENT)
+    steps = (
+        (dispute("created", "needs_response", 5), "disputed"),
+        (charge("refunded", 6, amount_refunded=refunded), "disputed"),
+        (dispute("closed", "won", 9), "succeeded"),
+    )
+    tell(alice, in_eur(charge("succeeded", 1)))
+    for event, status in steps:
+        tell(alice, in_eur(event))
+        [gift] = gifts(alice)
+        assert (gift["status"], gift["refunded_amount"]) == (status, 0)
+        raised = {"USD": 2500} if status == "succeeded" else {}
+        assert alice.report(spring)["donations"]["raised"] == raised
+
+
+def test_a_post_of_a_dispute_in_another_currency_disputes_the_gift(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.gift(spring, 2500, BOB, external_id="gift-1")
+    post(alice, "gift-1", 1_763_800_000, spring, currency="EUR", amount=500, status="disputed")
+    [gift] = gifts(alice)
+    assert (gift["status"], gift["refunded_amount"], gift["currency"]) == ("disputed", 0, "USD")
 
 
 @pytest.mark.parametrize("status", ["refunded", "disputed", "succeeded"])
