@@ -10,6 +10,7 @@ from typing import Any
 
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import (
+    ConfigurationError,
     ConnectionFailure,
     CursorNotFound,
     EncryptionError,
@@ -74,6 +75,9 @@ PASSING_CODES = UNREACHABLE | DENIED | NOT_PRIMARY | BUSY | INTERRUPTED | TOO_LO
 
 # Closed and corrupted connections, and cursors that the server forgot.
 TRANSIENT = (ConnectionFailure, CursorNotFound, ExecutionTimeout, ProtocolError, WTimeoutError)
+# PyMongo raises this for a node that is starting and not in its replica set yet. A standalone
+# server is rejected at the start; see `check_deployment`.
+STARTING = ("Sessions are not supported",)
 ENDED = ("ended session", "MongoClient after close", "transaction")  # this process is stopping
 LABELS = (
     "TransientTransactionError",
@@ -97,7 +101,9 @@ def is_passing(error: BaseException) -> bool:
         return is_passing(error.cause)
     if isinstance(error, OperationFailure):
         return not PASSING_CODES.isdisjoint(_codes(error))
-    return isinstance(error, InvalidOperation) and any(word in str(error) for word in ENDED)
+    known = STARTING if isinstance(error, ConfigurationError) else ENDED
+    types = (ConfigurationError, InvalidOperation)
+    return isinstance(error, types) and any(words in str(error) for words in known)
 
 
 def is_too_large(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ from mongoengine.errors import OperationError
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    ConfigurationError,
     CursorNotFound,
     DuplicateKeyError,
     ExecutionTimeout,
@@ -56,6 +57,7 @@ def wrapped(error: Exception) -> OperationError:
         OperationFailure("committed?", 1, {"writeConcernError": {"code": 91}}),
         NetworkTimeout(),
         CursorNotFound("gone", 43),
+        ConfigurationError("Sessions are not supported by this MongoDB deployment"),
         InvalidOperation("Cannot use ended session"),
         InvalidOperation("Cannot use MongoClient after close"),
         bulk(writeErrors=[{"code": 290}]),
@@ -77,6 +79,7 @@ def test_the_database_was_away(error: Exception) -> None:
         *(OperationFailure("bad", code) for code in (2, 9, 14, 16, 28, 40, 52, 54, 66, 121, 263)),
         *(OperationFailure("bad", code) for code in (10334, 17280, 40415, None)),
         InvalidOperation("No operations to execute"),
+        ConfigurationError("unknown option"),
         bulk(writeErrors=[{"code": 121}, {"code": 11000}]),
         bulk(),
         wrapped(DuplicateKeyError("dup", 11000)),
