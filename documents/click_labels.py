@@ -1,9 +1,9 @@
 """Judging clicks in a transaction: those that arrive, and those stored that they throw light on."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -13,10 +13,12 @@ from pymongo.database import Database
 
 from documents.counters import LEDGER
 from documents.engine.contribution import Contribution, Row, add, difference
-from documents.machine_clicks import Click, Rule, reasons
+from documents.machine_clicks import CROWD, SECOND, Click, Rule, reasons, second_of
 from documents.unexported import note
 
 Span = tuple[datetime, datetime]
+ROWS_AT_ONCE = 1000
+ROWS_AN_EMAIL = 20
 
 
 @dataclass
@@ -45,14 +47,16 @@ def label(
     for event in arriving:
         events[event["email_id"]].append(event)
     spans = {
-        id_: span for id_, batch in events.items() if (span := _open_span(emails[id_], batch, rule))
+        id_: found
+        for id_, batch in events.items()
+        if (found := _open_spans(emails[id_], batch, rule))
     }
     stored = _stored_clicks(database, session, emails, spans, rule)
     changed: list[tuple[Row, Row]] = []
-    for id_, span in spans.items():
-        new = [event for event in events[id_] if event["type"] == "click"]
-        delivered_at = _delivered_at(emails[id_], events[id_])
-        changed += _judge(new, stored[id_], span, delivered_at, rule)
+    for id_, batch in events.items():
+        new = [event for event in batch if event["type"] == "click"]
+        delivered_at = _delivered_at(emails[id_], batch)
+        changed += _judge(new, stored.get(id_, ()), spans.get(id_, ()), delivered_at, rule)
     return write(database, session, changed)
 
 
@@ -68,7 +72,7 @@ def judge_all(
     for id_, rows in clicks.items():
         times = [row["at"] for row in rows]
         span = min(times), max(times)
-        changed += _judge((), rows, span, emails[id_].get("delivered_at"), rule)
+        changed += _judge((), rows, [span], emails[id_].get("delivered_at"), rule)
     return write(database, session, changed)
 
 
@@ -77,49 +81,89 @@ def _delivered_at(email: Row, events: Iterable[Row]) -> datetime | None:
     return min([*known, *filter(None, [email.get("delivered_at")])], default=None)
 
 
-def _open_span(email: Row, events: Sequence[Row], rule: Rule) -> Span | None:
-    """From when to when clicks are to be judged: near those that arrive, and those that a newly
-    known time of delivery leaves on its other side."""
-    times = [
-        at
-        for event in events
-        if event["type"] == "click"
-        for at in (event["at"] - rule.reach, event["at"] + rule.reach)
-    ]
+def _open_spans(email: Row, events: Sequence[Row], rule: Rule) -> list[Span]:
+    """Return the times within which stored clicks are judged again, in order and disjoint.
+
+    These are near the arriving clicks, and between two known times of delivery.
+    """
+    clicks = [event["at"] for event in events if event["type"] == "click"] if rule.links else []
+    reach = rule.reach + SECOND  # a crowd reaches whole seconds
+    spans = [(at - reach, at + reach) for at in clicks]
     was, is_ = email.get("delivered_at"), _delivered_at(email, events)
     if was != is_ and (email.get("clicks") or email.get("machine_clicks")):
         earliest = datetime.min.replace(year=1970, tzinfo=is_.tzinfo if is_ else None)
-        times += [is_ or earliest, was or earliest]
-    return (min(times), max(times)) if times else None
+        first, last = sorted((is_ or earliest, was or earliest))
+        spans.append((first, last))
+    return _merged(spans, 2 * reach)
+
+
+def _merged(spans: Iterable[Span], gap: timedelta) -> list[Span]:
+    """Join the spans that overlap or are at most this far apart."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1] + gap:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _stored_clicks(
     database: Database,
     session: ClientSession,
     emails: Mapping[ObjectId, Row],
-    spans: Mapping[ObjectId, Span],
+    spans: Mapping[ObjectId, Sequence[Span]],
     rule: Rule,
 ) -> dict[ObjectId, list[Row]]:
-    """The clicks in each span, and those just outside that decide over them."""
+    """Return the clicks in each span, and those just outside that decide over them."""
     found: defaultdict[ObjectId, list[Row]] = defaultdict(list)
     ids = [id_ for id_ in spans if emails[id_].get("clicks") or emails[id_].get("machine_clicks")]
     if not ids:
         return found
     # One range for all is one walk through the index; a clause for each email would cost more.
-    start = min(spans[id_][0] for id_ in ids) - rule.reach
-    end = max(spans[id_][1] for id_ in ids) + rule.reach
+    reach = rule.reach + SECOND
+    start = min(spans[id_][0][0] for id_ in ids) - reach
+    end = max(spans[id_][-1][1] for id_ in ids) + reach
     query = {"email_id": {"$in": ids}, "type": "click", "at": {"$gte": start, "$lte": end}}
-    for row in database.events.find(query, session=session):
-        start, end = spans[row["email_id"]]
-        if start - rule.reach <= row["at"] <= end + rule.reach:
-            found[row["email_id"]].append(row)
+    most = max(ROWS_AT_ONCE, ROWS_AN_EMAIL * len(ids))
+    rows = list(database.events.find(query, session=session).limit(most + 1 if rule.links else 0))
+    if len(rows) > most and rule.links:
+        rows = [
+            row
+            for id_ in ids
+            for start, end in spans[id_]
+            for row in _without_crowds(database, session, id_, (start - reach, end + reach))
+        ]
+    for row in rows:
+        found[row["email_id"]].append(row)
     return found
+
+
+def _without_crowds(
+    database: Database, session: ClientSession, email_id: ObjectId, span: Span
+) -> Iterator[Row]:
+    """Yield the clicks of an email, of each second at most one more than makes a crowd.
+
+    The others of a crowd have their label already, and nothing changes it.
+    """
+    at, end = second_of(span[0]), span[1]
+    while at <= end:
+        query = {"email_id": email_id, "type": "click", "at": {"$gte": at, "$lte": end}}
+        found = database.events.find(query, session=session).sort("at", 1).limit(CROWD + 1)
+        rows = list(found.batch_size(CROWD + 1))
+        if len(rows) <= CROWD:
+            yield from rows
+            return
+        last = second_of(rows[-1]["at"])
+        is_crowd = second_of(rows[0]["at"]) == last
+        yield from (row for row in rows if is_crowd or row["at"] < last)
+        at = last + SECOND if is_crowd else last
 
 
 def _judge(
     arriving: Sequence[Row],
     stored: Sequence[Row],
-    span: Span,
+    spans: Sequence[Span],
     delivered_at: datetime | None,
     rule: Rule,
 ) -> list[tuple[Row, Row]]:
@@ -136,7 +180,7 @@ def _judge(
         if index < len(arriving):
             row.clear()
             row.update(judged)
-        elif judged != row and span[0] <= row["at"] <= span[1]:
+        elif judged != row and any(start <= row["at"] <= end for start, end in spans):
             changed.append((row, judged))
     return changed
 

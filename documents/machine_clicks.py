@@ -8,9 +8,14 @@ browser's name. What gives them away, in the order in which it is looked for:
   has read a message in the second in which their server took it.
 - **burst**: several different links within a moment. People open one link, and then another;
   gateways open all of them. Clicking one link twice is what impatient people do, and is no burst.
+- **crowd**: more than `CROWD` clicks in one whole second, even on one link. These are labelled
+  "burst" before the delivery is looked at, and so are, after it, the clicks within `seconds`.
 
 A click depends on those up to `seconds` around it and on nothing else, whatever the order in which
-they are reported.
+they are reported. Crowds are compared by whole seconds.
+
+A crowd bounds the work of one click. Once a second has a crowd, its clicks keep their labels
+whatever arrives. So `CROWD` + 1 of them are enough to judge all others.
 """
 
 import hashlib
@@ -24,6 +29,9 @@ from typing import Literal
 from crawleruseragents import is_crawler
 
 Reason = Literal["agent", "delivery", "burst"]
+
+CROWD = 200
+SECOND = timedelta(seconds=1)
 
 # Mail gateways say who they are seldom; those that do are no crawlers of the web, and are not in
 # the crawlers' list. In lower case, anywhere in the user agent.
@@ -61,7 +69,7 @@ class Rule:
     @property
     def fingerprint(self) -> str:
         """Changes when the rule does."""
-        return hashlib.sha256(repr((astuple(self), GATEWAYS)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((astuple(self), GATEWAYS, CROWD)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -80,16 +88,34 @@ def reasons(
     order = sorted(range(len(clicks)), key=lambda index: clicks[index].at)
     times = [clicks[index].at for index in order]
     bursts = _bursts([clicks[index] for index in order], times, rule)
+    crowds = _crowds(times) if rule.links else set()
     found: list[Reason | None] = [None] * len(clicks)
     for place, index in enumerate(order):
         click = clicks[index]
         if is_machine(click.user_agent, rule.agents):
             found[index] = "agent"
+        elif second_of(click.at) in crowds:
+            found[index] = "burst"
         elif delivered_at is not None and click.at <= delivered_at:
             found[index] = "delivery"
-        elif bursts[place]:
+        elif bursts[place] or (crowds and _is_near(click.at, crowds, rule)):
             found[index] = "burst"
     return found
+
+
+def second_of(at: datetime) -> datetime:
+    """Return the start of the second."""
+    return at.replace(microsecond=0)
+
+
+def _crowds(times: Sequence[datetime]) -> set[datetime]:
+    """Return the seconds in which more than CROWD clicks fall."""
+    return {second for second, number in Counter(map(second_of, times)).items() if number > CROWD}
+
+
+def _is_near(at: datetime, crowds: set[datetime], rule: Rule) -> bool:
+    near = range(-rule.seconds, rule.seconds + 1)
+    return any(second_of(at) + number * SECOND in crowds for number in near)
 
 
 def _bursts(clicks: Sequence[Click], times: Sequence[datetime], rule: Rule) -> list[bool]:

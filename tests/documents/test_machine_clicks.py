@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.link import link_of
-from documents.machine_clicks import Click, Rule, is_machine, reasons
+from documents.machine_clicks import CROWD, Click, Rule, is_machine, reasons
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/120 Safari/537.36"
@@ -38,6 +38,19 @@ def test_every_link_within_a_moment_is_a_machines() -> None:
 
 def test_an_impatient_person_is_no_burst() -> None:
     assert reasons([click(60)] * 9 + [click(61, "b")], NOON, Rule()) == [None] * 10
+
+
+def test_a_crowd_on_one_link_is_machines_and_so_is_what_is_near() -> None:
+    crowd = [click(60)] * (CROWD + 1)
+    told = reasons([*crowd, click(58), click(62), click(63)], NOON, Rule())
+    assert told == ["burst"] * (CROWD + 3) + [None]
+    assert set(reasons(crowd[1:], NOON, Rule())) == {None}
+    assert set(reasons(crowd, NOON, Rule(links=0))) == {None}
+
+
+def test_a_crowd_keeps_its_labels_when_the_delivery_is_known() -> None:
+    told = reasons([click(60)] * (CROWD + 1) + [click(61)], NOON + timedelta(hours=1), Rule())
+    assert told == ["burst"] * (CROWD + 1) + ["delivery"]
 
 
 @pytest.mark.parametrize(
