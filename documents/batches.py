@@ -4,6 +4,9 @@ A batch that MongoDB ended because it was slow or busy is done again, smaller, i
 others. A batch that holds a bad record is halved until the record is alone, and then the record is
 noted. Both are one search, so one bad record among 250 costs about twenty transactions.
 
+A record that is too slow even alone is postponed, so that it does not keep its group waiting. That
+counts as no attempt.
+
 Only the sweep isolates bad records, a slice of time for each group. Jobs leave such a group to the
 sweep, so that no bad record ever keeps a queue waiting.
 """
@@ -20,16 +23,17 @@ from pymongo.errors import ConnectionFailure
 
 from config.passing import is_passing, is_too_large
 from documents import ending, trouble
-from documents.batch_size import BatchSize
+from documents.batch_size import LONG_SECONDS, BatchSize
 from documents.turn import NotMyTurn
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 5.0  # with a slow database, since the first batch that failed
+PATIENCE_SECONDS = 5.0  # with a slow database, since the start of the first batch that failed
 ISOLATION_SECONDS = 0.5  # for one group, before the next group has its turn
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.5
 LEFT_SECONDS = 5.0
+SHRINKS_AFTER_PATIENCE = 3  # halvings: the next sweep must not spend its patience again
 MOST_GROUPS = 10_000
 
 Group = tuple[str, Hashable]
@@ -79,6 +83,7 @@ class Batches:
         most: the size of a full batch.
         seconds: how long this run may isolate bad records; None leaves them to the sweep.
         note: what becomes of a bad record.
+        postpone: what becomes of a record that takes too long even alone.
         taken: the records of the batch in hand, set by the transaction when it has read them.
     """
 
@@ -86,6 +91,7 @@ class Batches:
     most: int
     seconds: float | None = None
     note: Callable[[str, ObjectId, Exception], None] = trouble.note
+    postpone: Callable[[str, ObjectId, Exception], None] = trouble.postpone
     taken: list[tuple[str, ObjectId]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -123,7 +129,7 @@ class Batches:
             except NotMyTurn:
                 raise
             except Exception as error:  # noqa: BLE001  (bad records raise anything)
-                if not self._goes_on(error):
+                if not self._goes_on(error, started):
                     return 0
             else:
                 self._succeeded(started, done)
@@ -139,11 +145,11 @@ class Batches:
         if not done:
             _forget(self.group)
 
-    def _goes_on(self, error: Exception) -> bool:
+    def _goes_on(self, error: Exception, started: float) -> bool:
         """Prepare the next attempt after an error. Returns whether there is to be one now."""
         is_alone = len(self.taken) == 1 or self.limit == 1
         if is_passing(error) and not (is_too_large(error) and is_alone):
-            return self._wait(error)
+            return self._wait(error, started)
         if not self.taken:
             raise error  # no record was read: the fault is in the program
         if self._state.bad_at is None:
@@ -157,18 +163,32 @@ class Batches:
             self._state.size.shrink(len(self.taken))
         return self._has_time()
 
-    def _wait(self, error: Exception) -> bool:
+    def _wait(self, error: Exception, started: float) -> bool:
         """Pause before a smaller batch; an unavailable database is left to the next sweep."""
         self._state.size.shrink()
         at = time.monotonic()
-        self._failing_since = self._failing_since or at
+        self._failing_since = self._failing_since or started
         is_over = at - self._failing_since > PATIENCE_SECONDS
-        if is_over or isinstance(error, ConnectionFailure) or ending.has_begun():
+        if isinstance(error, ConnectionFailure) or ending.has_begun():
             raise error
+        if is_over:
+            return self._give_up(error, at - started)
         log.info("%s %s: again, smaller, after %s", *self.group, trouble.describe(error))
         time.sleep(random.uniform(0.5, 1) * self._pause)  # noqa: S311
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         return True
+
+    def _give_up(self, error: Exception, seconds: float) -> bool:
+        """Postpone a record whose transaction alone took so long; or leave all to the next sweep.
+
+        MongoDB may also answer at once that it is busy. Then no record is to blame.
+        """
+        if len(self.taken) != 1 or seconds < LONG_SECONDS:
+            for _ in range(SHRINKS_AFTER_PATIENCE):
+                self._state.size.shrink()
+            raise error
+        self.postpone(*self.taken[0], error)
+        return False
 
     def _has_time(self) -> bool:
         """Whether this run may isolate on: always until it has done something."""

@@ -149,7 +149,9 @@ def look_again(
 ) -> int:
     """Tie what could not be tied when it came. Returns how many events were looked at."""
     group = ("unmatched events of organization", organization_id)
-    batches = Batches(group, late_events.TIED_A_BATCH, seconds, note=_look_later)
+    batches = Batches(
+        group, late_events.TIED_A_BATCH, seconds, note=_look_later, postpone=_look_later
+    )
     done = 0
     while not ending.has_begun() and (
         batch := batches.take(lambda: in_transaction(_look_again, organization_id, rule, batches))

@@ -17,7 +17,7 @@ from documents.engine import transaction as engine
 
 T = TypeVar("T")
 DUPLICATE_KEY = engine.DUPLICATE_KEY
-RETRY_SECONDS = 10.0  # after that no new attempt begins
+RETRY_SECONDS = 5.0  # after that no new attempt begins
 LONGEST_SECONDS = 20.0  # for all attempts, each commit repeated until its result is known
 
 

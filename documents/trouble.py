@@ -22,6 +22,7 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 2.0
 GROWTH = 4.0  # 2, 8, 32 and 128 seconds, give or take a third
 JITTER = 1 / 3
+LONGEST_POSTPONEMENT_SECONDS = 60.0
 
 
 def not_postponed(at: datetime) -> dict[str, Any]:
@@ -56,6 +57,26 @@ def note(source: str, id_: ObjectId, error: Exception) -> None:
         # Unless it was changed meanwhile: a change is a new start.
         as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
         collection.update_one(as_read, after_failure(row, describe(error)))
+
+
+def postpone(source: str, id_: ObjectId, error: Exception) -> None:
+    """Let other records go first, because MongoDB could not settle this one in time.
+
+    That is no attempt. The pause doubles each time, up to LONGEST_POSTPONEMENT_SECONDS.
+    """
+    collection = get_db()[source]
+    waiting = {"_id": id_, "due": {"$type": "date"}, **not_postponed(now())}
+    row = collection.find_one(waiting, {"due": 1, "trouble": 1})
+    if row is None:
+        return
+    known = row.get("trouble") or {}
+    slow = known.get("slow", 0) + 1
+    seconds = min(FIRST_PAUSE_SECONDS * 2.0 ** min(slow - 1, 10), LONGEST_POSTPONEMENT_SECONDS)
+    log.warning("%s %s: again in %d s, after %s", source, id_, seconds, describe(error))
+    trouble = {"tries": 0, **known, "error": describe(error), "slow": slow}
+    trouble["retry_at"] = now() + timedelta(seconds=seconds)
+    as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
+    collection.update_one(as_read, {"$set": {"trouble": trouble}})
 
 
 def after_failure(row: Mapping[str, Any], error: str) -> dict[str, Any]:

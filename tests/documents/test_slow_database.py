@@ -1,5 +1,6 @@
 """A slow or busy database is not a bad record, and a bad record stops nothing else."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 from pymongo import WriteConcern
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from config import database
@@ -139,6 +140,58 @@ def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
     assert troubled("donations") == []
     settle()
     assert alice.report(spring)["donations"]["count"] == 1
+
+
+def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest one takes longer than a transaction lives, in every batch that holds it."""
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(batches, "LONG_SECONDS", 0.05)
+    spring = alice.fundraiser()
+    slow, *_ = gifts = [ObjectId(alice.gift(spring)) for _ in range(4)]
+    original = settling.decide
+
+    def decide(database: Any, session: Any, changes: Any, policy: Any) -> None:
+        if any(row["_id"] == slow for row in changes.rows.get("donations", ())):
+            time.sleep(0.1)
+            raise OperationFailure("the transaction lived too long", 290)
+        original(database, session, changes, policy)
+
+    monkeypatch.setattr(settling, "decide", decide)
+    for _ in range(4):
+        with contextlib.suppress(PyMongoError):
+            settling.settle_fundraiser(ObjectId(spring), Policy())
+    assert alice.report(spring)["donations"]["count"] == len(gifts) - 1
+    (row,) = get_db().donations.find(DUE)
+    assert (row["_id"], row["trouble"]["tries"]) == (slow, 0)
+    assert row["trouble"]["retry_at"] > now()
+    trouble.postpone("donations", slow, PyMongoError())  # as another worker does at once
+    get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
+    trouble.postpone("donations", slow, PyMongoError())
+    (row,) = get_db().donations.find(DUE)
+    assert row["trouble"]["slow"] == 2
+    monkeypatch.setattr(settling, "decide", original)
+    get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
+    settle()
+    assert alice.report(spring)["donations"]["count"] == len(gifts)
+    assert troubled("donations") == []
+
+
+def test_patience_begins_with_the_first_attempt(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
+    attempts: list[float] = []
+
+    def slow() -> int:
+        attempts.append(time.monotonic())
+        time.sleep(0.3)
+        raise OperationFailure("the transaction lived too long", 290)
+
+    with pytest.raises(OperationFailure):
+        batches.Batches(("slow", None), 100).take(slow)
+    assert len(attempts) == 1
 
 
 def test_an_open_transaction_of_another_does_not_hold_a_thread(
