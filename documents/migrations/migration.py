@@ -8,7 +8,9 @@ from typing import Any
 from mongoengine import DateTimeField, DynamicField, IntField, StringField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
+from config.passing import DENIED, is_passing
 from documents.batches import Batches
 from documents.clock import now
 from documents.engine.contribution import Row
@@ -20,6 +22,7 @@ from documents.transaction import in_transaction
 ROWS_A_PAGE = 200
 LEASE = "migrate"
 POLL_SECONDS = 0.2
+RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 150.0  # PyMongo repeats a transaction for up to 120 s.
 
 Say = Callable[[str], None]
@@ -87,7 +90,8 @@ def note_new(all_: tuple[Migration, ...]) -> None:
 def migrate(all_: tuple[Migration, ...], say: Say = lambda text: None) -> Iterator[Told]:
     """Run the pending migrations and report after each page.
 
-    While another process migrates, wait for it, and take over if it dies.
+    While another process migrates, wait for it, and take over if it dies. While MongoDB is
+    unavailable or slow, wait as well.
 
     Raises:
         Conflict: another process holds the lease and makes no progress.
@@ -97,7 +101,7 @@ def migrate(all_: tuple[Migration, ...], say: Say = lambda text: None) -> Iterat
         with held(LEASE) as holding:
             if holding is not None:
                 for migration in waiting:
-                    yield from _run(migration, holding)
+                    yield from _run(migration, holding, say)
                 continue
         others.wait()
 
@@ -129,9 +133,9 @@ class _Others:
         time.sleep(POLL_SECONDS)
 
 
-def _run(migration: Migration, holding: Holding) -> Iterator[Told]:
+def _run(migration: Migration, holding: Holding, say: Say) -> Iterator[Told]:
     of = get_db()[migration.collection].estimated_document_count()
-    rows, is_finished = 0, False
+    rows, is_finished, is_waiting = 0, False, False
     batches = Batches(("migration", migration.number), ROWS_A_PAGE)
 
     def page() -> int:
@@ -140,8 +144,31 @@ def _run(migration: Migration, holding: Holding) -> Iterator[Told]:
         return rows
 
     while not (is_finished or holding.is_lost()):
-        batches.take(page)
+        try:
+            batches.take(page)
+        except PyMongoError as error:
+            if not is_passing(error) or getattr(error, "code", None) in DENIED:
+                raise
+            if not is_waiting:
+                say("MongoDB is unavailable or slow. Waiting for it.")
+            is_waiting = True
+            _await_database()
+            continue
+        is_waiting = False
         yield Told(migration, rows, max(of, rows), is_finished)
+
+
+def _await_database() -> None:
+    """Wait until MongoDB answers. The lease may be lost by then."""
+    while True:
+        time.sleep(RETRY_SECONDS)
+        try:
+            get_db().command("ping")
+        except PyMongoError as error:
+            if not is_passing(error):
+                raise
+        else:
+            return
 
 
 def _page(
