@@ -1,5 +1,7 @@
 """Judging all stored clicks again when the rule changes, a page of emails at a time."""
 
+import logging
+import math
 from typing import Self
 
 from bson import ObjectId
@@ -7,7 +9,7 @@ from mongoengine import IntField, ObjectIdField, StringField, get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import arrivals, ending, late_touches
+from documents import arrivals, ending, late_touches, trouble
 from documents.batches import Batches
 from documents.click_labels import judge_all
 from documents.counters import LEDGER
@@ -15,6 +17,8 @@ from documents.engine.settle import Changes, settle
 from documents.machine_clicks import Rule
 from documents.stored import Document
 from documents.transaction import in_transaction
+
+log = logging.getLogger(__name__)
 
 ONLY = "clicks"
 EMAILS_A_PAGE = 1000
@@ -68,17 +72,29 @@ class Relabelling(Document):
         return last_id is not None
 
     def _relabel_all(self, email_ids: list[ObjectId], rule: Rule) -> bool:
-        """Judge the clicks of these emails. Returns whether it reached the last one."""
-        batches = Batches(("clicks", None), EMAILS_A_TRANSACTION)
+        """Judge the clicks of these emails. Returns whether it reached the last one.
+
+        Skip an email whose clicks cannot be judged.
+        """
         reached = 0
+
+        def skip(source: str, id_: ObjectId, error: Exception) -> None:
+            nonlocal reached
+            log.error("%s %s: clicks not judged: %s", source, id_, trouble.describe(error))
+            reached += 1
+
+        group = "clicks", None
+        batches = Batches(group, EMAILS_A_TRANSACTION, math.inf, note=skip, postpone=skip)
 
         def batch() -> int:
             some = email_ids[reached : reached + batches.limit]
+            batches.taken = [("emails", id_) for id_ in some]
             self.changed += in_transaction(_relabel, some, rule)
             return len(some)
 
         while reached < len(email_ids) and not ending.has_begun():
-            reached += batches.take(batch)
+            done = batches.take(batch)
+            reached += done  # `skip` may have moved it meanwhile
         return reached == len(email_ids)
 
 

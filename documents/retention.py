@@ -3,6 +3,7 @@
 No counter changes.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,6 +15,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from documents import trouble
 from documents.batches import Batches
 from documents.engine.contribution import Row
 from documents.event import COUNTED, is_click
@@ -21,8 +23,14 @@ from documents.message import message_key
 from documents.transaction import in_transaction
 from documents.unexported import note
 
+log = logging.getLogger(__name__)
+
 A_STEP = 500
+ISOLATION_SECONDS = 5.0
+MOST_SKIPPED = 1000
 CLICK_COUNTERS = ("clicks", "machine_clicks")
+
+_skipped: set[Any] = set()  # events that this process cannot drop
 
 
 def drop_deliveries(before: datetime) -> int:
@@ -37,15 +45,25 @@ def drop_deliveries(before: datetime) -> int:
 
 
 def drop_events(before: datetime) -> int:
-    """Drop some whose delivery arrived before this time."""
+    """Drop some whose delivery arrived before this time. Keep one that cannot be dropped."""
     oldest = ObjectId.from_datetime(before)
-    batches = Batches(("old events", None), A_STEP)
-    return batches.take(lambda: in_transaction(_drop_events, oldest, batches.limit))
+    batches = Batches(("old events", None), A_STEP, ISOLATION_SECONDS, note=_skip, postpone=_skip)
+    return batches.take(lambda: in_transaction(_drop_events, oldest, batches))
 
 
-def _drop_events(database: Database, session: ClientSession, before: ObjectId, limit: int) -> int:
-    query = {"delivery_id": {"$lt": before}}
-    events = list(database.events.find(query, session=session).limit(limit))
+def _skip(source: str, id_: Any, error: Exception) -> None:
+    """Leave the event out until this process ends, or too many are left out."""
+    log.error("%s %s cannot be dropped: %s", source, id_.hex(), trouble.describe(error))
+    if len(_skipped) >= MOST_SKIPPED:
+        _skipped.clear()
+    _skipped.add(id_)
+
+
+def _drop_events(database: Database, session: ClientSession, before: ObjectId, run: Batches) -> int:
+    run.taken = []
+    query = {"delivery_id": {"$lt": before}, "_id": {"$nin": list(_skipped)}}
+    events = list(database.events.find(query, session=session).limit(run.limit))
+    run.taken = [("events", event["_id"]) for event in events]
     if events:
         archive(database, session, events)
         ids = [event["_id"] for event in events]

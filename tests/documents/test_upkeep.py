@@ -126,6 +126,46 @@ def test_dropping_old_events_and_deliveries_changes_no_figure(
     assert alice.get(f"/v1/emails/{email}")["first_clicked_at"] == "2023-11-14T22:14:20Z"
 
 
+def test_an_event_that_cannot_be_dropped_keeps_no_other(alice: University) -> None:
+    spring, _, _email = clicked(alice)
+    other = alice.email(spring)
+    alice.deliver([event(other, "click", AT + number, url=LINK) for number in range(3)])
+    settle()
+    broken = ObjectId(other)
+    get_db().archives.insert_one({"_id": broken, "clicks": "many"})
+    while retention.drop_events(SOON):
+        pass
+    assert set(get_db().events.distinct("email_id")) == {broken}
+    get_db().archives.delete_one({"_id": broken})
+    retention._skipped.clear()
+    while retention.drop_events(SOON):
+        pass
+    assert get_db().events.count_documents({}) == 0
+
+
+def test_an_email_whose_clicks_cannot_be_judged_keeps_no_other(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring, _, email = clicked(alice)
+    broken = alice.email(spring)
+    alice.deliver([event(broken, "click", AT + 60, url=LINK)])
+    settle()
+    original = relabelling.judge_all
+
+    def judge_all(database: Any, session: Any, emails: Any, rule: Rule) -> Any:
+        if ObjectId(broken) in emails:
+            raise TypeError
+        return original(database, session, emails, rule)
+
+    monkeypatch.setattr(relabelling, "judge_all", judge_all)
+    state = Relabelling.towards(Rule(links=0))
+    while state.step(Rule(links=0)):
+        pass
+    assert Relabelling.is_done(Rule(links=0))
+    assert state.changed == 3
+    assert alice.get(f"/v1/emails/{email}")["machine_clicks"] == 0
+
+
 def test_what_is_young_waits_or_failed_is_kept(alice: University) -> None:
     clicked(alice)
     alice.deliver([])
