@@ -4,13 +4,16 @@ A lease saves work. Correctness never depends on it, because a holder that was p
 after its lease has expired.
 """
 
+import logging
 import os
 import secrets
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import pymongo
 from mongoengine import DateTimeField, DictField, StringField, get_db
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
@@ -18,8 +21,12 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from config.background import Background
 from documents.stored import Document
 
+log = logging.getLogger(__name__)
+
 LEASE_SECONDS = 20.0  # A killed holder blocks the others for this long.
 RENEWAL_SECONDS = 5.0
+RENEWAL_TIMEOUT_SECONDS = 3.0
+RENEWAL_THREADS = 8
 MILLISECONDS = 1000
 
 
@@ -62,7 +69,9 @@ class Holding:
         begun_at = time.monotonic()
         ours = {"_id": self._name, "holder": self._token}
         try:
-            renewed = self._leases.update_one(ours, [{"$set": {"until": _from_now(LEASE_SECONDS)}}])
+            with pymongo.timeout(RENEWAL_TIMEOUT_SECONDS):
+                until = {"until": _from_now(LEASE_SECONDS)}
+                renewed = self._leases.update_one(ours, [{"$set": until}])
         except PyMongoError:
             return  # The next renewal may succeed before the lease expires.
         self._expires_at = begun_at + LEASE_SECONDS if renewed.matched_count else 0.0
@@ -122,10 +131,22 @@ def _renewed(holding: Holding) -> Iterator[None]:
 
 
 def _renew_all() -> None:
-    while True:
-        time.sleep(RENEWAL_SECONDS)
-        for holding in tuple(_renewing):
-            holding.renew()
+    """Renew each lease in the background. A renewal that hangs delays no other lease."""
+    running: dict[Holding, Future[None]] = {}
+    with ThreadPoolExecutor(RENEWAL_THREADS, "leases") as threads:
+        while True:
+            time.sleep(RENEWAL_SECONDS)
+            running = {one: future for one, future in running.items() if not future.done()}
+            for holding in tuple(_renewing):
+                if holding not in running:
+                    running[holding] = threads.submit(_renew, holding)
+
+
+def _renew(holding: Holding) -> None:
+    try:
+        holding.renew()
+    except Exception:
+        log.exception("a lease could not be renewed")
 
 
 _renewer = Background("leases", _renew_all)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from mongoengine import get_db
 
+from config.background import Background
 from documents import lease
 from documents.lease import Holding, held, kept
 from tests.namespaces import of_one_pid
@@ -114,6 +115,31 @@ def test_a_lease_is_renewed_while_its_holder_works_and_ends_soon_after_its_death
         killed_at = time.monotonic()
         wait_until(is_free, "the lease", seconds=10)
         assert time.monotonic() - killed_at < short + 1
+
+
+@pytest.mark.parametrize("is_hanging", [True, False])
+def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
+    short: float, monkeypatch: pytest.MonkeyPatch, is_hanging: bool
+) -> None:
+    original = Holding.renew
+
+    def renew(self: Holding) -> None:
+        if self._name == "job":
+            original(self)
+        elif is_hanging:
+            time.sleep(2 * short)
+        else:
+            raise RuntimeError
+
+    monkeypatch.setattr(Holding, "renew", renew)
+    # The thread of an earlier test may just have begun to sleep for longer.
+    monkeypatch.setattr(lease, "_renewer", Background("leases", lease._renew_all))
+    with held("hangs"), held("job") as holding, held("hangs too"):
+        assert holding
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1.5 * short:
+            assert not holding.is_lost()
+            time.sleep(short / 10)
 
 
 def test_a_killed_holder_blocks_for_at_most_30_seconds() -> None:
