@@ -6,7 +6,6 @@ import mongoengine
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from config.passing import is_passing
 from config.settings import Settings, settings
 
 # A worker killed inside a transaction holds its documents until the server gives up on it:
@@ -118,8 +117,3 @@ def _slow_transactions(mongo: MongoClient) -> list[str]:
         f"MongoDB's {name} is {limit}. A worker killed in the middle would block its hot "
         f"documents for that long: set it to 3 (at most {LONGEST_TRANSACTION_SECONDS})."
     ]
-
-
-def is_away(error: BaseException) -> bool:
-    """Return whether the database was unavailable or busy, rather than rejected the work."""
-    return is_passing(error)

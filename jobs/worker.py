@@ -10,8 +10,9 @@ from setproctitle import setproctitle
 import jobs.tasks
 import jobs.warehouse.tasks  # noqa: F401  (wakes the exporter)
 from config import memory, traces
-from config.database import check_deployment, client, connect_worker, is_away
+from config.database import check_deployment, client, connect_worker
 from config.log import configure_logging
+from config.passing import is_passing
 from config.queue import huey
 from config.settings import settings
 from documents import ending
@@ -89,7 +90,7 @@ def await_database() -> None:
             for warning in check_deployment(client()):
                 log.warning(warning)
         except PyMongoError as error:
-            if not is_away(error):
+            if not is_passing(error):
                 raise
             log.warning("the database is away; waiting for it")
             time.sleep(PAUSE_SECONDS)

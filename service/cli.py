@@ -70,7 +70,8 @@ def serve() -> None:
     """Run the web service (gunicorn) in this process."""
     from pymongo.errors import PyMongoError
 
-    from config.database import check_deployment, connect, is_away
+    from config.database import check_deployment, connect
+    from config.passing import is_passing
     from config.settings import settings
     from service.up.command import serve_command
 
@@ -79,7 +80,7 @@ def serve() -> None:
         try:
             check_deployment(connect())
         except PyMongoError as error:
-            if not is_away(error):
+            if not is_passing(error):
                 raise  # one that is away may come back: requests are 503 until then
     command = serve_command()
     os.execv(command[0], command)  # noqa: S606

@@ -13,7 +13,7 @@ from mongoengine.errors import OperationError
 from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
-from config.database import is_away
+from config.passing import is_passing
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.sealed import Unsealable
 
@@ -120,7 +120,7 @@ def on_database_error(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: Any
 ) -> None:
     cause = error if isinstance(error, PyMongoError) else error.__cause__ or error.__context__
-    if cause is None or not is_away(cause):
+    if cause is None or not is_passing(cause):
         on_bug(req, resp, error, params)
         return
     log.warning("request %s: the database is away", req.context.request_id)

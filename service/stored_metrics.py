@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pymongo.errors import PyMongoError
 
-from config.database import is_away
+from config.passing import is_passing
 from documents.failed_job import FAILED, JOBS
 from service.due import DueCollector
 
@@ -27,7 +27,7 @@ class StoredCollector(Collector):
         try:
             found = [_failed(), *DueCollector().collect()]
         except PyMongoError as error:
-            if not is_away(error):
+            if not is_passing(error):
                 raise
             is_up = False
         yield GaugeMetricFamily(

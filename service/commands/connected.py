@@ -18,7 +18,8 @@ def sentences() -> Iterator[None]:
     """What is the user's to mend becomes a sentence and exit code 1, not a traceback."""
     from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
-    from config.database import DeploymentError, is_away
+    from config.database import DeploymentError
+    from config.passing import is_passing
     from config.settings import SettingsError
     from documents.errors import Conflict, NotFound, Unacceptable
     from documents.sealed import Unsealable
@@ -38,7 +39,7 @@ def sentences() -> Iterator[None]:
             raise click.ClickException(
                 "MongoDB refuses the user or password in MATCHBACK_MONGODB_URI."
             ) from None
-        if not is_away(error):
+        if not is_passing(error):
             raise
         raise click.ClickException(
             "MongoDB does not answer. Start everything with «matchback up», or set "

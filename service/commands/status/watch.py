@@ -14,6 +14,7 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.errors import OperationFailure
 
 from config import database
+from config.passing import is_passing
 from config.settings import settings
 from documents.clock import now
 from documents.health import ServiceHealth, service_health
@@ -145,7 +146,7 @@ def _reason(error: Exception | None) -> str | None:
         return "it is a standalone server, and Matchback needs a replica set"
     if getattr(error, "code", None) in NO_LEAVE:
         return "it refuses the user or password"
-    if isinstance(error, TimeoutError) or database.is_away(error):
+    if isinstance(error, TimeoutError) or is_passing(error):
         return "it does not answer"
     return describe(error)
 
