@@ -17,7 +17,7 @@ from documents.erased_person import NOBODY, Person, stored_forms
 from documents.link_token import token
 from documents.marks import text
 from documents.references import resolve
-from documents.stand_ins import may_name_person, stand_in
+from documents.stand_ins import may_name_person, stand_in, stand_ins
 from documents.transaction import in_transaction
 from documents.unexported import note
 
@@ -127,13 +127,15 @@ def rename_plan(database: Database, session: ClientSession, gift: Row) -> None:
     )
 
 
-def with_external_id(organization_id: ObjectId, external_id: str | None) -> Row | None:
+def with_external_id(
+    organization_id: ObjectId, external_id: str | None, session: ClientSession | None = None
+) -> Row | None:
     """Return the gift that had this external_id until its donor was erased."""
-    if external_id is None or not may_name_person(external_id):
+    known = stand_ins(organization_id, external_id) if external_id else []
+    if not known:
         return None
-    known = text(eq=stand_in(organization_id, external_id))
-    query = {"organization_id": organization_id, "external_id": known}
-    found: Row | None = get_db().donations.find_one(query)
+    query = {"organization_id": organization_id, "external_id": text(in_=known)}
+    found: Row | None = get_db().donations.find_one(query, session=session)
     return found
 
 

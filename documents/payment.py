@@ -1,6 +1,5 @@
 """A payment as webhooks report it: facts, and the gift that follows from them."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -19,8 +18,8 @@ from documents.errors import NotFound
 from documents.payment_facts import Fact, merge
 from documents.payment_person import replace_texts, without_person
 from documents.payment_reasons import condition
+from documents.stand_ins import plain_key
 from documents.stored import Document
-from documents.stripe_values import ID
 from documents.tenant import OWNED
 
 
@@ -112,10 +111,8 @@ def key_of(payment: Row) -> str:
 
 
 def payment_id(organization_id: ObjectId, provider: str, key: str) -> str:
-    """The id of a payment. A key that may tell of a person, such as an address, is a digest in it,
-    for an id cannot be changed when that person is erased."""
-    plain = key if ID.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
-    return f"{organization_id}:{provider}:{plain}"
+    """Return the ID of a payment, which has a digest of a key that may name a person."""
+    return f"{organization_id}:{provider}:{plain_key(key)}"
 
 
 def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:

@@ -13,7 +13,7 @@ from documents.candidates import is_erased
 from documents.clock import now
 from documents.donation import LONGEST_REFERENCE, Donation
 from documents.engine.contribution import Row
-from documents.erased_gifts import plan_of
+from documents.erased_gifts import plan_of, with_external_id
 from documents.marks import text
 from documents.money import minor_units
 from documents.payment import split_id
@@ -62,6 +62,8 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
     else:
         query["external_id"] = text(eq=key)
     gift = database.donations.find_one(query, session=session)
+    if gift is None and "external_id" in query:
+        gift = with_external_id(payment["organization_id"], key, session)
     if gift is None:
         try:
             fundraiser_id = _fundraiser(database, session, payment, state)

@@ -9,6 +9,7 @@ import re
 
 from bson import ObjectId
 
+from documents.stripe_values import ID
 from documents.traces import has_any_address
 
 PREFIX = "erased:"
@@ -23,6 +24,22 @@ def stand_in(organization_id: ObjectId, value: str) -> str:
         return value
     told = organization_id.binary + value.encode("utf-8", "surrogatepass")
     return PREFIX + hashlib.blake2b(told, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def plain_key(key: str) -> str:
+    """Return the provider's key of a payment, or its digest if the key may name a person.
+
+    It is part of the payment's ID, which cannot change when that person is erased.
+    """
+    return key if ID.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
+
+
+def stand_ins(organization_id: ObjectId, value: str) -> list[str]:
+    """Return what a gift may have in place of this external_id since a person was erased."""
+    found = [stand_in(organization_id, value)] if may_name_person(value) else []
+    # A payment that was erased before it became a gift gave the gift its digest.
+    digest = plain_key(value)
+    return found if digest == value else [*found, digest]
 
 
 def may_name_person(value: str | None) -> bool:

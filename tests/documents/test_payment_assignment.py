@@ -404,6 +404,35 @@ def test_a_payment_whose_id_tells_of_a_person_keeps_it_until_that_person_is_eras
     assert not list(get_db().payments.find({"key": {"$regex": "bob"}}))
 
 
+@pytest.mark.parametrize("key", ["bob@example.edu/1", "cheque:7", "bob.donor.3"])
+def test_an_erased_payment_that_is_assigned_later_stays_one_gift(
+    alice: University, key: str
+) -> None:
+    spring = alice.fundraiser()
+    post(alice, key, float(AT), UNKNOWN_ID, donor=BOB)
+    [payment] = listed(alice)
+    user = alice.make("users", **BOB)["id"]
+    assert alice.call("DELETE", f"/v1/users/{user}?erase=true").status in (202, 204)
+    assign(alice, payment, spring)
+    [gift] = gifts(alice)
+    body = {"fundraiser_id": spring, "amount": 2500, "currency": "USD", "external_id": key}
+    again = alice.call("POST", "/v1/donations", body)
+    assert (again.status, again.json["id"]) == (200, gift["id"])
+    post(alice, key, float(AT + 5), spring, donor=BOB)
+    assert len(gifts(alice)) == 1
+
+
+def test_a_payment_finds_a_clients_gift_whose_donor_was_erased(alice: University) -> None:
+    spring = alice.fundraiser()
+    user = alice.make("users", **BOB)["id"]
+    alice.gift(spring, 2500, BOB, external_id="bob@example.edu/1")
+    settle()
+    assert alice.call("DELETE", f"/v1/users/{user}?erase=true").status in (202, 204)
+    post(alice, "bob@example.edu/1", float(AT), spring, donor=BOB, status="failed")
+    [gift] = gifts(alice)
+    assert (gift["status"], gift["donor"]["name"]) == ("failed", "(erased)")
+
+
 def test_a_withdrawn_currency_is_accepted_and_shown_at_every_entrance(alice: University) -> None:
     spring = alice.fundraiser(goal={"amount": 100, "currency": "HRK"})
     alice.mailing(spring, cost={"amount": 100, "currency": "CUC"})
