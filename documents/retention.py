@@ -19,7 +19,7 @@ from documents import trouble
 from documents.batches import Batches
 from documents.engine.contribution import Row
 from documents.event import COUNTED, is_click
-from documents.message import message_key
+from documents.message import message_keys
 from documents.transaction import in_transaction
 from documents.unexported import note
 
@@ -81,9 +81,9 @@ def _drop_messages(database: Database, session: ClientSession, dropped: Sequence
     of_emails = {event["email_id"] for event in dropped if "email_id" in event}
     query = {"email_id": {"$in": list(of_emails)}}
     left = set(database.events.distinct("email_id", query, session=session)) if of_emails else set()
-    keys = {message_key(event) for event in dropped if event.get("email_id") in of_emails - left}
-    if keys - {None}:
-        database.messages.delete_many({"_id": {"$in": list(keys - {None})}}, session=session)
+    gone = [event for event in dropped if event.get("email_id") in of_emails - left]
+    if keys := {key for event in gone for key in message_keys(event)}:
+        database.messages.delete_many({"_id": {"$in": list(keys)}}, session=session)
 
 
 def archive(database: Database, session: ClientSession, events: Iterable[Row]) -> None:

@@ -11,6 +11,7 @@ from mongoengine import get_db
 
 from documents import relabelling, retention
 from documents.machine_clicks import Rule
+from documents.message import message_keys
 from documents.policy import Policy
 from documents.relabelling import Relabelling
 from jobs import relabelling as relabel_job
@@ -241,6 +242,20 @@ def test_commands_say_what_is_wrong(alice: University, arguments: list[str]) -> 
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code in (1, 2)
     assert "Error" in done.stderr
+
+
+def test_messages_under_an_earlier_key_go_too(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    alice.deliver([event(email, "open", AT, email="Ann\u200b@Example.edu")])
+    settle()
+    [row] = get_db().events.find()
+    today, earlier = message_keys(row)
+    get_db().messages.insert_one({"_id": earlier, "email_id": ObjectId(email)})
+    assert get_db().messages.count_documents({"_id": today}) == 1
+    while retention.drop_events(SOON):
+        pass
+    assert get_db().messages.count_documents({}) == 0
 
 
 def test_messages_go_with_the_last_event_of_their_email(alice: University) -> None:
