@@ -4,6 +4,7 @@ Sources: RFC 5322 (display names, comments, quoted strings) and RFC 6068 (`mailt
 """
 
 import re
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 from documents.invisible import without_invisible, without_odd_spaces
@@ -49,6 +50,24 @@ def unquoted(local: str) -> str:
     return f'"{escaped}"'
 
 
+def locals_within(local: str, after: str) -> Iterator[str]:
+    """Yield a local part as it is, and without each sign before it that is not part of it.
+
+    Args:
+        after: what follows the address.
+    """
+    signs = BEFORE + _openers(after[: len(after) - len(after.lstrip(AFTER))])
+    yield local
+    while local[:1] and local[0] in signs:
+        local = local[1:]
+        yield local
+
+
+def _openers(closers: str) -> str:
+    """Return the signs that begin what one of these signs ends."""
+    return "".join(sign for sign, other in PAIRS.items() if other in closers)
+
+
 def _unwrapped(text: str) -> str:
     text = without_odd_spaces(without_invisible(text)).translate(SIGNS)
     text = _from_angles(text)
@@ -77,7 +96,7 @@ def _trimmed(text: str) -> str:
     gone = text[len(kept) :]
     kept = kept.lstrip(BEFORE)
     if kept[:1] in PAIRS:
-        kept = kept.lstrip("".join(sign for sign, other in PAIRS.items() if other in gone))
+        kept = kept.lstrip(_openers(gone))
     if kept.startswith('"') and '"@' not in kept:
         kept = kept[1:]
     return kept

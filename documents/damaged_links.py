@@ -43,6 +43,16 @@ def ids_in(text: str) -> set[str]:
     return named or {id_.lower() for form in forms for id_ in IDS.findall(form)}
 
 
+def plain(text: str) -> str:
+    """Return the text with plain dashes and without invisible characters."""
+    return text if text.isascii() else without_invisible(text).translate(DASHES)
+
+
+def unbroken(text: str) -> str:
+    """Return the text without line breaks, white space and Markdown's escapes."""
+    return LOST.sub("", SOFT_BREAK.sub("", text))
+
+
 def _tokens(text: str) -> Iterator[str]:
     for form in _forms(text):
         for found in RUN.finditer(form):
@@ -60,7 +70,7 @@ def _starts(more: int) -> list[int]:
 
 def _forms(text: str) -> list[str]:
     """Return the text as it is, and as it was before each of the things that happen to texts."""
-    form = without_invisible(text[:LONGEST]).translate(DASHES)
+    form = plain(text[:LONGEST])
     forms = [form, joined := SOFT_BREAK.sub("", form)]
     for _ in range(DECODINGS):
         joined = unescape(unquote(joined))

@@ -13,12 +13,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 from documents.address import canonical, mailbox
 from documents.address_domain import DOTS
+from documents.address_parts import locals_within
+from documents.damaged_links import plain, unbroken
 from documents.decoded import stages
 from documents.invisible import without_invisible
 from documents.normal_form import normalize
 
 REDACTED = "erased"
 LONGEST_LOCAL = 64
+MOST_CLOSERS = 8  # of quotation marks and the like after an address
 SHORTEST_DOMAIN = 5  # with its "@"
 DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
 # What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
@@ -91,12 +94,18 @@ class Traces:
         return mailbox(address) in self.mailboxes and known not in self.others
 
     def _refers(self, text: str) -> bool:
-        """Whether the text has a reference, perhaps with more letters around it."""
-        return bool(self.references) and any(
-            run[start : start + length] in self.references
+        """Return whether the text has a reference, perhaps damaged, with more letters around it."""
+        if not self.references:
+            return False
+        form = plain(text)
+        return any(map(self._has_reference, dict.fromkeys((form, unbroken(form)))))
+
+    def _has_reference(self, text: str) -> bool:
+        return any(
+            run[start : start + ID_LENGTH].lower() in self.references
+            or run[start : start + TOKEN_LENGTH] in self.references
             for run in REFERENCE.findall(text)
-            for length in (ID_LENGTH, TOKEN_LENGTH)
-            for start in range(len(run) - length + 1)
+            for start in range(len(run) - ID_LENGTH + 1)
         )
 
     def _has_name(self, text: str) -> bool:
@@ -119,9 +128,11 @@ def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[s
             continue
         for local in _locals_before(before):
             for domain in _domains(found[1].rstrip("-")):
-                address = f"{local}@{domain}"
-                if locals_ is None or _plain_local(address) in locals_:
-                    yield address
+                end = start + 1 + len(domain)
+                for name in locals_within(local, text[end : end + MOST_CLOSERS]):
+                    address = f"{name}@{domain}"
+                    if name and (locals_ is None or _plain_local(address) in locals_):
+                        yield address
 
 
 def _may_end(text: str, locals_: frozenset[str]) -> bool:

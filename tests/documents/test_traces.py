@@ -43,6 +43,10 @@ SPELLINGS = {
     "an underscore": f"{ANN}_monthly",
     "digits": f"{ANN}2026",
     "userinfo": f"https://{ANN}/",
+    "Markdown's emphasis": f"_{ANN}_",
+    "Markdown's strong emphasis": f"__{ANN}__, or **_{ANN}_**",
+    "guillemets": f"«{ANN}»",
+    "low quotation marks": f"„{ANN}“",
 }
 ENCODINGS = {
     "nothing": lambda text: text,
@@ -69,6 +73,36 @@ ENCODINGS = {
     "base64 in a path": lambda text: f"https://x.org/u/{in_base64(text)}?x=1",
     "base64 in a query": lambda text: f"https://x.org/?u={quote(in_base64(text))}&x=1",
 }
+
+
+@pytest.mark.parametrize("text", [f"~~{ANN}~~", f"“_{ANN}_”", f"‘__{ANN}__’.", f"„'{ANN}'“"])
+def test_an_address_is_found_within_several_signs(text: str) -> None:
+    assert TRACES.has_address(text)
+    assert TRACES.has_address(f"Write to {text}, she says")
+
+
+ID, TOKEN = "6b077f764a76dcb912a43968", "Ab-Cd_Ef-Gh0123456789012345678-xyz_XYZ"
+DAMAGES = {
+    "nothing": lambda text: text,
+    "en dashes": lambda text: text.replace("-", "–"),
+    "no-break hyphens": lambda text: text.replace("-", "\u2011"),
+    "a line break": lambda text: f"{text[:12]}\r\n {text[12:]}",
+    "a soft break": lambda text: f"{text[:12]}= \r\n\t{text[12:]}",
+    "Markdown's escapes": lambda text: text.replace("_", "\\_"),
+    "zero width": lambda text: f"{text[:12]}\u200b{text[12:]}",
+    "all at once": lambda text: f"{text[:9]} {text[9:]}".replace("-", "−").replace("_", "\\_"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+@pytest.mark.parametrize("reference", [ID, TOKEN, ID.upper()])
+def test_a_damaged_reference_to_her_email_is_found(reference: str, damage) -> None:
+    traces = Traces(references=frozenset({ID, TOKEN}))
+    for text in (damage(reference), f"https://x.org/?e={damage(reference)}&x=1"):
+        assert traces.has_address_or_reference(text)
+        assert traces.has_address_or_reference(json.dumps({"url": text}))
+        assert traces.has_address_or_reference(quote(text))
+    assert not traces.has_address_or_reference(damage(reference.replace("6", "7").swapcase()))
 
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
