@@ -117,6 +117,10 @@ Name = Annotated[
     AfterValidator(_stripped),
 ]
 Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean)]
+ADDRESS_LENGTHS = (
+    f"Up to {LONGEST_ADDRESS} characters after cleaning, which removes invisible characters and "
+    "what surrounds the address. Up to 1000 characters as sent"
+)
 Address = Annotated[
     str,
     StringConstraints(min_length=3, max_length=1000),
@@ -124,8 +128,7 @@ Address = Annotated[
     AfterValidator(_stripped),
     AfterValidator(_address),
     Field(
-        description="Up to 254 characters, not counting invisible ones. "
-        "All spellings of a mailbox are one person",
+        description=f"{ADDRESS_LENGTHS}. All spellings of a mailbox are one person",
         json_schema_extra={"format": "email"},
     ),
 ]
@@ -137,7 +140,7 @@ OptionalAddress = Annotated[
     WithJsonSchema(
         {
             "anyOf": [ADDRESS_SCHEMA, {"type": "string", "maxLength": 0}, {"type": "null"}],
-            "description": "Blank or null if it is unknown",
+            "description": f"Blank or null if it is unknown. {ADDRESS_LENGTHS}",
         }
     ),
 ]

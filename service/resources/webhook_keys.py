@@ -141,7 +141,7 @@ class Secrets:
         answer(resp, SecretOut, keys)
 
     @operation(
-        "Tell which signing secret is set; never all of it",
+        "Get the ends of the webhook's signing secrets",
         scope="admin",
         answers={200: SecretOut},
         problems=(404,),

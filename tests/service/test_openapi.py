@@ -37,6 +37,16 @@ def test_the_webhook_says_what_it_reads(client: testing.TestClient) -> None:
     assert {"202", "401", "413", "503"} <= webhook["responses"].keys()
 
 
+def test_an_address_states_both_of_its_lengths(client: testing.TestClient) -> None:
+    schemas = get(client, "/openapi.json").json["components"]["schemas"]
+    required = schemas["UserIn"]["properties"]["email"]
+    donor = schemas["Giver"]
+    for field in (required, donor["properties"]["email"]):
+        assert "Up to 254 characters after cleaning" in field["description"]
+        assert "Up to 1000 characters as sent" in field["description"]
+    assert required["maxLength"] == 1000
+
+
 def test_every_reference_leads_somewhere(client: testing.TestClient) -> None:
     document = get(client, "/openapi.json").json
     schemas = document["components"]["schemas"]
