@@ -101,6 +101,19 @@ def test_an_address_is_checked_after_it_was_cleaned(
     assert alice.call("POST", "/v1/users", {"name": "N", "email": email}).status == status
 
 
+@pytest.mark.parametrize(
+    "blank", ["", " ", "\u200b", "\u2060\ufeff", "\u00a0\u3000", "\u3164", "\u200e \u00ad" * 400]
+)
+def test_an_address_of_invisible_characters_alone_is_blank(place: University, blank: str) -> None:
+    spring = place.fundraiser()
+    body = {"fundraiser_id": spring, "amount": 100, "currency": "USD"}
+    place.make("donations", **body, donor={"name": "Ned", "email": blank})
+    post(place, "gift-1", 1_763_800_000, spring, donor={"name": "Ned", "email": blank[:1000]})
+    settle()
+    donors = [gift["donor"] for gift in place.get("/v1/donations")["data"]]
+    assert donors == [{"name": "Ned", "email": ""}] * 2
+
+
 def test_staff_find_the_person(alice: University) -> None:
     user = alice.make("users", **NED)["id"]
     for search in [*SPELLINGS, "ned@b\u00fcch", "b\u00fccher", "ned@"]:
@@ -137,6 +150,7 @@ def test_the_health_page_lists_who_shares_a_mailbox(
     page = browser.get("/dashboard/health").text
     assert "Ned Again" in page
     assert f"/dashboard/people/{kept}" in page
+    assert "erase both" in page
     assert list(pairs(ObjectId(charlie.id))) == []
     alice.call("DELETE", f"/v1/users/{other}")
     assert "Duplicate people" not in browser.get("/dashboard/health").text
