@@ -55,7 +55,8 @@ MOST_GROWTH = 3 * TIMES_LESS
 REPEATS = 3
 ORGANIZATION = ObjectId()
 _BOB = frozenset({"bob@example.edu"})
-BOB = Traces(mailboxes=_BOB, addresses=_BOB)
+_EMAILS = frozenset({"6b077f764a76dcb912a43968"})
+BOB = Traces(mailboxes=_BOB, addresses=_BOB, references=_EMAILS)
 
 UNITS = (
     *('"', '\\"', "\\", "[", "{", "[]", "]", "{}", ",", ":", '"a",', '{"a":', "tru,", "\\ud800"),
