@@ -10,7 +10,6 @@ from typing import Any
 from documents.payment_facts import CAPTURE, FAILED, PENDING, SUCCEEDED, Fact, Facts
 from documents.stripe_event import Event
 from documents.stripe_values import (
-    LONGEST_TEXT,
     METADATA,
     amount,
     code_of,
@@ -122,7 +121,7 @@ def read_refund(event: Event) -> tuple[str | None, Facts]:
 
 
 def _refund(refund: Object, event: Event) -> Fact:
-    status = str(refund.get("status") or "pending")[:LONGEST_TEXT]
+    status = text(refund.get("status")) or "pending"
     currency, reason = code_of(refund), refund.get("reason")
     return {
         "kind": "refund",
@@ -146,7 +145,7 @@ def _is_noted(metadata: Any) -> bool:
 def read_dispute(event: Event) -> tuple[str | None, Facts]:
     """Return the key of a dispute's payment, and its fact."""
     dispute = event.thing
-    status = str(dispute.get("status") or "")[:LONGEST_TEXT]
+    status = text(dispute.get("status")) or ""
     key = ref(dispute.get("payment_intent")) or ref(dispute.get("charge"))
     currency = code_of(dispute) if dispute.get("currency") is not None else None
     return key, {

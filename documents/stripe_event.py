@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from documents.errors import Unusable
+from documents.stripe_values import seconds
 
 BASIL = "2025-03-31"
 LONGEST_VERSION = 100
@@ -42,9 +43,9 @@ def open_event(event: Any) -> Event:
     thing = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(thing, Mapping) or not isinstance(type_, str):
         raise Unusable("the event has no object")
-    if isinstance(created, bool) or not isinstance(created, int | float) or not 0 < created < 2**40:
+    if (at := seconds(created)) is None:
         raise Unusable("the event has no time")
-    return Event(type_, created, thing, _is_basil(event), _is_live(event, thing))
+    return Event(type_, at, thing, _is_basil(event), _is_live(event, thing))
 
 
 def _is_basil(event: Mapping[str, Any]) -> bool:

@@ -1,13 +1,17 @@
 """Test payments are listed with their reason, and cannot be assigned."""
 
+from typing import Any
+
 import pytest
 from falcon import testing
 from mongoengine import get_db
 
+from jobs.sweep import sweep
 from tests.cast import Api, University, university
 from tests.documents.test_payment_assignment import listed
 from tests.stripe_events import (
     charge,
+    dispute,
     invoice,
     invoice_payment,
     ours,
@@ -44,3 +48,28 @@ def test_a_plan_is_no_payment(alice: University) -> None:
     tell(alice, invoice("paid", 3))
     tell(alice, invoice_payment(3))
     assert [one["payment_id"] for one in listed(alice, "")] == ["pi_1"]
+
+
+@pytest.mark.parametrize("status", ["\ud800", "won\udfff", {"a": ["\udc00"]}, "\x00"])
+def test_a_status_that_is_not_text_makes_no_event_fail(alice: University, status: Any) -> None:
+    spring = alice.fundraiser()
+    tell(alice, ours(charge("succeeded"), fundraiser_id=spring))
+    tell(alice, refund("refund.created", "re_1", 500, 3, status=status))
+    tell(alice, dispute("created", status, 4))
+    sweep()
+    [gift] = alice.get("/v1/donations")["data"]
+    assert (gift["status"], gift["amount"]) == ("succeeded", 2500)
+    assert get_db().deliveries.count_documents({"trouble": {"$exists": True}}) == 0
+
+
+@pytest.mark.parametrize("created", [2**33, 253_402_300_800.5, 2**40 - 1])
+def test_an_event_of_a_time_that_no_calendar_has_is_rejected(
+    alice: University, created: float
+) -> None:
+    spring = alice.fundraiser()
+    told = ours(charge("succeeded", created=None), fundraiser_id=spring) | {"created": created}
+    tell(alice, told)
+    sweep()
+    [post] = get_db().deliveries.find()
+    assert post["refused"][0]["reason"] == "the event has no time"
+    assert "trouble" not in post
