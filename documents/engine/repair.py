@@ -1,5 +1,7 @@
 """Repair of incorrect counters, while traffic goes on and others repair as well."""
 
+from typing import Any
+
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -35,6 +37,8 @@ def repair(database: Database, session: ClientSession, ledger: Ledger, drift: Dr
 def _repair_counter(
     database: Database, session: ClientSession, ledger: Ledger, drift: Drift
 ) -> bool:
+    if not _is_number(drift.says):
+        return _replace(database, session, ledger, drift)
     found = drift.right - (drift.says or 0)
     # The first write keeps settling and other repairs away from the record until the commit.
     # Otherwise a record that settling writes all the time would never be repaired.
@@ -42,12 +46,34 @@ def _repair_counter(
     if row is None:
         return False
     top = drift.field.split(".")[0]
-    right = Truth(database, session, ledger, drift.id).of(drift.collection, [drift.id], top)
-    amounts = right.get(drift.id, {})
-    rest = amounts.get(drift.field, 0) - flat(row, {top}).get(drift.field, 0)
+    rest = _right(database, session, ledger, drift) - flat(row, {top}).get(drift.field, 0)
     if rest:
         _increase(database, session, drift, rest)
     return found + rest != 0
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _replace(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> bool:
+    """Replace a value that is not a number. Return whether it was still there."""
+    # Not set to 0, because counters with longer paths may belong in its place.
+    wrong = {"_id": drift.id, "deleted_at": None, drift.field: drift.says}
+    removed = database[drift.collection].update_one(
+        wrong, {"$unset": {drift.field: ""}}, session=session
+    )
+    if not removed.modified_count:
+        return False
+    if right := _right(database, session, ledger, drift):
+        _increase(database, session, drift, right)
+    return True
+
+
+def _right(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> Any:
+    top = drift.field.split(".")[0]
+    right = Truth(database, session, ledger, drift.id).of(drift.collection, [drift.id], top)
+    return right.get(drift.id, {}).get(drift.field, 0)
 
 
 def _increase(database: Database, session: ClientSession, drift: Drift, amount: int) -> Row | None:

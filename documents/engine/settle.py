@@ -107,12 +107,16 @@ class _Settlement:
                 self._make_on_demand(name, id_)
             return
         rows = self.rows.setdefault(name, {})
-        self._load(name, aimed.keys() - rows.keys())
+        loaded = aimed.keys() - rows.keys()
+        self._load(name, loaded)
         computed = list(rows.values())
         for start in range(0, len(computed), ROWS_AT_ONCE):
             part = computed[start : start + ROWS_AT_ONCE]
             for row in part:
-                self._apply(name, row, aimed.get(row["_id"], {}))
+                self._increase(name, row, aimed.get(row["_id"], {}))
+                # A target that is due is settled by itself, which may do more than count it.
+                if row["_id"] not in loaded or "due" not in row:
+                    self._settle(name, row)
             if not self.ledger.latest[name]:  # a time is read once its sources are written
                 self._write(name, [row["_id"] for row in part])
 
@@ -149,7 +153,8 @@ class _Settlement:
             update["$setOnInsert"] = made
         return row
 
-    def _apply(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
+    def _increase(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
+        """Add to a record's own counters, and set the flags that follow from them."""
         update = self.updates[name, row["_id"]]
         increase(row, dict(amounts))
         _foresee(row, update)
@@ -157,6 +162,10 @@ class _Settlement:
             if row.get(flag.field) != flag.when(row):
                 row[flag.field] = flag.when(row)
                 update.setdefault("$set", {})[flag.field] = row[flag.field]
+
+    def _settle(self, name: str, row: Row) -> None:
+        """Pass on the difference to what the record contributed before, and note it."""
+        update = self.updates[name, row["_id"]]
         before = from_stored(row.get("counted"))
         now = self.ledger.contribution(name, row)
         change = difference(now, before)

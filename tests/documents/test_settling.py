@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mongoengine import get_db
 
 from documents import deciding, recount, settling
+from documents.clock import now
 from documents.match_policy import MatchPolicy
 from documents.policy import Policy
 from documents.recount import repair
@@ -377,3 +378,37 @@ def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: Univers
         phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
     )
     AnyDay.TestCase("runTest").runTest()
+
+
+def settle_only(fundraiser_id: str) -> None:
+    settling.settle_fundraiser(ObjectId(fundraiser_id), Policy())
+
+
+def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) -> None:
+    """Its settling counts on the email, which waits to be settled itself and to say who moves."""
+    spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
+    pinned, own = alice.email(spring), alice.email(autumn)
+    gift = alice.gift(autumn, 2500, email_id=own)
+    alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": pinned})
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["email_id"] == pinned
+    alice.call("DELETE", f"/v1/emails/{pinned}")
+    alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 400})
+    settle_only(autumn)
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["email_id"] == own
+    assert alice.get(f"/v1/emails/{own}")["raised"] == {"USD": 2100}
+
+
+def test_a_new_email_that_a_gift_counts_on_first_is_new_all_the_same(alice: University) -> None:
+    spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
+    by_address = alice.gift(spring, 1000)
+    settle()
+    email = alice.email(spring, sent_at=f"{now() - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}")
+    other = alice.gift(autumn, 2500)
+    alice.call("PUT", f"/v1/donations/{other}/match", {"email_id": email})
+    settle_only(autumn)
+    assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 2500}
+    settle()
+    assert alice.get(f"/v1/donations/{by_address}")["email_id"] == email
+    assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 3500}
