@@ -101,3 +101,15 @@ def apply(changes: Changes, relabelled: Relabelled) -> None:
         for operator in ("$min", "$max"):
             if operator in update and not update[operator]:
                 del update[operator]
+
+
+def leave_due(database: Database, session: ClientSession, emails: list[Row]) -> None:
+    """Count emails that are due without settling them, because that does more than count them.
+
+    They are counted from now on, so their own settling does not take them for new ones. The gifts
+    that a new email may matter to are marked here.
+    """
+    due = [email for email in emails if "due" in email]
+    late_touches.gifts_of_new(database, session, [one for one in due if not one.get("counted")])
+    for email in due:
+        del email["due"]  # as read, so that settling does not take the mark away

@@ -159,4 +159,5 @@ LEDGER = Ledger(
         GiftDay: new_gift_day,
     },
     on_write=note_targets,
+    settled_alone=[Email],  # its gifts, events and clicks follow; see settling.py
 )

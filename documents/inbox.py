@@ -16,6 +16,7 @@ from documents.engine.contribution import Row
 from documents.reader import (
     DELIVERIES_A_BATCH,
     FIELDS,
+    REFUSED_KEPT,
     Part,
     Reader,
     Reading,
@@ -26,7 +27,6 @@ from documents.reader import (
 
 log = logging.getLogger(__name__)
 
-REFUSED_KEPT = 100
 COUNTS = ("counted_events", "repeated_events", "unmatched_events", "refused_events")
 
 
@@ -81,9 +81,9 @@ class Inbox:
     def _take(self, part: Part, reading: Reading) -> None:
         self.reports += reading.reports
         outcome = Outcome(part.first == 0, reading.next_item, reading.refused)
-        outcome.counts["refused_events"] = len(outcome.refused)
-        if outcome.refused:
-            log.warning("delivery %s: %d events refused", part.id, len(outcome.refused))
+        outcome.counts["refused_events"] = reading.refused_count
+        if reading.refused_count:
+            log.warning("delivery %s: %d events refused", part.id, reading.refused_count)
         self.outcomes[part.id] = outcome
         if outcome.next_item is None:
             self.finished.append(part.due)

@@ -28,6 +28,8 @@ from documents.references import resolve
 # thousand with ten: but a transaction must stay short, for it holds its mailing meanwhile.
 DELIVERIES_A_BATCH = 10
 EVENTS_A_BATCH = 1000
+ITEMS_A_BATCH = 100_000  # read for them: a tenth of a second where nothing can be understood
+REFUSED_KEPT = 100  # of a delivery, with their reasons
 FIELDS = ("organization_id", "due", "items", "next_item", "bad_event", "trouble")
 
 # A post's items, by its ID and since when it is due.
@@ -62,7 +64,14 @@ class Reading:
 
     next_item: int | None = None  # where the next batch goes on; None: that was all of it
     reports: list[Reported] = field(default_factory=list)
-    refused: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)  # the first of them
+    refused_count: int = 0
+
+    def refuse(self, index: int, reason: str) -> None:
+        """Note an item that cannot be understood."""
+        self.refused_count += 1
+        if len(self.refused) < REFUSED_KEPT:
+            self.refused.append({"index": index, "reason": reason})
 
 
 def due_deliveries(
@@ -175,20 +184,32 @@ def _parse(body: bytes) -> list[Any] | None:
 
 
 def _read_part(part: Part, items: list[Any] | None) -> Reading:
-    """What cannot be understood stops nothing else."""
+    """Read up to `most` events. Items that cannot be understood cost no place, so that a post of
+    a million of them takes few batches."""
+    reading = Reading()
     if items is None:
-        return Reading(refused=[{"index": 0, "reason": "the body is no JSON array"}])
-    last = min(len(items), part.first + part.most)
-    reading = Reading(last if last < len(items) else None)
-    for index in range(part.first, last):
-        if items[index] == sendgrid.ERASED:
-            continue
-        try:
-            report = sendgrid.read(part.organization_id.binary, items[index])
-        except Unusable as error:
-            reading.refused.append({"index": index, "reason": str(error)})
-        else:
-            reference = resolve(part.organization_id, report.email_ref)
-            named = reference[0] if reference else None
-            reading.reports.append(Reported(report, named, part.id, index))
+        reading.refuse(0, "the body is no JSON array")
+        return reading
+    index = part.first
+    end = min(len(items), part.first + ITEMS_A_BATCH)
+    while index < end and len(reading.reports) < part.most:
+        event = _read_item(part, index, items[index], reading)
+        if event is not None:
+            if part.most == 1 and index > part.first:
+                break  # a batch of one event begins with it, so that `skip_event` finds it
+            reading.reports.append(event)
+        index += 1
+    reading.next_item = index if index < len(items) else None
     return reading
+
+
+def _read_item(part: Part, index: int, item: Any, reading: Reading) -> Reported | None:
+    if item == sendgrid.ERASED:
+        return None
+    try:
+        report = sendgrid.read(part.organization_id.binary, item)
+    except Unusable as error:
+        reading.refuse(index, str(error))
+        return None
+    reference = resolve(part.organization_id, report.email_ref)
+    return Reported(report, reference[0] if reference else None, part.id, index)

@@ -107,6 +107,7 @@ def _relabel(
         for row in database.emails.find({"_id": {"$in": email_ids}}, session=session)
     }
     relabelled = judge_all(database, session, emails, rule)
+    arrivals.leave_due(database, session, [emails[id_] for id_ in relabelled.click_times])
     changes = Changes(rows={"emails": [emails[id_] for id_ in relabelled.click_times]})
     arrivals.apply(changes, relabelled)
     late_touches.gifts_of_touched(database, session, changes)

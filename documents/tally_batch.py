@@ -7,8 +7,8 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import erased_bodies, erased_items, late_events, late_touches, sendgrid
-from documents.arrivals import arrive
+from documents import erased_bodies, erased_items, late_events, sendgrid
+from documents.arrivals import arrive, leave_due
 from documents.counters import LEDGER
 from documents.engine.contribution import Row
 from documents.engine.settle import Changes, settle
@@ -100,19 +100,8 @@ class TallyBatch:
         """What events that are now tied change of their emails."""
         wanted = {event["email_id"] for event in events}
         rows = late_events.with_rows(self.database, self.session, emails, wanted)
-        self._leave_due([rows[id_] for id_ in wanted])
+        leave_due(self.database, self.session, [rows[id_] for id_ in wanted])
         return arrive(self.database, self.session, events, rows, self.rule)
-
-    def _leave_due(self, emails: list[Row]) -> None:
-        """Emails that are not settled yet stay due: that does more than to count them.
-
-        But they are counted now, so they will not be taken for new ones by then.
-        """
-        due = [email for email in emails if "due" in email]
-        new = [email for email in due if not email.get("counted")]
-        late_touches.gifts_of_new(self.database, self.session, new)
-        for email in due:
-            del email["due"]  # as read: so settling does not take the mark away
 
     def _new_events(self, emails: Mapping[ObjectId, Row], stored: Mapping[Key, Row]) -> list[Row]:
         """The rows of events that are not stored yet, with their emails where these are known."""

@@ -133,7 +133,9 @@ def _measure(inbox: Inbox, new: list[Row], deliveries: int) -> None:
         reported[type_] -= number
     for type_, number in reported.items():
         fates[_known(type_), "repeated"] += number
-    fates["unknown", "refused"] = sum(len(one.refused) for one in inbox.outcomes.values())
+    fates["unknown", "refused"] = sum(
+        one.counts["refused_events"] for one in inbox.outcomes.values()
+    )
     metrics.webhook_events(+fates)
     metrics.settled("deliveries", inbox.finished, now())
     metrics.batch(deliveries=deliveries, events=len(inbox.reports))

@@ -8,7 +8,7 @@ The functions take a row (the stored fields as a dictionary) and are pure, so th
 declaration serves settling, recounting and tests.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -103,6 +103,8 @@ class Ledger:
         created_on_demand: targets that come into being with their first counter, and how a new
             one is made from its id.
         on_write: told within each transaction which records it writes, as (collection, id).
+        settled_alone: sources whose settling does more than count. If one that is due is the target
+            of another, its counters are incremented, and it stays due.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class Ledger:
         flags: Sequence[Flag] = (),
         created_on_demand: Mapping[type, Callable[[Any], Row]] | None = None,
         on_write: OnWrite | None = None,
+        settled_alone: Iterable[type] = (),
     ) -> None:
         self.on_write = on_write or (lambda database, session, targets: None)
+        self.settled_alone = frozenset(map(collection, settled_alone))
         self.caches = tuple(caches)
         self.created = {collection(on): new for on, new in (created_on_demand or {}).items()}
         names: dict[str, type] = {}

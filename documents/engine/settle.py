@@ -109,13 +109,13 @@ class _Settlement:
         rows = self.rows.setdefault(name, {})
         loaded = aimed.keys() - rows.keys()
         self._load(name, loaded)
+        stay_due = loaded if name in self.ledger.settled_alone else frozenset()
         computed = list(rows.values())
         for start in range(0, len(computed), ROWS_AT_ONCE):
             part = computed[start : start + ROWS_AT_ONCE]
             for row in part:
                 self._increase(name, row, aimed.get(row["_id"], {}))
-                # A target that is due is settled by itself, which may do more than count it.
-                if row["_id"] not in loaded or "due" not in row:
+                if row["_id"] not in stay_due or "due" not in row:
                     self._settle(name, row)
             if not self.ledger.latest[name]:  # a time is read once its sources are written
                 self._write(name, [row["_id"] for row in part])

@@ -5,12 +5,15 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import sendgrid, tallying
+from documents import reader, sendgrid, tallying
+from documents.clock import now
+from documents.reader import Part
 from jobs.tasks import policy
 from tests.cast import Api, University, event, university
 from tests.settled import settle
 
 AT = 1_700_000_000
+ORGANIZATION = ObjectId()
 
 
 @pytest.fixture
@@ -67,3 +70,18 @@ def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
     tallying.tally_organization(ObjectId(alice.id), policy().clicks)
     assert get_db().events.count_documents({}) == 50
     assert len(parsed) <= 5
+
+
+def test_items_that_cannot_be_understood_cost_no_place_of_events() -> None:
+    part = Part(ORGANIZATION, ObjectId(), now(), first=0, most=16)
+    reading = reader._read_part(part, [None] * 99_000 + [event("1", "open", AT)] * 20)
+    assert (reading.next_item, len(reading.reports)) == (99_016, 16)
+    assert (reading.refused_count, len(reading.refused)) == (99_000, reader.REFUSED_KEPT)
+
+
+def test_a_batch_of_one_event_begins_with_it() -> None:
+    items = [None, None, event("1", "open", AT), None]
+    first = reader._read_part(Part(ORGANIZATION, ObjectId(), now(), 0, 1), items)
+    assert (first.next_item, first.reports, first.refused_count) == (2, [], 2)
+    second = reader._read_part(Part(ORGANIZATION, ObjectId(), now(), 2, 1), items)
+    assert (second.next_item, len(second.reports)) == (3, 1)
