@@ -7,7 +7,7 @@ waits until a person looks at it. Changing the record is a new start.
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,13 +50,7 @@ def note(source: str, id_: ObjectId, error: Exception) -> None:
     # Not the message: it may repeat what is in the record.
     log.error("%s %s cannot be settled: %s", source, id_, describe(error))
     log.debug("%s %s", source, id_, exc_info=error)
-    collection = get_db()[source]
-    waiting = {"_id": id_, "due": {"$type": "date"}, **not_postponed(now())}
-    row = collection.find_one(waiting, {"due": 1, "trouble": 1})
-    if row is not None:
-        # Unless it was changed meanwhile: a change is a new start.
-        as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
-        collection.update_one(as_read, after_failure(row, describe(error)))
+    _update_waiting(source, id_, lambda row: after_failure(row, describe(error)))
 
 
 def postpone(source: str, id_: ObjectId, error: Exception) -> None:
@@ -64,19 +58,30 @@ def postpone(source: str, id_: ObjectId, error: Exception) -> None:
 
     That is no attempt. The pause doubles each time, up to LONGEST_POSTPONEMENT_SECONDS.
     """
+
+    def update_of(row: Mapping[str, Any]) -> dict[str, Any]:
+        known = row.get("trouble") or {}
+        slow = known.get("slow", 0) + 1
+        seconds = min(FIRST_PAUSE_SECONDS * 2.0 ** min(slow - 1, 10), LONGEST_POSTPONEMENT_SECONDS)
+        log.warning("%s %s: again in %d s, after %s", source, id_, seconds, describe(error))
+        trouble = {"tries": 0, **known, "error": describe(error), "slow": slow}
+        trouble["retry_at"] = now() + timedelta(seconds=seconds)
+        return {"$set": {"trouble": trouble}}
+
+    _update_waiting(source, id_, update_of)
+
+
+def _update_waiting(
+    source: str, id_: ObjectId, update_of: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> None:
+    """Update a record that is due and not postponed, unless it changes meanwhile."""
     collection = get_db()[source]
     waiting = {"_id": id_, "due": {"$type": "date"}, **not_postponed(now())}
     row = collection.find_one(waiting, {"due": 1, "trouble": 1})
-    if row is None:
-        return
-    known = row.get("trouble") or {}
-    slow = known.get("slow", 0) + 1
-    seconds = min(FIRST_PAUSE_SECONDS * 2.0 ** min(slow - 1, 10), LONGEST_POSTPONEMENT_SECONDS)
-    log.warning("%s %s: again in %d s, after %s", source, id_, seconds, describe(error))
-    trouble = {"tries": 0, **known, "error": describe(error), "slow": slow}
-    trouble["retry_at"] = now() + timedelta(seconds=seconds)
-    as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
-    collection.update_one(as_read, {"$set": {"trouble": trouble}})
+    if row is not None:
+        # A change is a new start, and another worker may have noted the same failure.
+        as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
+        collection.update_one(as_read, update_of(row))
 
 
 def after_failure(row: Mapping[str, Any], error: str) -> dict[str, Any]:
