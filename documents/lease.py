@@ -138,8 +138,12 @@ def _renew_all() -> None:
             time.sleep(RENEWAL_SECONDS)
             running = {one: future for one, future in running.items() if not future.done()}
             for holding in tuple(_renewing):
-                if holding not in running:
+                if holding in running:
+                    continue
+                try:
                     running[holding] = threads.submit(_renew, holding)
+                except RuntimeError as error:  # The process ends, or can start no thread.
+                    log.warning("a lease could not be renewed (%s)", error)
 
 
 def _renew(holding: Holding) -> None:

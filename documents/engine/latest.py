@@ -8,20 +8,37 @@ from pymongo.database import Database
 
 from .caches import LatestCache
 
+SETTLED = {"due": None, "trouble": None}
+
 
 def latest_times(
     database: Database, session: ClientSession | None, cache: LatestCache, ids: Iterable[Any]
 ) -> list[tuple[Any, Any]]:
-    """Each id with the latest time of its sources, or with None where it has none left."""
+    """Return each ID with the latest time of its sources, or with None if it has none.
+
+    A source that waits counts where it counted before. Its link may be replaced when it is settled,
+    and nothing would then read the times of the target that it names until then.
+    """
     wanted = list(ids)
     if not wanted:
         return []
     found = database[cache.source].aggregate(
         [
             {"$match": {cache.link: {"$in": wanted}, "deleted_at": None, **cache.where}},
+            {"$match": {"$or": [SETTLED, {"$expr": _has_counted_towards(f"${cache.link}")}]}},
             {"$group": {"_id": f"${cache.link}", "latest": {"$max": f"${cache.at}"}}},
         ],
         session=session,
     )
     latest = {row["_id"]: row["latest"] for row in found}
     return [(id_, latest.get(id_)) for id_ in wanted]
+
+
+def _has_counted_towards(target: str) -> dict[str, Any]:
+    """Return the expression that a source's `counted` names this target."""
+    shares = {"$ifNull": ["$counted", []]}
+    return {
+        "$anyElementTrue": {
+            "$map": {"input": shares, "as": "share", "in": {"$in": [target, "$$share"]}}
+        }
+    }

@@ -412,3 +412,21 @@ def test_a_new_email_that_a_gift_counts_on_first_is_new_all_the_same(alice: Univ
     settle()
     assert alice.get(f"/v1/donations/{by_address}")["email_id"] == email
     assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 3500}
+
+
+def test_a_gift_that_waits_and_then_moves_leaves_no_time_behind(alice: University) -> None:
+    """It had stopped counting, so that nothing is subtracted from the user whom it leaves."""
+    spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
+    bob = alice.get(f"/v1/emails/{alice.email(spring)}")["user_id"]
+    gift = alice.gift(spring, 1000)
+    settle()
+    alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
+    settle()
+    alice.call("PATCH", f"/v1/donations/{gift}", {"status": "succeeded"})
+    wife = {"name": "Barbara", "email": "barbara@example.org"}
+    alice.gift(autumn, donor=wife, email_id=alice.email(autumn), donated_at="2026-01-31T10:00:00Z")
+    settle_only(autumn)
+    alice.call("PATCH", f"/v1/users/{bob}", {"email": "moved@example.org"})
+    alice.email(autumn)  # to a new user, who has Bob's former address
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["user_id"] != bob
