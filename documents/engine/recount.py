@@ -5,9 +5,11 @@ transaction, a counter must equal the sum of what its sources say they contribut
 a source that is not due must have contributed what it is worth now.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -114,6 +116,8 @@ class Comparison:
         for id_, row in rows.items():
             if "due" in row or "trouble" in row:
                 continue  # It waits to be settled, or is known to have failed.
+            if has_bad_counter(self._ledger, name, row):
+                continue  # What it contributes depends on this counter, which is reported.
             counted, right = from_stored(row.get("counted")), self._ledger.contribution(name, row)
             if counted != right:
                 yield Drift(name, id_, "counted", counted, right)
@@ -121,12 +125,13 @@ class Comparison:
     def _targets(
         self, name: str, rows: Mapping[Any, Row], right: Mapping[Any, Amounts]
     ) -> Iterator[Drift]:
-        fields = {_top(cache) for cache in self._ledger.caches if _counts_on(cache, name)}
         for id_, row in rows.items():
-            says, amounts = flat(row, fields), right.get(id_, {})
+            says, amounts = flat(self._ledger, name, row), right.get(id_, {})
             for field in sorted(says.keys() | amounts.keys()) if says != amounts else ():
                 if says.get(field, 0) != amounts.get(field, 0):
                     yield Drift(name, id_, field, says.get(field, 0), amounts.get(field, 0))
+            if not all(map(is_number, says.values())):
+                continue
             for flag in self._ledger.flags[name]:
                 if bool(row.get(flag.field)) != flag.when(row):
                     yield Drift(name, id_, flag.field, row.get(flag.field), flag.when(row))
@@ -149,25 +154,41 @@ class Comparison:
         return left | {row[cache.link] for row in found}
 
 
-def flat(row: Row, fields: set[str]) -> Amounts:
+def has_bad_counter(ledger: Ledger, name: str, row: Row) -> bool:
+    """Return whether a counter of this target holds something else than a number."""
+    return not all(map(is_number, flat(ledger, name, row).values()))
+
+
+def is_number(value: Any) -> bool:
+    """Return whether `$inc` can correct this value of a counter."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def flat(ledger: Ledger, name: str, row: Row) -> dict[str, Any]:
     """Return the target's counters by dotted path, without zeros."""
-    result: Amounts = {}
+    result: dict[str, Any] = {}
+    fields, single = _counted_on(ledger, name)
     for field in fields:
-        if value := row.get(field):
-            _flatten(field, value, result)
+        if field in row:
+            _flatten(field, row[field], single, result)
     return result
 
 
-def _flatten(path: str, value: Any, into: Amounts) -> None:
-    if isinstance(value, dict):
+def _flatten(path: str, value: Any, single: Container[str], into: dict[str, Any]) -> None:
+    if isinstance(value, dict) and path not in single:
         for name, inner in value.items():
-            _flatten(f"{path}.{name}", inner, into)
-    elif value:
+            _flatten(f"{path}.{name}", inner, single, into)
+    elif value or not is_number(value):
         into[path] = value
 
 
-def _counts_on(cache: Cache, name: str) -> bool:
-    return cache.target == name and isinstance(cache, CounterCache)
+@lru_cache
+def _counted_on(ledger: Ledger, name: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return a target's fields that hold counters, and the paths that hold one number each."""
+    counters = [
+        one for one in ledger.caches if isinstance(one, CounterCache) and one.target == name
+    ]
+    return frozenset(map(_top, counters)), frozenset(c.field for c in counters if c.by is None)
 
 
 def _top(cache: Cache) -> str:

@@ -8,7 +8,7 @@ from pymongo.database import Database
 from .caches import Ledger
 from .contribution import Row, from_stored
 from .latest import latest_times
-from .recount import Drift, flat
+from .recount import Drift, flat, has_bad_counter, is_number
 from .settle import Changes, settle
 from .truth import Truth, has_counted
 
@@ -37,37 +37,46 @@ def repair(database: Database, session: ClientSession, ledger: Ledger, drift: Dr
 def _repair_counter(
     database: Database, session: ClientSession, ledger: Ledger, drift: Drift
 ) -> bool:
-    if not _is_number(drift.says):
+    if not is_number(drift.says):
         return _replace(database, session, ledger, drift)
-    found = drift.right - (drift.says or 0)
+    found = drift.right - drift.says
     # The first write keeps settling and other repairs away from the record until the commit.
     # Otherwise a record that settling writes all the time would never be repaired.
     row = _increase(database, session, drift, found)
     if row is None:
-        return False
-    top = drift.field.split(".")[0]
-    rest = _right(database, session, ledger, drift) - flat(row, {top}).get(drift.field, 0)
+        return _replace(database, session, ledger, drift)
+    now = flat(ledger, drift.collection, row).get(drift.field, 0)
+    rest = _right(database, session, ledger, drift) - now
     if rest:
         _increase(database, session, drift, rest)
     return found + rest != 0
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
 def _replace(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> bool:
-    """Replace a value that is not a number. Return whether it was still there."""
-    # Not set to 0, because counters with longer paths may belong in its place.
-    wrong = {"_id": drift.id, "deleted_at": None, drift.field: drift.says}
-    removed = database[drift.collection].update_one(
-        wrong, {"$unset": {drift.field: ""}}, session=session
-    )
-    if not removed.modified_count:
+    """Replace a value that `$inc` cannot change. Return whether it was still there."""
+    live = {"_id": drift.id, "deleted_at": None}
+    row = database[drift.collection].find_one(live, session=session)
+    wrong = row and _obstacle(row, drift.field)
+    if not wrong:
         return False
+    # Not set to 0, because counters with longer paths may belong in its place.
+    database[drift.collection].update_one(live, {"$unset": {wrong: ""}}, session=session)
     if right := _right(database, session, ledger, drift):
         _increase(database, session, drift, right)
     return True
+
+
+def _obstacle(row: Row, path: str) -> str | None:
+    """Return the beginning of a dotted path that is no place for a number, or for more names."""
+    *parents, name = path.split(".")
+    place: Any = row
+    for depth, parent in enumerate(parents, 1):
+        if parent not in place:
+            return None
+        place = place[parent]
+        if not isinstance(place, dict):
+            return ".".join(parents[:depth])
+    return path if name in place and not is_number(place[name]) else None
 
 
 def _right(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> Any:
@@ -77,11 +86,22 @@ def _right(database: Database, session: ClientSession, ledger: Ledger, drift: Dr
 
 
 def _increase(database: Database, session: ClientSession, drift: Drift, amount: int) -> Row | None:
-    live = {"_id": drift.id, "deleted_at": None}
+    """Add to a counter. Return None if the record is deleted, or `$inc` cannot change the value."""
+    live = {"_id": drift.id, "deleted_at": None, "$and": _holds_number(drift.field)}
     row: Row | None = database[drift.collection].find_one_and_update(
         live, {"$inc": {drift.field: amount}}, return_document=True, session=session
     )
     return row
+
+
+def _holds_number(path: str) -> list[dict[str, Any]]:
+    """Return the conditions that each name of a dotted path holds what belongs there, if any."""
+    names = path.split(".")
+    types = {".".join(names[:depth]): "object" for depth in range(1, len(names))}
+    return [
+        {"$or": [{name: {"$exists": False}}, {name: {"$type": kind, "$not": {"$type": "array"}}}]}
+        for name, kind in {**types, path: "number"}.items()
+    ]
 
 
 def _repair_latest(
@@ -103,7 +123,9 @@ def _settle_again(database: Database, session: ClientSession, ledger: Ledger, dr
     """
     settled = {"_id": drift.id, "due": None, "trouble": None}
     row = database[drift.collection].find_one(settled, session=session)
-    if row is None or _is_right(ledger, drift.collection, row):
+    if row is None or has_bad_counter(ledger, drift.collection, row):
+        return False  # Another finding is about the bad counter.
+    if _is_right(ledger, drift.collection, row):
         return False
     settle(database, session, ledger, Changes(rows={drift.collection: [row]}))
     return True
