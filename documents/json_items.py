@@ -5,12 +5,22 @@ item, so the cost is linear in the length of the body, whatever the body contain
 """
 
 import json
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from documents.errors import Unusable
+
+# Possessive, so that no text makes the search go back. A string that never ends would make a search
+# for strings read to the end from each later quote, so what precedes it is found first.
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
+_BALANCED = re.compile(rf'(?:[^"]++|{_STRING})*+', re.DOTALL)
+_TOKEN = re.compile(rf"{_STRING}|[\[\]{{}},]", re.DOTALL)
+_MARK = re.compile(r"[\[\]{},]")
+_DEPTH = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 # Floats, because Python's time to read an integer grows with the square of its digits.
 _decoder = json.JSONDecoder(strict=False, parse_int=float)
@@ -75,31 +85,11 @@ def _split(text: str) -> Iterator[str]:
 
 def _commas(text: str) -> Iterator[int]:
     """Yield the positions of the commas outside of strings, objects and arrays."""
-    depth = at = 0
-    strings_end = True
-    while at < len(text):
-        char = text[at]
-        at += 1
-        if char == '"' and strings_end:
-            end = _end_of_string(text, at)
-            # After a string that never ends, no later one ends: all other quotes are escaped.
-            # So the search to the end of the text happens once.
-            strings_end = end > 0
-            at = end or at
-        elif char in "[{":
-            depth += 1
-        elif char in "]}":
-            depth -= 1
-        elif char == "," and depth == 0:
-            yield at - 1
-
-
-def _end_of_string(text: str, start: int) -> int:
-    """Return the position after the closing quote; 0 if the string never ends."""
-    while (quote := text.find('"', start)) >= 0:
-        before = text[start:quote]
-        backslashes = len(before) - len(before.rstrip("\\"))
-        if backslashes % 2 == 0:
-            return quote + 1
-        start = quote + 1
-    return 0
+    open_quote = _BALANCED.match(text).end()  # type: ignore[union-attr]  # it matches anything
+    depth = 0
+    for token in chain(_TOKEN.finditer(text, 0, open_quote), _MARK.finditer(text, open_quote)):
+        mark = token[0]
+        if mark == "," and depth == 0:
+            yield token.start()
+        else:
+            depth += _DEPTH.get(mark, 0)
