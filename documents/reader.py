@@ -24,9 +24,9 @@ from documents.errors import Unusable
 from documents.marks import DUE
 from documents.references import resolve
 
-# Eight thousand events a second with one delivery of a hundred in a transaction, eighteen
-# thousand with ten: but a transaction must stay short, for it holds its mailing meanwhile.
-DELIVERIES_A_BATCH = 10
+# A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
+# own, which a backlog of small posts must not pay for every ten of them.
+DELIVERIES_A_BATCH = 100
 EVENTS_A_BATCH = 1000
 ITEMS_A_BATCH = 100_000  # read for them: a tenth of a second where nothing can be understood
 REFUSED_KEPT = 100  # of a delivery, with their reasons

@@ -85,3 +85,20 @@ def test_a_batch_of_one_event_begins_with_it() -> None:
     assert (first.next_item, first.reports, first.refused_count) == (2, [], 2)
     second = reader._read_part(Part(ORGANIZATION, ObjectId(), now(), 2, 1), items)
     assert (second.next_item, len(second.reports)) == (3, 1)
+
+
+def test_a_backlog_of_small_posts_takes_few_transactions(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email = alice.email(alice.fundraiser())
+    settle()
+    for number in range(60):
+        alice.deliver([event(email, "open", 1_700_000_000 + number)])
+    attempts: list[object] = []
+    once = tallying.in_transaction
+    monkeypatch.setattr(
+        tallying, "in_transaction", lambda *work: (attempts.append(work), once(*work))[1]
+    )
+    settle()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 60
+    assert len(attempts) <= 3
