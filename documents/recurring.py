@@ -15,7 +15,7 @@ from pymongo.database import Database
 from documents.conditions import MATCHED_STATUSES, is_matched
 from documents.donation import is_repinned
 from documents.engine.contribution import Row
-from documents.rematching import MARKED_A_BATCH, mark
+from documents.rematching import MARKED_A_BATCH, NOT_BY_PIN, mark
 
 
 class Plans:
@@ -84,7 +84,7 @@ class Plans:
                 **_instalments(fundraiser_id, recurring_id),
                 "_id": {"$nin": [*decided, first["_id"]]},
                 "rematch": None,
-                "pin": None,
+                **NOT_BY_PIN,
                 "$or": [{name: {"$ne": value}} for name, value in _following(first).items()],
             }
             found = self._database.donations.find(astray, {"_id": 1}, session=self._session)

@@ -18,8 +18,10 @@ from documents.clock import now
 from documents.engine.contribution import Row
 
 MARKED_A_BATCH = 500
-# Neither pinned nor by what the gift itself says: another email might do better.
-OPEN: dict[str, Any] = {"match": {"$in": [None, "indirect", "unresolved"]}, "pin": None}
+# Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.
+NOT_BY_PIN: dict[str, Any] = {"decision.rule": {"$ne": "pin"}}
+# Decided neither by a pin nor by what the gift itself says: another email might do better.
+OPEN: dict[str, Any] = {"match": {"$in": [None, "indirect", "unresolved"]}, **NOT_BY_PIN}
 
 
 def mailboxes_of(user: Row) -> list[str]:

@@ -19,7 +19,7 @@ from documents.engine.contribution import Row
 from documents.match_policy import MatchPolicy
 from documents.policy_version import policy_of
 from documents.recurring import Plans
-from documents.rematching import mark
+from documents.rematching import NOT_BY_PIN, mark
 
 GIFTS_A_PAGE = 250
 Place = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mailing
@@ -62,7 +62,7 @@ def rematch(organization_id: ObjectId, fundraiser_id: ObjectId | None = None) ->
     Repeating it after it was interrupted starts again, and changes nothing that is right.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
-        for page in _pages(id_, {"pin": None}, None):
+        for page in _pages(id_, NOT_BY_PIN, None):
             ids = [row["_id"] for row in page]
             mark(get_db(), None, ids)
             yield len(ids)

@@ -93,7 +93,8 @@ def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> 
     count(database, session, "donations", rows)
     variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
     open_ = [gift for gift in variants if gift.get("match") in rematching.OPEN["match"]["$in"]]
-    rematching.mark(database, session, [gift["_id"] for gift in open_ if not gift.get("pin")])
+    by_rules = [one["_id"] for one in open_ if (one.get("decision") or {}).get("rule") != "pin"]
+    rematching.mark(database, session, by_rules)
 
 
 def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> None:

@@ -21,7 +21,7 @@ from documents.policy import Policy
 from documents.recurring import Plans
 from documents.transaction import in_transaction
 from documents.user import User
-from documents.what_if import what_if
+from documents.what_if import rematch, what_if
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 from tests.settled import settle
@@ -262,6 +262,37 @@ def test_when_a_pinned_email_is_deleted_the_rules_decide(alice: University) -> N
     rule, email, note = of(alice, gift, "rule", "email_id", "note")
     assert (rule, email) == ("donor_address", other)
     assert note == "The email that staff had pinned was deleted."
+
+
+def test_a_gift_whose_pinned_email_was_deleted_looks_again_like_others(
+    alice: University, late_touch: None
+) -> None:
+    spring = alice.fundraiser()
+    pinned, first, last = (alice.email(spring, sent_at=at) for at in (SENT, SENT, LATER_SENT))
+    gift = alice.gift(spring, donated_at=GIVEN)
+    alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": pinned})
+    settle()
+    alice.call("DELETE", f"/v1/emails/{pinned}")
+    assert of(alice, gift, "email_id") == (last,)
+    alice.set_webhook_key()
+    alice.deliver([event(first, "click", CLICKED)])
+    assert of(alice, gift, "rule", "email_id") == ("donor_address", first)
+    alice.call("PUT", f"/v1/fundraisers/{spring}/match-policy", {"window_seconds": 216_000})
+    assert sum(rematch(ObjectId(alice.id))) == 1
+    assert of(alice, gift, "email_id") == (last,)
+
+
+def test_an_instalment_whose_pinned_email_was_deleted_follows_its_plan(alice: University) -> None:
+    spring = alice.fundraiser()
+    pinned, own = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
+    first = alice.gift(spring, donated_at=GIVEN, recurring_id="plan")
+    later = alice.gift(spring, donated_at="2026-05-02T10:00:00Z", recurring_id="plan")
+    alice.call("PUT", f"/v1/donations/{later}/match", {"email_id": pinned})
+    settle()
+    alice.call("DELETE", f"/v1/emails/{pinned}")
+    assert of(alice, later, "rule", "email_id") == ("recurring", own)
+    alice.call("PUT", f"/v1/donations/{first}/match", {"email_id": None})
+    assert of(alice, later, "rule", "email_id") == ("recurring", None)
 
 
 def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
