@@ -15,18 +15,17 @@ from mongoengine import (
 )
 
 from documents.address import canonical, mailbox
+from documents.client_ids import plan_of, with_external_id
 from documents.clock import now
 from documents.email import Email
 from documents.engine.contribution import Row
-from documents.erased_gifts import plan_of, with_external_id
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.hot_path import insert_source_unless
 from documents.marks import due_index, failed_index, known_index, text, unique_index
-from documents.payment_state import NOBODY
 from documents.record import Record, Source
 from documents.references import resolve
-from documents.refunds import amended
+from documents.refunds import ANONYMOUS, amended
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -115,7 +114,7 @@ class Donation(Source, Record):
         fundraiser_id: ObjectId,
         amount: int,
         currency: str,
-        donor_name: str = NOBODY,
+        donor_name: str = ANONYMOUS,
         donor_email: str = "",
         status: str = "succeeded",
         email_ref: str | None = None,

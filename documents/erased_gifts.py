@@ -1,7 +1,6 @@
 """Taking a person out of their gifts; part of erasing them. See erasure.py."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -13,11 +12,10 @@ from documents import rematching
 from documents.address import mailbox
 from documents.candidates import ERASED as ERASED_DONOR
 from documents.engine.contribution import Row
-from documents.erased_person import NOBODY, Person, stored_forms
+from documents.erased_person import ERASED_NAME, Person, stored_forms
 from documents.link_token import token
-from documents.marks import text
 from documents.references import resolve
-from documents.stand_ins import may_name_person, stand_in, stand_ins
+from documents.stand_ins import stand_in
 from documents.transaction import in_transaction
 from documents.unexported import note
 
@@ -45,7 +43,7 @@ def erase_mentions(person: Person) -> None:
         if not any(person.traces.has_address(gift.get(name) or "") for name in IDS):
             continue
         is_named = not gift.get("donor_email") and person.traces.has_name(gift["donor_name"])
-        donor = {"donor_name": NOBODY} if is_named else {}
+        donor = {"donor_name": ERASED_NAME} if is_named else {}
         _update(gift, donor | _plain_ids(gift, person.traces.has_address))
 
 
@@ -72,8 +70,8 @@ def _erase(person: Person, gift: Row) -> None:
     # The same person still, though nobody knows who.
     donor = f"{ERASED_DONOR}{person.user_id}"
     update = {
-        "donor_name": NOBODY,
-        "donor_email": NOBODY,
+        "donor_name": ERASED_NAME,
+        "donor_email": ERASED_NAME,
         "donor_address": donor,
         "donor_mailbox": donor,
         **told,
@@ -87,7 +85,9 @@ def _plain_ids(gift: Row, tells: Callable[[str], bool]) -> Row:
     """Return what replaces IDs that tell of a person. The plan of all instalments is renamed."""
     told: Row = {}
     if tells(gift.get("email_ref") or ""):
-        told["email_ref"] = plain_reference(gift["organization_id"], gift["email_ref"]) or NOBODY
+        told["email_ref"] = (
+            plain_reference(gift["organization_id"], gift["email_ref"]) or ERASED_NAME
+        )
     if tells(gift.get("external_id") or ""):
         told["external_id"] = stand_in(gift["organization_id"], gift["external_id"])
     if tells(gift.get("recurring_id") or ""):
@@ -125,31 +125,3 @@ def rename_plan(database: Database, session: ClientSession, gift: Row) -> None:
     database.donations.update_many(
         query, {"$set": {**renamed, **rematching.again()}}, session=session
     )
-
-
-def with_external_id(
-    organization_id: ObjectId, external_id: str | None, session: ClientSession | None = None
-) -> Row | None:
-    """Return the gift that had this external_id until its donor was erased."""
-    known = stand_ins(organization_id, external_id) if external_id else []
-    if not known:
-        return None
-    query = {"organization_id": organization_id, "external_id": text(in_=known)}
-    found: Row | None = get_db().donations.find_one(query, session=session)
-    return found
-
-
-def plan_of(
-    database: Database,
-    session: ClientSession | None,
-    organization_id: ObjectId,
-    recurring_id: str | None,
-    **fundraiser: Any,
-) -> str | None:
-    """Return the ID of a plan as its instalments have it: a stand-in, if one of them is erased."""
-    if recurring_id is None or not may_name_person(recurring_id):
-        return recurring_id
-    renamed = stand_in(organization_id, recurring_id)
-    query = {**fundraiser, "recurring_id": text(eq=renamed)}
-    found = database.donations.find_one(query, {"_id": 1}, session=session)
-    return renamed if found else recurring_id

@@ -12,7 +12,7 @@ from documents.link_token import tokens
 from documents.marks import text
 from documents.traces import Traces, names_of
 
-NOBODY = "(erased)"
+ERASED_NAME = "(erased)"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from documents.clock import now
 from documents.engine.contribution import Row
 from documents.erased_gifts import erase_gifts, erase_mentions
 from documents.erased_links import erase_links
-from documents.erased_person import NOBODY, Person, person_of, stored_forms
+from documents.erased_person import ERASED_NAME, Person, person_of, stored_forms
 from documents.erased_posts import erase_posts
 from documents.errors import NotFound
 from documents.marks import text
@@ -49,9 +49,9 @@ def mark(organization_id: ObjectId, id_: ObjectId | str) -> None:
     found = ObjectId.is_valid(id_) and User.objects(organization_id=organization_id, id=id_).first()
     if not found:
         raise NotFound
-    if found.erasing is not None or found.name == NOBODY:
+    if found.erasing is not None or found.name == ERASED_NAME:
         return
-    gone = {"name": NOBODY, "email": NOBODY, "deleted_at": found.deleted_at or now()}
+    gone = {"name": ERASED_NAME, "email": ERASED_NAME, "deleted_at": found.deleted_at or now()}
     wait = {
         "erasing": canonical(found.email),
         "erasing_names": [found.name],

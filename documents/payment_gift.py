@@ -10,10 +10,10 @@ from pymongo.database import Database
 
 from documents.address import canonical, mailbox
 from documents.candidates import is_erased
+from documents.client_ids import plan_of, with_external_id
 from documents.clock import now
 from documents.donation import LONGEST_REFERENCE, Donation
 from documents.engine.contribution import Row
-from documents.erased_gifts import plan_of, with_external_id
 from documents.marks import text
 from documents.money import minor_units
 from documents.payment import split_id

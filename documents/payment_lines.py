@@ -8,7 +8,8 @@ from bson import ObjectId
 from documents.payment import Payment, key_of, split_id
 from documents.payment_facts import Facts
 from documents.payment_reasons import SENTENCES, UNUSABLE, Reason, Status, status_of
-from documents.payment_state import NOBODY, State, state_of
+from documents.payment_state import State, state_of
+from documents.refunds import ANONYMOUS
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,6 @@ def _money(facts: Facts, state: State | None) -> tuple[int | None, str | None]:
 
 def _donor(state: State | None) -> dict[str, str]:
     return {
-        "name": state.donor_name if state else NOBODY,
+        "name": state.donor_name if state else ANONYMOUS,
         "email": state.donor_email if state else "",
     }

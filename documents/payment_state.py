@@ -10,12 +10,12 @@ from bson import ObjectId
 
 from documents.payment_facts import RANK, SUCCEEDED, Fact, Facts, merge
 from documents.payment_refunds import is_foreign, refunded_of
+from documents.refunds import ANONYMOUS
 
 __all__ = ["Facts", "State", "in_currency", "merge", "oddities", "plans_of", "state_of"]
 
 # Money that is away, or may be: https://docs.stripe.com/api/disputes/object (status).
 DISPUTED = ("needs_response", "under_review", "lost")
-NOBODY = "Anonymous"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def state_of(facts: Mapping[str, Fact], gift_currency: str | None = None) -> Sta
         fundraiser_id=_fundraiser(told),
         email_ref=_first(told, "email_ref") or _first(told, "reference"),
         recurring_id=_first(told, "recurring_id"),
-        donor_name=_first(told, "name") or NOBODY,
+        donor_name=_first(told, "name") or ANONYMOUS,
         donor_email=_first(told, "email") or "",
     )
 

@@ -2,6 +2,8 @@
 
 from documents.errors import Unacceptable
 
+ANONYMOUS = "Anonymous"  # the name of a donor whom a payment does not name
+
 
 def amended(
     amount: int, before: tuple[str, int], status: str | None, refunded_amount: int | None
