@@ -1,1 +1,4 @@
-"""What is stored and what it means: one file a document, and the counting, matching, reports."""
+"""What Matchback stores: one file for each noun, and one package for each domain.
+
+`counters.py` declares everything that is counted.
+"""

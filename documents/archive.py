@@ -2,7 +2,7 @@
 
 from mongoengine import DateTimeField, IntField, ObjectIdField
 
-from documents.stored import Document
+from documents.storage.base import Document
 
 
 class Archive(Document):

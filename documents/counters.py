@@ -22,14 +22,14 @@ from documents.conditions import (
 from documents.donation import Donation
 from documents.donor import Donor, new_donor
 from documents.email import Email
-from documents.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledger
 from documents.event import COUNTED, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, new_gift_day, quarter, raised_in_quarter
 from documents.link import Clicker, Link, new_row
 from documents.mailing import Mailing
-from documents.unexported import note_targets
+from documents.storage.export_outbox import note_targets
 from documents.user import User
+from matchback.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledger
 
 
 def _gifts(on: type) -> list[Cache]:
@@ -159,5 +159,5 @@ LEDGER = Ledger(
         GiftDay: new_gift_day,
     },
     on_write=note_targets,
-    settled_alone=[Email],  # its gifts, events and clicks follow; see settling.py
+    settled_alone=[Email],  # its gifts, events and clicks follow; see settling/settle.py
 )

@@ -14,18 +14,18 @@ from mongoengine import (
     get_db,
 )
 
-from documents.address import canonical, mailbox
-from documents.client_ids import plan_of, with_external_id
-from documents.clock import now
 from documents.email import Email
-from documents.engine.contribution import Row
+from documents.erased.client_ids import plan_of, with_external_id
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.hot_path import insert_source_unless
-from documents.marks import due_index, failed_index, known_index, text, unique_index
-from documents.record import Record, Source
-from documents.references import resolve
-from documents.refunds import ANONYMOUS, amended
+from documents.giving_links.references import resolve
+from documents.storage.fast_insert import insert_source_unless
+from documents.storage.marks import due_index, failed_index, known_index, text, unique_index
+from documents.storage.record import Record, Source
+from documents.values.address import canonical, mailbox
+from documents.values.donation_state import ANONYMOUS, amended
+from documents.values.time import now
+from matchback.engine.contribution import Row
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -34,7 +34,7 @@ ABSENT = dict.fromkeys(("external_id", "recurring_id", "match", "email_id", "use
 
 
 class Donation(Source, Record):
-    """A gift. Its match is decided by a job, once the money was taken; see settling.py."""
+    """A gift. Its match is decided by a job, once the money was taken; see settling/settle.py."""
 
     fundraiser_id = ObjectIdField(required=True)
     amount = IntField(required=True)

@@ -5,9 +5,9 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
-from documents.address import pseudonym
-from documents.engine.contribution import Row
-from documents.stored import Document
+from documents.storage.base import Document
+from documents.values.address import pseudonym
+from matchback.engine.contribution import Row
 
 
 class Donor(Document):

@@ -14,15 +14,15 @@ from mongoengine import (
     StringField,
 )
 
-from documents.clock import now
-from documents.engine.contribution import Row
 from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.link_token import token
+from documents.giving_links.link_token import token
 from documents.mailing import Mailing
-from documents.marks import due_index, failed_index, unique_index
-from documents.record import Record, Source
+from documents.storage.marks import due_index, failed_index, unique_index
+from documents.storage.record import Record, Source
 from documents.user import User
+from documents.values.time import now
+from matchback.engine.contribution import Row
 
 # By which fields the recipients of a mailing are picked out; see recipients.py.
 DID: dict[str, tuple[str, ...]] = {

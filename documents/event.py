@@ -13,10 +13,10 @@ from mongoengine import (
     StringField,
 )
 
-from documents.engine.contribution import Row
-from documents.marks import due_index, unique_index
-from documents.sendgrid import TYPES, Report
-from documents.stored import Document
+from documents.providers.sendgrid import TYPES, Report
+from documents.storage.base import Document
+from documents.storage.marks import due_index, unique_index
+from matchback.engine.contribution import Row
 
 TIED_BY = {"email_id", "unmatched"}
 NO_POSITION = "none"

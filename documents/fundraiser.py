@@ -8,10 +8,10 @@ from cachetools import TTLCache
 from mongoengine import DateTimeField, IntField, StringField
 
 from documents.errors import NotFound, Unacceptable
-from documents.money import as_money, money_fields
-from documents.record import Record
-from documents.tallied import Tallied
-from documents.unexported import EXPORT_INDEX, Exported
+from documents.shared_counters import Tallied
+from documents.storage.export_outbox import EXPORT_INDEX, Exported
+from documents.storage.record import Record
+from documents.values.money import as_money, money_fields
 
 FRESH_SECONDS = 0.8
 KEPT = 10_000

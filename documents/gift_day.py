@@ -12,8 +12,8 @@ from bson import ObjectId
 from mongoengine import DictField, MapField, ObjectIdField, StringField
 from mongoengine.fields import IntField
 
-from documents.engine.contribution import Row
-from documents.stored import Document
+from documents.storage.base import Document
+from matchback.engine.contribution import Row
 
 QUARTERS_AN_HOUR = 4
 MINUTES_A_QUARTER = 15

@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
-from documents.engine.contribution import Row, Target
-from documents.stored import Document
-from documents.tenant import OWNED
+from documents.storage.base import Document
+from documents.storage.tenancy import OWNED
+from matchback.engine.contribution import Row, Target
 
 ID_BYTES = 12
 PERSONAL_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})

@@ -6,10 +6,10 @@ from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
 from documents.fundraiser import Fundraiser
-from documents.marks import due_index, failed_index
-from documents.money import as_money, money_fields
-from documents.record import Record, Source
-from documents.tallied import Tallied
+from documents.shared_counters import Tallied
+from documents.storage.marks import due_index, failed_index
+from documents.storage.record import Record, Source
+from documents.values.money import as_money, money_fields
 
 
 class Mailing(Source, Tallied, Record):

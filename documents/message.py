@@ -13,9 +13,9 @@ from mongoengine import ObjectIdField
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.address import canonical, fold
-from documents.engine.contribution import Row
-from documents.stored import Document
+from documents.storage.base import Document
+from documents.values.address import canonical, fold
+from matchback.engine.contribution import Row
 
 KEY_BYTES = 12
 

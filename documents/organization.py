@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from bson import ObjectId
 from mongoengine import DateTimeField, StringField
 
-from documents.clock import now
 from documents.errors import NotFound, Unacceptable
-from documents.stored import Document
-from documents.unexported import EXPORT_INDEX, Exported
+from documents.storage.base import Document
+from documents.storage.export_outbox import EXPORT_INDEX, Exported
+from documents.values.time import now
 
 LONGEST_NAME = 200
 

@@ -7,7 +7,7 @@ from documents.email import Email
 from documents.errors import Conflict
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.record import Record
+from documents.storage.record import Record
 from documents.user import User
 
 CHILDREN: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {

@@ -13,14 +13,14 @@ from mongoengine import (
     StringField,
 )
 
-from documents.address import canonical, mailbox
-from documents.clock import now
 from documents.errors import Conflict
-from documents.marks import text, text_index, unique_index
-from documents.record import Record
-from documents.search_words import between, fit, terms, words_of
-from documents.spellings import People, keys, safe_keys
-from documents.unexported import EXPORT_INDEX, Exported, mark
+from documents.people.search_words import between, fit, terms, words_of
+from documents.people.spellings import People, keys, safe_keys
+from documents.storage.export_outbox import EXPORT_INDEX, Exported, mark
+from documents.storage.marks import text, text_index, unique_index
+from documents.storage.record import Record
+from documents.values.address import canonical, mailbox
+from documents.values.time import now
 
 FORMER_KEPT = 50
 LOOKED_AT = 500

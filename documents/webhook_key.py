@@ -13,9 +13,9 @@ from cachetools import TTLCache
 from mongoengine import ListField, StringField
 
 from documents.errors import Unacceptable, Unusable
-from documents.record import Record
-from documents.sealed import seal, unseal
-from documents.webhook_schemes import SCHEMES
+from documents.providers.signatures import SCHEMES
+from documents.storage.record import Record
+from documents.storage.sealed import seal, unseal
 
 AT_A_TIME = 2  # of each mode
 SHOWN = 4

@@ -5,7 +5,7 @@ import os
 import mongoengine
 from mongoengine import Document, IntField, ObjectIdField, StringField
 
-from documents import engine
+from matchback import engine
 
 
 class User(Document):

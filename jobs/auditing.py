@@ -1,7 +1,7 @@
 """Linking finished acts into the audit chains; a lease lets one worker do it."""
 
-from documents import audit
-from documents.lease import kept
+from documents.access import audit
+from documents.concurrency.lease import kept
 
 LEASE = "audit"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from mongoengine import signals
 
-from documents.delivery import Delivery
 from documents.donation import Donation
 from documents.email import Email
 from documents.mailing import Mailing
 from documents.user import User
+from documents.webhook_delivery import Delivery
 from jobs.outbox import outbox
 from jobs.tasks import (
     count_email,

@@ -4,9 +4,9 @@ import logging
 from datetime import timedelta
 
 from config.settings import settings
-from documents.clock import now
-from documents.lease import kept
-from documents.steady_recount import SteadyRecount
+from documents.concurrency.lease import kept
+from documents.recount.background import SteadyRecount
+from documents.values.time import now
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 import logging
 
-from documents.lease import kept
-from documents.relabelling import Relabelling
+from documents.concurrency.lease import kept
+from documents.tracking.relabelling import Relabelling
 from jobs.tasks import policy
 
 log = logging.getLogger(__name__)

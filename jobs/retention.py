@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from config.settings import settings
-from documents import retention
-from documents.clock import now
-from documents.lease import kept
+from documents.concurrency.lease import kept
+from documents.privacy import retention
+from documents.values.time import now
 
 LEASE = "retention"
 

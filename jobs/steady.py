@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from config.passing import is_passing
-from documents.trouble import describe
+from documents.concurrency.retries import describe
 
 log = logging.getLogger(__name__)
 

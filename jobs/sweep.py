@@ -18,20 +18,16 @@ from mongoengine import get_db
 
 from config.passing import is_passing
 from config.settings import settings
-from documents import (
-    erased_items,
-    erasure,
-    late_events,
-    late_touches,
-    payments,
-    settling,
-    tallying,
-    user_changes,
-)
-from documents.batches import ISOLATION_SECONDS
-from documents.clock import now
-from documents.marks import DUE
-from documents.trouble import describe, not_postponed
+from documents.concurrency.batches import ISOLATION_SECONDS
+from documents.concurrency.retries import describe, not_postponed
+from documents.erased import items as erased_items
+from documents.matching import late_touches, user_changes
+from documents.payments import ingest as payments
+from documents.privacy import erasure
+from documents.settling import settle as settling
+from documents.storage.marks import DUE
+from documents.tracking import ingest, unmatched
+from documents.values.time import now
 from jobs.tasks import policy
 
 log = logging.getLogger(__name__)
@@ -57,11 +53,11 @@ def due_groups(
     """
     before = now() - older_than
     for id_ in _groups("deliveries", "organization_id", before):
-        yield ("tally", id_), partial(tallying.tally_organization, id_, policy().clicks, seconds)
+        yield ("tally", id_), partial(ingest.tally_organization, id_, policy().clicks, seconds)
         yield ("payments", id_), partial(payments.take_in, id_, policy(), seconds)
-    look_again = now() - max(older_than, late_events.LOOK_AGAIN_AFTER)
+    look_again = now() - max(older_than, unmatched.LOOK_AGAIN_AFTER)
     for id_ in _groups("events", "organization_id", look_again):
-        yield ("look again", id_), partial(tallying.look_again, id_, policy().clicks, seconds)
+        yield ("look again", id_), partial(ingest.look_again, id_, policy().clicks, seconds)
     for id_ in _to_erase():
         yield ("erase", id_), partial(erasure.erase, id_)
     for id_ in erased_items.organizations():

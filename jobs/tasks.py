@@ -13,11 +13,14 @@ from bson import ObjectId
 from config.passing import is_passing
 from config.queue import huey
 from config.settings import settings
-from documents import payments, settling, tallying, user_changes
-from documents.machine_clicks import Rule
-from documents.match_policy import MatchPolicy
-from documents.policy import Policy
-from documents.trouble import describe
+from documents.concurrency.retries import describe
+from documents.matching import user_changes
+from documents.matching.policy import MatchPolicy
+from documents.payments import ingest as payments
+from documents.settling import settle as settling
+from documents.settling.policies import Policy
+from documents.tracking import ingest
+from documents.tracking.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ def count_mailing(*mailing_ids: str) -> None:
 @left_to_sweep
 def tally_delivery(*delivery_ids: str) -> None:
     """Count the events of webhook deliveries, or make the gifts that they tell of."""
-    tallying.tally_deliveries(_ids(delivery_ids), policy().clicks)
+    ingest.tally_deliveries(_ids(delivery_ids), policy().clicks)
     payments.take_in_deliveries(_ids(delivery_ids), policy())
 
 

@@ -15,9 +15,9 @@ from config.log import configure_logging
 from config.passing import is_passing
 from config.queue import huey
 from config.settings import settings
-from documents import ending
 from documents.migrations.migration import pending
 from documents.migrations.steps import MIGRATIONS
+from documents.storage import shutdown
 from jobs import auditing, recounting, relabelling, retention
 from jobs.steady import Steady
 from jobs.sweep import Sweeper
@@ -58,7 +58,7 @@ def main() -> int:
     log.info("worker ready, %d threads", settings().worker_threads)
     memory.spare_collector()
     # At the signal: jobs that last would else be waited for until they are cut off.
-    ending.at(consumer.stop_flag)
+    shutdown.at(consumer.stop_flag)
     consumer.run()
     for thread in threads:
         thread.stop(STOP_SECONDS)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import falcon
 
-from documents.audit import OpenAct
+from documents.access.audit import OpenAct
 from service.problems import REFUSED
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import falcon
 from cachetools import TTLCache
 
-from documents.api_key import PREFIX, SCOPES, ApiKey
+from documents.access.api_key import PREFIX, SCOPES, ApiKey
 from service.client_address import client_address
 from service.rate_limit import take_as_key, take_as_stranger
 

@@ -99,7 +99,7 @@ def worker() -> None:
 @connected
 def indexes() -> None:
     """Create the database's indexes that are missing."""
-    from documents.indexes import create_indexes
+    from documents.migrations.indexes import create_indexes
     from documents.migrations.migration import note_new
     from documents.migrations.steps import MIGRATIONS
 

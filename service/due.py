@@ -6,12 +6,12 @@ from mongoengine import get_db
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from documents import unexported
-from documents.clock import now
-from documents.health import MARKS
-from documents.marks import DUE
-from documents.steady_recount import summary
-from documents.warehouse_state import WarehouseState
+from documents.recount.background import summary
+from documents.reports.health import MARKS
+from documents.storage import export_outbox
+from documents.storage.export_state import WarehouseState
+from documents.storage.marks import DUE
+from documents.values.time import now
 
 
 class DueCollector(Collector):
@@ -35,7 +35,7 @@ class DueCollector(Collector):
         yield count
         yield oldest
         yield from _drift()
-        if unexported.is_on():
+        if export_outbox.is_on():
             yield from _warehouse()
 
 
@@ -44,7 +44,7 @@ def _warehouse() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "matchback_warehouse_lag_seconds",
         "Age of the oldest change that the warehouse does not know",
-        value=unexported.lag_seconds(),
+        value=export_outbox.lag_seconds(),
     )
     yield GaugeMetricFamily(
         "matchback_warehouse_failing", "Whether the last export failed", value=bool(state.error)

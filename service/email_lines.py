@@ -5,7 +5,7 @@ from typing import Any
 
 import falcon
 
-from documents.email_import import EmailImport
+from documents.imports.emails import EmailImport
 from service.problems import Invalid
 from service.reading import LINE_LIMIT, parse
 from service.resources.emails import EmailIn

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import falcon
 
-from documents.idempotency import IdempotencyKey, KeyInUse, KeyReused
+from documents.storage.idempotency import IdempotencyKey, KeyInUse, KeyReused
 from service.problems import REFUSED, Invalid
 from service.reading import malformed
 

@@ -3,8 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
-from documents.sendgrid import SIGNATURE_HEADER
-from documents.webhook_schemes import STRIPE_HEADER
+from documents.providers.sendgrid import SIGNATURE_HEADER
+from documents.providers.signatures import STRIPE_HEADER
 from service import problems
 
 REF = "#/components/schemas/{model}"

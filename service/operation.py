@@ -15,10 +15,10 @@ import orjson
 from pydantic import BaseModel
 
 from documents.link import Link
-from documents.page import BadCursor, page
-from documents.payment import Payment
-from documents.record import Record
-from documents.tenant import acting_for
+from documents.payments.payment import Payment
+from documents.storage.pagination import BadCursor, page
+from documents.storage.record import Record
+from documents.storage.tenancy import acting_for
 from service.audit import noted
 from service.auth import authorise
 from service.client_address import client_address

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from config.passing import is_passing
 from documents.errors import Conflict, NotFound, Unacceptable
-from documents.sealed import Unsealable
+from documents.storage.sealed import Unsealable
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Every route, on one screen. The suffix names the responders: on_get_one and so on."""
 
-from documents.staff_session import StaffSession
+from documents.access.staff_session import StaffSession
 from service.dashboard.account import Account
 from service.dashboard.administration import ApiKeyForms, PolicyForms, Settings, WebhookKeyForms
 from service.dashboard.files import Assets

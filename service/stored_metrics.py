@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from pymongo.errors import PyMongoError
 
 from config.passing import is_passing
-from documents.failed_job import FAILED, JOBS
+from documents.settling.failed_job import FAILED, JOBS
 from service.due import DueCollector
 
 

@@ -21,9 +21,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from documents.address import LONGEST_ADDRESS, cleaned, is_address
-from documents.money import LARGEST_AMOUNT, NOT_A_CURRENCY, minor_units
-from documents.rates import nonzero
+from documents.values.address import LONGEST_ADDRESS, cleaned, is_address
+from documents.values.money import LARGEST_AMOUNT, NOT_A_CURRENCY, minor_units
+from documents.values.rates import nonzero
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 RFC3339 = re.compile(

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from documents.members import MEMBERS_LIMIT, is_too_large
+from documents.values.json_size import MEMBERS_LIMIT, is_too_large
 from service.problems import ERRORS_LISTED, Invalid, pointer
 
 TOO_MANY = {

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from falcon import testing
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from documents.organization import Organization
-from documents.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 BOB = {"name": "Bob Baker", "email": "bob@example.edu"}
 UNKNOWN_ID = "f" * 24

@@ -12,8 +12,8 @@ from limits.storage import MemoryStorage
 
 from config import database
 from config.settings import Settings, settings
-from documents import link_token
-from documents.indexes import create_indexes
+from documents.giving_links import link_token
+from documents.migrations.indexes import create_indexes
 from jobs.outbox import outbox
 from service import auth
 from service.app import create_app

@@ -16,9 +16,9 @@ import httpx
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.api_key import ApiKey
-from documents.staff import Staff
-from documents.staff_session import StaffSession
+from documents.access.api_key import ApiKey
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
 from service.dashboard.cookies import SESSION
 from service.dashboard.render import ASSETS
 from tests import mailing_day

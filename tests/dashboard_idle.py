@@ -21,9 +21,9 @@ import psutil
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
 from documents.organization import Organization
-from documents.staff import Staff
-from documents.staff_session import StaffSession
 from service.dashboard.cookies import SESSION
 from tests.stack import NO_LIMIT, Stack, running, wait_until
 

@@ -21,7 +21,7 @@ import httpx
 import mongoengine
 import psutil
 
-from documents import recount
+from documents.recount import recount
 from tests.cast import University, event, university
 from tests.stack import Stack, running, wait_until
 

@@ -13,8 +13,8 @@ import config.metrics
 import service.metrics
 from config import database
 from config.settings import Settings
-from documents.clock import now
-from documents.steady_recount import SteadyRecount
+from documents.recount.background import SteadyRecount
+from documents.values.time import now
 from service.stored_metrics import StoredCollector
 from tests.readme import ROOT
 
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 def stored() -> Iterator[Row]:
     """Of the connected database, with all that there may be in it."""
     SteadyRecount(last_off=0, last_finished_at=now()).save()
-    with patch("documents.unexported.is_on", lambda: True):
+    with patch("documents.storage.export_outbox.is_on", lambda: True):
         for metric in StoredCollector().collect():
             yield _row(metric, tuple(metric.samples[0].labels))
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from bson import ObjectId
 from falcon import testing
 
-from documents.staff import Staff
+from documents.access.staff import Staff
 
 PASSWORD = "correct horse battery"
 TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')

@@ -20,12 +20,12 @@ from mongoengine import get_db
 
 from config import database
 from config.settings import Settings
-from documents import recount
 from documents.counters import LEDGER
 from documents.donor import donor_id, new_donor
-from documents.engine.contribution import Row, increase, to_stored
 from documents.gift_day import gift_day_id, new_gift_day
-from documents.indexes import create_indexes
+from documents.migrations.indexes import create_indexes
+from documents.recount import recount
+from matchback.engine.contribution import Row, increase, to_stored
 from service.up.supervisor import Supervisor
 from tests.stack import Servers
 

@@ -21,7 +21,7 @@ from mongoengine import get_db
 from documents.fundraiser import Fundraiser
 from documents.gift_day import gift_day_id, quarter
 from documents.organization import Organization
-from documents.report import fundraiser_report
+from documents.reports.report import fundraiser_report
 from tests.stack import connected
 
 SMALL, LARGE = 1_000, 1_000_000

@@ -1,6 +1,6 @@
 """Settling in the test's own process, without a worker."""
 
-from documents import recount
+from documents.recount import recount
 from jobs.sweep import sweep
 
 

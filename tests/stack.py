@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from config import database
 from config.gathered import LATE_SECONDS
 from config.settings import Settings
-from documents.indexes import create_indexes
+from documents.migrations.indexes import create_indexes
 from service.up import servers
 from service.up.command import serve_command, worker_command
 from service.up.supervisor import Part, Supervisor

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mongoengine import get_db
 
-from documents.marks import DUE
+from documents.storage.marks import DUE
 from tests.cast import university
 from tests.mailing_day import address, against
 from tests.stack import Stack, running, wait_until

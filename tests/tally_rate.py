@@ -16,13 +16,13 @@ from bson import ObjectId
 
 from config import database
 from config.settings import Settings
-from documents.delivery import Delivery
 from documents.email import Email
 from documents.fundraiser import Fundraiser
-from documents.indexes import create_indexes
 from documents.mailing import Mailing
+from documents.migrations.indexes import create_indexes
 from documents.organization import Organization
 from documents.user import User
+from documents.webhook_delivery import Delivery
 from jobs.sweep import sweep
 from service.up.supervisor import Supervisor
 from tests.cast import event

@@ -16,7 +16,7 @@ from tests.output import output
 from tests.readme import ROOT
 from tests.stack import Servers
 
-ENGINE = ROOT / "documents" / "engine"
+ENGINE = ROOT / "matchback" / "engine"
 EXAMPLE = ROOT / "examples" / "articles.py"
 PAGE = ROOT / "docs" / "explanation" / "engine.md"
 TOLD = "created: Ann 2 Ben 0\nmoved, published: Ben 2 Ann 1\ndeleted: Ben 2 Ann 0\n"
@@ -26,7 +26,7 @@ KILLER = """
 import itertools, os, runpy, signal, sys
 import mongoengine
 from pymongo import monitoring
-from documents import engine
+from matchback import engine
 
 def killed_before(number):
     class Killer(monitoring.CommandListener):
@@ -136,7 +136,7 @@ def test_the_engine_imports_nothing_of_ours_and_can_be_copied(uri: str, tmp_path
                 foreign |= {(node.module or "").split(".")[0]} if node.level == 0 else set()
     assert foreign - sys.stdlib_module_names == {"mongoengine", "orjson", "pymongo"}
     shutil.copytree(ENGINE, tmp_path / "counting")
-    copied = EXAMPLE.read_text().replace("from documents import", "import counting as")
+    copied = EXAMPLE.read_text().replace("from matchback import", "import counting as")
     (tmp_path / "articles.py").write_text(copied)
     assert run(uri, "articles.py", path=tmp_path) == TOLD
 

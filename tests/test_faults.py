@@ -14,7 +14,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import recount
+from documents.recount import recount
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 from tests.chaos.run import run

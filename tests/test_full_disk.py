@@ -17,8 +17,8 @@ import pytest
 from config.log import Handler
 from config.settings import settings
 from documents.organization import Organization
+from documents.storage.export_state import WarehouseState
 from documents.user import User
-from documents.warehouse_state import WarehouseState
 from jobs.warehouse.duckdb import DuckDB
 from jobs.warehouse.exporter import Exporter
 from service.up import instance, servers

@@ -23,23 +23,18 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from config import context, log
-from documents import (
-    address,
-    erased_items,
-    json_items,
-    link,
-    members,
-    page,
-    payment_posts,
-    payments,
-    references,
-    search_words,
-    sendgrid,
-    stripe_events,
-    webhook_schemes,
-)
-from documents.machine_clicks import Click, Rule, is_machine, reasons
-from documents.traces import Traces
+from documents import link
+from documents.erased import items as erased_items
+from documents.erased.rules import Traces
+from documents.giving_links import references
+from documents.payments import ingest as payments
+from documents.payments import standard_webhooks
+from documents.payments.stripe import facts as stripe_events
+from documents.people import search_words
+from documents.providers import sendgrid, signatures
+from documents.storage import pagination
+from documents.tracking.rules import Click, Rule, is_machine, reasons
+from documents.values import address, json_items, json_size
 from service import auth, client_address, idempotency, middleware, problems, reading, validation
 from service.commands import imports
 from service.dashboard import cookies, csv_file, forms
@@ -116,7 +111,7 @@ def verify(provider: str, header: str) -> Callable[[str], object]:
 
     def check(text: str) -> object:
         given = {**headers, header.upper(): text}
-        return webhook_schemes.SCHEMES[provider].is_signed(keys[provider], given, b"{}")
+        return signatures.SCHEMES[provider].is_signed(keys[provider], given, b"{}")
 
     return check
 
@@ -170,9 +165,9 @@ def fields_of(text: str) -> None:
     for model in (UserIn, DonationIn):
         with suppress(problems.Invalid):
             validation.validate(model, value)
-    members.is_too_large(value)
+    json_size.is_too_large(value)
     with suppress(ValueError):
-        payment_posts.read(value)
+        standard_webhooks.read(value)
 
 
 def tell_origin(text: str) -> None:
@@ -188,7 +183,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "read a charge": read_charge,
     "read a payment": read_payment,
     "erase in a post": erase,
-    "Stripe's signature": verify("stripe", webhook_schemes.STRIPE_HEADER),
+    "Stripe's signature": verify("stripe", signatures.STRIPE_HEADER),
     "a standard signature": verify("payments", "Webhook-Signature"),
     "parse a body": lambda text: reading.parse(raw(text)),
     "parse a text": lambda text: reading.parse(json.dumps({"a": text}).encode()),
@@ -209,7 +204,7 @@ WORK: dict[str, Callable[[str], object]] = {
         request({"X-Forwarded-For": latin(text)})
     ),
     "a request's ID": tell_origin,
-    "a cursor": lambda text: page.decode_cursor(text, "-created_at"),
+    "a cursor": lambda text: pagination.decode_cursor(text, "-created_at"),
     "a watched list": lambda text: watch.read_watch(text, ORGANIZATION),
     "a pointer": lambda text: problems.pointer((text, text)),
     "names of fields": fields_of,
@@ -227,7 +222,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "a file of emails": read_csv,
     "a log line": log_line,
 }
-EXPECTED = (ValueError, falcon.HTTPError, problems.Invalid, ValidationError, page.BadCursor)
+EXPECTED = (ValueError, falcon.HTTPError, problems.Invalid, ValidationError, pagination.BadCursor)
 
 
 def seconds(act: Callable[[str], object], text: str) -> float:

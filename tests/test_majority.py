@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from config import database
 from config.settings import settings
-from documents.indexes import create_indexes
+from documents.migrations.indexes import create_indexes
 from service.app import create_app
 from service.up.servers import LOOPBACK
 from tests.cast import BOB, Api, University, university

@@ -9,8 +9,9 @@ import pytest
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents import recount, steady_recount
-from documents.steady_recount import SteadyRecount
+from documents.recount import background as steady_recount
+from documents.recount import recount
+from documents.recount.background import SteadyRecount
 from jobs import recounting
 from tests.cast import University, university
 from tests.namespaces import of_one_pid
@@ -192,7 +193,7 @@ def test_the_steady_recount_goes_round_and_tells_what_it_found(
 
     users = [User.create(ObjectId(), "U", f"{n}@x.edu") for n in range(5)]
     get_db().users.update_one({"_id": users[2].id}, {"$set": {"emails_count": 7}})
-    monkeypatch.setattr("documents.steady_recount.ROWS_A_STEP", 2)
+    monkeypatch.setattr("documents.recount.background.ROWS_A_STEP", 2)
     assert steady_recount.summary() is None
     steps = 0
     while recounting.step():

@@ -7,10 +7,10 @@ from bson import ObjectId
 from mongoengine import get_db
 from pymongo.errors import OperationFailure
 
-from documents import recount
-from documents.engine import snapshots
-from documents.engine.contribution import Row, from_stored
-from documents.engine.recount import Comparison
+from documents.recount import recount
+from matchback.engine import snapshots
+from matchback.engine.contribution import Row, from_stored
+from matchback.engine.recount import Comparison
 from tests import recount_rate
 from tests.recount_rate import SENT_AT
 
@@ -31,7 +31,7 @@ def work() -> tuple[int, int]:
 
 @pytest.mark.usefixtures("real_database")
 def test_four_times_the_records_are_four_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("documents.engine.recount.ROWS_A_PAGE", ROWS_A_PAGE)
+    monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", ROWS_A_PAGE)
     records = recount_rate.fill(FEW)
     looked_at, commands = work()
     more = recount_rate.fill(MANY)
@@ -46,7 +46,7 @@ def test_four_times_the_records_are_four_times_the_work(monkeypatch: pytest.Monk
 def test_pages_share_a_snapshot_and_another_one_finds_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("documents.engine.recount.ROWS_A_PAGE", 50)
+    monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", 50)
     records = recount_rate.fill(200)
     get_db().emails.update_one({}, {"$inc": {"opens": 1}})
     [shared] = list(recount.recount())

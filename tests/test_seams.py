@@ -8,10 +8,11 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import link_token, recount
-from documents.idempotency import LONG_AGO
-from documents.match_policy import MatchPolicy
-from documents.what_if import what_if
+from documents.giving_links import link_token
+from documents.matching.policy import MatchPolicy
+from documents.matching.preview import what_if
+from documents.recount import recount
+from documents.storage.idempotency import LONG_AGO
 from jobs.sweep import sweep
 from service import auth
 from tests.cast import Api, University, university

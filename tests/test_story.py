@@ -9,8 +9,8 @@ import httpx
 import pytest
 from mongoengine import get_db
 
-from documents import recount
-from documents.marks import DUE
+from documents.recount import recount
+from documents.storage.marks import DUE
 from tests.cast import BOB, University, event, university
 from tests.stack import Stack, wait_until
 

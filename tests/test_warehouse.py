@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from config.settings import settings
-from documents import unexported
-from documents.warehouse_state import WarehouseState
+from documents.storage import export_outbox
+from documents.storage.export_state import WarehouseState
 from jobs.warehouse.engine import open_warehouse
 from service.up.command import matchback_command
 from service.up.supervisor import Part
@@ -65,7 +65,7 @@ def give(ann: University, spring: str, mailing: str, number: int) -> None:
 
 
 def caught_up() -> bool:
-    return unexported.is_none() and WarehouseState.current().is_filled
+    return export_outbox.is_none() and WarehouseState.current().is_filled
 
 
 def test_killed_again_and_again_it_ends_up_with_all_of_it(exporting_stack: Stack) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from config.settings import settings
-from documents import unexported
-from documents.warehouse_state import WarehouseState
+from documents.storage import export_outbox
+from documents.storage.export_state import WarehouseState
 from jobs.warehouse.engine import open_warehouse
 from jobs.warehouse.tables import TABLES
 from jobs.warehouse.verify import verify
@@ -60,7 +60,7 @@ def _catch_up(stack: Stack) -> tuple[float, float]:
     begun, most = time.monotonic(), 0.0
     stack.supervisor.start(Part("warehouse", command, log, stack.environment))
     process = psutil.Process(stack.pid("warehouse"))
-    while not (unexported.is_none() and WarehouseState.current().is_filled):
+    while not (export_outbox.is_none() and WarehouseState.current().is_filled):
         most = max(most, process.memory_info().rss / MEGABYTE)
         assert time.monotonic() - begun < PATIENCE_SECONDS, log.read_text()
         time.sleep(0.1)

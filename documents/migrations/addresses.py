@@ -11,17 +11,17 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import rematching
-from documents.address import canonical, fold, mailbox
-from documents.candidates import is_erased
-from documents.clock import now
-from documents.duplicate import note_duplicate
-from documents.engine.contribution import Row
-from documents.late_events import LOOK_AGAIN_AFTER
-from documents.marks import text
+from documents.matching import rematch
+from documents.matching.candidates import is_erased
 from documents.message import learn
 from documents.migrations.counting import count, name_donors
-from documents.search_words import words_of
+from documents.people.duplicate import note_duplicate
+from documents.people.search_words import words_of
+from documents.storage.marks import text
+from documents.tracking.unmatched import LOOK_AGAIN_AFTER
+from documents.values.address import canonical, fold, mailbox
+from documents.values.time import now
+from matchback.engine.contribution import Row
 
 Key = tuple[Any, str]  # the organization, within which a user's address is unique, and the address
 
@@ -58,7 +58,7 @@ def respell_gifts(database: Database, session: ClientSession, rows: list[Row]) -
     database.donations.bulk_write(operations, ordered=False, session=session)
     name_donors(database, session, gifts)
     count(database, session, "donations", gifts)
-    rematching.mark(database, session, [gift["_id"] for gift in gifts if gift.get("match")])
+    rematch.mark(database, session, [gift["_id"] for gift in gifts if gift.get("match")])
 
 
 def respell_events(database: Database, session: ClientSession, rows: list[Row]) -> None:

@@ -6,8 +6,8 @@ from pymongo.database import Database
 
 from documents.counters import LEDGER
 from documents.donor import donor_id
-from documents.engine.contribution import Row
-from documents.engine.settle import Changes, settle
+from matchback.engine.contribution import Row
+from matchback.engine.settle import Changes, settle
 
 
 def name_donors(database: Database, session: ClientSession, gifts: list[Row]) -> None:

@@ -7,14 +7,14 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.clock import now
 from documents.counters import LEDGER
-from documents.engine.contribution import Row, add
-from documents.engine.settle import Changes, settle
-from documents.late_events import LOOK_AGAIN_AFTER, mark_unmatched
 from documents.link import clicker_id, new_link_and_clicker
 from documents.message import learn
-from documents.tying import Tying
+from documents.tracking.correlation import Tying
+from documents.tracking.unmatched import LOOK_AGAIN_AFTER, mark_unmatched
+from documents.values.time import now
+from matchback.engine.contribution import Row, add
+from matchback.engine.settle import Changes, settle
 
 UNKNOWN_ITEM = -1  # which one of its delivery's it was, nobody noted
 

@@ -11,13 +11,13 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from config.passing import DENIED, is_passing
-from documents.batches import Batches
-from documents.clock import now
-from documents.engine.contribution import Row
+from documents.concurrency.batches import Batches
+from documents.concurrency.lease import Holding, held
 from documents.errors import Conflict
-from documents.lease import Holding, held
-from documents.stored import Document
-from documents.transaction import in_transaction
+from documents.storage.base import Document
+from documents.storage.transaction import in_transaction
+from documents.values.time import now
+from matchback.engine.contribution import Row
 
 ROWS_A_PAGE = 200
 LEASE = "migrate"

@@ -7,8 +7,8 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents.clock import now
-from documents.engine.contribution import Row
+from documents.values.time import now
+from matchback.engine.contribution import Row
 
 # A charge says what was released, a refund its currency, an invoice its plan.
 READ_AGAIN = ("charge", "refund", "dispute", "invoice", "checkout.session")

@@ -11,13 +11,9 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import rematching
-from documents.address import mailbox
-from documents.clock import now
-from documents.engine.contribution import Row
 from documents.event import FROM_ALL
-from documents.former_clicks import MIGRATION as FORMER_CLICKS
 from documents.gift_day import gift_day_id
+from documents.matching import rematch
 from documents.migrations.addresses import (
     respell_events,
     respell_gifts,
@@ -28,8 +24,12 @@ from documents.migrations.counting import count, name_donors
 from documents.migrations.events import tell_events
 from documents.migrations.migration import Change, Migration
 from documents.migrations.payments import read_again
-from documents.payment_gift import reason_without_gift
-from documents.search_words import words_of
+from documents.payments.gift import reason_without_gift
+from documents.people.search_words import words_of
+from documents.tracking.former_clicks import MIGRATION as FORMER_CLICKS
+from documents.values.address import mailbox
+from documents.values.time import now
+from matchback.engine.contribution import Row
 
 
 def _set(
@@ -92,9 +92,9 @@ def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> 
     name_donors(database, session, old)
     count(database, session, "donations", rows)
     variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
-    open_ = [gift for gift in variants if gift.get("match") in rematching.OPEN["match"]["$in"]]
+    open_ = [gift for gift in variants if gift.get("match") in rematch.OPEN["match"]["$in"]]
     by_rules = [one["_id"] for one in open_ if (one.get("decision") or {}).get("rule") != "pin"]
-    rematching.mark(database, session, by_rules)
+    rematch.mark(database, session, by_rules)
 
 
 def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> None:

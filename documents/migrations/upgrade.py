@@ -5,7 +5,7 @@ So versions may run side by side meanwhile, and each finds the indexes that its 
 
 from collections.abc import Iterator
 
-from documents.indexes import drop_retired, make_indexes
+from documents.migrations.indexes import drop_retired, make_indexes
 from documents.migrations.migration import Say, Told, migrate
 from documents.migrations.steps import MIGRATIONS
 

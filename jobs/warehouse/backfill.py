@@ -15,7 +15,7 @@ from bson import Binary, ObjectId
 from mongoengine import get_db
 
 from config.settings import settings
-from documents.clock import now
+from documents.values.time import now
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.snapshot import Snapshot
 from jobs.warehouse.tables import BACKFILLS, TABLES, Row, Table, text_of

@@ -16,7 +16,7 @@ from mongoengine import get_db
 from pymongo import UpdateMany
 
 from config.settings import settings
-from documents.unexported import EXPORT_DUE, MARK, MARKED, NOTED
+from documents.storage.export_outbox import EXPORT_DUE, MARK, MARKED, NOTED
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.snapshot import Snapshot
 from jobs.warehouse.tables import BY_NAME, Row, Table

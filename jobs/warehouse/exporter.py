@@ -7,10 +7,10 @@ import time
 from pymongo.errors import PyMongoError
 
 from config.passing import is_passing
-from documents import unexported
-from documents.lease import Holding, held
-from documents.trouble import describe
-from documents.warehouse_state import WarehouseState
+from documents.concurrency.lease import Holding, held
+from documents.concurrency.retries import describe
+from documents.storage import export_outbox
+from documents.storage.export_state import WarehouseState
 from jobs.warehouse.backfill import Backfill, start_anew
 from jobs.warehouse.engine import Warehouse, WarehouseError
 from jobs.warehouse.export import export
@@ -88,7 +88,7 @@ class Exporter:
 
     def _is_up_to_date(self) -> bool:
         filled = self._backfill is not None and self._backfill.current is None
-        return filled and unexported.is_none() and not WarehouseState.current().anew
+        return filled and export_outbox.is_none() and not WarehouseState.current().anew
 
     def _prepare(self) -> None:
         self._warehouse.prepare()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bson import Binary, ObjectId
 
-from documents.traces import has_any_address, redact_url
+from documents.erased.rules import has_any_address, redact_url
 
 Document = Mapping[str, Any]
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 
 from mongoengine import get_db
 
-from documents.marks import DUE
+from documents.storage.marks import DUE
 from jobs.warehouse.engine import Warehouse, WarehouseError
 from jobs.warehouse.export import read_changes
 from jobs.warehouse.snapshot import Snapshot

@@ -15,7 +15,7 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def run(**options: Any) -> Any:
-        from documents.audit import COMMAND_LINE, OpenAct
+        from documents.access.audit import COMMAND_LINE, OpenAct
         from documents.organization import Organization
 
         if options.get("dry_run") or options.get("repair") is False:
@@ -54,7 +54,7 @@ def verify(organization_id: str | None, head: str | None, as_json: bool) -> None
 
     Note the heads it tells somewhere else: with --head it also finds that the end was cut off.
     """
-    from documents import audit as chained
+    from documents.access import audit as chained
     from documents.organization import Organization
 
     if head and not organization_id:

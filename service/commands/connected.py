@@ -22,7 +22,7 @@ def sentences() -> Iterator[None]:
     from config.passing import is_passing
     from config.settings import SettingsError
     from documents.errors import Conflict, NotFound, Unacceptable
-    from documents.sealed import Unsealable
+    from documents.storage.sealed import Unsealable
 
     try:
         yield

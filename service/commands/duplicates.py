@@ -17,8 +17,8 @@ def duplicates(organization_id: str | None, as_json: bool) -> None:
     found by the address, and the one under "id" is not. Delete one of the two; if "id" stays, set
     its email again.
     """
-    from documents.duplicate import pairs
     from documents.organization import Organization
+    from documents.people.duplicate import pairs
 
     scope = Organization.named(organization_id).id if organization_id else None
     rows = [

@@ -22,7 +22,7 @@ def replay(organization_id: str | None, since: str | None, delivery_id: str | No
     from bson import ObjectId
 
     from documents.organization import Organization
-    from documents.replay import replay as make_due
+    from documents.tracking.replay import replay as make_due
     from service.types import read_time
 
     organization = Organization.named(organization_id).id if organization_id else None
@@ -50,8 +50,8 @@ def relabel() -> None:
     """
     from mongoengine import get_db
 
-    from documents.lease import held
-    from documents.relabelling import EMAILS_A_PAGE, Relabelling
+    from documents.concurrency.lease import held
+    from documents.tracking.relabelling import EMAILS_A_PAGE, Relabelling
     from jobs.relabelling import LEASE
     from jobs.tasks import policy
 

@@ -42,7 +42,7 @@ def import_emails(
 
     Importing the same again finds what is there. Exit code 1 when a line was refused.
     """
-    from documents.email_import import EmailImport
+    from documents.imports.emails import EmailImport
     from documents.organization import Organization
     from service.email_lines import refuse, take_in_value
 

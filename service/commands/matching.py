@@ -14,7 +14,7 @@ from service.commands.connected import connected, print_values
 from service.commands.tables import json_lines
 
 if TYPE_CHECKING:
-    from documents.what_if import Change
+    from documents.matching.preview import Change
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 TOUCHES = ("clicked", "opened", "sent")
@@ -68,8 +68,8 @@ def rematch(
     Pinned gifts stay as they are. The workers do the work, as if the emails were new.
     """
     from documents.fundraiser import Fundraiser
+    from documents.matching.preview import rematch as make_due
     from documents.organization import Organization
-    from documents.what_if import rematch as make_due
 
     organization = Organization.named(organization_id).id
     fundraiser = Fundraiser.fetch(organization, fundraiser_id).id if fundraiser_id else None
@@ -86,7 +86,7 @@ def rematch(
 
 
 def _show(organization: Any, fundraiser: Any, edits: dict[str, Any], as_json: bool) -> None:
-    from documents.what_if import what_if
+    from documents.matching.preview import what_if
     from jobs.tasks import policy
 
     looked_at, changes = 0, []
@@ -129,7 +129,7 @@ def _classes(changes: "list[Change]") -> list[str]:
 
 def _mailings(changes: "list[Change]") -> list[str]:
     """What mailings would gain or lose."""
-    from documents.money import display
+    from documents.values.money import display
 
     sums: defaultdict[tuple[Any, str], int] = defaultdict(int)
     for change in changes:
@@ -154,6 +154,6 @@ def link_key() -> None:
 @audited
 def rotate_link_key() -> None:
     """Make tokens with a new key from now on; those that are out there stay valid."""
-    from documents.link_token import rotate
+    from documents.giving_links.link_token import rotate
 
     click.echo(f"link key {rotate()} makes new tokens, in all processes within a minute")

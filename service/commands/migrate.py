@@ -51,7 +51,7 @@ def migrate(only_pending: bool, as_json: bool) -> None:
 
 
 def _report_duplicates() -> None:
-    from documents.duplicate import pairs
+    from documents.people.duplicate import pairs
 
     if count := sum(1 for _ in pairs()):
         records, share = ("record", "shares") if count == 1 else ("records", "share")

@@ -19,7 +19,7 @@ def org() -> None:
 @audited
 def create_organization(name: str, time_zone: str, as_json: bool) -> None:
     """Add an organization, and an admin key for it, which is shown this once."""
-    from documents.api_key import ApiKey
+    from documents.access.api_key import ApiKey
     from documents.organization import Organization
 
     organization = Organization.create(name, time_zone)
@@ -52,7 +52,7 @@ def key() -> None:
 @audited
 def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Add an API key to an organization; it is shown this once."""
-    from documents.api_key import ApiKey
+    from documents.access.api_key import ApiKey
     from documents.organization import Organization
 
     organization = Organization.named(organization_id)

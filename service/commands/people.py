@@ -19,8 +19,8 @@ def erase(user_id: str, organization_id: str, yes: bool) -> None:
 
     There is no way back. It waits until every trace is gone.
     """
-    from documents import erasure
     from documents.organization import Organization
+    from documents.privacy import erasure
     from documents.user import User
 
     organization = Organization.named(organization_id)

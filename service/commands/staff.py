@@ -33,8 +33,8 @@ def staff() -> None:
 @audited
 def add(email: str, organization_id: str, name: str | None, role: str, password: bool) -> None:
     """Let somebody sign in. Prints a link for the first time, at which they choose a password."""
+    from documents.access.staff import Staff
     from documents.organization import Organization
-    from documents.staff import Staff
 
     organization = Organization.named(organization_id)
     chosen = _ask() if password else None
@@ -50,8 +50,8 @@ def add(email: str, organization_id: str, name: str | None, role: str, password:
 @connected
 def list_staff(organization_id: str, as_json: bool) -> None:
     """Who may sign in."""
+    from documents.access.staff import Staff
     from documents.organization import Organization
-    from documents.staff import Staff
 
     people = Staff.live(Organization.named(organization_id).id).order_by("id")
     rows = [
@@ -67,7 +67,7 @@ def list_staff(organization_id: str, as_json: bool) -> None:
 @audited
 def link(email: str) -> None:
     """Print a link that signs somebody in, once, within 15 minutes: a forgotten password."""
-    from documents.staff import Staff
+    from documents.access.staff import Staff
 
     _print_link(Staff.named(email))
 
@@ -78,7 +78,7 @@ def link(email: str) -> None:
 @audited
 def password(email: str) -> None:
     """Set somebody's password, and sign them out everywhere."""
-    from documents.staff import Staff
+    from documents.access.staff import Staff
 
     Staff.named(email).set_password(_ask())
     click.echo(f"{email} signs in with the new password.")
@@ -90,7 +90,7 @@ def password(email: str) -> None:
 @audited
 def remove(email: str) -> None:
     """Let somebody in no more, from this moment on."""
-    from documents.staff import Staff
+    from documents.access.staff import Staff
 
     Staff.named(email).remove()
     click.echo(f"{email} is out.")
@@ -102,7 +102,7 @@ def _ask() -> str:
 
 def _print_link(of: Any) -> None:
     from config.settings import settings
-    from documents.staff_session import SignInLink
+    from documents.access.staff_session import SignInLink
     from service.dashboard.links import sign_in_link
 
     link = sign_in_link(settings().url, SignInLink.make(of))

@@ -12,7 +12,7 @@ from service.commands.connected import connected, print_values
 from service.commands.tables import json_array, json_lines, print_table
 
 if TYPE_CHECKING:
-    from documents.lease import Holding
+    from documents.concurrency.lease import Holding
 
 
 @click.group()
@@ -26,7 +26,7 @@ def jobs() -> None:
 @connected
 def list_failed_jobs(limit: int, as_json: bool) -> None:
     """List them, the newest records first."""
-    from documents.failed_job import FailedJob
+    from documents.settling.failed_job import FailedJob
 
     rows = [
         {"id": str(one.id), "job": one.job, "error": one.error, "tries": one.tries}
@@ -42,7 +42,7 @@ def list_failed_jobs(limit: int, as_json: bool) -> None:
 @audited
 def retry_failed_jobs(id_: str | None, everything: bool) -> None:
     """Make one due again, or all; the workers take it from there."""
-    from documents.failed_job import FailedJob
+    from documents.settling.failed_job import FailedJob
 
     if (id_ is None) == (not everything):
         raise click.UsageError("Give either an ID or --all.")
@@ -70,7 +70,7 @@ def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
     """
     from bson import ObjectId
 
-    from documents import recount as recounting
+    from documents.recount import recount as recounting
 
     if fundraiser is not None and not ObjectId.is_valid(fundraiser):
         raise click.UsageError("A fundraiser's ID is 24 hex digits.")
@@ -90,7 +90,7 @@ def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
 @contextmanager
 def _lease_of(repair: bool) -> Iterator["Holding | None"]:
     """Hold the lease of repairs, if this is one."""
-    from documents.lease import held
+    from documents.concurrency.lease import held
 
     if not repair:
         yield None
@@ -103,7 +103,7 @@ def _lease_of(repair: bool) -> Iterator["Holding | None"]:
 
 def _repaired(holding: "Holding | None", drift: Any) -> bool:
     """Repair a counter. Returns False if another process or settling has corrected it."""
-    from documents import recount as recounting
+    from documents.recount import recount as recounting
 
     if holding is None or holding.is_lost():
         raise click.ClickException("Another repair has taken over. Run this command again.")

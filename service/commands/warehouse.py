@@ -71,11 +71,11 @@ def parquet(table: str, file: Path) -> None:
 @connected
 def status(as_json: bool) -> None:
     """Say how far behind it is, and what keeps it."""
-    from documents import unexported
-    from documents.warehouse_state import WarehouseState
+    from documents.storage import export_outbox
+    from documents.storage.export_state import WarehouseState
 
     _opened()
-    state, lag = WarehouseState.current(), unexported.lag_seconds()
+    state, lag = WarehouseState.current(), export_outbox.lag_seconds()
     values = {
         "lag_seconds": round(lag, 1),
         "filled": state.is_filled,
@@ -100,7 +100,7 @@ def backfill(as_json: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from documents.warehouse_state import WarehouseState
+    from documents.storage.export_state import WarehouseState
 
     _opened()
     WarehouseState.ask_anew()
@@ -127,7 +127,7 @@ def verify(as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from documents.warehouse_state import WarehouseState
+    from documents.storage.export_state import WarehouseState
     from jobs.warehouse.verify import verify as compare
 
     opened, off = _opened(), 0
@@ -149,7 +149,7 @@ def verify(as_json: bool) -> None:
 
 def _watch_filling(progress: "Progress") -> None:
     """Show how far the worker is, until it has filled everything."""
-    from documents.warehouse_state import WarehouseState
+    from documents.storage.export_state import WarehouseState
 
     tasks: dict[str, Any] = {}
     while True:
@@ -194,7 +194,7 @@ def _told() -> Iterator[None]:
 @contextmanager
 def _exporting_paused() -> Iterator[None]:
     """Hold the exporter's lease. A killed exporter's lease expires before the patience ends."""
-    from documents.lease import held
+    from documents.concurrency.lease import held
     from jobs.warehouse.exporter import LEASE
 
     deadline = time.monotonic() + LEASE_PATIENCE_SECONDS

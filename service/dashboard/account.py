@@ -2,9 +2,9 @@
 
 import falcon
 
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
 from documents.errors import Unacceptable
-from documents.staff import Staff
-from documents.staff_session import StaffSession
 from service.client_address import client_address
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page

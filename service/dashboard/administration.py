@@ -6,12 +6,12 @@ import falcon
 from bson import ObjectId
 
 from config.settings import settings
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
+from documents.access.staff import Staff
 from documents.fundraiser import Fundraiser
-from documents.match_policy import TOUCHES, MatchPolicy
-from documents.policy_version import PolicyVersion
+from documents.matching.policy import TOUCHES, MatchPolicy
+from documents.matching.policy_version import PolicyVersion
 from documents.removal import remove
-from documents.staff import Staff
 from documents.webhook_key import WebhookKey
 from service.dashboard import cookies
 from service.dashboard.forms import Form, chosen

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from documents.money import larger, minor_units
+from documents.values.money import larger, minor_units
 from service.dashboard import charts, tables, time_axis
 from service.dashboard.words import money
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 import falcon
 
-from documents import gift_lines
 from documents.fundraiser import Fundraiser
-from documents.report import fundraiser_report
+from documents.reports import gift_lines
+from documents.reports.report import fundraiser_report
 from service.dashboard import tables
 from service.dashboard.csv_file import answer_csv
 from service.dashboard.figures import shown

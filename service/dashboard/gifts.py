@@ -4,14 +4,14 @@ from typing import Any, Literal
 
 import falcon
 
-from documents import gift_lines
 from documents.donation import Donation
 from documents.email import Email
 from documents.errors import NotFound
-from documents.page import BadCursor
-from documents.page import page as page_of
-from documents.past_match import PastMatch
-from documents.payment import Payment
+from documents.matching.past_match import PastMatch
+from documents.payments.payment import Payment
+from documents.reports import gift_lines
+from documents.storage.pagination import BadCursor
+from documents.storage.pagination import page as page_of
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
 from service.dashboard.queries import Cursor, PageQuery, Search, watch

@@ -4,8 +4,8 @@ from typing import Any
 
 import falcon
 
-from documents.failed_job import FailedJob
-from documents.health import Health, health
+from documents.reports.health import Health, health
+from documents.settling.failed_job import FailedJob
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
 from service.dashboard.queries import PageQuery, watch

@@ -8,10 +8,10 @@ from pydantic import Field
 from documents.fundraiser import Fundraiser
 from documents.link import Link
 from documents.mailing import Mailing
-from documents.page import BadCursor
-from documents.page import page as page_of
-from documents.recipients import Did, recipients
-from documents.report import mailing_report
+from documents.reports.recipients import Did, recipients
+from documents.reports.report import mailing_report
+from documents.storage.pagination import BadCursor
+from documents.storage.pagination import page as page_of
 from service.dashboard import tables
 from service.dashboard.csv_file import answer_csv
 from service.dashboard.figures import shown

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import Field
 
-from documents.overview import Overview, overview, sparklines
+from documents.reports.overview import Overview, overview, sparklines
 from service.dashboard.csv_file import answer_csv
 from service.dashboard.page import HOME, go_to, page, public
 from service.dashboard.queries import PageQuery, Search, watch

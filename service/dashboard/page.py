@@ -16,9 +16,9 @@ from urllib.parse import quote
 import falcon
 from pydantic import BaseModel
 
-from documents.staff import Role, Staff
-from documents.staff_session import StaffSession
-from documents.tenant import acting_for
+from documents.access.staff import Role, Staff
+from documents.access.staff_session import StaffSession
+from documents.storage.tenancy import acting_for
 from service.audit import noted
 from service.client_address import client_address
 from service.dashboard import cookies

@@ -5,12 +5,12 @@ from typing import Literal
 import falcon
 
 from documents.fundraiser import Fundraiser
-from documents.page import BadCursor
-from documents.page import page as page_of
-from documents.payment import Payment
-from documents.payment_assignment import assign
-from documents.payment_lines import line_of
-from documents.payment_reasons import ASSIGNABLE
+from documents.payments.assignment import assign
+from documents.payments.lines import line_of
+from documents.payments.payment import Payment
+from documents.payments.reasons import ASSIGNABLE
+from documents.storage.pagination import BadCursor
+from documents.storage.pagination import page as page_of
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
 from service.dashboard.queries import Cursor, PageQuery

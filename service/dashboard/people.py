@@ -2,8 +2,8 @@
 
 import falcon
 
-from documents.page import BadCursor
-from documents.timeline import timeline
+from documents.reports.timeline import timeline
+from documents.storage.pagination import BadCursor
 from documents.user import User
 from service.dashboard.page import page
 from service.dashboard.queries import Cursor, PageQuery, watch

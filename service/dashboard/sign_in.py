@@ -6,10 +6,10 @@ from typing import Annotated
 import falcon
 from pydantic import Field
 
-from documents.address import pseudonym
-from documents.audit import OpenAct
-from documents.staff import Staff
-from documents.staff_session import SignInLink, StaffSession
+from documents.access.audit import OpenAct
+from documents.access.staff import Staff
+from documents.access.staff_session import SignInLink, StaffSession
+from documents.values.address import pseudonym
 from service.client_address import client_address
 from service.dashboard import cookies
 from service.dashboard.forms import Form

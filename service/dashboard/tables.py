@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from documents.money import larger
+from documents.values.money import larger
 from service.dashboard.csv_file import Cell
 from service.dashboard.words import MATCHES, units
 
 Report = Mapping[str, Any]
 STAGES = ("sent", "delivered", "opened", "clicked", "donated")
-# What each stage is measured against, as documents/rates.py has it.
+# What each stage is measured against, as documents/values/rates.py has it.
 RATES = {
     "delivered": "delivery",
     "opened": "open",

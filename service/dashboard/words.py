@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from documents.money import display, larger, minor_units
+from documents.values.money import display, larger, minor_units
 
 NONE = "–"
 RULES = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.live import Live
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from matchback.client import Matchback, MatchbackError
 from service.demo import giving_day, university, view
 from service.demo.staff import dashboard_link

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from bson import ObjectId
 
-from documents.staff import Staff
-from documents.staff_session import SignInLink
+from documents.access.staff import Staff
+from documents.access.staff_session import SignInLink
 from service.dashboard.links import sign_in_link
 from service.demo.university import University
 

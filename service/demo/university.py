@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from documents.organization import Organization
-from documents.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from matchback.client import Matchback, Unreachable
 from matchback.transport import Transport
 from service.demo.giving_day import A_SECOND, DAY_SECONDS, Recipient

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from documents.money import display
+from documents.values.money import display
 
 FUNNEL = ("sent", "delivered", "opened", "clicked", "donated")
 BAR = 40

@@ -10,9 +10,9 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from mongoengine import get_db
 
-from documents.clock import now
-from documents.marks import DUE
-from documents.trouble import not_postponed
+from documents.concurrency.retries import not_postponed
+from documents.storage.marks import DUE
+from documents.values.time import now
 from service.live.watch import NEWEST, Watched
 
 Digests = dict[Watched, bytes]

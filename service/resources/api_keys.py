@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import Field
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from documents.removal import remove
 from service.operation import answer, answer_page, operation
 from service.types import Answer, Id, ListQuery, Name, Request, Time

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import Field
 
-from documents.audit import AuditEntry
+from documents.access.audit import AuditEntry
 from service.operation import answer_page, operation
 from service.types import Answer, Id, ListQuery, Text, Time
 

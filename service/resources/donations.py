@@ -6,7 +6,7 @@ import falcon
 from pydantic import Field
 
 from documents.donation import Donation
-from documents.matching import Match
+from documents.matching.rules import Match
 from documents.removal import remove
 from service.operation import answer, answer_page, operation
 from service.types import (

@@ -7,7 +7,7 @@ import falcon
 from pydantic import Field
 
 from config.settings import settings
-from documents.email_import import REFUSED_KEPT, EmailImport
+from documents.imports.emails import REFUSED_KEPT, EmailImport
 from service.email_lines import take_in
 from service.import_shares import ImportShares
 from service.operation import answer, operation

@@ -6,7 +6,7 @@ import falcon
 from bson import ObjectId
 from pydantic import Field
 
-from documents.failed_job import FailedJob
+from documents.settling.failed_job import FailedJob
 from service.operation import answer, operation
 from service.reading import malformed
 from service.types import ID, Answer, Id, ListQuery, Time

@@ -6,7 +6,7 @@ import falcon
 
 from documents.fundraiser import Fundraiser
 from documents.removal import remove
-from documents.report import fundraiser_report
+from documents.reports.report import fundraiser_report
 from service.operation import answer, answer_created, answer_page, operation
 from service.resources.reports import Report, answer_report
 from service.types import Answer, Id, ListQuery, Money, Name, Request, Time, Totals

@@ -8,7 +8,7 @@ from pydantic import Field
 from documents.link import Link
 from documents.mailing import Mailing
 from documents.removal import remove
-from documents.report import mailing_report
+from documents.reports.report import mailing_report
 from service.operation import answer, answer_created, answer_page, operation
 from service.resources.reports import Report, answer_report
 from service.types import Answer, Id, ListQuery, Money, Name, Request, Text, Time, Totals

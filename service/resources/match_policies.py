@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from documents.fundraiser import Fundraiser
-from documents.match_policy import MatchPolicy, Touch
-from documents.policy_version import PolicyVersion, policy_of
+from documents.matching.policy import MatchPolicy, Touch
+from documents.matching.policy_version import PolicyVersion, policy_of
 from jobs.tasks import policy
 from service.operation import answer, operation
 from service.types import Answer, Request

@@ -6,9 +6,9 @@ import falcon
 from pydantic import Field
 
 from documents.donation import Donation
-from documents.match_policy import Touch as AnyTouch
-from documents.matching import Match, Rule
-from documents.past_match import PastMatch
+from documents.matching.past_match import PastMatch
+from documents.matching.policy import Touch as AnyTouch
+from documents.matching.rules import Match, Rule
 from service.operation import answer, operation
 from service.types import Answer, Id, Request, Text, Time
 

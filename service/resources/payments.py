@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import Field
 
-from documents.payment import Payment
-from documents.payment_assignment import assign, take_back
-from documents.payment_lines import line_of
-from documents.payment_reasons import Reason
+from documents.payments.assignment import assign, take_back
+from documents.payments.lines import line_of
+from documents.payments.payment import Payment
+from documents.payments.reasons import Reason
 from service.operation import answer, answer_page, operation
 from service.resources.donations import GiverOut
 from service.resources.donations import Status as DonationStatus

@@ -1,4 +1,4 @@
-"""The form of reports; what they say is made in documents/report.py."""
+"""The form of reports; what they say is made in documents/reports/report.py."""
 
 from datetime import date, datetime
 from typing import Annotated, Any

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import BeforeValidator, Field
 
-from documents import erasure
+from documents.privacy import erasure
 from documents.removal import remove
 from documents.user import User
 from service.operation import answer, answer_created, answer_page, operation

@@ -2,11 +2,11 @@
 
 import falcon
 
-from documents import sendgrid
-from documents.delivery import Delivery
-from documents.tenant import acting_for
+from documents.providers import sendgrid
+from documents.providers.signatures import STRIPE_HEADER
+from documents.storage.tenancy import acting_for
+from documents.webhook_delivery import Delivery
 from documents.webhook_key import WebhookKey
-from documents.webhook_schemes import STRIPE_HEADER
 from service.client_address import client_address
 from service.operation import answer, operation
 from service.rate_limit import take_as_stranger

@@ -18,7 +18,7 @@ from mongoengine import get_db
 from pymongo import monitoring
 
 from config import memory
-from documents.marks import DUE
+from documents.storage.marks import DUE
 from jobs.sweep import sweep
 from service.app import create_app
 from tests.bench import figures

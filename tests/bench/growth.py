@@ -16,7 +16,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.event import to_row
-from documents.sendgrid import read
+from documents.providers.sendgrid import read
 from tests.bench.figures import AT_MOST, Figure, ratio, table, write
 from tests.bench.ours import Ours
 from tests.bench.stored import insert

@@ -14,8 +14,8 @@ from pathlib import Path
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents import recount
-from documents.marks import DUE
+from documents.recount import recount
+from documents.storage.marks import DUE
 from service.up.servers import free_port
 from tests.bench import load, stored
 from tests.bench.load import Load

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mongoengine import get_db
 
-from documents.marks import DUE
+from documents.storage.marks import DUE
 from tests.bench import load, ours, peers
 from tests.bench.figures import AT_LEAST, AT_MOST, Figure, ratio, table
 from tests.bench.load import Load

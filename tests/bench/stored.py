@@ -8,19 +8,19 @@ from itertools import islice
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.address import fold, mailbox
-from documents.clock import now
 from documents.counters import LEDGER
-from documents.delivery import Delivery
 from documents.email import Email
-from documents.engine.contribution import Contribution, Row, add, increase, to_stored
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.marks import DUE
-from documents.record import new_row
-from documents.search_words import words_of
-from documents.sendgrid import PROVIDER
+from documents.people.search_words import words_of
+from documents.providers.sendgrid import PROVIDER
+from documents.storage.marks import DUE
+from documents.storage.record import new_row
 from documents.user import User
+from documents.values.address import fold, mailbox
+from documents.values.time import now
+from documents.webhook_delivery import Delivery
+from matchback.engine.contribution import Contribution, Row, add, increase, to_stored
 from tests.bench.workload import SENT_AT, Workload, address, id_of
 
 ROWS_A_COMMAND = 10_000

@@ -4,8 +4,8 @@ from collections import Counter
 
 from bson import ObjectId
 
-from documents import audit
-from documents.audit import AuditEntry, OpenAct
+from documents.access import audit
+from documents.access.audit import AuditEntry, OpenAct
 
 Acts = Counter[tuple[str, str]]  # verb and record
 

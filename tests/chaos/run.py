@@ -9,10 +9,11 @@ from typing import Any
 import mongoengine
 from mongoengine import get_db
 
-from documents import recount, user_changes
-from documents.marks import DUE
-from documents.match_policy import MatchPolicy
-from documents.what_if import what_if
+from documents.matching import user_changes
+from documents.matching.policy import MatchPolicy
+from documents.matching.preview import what_if
+from documents.recount import recount
+from documents.storage.marks import DUE
 from tests.cast import University, university
 from tests.chaos.audited import audit_differences
 from tests.chaos.clients import Client

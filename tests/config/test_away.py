@@ -22,7 +22,7 @@ from pymongo.errors import (
 )
 
 from config.passing import PASSING_CODES, is_passing
-from documents.engine import upkeep
+from matchback.engine import upkeep
 
 
 def bulk(**details: Any) -> BulkWriteError:

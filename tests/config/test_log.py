@@ -24,7 +24,7 @@ class Log:
 
     def __init__(self, form: str = "json") -> None:
         self.stream = io.StringIO()
-        self.logger = logging.Logger("documents.settling")
+        self.logger = logging.Logger("documents.settling.settle")
         handler = Handler(self.stream)
         handler.setFormatter(WithoutAddresses("worker", form))
         self.logger.addHandler(handler)
@@ -59,7 +59,7 @@ def test_an_event_is_a_line_of_json() -> None:
     assert line == {
         "level": "warning",
         "process": "worker",
-        "logger": "documents.settling",
+        "logger": "documents.settling.settle",
         "event": "sweep: 5 settled",
         "batch": 7,
     }
@@ -143,7 +143,7 @@ def test_text_is_for_reading() -> None:
     except ValueError:
         log.logger.exception("sweep: failed", extra={"batch": 7})
     first, *trace = log.text.splitlines()
-    assert first.partition(" ")[2] == "error documents.settling sweep: failed batch=7"
+    assert first.partition(" ")[2] == "error documents.settling.settle sweep: failed batch=7"
     assert (trace[0], trace[-1]) == ("Traceback (most recent call last):", "ValueError: no route")
 
 

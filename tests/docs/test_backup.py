@@ -21,7 +21,7 @@ from pymongo import MongoClient
 
 from config import database
 from config.settings import settings
-from documents import recount
+from documents.recount import recount
 from jobs.sweep import sweep
 from service import auth
 from tests.cast import BOB, Api, University, event, university

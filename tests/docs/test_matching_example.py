@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from bson import ObjectId
 
-from documents.match_policy import MatchPolicy
-from documents.matching import Candidate, Evidence, Gift, match
+from documents.matching.policy import MatchPolicy
+from documents.matching.rules import Candidate, Evidence, Gift, match
 from tests.docs.blocks import DOCS
 
 ROW = re.compile(r"^\| ([A-F]) \|(.*?)\|(.*?)\|(.*?)\|(.*?)\|$", re.MULTILINE)

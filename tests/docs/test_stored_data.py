@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from documents.indexes import DOCUMENTS
+from documents.migrations.indexes import DOCUMENTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "stored-data.md"
 

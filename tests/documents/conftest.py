@@ -2,7 +2,7 @@
 
 import pytest
 
-from documents import late_touches
+from documents.matching import late_touches
 
 
 @pytest.fixture(params=[0, late_touches.FEW], ids=["noted", "marked"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.address import canonical, cleaned, is_address, mailbox, pseudonym
+from documents.values.address import canonical, cleaned, is_address, mailbox, pseudonym
 
 NED = "ned@example.org"
 SPELLINGS = {

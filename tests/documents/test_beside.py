@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from documents.engine.beside import Beside
+from matchback.engine.beside import Beside
 
 PATIENCE_SECONDS = 30
 

@@ -12,19 +12,17 @@ from falcon import testing
 from mongoengine import get_db
 from pymongo.errors import OperationFailure
 
-from documents import (
-    delivery,
-    erased_items,
-    payment_book,
-    payment_gift,
-    payment_posts,
-    payments,
-    reader,
-    sendgrid,
-    stripe_charges,
-    stripe_events,
-)
-from documents.clock import now
+from documents import webhook_delivery
+from documents.erased import items as erased_items
+from documents.payments import book as payment_book
+from documents.payments import gift as payment_gift
+from documents.payments import ingest as payments
+from documents.payments import standard_webhooks
+from documents.payments.stripe import charges
+from documents.payments.stripe import facts as stripe_events
+from documents.providers import sendgrid
+from documents.tracking import reader
+from documents.values.time import now
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 from tests.documents.test_payments import SECRET, post
@@ -65,7 +63,7 @@ def raising(error: Exception) -> Any:
 
 PLACES: list[tuple[Any, str]] = [
     (stripe_events, "read"),
-    (stripe_charges, "currency_of"),
+    (charges, "currency_of"),
     (payment_book, "learn"),
     (payment_book, "apply"),
     (payment_gift, "state_of"),
@@ -124,7 +122,7 @@ def test_a_bug_in_a_validator_is_no_verdict_on_a_post(
     spring = alice.fundraiser()
     post(alice, "gift-1", AT, spring)
     with monkeypatch.context() as broken:
-        broken.setattr(payment_posts, "CONTROL", SimpleNamespace(search=raising(error)))
+        broken.setattr(standard_webhooks, "CONTROL", SimpleNamespace(search=raising(error)))
         sweep()
     row: Any = get_db().deliveries.find_one()
     assert row["trouble"]["tries"] == 1
@@ -167,7 +165,7 @@ def test_a_bug_in_parsing_loses_no_post(
     sweep()
     with monkeypatch.context() as broken:
         for name in ("count", "parse"):
-            broken.setattr(delivery.sendgrid, name, raising(ValueError("a bug")))
+            broken.setattr(webhook_delivery.sendgrid, name, raising(ValueError("a bug")))
         assert alice.deliver([event(email, "open", AT), event(email, "open", AT + 1)]).status == 202
         sweep()
     assert "could not be counted" in caplog.text

@@ -10,9 +10,9 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents import recount
-from documents.payment_state import state_of
-from documents.replay import replay
+from documents.payments.rules import state_of
+from documents.recount import recount
+from documents.tracking.replay import replay
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, university
 from tests.documents.test_stripe_events import facts_of

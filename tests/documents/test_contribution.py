@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from documents.engine.contribution import (
+from matchback.engine.contribution import (
     Contribution,
     add,
     difference,

@@ -8,9 +8,10 @@ from bson import Binary
 from falcon import testing
 from mongoengine import get_db
 
-from documents import click_labels, machine_clicks
-from documents.machine_clicks import Click, Rule, reasons
-from documents.relabelling import Relabelling
+from documents.tracking import click_labels
+from documents.tracking import rules as machine_clicks
+from documents.tracking.relabelling import Relabelling
+from documents.tracking.rules import Click, Rule, reasons
 from jobs.sweep import sweep
 from tests.cast import Api, University, event, university
 from tests.settled import settle

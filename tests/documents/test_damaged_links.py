@@ -8,10 +8,10 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents import link_token
-from documents.damaged_links import MOST_TOKENS, tokens_in
-from documents.link_token import rotate, token
-from documents.references import resolve
+from documents.giving_links import link_token
+from documents.giving_links.damaged_links import MOST_TOKENS, tokens_in
+from documents.giving_links.link_token import rotate, token
+from documents.giving_links.references import resolve
 
 HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId("6b077f764a76dcb912a43968")
 OTHER = ObjectId("6b077f764a76dcb912a43969")

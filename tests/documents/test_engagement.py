@@ -8,8 +8,8 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents import late_events
 from documents.event import Event
+from documents.tracking import unmatched
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university
 from tests.settled import settle
 
@@ -231,13 +231,13 @@ def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
     alice.deliver([unnamed("open", AT, category=mailing)])
     settle()
     with monkeypatch.context() as patched:
-        patched.setattr(late_events, "of_addresses", lambda *args: [])
+        patched.setattr(unmatched, "of_addresses", lambda *args: [])
         email = alice.email(spring, mailing_id=mailing)
         settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
-    later = late_events.now() + late_events.LOOK_AGAIN_AFTER
+    later = unmatched.now() + unmatched.LOOK_AGAIN_AFTER
     monkeypatch.setattr("jobs.sweep.now", lambda: later)
-    monkeypatch.setattr(late_events, "now", lambda: later)
+    monkeypatch.setattr(unmatched, "now", lambda: later)
     settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
     assert get_db().events.count_documents({"due": {"$type": "date"}}) == 0
@@ -246,7 +246,7 @@ def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
 def test_more_late_events_than_a_transaction_takes(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(late_events, "TIED_A_BATCH", 7)
+    monkeypatch.setattr(unmatched, "TIED_A_BATCH", 7)
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     alice.deliver([unnamed("open", AT + second, category=mailing) for second in range(30)])
@@ -259,7 +259,7 @@ def test_more_late_events_than_a_transaction_takes(
 def test_a_large_post_takes_several_transactions(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.reader.EVENTS_A_BATCH", 10)
+    monkeypatch.setattr("documents.tracking.reader.EVENTS_A_BATCH", 10)
     email = alice.email(alice.fundraiser())
     opens = [event(email, "open", AT + second // 2) for second in range(50)]
     alice.deliver([7, *opens, None])

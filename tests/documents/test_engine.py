@@ -15,12 +15,12 @@ from mongoengine import (
 )
 from pymongo.errors import OperationFailure
 
-from documents import engine
-from documents.engine import upkeep
-from documents.engine.caches import CounterCache, LatestCache, Ledger
-from documents.engine.recount import collections, compare
-from documents.engine.settle import Changes, settle
-from documents.transaction import in_transaction
+from documents.storage.transaction import in_transaction
+from matchback import engine
+from matchback.engine import upkeep
+from matchback.engine.caches import CounterCache, LatestCache, Ledger
+from matchback.engine.recount import collections, compare
+from matchback.engine.settle import Changes, settle
 
 
 class Writer(Document):

@@ -13,11 +13,13 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents import erased_posts, erasure, sendgrid
-from documents.erased_items import WHOLE
-from documents.erased_person import Person
-from documents.payment import payment_id
-from documents.traces import Traces
+from documents.erased.items import WHOLE
+from documents.erased.person import Person
+from documents.erased.rules import Traces
+from documents.payments.payment import payment_id
+from documents.privacy import erasure
+from documents.privacy import posts as erased_posts
+from documents.providers import sendgrid
 from jobs.sweep import sweep
 from service.cli import main
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university

@@ -9,7 +9,7 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents.payment_state import oddities, state_of
+from documents.payments.rules import oddities, state_of
 from tests.cast import BOB, Api, University, university
 from tests.documents.test_payments import SECRET, gifts, post
 from tests.documents.test_stripe_events import facts_of
@@ -181,7 +181,7 @@ def test_it_is_reported_in_every_order(alice: University, caplog: pytest.LogCapt
     events, _, _ = STORIES["one of each"]
     orders = list(itertools.permutations(range(len(events))))
     orders = random.Random(3).sample(orders, 15)
-    with caplog.at_level(logging.WARNING, "documents.payments"):
+    with caplog.at_level(logging.WARNING, "documents.payments.ingest"):
         for number, order in enumerate(orders):
             for index in order:
                 told = events[index]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.gift_day import gift_day_id, new_gift_day, quarter
-from documents.gift_times import UtcDay, by_day_and_hour
+from documents.reports.gift_times import UtcDay, by_day_and_hour
 
 ZONES = (
     *("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.json_items import count_items, read_items
+from documents.values.json_items import count_items, read_items
 
 # The plain lexer: short and obviously right, but quadratic if a string never ends.
 LEXER = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)

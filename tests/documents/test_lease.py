@@ -15,8 +15,8 @@ import pytest
 from mongoengine import get_db
 
 from config.background import Background
-from documents import lease
-from documents.lease import Holding, held, kept
+from documents.concurrency import lease
+from documents.concurrency.lease import Holding, held, kept
 from tests.namespaces import of_one_pid
 from tests.stack import wait_until
 

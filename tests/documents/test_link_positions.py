@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import get_db
 
-from documents import erasure, former_clicks, replay, sendgrid
 from documents.migrations.migration import note_new
 from documents.migrations.steps import MIGRATIONS
 from documents.migrations.upgrade import upgrade
+from documents.privacy import erasure
+from documents.providers import sendgrid
+from documents.tracking import former_clicks, replay
 from tests.cast import Api, University, event, university
 from tests.settled import settle
 

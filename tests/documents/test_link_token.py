@@ -5,9 +5,9 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents import link_token
-from documents.link_token import open_token, rotate, token, tokens
-from documents.references import resolve
+from documents.giving_links import link_token
+from documents.giving_links.link_token import open_token, rotate, token, tokens
+from documents.giving_links.references import resolve
 from tests.cast import University
 
 HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId()

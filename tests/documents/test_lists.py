@@ -9,18 +9,18 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from config import database
-from documents.api_key import ApiKey
-from documents.audit import AuditEntry
-from documents.clock import now
+from documents.access.api_key import ApiKey
+from documents.access.audit import AuditEntry
 from documents.donation import Donation
 from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.link import Link
 from documents.mailing import Mailing
-from documents.page import page
-from documents.payment import Payment
-from documents.record import Record, new_row
+from documents.payments.payment import Payment
+from documents.storage.pagination import page
+from documents.storage.record import Record, new_row
 from documents.user import User
+from documents.values.time import now
 from service.resources.api_keys import ApiKeyQuery
 from service.resources.audit import AuditQuery
 from service.resources.donations import DonationQuery

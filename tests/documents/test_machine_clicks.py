@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.link import link_of
-from documents.machine_clicks import CROWD, Click, Rule, is_machine, reasons
+from documents.tracking.rules import CROWD, Click, Rule, is_machine, reasons
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/120 Safari/537.36"

@@ -9,9 +9,9 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.match_policy import TOUCHES, MatchPolicy
-from documents.matching import Candidate, Decision, Evidence, Gift, Pin, match
-from documents.references import email_id_of
+from documents.giving_links.references import email_id_of
+from documents.matching.policy import TOUCHES, MatchPolicy
+from documents.matching.rules import Candidate, Decision, Evidence, Gift, Pin, match
 
 SPRING, AUTUMN = ObjectId(), ObjectId()
 BOB = ObjectId()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.money import LARGEST_AMOUNT, display, larger, minor_units
-from documents.stripe_values import UnknownCurrency, amount, currency_of
-from documents.withdrawn_currencies import NOT_MONEY, WITHDRAWN
+from documents.values.money import LARGEST_AMOUNT, display, larger, minor_units
+from documents.values.stripe_values import UnknownCurrency, amount, currency_of
+from documents.values.withdrawn_currencies import NOT_MONEY, WITHDRAWN
 from service.dashboard import tables, words
 
 ACTIVE = {one.name: one.subunit_exp for one in iso_4217.Currency if one.entities}

@@ -7,7 +7,7 @@ from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from documents import recount
+from documents.recount import recount
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 

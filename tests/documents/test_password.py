@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from documents.access.password import hash_password, is_password
+from documents.access.password_rules import GUESSABLE, TOO_SHORT, objection
 from documents.errors import Unacceptable
-from documents.password import hash_password, is_password
-from documents.password_rules import GUESSABLE, TOO_SHORT, objection
 
 CONTEXT = ("ann@example.org", "Ann Miller", "Alice's University")
 
@@ -117,7 +117,7 @@ def test_each_way_to_type_a_password_signs_in() -> None:
 
 
 def test_a_password_that_was_hashed_as_typed_still_signs_in() -> None:
-    from documents.password import _hasher
+    from documents.access.password import _hasher
 
     typed = "ｇｒüｎｅ　Ｋａｔｚｅ tanzt leise"
     assert is_password(_hasher.hash(typed), typed)

@@ -10,7 +10,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.payment_reasons import ASSIGNABLE, SENTENCES
+from documents.payments.reasons import ASSIGNABLE, SENTENCES
 from jobs.sweep import sweep
 from tests.cast import BOB, UNKNOWN_ID, Api, University, university
 from tests.documents.test_payments import SECRET, gifts, post

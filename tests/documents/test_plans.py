@@ -7,9 +7,9 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.clock import now
-from documents.indexes import create_indexes
-from documents.payment import Payment
+from documents.migrations.indexes import create_indexes
+from documents.payments.payment import Payment
+from documents.values.time import now
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 from tests.stripe_events import charge, set_secret, tell

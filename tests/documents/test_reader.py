@@ -5,9 +5,10 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import reader, sendgrid, tallying
-from documents.clock import now
-from documents.reader import Part
+from documents.providers import sendgrid
+from documents.tracking import ingest, reader
+from documents.tracking.reader import Part
+from documents.values.time import now
 from jobs.tasks import policy
 from tests.cast import Api, University, event, university
 from tests.settled import settle
@@ -40,7 +41,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_large_post_is_parsed_once(
     alice: University, monkeypatch: pytest.MonkeyPatch, parsed: list[int]
 ) -> None:
-    monkeypatch.setattr("documents.reader.EVENTS_A_BATCH", 10)
+    monkeypatch.setattr("documents.tracking.reader.EVENTS_A_BATCH", 10)
     email = alice.email(alice.fundraiser())
     alice.deliver([event(email, "open", AT + second) for second in range(100)])
     alice.deliver(None, body=b"[" + b"tru," * 100 + b"tru]")
@@ -59,15 +60,15 @@ def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
     email = alice.email(alice.fundraiser())
     alice.deliver([event(email, "open", AT + second) for second in range(50)])
     parsed.clear()
-    real = tallying.TallyBatch.write
+    real = ingest.TallyBatch.write
 
-    def fails_together(batch: tallying.TallyBatch, are_new: bool = False) -> None:
+    def fails_together(batch: ingest.TallyBatch, are_new: bool = False) -> None:
         if len(batch.inbox.reports) > 1:
             raise ValueError("one of them is bad")
         real(batch, are_new)
 
-    monkeypatch.setattr(tallying.TallyBatch, "write", fails_together)
-    tallying.tally_organization(ObjectId(alice.id), policy().clicks)
+    monkeypatch.setattr(ingest.TallyBatch, "write", fails_together)
+    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
     assert get_db().events.count_documents({}) == 50
     assert len(parsed) <= 5
 
@@ -95,9 +96,9 @@ def test_a_backlog_of_small_posts_takes_few_transactions(
     for number in range(60):
         alice.deliver([event(email, "open", 1_700_000_000 + number)])
     attempts: list[object] = []
-    once = tallying.in_transaction
+    once = ingest.in_transaction
     monkeypatch.setattr(
-        tallying, "in_transaction", lambda *work: (attempts.append(work), once(*work))[1]
+        ingest, "in_transaction", lambda *work: (attempts.append(work), once(*work))[1]
     )
     settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 60

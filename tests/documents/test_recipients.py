@@ -9,18 +9,18 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.address import fold
-from documents.clock import now
 from documents.email import DID, Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.organization import Organization
-from documents.page import BadCursor, encode_cursor
-from documents.recipients import MOST, Did, Recipient, recipients
-from documents.record import new_row
-from documents.search_words import words_of
-from documents.tenant import acting_for
+from documents.people.search_words import words_of
+from documents.reports.recipients import MOST, Did, Recipient, recipients
+from documents.storage.pagination import BadCursor, encode_cursor
+from documents.storage.record import new_row
+from documents.storage.tenancy import acting_for
 from documents.user import User
+from documents.values.address import fold
+from documents.values.time import now
 from tests.cast import BOB, Api, event, university
 from tests.settled import settle
 
@@ -161,7 +161,7 @@ def test_a_search_has_everybody_once(alices: Mailing, did: Did | None, search: s
 def test_a_search_finds_the_same_either_way(
     alices: Mailing, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.recipients.FEW", few)
+    monkeypatch.setattr("documents.reports.recipients.FEW", few)
     fill(alices, 100)
     asked: dict[str, Any] = {"search": "smith bob"}
     assert len(every(alices, **asked, limit=4)) == 25
@@ -212,8 +212,8 @@ def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
 def test_a_search_costs_the_same_at_any_number(
     alices: Mailing, search: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.recipients.MOST", 100)
-    monkeypatch.setattr("documents.recipients.FEW", 50)
+    monkeypatch.setattr("documents.reports.recipients.MOST", 100)
+    monkeypatch.setattr("documents.reports.recipients.FEW", 50)
     few = work(fill(mailing_of(Organization.create("Small").id), 300), search=search, limit=10)
     many = work(fill(alices, 5000), search=search, limit=10)
     assert max(*few, *many) <= 750, (few, many)
@@ -225,8 +225,8 @@ def test_a_search_costs_the_same_at_any_number(
 def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
     alices: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.recipients.MOST", 100)
-    monkeypatch.setattr("documents.recipients.FEW", 0)
+    monkeypatch.setattr("documents.reports.recipients.MOST", 100)
+    monkeypatch.setattr("documents.reports.recipients.FEW", 0)
     fill(mailing_of(alices.organization_id), 900)
     fill(alices, 12)
     first = recipients(alices, search="smith")

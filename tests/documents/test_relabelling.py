@@ -2,8 +2,8 @@
 
 import pytest
 
-from documents.machine_clicks import Rule
-from documents.relabelling import Relabelling
+from documents.tracking.relabelling import Relabelling
+from documents.tracking.rules import Rule
 from tests import recount_rate
 
 

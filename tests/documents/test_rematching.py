@@ -11,17 +11,19 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import deciding, late_touches, rematching, settling, tallying, user_changes
-from documents.clock import now
+from documents.concurrency.lease import Holding, Lease
 from documents.donation import Donation
-from documents.lease import Holding, Lease
-from documents.machine_clicks import Rule
-from documents.match_policy import MatchPolicy
-from documents.policy import Policy
-from documents.recurring import Plans
-from documents.transaction import in_transaction
+from documents.matching import decide, late_touches, rematch, user_changes
+from documents.matching.instalments import Plans
+from documents.matching.policy import MatchPolicy
+from documents.matching.preview import rematch, what_if
+from documents.settling import settle as settling
+from documents.settling.policies import Policy
+from documents.storage.transaction import in_transaction
+from documents.tracking import ingest
+from documents.tracking.rules import Rule
 from documents.user import User
-from documents.what_if import rematch, what_if
+from documents.values.time import now
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 from tests.settled import settle
@@ -306,7 +308,7 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
     rounds = []
 
-    class Late(deciding.Candidates):
+    class Late(decide.Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:
@@ -314,9 +316,9 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
             rounds.append(self)
             if len(rounds) == 1:
                 alice.deliver([event(first, "click", CLICKED, url="https://give.example.edu/")])
-                tallying.tally_organization(ObjectId(alice.id), Rule())
+                ingest.tally_organization(ObjectId(alice.id), Rule())
 
-    monkeypatch.setattr(deciding, "Candidates", Late)
+    monkeypatch.setattr(decide, "Candidates", Late)
     assert of(alice, gift, "email_id") == (first,)
     assert len(rounds) > 1
     assert second != first
@@ -350,10 +352,10 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
     settle()
-    rematching.mark(get_db(), None, [ObjectId(gift)])
+    rematch.mark(get_db(), None, [ObjectId(gift)])
     rounds = []
 
-    class Late(deciding.Candidates):
+    class Late(decide.Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:
@@ -364,7 +366,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
                 one = {"_id": ObjectId(email)}
                 in_transaction(settling._settle, one, Policy(), ("emails",))
 
-    monkeypatch.setattr(deciding, "Candidates", Late)
+    monkeypatch.setattr(decide, "Candidates", Late)
     assert of(alice, gift, "match", "email_id") == ("unresolved", None)
     assert len(rounds) > 1
 
@@ -383,7 +385,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
     alice.call("PATCH", f"/v1/donations/{later}", {"status": "disputed"})
     rounds = []
 
-    class Late(deciding.Candidates):
+    class Late(decide.Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:
@@ -393,13 +395,13 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
                 pin = {"$set": {"pin": {"email_id": ObjectId(email)}}}
                 first_one = {"_id": ObjectId(first)}
                 get_db().donations.update_one(first_one, pin)
-                rematching.mark(get_db(), None, [ObjectId(first)])
+                rematch.mark(get_db(), None, [ObjectId(first)])
                 with monkeypatch.context() as unseen:
                     # Its snapshot was taken before the later one was stored.
                     unseen.setattr(Plans, "mark_astray", lambda *_: None)
                     in_transaction(settling._settle, first_one, Policy(), ("donations",))
 
-    monkeypatch.setattr(deciding, "Candidates", Late)
+    monkeypatch.setattr(decide, "Candidates", Late)
     assert of(alice, later, "email_id", "rule") == (email, "recurring")
 
 
@@ -438,7 +440,7 @@ def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     settle()
     for at, emails in enumerate((first, second)):
         alice.deliver([event(email, "open", OPENED + at) for email in emails])
-        tallying.tally_organization(ObjectId(alice.id), Rule())
+        ingest.tally_organization(ObjectId(alice.id), Rule())
     assert get_db().late_touches.count_documents({}) == 2
     assert get_db().donations.count_documents({"rematch": True}) == 0
     return gifts
@@ -494,7 +496,7 @@ def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University
     gift = alice.gift(spring, donated_at=GIVEN)
     settle()
     alice.deliver([event(opened, "open", OPENED)])
-    tallying.tally_organization(ObjectId(alice.id), Rule())
+    ingest.tally_organization(ObjectId(alice.id), Rule())
     assert alice.call("DELETE", f"/v1/users/{user_of(alice, opened)}?erase=true").status == 204
     assert of(alice, gift, "email_id", "touch") == (opened, "opened")
     assert nothing_would_change(alice)

@@ -6,9 +6,9 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents import recount
 from documents.counters import LEDGER
-from documents.engine.recount import flat
+from documents.recount import recount
+from matchback.engine.recount import flat
 from tests.cast import Api, university
 from tests.settled import settle
 

@@ -4,7 +4,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.organization import Organization
-from documents.report import fundraiser_report
+from documents.reports.report import fundraiser_report
 from tests.report_cost import fill
 
 SMALL, LARGE = 300, 6000

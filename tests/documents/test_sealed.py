@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet
 from mongoengine import get_db
 
 from config.settings import Settings, SettingsError
-from documents import sealed
+from documents.storage import sealed
 from documents.webhook_key import WebhookKey
 from service.cli import main
 from tests.cast import University

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.search_words import (
+from documents.people.search_words import (
     LONGEST_WORD,
     MOST_WORDS,
     between,

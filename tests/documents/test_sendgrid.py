@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sendgrid.helpers.eventwebhook import EventWebhook
 
-from documents.sendgrid import TYPES, is_signed, load_public_key, parse, read
+from documents.providers.sendgrid import TYPES, is_signed, load_public_key, parse, read
 from tests.cast import SIGNATURE_HEADER, TIMESTAMP_HEADER, event, public_key, signed
 
 ORGANIZATION = b"o" * 12

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from mongoengine import get_db
 
-from documents import deciding, recount, settling
-from documents.clock import now
-from documents.match_policy import MatchPolicy
-from documents.policy import Policy
-from documents.recount import repair
-from documents.transaction import in_transaction
+from documents.matching import decide
+from documents.matching.policy import MatchPolicy
+from documents.recount import recount
+from documents.recount.recount import repair
+from documents.settling import settle as settling
+from documents.settling.policies import Policy
+from documents.storage.transaction import in_transaction
+from documents.values.time import now
 from jobs.sweep import sweep
 from tests.cast import BOB, Api, University, event, university
 from tests.settled import settle
@@ -94,7 +96,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
     one = {"_id": ObjectId(email)}
     rounds = []
 
-    class Late(deciding.Candidates):
+    class Late(decide.Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:
@@ -104,7 +106,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
                 alice.call("DELETE", f"/v1/emails/{email}")
                 in_transaction(settling._settle, one, Policy(), ("emails",))
 
-    monkeypatch.setattr(deciding, "Candidates", Late)
+    monkeypatch.setattr(decide, "Candidates", Late)
     settle()
     assert len(rounds) > 1
     decided = alice.get(f"/v1/donations/{gift}")
@@ -171,7 +173,7 @@ def test_a_deleted_email_takes_its_counts_along_and_its_gifts_find_another(
 def test_an_email_with_more_gifts_than_a_batch_is_taken_back_whole(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.rematching.MARKED_A_BATCH", 2)
+    monkeypatch.setattr("documents.matching.rematch.MARKED_A_BATCH", 2)
     spring = alice.fundraiser()
     email = alice.email(spring)
     gifts = [alice.gift(spring, 100, EVE, email_id=email) for _ in range(7)]

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from documents.single_flight import SingleFlight
+from documents.concurrency.single_flight import SingleFlight
 
 
 def test_who_comes_meanwhile_goes_on_and_has_it_done_once_more() -> None:

@@ -17,12 +17,16 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from config import database
-from documents import batches, ending, payments, settling, tallying, transaction, trouble
-from documents.batch_size import BatchSize
-from documents.clock import now
-from documents.inbox import skip_event
-from documents.policy import Policy
-from documents.reader import as_many_as_fit, due_deliveries
+from documents.concurrency import batches, retries
+from documents.concurrency.batch_size import BatchSize
+from documents.payments import ingest as payments
+from documents.settling import settle as settling
+from documents.settling.policies import Policy
+from documents.storage import shutdown, transaction
+from documents.tracking import ingest
+from documents.tracking.inbox import skip_event
+from documents.tracking.reader import as_many_as_fit, due_deliveries
+from documents.values.time import now
 from jobs.sweep import due_groups, sweep
 from jobs.tasks import update_email_donation
 from tests.cast import Api, University, event, university
@@ -91,7 +95,7 @@ class Transactions:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number = 0
-        for module in (settling, tallying, payments):
+        for module in (settling, ingest, payments):
             original = module.in_transaction  # type: ignore[attr-defined]
             monkeypatch.setattr(module, "in_transaction", self._counted(original))
 
@@ -166,9 +170,9 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
     (row,) = get_db().donations.find(DUE)
     assert (row["_id"], row["trouble"]["tries"]) == (slow, 0)
     assert row["trouble"]["retry_at"] > now()
-    trouble.postpone("donations", slow, PyMongoError())  # as another worker does at once
+    retries.postpone("donations", slow, PyMongoError())  # as another worker does at once
     get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
-    trouble.postpone("donations", slow, PyMongoError())
+    retries.postpone("donations", slow, PyMongoError())
     (row,) = get_db().donations.find(DUE)
     assert row["trouble"]["slow"] == 2
     monkeypatch.setattr(settling, "decide", original)
@@ -296,7 +300,7 @@ def test_a_bad_event_after_empty_posts_is_isolated(
     for events in ([], [event(bad, "open", AT)], [], [event(good, "open", AT)]):
         assert alice.deliver(events).status == 202
     stopping = threading.Event()
-    monkeypatch.setattr(ending, "_stopping", stopping)
+    monkeypatch.setattr(shutdown, "_stopping", stopping)
     endless = threading.Timer(20, stopping.set)  # without this, a failure would be an endless loop
     endless.start()
     sweep()
@@ -313,7 +317,7 @@ def test_workers_that_find_the_same_bad_record_at_once_note_one_attempt(alice: U
     [post] = due_deliveries(get_db(), {})
     [part] = as_many_as_fit([post], 1)
     for _ in range(3):
-        trouble.note("donations", gift, TypeError())
+        retries.note("donations", gift, TypeError())
         skip_event(get_db(), part, "TypeError")
     for name in ("donations", "deliveries"):
         (row,) = get_db()[name].find(DUE)
@@ -378,7 +382,7 @@ def test_isolating_ends_with_the_process(
     poison([ObjectId(bad)])
     copies("donations", gift, 1000, email_ref=bad)
     stopping = threading.Event()
-    monkeypatch.setattr(ending, "_stopping", stopping)
+    monkeypatch.setattr(shutdown, "_stopping", stopping)
     threading.Timer(0.3, stopping.set).start()
     begun = time.monotonic()
     sweep()

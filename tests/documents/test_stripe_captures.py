@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.payment_state import State, merge, state_of
+from documents.payments.rules import State, merge, state_of
 from tests.documents.test_stripe_events import facts_of
 from tests.stripe_captures import captured, of_one_version, of_two_versions, release
 from tests.stripe_events import BASIL, INTENT, OLDER, charge, intent, ours, refund, sent_by

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.errors import Unusable
-from documents.payment_person import without_person
-from documents.payment_state import Facts, State, merge, oddities, state_of
-from documents.stripe_events import link_of, read
-from documents.stripe_values import amount
+from documents.payments.facts_without_person import without_person
+from documents.payments.rules import Facts, State, merge, oddities, state_of
+from documents.payments.stripe.facts import link_of, read
+from documents.values.stripe_values import amount
 from tests.cast import BOB
 from tests.stripe_captures import of_one_version
 from tests.stripe_events import (

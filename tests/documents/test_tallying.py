@@ -9,7 +9,8 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import reader, settling, tallying
+from documents.settling import settle as settling
+from documents.tracking import ingest, reader
 from jobs.sweep import sweep
 from jobs.tasks import policy
 from tests.cast import UNKNOWN_ID, Api, University, event, university
@@ -170,7 +171,7 @@ def test_a_gift_does_not_wait_until_all_events_are_counted(
     for number in range(posts):
         alice.deliver([event(email, "open", AT + number)])
     counting = threading.Thread(
-        target=tallying.tally_organization, args=(ObjectId(alice.id), policy().clicks)
+        target=ingest.tally_organization, args=(ObjectId(alice.id), policy().clicks)
     )
     counting.start()
     due = {"due": {"$type": "date"}}
@@ -196,7 +197,7 @@ def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
     assert alice.get(f"/v1/donations/{gift}")["match"] == "unresolved"
     email = alice.email(spring, sent_at=YESTERDAY)
     alice.deliver([event(email, "delivered", int(time.time()))])
-    tallying.tally_organization(ObjectId(alice.id), policy().clicks)
+    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
     settle()
     found = alice.get(f"/v1/donations/{gift}")
     assert (found["match"], found["email_id"]) == ("indirect", email)

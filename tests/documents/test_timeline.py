@@ -12,10 +12,10 @@ from mongoengine import get_db
 from documents.donation import Donation
 from documents.email import Email
 from documents.organization import Organization
-from documents.page import BadCursor
-from documents.record import new_row
-from documents.tenant import acting_for
-from documents.timeline import Entry, Gift, SentEmail, ToldEvent, timeline
+from documents.reports.timeline import Entry, Gift, SentEmail, ToldEvent, timeline
+from documents.storage.pagination import BadCursor
+from documents.storage.record import new_row
+from documents.storage.tenancy import acting_for
 from documents.user import User
 from tests.cast import BOB, Api, University, event, university
 from tests.settled import settle
@@ -167,7 +167,7 @@ def test_only_the_latest_emails_are_looked_at(
     organization_id: ObjectId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = busy(organization_id)
-    monkeypatch.setattr("documents.timeline.MOST_EMAILS", 5)
+    monkeypatch.setattr("documents.reports.timeline.MOST_EMAILS", 5)
     sent = [one for one in every(bob, 50) if isinstance(one, SentEmail)]
     latest = get_db().emails.find({"user_id": bob.id}).sort("_id", -1).limit(5)
     assert {one.email_id for one in sent} == {row["_id"] for row in latest if row.get("sent_at")}
@@ -222,7 +222,7 @@ def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None
     ],
 )
 def test_a_cursor_without_a_place_is_refused(organization_id: ObjectId, value: Any) -> None:
-    from documents.page import encode_cursor
+    from documents.storage.pagination import encode_cursor
 
     bob = busy(organization_id, emails=3)
     with pytest.raises(BadCursor):

@@ -8,8 +8,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from documents.decoded import stages
-from documents.traces import Traces, names_of, redact_url
+from documents.erased.decoded import stages
+from documents.erased.rules import Traces, names_of, redact_url
 
 ANN = "ann@example.org"
 TRACES = Traces(

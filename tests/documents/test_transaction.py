@@ -6,7 +6,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from documents.transaction import in_transaction, on_commit
+from documents.storage.transaction import in_transaction, on_commit
 
 CONFLICT = {"errorLabels": ["TransientTransactionError"]}
 

@@ -11,8 +11,9 @@ from falcon import testing
 from mongoengine import get_db
 from pymongo.errors import ServerSelectionTimeoutError
 
-from documents import settling, trouble
-from documents.clock import now
+from documents.concurrency import retries
+from documents.settling import settle as settling
+from documents.values.time import now
 from jobs.sweep import sweep
 from tests.cast import Api, University, event, university
 
@@ -74,7 +75,7 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
     sweep()
     poison(email)
     gift = alice.gift(spring, email_id=email)
-    for tries in range(1, trouble.TRIES + 1):
+    for tries in range(1, retries.TRIES + 1):
         sweep()
         sweep()  # postponed: not tried again before its time
         row: Any = get_db().donations.find_one()
@@ -99,7 +100,7 @@ def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
     sweep()
     poison(email)
     gift = alice.gift(spring, email_id=email)
-    for _ in range(trouble.TRIES):
+    for _ in range(retries.TRIES):
         sweep()
         try_again_now("donations")
     return gift, email
@@ -159,8 +160,8 @@ def test_a_database_that_is_away_is_no_try(
 
 def test_pauses_grow_and_are_jittered() -> None:
     pauses = [
-        [trouble.pause(tries, random.Random(seed)).total_seconds() for seed in range(50)]
-        for tries in range(1, trouble.TRIES)
+        [retries.pause(tries, random.Random(seed)).total_seconds() for seed in range(50)]
+        for tries in range(1, retries.TRIES)
     ]
     for shorter, longer in pairwise(pauses):
         assert max(shorter) < min(longer)

@@ -11,13 +11,13 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from documents import turn
-from documents.clock import now
-from documents.transaction import in_transaction
+from documents.concurrency import mutex
+from documents.storage.transaction import in_transaction
+from documents.values.time import now
 
 
 def take(database: Database, session: ClientSession, name: str) -> int:
-    turn.take(database, session, name)
+    mutex.take(database, session, name)
     return 1
 
 
@@ -27,8 +27,8 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
     in_transaction(take, "the first of all")  # makes the collection, after which turns conflict
 
     def first(database: Database, session: ClientSession) -> int:
-        turn.take(database, session, name)
-        with pytest.raises(turn.NotMyTurn):
+        mutex.take(database, session, name)
+        with pytest.raises(mutex.NotMyTurn):
             in_transaction(take, name)
         assert in_transaction(take, "tally:another") == 1
         return 1
@@ -41,7 +41,7 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
 
 @pytest.mark.usefixtures("real_database")
 def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
-    answers = iter([3, turn.NotMyTurn("all"), 2, turn.NotMyTurn("another"), 0])
+    answers = iter([3, mutex.NotMyTurn("all"), 2, mutex.NotMyTurn("another"), 0])
 
     def work() -> int:
         answer = next(answers)
@@ -49,7 +49,7 @@ def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
             raise answer
         return answer
 
-    assert turn.until_done("all", work) == 5
+    assert mutex.until_done("all", work) == 5
     assert mongoengine.get_db().asked_turns.find_one() is None
 
 
@@ -57,12 +57,12 @@ def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
 def test_one_that_never_has_its_turn_leaves_it_to_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(turn, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(mutex, "PATIENCE_SECONDS", 0.05)
 
     def work() -> int:
-        raise turn.NotMyTurn("never")
+        raise mutex.NotMyTurn("never")
 
-    assert turn.until_done("never", work) == 0
+    assert mutex.until_done("never", work) == 0
 
 
 @pytest.mark.usefixtures("real_database")
@@ -73,15 +73,15 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
     begun, had = threading.Event(), threading.Event()
 
     def hold(database: Database, session: ClientSession) -> int:
-        turn.take(database, session, name)
+        mutex.take(database, session, name)
         begun.set()
         time.sleep(0.02)
         return 0 if had.is_set() else 1
 
-    busy = threading.Thread(target=turn.until_done, args=(name, lambda: in_transaction(hold)))
+    busy = threading.Thread(target=mutex.until_done, args=(name, lambda: in_transaction(hold)))
     # As a thread of another process would, this one stands in no line with the busy one.
-    with_line_of_its_own = turn.in_turn.__globals__ | {"_line": turn._Line()}
-    other = types.FunctionType(turn.in_turn.__code__, with_line_of_its_own)
+    with_line_of_its_own = mutex.in_turn.__globals__ | {"_line": mutex._Line()}
+    other = types.FunctionType(mutex.in_turn.__code__, with_line_of_its_own)
     busy.start()
     assert begun.wait(30)
     assert other(name, lambda: in_transaction(take, name)) == 1
@@ -95,12 +95,12 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
 def test_what_one_asked_for_that_was_killed_is_forgotten() -> None:
     asked = mongoengine.get_db().asked_turns
     asked.insert_one({"_id": "x", "by": ObjectId(), "until": now() + timedelta(seconds=0.2)})
-    assert turn.in_turn("x", lambda: 7) == 7
+    assert mutex.in_turn("x", lambda: 7) == 7
     assert asked.find_one()["until"] <= now()
 
 
 def test_threads_stand_in_line() -> None:
-    line = turn._Line()
+    line = mutex._Line()
     order: list[int] = []
     threads = []
 

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from documents.message import message_key
-from documents.tying import tie
+from documents.tracking.correlation import tie
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NAMED, MESSAGE = ObjectId(), ObjectId()

@@ -9,11 +9,12 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents import relabelling, retention
-from documents.machine_clicks import Rule
 from documents.message import message_keys
-from documents.policy import Policy
-from documents.relabelling import Relabelling
+from documents.privacy import retention
+from documents.settling.policies import Policy
+from documents.tracking import relabelling
+from documents.tracking.relabelling import Relabelling
+from documents.tracking.rules import Rule
 from jobs import relabelling as relabel_job
 from jobs import retention as retention_job
 from service.cli import main
@@ -214,7 +215,7 @@ def test_a_replay_after_a_mend_counts_what_was_refused(
 ) -> None:
     email = alice.email(alice.fundraiser())
     with monkeypatch.context() as broken:
-        broken.setattr("documents.sendgrid._time", refuse)
+        broken.setattr("documents.providers.sendgrid._time", refuse)
         alice.deliver([event(email, "open", AT)])
         settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0

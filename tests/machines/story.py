@@ -15,8 +15,8 @@ from bson import ObjectId
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mongoengine import get_db
 
-from documents import user_changes
-from documents.marks import DUE
+from documents.matching import user_changes
+from documents.storage.marks import DUE
 from service.up.supervisor import Part
 from tests.cast import Api, University, university
 from tests.machines.network import Network

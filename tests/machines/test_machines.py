@@ -12,7 +12,7 @@ from pathlib import Path
 from mongoengine import get_db
 from pymongo import MongoClient
 
-from documents import recount
+from documents.recount import recount
 from tests.machines import story as stories
 from tests.machines.clients import EVENTS_A_POST
 from tests.machines.site import CLIENTS, DATABASE, NODES, WEBS, WORKERS

@@ -11,7 +11,7 @@ from huey.api import Huey
 from mongoengine import get_db
 
 from config.queue import QUEUE, huey, queue
-from documents.marks import DUE
+from documents.storage.marks import DUE
 from jobs import tasks
 from jobs.callbacks import AFTER_SAVE
 from jobs.sweep import sweep

@@ -12,16 +12,17 @@ from falcon import testing
 from mongoengine import get_db
 
 from config import database
-from documents import lease, recount
-from documents.api_key import ApiKey
-from documents.clock import now
+from documents.access.api_key import ApiKey
+from documents.concurrency import lease
+from documents.concurrency.lease import Holding, held
 from documents.errors import Conflict
-from documents.indexes import create_indexes
-from documents.lease import Holding, held
 from documents.migrations import migration as module
+from documents.migrations.indexes import create_indexes
 from documents.migrations.migration import Told, migrate, pending
 from documents.migrations.steps import MIGRATIONS
 from documents.migrations.upgrade import upgrade
+from documents.recount import recount
+from documents.values.time import now
 from jobs.sweep import sweep
 from tests.cast import Api, University, event, public_key
 from tests.command_line import matchback

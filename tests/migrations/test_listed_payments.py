@@ -7,8 +7,8 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.indexes import drop_retired, make_indexes
 from documents.migrations import migration as module
+from documents.migrations.indexes import drop_retired, make_indexes
 from documents.migrations.migration import migrate, pending
 from documents.migrations.steps import MIGRATIONS
 from tests.cast import UNKNOWN_ID, Api, University, university

@@ -7,7 +7,7 @@ from falcon import testing
 from mongoengine import get_db
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from documents import batches
+from documents.concurrency import batches
 from documents.migrations import migration
 from documents.migrations.migration import Migration, migrate
 from tests.cast import Api, University, university

@@ -10,16 +10,16 @@ from falcon import testing
 from mongoengine import get_db
 
 from config import database
-from documents import recount
-from documents.address import canonical, mailbox
-from documents.api_key import ApiKey
-from documents.duplicate import pairs
-from documents.indexes import create_indexes
+from documents.access.api_key import ApiKey
+from documents.access.staff import Staff
 from documents.migrations import migration as module
+from documents.migrations.indexes import create_indexes
 from documents.migrations.migration import Told, migrate, pending
 from documents.migrations.steps import MIGRATIONS
 from documents.migrations.upgrade import upgrade
-from documents.staff import Staff
+from documents.people.duplicate import pairs
+from documents.recount import recount
+from documents.values.address import canonical, mailbox
 from jobs.sweep import sweep
 from tests.cast import Api, University, event
 from tests.command_line import matchback

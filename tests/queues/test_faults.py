@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from documents import recount
+from documents.recount import recount
 from jobs.sweep import sweep
 from service.up.supervisor import Supervisor
 from tests.cast import University, university

@@ -9,11 +9,11 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents import erasure, retention
-from documents.machine_clicks import Rule
-from documents.marks import DUE
-from documents.relabelling import Relabelling
-from documents.steady_recount import SteadyRecount
+from documents.privacy import erasure, retention
+from documents.recount.background import SteadyRecount
+from documents.storage.marks import DUE
+from documents.tracking.relabelling import Relabelling
+from documents.tracking.rules import Rule
 from jobs import tasks
 from jobs.sweep import sweep
 from tests.cast import BOB, University, event, signed

@@ -4,7 +4,7 @@ import time
 
 from mongoengine import get_db
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from tests.cast import University, university
 from tests.stack import Stack
 

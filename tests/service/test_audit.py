@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents import audit
-from documents.audit import AuditEntry, OpenAct
-from documents.clock import now
+from documents.access import audit
+from documents.access.audit import AuditEntry, OpenAct
+from documents.values.time import now
 from jobs.sweep import sweep
 from service.cli import main
 from service.openapi import operations

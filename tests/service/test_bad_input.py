@@ -246,7 +246,7 @@ def test_no_or_a_bad_key_is_401(alice: University, authorization: str | None) ->
 def test_a_wrong_signature_is_401_and_stores_nothing(
     alice: University, charlie: University
 ) -> None:
-    from documents.delivery import Delivery
+    from documents.webhook_delivery import Delivery
 
     body = json.dumps([event(UNKNOWN_ID, "open", 1_700_000_000)]).encode()
     path = f"/v1/webhooks/sendgrid/{alice.id}"

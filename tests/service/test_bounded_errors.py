@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from documents import payment_posts
+from documents.payments import standard_webhooks
 from service.email_lines import take_in
 from tests.cast import BOB, Answer, University
 
@@ -109,7 +109,7 @@ def _peak(act: Callable[[], Any]) -> int:
 
 
 def test_memory_does_not_grow_with_the_rejected_lines(alice: University) -> None:
-    from documents.email_import import EmailImport
+    from documents.imports.emails import EmailImport
 
     line = json.dumps(_fields(4000)).encode()
 
@@ -126,10 +126,10 @@ def test_a_payment_post_of_many_fields_is_rejected_at_once() -> None:
 
     def read() -> None:
         with pytest.raises(ValueError, match="1,000") as raised:
-            payment_posts.read(body)
+            standard_webhooks.read(body)
         assert len(str(raised.value)) < 1000
 
     assert _peak(read) < 100_000
     with pytest.raises(ValueError, match=r".") as raised:
-        payment_posts.read({f"{'x' * 5000}{index}": 1 for index in range(500)})
+        standard_webhooks.read({f"{'x' * 5000}{index}": 1 for index in range(500)})
     assert len(str(raised.value)) < 1000

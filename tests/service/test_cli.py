@@ -14,10 +14,10 @@ from falcon import testing
 from mongoengine import get_db
 
 from config import database
-from documents import audit as auditing
-from documents import trouble
-from documents.clock import now
-from documents.lease import held
+from documents.access import audit as auditing
+from documents.concurrency import retries
+from documents.concurrency.lease import held
+from documents.values.time import now
 from jobs import recounting
 from jobs.sweep import sweep
 from service.cli import main
@@ -84,12 +84,12 @@ def test_one_repair_at_a_time(alice: University) -> None:
 
 def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
     gift = alice.gift(alice.fundraiser())
-    failed = {"tries": trouble.TRIES, "error": "TypeError", "failed_at": now()}
+    failed = {"tries": retries.TRIES, "error": "TypeError", "failed_at": now()}
     get_db().donations.update_one({}, {"$set": {"trouble": failed}, "$unset": {"due": ""}})
     assert matchback("jobs", "failed").stdout == f"{gift}  update_email_donation  TypeError\n"
     [told] = json.loads(matchback("jobs", "failed", "--json").stdout)
     job = {"id": gift, "job": "update_email_donation", "error": "TypeError"}
-    assert told == {**job, "tries": trouble.TRIES}
+    assert told == {**job, "tries": retries.TRIES}
     assert matchback("jobs", "retry").exit_code == 2
     assert matchback("jobs", "retry", "f" * 24).exit_code == 1
     assert matchback("jobs", "retry", "--all").stdout == "1 to be tried again\n"

@@ -12,14 +12,14 @@ from falcon import testing
 from mongoengine import get_db
 
 from config.settings import settings
-from documents.audit import OpenAct
-from documents.clock import now
+from documents.access.audit import OpenAct
+from documents.access.staff import Staff
 from documents.donation import Donation
 from documents.email import Email
 from documents.fundraiser import Fundraiser
-from documents.recount import COLLECTIONS
-from documents.staff import Staff
-from documents.warehouse_state import WarehouseState
+from documents.recount.recount import COLLECTIONS
+from documents.storage.export_state import WarehouseState
+from documents.values.time import now
 from jobs.sweep import sweep
 from service.routes import PAGES
 from tests.cast import BOB, UNKNOWN_ID, Api, University, event, university

@@ -12,7 +12,7 @@ from bson import ObjectId
 from mongoengine import get_db
 from standardwebhooks import Webhook
 
-from documents.clock import now
+from documents.values.time import now
 from service import examples
 from service.openapi import document, operations
 from service.routes import ROUTES

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from documents.donation import Donation
-from documents.idempotency import ABANDONED_AFTER, IdempotencyKey
+from documents.storage.idempotency import ABANDONED_AFTER, IdempotencyKey
 from tests.cast import BOB, Answer, University
 
 

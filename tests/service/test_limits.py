@@ -15,7 +15,7 @@ from mongoengine import get_db
 from pymongo.errors import OperationFailure
 
 from config import database
-from documents import audit
+from documents.access import audit
 from jobs import recounting, relabelling, retention
 from service.app import create_app
 from tests.cast import BOB, Api, University, event, university

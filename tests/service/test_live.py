@@ -11,7 +11,7 @@ from falcon import testing
 from mongoengine import get_db
 from pymongo.errors import AutoReconnect
 
-from documents.clock import now
+from documents.values.time import now
 from service.live import look
 from service.live.events import step
 from service.live.hub import BEAT_SECONDS, Hub, TooManyPages

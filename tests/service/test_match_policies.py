@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from tests.cast import UNKNOWN_ID, University
 
 DAY = 24 * 60 * 60

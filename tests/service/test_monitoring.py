@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymongo.errors import ConnectionFailure
 
 from config.settings import Settings
-from documents.clock import now
-from documents.steady_recount import SteadyRecount
+from documents.recount.background import SteadyRecount
+from documents.values.time import now
 from jobs.worker import show_metrics
 from service.up import servers
 from tests import metrics_reference

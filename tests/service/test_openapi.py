@@ -5,7 +5,7 @@ import hashlib
 
 from falcon import testing
 
-from documents.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from service.openapi import operations
 from service.routes import ROUTES
 from tests.cast import Answer, Api, University

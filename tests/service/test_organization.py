@@ -3,7 +3,7 @@
 import pytest
 from falcon import testing
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from tests.cast import Api, University, university
 from tests.settled import settle
 

@@ -7,7 +7,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import audit
+from documents.access import audit
 from tests.cast import UNKNOWN_ID, Api, University, university
 from tests.pages import Browser, add_staff, text_of
 from tests.settled import settle

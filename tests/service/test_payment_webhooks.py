@@ -11,7 +11,7 @@ from mongoengine import get_db
 from standardwebhooks import Webhook
 from stripe import WebhookSignature
 
-from documents.api_key import ApiKey
+from documents.access.api_key import ApiKey
 from tests.cast import UNKNOWN_ID, University
 from tests.stripe_events import SECRET, charge, set_secret, tell
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from documents.api_key import SCOPES, ApiKey
-from documents.clock import now
+from documents.access.api_key import SCOPES, ApiKey
+from documents.values.time import now
 from service.openapi import operations
 from service.routes import ROUTES
 from tests.cast import UNKNOWN_ID, University

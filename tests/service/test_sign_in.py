@@ -7,10 +7,10 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.audit import OpenAct
-from documents.clock import now
-from documents.staff import Staff
-from documents.staff_session import SignInLink, StaffSession
+from documents.access.audit import OpenAct
+from documents.access.staff import Staff
+from documents.access.staff_session import SignInLink, StaffSession
+from documents.values.time import now
 from tests.cast import University
 from tests.pages import PASSWORD, Browser, add_staff, text_of
 

@@ -9,10 +9,10 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.clock import now
-from documents.duplicate import pairs
-from documents.staff import Staff
+from documents.access.staff import Staff
+from documents.people.duplicate import pairs
 from documents.user import User
+from documents.values.time import now
 from tests.cast import Api, University, event, university
 from tests.documents.test_payments import SECRET, post
 from tests.pages import Browser, add_staff

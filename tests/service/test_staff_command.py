@@ -7,7 +7,7 @@ import pytest
 from falcon import testing
 
 from config import database
-from documents.staff import Staff
+from documents.access.staff import Staff
 from tests.cast import UNKNOWN_ID, Api, University, university
 from tests.command_line import matchback
 from tests.pages import PASSWORD, Browser

@@ -22,10 +22,10 @@ from mongoengine import get_db
 from rich.console import Console
 
 from config import database, queue
-from documents.clock import now
-from documents.failed_job import FailedJob
-from documents.health import Due, Failed, Posts, Recount, ServiceHealth, Warehouse
-from documents.trouble import TRIES
+from documents.concurrency.retries import TRIES
+from documents.reports.health import Due, Failed, Posts, Recount, ServiceHealth, Warehouse
+from documents.settling.failed_job import FailedJob
+from documents.values.time import now
 from jobs.sweep import sweep
 from service.cli import main
 from service.commands.status.facts import (

@@ -20,7 +20,7 @@ from pymongo.database import Database
 
 from config import database
 from documents.email import Email
-from documents.sendgrid import SIGNATURE_HEADER
+from documents.providers.sendgrid import SIGNATURE_HEADER
 from service.openapi import operations
 from service.operation import NoQuery, Operation
 from service.routes import PAGES, ROUTES

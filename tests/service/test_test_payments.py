@@ -43,7 +43,7 @@ def test_a_test_payment_is_kept_reported_and_not_counted(
     alice: University, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_secret(alice)
-    with caplog.at_level(logging.WARNING, "documents.payments"):
+    with caplog.at_level(logging.WARNING, "documents.payments.ingest"):
         give(alice, False)
     assert made(alice) == 0
     assert [row["reason"] for row in get_db().payments.find()] == ["test_mode"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from documents.health import COUNTED, ServiceHealth
+from documents.reports.health import COUNTED, ServiceHealth
 
 # Source: MongoDB's «Software Lifecycle Schedules». Releases in between are not in it.
 SUPPORTED_UNTIL = {

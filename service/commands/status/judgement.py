@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from documents.health import ServiceHealth
+from documents.reports.health import ServiceHealth
 from service.commands.status.facts import Facts, MongoDB
 
 WELL, ATTENTION, UNKNOWN = 0, 1, 2

@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from documents.health import COUNTED, FAILED_SHOWN, ServiceHealth
+from documents.reports.health import COUNTED, FAILED_SHOWN, ServiceHealth
 from service.commands.status.facts import Facts, Member
 from service.commands.status.judgement import Verdict
 from service.commands.status.values import latest

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from documents.failed_job import FailedJob
+from documents.settling.failed_job import FailedJob
 from service.commands.status.facts import Facts
 from service.commands.status.judgement import Verdict
 

@@ -16,9 +16,9 @@ from pymongo.errors import OperationFailure
 from config import database
 from config.passing import is_passing
 from config.settings import settings
-from documents.clock import now
-from documents.health import ServiceHealth, service_health
-from documents.trouble import describe
+from documents.concurrency.retries import describe
+from documents.reports.health import ServiceHealth, service_health
+from documents.values.time import now
 from service.commands.connected import NO_LEAVE
 from service.commands.status.facts import Facts, Member, MongoDB, Queue, Rates, members, rates
 from service.commands.status.facts import supported_until as until_of

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from mongoengine import get_db
 
 from config.settings import settings
-from documents import erasure, retention, unexported
-from documents.clock import now
-from documents.warehouse_state import WarehouseState
+from documents.privacy import erasure, retention
+from documents.storage import export_outbox
+from documents.storage.export_state import WarehouseState
+from documents.values.time import now
 from jobs.sweep import sweep
 from jobs.warehouse import backfill, export, verify
 from jobs.warehouse.engine import Warehouse, WarehouseError
@@ -67,7 +68,7 @@ def test_everything_comes_and_is_what_the_ledger_says(
     assert column(emails, found["emails"][made["bobs"]], "donated") is True
     assert len(found["events"]) == 4
     assert not list(verify.verify(warehouse))
-    assert unexported.lag_seconds() == 0
+    assert export_outbox.lag_seconds() == 0
 
 
 def test_nobody_is_named_unless_that_is_set(
@@ -172,7 +173,7 @@ def test_a_crash_at_any_merge_loses_and_doubles_nothing(
     first.run()
     Exporter(duckdb).run()  # another process goes on
     assert contents(duckdb) == truth()
-    assert unexported.oldest() is None
+    assert export_outbox.oldest() is None
     assert WarehouseState.current().is_filled
 
 
@@ -183,7 +184,7 @@ def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> N
     assert exporter.run() == 0
     assert WarehouseState.current().error == "it is away"
     assert exporter.run() == 0, "it is not asked again at once"
-    assert unexported.lag_seconds() > 0
+    assert export_outbox.lag_seconds() > 0
     exporter._not_before = 0
     assert exporter.run() > 0
     assert WarehouseState.current().error is None
@@ -345,7 +346,7 @@ def test_without_a_warehouse_nothing_is_noted(real_client: Any, real_database: s
     settle()
     assert get_db().unexported.count_documents({}) == 0
     assert get_db().users.count_documents({"export_due": {"$exists": True}}) == 0
-    assert unexported.oldest() is None
+    assert export_outbox.oldest() is None
 
 
 def test_the_command_line_says_that_there_is_none(real_database: str) -> None:

@@ -1,0 +1,60 @@
+"""Passwords of staff, hashed with argon2id. A comparison costs the same whether an account exists.
+
+A process hashes at most two at once: each takes 19 MiB, and signing in must not fill the memory.
+"""
+
+import secrets
+from collections.abc import Iterable
+from functools import cache
+from threading import BoundedSemaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from documents.access.password_rules import LONGEST, normalize, objection
+from documents.errors import Unacceptable
+
+# Source: OWASP's Password Storage cheat sheet, argon2id with 19 MiB, two passes, one lane.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_room = BoundedSemaphore(2)
+
+
+def hash_password(password: str, context: Iterable[str] = ()) -> str:
+    """Return what to store of a new password.
+
+    Args:
+        context: what an attacker knows of its owner; see password_rules.py.
+
+    Raises:
+        Unacceptable: the password is too short, too long, or easy to guess.
+    """
+    if found := objection(password, context):
+        raise Unacceptable("/password", *found)
+    return _hash(normalize(password))
+
+
+def is_password(stored: str | None, password: str) -> bool:
+    """Return whether the password fits. Without a stored hash the check takes as long."""
+    typed = password[: LONGEST + 1]
+    # Earlier versions hashed passwords as typed.
+    forms = dict.fromkeys((normalize(typed), typed))
+    fits = [_fits(stored or _nobodys(), form) for form in forms]
+    return any(fits) and stored is not None
+
+
+def _fits(stored: str, password: str) -> bool:
+    with _room:
+        try:
+            return _hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError, UnicodeError):
+            return False
+
+
+def _hash(password: str) -> str:
+    with _room:
+        return _hasher.hash(password.encode("utf-8", "replace"))
+
+
+@cache
+def _nobodys() -> str:
+    return _hasher.hash(secrets.token_urlsafe())

@@ -1,0 +1,161 @@
+"""Staff: people of a customer who look at the dashboard. Each belongs to one organization."""
+
+from typing import Any, Literal, Self
+
+from bson import ObjectId
+from mongoengine import IntField, StringField
+
+from documents.access.password import hash_password, is_password
+from documents.access.staff_session import SignInLink, StaffSession
+from documents.errors import Conflict, NotFound, Unacceptable
+from documents.organization import Organization
+from documents.people.spellings import People, keys
+from documents.storage.marks import text
+from documents.storage.record import Record
+from documents.values.address import LONGEST_ADDRESS, canonical, cleaned, is_address
+
+Role = Literal["viewer", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "admin")
+LONGEST_NAME = 200
+
+
+class Staff(Record):
+    """Somebody who signs in with an address, which is one person's in the whole service: the form
+    asks for no organization."""
+
+    name = StringField(required=True)
+    email = StringField(required=True)
+    address = StringField()  # canonical; unset by deletion
+    password = StringField()  # its hash; None: by link alone
+    role = StringField(required=True, choices=ROLES)
+    # Counts up with each «everybody out»: sessions and links of before are void, even one that
+    # is being made at that moment by somebody whose password was right until then.
+    epoch = IntField(default=0)
+
+    meta = {
+        "collection": "staff",
+        "indexes": [
+            {
+                "fields": ["address"],
+                "unique": True,
+                "partialFilterExpression": {"address": {"$type": "string"}},
+            },
+            ["organization_id", "id"],
+        ],
+    }
+
+    @classmethod
+    def add(
+        cls,
+        organization_id: ObjectId,
+        name: str,
+        email: str,
+        role: str,
+        password: str | None = None,
+    ) -> Self:
+        """Let somebody sign in.
+
+        Raises:
+            Unacceptable: a name, address or password that is none.
+            Conflict: the address has signed in for some organization already.
+        """
+        staff = cls(
+            organization_id=organization_id,
+            name=_checked(name, LONGEST_NAME, "/name"),
+            email=_checked(cleaned(email), LONGEST_ADDRESS, "/email"),
+            address=canonical(email),
+            role=role,
+        )
+        if not is_address(staff.email):
+            raise Unacceptable("/email", "email", "Should be an email address.")
+        if password is not None:
+            staff.password = hash_password(password, staff._known())
+        added, is_new = staff.insert_unless(lambda: cls.known(email))
+        if not is_new:
+            raise Conflict("Somebody with this email signs in already.")
+        return added
+
+    @classmethod
+    def known(cls, email: str) -> Self | None:
+        """Return who signs in with this address, in whatever spelling."""
+        query = {"address": text(in_=keys(email))}
+        found = cls.objects(deleted_at=None, __raw__=query)
+        return People((one.address, one.email, one) for one in found).get(email)
+
+    @classmethod
+    def named(cls, email: str) -> Self:
+        """The same.
+
+        Raises:
+            NotFound: nobody does.
+        """
+        found = cls.known(email)
+        if found is None:
+            raise NotFound
+        return found
+
+    @classmethod
+    def authenticate(cls, email: str, password: str) -> Self | None:
+        """Whoever has this address and password. Takes as long for an address that nobody has."""
+        found = cls.known(email)
+        matches = is_password(found.password if found else None, password)
+        return found if matches else None
+
+    def has_password(self, password: str) -> bool:
+        """Whether it is theirs."""
+        return is_password(self.password, password)
+
+    @classmethod
+    def signed_in(cls, session: StaffSession | SignInLink | None) -> Self | None:
+        """Whose session or link it is, unless it is void."""
+        if session is None:
+            return None
+        return cls.objects(id=session.staff_id, epoch=session.epoch, deleted_at=None).first()
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+    def set_password(self, password: str) -> Self:
+        """Change the password, and end every session.
+
+        Raises:
+            Unacceptable: the password is too short, too long, or easy to guess.
+        """
+        hashed = hash_password(password, self._known())
+
+        def edit(staff: Self) -> None:
+            staff.password, staff.epoch = hashed, staff.epoch + 1
+
+        return self.change(edit)._without_sessions()
+
+    def _known(self) -> list[str]:
+        """Return what an attacker knows, which no password may consist of."""
+        organization = Organization.objects(id=self.organization_id).first()
+        return [self.email, self.name, *([organization.name] if organization else [])]
+
+    def sign_out_everywhere(self) -> None:
+        """End every session, and void every link."""
+
+        def edit(staff: Self) -> None:
+            staff.epoch += 1
+
+        self.change(edit)._without_sessions()
+
+    def _without_sessions(self) -> Self:
+        for kind in (StaffSession, SignInLink):
+            kind.objects(staff_id=self.id, epoch__lt=self.epoch).delete()
+        return self
+
+    def remove(self) -> None:
+        """Let them in no more. The address is free again."""
+        self.mark_deleted(address=None, password=None)
+        for kind in (StaffSession, SignInLink):
+            kind.objects(staff_id=self.id).delete()
+
+
+def _checked(text: Any, longest: int, pointer: str) -> str:
+    text = text.strip().encode("utf-8", "replace").decode()
+    if not 1 <= len(text) <= longest or not text.isprintable():
+        raise Unacceptable(pointer, "length", f"Should be 1 to {longest} printable characters.")
+    return text

@@ -1,0 +1,1 @@
+"""Working side by side: batches, retries, leases between processes, and turns of an organization."""

@@ -1,0 +1,209 @@
+"""Leases: one process at a time does a job, and another takes over when that process dies.
+
+A lease saves work. Correctness never depends on it, because a holder that was paused may go on
+after its lease has expired.
+"""
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pymongo
+from mongoengine import DateTimeField, DictField, StringField, get_db
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from config.background import Background
+from documents.storage.base import Document
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 20.0  # A killed holder blocks the others for this long.
+RENEWAL_SECONDS = 5.0
+RENEWAL_TIMEOUT_SECONDS = 3.0
+RENEWAL_THREADS = 8
+MILLISECONDS = 1000
+
+
+class Lease(Document):
+    """The holder of a job, and the time at which the lease expires unless it is renewed.
+
+    Versions without `token` wrote a holder that other processes may share, and leases of an hour.
+    Such a lease expires once its `until` has stayed the same for LEASE_SECONDS; `noticed` records
+    since when.
+    """
+
+    name = StringField(primary_key=True)
+    holder = StringField(required=True)
+    until = DateTimeField(required=True)
+    token = StringField()
+    noticed = DictField()
+
+    meta = {"collection": "leases", "auto_create_index": False}
+
+
+class Holding:
+    """A lease that this process holds. A thread renews it in the background."""
+
+    def __init__(self, name: str, token: str) -> None:
+        self._name = name
+        self._token = token
+        self._pid = os.getpid()
+        self._leases = get_db().leases
+        self._expires_at = 0.0
+
+    def take(self) -> bool:
+        """Take the lease, or renew it. Return False if another holder has it."""
+        begun_at = time.monotonic()
+        is_ours = _take(self._leases, self._name, self._token)
+        self._expires_at = begun_at + LEASE_SECONDS if is_ours else 0.0
+        return is_ours
+
+    def renew(self) -> None:
+        """Renew the lease. A lease that another holder has taken meanwhile stays lost."""
+        begun_at = time.monotonic()
+        ours = {"_id": self._name, "holder": self._token}
+        try:
+            with pymongo.timeout(RENEWAL_TIMEOUT_SECONDS):
+                until = {"until": _from_now(LEASE_SECONDS)}
+                renewed = self._leases.update_one(ours, [{"$set": until}])
+        except PyMongoError:
+            return  # The next renewal may succeed before the lease expires.
+        self._expires_at = begun_at + LEASE_SECONDS if renewed.matched_count else 0.0
+
+    def is_lost(self) -> bool:
+        """Return whether another process may hold the lease by now. Ask before each write."""
+        return time.monotonic() >= self._expires_at or os.getpid() != self._pid
+
+    def give_back(self) -> None:
+        """Release the lease. A forked child leaves its parent's lease alone."""
+        if os.getpid() == self._pid:
+            self._leases.delete_one({"_id": self._name, "holder": self._token})
+
+
+@contextmanager
+def held(name: str) -> Iterator[Holding | None]:
+    """Hold a lease within the block, and release it at the end.
+
+    Yields None if another holder has the lease. Two threads of a process are two holders.
+    """
+    holding = Holding(name, secrets.token_hex())
+    if not holding.take():
+        yield None
+        return
+    with _renewed(holding):
+        try:
+            yield holding
+        finally:
+            holding.give_back()
+
+
+@contextmanager
+def kept(name: str) -> Iterator[Holding | None]:
+    """Hold a lease within the block, and keep it afterwards until it expires.
+
+    For a job of many steps with pauses: the process that did one step also does the next.
+    """
+    holding = Holding(name, _holder())
+    if not holding.take():
+        yield None
+        return
+    with _renewed(holding):
+        yield holding
+
+
+_renewing: set[Holding] = set()
+
+
+@contextmanager
+def _renewed(holding: Holding) -> Iterator[None]:
+    _renewer.ensure()
+    _renewing.add(holding)
+    try:
+        yield
+    finally:
+        _renewing.discard(holding)
+
+
+def _renew_all() -> None:
+    """Renew each lease in the background. A renewal that hangs delays no other lease."""
+    running: dict[Holding, Future[None]] = {}
+    with ThreadPoolExecutor(RENEWAL_THREADS, "leases") as threads:
+        while True:
+            time.sleep(RENEWAL_SECONDS)
+            running = {one: future for one, future in running.items() if not future.done()}
+            for holding in tuple(_renewing):
+                if holding in running:
+                    continue
+                try:
+                    running[holding] = threads.submit(_renew, holding)
+                except RuntimeError as error:  # The process ends, or can start no thread.
+                    log.warning("a lease could not be renewed (%s)", error)
+
+
+def _renew(holding: Holding) -> None:
+    try:
+        holding.renew()
+    except Exception:
+        log.exception("a lease could not be renewed")
+
+
+_renewer = Background("leases", _renew_all)
+_token = secrets.token_hex()
+
+
+def _holder() -> str:
+    """Return the token of this process. Containers may share a host name and a PID."""
+    return _token
+
+
+def _begin_anew() -> None:
+    """Give a forked child a token of its own. Its parent holds the leases."""
+    global _token  # noqa: PLW0603
+    _token = secrets.token_hex()
+    _renewing.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _take(leases: Collection[Any], name: str, token: str) -> bool:
+    """Take a lease by MongoDB's clock, because clocks of hosts differ."""
+    try:
+        row = leases.find_one_and_update(
+            {"_id": name}, [{"$set": _claim(token)}], upsert=True, return_document=True
+        )
+    except DuplicateKeyError:  # Another process has just inserted it.
+        return False
+    return row is not None and row["holder"] == token
+
+
+def _claim(token: str) -> dict[str, Any]:
+    """Return the new values of a lease: this holder's if the lease is free, else the old ones."""
+    has_no_token = {"$ne": ["$holder", "$token"]}
+    is_noticed = {"$eq": ["$noticed.until", "$until"]}
+    is_overdue = {"$lte": ["$noticed.at", _from_now(-LEASE_SECONDS)]}
+    is_free = {
+        "$or": [
+            {"$eq": ["$holder", token]},
+            {"$lte": ["$until", "$$NOW"]},
+            {"$and": [has_no_token, is_noticed, is_overdue]},
+        ]
+    }
+    noticed = {"$cond": [is_noticed, "$noticed", {"until": "$until", "at": "$$NOW"}]}
+    is_waiting = {"$and": [has_no_token, {"$not": is_free}]}
+    return {
+        "holder": {"$cond": [is_free, token, "$holder"]},
+        "token": {"$cond": [is_free, token, "$token"]},
+        "until": {"$cond": [is_free, _from_now(LEASE_SECONDS), "$until"]},
+        "noticed": {"$cond": [is_waiting, noticed, "$$REMOVE"]},
+    }
+
+
+def _from_now(seconds: float) -> dict[str, Any]:
+    return {"$add": ["$$NOW", int(seconds * MILLISECONDS)]}

@@ -1,0 +1,78 @@
+"""Posts that an erasure changed, so that the same post, sent again, is changed alike.
+
+By then nobody knows the person any more. What is kept is a digest of the post as it came, for as
+long as providers send posts again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from bson import Binary, ObjectId
+from mongoengine import BinaryField, DateTimeField, ObjectIdField, get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.erased import items as erased_items
+from documents.storage.base import Document
+from documents.values.time import now
+
+DIGEST_BYTES = 16
+KEPT_SECONDS = 4 * 24 * 3600  # Stripe repeats for three days, SendGrid for 29 hours
+
+
+class ErasedBody(Document):
+    """One post as it came. Its ID is a digest; `delivery_id` has what is left of the post."""
+
+    id = BinaryField(primary_key=True)
+    organization_id = ObjectIdField(required=True)
+    delivery_id = ObjectIdField(required=True)
+    at = DateTimeField(required=True)
+
+    meta = {
+        "collection": "erased_bodies",
+        "auto_create_index": False,
+        "indexes": [
+            "organization_id",
+            {"fields": ["at"], "expireAfterSeconds": KEPT_SECONDS},
+        ],
+    }
+
+
+def remember(organization_id: ObjectId, delivery_id: ObjectId, body: bytes) -> None:
+    """Remember a post before its body is changed. The first delivery of it stays the one known."""
+    of = {"organization_id": organization_id, "delivery_id": delivery_id, "at": now()}
+    where = {"_id": _digest(organization_id, body)}
+    get_db().erased_bodies.update_one(where, {"$setOnInsert": of}, upsert=True)
+
+
+def note_repeated(
+    database: Database,
+    session: ClientSession,
+    organization_id: ObjectId,
+    delivery_ids: Sequence[ObjectId],
+) -> None:
+    """Note those of these posts that an erasure changed when they came before.
+
+    Only organizations that erased somebody within the last days pay for reading bodies again.
+    """
+    of = {"organization_id": organization_id}
+    if not database.erased_bodies.find_one(of, {"_id": 1}, session=session):
+        return
+    wanted = {"_id": {"$in": list(delivery_ids)}}
+    bodies = database.deliveries.find(wanted, {"body": 1}, session=session)
+    digests = {row["_id"]: _digest(organization_id, bytes(row["body"])) for row in bodies}
+    query = {"_id": {"$in": list(digests.values())}}
+    known = {
+        bytes(row["_id"]): row["delivery_id"]
+        for row in database.erased_bodies.find(query, session=session)
+    }
+    for delivery_id, digest in digests.items():
+        first = known.get(bytes(digest), delivery_id)
+        if first != delivery_id:
+            erased_items.note_copy(database, session, organization_id, delivery_id, first)
+
+
+def _digest(organization_id: ObjectId, body: bytes) -> Binary:
+    digest = hashlib.blake2b(organization_id.binary, digest_size=DIGEST_BYTES)
+    digest.update(body)
+    return Binary(digest.digest())

@@ -1,0 +1,70 @@
+"""Stripe's customers who are erased, so that what Stripe reports of them later is forgotten.
+
+An event about a customer has a name and an address and no gift. Only a digest of the customer's ID
+is kept.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import BinaryField, ObjectIdField, get_db
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.storage.base import Document
+from documents.values.stripe_values import ref
+
+DIGEST_BYTES = 16
+
+
+class ErasedCustomer(Document):
+    """One customer of one organization. Its ID is the digest."""
+
+    id = BinaryField(primary_key=True)
+    organization_id = ObjectIdField(required=True)
+    user_id = ObjectIdField(required=True)
+
+    meta = {"collection": "erased_customers", "auto_create_index": False, "indexes": ["user_id"]}
+
+
+def digests(organization_id: ObjectId, event: Any) -> set[bytes]:
+    """Return the digests of the customers that a Stripe event names."""
+    data = event.get("data") if isinstance(event, dict) else None
+    thing = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(thing, dict):
+        return set()
+    named = ref(thing) if thing.get("object") == "customer" else ref(thing.get("customer"))
+    return {_digest(organization_id, named)} if named else set()
+
+
+def keep(organization_id: ObjectId, user_id: ObjectId, customers: Iterable[bytes]) -> None:
+    """Remember that the customers are erased."""
+    of = {"organization_id": organization_id, "user_id": user_id}
+    updates = [UpdateOne({"_id": id_}, {"$set": of}, upsert=True) for id_ in customers]
+    if updates:
+        get_db().erased_customers.bulk_write(updates, ordered=False)
+
+
+def of_user(organization_id: ObjectId, user_id: ObjectId) -> set[bytes]:
+    """Return the customers of an erased user."""
+    of = {"organization_id": organization_id, "user_id": user_id}
+    return {bytes(row["_id"]) for row in get_db().erased_customers.find(of, {"_id": 1})}
+
+
+def is_known(
+    database: Database, session: ClientSession, organization_id: ObjectId, event: Any
+) -> bool:
+    """Return whether a Stripe event is about a customer who is erased."""
+    wanted = list(digests(organization_id, event))
+    if not wanted:
+        return False
+    found = database.erased_customers.find_one({"_id": {"$in": wanted}}, session=session)
+    return found is not None
+
+
+def _digest(organization_id: ObjectId, customer: str) -> bytes:
+    told = organization_id.binary + customer.encode()
+    return hashlib.blake2b(told, digest_size=DIGEST_BYTES).digest()

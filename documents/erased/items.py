@@ -1,0 +1,147 @@
+"""Items of stored posts that tell of an erased person, noted until a worker empties them.
+
+A post must not change while it is due, so the transaction that meets such an item notes it here.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import IntField, ListField, ObjectIdField, get_db
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.errors import Unusable
+from documents.providers import sendgrid
+from documents.providers.sendgrid import ERASED
+from documents.storage.base import Document
+from documents.values.time import now
+from matchback.engine.contribution import Row
+
+WHOLE = json.dumps([ERASED]).encode()
+POSTS_A_STEP = 500
+
+
+class ErasedItems(Document):
+    """The items of one post, or the earlier post that it repeats. Its ID is the post's."""
+
+    organization_id = ObjectIdField(required=True)
+    items = ListField(IntField())
+    copy_of = ObjectIdField()
+
+    meta = {
+        "collection": "erased_items",
+        "auto_create_index": False,
+        "indexes": ["organization_id"],
+    }
+
+
+def note(
+    database: Database,
+    session: ClientSession,
+    organization_id: ObjectId,
+    items: Iterable[tuple[ObjectId, int]],
+) -> None:
+    """Note items, as pairs of a post and an index, in the transaction that meets them."""
+    of_posts: defaultdict[ObjectId, list[int]] = defaultdict(list)
+    for delivery_id, item in items:
+        of_posts[delivery_id].append(item)
+    if not of_posts:
+        return
+    updates = [
+        UpdateOne(
+            {"_id": id_},
+            {
+                "$setOnInsert": {"organization_id": organization_id},
+                "$addToSet": {"items": {"$each": indexes}},
+            },
+            upsert=True,
+        )
+        for id_, indexes in of_posts.items()
+    ]
+    database.erased_items.bulk_write(updates, ordered=False, session=session)
+
+
+def note_copy(
+    database: Database,
+    session: ClientSession,
+    organization_id: ObjectId,
+    delivery_id: ObjectId,
+    copy_of: ObjectId,
+) -> None:
+    """Note that a post repeats an earlier one, which an erasure changed."""
+    new = {"organization_id": organization_id, "items": []}
+    noted = {"$setOnInsert": new, "$set": {"copy_of": copy_of}}
+    database.erased_items.update_one({"_id": delivery_id}, noted, upsert=True, session=session)
+
+
+def erase_again(database: Database, session: ClientSession, user_ids: list[ObjectId]) -> None:
+    """Make erased people due once more, because something new was reported of them."""
+    due = {"$set": {"erase_due": now()}}
+    database.users.update_many({"_id": {"$in": user_ids}}, due, session=session)
+
+
+def organizations() -> list[ObjectId]:
+    """Return the organizations that have noted items."""
+    return list(get_db().erased_items.distinct("organization_id"))
+
+
+def empty(organization_id: ObjectId) -> int:
+    """Empty noted items. Returns how many posts that was; those that are due wait."""
+    noted = get_db().erased_items.find({"organization_id": organization_id}).limit(POSTS_A_STEP)
+    return sum(_empty(row) for row in list(noted))
+
+
+def is_none(organization_id: ObjectId) -> bool:
+    """Return whether no item of the organization waits."""
+    return get_db().erased_items.find_one({"organization_id": organization_id}) is None
+
+
+def _empty(row: Row) -> bool:
+    deliveries = get_db().deliveries
+    post = deliveries.find_one({"_id": row["_id"]}, {"body": 1, "due": 1})
+    if post is not None:
+        body = without_items(_known_body(row, bytes(post["body"])), row.get("items", ()))
+        settled = {"_id": row["_id"], "due": None}
+        if not deliveries.update_one(settled, {"$set": {"body": body}}).matched_count:
+            return False
+    # Another transaction may have noted more items meanwhile.
+    as_read = {name: row.get(name) for name in ("_id", "items", "copy_of")}
+    get_db().erased_items.delete_one(as_read)
+    return True
+
+
+def _known_body(row: Row, body: bytes) -> bytes:
+    """Return what is left of the post that this one repeats; else its own body."""
+    if row.get("copy_of") is None:
+        return body
+    first = get_db().deliveries.find_one({"_id": row["copy_of"]}, {"body": 1})
+    return bytes(first["body"]) if first else WHOLE
+
+
+def without_items(body: bytes, indexes: Iterable[int]) -> bytes:
+    """Return a post's body with these items emptied; all of it if it has no items."""
+    gone = set(indexes)
+    if not gone:
+        return body
+    try:
+        items = sendgrid.parse(body)
+    except Unusable:
+        return WHOLE
+    kept = [ERASED if index in gone else one for index, one in enumerate(items)]
+    return encode(kept)
+
+
+def encode(items: list[Any]) -> bytes:
+    """Return items as the body of a post. An item nested too deeply to read is erased."""
+    return f"[{', '.join(map(_encode, items))}]".encode()
+
+
+def _encode(item: Any) -> str:
+    try:
+        return json.dumps(item)  # orjson rejects halves of a character
+    except RecursionError:
+        return json.dumps(ERASED)

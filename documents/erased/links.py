@@ -1,0 +1,99 @@
+"""Taking a person's address and name out of clicked URLs; part of erasing them. See erasure.py.
+
+A link keeps its ID, which is a digest of the URL, so later clicks still find it and no counter
+changes.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from bson import ObjectId
+from mongoengine import get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.erased.person import Person
+from documents.erased.rules import Traces, has_any_address, redact_url
+from documents.storage.export_outbox import note
+from documents.storage.transaction import in_transaction
+from matchback.engine.contribution import Row
+
+A_PAGE = 500
+
+
+def erase_links(person: Person) -> None:
+    """Redact all links of the organization that have an address of the person.
+
+    A name is only taken out of links that nobody else clicked: others may have the same name.
+    """
+    own = _own_links(person)
+    for link in _links_of(person.organization_id):
+        tells = person.traces.in_text if link["_id"] in own else person.traces.has_address
+        url = redact_url(link.get("url") or "", tells)
+        if url == (link.get("url") or ""):
+            continue
+        for email_ids in _pages(_clicked_by(link["_id"])):
+            redact_events(person.organization_id, person.traces, {"email_id": {"$in": email_ids}})
+        # At last, so that a process that dies in between finds the link again.
+        get_db().links.update_one({"_id": link["_id"]}, {"$set": {"url": url}})
+
+
+def redact_events(organization_id: ObjectId, traces: Traces, query: Row) -> None:
+    """Redact the URLs and user agents of events of other people that have the address."""
+    wanted = {**query, "organization_id": organization_id, "url": {"$type": "string"}}
+    for event in get_db().events.find(wanted, {"url": 1, "user_agent": 1}):
+        changed = {
+            name: new
+            for name in ("url", "user_agent")
+            if (old := event.get(name)) and (new := redact_url(old, traces.has_address)) != old
+        }
+        if changed:
+            in_transaction(_write, event["_id"], changed)
+
+
+def without_person(url: str) -> str:
+    """Return a URL that an erased person clicked, as it may be stored: without what names them."""
+    return redact_url(url.partition("?")[0], has_any_address)
+
+
+def _write(database: Database, session: ClientSession, id_: bytes, changed: Row) -> None:
+    database.events.update_one({"_id": id_}, {"$set": changed}, session=session)
+    note(database, session, {"events": [id_]})
+
+
+def _links_of(organization_id: ObjectId) -> Iterator[Row]:
+    """Yield links with their URLs, by fundraisers, because links have no index of organizations."""
+    fundraisers = get_db().fundraisers.find({"organization_id": organization_id}, {"_id": 1})
+    for ids in _pages(row["_id"] for row in fundraisers):
+        yield from get_db().links.find({"fundraiser_id": {"$in": ids}}, {"url": 1})
+
+
+def _own_links(person: Person) -> set[ObjectId]:
+    """Return the links that the person clicked and nobody else did."""
+    clickers = get_db().clickers
+    own: set[ObjectId] = set()
+    for ids in _pages(person.email_ids):
+        clicked = clickers.distinct("link_id", {"email_id": {"$in": ids}})
+        own |= {
+            id_
+            for id_ in clicked
+            if not clickers.find_one(
+                {"link_id": id_, "email_id": {"$nin": list(person.email_ids)}}, {"_id": 1}
+            )
+        }
+    return own
+
+
+def _clicked_by(link_id: ObjectId) -> Iterator[ObjectId]:
+    for row in get_db().clickers.find({"link_id": link_id}, {"email_id": 1}):
+        yield row["email_id"]
+
+
+def _pages(ids: Iterable[ObjectId]) -> Iterator[list[ObjectId]]:
+    page: list[ObjectId] = []
+    for id_ in ids:
+        page.append(id_)
+        if len(page) == A_PAGE:
+            yield page
+            page = []
+    if page:
+        yield page

@@ -1,0 +1,222 @@
+"""Where a text names a person: by an address in any spelling and encoding, or by a name. Pure.
+
+An address counts as a whole: "ann@example.org" is neither in "joann@example.org" nor in
+"ann@example.org.uk".
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from urllib.parse import urlsplit, urlunsplit
+
+from documents.erased.decoded import stages
+from documents.giving_links.damaged_links import plain, unbroken
+from documents.values.address import canonical, mailbox
+from documents.values.address_domain import DOTS
+from documents.values.address_parts import locals_within
+from documents.values.invisible_characters import without_invisible
+from documents.values.normal_form import normalize
+
+REDACTED = "erased"
+LONGEST_LOCAL = 64
+MOST_CLOSERS = 8  # of quotation marks and the like after an address
+SHORTEST_DOMAIN = 5  # with its "@"
+DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
+# What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
+LOCAL = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
+QUOTED_LOCAL = re.compile(r'"((?:[^"\\]|\\.)+)"\Z', re.DOTALL)
+TOP_LEVEL = re.compile(r"[^\W\d_]+")  # no top-level domain has digits or dashes, but "xn--…"
+REFERENCE = re.compile(r"[A-Za-z0-9_-]{24,}")
+ID_LENGTH, TOKEN_LENGTH = 24, 38
+WORD = re.compile(r"[^\W_]+")
+NAMELESS = frozenset({"anonymous", "erased", "unknown"})
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What people are known by.
+
+    mailboxes: their addresses without "+tag".
+    addresses: whole addresses, in mailboxes that may be somebody else's.
+    others: whole addresses of other people that end in the same mailboxes.
+    names: as `names_of` returns them.
+    references: IDs and link tokens of the emails that they were sent.
+    """
+
+    mailboxes: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    references: frozenset[str] = frozenset()
+
+    def has_address(self, text: str) -> bool:
+        """Whether the text names one of the addresses, whatever encodes it."""
+        return bool(self._locals) and any(map(self._has_address, stages(text, self._shortest)))
+
+    def has_address_or_reference(self, text: str) -> bool:
+        """Whether the text names an address or an email of theirs."""
+        found = stages(text, self._shortest)
+        return any(self._has_address(one) or self._refers(one) for one in found)
+
+    def has_name(self, text: str) -> bool:
+        """Whether the text has one of the full names, as whole words and in their order."""
+        return bool(self.names) and any(map(self._has_name, stages(text)))
+
+    def in_text(self, text: str) -> bool:
+        """Whether the text has an address or a name."""
+        return self.has_address(text) or self.has_name(text)
+
+    @cached_property
+    def _shortest(self) -> int:
+        """How many characters the shortest spelling of an address has, in whatever script."""
+        known = self.mailboxes | self.addresses
+        # A domain that has other letters may be shorter than its ASCII form.
+        lengths = (
+            len(one) if "xn--" not in one else len(one.partition("@")[0]) + SHORTEST_DOMAIN
+            for one in known
+        )
+        return min(lengths, default=SHORTEST_DOMAIN)
+
+    @cached_property
+    def _locals(self) -> frozenset[str]:
+        return frozenset(map(_plain_local, self.mailboxes | self.addresses))
+
+    def _has_address(self, text: str) -> bool:
+        return any(map(self.is_theirs, addresses_in(text, self._locals)))
+
+    def is_theirs(self, address: str) -> bool:
+        """Whether mail to the address reaches one of them, and no other known person."""
+        known = canonical(address)
+        if known in self.addresses:
+            return True
+        return mailbox(address) in self.mailboxes and known not in self.others
+
+    def _refers(self, text: str) -> bool:
+        """Return whether the text has a reference, perhaps damaged, with more letters around it."""
+        if not self.references:
+            return False
+        form = plain(text)
+        return any(map(self._has_reference, dict.fromkeys((form, unbroken(form)))))
+
+    def _has_reference(self, text: str) -> bool:
+        return any(
+            run[start : start + ID_LENGTH].lower() in self.references
+            or run[start : start + TOKEN_LENGTH] in self.references
+            for run in REFERENCE.findall(text)
+            for start in range(len(run) - ID_LENGTH + 1)
+        )
+
+    def _has_name(self, text: str) -> bool:
+        words = f" {_words(text)} "
+        return any(f" {name} " in words for name in self.names)
+
+
+def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[str]:
+    """Yield what may be an address in a text that is decoded.
+
+    Args:
+        locals_: only addresses with these local parts, in lower case and without "+tag".
+    """
+    if not text.isascii():
+        text = without_invisible(normalize("NFKC", text)).translate(DOTS)
+    for found in DOMAIN.finditer(text):
+        start = found.start()
+        before = text[max(0, start - LONGEST_LOCAL - 2) : start]
+        if locals_ is not None and not _may_end(before, locals_):
+            continue
+        for local in _locals_before(before):
+            for domain in _domains(found[1].rstrip("-")):
+                end = start + 1 + len(domain)
+                for name in locals_within(local, text[end : end + MOST_CLOSERS]):
+                    address = f"{name}@{domain}"
+                    if name and (locals_ is None or _plain_local(address) in locals_):
+                        yield address
+
+
+def _may_end(text: str, locals_: frozenset[str]) -> bool:
+    """Return whether one of the local parts is in a text: a quick look, because most are not."""
+    folded = text.casefold()
+    return any(local in folded for local in locals_)
+
+
+def _domains(text: str) -> Iterator[str]:
+    """Yield the domain, and what it is without a suffix as in "example.org-2026"."""
+    yield text
+    name, dot, top = text.rpartition(".")
+    letters = TOP_LEVEL.match(top)
+    if dot and letters and letters[0] != top and not top.startswith("xn--"):
+        yield f"{name}.{letters[0]}"
+
+
+def _plain_local(address: str) -> str:
+    """Return a quick key: addresses of one mailbox have the same, and few others have it."""
+    return address.rpartition("@")[0].strip('"').partition("+")[0].casefold()
+
+
+def _locals_before(text: str) -> Iterator[str]:
+    """Yield the local parts that the end of a text may be."""
+    if quoted := QUOTED_LOCAL.search(text):
+        yield quoted[0]
+    if plain := LOCAL.search(text):
+        if text[: plain.start()].endswith("@"):
+            return
+        yield plain[0]
+        if plain[0].startswith("'"):  # a quotation mark
+            yield plain[0][1:]
+    # A local part with signs that mostly end one: "a/b@example.org" is an address as well.
+    if odd := re.search(r"[^\s\"<>(),;:\[\]\\@]+\Z", text):
+        yield odd[0]
+
+
+def names_of(names: Iterable[str]) -> frozenset[str]:
+    """Return full names as they are compared: in both orders, and joined."""
+    found: set[str] = set()
+    for name in names:
+        words = _words(name).split()
+        if len("".join(words)) < 4 or (len(words) == 1 and words[0] in NAMELESS):
+            continue
+        found |= {" ".join(words), " ".join([words[-1], *words[:-1]]), "".join(words)}
+    return frozenset(found)
+
+
+@lru_cache(maxsize=256)
+def _words(text: str) -> str:
+    """Return the words of a text, without case, accents, and what stands between them."""
+    plain = normalize("NFKD", without_invisible(text))
+    letters = "".join(one for one in plain if unicodedata.category(one) != "Mn")
+    return " ".join(WORD.findall(letters.casefold()))
+
+
+def has_any_address(text: str) -> bool:
+    """Whether the text names anybody's address."""
+    return any(any(True for _ in addresses_in(stage)) for stage in stages(text))
+
+
+def redact_url(url: str, tells: Callable[[str], bool]) -> str:
+    """Return the URL with "erased" for each part that tells of a person; all of it if need be."""
+    if not tells(url):
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return REDACTED
+    netloc = REDACTED if tells(parts.netloc) else parts.netloc
+    path = "/".join(REDACTED if tells(part) else part for part in parts.path.split("/"))
+    query, fragment = (_redact_pairs(text, tells) for text in (parts.query, parts.fragment))
+    redacted = urlunsplit((parts.scheme, netloc, path, query, fragment))
+    return REDACTED if tells(redacted) else redacted
+
+
+def _redact_pairs(text: str, tells: Callable[[str], bool]) -> str:
+    if not tells(text):
+        return text
+    return "&".join(_redact_pair(pair, tells) for pair in text.split("&"))
+
+
+def _redact_pair(pair: str, tells: Callable[[str], bool]) -> str:
+    name, equals, value = pair.partition("=")
+    if equals and not tells(name) and tells(value):
+        return f"{name}={REDACTED}"
+    return REDACTED if tells(pair) else pair

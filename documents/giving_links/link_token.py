@@ -1,0 +1,140 @@
+"""Link tokens: what a giving link carries in place of an email's id.
+
+A token is the id, encrypted and authenticated for its organization: nobody can count it up, make
+one, or use another organization's. AES-SIV (RFC 5297) needs no nonce, so an email has one token
+under a key, and none is stored. A new key signs; the older ones still open what they signed.
+"""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Iterable
+from threading import Lock
+
+from bson import Binary, ObjectId
+from cachetools import TTLCache
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from mongoengine import BinaryField, DateTimeField, IntField, get_db
+from pymongo import ReturnDocument
+
+from documents.storage.base import Document
+from documents.values.time import now
+
+KEY_BYTES = 32  # AES-128 twice: one key authenticates, one encrypts
+ID_BYTES, TAG_BYTES = 12, 16
+LENGTH = 38  # the characters of both in base64 without padding
+FRESH_SECONDS = 60.0
+
+_known: TTLCache[str, tuple[AESSIV, ...]] = TTLCache(1, FRESH_SECONDS)
+_guard = Lock()
+
+
+class LinkKey(Document):
+    """A key that tokens are made with. The one with the highest number makes new ones."""
+
+    number = IntField(primary_key=True)
+    key = BinaryField(required=True)
+    created_at = DateTimeField(default=now)
+
+    meta = {"collection": "link_keys", "auto_create_index": False}
+
+
+def token(organization_id: ObjectId, email_id: ObjectId) -> str:
+    """The email's token: 38 characters that are safe in a URL."""
+    return _seal(_keys()[0], organization_id, email_id)
+
+
+def tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
+    """Every token that names the email, the newest first."""
+    return [_seal(key, organization_id, email_id) for key in _keys()]
+
+
+def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
+    """Return the email's id, or None if the token is forged, cut, or another organization's."""
+    return open_first(organization_id, [text])
+
+
+def open_first(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | None:
+    """Return the email's id of the first text that is a token of the organization's."""
+    failed = []
+    for text in texts:
+        if (sealed := _decode(text)) is None:
+            continue
+        if (found := _open(organization_id, sealed)) is not None:
+            return found
+        failed.append(sealed)
+    if not failed or not _is_stale():
+        return None
+    forget_keys()  # one may be signed with a key that is newer than what this process knows
+    opened = (_open(organization_id, sealed) for sealed in failed)
+    return next((id_ for id_ in opened if id_ is not None), None)
+
+
+def rotate() -> int:
+    """Make a new key, which signs from now on (in other processes within a minute). Its number."""
+    newest = LinkKey.objects.order_by("-number").first()
+    number = (newest.number if newest else 0) + 1
+    LinkKey(number=number, key=secrets.token_bytes(KEY_BYTES)).save(force_insert=True)
+    forget_keys()
+    return number
+
+
+def forget_keys() -> None:
+    """Read the keys anew at the next use."""
+    with _guard:
+        _known.clear()
+
+
+def _seal(key: AESSIV, organization_id: ObjectId, email_id: ObjectId) -> str:
+    return _encode(key.encrypt(email_id.binary, [organization_id.binary]))
+
+
+def _encode(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes | None:
+    if len(text) != LENGTH:
+        return None
+    try:
+        sealed = base64.b64decode(text + "==", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    # Other last bits would be a second name of the same email.
+    return sealed if _encode(sealed) == text else None
+
+
+def _open(organization_id: ObjectId, sealed: bytes) -> ObjectId | None:
+    for key in _keys():
+        try:
+            return ObjectId(key.decrypt(sealed, [organization_id.binary]))
+        except InvalidTag:
+            continue
+    return None
+
+
+def _keys() -> tuple[AESSIV, ...]:
+    """Newest first; the first one of all is made by whoever needs it first."""
+    with _guard:
+        known = _known.get("")
+    if known:
+        return known
+    keys = get_db().link_keys
+    rows = list(keys.find().sort("_id", -1)) or [
+        keys.find_one_and_update(
+            {"_id": 1},
+            {"$setOnInsert": {"key": Binary(secrets.token_bytes(KEY_BYTES)), "created_at": now()}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+    ]
+    ring = tuple(AESSIV(bytes(row["key"])) for row in rows)
+    with _guard:
+        _known[""] = ring
+    return ring
+
+
+def _is_stale() -> bool:
+    """Whether there are more keys than this process knows."""
+    return LinkKey.objects.count() != len(_keys())

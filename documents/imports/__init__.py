@@ -1,0 +1,1 @@
+"""Imports of many records in one request or file."""

@@ -1,0 +1,203 @@
+"""Emails of which it is learned that they were sent, opened or clicked before gifts came.
+
+The open gifts of their users, made since then, look again for their email. A few are marked in
+the transaction that learns of the touch; see matching/rematch.py. To mark many would be most of its
+work, so it notes the touches, in one record, and the gifts are marked from there. Doing that twice
+changes nothing, so no transaction is needed. While there are events to count, notes wait for them,
+though not for long: a gift whose donor opens several emails then looks again once.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from bson import ObjectId
+from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.concurrency.lease import held
+from documents.matching.rematch import MARKED_A_BATCH, OPEN, mailboxes_of, mark
+from documents.storage import shutdown
+from documents.storage.base import Document
+from documents.storage.marks import DUE, due_index
+from documents.storage.tenancy import OWNED
+from documents.values.time import now
+from documents.webhook_delivery import has_events_to_count
+from matchback.engine.contribution import Row
+from matchback.engine.settle import Changes
+
+T = TypeVar("T")
+
+FEW = 100
+PATIENCE = timedelta(seconds=10)
+NOTES_AT_ONCE = 10
+MAILBOXES_A_QUERY = 1000
+TOUCHES = ("sent_at", "first_opened_at", "first_clicked_at")
+FIELDS = {"fundraiser_id": 1, "donor_mailbox": 1, "donated_at": 1}
+
+Whose = tuple[ObjectId, ObjectId]  # an email's fundraiser and user
+Where = tuple[ObjectId, str]  # a gift's fundraiser and its donor's mailbox
+Touches = Mapping[Whose, datetime]  # since when
+
+
+class LateTouches(Document):
+    """What one transaction learned: of whose gifts, and since when, the match may change."""
+
+    organization_id = ObjectIdField(required=True)
+    due = DateTimeField(required=True)
+    touches = ListField(DictField())
+
+    meta = {
+        "collection": "late_touches",
+        "indexes": [due_index(), due_index("organization_id")],
+        **OWNED,
+    }
+
+
+def gifts_of_new(database: Database, session: ClientSession, emails: Iterable[Row]) -> None:
+    """Let gifts look again that an email which is new may have led to."""
+    live = [email for email in emails if not email.get("deleted_at")]
+    _look_again(database, session, [(email, at) for email in live if (at := email.get("sent_at"))])
+
+
+def gifts_of_touched(database: Database, session: ClientSession, changes: Changes) -> None:
+    """Let gifts look again that came after an email was, as is now known, touched."""
+    touched: list[tuple[Row, datetime]] = []
+    for email in changes.rows.get("emails", ()):
+        update = changes.updates.get(("emails", email["_id"]), {})
+        moved = [at for name in TOUCHES if (at := _moved(email.get(name), update, name))]
+        if moved:
+            touched.append((email, min(moved)))
+    _look_again(database, session, touched)
+
+
+def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> datetime | None:
+    """From when on a first time that is being written makes a difference; None when it does not."""
+    first = update.get("$min", {}).get(name)
+    if first is not None:
+        return first if was is None or first < was else None
+    if name in update.get("$set", {}):
+        new = update["$set"][name]
+        return None if new == was else min(filter(None, (new, was)))
+    return was if name in update.get("$unset", {}) else None
+
+
+def _look_again(
+    database: Database, session: ClientSession, touched: Iterable[tuple[Row, datetime]]
+) -> None:
+    by_organization: defaultdict[ObjectId, dict[Whose, datetime]] = defaultdict(dict)
+    for email, at in touched:
+        whose = email["fundraiser_id"], email["user_id"]
+        _add(by_organization[email["organization_id"]], whose, at)
+    for organization_id, touches in by_organization.items():
+        _mark_or_note(database, session, organization_id, touches)
+
+
+def _mark_or_note(
+    database: Database, session: ClientSession, organization_id: ObjectId, touches: Touches
+) -> None:
+    """Events are many and gifts so late are few or none: these are looked at first, and only when
+    they are too many, those of the users."""
+    gifts = list(database.donations.find(_late(touches), FIELDS, session=session).limit(FEW + 1))
+    if not gifts:
+        return
+    since = _by_mailbox(database, session, touches)
+    if len(gifts) > FEW:
+        query = _late_from(organization_id, {mailbox for _, mailbox in since}, touches)
+        gifts = list(database.donations.find(query, FIELDS, session=session).limit(FEW + 1))
+    if len(gifts) > FEW:
+        note = _note(organization_id, touches)
+        database.late_touches.insert_one(note, session=session)
+        return
+    mark(database, session, [gift["_id"] for gift in gifts if _is_late(gift, since)])
+
+
+def _note(organization_id: ObjectId, touches: Touches) -> Row:
+    told = [
+        {"fundraiser_id": fundraiser_id, "user_id": user_id, "since": since}
+        for (fundraiser_id, user_id), since in touches.items()
+    ]
+    return {"organization_id": organization_id, "due": now(), "touches": told}
+
+
+def follow(organization_id: ObjectId) -> set[ObjectId]:
+    """Mark the gifts of noted touches, unless another worker does.
+
+    Returns the fundraisers that have marked gifts.
+    """
+    fundraisers: set[ObjectId] = set()
+    with held(f"late touches:{organization_id}") as holding:
+        while holding and not (holding.is_lost() or shutdown.has_begun()):
+            if not (notes := _next(organization_id)):
+                break
+            fundraisers |= _follow(organization_id, notes)
+    return fundraisers
+
+
+def _next(organization_id: ObjectId) -> list[Row]:
+    """Some notes; none while they may wait for events."""
+    of = {"organization_id": organization_id, **DUE}
+    notes = list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_AT_ONCE))
+    is_young = bool(notes) and notes[0]["due"] > now() - PATIENCE
+    return [] if is_young and has_events_to_count(organization_id) else notes
+
+
+def _follow(organization_id: ObjectId, notes: Sequence[Row]) -> set[ObjectId]:
+    touches: dict[Whose, datetime] = {}
+    for touch in chain.from_iterable(note["touches"] for note in notes):
+        _add(touches, (touch["fundraiser_id"], touch["user_id"]), touch["since"])
+    database = get_db()
+    since = _by_mailbox(database, None, touches)
+    mailboxes = sorted({mailbox for _, mailbox in since})
+    fundraisers: set[ObjectId] = set()
+    for start in range(0, len(mailboxes), MAILBOXES_A_QUERY):
+        some = mailboxes[start : start + MAILBOXES_A_QUERY]
+        found = database.donations.find(_late_from(organization_id, some, touches), FIELDS)
+        late = (gift for gift in found if _is_late(gift, since))
+        while gifts := list(islice(late, MARKED_A_BATCH)):
+            mark(database, None, [gift["_id"] for gift in gifts])
+            fundraisers |= {gift["fundraiser_id"] for gift in gifts}
+    database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
+    return fundraisers
+
+
+def _late(touches: Touches) -> Row:
+    """What open gifts to these fundraisers, made since the first of the touches, are found by."""
+    fundraiser_ids = list({fundraiser_id for fundraiser_id, _ in touches})
+    since = min(touches.values())
+    return {"fundraiser_id": {"$in": fundraiser_ids}, "donated_at": {"$gte": since}, **OPEN}
+
+
+def _late_from(organization_id: ObjectId, mailboxes: Iterable[str], touches: Touches) -> Row:
+    """The same, of those from these mailboxes."""
+    return {
+        "organization_id": organization_id,
+        "donor_mailbox": {"$in": sorted(mailboxes)},
+        **_late(touches),
+    }
+
+
+def _by_mailbox(
+    database: Database, session: ClientSession | None, touches: Touches
+) -> dict[Where, datetime]:
+    """Since when gifts from which mailboxes, to which fundraiser, are late."""
+    wanted = {"_id": {"$in": list({user_id for _, user_id in touches})}}
+    fields = {"mailbox": 1, "former_mailboxes": 1}
+    users = {row["_id"]: row for row in database.users.find(wanted, fields, session=session)}
+    since: dict[Where, datetime] = {}
+    for (fundraiser_id, user_id), at in touches.items():
+        for mailbox in mailboxes_of(users.get(user_id, {})):
+            _add(since, (fundraiser_id, mailbox), at)
+    return since
+
+
+def _is_late(gift: Row, since: Mapping[Where, datetime]) -> bool:
+    start = since.get((gift["fundraiser_id"], gift.get("donor_mailbox", "")))
+    return start is not None and gift["donated_at"] >= start
+
+
+def _add(since: dict[T, datetime], which: T, at: datetime) -> None:
+    since[which] = min(at, since.get(which, at))

@@ -1,0 +1,136 @@
+"""Every stored document, and the one command that makes their indexes."""
+
+from typing import Any
+
+from mongoengine import get_db
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from documents.access.api_key import ApiKey
+from documents.access.audit import AuditEntry, OpenAct
+from documents.access.staff import Staff
+from documents.access.staff_session import SignInLink, StaffSession
+from documents.archive import Archive
+from documents.concurrency.lease import Lease
+from documents.concurrency.mutex import AskedTurn, Turn
+from documents.donation import Donation
+from documents.donor import Donor
+from documents.email import Email
+from documents.erased.bodies import ErasedBody
+from documents.erased.customers import ErasedCustomer
+from documents.erased.items import ErasedItems
+from documents.event import Event
+from documents.fundraiser import Fundraiser
+from documents.gift_day import GiftDay
+from documents.giving_links.link_token import LinkKey
+from documents.link import Clicker, Link
+from documents.mailing import Mailing
+from documents.matching.late_touches import LateTouches
+from documents.matching.past_match import PastMatch
+from documents.matching.policy_version import PolicyVersion
+from documents.message import Message
+from documents.migrations.migration import Progress
+from documents.organization import Organization
+from documents.payments.payment import Payment
+from documents.people.duplicate import Duplicate
+from documents.recount.background import SteadyRecount
+from documents.storage.export_outbox import Unexported
+from documents.storage.export_state import WarehouseState
+from documents.storage.idempotency import IdempotencyKey
+from documents.tracking.relabelling import Relabelling
+from documents.user import User
+from documents.webhook_delivery import Delivery
+from documents.webhook_key import WebhookKey
+
+DOCUMENTS = (
+    Organization,
+    ApiKey,
+    Duplicate,
+    Staff,
+    StaffSession,
+    SignInLink,
+    WebhookKey,
+    User,
+    Fundraiser,
+    Mailing,
+    Email,
+    Donation,
+    PastMatch,
+    Payment,
+    PolicyVersion,
+    LinkKey,
+    Donor,
+    GiftDay,
+    Delivery,
+    Event,
+    ErasedItems,
+    ErasedBody,
+    ErasedCustomer,
+    Message,
+    Archive,
+    LateTouches,
+    Clicker,
+    Link,
+    IdempotencyKey,
+    OpenAct,
+    AuditEntry,
+    Lease,
+    Turn,
+    AskedTurn,
+    Progress,
+    SteadyRecount,
+    Relabelling,
+    Unexported,
+    WarehouseState,
+)
+
+
+INDEX_NOT_FOUND = 27
+
+# Each one that is there costs every write of its collection.
+RETIRED = {
+    "donations": (
+        "organization_id_1_match_1__id_1",
+        "user_id_1__id_1",
+        "user_id_1_donated_at_1",
+        "email_id_1",
+        "email_id_1__id_1",
+        "mailing_id_1",
+        "fundraiser_donor_id_1",
+        "mailing_donor_id_1",
+        "fundraiser_day_id_1",
+        "mailing_day_id_1",
+    ),
+    "emails": ("organization_id_1_messages_1",),
+    "events": ("email_id_1_type_1",),
+    "payments": ("organization_id_1",),
+}
+
+
+def create_indexes() -> None:
+    """Make what is missing, and take away what it takes the place of. Harmless to repeat; online,
+    but not for every request."""
+    make_indexes()
+    drop_retired()
+
+
+def make_indexes() -> None:
+    """Make what is missing."""
+    for document in DOCUMENTS:
+        document.ensure_indexes()
+
+
+def drop_retired() -> None:
+    """Take away what no query of today needs."""
+    for name, retired in RETIRED.items():
+        collection = get_db()[name]
+        for index in collection.index_information().keys() & set(retired):
+            _drop(collection, index)
+
+
+def _drop(collection: Collection[Any], index: str) -> None:
+    try:
+        collection.drop_index(index)
+    except OperationFailure as error:
+        if error.code != INDEX_NOT_FOUND:  # Another process has just dropped it.
+            raise

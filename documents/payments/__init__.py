@@ -1,0 +1,1 @@
+"""Payments as processors report them, and the gifts that follow. `rules.py` is pure."""

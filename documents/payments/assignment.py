@@ -1,0 +1,141 @@
+"""Payments that a person assigns to a fundraiser, because no webhook names one.
+
+The assignment is kept with the payment, and the gift follows from both. So later webhooks, in any
+order, keep it, and repeating it changes nothing.
+"""
+
+import contextlib
+
+from bson import ObjectId
+from mongoengine import signals
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.donation import Donation
+from documents.errors import Conflict, NotFound, Unacceptable
+from documents.payments.gift import apply
+from documents.payments.payment import key_of
+from documents.payments.reasons import ASSIGNABLE, SENTENCES, Unassigned
+from documents.storage.fast_insert import Stored
+from documents.storage.transaction import in_transaction
+from documents.values.time import now
+from matchback.engine.contribution import Row
+
+
+def assign(organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: ObjectId) -> None:
+    """Make the payment a gift to the fundraiser, or move the gift that it has already.
+
+    Raises:
+        NotFound: the organization has no such payment.
+        Unacceptable: the organization has no such fundraiser.
+        Conflict: the payment cannot become a gift, or its gift is not the payment's own.
+    """
+    at = organization_id, _read_id(id_)
+    donation_id, objection = in_transaction(_assign, *at, fundraiser_id)
+    if objection:
+        raise Conflict(objection)
+    _wake(donation_id)
+
+
+def take_back(organization_id: ObjectId, id_: ObjectId | str) -> None:
+    """Remove an assignment from which no gift was made yet.
+
+    Raises:
+        NotFound: the organization has no such payment.
+        Conflict: the payment has a gift.
+    """
+    _wake(in_transaction(_take_back, organization_id, _read_id(id_)))
+
+
+def _read_id(id_: ObjectId | str) -> ObjectId:
+    if not ObjectId.is_valid(id_):
+        raise NotFound
+    return ObjectId(id_)
+
+
+def _assign(
+    database: Database,
+    session: ClientSession,
+    organization_id: ObjectId,
+    id_: ObjectId,
+    fundraiser_id: ObjectId,
+) -> tuple[ObjectId | None, str]:
+    """Returns the ID of the payment's gift, and why the fundraiser cannot be assigned to it.
+
+    An objection commits, because the payment may have found a gift that a client recorded.
+    """
+    payment = _find(database, session, organization_id, id_)
+    _expect_fundraiser(database, session, organization_id, fundraiser_id)
+    reason = payment.get("reason")
+    if reason is not None and reason not in ASSIGNABLE:
+        return None, f"The payment cannot become a donation. {SENTENCES.get(reason, '')}".strip()
+    before = payment.get("assigned")
+    if (before or {}).get("fundraiser_id") != fundraiser_id:
+        payment["assigned"] = {"fundraiser_id": fundraiser_id, "at": now()}
+    _apply(database, session, payment)
+    objection = _objection(database, session, payment)
+    if objection:
+        payment["assigned"] = before
+    _write(database, session, payment)
+    return payment.get("donation_id"), objection
+
+
+def _objection(database: Database, session: ClientSession, payment: Row) -> str:
+    """Return why the payment's gift cannot be assigned; blank if it can, or if there is none."""
+    if payment.get("donation_id") is None:
+        return ""
+    query = {"_id": payment["donation_id"], "organization_id": payment["organization_id"]}
+    gift = database.donations.find_one(query, session=session)
+    if gift is None or gift.get("deleted_at"):
+        return "The donation of this payment was deleted."
+    if gift.get("payment_id") != payment["_id"]:
+        return "A client recorded the donation of this payment, with its fundraiser."
+    return ""
+
+
+def _take_back(
+    database: Database, session: ClientSession, organization_id: ObjectId, id_: ObjectId
+) -> ObjectId | None:
+    payment = _find(database, session, organization_id, id_)
+    if payment.get("donation_id"):
+        raise Conflict("The payment has a donation. Assign another fundraiser or delete it.")
+    payment.pop("assigned", None)
+    _apply(database, session, payment)
+    _write(database, session, payment)
+    donation_id: ObjectId | None = payment.get("donation_id")
+    return donation_id
+
+
+def _find(
+    database: Database, session: ClientSession, organization_id: ObjectId, id_: ObjectId
+) -> Row:
+    query = {"organization_id": organization_id, "public_id": id_}
+    payment: Row | None = database.payments.find_one(query, session=session)
+    if payment is None:
+        raise NotFound
+    return payment
+
+
+def _expect_fundraiser(
+    database: Database, session: ClientSession, organization_id: ObjectId, id_: ObjectId
+) -> None:
+    query = {"_id": id_, "organization_id": organization_id, "deleted_at": None}
+    if database.fundraisers.find_one(query, {"_id": 1}, session=session) is None:
+        raise Unacceptable("/fundraiser_id", "not_found", "There is no such fundraiser.")
+
+
+def _apply(database: Database, session: ClientSession, payment: Row) -> None:
+    """Make or change the gift. A payment without one keeps its reason."""
+    with contextlib.suppress(Unassigned):
+        apply(database, session, payment, key_of(payment))
+
+
+def _write(database: Database, session: ClientSession, payment: Row) -> None:
+    known = {name: value for name, value in payment.items() if value is not None}
+    database.payments.replace_one({"_id": payment["_id"]}, known, session=session)
+
+
+def _wake(donation_id: ObjectId | None) -> None:
+    """Let a worker settle the gift now rather than at the next sweep."""
+    if donation_id is not None:
+        signals.post_save.send(Donation, document=Stored(donation_id), created=False)

@@ -1,0 +1,134 @@
+"""Entering what webhooks tell of payments, within a transaction: facts, links, and gifts."""
+
+from dataclasses import dataclass, field
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.errors import Unusable
+from documents.payments.facts import Fact, Facts, merge
+from documents.payments.gift import apply
+from documents.payments.payment import learn, payment_id
+from documents.payments.rules import oddities, plans_of
+from documents.values.time import now
+from matchback.engine.contribution import Row
+
+# What an invoice gives up once the payment that it is of is known.
+OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
+# What a person did, or an erasure, when only the invoice was known.
+INHERITED = ("assigned", "erased", "forgotten", "replaced")
+
+
+@dataclass
+class Told:
+    """What a delivery tells: facts by the key of their payment, and an invoice with its payment."""
+
+    facts: dict[str, dict[str, Fact]] = field(default_factory=dict)
+    link: tuple[str, str] | None = None
+    note: str = ""  # why it changes no gift
+
+
+class Book:
+    """An organization's payments through one provider, within a transaction."""
+
+    def __init__(
+        self, database: Database, session: ClientSession, organization_id: ObjectId, provider: str
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._organization_id = organization_id
+        self._provider = provider
+        self.tells_of_erased = False  # a webhook that was entered is about an erased person
+        self._inherited: dict[str, Row] = {}  # from invoices, by the keys of their payments
+        self.notes: list[str] = []  # on what was entered, or what it brought to light
+
+    def enter(self, told: Told) -> set[ObjectId]:
+        """Merge what was told. Returns the fundraisers of the gifts that it is about.
+
+        Raises:
+            Unusable: the payment is of no fundraiser of the organization.
+        """
+        entries = dict(told.facts)
+        self.notes += [told.note] if told.note else []
+        if told.link:
+            invoice, key = told.link
+            entries[key] = merge(entries.get(key, {}), self._follow(invoice, key))
+        entries = self._with_plans(entries)
+        fundraisers: set[ObjectId] = set()
+        refusal: Unusable | None = None
+        for told_key, facts in entries.items():
+            payment = self._payment(told_key)
+            key = payment.get("linked_to") or told_key
+            if key != told_key:
+                payment = self._payment(key)
+            payment.setdefault("public_id", ObjectId())
+            for name, value in self._inherited.get(key, {}).items():
+                payment.setdefault(name, value)
+            was = payment.get("reason")
+            changed = learn(payment, facts)
+            try:
+                fundraiser_id = apply(self._database, self._session, payment, key)
+            except Unusable as error:
+                refusal, fundraiser_id = error, None
+            changed |= self._note(payment, facts)
+            if fundraiser_id:
+                fundraisers.add(fundraiser_id)
+            if changed or fundraiser_id or payment.get("reason") != was:
+                self._write(payment)
+            self.tells_of_erased |= bool(payment.get("erased"))
+        if refusal:
+            raise refusal
+        return fundraisers
+
+    def _with_plans(self, entries: dict[str, Facts]) -> dict[str, Facts]:
+        """Take what is told of whole plans out of the entries, and give it to their instalments.
+
+        A session tells of a plan once, maybe after its instalments. Both write the plan's row, so
+        of two transactions that cross one meets a write conflict and sees the other.
+        """
+        result = {key: facts for key, facts in entries.items() if key not in plans_of(facts)}
+        for key, facts in entries.items():
+            for plan in plans_of(facts):
+                row = self._payment(plan)
+                known = row.setdefault("instalments", [])
+                changed = learn(row, facts) if plan == key else False
+                if plan != key and key not in known:
+                    known.append(key)
+                    changed = True
+                if changed:
+                    self._write(row)
+                for one in known if plan == key else [key]:
+                    result[one] = merge(result.get(one, {}), row["facts"])
+        return result
+
+    def _note(self, payment: Row, facts: Facts) -> bool:
+        """Note the payment's odd facts. Returns whether that changed its row."""
+        odd = oddities(payment["facts"], payment.get("gift_currency"))
+        known = payment.get("notes", {})
+        self.notes += [why for id_, why in odd.items() if id_ in facts or id_ not in known]
+        if odd or known:
+            payment["notes"] = odd
+        return odd != known
+
+    def _follow(self, invoice: str, key: str) -> dict[str, Fact]:
+        """Note which payment an invoice is of. Returns what was told of it before."""
+        waiting = self._payment(invoice)
+        facts: dict[str, Fact] = waiting["facts"]
+        if waiting.get("linked_to") != key:
+            known = {name: waiting[name] for name in INHERITED if waiting.get(name)}
+            self._inherited[key] = known
+            kept = {name: value for name, value in waiting.items() if name not in OWN_OF_PAYMENT}
+            self._write(kept | {"linked_to": key, "facts": {}})
+        return facts
+
+    def _payment(self, key: str) -> Row:
+        id_ = payment_id(self._organization_id, self._provider, key)
+        found = self._database.payments.find_one({"_id": id_}, session=self._session)
+        new = {"organization_id": self._organization_id, "facts": {}, "created_at": now()}
+        return found or {"_id": id_, **new}
+
+    def _write(self, payment: Row) -> None:
+        self._database.payments.replace_one(
+            {"_id": payment["_id"]}, payment, upsert=True, session=self._session
+        )

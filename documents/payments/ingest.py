@@ -1,0 +1,192 @@
+"""From stored payment webhooks to gifts: each payment is one gift, whatever is told in what order.
+
+What a webhook tells is merged into the payment's facts; the gift that follows from all of them is
+made or changed in the same transaction, and is due. Telling it again changes nothing.
+"""
+
+import contextlib
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from config import metrics
+from documents.concurrency import retries
+from documents.concurrency.batches import ISOLATION_SECONDS, Batches
+from documents.concurrency.single_flight import SingleFlight
+from documents.erased import bodies as erased_bodies
+from documents.erased import customers as erased_customers
+from documents.erased import items as erased_items
+from documents.errors import Unusable
+from documents.payments import standard_webhooks
+from documents.payments.book import Book, Told
+from documents.payments.reasons import TEST_MODE, UNKNOWN_CURRENCY, UNUSABLE
+from documents.payments.stripe import facts as stripe_events
+from documents.payments.stripe import unusable
+from documents.providers.sendgrid import ERASED
+from documents.settling import settle as settling
+from documents.settling.policies import Policy
+from documents.storage import shutdown
+from documents.storage.marks import DUE, due_of
+from documents.storage.transaction import in_transaction, on_commit
+from documents.values.stripe_values import UnknownCurrency
+from documents.values.time import now
+from matchback.engine.contribution import Row
+
+log = logging.getLogger(__name__)
+
+PROVIDERS = ["stripe", "payments"]
+DELIVERIES_A_BATCH = 50
+OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
+
+_flights = SingleFlight()
+
+
+def take_in(
+    organization_id: ObjectId, policy: Policy, seconds: float | None = ISOLATION_SECONDS
+) -> int:
+    """Make gifts of what is due of an organization's payment webhooks, and settle them.
+
+    Returns how many webhooks there were.
+
+    Args:
+        seconds: how long to isolate bad records; None leaves them to the sweep.
+    """
+    return _flights.run(organization_id, lambda: _take_in_all(organization_id, policy, seconds))
+
+
+def take_in_deliveries(ids: list[ObjectId], policy: Policy) -> int:
+    """Take in webhooks, and with them what else is due of their organizations."""
+    due = due_of("deliveries", ids, "organization_id", provider={"$in": PROVIDERS})
+    return sum(take_in(organization_id, policy, None) for organization_id in due)
+
+
+def _take_in_all(organization_id: ObjectId, policy: Policy, seconds: float | None) -> int:
+    done, fundraisers = 0, set[ObjectId]()
+    group: Row = {"organization_id": organization_id, "provider": {"$in": PROVIDERS}}
+    batches = Batches(("payments of organization", organization_id), DELIVERIES_A_BATCH, seconds)
+
+    def batch() -> int:
+        taken = in_transaction(_take_in, group, batches)
+        fundraisers.update(taken.fundraisers)
+        return taken.number
+
+    try:
+        while not shutdown.has_begun() and (number := batches.take(batch)):
+            done += number
+    finally:  # what is taken in already has waited long enough
+        for fundraiser_id in fundraisers:
+            settling.settle_fundraiser(fundraiser_id, policy, seconds)
+    return done
+
+
+@dataclass
+class Taken:
+    """What a transaction did."""
+
+    number: int
+    fundraisers: set[ObjectId]
+
+
+def _take_in(database: Database, session: ClientSession, group: Row, run: Batches) -> Taken:
+    run.taken = []
+    query = {**DUE, **group, **retries.not_postponed(now())}
+    found = database.deliveries.find(query, session=session).sort("due", 1)
+    deliveries = list(found.limit(run.limit))
+    run.taken = [("deliveries", delivery["_id"]) for delivery in deliveries]
+    if deliveries and run.is_isolating:  # older ones wait for their next attempt
+        group["due"] = {**DUE["due"], "$gte": deliveries[0]["due"]}
+    fundraisers: set[ObjectId] = set()
+    fates: Counter[tuple[str, str]] = Counter()
+    for delivery in deliveries:
+        book = Book(database, session, delivery["organization_id"], delivery["provider"])
+        reason, outcome = None, "counted_events"
+        try:
+            if not (gifts := book.enter(read(delivery))):
+                outcome = "unmatched_events"
+            fundraisers |= gifts
+            if book.notes:
+                reason, outcome = "; ".join(book.notes), "refused_events"
+                log.warning("delivery %s: %s", delivery["_id"], reason)
+        except Unusable as error:
+            reason, outcome = str(error), "refused_events"
+            log.warning("delivery %s: %s", delivery["_id"], reason)
+        if book.tells_of_erased or _is_about_erased(database, session, delivery):
+            item = delivery["_id"], 0
+            erased_items.note(database, session, delivery["organization_id"], [item])
+        _note(database, session, delivery["_id"], outcome, reason)
+        fates[delivery["provider"], outcome.removesuffix("_events")] += 1
+    if deliveries:
+        read_ones = [delivery["_id"] for delivery in deliveries]
+        of = deliveries[0]["organization_id"]
+        erased_bodies.note_repeated(database, session, of, read_ones)
+    on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
+    return Taken(len(deliveries), fundraisers)
+
+
+def _is_about_erased(database: Database, session: ClientSession, delivery: Row) -> bool:
+    """Return whether a webhook about a customer, and no payment, is about an erased person."""
+    if b'"customer' not in delivery["body"]:
+        return False
+    with contextlib.suppress(Unusable):
+        if not (told := read(delivery)).facts and not told.link:
+            body = json.loads(bytes(delivery["body"]))
+            of = delivery["organization_id"]
+            return erased_customers.is_known(database, session, of, body)
+    return False
+
+
+def _measure(fates: Counter[tuple[str, str]], due: list[datetime]) -> None:
+    metrics.webhook_events(fates)
+    metrics.settled("deliveries", due, now())
+
+
+def read(delivery: Row) -> Told:
+    """What a stored webhook tells.
+
+    Raises:
+        Unusable: it cannot be understood; with a reason that repeats nothing of it.
+    """
+    try:
+        body = json.loads(bytes(delivery["body"]))
+    except (ValueError, RecursionError):
+        raise Unusable("the body is no JSON") from None
+    if body == [ERASED]:
+        return Told()
+    if delivery["provider"] == "stripe":
+        return _read_stripe(body, may_be_test=bool(delivery.get("by_test_key")))
+    key, fact = standard_webhooks.read(body)
+    return Told({key: fact})
+
+
+def _read_stripe(body: Any, *, may_be_test: bool) -> Told:
+    """What an event of Stripe's tells. An event that cannot count still lists its payment."""
+    if not stripe_events.is_live(body) and not may_be_test:
+        if facts := unusable.read(body, TEST_MODE):
+            return Told(facts, note=UNUSABLE[TEST_MODE])
+        raise Unusable(UNUSABLE[TEST_MODE])
+    try:
+        return Told(stripe_events.read(body), stripe_events.link_of(body))
+    except UnknownCurrency:
+        if facts := unusable.read(body, UNKNOWN_CURRENCY):
+            return Told(facts, note=UNUSABLE[UNKNOWN_CURRENCY])
+        raise
+
+
+def _note(
+    database: Database, session: ClientSession, id_: ObjectId, outcome: str, reason: str | None
+) -> None:
+    counts = {name: int(name == outcome) for name in OUTCOMES}
+    refused = [{"index": 0, "reason": reason}] if reason else []
+    update = {
+        "$set": {**counts, "refused": refused, "tallied_at": now()},
+        "$unset": {"due": "", "trouble": ""},
+    }
+    database.deliveries.update_one({"_id": id_}, update, session=session)

@@ -1,0 +1,80 @@
+"""Payments as lists show them: each with the reason why it has no gift."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from documents.payments.facts import Facts
+from documents.payments.payment import Payment, key_of, split_id
+from documents.payments.reasons import SENTENCES, UNUSABLE, Reason, Status, status_of
+from documents.payments.rules import State, state_of
+from documents.values.donation_state import ANONYMOUS
+
+
+@dataclass(frozen=True)
+class PaymentLine:
+    """A payment. Money is in minor units; None where no webhook has reported it.
+
+    payment_id: the provider's own ID.
+    detail: the reason, as a sentence.
+    fundraiser_id: the fundraiser that a person assigned.
+    """
+
+    id: ObjectId
+    provider: str
+    payment_id: str
+    status: Status
+    reason: Reason | None
+    detail: str | None
+    payment_status: str | None
+    amount: int | None
+    currency: str | None
+    refunded_amount: int
+    donor: dict[str, str]
+    paid_at: datetime | None
+    fundraiser_id: ObjectId | None
+    donation_id: ObjectId | None
+    created_at: datetime
+
+
+def line_of(payment: Payment) -> PaymentLine:
+    """Return the payment as lists show it."""
+    row = payment.to_mongo().to_dict()
+    facts: Facts = row.get("facts", {})
+    reason = row.get("reason")
+    state = state_of(facts)
+    amount, currency = _money(facts, state)
+    paid_at = datetime.fromtimestamp(state.donated_at, UTC) if state else None
+    return PaymentLine(
+        id=row["public_id"],
+        provider=split_id(row["_id"])[0],
+        payment_id=key_of(row),
+        status=status_of(row),
+        reason=reason,
+        detail=SENTENCES.get(reason) if reason else None,
+        payment_status=state.status if state else None,
+        amount=amount,
+        currency=currency,
+        refunded_amount=state.refunded_amount if state else 0,
+        donor=_donor(state),
+        paid_at=paid_at,
+        fundraiser_id=(row.get("assigned") or {}).get("fundraiser_id"),
+        donation_id=row.get("donation_id"),
+        created_at=row["created_at"],
+    )
+
+
+def _money(facts: Facts, state: State | None) -> tuple[int | None, str | None]:
+    """Return the amount and the currency, even of a payment that no gift can be made of."""
+    if state:
+        return state.amount, state.currency
+    fact = next((fact for fact in facts.values() if fact["kind"] in UNUSABLE), {})
+    return fact.get("amount"), fact.get("currency")
+
+
+def _donor(state: State | None) -> dict[str, str]:
+    return {
+        "name": state.donor_name if state else ANONYMOUS,
+        "email": state.donor_email if state else "",
+    }

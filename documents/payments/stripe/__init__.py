@@ -1,0 +1,1 @@
+"""Stripe's events as facts of payments. Pure."""

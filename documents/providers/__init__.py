@@ -1,0 +1,1 @@
+"""Email providers: one file each, and how each signs its webhooks. Pure."""

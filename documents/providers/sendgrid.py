@@ -1,0 +1,221 @@
+"""SendGrid's Event Webhook: its signature and its events. Pure.
+
+Source: SendGrid's Event Webhook reference, and the `eventwebhook` helper of its `sendgrid` package.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from documents.errors import Unusable
+from documents.values.json_items import count_items, read_items
+
+PROVIDER = "sendgrid"  # as it is stored with its posts
+SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
+TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
+
+TYPES = frozenset(
+    "processed deferred delivered bounce dropped open click spamreport unsubscribe "
+    "group_unsubscribe group_resubscribe".split()
+)
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+LONGEST = 1000
+LONGEST_OFFSET = 100
+MOST_CATEGORIES = 10  # as many as SendGrid allows a message
+IDENTITY_BYTES = 16
+ERASED = {"erased": True}  # what stands in a stored post for an item that told of an erased person
+
+
+@lru_cache(maxsize=1024)
+def load_public_key(text: str) -> EllipticCurvePublicKey:
+    """Read a verification key: base64 of a SubjectPublicKeyInfo of the curve P-256.
+
+    Raises:
+        Unusable: it is anything else.
+    """
+    try:
+        key = load_der_public_key(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+        raise Unusable("not a public key in base64") from None
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise Unusable("not a key of the curve P-256")
+    return key
+
+
+def is_signed(key: EllipticCurvePublicKey, signature: str, timestamp: str, body: bytes) -> bool:
+    """Whether the signature (base64 of DER) is of timestamp and raw body, by ECDSA with SHA-256.
+
+    The age of the timestamp is no matter: a redelivery may carry the first signature, and a
+    replay is harmless because events are counted once.
+    """
+    try:
+        key.verify(
+            base64.b64decode(signature, validate=True),
+            timestamp.encode() + body,
+            ECDSA(SHA256()),
+        )
+    except (binascii.Error, ValueError, InvalidSignature):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Report:
+    """One event as SendGrid reports it.
+
+    Attributes:
+        identity: the natural key, by which an event is counted once.
+        former_identity: the natural key that earlier versions gave a click with a link position;
+            None where it is the same.
+        link_position: of a click, which link of which part of the message it was.
+    """
+
+    identity: bytes
+    former_identity: bytes | None
+    type: str
+    at: datetime
+    address: str
+    email_ref: str | None
+    sg_event_id: str | None
+    sg_message_id: str | None
+    category: tuple[str, ...]
+    url: str | None
+    link_position: str | None
+    user_agent: str | None
+    bounce_type: str | None
+    group: str | None
+    machine: bool
+
+
+def parse(body: bytes) -> list[Any]:
+    """Return the items of a post, whatever they are; None for an item that is not valid JSON.
+
+    Raises:
+        Unusable: the body is not a JSON array.
+    """
+    return read_items(body)
+
+
+def count(body: bytes) -> int:
+    """Return how many items `parse` returns, without the cost of reading each.
+
+    Raises:
+        Unusable: the body is not a JSON array.
+    """
+    return count_items(body)
+
+
+def read(organization: bytes, item: Any) -> Report:
+    """Read one item of a post.
+
+    Raises:
+        Unusable: it cannot be understood. The message is the reason, without personal data.
+    """
+    if not isinstance(item, Mapping):
+        raise Unusable("not an object")
+    type_, address = _text(item, "event"), _text(item, "email") or ""
+    if not type_:
+        raise Unusable("no event type")
+    at = _time(item.get("timestamp"))
+    message, url, agent = (_text(item, name) for name in ("sg_message_id", "url", "useragent"))
+    email_ref, group = _text(item, "email_id"), _group(item.get("asm_group_id"))
+    facts = [message, email_ref, address, type_, at, url, agent, *([group] if group else [])]
+    position = _link_position(item.get("url_offset")) if type_ == "click" else None
+    identity = _identity(organization, *facts)
+    return Report(
+        identity=_identity(organization, *facts, position) if position else identity,
+        former_identity=identity if position else None,
+        type=type_,
+        at=at,
+        address=address,
+        email_ref=email_ref,
+        sg_event_id=_text(item, "sg_event_id"),
+        sg_message_id=message,
+        category=_categories(item.get("category")),
+        url=url,
+        link_position=position,
+        user_agent=agent,
+        bounce_type=_text(item, "type"),
+        group=group,
+        machine=item.get("sg_machine_open") is True,
+    )
+
+
+def _identity(organization: bytes, *parts: Any) -> bytes:
+    """Return the natural key. A redelivery may carry a new sg_event_id, but no other new fact.
+
+    The last part is a group, which has digits only, or a link position, which has a slash. So the
+    two are never mixed up.
+    """
+    texts = ["" if part is None else str(part) for part in parts]
+    told = "".join([f"{len(text)}:{text}" for text in texts]).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(organization + told, digest_size=IDENTITY_BYTES).digest()
+
+
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    value = item.get(name)
+    return _clean(value) if isinstance(value, str) and value else None
+
+
+def _clean(text: str) -> str:
+    """Cut, and without what UTF-8 cannot say."""
+    text = text[:LONGEST]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _link_position(value: Any) -> str | None:
+    """Return a click's `url_offset` as a text: the link's index and the part, such as "0/html"."""
+    if not isinstance(value, Mapping):
+        return None
+    index, part = (_offset(value.get(name)) for name in ("index", "type"))
+    return f"{index}/{part}" if index or part else None
+
+
+def _offset(value: Any) -> str:
+    """Return the same text for 0, 0.0 and "0", because a damaged post is read with floats."""
+    if isinstance(value, str):
+        return _clean(value[:LONGEST_OFFSET])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**63:
+        return ""
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def _group(value: Any) -> str | None:
+    """Return an unsubscribe group's number. It is a float in a damaged post."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number and 0 <= value < 2**63 else None
+
+
+def _categories(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    return tuple(_clean(text) for text in values[:MOST_CATEGORIES] if isinstance(text, str))
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unusable("no timestamp")
+    try:
+        time = datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Unusable("a timestamp out of range") from None
+    if not EARLIEST <= time < LATEST:
+        raise Unusable("a timestamp out of range")
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)

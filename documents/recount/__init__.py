@@ -1,0 +1,1 @@
+"""Recounting: comparing every counter with the ledger."""

@@ -1,0 +1,1 @@
+"""What people read: reports, overviews, time lines, lists of gifts, and health."""

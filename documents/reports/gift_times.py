@@ -1,0 +1,142 @@
+"""Gifts by local day and hour, from what is counted by quarters of UTC hours. Pure.
+
+A day on which clocks change has 23 or 25 hours; the hour that comes twice is two hours, each with
+its own offset from UTC.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from documents.gift_day import MINUTES_A_QUARTER
+from documents.values.rates import nonzero
+
+HOURS_OF_DAYS = 2
+A_QUARTER = timedelta(minutes=MINUTES_A_QUARTER)
+A_DAY = timedelta(days=1)
+QUARTERS_A_DAY = A_DAY // A_QUARTER
+
+
+@dataclass(frozen=True)
+class UtcDay:
+    """What is counted of one UTC day: gifts by quarter, and money by currency and quarter."""
+
+    day: date
+    gifts: Mapping[str, int]
+    raised: Mapping[str, Mapping[str, int]]
+
+
+@dataclass
+class Sum:
+    """What came in within a day or an hour."""
+
+    count: int = 0
+    raised: Counter[str] = field(default_factory=Counter)
+
+    def add(self, currency: str, amount: int) -> None:
+        """So much money; without a currency, so many gifts."""
+        if currency:
+            self.raised[currency] += amount
+        else:
+            self.count += amount
+
+    def told(self) -> dict[str, Any]:
+        """In the form of reports."""
+        return {"count": self.count, "raised": nonzero(self.raised)}
+
+
+def by_day_and_hour(
+    rows: Iterable[UtcDay], zone: ZoneInfo, days: int, *, is_cut: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The latest local days with gifts, oldest first, and the hours of the last two of them.
+
+    Args:
+        days: how many days at the most.
+        is_cut: there are older rows than these, so the oldest local days may be incomplete.
+    """
+    rows = sorted(rows, key=lambda row: row.day)
+    by_day: dict[date, Sum] = {}
+    by_hour: dict[datetime, Sum] = {}
+    for row in rows:
+        for part in _parts(row, zone):
+            part.add_to(by_day)
+    complete = rows[0].day + timedelta(days=2) if rows and is_cut else date.min
+    shown = [day for day, total in sorted(by_day.items()) if total.count and day >= complete]
+    shown = shown[-days:]
+    latest = set(shown[-HOURS_OF_DAYS:])
+    for row in rows:
+        for part in _parts(row, zone):
+            part.add_hours_to(by_hour, latest)
+    hours = [{"hour": at, **total.told()} for at, total in sorted(by_hour.items()) if total.count]
+    return [{"day": day, **by_day[day].told()} for day in shown], hours
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Quarters of a UTC day that are as far from local time, from `first` until before `end`."""
+
+    row: UtcDay
+    offset: timedelta
+    first: int
+    end: int
+
+    def add_to(self, by_day: dict[date, Sum]) -> None:
+        """Add what came in to the one or two local days. Plain sums: there are thousands."""
+        days, shift = divmod(self.offset // A_QUARTER, QUARTERS_A_DAY)
+        day = self.row.day + timedelta(days=days)
+        early = _names_before(QUARTERS_A_DAY - shift)  # then the next local day begins
+        for kind, of in self._counted():
+            before = sum(of[name] for name in early if name in of)
+            for local, amount in ((day, before), (day + A_DAY, sum(of.values()) - before)):
+                if amount:
+                    by_day.setdefault(local, Sum()).add(kind, amount)
+
+    def _counted(self) -> list[tuple[str, Mapping[str, int]]]:
+        """What is counted of these quarters: gifts under no currency, then money by currency."""
+        counted = [("", self.row.gifts), *self.row.raised.items()]
+        if (self.first, self.end) == (0, QUARTERS_A_DAY):
+            return counted
+        return [
+            (
+                kind,
+                {name: n for name, n in of.items() if self.first <= int(name) < self.end},
+            )
+            for kind, of in counted
+        ]
+
+    def add_hours_to(self, by_hour: dict[datetime, Sum], days: set[date]) -> None:
+        """Add what came in on these local days to their hours."""
+        touched = {self.row.day + timedelta(days=days_on) for days_on in (-1, 0, 1)}
+        if not touched & days:
+            return
+        midnight = datetime(self.row.day.year, self.row.day.month, self.row.day.day, tzinfo=UTC)
+        for kind, of in self._counted():
+            for name, amount in of.items():
+                at = midnight + int(name) * A_QUARTER
+                local = at.astimezone(timezone(self.offset))
+                if local.date() in days:
+                    by_hour.setdefault(local.replace(minute=0), Sum()).add(kind, amount)
+
+
+@cache
+def _names_before(quarter: int) -> tuple[str, ...]:
+    return tuple(map(str, range(quarter)))
+
+
+def _parts(row: UtcDay, zone: ZoneInfo) -> list[_Part]:
+    """The row in one part, or in two on a day on which clocks change."""
+    midnight = datetime(row.day.year, row.day.month, row.day.day, tzinfo=UTC)
+
+    def offset(number: int) -> timedelta:
+        return (midnight + number * A_QUARTER).astimezone(zone).utcoffset() or timedelta(0)
+
+    before, after = offset(0), offset(QUARTERS_A_DAY - 1)
+    if before == after:
+        return [_Part(row, before, 0, QUARTERS_A_DAY)]
+    change = bisect_left(range(QUARTERS_A_DAY), True, key=lambda number: offset(number) == after)
+    return [_Part(row, before, 0, change), _Part(row, after, change, QUARTERS_A_DAY)]

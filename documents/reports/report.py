@@ -1,0 +1,177 @@
+"""Reports: read from counters alone, so that they cost the same at any number of gifts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from documents.donation import Donation
+from documents.email import Email
+from documents.event import UNMATCHED, Event
+from documents.fundraiser import Fundraiser
+from documents.gift_day import GiftDay, day_of
+from documents.mailing import Mailing
+from documents.matching.late_touches import LateTouches
+from documents.organization import Organization
+from documents.reports.gift_times import UtcDay, by_day_and_hour
+from documents.storage.marks import DUE
+from documents.values.rates import average, giving_rates, nonzero, rates, ratio
+from documents.values.time import now
+from documents.webhook_delivery import Delivery
+
+MATCHES = ("direct", "indirect", "unresolved")
+EMAILS = (
+    "sent delivered bounced dropped opened opens machine_opens clicked clicks unsubscribed "
+    "spam_reported donated"
+).split()
+MAILINGS_LISTED = 200
+UNMATCHED_COUNTED = 10_000  # so that a report costs the same however many there are
+DAYS_SHOWN = 31
+UTC_DAYS_READ = DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
+
+
+def fundraiser_report(fundraiser: Fundraiser, listed: int = MAILINGS_LISTED) -> dict[str, Any]:
+    """What a fundraiser has brought, and each of its latest mailings, so many at the most."""
+    # What is due is read before the figures: «nothing is waiting» must be true of what follows.
+    head = {"as_of": now(), "unsettled": _unsettled(fundraiser, fundraiser.id)}
+    fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
+    mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
+    latest = mailings.order_by("-id").limit(listed)
+    return {
+        **head,
+        **_figures(fundraiser, fundraiser.cost),
+        **_by_time(fundraiser, "fundraiser"),
+        "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
+        "mailings": [_line(mailing) for mailing in latest],
+    }
+
+
+def mailing_report(mailing: Mailing) -> dict[str, Any]:
+    """What a mailing has brought."""
+    head = {"as_of": now(), "unsettled": _unsettled(mailing, mailing.fundraiser_id)}
+    mailing = Mailing.fetch(mailing.organization_id, mailing.id)
+    return {
+        **head,
+        **_figures(mailing, _cost(mailing)),
+        **_by_time(mailing, "mailing"),
+        "unmatched_events": _unmatched(mailing, "mailing_id"),
+        "mailings": [],
+    }
+
+
+def _by_time(of: Fundraiser | Mailing, kind: str) -> dict[str, Any]:
+    """Gifts by day and hour of the organization's time zone, as many as a report shows."""
+    rows = GiftDay.latest(kind, of.id, UTC_DAYS_READ)
+    utc_days = [
+        UtcDay(day_of(row["_id"]), row.get("gifts", {}), row.get("raised", {})) for row in rows
+    ]
+    zone = Organization.objects.get(id=of.organization_id).zone
+    is_cut = len(rows) == UTC_DAYS_READ
+    days, hours = by_day_and_hour(utc_days, zone, DAYS_SHOWN, is_cut=is_cut)
+    return {"time_zone": zone.key, "by_day": days, "by_hour": hours}
+
+
+def _unmatched(of: Fundraiser | Mailing, link: str) -> dict[str, int]:
+    """Events that no email is known of. Read by partial indexes that hold nothing else; most have
+    no category that would say whose they are."""
+    events = Event._get_collection()
+    mine = {link: of.id, **UNMATCHED}
+    everybodys = {"organization_id": of.organization_id, **UNMATCHED}
+    return {
+        "here": events.count_documents(mine, limit=UNMATCHED_COUNTED),
+        "in_organization": events.count_documents(everybodys, limit=UNMATCHED_COUNTED),
+    }
+
+
+def _line(mailing: Mailing) -> dict[str, Any]:
+    return {
+        "id": mailing.id,
+        "name": mailing.name,
+        "sent_at": mailing.sent_at,
+        **_figures(mailing, _cost(mailing)),
+    }
+
+
+def _cost(mailing: Mailing) -> dict[str, int]:
+    return {mailing.cost_currency: mailing.cost_amount} if mailing.cost_amount else {}
+
+
+def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str, Any]:
+    counters = tallied.funnel
+    funnel = {name: counters.get(name, 0) for name in EMAILS}
+    raised = nonzero(tallied.raised)
+    return {
+        "emails": funnel,
+        "delivery": {name: counters.get(name, 0) for name in ("deferred", "blocked")},
+        "machines": {name: counters.get(f"machine_{name}", 0) for name in ("opens", "clicks")},
+        "unknown_events": counters.get("unknown_events", 0),
+        "donations": {
+            "count": tallied.donations_count,
+            "donors": tallied.donors,
+            "raised": raised,
+            "refunded": nonzero(tallied.refunded),
+            "average": {
+                code: average(amount, tallied.gifts[code])
+                for code, amount in raised.items()
+                # Absent only where a counter is off; a report survives what recount is to find.
+                if tallied.gifts.get(code, 0) > 0
+            },
+            "by_match": {name: _match_class(tallied.by_match.get(name, {})) for name in MATCHES},
+        },
+        "recurring": _recurring(tallied.recurring),
+        "rates": rates(funnel),
+        "giving_rates": giving_rates(funnel, _matched(tallied)),
+        "raised_per_email": {
+            code: ratio(amount, funnel["sent"]) for code, amount in raised.items() if funnel["sent"]
+        },
+        "cost_per_unit_raised": {
+            code: ratio(amount, raised[code])
+            for code, amount in nonzero(cost).items()
+            if code in raised
+        },
+    }
+
+
+def _match_class(counters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "count": counters.get("count", 0),
+        "raised": nonzero(counters.get("raised", {})),
+    }
+
+
+def _recurring(counters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "plans": counters.get("plans", 0),
+        "first_gift": nonzero(counters.get("first_gift", {})),
+        "lifetime": nonzero(counters.get("lifetime", {})),
+    }
+
+
+def _matched(tallied: Fundraiser | Mailing) -> int:
+    """Gifts that an email led to."""
+    return sum(tallied.by_match.get(name, {}).get("count", 0) for name in ("direct", "indirect"))
+
+
+def _unsettled(of: Fundraiser | Mailing, fundraiser_id: Any) -> dict[str, Any]:
+    """What is stored and not counted yet. Deliveries say only when read whose emails they tell of,
+    so all of the organization's are named; and so are touches for which gifts are to look again."""
+    fundraisers = {"fundraiser_id": fundraiser_id, **DUE}
+    organizations = {"organization_id": of.organization_id, **DUE}
+    waits = [
+        _oldest(Donation, fundraisers),
+        _oldest(Email, fundraisers),
+        _oldest(Mailing, fundraisers),
+        _oldest(Delivery, organizations),
+        _oldest(LateTouches, organizations),
+    ]
+    oldest = min((due for due in waits if due), default=None)
+    return {
+        "donations": Donation._get_collection().count_documents(fundraisers),
+        "deliveries": Delivery._get_collection().count_documents(organizations),
+        "oldest_seconds": max(0.0, round((now() - oldest).total_seconds(), 3)) if oldest else 0,
+    }
+
+
+def _oldest(document: type, query: Mapping[str, Any]) -> datetime | None:
+    collection = document._get_collection()  # type: ignore[attr-defined]
+    row = collection.find_one(query, {"due": 1}, sort=[("due", 1)])
+    return row["due"] if row else None

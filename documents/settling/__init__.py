@@ -1,0 +1,1 @@
+"""Settling: matching the due gifts and bringing every counter up to date."""

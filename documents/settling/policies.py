@@ -1,0 +1,18 @@
+"""What an operator may set of how gifts are matched and events are read."""
+
+from dataclasses import dataclass, field
+
+from documents.matching.policy import MatchPolicy
+from documents.tracking.rules import Rule
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Passed to whatever settles, so that no document reads the environment.
+
+    matching: how gifts are matched, where the organization has not decided otherwise.
+    clicks: which clicks were made by machines.
+    """
+
+    matching: MatchPolicy = field(default_factory=MatchPolicy)
+    clicks: Rule = field(default_factory=Rule)

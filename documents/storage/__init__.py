@@ -1,0 +1,1 @@
+"""How records are stored: base classes, tenancy, transactions, pages, and the export outbox."""

@@ -1,0 +1,51 @@
+"""How the export to the warehouse stands, for whoever looks without asking the warehouse."""
+
+from typing import Any, Self
+
+from mongoengine import BooleanField, DateTimeField, ListField, StringField, get_db
+
+from documents.storage.base import Document
+from documents.values.time import now
+
+ID = "warehouse"
+
+
+class WarehouseState(Document):
+    """One record. The exporter writes it; `anew` is a request to it."""
+
+    name = StringField(primary_key=True)
+    exported_at = DateTimeField()  # when it last was up to date with what it had read
+    error = StringField()
+    error_at = DateTimeField()
+    backfill = ListField()  # of each table: {"table", "copied", "total", "finished"}
+    anew = BooleanField()
+
+    meta = {"collection": "warehouse_state", "auto_create_index": False}
+
+    @classmethod
+    def current(cls) -> Self:
+        """As it stands; blank before the first export."""
+        return cls.objects(name=ID).first() or cls(name=ID)
+
+    @classmethod
+    def note(cls, *, error: str | None, backfill: list[dict[str, Any]]) -> None:
+        """Say how an export ended."""
+        values: dict[str, Any] = {"backfill": backfill, "error": error}
+        values |= {"error_at": now()} if error else {"exported_at": now()}
+        get_db().warehouse_state.update_one({"_id": ID}, {"$set": values}, upsert=True)
+
+    @classmethod
+    def ask_anew(cls) -> None:
+        """Have everything filled once more."""
+        get_db().warehouse_state.update_one({"_id": ID}, {"$set": {"anew": True}}, upsert=True)
+
+    @classmethod
+    def answer_anew(cls) -> None:
+        """It has begun."""
+        blank = {"$unset": {"anew": ""}, "$set": {"backfill": []}}
+        get_db().warehouse_state.update_one({"_id": ID}, blank)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether all that was stored before is in the warehouse."""
+        return bool(self.backfill) and all(one["finished"] for one in self.backfill)

@@ -1,0 +1,1 @@
+"""Email events: from a stored webhook delivery to exact counters. `rules.py` judges clicks, and is pure."""

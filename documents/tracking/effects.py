@@ -1,0 +1,116 @@
+"""Arrivals: what events do to their emails, when they come to be known of them.
+
+An event arrives once: when it is stored with its email, or later, when its email is found. In
+either case the transaction that writes it also counts it. Clicks are judged with those around
+them, so an arrival may change what was thought of others; these are counted over.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.counters import LEDGER
+from documents.erased import items as erased_items
+from documents.erased.links import without_person
+from documents.event import times
+from documents.link import clicker_id, new_link_and_clicker
+from documents.matching import late_touches
+from documents.tracking.click_labels import Relabelled, label
+from documents.tracking.rules import Rule
+from matchback.engine.contribution import Row, add
+from matchback.engine.settle import Changes, Update
+
+BETTER: dict[str, Any] = {"$min": min, "$max": max}
+
+
+def arrive(
+    database: Database,
+    session: ClientSession,
+    events: Sequence[Row],
+    emails: Mapping[ObjectId, Row],
+    rule: Rule,
+) -> Changes:
+    """Judge clicks, and say what the events change of their emails.
+
+    Completes the given events' rows, which the caller writes; writes to other events itself.
+
+    Args:
+        events: rows with an email_id, not counted yet.
+        emails: the rows of their emails.
+    """
+    touched = {event["email_id"]: emails[event["email_id"]] for event in events}
+    changes = Changes(rows={"emails": list(touched.values())})
+    for event in events:
+        _name_link(changes, event, touched[event["email_id"]])
+    relabelled = label(database, session, events, touched, rule)
+    for event in events:
+        add(changes.increments, LEDGER.contribution("events", event))
+        _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
+    apply(changes, relabelled)
+    late_touches.gifts_of_touched(database, session, changes)
+    _forget_erased(database, session, events, touched)
+    return changes
+
+
+def _forget_erased(
+    database: Database, session: ClientSession, events: Sequence[Row], emails: Mapping[Any, Row]
+) -> None:
+    """Let what was reported of erased people be erased once it is counted."""
+    erased = [event for event in events if emails[event["email_id"]].get("erased")]
+    if not erased:
+        return
+    user_ids = {emails[event["email_id"]]["user_id"] for event in erased}
+    erased_items.erase_again(database, session, list(user_ids))
+    items = [(event["delivery_id"], event["item"]) for event in erased]
+    erased_items.note(database, session, erased[0]["organization_id"], items)
+
+
+def _name_link(changes: Changes, event: Row, email: Row) -> None:
+    if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
+        event["clicker_id"] = clicker_id(email["_id"], event["url"])
+        for target, row in new_link_and_clicker(email, event["url"]).items():
+            if "url" in row and email.get("erased"):
+                row["url"] = without_person(row["url"])
+            changes.updates[target] = {"$setOnInsert": row}
+
+
+def _tell(update: Update, event: Row) -> None:
+    """The times that the event tells."""
+    first, last = times(event)
+    for operator, values in (("$min", first), ("$max", last)):
+        for name, at in values.items():
+            kept = update.setdefault(operator, {})
+            kept[name] = BETTER[operator](kept.get(name, at), at)
+
+
+def apply(changes: Changes, relabelled: Relabelled) -> None:
+    """Add to what is to be written that stored clicks were judged anew."""
+    add(changes.increments, relabelled.change)
+    for email_id, span in relabelled.click_times.items():
+        update = changes.updates.setdefault(("emails", email_id), {})
+        first, last = "first_clicked_at", "last_clicked_at"
+        first_new = update.get("$min", {}).pop(first, None)
+        last_new = update.get("$max", {}).pop(last, None)
+        known = [at for at in (*(span or ()), first_new, last_new) if at is not None]
+        if known:
+            update.setdefault("$set", {}).update({first: min(known), last: max(known)})
+        else:
+            update.setdefault("$unset", {}).update({first: "", last: ""})
+        for operator in ("$min", "$max"):
+            if operator in update and not update[operator]:
+                del update[operator]
+
+
+def leave_due(database: Database, session: ClientSession, emails: list[Row]) -> None:
+    """Count emails that are due without settling them, because that does more than count them.
+
+    They are counted from now on, so their own settling does not take them for new ones. The gifts
+    that a new email may matter to are marked here.
+    """
+    due = [email for email in emails if "due" in email]
+    late_touches.gifts_of_new(database, session, [one for one in due if not one.get("counted")])
+    for email in due:
+        del email["due"]  # as read, so that settling does not take the mark away

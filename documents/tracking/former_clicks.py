@@ -1,0 +1,135 @@
+"""Clicks that an earlier version stored: their natural key left the link's position out.
+
+SendGrid repeats a post for a day and more, and a replay repeats it at any time. So a click that was
+counted before an upgrade comes again after it, under a new identity. It must not count twice. But
+another click of the same second, on another link, is a click of its own. The stored post tells
+which of the two it is.
+
+Once `MIGRATION` is finished, no earlier version runs. So a later click has no former identity in
+the database, and is not looked for.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Any
+
+from bson import ObjectId
+from cachetools import TTLCache
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.errors import Unusable
+from documents.event import NO_POSITION
+from documents.providers import sendgrid
+from matchback.engine.contribution import Row
+
+KNOWN_BY = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1)
+MIGRATION = 13
+CLOCKS_DIFFER = timedelta(days=1)  # a provider's from ours, generously
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+FRESH_SECONDS = 5.0
+POSTS_AT_A_TIME = 10  # each has up to 2 MB
+
+_ended: "TTLCache[str, datetime]" = TTLCache(16, FRESH_SECONDS)
+_guard = Lock()
+
+
+def known_before(
+    database: Database,
+    session: ClientSession,
+    organization_id: ObjectId,
+    reports: Iterable[sendgrid.Report],
+) -> dict[bytes | str, Row]:
+    """Return the rows of clicks that were stored under their former identity, by today's."""
+    claims: defaultdict[bytes, list[sendgrid.Report]] = defaultdict(list)
+    until = _end_of_former(database)
+    for report in reports:
+        if report.former_identity and report.at < until:
+            claims[report.former_identity].append(report)
+    if not claims:
+        return {}
+    query = {
+        "_id": {"$in": list(claims)},
+        "organization_id": organization_id,
+        "link_position": None,
+    }
+    rows = list(database.events.find(query, KNOWN_BY, session=session))
+    positions = _positions(database, session, organization_id, rows)
+    return {
+        report.identity: row
+        for row in rows
+        for report in claims[bytes(row["_id"])]
+        if _is_same(row, positions.get(row["_id"]), report)
+    }
+
+
+def forget_end() -> None:
+    """Ask the database again when the migration ended."""
+    with _guard:
+        _ended.clear()
+
+
+def _end_of_former(database: Database) -> datetime:
+    """Return the time after which no click has a former identity; the far future if unknown."""
+    with _guard:
+        known = _ended.get(database.name)
+    if known:
+        return known
+    row = database.migrations.find_one({"_id": MIGRATION}) or {}
+    end = datetime.max.replace(tzinfo=UTC)
+    if "finished_at" in row:
+        is_new = "started_at" not in row  # the database began with this version
+        end = NEVER if is_new else row["finished_at"] + CLOCKS_DIFFER
+    with _guard:
+        _ended[database.name] = end
+    return end
+
+
+def _is_same(row: Row, position: str | None, report: sendgrid.Report) -> bool:
+    """A click whose position is not known any more counts as the same: never count twice."""
+    if report.sg_event_id and report.sg_event_id == row.get("sg_event_id"):
+        return True
+    return position is None or position == report.link_position
+
+
+def _positions(
+    database: Database, session: ClientSession, organization_id: ObjectId, rows: Sequence[Row]
+) -> dict[bytes, str]:
+    """Return what the stored posts tell of the positions of these clicks."""
+    waiting: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+    for row in rows:
+        waiting[row["delivery_id"]].append(row)
+    found: dict[bytes, str] = {}
+    ids = list(waiting)
+    for start in range(0, len(ids), POSTS_AT_A_TIME):
+        query = {"_id": {"$in": ids[start : start + POSTS_AT_A_TIME]}}
+        for delivery in database.deliveries.find(query, {"body": 1}, session=session):
+            items = _items(delivery["body"])
+            for row in waiting[delivery["_id"]]:
+                position = _position(organization_id, row, items)
+                if position:
+                    found[row["_id"]] = position
+    return found
+
+
+def _items(body: bytes) -> list[Any]:
+    try:
+        return sendgrid.parse(body)
+    except Unusable:
+        return []
+
+
+def _position(organization_id: ObjectId, row: Row, items: Sequence[Any]) -> str | None:
+    """Return the click's position; None if its item was erased, or was never noted."""
+    index = row.get("item", -1)
+    if not 0 <= index < len(items):
+        return None
+    try:
+        report = sendgrid.read(organization_id.binary, items[index])
+    except Unusable:
+        return None
+    if (report.former_identity or report.identity) != bytes(row["_id"]):
+        return None
+    return report.link_position or NO_POSITION

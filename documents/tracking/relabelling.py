@@ -1,0 +1,118 @@
+"""Judging all stored clicks again when the rule changes, a page of emails at a time."""
+
+import logging
+import math
+from typing import Self
+
+from bson import ObjectId
+from mongoengine import IntField, ObjectIdField, StringField, get_db
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.concurrency import retries
+from documents.concurrency.batches import Batches
+from documents.counters import LEDGER
+from documents.matching import late_touches
+from documents.storage import shutdown
+from documents.storage.base import Document
+from documents.storage.transaction import in_transaction
+from documents.tracking import effects
+from documents.tracking.click_labels import judge_all
+from documents.tracking.rules import Rule
+from matchback.engine.settle import Changes, settle
+
+log = logging.getLogger(__name__)
+
+ONLY = "clicks"
+EMAILS_A_PAGE = 1000
+EMAILS_A_TRANSACTION = 50
+
+
+class Relabelling(Document):
+    """By which rule all clicks are judged, and how far judging by another one has come."""
+
+    name = StringField(primary_key=True, default=ONLY)
+    rule = StringField()
+    target = StringField()
+    after = ObjectIdField()
+    changed = IntField(default=0)
+
+    meta = {"collection": "relabellings", "auto_create_index": False}
+
+    @classmethod
+    def is_done(cls, rule: Rule) -> bool:
+        """Whether all stored clicks are judged by this rule."""
+        known = cls.objects(name=ONLY).first()
+        return known is not None and known.rule == rule.fingerprint
+
+    @classmethod
+    def towards(cls, rule: Rule, *, again: bool = False) -> Self:
+        """Continue with this rule. Start from the first email if the last rule was another one."""
+        known = cls.objects(name=ONLY).first() or cls()
+        if again or known.target != rule.fingerprint:
+            known.target, known.after, known.changed, known.rule = rule.fingerprint, None, 0, None
+            known.save()
+        return known
+
+    def step(self, rule: Rule) -> bool:
+        """Judge the clicks of the next emails. Returns whether there are more for this process."""
+        query = {"_id": {"$gt": self.after}} if self.after else {}
+        fields = {"clicks": 1, "machine_clicks": 1}
+        found = get_db().emails.find(query, fields).sort("_id", 1).limit(EMAILS_A_PAGE)
+        page = list(found)
+        clicked = [row["_id"] for row in page if row.get("clicks") or row.get("machine_clicks")]
+        if not self._relabel_all(clicked, rule):
+            return True  # this process is stopping: the page is read again
+        return self._advance(page[-1]["_id"] if page else None)
+
+    def _advance(self, last_id: ObjectId | None) -> bool:
+        # A process that was paused must not move the progress of the one that took over.
+        unmoved = type(self).objects(name=ONLY, target=self.target, after=self.after)
+        progress = {"after": last_id} if last_id else {"rule": self.target}
+        if not unmoved.update_one(changed=self.changed, **progress):
+            return False
+        self.after = last_id or self.after
+        return last_id is not None
+
+    def _relabel_all(self, email_ids: list[ObjectId], rule: Rule) -> bool:
+        """Judge the clicks of these emails. Returns whether it reached the last one.
+
+        Skip an email whose clicks cannot be judged.
+        """
+        reached = 0
+
+        def skip(source: str, id_: ObjectId, error: Exception) -> None:
+            nonlocal reached
+            log.error("%s %s: clicks not judged: %s", source, id_, retries.describe(error))
+            reached += 1
+
+        group = "clicks", None
+        batches = Batches(group, EMAILS_A_TRANSACTION, math.inf, note=skip, postpone=skip)
+
+        def batch() -> int:
+            some = email_ids[reached : reached + batches.limit]
+            batches.taken = [("emails", id_) for id_ in some]
+            self.changed += in_transaction(_relabel, some, rule)
+            return len(some)
+
+        while reached < len(email_ids) and not shutdown.has_begun():
+            done = batches.take(batch)
+            reached += done  # `skip` may have moved it meanwhile
+        return reached == len(email_ids)
+
+
+def _relabel(
+    database: Database, session: ClientSession, email_ids: list[ObjectId], rule: Rule
+) -> int:
+    """Judge all clicks of these emails. Returns how many changed sides."""
+    emails = {
+        row["_id"]: row
+        for row in database.emails.find({"_id": {"$in": email_ids}}, session=session)
+    }
+    relabelled = judge_all(database, session, emails, rule)
+    effects.leave_due(database, session, [emails[id_] for id_ in relabelled.click_times])
+    changes = Changes(rows={"emails": [emails[id_] for id_ in relabelled.click_times]})
+    effects.apply(changes, relabelled)
+    late_touches.gifts_of_touched(database, session, changes)
+    settle(database, session, LEDGER, changes)
+    return relabelled.changed

@@ -1,0 +1,154 @@
+"""Events that were stored before their email was known, tied to it when it is.
+
+Whichever comes second ties: a transaction that makes an email known looks for unmatched events,
+and one that stores an unmatched event has looked for the email. When both run at once neither may
+see the other, so each unmatched event is due, and looked at again after every transaction that was
+under way when it was stored has ended.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from documents.message import learn
+from documents.people.spellings import all_keys
+from documents.storage.export_outbox import note
+from documents.storage.marks import DUE, text
+from documents.tracking.correlation import Tying
+from documents.values.address import canonical
+from documents.values.time import now
+from matchback.engine.contribution import Row, add
+from matchback.engine.settle import Changes
+
+TIED_A_BATCH = 500
+# MongoDB ends a transaction after 60 seconds, unless it is set to do so earlier.
+LOOK_AGAIN_AFTER = timedelta(seconds=70)
+OF_UNMATCHED = ("unmatched", "mailing_id", "fundraiser_id", "due")
+
+
+def mark_unmatched(event: Row, tying: Tying) -> None:
+    """Keep in the row of an event what it may be tied by later."""
+    event["unmatched"] = canonical(event.get("address", ""))
+    event["due"] = now()
+    if mailing := tying.mailing_of(event):
+        event |= {"mailing_id": mailing["_id"], "fundraiser_id": mailing["fundraiser_id"]}
+
+
+def of_addresses(
+    database: Database, session: ClientSession, organization_id: ObjectId, addresses: set[str]
+) -> list[Row]:
+    """Return unmatched events to these addresses, in whatever spelling."""
+    query = {"organization_id": organization_id, "unmatched": text(in_=all_keys(addresses))}
+    return list(database.events.find(query, session=session).limit(TIED_A_BATCH))
+
+
+def of_due_emails(database: Database, session: ClientSession, emails: Sequence[Row]) -> list[Row]:
+    """What was reported of emails of an organization before they were recorded, now tied to them.
+
+    Should there be more than a transaction can take, the emails stay due, and the next goes on.
+    """
+    live = [email for email in emails if not email.get("deleted_at")]
+    if not live:
+        return []
+    organization_id = live[0]["organization_id"]
+    user_ids = list({email["user_id"] for email in live})
+    wanted = {"_id": {"$in": user_ids}, "deleted_at": None}
+    users = database.users.find(wanted, {"email": 1}, session=session)
+    addresses = {user["email"] for user in users}
+    found = of_addresses(database, session, organization_id, addresses)
+    tied = tie_late(database, session, organization_id, found)
+    if tied and len(found) == TIED_A_BATCH:
+        for email in live:
+            email.pop("due", None)  # as read: so settling does not take the mark away
+    return tied
+
+
+def tie_late(
+    database: Database,
+    session: ClientSession,
+    organization_id: ObjectId,
+    events: Sequence[Row],
+    learned: dict[ObjectId, ObjectId] | None = None,
+) -> list[Row]:
+    """Those unmatched events that can be tied now, with their emails. Not counted nor written yet.
+
+    Args:
+        learned: messages that the caller is about to tie to emails.
+    """
+    if not events:
+        return []
+    tying = Tying(database, session, organization_id, learned=learned)
+    tying.look_up(events)
+    tied = []
+    for event in events:
+        if found := tying.email_of(event):
+            event["email_id"], event["tied_by"] = found
+            for name in OF_UNMATCHED:
+                event.pop(name, None)
+            tied.append(event)
+    return tied
+
+
+def write(database: Database, session: ClientSession, tied: Sequence[Row]) -> None:
+    """Store the rows of events that were tied, and judged, late."""
+    gone = {"$unset": dict.fromkeys(OF_UNMATCHED, "")}
+    if tied:
+        database.events.bulk_write(
+            [UpdateOne({"_id": one["_id"]}, {"$set": _without_id(one), **gone}) for one in tied],
+            ordered=False,
+            session=session,
+        )
+        learn(database, session, tied)
+        note(database, session, {"events": [one["_id"] for one in tied]})
+
+
+def _without_id(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "_id"}
+
+
+def with_rows(
+    database: Database,
+    session: ClientSession,
+    known: Mapping[ObjectId, Row],
+    wanted: set[ObjectId],
+) -> dict[ObjectId, Row]:
+    """The rows of the wanted emails, with those that are read already."""
+    missing = list(wanted - known.keys())
+    if not missing:
+        return dict(known)
+    found = database.emails.find({"_id": {"$in": missing}}, session=session)
+    return dict(known) | {row["_id"]: row for row in found}
+
+
+def merge(into: Changes, more: Changes) -> None:
+    """Do both in one settlement. Rows of one record must be one object in both."""
+    for name, rows in more.rows.items():
+        ids = {row["_id"] for row in into.rows.setdefault(name, [])}
+        into.rows[name] += [row for row in rows if row["_id"] not in ids]
+    add(into.increments, more.increments)
+    for target, update in more.updates.items():
+        mine = into.updates.setdefault(target, {})
+        for operator, values in update.items():
+            mine[operator] = {**mine.get(operator, {}), **values}
+
+
+def due_again(
+    database: Database, session: ClientSession, organization_id: ObjectId, limit: int
+) -> list[Row]:
+    """Unmatched events that were stored long enough ago to be looked at again; each but once."""
+    query = {"organization_id": organization_id, **due_before(now())}
+    events = list(database.events.find(query, session=session).limit(limit))
+    if events:
+        ids = [event["_id"] for event in events]
+        database.events.update_many({"_id": {"$in": ids}}, {"$unset": {"due": ""}}, session=session)
+    return events
+
+
+def due_before(at: datetime) -> dict[str, Any]:
+    """The query for unmatched events that are to be looked at again by then."""
+    return {"due": {**DUE["due"], "$lte": at - LOOK_AGAIN_AFTER}}

@@ -1,0 +1,1 @@
+"""Values without a database: addresses, money, time, and rates. Pure."""

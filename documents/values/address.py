@@ -1,0 +1,125 @@
+"""Email addresses. One mailbox has many spellings, and `canonical` gives all of them one key.
+
+`cleaned` is what the service stores and shows. `canonical` is what it compares and indexes.
+"""
+
+import hashlib
+import re
+import unicodedata
+from functools import lru_cache
+
+from documents.values.address_domain import canonical_domain
+from documents.values.address_parts import bare, unquoted
+from documents.values.invisible_characters import without_invisible, without_odd_spaces
+
+# Loose on purpose: a gift is not rejected because its donor's address looks unusual.
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+# Nearly all addresses have this form, and their key is the lower case of it.
+PLAIN = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*", re.ASCII)
+ROUNDS = 4
+REMEMBERED, LONGEST_REMEMBERED = 4096, 320
+LONGEST_ADDRESS = 254
+LONGEST = 2000  # ordering the accents of a longer text would cost the square of its length
+CAPITAL_SIGMA, FINAL_SIGMA, SIGMA = "\u03a3", "\u03c2", "\u03c3"
+
+
+def is_address(text: str) -> bool:
+    """Return whether the text, once cleaned, can be an address."""
+    return ADDRESS.fullmatch(cleaned(text)) is not None
+
+
+def cleaned(text: str) -> str:
+    """Return the address as its sender spells it, without what surrounds or hides in it.
+
+    Invisible characters, no-break and similar spaces, `mailto:`, `Name <…>`, outer quotes and
+    punctuation go. Letters keep their case and width.
+    """
+    return text if PLAIN.fullmatch(text) else bare(text)
+
+
+def canonical(address: str) -> str:
+    """Return the key that all spellings of one mailbox share.
+
+    Letters lose case and width (NFKC), and a domain becomes ASCII (IDNA 2008). Letters that only
+    look or sound alike stay different: "weiß" is not "weiss". Applying it twice changes nothing.
+    """
+    if PLAIN.fullmatch(address) and "xn--" not in (lower := address.lower()):
+        return lower
+    return _remembered(address) if len(address) <= LONGEST_REMEMBERED else _canonical(address)
+
+
+def mailbox(address: str) -> str:
+    """Return the canonical address without its `+tag`, which the mailbox's owner made up.
+
+    Matching finds people by it. RFC 5233 calls the tag a detail. Dots stay, because to most servers
+    they matter, and two people must not become one.
+    """
+    known = canonical(address)
+    if "+" not in known:
+        return known
+    local, at, domain = known.rpartition("@")
+    owner = local.partition("+")[0]
+    if not owner or local.startswith('"'):
+        return known
+    return f"{owner}{at}{domain}"
+
+
+def pseudonym(address: str) -> str:
+    """Return 24 hex digits that replace an address where the address itself must not be kept."""
+    return hashlib.sha256(canonical(address).encode()).hexdigest()[:24]
+
+
+def fold(text: str) -> str:
+    """Return the text without case, outer space and Unicode's forms.
+
+    It was the key of an address in earlier layouts, which stored rows may still have.
+    """
+    stripped = text.strip()
+    if len(stripped) > LONGEST:
+        return stripped.casefold()
+    composed = unicodedata.normalize("NFC", stripped)
+    return unicodedata.normalize("NFC", composed.casefold())
+
+
+def _canonical(address: str) -> str:
+    """Repeat until nothing changes, so that a key is its own key.
+
+    A text that still changes after a few rounds is nobody's address. It keeps its simplest form.
+    """
+    known = simple = _simplified(address)
+    if len(simple) > LONGEST:
+        return simple
+    for _ in range(ROUNDS):
+        before, known = known, _round(known)
+        if known == before:
+            return known
+    return simple
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_canonical)
+
+
+def _round(text: str) -> str:
+    address = bare(text)
+    if not ADDRESS.fullmatch(address):
+        return _simplified(text)
+    local, _, domain = address.rpartition("@")
+    # Where a final sigma stands is a rule of spelling: both sigmas have one capital.
+    return _simplified(f"{unquoted(local).replace(FINAL_SIGMA, SIGMA)}@{canonical_domain(domain)}")
+
+
+def _simplified(text: str) -> str:
+    """Return the text in lower case and, unless it is too long for an address, in NFKC."""
+    seen = without_odd_spaces(without_invisible(text)).strip()
+    if seen.isascii():
+        return seen.lower()
+    lower = _lower(seen.encode("utf-8", "replace").decode())
+    if len(lower) > LONGEST:
+        return lower
+    composed = _lower(unicodedata.normalize("NFKC", lower))
+    return unicodedata.normalize("NFKC", composed).strip()
+
+
+def _lower(text: str) -> str:
+    """Return lower case that does not depend on what stands around a letter."""
+    return text.replace(CAPITAL_SIGMA, SIGMA).lower()

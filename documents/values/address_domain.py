@@ -1,0 +1,65 @@
+"""The domain of an address, in the one form that DNS knows it by. Pure."""
+
+from functools import lru_cache
+
+import idna
+
+from documents.values.invisible_characters import without_invisible
+
+# Dots of other scripts that domain names may have, by UTS 46.
+DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
+LONGEST_LABEL = 63
+A_LABEL = "xn--"
+REMEMBERED = 1024
+
+
+@lru_cache(maxsize=REMEMBERED)
+def canonical_domain(domain: str) -> str:
+    """Return the domain in lower-case ASCII, with IDNA 2008's A-labels.
+
+    What IDNA does not allow stays as it is. "weiß.de" and "weiss.de" are two domains.
+    """
+    dotted = domain.translate(DOTS).lower()
+    return ".".join(map(_canonical_label, dotted.split(".")))
+
+
+def readable_domain(domain: str) -> str:
+    """Return a canonical domain as people write it, with its Unicode letters."""
+    return ".".join(map(_readable_label, domain.split("."))) if A_LABEL in domain else domain
+
+
+def _readable_label(label: str) -> str:
+    if not label.startswith(A_LABEL) or len(label) > LONGEST_LABEL:
+        return label
+    try:
+        return label.removeprefix(A_LABEL).encode().decode("punycode")
+    except (ValueError, OverflowError):
+        return label
+
+
+def _canonical_label(label: str) -> str:
+    if len(label) > LONGEST_LABEL:
+        return label  # DNS has none that long, and encoding costs the square of its length
+    if label.startswith(A_LABEL):
+        return _without_joiners(label)
+    return label if label.isascii() else _encoded(label)
+
+
+def _encoded(label: str) -> str:
+    try:
+        mapped = idna.uts46_remap(label, std3_rules=False, transitional=False)
+        if mapped.isascii():
+            return mapped
+        return A_LABEL + mapped.encode("punycode").decode()
+    except (idna.IDNAError, ValueError):
+        return label
+
+
+def _without_joiners(label: str) -> str:
+    """Return an A-label as it is, unless it has joiners, which its Unicode form loses."""
+    try:
+        decoded = label.removeprefix(A_LABEL).encode().decode("punycode")
+    except (ValueError, OverflowError):
+        return label
+    visible = without_invisible(decoded)
+    return label if visible == decoded else _encoded(visible)
