@@ -74,26 +74,26 @@ docs-serve: setup  ## the same at http://localhost:8001, made anew whenever a pa
 	@$(VENV)/bin/zensical serve --dev-addr localhost:8001
 
 reference: setup  ## docs/reference from the source: settings, commands, API, metrics
-	@$(VENV)/bin/python -m tests.reference
-	@$(VENV)/bin/python -m tests.metrics_reference
+	@$(VENV)/bin/python -m tools.docs.reference
+	@$(VENV)/bin/python -m tools.docs.metrics_reference
 
 screenshots: setup browser  ## pictures of the demo's dashboard, the README's among them
-	@$(VENV)/bin/python -m tests.screenshots
+	@$(VENV)/bin/python -m tools.docs.screenshots
 
 dashboard-cost: setup  ## how long each page takes at 100,000 recipients: make dashboard-cost EMAILS=100000
-	@$(VENV)/bin/python -m tests.dashboard_cost --emails $(EMAILS)
+	@$(VENV)/bin/python -m tools.bench.dashboard_cost --emails $(EMAILS)
 
 dashboard-idle: setup  ## what 100 open dashboards cost while nothing happens
-	@$(VENV)/bin/python -m tests.dashboard_idle
+	@$(VENV)/bin/python -m tools.bench.dashboard_idle
 
 bench: setup $(VENV)/.bench  ## Matchback beside the limit of its parts, and beside naive forms of it: docs/performance.md
-	@$(VENV)/bin/python -m tests.bench
+	@$(VENV)/bin/python -m tools.bench
 
 bench-anatomy: setup  ## where the time of a request and of a job goes, with a picture
-	@$(VENV)/bin/python -m tests.bench.anatomy
+	@$(VENV)/bin/python -m tools.bench.anatomy
 
 bench-growth: setup  ## what things cost at 10,000 and at 2,000,000 emails and events: make bench-growth MANY=2000000
-	@$(VENV)/bin/python -m tests.bench.growth --many $(MANY)
+	@$(VENV)/bin/python -m tools.bench.growth --many $(MANY)
 
 MANY ?= 2000000
 SECONDS ?= 60
@@ -101,46 +101,46 @@ SEED ?= 1
 RUNS ?= 1
 
 chaos: setup  ## kills, pauses and partitions under load, then compares: make chaos SECONDS=300 RUNS=10
-	@$(VENV)/bin/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
+	@$(VENV)/bin/python -m tools.chaos --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
 
 BEFORE ?= .
 EXAMPLES ?= 300
 
 fuzz: setup  ## made-up requests of four users, held against the OpenAPI document
-	@$(VENV)/bin/python -m tests.fuzz --examples $(EXAMPLES) --seed $(SEED)
+	@$(VENV)/bin/python -m tools.fuzz.__main__ --examples $(EXAMPLES) --seed $(SEED)
 
 EMAILS ?= 100000
 IMPORTED ?= 6000
 
 mailing-day: setup  ## a mailing imported, reported of and counted: rates, memory, differences
-	@$(VENV)/bin/python -m tests.mailing_day --emails $(EMAILS)
+	@$(VENV)/bin/python -m tools.bench.mailing_day --emails $(EMAILS)
 
 stored-sizes: setup  ## the size of each collection for each 100,000 emails: make stored-sizes EMAILS=10000
-	@$(VENV)/bin/python -m tests.stored_sizes --emails $(EMAILS)
+	@$(VENV)/bin/python -m tools.bench.stored_sizes --emails $(EMAILS)
 
 tally-rate: setup  ## events a second, from stored to counted
-	@$(VENV)/bin/python -m tests.tally_rate
+	@$(VENV)/bin/python -m tools.bench.tally_rate
 
 recount-rate: setup  ## records a second that a recount compares: make recount-rate EMAILS=100000
-	@$(VENV)/bin/python -m tests.recount_rate --emails $(EMAILS)
+	@$(VENV)/bin/python -m tools.bench.recount_rate --emails $(EMAILS)
 
 warehouse-rate: setup  ## a warehouse that is far behind catches up: rows a second
-	@$(VENV)/bin/python -m tests.warehouse_rate --emails $(EMAILS)
+	@$(VENV)/bin/python -m tools.bench.warehouse_rate --emails $(EMAILS)
 
 report-cost: setup  ## a report at a thousand and a million donations
-	@$(VENV)/bin/python -m tests.report_cost
+	@$(VENV)/bin/python -m tools.bench.report_cost
 
 slow-clients: setup  ## what a POST takes while hundreds of connections stall
-	@$(VENV)/bin/python -m tests.slow_clients
+	@$(VENV)/bin/python -m tools.bench.slow_clients
 
 slow-database: setup  ## count imported emails while MongoDB is paused: make slow-database IMPORTED=6000
-	@$(VENV)/bin/python -m tests.slow_database --emails $(IMPORTED)
+	@$(VENV)/bin/python -m tools.bench.slow_database --emails $(IMPORTED)
 
 http-pairs: setup  ## this web service beside another checkout's: make http-pairs BEFORE=../main
-	@$(VENV)/bin/python -m tests.http_pairs --before $(BEFORE)
+	@$(VENV)/bin/python -m tools.bench.http_pairs --before $(BEFORE)
 
 redis-latency: setup  ## POST latency with Redis up, hung and gone, side by side in one run
-	@$(VENV)/bin/python -m tests.redis_latency
+	@$(VENV)/bin/python -m tools.bench.redis_latency
 
 # What looks like a secret and is none: examples of Stripe's and Standard Webhooks', and test data.
 NO_SECRETS := whsec_|MFkw|KLhYe|u:secret@|eyJhbGci|"ipes"|horse battery|"short"|user:password|user:secret|password=secret|records\.(New)?ApiKey
@@ -151,7 +151,7 @@ check: setup  ## style, types, import directions, insecure code, secrets, adviso
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --exclude-files requirements.txt --exclude-lines '$(NO_SECRETS)'
-	@$(VENV)/bin/python -m tests.advisories
+	@$(VENV)/bin/python -m tools.advisories
 
 sbom: setup  ## what the service is made of, as CycloneDX: build/sbom.json
 	@mkdir -p build

@@ -5,7 +5,8 @@ import shutil
 import socket
 import tempfile
 
-from config import hosts, memory, metrics_files
+from config import hosts, memory
+from config.observability import metrics_files
 from config.settings import settings
 
 # Counters of all web processes together, for /metrics. Set before the client library is imported.
@@ -17,7 +18,7 @@ memory.few_arenas()
 proc_name = "matchback serve"
 wsgi_app = "service.app:start()"
 bind = f"{hosts.in_url(settings().host)}:{settings().port}"
-worker_class = "service.web.worker.Worker"
+worker_class = "service.server.worker.Worker"
 # A listener for each process, so that the kernel spreads connections evenly. With one listener for
 # all, the first process to wake takes a whole burst of clients.
 reuse_port = True
@@ -46,7 +47,7 @@ def post_fork(server, worker):
 
 def worker_exit(server, worker):
     """Send the last wake-ups. The sweep finds what they would have named."""
-    from jobs.outbox import outbox
+    from jobs.wakeups import outbox
 
     outbox.flush(0.5)
 

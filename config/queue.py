@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from redis.exceptions import RedisError
 
-from config import context
-from config.hidden import hidden
+from config.observability import context
+from config.optional_imports import hidden
 from config.queues import address
 from config.queues.redis_pool import pool
 from config.settings import settings

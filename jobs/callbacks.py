@@ -13,7 +13,6 @@ from documents.email import Email
 from documents.mailing import Mailing
 from documents.user import User
 from documents.webhook_delivery import Delivery
-from jobs.outbox import outbox
 from jobs.tasks import (
     count_email,
     count_mailing,
@@ -21,6 +20,7 @@ from jobs.tasks import (
     tally_delivery,
     update_email_donation,
 )
+from jobs.wakeups import outbox
 
 AFTER_SAVE: dict[type, Any] = {
     Donation: update_email_donation,

@@ -16,8 +16,8 @@ from functools import partial
 from bson import ObjectId
 from mongoengine import get_db
 
-from config.passing import is_passing
 from config.settings import settings
+from config.transient_errors import is_passing
 from documents.concurrency.batches import ISOLATION_SECONDS
 from documents.concurrency.retries import describe, not_postponed
 from documents.erased import items as erased_items

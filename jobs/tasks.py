@@ -10,9 +10,9 @@ from functools import wraps
 
 from bson import ObjectId
 
-from config.passing import is_passing
 from config.queue import huey
 from config.settings import settings
+from config.transient_errors import is_passing
 from documents.concurrency.retries import describe
 from documents.matching import user_changes
 from documents.matching.policy import MatchPolicy

@@ -9,17 +9,21 @@ from setproctitle import setproctitle
 
 import jobs.tasks
 import jobs.warehouse.tasks  # noqa: F401  (wakes the exporter)
-from config import memory, traces
+from config import memory
 from config.database import check_deployment, client, connect_worker
-from config.log import configure_logging
-from config.passing import is_passing
+from config.observability import traces
+from config.observability.log import configure_logging
 from config.queue import huey
 from config.settings import settings
+from config.transient_errors import is_passing
 from documents.migrations.migration import pending
 from documents.migrations.steps import MIGRATIONS
 from documents.storage import shutdown
-from jobs import auditing, recounting, relabelling, retention
-from jobs.steady import Steady
+from jobs.periodic import audit as auditing
+from jobs.periodic import recount as recounting
+from jobs.periodic import relabel as relabelling
+from jobs.periodic import retention
+from jobs.periodic.periodic import Steady
 from jobs.sweep import Sweeper
 
 log = logging.getLogger(__name__)

@@ -8,16 +8,16 @@ from falcon.media import JSONHandler
 
 import jobs.callbacks
 import jobs.warehouse.tasks  # noqa: F401  (what is noted wakes the exporter)
-from config import traces
 from config.database import connect_web
-from config.log import configure_logging
+from config.observability import traces
+from config.observability.log import configure_logging
 from config.settings import settings
-from service import problems
+from service.api import problems
 from service.dashboard.failures import DashboardProblems
-from service.middleware import middleware
-from service.request_log import request_log
+from service.middleware.access_log import request_log
+from service.middleware.request import middleware
 from service.routes import PAGES, ROUTES
-from service.web.bridge import Bridge
+from service.server.bridge import Bridge
 
 
 def create_app(*outermost: Any) -> falcon.App[Any, Any]:

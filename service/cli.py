@@ -44,18 +44,18 @@ def up(port: int | None, data: Path, demo: bool) -> None:
     """Start everything on this machine, in the foreground, until Ctrl-C."""
     from setproctitle import setproctitle
 
-    from service.up.command import Stopped, everything, watch_forever
-    from service.up.instance import AlreadyUp
-    from service.up.servers import MissingServer
-    from service.up.supervisor import PartFailed
-    from service.up.terminal import say
+    from service.local.command import Stopped, everything, watch_forever
+    from service.local.instance import AlreadyUp
+    from service.local.servers import MissingServer
+    from service.local.supervisor import PartFailed
+    from service.local.terminal import say
 
     setproctitle("matchback up")
     try:
         with sentences(), everything(data.absolute(), port, say) as running:
             say(f"ready: {running.addresses['MATCHBACK_URL']}")
             if demo:
-                from service.demo.show import show
+                from service.local.demo.show import show
 
                 show(running)
             watch_forever(running)
@@ -71,9 +71,9 @@ def serve() -> None:
     from pymongo.errors import PyMongoError
 
     from config.database import check_deployment, connect
-    from config.passing import is_passing
     from config.settings import settings
-    from service.up.command import serve_command
+    from config.transient_errors import is_passing
+    from service.local.command import serve_command
 
     with sentences():
         settings()

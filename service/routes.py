@@ -1,34 +1,39 @@
 """Every route, on one screen. The suffix names the responders: on_get_one and so on."""
 
 from documents.access.staff_session import StaffSession
-from service.dashboard.account import Account
-from service.dashboard.administration import ApiKeyForms, PolicyForms, Settings, WebhookKeyForms
-from service.dashboard.files import Assets
-from service.dashboard.fundraisers import FundraiserPages
-from service.dashboard.gifts import Gifts
-from service.dashboard.health import HealthPages
-from service.dashboard.mailings import MailingPages
-from service.dashboard.overview import OverviewPages, Root
-from service.dashboard.payments import PaymentPages
-from service.dashboard.people import People
-from service.dashboard.sign_in import SignIn, SignInByLink, SignOut
-from service.live.resource import Live
-from service.resources.api_keys import ApiKeys
-from service.resources.audit import Audit
-from service.resources.donations import Donations
-from service.resources.email_imports import EmailImports
-from service.resources.emails import Emails
-from service.resources.failed_jobs import FailedJobs
-from service.resources.fundraisers import Fundraisers
-from service.resources.mailings import Mailings
-from service.resources.match_policies import FundraiserPolicy, OrganizationPolicy
-from service.resources.matches import Matches
-from service.resources.organization import OwnOrganization
-from service.resources.payments import Payments
-from service.resources.system import Docs, Health, Metrics, OpenApi, Readiness
-from service.resources.users import Users
-from service.resources.webhook_keys import Secrets, SendGridKeys, StripeSecrets
-from service.resources.webhooks import PaymentWebhook, SendGridWebhook, StripeWebhook
+from service.api.resources.api_keys import ApiKeys
+from service.api.resources.audit import Audit
+from service.api.resources.donations import Donations
+from service.api.resources.email_imports import EmailImports
+from service.api.resources.emails import Emails
+from service.api.resources.failed_jobs import FailedJobs
+from service.api.resources.fundraisers import Fundraisers
+from service.api.resources.mailings import Mailings
+from service.api.resources.match_policies import FundraiserPolicy, OrganizationPolicy
+from service.api.resources.matches import Matches
+from service.api.resources.organization import OwnOrganization
+from service.api.resources.payments import Payments
+from service.api.resources.system import Docs, Health, Metrics, OpenApi, Readiness
+from service.api.resources.users import Users
+from service.api.resources.webhook_keys import Secrets, SendGridKeys, StripeSecrets
+from service.api.resources.webhooks import PaymentWebhook, SendGridWebhook, StripeWebhook
+from service.dashboard.live.resource import Live
+from service.dashboard.pages.account import Account
+from service.dashboard.pages.administration import (
+    ApiKeyForms,
+    PolicyForms,
+    Settings,
+    WebhookKeyForms,
+)
+from service.dashboard.pages.files import Assets
+from service.dashboard.pages.fundraisers import FundraiserPages
+from service.dashboard.pages.gifts import Gifts
+from service.dashboard.pages.health import HealthPages
+from service.dashboard.pages.mailings import MailingPages
+from service.dashboard.pages.overview import OverviewPages, Root
+from service.dashboard.pages.payments import PaymentPages
+from service.dashboard.pages.people import People
+from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()

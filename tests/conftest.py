@@ -14,13 +14,13 @@ from config import database
 from config.settings import Settings, settings
 from documents.giving_links import link_token
 from documents.migrations.indexes import create_indexes
-from jobs.outbox import outbox
-from service import auth
+from jobs.wakeups import outbox
 from service.app import create_app
-from service.rate_limit import rate_limit
-from service.up.supervisor import Supervisor
-from tests.cast import Api, University, university
-from tests.stack import Servers, Stack
+from service.local.supervisor import Supervisor
+from service.middleware import api_key
+from service.middleware.rate_limit import rate_limit
+from tools.testbed.cast import Api, University, university
+from tools.testbed.stack import Servers, Stack
 
 # The same examples every time, however slow the machine: a test that fails was made to fail.
 hypothesis.settings.register_profile(
@@ -30,9 +30,16 @@ hypothesis.settings.load_profile("steady")
 
 # Half a minute and more each: begun last, one of them would have the other process wait for it.
 LONG = (
-    *("tests/bench/", "tests/machines/", "tests/deploy/", "tests/documents/test_order.py"),
-    *("tests/service/test_fuzz.py", "tests/test_faults.py", "tests/test_up.py"),
-    *("tests/test_package.py", "tests/test_story.py", "tests/docs/test_snippets.py"),
+    "tests/system/bench/",
+    "tests/system/machines/",
+    "tests/system/deploy/",
+    "tests/system/documents/settling/test_order.py",
+    "tests/system/service/test_fuzz.py",
+    "tests/system/test_faults.py",
+    "tests/system/test_up.py",
+    "tests/system/test_package.py",
+    "tests/system/test_story.py",
+    "tests/system/docs/test_snippets.py",
 )
 
 
@@ -55,7 +62,7 @@ def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     """An empty database in memory."""
     mongoengine.disconnect_all()
-    auth.forget_keys()
+    api_key.forget_keys()
     rate_limit.forget(MemoryStorage())
     link_token.forget_keys()
     database.connect(
@@ -106,7 +113,7 @@ def real_database(
     monkeypatch.setenv("MATCHBACK_REDIS_URL", real_servers.redis_url)
     settings.cache_clear()
     mongoengine.disconnect_all()
-    auth.forget_keys()
+    api_key.forget_keys()
     rate_limit.forget()
     link_token.forget_keys()
     database.connect()

@@ -1,6 +1,6 @@
 """The places where wake-ups may wait: Redis, a file of SQLite's, Amazon SQS."""
 
-from config.hidden import hidden
+from config.optional_imports import hidden
 
 # Redis's client loads the metrics of OpenTelemetry's SDK if it is there, though nobody asked it to
 # tell any. Here, because whoever comes to use the client comes by here first.

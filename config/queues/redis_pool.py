@@ -16,7 +16,7 @@ from redis.sentinel import (
 from config.queues import address
 
 # Must stay above the consumer's blocking read, or an idle consumer takes silence for a failure. No
-# request waits for it: jobs/outbox.py enqueues from a thread of its own.
+# request waits for it: jobs/wakeups.py enqueues from a thread of its own.
 TIMEOUT_SECONDS = 3
 
 

@@ -9,8 +9,8 @@ import os
 import time
 from typing import Any
 
-from config.hidden import hidden
-from config.queues.wakeups import WakeUps
+from config.optional_imports import hidden
+from config.queues.storage import WakeUps
 
 with hidden("psycopg"):
     from huey.storage import SqliteStorage

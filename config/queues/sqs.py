@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from config.queues import address
-from config.queues.wakeups import WakeUps
+from config.queues.storage import WakeUps
 
 # What a message may have, in bytes: long the limit of all who speak SQS. An id has 27.
 LARGEST_MESSAGE = 256 * 1024

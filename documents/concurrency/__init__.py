@@ -1,1 +1,1 @@
-"""Working side by side: batches, retries, leases between processes, and turns of an organization."""
+"""Working side by side: batches, retries, leases between processes, turns of an organization."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure
 
-from config.passing import is_passing, is_too_large
+from config.transient_errors import is_passing, is_too_large
 from documents.concurrency import retries
 from documents.concurrency.batch_size import LONG_SECONDS, BatchSize
 from documents.concurrency.mutex import NotMyTurn

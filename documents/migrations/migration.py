@@ -10,7 +10,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from config.passing import DENIED, is_passing
+from config.transient_errors import DENIED, is_passing
 from documents.concurrency.batches import Batches
 from documents.concurrency.lease import Holding, held
 from documents.errors import Conflict

@@ -17,7 +17,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from config import metrics
+from config.observability import metrics
 from documents.concurrency import retries
 from documents.concurrency.batches import ISOLATION_SECONDS, Batches
 from documents.concurrency.single_flight import SingleFlight

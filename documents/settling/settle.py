@@ -15,7 +15,7 @@ from mongoengine import get_db
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from config import metrics
+from config.observability import metrics
 from documents.concurrency import mutex, retries
 from documents.concurrency.batches import ISOLATION_SECONDS, Batches
 from documents.concurrency.single_flight import SingleFlight

@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from config.metrics import TRANSACTION_RETRIES
+from config.observability.metrics import TRANSACTION_RETRIES
 from documents.storage import shutdown
 from matchback.engine import transaction as engine
 

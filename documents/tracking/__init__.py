@@ -1,1 +1,4 @@
-"""Email events: from a stored webhook delivery to exact counters. `rules.py` judges clicks, and is pure."""
+"""Email events, from a stored webhook delivery to exact counters.
+
+`rules.py` judges clicks, and is pure.
+"""

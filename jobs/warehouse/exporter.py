@@ -6,7 +6,7 @@ import time
 
 from pymongo.errors import PyMongoError
 
-from config.passing import is_passing
+from config.transient_errors import is_passing
 from documents.concurrency.lease import Holding, held
 from documents.concurrency.retries import describe
 from documents.storage import export_outbox

@@ -7,7 +7,7 @@ from typing import Any
 from config.queue import warehouse_huey
 from config.settings import settings
 from documents.storage.export_outbox import noted
-from jobs.outbox import outbox
+from jobs.wakeups import outbox
 from jobs.warehouse.engine import open_warehouse
 from jobs.warehouse.exporter import Exporter
 

@@ -9,11 +9,11 @@ import os
 
 from setproctitle import setproctitle
 
-from config import traces
 from config.database import connect_worker
-from config.log import configure_logging
+from config.observability import traces
+from config.observability.log import configure_logging
 from config.queue import warehouse_huey
-from jobs.steady import Steady
+from jobs.periodic.periodic import Steady
 from jobs.warehouse.tasks import exporter
 from jobs.worker import STOP_SECONDS, await_database
 

@@ -19,8 +19,8 @@ def sentences() -> Iterator[None]:
     from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
     from config.database import DeploymentError
-    from config.passing import is_passing
     from config.settings import SettingsError
+    from config.transient_errors import is_passing
     from documents.errors import Conflict, NotFound, Unacceptable
     from documents.storage.sealed import Unsealable
 
@@ -57,7 +57,7 @@ def of_data(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @wraps(command)
     def run(data: Path | None, **options: Any) -> Any:
-        from service.up import addresses
+        from service.local import addresses
 
         if data is not None and not addresses.path(data).exists():
             raise click.ClickException(

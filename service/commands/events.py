@@ -23,7 +23,7 @@ def replay(organization_id: str | None, since: str | None, delivery_id: str | No
 
     from documents.organization import Organization
     from documents.tracking.replay import replay as make_due
-    from service.types import read_time
+    from service.api.fields import read_time
 
     organization = Organization.named(organization_id).id if organization_id else None
     try:
@@ -52,7 +52,7 @@ def relabel() -> None:
 
     from documents.concurrency.lease import held
     from documents.tracking.relabelling import EMAILS_A_PAGE, Relabelling
-    from jobs.relabelling import LEASE
+    from jobs.periodic.relabel import LEASE
     from jobs.tasks import policy
 
     rule = policy().clicks

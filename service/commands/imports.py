@@ -44,7 +44,7 @@ def import_emails(
     """
     from documents.imports.emails import EmailImport
     from documents.organization import Organization
-    from service.email_lines import refuse, take_in_value
+    from service.api.email_lines import refuse, take_in_value
 
     importing = EmailImport(Organization.named(organization_id).id, dry_run)
     given = {"fundraiser_id": fundraiser, "mailing_id": mailing}
@@ -83,7 +83,7 @@ def _values(source: BinaryIO, suffix: str) -> Iterator[tuple[int, Any, int]]:
 def _from_ndjson(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
     import falcon
 
-    from service.reading import LINE_LIMIT, parse
+    from service.api.parsing import LINE_LIMIT, parse
 
     at = 0
     for number, line in enumerate(source, 1):

@@ -103,7 +103,7 @@ def _ask() -> str:
 def _print_link(of: Any) -> None:
     from config.settings import settings
     from documents.access.staff_session import SignInLink
-    from service.dashboard.links import sign_in_link
+    from service.dashboard.sign_in_links import sign_in_link
 
     link = sign_in_link(settings().url, SignInLink.make(of))
     click.echo(f"Signs in once, within 15 minutes: {link}")

@@ -1,1 +1,1 @@
-"""The dashboard: pages for a customer's staff, made here and served by the same service."""
+"""The dashboard: pages for a customer's staff."""

@@ -1,4 +1,4 @@
-"""Errors of the dashboard, as pages; service/problems.py decides which they are."""
+"""Errors of the dashboard, as pages; service/api/problems.py decides which they are."""
 
 from http import HTTPStatus
 from typing import Any

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import falcon
 
-from service.reading import malformed, read_bytes
+from service.api.parsing import malformed, read_bytes
 
 LIMIT = 64 * 1024
 FIELDS = 100

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.types import Text
+from service.api.fields import Text
 
 WATCHED = 100
 

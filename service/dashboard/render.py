@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from markupsafe import Markup, escape
 
 from documents.organization import Organization
-from service.dashboard import words
+from service.dashboard.presentation import wording
 
 ASSETS = resources.files("service.dashboard") / "assets"
 DIGEST = 10
@@ -64,12 +64,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "number": words.number,
-        "percent": words.percent,
-        "share": words.share,
-        "money": words.money,
-        "day": words.day,
-        "why": words.why,
+        "number": wording.number,
+        "percent": wording.percent,
+        "share": wording.share,
+        "money": wording.money,
+        "day": wording.day,
+        "why": wording.why,
         "when": _when,
         "date": _date,
         "exactly": _exactly,
@@ -78,11 +78,11 @@ def environment() -> Environment:
     }
     made.globals |= {
         "asset": asset,
-        "NONE": words.NONE,
-        "MATCHES": words.MATCHES,
-        "STATUSES": words.STATUSES,
-        "EVENTS": words.EVENTS,
-        "PROVIDERS": words.PROVIDERS,
+        "NONE": wording.NONE,
+        "MATCHES": wording.MATCHES,
+        "STATUSES": wording.STATUSES,
+        "EVENTS": wording.EVENTS,
+        "PROVIDERS": wording.PROVIDERS,
     }
     return made
 
@@ -101,28 +101,28 @@ def digest(name: str) -> str:
 
 @pass_context
 def _when(context: Any, time: Any) -> Markup | str:
-    return _time(time, words.moment(time, context["zone"])) if time else words.NONE
+    return _time(time, wording.moment(time, context["zone"])) if time else wording.NONE
 
 
 @pass_context
 def _date(context: Any, time: Any) -> Markup:
-    return _time(time, words.whole_day(time, context["zone"]))
+    return _time(time, wording.whole_day(time, context["zone"]))
 
 
 @pass_context
 def _exactly(context: Any, time: Any) -> Markup:
-    return _time(time, words.second(time, context["zone"]))
+    return _time(time, wording.second(time, context["zone"]))
 
 
 def _time(time: Any, said: str) -> Markup:
-    return Markup('<time datetime="{}">{}</time>').format(words.iso(time), said)
+    return Markup('<time datetime="{}">{}</time>').format(wording.iso(time), said)
 
 
 def _totals(amounts: Any) -> Markup | str:
     """Each currency on a line of its own."""
-    lines = words.totals(amounts)
+    lines = wording.totals(amounts)
     joined = Markup("<br>").join(escape(line) for line in lines)
-    return Markup('<span class="lines">{}</span>').format(joined) if lines else words.NONE
+    return Markup('<span class="lines">{}</span>').format(joined) if lines else wording.NONE
 
 
 def _short(text: str) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser.chromium import chromium
-from tests.cast import University, university
-from tests.pages import PASSWORD, add_staff
-from tests.stack import Stack
+from tools.testbed.cast import University, university
+from tools.testbed.chromium import chromium
+from tools.testbed.pages import PASSWORD, add_staff
+from tools.testbed.stack import Stack
 
 ALICE = "alice@example.edu"
 

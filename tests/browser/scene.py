@@ -2,9 +2,9 @@
 
 import time
 
-from tests.cast import University, event
-from tests.stack import wait_until
-from tests.stripe_events import charge, set_secret, tell
+from tools.testbed.cast import University, event
+from tools.testbed.stack import wait_until
+from tools.testbed.stripe_events import charge, set_secret, tell
 
 HOSTILE = """<script>alert(1)</script>"onload='alert(2)'"""
 

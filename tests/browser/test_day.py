@@ -5,12 +5,12 @@ from playwright.sync_api import expect
 from documents.email import Email
 from tests.browser.conftest import Desk
 from tests.browser.scene import furnish
-from tests.cast import BOB
-from tests.stack import wait_until
+from tools.testbed.cast import BOB
+from tools.testbed.stack import wait_until
 
 SECOND = 1000.0
-# How long a figure may take to move. What is measured is in tests/dashboard_idle.py; a busy machine
-# is no failure here, hence more than the promised two seconds.
+# How long a figure may take to move. The promise is two seconds, which dashboard_idle.py
+# measures. A busy machine must not fail this test.
 SOON = 20 * SECOND
 
 

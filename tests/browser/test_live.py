@@ -6,8 +6,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Desk, sit_down
 from tests.browser.scene import furnish
-from tests.cast import BOB, event
-from tests.stack import Stack
+from tools.testbed.cast import BOB, event
+from tools.testbed.stack import Stack
 
 SOON = 40_000.0
 SHIFTS = """() => {

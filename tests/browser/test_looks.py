@@ -8,8 +8,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ALICE, Desk, sit_down
 from tests.browser.scene import HOSTILE, furnish, paths
-from tests.pages import PASSWORD
-from tests.stack import Stack
+from tools.testbed.pages import PASSWORD
+from tools.testbed.stack import Stack
 
 WIDTHS = (390, 1024, 1600)
 LIGHTEST = 100_000  # bytes until a page is painted, uncompressed

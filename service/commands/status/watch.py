@@ -14,8 +14,8 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.errors import OperationFailure
 
 from config import database
-from config.passing import is_passing
 from config.settings import settings
+from config.transient_errors import is_passing
 from documents.concurrency.retries import describe
 from documents.reports.health import ServiceHealth, service_health
 from documents.values.time import now

@@ -1,0 +1,134 @@
+"""What is being worked on: a request, or a job and the requests that it is done for.
+
+Every line of the log tells it, and a wake-up carries it from the request into the job: in its
+message's id, which a worker of an older version takes for what it is to it, an opaque string.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from config.observability import traces
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,100}", re.ASCII)
+# W3C's Trace Context, version 00.
+TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+MILLISECONDS = 1000
+MOST_CARRIED = 20  # of the requests whose ids travel as one message
+
+
+class Origin(NamedTuple):
+    """Whom something is done for: ids of requests, and where their traces stand."""
+
+    request_ids: tuple[str, ...] = ()
+    traces: tuple[str, ...] = ()
+
+    def name(self, message_id: str) -> str:
+        """A message's id that tells it, such as «id;request=a,b;trace=00-…»."""
+        told = {"request": self.request_ids, "trace": self.traces}
+        parts = [f"{name}={','.join(ids)}" for name, ids in told.items() if ids]
+        return ";".join([message_id, *parts])
+
+    @classmethod
+    def read(cls, message_id: str) -> "Origin":
+        """What such an id tells. What it does not say, or says in another form, is left out."""
+        said = dict(part.partition("=")[::2] for part in message_id.split(";")[1:])
+        return cls(
+            tuple(filter(REQUEST_ID.fullmatch, said.get("request", "").split(","))),
+            tuple(filter(TRACE.fullmatch, said.get("trace", "").split(","))),
+        )
+
+    @classmethod
+    def together(cls, origins: Iterable["Origin"]) -> "Origin":
+        """Of several: each id once, the first ones if there are too many."""
+        ids: dict[str, None] = {}
+        places: dict[str, None] = {}
+        for origin in origins:
+            ids |= dict.fromkeys(origin.request_ids)
+            places |= dict.fromkeys(origin.traces)
+            if len(ids) >= MOST_CARRIED:
+                break
+        return cls(tuple(ids)[:MOST_CARRIED], tuple(places)[:MOST_CARRIED])
+
+
+NOBODY = Origin()
+_origin: ContextVar[Origin] = ContextVar("origin", default=NOBODY)
+_told: ContextVar[MappingProxyType[str, Any]] = ContextVar("told", default=MappingProxyType({}))
+_carried: ContextVar[Origin] = ContextVar("carried", default=NOBODY)
+
+
+def serve(request_id: str) -> None:
+    """From here on this thread answers a request."""
+    _origin.set(Origin((request_id,)))
+    _told.set(MappingProxyType({"request_id": request_id}))
+
+
+def work(job: str, origin: Origin) -> None:
+    """From here on this thread does a job."""
+    _origin.set(origin)
+    asked = {"request_ids": origin.request_ids} if origin.request_ids else {}
+    _told.set(MappingProxyType({"job": job, **asked}))
+
+
+def rest() -> None:
+    """This thread is done with it."""
+    _origin.set(NOBODY)
+    _told.set(MappingProxyType({}))
+
+
+def told() -> MappingProxyType[str, Any]:
+    """What each line of the log tells of it."""
+    return _told.get()
+
+
+def origin() -> Origin:
+    """Whom this thread works for."""
+    here = traces.here()
+    return _origin.get()._replace(traces=(here,)) if here else _origin.get()
+
+
+@contextmanager
+def carrying(origin: Origin) -> Iterator[None]:
+    """What is enqueued within is for these."""
+    token = _carried.set(origin)
+    try:
+        with traces.within(origin.traces):
+            yield
+    finally:
+        _carried.reset(token)
+
+
+def follow(huey: Any) -> None:
+    """Have the messages of one of Huey's queues carry whom they are for, and its jobs know it."""
+    from huey.signals import SIGNAL_ENQUEUED  # config/queue.py says what Huey may load
+
+    huey.signal(SIGNAL_ENQUEUED)(_name)
+    huey.pre_execute("origin")(_begin)
+    huey.post_execute("origin")(_end)
+
+
+def _name(signal: str, task: Any) -> None:
+    if (carried := _carried.get()) is not NOBODY:  # told before the message is made
+        task.id = carried.name(task.id)
+
+
+def _begin(task: Any) -> None:
+    task.begun_at = time.perf_counter()
+    origin = Origin.read(task.id)
+    work(task.name, origin)
+    traces.begin_job(task.name, origin.traces)
+
+
+def _end(task: Any, value: Any, error: BaseException | None) -> None:
+    spent = round((time.perf_counter() - task.begun_at) * MILLISECONDS, 1)
+    done = {"records": len(task.args), "duration_ms": spent, "failed": error is not None}
+    log.info("job", extra=done)
+    traces.end_job(error)
+    rest()

@@ -1,0 +1,52 @@
+"""What Huey needs of a queue of wake-ups: that messages go in and come out, and nothing more.
+
+Nothing is scheduled, revoked or kept as a result, so that none of it costs a request or a
+transaction. One thread of a process looks for messages at a time; more would only ask in vain.
+"""
+
+import threading
+from typing import Any
+
+from config.optional_imports import hidden
+
+# See config/queue.py.
+with hidden("psycopg"):
+    from huey.storage import BaseStorage
+
+TURN_SECONDS = 1.0  # how long a thread waits before it sees whether it is to stop
+
+
+class WakeUps(BaseStorage):
+    """Mixed into a storage; `look` waits for a message, for a few seconds at most."""
+
+    blocking = True
+    priority = False
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._turn = threading.Lock()
+
+    def look(self) -> bytes | None:
+        """The next message, or None if there was none for a while."""
+        raise NotImplementedError
+
+    def dequeue(self) -> bytes | None:
+        """The next message, or None."""
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            return None
+        try:
+            return self.look()
+        finally:
+            self._turn.release()
+
+    def read_schedule(self, ts: Any) -> list[bytes]:
+        """Nothing is ever scheduled."""
+        return []
+
+    def peek_many(self, keys: Any) -> dict[str, bytes]:
+        """Nothing is ever revoked."""
+        return {}
+
+    def delete_data(self, key: Any) -> bool:
+        """There is nothing."""
+        return False

@@ -1,0 +1,1 @@
+"""What a worker does from time to time, each job under a lease."""

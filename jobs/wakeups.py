@@ -1,0 +1,108 @@
+"""From a save to the queue without anybody waiting: a thread of each web process enqueues.
+
+A request only puts the id into a queue in memory. Should Redis hang, be slow or away, the thread
+waits and no request does; what does not fit any more is dropped, and the sweep finds it by its
+due mark.
+
+Under load, what comes within a hundredth of a second goes as one message of many ids. A message
+costs the web process and the worker more than it costs to settle what it tells of, and the worker
+settles together whatever is due anyway.
+"""
+
+import contextlib
+import logging
+import queue
+import time
+from itertools import chain
+from typing import Any
+
+from config.background import Background
+from config.observability import context
+from config.observability.context import Origin
+from config.observability.metrics import ENQUEUE_FAILURES
+from config.queue import AWAY
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 10_000
+PAUSE_SECONDS = 1.0
+GATHER_SECONDS = 0.01  # from one message to the next; the first after silence goes at once
+IDS_A_MESSAGE = 500
+
+
+class Outbox:
+    """Wake-ups on their way to the queue."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._waiting: queue.Queue[tuple[Any, str, Origin]] = queue.Queue(capacity)
+        self._sender = Background("outbox", self._send)
+        self._away = False
+        self._last = 0.0
+
+    def put(self, task: Any, id_: str) -> None:
+        """Schedule task(id_) soon, maybe as task(*ids). Takes microseconds whatever Redis does."""
+        self._sender.ensure()
+        try:
+            self._waiting.put_nowait((task, id_, context.origin()))
+        except queue.Full:  # the sweep finds it
+            ENQUEUE_FAILURES.labels("outbox_full").inc()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything was sent, at most so long. For an orderly end."""
+        deadline = time.monotonic() + seconds
+        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self._waiting.unfinished_tasks
+
+    def _send(self) -> None:
+        while True:
+            gathered = self._gather()
+            try:
+                for task, wakeups in gathered.items():
+                    with context.carrying(Origin.together(origin for _, origin in wakeups)):
+                        task(*dict.fromkeys(id_ for id_, _ in wakeups))
+                self._note(away=False)
+            except AWAY:
+                self._note(away=True)
+                lost = self._drop_waiting() + sum(map(len, gathered.values()))
+                ENQUEUE_FAILURES.labels("queue_away").inc(lost)
+                time.sleep(PAUSE_SECONDS)
+            except Exception:
+                log.exception("outbox: %s could not be enqueued", gathered)  # the sweep finds it
+                ENQUEUE_FAILURES.labels("error").inc(sum(map(len, gathered.values())))
+            finally:
+                for _ in chain.from_iterable(gathered.values()):
+                    self._waiting.task_done()
+
+    def _gather(self) -> dict[Any, list[tuple[str, Origin]]]:
+        """What waits, by task, once there is something and the last message is a while ago."""
+        task, id_, origin = self._waiting.get()
+        gathered: dict[Any, list[tuple[str, Origin]]] = {task: [(id_, origin)]}
+        time.sleep(max(0.0, self._last + GATHER_SECONDS - time.monotonic()))
+        with contextlib.suppress(queue.Empty):
+            for _ in range(IDS_A_MESSAGE - 1):
+                task, id_, origin = self._waiting.get_nowait()
+                gathered.setdefault(task, []).append((id_, origin))
+        self._last = time.monotonic()
+        return gathered
+
+    def _note(self, *, away: bool) -> None:
+        if away != self._away:
+            self._away = away
+            log.log(
+                logging.WARNING if away else logging.INFO,
+                "the queue is away: the sweep settles what is due" if away else "the queue is back",
+            )
+
+    def _drop_waiting(self) -> int:
+        """What waited so long is the sweep's by now. Returns how many they were."""
+        dropped = 0
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._waiting.get_nowait()
+                self._waiting.task_done()
+                dropped += 1
+        return dropped
+
+
+outbox = Outbox()

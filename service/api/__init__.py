@@ -1,0 +1,1 @@
+"""The JSON API: what an operation declares, reads, and answers."""

@@ -1,0 +1,71 @@
+"""`Idempotency-Key` on a POST: the same key and body again answers what the first time answered."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import falcon
+
+from documents.storage.idempotency import IdempotencyKey, KeyInUse, KeyReused
+from service.api.parsing import malformed
+from service.api.problems import REFUSED, Invalid
+
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@contextmanager
+def once(req: falcon.Request, resp: falcon.Response) -> Iterator[bool]:
+    """Within, the request is to be done if what is yielded is true; else it is answered already.
+
+    `req.context.record_id` is the id that a record made by it must have, or None without a key.
+    """
+    req.context.record_id = None
+    key = req.get_header("Idempotency-Key") if req.method == "POST" else None
+    if key is None or not hasattr(req.context, "organization_id"):
+        yield True
+        return
+    taken = _take(req, key)
+    if taken.status:
+        _replay(resp, taken, key)
+        yield False
+        return
+    req.context.record_id = taken.record_id
+    try:
+        yield True
+    except REFUSED:
+        taken.release()
+        raise
+    except Exception:
+        taken.abandon()
+        raise
+    taken.keep(key, falcon.http_status_to_code(resp.status), resp.location, resp.data or b"")
+
+
+def _take(req: falcon.Request, key: str) -> IdempotencyKey:
+    if not KEY.fullmatch(key):
+        raise malformed("An Idempotency-Key is 1 to 255 visible ASCII characters.")
+    request = f"{req.method} {req.path}\n".encode() + getattr(req.context, "body", b"")
+    try:
+        return IdempotencyKey.take(req.context.organization_id, key, request)
+    except KeyInUse:
+        # With Retry-After, by which a client tells it from a conflict that stays one.
+        raise falcon.HTTPConflict(
+            description="The first request with this Idempotency-Key is still running.",
+            headers={"Retry-After": "1"},
+        ) from None
+    except KeyReused:
+        error = {
+            "pointer": "",
+            "code": "idempotency_key_reused",
+            "detail": "This Idempotency-Key was used with another request.",
+        }
+        raise Invalid([error]) from None
+
+
+def _replay(resp: falcon.Response, taken: IdempotencyKey, key: str) -> None:
+    resp.status = taken.status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = taken.open(key)
+    resp.set_header("Idempotency-Replayed", "true")
+    if taken.location:
+        resp.location = taken.location

@@ -1,0 +1,193 @@
+"""The OpenAPI 3.1 document, made from the routes and what each operation declares."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.api.examples import BODIES, RAW
+from service.api.fields import ID_SCHEMA, ListQuery
+from service.api.openapi_parts import (
+    ABOUT,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    PROBLEM,
+    REF,
+    SECURITY_SCHEMES,
+    answered,
+    problem,
+)
+from service.api.operation import NoQuery, Operation
+
+Routes = tuple[tuple[str, object, str | None], ...]
+VERBS = ("get", "post", "put", "patch", "delete")
+ACTIONS = {"post": "create", "put": "set", "patch": "update", "delete": "delete"}
+
+
+def operations(routes: Routes) -> Iterator[tuple[str, str, Operation, object]]:
+    """Every path, verb and what is declared there."""
+    for path, resource, suffix in routes:
+        for verb in VERBS:
+            name = f"on_{verb}_{suffix}" if suffix else f"on_{verb}"
+            responder = getattr(resource, name, None)
+            if responder is not None:
+                yield path, verb, responder.operation, resource
+
+
+@cache
+def document(routes: Routes) -> dict[str, Any]:
+    """The whole document."""
+    schemas = _schemas(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for path, verb, declared, resource in operations(routes):
+        paths.setdefault(path, {})[verb] = _operation(path, verb, declared, resource, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Matchback",
+            "version": version("matchback"),
+            "description": ABOUT,
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas, "Problem": PROBLEM},
+            "securitySchemes": SECURITY_SCHEMES,
+        },
+    }
+
+
+def _schemas(routes: Routes) -> dict[str, Any]:
+    models: dict[tuple[type[BaseModel], Any], None] = {}
+    for _, _, declared, _ in operations(routes):
+        if declared.body:
+            models[declared.body, "validation"] = None
+        if declared.query is not NoQuery:
+            models[declared.query, "validation"] = None
+        for model in declared.answers.values():
+            if isinstance(model, type):
+                models[model, "serialization"] = None
+    _, definitions = models_json_schema(list(models), ref_template=REF)
+    schemas: dict[str, Any] = definitions["$defs"]
+    for schema in schemas.values():
+        _drop_null_defaults(schema)
+    return schemas
+
+
+def _drop_null_defaults(schema: dict[str, Any]) -> None:
+    """Left out is not null: a field that may be left out has no default on the wire."""
+    for field in schema.get("properties", {}).values():
+        if field.get("default", "") is None:
+            del field["default"]
+
+
+def _operation(
+    path: str, verb: str, declared: Operation, resource: object, schemas: dict[str, Any]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "operationId": _operation_id(path, verb, declared),
+        "summary": declared.summary,
+        "tags": [type(resource).__name__],
+        "parameters": _parameters(path, verb, declared, schemas),
+        "responses": _responses(path, verb, declared),
+    }
+    if declared.scope:
+        result["security"] = [{"key": []}]
+        result["description"] = f"Needs the scope `{declared.scope}`."
+    if declared.signed_by:
+        result["security"] = [{declared.signed_by: []}]
+        result["description"] = "Needs no API key: its signature says who sends it."
+    if content := _content(path, declared):
+        result["requestBody"] = {"required": True, "content": content}
+    return result
+
+
+def _operation_id(path: str, verb: str, declared: Operation) -> str:
+    """create_user, list_users, get_user, …: of the path's nouns, one of many in the singular."""
+    parts = [part for part in path.removeprefix("/v1").split("/") if part and "{" not in part]
+    is_list = verb == "get" and issubclass(declared.query, ListQuery)
+    is_one = verb == "post" or path.endswith("}") or (len(parts) > 1 and path.count("{"))
+    if is_one and not is_list:
+        parts[0] = parts[0].removesuffix("s")
+    action = "list" if is_list else ACTIONS.get(verb, "get")
+    return "_".join([action, *parts]).replace("-", "_").replace(".", "_")
+
+
+def _content(path: str, declared: Operation) -> dict[str, Any]:
+    if declared.body:
+        name = declared.body.__name__
+        schema = {"$ref": REF.format(model=name)}
+        return {"application/json": {"schema": schema, "example": BODIES[name]}}
+    if declared.raw:
+        return {declared.raw: {"schema": {}, "example": RAW[path]}}
+    return {}
+
+
+def _parameters(
+    path: str, verb: str, declared: Operation, schemas: dict[str, Any]
+) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+    if declared.query is not NoQuery:
+        for name, schema in schemas[declared.query.__name__]["properties"].items():
+            parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
+    for name, why in declared.headers.items():
+        said = {"name": name, "in": "header", "required": True, "description": why}
+        parameters.append(said | {"schema": {"type": "string"}})
+    if _is_conditional(verb, declared):
+        parameters.append(IF_NONE_MATCH)
+    if _is_idempotent(verb, declared):
+        parameters.append(IDEMPOTENCY_KEY)
+    return parameters
+
+
+def _is_conditional(verb: str, declared: Operation) -> bool:
+    return verb == "get" and bool(declared.scope or declared.public)
+
+
+def _is_idempotent(verb: str, declared: Operation) -> bool:
+    return verb == "post" and bool(declared.scope) and not declared.streams
+
+
+def _responses(path: str, verb: str, declared: Operation) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    headers = ["ETag"] if _is_conditional(verb, declared) else []
+    headers += ["Idempotency-Replayed"] if _is_idempotent(verb, declared) else []
+    for status, model in declared.answers.items():
+        more = ["Location"] if status == 201 else []
+        responses[str(status)] = answered(status, _answer(model), *headers, *more)
+    if _is_conditional(verb, declared):
+        responses["304"] = answered(304, None, "ETag")
+    for status in sorted({*declared.problems, *_usual_problems(path, verb, declared)}):
+        if str(status) not in responses:
+            responses[str(status)] = problem(status)
+    return responses
+
+
+def _answer(model: type[BaseModel] | str | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    if isinstance(model, str):
+        return {model: {"schema": {"type": "object" if "json" in model else "string"}}}
+    return {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}
+
+
+def _usual_problems(path: str, verb: str, declared: Operation) -> set[int]:
+    usual = {400, 414, 431}
+    if declared.scope:
+        usual |= {401, 403, 429, 503} | ({404} if "{" in path else set())
+    if declared.public:
+        usual.add(429)
+    if declared.body:
+        usual |= {413, 415, 422}
+    if declared.query is not NoQuery:
+        usual.add(422)
+    if _is_idempotent(verb, declared):
+        usual |= {409, 422}
+    return usual

@@ -1,0 +1,164 @@
+"""One declaration an operation: what it needs and answers, for the checks and for OpenAPI alike.
+
+@operation("Add a user", scope="write", body=UserIn, answers={201: UserOut})
+def on_post(self, req, resp, body): ...
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Literal
+
+import falcon
+import orjson
+from pydantic import BaseModel
+
+from documents.link import Link
+from documents.payments.payment import Payment
+from documents.storage.pagination import BadCursor, page
+from documents.storage.record import Record
+from documents.storage.tenancy import acting_for
+from service.api.fields import Request
+from service.api.idempotency import once
+from service.api.parsing import malformed, read_body, read_query
+from service.middleware.api_key import authorise
+from service.middleware.audit import noted
+from service.middleware.client_address import client_address
+from service.middleware.rate_limit import take_as_stranger
+
+Responder = Callable[..., None]
+
+
+class NoQuery(Request):
+    """Operations that take no query parameters."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is declared of a responder. `scope` None: no key is needed."""
+
+    summary: str
+    scope: Literal["read", "write", "admin"] | None = None
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] = NoQuery
+    answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
+    problems: tuple[int, ...] = ()
+    raw: str = ""  # the media type of a body that the responder reads by itself
+    streams: bool = False  # its body is of any length; an Idempotency-Key has no meaning for it
+    headers: Mapping[str, str] = field(default_factory=dict)  # what it reads of them, and why
+    signed_by: str = ""  # whose signature is needed in place of a key
+    public: bool = False  # for anybody, but no more often than the address may
+
+
+def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]:
+    """Check a request as declared, then call the responder with its body and query."""
+    declaration = Operation(summary, **declared)
+
+    def decorate(responder: Responder) -> Responder:
+        @wraps(responder)
+        def checked(
+            self: object, req: falcon.Request, resp: falcon.Response, **params: Any
+        ) -> None:
+            if declaration.scope:
+                authorise(req, declaration.scope)
+            if declaration.public:
+                take_as_stranger(client_address(req))
+            # A webhook's URL may carry a query of its provider's, or of the client's own.
+            query = None if declaration.signed_by else read_query(req, declaration.query)
+            if declaration.query is not NoQuery:
+                params["query"] = query
+            if declaration.body:
+                params["body"] = read_body(req, declaration.body)
+            with _as_caller(req):
+                if declaration.streams:
+                    responder(self, req, resp, **params)
+                    return
+                with once(req, resp) as is_new:
+                    if is_new:
+                        with _noted(declaration, req, resp, params):
+                            responder(self, req, resp, **params)
+
+        checked.operation = declaration  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _noted(
+    declared: Operation, req: falcon.Request, resp: falcon.Response, params: dict[str, Any]
+) -> AbstractContextManager[None]:
+    """What changes, removes or administers is audited; adding emails and gifts is their record."""
+    is_audited = req.method != "GET" and (declared.scope == "admin" or req.method != "POST")
+    if not declared.scope or not is_audited:
+        return nullcontext()
+    body = params.get("body")
+    return noted(req, resp, params.get("id"), body.model_fields_set if body else ())
+
+
+def _as_caller(req: falcon.Request) -> AbstractContextManager[None]:
+    organization_id = getattr(req.context, "organization_id", None)
+    return nullcontext() if organization_id is None else acting_for(organization_id)
+
+
+def answer(
+    resp: falcon.Response,
+    model: type[BaseModel],
+    value: Any,
+    status: int = 200,
+    volatile: frozenset[str] = frozenset(),
+) -> None:
+    """Answer with a document in the form of the model.
+
+    Args:
+        volatile: fields that make no other answer of it for a client that asks whether it has it.
+    """
+    document = model.model_validate(value)
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = document.model_dump_json().encode()
+    if volatile:
+        resp.context.etag_basis = document.model_dump_json(exclude=set(volatile)).encode()
+
+
+def answer_created(
+    req: falcon.Request, resp: falcon.Response, model: type[BaseModel], record: Record
+) -> None:
+    """Answer 201 with a record and where it is."""
+    resp.location = f"{req.path}/{record.id}"
+    answer(resp, model, record, 201)
+
+
+def answer_page(
+    req: falcon.Request,
+    resp: falcon.Response,
+    document: type[Record] | type[Link] | type[Payment],
+    model: type[BaseModel],
+    query: Any,
+    told: Callable[[Any], Any] = lambda record: record,
+    **scope: Any,
+) -> None:
+    """Answer one page of the organization's records, as the query asks, and of the scope.
+
+    Args:
+        told: what the model is made from, of a record.
+    """
+    given = query.model_dump(exclude_unset=True, exclude={"limit", "cursor", "sort"})
+    order = getattr(query, "sort", "-created_at")
+    minus, name = ("-" if order.startswith("-") else ""), order.removeprefix("-")
+    try:
+        found = page(
+            document,
+            req.context.organization_id,
+            filters=document.filters(given) | scope,
+            sort=minus + ("_id" if name == "created_at" else name),
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    except BadCursor:
+        raise malformed("The cursor is not one that this list gave.") from None
+    listed = {
+        "data": [model.model_validate(told(row)).model_dump(mode="json") for row in found.records],
+        "next_cursor": found.next_cursor,
+    }
+    resp.content_type, resp.data = falcon.MEDIA_JSON, orjson.dumps(listed)

@@ -1,0 +1,163 @@
+"""Donations: gifts, and why each was tied to the email it was tied to."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import Field
+
+from documents.donation import Donation
+from documents.matching.rules import Match
+from documents.removal import remove
+from service.api.fields import (
+    Amount,
+    AmountOrZero,
+    Answer,
+    Currency,
+    Id,
+    ListQuery,
+    Name,
+    OptionalAddress,
+    Request,
+    Text,
+    Time,
+)
+from service.api.operation import answer, answer_page, operation
+
+Status = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
+
+
+class Giver(Request):
+    name: Name
+    email: OptionalAddress = None
+
+
+class GiverOut(Answer):
+    name: Annotated[str, Field(description="`Anonymous` if nobody is named")]
+    email: Annotated[str, Field(description="Blank if it is unknown")]
+
+
+class DonationIn(Request):
+    fundraiser_id: Id
+    amount: Amount
+    currency: Currency
+    donor: Annotated[
+        Giver | None,
+        Field(
+            description="Who gave. Leave it out, or its `email`, for cash and cheques: "
+            "each such donation counts as a donor of its own"
+        ),
+    ] = None
+    email_id: Annotated[
+        str | None,
+        Field(
+            description="What the giving link carried: a link_token or an id. "
+            "Blank, forged or garbage is no error"
+        ),
+    ] = None
+    status: Literal["pending", "succeeded", "failed"] = "succeeded"
+    external_id: Annotated[
+        Text | None, Field(min_length=1, description="Your id: names one gift for ever")
+    ] = None
+    recurring_id: Annotated[
+        Text | None,
+        Field(min_length=1, description="The same for all instalments of a plan"),
+    ] = None
+    donated_at: Annotated[Time | None, Field(description="Defaults to the current time.")] = None
+
+
+class DonationPatch(Request):
+    status: Status = None  # type: ignore[assignment]
+    refunded_amount: Annotated[
+        AmountOrZero, Field(description="In all so far, not in addition")
+    ] = None  # type: ignore[assignment]
+
+
+class DonationOut(Answer):
+    id: Id
+    fundraiser_id: Id
+    amount: int
+    currency: str
+    donor: GiverOut
+    status: Status
+    external_id: str | None
+    recurring_id: str | None
+    donated_at: Time
+    refunded_amount: int
+    match: Annotated[Match | None, Field(description="Null while not decided")]
+    email_id: Annotated[Id | None, Field(description="The email it was matched to")]
+    user_id: Id | None
+    created_at: Time
+    updated_at: Time
+
+
+class DonationList(Answer):
+    data: list[DonationOut]
+    next_cursor: str | None
+
+
+class DonationQuery(ListQuery):
+    fundraiser_id: Id = None
+    user_id: Id = None
+    email_id: Id = None
+    status: Status = None  # type: ignore[assignment]
+    match: Match = None  # type: ignore[assignment]
+    external_id: Text = None  # type: ignore[assignment]
+    sort: Literal["created_at", "-created_at", "donated_at", "-donated_at", "amount", "-amount"] = (
+        "-created_at"
+    )
+
+
+class Donations:
+    """/v1/donations and /v1/donations/{id}"""
+
+    @operation("List donations", scope="read", query=DonationQuery, answers={200: DonationList})
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: DonationQuery) -> None:
+        answer_page(req, resp, Donation, DonationOut, query)
+
+    @operation(
+        "Record a gift",
+        scope="write",
+        body=DonationIn,
+        answers={201: DonationOut, 200: DonationOut},
+        problems=(409,),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: DonationIn) -> None:
+        donor = {"donor_name": body.donor.name} if body.donor else {}
+        gift, is_new = Donation.give(
+            req.context.organization_id,
+            fundraiser_id=body.fundraiser_id,
+            amount=body.amount,
+            currency=body.currency,
+            **donor,
+            donor_email=(body.donor.email if body.donor else None) or "",
+            status=body.status,
+            email_ref=body.email_id,
+            external_id=body.external_id,
+            recurring_id=body.recurring_id,
+            donated_at=body.donated_at,
+            id_=req.context.record_id,
+        )
+        resp.location = f"{req.path}/{gift['_id']}"
+        answer(resp, DonationOut, Donation.told(gift), 201 if is_new else 200)
+
+    @operation("Get a gift", scope="read", answers={200: DonationOut})
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        answer(resp, DonationOut, Donation.fetch(req.context.organization_id, id))
+
+    @operation(
+        "Say what became of a gift",
+        scope="write",
+        body=DonationPatch,
+        answers={200: DonationOut},
+        problems=(409,),
+    )
+    def on_patch_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, body: DonationPatch
+    ) -> None:
+        gift = Donation.fetch(req.context.organization_id, id)
+        answer(resp, DonationOut, gift.amend(**body.model_dump(exclude_unset=True)))
+
+    @operation("Delete a gift", scope="write", answers={204: None}, problems=(409,))
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        remove(Donation.fetch(req.context.organization_id, id))
+        resp.status = 204

@@ -1,0 +1,67 @@
+"""Many emails in one request, a line each."""
+
+from functools import cached_property
+from typing import Annotated
+
+import falcon
+from pydantic import Field
+
+from config.settings import settings
+from documents.imports.emails import REFUSED_KEPT, EmailImport
+from service.api.email_lines import take_in
+from service.api.fields import Answer
+from service.api.import_shares import ImportShares
+from service.api.operation import answer, operation
+from service.api.parsing import NDJSON, read_lines
+from service.api.problems import ERRORS_LISTED
+
+
+class LineError(Answer):
+    pointer: str
+    code: str
+    detail: str
+
+
+class RefusedLine(Answer):
+    line: Annotated[int, Field(description="Line number, from 1")]
+    errors: Annotated[list[LineError], Field(max_length=ERRORS_LISTED)]
+    errors_left_out: Annotated[
+        int, Field(description="Number of further errors of the line, which are not listed")
+    ]
+
+
+class Imported(Answer):
+    """Result of the import."""
+
+    created: int
+    found: int
+    refused_count: Annotated[int, Field(description="Number of rejected lines")]
+    refused: Annotated[
+        list[RefusedLine],
+        Field(max_length=REFUSED_KEPT, description="The first 1,000 rejected lines, with reasons"),
+    ]
+    refused_left_out: Annotated[
+        int, Field(description="Number of further rejected lines, which are not listed")
+    ]
+
+
+class EmailImports:
+    """/v1/emails/import: each line as POST /v1/emails takes it, any number of them."""
+
+    @cached_property
+    def _shares(self) -> ImportShares:
+        return ImportShares(max(1, settings().web_threads // 2))
+
+    @operation(
+        "Import emails",
+        scope="write",
+        answers={200: Imported},
+        problems=(415, 503),
+        raw=NDJSON,
+        streams=True,
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        with self._shares.one_of(req.context.organization_id):
+            importing = EmailImport(req.context.organization_id)
+            take_in(importing, read_lines(req))
+            answer(resp, Imported, importing)

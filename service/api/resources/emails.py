@@ -1,0 +1,113 @@
+"""Emails: one message to one user."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from documents.email import Email
+from documents.removal import remove
+from service.api.fields import Address, Answer, Id, ListQuery, Name, Request, Time, Totals
+from service.api.operation import answer, answer_created, answer_page, operation
+
+
+class Recipient(Request):
+    """Found by address, or created."""
+
+    name: Name
+    email: Address
+
+
+class EmailIn(Request):
+    fundraiser_id: Id
+    mailing_id: Id | None = None
+    user_id: Id | None = None
+    user: Recipient | None = None
+    sent_at: Annotated[
+        Time | None,
+        Field(
+            description="Defaults to the time at which the mailing was sent, or else to the "
+            "current time. Null: not sent yet, and SendGrid's `processed` event sets it."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_recipient(self) -> "EmailIn":
+        if (self.user_id is None) == (self.user is None):
+            raise PydanticCustomError("recipient", "Give either user_id or user.")
+        return self
+
+
+class EmailOut(Answer):
+    id: Id
+    link_token: Annotated[
+        str, Field(description="For the giving link: names the email, and cannot be guessed")
+    ]
+    fundraiser_id: Id
+    mailing_id: Id | None
+    user_id: Id
+    sent_at: Time | None
+    opens: int
+    clicks: int
+    machine_opens: int
+    machine_clicks: int
+    unknown_events: int
+    first_opened_at: Time | None
+    last_opened_at: Time | None
+    first_clicked_at: Time | None
+    last_clicked_at: Time | None
+    deferred_at: Time | None
+    delivered_at: Time | None
+    bounced_at: Time | None
+    blocked_at: Time | None
+    dropped_at: Time | None
+    unsubscribed_at: Time | None
+    resubscribed_at: Time | None
+    spam_reported_at: Time | None
+    donated: bool
+    donations_count: int
+    raised: Totals
+    created_at: Time
+    updated_at: Time
+
+
+class EmailList(Answer):
+    data: list[EmailOut]
+    next_cursor: str | None
+
+
+class EmailQuery(ListQuery):
+    fundraiser_id: Id = None
+    mailing_id: Id = None
+    user_id: Id = None
+    donated: bool = None  # type: ignore[assignment]
+    sort: Literal["created_at", "-created_at", "donations_count", "-donations_count"] = (
+        "-created_at"
+    )
+
+
+class Emails:
+    """/v1/emails and /v1/emails/{id}"""
+
+    @operation("List emails", scope="read", query=EmailQuery, answers={200: EmailList})
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: EmailQuery) -> None:
+        answer_page(req, resp, Email, EmailOut, query)
+
+    @operation("Record an email", scope="write", body=EmailIn, answers={201: EmailOut})
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: EmailIn) -> None:
+        email = Email.create(
+            req.context.organization_id,
+            body.model_dump(exclude_unset=True),
+            req.context.record_id,
+        )
+        answer_created(req, resp, EmailOut, email)
+
+    @operation("Get an email", scope="read", answers={200: EmailOut})
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        answer(resp, EmailOut, Email.fetch(req.context.organization_id, id))
+
+    @operation("Delete an email", scope="write", answers={204: None}, problems=(409,))
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        remove(Email.fetch(req.context.organization_id, id))
+        resp.status = 204

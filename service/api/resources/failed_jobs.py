@@ -1,0 +1,60 @@
+"""Failed jobs: what could not be settled, and trying it again."""
+
+from typing import Annotated
+
+import falcon
+from bson import ObjectId
+from pydantic import Field
+
+from documents.settling.failed_job import FailedJob
+from service.api.fields import ID, Answer, Id, ListQuery, Time
+from service.api.operation import answer, operation
+from service.api.parsing import malformed
+
+
+class FailedJobOut(Answer):
+    id: Annotated[Id, Field(description="The id of the record that it is about")]
+    job: str
+    collection: str
+    error: Annotated[str, Field(description="The kind of error; the log has the rest")]
+    tries: int
+    failed_at: Time
+
+
+class FailedJobList(Answer):
+    data: list[FailedJobOut]
+    next_cursor: str | None
+
+
+class FailedJobQuery(ListQuery):
+    """Newest records first."""
+
+
+class FailedJobs:
+    """/v1/jobs/failed, /v1/jobs/failed/{id} and /v1/jobs/failed/{id}/retry"""
+
+    @operation("List failed jobs", scope="read", query=FailedJobQuery, answers={200: FailedJobList})
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: FailedJobQuery) -> None:
+        if query.cursor is not None and not ID.fullmatch(query.cursor):
+            raise malformed("The cursor is not one that this list gave.")
+        after = ObjectId(query.cursor) if query.cursor else None
+        found = FailedJob.page(req.context.organization_id, query.limit + 1, after)
+        more = len(found) > query.limit
+        page = found[: query.limit]
+        listed = {"data": page, "next_cursor": str(page[-1].id) if more else None}
+        answer(resp, FailedJobList, listed)
+
+    @operation("Get a failed job", scope="read", answers={200: FailedJobOut})
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        answer(resp, FailedJobOut, FailedJob.fetch(req.context.organization_id, id))
+
+    @operation("Give a failed job up", scope="admin", answers={204: None})
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        FailedJob.fetch(req.context.organization_id, id).discard()
+        resp.status = 204
+
+    @operation("Try a failed job again", scope="admin", answers={202: FailedJobOut})
+    def on_post_retry(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        job = FailedJob.fetch(req.context.organization_id, id)
+        job.retry()
+        answer(resp, FailedJobOut, job, 202)

@@ -1,0 +1,99 @@
+"""Fundraisers: what money is raised for."""
+
+from typing import Literal
+
+import falcon
+
+from documents.fundraiser import Fundraiser
+from documents.removal import remove
+from documents.reports.report import fundraiser_report
+from service.api.fields import Answer, Id, ListQuery, Money, Name, Request, Time, Totals
+from service.api.operation import answer, answer_created, answer_page, operation
+from service.api.resources.reports import Report, answer_report
+
+
+class FundraiserPatch(Request):
+    name: Name = None  # type: ignore[assignment]
+    goal: Money | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+
+
+class FundraiserIn(FundraiserPatch):
+    name: Name
+
+
+class FundraiserOut(Answer):
+    id: Id
+    name: str
+    goal: Money | None
+    starts_at: Time | None
+    ends_at: Time | None
+    emails_count: int
+    donations_count: int
+    raised: Totals
+    created_at: Time
+    updated_at: Time
+
+
+class FundraiserList(Answer):
+    data: list[FundraiserOut]
+    next_cursor: str | None
+
+
+class FundraiserQuery(ListQuery):
+    name: Name = None  # type: ignore[assignment]
+    sort: Literal[
+        "created_at",
+        "-created_at",
+        "name",
+        "-name",
+        "donations_count",
+        "-donations_count",
+        "emails_count",
+        "-emails_count",
+    ] = "-created_at"
+
+
+class Fundraisers:
+    """/v1/fundraisers, /v1/fundraisers/{id} and /v1/fundraisers/{id}/report"""
+
+    @operation(
+        "List fundraisers", scope="read", query=FundraiserQuery, answers={200: FundraiserList}
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: FundraiserQuery) -> None:
+        answer_page(req, resp, Fundraiser, FundraiserOut, query)
+
+    @operation("Add a fundraiser", scope="write", body=FundraiserIn, answers={201: FundraiserOut})
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: FundraiserIn) -> None:
+        fundraiser = Fundraiser.create(
+            req.context.organization_id, body.model_dump(), req.context.record_id
+        )
+        answer_created(req, resp, FundraiserOut, fundraiser)
+
+    @operation("Get a fundraiser", scope="read", answers={200: FundraiserOut})
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        answer(resp, FundraiserOut, Fundraiser.fetch(req.context.organization_id, id))
+
+    @operation(
+        "Change a fundraiser",
+        scope="write",
+        body=FundraiserPatch,
+        answers={200: FundraiserOut},
+        problems=(409,),
+    )
+    def on_patch_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, body: FundraiserPatch
+    ) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        answer(resp, FundraiserOut, fundraiser.amend(body.model_dump(exclude_unset=True)))
+
+    @operation("Delete a fundraiser", scope="write", answers={204: None}, problems=(409,))
+    def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        remove(Fundraiser.fetch(req.context.organization_id, id))
+        resp.status = 204
+
+    @operation("What a fundraiser has brought", scope="read", answers={200: Report})
+    def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        answer_report(resp, fundraiser_report(fundraiser))

@@ -1,0 +1,147 @@
+"""Match policies, of an organization or a fundraiser: how gifts that name no email find theirs."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import falcon
+from bson import ObjectId
+from mongoengine import get_db
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from documents.fundraiser import Fundraiser
+from documents.matching.policy import MatchPolicy, Touch
+from documents.matching.policy_version import PolicyVersion, policy_of
+from jobs.tasks import policy
+from service.api.fields import Answer, Request
+from service.api.operation import answer, operation
+
+DAY = 24 * 60 * 60
+LONGEST_WINDOW = 3650 * DAY
+
+
+def _each_once(prefer: list[Touch]) -> list[Touch]:
+    if len(set(prefer)) != len(prefer):
+        raise PydanticCustomError("repeated", "Each stands once at the most.")
+    return prefer
+
+
+Window = Annotated[
+    int,
+    Field(ge=1, le=LONGEST_WINDOW, description="How long after an email a gift can be tied to it"),
+]
+Prefer = Annotated[
+    list[Touch],
+    Field(
+        min_length=1,
+        max_length=3,
+        description="Emails that were clicked before the gift before those that were opened, … "
+        "What is left out is not enough to be matched",
+    ),
+    AfterValidator(_each_once),
+]
+WhichTouch = Annotated[
+    Literal["first", "last"], Field(description="Of equally good emails, which one by sending time")
+]
+OtherFundraiser = Annotated[
+    Literal["note", "match"],
+    Field(
+        description="A gift that names an email of another fundraiser: note it and go by the "
+        "donor's address, or match the gift to it"
+    ),
+]
+
+
+class PolicyIn(Request):
+    """What is left out is as by default."""
+
+    window_seconds: Window = None  # type: ignore[assignment]
+    prefer: Prefer = ["clicked", "opened", "sent"]
+    touch: WhichTouch = "last"
+    other_fundraiser: OtherFundraiser = "note"
+
+
+class PolicyOut(Answer):
+    window_seconds: int
+    prefer: list[Touch]
+    touch: WhichTouch
+    other_fundraiser: OtherFundraiser
+    scope: Annotated[
+        Literal["default", "organization", "fundraiser"],
+        Field(description="Whose policy it is that holds here"),
+    ]
+    version: Annotated[int, Field(description="Counts up with each change; 0: by default")]
+
+
+class OrganizationPolicy:
+    """/v1/match-policy"""
+
+    @operation("Get the match policy", scope="read", answers={200: PolicyOut})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _answer(resp, current_policy(req.context.organization_id, None))
+
+    @operation(
+        "Set the match policy, for gifts decided from now on",
+        scope="admin",
+        body=PolicyIn,
+        answers={200: PolicyOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, body: PolicyIn) -> None:
+        _answer(resp, PolicyVersion.set(req.context.organization_id, None, read_policy(body)))
+
+    @operation("Go back to the default", scope="admin", answers={204: None}, problems=(404, 409))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        PolicyVersion.remove(req.context.organization_id, None)
+        resp.status = 204
+
+
+class FundraiserPolicy:
+    """/v1/fundraisers/{id}/match-policy"""
+
+    @operation(
+        "Get the match policy that holds for a fundraiser", scope="read", answers={200: PolicyOut}
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        _answer(resp, current_policy(fundraiser.organization_id, fundraiser.id))
+
+    @operation(
+        "Set a fundraiser's own match policy, for gifts decided from now on",
+        scope="admin",
+        body=PolicyIn,
+        answers={200: PolicyOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, id: str, body: PolicyIn) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        _answer(
+            resp, PolicyVersion.set(fundraiser.organization_id, fundraiser.id, read_policy(body))
+        )
+
+    @operation("Go back to the organization's", scope="admin", answers={204: None}, problems=(409,))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        PolicyVersion.remove(fundraiser.organization_id, fundraiser.id)
+        resp.status = 204
+
+
+def current_policy(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> MatchPolicy:
+    """The policy that holds now."""
+    return policy_of(get_db(), None, organization_id, fundraiser_id, policy().matching)
+
+
+def read_policy(body: PolicyIn) -> MatchPolicy:
+    """A policy as it was sent."""
+    seconds = body.window_seconds
+    return MatchPolicy(
+        window=policy().matching.window if seconds is None else timedelta(seconds=seconds),
+        prefer=tuple(body.prefer),
+        touch=body.touch,
+        other_fundraiser=body.other_fundraiser,
+    )
+
+
+def _answer(resp: falcon.Response, held: MatchPolicy) -> None:
+    values: dict[str, Any] = {**vars(held), "window_seconds": int(held.window.total_seconds())}
+    answer(resp, PolicyOut, values)

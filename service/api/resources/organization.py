@@ -1,0 +1,48 @@
+"""The organization that the key belongs to."""
+
+from typing import Annotated
+
+import falcon
+from pydantic import Field
+
+from documents.organization import Organization
+from service.api.fields import Answer, Id, Name, Request, Text, Time
+from service.api.operation import answer, operation
+
+TimeZone = Annotated[
+    Text,
+    Field(description="An IANA name; reports show its days", examples=["America/New_York"]),
+]
+
+
+class OrganizationPatch(Request):
+    name: Name = None  # type: ignore[assignment]
+    time_zone: TimeZone = None  # type: ignore[assignment]
+
+
+class OrganizationOut(Answer):
+    id: Id
+    name: str
+    time_zone: TimeZone
+    created_at: Time
+
+
+class OwnOrganization:
+    """/v1/organization"""
+
+    @operation("Get the key's organization", scope="read", answers={200: OrganizationOut})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, OrganizationOut, _own(req))
+
+    @operation(
+        "Change the organization's name or time zone",
+        scope="admin",
+        body=OrganizationPatch,
+        answers={200: OrganizationOut},
+    )
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, body: OrganizationPatch) -> None:
+        answer(resp, OrganizationOut, _own(req).amend(body.model_dump(exclude_unset=True)))
+
+
+def _own(req: falcon.Request) -> Organization:
+    return Organization.named(str(req.context.organization_id))

@@ -1,0 +1,101 @@
+"""What operators and newcomers look at: health, readiness, metrics, the OpenAPI document."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Literal
+
+import falcon
+import orjson
+from mongoengine import get_connection
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pymongo.errors import PyMongoError
+
+from config.database import DeploymentError, check_deployment
+from service.api.docs_page import POLICY, docs_page
+from service.api.fields import Answer
+from service.api.openapi import Routes, document
+from service.api.operation import answer, operation
+from service.metrics.process import process_metrics
+from service.metrics.stored import StoredCollector
+
+
+class HealthOut(Answer):
+    status: Literal["ok"]
+
+
+class ReadinessOut(Answer):
+    status: Literal["ready", "not ready"]
+    reason: str | None = None
+    warnings: list[str] = []
+
+
+class Health:
+    """/healthz: this process answers."""
+
+    @operation("Whether the process is alive", answers={200: HealthOut})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, HealthOut, {"status": "ok"})
+
+
+class Readiness:
+    """/readyz: it can do its work. Redis is not asked: without it everything goes on, later."""
+
+    @operation(
+        "Whether the service can do its work", answers={200: ReadinessOut, 503: ReadinessOut}
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            warnings = check_deployment(get_connection())
+        except DeploymentError as error:
+            reason = str(error)
+        except PyMongoError:
+            reason = "The database is not available."
+        else:
+            answer(resp, ReadinessOut, {"status": "ready", "warnings": warnings})
+            return
+        answer(resp, ReadinessOut, {"status": "not ready", "reason": reason}, 503)
+
+
+class Metrics:
+    """/metrics, for Prometheus: what the database knows, and what all web processes counted."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(StoredCollector())
+
+    @operation("Metrics for Prometheus", answers={200: "text/plain"})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = generate_latest(self._registry) + generate_latest(process_metrics())
+
+
+class OpenApi:
+    """/openapi.json"""
+
+    def __init__(self, routes: Callable[[], Routes]) -> None:
+        self._routes = routes
+
+    @operation("This document", answers={200: "application/json"}, public=True)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type, resp.data = falcon.MEDIA_JSON, self._document
+
+    @cached_property
+    def _document(self) -> bytes:
+        return orjson.dumps(document(self._routes()))
+
+
+class Docs:
+    """/docs"""
+
+    def __init__(self, routes: Callable[[], Routes]) -> None:
+        self._routes = routes
+
+    @operation("The document for people", answers={200: "text/html"}, public=True)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = falcon.MEDIA_HTML
+        resp.set_header("Content-Security-Policy", POLICY)
+        resp.data = self._page
+
+    @cached_property
+    def _page(self) -> bytes:
+        return docs_page(document(self._routes())).encode()

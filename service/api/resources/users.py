@@ -1,0 +1,111 @@
+"""Users: donors and prospects."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import BeforeValidator, Field
+
+from documents.privacy import erasure
+from documents.removal import remove
+from documents.user import User
+from service.api.fields import Address, Answer, Id, ListQuery, Name, Request, Time, Totals
+from service.api.operation import answer, answer_created, answer_page, operation
+
+
+class UserIn(Request):
+    name: Name
+    email: Address
+
+
+class UserPatch(Request):
+    name: Name = None  # type: ignore[assignment]
+    email: Address = None  # type: ignore[assignment]
+
+
+class UserOut(Answer):
+    id: Id
+    name: str
+    email: str
+    emails_count: int
+    donations_count: int
+    donated: Totals
+    last_donated_at: Time | None
+    created_at: Time
+    updated_at: Time
+
+
+class UserList(Answer):
+    data: list[UserOut]
+    next_cursor: str | None
+
+
+class UserQuery(ListQuery):
+    name: Name = None  # type: ignore[assignment]
+    email: Address = None  # type: ignore[assignment]
+    sort: Literal[
+        "created_at",
+        "-created_at",
+        "name",
+        "-name",
+        "donations_count",
+        "-donations_count",
+        "emails_count",
+        "-emails_count",
+        "last_donated_at",
+        "-last_donated_at",
+    ] = "-created_at"
+
+
+class EraseQuery(Request):
+    erase: Annotated[
+        bool,
+        BeforeValidator({"true": True, "false": False}.get),
+        Field(
+            description="Take the person's name, address and raw events away everywhere, within "
+            "seconds, whatever counts on them; amounts and counts stay. There is no way back."
+        ),
+    ] = False
+
+
+class Users:
+    """/v1/users and /v1/users/{id}"""
+
+    @operation("List users", scope="read", query=UserQuery, answers={200: UserList})
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: UserQuery) -> None:
+        answer_page(req, resp, User, UserOut, query)
+
+    @operation("Add a user", scope="write", body=UserIn, answers={201: UserOut}, problems=(409,))
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: UserIn) -> None:
+        user = User.create(
+            req.context.organization_id, body.name, body.email, req.context.record_id
+        )
+        answer_created(req, resp, UserOut, user)
+
+    @operation("Get a user", scope="read", answers={200: UserOut})
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+        answer(resp, UserOut, User.fetch(req.context.organization_id, id))
+
+    @operation(
+        "Change a user", scope="write", body=UserPatch, answers={200: UserOut}, problems=(409,)
+    )
+    def on_patch_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, body: UserPatch
+    ) -> None:
+        user = User.fetch(req.context.organization_id, id)
+        answer(resp, UserOut, user.amend(body.model_dump(exclude_unset=True)))
+
+    @operation(
+        "Delete a user, or erase a person",
+        scope="write",
+        query=EraseQuery,
+        answers={204: None},
+        problems=(409,),
+    )
+    def on_delete_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: EraseQuery
+    ) -> None:
+        if query.erase:
+            erasure.mark(req.context.organization_id, id)
+        else:
+            remove(User.fetch(req.context.organization_id, id))
+        resp.status = 204

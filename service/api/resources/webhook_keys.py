@@ -1,0 +1,162 @@
+"""Webhook keys: what providers' signatures are verified with."""
+
+from typing import Annotated
+
+import falcon
+from pydantic import Field
+
+from documents.errors import NotFound
+from documents.webhook_key import WebhookKey
+from service.api.fields import Answer, Request, Text, Time
+from service.api.operation import answer, operation
+
+
+class SendGridKeyIn(Request):
+    public_key: Annotated[Text, Field(description="The verification key SendGrid shows: base64")]
+
+
+class SendGridKeyOut(Answer):
+    """The key in use, and the one before while it is being replaced."""
+
+    public_key: str
+    previous_public_key: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class SendGridKeys:
+    """/v1/webhook-keys/sendgrid"""
+
+    @operation(
+        "Set SendGrid's verification key",
+        scope="admin",
+        body=SendGridKeyIn,
+        answers={200: SendGridKeyOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, body: SendGridKeyIn) -> None:
+        keys = WebhookKey.put(req.context.organization_id, "sendgrid", body.public_key)
+        answer(resp, SendGridKeyOut, keys)
+
+    @operation(
+        "Get SendGrid's verification key",
+        scope="admin",
+        answers={200: SendGridKeyOut},
+        problems=(404,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, SendGridKeyOut, _keys(req, "sendgrid"))
+
+    @operation("Remove SendGrid's keys", scope="admin", answers={204: None}, problems=(404,))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _keys(req, "sendgrid").delete()
+        resp.status = 204
+
+
+class SecretIn(Request):
+    secret: Annotated[Text, Field(description="As the provider shows it: whsec_…")]
+
+
+class SecretOut(Answer):
+    """The end of the secret in use, and of the one before while it is being replaced."""
+
+    secret_ends_with: str
+    previous_secret_ends_with: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class StripeSecretIn(SecretIn):
+    test: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="Set this for an endpoint of Stripe's test mode or of a sandbox. Events "
+            "with `livemode: false` count only if a test secret signed them.",
+        ),
+    ] = False
+
+
+class Valid(Answer):
+    """A secret that is valid now."""
+
+    ends_with: str
+    test: bool
+
+
+class StripeSecretOut(SecretOut):
+    """The ends of the secrets that are valid: of each mode one, or two during a replacement."""
+
+    test: Annotated[bool, Field(description="Whether the newest secret is of the test mode")]
+    secrets: Annotated[list[Valid], Field(description="All that are valid, the newest first")]
+
+
+class StripeSecrets:
+    """/v1/webhook-keys/stripe"""
+
+    @operation(
+        "Set a signing secret of Stripe's",
+        scope="admin",
+        body=StripeSecretIn,
+        answers={200: StripeSecretOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, body: StripeSecretIn) -> None:
+        owner = req.context.organization_id
+        keys = WebhookKey.put(owner, "stripe", body.secret, is_test=body.test)
+        answer(resp, StripeSecretOut, keys)
+
+    @operation(
+        "Get the ends of Stripe's signing secrets",
+        scope="admin",
+        answers={200: StripeSecretOut},
+        problems=(404,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, StripeSecretOut, _keys(req, "stripe"))
+
+    @operation(
+        "Remove Stripe's signing secrets", scope="admin", answers={204: None}, problems=(404,)
+    )
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _keys(req, "stripe").delete()
+        resp.status = 204
+
+
+class Secrets:
+    """/v1/webhook-keys/payments"""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    @operation(
+        "Set the webhook's signing secret",
+        scope="admin",
+        body=SecretIn,
+        answers={200: SecretOut},
+        problems=(409,),
+    )
+    def on_put(self, req: falcon.Request, resp: falcon.Response, body: SecretIn) -> None:
+        keys = WebhookKey.put(req.context.organization_id, self._provider, body.secret)
+        answer(resp, SecretOut, keys)
+
+    @operation(
+        "Get the ends of the webhook's signing secrets",
+        scope="admin",
+        answers={200: SecretOut},
+        problems=(404,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        answer(resp, SecretOut, _keys(req, self._provider))
+
+    @operation("Remove the signing secrets", scope="admin", answers={204: None}, problems=(404,))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _keys(req, self._provider).delete()
+        resp.status = 204
+
+
+def _keys(req: falcon.Request, provider: str) -> WebhookKey:
+    keys = WebhookKey.of(req.context.organization_id, provider)
+    if keys is None:
+        raise NotFound
+    return keys

@@ -1,0 +1,170 @@
+"""All open pages of a process, and the thread that looks for them at what they watch.
+
+However many there are, the database is asked one query a collection; with none, nothing at all.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from config.background import Background
+from service.dashboard.live import look
+from service.dashboard.live.look import Digests
+from service.dashboard.live.viewer import Viewer
+from service.dashboard.live.watch import Watched
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+BEAT_SECONDS = 10.0
+LOOK_SECONDS = 3.0  # a database that takes longer is away
+
+# In a process: so that nobody takes the places, or the time, of others.
+PAGES_A_SESSION, PAGES_AN_ORGANIZATION, WATCHED_AN_ORGANIZATION = 20, 300, 5_000
+
+StillValid = Callable[[set[Any]], set[Any]]
+
+
+def all_valid(session_ids: set[Any]) -> set[Any]:
+    """Where sessions do not end."""
+    return session_ids
+
+
+class TooManyPages(Exception):
+    """Somebody has too many open."""
+
+
+class Hub:
+    """Who is told, and when.
+
+    Args:
+        still_valid: which of these sessions have not ended; may ask the database.
+        digests, behind: as look.py has them.
+    """
+
+    def __init__(
+        self,
+        still_valid: StillValid = all_valid,
+        digests: Callable[[Iterable[Watched]], Digests] = look.digests,
+        behind: Callable[[], int] = look.behind_seconds,
+    ) -> None:
+        self._still_valid = still_valid
+        self._digests = digests
+        self._behind = behind
+        self._viewers: set[Viewer] = set()
+        self._guard = threading.Lock()
+        self._has_viewers = threading.Event()
+        self._beat_at = 0.0
+        self._is_away = self._has_failed = False
+        self._watching = Background("live", self._watch)
+
+    def subscribe(self, viewer: Viewer) -> None:
+        """Greet a page, and have it told from now on what changes.
+
+        Raises:
+            TooManyPages: its session, or its organization, has as much open here as it may.
+        """
+        self._check_room(viewer)
+        self.greet(viewer)
+        self._watching.ensure()
+
+    def greet(self, viewer: Viewer) -> None:
+        """Say hello; whoever ticks tells the rest."""
+        try:
+            if self._is_away:  # known already: a request must not wait for it once more
+                viewer.welcome_blindly()
+            else:
+                viewer.welcome(self._digests(viewer.watched), self._behind())
+        except PyMongoError:
+            viewer.welcome_blindly()
+        with self._guard:
+            self._viewers.add(viewer)
+            self._has_viewers.set()
+
+    def _check_room(self, viewer: Viewer) -> None:
+        with self._guard:
+            theirs = [
+                other for other in self._viewers if other.organization_id == viewer.organization_id
+            ]
+        of_session = sum(other.session_id == viewer.session_id for other in theirs)
+        watched = set(viewer.watched).union(*(other.watched for other in theirs))
+        if (
+            of_session >= PAGES_A_SESSION
+            or len(theirs) >= PAGES_AN_ORGANIZATION
+            or len(watched) > WATCHED_AN_ORGANIZATION
+        ):
+            raise TooManyPages
+
+    def unsubscribe(self, viewer: Viewer) -> None:
+        """Forget a page. Waits for nothing."""
+        with self._guard:
+            self._viewers.discard(viewer)
+            if not self._viewers:
+                self._has_viewers.clear()
+                self._is_away = False  # nobody looks, so nobody knows
+
+    def tick(self, at: float) -> None:
+        """Look once, and tell everyone what is new; `at` is the time of a steady clock."""
+        with self._guard:
+            viewers = list(self._viewers)
+        try:
+            with pymongo.timeout(LOOK_SECONDS):
+                found = self._digests({one for viewer in viewers for one in viewer.watched})
+                behind = self._behind()
+        except PyMongoError as error:
+            self._note(error)
+            for viewer in viewers:
+                viewer.lose()
+        else:
+            self._note(None)
+            for viewer in viewers:
+                viewer.compare(found, behind)
+        if at >= self._beat_at:
+            self._beat_at = at + BEAT_SECONDS
+            self._beat(viewers)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody looks."""
+        return not self._has_viewers.is_set()
+
+    def _beat(self, viewers: list[Viewer]) -> None:
+        sessions = {viewer.session_id for viewer in viewers}
+        try:
+            valid = self._still_valid(sessions)
+        except PyMongoError as error:
+            # A page is told no more than that it should ask again; and that needs a session.
+            log.warning("live: sessions could not be looked at (%s)", type(error).__name__)
+            valid = sessions
+        for viewer in viewers:
+            if viewer.session_id in valid:
+                viewer.beat()
+            else:
+                viewer.dismiss()
+                self.unsubscribe(viewer)
+
+    def _watch(self) -> None:
+        while True:
+            self._has_viewers.wait()
+            try:
+                self.tick(time.monotonic())
+            except Exception:
+                # Whatever it is: without this thread every page would be stale.
+                if not self._has_failed:
+                    log.exception("live: a round failed; the next one is tried")
+                self._has_failed = True
+            else:
+                self._has_failed = False
+            time.sleep(TICK_SECONDS)
+
+    def _note(self, error: PyMongoError | None) -> None:
+        if error and not self._is_away:
+            log.warning("live: the database is away (%s)", type(error).__name__)
+        elif self._is_away and not error:
+            log.info("live: the database is back")
+        self._is_away = error is not None

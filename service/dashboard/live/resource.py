@@ -1,0 +1,60 @@
+"""/dashboard/live: answers with a stream, and its thread is free again."""
+
+from functools import partial
+
+import falcon
+
+from service.dashboard.live.hub import Hub, StillValid, TooManyPages, all_valid
+from service.dashboard.live.viewer import Viewer
+from service.dashboard.live.watch import LiveQuery, read_watch
+from service.dashboard.page import page
+from service.server.stream import Stream, TooManyStreams, hand_over
+
+EVENT_STREAM = "text/event-stream"
+RETRY_AFTER_SECONDS = 10
+HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",  # nginx would keep events until it has many
+}
+
+
+class Live:
+    """Tells a page when something that it watches has changed."""
+
+    def __init__(self, still_valid: StillValid = all_valid, hub: Hub | None = None) -> None:
+        self._hub = hub or Hub(still_valid)
+
+    @page(query=LiveQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: LiveQuery) -> None:
+        watched = read_watch(query.watch, req.context.organization_id)
+        stream = _open()
+        try:
+            viewer = Viewer(req.context.session_id, watched, stream.send, stream.end)
+            self._hub.subscribe(viewer)
+        except TooManyPages:
+            stream.close()
+            raise _full() from None
+        except BaseException:
+            stream.close()
+            raise
+        stream.when_closed(partial(self._hub.unsubscribe, viewer))
+        resp.content_type = EVENT_STREAM
+        resp.set_headers(HEADERS)
+        if getattr(req.context, "is_head", False):
+            stream.close()
+        else:
+            resp.stream = hand_over(req.env, stream)
+
+
+def _open() -> Stream:
+    try:
+        return Stream()
+    except TooManyStreams:
+        raise _full() from None
+
+
+def _full() -> falcon.HTTPServiceUnavailable:
+    return falcon.HTTPServiceUnavailable(
+        description="As many pages are open here as can be told of changes.",
+        retry_after=RETRY_AFTER_SECONDS,
+    )

@@ -1,0 +1,51 @@
+"""What a page watches, as it says in its query. Pure."""
+
+from typing import NamedTuple
+
+from bson import ObjectId
+from pydantic import Field
+
+from service.api.fields import Request
+from service.api.parsing import malformed
+
+RECORDS = ("fundraisers", "mailings", "emails", "users", "donations")
+# Not a record, but which is the newest of the organization's: by it a page learns of what it does
+# not show yet.
+NEWEST = {
+    "new_fundraisers": "fundraisers",
+    "new_mailings": "mailings",
+    "new_donations": "donations",
+}
+COLLECTIONS = (*RECORDS, *NEWEST)
+WATCHED_LIMIT = 100
+LONGEST = WATCHED_LIMIT * (max(map(len, COLLECTIONS)) + 26)
+
+
+class Watched(NamedTuple):
+    """A record, and whose it is: another organization's is never the same, whatever its id."""
+
+    organization_id: ObjectId
+    collection: str
+    id: ObjectId
+
+
+class LiveQuery(Request):
+    watch: str = Field(min_length=1, max_length=LONGEST, description="fundraisers:<id>,users:<id>")
+
+
+def read_watch(text: str, organization_id: ObjectId) -> set[Watched]:
+    """The records that are named, as the organization's.
+
+    Raises:
+        falcon.HTTPBadRequest: a collection is unknown, an id is none, or there are too many.
+    """
+    parts = text.split(",")
+    if len(parts) > WATCHED_LIMIT:
+        raise malformed(f"At most {WATCHED_LIMIT} records can be watched.")
+    watched = set()
+    for part in parts:
+        collection, _, id_ = part.partition(":")
+        if collection not in COLLECTIONS or not ObjectId.is_valid(id_):
+            raise malformed("What is watched is named as «fundraisers:<id>,mailings:<id>».")
+        watched.add(Watched(organization_id, collection, ObjectId(id_)))
+    return watched

@@ -1,0 +1,49 @@
+"""One's own account: the password, and where one is signed in."""
+
+import falcon
+
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
+from documents.errors import Unacceptable
+from service.dashboard.forms import Form
+from service.dashboard.page import form, go_to, page
+from service.dashboard.pages.sign_in import begin
+from service.dashboard.queries import PageQuery
+from service.dashboard.render import render
+from service.middleware.client_address import client_address
+from service.middleware.rate_limit import take_as_sign_in
+
+
+class AccountQuery(PageQuery):
+    done: str = ""
+
+
+class Account:
+    """/dashboard/account"""
+
+    @page(query=AccountQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: AccountQuery) -> None:
+        sessions = StaffSession.of(req.context.staff.id)
+        render(
+            req,
+            resp,
+            "account.html",
+            sessions=sessions,
+            current=req.context.session_id,
+            needs_current=_needs_current(req),
+            done=query.done == "changed",
+        )
+
+    @form(role="viewer")
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        staff: Staff = req.context.staff
+        take_as_sign_in(str(staff.id), client_address(req))
+        if _needs_current(req) and not staff.has_password(form.raw("current")):
+            raise Unacceptable("/current", "wrong", "That is not your present password.")
+        begin(req, resp, staff.set_password(form.raw("password")))
+        go_to(resp, f"{req.path}?done=changed")
+
+
+def _needs_current(req: falcon.Request) -> bool:
+    """Whoever came by a link may have forgotten it."""
+    return bool(req.context.staff.password) and not req.context.session.may_forget

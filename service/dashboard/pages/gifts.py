@@ -1,0 +1,117 @@
+"""Gifts: those that no email was found for first, and saying by hand which email led to one."""
+
+from typing import Any, Literal
+
+import falcon
+
+from documents.donation import Donation
+from documents.email import Email
+from documents.errors import NotFound
+from documents.matching.past_match import PastMatch
+from documents.payments.payment import Payment
+from documents.reports import gift_lines
+from documents.storage.pagination import BadCursor
+from documents.storage.pagination import page as page_of
+from service.api.parsing import malformed
+from service.dashboard.forms import Form
+from service.dashboard.page import form, go_to, page
+from service.dashboard.queries import Cursor, PageQuery, Search, watch
+from service.dashboard.render import render
+
+GIFTS_SHOWN = 50
+MOST_COUNTED = 100
+TABS = {"unresolved": "Unresolved", "direct": "Direct", "indirect": "Indirect", "all": "All"}
+NO_EMAIL = "none"
+PINNED = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
+
+
+class GiftQuery(PageQuery):
+    match: Literal["unresolved", "direct", "indirect", "all"] = "unresolved"
+    cursor: Cursor = None  # type: ignore[assignment]
+
+
+class GiftPageQuery(PageQuery):
+    done: Literal["", "pinned", "unpinned"] = ""
+    q: Search = ""
+
+
+class Gifts:
+    """/dashboard/gifts, /dashboard/gifts/{id} and /dashboard/gifts/{id}/pin"""
+
+    @page(query=GiftQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: GiftQuery) -> None:
+        organization_id = req.context.organization_id
+        filters: dict[str, Any] = {} if query.match == "all" else {"match": query.match}
+        try:
+            found = page_of(
+                Donation,
+                organization_id,
+                filters=filters,
+                sort="-_id",
+                limit=GIFTS_SHOWN,
+                cursor=query.cursor,
+            )
+        except BadCursor:
+            raise malformed("This is no page of this list.") from None
+        gifts = gift_lines.told(organization_id, found.records)
+        render(
+            req,
+            resp,
+            "gifts.html",
+            gifts=gifts,
+            query=query,
+            tabs=TABS,
+            next_cursor=found.next_cursor,
+            unassigned=Payment.unassigned(organization_id, MOST_COUNTED),
+            watch=watch(
+                new_donations=[organization_id],
+                donations=(line.gift.id for line in gifts),
+                fundraisers=gift_lines.fundraisers_with_latest_gifts(organization_id),
+            ),
+        )
+
+    @page(query=GiftPageQuery)
+    def on_get_one(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: GiftPageQuery
+    ) -> None:
+        gift = Donation.fetch(req.context.organization_id, id)
+        (line,) = gift_lines.told(gift.organization_id, [gift])
+        render(
+            req,
+            resp,
+            "gift.html",
+            line=line,
+            gift=gift,
+            email=_matched(gift),
+            considered=gift_lines.considered(gift.organization_id, gift.decision or {}),
+            candidates=gift_lines.candidates(gift, query.q),
+            query=query,
+            past=PastMatch.of(gift.organization_id, gift.id),
+            done=PINNED.get(query.done, ""),
+            watch=watch(donations=[gift.id]),
+        )
+
+    @form()
+    def on_post_pin(self, req: falcon.Request, resp: falcon.Response, id: str, form: Form) -> None:
+        gift = Donation.fetch(req.context.organization_id, id)
+        email = form.text("email")
+        if not email:
+            raise malformed("Choose an email, or say that none led to the gift.")
+        gift.pin_to(None if email == NO_EMAIL else email)
+        go_to(resp, f"/dashboard/gifts/{gift.id}?done=pinned")
+
+    @form()
+    def on_post_unpin(
+        self, req: falcon.Request, resp: falcon.Response, id: str, form: Form
+    ) -> None:
+        gift = Donation.fetch(req.context.organization_id, id).unpin()
+        go_to(resp, f"/dashboard/gifts/{gift.id}?done=unpinned")
+
+
+def _matched(gift: Donation) -> Email | None:
+    if gift.email_id is None:
+        return None
+    try:
+        return Email.fetch(gift.organization_id, gift.email_id)
+    except NotFound:
+        return None

@@ -1,0 +1,96 @@
+"""A mailing: its funnel, its links, and its recipients with what each did."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import Field
+
+from documents.fundraiser import Fundraiser
+from documents.link import Link
+from documents.mailing import Mailing
+from documents.reports.recipients import Did, recipients
+from documents.reports.report import mailing_report
+from documents.storage.pagination import BadCursor
+from documents.storage.pagination import page as page_of
+from service.api.parsing import malformed
+from service.dashboard.page import page
+from service.dashboard.presentation import tables
+from service.dashboard.presentation.csv_file import answer_csv
+from service.dashboard.presentation.figures import shown
+from service.dashboard.queries import Cursor, PageQuery, Search, watch
+from service.dashboard.render import render
+
+LINKS_SHOWN = 20
+RECIPIENTS_SHOWN = 50
+DID = {
+    "": "Everybody",
+    "opened": "Opened",
+    "clicked": "Clicked",
+    "gave": "Gave",
+    "bounced": "Bounced",
+    "left": "Unsubscribed",
+}
+
+
+class RecipientQuery(PageQuery):
+    did: Annotated[Literal["", "opened", "clicked", "gave", "bounced", "left"], Field()] = ""
+    q: Search = ""
+    cursor: Cursor = None  # type: ignore[assignment]
+
+
+class MailingPages:
+    """/dashboard/mailings/{id}, and its tables as CSV"""
+
+    @page(query=RecipientQuery)
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: RecipientQuery
+    ) -> None:
+        mailing = Mailing.fetch(req.context.organization_id, id)
+        did: Did | None = query.did or None
+        try:
+            found = recipients(
+                mailing, did=did, search=query.q, limit=RECIPIENTS_SHOWN, cursor=query.cursor
+            )
+        except BadCursor:
+            raise malformed("This is no page of this list.") from None
+        render(
+            req,
+            resp,
+            "mailing.html",
+            mailing=mailing,
+            fundraiser=Fundraiser.fetch(mailing.organization_id, mailing.fundraiser_id),
+            links=_links(mailing),
+            recipients=found,
+            query=query,
+            did=DID,
+            watch=watch(mailings=[mailing.id]),
+            **shown(mailing_report(mailing)),
+        )
+
+    @page()
+    def on_get_csv(self, req: falcon.Request, resp: falcon.Response, id: str, table: str) -> None:
+        mailing = Mailing.fetch(req.context.organization_id, id)
+        if table == "links":
+            rows = [
+                [link.url, link.emails, link.clicks, link.machine_clicks]
+                for link in _links(mailing)
+            ]
+            header = ["Link", "Emails", "Clicks", "Clicks by machines"]
+            answer_csv(resp, f"links-{id}", header, rows)
+            return
+        if table not in tables.TABLES or table == "mailings":
+            raise falcon.HTTPNotFound
+        made = tables.TABLES[table](mailing_report(mailing))
+        answer_csv(resp, f"{table}-{id}", made.header, made.rows)
+
+
+def _links(mailing: Mailing) -> list[Link]:
+    """The links that most people clicked."""
+    return page_of(
+        Link,
+        mailing.organization_id,
+        filters=Link.filters({"mailing_id": mailing.id}),
+        sort="-emails",
+        limit=LINKS_SHOWN,
+        cursor=None,
+    ).records

@@ -1,0 +1,84 @@
+"""The first page: all fundraisers."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import Field
+
+from documents.reports.overview import Overview, overview, sparklines
+from service.dashboard.page import HOME, go_to, page, public
+from service.dashboard.presentation.csv_file import answer_csv
+from service.dashboard.presentation.wording import units
+from service.dashboard.queries import PageQuery, Search, watch
+from service.dashboard.render import render
+
+A_PAGE, IN_A_FILE = 25, 10_000
+
+
+class Root:
+    """/: whoever comes here with a browser looks for the dashboard."""
+
+    @public
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        go_to(resp, HOME)
+
+
+class OverviewQuery(PageQuery):
+    sort: Literal[
+        "name", "-name", "raised", "-raised", "goal", "-goal", "gifts", "-gifts",
+        "sent", "-sent", "conversion", "-conversion", "created", "-created",
+    ] = "-created"  # fmt: skip
+    q: Search = ""
+    page: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class OverviewPages:
+    """/dashboard, and /dashboard/fundraisers.csv"""
+
+    @page(query=OverviewQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
+        found = _found(req, query, (query.page - 1) * A_PAGE, A_PAGE)
+        render(
+            req,
+            resp,
+            "overview.html",
+            query=query,
+            found=found,
+            pages=-(-found.count // A_PAGE),
+            sparklines=sparklines(found.lines),
+            watch=watch(
+                new_fundraisers=[req.context.organization_id],
+                fundraisers=(line.id for line in found.lines),
+            ),
+        )
+
+    @page(query=OverviewQuery)
+    def on_get_csv(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
+        lines = _found(req, query, 0, IN_A_FILE).lines
+        money = sorted({code for line in lines for code in line.raised}) or ["USD"]
+        header = ["Fundraiser", *(f"Raised {code}" for code in money), "Reached of goal"]
+        header += ["Gifts", "Donors", "Sent", "Conversion"]
+        rows = [
+            [
+                line.name,
+                *(units(line.raised.get(code, 0), code) for code in money),
+                line.reached,
+                line.gifts,
+                line.donors,
+                line.sent,
+                line.conversion,
+            ]
+            for line in lines
+        ]
+        answer_csv(resp, "fundraisers", header, rows)
+
+
+def _found(req: falcon.Request, query: OverviewQuery, skip: int, limit: int) -> Overview:
+    return overview(
+        req.context.organization_id,
+        sort=query.sort.removeprefix("-"),  # type: ignore[arg-type]
+        descending=query.sort.startswith("-"),
+        search=query.q,
+        skip=skip,
+        limit=limit,
+    )

@@ -1,0 +1,129 @@
+"""Signing in: with a password, or by a link that the command line has made; and out again."""
+
+import re
+from typing import Annotated
+
+import falcon
+from pydantic import Field
+
+from documents.access.audit import OpenAct
+from documents.access.staff import Staff
+from documents.access.staff_session import SignInLink, StaffSession
+from documents.values.address import pseudonym
+from service.api.fields import Request
+from service.api.parsing import read_query
+from service.dashboard import cookies
+from service.dashboard.forms import Form
+from service.dashboard.page import HOME, SIGN_IN, form, go_to, public
+from service.dashboard.render import render
+from service.middleware.client_address import client_address
+from service.middleware.rate_limit import take_as_sign_in
+
+# A page of ours, and nothing that a browser takes for another host.
+OWN_PATH = re.compile(r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII)
+WRONG = "That email and password do not sign in."
+TOO_OLD = "This link was used already, or it has expired. Ask for a new one."
+
+
+class SignInQuery(Request):
+    back: Annotated[str, Field(max_length=2000)] = HOME
+
+
+class LinkQuery(Request):
+    token: Annotated[str, Field(max_length=200)]
+
+
+class SignIn:
+    """/dashboard/sign-in"""
+
+    @public
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        _show(req, resp, read_query(req, SignInQuery).back)
+
+    @public
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        email, back = form.text("email"), form.text("back")
+        take_as_sign_in(pseudonym(email), client_address(req))
+        staff = Staff.authenticate(email, form.raw("password"))
+        if staff is None:
+            _show(req, resp, back, email=email, problem=WRONG, status=422)
+            return
+        begin(req, resp, staff)
+        go_to(resp, back if OWN_PATH.fullmatch(back) else HOME)
+
+
+class SignInByLink:
+    """/dashboard/sign-in/link: what `matchback staff link` and `matchback up` print."""
+
+    @public
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        token = read_query(req, LinkQuery).token
+        take_as_sign_in(pseudonym(token), client_address(req))
+        link = SignInLink.known(token)
+        if link is None:
+            _show(req, resp, HOME, problem=TOO_OLD, status=422)
+        elif link.reusable:
+            _use(req, resp, token, HOME)
+        else:  # what looks at links before people do, in mail and chats, must not use it up
+            _offer(req, resp, token)
+
+    @public
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        token = form.text("token")
+        take_as_sign_in(pseudonym(token), client_address(req))
+        _use(req, resp, token, f"{HOME}/account")
+
+
+def _offer(req: falcon.Request, resp: falcon.Response, token: str) -> None:
+    req.context.form_token = cookies.form_token(cookies.visitor(req, resp))
+    render(req, resp, "sign_in_link.html", token=token)
+
+
+def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> None:
+    link = SignInLink.use(token)
+    staff = Staff.signed_in(link)
+    if staff is None:
+        _show(req, resp, HOME, problem=TOO_OLD, status=422)
+        return
+    begin(req, resp, staff, by_link=True)
+    go_to(resp, then)
+
+
+class SignOut:
+    """/dashboard/sign-out, of this browser or of all."""
+
+    @form(role="viewer")
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        staff: Staff = req.context.staff
+        if form.text("everywhere"):
+            staff.sign_out_everywhere()
+        else:
+            StaffSession.objects(id=req.context.session_id).delete()
+        cookies.drop(resp, cookies.SESSION)
+        resp.set_header("Clear-Site-Data", '"cache"')  # pages of people, which Back would show
+        go_to(resp, SIGN_IN)
+
+
+def begin(
+    req: falcon.Request, resp: falcon.Response, staff: Staff, *, by_link: bool = False
+) -> None:
+    """Sign this browser in, under a new secret; whoever was signed in here is out."""
+    if before := cookies.secret_of(req, cookies.SESSION):
+        StaffSession.end_with(before)
+    cookies.keep(resp, cookies.SESSION, StaffSession.begin(staff, by_link=by_link))
+    cookies.drop(resp, cookies.BEFORE)
+    action = f"{req.method} {req.uri_template}"
+    OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
+
+
+def _show(
+    req: falcon.Request,
+    resp: falcon.Response,
+    back: str,
+    *,
+    email: str = "",
+    problem: str = "",
+    status: int = 200,
+) -> None:
+    req.context.form_token = cookies.form_token(cookies.visitor(req, resp))
+    render(req, resp, "sign_in.html", status, back=back, email=email, problem=problem)

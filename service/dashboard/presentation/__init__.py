@@ -1,0 +1,1 @@
+"""How figures look to people: tables, charts, files, and wording. Pure."""

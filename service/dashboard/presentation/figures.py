@@ -1,0 +1,51 @@
+"""A report as the pages of fundraisers and mailings show it: figures, tables, one chart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from documents.values.money import larger, minor_units
+from service.dashboard.presentation import charts, tables, time_axis
+from service.dashboard.presentation.wording import money
+
+CHARTS = 3
+
+
+def shown(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates take of a report."""
+    return {
+        "report": report,
+        "stages": tables.stages(report),
+        "currencies": tables.currencies(report),
+        "over_time": tables.over_time(report),
+        "charts": [(code, _over_time(report, code)) for code in _charted(report)],
+        "top_value": _most_valuable(report),
+    }
+
+
+def _charted(report: Mapping[str, Any]) -> list[str]:
+    """Return the currencies that have a chart; the table beside them has all."""
+    known = [code for code in tables.currencies(report) if minor_units(code) is not None]
+    return known[:CHARTS] if report["by_day"] else []
+
+
+def _over_time(report: Mapping[str, Any], currency: str) -> Any:
+    if tables.is_by_day(report):
+        points = time_axis.by_day(report["by_day"], currency)
+    else:
+        points = time_axis.by_hour(report["by_hour"], currency)
+    label, most = max(points, key=lambda point: point[1])
+    return charts.bars(
+        f"Raised over time, {currency}",
+        f"{points[0][0]} to {points[-1][0]}; the most, {money(most, currency)}, on {label}",
+        tuple(label for label, _ in points),
+        tuple(larger(amount, currency) or 0 for _, amount in points),
+    )
+
+
+def _most_valuable(report: Mapping[str, Any]) -> dict[str, float]:
+    """By currency, the most that a mailing raised for each email: what bars are as long as."""
+    most: dict[str, float] = {}
+    for line in report["mailings"]:
+        for code, value in line["raised_per_email"].items():
+            most[code] = max(most.get(code, 0), value)
+    return most

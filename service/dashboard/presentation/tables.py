@@ -1,0 +1,138 @@
+"""The figures of a report as tables: what charts show, in rows, and what their CSV files hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from documents.values.money import larger
+from service.dashboard.presentation.csv_file import Cell
+from service.dashboard.presentation.wording import MATCHES, units
+
+Report = Mapping[str, Any]
+STAGES = ("sent", "delivered", "opened", "clicked", "donated")
+# What each stage is measured against, as documents/values/rates.py has it.
+RATES = {
+    "delivered": "delivery",
+    "opened": "open",
+    "clicked": "click",
+    "donated": "conversion",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of plain cells."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the funnel. `share`: of what was sent. `rate`: as it is usually told."""
+
+    name: str
+    count: int
+    share: float
+    rate: float | None
+
+
+def stages(report: Report) -> list[Stage]:
+    """The funnel."""
+    emails, rates = report["emails"], report["rates"]
+    top = max(emails["sent"], 1)
+    return [
+        Stage(
+            name,
+            emails[name],
+            min(1.0, emails[name] / top),
+            rates[RATES[name]] if name in RATES else None,
+        )
+        for name in STAGES
+    ]
+
+
+def currencies(report: Report) -> list[str]:
+    """What money came in, that of most gifts first; US dollars where there is none yet."""
+    raised, average = report["donations"]["raised"], report["donations"]["average"]
+    return sorted(raised, key=lambda code: -raised[code] / (average.get(code) or 1)) or ["USD"]
+
+
+def over_time(report: Report) -> Table:
+    """Gifts and money by day with gifts; of gifts within two days, by hour."""
+    money = currencies(report)
+    lines = report["by_day"] if is_by_day(report) else report["by_hour"]
+    unit = "day" if is_by_day(report) else "hour"
+    rows = [
+        [line[unit].isoformat(), line["count"], *_amounts(line["raised"], money)] for line in lines
+    ]
+    return Table([unit.capitalize(), "Gifts", *(f"Raised {code}" for code in money)], rows)
+
+
+def is_by_day(report: Report) -> bool:
+    """Whether money over time is told by day; by hour while all came in within two days."""
+    days = [line["day"] for line in report["by_day"]]
+    return len(days) > 2 or (days[-1:] > days[:1] and (days[-1] - days[0]).days > 1)
+
+
+def funnel(report: Report) -> Table:
+    """The funnel, with what fell out of it."""
+    rows: list[list[Cell]] = [
+        [stage.name.capitalize(), stage.count, stage.rate] for stage in stages(report)
+    ]
+    lost = ("bounced", "dropped", "unsubscribed", "spam_reported")
+    rows += [[name.replace("_", " ").capitalize(), report["emails"][name], None] for name in lost]
+    return Table(["Stage", "Emails", "Rate"], rows)
+
+
+def matches(report: Report) -> Table:
+    """Gifts by how they were tied to emails."""
+    money = currencies(report)
+    classes = report["donations"]["by_match"]
+    rows = [
+        [said, classes[name]["count"], *_amounts(classes[name]["raised"], money)]
+        for name, said in MATCHES.items()
+    ]
+    return Table(["Match", "Gifts", *(f"Raised {code}" for code in money)], rows)
+
+
+def mailings(report: Report) -> Table:
+    """Mailings side by side."""
+    money = currencies(report)
+    rates = ("delivery", "open", "click", "conversion")
+    rows = [
+        [
+            line["name"],
+            line["sent_at"].isoformat() if line["sent_at"] else None,
+            line["emails"]["sent"],
+            *(line["rates"][name] for name in rates),
+            line["donations"]["count"],
+            *_amounts(line["donations"]["raised"], money),
+            *(_larger(line["raised_per_email"].get(code), code) for code in money),
+            *(line["cost_per_unit_raised"].get(code) for code in money),
+        ]
+        for line in report["mailings"]
+    ]
+    header = ["Mailing", "Sent at", "Sent", *(f"{name.capitalize()} rate" for name in rates)]
+    header += ["Gifts", *(f"Raised {code}" for code in money)]
+    header += [f"Raised per email {code}" for code in money]
+    header += [f"Cost per unit raised {code}" for code in money]
+    return Table(header, rows)
+
+
+TABLES = {
+    "raised-over-time": over_time,
+    "funnel": funnel,
+    "matches": matches,
+    "mailings": mailings,
+}
+
+
+def _larger(amount: float | None, currency: str) -> Cell:
+    """Convert minor units to the larger unit."""
+    converted = None if amount is None else larger(amount, currency)
+    return None if converted is None else round(converted, 6)
+
+
+def _amounts(raised: Mapping[str, int], money: Sequence[str]) -> list[Cell]:
+    return [units(raised.get(code, 0), code) for code in money]

@@ -1,0 +1,233 @@
+"""What `matchback up` does, from nothing to ready, and back."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from config.database import check_deployment, connect
+from config.hosts import reached_at
+from config.settings import Settings
+from documents.migrations.upgrade import upgrade
+from service.local import addresses, instance, servers
+from service.local.log_once import ToldOnce
+from service.local.supervisor import Part, PartFailed, Say, Supervisor
+
+WATCH_SECONDS = 0.2
+GUNICORN_CONF = "gunicorn.conf.py"
+
+
+class Stopped(BaseException):
+    """SIGTERM or Ctrl-C."""
+
+
+class Up:
+    """Everything running: its addresses, and the supervisor that watches it."""
+
+    def __init__(self, data: Path, port: int | None, say: Say) -> None:
+        self.data = data
+        self.port = port
+        self.say = say
+        self.supervisor = Supervisor(say)
+        self.state = instance.load(data)
+        self.addresses: dict[str, str] = {}
+        self._noted: dict[str, int] = {}
+        self._noting = ToldOnce(say, f"writing to {data}")
+
+    def start(self) -> None:
+        """Start all parts in their order."""
+        instance.clear_up(self.state, self.say)
+        self._start_mongodb()
+        self._start_redis()
+        host = Settings.from_env().host
+        port = self._web_port(host)
+        self.addresses["MATCHBACK_URL"] = f"http://{reached_at(host)}:{port}"
+        self.addresses["MATCHBACK_MASTER_KEYS"] = instance.master_keys(self.data)
+        self.addresses["MATCHBACK_WAREHOUSE_URL"] = self._warehouse_url()
+        self._prepare_database()
+        environment = {
+            **self.addresses,
+            "MATCHBACK_PORT": str(port),
+            "MATCHBACK_HOST": host,
+            # Read by people, in files here and when a part fails.
+            "MATCHBACK_LOG_FORMAT": os.environ.get("MATCHBACK_LOG_FORMAT", "text"),
+        }
+        addresses.write(self.data, self.addresses)
+        log = self.data / "log"
+        self.say(f"starting a worker, and the web service on {self.addresses['MATCHBACK_URL']}")
+        # The worker first: once the web service says it is ready, everything is there.
+        self._start(Part("worker", worker_command(), log / "worker.log", environment))
+        web = Part("web", serve_command(), log / "web.log", environment, ready=self._is_ready)
+        self._start(web)
+        exporter = [*matchback_command(), "warehouse", "worker"]
+        self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
+
+    def watch(self) -> None:
+        """Restart the parts that died, and note which processes run now."""
+        self.supervisor.watch()
+        if self.supervisor.pids() != self._noted:
+            with self._noting.attempt():
+                self._note()
+
+    def stop(self) -> None:
+        """Stop all parts, and remove their addresses."""
+        with contextlib.suppress(OSError):
+            addresses.path(self.data).unlink(missing_ok=True)
+        self.supervisor.stop()
+        with self._noting.attempt():
+            self._note()
+
+    def _start_mongodb(self) -> None:
+        given = self._given("MATCHBACK_MONGODB_URI")
+        if given:
+            self.addresses["MATCHBACK_MONGODB_URI"] = given
+            return
+        port = self._free_port("mongodb")
+        self.say(f"starting MongoDB on port {port}")
+        self._start(servers.mongodb_part(self.data, port))
+        servers.make_primary(port)
+        self._ours("MATCHBACK_MONGODB_URI", servers.mongodb_uri(port))
+
+    def _start_redis(self) -> None:
+        given = self._given("MATCHBACK_REDIS_URL")
+        if given:
+            self.addresses["MATCHBACK_REDIS_URL"] = given
+            return
+        port = self._free_port("redis")
+        self.say(f"starting Redis on port {port}")
+        self._start(servers.redis_part(self.data, port))
+        self._ours("MATCHBACK_REDIS_URL", servers.redis_url(port))
+
+    def _warehouse_url(self) -> str:
+        given = self._given("MATCHBACK_WAREHOUSE_URL")
+        if given:
+            return given
+        self._ours(
+            "MATCHBACK_WAREHOUSE_URL", f"duckdb:///{quote(str(self.data / 'warehouse.duckdb'))}"
+        )
+        return self.addresses["MATCHBACK_WAREHOUSE_URL"]
+
+    def _start(self, part: Part) -> None:
+        # Noted as soon as it runs: should we be killed before it is ready, the next start finds it.
+        self.supervisor.start(part, spawned=self._note)
+
+    def _given(self, name: str) -> str | None:
+        """A server of the user's own, unless it is ours of the last run, from a sourced up.env."""
+        given = os.environ.get(name)
+        return None if given == self.state.get("ours", {}).get(name) else given
+
+    def _ours(self, name: str, address: str) -> None:
+        self.addresses[name] = address
+        self.state.setdefault("ours", {})[name] = address
+
+    def _free_port(self, name: str) -> int:
+        ports = self.state.setdefault("ports", {})
+        ports[name] = servers.free_port(ports.get(name, 0))
+        return int(ports[name])
+
+    def _web_port(self, host: str) -> int:
+        if self.port is None:
+            return servers.free_port(Settings.from_env().port, host)
+        port = servers.free_port(self.port, host)
+        if self.port and port != self.port:
+            raise PartFailed(f"Port {self.port} is taken; give another one with --port.")
+        return port
+
+    def _prepare_database(self) -> None:
+        os.environ.update(self.addresses)
+        mongo = connect(Settings.from_env())
+        for warning in check_deployment(mongo):
+            self.say(f"warning: {warning}")
+        self.say("creating indexes")
+        for told in upgrade(self.say):
+            if told.is_finished and told.rows:
+                self.say(f"migrated: {told.migration.name}")
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.addresses['MATCHBACK_URL']}/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _note(self) -> None:
+        pids = self.supervisor.pids()
+        self.state["processes"] = instance.identify(pids)
+        instance.note(self.data, self.state)
+        self._noted = pids
+
+
+def matchback_command() -> list[str]:
+    """Our command line, under the name that its processes can be found by."""
+    return [sys.executable, str(Path(sys.executable).parent / "matchback")]
+
+
+def worker_command() -> list[str]:
+    """A worker."""
+    return [*matchback_command(), "worker"]
+
+
+def serve_command() -> list[str]:
+    """gunicorn with our settings, wherever the project is installed."""
+    root = Path(__file__).parents[2]
+    conf = next(
+        place / GUNICORN_CONF
+        for place in (root, root / "service")
+        if (place / GUNICORN_CONF).exists()
+    )
+    return [sys.executable, "-m", "gunicorn", "-c", str(conf), "--name", "matchback serve"]
+
+
+@contextlib.contextmanager
+def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
+    """Everything up, within; stopped afterwards, whatever happens.
+
+    Raises:
+        Stopped: SIGTERM or Ctrl-C came, and everything was stopped.
+        AlreadyUp, MissingServer, PartFailed, DeploymentError: with what to do.
+    """
+    Settings.from_env()  # a mistake is told before anything is started
+    held = instance.lock(data)
+    up = Up(data, port, say)
+    with held, _signals():
+        try:
+            up.start()
+            yield up
+        finally:
+            _ignore_signals()
+            try:
+                say("stopping")
+            finally:  # even when nobody is left to read it
+                up.stop()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    """Stopping is under way; a second Ctrl-C must not leave half of it running."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def watch_forever(up: Up) -> None:
+    """Until a signal comes."""
+    while True:
+        up.watch()
+        time.sleep(WATCH_SECONDS)

@@ -1,0 +1,179 @@
+"""Plays the giving day, and shows it while it happens."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.live import Live
+
+from documents.access.api_key import ApiKey
+from matchback.client import Matchback, MatchbackError
+from service.local.command import WATCH_SECONDS, Up, matchback_command
+from service.local.demo import giving_day, university, view
+from service.local.demo.staff import dashboard_link
+from service.local.demo.university import Client, Interrupted, University
+from service.local.terminal import console, say
+
+LINE_SECONDS = 2.0
+PROGRESS_STEP = 100
+REPORT_SECONDS = 2.0
+QUESTION = (
+    "select match, count(*) as gifts, sum(counted_amount) as raised from donations group by match"
+)
+
+
+class Player(threading.Thread):
+    """Makes the university at the first start and plays its day by the clock.
+
+    Playing it again changes nothing: every gift and event in it is identified.
+    """
+
+    def __init__(self, url: str, data: Path) -> None:
+        super().__init__(name="demo", daemon=True)
+        self._url = url
+        self._data = data
+        self._gifts: dict[str, str] = {}
+        self.place = University.load(data)
+        self.failure: Exception | None = None
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        try:
+            place = self.place
+            if place is None or not ApiKey.authenticate(place.api_key):
+                place = university.found()  # the first start, or its database is gone
+                place.save(self._data)
+            if not place.started_at:
+                self._furnish(place)
+            self.place = place
+            say(f"see it happen: {dashboard_link(self._url, place)}")
+            if not place.played:
+                self._play(place)
+        except Interrupted:
+            pass
+        except Exception as error:  # noqa: BLE001
+            self.failure = error  # told on the terminal; nothing else depends on the demo
+
+    def stop(self) -> None:
+        """Send nothing more, and end."""
+        self._stopping.set()
+        self.join()
+
+    def _client(self, place: University) -> Client:
+        return Client(self._url, place, self._stopping)
+
+    def _furnish(self, place: University) -> None:
+        say("creating Demo University: two fundraisers, two mailings")
+        university.furnish(place, self._client(place), _tell_progress)
+        place.started_at = int(time.time()) - int(giving_day.DAY_SECONDS * giving_day.A_SECOND)
+        place.save(self._data)
+
+    def _play(self, place: University) -> None:
+        say(f"playing its giving day, {giving_day.DAY_SECONDS:.0f} s, through the HTTP API")
+        client = self._client(place)
+        recipients = [giving_day.Recipient(**one) for one in place.recipients]
+        begun = time.monotonic()
+        for step in giving_day.script(recipients, place.fundraiser_id, place.started_at):
+            self._stopping.wait(max(0.0, step.at - (time.monotonic() - begun)))
+            self._do(client, step)
+        place.played = True
+        place.save(self._data)
+
+    def _do(self, client: Client, step: giving_day.Step) -> None:
+        if step.kind == "events":
+            client.deliver(step.payload)
+        elif step.kind == "gift":
+            with client.api() as api:
+                gift = api.donations.create(**step.payload)
+            self._gifts[step.payload["external_id"]] = gift["id"]
+        else:
+            gift_id = self._gifts[step.payload]
+            with client.api() as api:
+                api.donations.update(gift_id, status="refunded")
+
+
+def show(up: Up) -> None:
+    """Play the demo, if it was not played yet, and show how it stands. For ever."""
+    player = Player(up.addresses["MATCHBACK_URL"], up.data)
+    player.start()
+    try:
+        _watch(up, player)
+    finally:
+        player.stop()
+
+
+def _watch(up: Up, player: Player) -> None:
+    told, last_line = False, 0.0
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        while True:
+            up.watch()
+            time.sleep(WATCH_SECONDS)
+            playing = player.is_alive()
+            if player.failure and not told:
+                told = True
+                say(f"the demo stopped early: {player.failure!r}")
+            report = _report(up, player.place)
+            if report is None:
+                continue  # not made yet, or the web service is being restarted
+            if console.is_terminal:
+                note = "the day goes on" if playing else "Ctrl-C stops everything"
+                live.update(view.panel("Spring Giving Day", report, note))
+            elif playing and time.monotonic() - last_line > LINE_SECONDS:
+                last_line = time.monotonic()
+                say(view.funnel_line(report))
+            if not told and not playing and _is_settled(report):
+                told = True
+                _tell(up, player, report)
+
+
+def _report(up: Up, place: University | None) -> dict[str, Any] | None:
+    """One try: whoever watches over the parts must not wait for one of them."""
+    if place is None or not place.started_at:
+        return None
+    url = up.addresses["MATCHBACK_URL"]
+    seconds = REPORT_SECONDS
+    with Matchback(url, place.api_key, timeout_seconds=seconds, patience_seconds=0) as api:
+        try:
+            return api.fundraisers.report(place.fundraiser_id)
+        except MatchbackError:
+            return None
+
+
+def _tell_progress(done: int) -> None:
+    if done % PROGRESS_STEP == 0:
+        say(f"  {done} of {university.RECIPIENTS} emails recorded")
+
+
+def _is_settled(report: dict[str, Any]) -> bool:
+    return not any(report["unsettled"].values())
+
+
+def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
+    assert player.place
+    place = player.place
+    say(view.funnel_line(report))
+    url, key = up.addresses["MATCHBACK_URL"], place.api_key
+    console.print(
+        f"""
+[bold]Open[/]
+  {dashboard_link(url, place)}
+                        the dashboard, signed in
+  {url}/docs            the API, for people
+  {url}/openapi.json    the same, for programs
+  {url}/metrics         how much is due
+
+[bold]Try[/]
+  KEY={key}
+  curl -H "Authorization: Bearer $KEY" {url}/v1/fundraisers/{place.fundraiser_id}/report
+  curl -H "Authorization: Bearer $KEY" "{url}/v1/users?sort=-donations_count&limit=3"
+  curl -H "Authorization: Bearer $KEY" "{url}/v1/donations?match=indirect&limit=1"
+  curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{{"fundraiser_id": "{place.fundraiser_id}", "amount": 2500, "currency": "USD",
+         "donor": {{"name": "Ada Abbott", "email": "ada.abbott0@example.edu"}}}}' {url}/v1/donations
+  {matchback_command()[1]} warehouse sql --data {up.data} \\
+    "{QUESTION}"
+
+Logs and data are in {up.data}. Ctrl-C stops everything.
+"""
+    )

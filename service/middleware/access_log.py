@@ -1,0 +1,52 @@
+"""A line of the log for each request: what was asked for in general, and how it went.
+
+Its path, query, headers and body may name people, or be a key; the route says as much.
+"""
+
+import time
+from typing import Any
+
+import falcon
+import structlog
+
+from config.observability import traces
+from config.settings import settings
+
+METHODS = frozenset(falcon.HTTP_METHODS)
+MILLISECONDS = 1000
+
+
+def request_log() -> list[Any]:
+    """The middleware of a process that logs what goes well, too."""
+    wanted = [RequestLog()] if settings().log_level in ("debug", "info") else []
+    return [*wanted, StatusLines()] if traces.are_on() else wanted
+
+
+class RequestLog:
+    """Middleware: the outermost, so that it sees the answer as it leaves."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("access").bind()  # not looked up for each request
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        about: dict[str, Any] = {
+            "request_id": req.context.request_id,
+            "method": req.method if req.method in METHODS else "OTHER",
+            "route": req.uri_template,
+            "status": resp.status_code,
+            "duration_ms": round((time.perf_counter() - req.context.began) * MILLISECONDS, 1),
+        }
+        if (organization_id := getattr(req.context, "organization_id", None)) is not None:
+            about["organization_id"] = organization_id
+        self._log.info("request", **about)
+
+
+class StatusLines:
+    """Middleware for OpenTelemetry's instrumentation of Falcon, which reads no status as number."""
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        resp.status = falcon.code_to_http_status(resp.status)

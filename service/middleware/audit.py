@@ -1,0 +1,29 @@
+"""Noting what API clients and staff do, for the audit: whatever changes, removes or administers."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import falcon
+
+from documents.access.audit import OpenAct
+from service.api.problems import REFUSED
+
+
+@contextmanager
+def noted(
+    req: falcon.Request, resp: falcon.Response, record: str | None, fields: Iterable[str]
+) -> Iterator[None]:
+    """Note the act that is done within, on a record; one that is refused is none."""
+    act = OpenAct.begin(
+        req.context.organization_id,
+        req.context.actor,
+        f"{req.method} {req.uri_template}",
+        record=record,
+        fields=sorted(fields),
+    )
+    try:
+        yield
+    except REFUSED:
+        act.take_back()
+        raise
+    act.finish(falcon.http_status_to_code(resp.status))

@@ -1,0 +1,157 @@
+"""How many requests an API key, or an address without one, may make a minute.
+
+A request only counts in memory. A thread of each process adds the counts to Redis and reads what
+all processes have seen, so a request never waits for Redis; while Redis is away each process goes
+by what it has seen itself, and the metric tells how many requests that were. Where there is no
+Redis by intent (see docs/queues.md), each process always does.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+from cachetools import TTLCache
+from limits.storage import RedisStorage
+from redis.exceptions import RedisError
+
+from config.background import Background
+from config.queues.redis_pool import pool
+from config.settings import settings
+from service.metrics.process import RATE_ALONE, RATE_REFUSED
+
+log = logging.getLogger(__name__)
+
+WINDOW_SECONDS = 60
+SYNC_SECONDS = 0.2
+AWAY_SECONDS = 2.0
+NAMES_KEPT = 100_000
+STAFF_REQUESTS_A_MINUTE = 3_000  # each open window may load its page once a second
+# To guess; and, so that nobody keeps others out by guessing, more for an account from everywhere.
+SIGN_INS_A_MINUTE = {"sign-in": 10, "sign-in-address": 30, "sign-in-account": 100}
+
+
+@dataclass
+class Window:
+    """Requests under one name since its window began, here and as far as others told."""
+
+    ends_at: float
+    count: int = 0
+
+
+class RateLimit:
+    """At most so many requests a minute under one name, in all processes together.
+
+    Exact within a process; across processes what the others saw in the last 0.2 s is missing.
+    """
+
+    def __init__(self, storage: Any = None) -> None:
+        self._storage = storage
+        self._windows: TTLCache[str, Window] = TTLCache(
+            NAMES_KEPT, WINDOW_SECONDS, timer=time.monotonic
+        )
+        self._untold: Counter[str] = Counter()
+        self._guard = threading.Lock()
+        self._comparing = Background("rates", self._keep_in_step)
+        self._away = False
+
+    def take(self, kind: str, name: str, amount: int) -> None:
+        """Count one request under a name.
+
+        Raises:
+            falcon.HTTPTooManyRequests: there were more than the amount.
+        """
+        self._comparing.ensure()
+        name, at = f"{kind}:{name}", time.monotonic()
+        with self._guard:
+            window = self._windows.get(name)
+            if window is None or window.ends_at <= at:
+                window = self._windows[name] = Window(at + WINDOW_SECONDS)
+            window.count += 1
+            self._untold[name] += 1
+            count, wait = window.count, window.ends_at - at
+        if count > amount:
+            RATE_REFUSED.labels(kind).inc()
+            raise falcon.HTTPTooManyRequests(
+                description="Too many requests; try again later.", retry_after=math.ceil(wait)
+            )
+
+    def forget(self, storage: Any = None) -> None:
+        """Count from nothing, in this process, and compare through this storage, or Redis."""
+        with self._guard:
+            self._windows.clear()
+            self._untold.clear()
+            self._storage = storage
+
+    def sync(self) -> None:
+        """Tell Redis what was counted here, and learn what was counted elsewhere."""
+        with self._guard:
+            told, self._untold = self._untold, Counter()
+        if self._storage is None and not settings().rates_url:
+            return
+        try:
+            for name, count in told.items():
+                total = self._redis().incr(name, WINDOW_SECONDS, count)
+                left = self._redis().get_expiry(name) - time.time()
+                self._learn(name, total, left)
+            self._note(away=False)
+        except (RedisError, OSError):
+            RATE_ALONE.inc(sum(told.values()))
+            self._note(away=True)
+
+    def _learn(self, name: str, total: int, left: float) -> None:
+        with self._guard:
+            window = Window(time.monotonic() + left, total + self._untold[name])
+            self._windows[name] = window
+
+    def _redis(self) -> Any:
+        if self._storage is None:
+            self._storage = RedisStorage(
+                "redis://", connection_pool=pool(settings().rates_url), key_prefix="matchback:rate"
+            )
+        return self._storage
+
+    def _keep_in_step(self) -> None:
+        while True:
+            time.sleep(AWAY_SECONDS if self._away else SYNC_SECONDS)
+            try:
+                self.sync()
+            except Exception:
+                log.exception("rates could not be compared")
+
+    def _note(self, *, away: bool) -> None:
+        if away != self._away:
+            self._away = away
+            log.log(
+                logging.WARNING if away else logging.INFO,
+                "rates are counted by each process alone" if away else "rates are in step",
+            )
+
+
+rate_limit = RateLimit()
+
+
+def take_as_key(key_id: object) -> None:
+    """Count a request of an API key's."""
+    rate_limit.take("key", str(key_id), settings().key_requests_a_minute)
+
+
+def take_as_stranger(address: str) -> None:
+    """Count a request without valid credentials."""
+    rate_limit.take("address", address, settings().address_requests_a_minute)
+
+
+def take_as_staff(session_id: str) -> None:
+    """Count a request of a browser that is signed in."""
+    rate_limit.take("staff", session_id, STAFF_REQUESTS_A_MINUTE)
+
+
+def take_as_sign_in(account: str, address: str) -> None:
+    """Count a try to sign in: for an account from an address, and for either alone."""
+    names = (f"{account} {address}", address, account)
+    for (kind, most), name in zip(SIGN_INS_A_MINUTE.items(), names, strict=True):
+        rate_limit.take(kind, name, most)

@@ -1,0 +1,136 @@
+"""What holds for every request and answer, whichever resource it is for."""
+
+import hashlib
+import time
+import uuid
+from typing import Any
+
+import falcon
+
+from config.observability import context
+from config.settings import Settings
+from service.metrics.process import requested
+from service.middleware.api_key import NoKeysInUrls
+
+ETAG_BYTES = 16
+REFUSAL = "matchback.refusal"  # in the environment: why the server rejects a request
+YEAR_SECONDS = 365 * 24 * 3600
+# Source: OWASP's REST Security and HTTP Headers cheat sheets.
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+EXPOSED = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id")
+
+
+def new_request_id() -> str:
+    """One of our own."""
+    return uuid.uuid4().hex
+
+
+class Measures:
+    """Counts and times requests. First of all, so that what the others do is in the time."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.began = time.perf_counter()
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        seconds = time.perf_counter() - req.context.began
+        requested(req.method, req.uri_template, resp.status_code, seconds)
+
+
+class RequestIds:
+    """Every answer names its request; a client's own name is kept."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = req.get_header("X-Request-Id") or ""
+        id_ = given if context.REQUEST_ID.fullmatch(given) else new_request_id()
+        req.context.request_id = id_
+        resp.set_header("X-Request-Id", id_)
+        context.serve(id_)
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        context.rest()
+
+
+class SecurityHeaders:
+    """What a browser may do with an answer: nothing, unless a resource says more."""
+
+    def __init__(self, is_https: bool) -> None:
+        self._headers = dict(SECURITY_HEADERS)
+        if is_https:
+            self._headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.set_headers(self._headers)
+
+
+class Heads:
+    """HEAD is a GET without its body (RFC 9110)."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.is_head = req.method == "HEAD"
+        if req.context.is_head:
+            req.method = "GET"
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        if getattr(req.context, "is_head", False):
+            req.method = "HEAD"  # Falcon leaves the body out
+
+
+class ConditionalGets:
+    """An ETag for what a GET answers; 304 for a client that has it already (RFC 9110)."""
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        if req.method != "GET" or resp.status_code != 200 or resp.data is None:
+            return
+        # A basis is the answer without what changes all the time, so its tag is a weak one.
+        basis = getattr(resp.context, "etag_basis", None)
+        tag = hashlib.blake2b(basis or resp.data, digest_size=ETAG_BYTES).hexdigest()
+        resp.set_header("ETag", f'W/"{tag}"' if basis else f'"{tag}"')
+        resp.set_header("Cache-Control", "private, no-cache")  # kept if asked anew each time
+        if any(known in {"*", tag} for known in req.if_none_match or ()):
+            resp.status, resp.data = 304, None
+            resp.delete_header("Content-Type")
+
+
+class Refusals:
+    """Reject what no resource takes: by what the server found, and by the body's coding."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        if (refusal := req.env.get(REFUSAL)) is not None:
+            raise refusal
+        coding = (req.get_header("Content-Encoding") or "identity").strip().lower()
+        if coding != "identity":
+            raise falcon.HTTPUnsupportedMediaType(
+                description="Send the body without a Content-Encoding."
+            )
+
+
+def middleware(config: Settings) -> list[Any]:
+    """Return all of it; answers pass it in the reverse order."""
+    cross_origin: Any = falcon.CORSMiddleware(
+        allow_origins=list(config.cors_origins), expose_headers=list(EXPOSED)
+    )
+    return [
+        Measures(),
+        RequestIds(),
+        SecurityHeaders(is_https=config.url.startswith("https://")),
+        *([cross_origin] if config.cors_origins else []),
+        Heads(),
+        ConditionalGets(),
+        Refusals(),
+        NoKeysInUrls(),
+    ]

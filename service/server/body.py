@@ -1,0 +1,125 @@
+"""Bodies that the event loop reads whole before it uses a thread.
+
+Each body has a size bound and a deadline. All bodies of a process share a memory bound.
+"""
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+import falcon
+
+from config.settings import settings
+from service.metrics.process import SLOW_CLIENTS
+
+# The largest body that is read whole: a webhook of two megabytes.
+BODY_LIMIT = 2 * 1024 * 1024
+# For bodies that arrive or wait for a thread, in a process. Beyond it, the oldest one goes.
+BUFFER_BYTES = 64 * 1024 * 1024
+# A client that sends a rejected body reads the answer only after it has sent this much.
+DRAIN_BYTES = 8 * 1024 * 1024
+DRAIN_SECONDS = 2.0
+
+
+class Gone(Exception):
+    """The client left before its request was whole."""
+
+
+def late() -> falcon.HTTPError:
+    """Return the 408 for a body that did not come in time."""
+    SLOW_CLIENTS.inc()
+    return falcon.HTTPError("408 Request Timeout", description="The body did not come in time.")
+
+
+class Body:
+    """A request's body, as the event loop receives it.
+
+    length: bytes; None in chunks.
+    size: bytes received.
+    is_whole: the event loop received all of it.
+    """
+
+    def __init__(self, receive: Any, length: int | None) -> None:
+        self._receive = receive
+        self.length = length
+        self.is_whole = length == 0
+        self.size = 0
+
+    async def next(self) -> bytes:
+        """Return the next piece; nothing at the end.
+
+        Raises:
+            Gone: the client left.
+        """
+        if self.is_whole:
+            return b""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        data: bytes = message["body"]
+        self.size += len(data)
+        self.is_whole = not message["more_body"]
+        return data
+
+    async def drain(self) -> None:
+        """Read the rest, within bounds, and drop it."""
+        until = self.size + DRAIN_BYTES
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self.is_whole and self.size < until:
+                    await self.next()
+        except (TimeoutError, Gone):
+            return
+
+
+class Bodies:
+    """The bodies that a process holds in memory."""
+
+    def __init__(self) -> None:
+        self._arriving: OrderedDict[Body, asyncio.Timeout] = OrderedDict()
+        self._held = 0
+
+    async def read(self, body: Body) -> bytes:
+        """Return the whole body. Call `release` with its length afterwards.
+
+        Raises:
+            falcon.HTTPError: the body is too large or too late, or memory is short.
+            Gone: the client left.
+        """
+        data = bytearray()
+        try:
+            async with asyncio.timeout(settings().request_seconds) as timeout:
+                self._arriving[body] = timeout
+                while not body.is_whole:
+                    if max(body.length or 0, body.size) > BODY_LIMIT:
+                        raise falcon.HTTPContentTooLarge(
+                            description=f"The limit for a body is {BODY_LIMIT} bytes."
+                        )
+                    piece = await body.next()
+                    data += piece
+                    self._held += len(piece)
+                    self._make_room()
+            return bytes(data)
+        except BaseException as error:
+            self.release(len(data))
+            if isinstance(error, TimeoutError):
+                raise (late() if body in self._arriving else _no_room()) from None
+            raise
+        finally:
+            self._arriving.pop(body, None)
+
+    def release(self, size: int) -> None:
+        """Forget a body of this size."""
+        self._held -= size
+
+    def _make_room(self) -> None:
+        if self._held > BUFFER_BYTES and self._arriving:
+            _, timeout = self._arriving.popitem(last=False)
+            timeout.reschedule(0)  # its deadline has passed: 503
+
+
+def _no_room() -> falcon.HTTPError:
+    SLOW_CLIENTS.inc()
+    return falcon.HTTPServiceUnavailable(
+        description="The server is busy with other requests. Retry later.", retry_after=5
+    )

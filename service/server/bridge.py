@@ -1,0 +1,125 @@
+"""The ASGI application: it passes whole requests to the threads of the WSGI application."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import falcon
+from a2wsgi import WSGIMiddleware
+
+from service.api.import_shares import IMPORT_THREADS
+from service.middleware.request import REFUSAL
+from service.server import head
+from service.server.body import Bodies, Body, Gone
+from service.server.import_body import open_import
+from service.server.stream import STREAM
+
+INPUT = "matchback.input"  # in a request's state
+CLOSE = (b"connection", b"close")
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class Bridge:
+    """Falcon's WSGI application as an ASGI application.
+
+    wsgi: the application.
+    threads: how many requests it answers at a time, besides imports.
+    """
+
+    is_stopping = False  # the process stops: each answer closes its connection
+
+    def __init__(self, wsgi: Wsgi, threads: int) -> None:
+        reading: Any = _with_body(wsgi)
+        self._requests: Any = WSGIMiddleware(reading, workers=threads)
+        self._imports: Any = WSGIMiddleware(reading, workers=IMPORT_THREADS)
+        self._bodies = Bodies()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._requests(scope, receive, send)
+        elif scope["type"] == "http":
+            with contextlib.suppress(Gone):
+                await self._answer(head.clean(scope), receive, send)
+
+    async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        state, application, held = scope["state"], self._requests, b""
+        refusal = head.check(scope)
+        # An unknown length closes the connection after the answer.
+        body = Body(receive, head.body_length(scope) if refusal is None else None)
+        try:
+            if refusal is not None:
+                raise refusal
+            if head.is_import(scope):
+                application = self._imports
+                state[INPUT] = open_import(body, asyncio.get_running_loop())
+            else:
+                held = await self._bodies.read(body)
+                state[INPUT] = BytesIO(held)
+        except falcon.HTTPError as error:
+            state[REFUSAL], state[INPUT] = error, BytesIO()
+        answer = _Answer(send, body, state)
+        try:
+            await application(scope, receive, answer)
+        finally:
+            self._bodies.release(len(held))
+        await answer.finish(receive)
+
+
+class _Answer:
+    """The messages of an answer: the head goes out with the body, and the end comes last.
+
+    Sending must not raise, because a2wsgi's thread would wait forever for room in its queue.
+    """
+
+    def __init__(self, send: Any, body: Body, state: dict[str, Any]) -> None:
+        self._send = send
+        self._body = body
+        self._state = state
+        self._head: Any = None
+        self._end: Any = None
+
+    async def __call__(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._head = message
+        elif message.get("more_body", False):
+            await self.send(message)
+        else:
+            self._end = message
+
+    async def finish(self, receive: Any) -> None:
+        """Send the end: after the stream, or after the rest of a body that was not read."""
+        stream = self._state.get(STREAM)
+        if stream is not None or not self._body.is_whole:
+            await self.send({"type": "http.response.body", "body": b"", "more_body": True})
+        if stream is not None:
+            await stream.run(receive, self.send)
+        await self._body.drain()
+        if self._end is not None:
+            await self.send(self._end)
+
+    async def send(self, message: Any) -> None:
+        # uvicorn reports an answer that it cannot send. uvloop raises if the client left.
+        with contextlib.suppress(Exception):
+            if self._head is not None:
+                first, self._head = self._head, None
+                if Bridge.is_stopping or STREAM in self._state or not self._body.is_whole:
+                    first["headers"].append(CLOSE)
+                await self._send(first)
+            await self._send(message)
+
+
+def _with_body(wsgi: Wsgi) -> Wsgi:
+    """Add the body to WSGI's environment, and the path as the client sent it."""
+
+    def call(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        scope = environ["asgi.scope"]
+        environ["wsgi.input"] = scope["state"][INPUT]
+        environ[REFUSAL] = scope["state"].get(REFUSAL)
+        environ["PATH_INFO"] = unquote_to_bytes(scope["raw_path"]).decode("latin-1")
+        return wsgi(environ, start_response)
+
+    return call

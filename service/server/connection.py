@@ -1,0 +1,150 @@
+"""One client's connection: uvicorn's protocol and the limits that uvicorn leaves to a proxy.
+
+uvicorn bounds neither a request's head nor the time for it, nor the time to read an answer.
+Source: https://github.com/Kludex/uvicorn/issues/157
+"""
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from config.settings import settings
+from service.metrics.process import MALFORMED_REQUESTS, SLOW_CLIENTS
+
+FRAMING_BYTES = 64 * 1024  # bytes of a head, of trailers or of chunk extensions
+CONNECTIONS = 4000  # maximum in a process
+PIPELINED = 200  # maximum number of requests that wait on one connection
+ANSWER_SECONDS = 20.0  # for a client to read an answer
+UNREAD_BYTES = 64 * 1024 * 1024  # maximum of unread answers in a process
+MALFORMED = "Invalid HTTP request received."
+
+
+class Connection(HttpToolsProtocol):
+    """The protocol that uvicorn creates for each client. It runs in the event loop."""
+
+    _unread: dict["Connection", asyncio.TimerHandle] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._framing_bytes = 0
+        self._is_malformed = False
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_head_timer()
+        if len(self.connections) > CONNECTIONS or self.client is None:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        self._forget_unread()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_malformed:
+            return
+        self._unset_keepalive_if_required()
+        self._framing_bytes += len(data)  # a whole head or a piece of a body sets it to 0
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # Ignore it (RFC 9110, 7.8). The parser would take a body for the next request.
+            again = self._head_without_upgrade() + data[upgrade.args[0] :]
+            self.parser = httptools.HttpRequestParser(self)
+            self.data_received(again)
+        except httptools.HttpParserError:
+            self.send_400_response(MALFORMED)
+        else:
+            if self._framing_bytes > FRAMING_BYTES:
+                self.send_400_response(MALFORMED)
+            elif self._framing_bytes and not self._is_in_body:
+                self._start_head_timer()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_body:  # otherwise a trailer, which must not add to the head
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._framing_bytes = 0
+        self._stop_head_timer()
+        if len(self.pipeline) >= PIPELINED or self.parser.get_method() == b"CONNECT":
+            raise ValueError("not a proxy, or too many requests wait")
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._framing_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer malformed HTTP once: after earlier requests, and not after its own answer."""
+        MALFORMED_REQUESTS.inc()
+        self._is_malformed = True
+        is_waiting = self.cycle is not None and not self.cycle.response_complete
+        if self._is_in_body:
+            if self.cycle.response_started:
+                self.transport.close()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            is_waiting = bool(self.pipeline)
+            if is_waiting:  # the malformed request is the last one
+                self.pipeline.popleft()
+        if not is_waiting:
+            super().send_400_response(msg)
+
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if self._is_malformed and is_last and not self.transport.is_closing():
+            super().send_400_response(MALFORMED)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread[self] = self.loop.call_later(ANSWER_SECONDS, self._drop)
+        if sum(one.transport.get_write_buffer_size() for one in self._unread) > UNREAD_BYTES:
+            next(iter(self._unread))._drop()  # the client that has been slow for longest
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._forget_unread()
+
+    @property
+    def _is_in_body(self) -> bool:
+        return self.cycle is not None and self.cycle.more_body
+
+    def _head_without_upgrade(self) -> bytes:
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/1.1"]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(settings().request_seconds, self._give_up)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None  # the next byte of the head starts it again
+        if self.cycle is None or self.cycle.response_complete:
+            SLOW_CLIENTS.inc()
+            self.transport.close()
+
+    def _forget_unread(self) -> None:
+        if (timer := self._unread.pop(self, None)) is not None:
+            timer.cancel()
+
+    def _drop(self) -> None:
+        SLOW_CLIENTS.inc()
+        self._forget_unread()
+        self.transport.abort()

@@ -1,0 +1,61 @@
+"""The body of an import: a file that a thread reads while its client sends it."""
+
+import asyncio
+import io
+from typing import TYPE_CHECKING
+
+from config.settings import settings
+from service.server.body import Body, Gone, late
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# An import may pause for this long, and must bring this much a second on average.
+PAUSE_SECONDS = 10.0
+SLOWEST_BYTES_A_SECOND = 8 * 1024
+LONGEST_SECONDS = 3600.0  # for a thread to wait for the bytes of one import
+BUFFER_BYTES = 64 * 1024
+
+
+def open_import(body: Body, loop: asyncio.AbstractEventLoop) -> io.BufferedReader:
+    """Return the body as a file.
+
+    Raises:
+        falcon.HTTPError: in a read: the body came too slowly.
+        OSError: in a read: the client left.
+    """
+    return io.BufferedReader(_Pieces(body, loop), BUFFER_BYTES)
+
+
+class _Pieces(io.RawIOBase):
+    def __init__(self, body: Body, loop: asyncio.AbstractEventLoop) -> None:
+        self._body = body
+        self._loop = loop
+        self._piece = b""
+        self._waited = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        while not self._piece and not self._body.is_whole:
+            self._piece = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+        target = memoryview(buffer)
+        size = min(len(target), len(self._piece))
+        target[:size] = self._piece[:size]
+        self._piece = self._piece[size:]
+        return size
+
+    async def _next(self) -> bytes:
+        earned = settings().request_seconds + self._body.size / SLOWEST_BYTES_A_SECOND
+        left = min(earned, LONGEST_SECONDS) - self._waited
+        began = self._loop.time()
+        try:
+            async with asyncio.timeout(min(left, PAUSE_SECONDS)):
+                return await self._body.next()
+        except TimeoutError:
+            raise late() from None
+        except Gone:
+            raise OSError("the client left") from None
+        finally:
+            self._waited += self._loop.time() - began

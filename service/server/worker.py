@@ -1,0 +1,114 @@
+"""The worker class of gunicorn: uvicorn's worker, with a stop that loses no request."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from config import memory
+from config.observability.log import configure_logging
+from service.server import stream
+from service.server.bridge import Bridge
+from service.server.connection import CONNECTIONS, Connection
+from service.server.listener import begin_no_more
+
+# For handshakes that have begun when the stop begins: far more than a round trip.
+HANDSHAKE_ROUND_SECONDS, HANDSHAKE_ROUNDS = 0.01, 10
+# For clients that are connected and have not sent their request yet.
+LAST_REQUESTS_SECONDS = 2.0
+LAST_ANSWERS_SECONDS = 6
+ALIVE_SECONDS = 1
+FILES_BESIDE_CONNECTIONS = 500
+# The kernel closes the connection of a client that acknowledges nothing for this long.
+UNACKNOWLEDGED_MILLISECONDS = 30_000
+
+
+class StoppingServer(Server):
+    """uvicorn's server. Before it stops, it answers every client that is connected."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        Bridge.is_stopping = True
+        stream.end_all()
+        for listener in sockets or ():
+            begin_no_more(listener.fileno())
+        # In rounds, because a busy loop runs its timers before it accepts.
+        for _ in range(HANDSHAKE_ROUNDS):
+            await asyncio.sleep(HANDSHAKE_ROUND_SECONDS)
+        for each in (*self.servers, *(sockets or ())):
+            each.close()
+        until = asyncio.get_running_loop().time() + LAST_REQUESTS_SECONDS
+        while self.server_state.connections and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.05)
+        await super().shutdown(None)
+
+
+class Worker(UvicornWorker):
+    """gunicorn.conf.py names this class as worker_class."""
+
+    CONFIG_KWARGS = {
+        "http": Connection,
+        "loop": "auto",
+        "ws": "none",
+        "lifespan": "on",
+        "interface": "asgi3",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # service/middleware/client_address.py reads X-Forwarded-For
+        "timeout_graceful_shutdown": LAST_ANSWERS_SECONDS,
+        "timeout_notify": ALIVE_SECONDS,
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._server = StoppingServer(self.config)
+
+    @classmethod
+    def setup(cls) -> None:
+        """Send gunicorn's log lines to the service's log."""
+        configure_logging("web")
+        own = logging.getLogger("gunicorn.error")
+        own.handlers.clear()
+        own.propagate = True
+
+    def init_process(self) -> None:
+        # Each connection needs a file. A process without a free one cannot accept clients.
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = CONNECTIONS + FILES_BESIDE_CONNECTIONS
+        if soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        super().init_process()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # For a signal before uvicorn listens for signals: clients may be connected by then. uvicorn
+        # raises the signal again after its stop, and the process must still run gunicorn's hooks.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._server.handle_exit)
+
+    async def callback_notify(self) -> None:
+        """Tell gunicorn that this process lives. Stop if gunicorn itself was killed."""
+        await super().callback_notify()
+        if os.getppid() != self.ppid:
+            self._server.should_exit = True
+
+    async def _serve(self) -> None:
+        memory.spare_collector()
+        for listener in self.sockets:
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # on Linux; connections inherit it
+                listener.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MILLISECONDS
+                )
+        self.config.app = self.wsgi
+        self._install_sigquit_handler()
+        await self._server.serve(sockets=self.sockets)
+        if not self._server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)

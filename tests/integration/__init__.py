@@ -1,0 +1,1 @@
+"""Tests on a real MongoDB and Redis, in the test's own process."""

@@ -1,0 +1,409 @@
+"""A slow or busy database is not a bad record, and a bad record stops nothing else."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+from pymongo import WriteConcern
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from config import database
+from documents.concurrency import batches, retries
+from documents.concurrency.batch_size import BatchSize
+from documents.payments import ingest as payments
+from documents.settling import settle as settling
+from documents.settling.policies import Policy
+from documents.storage import shutdown, transaction
+from documents.tracking import ingest
+from documents.tracking.inbox import skip_event
+from documents.tracking.reader import as_many_as_fit, due_deliveries
+from documents.values.time import now
+from jobs.sweep import due_groups, sweep
+from jobs.tasks import update_email_donation
+from tools.testbed.cast import Api, University, event, university
+from tools.testbed.settled import settle
+from tools.testbed.stripe_events import charge, set_secret, tell
+
+AT = 1_700_000_000
+MANY = 60
+SETTLED = ("external_id", "counted", "match", "email_id", "mailing_id", "decision", "donor_id")
+DUE = {"due": {"$type": "date"}}
+# What only means slow or busy, as MongoDB answers it within a transaction.
+SLOW = [290, 251, 24, 112, 46, 50, 262, 267, 246, 239, 11601, 202, 175, 237, 365, 402]
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> Iterator[University]:
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    set_secret(alice)
+    yield alice
+    database.client().admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+@pytest.fixture
+def charlie(real_client: testing.TestClient) -> University:
+    return university("Charlie's University", Api.in_process(real_client))
+
+
+@contextmanager
+def failing(code: int, times: int | None, *commands: str, labels: bool = False) -> Iterator[None]:
+    """MongoDB answers so many of these commands with this error; None is all of them."""
+    data: dict[str, Any] = {"failCommands": list(commands), "errorCode": code}
+    if labels:
+        data["errorLabels"] = ["TransientTransactionError"]
+    admin = database.client().admin
+    mode: Any = "alwaysOn" if times is None else {"times": times}
+    admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
+    try:
+        yield
+    finally:
+        admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def copies(collection: str, id_: str, number: int, **more: Any) -> list[ObjectId]:
+    """Records that are due, like this one."""
+    row = get_db()[collection].find_one({"_id": ObjectId(id_)})
+    assert row is not None
+    row = {name: value for name, value in row.items() if name not in SETTLED}
+    rows = [{**row, **more, "due": now(), "_id": ObjectId()} for _ in range(number)]
+    get_db()[collection].insert_many(rows)
+    return [one["_id"] for one in rows]
+
+
+def poison(emails: list[ObjectId]) -> None:
+    """Emails whose counters cannot be added to."""
+    broken = {"opens": "many", "donations_count": "many"}
+    get_db().emails.update_many({"_id": {"$in": emails}}, {"$set": broken})
+
+
+def troubled(collection: str) -> list[Any]:
+    return [row["_id"] for row in get_db()[collection].find({"trouble": {"$exists": True}})]
+
+
+class Transactions:
+    """Counts the transactions that settle, tally or take in."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.number = 0
+        for module in (settling, ingest, payments):
+            original = module.in_transaction  # type: ignore[attr-defined]
+            monkeypatch.setattr(module, "in_transaction", self._counted(original))
+
+    def _counted(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.number += 1
+            return original(*args, **kwargs)
+
+        return counted
+
+
+@pytest.mark.parametrize("code", SLOW)
+def test_a_slow_answer_is_no_attempt_of_a_gift(alice: University, code: int) -> None:
+    spring = alice.fundraiser()
+    gifts = [alice.gift(spring) for _ in range(3)]
+    with failing(code, 3, "update", "insert", "bulkWrite"):
+        settle()
+    assert alice.report(spring)["donations"]["count"] == len(gifts)
+    assert troubled("donations") == []
+
+
+@pytest.mark.parametrize("code", [290, 24, 262])
+def test_a_slow_answer_is_no_attempt_of_a_post(alice: University, code: int) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    settle()
+    alice.deliver([event(email, "open", AT + number) for number in range(5)])
+    assert tell(alice, charge("succeeded", metadata={"fundraiser_id": spring})).status == 202
+    with failing(code, 4, "update", "insert"):
+        settle()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 5
+    assert alice.report(spring)["donations"]["count"] == 1
+    assert troubled("deliveries") == []
+
+
+def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
+    spring = alice.fundraiser()
+    gift = alice.gift(spring)
+    with failing(290, None, "update"):
+        with pytest.raises(PyMongoError):
+            sweep()
+        update_email_donation.call_local(gift)  # a job does not fail
+    assert troubled("donations") == []
+    settle()
+    assert alice.report(spring)["donations"]["count"] == 1
+
+
+def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest one takes longer than a transaction lives, in every batch that holds it."""
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(batches, "LONG_SECONDS", 0.05)
+    spring = alice.fundraiser()
+    slow, *_ = gifts = [ObjectId(alice.gift(spring)) for _ in range(4)]
+    original = settling.decide
+
+    def decide(database: Any, session: Any, changes: Any, policy: Any) -> None:
+        if any(row["_id"] == slow for row in changes.rows.get("donations", ())):
+            time.sleep(0.1)
+            raise OperationFailure("the transaction lived too long", 290)
+        original(database, session, changes, policy)
+
+    monkeypatch.setattr(settling, "decide", decide)
+    for _ in range(4):
+        with contextlib.suppress(PyMongoError):
+            settling.settle_fundraiser(ObjectId(spring), Policy())
+    assert alice.report(spring)["donations"]["count"] == len(gifts) - 1
+    (row,) = get_db().donations.find(DUE)
+    assert (row["_id"], row["trouble"]["tries"]) == (slow, 0)
+    assert row["trouble"]["retry_at"] > now()
+    retries.postpone("donations", slow, PyMongoError())  # as another worker does at once
+    get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
+    retries.postpone("donations", slow, PyMongoError())
+    (row,) = get_db().donations.find(DUE)
+    assert row["trouble"]["slow"] == 2
+    monkeypatch.setattr(settling, "decide", original)
+    get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
+    settle()
+    assert alice.report(spring)["donations"]["count"] == len(gifts)
+    assert troubled("donations") == []
+
+
+def test_patience_begins_with_the_first_attempt(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
+    attempts: list[float] = []
+
+    def slow() -> int:
+        attempts.append(time.monotonic())
+        time.sleep(0.3)
+        raise OperationFailure("the transaction lived too long", 290)
+
+    with pytest.raises(OperationFailure):
+        batches.Batches(("slow", None), 100).take(slow)
+    assert len(attempts) == 1
+
+
+def test_an_open_transaction_of_another_does_not_hold_a_thread(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write conflict that outlasts its retries."""
+    monkeypatch.setattr(transaction, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.3)
+    spring = alice.fundraiser()
+    gift = alice.gift(spring)
+    with database.client().start_session() as session:
+        session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority"))
+        where = {"_id": ObjectId(spring)}
+        get_db().fundraisers.update_one(where, {"$set": {"held": 1}}, session=session)
+        begun = time.monotonic()
+        with pytest.raises(PyMongoError):
+            settling.settle_fundraiser(ObjectId(spring), Policy())
+        assert time.monotonic() - begun < 2
+        session.abort_transaction()
+    assert troubled("donations") == []
+    settle()
+    assert alice.report(spring)["donations"]["count"] == 1
+    assert gift
+
+
+def test_after_a_slow_batch_full_ones_come_again(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "ROWS_A_BATCH", MANY)
+    spring = alice.fundraiser()
+    gift = alice.gift(spring)
+    settle()
+    copies("donations", gift, 10 * MANY)
+    taken: list[int] = []
+    original = batches.Batches._succeeded
+    monkeypatch.setattr(
+        batches.Batches,
+        "_succeeded",
+        lambda self, started, done: (taken.append(done), original(self, started, done))[1],
+    )
+    with failing(290, 2, "update"):
+        settling.settle_fundraiser(ObjectId(spring), Policy())
+    assert taken[0] == MANY // 4
+    assert MANY in taken[1:]
+    assert sum(taken) == 10 * MANY
+    settle()
+
+
+def test_one_bad_gift_among_many_costs_few_transactions(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    bad, good = alice.email(spring), alice.email(spring)
+    gift = alice.gift(spring, 100, email_id=good)
+    settle()
+    poison([ObjectId(bad)])
+    copies("donations", gift, 249)
+    broken = ObjectId(alice.gift(spring, 100, email_id=bad))
+    copies("donations", gift, 249)
+    transactions = Transactions(monkeypatch)
+    sweep()
+    assert troubled("donations") == [broken]
+    assert get_db().donations.count_documents(DUE) == 1
+    assert transactions.number < 40
+    assert alice.report(spring)["donations"]["count"] == 499
+
+
+def test_bad_events_at_both_ends_of_a_post_cost_few_transactions(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    bad, good = alice.email(spring), alice.email(spring)
+    settle()
+    poison([ObjectId(bad)])
+    opens = [event(good, "open", AT + number) for number in range(200)]
+    alice.deliver([event(bad, "open", AT), *opens, event(bad, "click", AT)])
+    transactions = Transactions(monkeypatch)
+    sweep()
+    assert alice.get(f"/v1/emails/{good}")["opens"] == 200
+    (delivery,) = get_db().deliveries.find()
+    assert delivery["trouble"]["tries"] == 1
+    assert "next_item" not in delivery
+    assert transactions.number < 60
+
+    get_db().emails.update_one({"_id": ObjectId(bad)}, {"$set": {"opens": 0, "donations_count": 0}})
+    get_db().deliveries.update_many({}, {"$unset": {"trouble.retry_at": ""}})
+    settle()
+    (delivery,) = get_db().deliveries.find()
+    assert "trouble" not in delivery
+    assert "due" not in delivery
+    assert delivery["counted_events"] == 202
+    assert alice.get(f"/v1/emails/{bad}")["opens"] == 1
+
+
+def test_a_bad_event_after_empty_posts_is_isolated(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    bad, good = alice.email(spring), alice.email(spring)
+    settle()
+    poison([ObjectId(bad)])
+    for events in ([], [event(bad, "open", AT)], [], [event(good, "open", AT)]):
+        assert alice.deliver(events).status == 202
+    stopping = threading.Event()
+    monkeypatch.setattr(shutdown, "_stopping", stopping)
+    endless = threading.Timer(20, stopping.set)  # without this, a failure would be an endless loop
+    endless.start()
+    sweep()
+    endless.cancel()
+    assert not stopping.is_set()
+    assert alice.get(f"/v1/emails/{good}")["opens"] == 1
+    assert len(troubled("deliveries")) == get_db().deliveries.count_documents(DUE) == 1
+
+
+def test_workers_that_find_the_same_bad_record_at_once_note_one_attempt(alice: University) -> None:
+    spring = alice.fundraiser()
+    gift = ObjectId(alice.gift(spring))
+    alice.deliver([event(spring, "open", AT)])
+    [post] = due_deliveries(get_db(), {})
+    [part] = as_many_as_fit([post], 1)
+    for _ in range(3):
+        retries.note("donations", gift, TypeError())
+        skip_event(get_db(), part, "TypeError")
+    for name in ("donations", "deliveries"):
+        (row,) = get_db()[name].find(DUE)
+        assert row["trouble"]["tries"] == 1
+
+
+def test_a_payment_that_raises_is_isolated(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    for number in range(40):
+        ids = {"id": f"ch_{number}", "payment_intent": f"pi_{number}"}
+        tell(alice, charge("succeeded", **ids, metadata={"fundraiser_id": spring}))
+    broken = get_db().deliveries.find_one(sort=[("_id", -1)])
+    assert broken
+    original = payments.read
+
+    def read(delivery: Any) -> Any:
+        if delivery["_id"] == broken["_id"]:
+            raise TypeError
+        return original(delivery)
+
+    monkeypatch.setattr(payments, "read", read)
+    transactions = Transactions(monkeypatch)
+    sweep()
+    assert troubled("deliveries") == [broken["_id"]]
+    assert alice.report(spring)["donations"]["count"] == 39
+    assert transactions.number < 30
+
+
+def test_thousands_of_bad_gifts_delay_no_other_organization(
+    alice: University, charlie: University
+) -> None:
+    """Groups have their turn one after the other, as in the worker's sweep."""
+    spring, autumn = alice.fundraiser(), charlie.fundraiser("Autumn")
+    bad = alice.email(spring)
+    gift = alice.gift(spring, 100)
+    settle()
+    poison([ObjectId(bad)])
+    rows = copies("donations", gift, 2000, email_ref=bad)
+    charlie.gift(autumn, 100)
+    begun = time.monotonic()
+    for _, part in due_groups(timedelta(0)):
+        part()
+    assert time.monotonic() - begun < 5
+    assert charlie.report(autumn)["donations"]["count"] == 1
+    noted = len(troubled("donations"))
+    assert 0 < noted < len(rows)
+    begun = time.monotonic()
+    update_email_donation.call_local(str(rows[-1]))  # a job leaves it to the sweep at once
+    assert time.monotonic() - begun < 1
+    assert len(troubled("donations")) == noted
+
+
+def test_isolating_ends_with_the_process(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    bad = alice.email(spring)
+    gift = alice.gift(spring, 100)
+    settle()
+    poison([ObjectId(bad)])
+    copies("donations", gift, 1000, email_ref=bad)
+    stopping = threading.Event()
+    monkeypatch.setattr(shutdown, "_stopping", stopping)
+    threading.Timer(0.3, stopping.set).start()
+    begun = time.monotonic()
+    sweep()
+    assert time.monotonic() - begun < 3
+    assert get_db().donations.count_documents(DUE) > 0
+
+
+def test_a_batch_size_halves_and_doubles() -> None:
+    size = BatchSize(250)
+    size.shrink()
+    assert size.now == 125
+    size.shrink(taken=10)
+    assert size.now == 5
+    for _ in range(5):
+        size.shrink()
+    assert size.now == 1
+    for _ in range(20):
+        size.succeeded(0.1)
+    assert size.now == 250
+    assert size.is_full
+    size.succeeded(1.0)
+    assert size.now == 250
+    size.succeeded(2.0)
+    assert size.now == 125

@@ -1,0 +1,116 @@
+"""Indexes fit the queries: nothing that is done all the time scans a collection or sorts one."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from documents.migrations.indexes import create_indexes
+from documents.payments.payment import Payment
+from documents.values.time import now
+from jobs.sweep import sweep
+from tools.testbed.cast import BOB, Api, University, event, university
+from tools.testbed.stripe_events import charge, set_secret, tell
+
+# A few documents of configuration, looked at by an index of their own or not at all.
+SMALL = {"leases", "recounts"}
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    return alice
+
+
+def scans() -> list[Any]:
+    """What the server's own profiler saw that walked through a whole collection."""
+    get_db().command("profile", 0)
+    return [
+        (seen["ns"], seen.get("command"))
+        for seen in get_db()["system.profile"].find({"planSummary": {"$regex": "COLLSCAN|^SORT"}})
+        if seen["ns"].split(".", 1)[1] not in SMALL
+    ]
+
+
+@pytest.mark.usefixtures("late_touch")
+def test_a_day_of_work_scans_nothing(alice: University) -> None:
+    spring = alice.fundraiser()
+    get_db().command("profile", 2)
+    mailing = alice.mailing(spring)
+    email = alice.email(spring, mailing_id=mailing, sent_at=None)
+    alice.email(spring, BOB, mailing_id=mailing)
+    gift = alice.gift(spring, email_id=email, external_id="x")
+    body = {"fundraiser_id": spring, "amount": 1, "currency": "USD", "donor": BOB}
+    assert alice.call("POST", "/v1/donations", body | {"external_id": "x"}).status == 200
+    alice.gift(spring)
+    alice.deliver([event(email, kind, 1_700_000_000) for kind in ("processed", "open", "click")])
+    while sweep():
+        pass
+    alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 5})
+    alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": None})
+    user = alice.get(f"/v1/emails/{email}")["user_id"]
+    alice.call("PATCH", f"/v1/users/{user}", {"email": "bob@new.edu"})
+    for number in range(3):
+        alice.gift(spring, recurring_id="plan")
+        alice.deliver([event(email, "click", 1_700_000_100 + number, url="https://x.edu/")])
+        while sweep():
+            pass
+    set_secret(alice)
+    tell(alice, charge("succeeded"))
+    sweep()
+    for query in ("", "?status=unassigned", "?reason=no_fundraiser"):
+        [payment] = alice.get(f"/v1/payments{query}")["data"]
+    assert Payment.unassigned(ObjectId(alice.id), 100) == "1"
+    path = f"/v1/payments/{payment['id']}"
+    alice.call("PUT", f"{path}/fundraiser", {"fundraiser_id": spring})
+    alice.get(path)
+    alice.call("PUT", "/v1/match-policy", {"window_seconds": 5})
+    alice.get("/v1/match-policy")
+    alice.get(f"/v1/donations/{gift}/match")
+    alice.call("DELETE", f"/v1/emails/{email}")
+    while sweep():
+        pass
+    alice.report(spring)
+    alice.get(f"/v1/mailings/{mailing}/report")
+    alice.api.call("GET", "/metrics")
+    assert scans() == []
+
+
+def test_looking_someone_up_reads_one_document_however_many_there_are(alice: University) -> None:
+    """A partial index is used only by a query that says what the index is limited to."""
+    rows = [
+        {
+            "organization_id": ObjectId(alice.id),
+            "name": "U",
+            "email": f"u{number}@x.edu",
+            "address": f"u{number}@x.edu",
+            "mailbox": f"u{number}@x.edu",
+            "created_at": now(),
+            "updated_at": now(),
+            "version": 0,
+        }
+        for number in range(500)
+    ]
+    get_db().users.insert_many(rows)
+    spring = alice.fundraiser()
+    get_db().command("profile", 2)
+    alice.email(spring, {"name": "U", "email": "U7@x.edu"})
+    alice.gift(spring, donor={"name": "U", "email": "u7@x.edu"})
+    while sweep():
+        pass
+    get_db().command("profile", 0)
+    seen = get_db()["system.profile"].find({"ns": f"{get_db().name}.users", "op": "query"})
+    examined = [one["docsExamined"] for one in seen]
+    assert examined
+    assert max(examined) <= 1
+
+
+def test_an_index_that_another_one_replaced_is_taken_away(real_database: str) -> None:
+    donations = get_db().donations
+    donations.create_index("mailing_id")
+    create_indexes()
+    assert "mailing_id_1" not in donations.index_information()
+    assert "known_mailing_id" in donations.index_information()

@@ -1,0 +1,148 @@
+"""Gifts that an earlier version made of payments are corrected by reading their webhooks again."""
+
+from typing import Any
+
+import pytest
+from falcon import testing
+from mongoengine import get_db
+
+from documents.migrations.migration import migrate, pending
+from documents.migrations.steps import MIGRATIONS
+from tests.integration.documents.payments.test_payments import gifts
+from tests.unit.documents.payments.stripe_captures import captured, release
+from tools.testbed.cast import Api, University, university
+from tools.testbed.stripe_events import (
+    BASIL,
+    INTENT,
+    OLDER,
+    charge,
+    intent,
+    ours,
+    refund,
+    sent_by,
+    session,
+    set_secret,
+    tell,
+)
+
+TODAYS = (
+    "authorized",
+    "captured",
+    "is_final",
+    "amount_refunded",
+    "is_refunded",
+    "is_basil",
+    "charge",
+    "is_release",
+    "is_given_back",
+    "plan",
+)
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    set_secret(alice)
+    return alice
+
+
+def go_back(refunded: int) -> None:
+    """Give the stored payment and its gift the form of the version before, with its mistakes."""
+    for payment in get_db().payments.find():
+        facts: dict[str, Any] = {}
+        for id_, fact in payment["facts"].items():
+            if fact["kind"] in ("capture", "session"):
+                continue
+            kept = {name: value for name, value in fact.items() if name not in TODAYS}
+            if fact["kind"] == "charge":
+                released = fact["authorized"] - fact["captured"]
+                kept["refunded"] = max(0, fact["amount_refunded"] - released)
+            elif "currency" in kept and fact["kind"] in ("refund", "dispute"):
+                del kept["currency"]
+            facts[id_] = kept
+        applied = {**payment["applied"], "refunded_amount": refunded, "status": "succeeded"}
+        change = {"facts": facts, "applied": applied}
+        get_db().payments.update_one({"_id": payment["_id"]}, {"$set": change})
+    wrong = {"refunded_amount": refunded, "status": "succeeded"}
+    get_db().donations.update_many({}, {"$set": wrong})
+    get_db().migrations.delete_one({"_id": 14})
+
+
+@pytest.mark.parametrize(
+    ("events", "wrong", "expected"),
+    [
+        (
+            [
+                sent_by(BASIL, captured("captured", 3, 10_000, 4000)),
+                sent_by(BASIL, captured("refunded", 9, 10_000, 4000, 4000)),
+            ],
+            0,
+            ("refunded", 4000),
+        ),
+        (
+            [
+                sent_by(OLDER, captured("captured", 3, 10_000, 6000, 4000)),
+                sent_by(OLDER, release(4000, 3)),
+            ],
+            4000,
+            ("succeeded", 0),
+        ),
+        ([captured("captured", 3, 10_000, 11_500)], 1500, ("succeeded", 0)),
+        (
+            [charge("succeeded", 1), refund("refund.created", "re_1", 500, 5, currency="eur")],
+            500,
+            ("succeeded", 0),
+        ),
+        (
+            [
+                charge("succeeded", 1),
+                refund("refund.created", "re_1", 500, 5),
+                charge("refunded", 5, amount_refunded=500),
+            ],
+            500,
+            ("succeeded", 500),
+        ),
+    ],
+)
+def test_what_was_refunded_is_corrected(
+    alice: University, events: list[Any], wrong: int, expected: tuple[str, int]
+) -> None:
+    spring = alice.fundraiser()
+    for event in (intent("succeeded", "succeeded", 2), *events):
+        tell(alice, ours(event, fundraiser_id=spring))
+    gifts(alice)
+    go_back(wrong)
+    [told] = [told for told in migrate(MIGRATIONS) if told.migration.number == 14]
+    assert told.is_finished
+    assert pending(MIGRATIONS) == []
+    [gift] = gifts(alice)
+    assert (gift["status"], gift["refunded_amount"]) == expected
+    raised = gift["amount"] - gift["refunded_amount"]
+    assert alice.report(spring)["donations"]["raised"] == ({"USD": raised} if raised else {})
+
+
+def test_what_a_session_said_reaches_the_gift(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at="2025-11-20T00:00:00Z")
+    tell(alice, ours(charge("succeeded", 1), fundraiser_id=spring))
+    tell(alice, session("completed", 4, client_reference_id=email))
+    gifts(alice)
+    go_back(0)
+    get_db().donations.update_many({}, {"$unset": {"email_ref": ""}})
+    get_db().payments.update_many({}, {"$set": {"applied.email_ref": None}})
+    list(migrate(MIGRATIONS))
+    [gift] = gifts(alice)
+    assert (gift["external_id"], gift["match"], gift["email_id"]) == (INTENT, "direct", email)
+
+
+def test_it_is_done_twice_or_again_without_a_change(alice: University) -> None:
+    spring = alice.fundraiser()
+    for body in ("{", "[]", '{"data": 1}', '{"data": {"object": []}}'):
+        tell(alice, None, body=body)
+    tell(alice, ours(captured("refunded", 9, 10_000, 4000, 4000), fundraiser_id=spring))
+    before = gifts(alice)
+    for _ in range(2):
+        get_db().migrations.delete_one({"_id": 14})
+        list(migrate(MIGRATIONS))
+        list(migrate(MIGRATIONS))
+        assert gifts(alice) == before

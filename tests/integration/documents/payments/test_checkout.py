@@ -1,0 +1,330 @@
+"""Checkout Sessions and Payment Links: what only the session states reaches the gift."""
+
+import itertools
+import json
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from falcon import testing
+from mongoengine import get_db
+
+from documents.payments.rules import state_of
+from documents.recount import recount
+from documents.tracking.replay import replay
+from jobs.sweep import sweep
+from tests.unit.documents.payments.test_stripe_events import facts_of
+from tools.testbed.cast import BOB, Api, University, university
+from tools.testbed.settled import settle
+from tools.testbed.stripe_events import (
+    AT,
+    INTENT,
+    INVOICE,
+    Event,
+    charge,
+    intent,
+    invoice,
+    invoice_payment,
+    ours,
+    session,
+    set_secret,
+    tell,
+)
+
+SENT = "2025-11-20T00:00:00Z"
+ANN = {"name": "Ann Able", "email": "ann@example.edu"}
+NO_ONE = {"name": None, "email": None}
+TOKEN = "t" * 38
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    set_secret(alice)
+    return alice
+
+
+def gifts(alice: University) -> list[Any]:
+    settle()
+    found: list[Any] = alice.get("/v1/donations?limit=200")["data"]
+    return sorted(found, key=lambda gift: str(gift["external_id"]))
+
+
+def numbered(events: list[Event], number: int) -> list[Event]:
+    text = json.dumps(events)
+    for id_ in ("pi_1", "ch_1", "in_1", "cs_1", "sub_1", "inpay_1", "pi_2", "ch_2", "in_2"):
+        text = text.replace(f'"{id_}"', f'"{id_}_{number}"')
+    told: list[Event] = json.loads(text)
+    return told
+
+
+def one_time(fundraiser: str, **more: Any) -> list[Event]:
+    """A Payment Link: the fundraiser is the link's, and the email is the visit's."""
+    return [
+        session("completed", 4, metadata={"fundraiser_id": fundraiser}, **more),
+        intent("succeeded", "succeeded", 2),
+        charge("succeeded", 1, billing_details=NO_ONE),
+        charge("updated", 5, billing_details=NO_ONE),
+    ]
+
+
+def subscription(fundraiser: str, **more: Any) -> list[Event]:
+    """A session of a plan, its first instalment, and the next one a month later."""
+    ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE}
+    second = {"id": "pi_2", "created": AT + 2_592_000}
+    of_second = {"type": "payment_intent", "payment_intent": "pi_2"}
+    paid = invoice_payment(2_592_003)
+    paid["data"]["object"] |= {"id": "inpay_2", "invoice": "in_2", "payment": of_second}
+    more |= {"mode": "subscription", "metadata": {"fundraiser_id": fundraiser}}
+    return [
+        session("completed", 4, **ended, **more),
+        invoice("paid", 3),
+        invoice_payment(3),
+        intent("succeeded", "succeeded", 2),
+        invoice("paid", 2_592_003, id="in_2", status_transitions={"paid_at": AT + 2_592_002}),
+        paid,
+        intent("succeeded", "succeeded", 2_592_002, **second),
+    ]
+
+
+@pytest.mark.parametrize("named_by", ["metadata", "token", "damaged token", "id"])
+def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at=SENT)
+    token = alice.get(f"/v1/emails/{email}")["link_token"]
+    more: dict[str, Any] = {
+        "metadata": {},
+        "token": {"client_reference_id": token},
+        "damaged token": {"client_reference_id": f"3D{token}&fbclid=IwAR0x."},
+        "id": {"client_reference_id": email},
+    }[named_by]
+    events = one_time(spring, payment_link="plink_1", customer_details=ANN, **more)
+    if named_by == "metadata":
+        events[0] = ours(events[0], fundraiser_id=spring, email_id=token)
+    chance = random.Random(1)
+    orders = list(itertools.permutations(range(len(events))))
+    for number, order in enumerate(orders):
+        told = numbered(events, number)
+        for index in order:
+            assert tell(alice, told[index]).status == 202
+            if chance.random() < 0.3:
+                tell(alice, chance.choice(told[: index + 1]))
+            if chance.random() < 0.4:
+                sweep()
+    made = gifts(alice)
+    assert {gift["external_id"] for gift in made} == {f"pi_1_{n}" for n in range(len(orders))}
+    assert {(gift["match"], gift["email_id"], gift["status"]) for gift in made} == {
+        ("direct", email, "succeeded")
+    }
+    assert {json.dumps(gift["donor"], sort_keys=True) for gift in made} == {
+        json.dumps(ANN, sort_keys=True)
+    }
+    assert alice.report(spring)["donations"]["raised"] == {"USD": 2500 * len(orders)}
+
+
+def test_the_session_that_comes_late_lets_the_gift_look_again(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, sent_at=SENT)
+    for event in (intent("succeeded", "succeeded", 2), charge("succeeded", 1)):
+        tell(alice, ours(event, fundraiser_id=spring))
+    [gift] = gifts(alice)
+    assert (gift["match"], gift["email_id"]) == ("indirect", email)
+    other = alice.email(spring, ANN, sent_at=SENT)
+    tell(alice, session("completed", 4, client_reference_id=other))
+    [gift] = gifts(alice)
+    assert (gift["match"], gift["email_id"], gift["donor"]) == ("direct", other, BOB)
+
+
+def test_a_plan_in_many_orders(alice: University) -> None:
+    """Each instalment gets what the plan's session states, whichever comes first."""
+    spring = alice.fundraiser()
+    email = alice.email(spring, ANN, sent_at=SENT)
+    token = alice.get(f"/v1/emails/{email}")["link_token"]
+    events = subscription(spring, client_reference_id=token)
+    chance = random.Random(2)
+    orders = chance.sample(list(itertools.permutations(range(len(events)))), 30)
+    for number, order in enumerate(orders):
+        told = numbered(events, number)
+        for index in order:
+            assert tell(alice, told[index]).status == 202
+            if chance.random() < 0.3:
+                sweep()
+        tell(alice, chance.choice(told))
+    made = gifts(alice)
+    assert sorted(gift["external_id"] for gift in made) == sorted(
+        f"{intent_id}_{number}" for number in range(len(orders)) for intent_id in ("pi_1", "pi_2")
+    )
+    assert {(gift["email_id"], gift["status"], gift["fundraiser_id"]) for gift in made} == {
+        (email, "succeeded", spring)
+    }
+    plans = {gift["recurring_id"] for gift in made}
+    assert plans == {f"sub_1_{number}" for number in range(len(orders))}
+
+
+def test_a_plan_told_of_in_parallel_and_replayed(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, ANN, sent_at=SENT)
+    events = [
+        event
+        for number in range(4)
+        for event in numbered(subscription(spring, client_reference_id=email), number)
+    ] * 2
+    random.Random(4).shuffle(events)
+
+    def act(event: Event) -> None:
+        assert tell(alice, event).status == 202
+        sweep()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(act, events))
+    made = gifts(alice)
+    assert len(made) == 8
+    assert {(gift["email_id"], gift["status"]) for gift in made} == {(email, "succeeded")}
+    payments = list(get_db().payments.find().sort("_id", 1))
+    assert sum(replay()) == len(events)
+    assert gifts(alice) == made
+    assert list(get_db().payments.find().sort("_id", 1)) == payments
+    assert list(recount.recount()) == []
+
+
+def test_a_failed_instalment_is_not_paid_because_the_plans_session_was(alice: University) -> None:
+    spring = alice.fundraiser()
+    for event in (
+        session(
+            "completed",
+            4,
+            mode="subscription",
+            payment_intent=None,
+            invoice=INVOICE,
+            subscription="sub_1",
+            metadata={"fundraiser_id": spring},
+        ),
+        invoice("payment_failed", 90, id="in_2", payment_intent="pi_2"),
+    ):
+        tell(alice, event)
+    [gift] = gifts(alice)
+    assert (gift["external_id"], gift["status"]) == ("pi_2", "failed")
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None:
+    spring = alice.fundraiser()
+    near, far = (alice.email(spring, who, sent_at=SENT) for who in (BOB, ANN))
+    told = [
+        ours(intent("succeeded", "succeeded", 2), fundraiser_id=spring, email_id=near),
+        session("completed", 4, metadata={"email_id": far}, client_reference_id=far),
+    ]
+    for event in reversed(told) if swap else told:
+        tell(alice, event)
+        sweep()
+    [gift] = gifts(alice)
+    assert (gift["match"], gift["email_id"]) == ("direct", near)
+
+
+def test_the_fundraiser_is_the_nearest_ones_in_every_order(alice: University) -> None:
+    near, far = alice.fundraiser("Near"), alice.fundraiser("Far")
+    told = [
+        ours(intent("succeeded", "succeeded", 2), fundraiser_id="nonsense"),
+        ours(charge("succeeded", 1), fundraiser_id=near),
+        session("completed", 4, metadata={"fundraiser_id": far}),
+    ]
+    for number, order in enumerate(itertools.permutations(range(len(told)))):
+        events = numbered(told, number)
+        for index in order:
+            tell(alice, events[index])
+            sweep()
+    made = gifts(alice)
+    assert {(gift["fundraiser_id"], gift["status"]) for gift in made} == {(near, "succeeded")}
+    assert alice.get(f"/v1/fundraisers/{near}")["raised"] == {"USD": 6 * 2500}
+    assert alice.get(f"/v1/fundraisers/{far}")["raised"] == {}
+    assert alice.report(far)["donations"]["donors"] == 0
+    assert alice.report(near)["donations"]["donors"] == 1
+    assert list(recount.recount()) == []
+
+
+def session_state(*events: Event) -> Any:
+    return state_of(facts_of(list(events)))
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        (TOKEN, TOKEN),
+        ("f" * 24, "f" * 24),
+        (f"{TOKEN}&utm_source=spring", f"{TOKEN}&utm_source=spring"),
+        (f"3D{TOKEN}.", f"3D{TOKEN}."),
+        (f"email_id={'f' * 24}>", f"email_id={'f' * 24}>"),
+        ("order_1042", None),
+        ("t" * 37, None),
+        ("bob@example.edu", None),
+        (5, None),
+        ({"id": TOKEN}, None),
+        (None, None),
+    ],
+)
+def test_a_reference_is_an_emails_or_somebody_elses(reference: Any, expected: str | None) -> None:
+    found = session_state(session("completed", 4, client_reference_id=reference))
+    assert found.email_ref == expected
+    metadata = {"email_id": "from metadata"}
+    found = session_state(session("completed", 4, client_reference_id=reference, metadata=metadata))
+    assert found.email_ref == "from metadata"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, ("succeeded", 2500)),
+        ({"payment_status": "unpaid"}, ("pending", 2500)),
+        ({"payment_status": "no_payment_required", "amount_total": 0}, None),
+        ({"payment_status": "unpaid", "status": "expired"}, None),
+        ({"payment_status": "unpaid", "status": "open"}, None),
+        ({"payment_intent": None, "mode": "setup", "currency": None}, None),
+        ({"payment_intent": {"id": INTENT, "object": "payment_intent"}}, ("succeeded", 2500)),
+    ],
+)
+def test_a_session_alone_is_a_gift_if_it_has_a_payment(more: Any, expected: Any) -> None:
+    found = session_state(session("completed", 4, **more))
+    assert (found and (found.status, found.amount)) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ([session("async_payment_succeeded", 90)], "succeeded"),
+        (
+            [
+                session("async_payment_failed", 90, payment_status="unpaid"),
+                intent("payment_failed", "requires_payment_method", 90),
+            ],
+            "failed",
+        ),
+    ],
+)
+def test_a_payment_that_takes_days(told: list[Event], status: str) -> None:
+    begun = [
+        session("completed", 4, payment_status="unpaid"),
+        intent("processing", "processing", 3),
+        *told,
+    ]
+    found = {session_state(*order).status for order in itertools.permutations(begun)}
+    assert found == {status}
+
+
+def test_the_charges_money_is_taken_before_the_sessions() -> None:
+    told = [session("completed", 4, amount_total=9900, currency="eur"), charge("succeeded", 1)]
+    for order in itertools.permutations(told):
+        found = session_state(*order)
+        assert (found.amount, found.currency) == (2500, "USD")
+
+
+def test_an_erased_donors_session_is_forgotten(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.email(spring, ANN, sent_at=SENT)
+    tell(alice, session("completed", 4, customer_details=ANN, metadata={"fundraiser_id": spring}))
+    [gift] = gifts(alice)
+    alice.call("DELETE", f"/v1/users/{gift['user_id']}?erase=true")
+    settle()
+    tell(alice, session("completed", 9, customer_details=ANN, metadata={"fundraiser_id": spring}))
+    gifts(alice)
+    assert ANN["email"] not in str(list(get_db().payments.find()))

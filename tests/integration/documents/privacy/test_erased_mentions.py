@@ -1,0 +1,166 @@
+"""Erasing finds a person where only an ID, a plan or another record names them."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from tests.integration.documents.payments.test_payments import SECRET, post
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
+from tools.testbed.settled import settle
+from tools.testbed.stripe_events import (
+    AT,
+    INVOICE,
+    charge,
+    intent,
+    invoice,
+    invoice_payment,
+    ours,
+    refund,
+    session,
+    set_secret,
+    tell,
+)
+
+ANN = {"name": "Ann Able", "email": "ann@example.edu"}
+ELSEWHERE = {"name": "Annie Able", "email": "annie@home.example"}
+STORES = ("donations", "payments", "deliveries", "events", "users")
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    set_secret(alice)
+    alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
+    return alice
+
+
+def erase(alice: University, person: dict[str, str] = ANN) -> None:
+    settle()
+    found = alice.get(f"/v1/users?email={person['email']}")["data"]
+    user = found[0]["id"] if found else alice.make("users", **person)["id"]
+    assert alice.call("DELETE", f"/v1/users/{user}?erase=true").status in (202, 204)
+    settle()
+
+
+def traces(*words: str) -> list[str]:
+    """Return the stored records that have one of the words."""
+    found = [(name, str(row).lower()) for name in STORES for row in get_db()[name].find()]
+    wanted = words or ("ann@", "ann able")
+    return [f"{name} {text}" for name, text in found if any(word in text for word in wanted)]
+
+
+def gift_of(id_: str) -> Any:
+    return get_db().donations.find_one({"_id": ObjectId(id_)})
+
+
+def test_a_cheque_whose_id_names_her(alice: University) -> None:
+    spring = alice.fundraiser()
+    body = {"fundraiser_id": spring, "amount": 1000, "currency": "USD"}
+    named = {"donor": {"name": "Ann Able"}, "external_id": "cheque/ann%40example.edu/7"}
+    made = alice.make("donations", **body, **named)
+    alice.make("donations", **body, recurring_id="monthly: Ann+x@Example.edu")
+    alice.make("donations", **body, email_id="for ann@example.edu")
+    settle()
+    before = alice.report(spring)["donations"]
+    erase(alice)
+    assert traces() == []
+    assert alice.report(spring)["donations"] == before
+    again = alice.call("POST", "/v1/donations", body | named)
+    assert (again.status, again.json["id"]) == (200, made["id"])
+    assert traces() == []
+
+
+def test_a_gift_of_somebody_else_keeps_its_donor_and_its_match(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, BOB)
+    token = alice.get(f"/v1/emails/{email}")["link_token"]
+    link = f"{token}?friend=ann@example.edu"
+    names = {"email_id": link, "recurring_id": "with ann@example.edu", "external_id": "b"}
+    made = alice.gift(spring, 1000, BOB, **names)
+    own = alice.email(spring, ANN)
+    link = f"{alice.get(f'/v1/emails/{own}')['link_token']}&e=ann@example.edu"
+    hers = alice.gift(spring, 1000, ANN, email_id=link)
+    settle()
+    before = alice.report(spring)["donations"]
+    erase(alice)
+    assert traces() == []
+    assert alice.report(spring)["donations"] == before
+    assert (gift_of(made)["donor_email"], gift_of(made)["match"]) == (BOB["email"], "direct")
+    assert gift_of(made)["email_id"] == ObjectId(email)
+    assert (gift_of(hers)["match"], gift_of(hers)["email_id"]) == ("direct", ObjectId(own))
+
+
+@pytest.mark.parametrize("donor", [{}, {"name": "Ann Able"}, BOB])
+def test_a_payment_whose_key_names_her(alice: University, donor: dict[str, str]) -> None:
+    for _ in range(2):
+        post(alice, "ann@example.edu/1", float(AT), UNKNOWN_ID, donor=donor)
+        erase(alice)
+        assert traces() == []
+    [payment] = get_db().payments.find()
+    assert (BOB["email"] in str(payment)) == (donor == BOB)
+
+
+def test_a_plan_is_erased_with_its_instalments(alice: University) -> None:
+    spring = alice.fundraiser()
+    ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE}
+    named = {"customer_details": ELSEWHERE, "metadata": {"fundraiser_id": spring}}
+    tell(alice, session("completed", 4, mode="subscription", **ended, **named))
+    tell(alice, invoice("paid", 3))
+    tell(alice, invoice_payment(3))
+    tell(alice, charge("succeeded", 1, billing_details=ANN))
+    erase(alice)
+    assert traces("ann@", "annie", "able") == []
+
+
+def test_a_payment_of_a_gift_that_a_client_recorded(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.gift(spring, 2500, ANN, external_id="pi_1")
+    tell(alice, charge("succeeded", 1, billing_details=ELSEWHERE))
+    erase(alice)
+    assert traces("ann@", "annie", "able") == []
+    tell(alice, refund("refund.created", "re_1", 500, 4))
+    settle()
+    [gift] = get_db().donations.find()
+    assert (gift["refunded_amount"], gift["donor_name"]) == (500, "(erased)")
+
+
+def test_an_invoice_that_was_erased_before_its_payment_was_known(alice: University) -> None:
+    spring = alice.fundraiser()
+    told = {"customer_email": ANN["email"], "customer_name": ANN["name"]}
+    tell(alice, ours(invoice("paid", 3, **told), fundraiser_id=spring))
+    erase(alice)
+    tell(alice, invoice_payment(3))
+    settle()
+    tell(alice, ours(intent("succeeded", "succeeded", 2, receipt_email=ANN["email"])))
+    tell(alice, charge("succeeded", 1, billing_details=ANN))
+    settle()
+    assert traces() == []
+    [gift] = get_db().donations.find()
+    assert (gift["amount"], gift["donor_email"]) == (2500, "")
+
+
+def test_what_is_reported_again_of_somebody_elses_payment_brings_nothing_back(
+    alice: University,
+) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, BOB)
+    link = f"{alice.get(f'/v1/emails/{email}')['link_token']}?friend=ann@example.edu"
+    named = {"fundraiser_id": spring, "recurring_id": "with ann@example.edu", "email_id": link}
+    told = ours(charge("succeeded", 1), **named)
+    tell(alice, told)
+    erase(alice)
+    for event in (told, refund("refund.created", "re_1", 500, 4)):
+        tell(alice, event)
+        settle()
+        assert traces() == []
+        [gift] = get_db().donations.find()
+        assert (gift["donor_email"], gift["match"]) == (BOB["email"], "direct")
+        assert gift["decision"]["rule"] == "link_token"
+    tell(alice, ours(charge("refunded", 9, amount_refunded=700), **named))
+    settle()
+    assert [found.split()[0] for found in traces()] == ["deliveries"]  # a new post of Bob's
+    [gift] = get_db().donations.find()
+    assert (gift["match"], gift["refunded_amount"]) == ("direct", 700)

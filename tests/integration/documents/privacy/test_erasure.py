@@ -1,0 +1,235 @@
+"""Erasing Bob: no collection knows him any more, and no figure changes."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import Binary, ObjectId
+from click.testing import CliRunner
+from falcon import testing
+from mongoengine import get_db
+
+from documents.erased.items import WHOLE
+from documents.erased.person import Person
+from documents.erased.rules import Traces
+from documents.payments.payment import payment_id
+from documents.privacy import erasure
+from documents.privacy import posts as erased_posts
+from documents.providers import sendgrid
+from jobs.sweep import sweep
+from service.cli import main
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
+from tools.testbed.settled import settle
+from tools.testbed.stripe_events import charge, ours, set_secret, tell
+
+AT = 1_700_000_000
+LINK = "https://give.example.edu/"
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    return alice
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Everything in a stored document that could be read."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from texts(name)
+            yield from texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)
+    elif isinstance(value, bytes | Binary):
+        yield bytes(value).decode("utf-8", "replace")
+        try:
+            yield from texts(json.loads(value))
+        except ValueError:
+            return
+    else:
+        yield str(value)
+
+
+def traces(*wanted: str) -> list[tuple[str, Any]]:
+    """Where in the whole database any of these texts stands."""
+    database = get_db()
+    return [
+        (name, row["_id"])
+        for name in database.list_collection_names()
+        if not name.startswith("system.")
+        for row in database[name].find()
+        if any(one.casefold() in text.casefold() for text in texts(row) for one in wanted)
+    ]
+
+
+def busy_bob(alice: University) -> tuple[str, str, str]:
+    """Bob was emailed, opened, clicked and gave, under several forms of his address."""
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    email = alice.email(spring, mailing_id=mailing)
+    eve = alice.email(spring, {"name": "Eve", "email": "eve@x.edu"}, mailing_id=mailing)
+    escaped = json.dumps(event(email, "open", AT + 5)).replace("bob@", "\\u0062ob@")
+    alice.deliver(
+        [
+            event(email, "delivered", AT),
+            event(email, "click", AT + 60, url=f"{LINK}?who=bob@example.edu"),
+            event(eve, "open", AT + 61, email="eve@x.edu"),
+            event(UNKNOWN_ID, "open", AT + 62, sg_message_id="other"),
+        ]
+    )
+    alice.deliver(None, body=f"[{escaped}]".encode())
+    alice.deliver([event(email, "open", AT + 5), event(eve, "open", AT + 63, email="eve@x.edu")])
+    alice.deliver(None, body=b"no array, but bob@example.edu")
+    alice.gift(spring, 2500, email_id=email, external_id="bob@example.edu-1")
+    alice.gift(spring, 1000, BOB | {"email": "BOB@Example.edu"}, email_id="BOB@example.edu")
+    set_secret(alice)
+    tell(alice, ours(charge("succeeded"), fundraiser_id=spring, email_id=email))
+    tell(alice, charge("succeeded", id="ch_2", payment_intent=None))  # of no fundraiser
+    settle()
+    return spring, mailing, email
+
+
+def figures(alice: University, spring: str, mailing: str) -> list[Any]:
+    reports = [alice.report(spring), alice.get(f"/v1/mailings/{mailing}/report")]
+    for report in reports:
+        del report["as_of"], report["unmatched_events"]
+    return [*reports, alice.get(f"/v1/mailings/{mailing}/links")]
+
+
+def bobs_id() -> str:
+    return str((get_db().users.find_one({"address": BOB["email"]}) or {})["_id"])
+
+
+@pytest.mark.parametrize("how", ["request", "command"])
+def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: str) -> None:
+    spring, mailing, email = busy_bob(alice)
+    before, bob = figures(alice, spring, mailing), bobs_id()
+    assert ("users", ObjectId(bob)) in traces("baker")
+    assert {name for name, _ in traces("bob@example.edu")} == {
+        "users",
+        "donations",
+        "events",
+        "deliveries",
+        "payments",
+    }
+    if how == "request":
+        assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204
+    else:
+        arguments = ["erase", bob, "--organization", alice.id, "--yes"]
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+    # He is searched for in vain at once, before a worker has done the rest.
+    assert "words" not in (get_db().users.find_one({"_id": ObjectId(bob)}) or {})
+    settle()
+    assert traces("bob@example.edu", "Bob Baker", "baker") == []
+    assert figures(alice, spring, mailing) == before
+    assert alice.call("GET", f"/v1/users/{bob}").status == 404
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 1
+    assert len(traces("eve@x.edu")) > 3
+    gift = alice.get("/v1/donations")["data"][0]
+    assert gift["donor"] == {"name": "(erased)", "email": "(erased)"}
+    assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204  # again is no error
+
+
+def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: University) -> None:
+    spring, mailing, email = busy_bob(alice)
+    alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
+    settle()
+    alice.deliver([event(email, "open", AT + 5), event(email, "open", AT + 900)])  # one is old
+    settle()
+    settle()
+    assert traces("bob@example.edu") == []
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 2
+    assert alice.get(f"/v1/mailings/{mailing}/report")["emails"]["opens"] == 4
+    assert CliRunner().invoke(main, ["replay"]).exit_code == 0
+    settle()
+    assert alice.report(spring)["emails"]["opens"] == 4
+    raised = alice.report(spring)["donations"]["raised"]["USD"]
+    back = charge("refunded", 5, amount_refunded=400)
+    tell(alice, ours(back, fundraiser_id=spring, email_id=email))
+    settle()
+    assert alice.report(spring)["donations"]["raised"]["USD"] == raised - 400
+    assert traces("bob@example.edu", "Bob Baker") == []
+
+
+def test_posts_that_are_not_tallied_yet_are_counted_first(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, email = busy_bob(alice)
+    alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
+    alice.deliver([event(email, "open", AT + 900)])
+    monkeypatch.setattr(erasure, "LATER", timedelta(0))
+    sweepers = [threading.Thread(target=sweep) for _ in range(3)]
+    for thread in sweepers:
+        thread.start()
+    for thread in sweepers:
+        thread.join()
+    settle()
+    assert traces("bob@example.edu") == []
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 2
+
+
+def test_his_address_is_free_for_somebody_new(alice: University) -> None:
+    busy_bob(alice)
+    alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
+    settle()
+    assert alice.make("users", **BOB)["donations_count"] == 0
+
+
+def test_somebody_elses_person_cannot_be_erased(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    charlie = university("Charlie's University", Api.in_process(real_client))
+    busy_bob(alice)
+    for id_ in (bobs_id(), UNKNOWN_ID, "x"):
+        assert charlie.call("DELETE", f"/v1/users/{id_}?erase=true").status == 404
+    assert alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=yes").status == 422
+    assert alice.call("DELETE", f"/v1/users/{bobs_id()}").status == 409
+    settle()
+    assert len(traces("bob@example.edu")) > 3
+    assert ObjectId.is_valid(bobs_id())
+
+
+@pytest.mark.parametrize("depth", [10, 300, 700, 1000, 1020, 5000])
+def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    bob = frozenset({"bob@example.edu"})
+    person = Person(ObjectId(), ObjectId(), tuple(bob), Traces(mailboxes=bob, addresses=bob), ())
+    scan = erased_posts._Scan(person, [])
+
+    def without(body: str) -> bytes | None:
+        return scan._without({"_id": 1, "provider": "sendgrid", "body": body.encode()})
+
+    for told in ('"bob@example.edu"', '{"email": "BOB@example.edu"}'):
+        left = without(f'[{deep}, {{"a": 1}}, {told}]')
+        assert left is not None
+        assert b"example" not in left.lower()
+        assert sendgrid.parse(left)[1:] == [{"a": 1}, sendgrid.ERASED]
+    assert without(f"[{deep}, 7]") is None
+    nested = json.loads("[" * 600 + '"bob@example.edu"' + "]" * 600)
+    assert "bob" not in json.dumps(erased_posts.redacted(nested, lambda text: "bob" in text))
+
+
+def test_posts_are_searched_for_thousands_of_payments_as_fast_as_for_one(
+    mock_database: None,
+) -> None:
+    of = ObjectId()
+    person = Person(ObjectId(), of, (), Traces(), ())
+    payments = [payment_id(of, "stripe", f"ch_{number}-x") for number in range(5_000)]
+    scan = erased_posts._Scan(person, payments)
+
+    def without(text: str) -> bytes | None:
+        return scan._without(
+            {"_id": 1, "organization_id": of, "provider": "stripe", "body": text.encode()}
+        )
+
+    begun = time.thread_time()
+    for body in ("no JSON, of ch_4999", "no JSON, of ch_4999-x-y", "no JSON, of mych_4999-x"):
+        assert without(body + " more" * 20_000) is None
+    assert time.thread_time() - begun < 1
+    assert without("no JSON, of ch_4999-x!") == WHOLE

@@ -1,0 +1,372 @@
+"""Alice looks through the recipients of her mailing, who are many."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from documents.email import DID, Email
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.organization import Organization
+from documents.people.search_words import words_of
+from documents.reports.recipients import MOST, Did, Recipient, recipients
+from documents.storage.pagination import BadCursor, encode_cursor
+from documents.storage.record import new_row
+from documents.storage.tenancy import acting_for
+from documents.user import User
+from documents.values.address import fold
+from documents.values.time import now
+from tools.testbed.cast import BOB, Api, event, university
+from tools.testbed.settled import settle
+
+AT = 1_700_000_000
+RARE = 3
+NAMES = ("Ann", "Bob", "Cleo", "Dan")
+
+
+def mailing_of(organization_id: ObjectId) -> Mailing:
+    fundraiser = Fundraiser.create(organization_id, {"name": "Spring"})
+    values = {"fundraiser_id": fundraiser.id, "name": "Appeal"}
+    return Mailing.create(organization_id, values)
+
+
+def fill(mailing: Mailing, number: int) -> Mailing:
+    """So many people with an email each: most opened, half clicked, three bounced or left."""
+    people, emails = [], []
+    for index in range(number):
+        name = f"{NAMES[index % 4]} Smith{index:05d}"
+        address = f"p{index}@example.edu" if index % 2 else f"{NAMES[index % 4]}.p{index}@x.edu"
+        of = {"organization_id": mailing.organization_id}
+        user = new_row(User, name=name, email=address, words=words_of(name, address), **of)
+        user |= {"address": f"{mailing.id}{fold(address)}"}
+        of |= {"mailing_id": mailing.id, "fundraiser_id": mailing.fundraiser_id}
+        email = new_row(Email, user_id=user["_id"], sent_at=now(), **of)
+        email |= {"opens": 2, "first_opened_at": now()} if index % 10 else {}
+        email |= {"clicks": 1, "first_clicked_at": now()} if index % 2 else {}
+        if index % (number // RARE) == 7:
+            email |= {"bounced_at": now(), "unsubscribed_at": now(), "left": {"all": now()}}
+            email |= {"donated": True, "donations_count": 1, "raised": {"USD": 100}}
+        people.append(user)
+        emails.append(email)
+    get_db().users.insert_many(people)
+    get_db().emails.insert_many(emails)
+    return mailing
+
+
+def pages(mailing: Mailing, limit: int = 50, **asked: Any) -> list[list[Recipient]]:
+    """All pages, one after the other."""
+    found, cursor = [], None
+    while True:
+        page = recipients(mailing, limit=limit, cursor=cursor, **asked)
+        found.append(page.rows)
+        assert len(page.rows) == limit or page.is_partial or page.next_cursor is None
+        if (cursor := page.next_cursor) is None:
+            return found
+
+
+def every(mailing: Mailing, **asked: Any) -> list[Recipient]:
+    return [row for page in pages(mailing, **asked) for row in page]
+
+
+def work(mailing: Mailing, **asked: Any) -> tuple[int, int]:
+    """How many keys and documents MongoDB looked at for the first page and the one after it."""
+    database = get_db()
+    database.command("profile", 2)
+    cursor = recipients(mailing, **asked).next_cursor
+    if cursor:
+        recipients(mailing, cursor=cursor, **asked)
+    database.command("profile", 0)
+    seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
+    database.drop_collection("system.profile")
+    assert seen
+    assert not any("SORT" in one["planSummary"] or "COLLSCAN" in one["planSummary"] for one in seen)
+    assert not any(one.get("hasSortStage") for one in seen if one["ns"].endswith("emails"))
+    keys, documents = (sum(one.get(n, 0) for one in seen) for n in ("keysExamined", "docsExamined"))
+    return keys, documents
+
+
+@pytest.fixture
+def alices(real_database: str) -> Mailing:
+    return mailing_of(Organization.create("Alice's University").id)
+
+
+# What is told of each email is what its document says, and whom it went to.
+def test_a_recipient_is_an_email_with_what_became_of_it(real_client: testing.TestClient) -> None:
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    spring = alice.fundraiser()
+    mailing_id = alice.mailing(spring)
+    email = alice.email(spring, mailing_id=mailing_id)
+    alice.deliver(
+        [
+            event(email, "delivered", AT),
+            event(email, "open", AT + 60),
+            event(email, "click", AT + 90, url="https://x.edu/"),
+        ]
+    )
+    alice.gift(spring, 2500, email_id=email)
+    settle()
+    [row] = recipients(Mailing.fetch(ObjectId(alice.id), mailing_id), did="gave", search="bob").rows
+    stored = Email.fetch(ObjectId(alice.id), email)
+    assert row.user
+    assert (row.user.name, row.user.email) == (BOB["name"], BOB["email"])
+    assert (row.opens, row.clicks, row.donations_count, row.raised) == (1, 1, 1, {"USD": 2500})
+    assert (row.first_clicked_at, row.sent_at) == (stored.first_clicked_at, stored.sent_at)
+    assert row.bounced_at is row.unsubscribed_at is None
+
+
+# Everybody who did it is there, once, newest first, however the pages are cut; and nobody else.
+@pytest.mark.parametrize("did", [None, *DID])
+def test_pages_have_everybody_once(alices: Mailing, did: Did | None) -> None:
+    fill(mailing_of(alices.organization_id), 40)
+    fill(alices, 300)
+    wanted = [
+        row["_id"]
+        for row in get_db().emails.find({"mailing_id": alices.id}).sort("_id", -1)
+        if did is None or any(row.get(field) for field in DID[did])
+    ]
+    assert wanted
+    for limit in (1, 7, 50, 300):
+        assert [row.email_id for row in every(alices, did=did, limit=limit)] == wanted
+
+
+# A search has everybody once, too: also those of whom several words begin alike.
+@pytest.mark.parametrize("search", ["b", "bob", "smith000", "x.edu", "p1", "ann smith", "e bob x"])
+@pytest.mark.parametrize("did", [None, "bounced", "clicked"])
+def test_a_search_has_everybody_once(alices: Mailing, did: Did | None, search: str) -> None:
+    fill(alices, 300)
+    parts = search.split()
+    wanted = {
+        row.email_id
+        for row in every(alices, did=did)
+        if row.user
+        and all(
+            any(word.startswith(part) for word in words_of(row.user.name, row.user.email))
+            for part in parts
+        )
+    }
+    for limit in (1, 7, 50):
+        found = [row.email_id for row in every(alices, did=did, search=search, limit=limit)]
+        assert len(found) == len(wanted)
+        assert set(found) == wanted
+
+
+# So it has when all that are asked for are few, and are looked through by themselves.
+@pytest.mark.parametrize("few", [0, 200])
+def test_a_search_finds_the_same_either_way(
+    alices: Mailing, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("documents.reports.recipients.FEW", few)
+    fill(alices, 100)
+    asked: dict[str, Any] = {"search": "smith bob"}
+    assert len(every(alices, **asked, limit=4)) == 25
+    assert len(every(alices, **asked, did="bounced", limit=1)) == sum(
+        row.user is not None and row.user.name.startswith("Bob")
+        for row in every(alices, did="bounced")
+    )
+
+
+# Several emails of one mailing to one person are several rows, over pages as within one.
+def test_a_person_may_have_several_emails(alices: Mailing) -> None:
+    fill(alices, 8)
+    bob = every(alices, search="bob")[0].user
+    assert bob
+    values = {"fundraiser_id": alices.fundraiser_id, "mailing_id": alices.id, "user_id": bob.id}
+    for _ in range(9):
+        Email.create(alices.organization_id, values)
+    for limit in (1, 2, 5, 50):
+        found = [row.email_id for row in every(alices, search="bob", limit=limit)]
+        assert len(found) == len(set(found)) == 2 + 9
+
+
+# A page is as much work among thousands as among hundreds, for what is rare as for what is common.
+@pytest.mark.parametrize("did", [None, *DID])
+def test_a_page_costs_the_same_at_any_number(alices: Mailing, did: Did | None) -> None:
+    few = work(fill(mailing_of(alices.organization_id), 300), did=did)
+    many = work(fill(alices, 5000), did=did)
+    # Two pages. A user costs three keys; who opened or clicked is looked for among all.
+    assert max(*few, *many) <= 2 * 50 * 3 + 2 * 52 * (4 if did in {"opened", "clicked"} else 1)
+    assert many[0] <= few[0] * 1.1 + 2, (few, many)
+
+
+# When hardly anybody has clicked, a page ends at a bound, and all of them are found in the end.
+def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
+    emails = get_db().emails
+    fill(alices, 9000)
+    few = [row["_id"] for row in emails.find({"first_clicked_at": {"$ne": None}})][::1500]
+    emails.update_many({"_id": {"$nin": few}}, {"$unset": {"first_clicked_at": ""}})
+    keys, documents = work(alices, did="clicked")
+    assert max(keys, documents) <= 2 * 2 * 2.5 * MOST
+    found = pages(alices, did="clicked")
+    assert [row.email_id for page in found for row in page] == few[::-1]
+    assert 2 <= len(found) <= 4
+
+
+# So is a page of a search, for a name that is rare as for one that a quarter has.
+@pytest.mark.parametrize("search", ["smith00007", "bob", "x.edu", "smith00007 bob", "bob smith"])
+def test_a_search_costs_the_same_at_any_number(
+    alices: Mailing, search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("documents.reports.recipients.MOST", 100)
+    monkeypatch.setattr("documents.reports.recipients.FEW", 50)
+    few = work(fill(mailing_of(Organization.create("Small").id), 300), search=search, limit=10)
+    many = work(fill(alices, 5000), search=search, limit=10)
+    assert max(*few, *many) <= 750, (few, many)
+    # Of two terms, the rarer one is found by counting those whom each fits, up to a bound.
+    assert many[0] <= few[0] * 1.1 + 2 * 100, (few, many)
+
+
+# Where thousands of the name are in no email of the mailing, a page ends early and says so.
+def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
+    alices: Mailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("documents.reports.recipients.MOST", 100)
+    monkeypatch.setattr("documents.reports.recipients.FEW", 0)
+    fill(mailing_of(alices.organization_id), 900)
+    fill(alices, 12)
+    first = recipients(alices, search="smith")
+    assert first.is_partial
+    assert first.next_cursor
+    assert len(every(alices, search="smith")) == 12
+    assert 5 < len(pages(alices, search="smith")) < 12
+
+
+# A click that turns out to be a machine's is nobody's, and who came back has not left.
+def test_what_is_not_so_any_more_is_not_found(real_client: testing.TestClient) -> None:
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    spring = alice.fundraiser()
+    id_ = alice.mailing(spring)
+    email = alice.email(spring, mailing_id=id_)
+    mailing = Mailing.fetch(ObjectId(alice.id), id_)
+
+    def found(did: Did) -> int:
+        settle()
+        return len(recipients(mailing, did=did).rows)
+
+    alice.deliver([event(email, "click", AT + 9, url="https://x.edu/")])
+    assert found("clicked") == 1
+    alice.deliver([event(email, "delivered", AT + 10)])  # it came after the click
+    assert found("clicked") == 0
+    alice.deliver([event(email, "group_unsubscribe", AT + 20, asm_group_id=1)])
+    assert found("left") == 1
+    alice.deliver([event(email, "group_resubscribe", AT + 30, asm_group_id=1)])
+    assert found("left") == 0
+    alice.deliver([event(email, "spamreport", AT + 40)])
+    assert found("left") == 1
+
+
+# People are found by the name and address that they have now, however they came to be stored.
+def test_words_follow_the_person(real_client: testing.TestClient) -> None:
+    alice = university("Alice's University", Api.in_process(real_client))
+    spring = alice.fundraiser()
+    id_ = alice.mailing(spring)
+    mailing = Mailing.fetch(ObjectId(alice.id), id_)
+    alice.email(spring, mailing_id=id_)
+    user = {"name": "Eve Adams", "email": "eve@x.edu"}
+    lines = b'{"fundraiser_id": "%b", "mailing_id": "%b", "user": %b}' % (
+        *(spring.encode(), id_.encode()),
+        b'{"name": "Eve Adams", "email": "eve@x.edu"}',
+    )
+    headers = {"Content-Type": "application/x-ndjson"}
+    assert alice.call("POST", "/v1/emails/import", body=lines, headers=headers).status == 200
+    [[bob], [eve]] = (recipients(mailing, search=name).rows for name in ("bob", "adams"))
+    assert bob.user
+    assert eve.user
+    assert user == {"name": eve.user.name, "email": eve.user.email}
+    User.fetch(ObjectId(alice.id), bob.user.id).amend({"name": "Robert Baker"})
+    User.fetch(ObjectId(alice.id), eve.user.id).amend({"email": "adams@y.edu"})
+    assert [len(every(mailing, search=name)) for name in ("robert", "bob", "x.edu", "y.edu")] == [
+        *(1, 1, 0, 1)  # his address is bob@… still
+    ]
+
+
+# Whoever is erased is a row without a name, and is found by nothing that they were called.
+def test_who_is_erased_is_nobody(real_client: testing.TestClient) -> None:
+    alice = university("Alice's University", Api.in_process(real_client))
+    spring = alice.fundraiser()
+    id_ = alice.mailing(spring)
+    mailing = Mailing.fetch(ObjectId(alice.id), id_)
+    alice.email(spring, mailing_id=id_)
+    bob = recipients(mailing).rows[0].user
+    assert bob
+    assert alice.call("DELETE", f"/v1/users/{bob.id}?erase=true").status == 204
+    assert recipients(mailing, search="bob").rows == []
+    assert [row.user for row in recipients(mailing).rows] == [None]
+
+
+# Who is deleted leaves no word behind.
+def test_who_is_deleted_is_found_by_nothing(real_client: testing.TestClient) -> None:
+    alice = university("Alice's University", Api.in_process(real_client))
+    id_ = alice.make("users", **BOB)["id"]
+    assert alice.call("DELETE", f"/v1/users/{id_}").status == 204
+    assert not (get_db().users.find_one({"_id": ObjectId(id_)}) or {}).get("words")
+
+
+# Charlie's people are none of Alice's, whatever either of them is asked for.
+def test_charlie_sees_his_own(alices: Mailing) -> None:
+    fill(alices, 40)
+    charlies = fill(mailing_of(Organization.create("Charlie's University").id), 8)
+    for asked in ({}, {"search": "bob"}, {"did": "clicked"}):
+        mine = {row.user.id for row in every(charlies, **asked) if row.user}
+        assert mine <= {user.id for user in User.live(charlies.organization_id)}
+        assert len(mine) == len(every(charlies, **asked)) in {2, 4, 8}
+        with acting_for(charlies.organization_id):
+            assert every(alices, **asked) == []
+    cursor = recipients(alices, limit=2).next_cursor
+    with pytest.raises(BadCursor):
+        recipients(charlies, cursor=cursor)
+
+
+# Whatever is typed into the search is text, and finds people or nobody.
+@pytest.mark.parametrize(
+    "search",
+    [
+        *(".*", "^bob", "(", "[b", "\\", "$where", "b*", "\x00", "bob\x00", "\ud800", "\ud800bob"),
+        *("x" * 1000, "b " * 500, " ".join(map(chr, range(0x4E00, 0x4E00 + 490))), "\U0010ffff"),
+    ],
+)
+def test_a_search_may_be_anything(alices: Mailing, search: str) -> None:
+    fill(alices, 12)
+    found = every(alices, search=search)
+    assert len(found) in {0, 3, 12}
+    assert recipients(alices, did="left", search=search).rows is not None
+
+
+# Nor is a place in a cursor that is no place in the search.
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, 7, "", "{}", "[]", '["x"]', '["bob", "adam", "%s"]', '["eve", "eve", "%s"]'),
+        *('["bob", "bob", null]', '["bob", "bob\\ud800", "%s"]', '["bob", ["bob"], "%s"]'),
+        *("[" * 9000, '["bob", "bob", "%s", 1]'),
+    ],
+)
+def test_a_cursor_without_a_place_is_refused(alices: Mailing, value: Any) -> None:
+    fill(alices, 12)
+    cursor = recipients(alices, search="bob", limit=1).next_cursor
+    assert cursor
+    made_for = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
+    value = value.replace("%s", "a" * 24) if isinstance(value, str) else value
+    with pytest.raises(BadCursor):
+        recipients(alices, search="bob", cursor=encode_cursor([made_for, value, ObjectId()]))
+
+
+# A cursor is good for the list it was made for, and for no other.
+def test_a_cursor_of_another_list_is_refused(alices: Mailing) -> None:
+    fill(alices, 40)
+    asked: list[dict[str, Any]] = [{}, {"did": "opened"}, {"search": "smith"}, {"search": "x.edu"}]
+    cursors = [recipients(alices, limit=2, **one).next_cursor for one in asked]
+    garbage = ["", "x", "é", "\ud800", "W10", "e30", "WzEsMiwzXQ", "A" * 5000, None]
+    for one, own in zip(asked, cursors, strict=True):
+        assert own
+        for cursor in [*cursors, *garbage, own[:-3], own + "AA"]:
+            if cursor in (own, None):
+                continue
+            with pytest.raises(BadCursor):
+                recipients(alices, cursor=cursor, **one)

@@ -1,0 +1,31 @@
+"""The short form of `make report-cost`: a report's work does not grow with the number of gifts."""
+
+from falcon import testing
+from mongoengine import get_db
+
+from documents.organization import Organization
+from documents.reports.report import fundraiser_report
+from tools.bench.report_cost import fill
+
+SMALL, LARGE = 300, 6000
+
+
+def work(fundraiser: object) -> list[tuple[str, int, int]]:
+    """What MongoDB did for a report: the collections, with keys and documents looked at."""
+    database = get_db()
+    database.command("profile", 2)
+    fundraiser_report(fundraiser)  # type: ignore[arg-type]
+    database.command("profile", 0)
+    seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
+    database.drop_collection("system.profile")
+    return [
+        (one["ns"].split(".", 1)[1], one.get("keysExamined", 0), one.get("docsExamined", 0))
+        for one in seen
+    ]
+
+
+def test_a_report_reads_as_much_of_many_gifts_as_of_few(real_client: testing.TestClient) -> None:
+    organization = Organization.create("Reports", "America/New_York")
+    few, many = (work(fill(organization.id, number)) for number in (SMALL, LARGE))
+    assert len(few) > 5
+    assert few == many

@@ -1,0 +1,182 @@
+"""A bug is raised, logged and retried. It is never stored as a verdict on somebody's input."""
+
+import json
+import logging
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+from pymongo.errors import OperationFailure
+
+from documents import webhook_delivery
+from documents.erased import items as erased_items
+from documents.payments import book as payment_book
+from documents.payments import gift as payment_gift
+from documents.payments import ingest as payments
+from documents.payments import standard_webhooks
+from documents.payments.stripe import charges
+from documents.payments.stripe import facts as stripe_events
+from documents.providers import sendgrid
+from documents.tracking import reader
+from documents.values.time import now
+from jobs.sweep import sweep
+from tests.integration.documents.payments.test_payments import SECRET, post
+from tools.testbed.cast import BOB, Api, University, event, university
+from tools.testbed.stripe_events import charge, intent, ours, refund, set_secret, tell
+
+AT = 1_763_800_000
+# `int("x")` is a ValueError, as most bugs in parsing are; a UnicodeError is one, too.
+BUGS = [
+    ValueError("invalid literal for int() with base 10"),
+    UnicodeEncodeError("ascii", "ü", 0, 1, "ordinal not in range"),
+    KeyError("amount"),
+    AssertionError(),
+    OperationFailure("no such command", 59),
+]
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    set_secret(alice)
+    alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
+    return alice
+
+
+def retry_now() -> None:
+    """Make the pause be over."""
+    over = {"$set": {"trouble.retry_at": now() - timedelta(seconds=1)}}
+    get_db().deliveries.update_many({"trouble": {"$exists": True}}, over)
+
+
+def raising(error: Exception) -> Any:
+    def bug(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return bug
+
+
+PLACES: list[tuple[Any, str]] = [
+    (stripe_events, "read"),
+    (charges, "currency_of"),
+    (payment_book, "learn"),
+    (payment_book, "apply"),
+    (payment_gift, "state_of"),
+    (payment_gift, "_new_gift"),
+    (payments.Book, "enter"),
+]
+
+
+@pytest.mark.parametrize("error", BUGS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[0].__name__}.{place[1]}")
+def test_a_bug_in_payments_is_retried_and_the_gift_is_made_once_it_is_fixed(
+    alice: University,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    place: tuple[Any, str],
+    error: Exception,
+) -> None:
+    spring = alice.fundraiser()
+    tell(alice, ours(charge("succeeded"), fundraiser_id=spring))
+    with monkeypatch.context() as broken, caplog.at_level(logging.ERROR):
+        broken.setattr(*place, raising(error))
+        sweep()
+    row: Any = get_db().deliveries.find_one()
+    assert row["trouble"]["tries"] == 1
+    assert type(error).__name__ in row["trouble"]["error"]
+    assert not row.get("refused_events")
+    assert not row.get("refused")
+    assert type(error).__name__ in caplog.text
+    retry_now()
+    sweep()
+    [gift] = alice.get("/v1/donations")["data"]
+    assert (gift["status"], gift["donor"]) == ("succeeded", BOB)
+    row = get_db().deliveries.find_one()
+    assert (row["counted_events"], row["refused"]) == (1, [])
+
+
+def test_a_bug_that_one_payment_meets_stops_no_other(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    monkeypatch.setitem(stripe_events.READERS, "refund", lambda opened: int("x"))
+    tell(alice, refund("refund.created", "re_1", 100, 5))
+    for number in range(3):
+        told = intent("succeeded", "succeeded", id=f"pi_{number}")
+        tell(alice, ours(told, fundraiser_id=spring))
+    sweep()
+    assert len(alice.get("/v1/donations")["data"]) == 3
+    rows = list(get_db().deliveries.find())
+    assert [bool(row.get("trouble")) for row in rows] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), AssertionError("a bug")])
+def test_a_bug_in_a_validator_is_no_verdict_on_a_post(
+    alice: University, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    spring = alice.fundraiser()
+    post(alice, "gift-1", AT, spring)
+    with monkeypatch.context() as broken:
+        broken.setattr(standard_webhooks, "CONTROL", SimpleNamespace(search=raising(error)))
+        sweep()
+    row: Any = get_db().deliveries.find_one()
+    assert row["trouble"]["tries"] == 1
+    retry_now()
+    sweep()
+    assert len(alice.get("/v1/donations")["data"]) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), UnicodeError("a bug"), KeyError("type")])
+def test_a_bug_in_reading_an_event_is_retried_and_stops_no_other_event(
+    alice: University, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    email = alice.email(alice.fundraiser())
+    sweep()
+    alice.deliver([event(email, "open", AT), event(email, "click", AT + 60)])
+    real = sendgrid.read
+
+    def bug(organization: bytes, item: Any) -> Any:
+        if item["event"] == "open":
+            raise error
+        return real(organization, item)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(reader.sendgrid, "read", bug)
+        sweep()
+    row: Any = get_db().deliveries.find_one()
+    assert row["trouble"]["tries"] == 1
+    assert not row.get("refused_events")
+    assert alice.get(f"/v1/emails/{email}")["clicks"] == 1
+    retry_now()
+    sweep()
+    found = alice.get(f"/v1/emails/{email}")
+    assert (found["opens"], found["clicks"]) == (1, 1)
+
+
+def test_a_bug_in_parsing_loses_no_post(
+    alice: University, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    email = alice.email(alice.fundraiser())
+    sweep()
+    with monkeypatch.context() as broken:
+        for name in ("count", "parse"):
+            broken.setattr(webhook_delivery.sendgrid, name, raising(ValueError("a bug")))
+        assert alice.deliver([event(email, "open", AT), event(email, "open", AT + 1)]).status == 202
+        sweep()
+    assert "could not be counted" in caplog.text
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 0
+    retry_now()
+    sweep()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 2
+
+
+def test_a_bug_in_parsing_erases_no_whole_post(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps([event(str(ObjectId()), "open", AT)]).encode()
+    monkeypatch.setattr(erased_items.sendgrid, "parse", raising(ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        erased_items.without_items(body, [0])

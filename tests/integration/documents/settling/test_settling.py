@@ -1,0 +1,434 @@
+"""Settling on the real server: whatever is done in whatever order, every counter is right."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from hypothesis import Phase
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from mongoengine import get_db
+
+from documents.matching import decide
+from documents.matching.policy import MatchPolicy
+from documents.recount import recount
+from documents.recount.recount import repair
+from documents.settling import settle as settling
+from documents.settling.policies import Policy
+from documents.storage.transaction import in_transaction
+from documents.values.time import now
+from jobs.sweep import sweep
+from tools.testbed.cast import BOB, Api, University, event, university
+from tools.testbed.settled import settle
+
+EVE = {"name": "Eve", "email": "eve@example.org"}
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    return university("Alice's University", Api.in_process(real_client))
+
+
+def test_a_gift_makes_its_email_donated_and_a_refund_unmakes_it(alice: University) -> None:
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    email = alice.email(spring, mailing_id=mailing)
+    first = alice.gift(spring, 2500, email_id=email)
+    second = alice.gift(spring, 1000)  # by Bob's address
+    settle()
+
+    bobs = alice.get(f"/v1/emails/{email}")
+    assert (bobs["donated"], bobs["donations_count"], bobs["raised"]) == (True, 2, {"USD": 3500})
+    assert alice.get(f"/v1/donations/{first}")["match"] == "direct"
+    assert alice.get(f"/v1/donations/{second}")["match"] == "indirect"
+    figures = alice.report(spring)["donations"]
+    assert (figures["count"], figures["donors"], figures["raised"]) == (2, 1, {"USD": 3500})
+
+    alice.call("PATCH", f"/v1/donations/{first}", {"status": "refunded"})
+    alice.call("DELETE", f"/v1/donations/{second}")
+    settle()
+
+    bobs = alice.get(f"/v1/emails/{email}")
+    assert (bobs["donated"], bobs["donations_count"], bobs["raised"]) == (False, 0, {})
+    report = alice.report(spring)
+    assert report["emails"]["donated"] == 0
+    figures = report["donations"]
+    assert (figures["count"], figures["donors"], figures["raised"]) == (0, 0, {})
+    assert figures["refunded"] == {"USD": 2500}
+
+
+def test_a_part_refund_is_set_and_not_added(alice: University) -> None:
+    spring = alice.fundraiser()
+    gift = alice.gift(spring, 2500)
+    for amount in (400, 400, 1000):
+        alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": amount})
+        settle()
+    figures = alice.report(spring)["donations"]
+    assert (figures["raised"], figures["refunded"]) == ({"USD": 1500}, {"USD": 1000})
+
+
+@pytest.mark.parametrize("status", ["pending", "failed"])
+def test_only_money_that_was_taken_counts(alice: University, status: str) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    gift = alice.gift(spring, email_id=email, status=status)
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["match"] is None
+    assert alice.report(spring)["donations"]["count"] == 0
+
+    alice.call("PATCH", f"/v1/donations/{gift}", {"status": "succeeded"})
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["email_id"] == email
+    assert alice.report(spring)["donations"]["count"] == 1
+
+
+def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    settle()
+    gift = alice.gift(spring, email_id=email)
+    alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
+    one = {"_id": ObjectId(email)}
+    rounds = []
+
+    class Late(decide.Candidates):
+        """What is read here is past by the time it is used."""
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            rounds.append(self)
+            if len(rounds) == 1:
+                alice.call("DELETE", f"/v1/emails/{email}")
+                in_transaction(settling._settle, one, Policy(), ("emails",))
+
+    monkeypatch.setattr(decide, "Candidates", Late)
+    settle()
+    assert len(rounds) > 1
+    decided = alice.get(f"/v1/donations/{gift}")
+    assert (decided["match"], decided["email_id"]) == ("unresolved", None)
+
+
+def test_currencies_are_never_mixed(alice: University) -> None:
+    spring = alice.fundraiser()
+    for currency, amount in (("USD", 2500), ("JPY", 3000), ("KWD", 1234), ("USD", 500)):
+        alice.gift(spring, amount, currency=currency)
+    settle()
+    figures = alice.report(spring)["donations"]
+    assert figures["raised"] == {"JPY": 3000, "KWD": 1234, "USD": 3000}
+    assert figures["average"] == {"JPY": 3000, "KWD": 1234, "USD": 1500}
+
+
+def test_donors_are_people_and_gifts_are_gifts(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.email(spring)
+    for _ in range(3):
+        alice.gift(spring)
+        alice.gift(spring, donor=EVE | {"email": "EVE@example.org"})
+        alice.gift(spring, donor=EVE)
+    settle()
+    figures = alice.report(spring)["donations"]
+    assert (figures["count"], figures["donors"]) == (9, 2)
+    assert figures["by_match"]["unresolved"]["count"] == 6
+
+
+def test_the_last_gift_of_a_user_moves_back_when_it_is_deleted(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.email(spring)
+    alice.gift(spring, donated_at="2026-01-01T00:00:00Z")
+    last = alice.gift(spring, donated_at="2026-02-01T00:00:00Z")
+    settle()
+    user = alice.get("/v1/users")["data"][0]
+    assert user["last_donated_at"] == "2026-02-01T00:00:00Z"
+    alice.call("DELETE", f"/v1/donations/{last}")
+    settle()
+    user = alice.get("/v1/users")["data"][0]
+    assert (user["donations_count"], user["last_donated_at"]) == (1, "2026-01-01T00:00:00Z")
+
+
+def test_a_deleted_email_takes_its_counts_along_and_its_gifts_find_another(
+    alice: University,
+) -> None:
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    old = alice.email(spring, sent_at="2026-11-01T00:00:00Z")
+    new = alice.email(spring, mailing_id=mailing, sent_at="2026-11-02T00:00:00Z")
+    gift = alice.gift(spring, email_id=new, donated_at="2026-11-03T00:00:00Z")
+    settle()
+    assert alice.get(f"/v1/mailings/{mailing}/report")["donations"]["count"] == 1
+
+    assert alice.call("DELETE", f"/v1/emails/{new}").status == 204
+    settle()
+    found = alice.get(f"/v1/donations/{gift}")
+    assert (found["match"], found["email_id"]) == ("indirect", old)
+    assert alice.get(f"/v1/mailings/{mailing}/report")["donations"]["count"] == 0
+    assert alice.get(f"/v1/mailings/{mailing}")["emails_count"] == 0
+    assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
+
+
+def test_an_email_with_more_gifts_than_a_batch_is_taken_back_whole(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("documents.matching.rematch.MARKED_A_BATCH", 2)
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    gifts = [alice.gift(spring, 100, EVE, email_id=email) for _ in range(7)]
+    settle()
+    assert alice.call("DELETE", f"/v1/emails/{email}").status == 204
+    settle()
+    assert {alice.get(f"/v1/donations/{gift}")["match"] for gift in gifts} == {"unresolved"}
+    figures = alice.report(spring)
+    assert figures["emails"]["sent"] == 0
+    assert figures["donations"]["by_match"]["direct"]["count"] == 0
+    assert figures["donations"]["raised"] == {"USD": 700}
+    assert figures["unsettled"]["oldest_seconds"] == 0
+
+
+def test_a_mailings_cost_counts_for_its_fundraiser(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.mailing(spring, cost={"amount": 500, "currency": "USD"})
+    mailing = alice.mailing(spring, cost={"amount": 700, "currency": "USD"})
+    alice.gift(spring, 2400)
+    settle()
+    assert alice.report(spring)["cost_per_unit_raised"] == {"USD": 0.5}
+    alice.call("PATCH", f"/v1/mailings/{mailing}", {"cost": None})
+    settle()
+    assert alice.report(spring)["cost_per_unit_raised"] == {"USD": 0.2083}
+
+
+def test_settling_again_changes_nothing(alice: University) -> None:
+    spring = alice.fundraiser()
+    alice.email(spring)
+    alice.gift(spring)
+    settle()
+    before = alice.report(spring)["donations"]
+    for name in ("donations", "emails"):
+        get_db()[name].update_many({}, {"$currentDate": {"due": True}})
+    settle()
+    assert alice.report(spring)["donations"] == before
+
+
+def test_recount_finds_and_repairs_exactly_what_was_planted(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    alice.gift(spring, email_id=email)
+    settle()
+    right = alice.report(spring)
+    fundraiser, database = {"_id": ObjectId(spring)}, get_db()
+    database.fundraisers.update_one(fundraiser, {"$inc": {"raised.USD": 7, "funnel.sent": -1}})
+    database.users.update_one({}, {"$inc": {"donations_count": 2}})
+    database.users.update_one({}, {"$unset": {"last_donated_at": ""}})
+    database.emails.update_one({}, {"$set": {"donated": False}})
+
+    off = list(recount.recount())
+    assert {(drift.collection, drift.field) for drift in off} == {
+        ("fundraisers", "raised.USD"),
+        ("fundraisers", "funnel.sent"),
+        ("users", "donations_count"),
+        ("users", "last_donated_at"),
+        ("emails", "donated"),
+    }
+    for drift in off:
+        repair(drift)
+    settle()
+    assert alice.report(spring)["donations"] == right["donations"]
+    assert alice.report(spring)["emails"] == right["emails"]
+
+
+def test_what_any_record_says_it_counted_can_be_mended(alice: University) -> None:
+    """Counters are right at the end, with no worker to help, whichever note was lost."""
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring, cost={"amount": 100, "currency": "USD"})
+    email = alice.email(spring, mailing_id=mailing)
+    alice.gift(spring, email_id=email)
+    settle()
+    right = {path: alice.get(path) for path in ("/v1/users", f"/v1/emails/{email}")}
+    report = alice.report(spring)
+    for name in ("donations", "donors", "emails", "mailings"):
+        get_db()[name].update_many({}, {"$set": {"counted": []}})
+        for _ in range(3):
+            for drift in recount.recount():
+                repair(drift)
+        assert list(recount.recount()) == [], name
+        assert get_db()[name].count_documents({"due": {"$exists": True}}) == 0
+        assert {path: alice.get(path) for path in right} == right
+        now = alice.report(spring)
+        assert now | {"as_of": 0} == report | {"as_of": 0}, name
+
+
+def test_a_report_survives_what_recount_is_to_find(alice: University) -> None:
+    spring = alice.fundraiser()
+    get_db().fundraisers.update_one({}, {"$inc": {"raised.EUR": 5}})
+    assert alice.report(spring)["donations"]["average"] == {}
+
+
+def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.sweep.policy", lambda: Policy(MatchPolicy(window=timedelta(days=1))))
+    spring = alice.fundraiser()
+    alice.email(spring, sent_at="2026-11-01T00:00:00Z")
+    gift = alice.gift(spring, donated_at="2026-11-03T00:00:00Z")
+    settle()
+    found = alice.get(f"/v1/donations/{gift}/match")
+    assert (found["match"], found["window_seconds"]) == ("unresolved", 24 * 3600)
+    assert found["considered"][0]["reason"] == "outside the window"
+
+
+def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: University) -> None:
+    """Creates, changes, part refunds, deletions, events and re-settles, in any order."""
+    alice.set_webhook_key()
+    donors = (BOB, EVE, {"name": "Zoe", "email": "zoe@example.org"})
+
+    class AnyDay(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fundraiser = alice.fundraiser()
+            self.mailings = [alice.mailing(self.fundraiser) for _ in range(2)]
+            self.emails: list[str] = []
+            self.gifts: dict[str, int] = {}
+            self.truth: dict[str, tuple[str, int, int]] = {}
+
+        @rule(who=st.integers(0, 2), mailing=st.integers(0, 1))
+        def send(self, who: int, mailing: int) -> None:
+            self.emails.append(
+                alice.email(self.fundraiser, donors[who], mailing_id=self.mailings[mailing])
+            )
+
+        @rule(
+            who=st.integers(0, 2),
+            amount=st.integers(1, 10_000),
+            named=st.integers(0, 5),
+            status=st.sampled_from(["succeeded", "succeeded", "pending", "failed"]),
+        )
+        def give(self, who: int, amount: int, named: int, status: str) -> None:
+            email_id = self.emails[named] if named < len(self.emails) else "garbage"
+            gift = alice.gift(
+                self.fundraiser, amount, donors[who], email_id=email_id, status=status
+            )
+            self.truth[gift] = (status, amount, 0)
+
+        @precondition(lambda self: self.truth)
+        @rule(data=st.data(), status=st.sampled_from(["succeeded", "failed", "disputed"]))
+        def change(self, data: Any, status: str) -> None:
+            gift = data.draw(st.sampled_from(sorted(self.truth)))
+            _, amount, refunded = self.truth[gift]
+            alice.call("PATCH", f"/v1/donations/{gift}", {"status": status})
+            if refunded == amount and status == "succeeded":
+                status = "refunded"
+            self.truth[gift] = (status, amount, refunded)
+
+        @precondition(lambda self: self.truth)
+        @rule(data=st.data())
+        def refund(self, data: Any) -> None:
+            gift = data.draw(st.sampled_from(sorted(self.truth)))
+            status, amount, _ = self.truth[gift]
+            refunded = data.draw(st.integers(0, amount))
+            alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": refunded})
+            if status == "succeeded" and refunded == amount:
+                status = "refunded"
+            elif status == "refunded" and refunded < amount:
+                status = "succeeded"
+            self.truth[gift] = (status, amount, refunded)
+
+        @precondition(lambda self: self.truth)
+        @rule(data=st.data())
+        def delete_gift(self, data: Any) -> None:
+            gift = data.draw(st.sampled_from(sorted(self.truth)))
+            assert alice.call("DELETE", f"/v1/donations/{gift}").status == 204
+            del self.truth[gift]
+
+        @precondition(lambda self: self.emails)
+        @rule(data=st.data())
+        def delete_email(self, data: Any) -> None:
+            email = data.draw(st.sampled_from(self.emails))
+            assert alice.call("DELETE", f"/v1/emails/{email}").status == 204
+            self.emails.remove(email)
+
+        @precondition(lambda self: self.emails)
+        @rule(
+            data=st.data(),
+            type_=st.sampled_from(["delivered", "open", "click", "bounce", "unsubscribe"]),
+            at=st.integers(1_700_000_000, 1_700_000_003),
+            machine=st.booleans(),
+        )
+        def report(self, data: Any, type_: str, at: int, machine: bool) -> None:
+            email = data.draw(st.sampled_from(self.emails))
+            alice.deliver([event(email, type_, at, sg_machine_open=machine)] * 2)
+
+        @rule()
+        def settle_now(self) -> None:
+            sweep()
+
+        @invariant()
+        def counters_are_right(self) -> None:
+            settle()
+            counted = [one for one in self.truth.values() if one[0] == "succeeded"]
+            figures = alice.report(self.fundraiser)
+            raised = sum(amount - refunded for _, amount, refunded in counted)
+            assert figures["donations"]["count"] == len(counted)
+            assert figures["donations"]["raised"].get("USD", 0) == raised
+            assert figures["emails"]["sent"] == len(self.emails)
+            by_match = figures["donations"]["by_match"].values()
+            assert sum(of["count"] for of in by_match) == len(counted)
+
+    AnyDay.TestCase.settings = hypothesis_settings(
+        max_examples=15,
+        stateful_step_count=15,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
+    )
+    AnyDay.TestCase("runTest").runTest()
+
+
+def settle_only(fundraiser_id: str) -> None:
+    settling.settle_fundraiser(ObjectId(fundraiser_id), Policy())
+
+
+def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) -> None:
+    """Its settling counts on the email, which waits to be settled itself and to say who moves."""
+    spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
+    pinned, own = alice.email(spring), alice.email(autumn)
+    gift = alice.gift(autumn, 2500, email_id=own)
+    alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": pinned})
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["email_id"] == pinned
+    alice.call("DELETE", f"/v1/emails/{pinned}")
+    alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 400})
+    settle_only(autumn)
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["email_id"] == own
+    assert alice.get(f"/v1/emails/{own}")["raised"] == {"USD": 2100}
+
+
+def test_a_new_email_that_a_gift_counts_on_first_is_new_all_the_same(alice: University) -> None:
+    spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
+    by_address = alice.gift(spring, 1000)
+    settle()
+    email = alice.email(spring, sent_at=f"{now() - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}")
+    other = alice.gift(autumn, 2500)
+    alice.call("PUT", f"/v1/donations/{other}/match", {"email_id": email})
+    settle_only(autumn)
+    assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 2500}
+    settle()
+    assert alice.get(f"/v1/donations/{by_address}")["email_id"] == email
+    assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 3500}
+
+
+def test_a_gift_that_waits_and_then_moves_leaves_no_time_behind(alice: University) -> None:
+    """It had stopped counting, so that nothing is subtracted from the user whom it leaves."""
+    spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
+    bob = alice.get(f"/v1/emails/{alice.email(spring)}")["user_id"]
+    gift = alice.gift(spring, 1000)
+    settle()
+    alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
+    settle()
+    alice.call("PATCH", f"/v1/donations/{gift}", {"status": "succeeded"})
+    wife = {"name": "Barbara", "email": "barbara@example.org"}
+    alice.gift(autumn, donor=wife, email_id=alice.email(autumn), donated_at="2026-01-31T10:00:00Z")
+    settle_only(autumn)
+    alice.call("PATCH", f"/v1/users/{bob}", {"email": "moved@example.org"})
+    alice.email(autumn)  # to a new user, who has Bob's former address
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["user_id"] != bob

@@ -1,0 +1,166 @@
+"""Every list is read from an index, and each page costs the same wherever it is in the list."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import mongoengine
+import pytest
+from bson import ObjectId
+from mongoengine import get_db
+
+from config import database
+from documents.access.api_key import ApiKey
+from documents.access.audit import AuditEntry
+from documents.donation import Donation
+from documents.email import Email
+from documents.fundraiser import Fundraiser
+from documents.link import Link
+from documents.mailing import Mailing
+from documents.payments.payment import Payment
+from documents.storage.pagination import page
+from documents.storage.record import Record, new_row
+from documents.user import User
+from documents.values.time import now
+from service.api.resources.api_keys import ApiKeyQuery
+from service.api.resources.audit import AuditQuery
+from service.api.resources.donations import DonationQuery
+from service.api.resources.emails import EmailQuery
+from service.api.resources.fundraisers import FundraiserQuery
+from service.api.resources.mailings import LinkQuery, MailingQuery
+from service.api.resources.payments import PaymentQuery
+from service.api.resources.users import UserQuery
+from tools.testbed.commands import Commands, name_of
+
+ORGANIZATION, OTHER, PARENT = ObjectId(), ObjectId(), ObjectId()
+LISTS: dict[type, type] = {
+    User: UserQuery,
+    Fundraiser: FundraiserQuery,
+    Mailing: MailingQuery,
+    Email: EmailQuery,
+    Donation: DonationQuery,
+    ApiKey: ApiKeyQuery,
+    Link: LinkQuery,
+    AuditEntry: AuditQuery,
+    Payment: PaymentQuery,
+}
+ROWS, LIMIT, PAGES = 400, 10, 6
+# A few more than the page has: a cursor has up to three ranges, each read ahead and merged.
+MARGIN = 12
+UNIQUE = {"email", "external_id"}
+VALUES = {
+    "email": "user7@example.edu",
+    "name": "Name 7",
+    "donated": True,
+    "status": "refunded",
+    "match": "unresolved",
+    "external_id": "external-7",
+    "actor": "key:1",
+    "reason": "no_fundraiser",
+}
+
+
+def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]:
+    made = new_row(document) if issubclass(document, Record) else {"_id": ObjectId()}
+    shared = {
+        "organization_id": organization_id,
+        "fundraiser_id": PARENT,
+        "mailing_id": PARENT,
+        "user_id": PARENT,
+        "email_id": PARENT,
+        "name": f"Name {number}",
+        "email": f"user{number}@example.edu",
+        "address": f"user{number}@example.edu",
+        "external_id": f"external-{number}",
+        "import_key": f"import-{number}",
+        "digest": f"{organization_id}{number}",
+        "amount": number,
+        "donated_at": now(),
+        "donations_count": number % 5,
+        "emails_count": number % 3,
+        "clicks": number % 7 + 1,
+        "donated": number % 4 == 0 if document is Email else {},
+        "status": "refunded" if number % 9 == 0 else "succeeded",
+        "match": "unresolved" if number % 8 == 0 else "direct",
+        "sent_at": now() if number % 2 else None,
+        "record": str(PARENT),
+        "actor": "key:1",
+        "seq": number + 1,
+        "public_id": ObjectId(),
+        "reason": REASONS[number % len(REASONS)],
+    }
+    if document is Payment:
+        made["_id"] = f"{organization_id}:stripe:pi_{number}"
+        shared |= {"created_at": now(), "donation_id": PARENT}
+    return made | {name: shared[name] for name in shared if name in document._fields}
+
+
+@pytest.fixture
+def commands(real_database: str) -> Commands:
+    """Four hundred of everything, for two organizations; and what is asked of them."""
+    for document in LISTS:
+        rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
+        get_db()[document._get_collection_name()].insert_many(rows)
+    mongoengine.disconnect_all()
+    listener = Commands()
+    database.connect(event_listeners=[listener])
+    return listener
+
+
+REASONS = ["no_fundraiser", "unknown_fundraiser", "not_paid", "no_amount", None]
+
+
+def cases() -> Iterator[Any]:
+    for status in ("assigned", "incomplete", "unassigned"):
+        yield pytest.param(Payment, {"status": status}, "created_at", id=f"Payment?{status}")
+    for document, query in LISTS.items():
+        fields = query.model_fields
+        for sort in get_args(fields["sort"].annotation):
+            yield pytest.param(document, {}, sort, id=f"{document.__name__}-{sort}")
+        for name in sorted(fields.keys() - {"limit", "cursor", "sort"}):
+            given = {name: VALUES.get(name, PARENT)}
+            if document is Payment and name == "status":
+                given = {"status": "unassigned"}
+            sort = fields["sort"].default if document is AuditEntry else "-created_at"
+            yield pytest.param(document, given, sort, id=f"{document.__name__}?{name}")
+
+
+def stages(plan: Any) -> Iterator[str]:
+    if isinstance(plan, dict):
+        if isinstance(plan.get("stage"), str):
+            yield plan["stage"]
+        for inner in plan.values():
+            yield from stages(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from stages(inner)
+
+
+@pytest.mark.parametrize(("document", "given", "sort"), list(cases()))
+def test_a_page_is_read_from_an_index_alone(
+    commands: Commands, document: Any, given: dict[str, Any], sort: str
+) -> None:
+    minus, name = ("-" if sort.startswith("-") else ""), sort.removeprefix("-")
+    filters = document.filters(given) | ({"mailing_id": PARENT} if document is Link else {})
+    cursor = None
+    for _ in range(PAGES):
+        found = page(
+            document,
+            ORGANIZATION,
+            filters=filters,
+            sort=minus + ("_id" if name == "created_at" else name),
+            limit=LIMIT,
+            cursor=cursor,
+        )
+        if (cursor := found.next_cursor) is None:
+            break
+    finds = [command for command in commands.sent if name_of(command) == "find"]
+    assert finds
+    for command in finds:
+        asked = {name: command[name] for name in ("find", "filter", "sort", "limit")}
+        told = get_db().command("explain", asked, verbosity="executionStats")
+        seen = told["executionStats"]
+        used = set(stages(told["queryPlanner"]["winningPlan"]))
+        # What is unique is one record, in whatever order.
+        assert not used & ({"COLLSCAN"} if given.keys() & UNIQUE else {"COLLSCAN", "SORT"}), used
+        assert seen["totalDocsExamined"] <= 3 * LIMIT + MARGIN, seen["totalDocsExamined"]
+        assert seen["totalKeysExamined"] <= 3 * LIMIT + MARGIN, seen["totalKeysExamined"]

@@ -1,0 +1,203 @@
+"""Tallying on the real server: an event counts once, whatever is sent how often."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from documents.settling import settle as settling
+from documents.tracking import ingest, reader
+from jobs.sweep import sweep
+from jobs.tasks import policy
+from tools.testbed.cast import UNKNOWN_ID, Api, University, event, university
+from tools.testbed.settled import settle
+
+AT = 1_700_000_000
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds")
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    return alice
+
+
+def test_what_is_reported_of_an_email_is_on_it_and_in_the_reports(alice: University) -> None:
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    email = alice.email(spring, mailing_id=mailing, sent_at=None)
+    alice.deliver(
+        [
+            event(email, "click", AT + 40),
+            event(email, "open", AT + 30),
+            event(email, "open", AT + 20),
+            event(email, "open", AT + 10, sg_machine_open=True),
+            event(email, "delivered", AT + 2),
+            event(email, "processed", AT),
+            event(email, "unsubscribe", AT + 50),
+        ]
+    )
+    settle()
+    found = alice.get(f"/v1/emails/{email}")
+    assert (found["opens"], found["clicks"], found["machine_opens"]) == (2, 1, 1)
+    assert found["sent_at"] == "2023-11-14T22:13:20Z"
+    assert found["delivered_at"] == "2023-11-14T22:13:22Z"
+    assert found["first_opened_at"] == "2023-11-14T22:13:40Z"
+    assert found["last_opened_at"] == "2023-11-14T22:13:50Z"
+    assert found["first_clicked_at"] == found["last_clicked_at"] == "2023-11-14T22:14:00Z"
+    expected = {
+        "sent": 1,
+        "delivered": 1,
+        "bounced": 0,
+        "dropped": 0,
+        "opened": 1,
+        "opens": 2,
+        "machine_opens": 1,
+        "clicked": 1,
+        "clicks": 1,
+        "unsubscribed": 1,
+        "spam_reported": 0,
+        "donated": 0,
+    }
+    assert alice.report(spring)["emails"] == expected
+    report = alice.get(f"/v1/mailings/{mailing}/report")
+    assert report["emails"] == expected
+    assert report["rates"] == {
+        "delivery": 1.0,
+        "open": 1.0,
+        "click": 1.0,
+        "click_to_open": 1.0,
+        "conversion": 0.0,
+    }
+
+
+def test_repetitions_count_once_even_under_new_ids_and_in_one_post(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    opened = event(email, "open", AT)
+    assert alice.deliver([opened, opened, event(email, "click", AT)]).status == 202
+    alice.deliver([opened | {"sg_event_id": "new"}])
+    without_id = {name: value for name, value in opened.items() if name != "sg_event_id"}
+    alice.deliver([without_id, event(email, "open", AT + 1)])
+    settle()
+    found = alice.get(f"/v1/emails/{email}")
+    assert (found["opens"], found["clicks"]) == (2, 1)
+
+
+def test_an_event_known_by_its_id_alone_counts_once(alice: University) -> None:
+    email = alice.email(alice.fundraiser())
+    alice.deliver([event(email, "open", AT, sg_event_id="one")])
+    alice.deliver([event(email, "open", AT + 5, sg_event_id="one")])
+    settle()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 1
+
+
+def test_odd_events_stop_no_other_and_are_kept(alice: University) -> None:
+    email = alice.email(alice.fundraiser())
+    answer = alice.deliver(
+        [
+            None,
+            7,
+            {"event": "open"},
+            event(email, "open", AT),
+            event(email, "from_the_future", AT),
+            event(UNKNOWN_ID, "open", AT),
+            event("garbage", "open", AT),
+            event(email, "open", AT + 1, sg_message_id=None) | {"email_id": {"$ne": 1}},
+        ]
+    )
+    assert (answer.status, answer.json) == (202, {"accepted": 8})
+    settle()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 1
+    delivery = get_db().deliveries.find_one()
+    assert delivery
+    assert [one["index"] for one in delivery["refused"]] == [0, 1, 2]
+    assert (delivery["counted_events"], delivery["unmatched_events"]) == (2, 3)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"not json", b"\xff\xfe", b"[" * 5000, b"null"])
+def test_a_body_that_is_no_array_is_stored_and_reported(alice: University, body: bytes) -> None:
+    answer = alice.deliver(None, body=body)
+    assert (answer.status, answer.json) == (202, {"accepted": 1})
+    settle()
+    delivery = get_db().deliveries.find_one()
+    assert delivery
+    assert delivery["refused"] == [{"index": 0, "reason": "the body is no JSON array"}]
+
+
+def test_events_of_another_organizations_emails_touch_nothing(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie.set_webhook_key()
+    email = alice.email(alice.fundraiser())
+    assert charlie.deliver([event(email, "open", AT)]).status == 202
+    settle()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 0
+    alice.deliver([event(email, "open", AT)])
+    settle()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 1
+
+
+def test_many_sweeps_at_once_count_once(alice: University) -> None:
+    """Threads of one process share their work; the transactions keep processes apart."""
+    spring = alice.fundraiser()
+    emails = [alice.email(spring) for _ in range(5)]
+    for _ in range(20):
+        alice.deliver([event(email, "open", AT + second) for email in emails for second in (0, 1)])
+    sweeps = [threading.Thread(target=sweep) for _ in range(6)]
+    for thread in sweeps:
+        thread.start()
+    for thread in sweeps:
+        thread.join()
+    settle()
+    assert alice.report(spring)["emails"]["opens"] == 10
+
+
+def test_a_gift_does_not_wait_until_all_events_are_counted(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events take turn after turn, and the gift is given the next but one at the latest."""
+    monkeypatch.setattr(reader, "DELIVERIES_A_BATCH", 1)
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    settle()
+    posts = 300
+    for number in range(posts):
+        alice.deliver([event(email, "open", AT + number)])
+    counting = threading.Thread(
+        target=ingest.tally_organization, args=(ObjectId(alice.id), policy().clicks)
+    )
+    counting.start()
+    due = {"due": {"$type": "date"}}
+    while get_db().deliveries.count_documents(due) == posts:
+        pass
+    gift = alice.gift(spring, email_id=email)
+    settling.settle_fundraiser(ObjectId(spring), policy())
+    left = get_db().deliveries.count_documents(due)
+    assert alice.get(f"/v1/donations/{gift}")["match"] == "direct"
+    assert left > 0
+    counting.join(60)
+    settle()
+    assert alice.report(spring)["emails"]["opens"] == posts
+
+
+def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
+    alice: University,
+) -> None:
+    alice.email(alice.fundraiser("Autumn"))  # so Bob is known
+    spring = alice.fundraiser()
+    gift = alice.gift(spring)
+    settle()
+    assert alice.get(f"/v1/donations/{gift}")["match"] == "unresolved"
+    email = alice.email(spring, sent_at=YESTERDAY)
+    alice.deliver([event(email, "delivered", int(time.time()))])
+    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
+    settle()
+    found = alice.get(f"/v1/donations/{gift}")
+    assert (found["match"], found["email_id"]) == ("indirect", email)

@@ -1,0 +1,31 @@
+"""Judging clicks again: a process that was paused does not move the progress of another."""
+
+import pytest
+
+from documents.tracking.relabelling import Relabelling
+from documents.tracking.rules import Rule
+from tools.bench import recount_rate
+
+
+@pytest.mark.usefixtures("real_database")
+def test_a_paused_process_leaves_the_progress_of_another_rule_alone() -> None:
+    recount_rate.fill(3, events=False)
+    old, new = Rule(), Rule(seconds=Rule().seconds + 1)
+    paused = Relabelling.towards(old)
+    current = Relabelling.towards(new)
+    assert not paused.step(old)
+    stored = Relabelling.objects.first()
+    assert (stored.target, stored.after, stored.rule) == (new.fingerprint, None, None)
+    while current.step(new):
+        pass
+    assert Relabelling.is_done(new)
+
+
+@pytest.mark.usefixtures("real_database")
+def test_two_processes_of_one_rule_come_to_its_end() -> None:
+    recount_rate.fill(3, events=False)
+    first, second = Relabelling.towards(Rule()), Relabelling.towards(Rule())
+    assert first.step(Rule())
+    assert not second.step(Rule())
+    assert not first.step(Rule())
+    assert Relabelling.is_done(Rule())

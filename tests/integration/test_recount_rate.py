@@ -1,0 +1,106 @@
+"""The short form of `make recount-rate`: a recount's work is linear, however much is due."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from mongoengine import get_db
+from pymongo.errors import OperationFailure
+
+from documents.recount import recount
+from matchback.engine import snapshots
+from matchback.engine.contribution import Row, from_stored
+from matchback.engine.recount import Comparison
+from tools.bench import recount_rate
+from tools.bench.recount_rate import SENT_AT
+
+FEW, MANY = 600, 2400
+ROWS_A_PAGE = 100
+
+
+def work() -> tuple[int, int]:
+    """What MongoDB did for a recount: the documents that it looked at, and the commands."""
+    database = get_db()
+    database.command("profile", 2)
+    assert recount_rate.measure().incorrect == 0
+    database.command("profile", 0)
+    seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
+    database.drop_collection("system.profile")
+    return sum(one.get("docsExamined", 0) for one in seen), len(seen)
+
+
+@pytest.mark.usefixtures("real_database")
+def test_four_times_the_records_are_four_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", ROWS_A_PAGE)
+    records = recount_rate.fill(FEW)
+    looked_at, commands = work()
+    more = recount_rate.fill(MANY)
+    looked_at_then, commands_then = work()
+    growth = (records + more) / records
+    assert looked_at_then / looked_at < 1.15 * growth
+    assert commands_then / commands < 1.15 * growth
+    assert looked_at_then < 8 * (records + more)
+
+
+@pytest.mark.usefixtures("real_database")
+def test_pages_share_a_snapshot_and_another_one_finds_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", 50)
+    records = recount_rate.fill(200)
+    get_db().emails.update_one({}, {"$inc": {"opens": 1}})
+    [shared] = list(recount.recount())
+    monkeypatch.setattr(snapshots, "SNAPSHOT_SECONDS", 0.0)
+    assert list(recount.recount()) == [shared]
+    assert sum(page.size for page in recount.pages()) == records
+
+
+@pytest.mark.usefixtures("real_database")
+def test_a_page_that_outlasts_its_snapshot_is_read_in_smaller_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    records = recount_rate.fill(100)
+    page = Comparison.page
+    limits: list[int] = []
+
+    def too_old(self: Comparison, name: str, query: Any, after: Any, limit: int) -> Any:
+        limits.append(limit)
+        if limit > 20:
+            raise OperationFailure("snapshot too old", snapshots.LOST[0])
+        return page(self, name, query, after, limit)
+
+    monkeypatch.setattr(Comparison, "page", too_old)
+    assert sum(page.size for page in recount.pages()) == records
+    assert sorted(set(limits), reverse=True)[:3] == [5000, 1250, 312]
+
+
+@pytest.mark.usefixtures("real_database")
+@pytest.mark.parametrize("state", ["due", "failed"])
+def test_what_moved_and_is_not_settled_is_no_drift(state: str) -> None:
+    """Its old targets still count it, and its new ones do not yet."""
+    recount_rate.fill(40)
+    gifts = list(get_db().donations.find())
+    others = list(get_db().users.find({"_id": {"$nin": [gift["user_id"] for gift in gifts]}}))
+    for gift, other in zip(gifts, others, strict=False):
+        moved = {"user_id": other["_id"], "email_id": ObjectId(), "mailing_donor_id": "x:y:z"}
+        mark: Row = {"due": SENT_AT}
+        if state == "failed":
+            mark = {"trouble": {"tries": 5, "failed_at": SENT_AT}}
+            get_db().donations.update_one({"_id": gift["_id"]}, {"$unset": {"due": ""}})
+        get_db().donations.update_one({"_id": gift["_id"]}, {"$set": moved | mark})
+    assert list(recount.recount()) == []
+
+
+@pytest.mark.usefixtures("real_database")
+def test_counted_of_the_first_version_is_read() -> None:
+    recount_rate.fill(40)
+    for name in ("emails", "donations", "donors"):
+        for row in list(get_db()[name].find()):
+            counted = from_stored(row["counted"])
+            first = [[where, id_, amounts] for (where, id_), amounts in counted.items()]
+            get_db()[name].update_one({"_id": row["_id"]}, {"$set": {"counted": first}})
+    assert list(recount.recount()) == []
+    get_db().fundraisers.update_one({}, {"$inc": {"raised.USD": 1}})
+    [off] = recount.recount()
+    assert recount.repair(off)
+    assert list(recount.recount()) == []

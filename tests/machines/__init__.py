@@ -1,1 +1,0 @@
-"""Several machines: network namespaces with addresses, cables and processes of their own."""

@@ -1,0 +1,164 @@
+"""The same faults on each kind of queue: nothing is lost, nothing counted twice, and it wakes.
+
+The sweep is set to once an hour. So whatever is settled soon was woken through the queue, but for
+what a worker finds due when it starts.
+"""
+
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from documents.recount import recount
+from jobs.sweep import sweep
+from service.local.supervisor import Supervisor
+from tests.system.test_story import event, settled
+from tools.testbed.cast import University, university
+from tools.testbed.queue_places import AWAY_SECONDS, PLACES, Place
+from tools.testbed.stack import Servers, Stack, wait_until
+
+WOKEN_SECONDS = 3.0  # far below the sweep's hour; a busy machine takes its own
+STOP_SECONDS = 10
+A_FEW = 5
+AMOUNT = 100
+AT = 1_700_000_000
+SETTINGS = {"MATCHBACK_SWEEP_SECONDS": "3600", "MATCHBACK_WEB_WORKERS": "1"}
+
+
+@dataclass
+class WithoutRedis(Servers):
+    """No Redis but the one that the queue's URL may name."""
+
+    @property
+    def redis_url(self) -> str:
+        return ""
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        with PLACES[request.param](tmp_path, supervisor) as made:
+            yield made
+    finally:
+        supervisor.stop()
+
+
+@contextmanager
+def running(place: Place, real: Servers, uri: str, folder: Path) -> Iterator[Stack]:
+    """Web and worker, with that queue."""
+    none = WithoutRedis(real.mongodb_port, 0, real.supervisor)
+    queue = {"MATCHBACK_QUEUE_URL": place.url, **place.environment}
+    with Stack(none, uri, folder, environment=SETTINGS | queue).up() as stack:
+        wait_until(lambda: "worker ready" in stack.log("worker"), "a worker")
+        yield stack
+
+
+class Day:
+    """Gifts, and opens of one email; what was acknowledged."""
+
+    def __init__(self, alice: University) -> None:
+        self.alice = alice
+        self.spring = alice.fundraiser()
+        self.email = alice.email(self.spring)
+        self.gifts = self.opens = 0
+
+    def gift(self) -> None:
+        self.alice.gift(self.spring, AMOUNT, email_id=self.email)
+        self.gifts += 1
+
+    def open(self) -> None:
+        """An open, which SendGrid tells twice."""
+        self.opens += 1
+        told = event(self.email, "open", AT + self.opens)
+        assert [self.alice.deliver([told]).status for _ in range(2)] == [202, 202]
+
+    def work(self) -> float:
+        """Some of both; how long the slowest took, in seconds."""
+        took = []
+        for _ in range(A_FEW):
+            begun = time.monotonic()
+            self.gift()
+            self.open()
+            took.append(time.monotonic() - begun)
+        return max(took)
+
+    def is_settled_within(self, seconds: float) -> float | None:
+        """How long a gift took to be counted, in seconds; None for longer."""
+        self.gift()
+        begun = time.monotonic()
+        while (took := time.monotonic() - begun) < seconds:
+            if not any(self.alice.report(self.spring)["unsettled"].values()):
+                return max(took, 1e-9)
+            time.sleep(0.01)
+        return None
+
+    def wakes_again(self) -> float | None:
+        """The same, once; what was not woken is settled here, so that the next try tells."""
+        took = self.is_settled_within(WOKEN_SECONDS)
+        while sweep():
+            pass
+        return took
+
+
+def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
+    place: Place, real_servers: Servers, real_database: str, tmp_path: Path
+) -> None:
+    with running(place, real_servers, real_database, tmp_path) as stack:
+        alice = university("Alice's University", stack.api())
+        alice.set_webhook_key()
+        day = Day(alice)
+        wait_until(day.wakes_again, "the first wake-up")
+        assert typical(day) < WOKEN_SECONDS / 2
+
+        # The queue goes away and comes back, maybe empty. Nobody who gives waits for it.
+        begun = time.monotonic()
+        with place.away():
+            while time.monotonic() < begun + AWAY_SECONDS:
+                assert day.work() < 2.0, "a request waited for the queue"
+        wait_until(day.wakes_again, "wake-ups again, with the same worker")
+
+        # A worker dies in the middle, and another one starts.
+        day.work()
+        stack.kill("worker")
+        day.work()
+        stack.start_worker()
+        day.work()
+        check(day)
+        wait_until(day.wakes_again, "wake-ups for the new worker")
+        assert typical(day) < WOKEN_SECONDS / 2
+
+        # Stopping finishes what is in hand, in time.
+        day.work()
+        stop(stack)
+        while sweep():
+            pass
+        check(day)
+
+
+def typical(day: Day) -> float:
+    """How long a gift takes to be counted, in seconds."""
+    took = [day.is_settled_within(WOKEN_SECONDS) for _ in range(3)]
+    return statistics.median(one or WOKEN_SECONDS for one in took)
+
+
+def check(day: Day) -> None:
+    """Everything that was acknowledged is counted, once, and no counter is off."""
+    report = settled(day.alice, day.spring)
+    assert report["donations"]["raised"] == {"USD": day.gifts * AMOUNT}
+    assert report["emails"]["opens"] == day.opens
+    assert list(recount.recount()) == []
+
+
+def stop(stack: Stack) -> None:
+    part = next(part for part in stack.supervisor.parts if part.name == "worker")
+    assert part.process
+    part.process.send_signal(signal.SIGTERM)
+    assert part.process.wait(STOP_SECONDS) == 0
+    stack.supervisor.parts.remove(part)
+    assert "worker stopped" in stack.log("worker")

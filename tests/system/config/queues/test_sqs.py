@@ -1,0 +1,155 @@
+"""A queue on SQS, against a server that speaks like it."""
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from config.queue import AWAY, queue
+from config.queues import address, sqs
+from config.queues.sqs import LARGEST_MESSAGE, SqsQueue
+from config.settings import settings
+from jobs.tasks import update_email_donation
+from service.local.supervisor import Supervisor
+from tools.testbed.queue_places import AWS, Place, kill
+from tools.testbed.queue_places import sqs as started
+from tools.testbed.stack import wait_until
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Supervisor]]:
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        with started(tmp_path_factory.mktemp("sqs"), supervisor) as place:
+            yield place, supervisor
+    finally:
+        supervisor.stop()
+
+
+@pytest.fixture
+def wakeups_url(server: tuple[Place, Supervisor], monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sqs, "WAIT_SECONDS", 1)
+    return server[0].url
+
+
+@pytest.fixture
+def both(wakeups_url: str) -> Iterator[tuple[SqsQueue, SqsQueue]]:
+    """One queue, as a web process and as a worker have it."""
+    name = f"/test{next(_numbers)}"
+    at = address.sqs(wakeups_url.replace("/test", name))
+    web, worker = SqsQueue("matchback", at), SqsQueue("matchback", at)
+    yield web, worker
+    web.close()
+    worker.close()
+
+
+def test_messages_reach_another_process_once(both: tuple[SqsQueue, SqsQueue]) -> None:
+    web, worker = both
+    sent = {b"message %d" % number for number in range(12)}  # more than one request brings
+    for message in sent:
+        web.enqueue(message)
+    assert web.queue_size() == 12
+    assert {worker.dequeue() for _ in sent} == sent
+    assert worker.queue_size() == 0
+    assert worker.dequeue() is None
+    web.enqueue(b"one more")
+    web.flush_queue()
+    assert worker.dequeue() is None
+
+
+def test_threads_wait_their_turn_and_end_in_time(both: tuple[SqsQueue, SqsQueue]) -> None:
+    """Of four that wait for a message one asks, and all see soon that they are to stop."""
+    _, worker = both
+    begun = time.monotonic()
+    threads = [threading.Thread(target=worker.dequeue) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - begun < 10
+
+
+def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
+    both: tuple[SqsQueue, SqsQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web, worker = both
+    monkeypatch.setattr(sqs, "HIDDEN_SECONDS", 1)
+    web.enqueue(b"one")
+    real = worker._ask
+
+    def refusing(operation: str, **more: Any) -> Any:
+        if operation.startswith("delete"):
+            raise ConnectionError("SQS: AccessDenied")
+        return real(operation, **more)
+
+    monkeypatch.setattr(worker, "_ask", refusing)
+    with pytest.raises(AWAY):
+        worker.dequeue()
+    assert worker.dequeue() == b"one"
+    monkeypatch.setattr(worker, "_ask", real)
+    assert wait_until(worker.dequeue, "it again") == b"one"
+
+
+def test_a_message_that_is_too_large_is_refused_here(both: tuple[SqsQueue, SqsQueue]) -> None:
+    with pytest.raises(ValueError, match="too large for SQS"):
+        both[0].enqueue(b"x" * (LARGEST_MESSAGE + 1))
+
+
+def test_a_full_message_of_ours_is_far_from_too_large() -> None:
+    from jobs.wakeups import IDS_A_MESSAGE
+
+    task = update_email_donation.s(*("f" * 24 for _ in range(IDS_A_MESSAGE)))
+    assert len(update_email_donation.huey.serialize_task(task)) < LARGEST_MESSAGE / 4
+
+
+def test_a_strange_message_is_dropped_and_told(
+    wakeups_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the consumer itself, which then does what comes after it."""
+    monkeypatch.setenv("MATCHBACK_QUEUE_URL", wakeups_url)
+    settings.cache_clear()
+    huey = queue("strange")
+    settings.cache_clear()
+    done: list[str] = []
+    task = huey.task()(lambda *ids: done.extend(ids))
+    consumer = huey.create_consumer(workers=1, periodic=False)
+    for strange in ("garbage", "{}", '{"id": "1", "name": "os.system", "args": ["true"]}'):
+        huey.storage.enqueue(strange.encode())
+    task("a gift")
+    worker = consumer.worker_threads[0][0]
+    with caplog.at_level(logging.ERROR, "huey"):
+        wait_until(lambda: worker.loop() or done, "the message after them")
+    assert done == ["a gift"]
+    assert len([one for one in caplog.records if "Error reading" in one.message]) == 3
+    assert huey.storage.queue_size() == 0
+    huey.storage.close()
+
+
+def test_away_is_away_and_a_queue_that_was_deleted_is_made_anew(
+    both: tuple[SqsQueue, SqsQueue], server: tuple[Place, Supervisor]
+) -> None:
+    web, worker = both
+    web.enqueue(b"lost")
+    part = kill(server[1], "SQS")
+    with pytest.raises(AWAY, match="SQS: EndpointConnectionError"):
+        web.enqueue(b"not sent")
+    server[1].start(part)
+    with pytest.raises(AWAY, match=r"SQS: .*(NonExistentQueue|QueueDoesNotExist)"):
+        web.enqueue(b"not sent, either")
+    web.enqueue(b"sent")
+    wait_until(lambda: _quietly(worker) == b"sent", "it")
+
+
+def _quietly(worker: SqsQueue) -> bytes | None:
+    try:
+        return worker.dequeue()
+    except AWAY:
+        return None

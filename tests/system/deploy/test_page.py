@@ -1,0 +1,28 @@
+"""deploy/README.md is true: what it names is there."""
+
+import re
+
+from config.settings import Settings, variable
+from service.cli import main
+from tools.testbed.readme import ROOT
+
+DEPLOY = ROOT / "deploy"
+PAGE = (DEPLOY / "README.md").read_text()
+
+
+def test_every_command_setting_and_unit_it_names_is_there() -> None:
+    commands = re.findall(r"(?:\bmb|bin/matchback|--rm matchback|--rm worker) ([a-z-]+)", PAGE)
+    assert len(commands) > 8
+    assert set(commands) <= set(main.commands)
+    known = set(map(variable, Settings.model_fields))
+    assert set(re.findall(r"MATCHBACK_[A-Z_]+", PAGE)) <= known
+    units = {path.name for path in (DEPLOY / "systemd").iterdir()}
+    for unit in re.findall(r"\bmatchback-([a-z]+)(@?)", PAGE):
+        assert f"matchback-{''.join(unit)}.service" in units
+
+
+def test_every_file_it_names_is_there() -> None:
+    for path in re.findall(r"\]\(([^)]+)\)", PAGE):
+        assert (DEPLOY / path).exists(), path
+    for path in re.findall(r"(?<![\w/])systemd/[a-z.-]+\b", PAGE):
+        assert (DEPLOY / path).exists(), path

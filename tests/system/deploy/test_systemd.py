@@ -1,0 +1,123 @@
+"""deploy/systemd: units that systemd takes, that are confined, and that name what there is."""
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from config.settings import Settings, variable
+from jobs.worker import STOP_SECONDS
+from service.cli import main
+from tools.testbed.readme import ROOT
+
+UNITS = ROOT / "deploy" / "systemd"
+SERVICES = ("matchback-web", "matchback-worker@", "matchback-warehouse")
+# Tenths of systemd's own scale, on which 100 is a service that may do anything.
+EXPOSURE = 20
+THREADS_IN_TURN = 6  # that a worker waits for when it stops, the consumer among them
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """As on a server, but for where the program is."""
+    shutil.copytree(UNITS, tmp_path / "units")
+    for unit in (tmp_path / "units").glob("*.service"):
+        here = unit.read_text().replace("/opt/matchback/bin", str(Path(sys.executable).parent))
+        unit.write_text(here)
+    return tmp_path / "units"
+
+
+def analyze(units: Path, *arguments: str) -> tuple[int, str]:
+    program = shutil.which("systemd-analyze")
+    assert program, "There is no systemd-analyze: «make systemd» brings it, or Debian's systemd."
+    done = subprocess.run(
+        [program, *arguments],
+        cwd=units,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def verify(units: Path) -> tuple[int, str]:
+    names = [f"./{name.replace('@', '@1')}.service" for name in SERVICES]
+    return analyze(units, "verify", "--man=no", *names, "./matchback.target")
+
+
+def told(name: str) -> configparser.SectionProxy:
+    """The unit's own section, and what is common to all."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.read([UNITS / "matchback-.service.d" / "common.conf", UNITS / f"{name}.service"])
+    return parser["Service"]
+
+
+def test_systemd_finds_nothing_wrong(units: Path) -> None:
+    assert verify(units) == (0, "")
+
+
+def test_it_would_find_a_misspelt_line_and_a_program_that_is_not_there(units: Path) -> None:
+    with (units / "matchback-.service.d" / "common.conf").open("a") as common:
+        common.write("ProtectSytem=strict\n")
+    assert "ProtectSytem" in verify(units)[1]
+    shutil.copy(UNITS / "matchback-web.service", units)
+    status, output = verify(units)
+    assert "/opt/matchback/bin/matchback is not executable" in output
+    assert status == 1
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_may_do_little(units: Path, name: str) -> None:
+    unit = f"./{name.replace('@', '@1')}.service"
+    threshold = ("--offline=true", f"--threshold={EXPOSURE}", "--no-pager")
+    status, output = analyze(units, "security", *threshold, unit)
+    assert status == 0, output
+    (units / "matchback-.service.d" / "common.conf").unlink()
+    assert analyze(units, "security", *threshold, unit)[0] != 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_it_runs_a_command_that_there_is(name: str) -> None:
+    program, *words = told(name)["ExecStart"].split()
+    assert program == "/opt/matchback/bin/matchback"
+    command: click.Command = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    assert not isinstance(command, click.Group)
+
+
+def test_nothing_is_killed_before_it_gives_up_by_itself() -> None:
+    conf = (ROOT / "gunicorn.conf.py").read_text()
+    graceful = int(re.search(r"^graceful_timeout = (\d+)$", conf, re.M)[1])  # type: ignore[index]
+    assert int(told("matchback-web")["TimeoutStopSec"]) > graceful + 5
+    assert int(told("matchback-worker@")["TimeoutStopSec"]) > THREADS_IN_TURN * STOP_SECONDS
+    assert int(told("matchback-warehouse")["TimeoutStopSec"]) > 2 * STOP_SECONDS
+
+
+def test_the_example_of_an_environment_can_be_used_and_a_shell_reads_it_alike() -> None:
+    lines = (UNITS / "environment.example").read_text().splitlines()
+    pairs = [re.fullmatch(r'#?(MATCHBACK_[A-Z_]+)="(.*)"', line) for line in lines]
+    given = {pair[1]: pair[2] for pair in pairs if pair}
+    assert Settings.from_env(given).url.startswith("https://")
+    assert set(given) <= set(map(variable, Settings.model_fields))
+    shell = f"set -a; . {UNITS / 'environment.example'}; env"
+    read = subprocess.run(
+        ["sh", "-c", shell],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    live = [line for line in lines if line.startswith("MATCHBACK_")]
+    assert set(live) == {
+        f'{name}="{value}"'
+        for name, value in (line.split("=", 1) for line in read)
+        if name.startswith("MATCHBACK_")
+    }

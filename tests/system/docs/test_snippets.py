@@ -1,0 +1,185 @@
+"""What the documentation shows is true: its commands run, its examples are read, and none is left
+out in silence."""
+
+import ast
+import configparser
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.settings import Settings
+from tools.docs import session
+from tools.docs.blocks import Block, blocks, every, pages
+from tools.testbed.readme import ROOT
+
+# By the first line, so that a block that is added is looked at.
+NOT_RUN = {
+    "tutorial.md": ["make setup"],  # what the tests themselves run in
+    "how-to/backup.md": ["mongodump …", "mongorestore …"],  # not packaged; see test_backup.py
+    "warehouse.md": ["export MATCHBACK_WAREHOUSE_URL=duckdb:////srv/matchback/warehouse.duckdb …"],
+    "security.md": ["limit_conn_zone …"],  # no nginx
+}
+ELSEWHERE = {
+    "how-to/backup.md": ("sh", "tests/integration/docs/test_backup.py"),
+    "payments.md": ("python", "tests/system/test_readme.py"),
+    "explanation/engine.md": ("python", "tests/system/test_engine_for_others.py"),
+    "warehouse.md": ("sql", "tests/integration/jobs/warehouse/test_docs.py"),
+}
+LANGUAGES = {"sh", "python", "json", "html", "yaml", "toml", "ini", "sql", "nginx", "text"}
+ASSIGNMENT = re.compile(r"^(?:export )?(MATCHBACK_[A-Z_]+)=(\S+)", re.MULTILINE)
+VOID = {"input", "br", "img", "meta", "link", "hr"}
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], str]]:
+    """All pages that are run were followed, by one reader with one running Matchback."""
+    folder = tmp_path_factory.mktemp("reader")
+    with session.everything_up(folder):
+        yield session.follow(folder)
+
+
+def test_every_command_runs(followed: tuple[dict[str, str], str]) -> None:
+    told, trouble = followed
+    assert not trouble
+    assert list(told) == [block.place for block in session.steps()]
+
+
+ANSWERS = [
+    (before, block)
+    for page in session.PAGES
+    for before, block in zip(blocks(page), blocks(page)[1:], strict=False)
+    if "answer" in block.marks
+]
+
+
+@pytest.mark.parametrize(("asked", "answer"), ANSWERS, ids=[block.place for _, block in ANSWERS])
+def test_it_prints_what_the_page_shows(
+    followed: tuple[dict[str, str], str], asked: Block, answer: Block
+) -> None:
+    told = followed[0].get(asked.place)
+    assert told is not None, followed[1]
+    if answer.language == "json":
+        shown, said = json.loads(answer.text), json.loads(told.splitlines()[-1])
+        assert has(said, shown), said
+        return
+    lines = answer.text.splitlines()
+    assert len(lines) == len(told.splitlines()), told
+    assert all(map(alike, told.splitlines(), lines)), told
+
+
+def has(said: Any, shown: Any) -> bool:
+    """Whether an answer has all that is shown of it; of lists, nothing else."""
+    if isinstance(shown, dict):
+        return all(name in said and has(said[name], value) for name, value in shown.items())
+    if isinstance(shown, list):
+        return len(said) == len(shown) and all(map(has, said, shown))
+    return alike(said, shown) if isinstance(shown, str) else bool(said == shown)
+
+
+def alike(said: str, shown: str) -> bool:
+    return re.fullmatch(re.escape(shown).replace("…", ".*"), said) is not None
+
+
+def test_what_is_not_run_is_on_the_list() -> None:
+    left: dict[str, list[Block]] = {}
+    for page in pages():
+        if found := [block for block in blocks(page) if "not-run" in block.marks]:
+            left[page] = found
+    assert left.keys() == NOT_RUN.keys()
+    for page, listed in NOT_RUN.items():
+        assert len(left[page]) == len(listed)
+        for block, line in zip(left[page], listed, strict=True):
+            assert alike(block.first_line, line), block.place
+
+
+def test_each_block_is_checked_by_something() -> None:
+    for page in pages():
+        language, _ = ELSEWHERE.get(page, ("", ""))
+        for block in blocks(page):
+            assert block.language in LANGUAGES, block.place
+            if block.language in {"sh", "python", "sql", "nginx"} and block.language != language:
+                is_run = page in session.PAGES and block.language in session.RUN
+                assert is_run or block.marks & session.LEFT, block.place
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_what_is_run_elsewhere_is(page: str) -> None:
+    _, test = ELSEWHERE[page]
+    assert f'{Path(page).name}"' in (ROOT / test).read_text()
+
+
+def test_settings_are_taken_as_they_are_shown(tmp_path: Path) -> None:
+    shown = [pair for block in every("sh") for pair in ASSIGNMENT.findall(block.text)]
+    assert len(shown) >= 10
+    for name, value in shown:
+        if "$" not in value:
+            # The folder of a queue is looked for.
+            Settings.from_env({name: value.replace("/var/lib/matchback", str(tmp_path))})
+    for block in every("sh"):
+        if "settings" in block.marks:
+            assert all(map(ASSIGNMENT.match, block.text.splitlines())), block.place
+
+
+@pytest.mark.parametrize("block", every("python"), ids=lambda block: block.place)
+def test_python_compiles(block: Block) -> None:
+    ast.parse(block.text)
+
+
+@pytest.mark.parametrize("language", ["json", "yaml", "toml", "ini"])
+def test_data_is_read(language: str) -> None:
+    readers: dict[str, Any] = {
+        "json": json.loads,
+        "yaml": yaml.safe_load,
+        "toml": tomllib.loads,
+        "ini": configparser.ConfigParser().read_string,
+    }
+    for block in every(language):
+        readers[language](block.text)
+
+
+def test_html_is_closed() -> None:
+    for block in every("html"):
+        Tags().check(block.text)
+
+
+class Tags(HTMLParser):
+    """Whether each tag is closed where it ought to be."""
+
+    def check(self, text: str) -> None:
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.open += [tag] if tag not in VOID else []
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_fragments_name_what_there_is() -> None:
+    """A fragment lacks keys and addresses, not modules."""
+    for block in every("python"):
+        if "fragment" in block.marks:
+            imports = [
+                node
+                for node in ast.parse(block.text).body
+                if isinstance(node, ast.Import | ast.ImportFrom)
+            ]
+            exec(compile(ast.Module(imports, []), block.place, "exec"), {})
+
+
+def test_a_missing_or_a_wrong_answer_is_noticed() -> None:
+    assert has({"a": 1, "b": {"c": "xyz"}}, {"b": {"c": "x…"}})
+    assert not has({"a": 1}, {"a": 2})
+    assert not has({"a": 1}, {"b": 1})
+    assert not has({"a": [1, 2]}, {"a": [1]})
+    assert not alike("1 counters off", "0 counters off")

@@ -1,0 +1,32 @@
+"""Requests that nobody thought of, a bounded number of them; `make fuzz` makes more."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tools.fuzz.__main__ import fuzz, keys
+from tools.testbed.cast import university
+from tools.testbed.stack import NO_LIMIT, Stack
+
+EXAMPLES, SEED = 8, 1
+
+
+def test_no_user_gets_an_answer_that_is_not_described(stack: Stack, tmp_path: Path) -> None:
+    """No 5xx, no status, header or body outside the document, and no way around a key."""
+    stack.kill("web")
+    stack.environment |= NO_LIMIT
+    stack.start_web()
+    alice = university("Alice's University", stack.api())
+    alice.set_webhook_key()
+    alice.gift(alice.fundraiser(), email_id="")
+
+    def run(user: str, key: str | None) -> tuple[int, str]:
+        report = tmp_path / f"{user}.txt"
+        return fuzz(stack.url, key, EXAMPLES, SEED, report), report.read_text()
+
+    users = keys(alice)
+    with ThreadPoolExecutor(len(users)) as pool:
+        found = dict(zip(users, pool.map(run, users, users.values()), strict=True))
+    for user, (code, report) in found.items():
+        assert code == 0, f"as {user}: {report}"
+        assert "No issues found" in report
+    assert "Traceback" not in stack.log("web")

@@ -1,0 +1,455 @@
+"""Clients that are slow, huge, malformed or odd, over raw sockets, on every kind of path.
+
+Each case runs with and without Alice's key. Charlie works at another university meanwhile.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle, islice
+
+import psutil
+import pytest
+
+from tests.system.service.wire import NDJSON, Wire, chunked, head, sized, wire
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, signed, university
+from tools.testbed.stack import Stack
+
+HOOK = f"/v1/webhooks/stripe/{UNKNOWN_ID}"
+PAYMENTS = f"/v1/webhooks/payments/{UNKNOWN_ID}"
+IMPORT = "/v1/emails/import"
+PATHS = (HOOK, PAYMENTS, IMPORT, "/v1/donations", "/v1/nothing", "/dashboard/sign-in", "/readyz")
+AGREE_PATHS = ("/v1/donations", "/v1/users", HOOK, IMPORT, "/v1/nothing", "/dashboard/sign-in")
+PATIENCE_MILLISECONDS = 3_000  # a bound for hangs; the machine may be busy
+DRIP_SECONDS = 0.5
+CUT_OFF = {400, 0}  # 0: the reset came before the answer, because the client still sent
+PLAIN = b"Invalid HTTP request received."  # uvicorn's own answer
+
+
+@pytest.fixture
+def alice(stack: Stack) -> University:
+    return university("Alice's University", stack.api())
+
+
+@pytest.fixture
+def charlie(stack: Stack) -> University:
+    return university("Charlie's University", stack.api())
+
+
+def restart(stack: Stack, **settings: str) -> None:
+    stack.kill("web")
+    stack.environment |= settings
+    stack.start_web()
+
+
+@contextmanager
+def dripping(stack: Stack, requests: list[bytes]) -> Iterator[list[Wire]]:
+    """Connections that have sent these, and go on with a space every half second."""
+    with ExitStack() as opened:
+        wires = [opened.enter_context(wire(stack, request)) for request in requests]
+        is_over = threading.Event()
+
+        def drip() -> None:
+            while not is_over.wait(DRIP_SECONDS):
+                for each in wires:
+                    try:
+                        each.socket.send(b" ")
+                    except OSError:  # the server has closed it
+                        continue
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield wires
+        finally:
+            is_over.set()
+            thread.join()
+
+
+def line(fundraiser: str, number: int) -> bytes:
+    user = {"name": "Bob", "email": f"bob{number}@example.edu"}
+    return json.dumps({"fundraiser_id": fundraiser, "user": user}).encode() + b"\n"
+
+
+def longest_of(stack: Stack, place: University, times: int = 15) -> float:
+    """The longest of some `/readyz` and of some gifts, in milliseconds."""
+    fundraiser, took = place.fundraiser(), []
+    for _ in range(times):
+        for ask in (lambda: stack.api().call("GET", "/readyz"), lambda: place.gift(fundraiser)):
+            began = time.perf_counter()
+            ask()
+            took.append((time.perf_counter() - began) * 1000)
+    return max(took)
+
+
+def cpu_seconds(stack: Stack) -> float:
+    times = [one.cpu_times() for one in psutil.Process(stack.pid("web")).children()]
+    return sum(each.user + each.system for each in times)
+
+
+# Slow ones
+
+
+def test_slow_bodies_stop_nothing_whatever_their_path_and_key(
+    stack: Stack, alice: University, charlie: University
+) -> None:
+    requests = []
+    for path in PATHS:
+        for media in (NDJSON, "application/json", "application/x-www-form-urlencoded"):
+            # Alice's imports are streamed, and have their own test.
+            for key in (None,) if path == IMPORT else (None, alice):
+                length = f"Content-Length: {1_000_000}"
+                requests.append(head(path, length, media=media, key=key) + b" ")
+                requests.append(chunked(path, b"fffff\r\n ", media=media, key=key))
+    for number in (16, 40, 200):
+        some = list(islice(cycle(requests), number))
+        with dripping(stack, some):
+            assert longest_of(stack, charlie) < PATIENCE_MILLISECONDS
+
+
+def test_slow_imports_of_one_organization_never_fail_anothers(
+    stack: Stack, alice: University, charlie: University
+) -> None:
+    number = 40
+    begun = chunked(IMPORT, b"fffff\r\n{", media=NDJSON, key=alice)
+    fundraiser = charlie.fundraiser()
+    with dripping(stack, [begun] * number) as slow:
+        for count in range(3):
+            body = b"".join(line(fundraiser, count * 10 + each) for each in range(10))
+            headers = {"Content-Type": NDJSON}
+            answer = charlie.call("POST", IMPORT, body=body, headers=headers)
+            assert (answer.status, answer.json["created"]) == (200, 10)
+        assert longest_of(stack, charlie, 5) < PATIENCE_MILLISECONDS
+        for each in slow:
+            each.socket.settimeout(1)
+        told = [status(each) for each in slow]
+    # Alice has four places in each of two processes.
+    assert told.count(503) >= number - 8
+
+
+def status(connection: Wire) -> int:
+    try:
+        return connection.answer().status
+    except TimeoutError:
+        return 0
+
+
+def test_a_body_has_a_deadline_as_a_whole_and_so_has_a_head(
+    stack: Stack, alice: University
+) -> None:
+    """However often a byte comes."""
+    restart(stack, MATCHBACK_REQUEST_SECONDS="2")
+    requests = [
+        head(path, "Content-Length: 100000", media=media, key=key) + b" "
+        for path in PATHS
+        for media in (NDJSON, "application/json")
+        for key in (None, alice)
+        if (path, media) != (IMPORT, "application/json")  # answered at once: 415
+    ]
+    requests += [b"GET /v1/users HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: x\r\nX:"]
+    began = time.monotonic()
+    with dripping(stack, requests) as slow:
+        statuses = {each.answer().status for each in slow}
+    # An import without a key is answered without its body. A slow head is closed.
+    assert statuses == {408, 401, 0}
+    assert time.monotonic() - began < 15
+
+
+def test_a_connection_that_stays_silent_is_closed(stack: Stack) -> None:
+    restart(stack, MATCHBACK_REQUEST_SECONDS="1")
+    for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
+        with wire(stack, sent) as silent:
+            began = time.monotonic()
+            assert silent.rest() == b""
+            assert time.monotonic() - began < 10
+
+
+# Costly ones
+
+
+def test_one_byte_chunks_cost_a_linear_time(stack: Stack, alice: University) -> None:
+    def cost(path: str, key: University | None, number: int) -> float:
+        before = cpu_seconds(stack)
+        chunks = b"1\r\n \r\n" * number + b"0\r\n\r\n"
+        with wire(stack, head(path, "Transfer-Encoding: chunked", media=NDJSON, key=key)) as one:
+            with suppress(OSError):  # answered, and closed
+                one.send(chunks)
+            assert one.answer().status in {200, 400, 401, 404, 415}
+        return cpu_seconds(stack) - before
+
+    for path in ("/v1/donations", HOOK, IMPORT, "/v1/nothing"):
+        for key in (alice, None):
+            cost(path, key, 1_000)
+            small, large = cost(path, key, 100_000), cost(path, key, 333_333)  # 2 MB on the wire
+            assert small < 0.5
+            assert large < 1.5
+            assert large < 6 * max(small, 0.1)
+
+
+def test_trailers_without_end_are_cut_off(stack: Stack, alice: University) -> None:
+    """They belong to no body, so no bound of bodies holds for them."""
+    for path, key in (("/v1/donations", alice), (IMPORT, alice), (HOOK, None)):
+        for endless in (b"X: a\r\n" * 1000, b"X: " + b"a" * 8000):
+            begun = chunked(path, b"2\r\n{}\r\n0\r\n", media=NDJSON, key=key)
+            with wire(stack, begun) as client, suppress(OSError):
+                for _ in range(1000):
+                    client.send(endless)
+                pytest.fail("the server read 7 MB of trailers")
+
+
+def test_a_body_of_one_byte_segments_is_read(stack: Stack, alice: University) -> None:
+    body = b'{"name":"Spring","goal":{"amount":100,"currency":"USD"}}' + b" " * 3000
+    for path, media, expected in (
+        ("/v1/fundraisers", "application/json", 201),
+        (IMPORT, NDJSON, 200),
+    ):
+        request = sized(path, body, "Connection: close", media=media, key=alice)
+        with wire(stack) as slow:
+            slow.socket.setsockopt(6, 1, 1)  # TCP_NODELAY
+            for byte in request:
+                slow.send(bytes([byte]))
+            assert slow.answer().status == expected
+
+
+def test_a_huge_head_is_rejected(stack: Stack) -> None:
+    for sent, expected in (
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000, CUT_OFF),
+        (b"GET /" + b"a" * 1_000_000, CUT_OFF),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 200_000, CUT_OFF),
+        (b"GET /readyz HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 101 + b"\r\n", {431}),
+        (b"GET /readyz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", {431}),
+        (b"GET /readyz?" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", {414}),
+    ):
+        with wire(stack) as huge:
+            with suppress(OSError):
+                huge.send(sent)
+            assert huge.answer().status in expected
+
+
+# What is asked and what is said
+
+
+def test_a_client_that_asks_for_leave_is_given_it(stack: Stack, alice: University) -> None:
+    """As curl does for bodies of more than a megabyte."""
+    body = line(alice.fundraiser(), 1) * 13_000
+    assert len(body) > 1024 * 1024
+    asked = "Expect: 100-continue"
+    for start, rest in (
+        (head(IMPORT, asked, f"Content-Length: {len(body)}", media=NDJSON, key=alice), body),
+        (
+            head(f"{IMPORT}/", asked, "Transfer-Encoding: chunked", media=NDJSON, key=alice),
+            b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body),
+        ),
+    ):
+        with wire(stack, start) as client:
+            assert client.answer().status == 100
+            client.send(rest)
+            answer = client.answer()
+            assert (answer.status, json.loads(answer.body)["refused_count"]) == (200, 0)
+
+
+def test_a_body_that_is_rejected_is_not_asked_for(stack: Stack, alice: University) -> None:
+    asked = "Expect: 100-Continue"
+    large = "Content-Length: 90000000"
+    for start, expected in (
+        (head(IMPORT, asked, large, media=NDJSON), 401),
+        (head(IMPORT, asked, "Transfer-Encoding: chunked", media=NDJSON), 401),
+        (head("/v1/donations", asked, large, key=alice), 413),
+        (head("/v1/donations", asked, large), 413),
+        (head(HOOK, asked, large), 413),
+        (head("/dashboard/sign-in", asked, large), 413),
+        (head("/v1/users", "Expect: cookies", "Content-Length: 2", key=alice), 417),
+    ):
+        with wire(stack, start) as client:
+            answer = client.answer()
+            assert answer.status == expected
+            assert answer.closes
+            assert client.is_closed()
+
+
+def test_small_bodies_are_asked_for_too(stack: Stack, alice: University) -> None:
+    body = b'{"name":"F"}'
+    for key, expected in ((alice, 201), (None, 401)):
+        start = head("/v1/fundraisers", "Expect: 100-continue", "Content-Length: 12", key=key)
+        with wire(stack, start) as client:
+            assert client.answer().status == 100
+            assert client.send(body).answer().status == expected
+
+
+def kinds(alice: University) -> list[bytes]:
+    """Requests whose answers come before, within or after their bodies."""
+    found = []
+    for path in AGREE_PATHS:
+        for key in (alice, None):
+            for media in (NDJSON, "application/json", "application/x-www-form-urlencoded"):
+                found.append(sized(path, b" " * 100_000, media=media, key=key))
+                found.append(chunked(path, b"5\r\n     \r\n0\r\n\r\n", media=media, key=key))
+            found.append(sized(path, b" " * 1_500_000, media=NDJSON, key=key))
+            found.append(sized(path, b" " * 3_000_000, key=key))
+            found.append(sized(path, b"{}", "Content-Encoding: gzip", media=NDJSON, key=key))
+            found.append(sized(path, b"{}", "Expect: cake", key=key))
+            found.append(sized(path, b"{}", method="DELETE", key=key))
+    return found
+
+
+def test_what_an_answer_says_of_its_connection_is_so(stack: Stack, alice: University) -> None:
+    """A pooled client sends its next request where the connection was kept, and it is answered."""
+    ask = head("/v1/organization", method="GET", key=alice)
+    kept = 0
+    for request in kinds(alice):
+        with wire(stack) as client:
+            try:
+                client.send(request)
+            except (BrokenPipeError, ConnectionResetError):
+                pytest.fail(f"reset: {request[:200]!r}")
+            answer = client.answer()
+            assert answer.status not in {0, 100, 500}, request[:200]
+            if answer.closes:
+                assert client.is_closed(), request[:200]
+            else:
+                kept += 1
+                time.sleep(0.005)
+                assert client.send(ask).answer().status == 200, request[:200]
+    assert kept > 60
+
+
+def test_an_import_keeps_its_connection(stack: Stack, alice: University) -> None:
+    fundraiser = alice.fundraiser()
+    with wire(stack) as client:
+        for number in range(10):
+            body = line(fundraiser, number)
+            chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+            assert client.send(sized(IMPORT, body, media=NDJSON, key=alice)).answer().status == 200
+            request = chunked(IMPORT, chunks, media=NDJSON, key=alice)
+            assert client.send(request).answer().status == 200
+
+
+# Malformed ones
+
+
+def test_what_is_malformed_is_answered_once(stack: Stack, alice: University) -> None:
+    for path in (*AGREE_PATHS, "/readyz"):
+        for key in (alice, None):
+            assert_answered_once(stack, path, key)
+
+
+def assert_answered_once(stack: Stack, path: str, key: University | None) -> None:
+    for chunks in (
+        b"zz\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}\r\n-1\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nno trailer\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nbad name: x\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nX: \0\r\n\r\n",
+        b"2\r\n{}XX0\r\n\r\n",
+        b"ffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+    ):
+        for parts in ([chunks], [chunks[:7], chunks[7:]]):
+            with wire(stack, chunked(path, b"", media=NDJSON, key=key)) as client:
+                for part in parts:
+                    time.sleep(0.05 * (len(parts) - 1))
+                    with suppress(OSError):
+                        client.send(part)
+                everything = client.rest()
+            assert everything.count(b"HTTP/1.1 ") == 1, (chunks, everything)
+            assert b"HTTP/1.1 500" not in everything
+            assert b"x-request-id" in everything.lower() or everything.endswith(PLAIN)
+
+
+def test_what_was_asked_before_is_answered_first(stack: Stack, alice: University) -> None:
+    """A gift that was stored must not look malformed."""
+    good = sized("/v1/fundraisers", b'{"name":"F"}', key=alice)
+    for bad in (b"GARBAGE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nX\r\n\r\n"):
+        with wire(stack, good + good + bad) as client:
+            statuses = [client.answer().status for _ in range(3)]
+            assert statuses == [201, 201, 400]
+            assert client.is_closed()
+
+
+def test_many_pipelined_requests_are_answered_in_order(stack: Stack, alice: University) -> None:
+    names = [f"F{number}" for number in range(60)]
+    bodies = [json.dumps({"name": name}).encode() for name in names]
+    with wire(stack, b"".join(sized("/v1/fundraisers", b, key=alice) for b in bodies)) as client:
+        assert [json.loads(client.answer().body)["name"] for _ in names] == names
+
+
+def test_a_host_is_needed_and_framing_is_unambiguous(stack: Stack) -> None:
+    for path in PATHS:
+        assert_framing_is_checked(stack, path)
+
+
+def assert_framing_is_checked(stack: Stack, path: str) -> None:
+    start = f"POST {path} HTTP/1.1\r\n".encode()
+    for rest in (
+        b"\r\n",
+        b"Content-Length: 2\r\n\r\n{}",
+        b"Host: x\r\nHost: y\r\nContent-Length: 2\r\n\r\n{}",
+        b"Host: x\r\nHost: x\r\n\r\n",
+        b"Host: a b\r\n\r\n",
+        b"Host: x/y\r\n\r\n",
+        b"Host: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+        b"Host: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"Host: x\r\nContent-Length: 2, 2\r\n\r\n{}",
+        b"Host: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Host: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"Host: x\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+    ):
+        with wire(stack, start + rest) as client:
+            everything = client.rest()
+        assert everything.startswith(b"HTTP/1.1 400"), (rest, everything)
+        assert everything.count(b"HTTP/1.1 ") == 1
+
+
+def test_an_old_client_needs_no_host(stack: Stack) -> None:
+    with wire(stack, b"GET /healthz HTTP/1.0\r\n\r\n") as client:
+        answer = client.answer()
+        assert (answer.status, answer.closes, client.is_closed()) == (200, True, True)
+
+
+def test_a_coded_body_is_415_everywhere(stack: Stack, alice: University) -> None:
+    codings = cycle(["gzip", "br", "deflate", "zstd", "identity, gzip", "x", "GZIP"])
+    for path in PATHS:
+        for key in (alice, None):
+            for media in (NDJSON, "application/json", "application/x-www-form-urlencoded"):
+                coding = f"Content-Encoding: {next(codings)}"
+                request = sized(path, b"\x1f\x8b\x08", coding, media=media, key=key)
+                with wire(stack, request) as client:
+                    assert client.answer().status == 415
+
+
+def test_trailers_and_underscores_change_nothing(stack: Stack, alice: University) -> None:
+    secret = f"Authorization: Bearer {alice.key}".encode()
+    late = b"2\r\n{}\r\n0\r\n" + secret + b"\r\n\r\n"
+    with wire(stack, chunked("/v1/users", late)) as client:
+        assert client.answer().status == 401
+    with wire(stack, sized("/v1/users", b"{}", "Content_Encoding: gzip", key=alice)) as client:
+        assert client.answer().status == 422
+
+
+def test_an_upgrade_is_ignored(stack: Stack, alice: University) -> None:
+    """As a server may (RFC 9110, 7.8). Java's client asks for h2c with its first request."""
+    for upgrade in ("h2c", "websocket", "TLS/1.0"):
+        fields = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}")
+        get = head("/v1/organization", *fields, method="GET", key=alice)
+        post = sized("/v1/fundraisers", b'{"name":"F"}', *fields, key=alice)
+        with wire(stack, get) as client:
+            for request, expected in ((post, 200), (get, 201), (b"", 200)):
+                assert client.answer().status == expected
+                client.send(request)
+
+
+def test_a_webhooks_url_may_have_a_slash_and_a_query(stack: Stack, alice: University) -> None:
+    alice.set_webhook_key()
+    path = f"/v1/webhooks/sendgrid/{alice.id}"
+    for number, target in enumerate((path, f"{path}/", f"{path}?a=b&a=c&%ff", f"{path}/?")):
+        event = {"email": BOB["email"], "timestamp": 1_700_000_000 + number, "event": "open"}
+        body = json.dumps([event]).encode()
+        fields = [f"{name}: {value}" for name, value in signed(alice.signing_key, body).items()]
+        with wire(stack, sized(target, body, *fields)) as client:
+            answer = client.answer()
+            assert (answer.status, answer.body) == (202, b'{"accepted":1}'), target
+            assert client.send(sized(target, body)).answer().status == 401

@@ -1,0 +1,46 @@
+"""The alert rules and the dashboard in deploy/: as Prometheus itself reads them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.docs.monitored import RULES, expressions
+
+
+def promtool(*arguments: str | Path) -> str:
+    beside = Path(sys.executable).parent / "promtool"
+    command = str(beside) if beside.exists() else shutil.which("promtool")
+    assert command, "promtool is missing: make promtool"
+    done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_are_what_prometheus_takes() -> None:
+    assert "SUCCESS" in promtool("check", "rules", RULES / "alerts.yml")
+    assert "FAILED" not in promtool("check", "config", RULES / "prometheus.yml")
+
+
+def test_the_rules_tell_when_they_should_and_only_then() -> None:
+    assert "SUCCESS" in promtool("test", "rules", RULES / "alerts_test.yml")
+    tests = (RULES / "alerts_test.yml").read_text()
+    for name in re.findall(r"- alert: (\w+)", (RULES / "alerts.yml").read_text()):
+        assert re.search(rf"{name}\b|MatchbackWebhook\.\*", tests), f"{name} has no test"
+
+
+def test_every_rule_says_how_bad_it_is_and_what_to_do() -> None:
+    for rule in (RULES / "alerts.yml").read_text().split("- alert: ")[1:]:
+        assert re.search(r"severity: (critical|warning)}\n", rule), rule
+        assert "summary: " in rule, rule
+        assert "runbook: " in rule, rule
+
+
+def test_prometheus_takes_what_the_dashboard_asks(tmp_path: Path) -> None:
+    rules = [{"record": f"asked:{at}", "expr": each} for at, each in enumerate(expressions())]
+    assert len(rules) > 20
+    asked = tmp_path / "asked.yml"  # JSON is YAML
+    asked.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    assert f"SUCCESS: {len(rules)} rules found" in promtool("check", "rules", asked)

@@ -1,0 +1,155 @@
+"""How often a key, or an address without one, may ask; and that nobody waits for Redis."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from limits.storage import MemoryStorage
+from prometheus_client import REGISTRY
+from redis.exceptions import ConnectionError as Away
+
+from config.settings import Settings
+from service.middleware import rate_limit as module
+from service.middleware.client_address import rightmost_stranger
+from service.middleware.rate_limit import RateLimit
+from tools.testbed.cast import UNKNOWN_ID, University
+from tools.testbed.stack import Stack, wait_until
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Five requests a minute for a key, three for an address without one."""
+    config = Settings(key_requests_a_minute=5, address_requests_a_minute=3)
+    monkeypatch.setattr(module, "settings", lambda: config)
+    yield
+    module.rate_limit.forget()
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_come_back(
+    alice: University, charlie: University, few: None
+) -> None:
+    for _ in range(5):
+        assert alice.call("GET", "/v1/users").status == 200
+    refused = alice.call("GET", "/v1/users")
+    assert refused.status == 429
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+    assert charlie.call("GET", "/v1/users").status == 200
+
+
+def test_a_post_over_the_limit_is_not_done_and_may_be_repeated(
+    alice: University, few: None
+) -> None:
+    headers = {"Idempotency-Key": "one"}
+    for _ in range(5):
+        alice.call("GET", "/v1/users")
+    body = {"name": "Bob", "email": "bob@example.edu"}
+    assert alice.call("POST", "/v1/users", body, headers=headers).status == 429
+    module.rate_limit.forget()
+    assert alice.call("POST", "/v1/users", body, headers=headers).status == 201
+
+
+def test_an_address_that_guesses_is_slowed_and_valid_keys_are_not(
+    alice: University, few: None
+) -> None:
+    def guess() -> int:
+        return alice.api.call("GET", "/v1/users", headers={"Authorization": "Bearer mb_x"}).status
+
+    assert [guess() for _ in range(5)] == [401, 401, 401, 429, 429]
+    assert alice.call("GET", "/v1/users").status == 200
+    assert alice.api.call("GET", "/openapi.json").status == 429
+    unsigned = alice.api.call("POST", f"/v1/webhooks/sendgrid/{UNKNOWN_ID}", body=b"[]")
+    assert unsigned.status == 429
+    alice.set_webhook_key()
+    assert alice.deliver([]).status == 202
+    assert alice.api.call("GET", "/healthz").status == 200  # a load balancer asks all day
+
+
+class Elsewhere(MemoryStorage):
+    """Redis, where another process has counted too."""
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        return super().incr(key, int(expiry), amount) + 4
+
+
+class Gone:
+    """Redis, away."""
+
+    def incr(self, *_: Any) -> int:
+        raise Away
+
+
+def quiet(limit: RateLimit) -> RateLimit:
+    limit._comparing.ensure = lambda: None  # type: ignore[method-assign]
+    return limit
+
+
+def test_processes_count_together() -> None:
+    import falcon
+
+    limit = quiet(RateLimit(Elsewhere()))
+    limit.take("key", "alice", 5)
+    limit.sync()
+    with pytest.raises(falcon.HTTPTooManyRequests):
+        limit.take("key", "alice", 5)
+    limit.take("key", "charlie", 5)
+
+
+def test_while_redis_is_away_requests_pass_and_are_counted() -> None:
+    limit = quiet(RateLimit(Gone()))
+    before = REGISTRY.get_sample_value("matchback_rate_unshared_requests_total") or 0
+    for _ in range(4):
+        limit.take("key", "alice", 5)
+    limit.sync()
+    limit.take("key", "alice", 5)
+    after = REGISTRY.get_sample_value("matchback_rate_unshared_requests_total")
+    assert after == before + 4
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "counted"),
+    [
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # a stranger is not believed
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # the left is the client's own word
+        ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("10.0.0.1", "garbage", "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
+        ("::ffff:10.0.0.1", "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "", "2001:db8:1:2::/64"),
+        ("", "", ""),
+    ],
+)
+def test_only_trusted_proxies_are_believed(
+    monkeypatch: pytest.MonkeyPatch, peer: str, forwarded: str, counted: str
+) -> None:
+    config = Settings.from_env({"MATCHBACK_TRUSTED_PROXIES": "10.0.0.0/8"})
+    monkeypatch.setattr("service.middleware.client_address.settings", lambda: config)
+    assert rightmost_stranger(peer, forwarded.split(",")) == counted
+
+
+def test_all_processes_and_redis_together(stack: Stack) -> None:
+    """Two web processes of a real stack share one limit, within the fifth of a second."""
+    from tools.testbed.cast import university
+
+    stack.kill("web")
+    stack.environment["MATCHBACK_KEY_REQUESTS_A_MINUTE"] = "30"
+    stack.start_web()
+    alice = university("Alice's University", stack.api())
+
+    def asks() -> int:
+        time.sleep(0.01)
+        # A connection of its own, so that either process may answer.
+        return alice.call("GET", "/v1/users", headers={"Connection": "close"}).status
+
+    # Each process learns what the other has seen a moment after it was asked itself.
+    wait_until(lambda: {asks() for _ in range(10)} == {429}, "both at the limit", 20)
+    metrics = alice.api.call("GET", "/metrics").content.decode()
+    refused = next(
+        line
+        for line in metrics.splitlines()
+        if line.startswith("matchback_rate_limited_requests_t")
+    )
+    assert float(refused.rsplit(" ", 1)[1]) >= 11

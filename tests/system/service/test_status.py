@@ -1,0 +1,393 @@
+"""`matchback status`: what the person on call is told when all is well, and when it is not."""
+
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from click.testing import CliRunner, Result
+from falcon import testing
+from mongoengine import get_db
+from rich.console import Console
+
+from config import database, queue
+from documents.concurrency.retries import TRIES
+from documents.reports.health import Due, Failed, Posts, Recount, ServiceHealth, Warehouse
+from documents.settling.failed_job import FailedJob
+from documents.values.time import now
+from jobs.sweep import sweep
+from service.cli import main
+from service.commands.status.facts import (
+    Facts,
+    Member,
+    MongoDB,
+    Queue,
+    Rates,
+    members,
+    rates,
+    supported_until,
+)
+from service.commands.status.judgement import ATTENTION, UNKNOWN, WELL, judge
+from service.commands.status.live import _view
+from service.commands.status.screen import lines
+from service.commands.status.values import as_object
+from service.commands.status.watch import Question
+from tools.testbed.cast import BOB, Api, University, university
+from tools.testbed.readme import ROOT
+from tools.testbed.stack import PATIENCE_SECONDS, Stack, wait_until
+
+AT = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
+JOB = FailedJob(ObjectId(), ObjectId(), "donations", "TypeError", TRIES, AT)
+SERVICE = ServiceHealth(
+    due=[Due("donations", 0, 0.0, 0), Due("deliveries", 0, 0.0, 0)],
+    failed=Failed(0, []),
+    recount=Recount(0, AT - timedelta(hours=2)),
+    warehouse=Warehouse(0.4, is_failing=False, is_filled=True),
+    posts=Posts({"sendgrid": AT, "stripe": None}, 0),
+    stored={"donations": 100, "deliveries": 10, "events": 1000},
+)
+SET = MongoDB(True, None, "8.0.4", date(2029, 10, 31), "a:1", [Member("a:1", "PRIMARY")])
+FACTS = Facts(AT, SET, Queue(True, None, 3), SERVICE, None, Rates(1.0, 5.0, 5.0, 1.0, 100.0))
+IDLE = Rates(1.0, 0.0, 0.0, 0.0, 0.0)
+AWAY = MongoDB(answers=False, reason="it does not answer")
+
+
+def with_(**changes: Any) -> Facts:
+    """A service that is well, but for this."""
+    return replace(FACTS, service=replace(SERVICE, **changes))
+
+
+def test_a_service_that_is_well() -> None:
+    assert (judge(FACTS).level, judge(FACTS).sentence) == (WELL, "All is well.")
+
+
+# What is wrong, how bad that is, and what is said of it and of what to do.
+@pytest.mark.parametrize(
+    ("facts", "level", "words"),
+    [
+        (replace(FACTS, mongodb=AWAY, service=None), UNKNOWN, ["does not answer", "mongod"]),
+        (replace(FACTS, mongodb=replace(SET, primary=None)), UNKNOWN, ["no primary", "Start the"]),
+        (replace(FACTS, service=None, has_indexes=False), UNKNOWN, ["«matchback indexes»"]),
+        (replace(FACTS, service=None, reason="Odd"), UNKNOWN, ["(Odd)"]),
+        (
+            replace(FACTS, mongodb=replace(SET, members=[Member("b:1", "DOWN", False)])),
+            ATTENTION,
+            ["b:1", "DOWN"],
+        ),
+        (
+            replace(FACTS, mongodb=replace(SET, members=[Member("b:1", "SECONDARY", True, 31)])),
+            ATTENTION,
+            ["b:1", "31 s behind"],
+        ),
+        (
+            replace(with_(due=[Due("donations", 9, 31.0, 0)]), rates=IDLE),
+            ATTENTION,
+            ["Donations", "31 s", "«matchback worker»", "Nothing is lost"],
+        ),
+        (with_(due=[Due("donations", 9, 31.0, 0)]), ATTENTION, ["though work goes on"]),
+        (with_(due=[Due("users", 9, 301.0, 3)]), ATTENTION, ["Users"]),
+        (with_(failed=Failed(2, [JOB])), ATTENTION, ["2 jobs", "«matchback jobs retry --all»"]),
+        (
+            replace(FACTS, queue=Queue(False, "it does not answer")),
+            ATTENTION,
+            ["Redis", "Nothing is lost"],
+        ),
+        (replace(FACTS, queue=Queue(True, None, 100_001)), ATTENTION, ["100001 wake-ups"]),
+        (with_(recount=Recount(7, AT)), ATTENTION, ["7 counters off", "--repair"]),
+        (with_(recount=Recount(0, AT - timedelta(hours=73))), ATTENTION, ["since 2026-11-23"]),
+        (with_(warehouse=Warehouse(0, True, True)), ATTENTION, ["«matchback warehouse status»"]),
+        (with_(warehouse=Warehouse(121, False, True)), ATTENTION, ["121 s behind"]),
+    ],
+)
+def test_what_is_wrong_is_a_sentence_with_what_to_do(
+    facts: Facts, level: int, words: list[str]
+) -> None:
+    verdict = judge(facts)
+    assert verdict.level == level
+    assert len(verdict.problems) == 1
+    assert all(word in verdict.sentence for word in words), verdict.sentence
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        with_(due=[Due("donations", 9_999, 29.0, 0)]),  # a burst
+        with_(due=[Due("donations", 1, 200.0, 3)]),  # between two tries
+        with_(recount=Recount(None, None)),  # it has just been set up
+        with_(warehouse=Warehouse(3600, False, False)),  # being filled
+        with_(warehouse=None),
+        replace(FACTS, mongodb=replace(SET, supported_until=date(2025, 7, 31))),
+        replace(FACTS, rates=None),
+    ],
+)
+def test_what_passes_by_itself_wakes_nobody(facts: Facts) -> None:
+    assert judge(facts).sentence == "All is well."
+
+
+def test_the_most_urgent_comes_first_and_nothing_is_kept_back() -> None:
+    facts = replace(with_(failed=Failed(1, [JOB])), queue=Queue(False, "it does not answer"))
+    first, second = judge(facts).problems
+    assert first.startswith("1 job has failed")
+    assert "Redis" in second
+
+
+def test_rates_are_what_came_between_two_looks() -> None:
+    later = replace(
+        SERVICE,
+        due=[Due("donations", 4, 1.0, 0)],
+        stored={"donations": 120, "deliveries": 12, "events": 900},
+    )
+    found = rates(SERVICE, later, 2.0)
+    assert (found.gifts_stored, found.gifts_settled) == (10.0, 8.0)
+    assert (found.posts, found.events) == (1.0, 0.0)  # old events were dropped meanwhile
+    assert rates(later, SERVICE, 2.0).gifts_settled == 2.0
+    assert (
+        rates(SERVICE, replace(later, due=[Due("donations", 10_000, 9, 0)]), 2).gifts_settled
+        is None
+    )
+
+
+def test_members_and_how_far_they_are_behind() -> None:
+    told = {
+        "members": [
+            {"name": "a:1", "stateStr": "PRIMARY", "optimeDate": AT},
+            {"name": "b:1", "stateStr": "SECONDARY", "optimeDate": AT - timedelta(seconds=4)},
+            {
+                "name": "c:1",
+                "stateStr": "(not reachable/healthy)",
+                "optimeDate": datetime(1970, 1, 1, tzinfo=UTC),
+            },
+            {"name": "d:1", "stateStr": "ARBITER"},
+        ]
+    }
+    assert members(told) == [
+        Member("a:1", "PRIMARY"),
+        Member("b:1", "SECONDARY", True, 4.0),
+        Member("c:1", "(not reachable/healthy)", False),
+        Member("d:1", "ARBITER"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "until"),
+    [
+        ("4.4.29", date(2024, 10, 31)),
+        ("6.0.5", date(2025, 7, 31)),
+        ("8.0.20", date(2029, 10, 31)),
+        ("8.2.6", None),
+    ],
+)
+def test_how_long_a_server_is_supported(version: str, until: date | None) -> None:
+    assert supported_until(version) == until
+
+
+def test_a_small_screen_cuts_facts_off_and_not_the_sentence() -> None:
+    facts = with_(failed=Failed(1, [JOB]))
+    for height in (40, 8):
+        console = Console(width=60, height=height, force_terminal=True, record=True)
+        console.print(_view(facts, console))
+        shown = " ".join(console.export_text().split())
+        assert judge(facts).sentence in shown
+        assert "q ends this" in shown
+        assert ("Posts" in shown) == (height == 40)
+
+
+def test_who_does_not_answer_is_asked_once() -> None:
+    asked = []
+
+    def ask() -> None:
+        asked.append(1)
+        time.sleep(0.5)
+
+    question = Question(ask)
+    for _ in range(3):
+        question.ask()
+        with pytest.raises(TimeoutError):
+            question.answer(0.01)
+    assert len(asked) == 1
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
+    monkeypatch.setattr("config.database.connect", lambda **_: database.client())
+    monkeypatch.setattr(queue, "huey", queue.queue(queue.QUEUE))  # of this test's Redis
+    monkeypatch.setattr("service.commands.status.watch.PAUSE_SECONDS", 0.01)
+    alice = university("Alice's University", Api.in_process(real_client))
+    alice.set_webhook_key()
+    return alice
+
+
+def matchback(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["status", *arguments])
+
+
+def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
+    spring = alice.fundraiser()
+    first, second = alice.gift(spring), alice.gift(spring)
+    long_ago = now() - timedelta(minutes=5)
+    get_db().donations.update_one({"_id": ObjectId(first)}, {"$set": {"due": long_ago}})
+    failed = {"tries": TRIES, "error": "TypeError (code 7)", "failed_at": now()}
+    get_db().donations.update_one(
+        {"_id": ObjectId(second)}, {"$set": {"trouble": failed}, "$unset": {"due": ""}}
+    )
+    result = matchback("--once")
+    assert result.exit_code == 1
+    assert "donations 1, the oldest for 5 min" in result.stdout
+    assert f"donations {second}: TypeError (code 7) at 5 tries" in result.stdout
+    assert f"«matchback jobs retry {second}»" in result.stdout
+    assert "Donations have been waiting to be counted for 300 s." in result.stdout
+    assert CliRunner().invoke(main, ["jobs", "retry", second]).exit_code == 0
+    sweep()
+    result = matchback()
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "All is well.")
+    assert "past its support since 2025-07-31" in result.stdout
+    assert "sendgrid not lately" in result.stdout
+
+
+def test_the_object_has_the_keys_that_the_help_lists(alice: University) -> None:
+    alice.gift(alice.fundraiser())
+    told = json.loads(matchback("--json").stdout)
+    described = matchback("--help").stdout.split("The object of --json:")[1]
+    assert re.findall(r"^ {4}(\w+)  ", described, re.M) == list(told)
+    words = set(re.findall(r"\w+", described))
+    parts = [told["mongodb"], *told["mongodb"]["members"], told["queue"], told["rates"]]
+    parts += [*told["due"], told["failed"], told["recount"], told["posts"]]
+    for part in [*parts, *as_object(FACTS, judge(FACTS))["due"]]:
+        assert set(part) <= words
+    assert (told["status"], told["problems"]) == ("well", [])
+    assert told["due"][0]["kind"] == "donations"
+    assert told["due"][0]["count"] == 1
+
+
+def test_nobody_is_named(alice: University) -> None:
+    spring = alice.fundraiser("A secret campaign")
+    alice.email(spring)
+    alice.gift(spring)
+    for output in (matchback("--json").stdout, matchback("--once").stdout):
+        assert not re.search("bob|baker|@|secret|university", output, re.I), output
+    assert BOB["name"] == "Bob Baker"
+
+
+def test_looking_reads_indexes_and_little_else(alice: University) -> None:
+    spring = alice.fundraiser()
+    for _ in range(30):
+        alice.gift(spring)
+    sweep()
+    get_db().command("profile", 2)
+    try:
+        assert matchback("--json").exit_code == 0
+    finally:
+        get_db().command("profile", 0)
+    seen = [
+        row
+        for row in get_db()["system.profile"].find({"ns": {"$not": {"$regex": "profile$"}}})
+        if "planSummary" in row
+    ]
+    assert len(seen) > 20
+    for row in seen:
+        assert "COLLSCAN" not in row["planSummary"], row["command"]
+        assert row["docsExamined"] <= 1, row["command"]
+
+
+def test_missing_indexes_are_told(alice: University) -> None:
+    get_db().donations.drop()
+    get_db().donations.insert_one({})
+    try:
+        result = matchback("--once")
+    finally:
+        get_db().donations.drop()
+        CliRunner().invoke(main, ["indexes"])
+    assert result.exit_code == 2
+    assert "Run «matchback indexes»" in result.stdout
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+        yield server.getsockname()[1]
+
+
+def run(*arguments: str, **environment: str) -> tuple[int, dict[str, Any], float]:
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "status", "--json", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert not done.stderr
+    return done.returncode, json.loads(done.stdout), time.monotonic() - start
+
+
+def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, silent: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        closed = gone.getsockname()[1]
+    redis: dict[str, str] = {}
+    for port in (closed, silent):
+        redis = {"MATCHBACK_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+        mongodb = {"MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{port}/m?replicaSet=rs0"}
+        status, told, seconds = run(**mongodb, **redis)
+        assert (status, told["status"], told["due"]) == (2, "unknown", None)
+        assert told["mongodb"]["reason"] == "it does not answer"
+        assert [one.split()[0] for one in told["problems"]] == ["MongoDB", "The"]
+        assert seconds < 25  # of which a busy machine needs many to start Python
+    status, told, seconds = run(**redis)
+    assert (status, told["status"], told["queue"]["length"]) == (1, "attention", None)
+    assert told["mongodb"]["answers"]
+    assert seconds < 25
+
+
+def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
+    alice = university("Alice's University", stack.api())
+    spring = alice.fundraiser()
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "status"],
+        cwd=ROOT,
+        env=os.environ | stack.environment | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as live:
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        said = ""
+
+        def shown(pattern: str) -> bool:
+            nonlocal said
+            with suppress(OSError):  # nothing new, or it has ended
+                said += os.read(ours, 65536).decode("utf-8", "replace")
+            return bool(re.search(pattern, said))
+
+        wait_until(lambda: shown("All is well"), "the first look")
+        for _ in range(10):
+            alice.gift(spring)
+        wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts are seen")
+        os.write(ours, b"q")
+        assert live.wait(PATIENCE_SECONDS) == 0
+        wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last look stays")
+    os.close(ours)
+
+
+def test_lines_are_for_people() -> None:
+    text = "\n".join(str(line) for line in lines(with_(failed=Failed(1, [JOB]))))
+    assert "Queue      3 wake-ups wait" in text
+    assert "Recount    0 counters off, 2 h ago" in text
+    assert f"«matchback jobs retry {JOB.id}»" in text
+    assert "sendgrid 0.0 s ago; stripe not lately" in text

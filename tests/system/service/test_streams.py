@@ -1,0 +1,199 @@
+"""Streams on a real gunicorn with one process and one thread: they hold neither up."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+import httpx
+import psutil
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from service.local.command import serve_command
+from tests.system.service import streaming_app
+from tools.bench.dashboard_idle import open_session
+from tools.testbed.stack import PATIENCE_SECONDS, Servers, Stack, wait_until
+
+LIMIT = 30
+ASK = b"GET /streams HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVE = "GET /dashboard/live?watch=fundraisers:{id} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
+
+
+@pytest.fixture
+def stack(
+    real_database: str, real_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stack]:
+    monkeypatch.setattr(
+        "tools.testbed.stack.serve_command", lambda: [*serve_command(), streaming_app.APP]
+    )
+    settings = {
+        "MATCHBACK_WEB_WORKERS": "1",
+        "MATCHBACK_WEB_THREADS": "1",
+        "GUNICORN_CMD_ARGS": f"--graceful-timeout={2 * PATIENCE_SECONDS}",
+        streaming_app.LIMIT: str(LIMIT),
+    }
+    with Stack(real_servers, real_database, tmp_path, environment=settings).up() as running:
+        yield running
+
+
+class Client:
+    """One that reads when it is told to."""
+
+    def __init__(self, stack: Stack, window: int = 0, request: bytes = ASK) -> None:
+        self.socket = socket.socket()
+        if window:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self.socket.settimeout(30)
+        self.socket.connect(("127.0.0.1", urlsplit(stack.url).port))
+        self.socket.sendall(request)
+        self.head = self.read = b""
+        while b"\r\n\r\n" not in self.head:
+            self.head += self.socket.recv(1)
+        # Chunks frame a stream; what they hold is what a client reads.
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.feed_data(self.head)
+
+    def on_body(self, body: bytes) -> None:
+        self.read += body
+
+    def until(self, wanted: bytes) -> bytes:
+        """Read until this has come."""
+        while wanted not in self.read:
+            data = self.socket.recv(65536)
+            assert data, self.read
+            self._parser.feed_data(data)
+        return self.read
+
+    def rest(self) -> bytes:
+        """Read to the end."""
+        while data := self.socket.recv(65536):
+            self._parser.feed_data(data)
+        return self.read
+
+
+@pytest.fixture
+def clients() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+def connect(stack: Stack, clients: ExitStack, **how: Any) -> Client:
+    client = Client(stack, **how)
+    clients.callback(client.socket.close)
+    return client
+
+
+def ask(stack: Stack, method: str = "GET", path: str = "/readyz") -> Any:
+    answer = httpx.request(method, stack.url + path, timeout=30)
+    assert answer.status_code == 200
+    return answer
+
+
+def open_streams(stack: Stack) -> int:
+    return int(ask(stack).json()["streams"])
+
+
+def test_twenty_streams_leave_the_one_thread_to_others(stack: Stack, clients: ExitStack) -> None:
+    threads = ask(stack).json()["threads"]
+    opened = [connect(stack, clients) for _ in range(20)]
+    for client in opened:
+        assert client.until(b"hello\n") == b"hello\n"
+        head = client.head.decode()
+        assert head.startswith("HTTP/1.1 200 OK\r\n")
+        assert "connection: close" in head
+    assert ask(stack).json() == {"streams": 20, "threads": threads}
+    ask(stack, "POST", "/streams?times=3")
+    for client in opened:
+        client.until(streaming_app.TAKEN * 3)
+
+
+def test_a_client_that_goes_is_forgotten(stack: Stack, clients: ExitStack) -> None:
+    """Whether it says so or is cut off, and without anything to be told it."""
+    gone, cut, stays = (connect(stack, clients) for _ in range(3))
+    gone.socket.close()
+    cut.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    cut.socket.close()
+    wait_until(lambda: open_streams(stack) == 1, "two are forgotten")
+    ask(stack, "POST", "/streams?times=1")
+    stays.until(streaming_app.TAKEN)
+
+
+def test_a_stream_that_is_ended_is_sent_to_its_end(stack: Stack, clients: ExitStack) -> None:
+    client = connect(stack, clients)
+    ask(stack, "POST", "/streams?times=50")
+    ask(stack, "DELETE", "/streams")
+    assert client.rest() == b"hello\n" + streaming_app.TAKEN * 50 + b"bye\n"
+    assert open_streams(stack) == 0
+
+
+def test_a_client_that_takes_nothing_is_dropped(stack: Stack, clients: ExitStack) -> None:
+    """Another one, that takes what it is sent, is told all of it."""
+    connect(stack, clients, window=4096)
+    takes = connect(stack, clients)
+    sent = 0
+    while open_streams(stack) == 2:
+        ask(stack, "POST", "/streams?times=20")
+        sent += 20
+        takes.until(b"hello\n" + streaming_app.TAKEN * sent)
+        assert sent < 10_000
+    assert open_streams(stack) == 1
+
+
+def test_beyond_the_bound_clients_are_told_to_come_later(stack: Stack, clients: ExitStack) -> None:
+    """And when one goes there is room for another."""
+    opened = [connect(stack, clients) for _ in range(LIMIT)]
+    refused = connect(stack, clients).head
+    assert refused.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 10\r\n" in refused.lower()
+    opened[0].socket.close()
+    wait_until(lambda: open_streams(stack) == LIMIT - 1, "one has gone")
+    connect(stack, clients).until(b"hello\n")
+
+
+def test_a_reload_ends_streams_and_is_not_held_up(stack: Stack, clients: ExitStack) -> None:
+    """Clients that close in turn are gone at once, and the old process with them."""
+    opened = [connect(stack, clients) for _ in range(20)]
+    master = psutil.Process(stack.pid("web"))
+    (old,) = master.children()
+    os.kill(master.pid, signal.SIGHUP)
+    for client in opened:
+        assert client.rest().endswith(b"hello\n")
+        client.socket.close()
+    # A stream that were kept would take up graceful_timeout, which is twice as long.
+    gone, _ = psutil.wait_procs([old], PATIENCE_SECONDS)
+    assert gone == [old]
+    connect(stack, clients).until(b"hello\n")
+
+
+def test_an_open_page_hears_of_changes_and_of_an_outage(stack: Stack, clients: ExitStack) -> None:
+    """The whole of it: a stream, the thread that looks, and a MongoDB that hangs for a while."""
+    id_ = ObjectId()
+    get_db().fundraisers.insert_one({"_id": id_, "organization_id": id_, "donations_count": 0})
+    request = LIVE.format(id=id_, cookie=open_session(id_)["Cookie"])
+    client = connect(stack, clients, request=request.encode())
+    client.until(b"event: hello\n")
+    get_db().fundraisers.update_one({"_id": id_}, {"$inc": {"donations_count": 1}})
+    client.until(b"event: changed\n")
+    mongod = stack.servers.pid("MongoDB")
+    os.kill(mongod, signal.SIGSTOP)
+    try:
+        client.until(b"event: away\n")
+        assert open_streams(stack) == 0  # an ordinary request, with the one thread
+    finally:
+        os.kill(mongod, signal.SIGCONT)
+    client.until(b"event: back\n")
+
+
+def test_without_our_gunicorn_a_stream_is_its_beginning() -> None:
+    """Such as the tests' client, which waits for the end of an answer."""
+    client = testing.TestClient(streaming_app.create_app())
+    assert client.simulate_get("/streams").content == b"hello\n"
+    assert client.simulate_get("/readyz").json["streams"] == 0

@@ -1,0 +1,137 @@
+"""The supervisor survives what the system refuses, reports it once, and goes on by itself."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.local import instance, supervisor
+from service.local.command import Up
+from service.local.supervisor import Part, Supervisor
+from tools.testbed.full_disk import full, small_disk
+from tools.testbed.stack import wait_until
+
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.EAGAIN)
+SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restarts that a test need not wait for."""
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE_SECONDS", 0.2)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def up(tmp_path: Path, said: list[str]) -> Any:
+    running = Up(tmp_path, 0, said.append)
+    yield running
+    running.supervisor.stop()
+
+
+def refusing(code: int) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def watch(up: Up, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        up.watch()
+        time.sleep(0.02)
+
+
+def kill(up: Up, name: str) -> None:
+    [part] = [part for part in up.supervisor.parts if part.name == name]
+    assert part.process
+    part.process.kill()
+    part.process.wait()
+
+
+@pytest.mark.parametrize("code", REFUSALS, ids=[errno.errorcode[code] for code in REFUSALS])
+def test_a_state_that_cannot_be_written_is_reported_once_and_written_later(
+    up: Up, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    up._start(Part("sleeper", SLEEP, tmp_path / "log" / "sleeper.log"))
+    with monkeypatch.context() as refused:
+        refused.setattr(Path, "write_text", refusing(code))
+        for _ in range(3):
+            kill(up, "sleeper")
+            watch(up, 0.5)
+        failures = [line for line in said if "fails" in line]
+        assert failures == [
+            f"writing to {tmp_path} fails: {os.strerror(code)}. It is attempted until it succeeds."
+        ]
+    up.watch()
+    assert said[-1] == f"writing to {tmp_path} succeeds again."
+    assert instance.load(tmp_path)["processes"]["sleeper"][0] == up.supervisor.pids()["sleeper"]
+
+
+@pytest.mark.parametrize("code", REFUSALS, ids=[errno.errorcode[code] for code in REFUSALS])
+def test_a_part_that_cannot_be_started_is_started_later(
+    up: Up, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    up._start(Part("sleeper", SLEEP, tmp_path / "sleeper.log"))
+    with monkeypatch.context() as refused:
+        refused.setattr(subprocess, "Popen", refusing(code))
+        kill(up, "sleeper")
+        watch(up, 1)
+        assert not up.supervisor.pids()
+        assert len([line for line in said if "starting sleeper fails" in line]) == 1
+    wait_until(lambda: up.watch() or up.supervisor.pids(), "the part", seconds=10)
+    assert "starting sleeper succeeds again." in said
+
+
+def test_a_part_runs_without_a_log_where_no_file_can_be_made(up: Up, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        log = tmp_path / "disk" / "sleeper.log"
+        if disk is None:
+            (tmp_path / "disk").rmdir()
+            (tmp_path / "disk").touch()  # A file is in the place of the log's folder.
+        else:
+            disk.fill()
+        up._start(Part("sleeper", SLEEP, log))
+        assert up.supervisor.pids()
+        up.supervisor.stop()
+
+
+def test_a_part_that_keeps_ending_is_reported_a_few_times(said: list[str], tmp_path: Path) -> None:
+    running = Supervisor(said.append)
+    flag = tmp_path / "works"
+    script = f"import os, time; os.path.exists({str(flag)!r}) and time.sleep(600)"
+    running.start(Part("part", (sys.executable, "-c", script), tmp_path / "part.log"))
+    try:
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            running.watch()
+            time.sleep(0.02)
+        assert 1 <= len(said) <= 3
+        assert "until it keeps running" in said[-1]
+        flag.touch()
+        wait_until(lambda: running.watch() or "part runs again" in said, "its run", seconds=20)
+    finally:
+        running.stop()
+
+
+def test_everything_is_stopped_though_nothing_can_be_written(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up._start(Part("sleeper", SLEEP, tmp_path / "sleeper.log"))
+    process = up.supervisor.parts[0].process
+    assert process
+    for name in ("unlink", "write_text"):
+        monkeypatch.setattr(Path, name, full)
+    up.stop()
+    assert process.poll() is not None

@@ -1,0 +1,57 @@
+"""Clients that do not read their answers: a deadline for each, and a bound for all."""
+
+import asyncio
+from unittest.mock import Mock
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from service.server import connection
+from service.server.connection import Connection
+
+
+async def app(scope: object, receive: object, send: object) -> None:
+    return None
+
+
+def connected(unread: int) -> Connection:
+    made = Connection(Config(app), ServerState(), {})
+    transport = Mock()
+    transport.get_extra_info.side_effect = lambda name: ("127.0.0.1", 1) if "name" in name else None
+    transport.get_write_buffer_size.return_value = unread
+    made.connection_made(transport)
+    return made
+
+
+def is_dropped(one: Connection) -> bool:
+    return bool(one.transport.abort.called)  # type: ignore[attr-defined]
+
+
+def test_a_client_that_does_not_read_in_time_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.05)
+
+    async def wait() -> None:
+        slow, quick = connected(1), connected(1)
+        slow.pause_writing()
+        quick.pause_writing()
+        quick.resume_writing()
+        await asyncio.sleep(0.2)
+        assert (is_dropped(slow), is_dropped(quick)) == (True, False)
+
+    asyncio.run(wait())
+
+
+def test_beyond_the_bound_the_slowest_client_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "UNREAD_BYTES", 1000)
+
+    async def wait() -> None:
+        first, second, third = (connected(400) for _ in range(3))
+        for each in (first, second, third):
+            each.pause_writing()
+        assert [is_dropped(each) for each in (first, second, third)] == [True, False, False]
+        for each in (first, second, third):
+            each.connection_lost(None)
+        assert not Connection._unread
+
+    asyncio.run(wait())

@@ -1,0 +1,283 @@
+"""The Python client: typed as the service answers, and safe to repeat."""
+
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Any, get_type_hints
+
+import httpx
+import pytest
+from mongoengine import get_db
+
+from matchback import records
+from matchback.client import Matchback, Refused, Unreachable
+from service.api.openapi import document
+from service.routes import ROUTES
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, university
+from tools.testbed.stack import Stack, wait_until
+from tools.testbed.stripe_events import invoice, set_secret, tell
+
+Handler = Callable[[httpx.Request], httpx.Response]
+# Which type of the client is which schema of the OpenAPI document.
+SAME = {
+    records.Organization: "OrganizationOut",
+    records.OrganizationChanges: "OrganizationPatch",
+    records.User: "UserOut",
+    records.UserChanges: "UserPatch",
+    records.Fundraiser: "FundraiserOut",
+    records.FundraiserChanges: "FundraiserPatch",
+    records.Mailing: "MailingOut",
+    records.MailingChanges: "MailingPatch",
+    records.Link: "LinkOut",
+    records.NewEmail: "EmailIn",
+    records.Email: "EmailOut",
+    records.Imported: "Imported",
+    records.RefusedLine: "RefusedLine",
+    records.NewDonation: "DonationIn",
+    records.DonationChanges: "DonationPatch",
+    records.Donation: "DonationOut",
+    records.Giver: "Giver",
+    records.Payment: "PaymentOut",
+    records.Explained: "MatchOut",
+    records.PolicyValues: "PolicyIn",
+    records.Policy: "PolicyOut",
+    records.ApiKey: "ApiKeyOut",
+    records.NewApiKey: "NewApiKey",
+    records.FailedJob: "FailedJobOut",
+    records.AuditEntry: "AuditEntryOut",
+    records.Money: "Money",
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), SAME.items(), ids=SAME.values())
+def test_its_types_are_those_of_the_service(kind: Any, name: str) -> None:
+    schema = document(ROUTES)["components"]["schemas"][name]
+    assert get_type_hints(kind).keys() == schema["properties"].keys()
+    if name.endswith("In") and name != "PolicyIn":
+        assert set(kind.__required_keys__) == set(schema["required"])
+
+
+def api_of(handler: Handler, **options: Any) -> Matchback:
+    http = httpx.Client(base_url="http://x", transport=httpx.MockTransport(handler))
+    return Matchback("http://x", "mb_key", http=http, **options)
+
+
+def answers(*given: httpx.Response | Exception) -> tuple[Handler, list[httpx.Request]]:
+    """A service that answers these, in turn; and what it was asked."""
+    asked: list[httpx.Request] = []
+    left: Iterator[httpx.Response | Exception] = iter(given)
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return handler, asked
+
+
+def problem(status: int, **headers: str) -> httpx.Response:
+    body = {"status": status, "title": "T", "detail": "Why.", "instance": "request-1"}
+    return httpx.Response(status, json=body, headers=headers)
+
+
+LOST = httpx.ReadTimeout("the answer was lost")
+USER = httpx.Response(201, json={"id": UNKNOWN_ID})
+
+
+@pytest.mark.parametrize(
+    "first", [LOST, httpx.ConnectError("no route"), problem(503), problem(502)]
+)
+def test_a_post_that_is_not_answered_is_repeated_under_one_key(first: Any) -> None:
+    handler, asked = answers(first, problem(429), USER)
+    assert api_of(handler).users.create(**BOB)["id"] == UNKNOWN_ID
+    keys = {request.headers["Idempotency-Key"] for request in asked}
+    assert (len(asked), len(keys)) == (3, 1)
+    assert len({request.content for request in asked}) == 1
+
+
+def test_two_calls_are_two() -> None:
+    handler, asked = answers(USER, USER)
+    api = api_of(handler)
+    api.users.create(**BOB)
+    api.users.create(**BOB)
+    assert len({request.headers["Idempotency-Key"] for request in asked}) == 2
+
+
+def test_a_key_of_ones_own_outlives_the_program() -> None:
+    handler, asked = answers(USER)
+    api_of(handler).users.create(**BOB, once="import-2026-bob")
+    assert asked[0].headers["Idempotency-Key"] == "import-2026-bob"
+
+
+def test_one_that_is_still_running_is_waited_for_and_a_conflict_is_not() -> None:
+    handler, asked = answers(LOST, problem(409, **{"Retry-After": "0"}), USER)
+    assert api_of(handler).users.create(**BOB)
+    assert len(asked) == 3
+    handler, asked = answers(problem(409))
+    with pytest.raises(Refused) as refused:
+        api_of(handler).users.create(**BOB)
+    assert (refused.value.status, refused.value.request_id, len(asked)) == (409, "request-1", 1)
+
+
+def test_a_delete_whose_answer_was_lost_is_done() -> None:
+    handler, _ = answers(LOST, problem(404))
+    api_of(handler).users.delete(UNKNOWN_ID)
+    handler, _ = answers(problem(404))
+    with pytest.raises(Refused):
+        api_of(handler).users.delete(UNKNOWN_ID)
+
+
+def test_it_gives_up_in_the_end_and_when_it_is_told_to() -> None:
+    handler, asked = answers(*[LOST] * 1000)
+    with pytest.raises(Unreachable):
+        api_of(handler, patience_seconds=0.3).organization()
+    assert len(asked) > 1
+    handler, asked = answers(*[problem(429, **{"Retry-After": "999999"})] * 2)
+    with pytest.raises(Refused, match="429"):  # longer than it is worth waiting for
+        api_of(handler).organization()
+    assert len(asked) == 1
+    stopping = Event()
+    stopping.set()
+    handler, asked = answers(LOST)
+    with pytest.raises(Unreachable):
+        api_of(handler, stopping=stopping).organization()
+    handler, _ = answers(*[problem(503)] * 1000)
+    with pytest.raises(Refused):
+        api_of(handler, patience_seconds=0.1).organization()
+
+
+def test_what_is_no_problem_document_is_refused_all_the_same() -> None:
+    for body in (b"<html>", b"[]", b""):
+        handler, _ = answers(httpx.Response(400, content=body))
+        with pytest.raises(Refused, match="400"):
+            api_of(handler).organization()
+
+
+def test_all_pages_of_a_list_are_read() -> None:
+    pages = [
+        {"data": [{"id": "1"}], "next_cursor": "c"},
+        {"data": [{"id": "2"}], "next_cursor": None},
+    ]
+    handler, asked = answers(*(httpx.Response(200, json=page) for page in pages))
+    listed = api_of(handler).emails.list(donated=True, sort="-donations_count")
+    assert [email["id"] for email in listed] == ["1", "2"]
+    assert asked[0].url.params["donated"] == "true"
+    assert asked[1].url.params["cursor"] == "c"
+
+
+def test_everything_it_can_do_is_done(stack: Stack) -> None:
+    """Against the real service: each method once, and gifts once though answers are lost."""
+    alice = university("Alice's University", stack.api())
+    with Matchback(stack.url, alice.key) as api:
+        spring = walk_fundraising(api)
+        walk_administration(api, alice)
+        walk_payments(api, alice, spring)
+    assert lossy_gifts(stack, alice, spring) == 20
+    assert get_db().donations.count_documents({"deleted_at": None}) == 20
+
+
+def walk_fundraising(api: Matchback) -> str:
+    spring = api.fundraisers.create(name="Spring", goal={"amount": 100, "currency": "USD"})
+    assert api.fundraisers.update(spring["id"], name="Summer")["name"] == "Summer"
+    mailing = api.mailings.create(fundraiser_id=spring["id"], name="Appeal")
+    api.mailings.update(mailing["id"], subject="Hello")
+    email = api.emails.create(fundraiser_id=spring["id"], mailing_id=mailing["id"], user=BOB)
+    imported = api.emails.import_(
+        [{"fundraiser_id": spring["id"], "user": {"name": "Eve", "email": "eve@example.edu"}}]
+    )
+    assert (imported["created"], imported["refused"]) == (1, [])
+    gift = api.donations.create(
+        fundraiser_id=spring["id"],
+        amount=100,
+        currency="USD",
+        donor=BOB,
+        email_id=email["id"],
+    )
+    assert api.donations.update(gift["id"], refunded_amount=50)["refunded_amount"] == 50
+    assert api.donations.pin(gift["id"], email["link_token"])["pin"]
+    assert api.donations.unpin(gift["id"])["pin"] is None
+    assert api.donations.match(gift["id"])["pending"] in {True, False}
+    assert [one["id"] for one in api.donations.list(fundraiser_id=spring["id"])] == [gift["id"]]
+    assert len(list(api.emails.list(page_size=1))) == 2
+    assert list(api.mailings.links(mailing["id"])) == []
+    assert "as_of" in api.fundraisers.report(spring["id"])
+    assert "as_of" in api.mailings.report(mailing["id"])
+    api.fundraisers.set_policy(spring["id"], touch="first")
+    assert api.fundraisers.policy(spring["id"])["touch"] == "first"
+    api.fundraisers.remove_policy(spring["id"])
+    api.donations.delete(gift["id"])
+    api.emails.delete(email["id"])
+    api.mailings.delete(mailing["id"])
+    fresh = api.fundraisers.create(name="None")
+    api.fundraisers.delete(fresh["id"])
+    eve = api.users.create(name="E", email="e@example.edu")
+    assert api.users.get(eve["id"])["email"] == "e@example.edu"
+    api.users.update(eve["id"], name="Eva")
+    api.users.delete(eve["id"])
+    api.users.erase(next(api.users.list(email="eve@example.edu"))["id"])
+    return spring["id"]
+
+
+def walk_payments(api: Matchback, alice: University, fundraiser_id: str) -> None:
+    set_secret(alice)
+    assert list(api.payments.list()) == []
+    tell(alice, invoice("paid", 3))
+    wait_until(lambda: bool(list(api.payments.list(status="unassigned"))), "a payment")
+    [payment] = api.payments.list(reason="unlinked_invoice")
+    assert api.payments.get(payment["id"])["amount"] == 2500
+    assigned = api.payments.assign(payment["id"], fundraiser_id)
+    assert (assigned["status"], assigned["fundraiser_id"]) == ("unassigned", fundraiser_id)
+    assert api.payments.unassign(payment["id"])["fundraiser_id"] is None
+    with pytest.raises(Refused, match="404"):
+        api.payments.assign(UNKNOWN_ID, fundraiser_id)
+
+
+def walk_administration(api: Matchback, alice: University) -> None:
+    assert api.update_organization(time_zone="Asia/Tokyo")["time_zone"] == "Asia/Tokyo"
+    assert api.organization()["id"] == alice.id
+    api.set_policy(prefer=["clicked"])
+    assert api.policy()["prefer"] == ["clicked"]
+    api.remove_policy()
+    key = api.api_keys.create(name="form", scopes=["read"])
+    assert api.api_keys.get(key["id"])["prefix"] == key["secret"][:9]
+    api.api_keys.delete(key["id"])
+    api.set_webhook_key("stripe", secret="whsec_12345678")
+    assert api.webhook_key("stripe")["secret_ends_with"] == "5678"
+    api.remove_webhook_key("stripe")
+    assert list(api.failed_jobs.list()) == []
+    for call in (api.failed_jobs.retry, api.failed_jobs.discard):
+        with pytest.raises(Refused, match="404"):
+            call(UNKNOWN_ID)
+    assert isinstance(list(api.audit.list()), list)
+
+
+class Lossy(httpx.HTTPTransport):
+    """Every second answer is lost on its way back."""
+
+    lost = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        self.lost += 1
+        if self.lost % 2:
+            answer.read()
+            answer.close()
+            raise httpx.ReadError("lost")
+        return answer
+
+
+def lossy_gifts(stack: Stack, alice: University, fundraiser_id: str) -> int:
+    """Twenty gifts over a network that loses answers; how many were answered in the end."""
+    http = httpx.Client(base_url=stack.url, transport=Lossy())
+    with Matchback(stack.url, alice.key, http=http) as api:
+        made = {
+            api.donations.create(
+                fundraiser_id=fundraiser_id,
+                amount=number,
+                currency="USD",
+                donor=BOB,
+            )["id"]
+            for number in range(1, 21)
+        }
+    return len(made)

@@ -1,0 +1,214 @@
+"""Faults that need the real thing: a crash in a transaction, SIGTERM under load, parallel keys."""
+
+import os
+import signal
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from documents.recount import recount
+from jobs.sweep import sweep
+from tests.integration.documents.concurrency.test_slow_database import copies, poison
+from tests.system.test_story import settled
+from tools.chaos.run import run
+from tools.seams.child import act
+from tools.seams.forks import forks
+from tools.seams.scenarios import new_gift, scene
+from tools.testbed.cast import BOB, Api, University, event, university
+from tools.testbed.stack import Stack, wait_until
+
+FREE_SECONDS = 10
+ROUNDS = 4
+
+
+def test_a_crash_inside_a_transaction_frees_the_hot_document(
+    real_database: str, real_client: testing.TestClient
+) -> None:
+    """Killed after it wrote the fundraiser's counters, before the commit."""
+    place = university("Alice's University", Api.in_process(real_client))
+    place.set_webhook_key()
+    given = scene(place)
+    new_gift(place, given)
+    context = forks()
+    here, there = context.Pipe()
+    # Far enough to have written, not so far as to have committed: see test_seams.py.
+    where = (17, "after")
+    name = "update_email_donation, new gift"
+    process = context.Process(target=act, args=(there, real_database, name, given, where))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    begun = time.monotonic()
+    while sweep():
+        pass
+    assert time.monotonic() - begun < FREE_SECONDS
+    assert place.report(given["spring"])["donations"]["raised"] == {"USD": 2500}
+    here.close()
+    there.close()
+
+
+@pytest.fixture
+def alice(stack: Stack) -> University:
+    return university("Alice's University", stack.api())
+
+
+def test_fifty_parallel_posts_with_one_key_make_one_donation(
+    alice: University, stack: Stack
+) -> None:
+    """To two web processes. Who is answered is answered the same; the others are told to wait."""
+    spring = alice.fundraiser()
+    body = {"fundraiser_id": spring, "amount": 2500, "currency": "USD", "donor": BOB}
+    headers = {"Idempotency-Key": "gift-1"}
+
+    def post(_: int) -> tuple[int, bytes]:
+        answer = alice.call("POST", "/v1/donations", body, headers=headers)
+        return answer.status, answer.content
+
+    with ThreadPoolExecutor(50) as clients:
+        answers = list(clients.map(post, range(50)))
+    assert {status for status, _ in answers} <= {201, 409}
+    assert len({content for status, content in answers if status == 201}) == 1
+    again = alice.call("POST", "/v1/donations", body, headers=headers)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert settled(alice, spring)["donations"]["count"] == 1
+
+
+def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stack: Stack) -> None:
+    """SIGTERM to web and worker in the middle: no half-done job, no false answer."""
+    spring = alice.fundraiser()
+    stop = threading.Event()
+    given: list[int] = []
+    odd: list[int] = []
+
+    def load(client: int) -> None:
+        number = 0
+        with httpx.Client(timeout=30) as http:
+            while not stop.is_set():
+                number += 1
+                headers = {"Authorization": f"Bearer {alice.key}"}
+                body = {
+                    "fundraiser_id": spring,
+                    "amount": 100,
+                    "currency": "USD",
+                    "donor": BOB,
+                    "external_id": f"{client}-{number}",
+                }
+                try:
+                    url = f"{stack.url}/v1/donations"
+                    status = http.post(url, json=body, headers=headers).status_code
+                except httpx.HTTPError:
+                    number -= 1  # not answered: the same again
+                    time.sleep(0.05)
+                    continue
+                if status in (200, 201):
+                    given.append(100)
+                elif status != 503:
+                    odd.append(status)
+
+    loads = [threading.Thread(target=load, args=(client,)) for client in range(4)]
+    for thread in loads:
+        thread.start()
+    for _ in range(ROUNDS):
+        for name, start in (("web", stack.start_web), ("worker", stack.start_worker)):
+            count = len(given)
+            wait_until(lambda count=count: len(given) > count + 20, "some more gifts")
+            part = next(part for part in stack.supervisor.parts if part.name == name)
+            assert part.process
+            part.process.send_signal(signal.SIGTERM)
+            assert part.process.wait(60) == 0
+            stack.supervisor.parts.remove(part)
+            start()
+    stop.set()
+    for thread in loads:
+        thread.join()
+    assert odd == []
+    figures = settled(alice, spring)["donations"]
+    assert figures["raised"] == {"USD": sum(given)}
+    assert list(recount.recount()) == []
+
+
+def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack: Stack) -> None:
+    """SIGTERM in the middle of a backlog: the transaction in hand, and no more."""
+    spring = alice.fundraiser()
+    stack.kill("worker", signal.SIGTERM)
+    rows = [alice.gift(spring) for _ in range(5)]
+    like = get_db().donations.find_one({"_id": ObjectId(rows[0])})
+    like.pop("external_id", None)
+    many = 5000
+    get_db().donations.insert_many({**like, "_id": ObjectId()} for _ in range(many - len(rows)))
+    due = {"due": {"$type": "date"}}
+
+    def left() -> int:
+        return get_db().donations.count_documents(due)
+
+    stack.start_worker()
+    wait_until(lambda: left() < many, "the worker settles", 60)
+    part = next(part for part in stack.supervisor.parts if part.name == "worker")
+    assert part.process
+    part.process.send_signal(signal.SIGTERM)
+    assert part.process.wait(60) == 0
+    stack.supervisor.parts.remove(part)
+    assert left() > 0
+    stack.start_worker()
+    assert settled(alice, spring)["donations"]["count"] == many
+
+
+def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
+    alice: University, stack: Stack
+) -> None:
+    """Gifts and posts of Alice's that cannot be counted, and Charlie's gifts meanwhile."""
+    alice.set_webhook_key()
+    charlie = university("Charlie's University", stack.api())
+    fundraisers, autumn = [alice.fundraiser(f"Fund {n}") for n in range(6)], charlie.fundraiser()
+    bad = alice.email(fundraisers[0])
+    first = [alice.gift(fundraiser, 100) for fundraiser in fundraisers]
+    for fundraiser in fundraisers:
+        settled(alice, fundraiser)
+    poison([ObjectId(bad)])
+    for gift in first:
+        copies("donations", gift, 500, email_ref=bad)
+    alice.deliver([event(bad, "open", 1_700_000_000 + number) for number in range(500)])
+    took: list[float] = []
+    for number in range(1, 9):
+        begun = time.monotonic()
+        charlie.gift(autumn, 100)
+        wait_until(
+            lambda number=number: charlie.report(autumn)["donations"]["count"] == number,
+            "it counts",
+        )
+        took.append(time.monotonic() - begun)
+    assert get_db().donations.count_documents({"due": {"$type": "date"}}) > 0
+    assert statistics.median(took) < 2, took
+    part = next(part for part in stack.supervisor.parts if part.name == "worker")
+    assert part.process
+    part.process.send_signal(signal.SIGTERM)
+    assert part.process.wait(15) == 0
+    stack.supervisor.parts.remove(part)
+
+
+def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:
+    """gunicorn's workers end when their master is killed."""
+    import psutil
+
+    master = psutil.Process(stack.pid("web"))
+    workers = master.children()
+    assert workers
+    os.kill(master.pid, signal.SIGKILL)
+    psutil.wait_procs(workers, timeout=20)
+    assert not [worker for worker in workers if worker.is_running()]
+
+
+def test_chaos_for_a_short_while(tmp_path: Path) -> None:
+    """`make chaos` does it for as long as you like."""
+    result = run(tmp_path, seconds=25, seed=1)
+    assert result.acknowledged > 50
+    assert sum(result.deeds.values()) > 5
+    assert result.differences == [], "\n".join(result.lines())

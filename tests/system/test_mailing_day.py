@@ -1,0 +1,8 @@
+"""A whole mailing through real processes, in the short; `make mailing-day` is the long form."""
+
+from tools.bench.mailing_day import against
+from tools.testbed.stack import Stack
+
+
+def test_a_mailing_day_ends_exact(stack: Stack) -> None:
+    assert against(stack, emails=1000).differences == []

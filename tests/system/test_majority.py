@@ -1,0 +1,114 @@
+"""On a replica set of three: what only the primary has is not the truth yet."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import mongoengine
+import pytest
+from falcon import testing
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from config import database
+from config.settings import settings
+from documents.migrations.indexes import create_indexes
+from service.app import create_app
+from service.local.servers import LOOPBACK
+from tools.chaos.cluster import Cluster
+from tools.testbed.cast import BOB, Api, University, university
+from tools.testbed.stack import wait_until
+
+COMMAND_FAILED = 125
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """Three nodes, and this process connected to them."""
+    cluster = Cluster(tmp_path, seed=1)
+    try:
+        cluster.start()
+        for name, value in cluster.environment.items():
+            monkeypatch.setenv(name, value)
+        settings.cache_clear()
+        mongoengine.disconnect_all()
+        database.connect()
+        create_indexes()
+        yield cluster
+    finally:
+        mongoengine.disconnect_all()
+        cluster.stop()
+        settings.cache_clear()
+
+
+@pytest.fixture
+def alice(cluster: Cluster, wakeups: list[tuple[str, str]]) -> University:
+    return university("Alice's University", Api.in_process(testing.TestClient(create_app())))
+
+
+@contextmanager
+def lagging(cluster: Cluster) -> Iterator[None]:
+    """The secondaries replicate nothing, and do all else."""
+    primary = cluster.primary()
+    with ExitStack() as held:
+        for number, port in enumerate(cluster.mongodb_ports):
+            if primary != f"MongoDB {number}":
+                node = held.enter_context(MongoClient(LOOPBACK, port, directConnection=True))
+                wait_until(partial(_locked, node), "the secondary can be locked")
+                held.callback(node.admin.command, "fsyncUnlock")
+        yield
+
+
+def _locked(node: MongoClient) -> bool:
+    """Lock it; one that has only just joined has nothing that a checkpoint could be taken of."""
+    try:
+        node.admin.command("fsync", lock=True)
+    except OperationFailure as error:
+        if error.code != COMMAND_FAILED:
+            raise
+        return False
+    return True
+
+
+def depose(cluster: Cluster) -> None:
+    """The primary gives up, however far the others are."""
+    name = cluster.primary()
+    assert name
+    port = cluster.mongodb_ports[int(name.split()[1])]
+    with MongoClient(LOOPBACK, port, directConnection=True) as mongo:
+        mongo.admin.command({"replSetStepDown": 3, "force": True})
+
+
+def test_a_gift_that_no_majority_has_yet_is_not_called_deleted(
+    alice: University, cluster: Cluster
+) -> None:
+    """The same gift is sent twice while the secondaries lag; both are told of the one gift."""
+    body = {"amount": 100, "currency": "USD", "donor": BOB, "external_id": "one"}
+    body["fundraiser_id"] = alice.fundraiser()
+    answered = threading.Event()
+    with ThreadPoolExecutor(2) as clients:
+        with lagging(cluster):
+            posts = [clients.submit(alice.call, "POST", "/v1/donations", body) for _ in range(2)]
+            for post in posts:
+                post.add_done_callback(lambda _: answered.set())
+            assert not answered.wait(1), "answered before a majority had it"
+        answers = [post.result() for post in posts]
+    assert sorted(answer.status for answer in answers) == [200, 201]
+    assert len({answer.json["id"] for answer in answers}) == 1
+
+
+def test_a_gift_that_is_rolled_back_was_never_deleted(alice: University, cluster: Cluster) -> None:
+    """The primary is deposed while both wait: each is told the truth, or to try again."""
+    body = {"amount": 100, "currency": "USD", "donor": BOB, "external_id": "one"}
+    body["fundraiser_id"] = alice.fundraiser()
+    with ThreadPoolExecutor(2) as clients, lagging(cluster):
+        posts = [clients.submit(alice.call, "POST", "/v1/donations", body) for _ in range(2)]
+        threading.Event().wait(1)
+        depose(cluster)
+    assert {post.result().status for post in posts} <= {200, 201, 503}
+    answers = [alice.call("POST", "/v1/donations", body) for _ in range(2)]
+    assert {answer.status for answer in answers} <= {200, 201}
+    assert len({answer.json["id"] for answer in answers}) == 1

@@ -1,0 +1,124 @@
+"""The README is true: its tour runs, line by line, against the real thing."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from service.local import addresses
+from tools.testbed.cast import university
+from tools.testbed.readme import README, ROOT
+from tools.testbed.stack import Stack, wait_until
+
+# For a machine without curl: as much of it as the tour uses.
+CURL = f"""#!{sys.executable}
+import sys, httpx
+arguments, headers, body, method, url = sys.argv[1:], {{}}, None, None, None
+while arguments:
+    word = arguments.pop(0)
+    if word == "-H":
+        name, value = arguments.pop(0).split(": ", 1)
+        headers[name] = value
+    elif word == "-d":
+        body = arguments.pop(0)
+    elif word == "-X":
+        method = arguments.pop(0)
+    elif not word.startswith("--"):
+        url = word
+answer = httpx.request(method or ("POST" if body else "GET"), url, headers=headers, content=body)
+sys.stdout.write(answer.text)
+sys.exit(0 if answer.status_code < 400 else 22)
+"""
+
+
+def tour() -> str:
+    section = README.split("## A tour with curl")[1].split("\n## ")[0]
+    return re.search(r"```sh\n(.*?)```", section, re.S)[1]  # type: ignore[index]
+
+
+def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    addresses.write(tmp_path / "var", stack.environment)
+    path = os.environ["PATH"]
+    if shutil.which("curl") is None:
+        (tmp_path / "curl").write_text(CURL)
+        (tmp_path / "curl").chmod(stat.S_IRWXU)
+        path = f"{tmp_path}:{path}"
+    environment = {"PATH": path, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", tour()],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + stack.log("web")
+    *answers, recount = done.stdout.splitlines()
+    match, email, mailing, links, users, gift, report = map(json.loads, answers)
+    assert (match["match"], match["email_id"]) == ("indirect", email["id"])
+    assert email["donated"] is True
+    assert mailing["donations"]["raised"] == {"USD": 2500}
+    assert links["data"] == []
+    assert users["data"][0]["donated"] == {"USD": 2500}
+    assert gift["refunded_amount"] == 1000
+    assert report["donations"]["raised"] == {"USD": 1500}
+    assert recount == "0 counters off"
+
+
+def test_the_test_command_is_what_ci_runs() -> None:
+    assert "exec make test\n" in (ROOT / ".ci" / "run").read_text()
+    assert "make test " in README
+
+
+def test_every_command_is_named() -> None:
+    from service.cli import main
+
+    line = README.split("`matchback --help` says it all:")[1].split("\n")[0]
+    named = set(re.findall(r"`([a-z -]+)`", line))
+    commands: set[str] = set()
+    for name, command in main.commands.items():
+        inner = command.commands if isinstance(command, click.Group) else {}
+        commands |= {f"{name} {word}" for word in inner} or {name}
+    assert named == commands
+
+
+def test_the_example_in_the_payments_guide_posts_a_gift(stack: Stack) -> None:
+    guide = (ROOT / "docs" / "payments.md").read_text()
+    example = re.search(r"```python\n(.*?)```", guide, re.S)[1]  # type: ignore[index]
+    alice = university("Alice's University", stack.api())
+    secret = "whsec_" + base64.b64encode(bytes(32)).decode()
+    alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret})
+    spring = alice.fundraiser()
+    email = alice.get(f"/v1/emails/{alice.email(spring)}")
+    names = {"url": stack.environment["MATCHBACK_URL"], "organization_id": alice.id}
+    names |= {"secret": secret, "fundraiser_id": spring, "link_token": email["link_token"]}
+    exec(example, names)
+
+    def matched() -> Any:
+        gifts = alice.get("/v1/donations")["data"]
+        return gifts and gifts[0]["match"]
+
+    assert wait_until(matched, "the gift is matched") == "direct"
+    [gift] = alice.get("/v1/donations")["data"]
+    assert (gift["external_id"], gift["email_id"]) == ("gift-1042", email["id"])
+
+
+def test_the_example_in_python_runs(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    section = README.split("## From Python")[1].split("\n## ")[0]
+    example = re.search(r"```python\n(.*?)```", section, re.S)[1]  # type: ignore[index]
+    alice = university("Alice's University", stack.api())
+    exec(example, {"url": stack.url, "key": alice.key})
+    assert "Bob Baker" in capsys.readouterr().out

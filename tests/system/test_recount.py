@@ -1,0 +1,205 @@
+"""Recounting while traffic goes on: exactly what was planted is found, and is mended."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from bson import ObjectId
+from mongoengine import get_db
+
+from documents.recount import background as steady_recount
+from documents.recount import recount
+from documents.recount.background import SteadyRecount
+from jobs.periodic import recount as recounting
+from tests.system.test_story import settled
+from tools.testbed.cast import University, university
+from tools.testbed.namespaces import of_one_pid
+from tools.testbed.stack import Stack
+
+
+@pytest.fixture
+def alice(stack: Stack) -> University:
+    return university("Alice's University", stack.api())
+
+
+def plant(fundraiser_id: str, email_id: str) -> set[tuple[str, str]]:
+    """Wrong counters, as a bug or a hand in the database would leave them."""
+    database = get_db()
+    database.fundraisers.update_one(
+        {"_id": ObjectId(fundraiser_id)}, {"$inc": {"raised.USD": 500, "donors": -1}}
+    )
+    database.emails.update_one({"_id": ObjectId(email_id)}, {"$inc": {"opens": 3}})
+    return {("fundraisers", "raised.USD"), ("fundraisers", "donors"), ("emails", "opens")}
+
+
+def test_planted_errors_are_found_and_repaired_under_load(alice: University) -> None:
+    spring = alice.fundraiser()
+    people = [{"name": "P", "email": f"p{n}@x.edu"} for n in range(10)]
+    emails = [alice.email(spring, who) for who in people]
+    stop = threading.Event()
+    given = []
+
+    def load() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            given.append(100)
+            alice.gift(spring, 100, people[number % 10], email_id=emails[number % 10])
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    try:
+        for _ in range(3):
+            assert list(recount.recount()) == [], "a false alarm under load"
+        planted = plant(spring, emails[0])
+        off = list(recount.recount())
+        # The email's wrong opens may have reached its mailing's and fundraiser's by a settle.
+        assert planted <= {(drift.collection, drift.field) for drift in off}
+        while off:
+            for drift in off:
+                recount.repair(drift)
+            off = list(recount.recount())
+    finally:
+        stop.set()
+        loading.join()
+    report = settled(alice, spring)
+    assert report["donations"]["raised"] == {"USD": sum(given)}
+    assert report["donations"]["donors"] == 10
+    assert report["emails"]["opens"] == 0
+    assert list(recount.recount()) == []
+
+
+REPAIRERS = 10
+
+
+def incorrect_counters(alice: University) -> tuple[str, list[str]]:
+    """Make a fundraiser with ten emails, and wrong counters everywhere."""
+    spring = alice.fundraiser()
+    people = [{"name": "P", "email": f"p{n}@x.edu"} for n in range(10)]
+    emails = [alice.email(spring, who) for who in people]
+    alice.gift(spring, 100, people[0], email_id=emails[0])
+    settled(alice, spring)
+    plant(spring, emails[0])
+    get_db().fundraisers.update_one({}, {"$inc": {"raised.USD": -777 - 500}})
+    get_db().users.update_many({}, {"$inc": {"emails_count": 3}})
+    get_db().users.update_many({"donations_count": 1}, {"$unset": {"last_donated_at": ""}})
+    get_db().donations.update_one({}, {"$set": {"counted": []}})
+    return spring, emails
+
+
+def check(alice: University, spring: str, raised: int) -> None:
+    assert list(recount.recount()) == []
+    report = settled(alice, spring)
+    assert report["donations"]["raised"] == {"USD": raised}
+    assert report["emails"]["opens"] == 0
+    assert get_db().users.distinct("emails_count") == [1]
+
+
+def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
+    alice: University,
+) -> None:
+    """None of them holds a lease, as after a pause of its holder."""
+    spring, emails = incorrect_counters(alice)
+    found = list(recount.recount())
+    assert len(found) > 10
+    with ThreadPoolExecutor(REPAIRERS) as threads:
+        repairs = [threads.submit(lambda: [*map(recount.repair, found)]) for _ in range(REPAIRERS)]
+        given = 100
+        while not all(one.done() for one in repairs):
+            # As much as is off: the counter has its old, wrong value again and again.
+            alice.gift(spring, 777, email_id=emails[given % 10])
+            given += 777
+        results = [one.result() for one in repairs]
+    for which in zip(*results, strict=True):
+        assert sum(which) <= 1, "a counter was repaired twice"
+    while off := list(recount.recount()):  # by what settled in between from wrong counters
+        assert [*map(recount.repair, off)]
+    check(alice, spring, given)
+
+
+def test_a_finding_is_repaired_once_however_old_it_is(alice: University) -> None:
+    spring, _ = incorrect_counters(alice)
+    found = list(recount.recount())
+    assert any([*map(recount.repair, found)])
+    check(alice, spring, 100)
+    assert not any([*map(recount.repair, found)])
+    check(alice, spring, 100)
+
+
+def test_a_counter_that_was_put_right_by_hand_is_left_alone(alice: University) -> None:
+    incorrect_counters(alice)
+    [raised] = [
+        one
+        for one in recount.recount()
+        if (one.collection, one.field) == ("fundraisers", "raised.USD")
+    ]
+    get_db().fundraisers.update_one({"_id": raised.id}, {"$set": {"raised.USD": raised.right}})
+    assert not recount.repair(raised)
+    assert get_db().fundraisers.find_one(raised.id)["raised"]["USD"] == raised.right
+
+
+PAUSED = """
+import sys, time
+from documents import lease, recount
+if {pretend}:
+    lease._take = lambda *args: True
+repair = recount.repair
+def slow(drift):
+    time.sleep(0.05)  # so that the others find the same meanwhile
+    return repair(drift)
+recount.repair = slow
+from service.cli import main
+main(["recount", "--repair"])
+"""
+
+
+@pytest.mark.parametrize("both_hold_the_lease", [False, True])
+def test_two_repairs_of_one_host_name_and_pid_leave_correct_counters(
+    alice: University, both_hold_the_lease: bool
+) -> None:
+    spring, _ = incorrect_counters(alice)
+    script = PAUSED.format(pretend=both_hold_the_lease)
+    command = [*of_one_pid(), sys.executable, "-c", script]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=60)[0] for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    if both_hold_the_lease:
+        assert codes == [0, 0], told
+    else:
+        assert "Another repair is running" in "".join(told) or codes == [0, 0]
+    check(alice, spring, 100)
+
+
+@pytest.mark.usefixtures("real_database")
+def test_a_recount_of_one_fundraiser_compares_no_other() -> None:
+    from documents.fundraiser import Fundraiser
+
+    first, second = (Fundraiser.create(ObjectId(), {"name": name}) for name in ("A", "B"))
+    get_db().fundraisers.update_one({"_id": second.id}, {"$inc": {"raised.USD": 1}})
+    assert [page.drifts for page in recount.pages(first.id)] == [[]]
+    assert sum(len(page.drifts) for page in recount.pages(second.id)) == 1
+
+
+@pytest.mark.usefixtures("real_database")
+def test_the_steady_recount_goes_round_and_tells_what_it_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from documents.user import User
+
+    users = [User.create(ObjectId(), "U", f"{n}@x.edu") for n in range(5)]
+    get_db().users.update_one({"_id": users[2].id}, {"$set": {"emails_count": 7}})
+    monkeypatch.setattr("documents.recount.background.ROWS_A_STEP", 2)
+    assert steady_recount.summary() is None
+    steps = 0
+    while recounting.step():
+        steps += 1
+    found = steady_recount.summary()
+    assert found is not None
+    assert found[0] == 1
+    assert steps >= len(recount.COLLECTIONS) + 3
+    assert SteadyRecount.current().last_compared == 5

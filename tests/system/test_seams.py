@@ -1,0 +1,119 @@
+"""An acknowledged gift or event is never lost and never counted twice, wherever a process dies."""
+
+import signal
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from documents.giving_links import link_token
+from documents.matching.policy import MatchPolicy
+from documents.matching.preview import what_if
+from documents.recount import recount
+from documents.storage.idempotency import LONG_AGO
+from jobs.sweep import sweep
+from service.middleware import api_key
+from tools.seams.child import act
+from tools.seams.forks import forks
+from tools.seams.scenarios import SCENARIOS, Scenario, scene
+from tools.testbed.cast import Api, University, university
+
+PATIENCE_SECONDS = 60
+READS = {"find", "getMore", "aggregate", "count", "distinct"}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_may_be_killed_between_any_two_commands(
+    name: str,
+    real_database: str,
+    real_client: testing.TestClient,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scenario = SCENARIOS[name]
+    commands = one_life(scenario, name, real_database, real_client, (0, "never"))
+    assert commands, "it used no database at all"
+    # To the database, after one command is before the next: nothing happens to it in between. And
+    # after one that reads it is as it was before.
+    writes = [number for number, told in enumerate(commands, 1) if told.split()[0] not in READS]
+    crash_points = [(1, "before"), *((number, "after") for number in writes)]
+    for where in crash_points:
+        left = one_life(scenario, name, real_database, real_client, where)
+        assert left is None, f"it was not killed {where[1]} command {where[0]}"
+    with capsys.disabled():
+        told = f"{name}: killed before the first and after each write of {', '.join(commands)}"
+        print(f"\n  {told}")  # noqa: T201
+
+
+def one_life(
+    scenario: Scenario,
+    name: str,
+    uri: str,
+    client: testing.TestClient,
+    where: tuple[int, str],
+) -> list[str] | None:
+    """Set the scene, do it in another process with a kill on the way, recover, compare.
+
+    Returns the commands it took, or None when it was killed.
+    """
+    place = new_place(client)
+    given = scene(place)
+    scenario.prepare(place, given)
+    context = forks()
+    here, there = context.Pipe()
+    process = context.Process(target=act, args=(there, uri, name, given, where))
+    process.start()
+    there.close()
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    killed = process.exitcode != 0
+    commands = None if killed else here.recv()
+    here.close()
+    recover(scenario, place, given, killed=killed)
+    check(scenario, place, given)
+    return commands
+
+
+def new_place(client: testing.TestClient) -> University:
+    """A university on a database with indexes and nothing else."""
+    for name in get_db().list_collection_names():
+        get_db()[name].delete_many({})
+    api_key.forget_keys()
+    link_token.forget_keys()
+    place = university("Alice's University", Api.in_process(client))
+    place.set_webhook_key()
+    return place
+
+
+def recover(scenario: Scenario, place: University, given: dict[str, Any], *, killed: bool) -> None:
+    """What happens by itself: open transactions end, clients repeat, the sweep sweeps."""
+    # The server does so by itself within seconds; test_crash_in_transaction.py waits for that.
+    get_db().client.admin.command({"killAllSessions": []})
+    if killed and scenario.again:
+        get_db().idempotency_keys.update_many({"status": None}, {"$set": {"taken_at": LONG_AGO}})
+        scenario.act(place, given)
+    get_db().emails.update_many(
+        {"donations_count": {"$type": "string"}}, {"$set": {"donations_count": 0}}
+    )
+    for collection in ("donations", "deliveries"):  # as if the pauses were over
+        get_db()[collection].update_many({}, {"$unset": {"trouble.retry_at": ""}})
+    while sweep():
+        pass
+
+
+def check(scenario: Scenario, place: University, given: dict[str, Any]) -> None:
+    report = place.report(given["spring"])
+    assert not any(report["unsettled"].values())
+    assert report["donations"]["raised"].get("USD", 0) == scenario.raised
+    assert report["donations"]["count"] == scenario.gifts
+    assert report["emails"]["opens"] == scenario.opens
+    matched = place.report(given["spring"])["donations"]["by_match"]
+    assert sum(of["count"] for of in matched.values()) == scenario.gifts
+    pages = what_if(ObjectId(place.id), MatchPolicy(), lambda held: held)
+    assert not [change for _, changes in pages for change in changes]
+    mailing = get_db().mailings.find_one({"_id": ObjectId(given["mailing"])})
+    assert mailing
+    emails = {"mailing_id": mailing["_id"], "deleted_at": None}
+    assert mailing["emails_count"] == get_db().emails.count_documents(emails)
+    assert list(recount.recount()) == []

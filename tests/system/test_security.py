@@ -1,0 +1,23 @@
+"""docs/security.md is true: each line of the Top 10 names tests, and they are there."""
+
+import re
+
+from tools.testbed.readme import README, ROOT
+
+PAGE = (ROOT / "docs" / "security.md").read_text()
+
+
+def test_every_risk_is_held_by_tests_that_are_there() -> None:
+    rows = re.findall(r"^\| API(\d+) .*\| .* \| (.*) \|$", PAGE, re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, 11))
+    for _, tests in rows:
+        assert "`tests/" in tests
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", PAGE):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_setting_and_command_it_names_is_there() -> None:
+    for name in re.findall(r"`?(MATCHBACK_[A-Z_]+)", PAGE):
+        assert f"`{name}`" in README, name
+    for command in re.findall(r"`matchback ([a-z-]+ [a-z-]+)", PAGE):
+        assert f"`{command}`" in README, command

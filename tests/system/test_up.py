@@ -1,0 +1,279 @@
+"""`matchback up`: everything starts, what dies is restarted, and nothing is left behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from service.local import addresses, instance, servers
+from service.local.command import matchback_command
+from tools.testbed.stack import Servers, wait_until
+
+
+def matchback(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def run(*arguments: str, **options: Any) -> tuple[int, str]:
+    with matchback(*arguments, **options) as process:
+        output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+@contextmanager
+def up(data: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    port = str(servers.free_port())
+    process = matchback("up", "--data", str(data), "--port", port, *more)
+    try:
+        wait_until(lambda: is_ready(data) or process.poll() is not None, "readiness")
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+        print(output)  # noqa: T201
+
+
+def is_ready(data: Path) -> bool:
+    url = addresses.read(data).get("MATCHBACK_URL")
+    try:
+        return url is not None and httpx.get(f"{url}/readyz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def part(data: Path, name: str) -> int:
+    return int(instance.load(data)["processes"][name][0])
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_everything_and_a_signal_stops_it_all(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    with up(tmp_path, "--no-demo") as process:
+        titles = {" ".join(child.cmdline()) for child in family(process)}
+        assert any("gunicorn: master [matchback serve]" in title for title in titles)
+        assert any("matchback worker" in title for title in titles)
+        shell = f". {tmp_path}/up.env && echo $MATCHBACK_URL $MATCHBACK_MONGODB_URI"
+        told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+        assert told.stdout.split() == list(addresses.read(tmp_path).values())[:2]
+        children = family(process)
+        assert len(children) >= 6
+        process.send_signal(how)
+        assert process.wait(60) == 0
+        psutil.wait_procs(children, timeout=10)
+        assert not [child for child in children if child.is_running()]
+    assert not addresses.path(tmp_path).exists()
+
+
+def test_what_is_killed_is_restarted_with_a_message(tmp_path: Path) -> None:
+    with up(tmp_path, "--no-demo") as process:
+        for name in ("worker", "web", "Redis", "MongoDB"):
+            before = part(tmp_path, name)
+            os.kill(before, signal.SIGKILL)
+            wait_until(
+                lambda name=name, before=before: (
+                    name in instance.load(tmp_path)["processes"] and part(tmp_path, name) != before
+                ),
+                f"a new {name}",
+            )
+        wait_until(lambda: is_ready(tmp_path), "readiness again")
+        status, output = run("org", "create", "U", "--json", "--data", str(tmp_path))
+        assert status == 0, output
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=60)
+    for name in ("worker", "web", "Redis", "MongoDB"):
+        assert f"{name} was killed by SIGKILL; it is restarted" in told
+
+
+def test_a_killed_supervisor_leaves_nothing_that_a_new_start_does_not_clear_up(
+    tmp_path: Path,
+) -> None:
+    with up(tmp_path, "--no-demo") as process:
+        key = run("org", "create", "U", "--json", "--data", str(tmp_path))[1]
+        left = family(process)
+        process.kill()
+        process.wait(10)
+    with up(tmp_path, "--no-demo") as process:
+        assert process.poll() is None
+        assert not [child for child in left if child.is_running()]
+        secret = key.split('"api_key": "')[1].split('"')[0]
+        headers = {"Authorization": f"Bearer {secret}"}
+        url = addresses.read(tmp_path)["MATCHBACK_URL"]
+        # the data is still there, though MongoDB may have another port now
+        assert httpx.get(f"{url}/v1/users", headers=headers).status_code == 200
+
+
+def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
+    with up(tmp_path, "--no-demo"):
+        status, output = run("org", "create", "U", "--json", "--data", str(tmp_path))
+        assert status == 0, output
+    state = instance.load(tmp_path)
+    state["ports"] = {}
+    instance.note(tmp_path, state)
+    with up(tmp_path, "--no-demo") as process:
+        assert process.poll() is None
+        assert run("recount", "--data", str(tmp_path)) == (0, "0 counters off\n")
+
+
+def test_servers_of_ones_own_are_used_every_time(
+    tmp_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And addresses sourced from an up.env of ours are not taken for one's own."""
+    uri = servers.mongodb_uri(real_servers.mongodb_port, "own")
+    monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
+    for _ in range(2):
+        with up(tmp_path, "--no-demo"):
+            assert addresses.read(tmp_path)["MATCHBACK_MONGODB_URI"] == uri
+            assert "MongoDB" not in instance.load(tmp_path)["processes"]
+            ours = addresses.read(tmp_path)["MATCHBACK_REDIS_URL"]
+        monkeypatch.setenv("MATCHBACK_REDIS_URL", ours)
+
+
+def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    held = instance.lock(tmp_path)
+    status, output = run("up", "--data", str(tmp_path))
+    held.close()
+    assert status == 1
+    assert "Matchback is up already with the data in" in output
+
+
+def test_without_mongod_it_says_the_three_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers.shutil, "which", lambda name: None)
+    monkeypatch.setattr(servers, "_packaged", lambda package, path: None)
+    with pytest.raises(servers.MissingServer) as error:
+        servers.mongodb_part(tmp_path, 1)
+    for way in ("install MongoDB", "container", "MATCHBACK_MONGODB_URI"):
+        assert way in str(error.value)
+
+
+def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    with servers.socket.socket() as taken:
+        taken.bind((servers.LOOPBACK, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, output = run("up", "--data", str(tmp_path), "--port", str(port), "--no-demo")
+    assert status == 1
+    assert f"Port {port} is taken" in output
+
+
+def test_a_misspelt_setting_is_a_sentence(tmp_path: Path) -> None:
+    environment = {**os.environ, "MATCHBACK_PROT": "1"}
+    for command in (["up", "--data", str(tmp_path)], ["worker"], ["serve"], ["recount"]):
+        status, output = run(*command, env=environment)
+        assert status == 1, output
+        assert "Did you mean MATCHBACK_PORT?" in output
+        assert "Traceback" not in output
+
+
+def test_commands_without_a_database_say_what_to_do(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{servers.free_port()}/?replicaSet=rs0",
+        "MATCHBACK_DATABASE_TIMEOUT_SECONDS": "0.5",
+    }
+    status, output = run("org", "create", "U", env=environment, cwd=tmp_path)
+    assert status == 1
+    assert "matchback up" in output
+    assert "Traceback" not in output
+
+
+def test_the_demo_stopped_while_it_is_made_stops_at_once_and_goes_on_later(tmp_path: Path) -> None:
+    arguments = ("up", "--data", str(tmp_path), "--port", "0")
+    process = matchback(*arguments)
+    assert process.stdout
+    for line in process.stdout:
+        if "100 of 600" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=40)
+    assert process.returncode == 0
+    process = matchback(*arguments)
+    assert process.stdout
+    for line in process.stdout:
+        if "playing its giving day" in line:
+            break
+    url = addresses.read(tmp_path)["MATCHBACK_URL"]
+    key = json.loads((tmp_path / "demo.json").read_text())["api_key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    listed = httpx.get(f"{url}/v1/fundraisers", headers=headers).json()["data"]
+    emails, cursor = 0, ""
+    while True:
+        page = httpx.get(f"{url}/v1/emails?limit=200{cursor}", headers=headers).json()
+        emails += len(page["data"])
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=40)
+    assert (len(listed), emails) == (2, 600)
+
+
+def test_it_stops_everything_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    process = matchback("up", "--data", str(tmp_path), "--port", "0", "--no-demo")
+    assert process.stdout
+    for line in process.stdout:
+        if "ready:" in line:
+            break
+    children = family(process)
+    process.stdout.close()
+    process.send_signal(signal.SIGTERM)
+    process.wait(40)
+    assert not [child for child in children if child.is_running()]
+    assert not addresses.path(tmp_path).exists()
+
+
+def warehouse(command: str, data: Path) -> str:
+    asked = [*matchback_command(), "warehouse", command, "--data", str(data)]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_demo_plays_its_day_and_tells_what_to_try(tmp_path: Path) -> None:
+    process = matchback("up", "--data", str(tmp_path), "--port", str(servers.free_port()))
+    lines: list[str] = []
+    assert process.stdout
+    deadline = time.monotonic() + 120
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C stops everything" in line or time.monotonic() > deadline:
+            break
+    told = "".join(lines)
+    tried = re.search(r"\S+matchback warehouse sql .*?from .*?\"", told, re.S)
+    assert tried
+    wait_until(
+        lambda: warehouse("status", tmp_path) == "up to date\n",
+        "the warehouse knows the day",
+    )
+    asked = subprocess.run(tried[0], shell=True, capture_output=True, text=True, check=True)
+    assert "unresolved" in asked.stdout
+    assert warehouse("verify", tmp_path) == "All sums agree.\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert "600 of 600 emails recorded" in told
+    assert "curl -H" in told
+    final = next(line for line in reversed(lines) if "sent 600" in line)
+    assert "counters are up to date" in final
+    assert "unresolved" in final

@@ -1,8 +1,0 @@
-"""A whole mailing through real processes, in the short; `make mailing-day` is the long form."""
-
-from tests.mailing_day import against
-from tests.stack import Stack
-
-
-def test_a_mailing_day_ends_exact(stack: Stack) -> None:
-    assert against(stack, emails=1000).differences == []

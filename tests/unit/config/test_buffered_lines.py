@@ -1,0 +1,79 @@
+"""Lines are written together, a moment later, and none is lost or cut in an orderly end."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from config.observability import buffered_lines
+from config.observability.buffered_lines import Gathered
+from tools.testbed.stack import running, wait_until
+
+
+def test_lines_of_many_threads_come_whole_and_in_order() -> None:
+    file = io.BytesIO()
+    lines = Gathered(file)
+
+    def tell(name: int) -> None:
+        for number in range(200):
+            lines.write(f"{name} {number}\n".encode())
+            lines.flush()
+
+    threads = [threading.Thread(target=tell, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: file.getvalue().count(b"\n") == 1600, "all lines are written", 10)
+    told = [tuple(map(int, line.split())) for line in file.getvalue().splitlines()]
+    assert all(
+        [number for name, number in told if name == one] == list(range(200)) for one in range(8)
+    )
+
+
+def test_more_than_fits_is_written_by_who_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffered_lines, "MOST_LINES", 2)
+    monkeypatch.setattr(buffered_lines, "LATE_SECONDS", 60)
+    file = io.BytesIO()
+    lines = Gathered(file)
+    for number in range(3):
+        assert file.getvalue() == b""
+        lines.write(b"%d\n" % number)
+    assert file.getvalue() == b"0\n1\n2\n"
+
+
+def test_a_reader_that_is_gone_stops_nothing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    lines = Gathered(os.fdopen(writer, "wb", buffering=0))
+    lines.write(b"one\n")
+    lines.write_out()
+    lines.write(b"two\n")
+
+
+def test_an_orderly_end_loses_no_line() -> None:
+    code = (
+        "import structlog\n"
+        "from config import gathered, log\n"
+        "gathered.LATE_SECONDS = 60\n"
+        "log.configure_logging('web')\n"
+        "structlog.get_logger('access').info('request', route='/v1/users')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert '"route":"/v1/users"' in done.stderr
+    assert done.stderr.endswith("\n")
+
+
+def test_a_service_that_is_stopped_has_a_line_for_each_request(tmp_path: Path) -> None:
+    with running(tmp_path) as stack:
+        ids = [f"request-{number}" for number in range(50)]
+        for id_ in ids:
+            stack.api().call("GET", "/v1/users", headers={"X-Request-Id": id_})
+        stack.kill("web", signal.SIGTERM)
+        log = stack.log("web")
+        assert [id_ for id_ in ids if f'"request_id":"{id_}"' not in log] == []

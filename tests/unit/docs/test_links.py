@@ -1,0 +1,66 @@
+"""Links lead somewhere, in the files as they lie in the source. Those of the site: test_site.py."""
+
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from tools.docs.blocks import DOCS
+from tools.testbed.readme import ROOT
+
+FILES = [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
+FILES += (ROOT / "deploy").rglob("*.md")
+
+
+@cache
+def tokens(path: Path) -> list[Token]:
+    """All of a file's tokens, blocks and what is within their lines."""
+    found = MarkdownIt().enable("table").parse(path.read_text())
+    return [token for block in found for token in (block, *(block.children or ()))]
+
+
+def links(path: Path) -> list[str]:
+    """Where links lead, and where images are."""
+    names = {"link_open": "href", "image": "src"}
+    return [str(one.attrs[names[one.type]]) for one in tokens(path) if one.type in names]
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    """What headings are called in links, as GitHub calls them; a repeated one gets a number."""
+    slugs: list[str] = []
+    found = tokens(path)
+    for number, token in enumerate(found):
+        if token.type == "heading_open":
+            words = re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", found[number + 1].content).lower())
+            slugs.append(words.strip().replace(" ", "-"))
+    numbered = (
+        f"{one}-{slugs[:at].count(one)}" for at, one in enumerate(slugs) if one in slugs[:at]
+    )
+    return {*slugs, *numbered}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for link in links(path):
+        parts = urlsplit(link)
+        if parts.scheme:
+            assert parts.scheme == "https", link
+            assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), link
+            continue
+        there = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+        assert there.exists(), link
+        assert there.is_relative_to(ROOT), link
+        if parts.fragment and there.suffix == ".md":
+            assert parts.fragment in anchors(there), link
+
+
+def test_a_heading_is_called_as_on_github() -> None:
+    """Held against a link that README readers follow, and one that is made up."""
+    assert "for-whoever-runs-it" in anchors(DOCS / "security.md")
+    assert "get-v1donationsidmatch" in anchors(DOCS / "reference" / "api.md")
+    assert "nowhere" not in anchors(DOCS / "security.md")

@@ -1,0 +1,41 @@
+"""The example in docs/explanation/matching.md is decided as it says."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from bson import ObjectId
+
+from documents.matching.policy import MatchPolicy
+from documents.matching.rules import Candidate, Evidence, Gift, match
+from tools.docs.blocks import DOCS
+
+ROW = re.compile(r"^\| ([A-F]) \|(.*?)\|(.*?)\|(.*?)\|(.*?)\|$", re.MULTILINE)
+SPRING, AUTUMN = ObjectId(), ObjectId()
+
+
+def day(text: str) -> datetime | None:
+    """At noon, for the page does not say."""
+    if not text.strip():
+        return None
+    return datetime.strptime(f"2026 {text.strip()} 12", "%Y %B %d %H").replace(tzinfo=UTC)
+
+
+def test_each_email_of_the_table_is_judged_as_it_says() -> None:
+    text = (DOCS / "explanation" / "matching.md").read_text()
+    emails, shown = {}, {}
+    for name, sent, opened, clicked, becomes in ROW.findall(text):
+        date, _, other = sent.partition(",")
+        fundraiser = AUTUMN if other else SPRING
+        times = day(date), day(opened), day(clicked)
+        emails[name] = Candidate(ObjectId(), fundraiser, None, ObjectId(), *times)
+        shown[name] = becomes
+    assert "".join(emails) == "ABCDEF"
+    given = day(re.search(r"Bob gives on (\w+ \d+)", text)[1])  # type: ignore[index]
+    assert given
+    policy = MatchPolicy(window=timedelta(days=30))
+    decision = match(Gift(SPRING, given), Evidence(donors=list(emails.values())), policy)
+    assert decision.email is emails["B"]
+    assert "**the match**" in shown["B"]
+    reasons = dict(decision.considered)
+    for name, email in emails.items():
+        assert reasons[email.id] in shown[name], name

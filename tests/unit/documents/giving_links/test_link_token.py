@@ -1,0 +1,78 @@
+"""Link tokens: they name an email, and nobody can make one."""
+
+import pytest
+from bson import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+
+from documents.giving_links import link_token
+from documents.giving_links.link_token import open_token, rotate, token, tokens
+from documents.giving_links.references import resolve
+from tools.testbed.cast import University
+
+HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId()
+
+
+@pytest.fixture(autouse=True)
+def keys(mock_database: None) -> None:
+    """An empty place for them."""
+
+
+def test_a_token_names_its_email_and_is_safe_in_a_url() -> None:
+    made = token(HERE, EMAIL)
+    assert open_token(HERE, made) == EMAIL
+    assert made == token(HERE, EMAIL)
+    assert len(made) == 38
+    assert made.replace("-", "").replace("_", "").isalnum()
+    assert resolve(HERE, f" {made}\n") == (EMAIL, "link_token")
+    assert resolve(HERE, str(EMAIL)) == (EMAIL, "email_id")
+
+
+def test_tokens_of_emails_made_one_after_the_other_have_nothing_in_common() -> None:
+    """Nobody can count them up."""
+    next_email = ObjectId(f"{int(str(EMAIL), 16) + 1:024x}")
+    same = sum(a == b for a, b in zip(token(HERE, EMAIL), token(HERE, next_email), strict=True))
+    assert same < 10
+
+
+def test_a_foreign_token_is_none() -> None:
+    assert open_token(THERE, token(HERE, EMAIL)) is None
+
+
+@given(st.integers(0, 37), st.characters(codec="utf-8"))
+def test_a_token_of_which_anything_was_changed_is_none(index: int, character: str) -> None:
+    made = token(HERE, EMAIL)
+    forged = made[:index] + character + made[index + 1 :]
+    assert open_token(HERE, forged) == (EMAIL if forged == made else None)
+    assert open_token(HERE, made[:index]) is None
+    assert open_token(HERE, made + character) is None
+
+
+@given(st.text(max_size=60))
+def test_garbage_is_none(text: str) -> None:
+    assert open_token(HERE, text) is None
+
+
+def test_after_a_rotation_old_tokens_still_name_their_emails() -> None:
+    old = token(HERE, EMAIL)
+    assert (rotate(), rotate()) == (2, 3)
+    new = token(HERE, EMAIL)
+    assert new != old
+    assert open_token(HERE, old) == open_token(HERE, new) == EMAIL
+    assert tokens(HERE, EMAIL)[0] == new
+    assert old in tokens(HERE, EMAIL)
+
+
+def test_a_token_with_a_key_that_another_process_just_made_is_understood() -> None:
+    token(HERE, EMAIL)
+    known = dict(link_token._known)
+    rotate()
+    new = token(HERE, EMAIL)
+    link_token._known.update(known)  # as in a process that has not heard of it
+    assert open_token(HERE, new) == EMAIL
+
+
+def test_clients_see_the_token_with_the_email(alice: University, charlie: University) -> None:
+    email = alice.get(f"/v1/emails/{alice.email(alice.fundraiser())}")
+    assert open_token(ObjectId(alice.id), email["link_token"]) == ObjectId(email["id"])
+    assert open_token(ObjectId(charlie.id), email["link_token"]) is None

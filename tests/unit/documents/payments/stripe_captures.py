@@ -1,0 +1,323 @@
+"""Stories of charges that are captured in part, in several parts, or beyond what was authorized."""
+
+from typing import Any
+
+from tools.testbed.stripe_events import AT, BASIL, OLDER, Event, charge, intent, refund, sent_by
+
+Ending = tuple[str, int, int]  # status, amount, refunded
+Stories = dict[str, tuple[list[Event], Ending]]
+
+
+def held(amount: int) -> Event:
+    """An authorization that nothing was captured of yet."""
+    return charge("succeeded", 1, amount=amount, captured=False, amount_captured=0)
+
+
+def captured(type_: str, at: int, whole: int, part: int, back: int = 0, **more: Any) -> Event:
+    amounts = {"amount": whole, "amount_captured": part, "amount_refunded": back}
+    return charge(type_, at, **amounts, **more)
+
+
+def received(at: int, whole: int, part: int) -> Event:
+    return intent("succeeded", "succeeded", at, amount=whole, amount_received=part)
+
+
+def release(amount: int, at: int, **more: Any) -> Event:
+    """The refund that Stripe made of what was not captured."""
+    return refund("refund.created", "re_0", amount, at, reason=None, metadata={}, **more)
+
+
+def of_one_version() -> Stories:
+    """Stories whose API version is the same from capture to refund."""
+    return {
+        f"{name}, {version}": ([sent_by(version, event) for event in events], ending)
+        for version, stories in ((BASIL, _since_basil()), (OLDER, _before_basil()))
+        for name, (events, ending) in stories.items()
+    }
+
+
+def _since_basil() -> Stories:
+    back = {"reason": "requested_by_customer"}
+    return {
+        "a part, nothing given back": (
+            [held(10_000), captured("captured", 3, 10_000, 4000), received(3, 10_000, 4000)],
+            ("succeeded", 4000, 0),
+        ),
+        "a part, all of it given back": (
+            [
+                held(10_000),
+                captured("captured", 3, 10_000, 4000),
+                captured("refunded", 9, 10_000, 4000, 4000),
+                refund("refund.created", "re_1", 4000, 9, **back),
+            ],
+            ("refunded", 4000, 4000),
+        ),
+        "a large part, as much given back as was released": (
+            [
+                held(10_000),
+                captured("captured", 3, 10_000, 6000),
+                captured("refunded", 90, 10_000, 6000, 4000),
+                refund("refund.created", "re_1", 4000, 90),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "the same, of which only the refund was reported": (
+            [captured("refunded", 90, 10_000, 6000, 4000)],
+            ("succeeded", 6000, 4000),
+        ),
+        "a large part, given back in two parts": (
+            [
+                captured("captured", 3, 10_000, 6000),
+                captured("refunded", 50, 10_000, 6000, 4500),
+                captured("refunded", 90, 10_000, 6000, 6000, refunded=True),
+                refund("refund.created", "re_1", 4500, 50),
+                refund("refund.created", "re_2", 1500, 90),
+            ],
+            ("refunded", 6000, 6000),
+        ),
+        "a refund of a part that failed": (
+            [
+                captured("captured", 3, 10_000, 6000),
+                captured("refunded", 50, 10_000, 6000, 4000),
+                refund("refund.created", "re_1", 4000, 50, "pending"),
+                refund("refund.failed", "re_1", 4000, 70, "failed", created=AT + 50),
+            ],
+            ("succeeded", 6000, 0),
+        ),
+        "more than was authorized": (
+            [held(10_000), captured("captured", 3, 10_000, 11_500), received(3, 10_000, 11_500)],
+            ("succeeded", 11_500, 0),
+        ),
+        "more than was authorized, and some given back": (
+            [
+                captured("captured", 3, 10_000, 11_500),
+                captured("refunded", 9, 10_000, 11_500, 1500),
+                refund("refund.created", "re_1", 1500, 9),
+            ],
+            ("succeeded", 11_500, 1500),
+        ),
+        "several captures, 1000 given back": (
+            [
+                held(10_000),
+                captured("captured", 3, 10_000, 3000, captured=False),
+                captured("captured", 5, 10_000, 7000),
+                captured("refunded", 90, 10_000, 7000, 1000),
+                refund("refund.created", "re_1", 1000, 90),
+            ],
+            ("succeeded", 7000, 1000),
+        ),
+        "given back between two captures": (
+            [
+                captured("captured", 3, 10_000, 5000, captured=False),
+                captured("refunded", 50, 10_000, 5000, 5000, captured=False),
+                captured("captured", 90, 10_000, 9000, 5000),
+                refund("refund.created", "re_1", 5000, 50),
+            ],
+            ("succeeded", 9000, 5000),
+        ),
+        "a first capture while the rest is held": (
+            [
+                held(10_000),
+                captured("captured", 3, 10_000, 3000, captured=False),
+                intent(
+                    "amount_capturable_updated",
+                    "requires_capture",
+                    3,
+                    amount=10_000,
+                    amount_received=3000,
+                ),
+            ],
+            ("succeeded", 3000, 0),
+        ),
+        "cancelled, nothing captured": (
+            [
+                held(10_000),
+                charge("expired", 90, amount=10_000, captured=False, amount_captured=0),
+                intent("canceled", "canceled", 90, amount=10_000),
+            ],
+            ("failed", 10_000, 0),
+        ),
+    }
+
+
+def _before_basil() -> Stories:
+    return {
+        "a part, nothing given back": (
+            [
+                held(10_000),
+                captured("captured", 3, 10_000, 4000, 6000),
+                captured("refunded", 3, 10_000, 4000, 6000),
+                release(6000, 3),
+                received(3, 10_000, 4000),
+            ],
+            ("succeeded", 4000, 0),
+        ),
+        "a part, all of it given back": (
+            [
+                captured("captured", 3, 10_000, 4000, 6000),
+                captured("refunded", 90, 10_000, 4000, 10_000, refunded=True),
+                release(6000, 3),
+                refund("refund.created", "re_1", 4000, 90),
+            ],
+            ("refunded", 4000, 4000),
+        ),
+        "a large part, nothing given back": (
+            [held(10_000), captured("refunded", 3, 10_000, 6000, 4000), release(4000, 3)],
+            ("succeeded", 6000, 0),
+        ),
+        "a large part, some given back": (
+            [
+                captured("captured", 3, 10_000, 6000, 4000),
+                captured("refunded", 90, 10_000, 6000, 4500),
+                release(4000, 3),
+                refund("refund.created", "re_1", 500, 90),
+            ],
+            ("succeeded", 6000, 500),
+        ),
+        "a large part, as much given back as was released": (
+            [
+                captured("captured", 3, 10_000, 6000, 4000),
+                captured("refunded", 90, 10_000, 6000, 8000),
+                release(4000, 3),
+                refund("refund.created", "re_1", 4000, 90),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "the refunds listed with the charge": (
+            [
+                captured(
+                    "refunded",
+                    90,
+                    10_000,
+                    6000,
+                    4500,
+                    refunds={
+                        "object": "list",
+                        "data": [
+                            release(4000, 3)["data"]["object"],
+                            refund("x", "re_1", 500, 90)["data"]["object"],
+                        ],
+                    },
+                ),
+                held(10_000),
+            ],
+            ("succeeded", 6000, 500),
+        ),
+        "several captures, 1000 given back": (
+            [
+                captured("captured", 3, 10_000, 3000, captured=False),
+                captured("captured", 5, 10_000, 7000, 3000),
+                captured("refunded", 90, 10_000, 7000, 4000),
+                release(3000, 5),
+                refund("refund.created", "re_1", 1000, 90),
+            ],
+            ("succeeded", 7000, 1000),
+        ),
+        "cancelled, nothing captured": (
+            [
+                held(10_000),
+                charge(
+                    "refunded",
+                    90,
+                    amount=10_000,
+                    captured=False,
+                    amount_captured=0,
+                    amount_refunded=10_000,
+                    refunded=True,
+                ),
+                refund("refund.created", "re_0", 10_000, 90, reason="expired_uncaptured_charge"),
+                intent("canceled", "canceled", 90, amount=10_000),
+            ],
+            ("failed", 10_000, 0),
+        ),
+        "a refund whose charge was not reported again": (
+            [
+                captured("refunded", 3, 10_000, 6000, 4000),
+                release(4000, 3),
+                refund("refund.created", "re_1", 4000, 90),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "a refund without the release's": (
+            [
+                captured("refunded", 3, 10_000, 6000, 4000),
+                refund("refund.created", "re_1", 4000, 90),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "only the intent and the release": (
+            [received(3, 10_000, 6000), release(4000, 3)],
+            ("succeeded", 6000, 0),
+        ),
+    }
+
+
+def of_two_versions() -> Stories:
+    """The version of an event is the endpoint's. The one that matters is the capture's."""
+
+    def new(event: Event) -> Event:
+        return sent_by(BASIL, event)
+
+    def old(event: Event) -> Event:
+        return sent_by(OLDER, event)
+
+    return {
+        "captured by an old client, the endpoint is new": (
+            [
+                new(captured("captured", 3, 10_000, 6000, 4000)),
+                new(captured("updated", 9, 10_000, 6000, 4000)),
+                new(release(4000, 3)),
+            ],
+            ("succeeded", 6000, 0),
+        ),
+        "captured by a new client, the endpoint is old": (
+            [
+                old(captured("captured", 3, 10_000, 6000)),
+                old(captured("refunded", 90, 10_000, 6000, 4000)),
+                old(refund("refund.created", "re_1", 4000, 90)),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "the endpoint is upgraded after the capture": (
+            [
+                old(captured("captured", 3, 10_000, 6000, 4000)),
+                old(release(4000, 3)),
+                new(captured("updated", 90, 10_000, 6000, 4000)),
+            ],
+            ("succeeded", 6000, 0),
+        ),
+        "the endpoint is upgraded, then some is given back": (
+            [
+                old(captured("captured", 3, 10_000, 6000, 4000)),
+                old(release(4000, 3)),
+                new(captured("refunded", 90, 10_000, 6000, 4700)),
+                new(refund("refund.created", "re_1", 700, 90)),
+            ],
+            ("succeeded", 6000, 700),
+        ),
+        "a refund that a person gave a reason for, and no other evidence": (
+            [
+                old(captured("refunded", 90, 10_000, 6000, 4000)),
+                old(refund("refund.created", "re_1", 4000, 90, reason="duplicate")),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "a refund with metadata, and no other evidence": (
+            [
+                old(captured("refunded", 90, 10_000, 6000, 4000)),
+                old(refund("refund.created", "re_1", 4000, 90, metadata={"by": "Ann"})),
+            ],
+            ("succeeded", 6000, 4000),
+        ),
+        "two endpoints of two versions, if each had figures of its own": (
+            [
+                old(captured("captured", 3, 10_000, 6000, 4000)),
+                new(captured("captured", 3, 10_000, 6000)),
+                old(captured("refunded", 90, 10_000, 6000, 4200)),
+                new(captured("refunded", 90, 10_000, 6000, 200)),
+                old(release(4000, 3)),
+                old(refund("refund.created", "re_1", 200, 90)),
+            ],
+            ("succeeded", 6000, 200),
+        ),
+    }

@@ -1,0 +1,115 @@
+"""Money: every currency that ISO 4217 lists or listed, and no other, has a known minor unit."""
+
+from decimal import Decimal
+
+import iso_4217
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from documents.values.money import LARGEST_AMOUNT, display, larger, minor_units
+from documents.values.stripe_values import UnknownCurrency, amount, currency_of
+from documents.values.withdrawn_currencies import NOT_MONEY, WITHDRAWN
+from service.dashboard.presentation import tables, wording
+
+ACTIVE = {one.name: one.subunit_exp for one in iso_4217.Currency if one.entities}
+HISTORIC = {one.name for one in iso_4217.Currency if not one.entities}
+MONEY = {code: units for code, units in ACTIVE.items() if units is not None} | WITHDRAWN
+# Metals, funds and codes for tests, of which ISO 4217 says that they have no minor unit.
+SPECIAL = sorted({code for code, units in ACTIVE.items() if units is None} | NOT_MONEY)
+UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳＤ", " USD", "USD\n"]
+
+
+@pytest.mark.parametrize(
+    ("code", "decimals"),
+    [
+        *[("USD", 2), ("EUR", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4), ("UYW", 4), ("MGA", 2)],
+        *[("BGN", 2), ("HRK", 2), ("ANG", 2), ("CUC", 2), ("ZWL", 2), ("DEM", 2), ("ITL", 0)],
+        *[("LTL", 2), ("MTL", 2), ("BYR", 0), ("TRL", 0), ("VEF", 2), ("GHC", 2), ("YDD", 3)],
+        # Where CLDR says how to round a price, and ISO 4217 gave hundredths.
+        *[("SLL", 2), ("STD", 2), ("MRO", 2), ("ZMK", 2), ("ISK", 0), ("HUF", 2), ("IQD", 3)],
+    ],
+)
+def test_currencies_have_their_minor_units(code: str, decimals: int | None) -> None:
+    assert minor_units(code) == decimals
+
+
+def test_every_currency_of_both_lists_of_iso_4217_is_known() -> None:
+    """A library that ISO's next amendment updates shows here what was withdrawn since."""
+    assert {code: minor_units(code) for code in MONEY} == MONEY
+    assert set(WITHDRAWN) | NOT_MONEY == HISTORIC
+
+
+@pytest.mark.parametrize("code", [*SPECIAL, *UNKNOWN])
+def test_what_is_not_money_has_no_minor_unit(code: str) -> None:
+    assert minor_units(code) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [
+        (123456, "USD", "1,234.56 USD"),
+        (5, "USD", "0.05 USD"),
+        (-1250, "EUR", "-12.50 EUR"),
+        (3000, "JPY", "3,000 JPY"),
+        (1234, "KWD", "1.234 KWD"),
+        (1955, "BGN", "19.55 BGN"),
+        (7, "ANG", "0.07 ANG"),
+        (193627, "ITL", "193,627 ITL"),
+        (1955, "QQQ", "1,955 minor units of QQQ"),
+    ],
+)
+def test_money_is_shown_for_people(number: int, code: str, text: str) -> None:
+    assert display(number, code) == text
+    assert wording.money(number, code) == text
+
+
+@given(
+    code=st.sampled_from(sorted(MONEY)),
+    number=st.integers(-LARGEST_AMOUNT * 9, LARGEST_AMOUNT * 9),
+)
+def test_what_is_shown_is_the_amount_in_every_currency(code: str, number: int) -> None:
+    shown, _, shown_code = display(number, code).partition(" ")
+    unit = Decimal(10) ** MONEY[code]
+    assert shown_code == code
+    assert Decimal(shown.replace(",", "")) * unit == number
+    assert Decimal(wording.units(number, code)) * unit == number
+    assert larger(number, code) == pytest.approx(float(number / unit))
+
+
+# https://docs.stripe.com/currencies: zero-decimal and three-decimal currencies, special cases.
+ZERO_DECIMAL = "BIF CLP DJF GNF JPY KMF KRW PYG RWF VND VUV XAF XOF XPF".split()
+THREE_DECIMAL = "BHD JOD KWD OMR TND".split()
+WITHDRAWN_AT_STRIPE = "ANG BGN EEK HRK LTL LVL MRO SLL STD VEF ZMK".split()  # two decimals
+
+
+@pytest.mark.parametrize(
+    ("code", "decimals", "ours"),
+    [
+        *[(code, 0, 12300) for code in ZERO_DECIMAL],
+        *[(code, 3, 12300) for code in THREE_DECIMAL],
+        *[(code, 2, 12300) for code in (*WITHDRAWN_AT_STRIPE, "HUF", "TWD", "USD")],
+        *[(code, 0, 123) for code in ("ISK", "UGX")],
+        ("MGA", 2, 1_230_000),
+    ],
+)
+def test_amounts_of_stripe_are_converted(code: str, decimals: int, ours: int) -> None:
+    assert minor_units(code) == decimals
+    assert amount(12300, code) == ours
+    assert currency_of({"currency": code.lower()}) == code
+
+
+@pytest.mark.parametrize("code", [*SPECIAL, "qqq"])
+def test_amounts_of_stripe_in_an_unknown_currency_are_not_guessed(code: str) -> None:
+    with pytest.raises(UnknownCurrency):
+        currency_of({"currency": code})
+    with pytest.raises(UnknownCurrency):
+        amount(100, code)
+
+
+def test_an_unknown_currency_is_shown_without_a_guess_everywhere() -> None:
+    assert larger(1955, "QQQ") is None
+    assert wording.units(1955, "QQQ") == "1955 minor units"
+    assert wording.money(19.55, "QQQ") == "20 minor units of QQQ"
+    assert wording.money(None, "QQQ") == wording.NONE
+    assert tables._larger(19.5, "QQQ") is None

@@ -1,0 +1,95 @@
+"""Every example of the OpenAPI document is sent, and accepted."""
+
+import base64
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import stripe
+from bson import ObjectId
+from mongoengine import get_db
+from standardwebhooks import Webhook
+
+from documents.values.time import now
+from service.api import examples
+from service.api.openapi import document, operations
+from service.routes import ROUTES
+from tools.testbed.cast import Api, University, signed, university
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of more than 24 bytes").decode()
+ASSIGNMENT = "/v1/payments/{id}/fundraiser"
+BODIES = [
+    (path, verb)
+    for path, verb, declared, _ in operations(ROUTES)
+    if declared.body is not None or declared.raw
+]
+
+
+def signature(path: str, body: bytes, alice: University) -> dict[str, str]:
+    """As the provider would sign it."""
+    if "sendgrid" in path:
+        return signed(alice.signing_key, body)
+    at = int(time.time())
+    if "stripe" in path:
+        code = stripe.WebhookSignature._compute_signature(f"{at}.{body.decode()}", SECRET)
+        return {"Stripe-Signature": f"t={at},v1={code}"}
+    code = Webhook(SECRET).sign("msg_1", datetime.fromtimestamp(at, UTC), body.decode())
+    return {"Webhook-Id": "msg_1", "Webhook-Timestamp": str(at), "Webhook-Signature": code}
+
+
+def payment(alice: University) -> str:
+    """Store a payment that names no fundraiser; its ID."""
+    id_ = ObjectId()
+    of = ObjectId(alice.id)
+    row = {"_id": f"{of}:stripe:pi_1", "organization_id": of, "public_id": id_, "facts": {}}
+    get_db().payments.insert_one(row | {"reason": "no_amount", "created_at": now()})
+    return str(id_)
+
+
+@pytest.mark.parametrize(("path", "verb"), BODIES, ids=lambda part: str(part).removeprefix("/v1/"))
+def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb: str) -> None:
+    # What needs a transaction needs a real database.
+    client = request.getfixturevalue("real_client" if path == ASSIGNMENT else "client")
+    alice = university("Alice's University", Api.in_process(client))
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    email = alice.email(spring, {"name": "Eve", "email": "eve@example.edu"}, mailing_id=mailing)
+    user = alice.get(f"/v1/emails/{email}")["user_id"]
+    gift = alice.gift(spring)
+    alice.set_webhook_key()
+    for provider in ("stripe", "payments"):
+        alice.call("PUT", f"/v1/webhook-keys/{provider}", {"secret": SECRET})
+    real = {
+        examples.FUNDRAISER: spring,
+        examples.MAILING: mailing,
+        examples.EMAIL: email,
+        examples.USER: user,
+    }
+    described: Any = document(ROUTES)["paths"][path][verb]
+    ((media_type, content),) = described["requestBody"]["content"].items()
+    example = content["example"]
+    text = example if isinstance(example, str) else json.dumps(example)
+    for known, id_ in real.items():
+        text = text.replace(known, id_)
+    own = {"users": user, "fundraisers": spring, "mailings": mailing, "donations": gift}
+    own["payments"] = payment(alice)
+    at = path.replace("{id}", own.get(path.split("/")[2], "")).replace(
+        "{organization_id}", alice.id
+    )
+    headers = {"Content-Type": media_type}
+    if "/webhooks/" in path:
+        headers |= signature(path, text.encode(), alice)
+    answer = alice.call(verb.upper(), at, body=text.encode(), headers=headers)
+    assert str(answer.status) in described["responses"]
+    assert answer.status < 300, answer.content
+    if "refused_count" in answer.content.decode():
+        assert answer.json["refused_count"] == 0
+
+
+def test_every_body_has_an_example() -> None:
+    models = {declared.body.__name__ for *_, declared, _ in operations(ROUTES) if declared.body}
+    assert examples.BODIES.keys() == models
+    raw = {path for path, _, declared, _ in operations(ROUTES) if declared.raw}
+    assert examples.RAW.keys() == raw

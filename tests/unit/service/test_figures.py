@@ -1,0 +1,186 @@
+"""How figures are said, put into files and drawn. Pure."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from service.dashboard.presentation import charts, time_axis, wording
+from service.dashboard.presentation.csv_file import safe, to_csv
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "=1+1",
+        "+1",
+        "-1+2",
+        "-x",
+        "\uff1d1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        "|cmd",
+        "%0A",
+        '=HYPERLINK("x")',
+    ],
+)
+def test_a_cell_that_a_sheet_would_run_is_text(cell: str) -> None:
+    assert safe(cell) == f"'{cell}"
+
+
+UNSEEN = {
+    "byte order mark": "\ufeff",
+    "zero-width space": "\u200b",
+    "zero-width joiner": "\u200d",
+    "word joiner": "\u2060",
+    "soft hyphen": "\xad",
+    "direction mark": "\u200e",
+    "direction override": "\u202e",
+    "direction isolate": "\u2066",
+    "no-break space": "\xa0",
+    "ideographic space": "\u3000",
+    "line separator": "\u2028",
+    "next line": "\x85",
+    "null": "\0",
+    "escape": "\x1b",
+    "variation selector": "\ufe0f",
+    "grapheme joiner": "\u034f",
+    "Hangul filler": "\u3164",
+    "Braille blank": "\u2800",
+    "tag": "\U000e0020",
+    "private use": "\ue000",
+    "unassigned": "\ufdd0",
+    "a run of them": "\ufeff\u200b \u202e\u3000\0",
+}
+
+
+@pytest.mark.parametrize("unseen", UNSEEN.values(), ids=UNSEEN.keys())
+@pytest.mark.parametrize("sign", "=+-@|%\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207a")
+def test_no_formula_hides_behind_what_nobody_sees(unseen: str, sign: str) -> None:
+    cell = f'{unseen}{sign}HYPERLINK("https://evil.example","Gift")'
+    assert safe(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("start", ["\t", "\r", "\n", "\ufeff\t", "\u200b\r"])
+def test_a_cell_that_begins_with_a_tab_or_line_break_is_text(start: str) -> None:
+    assert safe(f"{start}Spring") == f"'{start}Spring"
+
+
+def test_a_long_run_of_unseen_characters_costs_no_more_than_its_length() -> None:
+    cell = "\u200b" * 1_000_000
+    assert safe(cell) == cell
+    assert safe(f"{cell}=1") == f"'{cell}=1"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *["Spring", "1+1", "a=b", "", "-0.05", 12, -12, -1.5, 0],
+        *[" Zoë", "\ufeffZoë", "李", "\xe9té", "\u2013", "🎓 = 1", "\u200f"],
+    ],
+)
+def test_what_is_no_formula_stays_as_it_is(cell: str | float) -> None:
+    assert safe(cell) == cell
+
+
+def test_a_file_says_that_it_is_utf_8_and_quotes_what_needs_it() -> None:
+    made = to_csv(["Name", "Gifts"], [['Zoë, "Z"', 3], [None, -1]])
+    assert made == '\ufeff"Name","Gifts"\r\n"Zoë, ""Z""",3\r\n"",-1\r\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [
+        (123456, "USD", "1,234.56 USD"),
+        (-50, "USD", "-0.50 USD"),
+        (1500, "JPY", "1,500 JPY"),
+        (1234567, "KWD", "1,234.567 KWD"),
+        (713.5, "USD", "7.13 USD"),
+        (10.4, "JPY", "10 JPY"),
+        (None, "USD", "–"),
+    ],
+)
+def test_money_is_said_in_its_larger_unit(amount: float | None, currency: str, said: str) -> None:
+    assert wording.money(amount, currency) == said
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "cell"),
+    [(123456, "USD", "1234.56"), (-5, "USD", "-0.05"), (1500, "JPY", "1500"), (1, "KWD", "0.001")],
+)
+def test_a_cell_of_money_can_be_added_up(amount: int, currency: str, cell: str) -> None:
+    assert wording.units(amount, currency) == cell
+
+
+def test_times_are_said_where_the_organization_is() -> None:
+    at = datetime(2026, 11, 25, 4, 5, 6, tzinfo=UTC)
+    assert wording.moment(at, NEW_YORK) == "24 Nov 2026, 23:05"
+    assert wording.second(at, ZoneInfo("Asia/Kathmandu")) == "25 Nov 2026, 09:50:06"
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (None, "Not decided yet"),
+        ({}, "Not decided yet"),
+        ({"rule": "pin"}, "Pinned by staff"),
+        (
+            {"rule": "donor_address", "touch": "clicked"},
+            "It was sent to the donor's address, and clicked before the gift",
+        ),
+        ({"rule": "none", "touch": None}, "No email fits"),
+    ],
+)
+def test_why_is_a_sentence(decision: dict[str, Any] | None, said: str) -> None:
+    assert wording.why(decision) == said
+
+
+def line(**at: Any) -> dict[str, Any]:
+    return {**at, "count": 1, "raised": {"USD": 100}}
+
+
+def test_days_without_gifts_are_on_the_axis() -> None:
+    lines = [line(day=date(2026, 11, 1)), line(day=date(2026, 11, 20))]
+    points = time_axis.by_day(lines, "USD")
+    assert len(points) == 20
+    assert [amount for _, amount in points] == [100, *[0] * 18, 100]
+    assert (points[0][0], points[-1][0]) == ("1 Nov", "20 Nov")
+
+
+def test_of_days_far_apart_the_latest_two_months_are_drawn() -> None:
+    lines = [line(day=date(2020, 1, 1)), line(day=date(2026, 11, 20))]
+    assert len(time_axis.by_day(lines, "USD")) == time_axis.DAYS_SHOWN
+
+
+def test_the_hour_that_comes_twice_when_clocks_go_back_is_two() -> None:
+    first = datetime(2026, 11, 1, 1, tzinfo=NEW_YORK)
+    again = first.replace(fold=1)
+    points = time_axis.by_hour([line(hour=first), line(hour=again)], "USD")
+    assert [amount for _, amount in points][-2:] == [100, 100]
+    assert len(points) == time_axis.FEWEST_HOURS
+
+
+def test_a_chart_is_svg_with_a_name_and_no_style_or_script_of_its_own() -> None:
+    labels, values = ("<b>1 Nov</b>", "2 Nov"), (12.5, 0.0)
+    drawn = charts.bars('Raised "over" time', "1 Nov to 2 Nov", labels, values)
+    root = ElementTree.fromstring(f"<div>{drawn}</div>")
+    assert [svg.get("class") for svg in root] == ["chart narrow", "chart wide"]
+    for svg in root:
+        assert svg.get("role") == "img"
+        assert svg.get("aria-label") == 'Raised "over" time. 1 Nov to 2 Nov'
+        tags = {element.tag.rpartition("}")[2] for element in svg.iter()}
+        assert tags <= {"svg", "g", "rect", "path", "text"}
+        assert not [element for element in svg.iter() if "style" in element.attrib]
+    assert "<b>" not in drawn
+
+
+@pytest.mark.parametrize("values", [(0.0,), (1e10, 3.0), tuple(float(n) for n in range(62))])
+def test_a_chart_of_whatever_figures_is_drawn(values: tuple[float, ...]) -> None:
+    labels = tuple(str(number) for number in range(len(values)))
+    assert charts.bars("Raised", "", labels, values).count("<svg") == 2

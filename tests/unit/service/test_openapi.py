@@ -1,0 +1,97 @@
+"""The OpenAPI document agrees with the service, because both come from one declaration."""
+
+import base64
+import hashlib
+
+from falcon import testing
+
+from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from service.api.openapi import operations
+from service.routes import ROUTES
+from tools.testbed.cast import Answer, Api, University
+
+
+def get(client: testing.TestClient, path: str) -> Answer:
+    return Api.in_process(client).call("GET", path)
+
+
+def test_it_describes_every_route(client: testing.TestClient) -> None:
+    document = get(client, "/openapi.json").json
+    assert document["openapi"].startswith("3.1")
+    assert document["paths"].keys() == {path for path, _, _ in ROUTES}
+    for path, verb, declared, _ in operations(ROUTES):
+        described = document["paths"][path][verb]
+        needed = ["key"] if declared.scope else [declared.signed_by] * bool(declared.signed_by)
+        assert [name for one in described.get("security", ()) for name in one] == needed
+        assert set(needed) <= document["components"]["securitySchemes"].keys()
+        assert {str(status) for status in declared.answers} <= described["responses"].keys()
+
+
+def test_the_webhook_says_what_it_reads(client: testing.TestClient) -> None:
+    webhook = get(client, "/openapi.json").json["paths"]["/v1/webhooks/sendgrid/{organization_id}"][
+        "post"
+    ]
+    assert webhook["requestBody"]["required"]
+    names = {one["name"] for one in webhook["parameters"] if one["in"] == "header"}
+    assert names == {SIGNATURE_HEADER, TIMESTAMP_HEADER}
+    assert {"202", "401", "413", "503"} <= webhook["responses"].keys()
+
+
+def test_an_address_states_both_of_its_lengths(client: testing.TestClient) -> None:
+    schemas = get(client, "/openapi.json").json["components"]["schemas"]
+    required = schemas["UserIn"]["properties"]["email"]
+    donor = schemas["Giver"]
+    for field in (required, donor["properties"]["email"]):
+        assert "Up to 254 characters after cleaning" in field["description"]
+        assert "Up to 1000 characters as sent" in field["description"]
+    assert required["maxLength"] == 1000
+
+
+def test_every_reference_leads_somewhere(client: testing.TestClient) -> None:
+    document = get(client, "/openapi.json").json
+    schemas = document["components"]["schemas"]
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            reference = value.get("$ref")
+            assert reference is None or reference.rsplit("/", 1)[-1] in schemas, reference
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    walk(document)
+
+
+def test_answers_have_exactly_the_fields_it_names(alice: University) -> None:
+    document = alice.api.call("GET", "/openapi.json").json
+    schemas = document["components"]["schemas"]
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    for path, name in (
+        (f"/v1/fundraisers/{spring}", "FundraiserOut"),
+        (f"/v1/fundraisers/{spring}/report", "Report"),
+        (f"/v1/mailings/{mailing}", "MailingOut"),
+        (f"/v1/mailings/{mailing}/report", "Report"),
+        (f"/v1/emails/{alice.email(spring)}", "EmailOut"),
+        (f"/v1/donations/{alice.gift(spring)}", "DonationOut"),
+    ):
+        assert alice.get(path).keys() == schemas[name]["properties"].keys()
+
+
+def test_the_page_for_people_loads_nothing_else(client: testing.TestClient) -> None:
+    answer = get(client, "/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    page = answer.content.decode()
+    assert "/v1/donations/{id}/match" in page
+    for way in ("<script", "<link", "<img", "src=", 'href="http', "url(", "@import"):
+        assert way not in page
+    style = page.split("<style>")[1].split("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = answer.headers["content-security-policy"]
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
+
+
+def test_health_needs_no_key(client: testing.TestClient) -> None:
+    assert get(client, "/healthz").json == {"status": "ok"}

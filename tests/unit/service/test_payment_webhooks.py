@@ -1,0 +1,181 @@
+"""Stripe's and plain payment webhooks: who may post, and what is answered."""
+
+import base64
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from mongoengine import get_db
+from standardwebhooks import Webhook
+from stripe import WebhookSignature
+
+from documents.access.api_key import ApiKey
+from tools.testbed.cast import UNKNOWN_ID, University
+from tools.testbed.stripe_events import SECRET, charge, set_secret, tell
+
+OTHER = "whsec_another-secret"
+PLAIN = "whsec_" + base64.b64encode(b"matchback" * 4).decode()
+NEWER = "whsec_" + base64.b64encode(b"kcabhctam" * 4).decode()
+
+
+def stored() -> int:
+    return get_db().deliveries.count_documents({})
+
+
+def plain(
+    place: University, body: bytes, secret: str = PLAIN, *, age: float = 0, **headers: str
+) -> Any:
+    sent_at = datetime.now(UTC) - timedelta(seconds=age)
+    signed = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(sent_at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(
+            "msg_1", sent_at, body.decode("utf-8", "replace")
+        ),
+    }
+    path = f"/v1/webhooks/payments/{place.id}"
+    return place.api.call("POST", path, body=body, headers=signed | headers)
+
+
+def test_a_signed_event_is_stored_and_answered_whatever_it_contains(alice: University) -> None:
+    set_secret(alice)
+    for event in (charge("succeeded"), {}, [], None, "garbage"):
+        answer = tell(alice, event)
+        assert (answer.status, answer.json) == (202, {"accepted": 1})
+    assert tell(alice, None, body="no JSON {").json == {"accepted": 1}
+    assert stored() == 6
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "garbage",
+        "t=,v1=",
+        "t=1,v1=abc",
+        f"t={2**70},v1=abc",
+        "v1=abc",
+        "t=now,v1=abc",
+        "t=1",
+        "t=1,v0=abc",
+        "t=1,v1=\xe9",
+        "," * 1000,
+    ],
+)
+def test_a_bad_signature_stores_nothing(alice: University, header: str) -> None:
+    set_secret(alice)
+    path = f"/v1/webhooks/stripe/{alice.id}"
+    answer = alice.api.call("POST", path, body=b"{}", headers={"Stripe-Signature": header})
+    assert answer.status == 401
+    assert stored() == 0
+
+
+def test_neither_is_it_stored_when_it_is_old_or_changed_or_anothers(
+    alice: University, charlie: University
+) -> None:
+    set_secret(alice)
+    set_secret(charlie, OTHER)
+    path = f"/v1/webhooks/stripe/{alice.id}"
+    old = WebhookSignature.generate_signature_header("{}", SECRET, int(time.time()) - 400)
+    fresh = WebhookSignature.generate_signature_header("{}", SECRET, int(time.time()))
+    for body, header in ((b"{}", old), (b"{} ", fresh), (b"\xff", fresh)):
+        answer = alice.api.call("POST", path, body=body, headers={"Stripe-Signature": header})
+        assert answer.status == 401
+    assert tell(alice, {}, OTHER).status == 401
+    for id_ in (UNKNOWN_ID, "nonsense", charlie.id):
+        path = f"/v1/webhooks/stripe/{id_}"
+        answer = alice.api.call("POST", path, body=b"{}", headers={"Stripe-Signature": fresh})
+        assert answer.status == 401
+    assert stored() == 0
+
+
+def test_any_of_several_signatures_may_be_right(alice: University) -> None:
+    set_secret(alice)
+    header = WebhookSignature.generate_signature_header("{}", SECRET, int(time.time()))
+    several = header.replace(",v1=", ",v1=abc,v1=")
+    path = f"/v1/webhooks/stripe/{alice.id}"
+    answer = alice.api.call("POST", path, body=b"{}", headers={"Stripe-Signature": several})
+    assert answer.status == 202
+
+
+def test_two_secrets_are_valid_while_one_is_replaced_and_none_is_ever_shown(
+    alice: University,
+) -> None:
+    set_secret(alice)
+    set_secret(alice, OTHER)
+    found = alice.get("/v1/webhook-keys/stripe")
+    ends = found["secret_ends_with"], found["previous_secret_ends_with"]
+    assert ends == (OTHER[-4:], SECRET[-4:])
+    assert SECRET not in json.dumps(found)
+    assert OTHER not in json.dumps(found)
+    assert tell(alice, {}).status == tell(alice, {}, OTHER).status == 202
+    set_secret(alice, "whsec_the-third-one")
+    assert tell(alice, {}).status == 401
+    assert alice.call("DELETE", "/v1/webhook-keys/stripe").status == 204
+    assert alice.call("GET", "/v1/webhook-keys/stripe").status == 404
+    assert tell(alice, {}, OTHER).status == 401
+
+
+def test_secrets_are_an_admins_and_each_organizations_own(
+    alice: University, charlie: University
+) -> None:
+    set_secret(alice)
+    _, key = ApiKey.issue(alice.id, "writer", ["read", "write"])
+    writer = University(alice.id, key, alice.api)
+    for verb, body in (("PUT", {"secret": OTHER}), ("GET", None), ("DELETE", None)):
+        assert writer.call(verb, "/v1/webhook-keys/stripe", body).status == 403
+    assert charlie.call("GET", "/v1/webhook-keys/stripe").status == 404
+    assert tell(alice, {}).status == 202
+
+
+@pytest.mark.parametrize("provider", ["stripe", "payments"])
+@pytest.mark.parametrize("secret", ["", "short", "with space in it", "whsec_\x00abcdefgh", None, 5])
+def test_what_is_no_secret_is_refused(alice: University, provider: str, secret: Any) -> None:
+    answer = alice.call("PUT", f"/v1/webhook-keys/{provider}", {"secret": secret})
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/secret")
+    assert b"short" not in answer.content
+
+
+@pytest.mark.parametrize("secret", ["whsec_!!!!", "whsec_c2hvcnQ=", "whsec_" + "YWJj" * 40])
+def test_a_plain_secret_is_base64_of_24_to_64_bytes(alice: University, secret: str) -> None:
+    assert alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret}).status == 422
+
+
+def test_plain_posts_are_signed_as_standard_webhooks_has_it(alice: University) -> None:
+    for secret in (PLAIN, NEWER):
+        answer = alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret})
+        assert answer.status == 200
+    for secret in (PLAIN, NEWER):
+        answer = plain(alice, b"{}", secret)
+        assert (answer.status, answer.json) == (202, {"accepted": 1})
+    assert plain(alice, b"no JSON").status == 202
+    assert stored() == 3
+    for answer in (
+        plain(alice, b"{}", age=400),
+        plain(alice, b"{}", age=-400),
+        plain(alice, b"\xff\xfe"),
+        plain(alice, b"{}", **{"webhook-id": "msg_2"}),
+        plain(alice, b"{}", **{"webhook-signature": ""}),
+        plain(alice, b"{}", **{"webhook-signature": "v1"}),
+        plain(alice, b"{}", **{"webhook-signature": "v1,!!!"}),
+        plain(alice, b"{}", **{"webhook-signature": "v2,abcd"}),
+        plain(alice, b"{}", **{"webhook-timestamp": "nan"}),
+        plain(alice, b"{}", **{"webhook-timestamp": "9" * 400}),
+        plain(alice, b"{}", "whsec_" + base64.b64encode(b"x" * 32).decode()),
+    ):
+        assert answer.status == 401
+    assert stored() == 3
+
+
+def test_one_provider_cannot_speak_for_another(alice: University) -> None:
+    set_secret(alice, PLAIN)
+    assert plain(alice, b"{}").status == 401
+    assert tell(alice, {}, PLAIN).status == 202
+
+
+def test_a_body_that_is_too_large_is_told_so(alice: University) -> None:
+    set_secret(alice)
+    assert tell(alice, None, body=" " * (2 * 1024 * 1024 + 1)).status == 413
+    assert stored() == 0

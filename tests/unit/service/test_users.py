@@ -1,0 +1,103 @@
+"""Users over the API, on a database in memory."""
+
+from tools.testbed.cast import BOB, UNKNOWN_ID, University
+
+
+def test_alice_adds_a_user_and_finds_it(alice: University) -> None:
+    answer = alice.call("POST", "/v1/users", BOB)
+    assert answer.status == 201
+    bob = answer.json
+    assert answer.headers["location"] == f"/v1/users/{bob['id']}"
+    assert (bob["emails_count"], bob["donated"], bob["last_donated_at"]) == (0, {}, None)
+    assert alice.get(f"/v1/users/{bob['id']}") == bob
+    assert alice.get("/v1/users") == {"data": [bob], "next_cursor": None}
+
+
+def test_charlie_sees_nothing_of_it(alice: University, charlie: University) -> None:
+    bob = alice.make("users", **BOB)
+    path = f"/v1/users/{bob['id']}"
+    for method, body in (("GET", None), ("PATCH", {"name": "X"}), ("DELETE", None)):
+        theirs = charlie.call(method, path, body)
+        nobodys = charlie.call(method, f"/v1/users/{UNKNOWN_ID}", body)
+        assert theirs.status == nobodys.status == 404
+        assert theirs.json | {"instance": ""} == nobodys.json | {"instance": ""}
+    assert charlie.get("/v1/users")["data"] == []
+    assert alice.get(path) == bob
+
+
+def test_an_address_is_unique_whatever_its_case_within_an_organization(
+    alice: University, charlie: University
+) -> None:
+    alice.make("users", **BOB)
+    assert alice.call("POST", "/v1/users", BOB | {"email": " BOB@Example.EDU "}).status == 409
+    assert charlie.call("POST", "/v1/users", BOB).status == 201
+
+
+def test_a_change_changes_only_what_is_named(alice: University) -> None:
+    bob = alice.make("users", **BOB)
+    answer = alice.call("PATCH", f"/v1/users/{bob['id']}", {"name": "Robert"})
+    assert answer.status == 200
+    assert (answer.json["name"], answer.json["email"]) == ("Robert", BOB["email"])
+
+
+def test_a_change_to_a_taken_address_is_refused(alice: University) -> None:
+    alice.make("users", **BOB)
+    eve = alice.make("users", name="Eve", email="eve@example.org")
+    assert alice.call("PATCH", f"/v1/users/{eve['id']}", {"email": "BOB@example.edu"}).status == 409
+    assert alice.get(f"/v1/users/{eve['id']}")["email"] == "eve@example.org"
+
+
+def test_a_deleted_user_is_gone_and_the_address_is_free(alice: University) -> None:
+    bob = alice.make("users", **BOB)
+    assert alice.call("DELETE", f"/v1/users/{bob['id']}").status == 204
+    assert alice.call("GET", f"/v1/users/{bob['id']}").status == 404
+    assert alice.call("DELETE", f"/v1/users/{bob['id']}").status == 404
+    assert alice.call("POST", "/v1/users", BOB).status == 201
+
+
+def test_a_user_with_emails_stays(alice: University) -> None:
+    email = alice.email(alice.fundraiser())
+    user = alice.get("/v1/users")["data"][0]["id"]
+    assert alice.call("DELETE", f"/v1/users/{user}").status == 409
+    alice.call("DELETE", f"/v1/emails/{email}")
+    assert alice.call("DELETE", f"/v1/users/{user}").status == 204
+
+
+def test_pages_hold_everything_once_in_order(alice: University) -> None:
+    names = [f"User {number:02d}" for number in (3, 1, 4, 1, 5, 9, 2, 6)]
+    for number, name in enumerate(names):
+        alice.make("users", name=name, email=f"{number}@example.edu")
+    for sort, expected in (("name", sorted(names)), ("-name", sorted(names, reverse=True))):
+        seen, path = [], f"/v1/users?sort={sort}&limit=3"
+        cursor = ""
+        while True:
+            page = alice.get(path + cursor)
+            seen += [user["name"] for user in page["data"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+        assert seen == expected
+
+
+def test_a_list_takes_the_cursors_it_gives(alice: University) -> None:
+    for number in range(2):
+        alice.make("users", name="😀" * 200, email=f"{number}@example.edu")
+    first = alice.get("/v1/users?sort=name&limit=1")
+    path = f"/v1/users?sort=name&limit=1&cursor={first['next_cursor']}"
+    assert len(alice.get(path)["data"]) == 1
+
+
+def test_pages_go_past_users_who_never_gave(alice: University) -> None:
+    for number in range(5):
+        alice.make("users", name="U", email=f"{number}@example.edu")
+    for sort in ("last_donated_at", "-last_donated_at", "-donations_count", "created_at"):
+        first = alice.get(f"/v1/users?sort={sort}&limit=3")
+        second = alice.get(f"/v1/users?sort={sort}&limit=3&cursor={first['next_cursor']}")
+        ids = [user["id"] for user in first["data"] + second["data"]]
+        assert len(set(ids)) == 5
+
+
+def test_a_list_is_filtered_by_a_field(alice: University) -> None:
+    alice.make("users", name="Eve", email="eve@example.org")
+    bob = alice.make("users", **BOB)
+    assert alice.get("/v1/users?email=BOB%40example.edu")["data"] == [bob]

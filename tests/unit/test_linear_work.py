@@ -1,0 +1,314 @@
+"""Work on what clients send grows linearly: eight times the input takes about eight times the time.
+
+Each function gets adversarial texts. The test measures processor time of this thread, so a busy
+machine does not matter, and only texts that take long are measured again at a smaller size.
+"""
+
+import gc
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import falcon
+import pytest
+from bson import ObjectId
+from falcon import testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from config.observability import context, log
+from documents import link
+from documents.erased import items as erased_items
+from documents.erased.rules import Traces
+from documents.giving_links import references
+from documents.payments import ingest as payments
+from documents.payments import standard_webhooks
+from documents.payments.stripe import facts as stripe_events
+from documents.people import search_words
+from documents.providers import sendgrid, signatures
+from documents.storage import pagination
+from documents.tracking.rules import Click, Rule, is_machine, reasons
+from documents.values import address, json_items, json_size
+from service.api import idempotency, problems, validation
+from service.api import parsing as reading
+from service.api.fields import Address, Id, Name, Text, Time
+from service.api.resources.donations import DonationIn
+from service.api.resources.users import UserIn, UserQuery
+from service.commands import imports
+from service.dashboard import cookies, forms
+from service.dashboard.live import watch
+from service.dashboard.presentation import csv_file
+from service.middleware import api_key, client_address
+from service.middleware import request as middleware
+
+LARGE, TIMES_LESS = 24_000, 8
+# What a fixed cost, a cache or the collector may add. A quadratic function takes more at this size.
+FLOOR_SECONDS = 0.03
+MOST_GROWTH = 3 * TIMES_LESS
+REPEATS = 3
+ORGANIZATION = ObjectId()
+_BOB = frozenset({"bob@example.edu"})
+_EMAILS = frozenset({"6b077f764a76dcb912a43968"})
+BOB = Traces(mailboxes=_BOB, addresses=_BOB, references=_EMAILS)
+
+UNITS = (
+    *('"', '\\"', "\\", "[", "{", "[]", "]", "{}", ",", ":", '"a",', '{"a":', "tru,", "\\ud800"),
+    *("<", ">", "@", "a@", "@a", "a.a.a.a@", "a%40", "%25%25", "%", "%4", "%C3", "+", "=&", "a=1&"),
+    *(" ", "\t", "\n", "\r\n", "\0", "9", "0.", "1e9", "-", "_", "/", "~", "~1", ";", "; ", "|"),
+    *("a", "A", "ß", "İ", "\u200b", "\ufeff", "\u0301", "\u0315\u0300", "\u1e9b\u0323", "\ud800"),
+    *("mb_", "mb_a", "v1=", "t=1,v1=a,", "v1,a ", 'W/"', '"a", ', "W/", "a1.a1-", "(", "'"),
+    *("127.0.0.1, ", "=\\073", '\\"; a="', "bot", "Mozilla/5.0 (", "http", "://", "?", "#", "utm_"),
+)
+WRAPS = (("", ""), ('"', ""), ('{"a":["', '"]}'), ("a@", "@a1"))
+
+
+def request(headers: dict[str, str] | None = None, **more: Any) -> falcon.Request:
+    """A request whose header values are any text, as a server passes them on."""
+    environ = testing.create_environ(**more)
+    for name, value in (headers or {}).items():
+        environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
+    return falcon.Request(environ)
+
+
+def latin(text: str) -> str:
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def read_event(text: str) -> None:
+    names = ("event", "email", "email_id", "sg_message_id", "url", "useragent", "type", "category")
+    item = dict.fromkeys(names, text) | {"timestamp": text, "url_offset": {"index": text}}
+    with suppress(ValueError):
+        sendgrid.read(ORGANIZATION.binary, item)
+    report = sendgrid.read(ORGANIZATION.binary, item | {"timestamp": 1_700_000_000})
+    link.link_of(report.url or "")
+    address.mailbox(report.address)
+    references.resolve(ORGANIZATION, report.email_ref)
+    is_machine(report.user_agent or "")
+
+
+def read_charge(text: str) -> None:
+    billing = {"name": text, "email": f"{text}@a"}
+    told = {"object": "charge", "id": "ch_1", "amount": 1, "currency": "usd", "status": text}
+    thing = {**told, "billing_details": billing, "metadata": {"email_id": text}, "created": 1}
+    event = {"object": "event", "type": text, "created": 1, "data": {"object": thing}}
+    stripe_events.read(event)
+
+
+def read_payment(text: str) -> None:
+    delivery = {"body": raw(text), "provider": "payments"}
+    payments.read(delivery)
+
+
+def verify(provider: str, header: str) -> Callable[[str], object]:
+    keys = {"stripe": "whsec_secret", "payments": "whsec_" + "A" * 40}
+    headers = {"WEBHOOK-ID": "1", "WEBHOOK-TIMESTAMP": str(int(time.time()))}
+
+    def check(text: str) -> object:
+        given = {**headers, header.upper(): text}
+        return signatures.SCHEMES[provider].is_signed(keys[provider], given, b"{}")
+
+    return check
+
+
+def read_query(text: str) -> None:
+    req = request(query_string="")
+    req.query_string = latin(text)
+    reading.read_query(req, UserQuery)
+
+
+def read_form(text: str) -> None:
+    body = text.encode("ascii", "replace")
+    headers = {"Content-Type": falcon.MEDIA_URLENCODED}
+    req = falcon.Request(testing.create_environ(method="POST", body=body, headers=headers))
+    forms.read_form(req)
+
+
+def get_conditionally(text: str) -> None:
+    resp = falcon.Response()
+    resp.data = b"{}"
+    req = request({"If-None-Match": latin(text)})
+    middleware.ConditionalGets().process_response(req, resp, None, True)
+
+
+def read_csv(text: str) -> None:
+    source = io.BytesIO(b"name,email\n" + raw(text))
+    for _ in imports._from_csv(source):
+        pass
+
+
+def log_line(text: str) -> None:
+    line: dict[str, Any] = dict.fromkeys(("time", "level", "logger", "process"), "")
+    log.as_json(None, "info", line | {"event": f"{text} a@b.c"})
+    log.as_text(None, "info", line | {"event": text})
+
+
+def erase(text: str) -> None:
+    for body in (f'[tru, {text}, "bob@example.edu"]', f'["bob@example.edu", {json.dumps(text)}]'):
+        BOB.has_address_or_reference(raw(body).decode("utf-8", "replace"))
+        with suppress(ValueError):
+            erased_items.without_items(raw(body), [0])
+
+
+def in_field(model: Any) -> Callable[[str], object]:
+    return TypeAdapter(model).validate_python
+
+
+def fields_of(text: str) -> None:
+    """The text as many names: of an object's fields."""
+    value = {f"{text[start : start + 3]}{start}": text[:3] for start in range(0, len(text), 5)}
+    for model in (UserIn, DonationIn):
+        with suppress(problems.Invalid):
+            validation.validate(model, value)
+    json_size.is_too_large(value)
+    with suppress(ValueError):
+        standard_webhooks.read(value)
+
+
+def tell_origin(text: str) -> None:
+    context.REQUEST_ID.fullmatch(text)
+    context.Origin.read(text)
+
+
+WORK: dict[str, Callable[[str], object]] = {
+    "split a post": lambda text: json_items.read_items(raw(text)),
+    "split a post's inside": lambda text: json_items.read_items(b"[tru," + raw(text) + b"]"),
+    "count a post's items": lambda text: json_items.count_items(b"[tru," + raw(text) + b"]"),
+    "read an event": read_event,
+    "read a charge": read_charge,
+    "read a payment": read_payment,
+    "erase in a post": erase,
+    "Stripe's signature": verify("stripe", signatures.STRIPE_HEADER),
+    "a standard signature": verify("payments", "Webhook-Signature"),
+    "parse a body": lambda text: reading.parse(raw(text)),
+    "parse a text": lambda text: reading.parse(json.dumps({"a": text}).encode()),
+    "read a query": read_query,
+    "read a query's value": lambda text: reading._decode(latin(text)),
+    "read a form": read_form,
+    "keys in a URL": lambda text: api_key.NoKeysInUrls().process_request(
+        request(path="/a", query_string=latin(text)), falcon.Response()
+    ),
+    "an Authorization header": lambda text: api_key._find(f"mb_{text}"),
+    "an Idempotency-Key": idempotency.KEY.fullmatch,
+    "cookies": lambda text: cookies.secret_of(request({"Cookie": latin(text)}), cookies.SESSION),
+    "our cookie": lambda text: cookies.secret_of(
+        request({"Cookie": f'{cookies.SESSION}="{latin(text)}"'}), cookies.SESSION
+    ),
+    "If-None-Match": get_conditionally,
+    "X-Forwarded-For": lambda text: client_address.client_address(
+        request({"X-Forwarded-For": latin(text)})
+    ),
+    "a request's ID": tell_origin,
+    "a cursor": lambda text: pagination.decode_cursor(text, "-created_at"),
+    "a watched list": lambda text: watch.read_watch(text, ORGANIZATION),
+    "a pointer": lambda text: problems.pointer((text, text)),
+    "names of fields": fields_of,
+    "a name": in_field(Name),
+    "a text": in_field(Text),
+    "an address": in_field(Address),
+    "a time": in_field(Time),
+    "an ID": in_field(Id),
+    "is it an address": address.is_address,
+    "a link": link.link_of,
+    "a link's query": lambda text: link.link_of(f"https://x.edu/?a={text}"),
+    "words of a person": lambda text: search_words.words_of(text, text),
+    "terms of a search": search_words.terms,
+    "a table's cell": lambda text: csv_file.to_csv(["a"], [[text]]),
+    "a file of emails": read_csv,
+    "a log line": log_line,
+}
+EXPECTED = (ValueError, falcon.HTTPError, problems.Invalid, ValidationError, pagination.BadCursor)
+
+
+def seconds(act: Callable[[str], object], text: str) -> float:
+    """Processor time of this thread, the best of several."""
+    best = float("inf")
+    for _ in range(REPEATS):
+        begun = time.thread_time()
+        with suppress(*EXPECTED):
+            act(text)
+        best = min(best, time.thread_time() - begun)
+        if best < FLOOR_SECONDS:
+            break
+    return best
+
+
+def is_linear(act: Callable[[str], object], make: Callable[[int], str]) -> bool:
+    """Whether the time grows with the size of what is made, or is too short to matter."""
+    large = seconds(act, make(LARGE))
+    if large < FLOOR_SECONDS:
+        return True
+    return large / seconds(act, make(LARGE // TIMES_LESS)) < MOST_GROWTH
+
+
+def repeated(unit: str, before: str = "", after: str = "") -> Callable[[int], str]:
+    return lambda length: before + unit * (length // len(unit)) + after
+
+
+@pytest.fixture(autouse=True)
+def without_the_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def trusting(monkeypatch: pytest.MonkeyPatch, mock_database: None) -> None:
+    """Each address in X-Forwarded-For is looked at."""
+    monkeypatch.setattr(client_address, "_is_trusted", lambda found: True)
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_work_grows_with_its_input(name: str) -> None:
+    act = WORK[name]
+    seconds(act, "warm")
+    grows = [
+        (unit, before, after)
+        for unit in UNITS
+        for before, after in WRAPS
+        if not is_linear(act, repeated(unit, before, after))
+    ]
+    assert grows == []
+
+
+PIECES = st.lists(st.sampled_from(['"', "\\", "[", "{", "}", ",", "@", "%25", " ", "a", "1"]))
+
+
+@pytest.mark.parametrize("name", WORK)
+@settings(max_examples=20)
+@given(PIECES, PIECES, PIECES)
+def test_any_repeated_text_is_linear(
+    name: str, before: list[str], unit: list[str], after: list[str]
+) -> None:
+    text = repeated("".join(unit) or "a", "".join(before), "".join(after))
+    assert is_linear(WORK[name], text)
+
+
+def _clicks(number: int) -> list[Click]:
+    """Clicks on different links, all within two seconds."""
+    start = datetime(2026, 11, 28, tzinfo=UTC)
+    step = timedelta(seconds=2) / number
+    return [Click(start + step * index, f"/{index}", "Mozilla/5.0") for index in range(number)]
+
+
+def _judge(number: str) -> None:
+    found = reasons(_clicks(len(number)), None, Rule())
+    assert set(found) == {"burst"}
+
+
+def test_judging_clicks_of_one_moment_is_linear() -> None:
+    assert is_linear(_judge, "1".__mul__)
+
+
+def test_the_measure_finds_a_quadratic_function() -> None:
+    """Otherwise the tests above would prove nothing."""
+    assert not is_linear(re.compile("a+b").search, repeated("a"))

@@ -1,0 +1,40 @@
+"""`make check`: are there advisories about a package that is locked? By pip-audit.
+
+Without a network there is no saying; then it says so, and is no failure.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.testbed.readme import ROOT
+
+
+def main() -> int:
+    """Print what was found; exit code 1 when a locked package has an advisory."""
+    command = [
+        str(Path(sys.executable).parent / "pip-audit"),
+        *("--requirement", str(ROOT / "requirements.txt"), "--disable-pip", "--require-hashes"),
+        *("--format", "json", "--progress-spinner", "off"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        found = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        print(f"pip-audit: not asked: {done.stderr.strip().splitlines()[-1:]}")  # noqa: T201
+        return 0
+    asked = [package for package in found if "vulns" in package]
+    bad = [package for package in asked if package["vulns"]]
+    for package in bad:
+        ids = ", ".join(advisory["id"] for advisory in package["vulns"])
+        print(f"{package['name']} {package['version']}: {ids}")  # noqa: T201
+    told = (
+        f"of {len(found)} packages, {len(asked)} could be asked about, {len(bad)} have advisories"
+    )
+    print(f"pip-audit: {told}")  # noqa: T201
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""`make bench-anatomy`: where the time of a request, of a gift's job and of an event's goes.
+
+In one process and one thread, so that times add up: how long each command to MongoDB took, as
+PyMongo's monitoring tells, and the rest, which is Python's. Draws anatomy.svg.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from falcon import testing
+from mongoengine import get_db
+from pymongo import monitoring
+
+from config import memory
+from documents.storage.marks import DUE
+from jobs.sweep import sweep
+from service.app import create_app
+from tools.bench import figures
+from tools.bench.ours import Ours
+from tools.bench.workload import Workload
+from tools.testbed.stack import NO_LIMIT, running
+
+REST = "Python"
+SMALL = 0.04  # parts below this share are drawn together
+
+
+class Commands(monitoring.CommandListener):
+    """How long MongoDB took, by command and collection, in microseconds."""
+
+    def __init__(self) -> None:
+        self.took: Counter[str] = Counter()
+        self.names: dict[int, str] = {}
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        named = event.command.get(event.command_name)
+        what = f" {named}" if isinstance(named, str) else ""
+        self.names[event.request_id] = event.command_name + what
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        self.took[self.names.pop(event.request_id)] += event.duration_micros
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        self.took[self.names.pop(event.request_id)] += event.duration_micros
+
+
+def measure(commands: Commands, work: Callable[[], Any], many: int) -> dict[str, float]:
+    """Microseconds of one of many, by part, the largest first."""
+    commands.took.clear()
+    begun = time.perf_counter()
+    work()
+    whole = (time.perf_counter() - begun) * 1e6
+    told = dict(commands.took) | {REST: whole - sum(commands.took.values())}
+    parts = {name: took / many for name, took in Counter(told).most_common()}
+    rest = sum(took for took in parts.values() if took < SMALL * whole / many)
+    parts = {name: took for name, took in parts.items() if took >= SMALL * whole / many}
+    return parts | {"other commands": rest}
+
+
+def drained() -> None:
+    """Settle everything that is due, in this thread."""
+    while sweep():
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("build/bench"))
+    given = parser.parse_args()
+    memory.spare_collector()  # as the services do
+    commands = Commands()
+    monitoring.register(commands)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-anatomy") as folder,
+        running(Path(folder), **NO_LIMIT) as stack,
+    ):
+        mine = Ours(stack, Workload(fundraisers=1))
+        bars = {
+            "POST of a gift": measure(commands, lambda: _requests(mine, 1000), 1000),
+            "settling a gift": measure(commands, drained, 1000),
+        }
+        mine.gifts(5000)
+        bars["settling a gift of a backlog"] = measure(commands, drained, 5000)
+        mine.backlog_of_events(50_000)
+        bars["counting an event of a backlog"] = measure(commands, drained, 50_000)
+        assert not get_db().donations.count_documents(DUE)
+    for bar, parts in bars.items():
+        told = ", ".join(f"{name} {took:.0f}" for name, took in parts.items())
+        print(f"{bar}: {sum(parts.values()):.0f} µs ({told})")  # noqa: T201
+    given.results.mkdir(parents=True, exist_ok=True)
+    figures.parts(given.results / "anatomy.svg", "Where the time goes", bars, "µs of one")
+
+
+def _requests(mine: Ours, many: int) -> None:
+    client = testing.TestClient(create_app())
+    headers = {"Authorization": f"Bearer {mine.alice.key}", "Content-Type": "application/json"}
+    for number in range(20_000_000, 20_000_000 + many):
+        body = json.dumps(mine.workload.gift(number)).encode()
+        answer = client.simulate_post("/v1/donations", body=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+
+
+if __name__ == "__main__":
+    main()

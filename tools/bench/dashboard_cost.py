@@ -1,0 +1,133 @@
+"""`make dashboard-cost`: how long each page takes, and weighs, at 100,000 recipients.
+
+After a mailing day (tools/bench/mailing_day.py) and some hundred gifts, one connection loads every
+page many times. The times are those of request and answer on loopback, without a browser.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from bson import ObjectId
+from mongoengine import get_db
+
+from documents.access.api_key import ApiKey
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
+from service.dashboard.cookies import SESSION
+from service.dashboard.render import ASSETS
+from tools.bench import mailing_day
+from tools.testbed.cast import University
+from tools.testbed.stack import NO_LIMIT, Stack, running, wait_until
+
+GIFTS = 300
+ROUNDS = 40
+MOST_MILLISECONDS, MOST_BYTES = 50, 100_000
+
+
+@dataclass(frozen=True)
+class Load:
+    """Of one page: milliseconds and bytes."""
+
+    name: str
+    median: float
+    slowest: float
+    weight: int
+
+
+def against(stack: Stack, emails: int, gifts: int = GIFTS, rounds: int = ROUNDS) -> list[Load]:
+    """Fill a service that runs, and load its pages."""
+    mailing_day.against(stack, emails)
+    fundraiser = get_db().fundraisers.find_one()
+    place = _place(stack, fundraiser["organization_id"])
+    _give(place, str(fundraiser["_id"]), gifts)
+    staff = Staff.add(fundraiser["organization_id"], "Alice", "alice@example.edu", "admin")
+    return [_load(stack.url, staff, name, path, rounds) for name, path in _paths(emails).items()]
+
+
+def _place(stack: Stack, organization_id: ObjectId) -> University:
+    _, secret = ApiKey.issue(organization_id, "cost", ["admin"])
+    return University(str(organization_id), secret, stack.api())
+
+
+def _give(place: University, fundraiser: str, gifts: int) -> None:
+    emails = get_db().emails.find({}, {"user_id": 1}).limit(gifts)
+    users = {row["_id"]: row for row in get_db().users.find({}, {"name": 1, "email": 1})}
+    for number, email in enumerate(emails):
+        user = users[email["user_id"]]
+        named = {"email_id": str(email["_id"])} if number % 5 else {}
+        donor = {"name": user["name"], "email": user["email"] if named else "x@example.org"}
+        place.gift(fundraiser, 2500 + number, donor, **named)
+    wait_until(lambda: place.report(fundraiser)["donations"]["count"] == gifts, "gifts counted")
+
+
+def _paths(emails: int) -> dict[str, str]:
+    """Each page, and of lists those that are most to read."""
+    db = get_db()
+    fundraiser, mailing = db.fundraisers.find_one()["_id"], db.mailings.find_one()["_id"]
+    gift = db.donations.find_one({"match": "direct"})
+    at = f"/dashboard/mailings/{mailing}"
+    return {
+        "overview": "/dashboard",
+        "fundraiser": f"/dashboard/fundraisers/{fundraiser}",
+        "mailing": at,
+        "mailing: clicked": f"{at}?did=clicked",
+        "mailing: bounced": f"{at}?did=bounced",
+        "mailing: left": f"{at}?did=left",
+        "mailing: a name": f"{at}?q={emails - 7}",
+        "mailing: a word of all": f"{at}?q=person",
+        "mailing: an address": f"{at}?q=p{emails // 2}@example.edu",
+        "mailing: a word of nobody": f"{at}?q=zebra",
+        "person": f"/dashboard/people/{gift['user_id']}",
+        "gifts": "/dashboard/gifts",
+        "all gifts": "/dashboard/gifts?match=all",
+        "gift": f"/dashboard/gifts/{gift['_id']}",
+        "health": "/dashboard/health",
+        "settings": "/dashboard/settings",
+        "account": "/dashboard/account",
+        "funnel as CSV": f"{at}/funnel.csv",
+    }
+
+
+def _load(url: str, staff: Staff, name: str, path: str, rounds: int) -> Load:
+    took, weight = [], 0
+    cookies = {SESSION: StaffSession.begin(staff)}  # a session of its own: they are rate-limited
+    with httpx.Client(base_url=url, cookies=cookies, timeout=30) as browser:
+        for _ in range(rounds):
+            begun = time.perf_counter()
+            answer = browser.get(path)
+            took.append((time.perf_counter() - begun) * 1000)
+            assert answer.status_code == 200, (path, answer.status_code)
+            weight = len(answer.content)
+    return Load(name, statistics.median(took), max(took), weight)
+
+
+def main() -> int:
+    """Exit code 1 when a page takes, or weighs with its assets, more than it should."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--emails", type=int, default=100_000)
+    emails = options.parse_args().emails
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder), **NO_LIMIT) as stack,
+    ):
+        loads = against(stack, emails)
+    assets = sum(file.stat().st_size for file in Path(str(ASSETS)).iterdir())
+    print(f"{emails} recipients, {GIFTS} gifts, {ROUNDS} loads each; assets {assets} bytes")  # noqa: T201
+    for load in loads:
+        print(  # noqa: T201
+            f"{load.name:>26}: {load.median:6.1f} ms (median) {load.slowest:6.1f} ms (slowest) "
+            f"{load.weight:7d} bytes"
+        )
+    is_slow = max(load.median for load in loads) > MOST_MILLISECONDS
+    is_heavy = max(load.weight for load in loads) + assets > MOST_BYTES
+    return int(is_slow or is_heavy)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

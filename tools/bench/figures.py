@@ -1,0 +1,119 @@
+"""What was measured: a table for people, JSON for programs, a picture."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from service.dashboard.presentation.charts import library
+
+AT_LEAST, AT_MOST = "at least", "at most"
+COLOURS = ("#2f5d8a", "#c8762b", "#6b8e4e", "#8a5a83", "#b0a030", "#777777", "#9b3d3d", "#4aa3a3")
+LOOK: dict[str, Any] = {
+    "js": (),
+    "disable_xml_declaration": True,
+    "width": 900,
+}
+STYLE: dict[str, Any] = {
+    "background": "white",
+    "plot_background": "white",
+    "font_family": "sans-serif",
+    "colors": COLOURS,
+    "value_font_size": 12,
+}
+
+
+@dataclass
+class Figure:
+    """One thing measured, in each round. `target` is what its median is held against."""
+
+    name: str
+    unit: str
+    values: list[float] = field(default_factory=list)
+    bound: str = ""
+    target: float | None = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target is reached; None: there is none."""
+        if self.target is None:
+            return None
+        return self.median >= self.target if self.bound == AT_LEAST else self.median <= self.target
+
+
+def ratio(
+    name: str, one: Figure, other: Figure, bound: str = "", target: float | None = None
+) -> Figure:
+    """One figure by the other, round by round: what a noisy machine does to both cancels out."""
+    pairs = zip(one.values, other.values, strict=True)
+    return Figure(name, "×", [a / b if b else 0.0 for a, b in pairs], bound, target)
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """The median of each, its spread, and what it is held against."""
+    lines = []
+    for figure in figures:
+        spread = f"{_told(min(figure.values))} to {_told(max(figure.values))}"
+        held = ""
+        if figure.target is not None:
+            held = f"{figure.bound} {_told(figure.target)}"
+            held += ": met" if figure.is_met else ": MISSED"
+        lines.append(
+            f"{figure.name:<58}{_told(figure.median):>10} {figure.unit:<12}{spread:<22}{held}"
+        )
+    return "\n".join(lines)
+
+
+def _told(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def write(folder: Path, figures: Sequence[Figure], about: dict[str, Any]) -> None:
+    """The same as results.json."""
+    told = [asdict(one) | {"median": one.median, "is_met": one.is_met} for one in figures]
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"about": about, "figures": told}, indent=1)
+    (folder / "results.json").write_text(text + "\n")
+
+
+def chart(path: Path, figures: Sequence[Figure]) -> None:
+    """The rates that have a peer, side by side, on a logarithmic axis."""
+    rates = [one for one in figures if one.unit.endswith("/s")]
+    drawing = _drawn(
+        "HorizontalBar",
+        title="Each second, more is better",
+        logarithmic=True,
+        height=60 + 34 * len(rates),
+        show_legend=False,
+        print_values=True,
+        value_formatter=_told,
+    )
+    drawing.x_labels = [f"{one.name} ({one.unit})" for one in reversed(rates)]
+    drawing.add("", [one.median or None for one in reversed(rates)])
+    path.write_text(drawing.render() + "\n")
+
+
+def parts(path: Path, title: str, bars: dict[str, dict[str, float]], unit: str) -> None:
+    """Bars of parts, each part in its own colour: {bar: {part: value}}."""
+    drawing = _drawn(
+        "HorizontalStackedBar",
+        title=title,
+        x_title=unit,
+        height=190 + 60 * len(bars),
+        legend_at_bottom=True,
+    )
+    drawing.x_labels = list(bars)
+    for part in dict.fromkeys(part for bar in bars.values() for part in bar):
+        drawing.add(part, [bar.get(part) for bar in bars.values()])
+    path.write_text(drawing.render() + "\n")
+
+
+def _drawn(kind: str, **options: Any) -> Any:
+    pygal = library()
+    return getattr(pygal, kind)(style=pygal.style.Style(**STYLE), **LOOK, **options)

@@ -1,0 +1,124 @@
+"""`make bench-growth MANY=2000000`: what things cost when little is stored, and when much is.
+
+The same is measured several times on a database of 10,000 emails and as many events, and on one
+of many; then the bytes of an email and of an event are listed, those of their indexes too.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import get_db
+
+from documents.event import to_row
+from documents.providers.sendgrid import read
+from tools.bench.figures import AT_MOST, Figure, ratio, table, write
+from tools.bench.ours import Ours
+from tools.bench.stored import insert
+from tools.bench.workload import Workload, id_of
+from tools.testbed.stack import NO_LIMIT, running
+
+FEW = 10_000
+STORED_FROM = 50_000_000  # events that are stored beforehand, and that nobody sends
+ROUNDS = 5
+CACHE_GB = 8.0  # what a machine with 17 GB gives: two million emails and their events fit in
+MICROSECONDS = 1e6
+PAGES = {
+    "a fundraiser's report": "/v1/fundraisers/{fundraiser}/report",
+    "a mailing's report": "/v1/mailings/{mailing}/report",
+    "a page of a mailing's emails": "/v1/emails?mailing_id={mailing}&limit=100",
+    "a page of emails by gifts": "/v1/emails?sort=-donations_count&limit=100",
+    "a page of donations": "/v1/donations?limit=100",
+}
+
+
+def costs(mine: Ours, rounds: int, scale: int = 1) -> list[Figure]:
+    """What is measured at either size, in microseconds of one, each round."""
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, seconds: float) -> None:
+        found.setdefault(name, []).append(seconds * MICROSECONDS)
+
+    for _ in range(rounds):
+        note("POST of a donation", 1 / mine.gifts(2000 // scale).rate)
+        note("settling a donation", 1 / mine.settle("donations"))
+        note("accepting an event", 1 / (100 * mine.posts(200 // scale, 100).rate))
+        note("settling an event", 1 / (100 * mine.settle("deliveries")))
+        for name, path in PAGES.items():
+            place = {"fundraiser": id_of("fundraiser", 0), "mailing": id_of("mailing", 0)}
+            note(name, statistics.median(_times(mine, path.format(**place), 60 // scale)))
+    return [Figure(name, "µs", values) for name, values in found.items()]
+
+
+def _times(mine: Ours, path: str, many: int) -> Iterator[float]:
+    for _ in range(many):
+        begun = time.perf_counter()
+        mine.alice.get(path)
+        yield time.perf_counter() - begun
+
+
+def store_events(organization_id: ObjectId, workload: Workload, many: int) -> None:
+    """Events as they are once they are counted; the counters themselves stay as they are."""
+    delivery_id = ObjectId()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(many):
+            report = read(organization_id.binary, workload.event(STORED_FROM + number))
+            named = {"email_id": ObjectId(report.email_ref), "tied_by": "email_id"}
+            yield to_row(report, organization_id, delivery_id, number) | named
+
+    insert("events", rows())
+
+
+def sizes(name: str) -> list[Figure]:
+    """The bytes of one record of a collection, in storage and in each index."""
+    told = get_db().command("collStats", name)
+    many = told["count"]
+    each = [Figure(f"{name}: storage", "bytes", [told["storageSize"] / many])]
+    each += [
+        Figure(f"{name}: index {index}", "bytes", [size / many])
+        for index, size in sorted(told["indexSizes"].items(), key=lambda pair: -pair[1])
+    ]
+    return each
+
+
+def at(folder: Path, emails: int, rounds: int, scale: int) -> tuple[list[Figure], list[Figure]]:
+    """Costs and sizes with so many emails and events stored."""
+    workload = Workload(users=emails // 2, emails=emails)
+    with running(folder, cache_gb=CACHE_GB, **NO_LIMIT) as stack:
+        mine = Ours(stack, workload)
+        store_events(mine.organization_id, workload, emails)
+        get_db().client.admin.command("fsync")  # to write all that is no part of what follows
+        costs(mine, 1, scale)  # what is read first is read from the disk
+        return costs(mine, rounds, scale), [*sizes("emails"), *sizes("events")]
+
+
+def compare(folder: Path, few: int, many: int, rounds: int, scale: int = 1) -> list[Figure]:
+    """All of it: the costs of many beside those of few, and the sizes of many."""
+    before, _ = at(folder / "few", few, rounds, scale)
+    after, bytes_ = at(folder / "many", many, rounds, scale)
+    figures = []
+    for one, other in zip(before, after, strict=True):
+        told = ratio(f"{one.name}: {many:,} to {few:,}", other, one, AT_MOST, 1.2)
+        figures += [one, Figure(f"{other.name}, of many", "µs", other.values), told]
+    return [*figures, *bytes_]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--many", type=int, default=2_000_000)
+    parser.add_argument("--results", type=Path, default=Path("build/bench-growth"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-growth") as folder:
+        figures = compare(Path(folder), FEW, given.many, ROUNDS)
+    write(given.results, figures, {"few": FEW, "many": given.many})
+    print(table(figures))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""`make http-pairs`: this service beside another checkout or worker class, in alternating pairs.
+
+Each figure of the second is told as a ratio to the first's in the same pair, because the machine
+may be shared: `python -m tools.bench.http_pairs --before ../main --pairs 5`.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from service.local import servers
+from service.local.supervisor import Part
+from tools.bench.slow_clients import stalled
+from tools.testbed.cast import BOB, Api, University, university
+from tools.testbed.stack import NO_LIMIT, Servers, connected, wait_until
+
+CLIENTS = 16
+SECONDS = 3.0
+CHUNKS = 2_000_000
+GIFT = b'{"fundraiser_id":"%s","amount":100,"currency":"USD","donor":%s}'
+
+
+@dataclass
+class Service:
+    """One of the two: gunicorn on the same database."""
+
+    name: str
+    part: Part
+    port: int
+
+    def processes(self) -> list[psutil.Process]:
+        assert self.part.process
+        return psutil.Process(self.part.process.pid).children()
+
+    def cpu_seconds(self) -> float:
+        times = [one.cpu_times() for one in self.processes()]
+        return sum(each.user + each.system for each in times)
+
+
+def start(
+    started: Servers, uri: str, folder: Path, name: str, checkout: Path, more: str
+) -> Service:
+    """Start gunicorn of a checkout, with more arguments of its command line."""
+    port = servers.free_port()
+    python = checkout / ".venv/bin/python"
+    command = ["env", "--chdir", str(checkout), str(python), "-m", "gunicorn"]
+    command += ["-c", str(checkout / "gunicorn.conf.py")]
+    environment = {
+        **NO_LIMIT,
+        "MATCHBACK_MONGODB_URI": uri,
+        "MATCHBACK_REDIS_URL": started.redis_url,
+        "MATCHBACK_PORT": str(port),
+        "MATCHBACK_LOG_LEVEL": "warning",
+        "GUNICORN_CMD_ARGS": more,
+    }
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    part = Part(name, command, folder / f"{name}.log", environment, ready=answers)
+    started.supervisor.start(part)
+    time.sleep(1)  # for the second process
+    return Service(name, part, port)
+
+
+def request(connection: socket.socket, data: bytes) -> bytes:
+    """Send a request; return the whole answer, by its Content-Length."""
+    connection.sendall(data)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        more = connection.recv(65536)
+        if not more:
+            raise ConnectionError
+        answer += more
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head
+
+
+def rate(service: Service, data: bytes, status: bytes) -> float:
+    """Requests a second by sixteen clients that keep their connections."""
+    until, counts = time.monotonic() + SECONDS, [0] * CLIENTS
+
+    def ask(number: int) -> None:
+        with socket.create_connection(("127.0.0.1", service.port), 30) as connection:
+            while time.monotonic() < until:
+                if request(connection, data)[9:12] != status:
+                    return
+                counts[number] += 1
+
+    _together(ask)
+    return sum(counts) / SECONDS
+
+
+def lost_at_restarts(service: Service, data: bytes) -> tuple[int, int]:
+    """Restart processes in turn under load; return how many requests were lost, and of how many.
+
+    A kept connection that closes between two requests is no loss; one that closes without an
+    answer to a request is, unless the server had said `Connection: close`.
+    """
+    is_over, asked, lost = threading.Event(), [0] * CLIENTS, [0] * CLIENTS
+
+    def ask(number: int) -> None:
+        connection = None
+        while not is_over.is_set():
+            asked[number] += 1
+            what = "connecting" if connection is None else "a kept connection"
+            try:
+                if connection is None:
+                    connection = socket.create_connection(("127.0.0.1", service.port), 30)
+                if b"connection: close" in request(connection, data).lower():
+                    connection.close()
+                    connection = None
+            except OSError as error:
+                _say(f"  lost at {what}: {error!r}")
+                lost[number] += 1
+                connection = None
+
+    def restart() -> None:
+        assert service.part.process
+        for _ in range(3):
+            before = {one.pid for one in service.processes()}
+            os.kill(service.part.process.pid, signal.SIGHUP)
+            wait_until(lambda b=before: not b & {o.pid for o in service.processes()}, "new ones")
+            time.sleep(1)
+        is_over.set()
+
+    threading.Thread(target=restart).start()
+    _together(ask)
+    return sum(lost), sum(asked)
+
+
+def one_byte_chunks(service: Service, number: int) -> float:
+    """Processor seconds for a body of so many chunks of one byte, without a key."""
+    before = service.cpu_seconds()
+    head = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), 300) as connection:
+        try:
+            connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            connection.sendall(b"1\r\n \r\n" * number + b"0\r\n\r\n")
+            connection.recv(65536)
+        except OSError:  # it was cut off at the limit
+            pass
+    time.sleep(0.2)
+    return service.cpu_seconds() - before
+
+
+def longest_ready(service: Service, number: int) -> float:
+    """The longest of 50 `/readyz` while so many connections stall, in milliseconds."""
+    took = []
+    with stalled(f"http://127.0.0.1:{service.port}", number):
+        for _ in range(50):
+            began = time.perf_counter()
+            httpx.get(f"http://127.0.0.1:{service.port}/readyz", timeout=60)
+            took.append((time.perf_counter() - began) * 1000)
+    return max(took)
+
+
+def _together(act: Callable[[int], None]) -> None:
+    threads = [threading.Thread(target=act, args=(number,)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@contextmanager
+def two(before: Path, more: str) -> Iterator[tuple[Service, Service, University]]:
+    """Both services, and an organization."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with connected(folder) as (started, uri):
+            first = start(started, uri, folder, "before", before, "")
+            second = start(started, uri, folder, "now", Path(__file__).parents[2], more)
+            with httpx.Client(base_url=f"http://127.0.0.1:{first.port}", timeout=30) as http:
+                yield first, second, university("Pairs", Api.over_http(http))
+
+
+def main() -> int:
+    """Print each figure of both, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", type=Path, default=Path(__file__).parents[2])
+    parser.add_argument(
+        "--gunicorn", dest="gunicorn", default="", help="more arguments for this one's gunicorn"
+    )
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--only", default="post,get,stalled,chunks,restart")
+    given = parser.parse_args()
+    with two(given.before.resolve(), given.gunicorn) as (first, second, place):
+        body = GIFT % (place.fundraiser().encode(), json.dumps(BOB).encode())
+        key = f"Authorization: Bearer {place.key}\r\n".encode()
+        post = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + key
+        post += b"Content-Length: %d\r\n\r\n" % len(body) + body
+        get = b"GET /v1/organization HTTP/1.1\r\nHost: x\r\n" + key + b"\r\n"
+        kinds: dict[str, Callable[[Service], float]] = {
+            "post": lambda one: rate(one, post, b"201"),
+            "get": lambda one: rate(one, get, b"200"),
+        }
+        for name, measure in kinds.items():
+            if name in given.only:
+                _tell(name, measure, first, second, given.pairs)
+        if "stalled" in given.only:
+            for number in (200, 1000):
+                for one in (first, second):
+                    took = longest_ready(one, number)
+                    _say(f"{one.name}: readyz with {number} stalled {took:.0f} ms")
+        if "chunks" in given.only:
+            for number in (100_000, 333_333, CHUNKS):
+                for one in (second, first) if number == 100_000 else (second,):
+                    _say(f"{one.name}: {number} chunks {one_byte_chunks(one, number):.2f} s")
+        if "restart" in given.only:
+            for one in (first, second):
+                lost, asked = lost_at_restarts(one, get)
+                _say(f"{one.name}: lost {lost} of {asked} requests at three restarts")
+    return 0
+
+
+def _tell(
+    name: str, measure: Callable[[Service], float], first: Service, second: Service, pairs: int
+) -> None:
+    measure(first), measure(second)  # warm
+    ratios = []
+    for _ in range(pairs):
+        before, now = measure(first), measure(second)
+        ratios.append(now / before)
+        _say(f"{name}: before {before:.0f}/s, now {now:.0f}/s, ratio {now / before:.2f}")
+    _say(f"{name}: median ratio {statistics.median(ratios):.2f}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

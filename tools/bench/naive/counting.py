@@ -1,0 +1,114 @@
+"""What the naive form stores and does: plain PyMongo, one `$inc` after the other, default settings.
+
+It is kind to itself: no key and no check of what is sent, no repetition found, no people told
+apart, no time buckets, no history. It counts what the comparison looks at, and nothing else.
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+from bson import ObjectId
+from pymongo import DESCENDING, MongoClient
+from pymongo.database import Database
+
+from tools.bench.workload import Workload, address, id_of
+
+ROWS_A_COMMAND = 10_000
+FIELDS = {"open": "opens", "click": "clicks"}
+
+
+@cache
+def database() -> Database:
+    """One client a process."""
+    mongo: Any = MongoClient(os.environ["BENCH_MONGODB_URI"])
+    return mongo.get_default_database()
+
+
+def use(environment: dict[str, str]) -> None:
+    """From now on, in this process, the servers that this environment tells of."""
+    close()
+    os.environ.update(environment)
+
+
+def close() -> None:
+    """Close the client, if there is one."""
+    if database.cache_info().currsize:
+        database().client.close()
+    database.cache_clear()
+
+
+def store(workload: Workload) -> None:
+    """Users, fundraisers, mailings and emails, in place of what is there."""
+    for name in ("users", "fundraisers", "mailings", "emails", "donations"):
+        database().drop_collection(name)
+    places = range(workload.fundraisers)
+    for name in ("fundraisers", "mailings"):
+        database()[name].insert_many([{"_id": ObjectId(id_of(name[:-1], n))} for n in places])
+    database().users.create_index("email")
+    database().emails.create_index([("user_id", 1), ("fundraiser_id", 1), ("_id", DESCENDING)])
+    users = ({"_id": _id("user", n), "email": address(n)} for n in range(workload.users))
+    database().users.insert_many(users, ordered=False)
+    database().emails.insert_many(
+        (
+            {
+                "_id": _id("email", number),
+                "user_id": _id("user", workload.user_of(number)),
+                "fundraiser_id": _id("fundraiser", workload.fundraiser_of(number)),
+                "mailing_id": _id("mailing", workload.fundraiser_of(number)),
+            }
+            for number in range(workload.emails)
+        ),
+        ordered=False,
+    )
+
+
+def _id(kind: str, number: int) -> ObjectId:
+    return ObjectId(id_of(kind, number))
+
+
+def save_donation(gift: dict[str, Any]) -> str:
+    """Store a gift. Returns its id."""
+    return str(database().donations.insert_one(gift).inserted_id)
+
+
+def donation_saved(id_: str) -> None:
+    """The callback of a gift that was stored: find its email, and increment."""
+    gift = database().donations.find_one({"_id": ObjectId(id_)})
+    assert gift
+    fundraiser_id = ObjectId(gift["fundraiser_id"])
+    increments = {"$inc": {"donations_count": 1, "raised": gift["amount"]}}
+    if email := _email_of(gift, fundraiser_id):
+        database().emails.update_one(
+            {"_id": email["_id"]}, {**increments, "$set": {"donated": True}}
+        )
+        database().mailings.update_one({"_id": email["mailing_id"]}, increments)
+        database().donations.update_one({"_id": gift["_id"]}, {"$set": {"matched": email["_id"]}})
+    database().fundraisers.update_one({"_id": fundraiser_id}, increments)
+
+
+def _email_of(gift: dict[str, Any], fundraiser_id: ObjectId) -> dict[str, Any] | None:
+    named = gift["email_id"]
+    if ObjectId.is_valid(named):
+        return database().emails.find_one({"_id": ObjectId(named)})
+    user = database().users.find_one({"email": gift["donor"]["email"]})
+    if not user:
+        return None
+    to = {"user_id": user["_id"], "fundraiser_id": fundraiser_id}
+    return database().emails.find_one(to, sort=[("_id", DESCENDING)])
+
+
+def event_received(event: dict[str, Any]) -> None:
+    """The job of one event: increment its email, and what that is of."""
+    increments = {"$inc": {FIELDS[event["event"]]: 1}}
+    email = database().emails.find_one_and_update({"_id": ObjectId(event["email_id"])}, increments)
+    if email:
+        database().mailings.update_one({"_id": email["mailing_id"]}, increments)
+        database().fundraisers.update_one({"_id": email["fundraiser_id"]}, increments)
+
+
+def totals() -> dict[str, int]:
+    """What the fundraisers count, all together."""
+    sums = {name: {"$sum": f"${name}"} for name in ("donations_count", "raised", *FIELDS.values())}
+    found = list(database().fundraisers.aggregate([{"$group": {"_id": None, **sums}}]))
+    return {name: found[0][name] for name in sums}

@@ -1,0 +1,28 @@
+"""RQ: two workers, one a processor, each of which forks for each job, as it does by default."""
+
+import os
+import sys
+from functools import cache
+from typing import Any
+
+import redis
+from rq import Queue
+
+from tools.bench.naive import counting
+
+WORKERS = 2 * [
+    [sys.executable, "-m", "rq.cli", "worker", "--url", os.environ["BENCH_REDIS_URL"], "--quiet"]
+]
+
+
+@cache
+def _queue() -> Queue:
+    return Queue(connection=redis.Redis.from_url(os.environ["BENCH_REDIS_URL"]))
+
+
+def enqueue_gift(id_: str) -> None:
+    _queue().enqueue(counting.donation_saved, id_, result_ttl=0)
+
+
+def enqueue_event(event: dict[str, Any]) -> None:
+    _queue().enqueue(counting.event_received, event, result_ttl=0)

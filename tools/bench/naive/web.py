@@ -1,0 +1,24 @@
+"""POST of a gift, as the naive form takes it: stored, then counted at once or by a job."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tools.bench.naive import counting, queue
+
+
+def handler(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answers 201 with the gift's id. BENCH_QUEUE names the queue, or says `inline`."""
+    gift = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    id_ = counting.save_donation(gift)
+    if os.environ["BENCH_QUEUE"] == "inline":
+        counting.donation_saved(id_)
+    else:
+        queue(os.environ["BENCH_QUEUE"]).enqueue_gift(id_)
+    answer = json.dumps({"id": id_}).encode()
+    start_response(
+        "201 Created",
+        [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))],
+    )
+    return [answer]

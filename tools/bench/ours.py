@@ -1,0 +1,149 @@
+"""Matchback under the workload: requests, settling, latency, memory, start."""
+
+import json
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bson import ObjectId
+from mongoengine import get_db
+
+from documents.recount import recount
+from documents.storage.marks import DUE
+from service.local.servers import free_port
+from tools.bench import load, stored
+from tools.bench.load import Load
+from tools.bench.processes import workers
+from tools.bench.progress import drain
+from tools.bench.workload import Workload
+from tools.testbed.cast import University, signed, university
+from tools.testbed.stack import Stack, wait_until
+
+CLIENTS = 16
+LATENCY_LOOK_SECONDS = 0.001
+
+
+class Ours:
+    """A stack with the workload in it, its worker stopped."""
+
+    def __init__(self, stack: Stack, workload: Workload) -> None:
+        self.stack = stack
+        self.workload = workload
+        self.alice: University = university("Bench", stack.api())
+        self.alice.set_webhook_key()
+        self.organization_id = ObjectId(self.alice.id)
+        stored.store(self.organization_id, workload)
+        stack.kill("worker", signal.SIGTERM)
+        self._gifts = 0
+        self.posted_events = 0
+
+    def gifts(self, many: int, clients: int = CLIENTS) -> Load:
+        """POST so many new gifts. Every one of them must be answered 201."""
+        first, self._gifts = self._gifts, self._gifts + many
+        headers = {"Authorization": f"Bearer {self.alice.key}"}
+        requests = [
+            load.request("/v1/donations", json.dumps(self.workload.gift(n)).encode(), headers)
+            for n in range(first, first + many)
+        ]
+        return self._all(201, self.stack.url, clients, iter(requests))
+
+    def posts(self, many: int, events: int, clients: int = CLIENTS) -> Load:
+        """POST so many webhook posts of so many events each."""
+        return self._all(202, self.stack.url, clients, iter(list(self._signed(many, events))))
+
+    def _signed(self, many: int, events: int) -> Iterator[bytes]:
+        first, self.posted_events = self.posted_events, self.posted_events + many * events
+        path = f"/v1/webhooks/sendgrid/{self.alice.id}"
+        for number in range(many):
+            start = first + number * events
+            told = [self.workload.event(index) for index in range(start, start + events)]
+            body = json.dumps(told).encode()
+            yield load.request(path, body, signed(self.alice.signing_key, body))
+
+    def _all(self, status: int, url: str, clients: int, requests: Iterator[bytes]) -> Load:
+        done = load.apply(url, clients, requests)
+        assert set(done.statuses) == {status}, done.statuses
+        return done
+
+    def backlog_of_events(self, many: int) -> None:
+        """Store so many new events as the webhook does."""
+        first, rest = divmod(self.posted_events, 100)
+        assert not rest
+        self.posted_events += many
+        posts = range(first, first + many // 100)
+        stored.store_deliveries(self.organization_id, self.workload, posts)
+
+    def settle(self, collection: str, many_workers: int = 1) -> float:
+        """Start workers and wait until nothing of the collection is due. Records a second.
+
+        Of deliveries, it is the deliveries that are counted, of a hundred events each.
+        """
+        with workers(self.stack, many_workers):
+            drained = drain(lambda: get_db()[collection].count_documents(DUE))
+        assert drained.left == 0
+        return drained.rate
+
+    def trickle(self, many: int, seconds: float) -> list[float]:
+        """One gift after the other; from each answer until it is matched and counted, seconds."""
+        waited = []
+        for _ in range(many):
+            begun = time.perf_counter()
+            self.gifts(1, clients=1)
+            waited.append(self._until_counted())
+            time.sleep(max(0.0, begun + seconds - time.perf_counter()))
+        return waited
+
+    def _until_counted(self) -> float:
+        answered = time.perf_counter()
+        while get_db().donations.find_one(DUE, {"_id": 1}):
+            time.sleep(LATENCY_LOOK_SECONDS)
+        return time.perf_counter() - answered
+
+    def differences(self) -> int:
+        """Settle what is due, and compare all counters with what they count."""
+        with workers(self.stack, 1):
+            wait_until(lambda: not stored.is_due("donations", "deliveries"), "settled", 600)
+        return len(list(recount.recount()))
+
+    def totals(self) -> dict[str, int]:
+        """What the fundraisers count, all together."""
+        found = list(get_db().fundraisers.find())
+        return {
+            "donations_count": sum(row.get("donations_count") or 0 for row in found),
+            "raised": sum((row.get("raised") or {}).get("USD", 0) for row in found),
+            "opens": sum((row.get("funnel") or {}).get("opens", 0) for row in found),
+            "clicks": sum((row.get("funnel") or {}).get("clicks", 0) for row in found),
+        }
+
+
+def start_seconds() -> float:
+    """From `matchback up`, on an empty folder, to its line that says that all is ready."""
+    with tempfile.TemporaryDirectory(prefix="bench-up") as folder:
+        matchback = str(Path(sys.executable).with_name("matchback"))
+        command = [matchback, "up", "--no-demo", "--data", folder, "--port", str(free_port())]
+        begun = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            next(line for line in process.stdout if re.search(r"\bready\b", line))
+            took = time.perf_counter() - begun
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        return took
+
+
+def import_seconds(module: str, runs: int) -> list[float]:
+    """How long a process needs that imports this and ends, less one that imports nothing."""
+
+    def one(code: str) -> float:
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - begun
+
+    nothing = statistics.median(one("pass") for _ in range(runs))
+    return [one(f"import {module}") - nothing for _ in range(runs)]

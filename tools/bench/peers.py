@@ -1,0 +1,108 @@
+"""The naive form under the same workload, on one of four queues."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import redis
+
+from service.local.servers import mongodb_uri
+from service.local.supervisor import Supervisor
+from tools.bench.naive import counting, queue
+from tools.bench.processes import parts, started
+from tools.bench.progress import drain
+from tools.bench.workload import Workload
+from tools.testbed.stack import Servers, wait_until
+
+LOST_AFTER = 0.3  # killed when so much is done
+
+
+class Peer:
+    """A queue's workers, on a database of their own and a Redis database of their own.
+
+    Args:
+        patience: workers that have begun, and done nothing for so many seconds, do no more.
+    """
+
+    def __init__(
+        self, servers: Servers, name: str, workload: Workload, folder: Path, patience: float
+    ) -> None:
+        self.name = name
+        self.workload = workload
+        self.folder = folder
+        self.patience = patience
+        self.environment = environment(servers, name)
+        counting.use(self.environment)
+        self.queue = queue(name)
+
+    def gifts(self, many: int) -> float:
+        """Settle so many gifts from a backlog. Gifts a second."""
+        return self._settle(self._enqueue_gifts(many), "donations_count", self._workers)
+
+    def events(self, many: int) -> float:
+        """Settle so many events from a backlog. Events a second."""
+        return self._settle(self._enqueue_events(many), "opens clicks", self._workers)
+
+    def lost(self, many: int) -> int:
+        """By how much the counters are off after a kill in the middle of so many events."""
+        self._settle(self._enqueue_events(many), "opens clicks", self._killed_workers)
+        counted = counting.totals()
+        return abs(many - counted["opens"] - counted["clicks"])
+
+    def _enqueue_gifts(self, many: int) -> int:
+        self._empty()
+        for number in range(many):
+            self.queue.enqueue_gift(counting.save_donation(self.workload.gift(number)))
+        return many
+
+    def _enqueue_events(self, many: int) -> int:
+        self._empty()
+        for number in range(many):
+            self.queue.enqueue_event(self.workload.event(number))
+        return many
+
+    def _empty(self) -> None:
+        redis.Redis.from_url(self.environment["BENCH_REDIS_URL"]).flushdb()
+        counting.store(self.workload)
+
+    def _settle(self, many: int, fields: str, working: Callable[..., object]) -> float:
+        def left() -> int:
+            totals = counting.totals()
+            return many - sum(totals[name] for name in fields.split())
+
+        with working(left, many):
+            return drain(left, self.patience).rate
+
+    @contextmanager
+    def _workers(self, *_: object) -> Iterator[Supervisor]:
+        workers = parts(self.name, self.queue.WORKERS, self.folder, self.environment)
+        with started(workers) as supervisor:
+            yield supervisor
+
+    @contextmanager
+    def _killed_workers(self, left: Callable[[], int], many: int) -> Iterator[None]:
+        """Workers in place of others that were killed."""
+        with self._workers() as first:
+            wait_until(lambda: left() < many * (1 - LOST_AFTER), f"{self.name} works")
+            for pid in first.pids().values():
+                kill_family(pid)
+        with self._workers():
+            yield
+
+
+def kill_family(pid: int) -> None:
+    """SIGKILL to a process and its children, as when the machine goes away."""
+    parent = psutil.Process(pid)
+    for process in [parent, *parent.children(recursive=True)]:
+        process.send_signal(signal.SIGKILL)
+
+
+def environment(servers: Servers, name: str) -> dict[str, str]:
+    """Where a naive form finds its servers, and which one it is."""
+    return {
+        "BENCH_MONGODB_URI": mongodb_uri(servers.mongodb_port, "naive"),
+        "BENCH_REDIS_URL": f"{servers.redis_url.rpartition('/')[0]}/1",
+        "BENCH_QUEUE": name,
+    }

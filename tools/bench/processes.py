@@ -1,0 +1,75 @@
+"""Processes beside the service's own: bare handlers on gunicorn, the naive form's workers."""
+
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from config.settings import settings
+from service.local.command import worker_command
+from service.local.servers import LOOPBACK, free_port
+from service.local.supervisor import Part, Supervisor
+from tools.testbed.stack import Stack
+
+
+@contextmanager
+def started(parts: Iterable[Part]) -> Iterator[Supervisor]:
+    """These, one after the other, and stopped whatever happens."""
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        for part in parts:
+            supervisor.start(part)
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+def parts(
+    name: str, commands: Iterable[list[str]], folder: Path, environment: dict[str, str]
+) -> list[Part]:
+    """Processes of one kind, numbered, each with a log of its own."""
+    return [
+        Part(f"{name}{number}", command, folder / f"{name}{number}.log", environment)
+        for number, command in enumerate(commands)
+    ]
+
+
+@contextmanager
+def wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The application on gunicorn, with as many processes and threads as ours. Its URL."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK}:{port}"),
+        *("--workers", str(settings().web_workers), "--threads", str(settings().web_threads)),
+        *("--worker-class", "gthread", "--keep-alive", "75", "--reuse-port"),
+        *("--no-control-socket", "--log-level", "warning"),
+    ]
+    log = folder / f"{port}.log"
+    with started([Part(application, command, log, environment, ready=lambda: _listens(port))]):
+        yield f"http://{LOOPBACK}:{port}"
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def workers(stack: Stack, many: int) -> Iterator[Supervisor]:
+    """So many of Matchback's workers."""
+    commands = [worker_command() for _ in range(many)]
+    with started(parts("worker", commands, stack.folder, stack.environment)) as supervisor:
+        yield supervisor
+
+
+def memory(pid: int) -> float:
+    """The resident memory of the largest process of this one and its children, in MB."""
+    parent = psutil.Process(pid)
+    family = [parent, *parent.children(recursive=True)]
+    return max(process.memory_info().rss for process in family) / 1e6

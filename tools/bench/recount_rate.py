@@ -1,0 +1,151 @@
+"""`make recount-rate EMAILS=100000`: how many records a recount compares a second.
+
+The rows and their counters are computed by the ledger itself and inserted at once, so the recount
+must find nothing. A share of the rows is due, as during an import.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import mongoengine
+from bson import ObjectId
+from mongoengine import get_db
+
+from config import database
+from config.settings import Settings
+from documents.counters import LEDGER
+from documents.donor import donor_id, new_donor
+from documents.gift_day import gift_day_id, new_gift_day
+from documents.migrations.indexes import create_indexes
+from documents.recount import recount
+from matchback.engine.contribution import Row, increase, to_stored
+from service.local.supervisor import Supervisor
+from tools.testbed.stack import Servers
+
+EMAILS_A_MAILING = 20_000
+GIFTS = 20  # one of so many emails led to a gift
+EVENTS = ("delivered", "open", "click")
+DUE = 10  # one of so many rows is due
+ROWS_A_COMMAND = 5_000
+SENT_AT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def fill(emails: int, *, events: bool = True) -> int:
+    """Store this many emails with their users, gifts and events. Returns how many records."""
+    rows: defaultdict[str, dict[Any, Row]] = defaultdict(dict)
+    of = {"organization_id": ObjectId(), "fundraiser_id": ObjectId()}
+    rows["fundraisers"][of["fundraiser_id"]] = {"organization_id": of["organization_id"]}
+    for number in range(emails):
+        if number % EMAILS_A_MAILING == 0:
+            of["mailing_id"] = ObjectId()
+            rows["mailings"][of["mailing_id"]] = dict(of)
+        _email(rows, dict(of), number, events=events)
+    _count(rows)
+    for name, stored in rows.items():
+        whole = [{"_id": id_, **row} for id_, row in stored.items()]
+        for start in range(0, len(whole), ROWS_A_COMMAND):
+            get_db()[name].insert_many(whole[start : start + ROWS_A_COMMAND], ordered=False)
+    return sum(len(rows[name]) for name in recount.COLLECTIONS)
+
+
+def _email(rows: dict[str, dict[Any, Row]], of: Row, number: int, *, events: bool) -> None:
+    email_id, user_id = ObjectId(), ObjectId()
+    organization_id = of["organization_id"]
+    rows["users"][user_id] = {"organization_id": organization_id, "name": f"P{number}"}
+    of |= {"user_id": user_id}
+    rows["emails"][email_id] = {**of, "sent_at": SENT_AT, "delivered_at": SENT_AT}
+    for place, kind in enumerate(EVENTS if events else ()):
+        event = {"organization_id": organization_id, "email_id": email_id, "type": kind}
+        rows["events"][email_id.binary + bytes([place])] = {
+            **event,
+            "at": SENT_AT,
+            "machine": False,
+        }
+    if number % GIFTS == 0:
+        _gift(rows, {**of, "email_id": email_id}, number)
+
+
+def _gift(rows: dict[str, dict[Any, Row]], of: Row, number: int) -> None:
+    id_ = ObjectId()
+    at = SENT_AT + timedelta(minutes=number % 10_000)
+    gift: Row = {**of, "_id": id_, "donated_at": at, "amount": 2500, "currency": "USD"}
+    gift |= {"status": "succeeded", "match": "direct"}
+    for kind in ("fundraiser", "mailing"):
+        parent = gift[f"{kind}_id"]
+        gift[f"{kind}_donor_id"] = donor_id(kind, parent, gift)
+        gift[f"{kind}_day_id"] = gift_day_id(kind, parent, gift)
+        rows["donors"][gift[f"{kind}_donor_id"]] = new_donor(gift[f"{kind}_donor_id"])
+        rows["gift_days"][gift[f"{kind}_day_id"]] = new_gift_day(gift[f"{kind}_day_id"])
+    rows["users"][gift["user_id"]]["last_donated_at"] = at
+    rows["donations"][id_] = {name: value for name, value in gift.items() if name != "_id"}
+
+
+def _count(rows: dict[str, dict[Any, Row]]) -> None:
+    """Give every row the counters and the `counted` that settling would give it."""
+    for name in LEDGER.order:
+        for number, (id_, row) in enumerate(rows[name].items()):
+            for flag in LEDGER.flags[name]:
+                row[flag.field] = flag.when(row)
+            contribution = LEDGER.contribution(name, {"_id": id_, **row})
+            if "counted" in LEDGER.documents[name]._fields:  # type: ignore[attr-defined]
+                row["counted"] = to_stored(contribution)
+                if number % DUE == 0:
+                    row["due"] = SENT_AT
+            for (target, target_id), amounts in contribution.items():
+                increase(rows[target][target_id], amounts)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How a recount of everything went."""
+
+    records: int
+    seconds: float
+    incorrect: int
+
+    def line(self) -> str:
+        """The same for people."""
+        rate = self.records / self.seconds
+        return (
+            f"{self.records} records in {self.seconds:.1f} s: {rate:.0f} a second, "
+            f"{self.incorrect} incorrect"
+        )
+
+
+def measure() -> Rate:
+    """Compare every record that is stored."""
+    begun_at = time.perf_counter()
+    records = incorrect = 0
+    for page in recount.pages():
+        records += page.size
+        incorrect += len(page.drifts)
+    return Rate(records, time.perf_counter() - begun_at, incorrect)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--emails", type=int, default=100_000)
+    parser.add_argument("--no-events", action="store_true")
+    options = parser.parse_args()
+    supervisor = Supervisor(say=lambda text: None)
+    with tempfile.TemporaryDirectory(prefix="recount-rate") as folder:
+        try:
+            servers = Servers.start(Path(folder), supervisor)
+            database.connect(Settings(mongodb_uri=servers.new_database()))
+            create_indexes()
+            fill(options.emails, events=not options.no_events)
+            sys.stdout.write(measure().line() + "\n")
+        finally:
+            mongoengine.disconnect_all()
+            supervisor.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""`make redis-latency`: what a POST costs with Redis up, hung and gone, in turn, in one run."""
+
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tools.testbed.cast import University, university
+from tools.testbed.stack import running, wait_until
+
+ROUNDS = 6
+POSTS = 60
+
+
+def measure(folder: Path) -> dict[str, list[float]]:
+    """Milliseconds of each POST /v1/donations under each condition."""
+    took: dict[str, list[float]] = {"up": [], "hung": [], "gone": []}
+    with running(folder) as stack:
+        servers, supervisor = stack.servers, stack.servers.supervisor
+        place = university("Latency", stack.api())
+        fundraiser = place.fundraiser()
+        posts(place, fundraiser)  # warm
+        for _ in range(ROUNDS):
+            took["up"] += posts(place, fundraiser)
+            os.kill(servers.pid("Redis"), signal.SIGSTOP)
+            took["hung"] += posts(place, fundraiser)
+            os.kill(servers.pid("Redis"), signal.SIGKILL)
+            time.sleep(0.2)
+            took["gone"] += posts(place, fundraiser)
+            wait_until(lambda: supervisor.watch() or "Redis" in supervisor.pids(), "Redis")
+            time.sleep(2)
+        begun = time.monotonic()
+        wait_until(lambda: not any(place.report(fundraiser)["unsettled"].values()), "settled", 30)
+        print(f"caught up {time.monotonic() - begun:.1f} s after")  # noqa: T201
+    return took
+
+
+def posts(place: University, fundraiser: str) -> list[float]:
+    """One after the other."""
+    took = []
+    for _ in range(POSTS):
+        begun = time.perf_counter()
+        place.gift(fundraiser, 100)
+        took.append((time.perf_counter() - begun) * 1000)
+    return took
+
+
+def main() -> int:
+    """Print medians and ratios; exit code 1 when one is over 1.5."""
+    with tempfile.TemporaryDirectory() as folder:
+        took = measure(Path(folder))
+    up = statistics.median(took["up"])
+    worst = 0.0
+    for name, values in took.items():
+        ratio = statistics.median(values) / up
+        worst = max(worst, ratio)
+        print(  # noqa: T201
+            f"Redis {name:4}: median {statistics.median(values):.2f} ms, "
+            f"p95 {statistics.quantiles(values, n=20)[-1]:.2f} ms, "
+            f"longest {max(values):.1f} ms, ratio {ratio:.2f}"
+        )
+    return 1 if worst > 1.5 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

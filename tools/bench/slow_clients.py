@@ -1,0 +1,98 @@
+"""`make slow-clients`: what requests take while connections stall in every way we know of."""
+
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tools.testbed.cast import UNKNOWN_ID, University, university
+from tools.testbed.stack import NO_LIMIT, running
+
+HEAD = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HOOK = f"POST /v1/webhooks/sendgrid/{UNKNOWN_ID} HTTP/1.1\r\nHost: x\r\n".encode()
+IMPORT = b"POST /v1/emails/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+STALLS = {
+    "nothing sent": b"",
+    "half a request line": b"GET /v1/us",
+    "half a head": HEAD,
+    "half a body": HEAD + b"Content-Length: 100\r\n\r\n{",
+    "half a webhook": HOOK + b"Content-Length: 1000000\r\n\r\n[" + b" " * 1000,
+    "chunks without end": HOOK + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[    \r\n",
+    "leave asked, nothing sent": HOOK + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n",
+    "too large, and no key": IMPORT + b"Content-Length: 99999999\r\n\r\n{",
+    "chunks, and no key": IMPORT + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n",
+    "a second half": WHOLE + HEAD + b"Content-Length: 100\r\n\r\n{",
+    "garbage, and then nothing": b"\x16\x03\x01\x02",
+    "refused, and not closed": b"GARBAGE\r\n\r\n",
+    "a long answer, not taken": b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
+}
+ROUNDS, POSTS = 5, 60
+
+
+@contextmanager
+def stalled(url: str, number: int) -> Iterator[None]:
+    """So many connections, of each kind in turn, that send a part of a request and no more."""
+    port = urlsplit(url).port
+    with ExitStack() as held:
+        for part in islice(cycle(STALLS.values()), number):
+            connection = held.enter_context(socket.socket())
+            # So small a window that a long answer does not fit into it.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(10)
+            connection.connect(("127.0.0.1", port))
+            connection.sendall(part)
+        yield
+
+
+def posts(place: University, fundraiser: str, number: int = POSTS) -> list[float]:
+    """Milliseconds of each gift, one after the other, each over a connection of its own."""
+    took = []
+    for _ in range(number):
+        begun = time.perf_counter()
+        body = {"fundraiser_id": fundraiser, "amount": 100, "currency": "USD", "donor": DONOR}
+        answer = place.call("POST", "/v1/donations", body, headers={"Connection": "close"})
+        took.append((time.perf_counter() - begun) * 1000)
+        assert answer.status == 201, answer.content
+    return took
+
+
+DONOR = {"name": "Bob", "email": "bob@example.edu"}
+
+
+def measure(folder: Path) -> dict[int, list[float]]:
+    """Milliseconds of gifts, by how many connections are stalled meanwhile; in turn."""
+    took: dict[int, list[float]] = {0: [], 200: [], 1000: []}
+    with running(folder, **NO_LIMIT) as stack:
+        place = university("Slow clients", stack.api())
+        fundraiser = place.fundraiser()
+        posts(place, fundraiser)  # warm
+        for _ in range(ROUNDS):
+            for number, values in took.items():
+                with stalled(stack.url, number):
+                    values.extend(posts(place, fundraiser))
+    return took
+
+
+def main() -> int:
+    """Print what gifts took; exit code 1 when 200 stalled connections make it 1.5 times that."""
+    with tempfile.TemporaryDirectory() as folder:
+        took = measure(Path(folder))
+    alone = statistics.median(took[0])
+    for number, values in took.items():
+        print(  # noqa: T201
+            f"{number:5} stalled: median {statistics.median(values):.2f} ms, "
+            f"p99 {statistics.quantiles(values, n=100)[-1]:.1f} ms, longest {max(values):.1f} ms, "
+            f"ratio {statistics.median(values) / alone:.2f}"
+        )
+    return 1 if statistics.median(took[200]) / alone > 1.5 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""`make stored-sizes EMAILS=10000`: the size of each collection after a mailing of so many emails.
+
+docs/explanation/stored-data.md has the figures, for 100,000 emails.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from mongoengine import get_db
+
+from documents.storage.marks import DUE
+from tools.bench.mailing_day import address, against
+from tools.testbed.cast import university
+from tools.testbed.stack import Stack, running, wait_until
+
+MEGABYTE = 1_000_000
+PER = 100_000
+EMAILS_A_GIFT = 20
+
+
+def measure(folder: Path, emails: int) -> list[tuple[str, int, float, float]]:
+    """Return for each collection: documents, and megabytes of data and of indexes."""
+    with running(folder) as stack:
+        result = against(stack, emails)
+        assert not result.differences, result.differences
+        _give(stack, emails // EMAILS_A_GIFT)
+        rows = []
+        for name in sorted(get_db().list_collection_names()):
+            if name.startswith("system."):
+                continue
+            stats = get_db().command("collStats", name)
+            sizes = (stats["size"] / MEGABYTE, stats["totalIndexSize"] / MEGABYTE)
+            rows.append((name, stats["count"], *sizes))
+        return rows
+
+
+def _give(stack: Stack, gifts: int) -> None:
+    place = university("Gifts", stack.api())
+    fundraiser = place.fundraiser()
+    for number in range(gifts):
+        donor = {"name": f"Person {number}", "email": address(number)}
+        email = place.email(fundraiser, donor)
+        place.gift(fundraiser, donor=donor, email_id=email, external_id=f"gift-{number}")
+    wait_until(lambda: not get_db().donations.find_one(DUE), "all gifts settled", 600)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--emails", type=int, default=10_000)
+    emails = parser.parse_args().emails
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(Path(folder), emails)
+    scale = PER / emails
+    lines = ["| collection | documents | data, MB | indexes, MB |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| `{name}` | {count * scale:,.0f} | {data * scale:,.1f} | {indexes * scale:,.1f} |"
+        for name, count, data, indexes in rows
+    ]
+    print("\n".join(lines))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

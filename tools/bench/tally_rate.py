@@ -1,0 +1,98 @@
+"""`make tally-rate`: events a second from stored delivery to exact counters, by one thread.
+
+Uses nothing but what every version has (documents, and `sweep`), so that two versions can be
+compared on one machine, in turn.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import mongoengine
+from bson import ObjectId
+
+from config import database
+from config.settings import Settings
+from documents.email import Email
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.migrations.indexes import create_indexes
+from documents.organization import Organization
+from documents.user import User
+from documents.webhook_delivery import Delivery
+from jobs.sweep import sweep
+from service.local.supervisor import Supervisor
+from tools.testbed.cast import event
+from tools.testbed.stack import Servers
+
+AT = 1_700_000_000
+EMAILS = 2000
+EVENTS_A_POST = (100, 3)  # of a large mailing, and of a quiet day
+ROUNDS = 5
+
+
+def prepare() -> tuple[ObjectId, list[str]]:
+    """A mailing with its emails, everything counted."""
+    organization = Organization.create("Rates")
+    fundraiser = Fundraiser.create(organization.id, {"name": "Spring"})
+    values = {"fundraiser_id": fundraiser.id, "name": "Appeal"}
+    mailing = Mailing.create(organization.id, values)
+    user = User.create(organization.id, "Bob", "bob@example.edu")
+    of = {"fundraiser_id": fundraiser.id, "mailing_id": mailing.id, "user_id": user.id}
+    emails = [str(Email.create(organization.id, of).id) for _ in range(EMAILS)]
+    while sweep():
+        pass
+    return organization.id, emails
+
+
+def one_round(
+    organization_id: ObjectId, emails: list[str], number: int, events_a_post: int
+) -> float:
+    """Events a second: delivered, two opens and, of some, a click."""
+    at = AT + number * 1000
+    kinds = (("delivered", 0), ("open", 60), ("open", 90), ("click", 120))
+    events = [
+        event(email, kind, at + seconds, url="https://x.edu/give" if kind == "click" else None)
+        for index, email in enumerate(emails)
+        for kind, seconds in kinds
+        if kind != "click" or index % 3 == 0
+    ]
+    for start in range(0, len(events), events_a_post):
+        body = json.dumps(events[start : start + events_a_post]).encode()
+        Delivery.receive(organization_id, "sendgrid", body)
+    begun = time.perf_counter()
+    while sweep():
+        pass
+    return len(events) / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    supervisor = Supervisor(say=lambda text: None)
+    with tempfile.TemporaryDirectory(prefix="tally-rate") as folder:
+        try:
+            servers = Servers.start(Path(folder), supervisor)
+            database.connect(Settings(mongodb_uri=servers.new_database()))
+            create_indexes()
+            place = prepare()
+            for of, events in enumerate(EVENTS_A_POST):
+                numbers = range(of * ROUNDS, (of + 1) * ROUNDS)
+                report(events, [one_round(*place, number, events) for number in numbers])
+        finally:
+            mongoengine.disconnect_all()
+            supervisor.stop()
+    sys.exit(0)
+
+
+def report(events_a_post: int, rates: list[float]) -> None:
+    rounds = ", ".join(f"{rate:.0f}" for rate in rates)
+    print(  # noqa: T201
+        f"{events_a_post} events a post: {statistics.median(rates):.0f} events a second "
+        f"(each round: {rounds})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""`make warehouse-rate EMAILS=100000`: how fast a warehouse that is far behind catches up.
+
+A whole mailing is imported and reported of (four events an email) while the warehouse's worker is
+stopped; then it starts, and is timed, its start included, until nothing waits.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from config.settings import settings
+from documents.storage import export_outbox
+from documents.storage.export_state import WarehouseState
+from jobs.warehouse.engine import open_warehouse
+from jobs.warehouse.tables import TABLES
+from jobs.warehouse.verify import verify
+from service.local.command import matchback_command
+from service.local.supervisor import Part
+from tools.bench import mailing_day
+from tools.testbed.stack import Stack, running
+
+PATIENCE_SECONDS = 600
+MEGABYTE = 1024 * 1024
+
+
+def measure(folder: Path, emails: int) -> list[str]:
+    """What it took, in lines for people."""
+    url = f"duckdb:///{folder / 'warehouse.duckdb'}"
+    os.environ["MATCHBACK_WAREHOUSE_URL"] = url
+    settings.cache_clear()
+    with running(folder, MATCHBACK_WAREHOUSE_URL=url) as stack:
+        _catch_up(stack)
+        stack.kill("warehouse", signal.SIGTERM)
+        lines = mailing_day.against(stack, emails).lines()
+        seconds, megabytes = _catch_up(stack)
+        warehouse = open_warehouse(url)
+        rows = 0
+        for table in TABLES:
+            with warehouse.query(f"SELECT count(*) FROM {table.name}") as answer:
+                rows += next(answer.rows)[0]
+        differences = list(verify(warehouse))
+        lines += [
+            f"{rows} rows exported in {seconds:.1f} s: {rows / seconds:.0f} rows a second",
+            f"the warehouse's worker: {megabytes:.0f} MB at the most",
+            f"{len(differences)} differences from the ledger",
+        ]
+        return lines
+
+
+def _catch_up(stack: Stack) -> tuple[float, float]:
+    """Seconds until nothing waits, and the most memory meanwhile, in MB."""
+    command = [*matchback_command(), "warehouse", "worker"]
+    log = stack.folder / "warehouse.log"
+    begun, most = time.monotonic(), 0.0
+    stack.supervisor.start(Part("warehouse", command, log, stack.environment))
+    process = psutil.Process(stack.pid("warehouse"))
+    while not (export_outbox.is_none() and WarehouseState.current().is_filled):
+        most = max(most, process.memory_info().rss / MEGABYTE)
+        assert time.monotonic() - begun < PATIENCE_SECONDS, log.read_text()
+        time.sleep(0.1)
+    return time.monotonic() - begun, most
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--emails", type=int, default=100_000)
+    with tempfile.TemporaryDirectory(prefix="warehouse-rate") as folder:
+        sys.stdout.write("\n".join(measure(Path(folder), parser.parse_args().emails)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

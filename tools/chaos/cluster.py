@@ -1,0 +1,162 @@
+"""Real parts: a replica set of three, Redis, two web services behind proxies, two workers."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import redis
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from service.local import servers
+from service.local.command import serve_command, worker_command
+from service.local.supervisor import Part, Supervisor
+from tools.chaos.disk import Disk
+from tools.chaos.proxy import Proxy
+from tools.testbed.stack import wait_until
+
+NODES = 3
+WEBS = 2
+WORKERS = 2
+ELECTION_MILLISECONDS = 1500
+
+
+class Cluster:
+    """Everything, watched over: what dies is started again."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.supervisor = Supervisor(say=lambda text: None)
+        self.guard = threading.Lock()
+        self.proxies: list[Proxy] = []
+        self._seed = seed
+        self._stopping = threading.Event()
+        self.disk = Disk(folder / f"node{seed % NODES}" / "mongodb")  # of one node
+
+    def start(self) -> None:
+        self.mongodb_ports = [servers.free_port() for _ in range(NODES)]
+        for number, port in enumerate(self.mongodb_ports):
+            part = servers.mongodb_part(self.folder / f"node{number}", port)
+            if number == self._seed % NODES:
+                self.disk.mount()
+            part.name = f"MongoDB {number}"
+            self.supervisor.start(part)
+        self._initiate()
+        self.redis_port = servers.free_port()
+        self.supervisor.start(servers.redis_part(self.folder, self.redis_port))
+        nodes = ",".join(f"{servers.LOOPBACK}:{port}" for port in self.mongodb_ports)
+        self.uri = f"mongodb://{nodes}/chaos?replicaSet={servers.REPLICA_SET}"
+        self.environment = {
+            "MATCHBACK_MONGODB_URI": self.uri,
+            "MATCHBACK_REDIS_URL": servers.redis_url(self.redis_port),
+            "MATCHBACK_WEB_WORKERS": "1",
+            "MATCHBACK_LOG_LEVEL": "warning",
+        }
+
+    def start_service(self) -> None:
+        """After the indexes are there."""
+        for number in range(WEBS):
+            self._start_web(number)
+        for number in range(WORKERS):
+            log = self.folder / f"worker{number}.log"
+            self.supervisor.start(Part(f"worker {number}", worker_command(), log, self.environment))
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def urls(self) -> list[str]:
+        """The web services, through their proxies."""
+        return [f"http://{servers.LOOPBACK}:{proxy.port}" for proxy in self.proxies]
+
+    def pid(self, name: str) -> int | None:
+        with self.guard:
+            return self.supervisor.pids().get(name)
+
+    def primary(self) -> str | None:
+        """The name of the node that takes writes, as far as anybody knows."""
+        for number, port in enumerate(self.mongodb_ports):
+            with MongoClient(
+                servers.LOOPBACK,
+                port,
+                directConnection=True,
+                serverSelectionTimeoutMS=300,
+                socketTimeoutMS=300,
+            ) as mongo:
+                try:
+                    if mongo.admin.command("hello").get("isWritablePrimary"):
+                        return f"MongoDB {number}"
+                except PyMongoError:
+                    continue
+        return None
+
+    def step_down(self) -> bool:
+        """Ask the primary to let another one lead."""
+        name = self.primary()
+        if name is None:
+            return False
+        port = self.mongodb_ports[int(name.split()[1])]
+        with MongoClient(
+            servers.LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1000
+        ) as mongo:
+            try:
+                mongo.admin.command({"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 2})
+            except PyMongoError:
+                return False
+        return True
+
+    def flush_redis(self) -> bool:
+        try:
+            with redis.Redis(servers.LOOPBACK, self.redis_port, socket_timeout=1) as queue:
+                return bool(queue.flushall())
+        except redis.RedisError:
+            return False
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for proxy in self.proxies:
+            proxy.close()
+        with self.guard:
+            # Nobody needs the data again, and a replica set takes most of a minute to end in order.
+            for name, pid in self.supervisor.pids().items():
+                if name.startswith("MongoDB"):
+                    os.kill(pid, signal.SIGKILL)
+            self.supervisor.stop()
+        self.disk.unmount()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.1):
+            with self.guard:
+                if not self._stopping.is_set():
+                    for part in self.supervisor.parts:
+                        part.short_lives = 0  # killed by us: no reason to hesitate
+                    self.supervisor.watch()
+
+    def _initiate(self) -> None:
+        members = [
+            {"_id": number, "host": f"{servers.LOOPBACK}:{port}"}
+            for number, port in enumerate(self.mongodb_ports)
+        ]
+        settings = {"electionTimeoutMillis": ELECTION_MILLISECONDS, "heartbeatIntervalMillis": 500}
+        config = {"_id": servers.REPLICA_SET, "members": members, "settings": settings}
+        with MongoClient(servers.LOOPBACK, self.mongodb_ports[0], directConnection=True) as mongo:
+            mongo.admin.command("replSetInitiate", config)
+        wait_until(self.primary, "a primary")
+
+    def _start_web(self, number: int) -> None:
+        port = servers.free_port()
+        self.proxies.append(Proxy(port, self._seed + number))
+        environment = {**self.environment, "MATCHBACK_PORT": str(port)}
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"http://{servers.LOOPBACK}:{port}/healthz").status_code == 200
+            except httpx.HTTPError:
+                time.sleep(0.1)
+                return False
+
+        log = self.folder / f"web{number}.log"
+        self.supervisor.start(
+            Part(f"web {number}", serve_command(), log, environment, ready=answers)
+        )

@@ -1,0 +1,67 @@
+"""What imports and erasures must leave: each line one email, and no address of an erased person."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import get_db
+
+from tools.chaos.clients import Client
+from tools.chaos.importing import Files
+
+# What a person is known by, decoded or not. Answers for an Idempotency-Key are sealed.
+SEARCHED = ("users", "emails", "donations", "donors", "payments", "deliveries", "events")
+SEARCHED += ("links", "clickers", "messages", "archives", "past_matches", "audit")
+
+
+def compare_people(clients: list[Client], files: Files, differences: list[str]) -> None:
+    """Add what is not as the clients know it."""
+    differences += _imported(files)
+    differences += _counted(clients, files)
+    differences += _erased(clients)
+
+
+def _imported(files: Files) -> Iterator[str]:
+    users = {row.get("email"): row["_id"] for row in get_db().users.find({}, {"email": 1})}
+    emails = Counter(
+        (row["user_id"], str(row["fundraiser_id"]))
+        for row in get_db().emails.find({}, {"user_id": 1, "fundraiser_id": 1})
+    )
+    for file in sorted(files.acknowledged):
+        for line in files.lines(file):
+            number = emails[users.get(line["user"]["email"]), line["fundraiser_id"]]
+            if number != 1:
+                yield f"import {file}: {number} emails to {line['user']['email']}"
+
+
+def _counted(clients: list[Client], files: Files) -> Iterator[str]:
+    truth = Counter(where for client in clients for where in client.emails.values())
+    for file in files.acknowledged:
+        truth.update(line["fundraiser_id"] for line in files.lines(file))
+    for fundraiser in files.fundraisers:
+        row: Any = get_db().fundraisers.find_one({"_id": ObjectId(fundraiser)})
+        if row["emails_count"] != truth[fundraiser]:
+            yield (
+                f"fundraiser {fundraiser}: {row['emails_count']} emails counted, "
+                f"{truth[fundraiser]} were sent"
+            )
+
+
+def _erased(clients: list[Client]) -> Iterator[str]:
+    addresses = [address for client in clients for address in client.erased.values()]
+    if not addresses:
+        return
+    for address in addresses:
+        names = re.compile(rf"(?<![\w.]){re.escape(address)}".encode())
+        for name in SEARCHED:
+            for row in get_db()[name].find():
+                if names.search(_bytes(row)):
+                    yield f"{name} {row['_id']} holds the erased address {address}"
+
+
+def _bytes(row: dict[str, Any]) -> bytes:
+    """Everything in a row, posts as they are stored."""
+    parts = [bytes(value) for value in row.values() if isinstance(value, bytes)]
+    return b"\n".join([repr(row).encode(), *parts])

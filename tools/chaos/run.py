@@ -1,0 +1,222 @@
+"""One run: build everything, disturb it, let it heal, and compare with what the clients know."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mongoengine
+from mongoengine import get_db
+
+from documents.matching import user_changes
+from documents.matching.policy import MatchPolicy
+from documents.matching.preview import what_if
+from documents.recount import recount
+from documents.storage.marks import DUE
+from tools.chaos.audited import audit_differences
+from tools.chaos.clients import Client
+from tools.chaos.cluster import Cluster
+from tools.chaos.importing import LINES, Files
+from tools.chaos.monkey import Monkey
+from tools.chaos.people import compare_people
+from tools.testbed.cast import University, university
+from tools.testbed.stack import connect_to_cluster
+from tools.testbed.stripe_events import SECRET
+
+CLIENTS = 4
+CONVERGE_SECONDS = 60
+ERASE_DUE = {"erase_due": {"$type": "date"}}
+
+
+@dataclass
+class Result:
+    """What a run has to tell."""
+
+    seed: int
+    seconds: float
+    requests: int = 0
+    acknowledged: int = 0
+    unanswered: int = 0
+    gifts: int = 0
+    events: int = 0
+    imported: int = 0
+    erased: int = 0
+    deeds: Counter[str] = field(default_factory=Counter)
+    converged_seconds: float = 0.0
+    differences: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        deeds = ", ".join(f"{name} {times}" for name, times in sorted(self.deeds.items()))
+        return [
+            f"seed {self.seed}, {self.seconds:.0f} s: {self.requests} requests, "
+            f"{self.acknowledged} acknowledged, {self.unanswered} unanswered",
+            f"  {self.gifts} gifts, {self.events} distinct events, "
+            f"{self.imported} emails imported, {self.erased} people erased",
+            f"  {sum(self.deeds.values())} disturbances: {deeds}",
+            f"  converged in {self.converged_seconds:.1f} s; {len(self.differences)} differences",
+            *(f"  DIFFERENCE {one}" for one in self.differences[:20]),
+        ]
+
+
+def run(folder: Path, seconds: float, seed: int) -> Result:
+    """Disturb for so many seconds, by this seed."""
+    result = Result(seed, seconds)
+    cluster = Cluster(folder, seed)
+    try:
+        cluster.start()
+        connect_to_cluster(cluster.uri)
+        cluster.start_service()
+        place = university(f"Chaos {seed}", api=None)  # type: ignore[arg-type]
+        clients, files = _clients(cluster, place, seed)
+        _disturb(cluster, clients, seconds, result)
+        begun = time.monotonic()
+        _converge(result)
+        result.converged_seconds = time.monotonic() - begun
+        _compare(place, clients, result)
+        compare_people(clients, files, result.differences)
+        result.imported = len(files.acknowledged) * LINES
+        result.erased = sum(len(client.erased) for client in clients)
+    finally:
+        mongoengine.disconnect_all()
+        cluster.stop()
+    return result
+
+
+def _clients(cluster: Cluster, place: University, seed: int) -> tuple[list[Client], Files]:
+    from bson import ObjectId
+
+    from documents.fundraiser import Fundraiser
+    from documents.webhook_key import WebhookKey
+    from tools.testbed.cast import public_key
+
+    organization = ObjectId(place.id)
+    WebhookKey.put(organization, "sendgrid", public_key(place.signing_key))
+    WebhookKey.put(organization, "stripe", SECRET)
+    names = ("Spring", "Autumn")
+    fundraisers = [str(Fundraiser.create(organization, {"name": name}).id) for name in names]
+    files = Files(fundraisers)
+    clients = [
+        Client(number, place, cluster.urls, files, seed * 1000 + number)
+        for number in range(CLIENTS)
+    ]
+    return clients, files
+
+
+def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Result) -> None:
+    monkey = Monkey(cluster, clients[0].place, result.seed)
+    for client in clients:
+        client.start()
+    monkey.start()
+    time.sleep(seconds)
+    monkey.stop()
+    for client in clients:
+        client.stop()
+    for client in clients:
+        client.join()
+        if client.failure:
+            result.differences.append(f"{client.name}: {client.failure!r}")
+    result.deeds = monkey.done
+    result.differences += monkey.findings
+    for client in clients:
+        result.requests += client.tally.requests
+        result.acknowledged += client.tally.acknowledged
+        result.unanswered += client.tally.unanswered
+        result.gifts += len(client.gifts)
+        result.events += sum(map(len, client.events.values()))
+        result.differences += client.tally.wrong
+
+
+def _converge(result: Result) -> None:
+    deadline = time.monotonic() + CONVERGE_SECONDS
+    names = ("donations", "emails", "mailings", "deliveries", "late_touches")
+    while any(get_db()[name].count_documents(DUE) for name in names) or (
+        get_db().users.count_documents({"$or": [user_changes.DUE, ERASE_DUE]})
+    ):
+        if time.monotonic() > deadline:
+            result.differences.append(f"not settled {CONVERGE_SECONDS} s after everything healed")
+            return
+        time.sleep(0.1)
+
+
+def _compare(place: University, clients: list[Client], result: Result) -> None:
+    gifts = [gift for client in clients for gift in client.gifts]
+    stored = {str(row["_id"]): row for row in get_db().donations.find()}
+    by_payment = {row.get("external_id"): id_ for id_, row in stored.items()}
+    for gift in gifts:
+        gift.id = gift.id or by_payment.get(gift.payment, gift.payment)
+        row = stored.get(gift.id)
+        if row is None:
+            result.differences.append(f"acknowledged gift {gift.id} is lost")
+        elif (row.get("deleted_at") is not None) != gift.deleted:
+            result.differences.append(f"gift {gift.id}: deleted should be {gift.deleted}")
+    if len(stored) != len(gifts):
+        result.differences.append(f"{len(stored)} gifts stored, {len(gifts)} were given")
+    truth: Counter[str] = Counter()
+    for gift in gifts:
+        truth[gift.currency] += gift.net
+    erased = [_id(user) for client in clients for user in client.erased]
+    for name, found in _sums(erased).items():
+        if +found != +truth:
+            result.differences.append(f"{name} say {dict(+found)}, clients say {dict(+truth)}")
+    _compare_events(clients, result)
+    acts = sum((client.acts for client in clients), Counter())
+    result.differences += audit_differences(_id(place.id), acts)
+    result.differences += [f"recount: {drift}" for drift in recount.recount()]
+    for _, changes in what_if(_id(place.id), MatchPolicy(), lambda held: held):
+        result.differences += [f"a fresh look says: {change}" for change in changes]
+    failed = {"trouble": {"$exists": True}}
+    result.differences += [
+        f"{name} {row['_id']} failed: {row['trouble']}"
+        for name in ("donations", "emails", "deliveries")
+        for row in get_db()[name].find(failed)
+    ]
+
+
+def _sums(erased: list[Any]) -> dict[str, Counter[str]]:
+    """What was raised, by currency, as each kind of record tells it.
+
+    Args:
+        erased: users that are gone, and whose amounts stay.
+    """
+    live = {"deleted_at": None}
+    unmatched, userless, fundraisers, emails, users = (Counter[str]() for _ in range(5))
+    for row in get_db().donations.find({**live, "status": "succeeded"}):
+        left = row["amount"] - row["refunded_amount"]
+        unmatched[row["currency"]] += 0 if row.get("email_id") else left
+        userless[row["currency"]] += 0 if row.get("user_id") else left
+    for name, field_name, into in (
+        ("fundraisers", "raised", fundraisers),
+        ("emails", "raised", emails),
+        ("users", "donated", users),
+    ):
+        for document in get_db()[name].find({"$or": [live, {"_id": {"$in": erased}}]}):
+            into.update(document.get(field_name, {}))
+    return {
+        "fundraisers": fundraisers,
+        "emails and unmatched": emails + unmatched,
+        "users and userless": users + userless,
+    }
+
+
+def _compare_events(clients: list[Client], result: Result) -> None:
+    for client in clients:
+        for email_id, events in client.events.items():
+            if email_id in client.deleted_emails:
+                continue
+            row: Any = get_db().emails.find_one({"_id": _id(email_id)})
+            if row is None:
+                result.differences.append(f"acknowledged email {email_id} is lost")
+                continue
+            for type_, name in (("open", "opens"), ("click", "clicks")):
+                distinct = sum(one == type_ for one, _ in events)
+                if row[name] != distinct:
+                    result.differences.append(
+                        f"email {email_id}: {name} {row[name]}, distinct events {distinct}"
+                    )
+
+
+def _id(text: str) -> Any:
+    from bson import ObjectId
+
+    return ObjectId(text)

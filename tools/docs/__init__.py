@@ -1,0 +1,1 @@
+"""Reference pages, screenshots, and the code blocks of the documentation."""

@@ -1,0 +1,134 @@
+"""docs/reference/api.md, from the OpenAPI document that the service tells of itself."""
+
+import inspect
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from service.api.openapi import document
+from service.api.openapi_parts import WHY
+from service.routes import ROUTES
+
+ABOUT = """# API
+
+Made from the service's own OpenAPI document by `make reference`; a test holds it against the code.
+A running service has it at `/openapi.json`, and at `/docs` for people. For Python there is
+`matchback.client`.
+
+{description}
+
+{key}
+
+| status | of a problem |
+| --- | --- |
+{problems}
+"""
+TYPES = {"date-time": "time", "boolean": "true or false"}
+
+
+def page() -> str:
+    """The page."""
+    openapi = document(ROUTES)
+    parts = openapi["components"]
+    text = ABOUT.format(
+        description=openapi["info"]["description"],
+        key=parts["securitySchemes"]["key"]["description"],
+        problems="\n".join(f"| {status} | {why} |" for status, why in WHY.items()),
+    )
+    for title, routes in _by_noun(openapi["paths"]).items():
+        text += f"\n## {title}\n"
+        for path, verb, declared in routes:
+            text += f"\n### `{verb.upper()} {path}`\n\n{_operation(declared)}"
+    schemas = (_schema(name, schema) for name, schema in sorted(parts["schemas"].items()))
+    return f"{text}\n## Schemas\n{''.join(schemas)}"
+
+
+def _by_noun(paths: dict[str, Any]) -> dict[str, list[tuple[str, str, Any]]]:
+    """The routes under the first noun of their paths, such as «Match policy»."""
+    found = defaultdict(list)
+    for path, verbs in paths.items():
+        noun = path.split("/")[2] if path.startswith("/v1/") else "the service itself"
+        title = noun.replace("-", " ").capitalize().replace("Api", "API")
+        found[title] += [(path, verb, declared) for verb, declared in verbs.items()]
+    return found
+
+
+def _operation(declared: dict[str, Any]) -> str:
+    needs = declared.get("description", "Needs no API key.")
+    text = f"{declared['summary']}. {needs}\n"
+    rows = [
+        (f"`{one['name']}`", one["in"], kind(one["schema"]), about(one) or about(one["schema"]))
+        for one in declared["parameters"]
+    ]
+    text += _table(("parameter", "in", "type", "what"), rows)
+    if body := declared.get("requestBody"):
+        text += _body(body["content"])
+    return text + _answers(declared["responses"])
+
+
+def _body(content: dict[str, Any]) -> str:
+    ((media_type, sent),) = content.items()
+    example, language = sent["example"], "text"
+    if not isinstance(example, str):
+        example, language = json.dumps(example, indent=2, ensure_ascii=False), "json"
+    title = " ".join(filter(None, ("Takes", kind(sent["schema"]), f"as `{media_type}`, such as")))
+    return f"\n{title}\n\n```{language}\n{example.strip()}\n```\n"
+
+
+def _answers(responses: dict[str, Any]) -> str:
+    rows, problems = [], []
+    for status, answer in responses.items():
+        content = answer.get("content", {})
+        if "application/problem+json" in content:
+            problems.append(status)
+            continue
+        kinds = [kind(told["schema"]) for told in content.values()]
+        types = [f"`{media_type}`" for media_type in content if "json" not in media_type]
+        rows.append((status, " ".join(types or kinds) or "nothing"))
+    rows += [("problems", ", ".join(problems))] if problems else []
+    return _table(("answers", "with"), rows)
+
+
+def _schema(name: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    said = inspect.cleandoc(schema.get("description", ""))
+    rows = [
+        (f"`{field}`", kind(of), "required" if field in required else "", about(of))
+        for field, of in schema.get("properties", {}).items()
+    ]
+    text = f"\n### {name}\n" + (f"\n{said}\n" if said else "")
+    return text + _table(("field", "type", "", "what"), rows)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Nothing, where there is nothing to tell."""
+    lines = [f"| {' | '.join(row)} |\n" for row in rows]
+    head = list(head)
+    dashes = ["---"] * len(head)
+    return f"\n| {' | '.join(head)} |\n| {' | '.join(dashes)} |\n{''.join(lines)}" if lines else ""
+
+
+def kind(schema: dict[str, Any]) -> str:
+    """A type, for people."""
+    if "$ref" in schema:
+        name = str(schema["$ref"].rsplit("/", 1)[-1])
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(map(kind, schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {kind(schema['items'])}"
+    name = str(schema.get("format") or schema.get("type", ""))
+    return TYPES.get(name, name)
+
+
+def about(described: dict[str, Any]) -> str:
+    """Return its description in one line, with its default."""
+    text = " ".join(described.get("description", "").split()).replace("|", "/")
+    default = described.get("default")
+    if default is None or default == []:
+        return text
+    shown = json.dumps(default, ensure_ascii=False) if not isinstance(default, str) else default
+    return f"{text.rstrip('.')}{'. ' if text else ''}Default: `{shown}`"

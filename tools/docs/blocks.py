@@ -1,0 +1,71 @@
+"""The code blocks of the documentation, and what their info strings say of them.
+
+The first word is the language. Braces hold marks, as in ```sh { .not-run }```:
+
+- `.up` starts everything, in a terminal of its own;
+- `.answer` is what the block before it prints, or a part of it, with … for what differs;
+- `.settings` are assignments, to be read as settings;
+- `.fragment` is Python that is compiled, since it needs what is not here;
+- `.not-run` is not run: the tests have a list of those.
+
+A `title="form.py"` is the name under which the reader is asked to save it.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from markdown_it import MarkdownIt
+
+from tools.testbed.readme import ROOT
+
+DOCS = ROOT / "docs"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block."""
+
+    page: str
+    line: int
+    language: str
+    marks: frozenset[str]
+    title: str | None
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def first_line(self) -> str:
+        return self.text.split("\n", 1)[0]
+
+
+@cache
+def pages() -> list[str]:
+    """All pages, by their path in docs/."""
+    return sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+
+
+@cache
+def blocks(page: str) -> list[Block]:
+    """The blocks of a page, in their order."""
+    tokens = MarkdownIt().parse((DOCS / page).read_text())
+    return [
+        _block(page, token.map[0] + 1, token.info, token.content)
+        for token in tokens
+        if token.type == "fence" and token.map
+    ]
+
+
+def _block(page: str, line: int, info: str, text: str) -> Block:
+    language, _, rest = info.strip().partition(" ")
+    title = re.search(r'title="([^"]+)"', rest)
+    marks = frozenset(re.findall(r"\.([a-z-]+)", re.sub(r'title="[^"]+"', "", rest)))
+    return Block(page, line, language, marks, title[1] if title else None, text)
+
+
+def every(language: str) -> list[Block]:
+    """All blocks in a language."""
+    return [block for page in pages() for block in blocks(page) if block.language == language]

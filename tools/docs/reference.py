@@ -1,0 +1,17 @@
+"""docs/reference: settings, commands, and API from the source: python -m tools.docs.reference."""
+
+from collections.abc import Callable
+
+from tools.docs import api_page, commands_page, settings_page
+from tools.testbed.readme import ROOT
+
+FOLDER = ROOT / "docs" / "reference"
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page.page,
+    "command-line.md": commands_page.page,
+    "api.md": api_page.page,
+}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page())

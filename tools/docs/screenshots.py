@@ -1,0 +1,109 @@
+"""Pictures of the demo's dashboard: `make screenshots`. One of them is the README's."""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+from playwright.sync_api import Browser, Page
+
+from tools.testbed.chromium import chromium
+from tools.testbed.readme import ROOT
+
+WIDTHS = {"phone": 390, "laptop": 1024, "wide": 1600}
+LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\S+")
+OF_THE_README = ROOT / "docs" / "dashboard.png"
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "build" / "screenshots")
+@click.option("--link", help="Of a service that runs; else the demo is started and played.")
+def main(out: Path, link: str | None) -> None:
+    """Take them, at three widths, in light and dark."""
+    out.mkdir(parents=True, exist_ok=True)
+    if link:
+        take(link, out)
+        return
+    with tempfile.TemporaryDirectory() as data:
+        command = [sys.executable, "-m", "service.cli", "up", "--data", data, "--port", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+            assert demo.stdout
+            told = ""
+            for line in demo.stdout:
+                told += line
+                if "Ctrl-C stops everything" in line:
+                    break
+            found = LINK.search(told)
+            assert found, told
+            take(found[0], out)
+            demo.send_signal(signal.SIGTERM)
+
+
+def take(link: str, out: Path) -> None:
+    """Every page, at every width."""
+    with chromium() as browser:
+        for scheme in ("light", "dark"):
+            for name, width in WIDTHS.items():
+                _take(browser, link, out, scheme, name, width)
+        _take_the_readmes(browser, link)
+    click.echo(f"{out} and {OF_THE_README}")
+
+
+def pages(page: Page) -> dict[str, str]:
+    """Where each kind of page is, found by following links as a person would."""
+    found = {"overview": "/dashboard"}
+
+    def first(of: str, kind: str) -> None:
+        page.goto(page.url.split("/dashboard")[0] + found[of])
+        link = page.locator(f'main a[href^="/dashboard/{kind}/"]:not([href$=".csv"])').first
+        found[kind] = link.get_attribute("href") or ""
+
+    page.goto(page.url.split("/dashboard")[0] + "/dashboard?sort=-gifts")
+    found["overview"] = "/dashboard?sort=-gifts"
+    first("overview", "fundraisers")
+    first("fundraisers", "mailings")
+    found["clicked"] = found["mailings"] + "?did=clicked"
+    first("clicked", "people")
+    found["all gifts"] = "/dashboard/gifts?match=all"
+    first("all gifts", "gifts")
+    return found | {
+        "unresolved": "/dashboard/gifts",
+        "payments": "/dashboard/payments",
+        "health": "/dashboard/health",
+        "settings": "/dashboard/settings",
+        "account": "/dashboard/account",
+    }
+
+
+def _take(browser: Browser, link: str, out: Path, scheme: str, name: str, width: int) -> None:
+    context = browser.new_context(
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": width, "height": 900},
+    )
+    page = context.new_page()
+    page.goto(link)
+    origin = page.url.split("/dashboard")[0]
+    for kind, where in pages(page).items():
+        page.goto(origin + where)
+        page.screenshot(path=out / f"{kind}-{scheme}-{name}.png", full_page=True)
+    page.goto(f"{origin}/dashboard/sign-in")
+    page.screenshot(path=out / f"sign-in-{scheme}-{name}.png", full_page=True)
+    context.close()
+
+
+def _take_the_readmes(browser: Browser, link: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, color_scheme="light")
+    page = context.new_page()
+    page.goto(link)
+    where = pages(page)["fundraisers"]
+    page.goto(page.url.split("/dashboard")[0] + where)
+    page.get_by_text("Live", exact=True).wait_for()
+    page.screenshot(path=OF_THE_README)
+    context.close()
+
+
+if __name__ == "__main__":
+    main()

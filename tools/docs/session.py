@@ -1,0 +1,119 @@
+"""The shell session of a reader who follows the pages, from one to the next, with all running."""
+
+import os
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.system.test_readme import CURL
+from tools.docs.blocks import Block, blocks
+from tools.testbed.stack import wait_until
+
+# In the order in which the later ones need what the earlier ones have made.
+PAGES = (
+    "tutorial.md",
+    "how-to/sendgrid.md",
+    "how-to/donation-form.md",
+    "explanation/matching.md",
+    "warehouse.md",
+)
+RUN = {"sh", "python"}
+LEFT = {"not-run", "fragment", "settings", "up"}
+MARK = "\x1e"
+PATIENCE_SECONDS = 300
+
+# For as long as something is due: a machine that has other work to do takes longer than a reader's.
+SLEEP = f"""#!{sys.executable}
+import os, sys, time, urllib.request
+time.sleep(float(sys.argv[1]))
+for _ in range(600):
+    told = urllib.request.urlopen(os.environ["MATCHBACK_URL"] + "/metrics").read().decode()
+    due = [line for line in told.splitlines() if line.startswith("matchback_due{{")]
+    if due and all(float(line.split()[-1]) == 0 for line in due):
+        sys.exit()
+    time.sleep(0.1)
+sys.exit("something is due for longer than a minute")
+"""
+
+
+def steps() -> list[Block]:
+    """What is run, in its order."""
+    found = (block for page in PAGES for block in blocks(page))
+    return [block for block in found if block.language in RUN and not block.marks & LEFT]
+
+
+def script(folder: Path) -> str:
+    """All steps as one script, which tells before each where it is."""
+    lines = ["set -euo pipefail"]
+    for number, block in enumerate(steps()):
+        lines.append(f"printf '{MARK}%s\\n' {block.place}")
+        if block.title:
+            lines.append(f"cp {folder / f'step{number}'} {shlex.quote(block.title)}")
+        elif block.language == "python":
+            lines.append(f"cp {folder / f'step{number}'} step.py; .venv/bin/python step.py")
+        else:
+            lines.append(block.text)
+        (folder / f"step{number}").write_text(block.text)
+    return "\n".join(lines)
+
+
+@contextmanager
+def everything_up(folder: Path) -> Iterator[None]:
+    """What the tutorial starts in its first terminal, at any port that is free."""
+    (folder / ".venv").symlink_to(sys.prefix)
+    [block] = [block for block in blocks("tutorial.md") if "up" in block.marks]
+    command = [*shlex.split(block.text), "--port", "0"]
+    with (folder / "up.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, env=_environment(folder)
+        )
+    try:
+        wait_until(lambda: _is_ready(folder) or process.poll() is not None, "ready")
+        assert process.poll() is None, (folder / "up.log").read_text()
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def _is_ready(folder: Path) -> bool:
+    return "ready:" in (folder / "up.log").read_text()
+
+
+def follow(folder: Path) -> tuple[dict[str, str], str]:
+    """What each step printed, by its place; and where and why it ended early, if it did."""
+    tools = folder / "tools"
+    tools.mkdir()
+    _tool(tools / "sleep", SLEEP)
+    if shutil.which("curl") is None:
+        _tool(tools / "curl", CURL)
+    (folder / "steps").mkdir()
+    done = subprocess.run(
+        ["bash", "-c", script(folder / "steps")],
+        cwd=folder,
+        env=_environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    told = dict(part.split("\n", 1) for part in done.stdout.split(MARK)[1:])
+    last = list(told)[-1] if told else "the beginning"
+    return told, "" if done.returncode == 0 else f"{last}: {told.get(last)}{done.stderr}"
+
+
+def _tool(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(stat.S_IRWXU)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """A reader's: nothing of the tests' own settings."""
+    path = f"{folder / 'tools'}:{folder / '.venv' / 'bin'}:{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}

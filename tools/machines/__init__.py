@@ -1,0 +1,1 @@
+"""Hosts on one machine, each in a network namespace of its own."""

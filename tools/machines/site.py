@@ -1,0 +1,191 @@
+"""A site of seven hosts: MongoDB on three, Redis, two web hosts; two worker hosts; and clients."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from service.local import servers
+from service.local.command import serve_command, worker_command
+from service.local.supervisor import Part, Supervisor
+from tools.machines.network import Host, Network
+from tools.testbed.stack import NO_LIMIT, PATIENCE_SECONDS, wait_until
+
+NODES = ("node0", "node1", "node2")
+WEBS = ("web0", "web1")
+WORKERS = ("worker0", "worker1")
+CLIENTS = "clients"
+REDIS = "redis"
+PORTS = {"MongoDB": 27017, "Redis": 6379, "web": 8000}
+# The driver's defaults are for machines that are not all one slow machine.
+ELECTION_MILLISECONDS = 4000
+HEARTBEAT_MILLISECONDS = 500
+DATABASE_TIMEOUT_SECONDS = 3
+GRACE_SECONDS = 30
+CACHE_GB = 0.25
+DATABASE = "machines"
+
+
+class Site:
+    """Everything running, each part on a host of its own."""
+
+    def __init__(self, folder: Path, network: Network) -> None:
+        self.folder = folder
+        self.network = network
+        self.supervisor = Supervisor(say=lambda text: None)
+        for name in (*NODES, REDIS, *WEBS, *WORKERS, CLIENTS):
+            network.host(name)
+
+    def host(self, name: str) -> Host:
+        return self.network.hosts[name]
+
+    @property
+    def nodes(self) -> list[Host]:
+        return [self.host(name) for name in NODES]
+
+    @property
+    def uri(self) -> str:
+        nodes = ",".join(f"{host.address}:{PORTS['MongoDB']}" for host in self.nodes)
+        return f"mongodb://{nodes}/{DATABASE}?replicaSet={servers.REPLICA_SET}"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://{self.host(REDIS).address}:{PORTS['Redis']}/0"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Of the web hosts."""
+        return {name: f"http://{self.host(name).address}:{PORTS['web']}" for name in WEBS}
+
+    def start_servers(self) -> None:
+        """MongoDB and Redis."""
+        for name in NODES:
+            self.start(name)
+        self._initiate()
+        self.start(REDIS)
+
+    def start(self, name: str) -> None:
+        """What runs on this host; returns when it is ready."""
+        self.supervisor.start(self._part(name))
+
+    def stop_softly(self, name: str) -> None:
+        """SIGTERM, and after a while SIGKILL, as a service manager does.
+
+        A worker may be settling a fundraiser for which more gifts come all the time: it is
+        interrupted then, and that must change nothing either.
+        """
+        process = self._forget(name).process
+        assert process
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(GRACE_SECONDS) == 0, f"{name} did not end in order"
+        except subprocess.TimeoutExpired:
+            assert name in WORKERS, f"{name} did not end"
+            self.host(name).lose()
+            process.wait(PATIENCE_SECONDS)
+
+    def lose(self, name: str) -> None:
+        """The host is gone, with all that ran there."""
+        part = self._forget(name)
+        self.host(name).lose()
+        assert part.process
+        part.process.wait(PATIENCE_SECONDS)
+
+    def primary(self, among: tuple[str, ...] = NODES) -> str | None:
+        """Which of these nodes takes writes and says so."""
+        return next((name for name in among if self._hello(name).get("isWritablePrimary")), None)
+
+    def is_ready(self, name: str) -> bool:
+        """Whether the web host says that it can do its work."""
+        try:
+            return httpx.get(f"{self.urls[name]}/readyz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def log(self, name: str) -> str:
+        return self._log(name).read_text()
+
+    def stop(self) -> None:
+        """The end of it all; nobody needs the data again."""
+        for host in self.network.hosts.values():
+            host.lose()
+        self.supervisor.stop()
+
+    def _part(self, name: str) -> Part:
+        if name in NODES:
+            part = servers.mongodb_part(self.folder / name, PORTS["MongoDB"], CACHE_GB)
+            return self._at(name, part, lambda: bool(self._hello(name)))
+        if name == REDIS:
+            return self._at(name, servers.redis_part(self.folder / name, PORTS["Redis"]), None)
+        environment = {
+            "MATCHBACK_MONGODB_URI": self.uri,
+            "MATCHBACK_REDIS_URL": self.redis_url,
+            "MATCHBACK_HOST": self.host(name).address,
+            "MATCHBACK_PORT": str(PORTS["web"]),
+            "MATCHBACK_WEB_WORKERS": "1",
+            "MATCHBACK_DATABASE_TIMEOUT_SECONDS": str(DATABASE_TIMEOUT_SECONDS),
+            "MATCHBACK_LOG_LEVEL": "info",
+            **NO_LIMIT,
+        }
+        is_web = name in WEBS
+        command = self.host(name).inside(serve_command() if is_web else worker_command())
+        ready = (lambda: self.is_ready(name)) if is_web else (lambda: self._has_said(name))
+        return Part(name, command, self._log(name), environment, ready=ready)
+
+    def _at(self, name: str, part: Part, ready: Callable[[], bool] | None) -> Part:
+        """A server of this machine's, listening on a host's address in place of the loopback."""
+        host = self.host(name)
+        part.command = host.inside(
+            [host.address if word == servers.LOOPBACK else word for word in part.command]
+        )
+        part.name, part.ready = name, ready
+        if name == REDIS:
+            part.command += ["--protected-mode", "no"]
+        return part
+
+    def _has_said(self, name: str) -> bool:
+        """A worker tells its log that it is ready; the log of one before it is taken away."""
+        return "worker ready" in self.log(name)
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _forget(self, name: str) -> Part:
+        part = next(part for part in self.supervisor.parts if part.name == name)
+        self.supervisor.parts.remove(part)
+        log = self._log(name)
+        if name in WORKERS:
+            log.rename(log.with_suffix(f".{os.urandom(2).hex()}.log"))
+        return part
+
+    def _hello(self, name: str) -> dict[str, object]:
+        with MongoClient(
+            self.host(name).address,
+            PORTS["MongoDB"],
+            directConnection=True,
+            serverSelectionTimeoutMS=500,
+            socketTimeoutMS=1000,
+        ) as mongo:
+            try:
+                return mongo.admin.command("hello")
+            except PyMongoError:
+                return {}
+
+    def _initiate(self) -> None:
+        members = [
+            {"_id": number, "host": f"{host.address}:{PORTS['MongoDB']}"}
+            for number, host in enumerate(self.nodes)
+        ]
+        settings = {
+            "electionTimeoutMillis": ELECTION_MILLISECONDS,
+            "heartbeatIntervalMillis": HEARTBEAT_MILLISECONDS,
+        }
+        config = {"_id": servers.REPLICA_SET, "members": members, "settings": settings}
+        with MongoClient(self.nodes[0].address, directConnection=True) as mongo:
+            mongo.admin.command("replSetInitiate", config)
+        wait_until(self.primary, "a primary")

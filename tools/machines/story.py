@@ -1,0 +1,134 @@
+"""A site at work, and what its clients were told."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mongoengine
+from bson import ObjectId
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from mongoengine import get_db
+
+from documents.matching import user_changes
+from documents.storage.marks import DUE
+from service.local.supervisor import Part
+from tools.machines.network import Network
+from tools.machines.site import CLIENTS, WEBS, WORKERS, Site
+from tools.testbed.cast import Api, University, university
+from tools.testbed.stack import connect_to_cluster, wait_until
+
+EMAILS = 30
+DUE_OF = {
+    **dict.fromkeys(("donations", "emails", "mailings", "deliveries", "late_touches"), DUE),
+    "users": user_changes.DUE,
+}
+Line = dict[str, Any]
+
+
+@dataclass
+class Story:
+    """The site, Alice's university on it, and the file in which the clients note what they met."""
+
+    site: Site
+    alice: University
+    told: Path
+    _read: list[Line] = field(default_factory=list)
+    _offset: int = 0
+
+    def lines(self, since: float = 0.0) -> list[Line]:
+        """What became of the requests that began after this time."""
+        with self.told.open() as told:
+            told.seek(self._offset)
+            text, _, _ = told.read().rpartition("\n")
+        if text:
+            self._offset += len(text) + 1
+            self._read += map(json.loads, text.split("\n"))
+        return [line for line in self._read if line["began"] >= since]
+
+    def goes_on(self, requests: int = 20) -> None:
+        """Wait until so many more requests are acknowledged."""
+        since = time.time()
+        wait_until(lambda: len(done(self.lines(since))) >= requests, "clients being served")
+
+    def is_answered_by(self, name: str) -> None:
+        """Wait until the balancer uses this web host."""
+        since = time.time()
+        hosts = lambda: {line["host"] for line in done(self.lines(since))}  # noqa: E731
+        wait_until(lambda: name in hosts(), f"requests to {name}")
+
+    def is_left_alone(self, name: str) -> None:
+        """Wait until the balancer uses this web host no more, and what it has is answered."""
+
+        def quiet() -> bool:
+            lines = [
+                line for line in self.lines(time.time() - 5) if line["ended"] > time.time() - 1
+            ]
+            return bool(lines) and name not in {line["host"] for line in lines}
+
+        wait_until(quiet, f"no request to {name}")
+
+    def settles(self) -> None:
+        """Wait until the gifts that are acknowledged by now are settled. More come all the time."""
+        ids = [ObjectId(line["id"]) for line in self.lines() if "id" in line]
+        query = {**DUE, "_id": {"$in": ids}}
+        wait_until(lambda: not get_db().donations.count_documents(query), "settling")
+
+
+def done(lines: list[Line]) -> list[Line]:
+    """The requests that were acknowledged."""
+    return [line for line in lines if line["status"] in (200, 201, 202)]
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[Story]:
+    """A site with everything running and its clients at work; this process connected to it."""
+    with Network() as network:
+        site = Site(folder, network)
+        try:
+            site.start_servers()
+            connect_to_cluster(site.uri)
+            for name in (*WEBS, *WORKERS):
+                site.start(name)
+            with httpx.Client(base_url=site.urls[WEBS[0]], timeout=30) as http:
+                story = _prepare(site, http)
+            yield story
+        finally:
+            mongoengine.disconnect_all()
+            site.stop()
+
+
+def _prepare(site: Site, http: httpx.Client) -> Story:
+    alice = university("Alice's University", Api.over_http(http))
+    alice.set_webhook_key()
+    fundraisers = [alice.fundraiser(name) for name in ("Spring", "Autumn", "Winter")]
+    emails = []
+    for number in range(EMAILS):
+        user = {"name": f"Person {number}", "email": f"person{number}@example.edu"}
+        where = fundraisers[number % len(fundraisers)]
+        emails.append({"id": alice.email(where, user), "fundraiser_id": where, "user": user})
+    pem = alice.signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    what = {
+        "urls": site.urls,
+        "organization": alice.id,
+        "key": alice.key,
+        "signing_key": pem.decode(),
+        "emails": emails,
+    }
+    plan, told = site.folder / "clients.json", site.folder / "told.jsonl"
+    plan.write_text(json.dumps(what))
+    command = [sys.executable, "-m", "tools.machines.clients", str(plan), str(told)]
+    site.supervisor.start(
+        Part(
+            CLIENTS,
+            site.host(CLIENTS).inside(command),
+            site.folder / "clients.log",
+            ready=lambda: told.exists() and bool(told.read_text()),
+        )
+    )
+    return Story(site, alice, told)

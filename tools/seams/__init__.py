@@ -1,0 +1,1 @@
+"""Scenarios that are killed before and after each database command."""

@@ -1,0 +1,61 @@
+"""The process that is killed: it does one thing, up to a given database command."""
+
+import os
+import signal
+from multiprocessing.connection import Connection
+from typing import Any
+
+from falcon import testing
+from pymongo import monitoring
+
+from config import database
+from config.settings import Settings
+from jobs.wakeups import outbox
+from service.app import create_app
+from tools.seams.scenarios import SCENARIOS
+from tools.testbed.cast import Api, University
+
+
+class Killer(monitoring.CommandListener):
+    """Counts the commands of this process, and ends it with SIGKILL at one of them."""
+
+    def __init__(self, kill_at: int, when: str) -> None:
+        self.kill_at = kill_at
+        self.when = when
+        self.armed = False
+        self.names: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if self.armed:
+            where = event.command.get(event.command_name)
+            name = event.command_name
+            self.names.append(f"{name} {where}" if isinstance(where, str) else name)
+            self._kill("before")
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        self._kill("after")
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        self._kill("after")
+
+    def _kill(self, when: str) -> None:
+        if self.armed and when == self.when and len(self.names) == self.kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def act(
+    pipe: Connection, uri: str, scenario: str, given: dict[str, Any], where: tuple[int, str]
+) -> None:
+    """Do what the scenario says; tell the names of the commands it took, if it comes to that."""
+    killer = Killer(*where)
+    database.connect(Settings(mongodb_uri=uri), event_listeners=[killer])
+    outbox.put = lambda task, id_: None  # type: ignore[method-assign]
+    api = Api.in_process(testing.TestClient(create_app()))
+    place = University(given["organization_id"], given["key"], api)
+    database.client().admin.command("ping")
+    killer.armed = True
+    SCENARIOS[scenario].act(place, given)
+    killer.armed = False
+    pipe.send(killer.names)
+    pipe.close()
+    os._exit(0)

@@ -1,0 +1,201 @@
+"""Real processes for tests: the servers, the web service, the worker."""
+
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mongoengine
+import redis
+from pymongo import MongoClient
+
+from config import database
+from config.observability.buffered_lines import LATE_SECONDS
+from config.settings import Settings
+from documents.migrations.indexes import create_indexes
+from service.local import servers
+from service.local.command import serve_command, worker_command
+from service.local.supervisor import Part, Supervisor
+from tools.testbed.cast import Api
+
+_numbers = itertools.count(1)
+PATIENCE_SECONDS = 60
+# For a service that is asked as often as it can be.
+NO_LIMIT = {f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")}
+
+
+def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Wait for something to become true; the limit is for hangs, not for speed."""
+    deadline = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for: {what}"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Servers:
+    """Where the real servers are."""
+
+    mongodb_port: int
+    redis_port: int
+    supervisor: Supervisor
+
+    @classmethod
+    def start(cls, data: Path, supervisor: Supervisor, cache_gb: float = 0.5) -> "Servers":
+        mongodb_port, redis_port = servers.free_port(), servers.free_port()
+        mongodb = servers.mongodb_part(data, mongodb_port, cache_gb)
+        mongodb.command += ["--setParameter", "enableTestCommands=1"]  # fail points
+        supervisor.start(mongodb)
+        servers.make_primary(mongodb_port)
+        supervisor.start(servers.redis_part(data, redis_port))
+        return cls(mongodb_port, redis_port, supervisor)
+
+    @property
+    def redis_url(self) -> str:
+        return servers.redis_url(self.redis_port)
+
+    def new_database(self) -> str:
+        """The URI of a database nobody has used, with an empty queue."""
+        self._empty_queue()
+        return servers.mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
+
+    def empty_database(self) -> str:
+        """The URI of a database with indexes and no record, and with an empty queue.
+
+        The same one every time: a hundred indexes cost a second to make, and MongoDB keeps the
+        files of dropped ones open for minutes, until it may open no more.
+        """
+        self._empty_queue()
+        uri = servers.mongodb_uri(self.mongodb_port, "tests")
+        with MongoClient(uri) as mongo:
+            mongo.admin.command({"killAllSessions": []})  # transactions of processes that died
+            database = mongo.get_default_database()
+            database.command("profile", 0)
+            for name in database.list_collection_names():
+                if name.startswith("system."):
+                    database.drop_collection(name)
+                else:
+                    database[name].delete_many({})
+        return uri
+
+    def _empty_queue(self) -> None:
+        with redis.Redis(servers.LOOPBACK, self.redis_port) as queue:
+            queue.flushall()
+
+    def pid(self, name: str) -> int:
+        return self.supervisor.pids()[name]
+
+
+@dataclass
+class Stack:
+    """gunicorn and a worker, each killable."""
+
+    servers: Servers
+    mongodb_uri: str
+    folder: Path
+    supervisor: Supervisor = field(default_factory=lambda: Supervisor(say=lambda text: None))
+    url: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def api(self) -> Api:
+        """A client of the service as it is reached now."""
+        self.clients.append(httpx.Client(base_url=self.url, timeout=30))
+        return Api.over_http(self.clients[-1])
+
+    @contextmanager
+    def up(self) -> "Iterator[Stack]":
+        """Started, and stopped whatever happens."""
+        try:
+            self.start()
+            yield self
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        port = servers.free_port()
+        self.url = f"http://{servers.LOOPBACK}:{port}"
+        self.environment |= {
+            "MATCHBACK_MONGODB_URI": self.mongodb_uri,
+            "MATCHBACK_REDIS_URL": self.servers.redis_url,
+            "MATCHBACK_PORT": str(port),
+            "MATCHBACK_URL": self.url,
+        }
+        self.start_web()
+        self.start_worker()
+
+    def start_web(self) -> None:
+        log = self.folder / "web.log"
+        self.supervisor.start(
+            Part("web", serve_command(), log, self.environment, ready=self._web_answers)
+        )
+
+    def start_worker(self) -> None:
+        log = self.folder / "worker.log"
+        self.supervisor.start(Part("worker", worker_command(), log, self.environment))
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """End a part's process group at once, and forget it."""
+        part = next(part for part in self.supervisor.parts if part.name == name)
+        assert part.process
+        os.killpg(part.process.pid, how)
+        part.process.wait(timeout=PATIENCE_SECONDS)
+        self.supervisor.parts.remove(part)
+
+    def pid(self, name: str) -> int:
+        return self.supervisor.pids()[name]
+
+    def stop(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.supervisor.stop()
+
+    def log(self, name: str) -> str:
+        """What a part has said, the lines of its latest requests too."""
+        time.sleep(2 * LATE_SECONDS)
+        return (self.folder / f"{name}.log").read_text()
+
+    def _web_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+def connect_to_cluster(uri: str) -> None:
+    """This process, whatever it was connected to; it waits for elections. Indexes are made."""
+    mongoengine.disconnect_all()
+    database.connect(Settings(mongodb_uri=uri, database_timeout_seconds=10))
+    create_indexes()
+
+
+@contextmanager
+def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, str]]:
+    """Servers and the URI of an empty database, outside of pytest; this process connected."""
+    supervisor = Supervisor(say=lambda text: None)
+    try:
+        started = Servers.start(folder, supervisor, cache_gb)
+        uri = started.new_database()
+        database.connect(Settings(mongodb_uri=uri))
+        create_indexes()
+        yield started, uri
+    finally:
+        mongoengine.disconnect_all()  # before: it tells the servers, and would wait for them
+        supervisor.stop()
+
+
+@contextmanager
+def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Iterator[Stack]:
+    """The same, and the services."""
+    with (
+        connected(folder, cache_gb) as (started, uri),
+        Stack(started, uri, folder, environment=dict(environment)).up() as stack,
+    ):
+        yield stack
