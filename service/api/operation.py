@@ -19,11 +19,11 @@ from documents.payments.payment import Payment
 from documents.storage.pagination import BadCursor, page
 from documents.storage.record import Record
 from documents.storage.tenancy import acting_for
+from service.api.audited import noted
 from service.api.fields import Request
 from service.api.idempotency import once
 from service.api.parsing import malformed, read_body, read_query
 from service.middleware.api_key import authorise
-from service.middleware.audit import noted
 from service.middleware.client_address import client_address
 from service.middleware.rate_limit import take_as_stranger
 

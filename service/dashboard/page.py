@@ -19,11 +19,11 @@ from pydantic import BaseModel
 from documents.access.staff import Role, Staff
 from documents.access.staff_session import StaffSession
 from documents.storage.tenancy import acting_for
+from service.api.audited import noted
 from service.api.operation import NoQuery
 from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import TOKEN, Form, read_form
-from service.middleware.audit import noted
 from service.middleware.client_address import client_address
 from service.middleware.rate_limit import take_as_staff, take_as_stranger
 

@@ -234,7 +234,7 @@ def test_nothing_is_imported_when_they_are_off() -> None:
     """The Redis client loads OpenTelemetry's metrics by itself, where they are installed."""
     code = (
         "import sys, service.app, jobs.worker\n"
-        "from config import traces\n"
+        "from config.observability import traces\n"
         "traces.start('web')\n"
         "assert traces.trace_id() == '' and not traces.are_on()\n"
         "ours = tuple(f'opentelemetry.{n}' for n in ('instrumentation', 'exporter', 'sdk.trace'))\n"

@@ -139,7 +139,7 @@ def test_nothing_that_a_client_sends_is_fetched() -> None:
     fetches = re.compile(
         r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
     )
-    allowed = {"up", "demo"}
+    allowed = {"local", "demo"}
     found = [
         path.relative_to(ROOT)
         for name in ("config", "documents", "jobs", "service")

@@ -59,8 +59,8 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
 def test_an_orderly_end_loses_no_line() -> None:
     code = (
         "import structlog\n"
-        "from config import gathered, log\n"
-        "gathered.LATE_SECONDS = 60\n"
+        "from config.observability import buffered_lines, log\n"
+        "buffered_lines.LATE_SECONDS = 60\n"
         "log.configure_logging('web')\n"
         "structlog.get_logger('access').info('request', route='/v1/users')\n"
     )
