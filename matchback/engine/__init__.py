@@ -29,14 +29,14 @@ It needs a replica set, and imports nothing but MongoEngine, PyMongo and orjson:
 copied under another name.
 """
 
-from matchback.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledger
-from matchback.engine.contribution import Amounts, Contribution, Row, Target, from_stored
-from matchback.engine.due import DUE, Source, due_index, now
-from matchback.engine.recount import Drift, Page, collections, compare
-from matchback.engine.repair import repair
-from matchback.engine.settle import Changes, settle
-from matchback.engine.transaction import in_transaction
-from matchback.engine.upkeep import drifts, mend, settle_due
+from .caches import Cache, CounterCache, Flag, LatestCache, Ledger
+from .contribution import Amounts, Contribution, Row, Target, from_stored
+from .due import DUE, Source, due_index, now
+from .recount import Drift, Page, collections, compare
+from .repair import repair
+from .settle import Changes, settle
+from .transaction import in_transaction
+from .upkeep import drifts, mend, settle_due
 
 __all__ = [
     "DUE",

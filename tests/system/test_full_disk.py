@@ -112,7 +112,7 @@ os.posix_fallocate = full
 COUNTER = """
 import os, sys
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
-from config import metrics_files
+from config.observability import metrics_files
 print(metrics_files.reserve(), flush=True)
 sys.stdin.readline()
 from service.metrics.process import requested

@@ -142,7 +142,8 @@ def test_a_counter_that_was_put_right_by_hand_is_left_alone(alice: University) -
 
 PAUSED = """
 import sys, time
-from documents import lease, recount
+from documents.concurrency import lease
+from documents.recount import recount
 if {pretend}:
     lease._take = lambda *args: True
 repair = recount.repair

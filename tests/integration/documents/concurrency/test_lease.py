@@ -25,7 +25,7 @@ SHORT_SECONDS = 2.0
 HOLDER = """
 import sys, time
 from config import database
-from documents import lease
+from documents.concurrency import lease
 lease.LEASE_SECONDS, lease.RENEWAL_SECONDS = {seconds}, {seconds} / 8
 database.connect()
 with lease.{how}("job") as holding:
