@@ -1,6 +1,7 @@
 """Every migration there is, in order. A new one is added at the end.
 
-The form that each is for is that of the first version, or of one since; see tests/migrations.
+The form that each is for is that of the first version, or of one since; see
+tests/integration/documents/migrations/.
 """
 
 from collections.abc import Callable

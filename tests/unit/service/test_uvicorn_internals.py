@@ -1,4 +1,4 @@
-"""The parts of uvicorn that service/web uses and uvicorn does not document."""
+"""The parts of uvicorn that service/server uses and uvicorn does not document."""
 
 import asyncio
 import inspect
@@ -9,7 +9,7 @@ from uvicorn.server import Server, ServerState
 
 from service.server.connection import Connection
 
-WRONG = "uvicorn has changed: adapt service/web to this version, or keep the version before"
+WRONG = "uvicorn has changed: adapt service/server to this version, or keep the version before"
 OVERRIDDEN = {
     "connection_made": ["transport"],
     "connection_lost": ["exc"],
