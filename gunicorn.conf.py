@@ -1,4 +1,7 @@
-"""gunicorn's settings, from ours. Threads pay: concurrent majority writes share journal flushes."""
+"""gunicorn's settings, derived from Matchback's own.
+
+Threads pay off, because concurrent majority writes share journal flushes.
+"""
 
 import os
 import shutil

@@ -1,1 +1,4 @@
-"""Settings, the one Huey, the database connection, logging. Knows nothing of what is stored."""
+"""Configuration: settings, the database connection, queues, and observability.
+
+It knows nothing of what Matchback stores.
+"""

@@ -1,4 +1,4 @@
-"""A thread that a process has of its own, started when it is first needed."""
+"""A background thread of a process, which starts at its first use."""
 
 import os
 import threading

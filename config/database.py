@@ -1,4 +1,4 @@
-"""The connection to MongoDB, and what Matchback asks of the server behind it."""
+"""The connection to MongoDB, and the checks of the server behind it."""
 
 from typing import Any
 

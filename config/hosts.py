@@ -1,4 +1,7 @@
-"""Hosts, as settings have them and as URLs do: IPv6 addresses stand in brackets there. Pure."""
+"""Host names and addresses in settings and URLs. Pure.
+
+In a URL, an IPv6 address has brackets. In a setting, it has none.
+"""
 
 import re
 from ipaddress import AddressValueError, IPv6Address

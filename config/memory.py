@@ -1,4 +1,4 @@
-"""Memory, for services that live long: Python's collector of cycles, and glibc's arenas."""
+"""Memory settings for long-running processes: Python's garbage collector and glibc's arenas."""
 
 import ctypes
 import gc

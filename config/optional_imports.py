@@ -1,4 +1,4 @@
-"""Keeping a library from what it would load and nobody uses."""
+"""Imports that a library makes for features that Matchback does not use, and how to skip them."""
 
 import sys
 from collections.abc import Iterator

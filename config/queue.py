@@ -1,8 +1,8 @@
-"""Huey's queues of wake-ups: one of what is to be settled, one of what is to be exported.
+"""Huey's queues of wake-ups: one for settling, one for the warehouse export.
 
-Nothing is remembered here. A message says «look at this id»; losing one, or having it twice,
-changes nothing, because what is due is marked in MongoDB (see ARCHITECTURE.md). So it may be any
-queue: MATCHBACK_QUEUE_URL says which (see docs/queues.md).
+Queues keep no truth. A message says "look at this ID". Losing or repeating it changes nothing,
+because MongoDB marks what is due (see ARCHITECTURE.md). So any queue will do: MATCHBACK_QUEUE_URL
+selects it (see docs/queues.md).
 """
 
 import sqlite3

@@ -1,7 +1,7 @@
-"""Every setting, in one place, from MATCHBACK_* environment variables.
+"""Every setting, from MATCHBACK_* environment variables.
 
-Read once when a process starts. A misspelt name or a bad value stops the start with a
-sentence that says which one and why: a setting silently ignored is found at 3 a.m.
+A process reads them once, at its start. A misspelt name or a bad value stops the start with a
+sentence that names the setting and the reason. An operator would find an ignored setting at 3 a.m.
 """
 
 import difflib

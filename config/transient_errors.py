@@ -1,8 +1,8 @@
-"""Which database errors pass by themselves: MongoDB was unavailable, slow or busy.
+"""The database errors that pass by themselves: MongoDB was unavailable, slow or busy.
 
-Nothing is wrong with the records in hand, so the same work can be done again. Source of the codes:
-`src/mongo/base/error_codes.yml` in MongoDB's repository, read for 6.0 to 8.2. A code that is not
-here is the record's or the program's fault.
+The records are not at fault, so the same work can run again. Source of the codes:
+`src/mongo/base/error_codes.yml` in MongoDB's repository, read for 6.0 to 8.2. Any other code is the
+fault of the record or of the program.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

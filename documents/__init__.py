@@ -1,4 +1,4 @@
-"""What Matchback stores: one file for each noun, and one package for each domain.
+"""Everything that Matchback stores: one file for each noun, one package for each domain.
 
-`counters.py` declares everything that is counted.
+`counters.py` declares all counters.
 """

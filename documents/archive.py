@@ -1,4 +1,4 @@
-"""What is kept of events that were dropped for their age: how much they had been counted."""
+"""An archive: what an email's dropped events had counted."""
 
 from mongoengine import DateTimeField, IntField, ObjectIdField
 

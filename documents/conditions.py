@@ -1,4 +1,4 @@
-"""What a gift or an email counts as: conditions and amounts for counters.py. Pure."""
+"""Conditions and amounts of the counters: what a gift or an email counts as. Pure."""
 
 from functools import cache
 from typing import Any

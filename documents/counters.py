@@ -1,4 +1,4 @@
-"""Everything that is counted, on one screen. The engine keeps it; see engine/caches.py."""
+"""The declarations of all counters. The engine keeps them: see matchback/engine/caches.py."""
 
 from typing import Any
 

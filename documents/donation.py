@@ -1,4 +1,4 @@
-"""One gift: what a client says of it, and how it was matched."""
+"""A donation: one gift as a client reports it, and its match."""
 
 from datetime import datetime
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""One person's giving to one fundraiser or mailing: so that people, not gifts, can be counted."""
+"""A donor: one person's giving to one fundraiser or mailing. Reports count people by it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One message to one user: the unit that a gift is matched to."""
+"""An email: one message to one user. Matching ties gifts to emails."""
 
 from collections.abc import Sequence
 from typing import Any, Self

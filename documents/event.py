@@ -1,4 +1,4 @@
-"""One open, click, bounce, … of an email: stored once, and counted by being stored."""
+"""An event: one open, click, bounce or similar report about an email. Storing it counts it."""
 
 from typing import Any
 

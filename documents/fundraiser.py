@@ -1,4 +1,4 @@
-"""What money is raised for."""
+"""A fundraiser: a cause or campaign for which an organization raises money."""
 
 from threading import Lock
 from typing import Any, Self

@@ -1,8 +1,8 @@
-"""Gifts by time: counted by the quarter of an hour, so that they can be told in any time zone.
+"""Gifts by time, counted by quarters of an hour, so that any time zone can show its days.
 
-One row holds what a fundraiser, or a mailing, got on one UTC day. Today's zones are all a whole
-number of quarters away from UTC (source: the IANA time zone database), so days and hours of any of
-them are sums of quarters.
+One row holds the gifts of a fundraiser or mailing on one UTC day. Every time zone in use differs
+from UTC by a whole number of quarters (source: the IANA time zone database). So its days and hours
+are sums of quarters.
 """
 
 from datetime import date

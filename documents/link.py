@@ -1,7 +1,7 @@
-"""The links of a mailing: which are clicked, and by how many.
+"""The links of a mailing, with the number of clicks and of people who clicked.
 
-A link's address differs from recipient to recipient, since it carries whose it is. `link_of` takes
-that away, so that a mailing has as many links as its message has.
+A link's address differs for each recipient, because it identifies them. `link_of` removes that
+part, so a mailing has as many links as its message.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""One send of one message to many users, for a fundraiser."""
+"""A mailing: one send of one message to many users, for a fundraiser."""
 
 from typing import Any, Self
 

@@ -1,7 +1,7 @@
-"""What SendGrid knows emails by: so that an event without an email_id finds the email it is of.
+"""A message: what SendGrid knows an email by. Events without an `email_id` find their email by it.
 
-A collection of its own, for speed: to write a field that any index of the emails knows of, MongoDB
-makes the keys of all of them anew, which was half of the cost of counting an email's first event.
+It is a collection of its own for speed. When a transaction writes an indexed field of an email,
+MongoDB rebuilds all index keys of the email. That took half of the time to count a first event.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A customer of the platform. Every other record belongs to exactly one."""
+"""An organization: a customer of the platform. Every other record belongs to exactly one."""
 
 from functools import cache
 from typing import Any, Self

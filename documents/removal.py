@@ -1,4 +1,4 @@
-"""Removing records: which may go only when their children are gone. All of it, on this screen."""
+"""Removal of records, each only after its children. All rules are on this screen."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The counters that a fundraiser and a mailing both have."""
+"""The counters that fundraisers and mailings share."""
 
 from mongoengine import DictField, IntField, MapField
 

@@ -1,4 +1,4 @@
-"""A donor or prospect: somebody who is emailed and may give."""
+"""A user: a donor or prospect, who receives emails and can give."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""One webhook POST as it arrived, stored before it is acknowledged: the inbox."""
+"""A webhook delivery: one POST as it arrived, stored before it is acknowledged."""
 
 import logging
 

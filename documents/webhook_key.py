@@ -1,6 +1,6 @@
-"""The keys that a provider's webhooks are verified with: one, or two while one is replaced.
+"""A provider's webhook keys: one, or two while one replaces the other.
 
-Stripe signs what it sends of its test mode with secrets of their own, which are marked as such.
+Stripe signs events of its test mode with separate secrets, which carry a mark.
 """
 
 from collections.abc import Mapping

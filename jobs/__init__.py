@@ -1,1 +1,1 @@
-"""What happens after a save, in the worker: callbacks, tasks, the sweep."""
+"""Background work in the worker: callbacks, tasks, the sweep, and periodic jobs."""

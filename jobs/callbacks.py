@@ -1,7 +1,7 @@
-"""Which save schedules which job: all of it, on this screen.
+"""The table of which save schedules which job.
 
-Connected by importing this module, as the web service does. Blinker holds receivers weakly, so
-they are functions of the module.
+Importing this module connects it, as the web service does. Blinker holds receivers weakly, so they
+are functions of the module.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""The sweep: finds what is due and was not settled, because its wake-up was lost or is late.
+"""The sweep: it settles what is due when a wake-up was lost or is late.
 
-The queue is a convenience, this is the guarantee. It needs no Redis.
+The queue makes settling fast, and the sweep makes it certain. The sweep needs no Redis.
 """
 
 import logging

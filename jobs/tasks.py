@@ -1,6 +1,6 @@
-"""The jobs. Each is a wake-up with ids, one or many: it loads, calls one method, and is done.
+"""The jobs. Each takes one or many IDs, loads the records, calls one method, and returns.
 
-Running one twice, late, or never changes nothing: what is due is marked in the record itself.
+Running a job twice, late, or never changes nothing, because the record itself carries its due mark.
 """
 
 import logging

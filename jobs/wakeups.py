@@ -1,12 +1,12 @@
-"""From a save to the queue without anybody waiting: a thread of each web process enqueues.
+"""Wake-ups: messages from a save to the queue, which a thread of each web process sends.
 
-A request only puts the id into a queue in memory. Should Redis hang, be slow or away, the thread
-waits and no request does; what does not fit any more is dropped, and the sweep finds it by its
-due mark.
+A request only puts an ID into a buffer in memory. If Redis is slow or unavailable, the thread waits
+and no request does. A full buffer drops wake-ups, and the sweep finds the records by their due
+marks.
 
-Under load, what comes within a hundredth of a second goes as one message of many ids. A message
-costs the web process and the worker more than it costs to settle what it tells of, and the worker
-settles together whatever is due anyway.
+Under load, the thread sends the wake-ups of a hundredth of a second as one message. A message costs
+the web process and the worker more than settling its records. The worker settles everything that is
+due together anyway.
 """
 
 import contextlib

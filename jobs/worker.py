@@ -1,4 +1,4 @@
-"""The worker: Huey's consumer and the sweep, in one process. Run as many as are needed."""
+"""The worker process: Huey's consumer, the sweep, and periodic work. Run as many as needed."""
 
 import logging
 import time

@@ -1,11 +1,12 @@
-"""Calling Matchback from Python.
+"""The client of Matchback's API.
 
 with Matchback("https://matchback.example.edu", key) as api:
     spring = api.fundraisers.create(name="Spring Giving Day")
     for gift in api.donations.list(fundraiser_id=spring["id"], match="unresolved"):
         print(gift["id"], api.donations.match(gift["id"])["considered"])
 
-Every call is repeated until it is answered, for a minute, and is done once all the same.
+The client repeats a call for up to a minute until the service answers. The call still takes effect
+only once.
 """
 
 import json

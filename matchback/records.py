@@ -1,5 +1,8 @@
-"""What the API takes and answers, as types. Times are strings, RFC 3339 in UTC; money is in minor
-units. The service may add fields; a client does not mind."""
+"""The API's requests and answers as types.
+
+Times are strings, RFC 3339 in UTC. Money is in minor units. The service may add fields, and a
+client ignores them.
+"""
 
 from typing import Any, Literal, NotRequired, TypedDict
 

@@ -1,4 +1,4 @@
-"""Requests that are repeated until they are answered, and are done once however often that is."""
+"""HTTP requests that repeat until the service answers, and that still take effect only once."""
 
 import uuid
 from collections.abc import Mapping

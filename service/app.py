@@ -1,4 +1,4 @@
-"""The application: Falcon with our routes, errors and request IDs."""
+"""The WSGI application: Falcon with Matchback's routes, errors and middleware."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The command line: `matchback`. Each command imports what it needs when it runs."""
+"""The command line, `matchback`. Each command imports its own needs when it runs."""
 
 import os
 import sys

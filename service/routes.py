@@ -1,4 +1,4 @@
-"""Every route, on one screen. The suffix names the responders: on_get_one and so on."""
+"""Every route. The suffix names the responders: on_get_one and so on."""
 
 from documents.access.staff_session import StaffSession
 from service.api.resources.api_keys import ApiKeys

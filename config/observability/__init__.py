@@ -1,1 +1,1 @@
-"""What a process tells about its work: logs, metrics, and traces."""
+"""Observability of a process: logs, metrics, and traces."""

@@ -1,7 +1,7 @@
-"""Lines of a log, written together: up to a tenth of a second late, for requests do not wait.
+"""Buffered log lines, written together at most a tenth of a second late.
 
-A thread that writes lets go of Python's lock, and stands in line for it once more among all that
-answer requests. So for each line to be written at once costs a request more than it takes to write.
+A thread that writes releases the GIL, and waits for it again among all threads that answer
+requests. So writing each line at once costs a request more than the write itself.
 """
 
 import contextlib

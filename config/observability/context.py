@@ -1,7 +1,7 @@
-"""What is being worked on: a request, or a job and the requests that it is done for.
+"""The context of the current work: a request, or a job and the requests that caused it.
 
-Every line of the log tells it, and a wake-up carries it from the request into the job: in its
-message's id, which a worker of an older version takes for what it is to it, an opaque string.
+Every log line carries it. A wake-up carries it from the request to the job in its message's ID. A
+worker of an older version reads this ID as an opaque string.
 """
 
 import logging

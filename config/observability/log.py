@@ -1,6 +1,6 @@
-"""Logging to standard error, one line an event. Never personal data: ids only.
+"""Logging to standard error, one line for each event. Lines contain IDs only, never personal data.
 
-What the code and its libraries tell by `logging`, and what is told by structlog, comes out alike.
+Records from `logging` and from structlog share one format.
 """
 
 import atexit

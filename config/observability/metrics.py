@@ -1,8 +1,8 @@
-"""What a process counts of the work that it does itself, for Prometheus.
+"""The Prometheus metrics that a process counts about its own work.
 
-Here and not in service/, for documents/ and jobs/ count, too. gunicorn.conf.py names the folder in
-which its processes add up, and does so before anything imports this. No label names anybody: not
-an organization, not a record, not an address.
+They are here and not in service/, because documents/ and jobs/ count too. Web processes add up
+their metrics in one folder. gunicorn.conf.py sets it before any module imports this one. No label
+identifies an organization, a record, or an address.
 """
 
 from collections.abc import Iterable, Mapping

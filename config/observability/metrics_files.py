@@ -1,7 +1,7 @@
-"""The files in which the web processes add up their metrics, on a disk that may be full.
+"""The files in which web processes add up their metrics, on a disk that may be full.
 
-The client library maps sparse files into memory. If the disk is full when the process first writes
-to a page of one, the system kills the process (SIGBUS). So each process takes the space beforehand.
+The client library maps sparse files into memory. If the disk is full when a process first writes
+to a page of a file, the system kills the process (SIGBUS). So each process reserves the space.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
-"""OpenTelemetry's own instrumentations of Falcon, PyMongo and Redis, and a span of each job.
+"""OpenTelemetry's instrumentation of Falcon, PyMongo and Redis, and a span for each job.
 
-Imported only when traces are on. Where they go is told by OpenTelemetry's own variables (OTEL_*).
+Only `traces` imports this module, and only when traces are on. OpenTelemetry's own variables
+(OTEL_*) set the destination.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Traces, when MATCHBACK_TRACES is set. Otherwise nothing of OpenTelemetry is imported."""
+"""The switch for traces. Without MATCHBACK_TRACES, no module imports OpenTelemetry."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING

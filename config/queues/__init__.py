@@ -1,4 +1,4 @@
-"""The places where wake-ups may wait: Redis, a file of SQLite's, Amazon SQS."""
+"""The supported queues of wake-ups: Redis, an SQLite file, Amazon SQS."""
 
 from config.optional_imports import hidden
 

@@ -1,7 +1,7 @@
-"""Where a queue is, as one URL says it: judged here at the start, before anything is opened.
+"""The queue's URL, checked at the start, before Matchback opens a connection.
 
-Whatever is wrong is Refused, with a sentence that never repeats the URL, for it may carry a
-password. (What Python says of a bad URL may.)
+`Refused` explains each error in one sentence. The sentence never repeats the URL, because the URL
+may contain a password. Python's own messages can repeat it.
 """
 
 import importlib.util

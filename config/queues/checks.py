@@ -1,4 +1,4 @@
-"""Whether a URL can be what it is set as, told at the start and without a network."""
+"""Checks of URLs in settings, at the start and without a network."""
 
 from redis.exceptions import RedisError
 

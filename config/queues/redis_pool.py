@@ -1,4 +1,4 @@
-"""Connections to a Redis: one that is named, or the one that Sentinel says is the master now."""
+"""Connection pools for Redis: for a named server, or for the master that Sentinel reports."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""A queue of wake-ups in a file, for one machine that needs no Redis.
+"""A queue of wake-ups in an SQLite file, for one machine without Redis.
 
-Huey's own storage, with two differences. It looks twenty times a second, for SQLite tells nobody
-that there is something. And it sees when the file was taken away or put back from a copy: the
-processes that had it open would else go on in one that nobody else can see, until they end.
+It is Huey's own storage with two differences. It polls twenty times a second, because SQLite sends
+no notifications. And it notices when the file was removed or restored from a copy. Without that,
+processes would continue in a file that no other process can see.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""A queue of wake-ups on Amazon SQS: a standard queue, which loses nothing and may repeat.
+"""A queue of wake-ups on Amazon SQS: a standard queue, which loses nothing and can repeat messages.
 
-A message is deleted as soon as it was received, ten with one request. Should that fail it comes
-again, which changes nothing; should the worker be killed first, the sweep does its work.
-Credentials are found by boto3 in its own ways: the environment, a profile, the machine's role.
+The worker deletes messages when it receives them, ten with one request. If the deletion fails, the
+message comes again, which changes nothing. If the worker dies first, the sweep does the work. boto3
+finds the credentials: in the environment, a profile, or the machine's role.
 """
 
 import logging

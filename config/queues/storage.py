@@ -1,7 +1,7 @@
-"""What Huey needs of a queue of wake-ups: that messages go in and come out, and nothing more.
+"""The base of all queues: put a message in, take a message out.
 
-Nothing is scheduled, revoked or kept as a result, so that none of it costs a request or a
-transaction. One thread of a process looks for messages at a time; more would only ask in vain.
+Huey schedules, revokes and stores nothing here, so these features cost no request or transaction.
+One thread of a process polls. More pollers would add load without finding more messages.
 """
 
 import threading

@@ -1,1 +1,1 @@
-"""Who may act: API keys, staff and their sessions, and the audit of what they did."""
+"""Access: API keys, staff and their sessions, and the audit of their acts."""

@@ -1,4 +1,4 @@
-"""API keys: who calls, for which organization, and what it may do."""
+"""API keys. A key identifies the client and its organization, and its scopes limit the client."""
 
 import hashlib
 import hmac

@@ -1,8 +1,8 @@
-"""Who did what, and when: an append-only list for each organization, chained by hashes.
+"""The audit of acts: an append-only list for each organization, chained by hashes.
 
-An act is noted before it is done, with its outcome afterwards; a worker links what is finished
-into the chain, one at a time, so that no request waits for another. What a process that died left
-without an outcome is linked with none. Ids only: no names, addresses, or values.
+The service notes an act before it happens, and its outcome afterwards. One worker at a time links
+finished acts into the chain, so no request waits for another. An act without an outcome, because
+its process died, is linked without one. Entries contain IDs only: no names, addresses, or values.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""Passwords of staff, hashed with argon2id. A comparison costs the same whether an account exists.
+"""Staff passwords, hashed with argon2id. A check takes equally long if the account does not exist.
 
-A process hashes at most two at once: each takes 19 MiB, and signing in must not fill the memory.
+A process hashes at most two at once: each takes 19 MiB, and sign-ins must not fill the memory.
 """
 
 import secrets

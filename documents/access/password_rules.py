@@ -1,4 +1,4 @@
-"""What makes a password easy to guess. Pure.
+"""Rules against passwords that are easy to guess. Pure.
 
 Source: NIST SP 800-63B-4, section 3.1.1.2: at least a minimum length after normalization, and no
 common, repetitive, sequential or context-specific password. zxcvbn estimates the guesses.

@@ -1,4 +1,4 @@
-"""Staff: people of a customer who look at the dashboard. Each belongs to one organization."""
+"""Staff: people of one organization who use the dashboard."""
 
 from typing import Any, Literal, Self
 

@@ -1,6 +1,6 @@
-"""Who is signed in: a session for each browser, and links that make one.
+"""Staff sessions, one for each browser, and the links that sign a person in.
 
-Of both, only a digest of the secret is stored: a copy of the database signs nobody in.
+MongoDB holds only a digest of each secret, so a copy of the database signs no one in.
 """
 
 import hashlib

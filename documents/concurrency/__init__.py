@@ -1,1 +1,1 @@
-"""Working side by side: batches, retries, leases between processes, turns of an organization."""
+"""Concurrency: batches and retries, leases between processes, and a mutex for each organization."""

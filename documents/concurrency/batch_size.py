@@ -1,6 +1,6 @@
-"""How many records a transaction takes: fewer when it was too long, more again when it was short.
+"""The number of records in a transaction: smaller after long transactions, larger after short ones.
 
-Pure. MongoDB ends a transaction after its lifetime, 3 s as `matchback up` starts it.
+Pure. MongoDB ends a transaction after its lifetime, which `matchback up` sets to 3 s.
 """
 
 from dataclasses import dataclass, field

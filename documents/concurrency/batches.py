@@ -1,14 +1,14 @@
-"""Batches: transactions that each take some of the records that are due.
+"""Batches: transactions that each take some of the due records.
 
-A batch that MongoDB ended because it was slow or busy is done again, smaller, in turn with the
-others. A batch that holds a bad record is halved until the record is alone, and then the record is
-noted. Both are one search, so one bad record among 250 costs about twenty transactions.
+If MongoDB ends a batch because it was slow or busy, the batch runs again, smaller, in turn with the
+others. If a batch holds a bad record, halving continues until the record is alone and gets a note.
+Both are one search, so one bad record among 250 costs about twenty transactions.
 
-A record that is too slow even alone is postponed, so that it does not keep its group waiting. That
-counts as no attempt.
+A record that is too slow even alone is postponed, so that its group does not wait for it. That does
+not count as an attempt.
 
-Only the sweep isolates bad records, a slice of time for each group. Jobs leave such a group to the
-sweep, so that no bad record ever keeps a queue waiting.
+Only the sweep isolates bad records, for a slice of time in each group. Jobs leave such a group to
+the sweep, so bad records never hold up the queue.
 """
 
 import logging

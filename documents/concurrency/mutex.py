@@ -1,14 +1,14 @@
-"""Taking turns: what counts for one organization would else make each other begin again.
+"""The mutex of an organization: one transaction at a time counts for it.
 
-All of it increments the organization's fundraisers and mailings. The first write of a transaction
-takes the turn. Who meets another's open transaction learns so at once, and not by a write conflict
-at the end of its work. The turn is part of the transaction: it ends with it, also when its worker
-is killed, so there is no lease that could outlive anybody.
+All these transactions increment the same fundraisers and mailings. Without a mutex, they would make
+each other start again. The first write of a transaction takes the turn. Another transaction then
+fails at once, and not with a write conflict at the end of its work. The turn is part of the
+transaction and ends with it, also when its worker is killed.
 
-Whoever must wait asks for the turn, and who has had it gives way: else a worker that counts a
-million events would take it again and again, and a gift would wait until the last of them. Nothing
-rests on either but speed: what was asked for is forgotten after a second. The threads of one
-process stand in line for it.
+A transaction that waits asks for the turn, and the last holder gives way. Otherwise, a worker that
+counts a million events would take the turn again and again, and a gift would wait for all of them.
+Requests for a turn expire after a second. They affect only speed. Threads of one process wait in
+line.
 """
 
 import random

@@ -1,8 +1,8 @@
-"""Records that cannot be settled: attempted again after growing pauses, then kept as failed.
+"""Retries of records that cannot be settled: growing pauses between attempts, then a failed job.
 
-One of them stops nothing else (see batches.py). Its `trouble` holds the number of attempts, the
-reason, and the time of the next attempt. After the last attempt the record is no longer due, and
-waits until a person looks at it. Changing the record is a new start.
+One such record stops no other (see batches.py). Its `trouble` holds the number of attempts, the
+reason, and the time of the next attempt. After the last attempt, the record is no longer due, and
+waits until a person looks at it. Changing the record starts again from zero.
 """
 
 import logging

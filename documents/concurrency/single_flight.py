@@ -1,4 +1,4 @@
-"""One at a time for each key within a process, and nobody waits for a turn."""
+"""Single flight: at most one thread of a process does the work for a key. The others skip it."""
 
 import threading
 from collections.abc import Callable, Hashable

@@ -1,1 +1,1 @@
-"""What remains recognizable of an erased person, so that later data about them is redacted."""
+"""Traces of erased people, by which Matchback recognizes and redacts later data about them."""

@@ -1,7 +1,7 @@
-"""Posts that an erasure changed, so that the same post, sent again, is changed alike.
+"""Digests of posts that an erasure changed, so that a repetition is changed in the same way.
 
-By then nobody knows the person any more. What is kept is a digest of the post as it came, for as
-long as providers send posts again.
+Nothing else in Matchback knows the person by then. The digests stay for as long as providers repeat
+posts.
 """
 
 import hashlib

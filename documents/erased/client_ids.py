@@ -1,4 +1,4 @@
-"""Finding gifts by IDs that clients gave them, also after an erasure replaced the IDs."""
+"""Lookup of gifts by client IDs, also after an erasure replaced the IDs."""
 
 from typing import Any
 

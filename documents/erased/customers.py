@@ -1,7 +1,7 @@
-"""Stripe's customers who are erased, so that what Stripe reports of them later is forgotten.
+"""Erased customers of Stripe, so that Matchback forgets what Stripe reports about them later.
 
-An event about a customer has a name and an address and no gift. Only a digest of the customer's ID
-is kept.
+An event about a customer has a name and an address, but no gift. Only a digest of the customer's ID
+stays.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""The forms that a text takes as its encodings are undone, one after the other. Pure.
+"""The forms of a text, as each of its encodings is removed. Pure.
 
 URLs and webhook posts nest encodings: an address may be percent-encoded within base64 within JSON.
-The cost is linear, because each text is decoded a bounded number of times, and what base64 hides
-is unpacked once, however many forms of a text have it.
+The cost is linear. Each text is decoded a bounded number of times, and each base64 part is unpacked
+once, however many forms of a text contain it.
 """
 
 import binascii

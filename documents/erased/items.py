@@ -1,6 +1,6 @@
-"""Items of stored posts that tell of an erased person, noted until a worker empties them.
+"""Items of stored posts about an erased person, noted until a worker empties them.
 
-A post must not change while it is due, so the transaction that meets such an item notes it here.
+A post must not change while it is due, so the transaction that finds such an item notes it here.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Taking a person's address and name out of clicked URLs; part of erasing them. See erasure.py.
+"""Redaction of a person's address and name in clicked URLs: a part of erasure (see erasure.py).
 
-A link keeps its ID, which is a digest of the URL, so later clicks still find it and no counter
+A link keeps its ID, which is a digest of the URL. So later clicks still find it, and no counter
 changes.
 """
 

@@ -1,4 +1,4 @@
-"""What a person who is being erased is known by in an organization."""
+"""The identity of a person during erasure: everything by which an organization knows them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

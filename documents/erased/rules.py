@@ -1,6 +1,6 @@
-"""Where a text names a person: by an address in any spelling and encoding, or by a name. Pure.
+"""The places in a text that name a person, by an address in any spelling or by a name. Pure.
 
-An address counts as a whole: "ann@example.org" is neither in "joann@example.org" nor in
+Only a whole address matches: "ann@example.org" is neither in "joann@example.org" nor in
 "ann@example.org.uk".
 """
 

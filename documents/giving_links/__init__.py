@@ -1,1 +1,1 @@
-"""Giving links: the token that names an email, and how a damaged one is read."""
+"""Giving links: the token that names an email, and the repair of damaged tokens."""

@@ -1,8 +1,8 @@
-"""What may be a link token or an email's id in a text that something was done to. Pure.
+"""Candidates for a link token or an email's ID in a damaged text. Pure.
 
-Mail programs add punctuation, and others `&fbclid=…` and the like. Quoted-printable (RFC 2045)
-turns `=` into `=3D` and breaks lines. Servers encode characters by percent signs and HTML entities.
-Letters are never guessed: a token whose case was changed has no proof any more.
+Mail programs add punctuation, or parameters such as `&fbclid=…`. Quoted-printable (RFC 2045) turns
+`=` into `=3D` and breaks lines. Servers encode characters by percent signs and HTML entities. This
+module never guesses letters, because a token whose case was changed has no proof.
 """
 
 import re

@@ -1,8 +1,9 @@
-"""Link tokens: what a giving link carries in place of an email's id.
+"""Link tokens: what a giving link carries in place of an email's ID.
 
-A token is the id, encrypted and authenticated for its organization: nobody can count it up, make
-one, or use another organization's. AES-SIV (RFC 5297) needs no nonce, so an email has one token
-under a key, and none is stored. A new key signs; the older ones still open what they signed.
+A token is the ID, encrypted and authenticated for its organization. A client cannot guess, count up
+or forge one, or use another organization's. AES-SIV (RFC 5297) needs no nonce, so an email has one
+token under each key, and MongoDB stores none. A new key makes tokens, and older keys still open
+theirs.
 """
 
 import base64

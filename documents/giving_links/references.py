@@ -1,4 +1,4 @@
-"""What a giving link or an event carried to name an email: its token, its id, nothing, garbage."""
+"""The reference to an email in a giving link or event: its token, its ID, nothing, or garbage."""
 
 import re
 from itertools import chain

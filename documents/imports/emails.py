@@ -1,9 +1,8 @@
-"""Many emails at once: in batches, each with a handful of commands, whatever their number.
+"""Imports of many emails: batches with a handful of commands each, whatever their size.
 
-What an import makes counts as what single creation makes: the emails are due, and settling counts
-them. Importing the same again finds them: an email is known by its mailing and user, and outside a
-mailing by its fundraiser, user and time. A key of that, unique, keeps two imports apart that run at
-once.
+Imported emails are due, and settling counts them like others. A repeated import finds the emails
+that exist. An email is known by its mailing and user. Outside a mailing, it is known by its
+fundraiser, user and time. A unique key of these keeps two simultaneous imports apart.
 """
 
 from bisect import insort

@@ -1,4 +1,4 @@
-"""One line of an import, and the stored forms that are made of it."""
+"""One line of an import, and the documents that it becomes."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Matching: which email led to a gift. `rules.py` decides, and is pure."""
+"""Matching: the email that led to a gift. `rules.py` decides, and is pure."""

@@ -1,4 +1,4 @@
-"""The emails that a batch of gifts might be matched to, read with a few queries for all of them."""
+"""The candidates of a batch of gifts: all their possible emails, read with a few queries."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,6 @@
-"""Deciding: match the due gifts of a batch, within the transaction that settles them.
+"""Decisions for the due gifts of a batch, within the transaction that settles them.
 
-The decision itself is pure; see matching.py. A decision that another one replaces is kept; see
-past_match.py.
+The decision itself is pure (see rules.py). past_match.py keeps a decision that another replaces.
 """
 
 from typing import Any

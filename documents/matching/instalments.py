@@ -1,8 +1,8 @@
-"""Recurring gifts: `recurring_id` groups the instalments of a plan; later ones follow the first.
+"""Recurring gifts. `recurring_id` groups a plan's instalments, and later ones follow the first.
 
-Whatever changes which instalment is the first, or what the first is matched to, marks those that
-follow something else, to be looked at again. Those are written, so a transaction that decides one
-of them at the same moment fails with a write conflict and sees it.
+A transaction that changes the first instalment or its match also marks the instalments that follow
+something else, so that they are decided again. It writes them. So a transaction that decides one of
+them at the same moment fails with a write conflict, and then sees the change.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
-"""Emails of which it is learned that they were sent, opened or clicked before gifts came.
+"""Late touches: emails that were sent, opened or clicked before a gift, but reported after it.
 
-The open gifts of their users, made since then, look again for their email. A few are marked in
-the transaction that learns of the touch; see matching/rematch.py. To mark many would be most of its
-work, so it notes the touches, in one record, and the gifts are marked from there. Doing that twice
-changes nothing, so no transaction is needed. While there are events to count, notes wait for them,
-though not for long: a gift whose donor opens several emails then looks again once.
+The open gifts of their users since then are decided again. The transaction that learns of the touch
+marks a few gifts itself (see rematch.py). Marking many would take most of its time, so it inserts
+one note of the touches, and the sweep marks the gifts from there. Marking twice changes nothing, so
+no transaction is needed. Notes wait briefly for the events that still have to be counted. So a gift
+whose donor opens several emails is decided again once.
 """
 
 from collections import defaultdict

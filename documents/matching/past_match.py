@@ -1,4 +1,7 @@
-"""What a gift was matched to before: kept when a match changes, in the same transaction."""
+"""Past matches: what a gift was matched to before.
+
+The transaction that changes a match also stores the old one.
+"""
 
 from typing import Any, Self
 

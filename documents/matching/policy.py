@@ -1,4 +1,4 @@
-"""What an organization may decide of how its gifts are matched. Pure; kept by policy_version.py."""
+"""The match policy: what an organization can choose about matching. Pure."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Match policies as they are kept: each change is a new version, and a decision names its own."""
+"""Stored versions of match policies. Each change is a version, and each decision names its own."""
 
 from datetime import timedelta
 from typing import Any, Self

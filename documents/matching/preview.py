@@ -1,7 +1,6 @@
-"""What if: which gifts another match policy would tie to another email. Nothing is written.
+"""A preview of another match policy: the gifts that would get another email. It writes nothing.
 
-Also what `matchback rematch` is made of, which lets gifts be decided again by the policy that is
-set.
+`matchback rematch` uses it too, to decide gifts again by the policy that is set.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,10 +1,10 @@
-"""Which gifts must look again for their email, because something that matching reads has changed.
+"""Rematching: marks for gifts whose match can change, because something that it depends on changed.
 
-The gifts are marked in the transaction that settles or changes an email. That is enough whatever
-the race: a transaction that decides one of these gifts meanwhile writes it, and the emails that it
-considered, so one of the two fails with a write conflict and when it starts again sees what the
-other did. Where there are more gifts than a transaction should mark, it leaves a mark or a note of
-its own, and they are marked after it, by late_touches.py and user_changes.py.
+The transaction that settles or changes an email marks the gifts. That suffices whatever the race: a
+transaction that decides one of these gifts writes it and the emails that it considered. So one of
+the two fails with a write conflict, starts again, and sees what the other did. If there are too
+many gifts for one transaction, it leaves a mark or a note. late_touches.py and user_changes.py mark
+the gifts from there.
 """
 
 from collections.abc import Sequence

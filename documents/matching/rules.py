@@ -1,12 +1,12 @@
-"""Matching: which email led to a gift. Pure: no database, no clock.
+"""Matching rules: which email led to a gift. Pure: no database, no clock.
 
-The field calls it matchback. A gift is `direct` when it names its email or staff have pinned one,
-`indirect` when its donor's address leads to one, else `unresolved`. The rules, in their order:
+Fundraisers call it matchback. A gift is `direct` when it names its email or staff have pinned one,
+`indirect` when its donor's address leads to one, and otherwise `unresolved`. The rules, in order:
 
-1. `pin`: what staff said by hand.
+1. `pin`: the choice of a person.
 2. `recurring`: a later instalment follows the first.
-3. `link_token`, `email_id`: it names an email of its fundraiser.
-4. `other_fundraiser`: it names one of another fundraiser, and the policy wants that.
+3. `link_token`, `email_id`: the gift names an email of its fundraiser.
+4. `other_fundraiser`: it names an email of another fundraiser, and the policy allows it.
 5. `donor_address`: an email to the donor, of its fundraiser, sent within the window before it.
 6. `none`.
 """

@@ -1,9 +1,10 @@
-"""What a new user, or a new address of one, means for gifts that are stored already.
+"""The effect of new users and new addresses on stored gifts.
 
-A user is marked in the same write that adds it or changes its address. A job then marks the gifts
-from there, and they look for their user and their email again when they are settled. A gift that
-is stored after that was read is settled after the user was stored, and so knows it. Doing it twice
-changes nothing, so no transaction is needed, which would conflict with whatever counts on users.
+The write that adds a user or changes an address also marks the user. A job then marks the gifts,
+which look for their user and email again when they are settled. A gift that is stored after the job
+read the gifts is settled after the user was stored, and so it knows the user. Running twice changes
+nothing, so no transaction is needed. A transaction would conflict with everything that counts on
+users.
 """
 
 from collections import defaultdict

@@ -1,1 +1,1 @@
-"""Upgrades: what is stored in the form of an earlier version is brought into today's, online."""
+"""Migrations: online upgrades of data that earlier versions stored."""

@@ -1,7 +1,7 @@
-"""All spellings of an address are one: people, gifts and events get the key that they share.
+"""The migration of addresses: people, gifts and events get the key that all spellings share.
 
-A person whose key another one has stays as it is and is noted as a duplicate. The record that has
-today's key already keeps it; of records that all have earlier ones, the oldest gets it.
+If another person has the key already, the person keeps the old key and is noted as a duplicate. A
+record that has the current key keeps it. Of records that all have earlier keys, the oldest gets it.
 """
 
 from typing import Any

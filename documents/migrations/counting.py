@@ -1,4 +1,4 @@
-"""What migrations of several collections do to records that are counted."""
+"""Changes to counted records that migrations of several collections share."""
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession

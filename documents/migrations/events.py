@@ -1,4 +1,4 @@
-"""What events of the first version tell that was not kept then: their messages, links, clickers."""
+"""Facts of the first version's events that it did not store: messages, links, clickers."""
 
 from itertools import groupby
 

@@ -1,4 +1,4 @@
-"""Every stored document, and the one command that makes their indexes."""
+"""All stored documents, and the command that creates their indexes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A migration and its progress. It may be interrupted anywhere, and continues from there."""
+"""A migration and its progress. A worker can stop anywhere and continue later."""
 
 import time
 from collections.abc import Callable, Iterator

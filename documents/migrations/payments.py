@@ -1,4 +1,4 @@
-"""Reading stored payment webhooks again, for facts that earlier versions did not keep."""
+"""A second reading of stored payment webhooks, for facts that earlier versions did not keep."""
 
 import json
 from collections.abc import Mapping

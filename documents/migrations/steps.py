@@ -1,6 +1,6 @@
-"""Every migration there is, in order. A new one is added at the end.
+"""All migrations, in order. Add a new one at the end.
 
-The form that each is for is that of the first version, or of one since; see
+Each reads the layout of the first version or of a later one; see
 tests/integration/documents/migrations/.
 """
 

@@ -1,6 +1,6 @@
-"""An upgrade of the database: what is new comes first, and what is old goes last.
+"""An upgrade of the database: it adds new indexes first, and drops old ones last.
 
-So versions may run side by side meanwhile, and each finds the indexes that its queries need.
+So two versions can run side by side, and each finds the indexes that its queries need.
 """
 
 from collections.abc import Iterator

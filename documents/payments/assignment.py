@@ -1,7 +1,7 @@
-"""Payments that a person assigns to a fundraiser, because no webhook names one.
+"""Assigned payments: a person chose the fundraiser, because no webhook names one.
 
-The assignment is kept with the payment, and the gift follows from both. So later webhooks, in any
-order, keep it, and repeating it changes nothing.
+The payment keeps the assignment, and the gift follows from both. So later webhooks keep it in any
+order, and repeating an assignment changes nothing.
 """
 
 import contextlib

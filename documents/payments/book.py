@@ -1,4 +1,4 @@
-"""Entering what webhooks tell of payments, within a transaction: facts, links, and gifts."""
+"""The transaction that stores what webhooks report of payments: facts, links, and gifts."""
 
 from dataclasses import dataclass, field
 

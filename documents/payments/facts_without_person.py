@@ -1,4 +1,4 @@
-"""The facts of a payment without the person that they tell of. Pure."""
+"""The facts of a payment without the person. Pure."""
 
 from collections.abc import Collection, Mapping
 from typing import Any

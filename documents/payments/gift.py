@@ -1,4 +1,4 @@
-"""The gift of a payment: made, or changed, as its facts have it."""
+"""The gift of a payment, created or updated from the payment's facts."""
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime

@@ -1,7 +1,7 @@
-"""From stored payment webhooks to gifts: each payment is one gift, whatever is told in what order.
+"""Payment webhooks as gifts. Each payment is one gift, in whatever order webhooks arrive.
 
-What a webhook tells is merged into the payment's facts; the gift that follows from all of them is
-made or changed in the same transaction, and is due. Telling it again changes nothing.
+One transaction merges what a webhook reports into the payment's facts. It creates or updates the
+gift that follows from all facts, and marks it due. A repeated webhook changes nothing.
 """
 
 import contextlib

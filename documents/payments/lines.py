@@ -1,4 +1,4 @@
-"""Payments as lists show them: each with the reason why it has no gift."""
+"""Payments as lists show them, each with the reason why it has no gift."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

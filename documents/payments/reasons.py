@@ -1,4 +1,4 @@
-"""Why a payment has no gift: stable codes, and a sentence for each. Pure."""
+"""The reasons why a payment has no gift: a stable code and a sentence for each. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args

@@ -1,12 +1,12 @@
-"""How much of a payment was given back. Pure.
+"""The refunded amount of a payment. Pure.
 
-A charge that is captured in part releases the rest, which is not a refund. Before API version
+If a charge is captured in part, the rest is released, which is not a refund. Before API version
 2025-03-31 (basil), Stripe counted the released part as refunded: it created a refund of it, and
-`amount_refunded` includes it. Since then it does neither. The version is that of the request that
-captured the charge, which no event states, so the release is derived from the evidence.
+`amount_refunded` includes it. Since then, it does neither. The version is that of the request that
+captured the charge. No event states it, so the evidence must show the release.
 
 Source: https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow.
-The rule is documented for users in docs/payments.md.
+docs/payments.md documents the rule for users.
 """
 
 from collections.abc import Iterable, Mapping

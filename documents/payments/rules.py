@@ -1,5 +1,6 @@
-"""From the facts of a payment to the state of its gift. Pure: the state is a function of the facts,
-so the order in which they came cannot matter.
+"""The state of a gift, from the facts of its payment. Pure.
+
+The state is a function of the facts, so the order in which they came cannot matter.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """The plain webhook: the state of one gift, from any payment processor. Pure.
 
-Signed as Standard Webhooks (https://www.standardwebhooks.com) has it; documented for its users in
-docs/payments.md.
+The signature follows Standard Webhooks (https://www.standardwebhooks.com). docs/payments.md
+documents the webhook for its users.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Two records of one mailbox, from before all spellings of an address were one.
+"""Duplicates: two records of one mailbox, stored before all spellings of an address were one.
 
 The migration of addresses notes them and merges nothing. Staff decide, as
 docs/explanation/matching.md describes.

@@ -1,7 +1,7 @@
-"""What a person is searched by: words of their name and address, and the terms of a query. Pure.
+"""The words by which a search finds a person, and the terms of a query. Pure.
 
-A term finds a person when one of their words begins with it; of several terms, each has to. Both
-are folded in the same way, and cut at the same length.
+A term finds a person when one of the person's words begins with it. All terms must. Both are folded
+in the same way, and cut at the same length.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Finding a person by an address, also where stored rows have the key of an earlier layout.
+"""Lookup of a person by address, also in rows that have the key of an earlier layout.
 
-A row has such a key until it is migrated, and for good if another user of the organization has the
-key that its address would get now.
+A row has such a key until its migration. It keeps the key if another user of the organization has
+the key that its address would get now.
 """
 
 from collections.abc import Iterable

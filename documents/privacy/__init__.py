@@ -1,1 +1,1 @@
-"""Erasure of a person, and retention."""
+"""Privacy: erasure of a person, and retention."""

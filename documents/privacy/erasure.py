@@ -1,8 +1,8 @@
-"""Erasing a person: name, address and raw events go everywhere, amounts and counts stay.
+"""Erasure: a person's name, address and raw events go everywhere, while amounts and counts stay.
 
-The request marks the user, who is gone from then on. A worker does the rest in steps that may be
-repeated, so the sweep carries on what a killed process left. Answers kept for an `Idempotency-Key`
-cannot be read here, because they are sealed. They expire after 48 hours.
+The request marks the user, which hides the person at once. A worker does the rest in steps that can
+repeat, so the sweep continues what a killed process left. Erasure cannot read the answers kept for
+an `Idempotency-Key`, because they are sealed. They expire after 48 hours.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Taking a person out of their gifts; part of erasing them. See erasure.py."""
+"""Erasure of a person in their gifts: a part of erasure.py."""
 
 from collections.abc import Callable, Iterator
 

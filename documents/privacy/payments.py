@@ -1,4 +1,4 @@
-"""Taking a person out of what is kept of payments; part of erasing them. See erasure.py."""
+"""Erasure of a person in stored payments: a part of erasure.py."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

@@ -1,6 +1,6 @@
-"""Taking a person out of stored webhook posts; part of erasing them. See erasure.py.
+"""Erasure of a person in stored webhook posts: a part of erasure.py.
 
-What is about the person goes as a whole. In what is about somebody else, only their address goes.
+Data about the person goes as a whole. In data about somebody else, only the person's address goes.
 """
 
 import json

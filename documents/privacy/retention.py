@@ -1,4 +1,4 @@
-"""Dropping deliveries, events and messages that are older than settings keep them.
+"""Retention: dropping deliveries, events and messages that are older than the settings allow.
 
 No counter changes.
 """

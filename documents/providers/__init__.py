@@ -1,1 +1,1 @@
-"""Email providers: one file each, and how each signs its webhooks. Pure."""
+"""Email providers, one file each, and the signatures of their webhooks. Pure."""

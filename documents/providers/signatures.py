@@ -1,4 +1,4 @@
-"""How each provider signs its webhooks, and what a key of it looks like. Pure."""
+"""The signatures of all webhook providers, and the form of their keys. Pure."""
 
 import base64
 import binascii

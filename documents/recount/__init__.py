@@ -1,1 +1,1 @@
-"""Recounting: comparing every counter with the ledger."""
+"""Recounts: every counter compared with the ledger."""

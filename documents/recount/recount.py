@@ -1,4 +1,4 @@
-"""Recounting Matchback's own counters from its ledger of donations, emails and events."""
+"""The recount of Matchback's counters from its ledger of donations, emails and events."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,1 +1,1 @@
-"""What people read: reports, overviews, time lines, lists of gifts, and health."""
+"""Reports for people: figures, overviews, time lines, lists of gifts, and health."""

@@ -1,4 +1,4 @@
-"""Gifts as people read them: with the names of their fundraiser, mailing and person."""
+"""Gifts as lists show them, with the names of their fundraiser, mailing and person."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Gifts by local day and hour, from what is counted by quarters of UTC hours. Pure.
+"""Gifts by local day and hour, from counts by quarters of UTC hours. Pure.
 
-A day on which clocks change has 23 or 25 hours; the hour that comes twice is two hours, each with
+A day on which clocks change has 23 or 25 hours. The hour that occurs twice is two hours, each with
 its own offset from UTC.
 """
 

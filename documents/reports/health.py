@@ -1,4 +1,4 @@
-"""How the service does, for one organization or as a whole: what waits, failed, was found off."""
+"""The health of one organization or of the whole service: due, failed, and incorrect records."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""All fundraisers of an organization at a glance, in any order: what the dashboard begins with.
+"""All fundraisers of an organization, in any order: the dashboard's first page.
 
-Read from counters alone. Shares and sums of money have no index, for there is one for each
-currency: MongoDB puts an organization's fundraisers, which are hundreds, in order for each page.
+It reads counters only. Shares and sums of money have no index, because each currency would need
+one. So MongoDB sorts an organization's fundraisers, which are hundreds, for each page.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Whom a mailing went to and what became of it, a page at a time: the dashboard's mailing page.
+"""The recipients of a mailing and what each did, a page at a time: the dashboard's mailing page.
 
-Emails are read newest first. In a search, unless those that are asked for are few, people are read
-in the order of their words, and their emails looked up. Either way a page costs the same wherever
-it is, and however many others there are: what is rare has an index, and looking ends at a bound.
+It reads emails newest first. A search reads people in the order of their words and then looks up
+their emails, unless its filter matches few emails. Every page costs the same, because rare things
+have an index and each search ends at a bound.
 """
 
 import hashlib

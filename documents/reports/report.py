@@ -1,4 +1,4 @@
-"""Reports: read from counters alone, so that they cost the same at any number of gifts."""
+"""Reports, read from counters only, so they cost the same at any number of gifts."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,8 +1,8 @@
-"""One person's time line, a page at a time: what was sent to them, what they did, what they gave.
+"""One person's time line, a page at a time: emails to them, what they did, and what they gave.
 
-For the dashboard's person page. Emails, their events, and gifts are read from where the page before
-ended, and merged. A place is a time, a source and an id: entries of one second are neither lost nor
-repeated, whatever is added meanwhile.
+The dashboard's person page shows it. A page continues where the last page ended, and merges emails,
+events and gifts. A place is a time, a source and an ID. So a page neither loses nor repeats entries
+of the same second, even if others are added meanwhile.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Failed jobs: the records that could not be settled, for somebody to look at.
+"""Failed jobs: records whose attempts are used up, for a person to look at.
 
-There is no list of jobs to keep: a failed job is a record whose `trouble` says so.
+There is no separate list, because a failed job is a record whose `trouble` says so.
 """
 
 from dataclasses import dataclass

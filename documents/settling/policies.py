@@ -1,4 +1,4 @@
-"""What an operator may set of how gifts are matched and events are read."""
+"""The operator's choices for matching gifts and reading events."""
 
 from dataclasses import dataclass, field
 

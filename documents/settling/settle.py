@@ -1,7 +1,7 @@
-"""Settling: match what is due of a fundraiser, and bring every counter up to date with it.
+"""Settling: matches for the due records of a fundraiser, and all counters that follow.
 
-Group commit: one transaction takes whatever of the fundraiser is due, up to a bound. A hot
-fundraiser then costs one write a batch instead of one a gift, and the jobs of the other gifts
+Group commit: one transaction takes everything of the fundraiser that is due, up to a bound. A hot
+fundraiser then costs one write for each batch, not one for each gift. The jobs of the other gifts
 find nothing left to do.
 """
 

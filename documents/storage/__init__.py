@@ -1,1 +1,1 @@
-"""How records are stored: base classes, tenancy, transactions, pages, and the export outbox."""
+"""Storage of records: base classes, tenancy, transactions, pages, and the export outbox."""

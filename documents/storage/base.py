@@ -1,7 +1,7 @@
-"""The base of every document: what a later version stores besides is left as it is.
+"""The base class of every document. It keeps fields of later versions as they are.
 
-While processes are replaced one by one, those of the earlier version read what those of the later
-one write. MongoEngine's default is to refuse a record with a field that it does not know.
+During an upgrade, processes of the earlier version read what the later version wrote. MongoEngine's
+default is to reject a record with an unknown field.
 """
 
 from typing import Any, ClassVar

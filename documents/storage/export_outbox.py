@@ -1,9 +1,9 @@
-"""What the warehouse does not know yet: marked in the write that changes it, as `due` is.
+"""The export outbox: the changes that the warehouse does not have yet.
 
-What settling writes is noted by the transaction that writes it: one small record of ids here, not
-a mark in each row, for a mark would have to be taken away again, from hot documents that
-everybody increments. What is saved without being counted (an organization, a fundraiser, a user)
-carries the mark itself, `export_due`. Both are found and taken away by jobs/warehouse/export.py.
+The transaction that settles also notes what it wrote: one small record of IDs here. A mark in each
+row would have to be removed again, in hot documents that every batch increments. Records that are
+saved without being counted (an organization, a fundraiser, a user) carry their own mark,
+`export_due`. jobs/warehouse/export.py finds and removes both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

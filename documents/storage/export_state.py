@@ -1,4 +1,4 @@
-"""How the export to the warehouse stands, for whoever looks without asking the warehouse."""
+"""The state of the warehouse export, for readers that do not query the warehouse."""
 
 from typing import Any, Self
 

@@ -1,9 +1,9 @@
-"""The hot path of requests: what comes by the thousand is stored without MongoEngine's `save()`.
+"""Fast inserts of gifts and webhook deliveries, without MongoEngine's `save()`.
 
-Making a document, checking and converting each of its fields and serialising it takes a processor
-as long as the insert itself. Here a row is made from the class's own defaults and inserted in one
-round trip. What saving means besides holds as ever: the owner is checked, the row carries its due
-mark, what is unique stays so, and `post_save` schedules the job.
+Creating a document, checking and converting its fields, and serialising it take a processor as long
+as the insert. This module makes a row from the class's defaults and inserts it in one round trip.
+Everything else that saving means still holds: the check of the owner, the due mark, unique fields,
+and `post_save`, which schedules the job.
 """
 
 from dataclasses import dataclass

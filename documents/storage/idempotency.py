@@ -1,7 +1,7 @@
-"""Idempotency keys: a request repeated under the same key is done once and answered the same.
+"""Idempotency keys: a repeated request with the same key is done once and gets the same answer.
 
-The key's record holds, from before the work begins, the id that the new record will have. Should
-the process die in between, whoever repeats the request meets that id and makes no second record.
+The key's record holds the ID of the record to come, from before the work begins. If the process
+dies, a repeated request finds that ID and creates no second record.
 """
 
 import hashlib

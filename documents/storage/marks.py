@@ -1,4 +1,4 @@
-"""The mark of what is due, and the indexes by which marked and unique records are found."""
+"""The due mark, and the indexes that find marked and unique records."""
 
 from typing import Any
 

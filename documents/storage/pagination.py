@@ -1,4 +1,4 @@
-"""Lists, a page at a time. A cursor is where the last page ended, so every page costs the same."""
+"""Lists in pages. A cursor is the place where the last page ended, so every page costs the same."""
 
 import base64
 import binascii

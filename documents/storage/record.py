@@ -1,4 +1,4 @@
-"""What every stored record has: an organization, times, a version, and a mark when deleted."""
+"""The fields of every stored record: organization, times, version, and the mark of deletion."""
 
 import random
 import time

@@ -1,4 +1,7 @@
-"""Secrets that must be had again, sealed with the master key: a copy of the database tells none."""
+"""Secrets that Matchback must read again, sealed with the master key.
+
+A copy of the database reveals none of them.
+"""
 
 from functools import cache
 

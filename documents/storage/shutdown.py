@@ -1,7 +1,7 @@
-"""Whether this process is to end: then work that lasts ends with the transaction in hand.
+"""The process-wide shutdown flag. Long work then ends with the current transaction.
 
-A fundraiser whose gifts never end would else keep a worker alive for as long. What is left is due,
-and whoever is there next settles it.
+Otherwise, a fundraiser with an endless stream of gifts would keep its worker alive. Everything left
+is due, and another worker settles it.
 """
 
 import threading

@@ -1,8 +1,8 @@
-"""Whose records a request may touch, in one place: its organization's, whatever is asked for.
+"""Tenancy: the one place that limits a request to the records of its organization.
 
-Within `acting_for`, every query of documents that belong to organizations is narrowed to that one,
-and nothing else is stored; a resource that forgets to say whose finds nothing of others. Outside,
-in workers and on the command line, nothing is narrowed.
+Within `acting_for`, every query of documents that belong to organizations is narrowed to one, and
+storing another's record fails. So a resource that forgets the organization still finds no foreign
+records. Outside, in workers and on the command line, nothing is narrowed.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Judging clicks in a transaction: those that arrive, and those stored that they throw light on."""
+"""Labels of clicks in a transaction: of arriving clicks, and of stored ones that these affect."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

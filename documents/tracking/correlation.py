@@ -1,7 +1,8 @@
-"""Tying: which email an event is of. `tie` is pure; `Tying` reads what it needs, once a batch.
+"""Correlation: the email that an event belongs to. Reading happens once for each batch.
 
-By the `email_id` that the message carried; where that is absent or wrong, by the message that an
-earlier event tied to an email; then by the address and the mailing that a category names.
+The `email_id` that the message carried decides. If it is absent or wrong, the message decides, if
+an earlier event tied it to an email. Then the address decides, and the mailing that a category
+names.
 """
 
 from collections import defaultdict

@@ -1,8 +1,8 @@
-"""Arrivals: what events do to their emails, when they come to be known of them.
+"""The effects of events on their emails, when an event's email becomes known.
 
-An event arrives once: when it is stored with its email, or later, when its email is found. In
-either case the transaction that writes it also counts it. Clicks are judged with those around
-them, so an arrival may change what was thought of others; these are counted over.
+An event takes effect once: when it is stored with its email, or later, when its email is found. The
+same transaction writes and counts it. Clicks are judged together with those around them. So a new
+click can change the labels of others, which are then counted again.
 """
 
 from collections.abc import Mapping, Sequence

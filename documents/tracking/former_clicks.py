@@ -1,12 +1,12 @@
-"""Clicks that an earlier version stored: their natural key left the link's position out.
+"""Clicks that an earlier version stored under a natural key without the link's position.
 
 SendGrid repeats a post for a day and more, and a replay repeats it at any time. So a click that was
 counted before an upgrade comes again after it, under a new identity. It must not count twice. But
-another click of the same second, on another link, is a click of its own. The stored post tells
+another click of the same second, on another link, is a click of its own. The stored post shows
 which of the two it is.
 
-Once `MIGRATION` is finished, no earlier version runs. So a later click has no former identity in
-the database, and is not looked for.
+When `MIGRATION` has finished, no earlier version runs. Later clicks then have no former identity in
+the database, and are not looked for.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The inbox: the deliveries that one transaction takes, what they report, and what became of it."""
+"""The inbox: the deliveries of one transaction, what they report, and the result of each."""
 
 import logging
 from dataclasses import dataclass, field

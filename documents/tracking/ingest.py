@@ -1,8 +1,8 @@
-"""Tallying: from stored deliveries to exact counters, in one transaction.
+"""Ingest: from stored webhook deliveries to exact counters, in one transaction.
 
-Events are immutable and identified, so being stored is being counted: the transaction inserts
-those that are new, adds them to their emails (and through these to mailing and fundraiser), and
-takes the deliveries' due marks away. All of it or nothing, however often it runs.
+Events never change and have an identity, so storing an event counts it. The transaction inserts the
+new events and adds them to their emails, and through these to mailing and fundraiser. It also
+removes the due marks of the deliveries. All of it happens or nothing, however often it runs.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""One batch of tallying: what its deliveries report, less what is stored already."""
+"""One batch of ingest: what its deliveries report, without what is stored already."""
 
 from collections.abc import Mapping
 from typing import Any

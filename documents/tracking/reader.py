@@ -1,8 +1,8 @@
-"""Reading webhook posts: of the next ones already, while MongoDB counts those before.
+"""A reader of webhook posts, which parses the next ones while MongoDB counts the current ones.
 
-What a body says depends on nothing else, and it does not change while its delivery is due, so it
-may be read before the transaction that counts it. Nothing rests on reading ahead but speed: what
-was not foreseen is read when it is wanted.
+A body's meaning depends on nothing else, and the body does not change while its delivery is due. So
+it can be parsed before the transaction that counts it. Only speed depends on that: a body that was
+not parsed ahead is parsed when it is needed.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Judging all stored clicks again when the rule changes, a page of emails at a time."""
+"""Relabelling: stored clicks judged again after a change of the rule, a page at a time."""
 
 import logging
 import math

@@ -1,5 +1,7 @@
-"""Tallying stored deliveries again, after a mend. What was right stays as it is: events that are
-stored are known, and a delivery's own say that they are its own."""
+"""Replay: stored deliveries counted again, for example after a bug fix.
+
+Correct figures stay, because stored events are known, and each knows its own delivery.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,18 +1,18 @@
-"""Which clicks a machine made. Pure: no database, no clock.
+"""Rules for clicks that a machine made. Pure: no database, no clock.
 
-Mail gateways follow the links of a message to see whether they are harmless, most of them under a
-browser's name. What gives them away, in the order in which it is looked for:
+Mail gateways follow the links of a message to check them, most of them under a browser's name.
+These signs reveal them, in this order:
 
-- **agent**: the user agent names a mail gateway, or a crawler or script.
-- **delivery**: the click is not later than the delivery. Events carry whole seconds, and nobody
-  has read a message in the second in which their server took it.
+- **agent**: the user agent names a mail gateway, a crawler or a script.
+- **delivery**: the click is not later than the delivery. Events carry whole seconds, and no person
+  reads a message in the second in which their server accepted it.
 - **burst**: several different links within a moment. People open one link, and then another;
-  gateways open all of them. Clicking one link twice is what impatient people do, and is no burst.
+  gateways open all of them. An impatient person clicks one link twice, which is no burst.
 - **crowd**: more than `CROWD` clicks in one whole second, even on one link. These are labelled
-  "burst" before the delivery is looked at, and so are, after it, the clicks within `seconds`.
+  "burst" before the delivery is checked. So are, after it, the clicks within `seconds`.
 
-A click depends on those up to `seconds` around it and on nothing else, whatever the order in which
-they are reported. Crowds are compared by whole seconds.
+A click depends on the clicks up to `seconds` around it and on nothing else, in whatever order they
+are reported. Crowds are compared by whole seconds.
 
 A crowd bounds the work of one click. Once a second has a crowd, its clicks keep their labels
 whatever arrives. So `CROWD` + 1 of them are enough to judge all others.

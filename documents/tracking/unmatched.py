@@ -1,9 +1,9 @@
-"""Events that were stored before their email was known, tied to it when it is.
+"""Unmatched events: stored before their email was known, and tied to it afterwards.
 
-Whichever comes second ties: a transaction that makes an email known looks for unmatched events,
-and one that stores an unmatched event has looked for the email. When both run at once neither may
-see the other, so each unmatched event is due, and looked at again after every transaction that was
-under way when it was stored has ended.
+The later of the two ties them. A transaction that makes an email known looks for unmatched events.
+A transaction that stores an unmatched event has looked for the email. When both run at once,
+neither may see the other. So each unmatched event is due. A worker checks it again after every
+transaction of that moment has ended.
 """
 
 from collections.abc import Mapping, Sequence

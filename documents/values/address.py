@@ -1,6 +1,6 @@
 """Email addresses. One mailbox has many spellings, and `canonical` gives all of them one key.
 
-`cleaned` is what the service stores and shows. `canonical` is what it compares and indexes.
+The service stores and shows the `cleaned` form. It compares and indexes the `canonical` form.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The domain of an address, in the one form that DNS knows it by. Pure."""
+"""The domain of an address, in the one form that DNS uses. Pure."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""What surrounds an address where people and programs write it down, and quoted local parts. Pure.
+"""The text around an address, as people and programs write it, and quoted local parts. Pure.
 
 Sources: RFC 5322 (display names, comments, quoted strings) and RFC 6068 (`mailto:`).
 """

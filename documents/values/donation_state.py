@@ -1,4 +1,4 @@
-"""What becomes of a gift: its status and how much was given back, which must agree. Pure."""
+"""The state of a gift: its status and its refunded amount, which must agree. Pure."""
 
 from documents.errors import Unacceptable
 

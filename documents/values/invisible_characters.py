@@ -1,4 +1,4 @@
-"""Characters that nobody sees: they come along when text is copied from pages and documents."""
+"""Invisible characters, which come along when a person copies text from a page or document."""
 
 import re
 

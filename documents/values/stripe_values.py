@@ -1,6 +1,6 @@
-"""The values that Stripe's objects are made of: ids, texts, times and money. Pure.
+"""The values in Stripe's objects: IDs, texts, times and money. Pure.
 
-Source of what is special about currencies: https://docs.stripe.com/currencies.
+Source of the special currencies: https://docs.stripe.com/currencies.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Time as MongoDB keeps it: UTC, to the millisecond."""
+"""Time as MongoDB stores it: UTC, in milliseconds."""
 
 from datetime import UTC, datetime
 

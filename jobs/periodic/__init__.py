@@ -1,1 +1,1 @@
-"""What a worker does from time to time, each job under a lease."""
+"""Periodic work of a worker, each job under a lease."""

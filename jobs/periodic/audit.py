@@ -1,4 +1,4 @@
-"""Linking finished acts into the audit chains; a lease lets one worker do it."""
+"""The job that links finished acts into the audit chains. A lease lets one worker do it."""
 
 from documents.access import audit
 from documents.concurrency.lease import kept

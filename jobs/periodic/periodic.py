@@ -1,4 +1,4 @@
-"""Threads of each worker that do a little now and then: recount, re-label, drop what is old."""
+"""Threads of each worker for periodic work: recount, relabelling, retention, audit."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Background recount; a lease lets one worker do it."""
+"""The background recount. A lease lets one worker do it."""
 
 import logging
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Judging stored clicks again after the rule has changed; a lease lets one worker do it."""
+"""The job that judges stored clicks again after the rule changed. A lease lets one worker do it."""
 
 import logging
 

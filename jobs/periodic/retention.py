@@ -1,4 +1,4 @@
-"""Dropping deliveries and events that are too old; a lease lets one worker do it."""
+"""The job that drops deliveries and events that are too old. A lease lets one worker do it."""
 
 from datetime import timedelta
 

@@ -1,1 +1,1 @@
-"""The reporting database: what is exported to it, how, and the engines it can be."""
+"""The warehouse: the exported tables, the export, and the supported database engines."""

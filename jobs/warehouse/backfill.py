@@ -1,9 +1,9 @@
-"""Filling the warehouse from nothing, page by page, while traffic goes on.
+"""The backfill: it fills the warehouse from the beginning, page by page, while traffic continues.
 
-How far it is stands in the warehouse itself, merged with the rows, so that a warehouse that was
-thrown away is filled anew without anybody saying so. So it is when the columns, or whether names
-are exported, have changed. Rows that were not met in the end are of records that there are no
-longer, and are dropped.
+The warehouse itself stores the progress, merged with the rows. So a new and empty warehouse fills
+without a command. It also fills again when the columns change, or when the export of names is
+switched. Rows that the backfill did not meet belong to records that no longer exist, and are
+dropped.
 """
 
 import hashlib

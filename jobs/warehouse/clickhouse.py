@@ -1,8 +1,8 @@
 """ClickHouse 24 or newer as the warehouse.
 
-Its ReplacingMergeTree keeps, of the rows of an id, the one with the highest version, by itself and
-in its own time; views read with FINAL, which does the same at once. It has no transactions: a
-batch that was half stored is stored again.
+Its ReplacingMergeTree keeps the row with the highest version for each ID, at a time of its own
+choice. Views read with FINAL, which does the same at once. ClickHouse has no transactions: a batch
+that was half stored is stored again.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,9 @@
-"""The embedded warehouse: a DuckDB file.
+"""A DuckDB file as the embedded warehouse.
 
-A process that writes locks the file for everybody else, so it is opened for each batch and closed
-again, and readers, who open it read-only, wait their turn. Merging joins on the id; there is no
-primary key, whose index would make the file four times as large and fill the memory (measured:
-see docs/warehouse.md). One process exports at a time, and a batch is one transaction.
+A process that writes locks the file for all others. So the exporter opens it for each batch and
+closes it again, and readers, which open it read-only, wait their turn. Merging joins on the ID. The
+tables have no primary key, whose index would make the file four times as large and fill the memory
+(see docs/warehouse.md). One process exports at a time, and a batch is one transaction.
 """
 
 import tempfile

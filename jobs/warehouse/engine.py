@@ -1,4 +1,4 @@
-"""What every engine of the warehouse does. One file an engine; `open_warehouse` chooses by URL."""
+"""The interface of all warehouse engines, one file each. `open_warehouse` selects one by URL."""
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,9 +1,8 @@
-"""Exporting: what is noted as changed is read at a snapshot, merged, and then no longer noted.
+"""The export: it reads noted changes at a snapshot, merges them, and then deletes the notes.
 
-A crash between two of these steps repeats them, and merging again changes nothing. Of two
-exporters that read at different times the later reading wins, whichever comes to the warehouse
-first. So nothing here has to be exact but the notes themselves, and these are written by the
-transactions that change the rows.
+A crash between two of these steps repeats them, and merging again changes nothing. If two exporters
+read at different times, the later reading wins, whichever reaches the warehouse first. So only the
+notes must be exact, and the transactions that change the rows write them.
 """
 
 import itertools

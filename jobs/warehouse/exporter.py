@@ -1,4 +1,4 @@
-"""The exporter: exports until the warehouse is up to date, and fills it meanwhile if need be."""
+"""The exporter, which exports until the warehouse is current, and runs a backfill when needed."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Parquet of an engine that writes none itself: DuckDB, in memory, does."""
+"""Parquet files of engines that cannot write them, written by DuckDB in memory."""
 
 import itertools
 import tempfile

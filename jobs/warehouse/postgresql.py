@@ -1,4 +1,4 @@
-"""PostgreSQL 14 or newer as the warehouse: tables and views in a schema of their own."""
+"""PostgreSQL 14 or newer as the warehouse, with tables and views in their own schema."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

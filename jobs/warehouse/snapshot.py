@@ -1,6 +1,6 @@
-"""Reading MongoDB as it was at one moment, whose cluster time is the version of what was read.
+"""A snapshot of MongoDB, whose cluster time is the version of everything read from it.
 
-Sessions of PyMongo's read at a snapshot, too, but do not tell its time; the server does.
+Sessions of PyMongo also read at a snapshot, but do not expose its time. The server does.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
-"""What the warehouse holds: every table and column, on one screen. docs/warehouse.md explains it.
+"""The warehouse's tables and columns, all on one screen. docs/warehouse.md explains them.
 
 A row is a pure function of a stored document. Times are UTC, money is an integer of minor units
-beside its currency, ids are text.
+beside its currency, and IDs are text.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The job that exports, and what wakes it. A wake-up is no more than that, as for settling."""
+"""The export job, and the wake-ups that start it. As in settling, a wake-up carries no truth."""
 
 import time
 from functools import cache

@@ -1,7 +1,7 @@
-"""Comparing the warehouse with the ledger, exactly, while traffic goes on.
+"""The exact comparison of the warehouse with the ledger, while traffic continues.
 
-Exporting pauses. What the ledger holds at a snapshot, less the records that wait to be settled or
-exported then, must be what the warehouse holds, less the same records.
+The export pauses. Two sets must be equal: what the ledger holds at a snapshot, and what the
+warehouse holds. Both leave out the records that wait to be settled or exported at that moment.
 """
 
 import itertools

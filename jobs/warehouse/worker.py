@@ -1,7 +1,7 @@
-"""The warehouse's own worker: a consumer of its own queue, and a sweep that needs none.
+"""The warehouse's own worker: a consumer of its own queue, and a sweep that needs no queue.
 
-A process of its own, at low priority, so that a warehouse that is away or far behind costs the
-workers that settle neither a thread nor their processor.
+It is a separate process at low priority. So a warehouse that is unavailable or far behind costs the
+settling workers neither a thread nor processor time.
 """
 
 import logging

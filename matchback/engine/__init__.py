@@ -1,10 +1,10 @@
 """The contribution engine: counter caches that survive kills, for any project on MongoEngine.
 
-It knows nothing of donations or emails. A source record says what it contributes to the counters
-of other records; settling applies the difference between that and what was applied last, in one
-transaction. Creation, deletion, moving, conditions, sums, retries and replays are that one rule.
+It knows nothing of donations or emails. A source record states what it contributes to the counters
+of other records. Settling applies the difference between that and what was applied last, in one
+transaction. Creation, deletion, moving, conditions, sums, retries and replays all follow this rule.
 
-In a project of your own (examples/articles.py is all of it, docs/explanation/engine.md the rest):
+In a project of your own (examples/articles.py is complete; see docs/explanation/engine.md):
 
     class User(Document):
         articles_count = IntField(default=0)
@@ -25,8 +25,8 @@ In a project of your own (examples/articles.py is all of it, docs/explanation/en
     engine.settle_due(database, LEDGER)      # in any job, after it, and in a loop: the guarantee
     list(engine.drifts(database, LEDGER))    # now and then: counters that something else changed
 
-It needs a replica set, and imports nothing but MongoEngine, PyMongo and orjson: the folder can be
-copied under another name.
+It needs a replica set. It imports only MongoEngine, PyMongo and orjson, so you can copy the folder
+under another name.
 """
 
 from .caches import Cache, CounterCache, Flag, LatestCache, Ledger

@@ -1,7 +1,7 @@
-"""The writes of a transaction, sent by a thread beside the one that works out the next.
+"""The background writer of a transaction: a thread that sends writes while the next are computed.
 
-Python adds up while MongoDB writes, and neither waits for the other. A session takes one command
-at a time, so whoever wants to use it waits first.
+Python computes while MongoDB writes, and neither waits for the other. A session takes one command
+at a time, so a caller that wants to use it waits for the thread first.
 """
 
 from collections.abc import Callable

@@ -1,11 +1,11 @@
-"""Declarations: which counter of which record is kept from which records.
+"""The declarations of counters: the counter, the record that has it, and the records it counts.
 
     CounterCache("donations_count", of=Donation, on=Fundraiser, when=counts)
     CounterCache("raised", of=Donation, on=Fundraiser, when=counts, amount=net, by=currency)
     LatestCache("last_donated_at", of=Donation, on=User, at="donated_at", where={...})
 
-The functions take a row (the stored fields as a dictionary) and are pure, so that the same
-declaration serves settling, recounting and tests.
+The functions take a row (the stored fields as a dictionary) and are pure, so the same declaration
+serves settling, recounting and tests.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

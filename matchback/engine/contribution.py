@@ -1,9 +1,9 @@
-"""What a record adds to the counters of others, and the arithmetic on it. Pure.
+"""A record's contribution to the counters of other records, and its arithmetic. Pure.
 
 A contribution maps each target, a (collection, id), to the amounts added to its fields, e.g.
-{("fundraisers", id): {"donations_count": 1, "raised.USD": 2500}}. Amounts are integers, never
-zero, so that equal contributions are equal dictionaries. Targets that are given the same share one
-dictionary of amounts: it is never changed once it is part of a contribution.
+{("fundraisers", id): {"donations_count": 1, "raised.USD": 2500}}. Amounts are integers and never
+zero, so equal contributions are equal dictionaries. Targets with equal amounts share one
+dictionary, which never changes once it is part of a contribution.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""The mark of what is due: a source that was changed says so itself, in the same write.
+"""The due mark: a source that changed says so itself, in the same write.
 
-No crash comes between a change and its mark, so whoever looks for marks later (see upkeep.py)
-finds everything that is not counted yet. This is what a queue cannot promise.
+No crash separates a change from its mark. So a later search for marks (see upkeep.py) finds
+everything that is not counted yet. A queue cannot promise this.
 """
 
 from datetime import UTC, datetime

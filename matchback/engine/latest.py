@@ -1,4 +1,4 @@
-"""Latest times, which no subtraction takes back: they are read again from the sources."""
+"""Latest times. Subtraction cannot undo a maximum, so the engine reads the sources again."""
 
 from collections.abc import Iterable
 from typing import Any

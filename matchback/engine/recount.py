@@ -1,8 +1,8 @@
-"""Recount: compare every counter with the records it counts, while traffic goes on.
+"""A recount: every counter compared with the records that it counts, while traffic continues.
 
-A page of records at a time, all of it read at one snapshot. There, because settling is one
-transaction, a counter must equal the sum of what its sources say they contributed (`counted`), and
-a source that is not due must have contributed what it is worth now.
+It reads a page of records at a time, all at one snapshot. Settling is one transaction. So at the
+snapshot, a counter must equal the sum of its sources' noted contributions (`counted`). The noted
+contribution of a source that is not due must equal its current one.
 """
 
 from collections.abc import Container, Iterator, Mapping

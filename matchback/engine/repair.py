@@ -1,4 +1,4 @@
-"""Repair of incorrect counters, while traffic goes on and others repair as well."""
+"""The repair of incorrect counters, while traffic continues and other repairs run."""
 
 from typing import Any
 

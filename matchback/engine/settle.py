@@ -1,9 +1,9 @@
-"""Settle: bring counters up to date with the records they count, within one transaction.
+"""Settling: counters brought up to date with the records they count, within one transaction.
 
-The caller owns the transaction and has read the due rows in it. MongoDB's snapshot isolation
-does the rest: should anybody else change one of the rows or targets meanwhile, the transaction
-fails with a write conflict and is tried again from the start, so the arithmetic may be done here,
-in memory, and running it again changes nothing.
+The caller owns the transaction, and has read the due rows in it. MongoDB's snapshot isolation does
+the rest. If another transaction changes a row or target meanwhile, this one fails with a write
+conflict and starts again. So the arithmetic can happen in memory, and running it again changes
+nothing.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Snapshots at which a recount reads: several pages share one, because each has a cost."""
+"""Snapshots for a recount. Several pages share one, because each has a cost."""
 
 import time
 from collections.abc import Mapping

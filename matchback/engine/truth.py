@@ -1,8 +1,8 @@
-"""What counters should say: the sums of what their sources say they contributed (`counted`).
+"""True counter values: the sums of what sources say they contributed (`counted`).
 
-A source is found by its link to the target. A source that has moved keeps the old target in
-`counted` until it is settled. So those that wait or have failed are read as well: once for each
-session, because their number does not depend on the page.
+A link to the target finds a source. A source that has moved keeps its old target in `counted` until
+it is settled. So the recount also reads the sources that wait or have failed. It reads them once
+for each session, because their number does not depend on the page.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -1,7 +1,7 @@
-"""What any job or loop does from time to time: settle due records, find incorrect counters.
+"""Upkeep for any job or loop: settle due records, find incorrect counters.
 
-An application with needs of its own (groups, priorities, records that are put aside when they
-fail) writes its sweep itself, of `in_transaction` and `settle`: Matchback's is jobs/sweep.py.
+An application with more needs, such as groups or priorities, writes its own sweep from
+`in_transaction` and `settle`. Matchback's sweep is jobs/sweep.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,1 +1,1 @@
-"""The JSON API: what an operation declares, reads, and answers."""
+"""The JSON API: the declarations, parsing and answers of its operations."""

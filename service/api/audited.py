@@ -1,4 +1,4 @@
-"""Noting what API clients and staff do, for the audit: whatever changes, removes or administers."""
+"""The audit of requests: each change, removal and administration by API clients and staff."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

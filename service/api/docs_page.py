@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page for people. It loads nothing, and runs nothing."""
+"""The OpenAPI document as an HTML page. It loads nothing from elsewhere, and runs no script."""
 
 import base64
 import hashlib

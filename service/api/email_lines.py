@@ -1,4 +1,4 @@
-"""Lines of emails into an import, from whichever source: checked here, stored by documents/."""
+"""Lines of emails for an import, from a request or a file. documents/ stores them."""
 
 from collections.abc import Iterable
 from typing import Any

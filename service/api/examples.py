@@ -1,6 +1,6 @@
-"""An example of each body, for the OpenAPI document. Tests send every one of them.
+"""An example of each request body, for the OpenAPI document. Tests send every one of them.
 
-What an example names by id is replaced by what there is; tests know them by these ids.
+Tests know the IDs in the examples, and replace them with IDs of real records.
 """
 
 from typing import Any

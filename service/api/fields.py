@@ -1,6 +1,6 @@
-"""The kinds of values that requests and answers are made of, for validation and OpenAPI at once.
+"""The types of values in requests and answers, for validation and OpenAPI at once.
 
-Requests are strict: nothing is turned into something else ("12" is no number, true is no amount).
+Requests are strict: the service converts nothing ("12" is not a number, true is not an amount).
 """
 
 import re

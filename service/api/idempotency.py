@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on a POST: the same key and body again answers what the first time answered."""
+"""`Idempotency-Key` on a POST: the same key and body get the first answer again."""
 
 import re
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""How many imports of one organization run at a time in a process.
+"""Each organization's share of the imports that run at a time in a process.
 
-An import waits in a thread for its client's bytes. The bound is for each organization, so that the
-slow imports of one never make another's fail. When many organizations import, the bound shrinks.
+An import waits in a thread for its client's bytes. Each organization has its own bound, so the slow
+imports of one never make another's fail. The bound shrinks when many organizations import.
 """
 
 from collections import Counter

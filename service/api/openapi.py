@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the routes and what each operation declares."""
+"""The OpenAPI 3.1 document, generated from the routes and the declarations of operations."""
 
 import re
 from collections.abc import Iterator

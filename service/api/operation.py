@@ -1,4 +1,4 @@
-"""One declaration an operation: what it needs and answers, for the checks and for OpenAPI alike.
+"""The declaration of an operation: its needs and answers, for the checks and for OpenAPI alike.
 
 @operation("Add a user", scope="write", body=UserIn, answers={201: UserOut})
 def on_post(self, req, resp, body): ...

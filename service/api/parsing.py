@@ -1,4 +1,4 @@
-"""Reading a request: its body and its query, strictly and within limits."""
+"""Strict and bounded parsing of a request's body and query."""
 
 import json
 import math

@@ -1,6 +1,6 @@
-"""Every error as a problem document (RFC 9457), and which error becomes which status.
+"""Errors as problem documents (RFC 9457), and the status of each error.
 
-What a client sent is never repeated: not in the document, and not in the log.
+Neither the document nor the log repeats what a client sent.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Check what a client sent against a model, at a bounded cost and with a bounded list of errors."""
+"""Validation of requests against a model, at a bounded cost and with a bounded list of errors."""
 
 from itertools import islice
 from typing import Any, TypeVar

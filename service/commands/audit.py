@@ -1,4 +1,4 @@
-"""`matchback audit`, and noting which commands were run."""
+"""`matchback audit`, and the note of each command in the audit."""
 
 from collections.abc import Callable
 from functools import wraps

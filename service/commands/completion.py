@@ -1,4 +1,4 @@
-"""`matchback completion`: what a shell needs to complete our commands and options."""
+"""`matchback completion`: a script with which a shell completes commands and options."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What commands that work on the database share."""
+"""The database connection and the error messages that commands share."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`matchback replay` and `matchback relabel`: what was reported, counted or judged once more."""
+"""`matchback replay` and `matchback relabel`: stored webhook deliveries and clicks, read again."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`matchback import`: what comes in files."""
+"""`matchback import`: imports from files."""
 
 import csv
 import sys

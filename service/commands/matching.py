@@ -1,4 +1,4 @@
-"""`matchback rematch` and `matchback link-key`: how gifts find their emails."""
+"""`matchback rematch` and `matchback link-key`: commands for matches and link tokens."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""`matchback migrate`: a database of an earlier version is brought into today's form, online."""
+"""`matchback migrate`: the online upgrade of a database of an earlier version."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`matchback erase`: a person's wish to be forgotten."""
+"""`matchback erase`: the erasure of a person."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""`matchback staff`: who may look at the dashboard."""
+"""`matchback staff`: the people who can use the dashboard."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Lists, as commands print them: for people a line or a table row each, for programs JSON.
+"""Lists as commands print them: lines or tables for people, JSON for programs.
 
-A list that is short, or known at once, is one JSON array. One that may be long, or takes long to
-find, is JSON lines, so that its reader need not wait for the end. The help of --json says which.
+A list that is short, or known at once, is one JSON array. A list that can be long, or takes long to
+find, is JSON lines, so its reader need not wait for the end. The help of --json says which.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`matchback jobs` and `matchback recount`: for whoever is on call."""
+"""`matchback jobs` and `matchback recount`: commands for the person on call."""
 
 import sys
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""`matchback warehouse`: the reporting database, for analysts and for whoever is on call."""
+"""`matchback warehouse`: the reporting database, for analysts and for the person on call."""
 
 import sys
 import time

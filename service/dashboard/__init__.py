@@ -1,1 +1,1 @@
-"""The dashboard: pages for a customer's staff."""
+"""The dashboard: HTML pages for an organization's staff."""

@@ -1,7 +1,7 @@
-"""What a browser keeps: the session's secret, or before signing in one that forms are bound to.
+"""Cookies: the session's secret, or before sign-in the secret that forms are bound to.
 
 A form carries a token made from its browser's secret (OWASP's CSRF Prevention cheat sheet, HMAC
-based token): another site can send a form, but knows no token.
+based token). Another site can send a form, but does not know a token.
 """
 
 import hashlib

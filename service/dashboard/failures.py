@@ -1,4 +1,4 @@
-"""Errors of the dashboard, as pages; service/api/problems.py decides which they are."""
+"""Errors as pages of the dashboard. service/api/problems.py decides their status."""
 
 from http import HTTPStatus
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading a form as a browser sends it, strictly and within limits."""
+"""Strict and bounded parsing of forms that a browser sends."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One declaration a page: who may see it, and what it takes; as operation.py is for the API.
+"""The declarations of pages and forms, as operation.py has them for the API.
 
 @page(query=GiftQuery)
 def on_get(self, req, resp, query): ...

@@ -1,4 +1,4 @@
-"""What the pages share: their queries, and what a page watches to be told of changes."""
+"""The queries that pages share, and the lists of what pages watch."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""From a template to an answer. Everything that is put into a page is escaped, by default."""
+"""The rendering of templates. Jinja2 escapes everything that a page inserts, by default."""
 
 import hashlib
 from functools import cache

@@ -1,4 +1,4 @@
-"""The links that sign somebody in."""
+"""Links with which a person signs in."""
 
 
 def sign_in_link(url: str, secret: str) -> str:

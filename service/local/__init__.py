@@ -1,1 +1,1 @@
-"""`matchback up`: everything on one machine, for a laptop and for the tests."""
+"""`matchback up`: all parts on one machine, for a laptop and for tests."""

@@ -1,4 +1,4 @@
-"""DIR/up.env, for a shell to source and our commands to find: where everything is, and the key."""
+"""DIR/up.env: the addresses of all parts and the API key, for shells and for commands."""
 
 import os
 import re

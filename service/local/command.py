@@ -1,4 +1,4 @@
-"""What `matchback up` does, from nothing to ready, and back."""
+"""The steps of `matchback up`: start everything, wait, and stop everything."""
 
 import contextlib
 import os

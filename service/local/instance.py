@@ -1,4 +1,4 @@
-"""One `matchback up` a data folder: its lock, and what an earlier one left running."""
+"""The lock of a data folder, for one `matchback up`, and the cleanup of an earlier one."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""An act that may fail again and again, such as writing to a full disk."""
+"""A log for an action that can fail repeatedly: the first failure, and the next success."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
-"""Starts processes, restarts those that die, and stops all of them, children included.
+"""The supervisor: it starts processes, restarts those that die, and stops all with their children.
 
-Whatever the system refuses while it watches, such as a full disk, it reports once and goes on.
+It reports each failure of the system once, such as a full disk, and continues.
 """
 
 import contextlib

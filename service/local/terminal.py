@@ -1,7 +1,7 @@
-"""The lines that `matchback up` prints. Nothing waits for their reader.
+"""The terminal output of `matchback up`, which never waits for its reader.
 
-A reader that stalls fills the pipe, and a log on a full disk takes nothing. Both would stop the
-supervisor, so a thread writes.
+A stalled reader fills the pipe, and a full disk takes no log. Both would stop the supervisor, so a
+thread writes.
 """
 
 import atexit

@@ -1,7 +1,7 @@
-"""Run a command that ends with its parent, even when that is killed with SIGKILL.
+"""A script that runs a command and ends it with its parent, even after SIGKILL.
 
-A script, not a function run between fork and exec, which is unsafe in a process with threads.
-Linux alone can do this (PR_SET_PDEATHSIG, prctl(2)); elsewhere the next start clears up.
+It is not a function run between fork and exec, which is unsafe in a process with threads. Only
+Linux can do this (PR_SET_PDEATHSIG, prctl(2)). Elsewhere, the next start cleans up.
 """
 
 import ctypes

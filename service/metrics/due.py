@@ -1,4 +1,4 @@
-"""The metrics that tell whether all is well: how much is due, for how long, and what is off."""
+"""Metrics of what needs attention: the number and age of due records, and incorrect counters."""
 
 from collections.abc import Iterator
 

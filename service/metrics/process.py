@@ -1,4 +1,4 @@
-"""What each process counts of its own. gunicorn.conf.py has them added up over all of them."""
+"""Metrics that each process counts itself. gunicorn.conf.py adds them up over all processes."""
 
 import os
 from functools import cache

@@ -1,4 +1,4 @@
-"""The metrics that the database knows, for all processes together, read at each scrape."""
+"""Metrics from the database, for all processes together, read at each scrape."""
 
 from collections.abc import Iterator
 

@@ -1,1 +1,1 @@
-"""What applies to every request: credentials, rate limits, the audit, and the access log."""
+"""Everything that applies to every request: credentials, rate limits, and the access log."""

@@ -1,6 +1,6 @@
-"""A line of the log for each request: what was asked for in general, and how it went.
+"""The access log: one line for each request, with its route and outcome.
 
-Its path, query, headers and body may name people, or be a key; the route says as much.
+It contains no path, query, headers or body, because these may name people or contain a key.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Who calls, and for which organization: decided by the bearer key, and by nothing else."""
+"""Authentication: only the bearer key decides the client and its organization."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Where a request comes from: its connection, or what a trusted proxy says of it."""
+"""The client's address: that of the connection, or the one that a trusted proxy reports."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address

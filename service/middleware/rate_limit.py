@@ -1,9 +1,9 @@
-"""How many requests an API key, or an address without one, may make a minute.
+"""Rate limits for each API key, and for each address without one, in requests a minute.
 
 A request only counts in memory. A thread of each process adds the counts to Redis and reads what
-all processes have seen, so a request never waits for Redis; while Redis is away each process goes
-by what it has seen itself, and the metric tells how many requests that were. Where there is no
-Redis by intent (see docs/queues.md), each process always does.
+all processes have seen, so a request never waits for Redis. While Redis is unavailable, each
+process uses its own counts, and a metric counts these requests. A deployment without Redis (see
+docs/queues.md) always works like that.
 """
 
 import logging

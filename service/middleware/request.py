@@ -1,4 +1,4 @@
-"""What holds for every request and answer, whichever resource it is for."""
+"""The middleware for every request and answer, whatever the resource."""
 
 import hashlib
 import time

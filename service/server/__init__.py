@@ -1,1 +1,1 @@
-"""The path of a request from its connection to a thread, and of the answer back."""
+"""The web server: the path of a request from its connection to a thread, and of the answer back."""

@@ -1,4 +1,4 @@
-"""Bodies that the event loop reads whole before it uses a thread.
+"""Request bodies, which the event loop reads completely before it uses a thread.
 
 Each body has a size bound and a deadline. All bodies of a process share a memory bound.
 """

@@ -1,4 +1,4 @@
-"""The ASGI application: it passes whole requests to the threads of the WSGI application."""
+"""The ASGI application, which passes complete requests to the threads of the WSGI application."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's protocol and the limits that uvicorn leaves to a proxy.
+"""A client's connection: uvicorn's protocol, and the limits that uvicorn leaves to a proxy.
 
 uvicorn bounds neither a request's head nor the time for it, nor the time to read an answer.
 Source: https://github.com/Kludex/uvicorn/issues/157

@@ -1,6 +1,6 @@
 """Streams: answers without an end, such as the dashboard's server-sent events.
 
-A resource creates a stream and hands it over, which frees its thread. Any thread may send to the
+A resource creates a stream and hands it over, which frees its thread. Any thread can send to the
 stream. The event loop writes to the client.
 """
 

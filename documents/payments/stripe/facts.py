@@ -1,4 +1,4 @@
-"""Stripe's events: the facts that each states, and of which payment. Pure.
+"""Facts in Stripe's events, and the payments that they belong to. Pure.
 
 Source: https://docs.stripe.com/api/events/types.
 """

@@ -1,4 +1,4 @@
-"""Payments of Stripe's that cannot count, so that they are listed with the reason. Pure."""
+"""Stripe's payments that cannot count, listed with their reason. Pure."""
 
 from collections.abc import Callable
 from typing import Any

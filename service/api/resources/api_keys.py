@@ -1,4 +1,4 @@
-"""API keys. The secret is answered once, when the key is made."""
+"""API keys. Only the answer that creates a key contains its secret."""
 
 from typing import Annotated, Literal
 

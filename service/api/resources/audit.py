@@ -1,4 +1,4 @@
-"""The audit: who did what, and when."""
+"""The audit: acts in an organization, with their time and actor."""
 
 from typing import Annotated, Literal
 

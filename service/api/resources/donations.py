@@ -1,4 +1,4 @@
-"""Donations: gifts, and why each was tied to the email it was tied to."""
+"""Donations: gifts, with their match."""
 
 from typing import Annotated, Literal
 

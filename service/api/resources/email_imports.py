@@ -1,4 +1,4 @@
-"""Many emails in one request, a line each."""
+"""Imports: many emails in one request, one on each line."""
 
 from functools import cached_property
 from typing import Annotated

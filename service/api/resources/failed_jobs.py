@@ -1,4 +1,4 @@
-"""Failed jobs: what could not be settled, and trying it again."""
+"""Failed jobs: records that could not be settled, and their retries."""
 
 from typing import Annotated
 

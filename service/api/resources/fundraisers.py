@@ -1,4 +1,4 @@
-"""Fundraisers: what money is raised for."""
+"""Fundraisers: causes and campaigns for which an organization raises money."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Match policies, of an organization or a fundraiser: how gifts that name no email find theirs."""
+"""Match policies of an organization or a fundraiser, for gifts that do not name their email."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal

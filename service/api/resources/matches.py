@@ -1,4 +1,4 @@
-"""Matches: which email a gift was tied to, why, and what staff say of it."""
+"""Matches: the email of a gift, the reasons, and the choice of staff."""
 
 from typing import Annotated, Any, Literal
 

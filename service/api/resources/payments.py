@@ -1,4 +1,4 @@
-"""Payments that webhooks reported, and those that cannot become a donation by themselves."""
+"""Payments that webhooks reported, including those that cannot become a donation by themselves."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The form of reports; what they say is made in documents/reports/report.py."""
+"""The format of reports. documents/reports/report.py creates their content."""
 
 from datetime import date, datetime
 from typing import Annotated, Any

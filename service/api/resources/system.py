@@ -1,4 +1,4 @@
-"""What operators and newcomers look at: health, readiness, metrics, the OpenAPI document."""
+"""Health, readiness, metrics, and the OpenAPI document, for operators and newcomers."""
 
 from collections.abc import Callable
 from functools import cached_property

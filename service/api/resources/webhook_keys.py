@@ -1,4 +1,4 @@
-"""Webhook keys: what providers' signatures are verified with."""
+"""Webhook keys, which verify the signatures of providers."""
 
 from typing import Annotated
 

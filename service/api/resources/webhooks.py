@@ -1,4 +1,4 @@
-"""Webhooks: what providers report. No key: their signature over the raw body says who they are."""
+"""Webhooks from providers. The signature over the raw body authenticates them, not an API key."""
 
 import falcon
 

@@ -1,4 +1,4 @@
-"""`matchback status`: what the person on call looks at first."""
+"""`matchback status`: the first screen for the person on call."""
 
 import json
 import sys

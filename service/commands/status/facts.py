@@ -1,4 +1,4 @@
-"""What `matchback status` found out, before anybody judges it."""
+"""The facts that `matchback status` collects, before it judges them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether all is well: a pure function of what was found out."""
+"""The judgement on the collected facts: a pure function."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The live view: a look each second, until q or Ctrl-C."""
+"""The live view: a new screen each second, until q or Ctrl-C."""
 
 import os
 import select

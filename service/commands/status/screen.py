@@ -1,4 +1,4 @@
-"""What was found out, as lines for people."""
+"""The collected facts as lines of text."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What was found out, as one JSON object; `matchback status --help` lists its keys."""
+"""The collected facts as one JSON object. `matchback status --help` lists its keys."""
 
 from dataclasses import asdict
 from datetime import date

@@ -1,4 +1,4 @@
-"""Asking MongoDB and the queue, again and again, and never waiting long for either."""
+"""Repeated queries of MongoDB and the queue, each with a short time-out."""
 
 import time
 from collections import deque

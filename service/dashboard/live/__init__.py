@@ -1,1 +1,1 @@
-"""What open pages of the dashboard are told: that something they show has changed."""
+"""Live pages: notifications of open dashboard pages when something they show has changed."""

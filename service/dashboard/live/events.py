@@ -1,6 +1,6 @@
-"""What is sent to a page, and when «behind» is worth telling again.
+"""The server-sent events of a page, and the rule for repeating how far counting is behind.
 
-Source: «Server-sent events» in the HTML standard.
+Source: "Server-sent events" in the HTML standard.
 """
 
 import random

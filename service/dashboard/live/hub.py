@@ -1,6 +1,6 @@
-"""All open pages of a process, and the thread that looks for them at what they watch.
+"""All open pages of a process, and the thread that checks what they watch.
 
-However many there are, the database is asked one query a collection; with none, nothing at all.
+The thread runs one query for each collection, however many pages are open, and none without pages.
 """
 
 import logging

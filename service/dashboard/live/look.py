@@ -1,4 +1,4 @@
-"""What the watcher asks MongoDB twice a second: one query a collection, whoever watches."""
+"""The queries that the watching thread runs twice a second: one for each collection."""
 
 import hashlib
 from collections import defaultdict

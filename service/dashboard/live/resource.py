@@ -1,4 +1,4 @@
-"""/dashboard/live: answers with a stream, and its thread is free again."""
+"""/dashboard/live: the resource that answers with a stream and frees its thread."""
 
 from functools import partial
 

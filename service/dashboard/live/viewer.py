@@ -1,4 +1,4 @@
-"""One open page: what it has been told, and so what it is to be told next. Pure."""
+"""One open page: its past notifications, and so its next one. Pure."""
 
 from collections.abc import Callable, Hashable, Iterable
 

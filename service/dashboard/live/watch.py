@@ -1,4 +1,4 @@
-"""What a page watches, as it says in its query. Pure."""
+"""The list of records that a page watches, parsed from its query. Pure."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""One's own account: the password, and where one is signed in."""
+"""A staff member's own account: the password, and the open sessions."""
 
 import falcon
 

@@ -1,4 +1,4 @@
-"""What admins look after: API keys, webhook keys, how gifts are matched, who may sign in."""
+"""Settings for admins: API keys, webhook keys, match policies, and staff."""
 
 from typing import Any
 

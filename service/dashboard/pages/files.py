@@ -1,4 +1,4 @@
-"""The dashboard's own styles and scripts."""
+"""The dashboard's style sheets and scripts."""
 
 from functools import cache
 from typing import ClassVar

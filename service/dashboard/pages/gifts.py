@@ -1,4 +1,4 @@
-"""Gifts: those that no email was found for first, and saying by hand which email led to one."""
+"""Gifts, those without an email first, and the form that pins a gift to an email."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""How the service does: what waits, what failed and can be tried again, what was found off."""
+"""The health page: due records, failed jobs with their retries, and incorrect counters."""
 
 from typing import Any
 

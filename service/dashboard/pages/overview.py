@@ -1,4 +1,4 @@
-"""The first page: all fundraisers."""
+"""The first page: all fundraisers of the organization."""
 
 from typing import Annotated, Literal
 

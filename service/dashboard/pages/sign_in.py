@@ -1,4 +1,4 @@
-"""Signing in: with a password, or by a link that the command line has made; and out again."""
+"""Sign-in by password or by a link from the command line, and sign-out."""
 
 import re
 from typing import Annotated

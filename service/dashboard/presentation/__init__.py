@@ -1,1 +1,1 @@
-"""How figures look to people: tables, charts, files, and wording. Pure."""
+"""The presentation of figures: tables, charts, files, and wording. Pure."""

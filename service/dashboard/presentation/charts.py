@@ -1,8 +1,8 @@
-"""Charts, drawn by pygal as SVG that our own style sheet colours.
+"""Charts, drawn by pygal as SVG and coloured by the dashboard's style sheet.
 
-pygal brings styles and a script of its own along, which a strict policy does not let in and dark
-mode could not change: both are taken out, and a title and a description put in. Each chart is
-drawn twice, for narrow and wide screens, so that its letters keep their size.
+pygal adds styles and a script of its own. The content security policy blocks both, and dark mode
+cannot change the styles. So this module removes them, and adds a title and a description. It draws
+each chart twice, for narrow and wide screens, so that letters keep their size.
 """
 
 import sys

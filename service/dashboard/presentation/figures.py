@@ -1,4 +1,4 @@
-"""A report as the pages of fundraisers and mailings show it: figures, tables, one chart."""
+"""A report as pages of fundraisers and mailings show it: figures, tables, and one chart."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The figures of a report as tables: what charts show, in rows, and what their CSV files hold."""
+"""A report's figures as tables: the rows of charts and of CSV files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

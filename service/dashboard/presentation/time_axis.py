@@ -1,4 +1,4 @@
-"""Money over time on an even axis: days and hours without gifts are there, too. Pure."""
+"""Money over time on an even axis, which includes days and hours without gifts. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta

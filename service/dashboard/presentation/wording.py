@@ -1,4 +1,4 @@
-"""How figures, times and decisions are said to people. Pure."""
+"""The wording of figures, times and decisions. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime

@@ -1,1 +1,1 @@
-"""A demo university and its giving day, played through the public HTTP API and nothing else."""
+"""The demo: a university and its giving day, played through the public HTTP API only."""

@@ -1,4 +1,4 @@
-"""The script of the day: who opens, clicks and gives, and when. Pure: one seed, one day."""
+"""The script of the giving day: each open, click and gift with its time. Pure: a seed is a day."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Plays the giving day, and shows it while it happens."""
+"""The show: it plays the giving day and displays it."""
 
 import threading
 import time

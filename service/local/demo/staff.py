@@ -1,4 +1,4 @@
-"""Somebody who looks at the demo university's dashboard, without a password."""
+"""The demo university's staff member, who signs in without a password."""
 
 from datetime import timedelta
 

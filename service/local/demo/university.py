@@ -1,4 +1,4 @@
-"""The demo university: made once, kept in DIR/demo.json, and everything else by HTTP."""
+"""The demo university: created once, kept in DIR/demo.json, and otherwise built over HTTP."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The live view: a report as a funnel in the terminal."""
+"""The live view of the demo: a report as a funnel in the terminal."""
 
 from collections.abc import Mapping
 from typing import Any
