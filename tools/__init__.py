@@ -1,1 +1,1 @@
-"""What developers run: benchmarks, chaos, documentation. Tests use some of it in a short form."""
+"""Programs for developers: benchmarks, chaos, documentation. Tests use some of them."""

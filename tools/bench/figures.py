@@ -1,4 +1,4 @@
-"""What was measured: a table for people, JSON for programs, a picture."""
+"""Measured figures: a table for people, JSON for programs, and a picture."""
 
 import json
 import statistics

@@ -1,7 +1,7 @@
-"""The limit of the parts: what no service on gunicorn, PyMongo and redis-py can be faster than.
+"""The limit of the parts: no service on gunicorn, PyMongo and redis-py can be faster than this.
 
-A bare WSGI handler that inserts what it is sent, acknowledged by a majority, and pushes the id
-into a list. No key, no check, no idempotency; no unique index stands in its way.
+A bare WSGI handler inserts what it receives, acknowledged by a majority, and pushes the ID into a
+list. It has no API key, no checks, no idempotency, and no unique index.
 """
 
 import json

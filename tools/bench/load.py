@@ -1,7 +1,7 @@
 """A load of HTTP requests from a fixed number of clients, each of which waits for its answer.
 
-One thread, and no library that would take more of the two processors than the service under load:
-the requests are made beforehand, and of an answer only the status and the length are read.
+It uses one thread, and no library that would take more processor time than the service under load.
+Requests are made beforehand, and only the status and length of an answer are read.
 """
 
 import selectors

@@ -1,4 +1,4 @@
-"""Matchback under the workload: requests, settling, latency, memory, start."""
+"""Matchback under the workload: requests, settling, latency, memory, and start."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""How fast a backlog becomes less, seen from outside."""
+"""The speed at which a backlog shrinks, seen from outside."""
 
 import time
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""What is measured, in the order in which it is measured.
+"""The measurements, in the order in which they run.
 
-Contestants take turns, round by round, so that what the machine does meanwhile happens to all.
+Contestants take turns, round by round, so that other work on the machine affects all of them.
 """
 
 import json

@@ -1,12 +1,16 @@
-"""The workload: a pure function of an index, so that another implementation can be aimed at it.
+"""The workload: a pure function of an index, which another implementation can use too.
 
-Nothing here knows of Matchback. Ids are strings of 24 hex digits, times are Unix seconds, money is
-integer cents of USD. `Workload(fundraisers=1)` is the hot case: one fundraiser, one mailing.
+Nothing here depends on Matchback. IDs are strings of 24 hex digits, times are Unix seconds, money
+is integer cents of USD. `Workload(fundraisers=1)` is the hot case: one fundraiser, one mailing.
 
-Of each 20 gifts, in an order that has nothing to do with who gives: 14 carry the id of the email
-that led to them (70 %), 4 carry none, from an address that is known (20 %), 1 carries garbage
-from such an address (5 %), 1 carries none, from an address that nobody knows (5 %). Three of four
-events are opens, the fourth is a click.
+Of each 20 gifts, in an order that does not depend on the donor:
+
+- 14 carry the ID of the email that led to them (70 %).
+- 4 carry no ID, from a known address (20 %).
+- 1 carries garbage, from a known address (5 %).
+- 1 carries no ID, from an unknown address (5 %).
+
+Three of four events are opens, and the fourth is a click.
 """
 
 from dataclasses import dataclass

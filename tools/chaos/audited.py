@@ -1,4 +1,4 @@
-"""Whatever was changed or removed is in the audit, and its chain is whole."""
+"""The check of the audit: it holds every change and removal, and its chain is whole."""
 
 from collections import Counter
 

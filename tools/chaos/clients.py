@@ -1,6 +1,6 @@
-"""The clients: they work on, try again what was not answered, and remember what is true.
+"""The clients: they keep working, retry requests without an answer, and remember the truth.
 
-Each owns its records, so that what it was told last about each is the truth.
+Each client owns its records. So its last answer about a record is the truth.
 """
 
 import contextlib

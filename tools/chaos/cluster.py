@@ -1,4 +1,4 @@
-"""Real parts: a replica set of three, Redis, two web services behind proxies, two workers."""
+"""The real parts: a replica set of three, Redis, two web services behind proxies, two workers."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A disk that can be filled: a small tmpfs, where mounting is allowed (root on Linux)."""
+"""A small tmpfs as a disk that can fill up, where mounting is allowed (root on Linux)."""
 
 import os
 import shutil

@@ -1,6 +1,7 @@
 """Slow and hostile clients. Each attack ends after seconds and returns the false answers it got.
 
-A connection that ends without an answer is no finding: web processes are killed meanwhile.
+A connection that ends without an answer is not a false answer, because the monkey kills web
+processes.
 """
 
 import contextlib

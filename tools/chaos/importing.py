@@ -1,7 +1,7 @@
 """Import files: a pure function of their number, so that several clients can send the same one.
 
-Lines are of people of their own, so that each is one email in the end, however often and by however
-many clients its file was sent or cut off.
+Each line names a person of its own. So each is one email in the end, however often clients send its
+file, and wherever it is cut off.
 """
 
 import json

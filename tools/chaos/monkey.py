@@ -1,4 +1,4 @@
-"""The monkey: kills, pauses and disturbs, by a seed, one thing after the other."""
+"""The monkey: it kills, pauses and disturbs one part after the other, by a seed."""
 
 import contextlib
 import os

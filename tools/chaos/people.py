@@ -1,4 +1,4 @@
-"""What imports and erasures must leave: each line one email, and no address of an erased person."""
+"""The check of imports and erasures: each line is one email, and no erased address stays."""
 
 import re
 from collections import Counter

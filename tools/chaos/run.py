@@ -1,4 +1,4 @@
-"""One run: build everything, disturb it, let it heal, and compare with what the clients know."""
+"""One run: start everything, disturb it, let it recover, and compare with what the clients know."""
 
 import time
 from collections import Counter

@@ -1,1 +1,1 @@
-"""Reference pages, screenshots, and the code blocks of the documentation."""
+"""Generators of reference pages and screenshots, and the code blocks of the documentation."""

@@ -1,4 +1,4 @@
-"""docs/reference/api.md, from the OpenAPI document that the service tells of itself."""
+"""docs/reference/api.md, generated from the OpenAPI document of the service."""
 
 import inspect
 import json

@@ -1,14 +1,14 @@
-"""The code blocks of the documentation, and what their info strings say of them.
+"""The code blocks of the documentation, and the meaning of their info strings.
 
 The first word is the language. Braces hold marks, as in ```sh { .not-run }```:
 
-- `.up` starts everything, in a terminal of its own;
-- `.answer` is what the block before it prints, or a part of it, with … for what differs;
-- `.settings` are assignments, to be read as settings;
-- `.fragment` is Python that is compiled, since it needs what is not here;
-- `.not-run` is not run: the tests have a list of those.
+- `.up` starts everything, in a terminal of its own.
+- `.answer` is the output of the block before it, or a part of it, with … for what differs.
+- `.settings` are assignments, which tests read as settings.
+- `.fragment` is Python that tests only compile, because it needs other code.
+- `.not-run` is not run. The tests list these blocks.
 
-A `title="form.py"` is the name under which the reader is asked to save it.
+A `title="form.py"` is the name under which the reader saves the block.
 """
 
 import re

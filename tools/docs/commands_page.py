@@ -1,4 +1,4 @@
-"""docs/reference/command-line.md, from the commands' own help."""
+"""docs/reference/command-line.md, generated from the help of the commands."""
 
 import inspect
 from collections.abc import Iterator

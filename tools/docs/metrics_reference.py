@@ -1,4 +1,4 @@
-"""docs/reference/metrics.md from the metrics: python -m tools.docs.metrics_reference."""
+"""docs/reference/metrics.md, generated from the metrics: python -m tools.docs.metrics_reference."""
 
 from collections.abc import Iterator
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""What is told to Prometheus, and what the rules and the dashboard in deploy/ ask it."""
+"""The metrics that Prometheus gets, and those that the rules and the dashboard in deploy/ use."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""docs/reference: settings, commands, and API from the source: python -m tools.docs.reference."""
+"""docs/reference, generated from settings, commands and API: python -m tools.docs.reference."""
 
 from collections.abc import Callable
 

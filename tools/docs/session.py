@@ -1,4 +1,4 @@
-"""The shell session of a reader who follows the pages, from one to the next, with all running."""
+"""The shell session of a reader who follows the pages in order, with everything running."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""docs/reference/settings.md, from Settings itself."""
+"""docs/reference/settings.md, generated from `Settings`."""
 
 from typing import Any, Literal, get_args, get_origin
 

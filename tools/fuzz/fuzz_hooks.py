@@ -1,4 +1,4 @@
-"""What schemathesis has to be told to speak our media types."""
+"""Hooks that teach schemathesis the service's media types."""
 
 import schemathesis
 

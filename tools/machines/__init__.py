@@ -1,1 +1,1 @@
-"""Hosts on one machine, each in a network namespace of its own."""
+"""Simulated hosts on one machine, each in its own network namespace."""

@@ -1,8 +1,8 @@
-"""A load balancer as small as one can be, and what it does is what they all do.
+"""A minimal load balancer, which does only what all load balancers do.
 
-It asks each host for /readyz and passes requests, in turn, to those that are ready. Only a request
-of which nothing was sent, because the host took no connection, goes to the other host: for all it
-knows, any other may have been acted upon.
+It asks each host for /readyz, and passes requests in turn to those that are ready. It sends a
+request to the other host only if the first one took no connection. Any other request may have taken
+effect.
 """
 
 import itertools

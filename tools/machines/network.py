@@ -1,7 +1,7 @@
 """Hosts on one machine: a network namespace each, with a cable to a switch.
 
-The switch is a bridge in a namespace of its own, so that no firewall of the machine has a say in
-what passes it. All names carry our process id: what a killed run left is found and taken away.
+The switch is a bridge in its own namespace, so the machine's firewall does not affect it. All names
+carry this process's ID, so that a later run finds and removes what a killed run left.
 """
 
 import contextlib

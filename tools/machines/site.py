@@ -1,4 +1,4 @@
-"""A site of seven hosts: MongoDB on three, Redis, two web hosts; two worker hosts; and clients."""
+"""A site of eight hosts (three MongoDB, one Redis, two web, two worker) and a host for clients."""
 
 import os
 import signal

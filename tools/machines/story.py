@@ -1,4 +1,4 @@
-"""A site at work, and what its clients were told."""
+"""A site at work, and the answers that its clients got."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""For who is not root: a user namespace of one's own, in which one is."""
+"""A user namespace in which a user without root rights is root."""
 
 import subprocess
 import sys

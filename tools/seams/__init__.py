@@ -1,1 +1,1 @@
-"""Scenarios that are killed before and after each database command."""
+"""Crash points: scenarios that are killed before and after each database command."""

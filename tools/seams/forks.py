@@ -1,7 +1,7 @@
-"""Processes that begin with everything imported and nothing connected.
+"""Processes that start with everything imported and nothing connected.
 
-The first user of Python's fork server decides what it imports beforehand, for the whole run: so
-everybody gets it here. A child without it takes a second to import what another has.
+The first user of Python's fork server decides what it imports for the whole run. So every user gets
+it here. Without it, a child takes a second to import the same modules.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""What is killed: each acknowledging request, and each job."""
+"""The scenarios: each acknowledging request, and each job."""
 
 import json
 from collections.abc import Callable

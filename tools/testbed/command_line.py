@@ -1,4 +1,4 @@
-"""The command line, in the test's own process."""
+"""The command line, called within the test's own process."""
 
 from click.testing import CliRunner, Result
 

@@ -1,4 +1,4 @@
-"""What is sent to MongoDB, as a listener hears it."""
+"""The commands that Matchback sends to MongoDB, recorded by a listener."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""A small file system that can be filled, and where none may be mounted, writes that fail alike."""
+"""A small file system that can fill up, or failing writes where mounting is not allowed."""
 
 import contextlib
 import errno

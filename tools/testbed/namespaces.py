@@ -1,4 +1,4 @@
-"""Processes that share their PID and host name, as processes of two containers do."""
+"""Processes with the same PID and host name, like processes of two containers."""
 
 import os
 import runpy

@@ -1,4 +1,4 @@
-"""What a process prints that is to succeed; when it does not, what it complained of."""
+"""The output of a process that must succeed, or its error output if it fails."""
 
 import subprocess
 from collections.abc import Mapping, Sequence

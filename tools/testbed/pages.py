@@ -1,4 +1,4 @@
-"""A browser as far as forms and cookies go: for tests of pages that need no real one."""
+"""A minimal browser with forms and cookies, for tests of pages that need no real browser."""
 
 import html
 import re

@@ -1,6 +1,6 @@
-"""Looks for a person in everything that is stored: in any spelling, and however it is encoded.
+"""A search for a person in everything that is stored, in any spelling and encoding.
 
-It shares nothing with the code that erases, so a mistake there is not repeated here.
+It shares no code with the erasure, so that a mistake there is not repeated here.
 """
 
 import base64

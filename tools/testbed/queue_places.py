@@ -1,4 +1,4 @@
-"""Each kind of queue as a real server or file, and how it goes away and comes back."""
+"""Each kind of queue as a real server or file, which can fail and come back."""
 
 import os
 import secrets

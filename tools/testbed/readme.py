@@ -1,4 +1,4 @@
-"""The README, for the tests that hold it against the code."""
+"""The README, for the tests that compare it with the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Settling in the test's own process, without a worker."""
+"""Settling within the test's own process, without a worker."""
 
 from documents.recount import recount
 from jobs.sweep import sweep

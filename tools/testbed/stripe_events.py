@@ -1,4 +1,4 @@
-"""Stripe's events as it sends them, as far as they matter: the documented fields, our values."""
+"""Stripe's events with the documented fields and our values."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""TLS before a Redis that has none built in, as stunnel or a load balancer would speak it."""
+"""A TLS proxy before a Redis without TLS, like stunnel or a load balancer."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What a warehouse holds, and what it should: the rows of all documents as they are now."""
+"""The warehouse's contents, and what they must be: the current rows of all documents."""
 
 from typing import Any
 

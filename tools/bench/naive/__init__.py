@@ -1,6 +1,6 @@
-"""The pattern as it is mostly built: one job a gift or event, each a plain `$inc`.
+"""The usual pattern, for comparison: one job for each gift or event, each a plain `$inc`.
 
-Told by the environment where its MongoDB and Redis are: BENCH_MONGODB_URI, BENCH_REDIS_URL.
+BENCH_MONGODB_URI and BENCH_REDIS_URL name its MongoDB and Redis.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Celery, as its first steps have it: a Redis broker, its own defaults."""
+"""Celery with a Redis broker and its own defaults, as its tutorial sets it up."""
 
 import os
 import sys

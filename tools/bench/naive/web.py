@@ -1,4 +1,4 @@
-"""POST of a gift, as the naive form takes it: stored, then counted at once or by a job."""
+"""The naive form's POST of a gift: it stores the gift, and counts it at once or in a job."""
 
 import json
 import os
