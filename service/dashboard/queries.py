@@ -21,6 +21,6 @@ Cursor = Annotated[str, Field(max_length=2000)]
 
 
 def watch(**ids: Iterable[Any]) -> str:
-    """Which records a page shows, for service/live: watch(fundraisers=[id]). The first hundred."""
+    """Return the records that a page watches, at most 100: watch(fundraisers=[id])."""
     named = [f"{collection}:{id_}" for collection, of in ids.items() for id_ in of if id_]
     return ",".join(dict.fromkeys(named[:WATCHED]))

@@ -88,7 +88,7 @@ def new_place(client: testing.TestClient) -> University:
 
 def recover(scenario: Scenario, place: University, given: dict[str, Any], *, killed: bool) -> None:
     """What happens by itself: open transactions end, clients repeat, the sweep sweeps."""
-    # The server does so by itself within seconds; test_crash_in_transaction.py waits for that.
+    # The server does so by itself within seconds; tests/system/test_faults.py waits for that.
     get_db().client.admin.command({"killAllSessions": []})
     if killed and scenario.again:
         get_db().idempotency_keys.update_many({"status": None}, {"$set": {"taken_at": LONG_AGO}})
