@@ -26,6 +26,7 @@ from documents.values.address import canonical, mailbox
 from documents.values.donation_state import ANONYMOUS, amended
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -131,10 +132,10 @@ class Donation(Source, Record):
             Conflict: the gift with this external_id was deleted.
         """
         Fundraiser.expect(organization_id, fundraiser_id)
-        if (erased := with_external_id(organization_id, external_id)) is not None:
+        if (erased := with_external_id(Tx(get_db()), organization_id, external_id)) is not None:
             return _unless_deleted(erased), False
         recurring_id = plan_of(
-            get_db(), None, organization_id, recurring_id, fundraiser_id=fundraiser_id
+            Tx(get_db()), organization_id, recurring_id, fundraiser_id=fundraiser_id
         )
         gift, is_new = insert_source_unless(
             cls,

@@ -10,12 +10,11 @@ from functools import lru_cache
 
 from bson import ObjectId
 from mongoengine import ObjectIdField
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.storage.base import Document
 from documents.values.address import canonical, fold
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 KEY_BYTES = 12
 
@@ -59,18 +58,16 @@ def _message_key(organization_id: ObjectId, message: str, address: str) -> Objec
     return ObjectId(digest)
 
 
-def known(
-    database: Database, session: ClientSession, keys: Iterable[ObjectId]
-) -> dict[ObjectId, ObjectId]:
+def known(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
     """The emails of these messages, as far as they are known."""
     wanted = list(keys)
     if not wanted:
         return {}
-    found = database.messages.find({"_id": {"$in": wanted}}, session=session)
+    found = tx.database.messages.find({"_id": {"$in": wanted}}, session=tx.session)
     return {row["_id"]: row["email_id"] for row in found.batch_size(len(wanted) + 1)}
 
 
-def learn(database: Database, session: ClientSession, events: Iterable[Row]) -> dict[ObjectId, Row]:
+def learn(tx: Tx, events: Iterable[Row]) -> dict[ObjectId, Row]:
     """Keep what events that are tied make known of their messages.
 
     Returns the events by the messages that were not known before. What is known stays so: of two
@@ -80,9 +77,9 @@ def learn(database: Database, session: ClientSession, events: Iterable[Row]) -> 
     for event in events:
         if key := message_key(event):
             claimed.setdefault(key, event)
-    for key in known(database, session, claimed):
+    for key in known(tx, claimed):
         del claimed[key]
     if claimed:
         rows = [{"_id": key, "email_id": event["email_id"]} for key, event in claimed.items()]
-        database.messages.insert_many(rows, ordered=False, session=session)
+        tx.database.messages.insert_many(rows, ordered=False, session=tx.session)
     return claimed

@@ -21,13 +21,12 @@ from datetime import timedelta
 
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ObjectIdField, StringField, get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from documents.storage import shutdown
 from documents.storage.base import Document
 from documents.values.time import now
+from matchback.engine.transaction import Tx
 
 WRITE_CONFLICT = 112
 PAUSE_SECONDS = 0.01
@@ -100,15 +99,15 @@ def of_organization(organization_id: ObjectId) -> str:
     return f"organization:{organization_id}"
 
 
-def take(database: Database, session: ClientSession, name: str) -> None:
+def take(tx: Tx, name: str) -> None:
     """Take the turn, as the first write of a transaction.
 
     Raises:
         NotMyTurn: another transaction has it; this one is to be aborted.
     """
     try:
-        database.turns.update_one(
-            {"_id": name}, {"$inc": {"taken": 1}}, upsert=True, session=session
+        tx.database.turns.update_one(
+            {"_id": name}, {"$inc": {"taken": 1}}, upsert=True, session=tx.session
         )
     except DuplicateKeyError:
         raise NotMyTurn(name) from None

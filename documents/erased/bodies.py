@@ -9,12 +9,11 @@ from collections.abc import Sequence
 
 from bson import Binary, ObjectId
 from mongoengine import BinaryField, DateTimeField, ObjectIdField, get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.erased import items as erased_items
 from documents.storage.base import Document
 from documents.values.time import now
+from matchback.engine.transaction import Tx
 
 DIGEST_BYTES = 16
 KEPT_SECONDS = 4 * 24 * 3600  # Stripe repeats for three days, SendGrid for 29 hours
@@ -45,31 +44,26 @@ def remember(organization_id: ObjectId, delivery_id: ObjectId, body: bytes) -> N
     get_db().erased_bodies.update_one(where, {"$setOnInsert": of}, upsert=True)
 
 
-def note_repeated(
-    database: Database,
-    session: ClientSession,
-    organization_id: ObjectId,
-    delivery_ids: Sequence[ObjectId],
-) -> None:
+def note_repeated(tx: Tx, organization_id: ObjectId, delivery_ids: Sequence[ObjectId]) -> None:
     """Note those of these posts that an erasure changed when they came before.
 
     Only organizations that erased somebody within the last days pay for reading bodies again.
     """
     of = {"organization_id": organization_id}
-    if not database.erased_bodies.find_one(of, {"_id": 1}, session=session):
+    if not tx.database.erased_bodies.find_one(of, {"_id": 1}, session=tx.session):
         return
     wanted = {"_id": {"$in": list(delivery_ids)}}
-    bodies = database.deliveries.find(wanted, {"body": 1}, session=session)
+    bodies = tx.database.deliveries.find(wanted, {"body": 1}, session=tx.session)
     digests = {row["_id"]: _digest(organization_id, bytes(row["body"])) for row in bodies}
     query = {"_id": {"$in": list(digests.values())}}
     known = {
         bytes(row["_id"]): row["delivery_id"]
-        for row in database.erased_bodies.find(query, session=session)
+        for row in tx.database.erased_bodies.find(query, session=tx.session)
     }
     for delivery_id, digest in digests.items():
         first = known.get(bytes(digest), delivery_id)
         if first != delivery_id:
-            erased_items.note_copy(database, session, organization_id, delivery_id, first)
+            erased_items.note_copy(tx, organization_id, delivery_id, first)
 
 
 def _digest(organization_id: ObjectId, body: bytes) -> Binary:

@@ -11,11 +11,10 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import BinaryField, ObjectIdField, get_db
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.storage.base import Document
 from documents.values.stripe_values import ref
+from matchback.engine.transaction import Tx
 
 DIGEST_BYTES = 16
 
@@ -54,14 +53,12 @@ def of_user(organization_id: ObjectId, user_id: ObjectId) -> set[bytes]:
     return {bytes(row["_id"]) for row in get_db().erased_customers.find(of, {"_id": 1})}
 
 
-def is_known(
-    database: Database, session: ClientSession, organization_id: ObjectId, event: Any
-) -> bool:
+def is_known(tx: Tx, organization_id: ObjectId, event: Any) -> bool:
     """Return whether a Stripe event is about a customer who is erased."""
     wanted = list(digests(organization_id, event))
     if not wanted:
         return False
-    found = database.erased_customers.find_one({"_id": {"$in": wanted}}, session=session)
+    found = tx.database.erased_customers.find_one({"_id": {"$in": wanted}}, session=tx.session)
     return found is not None
 
 

@@ -11,8 +11,6 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import IntField, ListField, ObjectIdField, get_db
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.errors import Unusable
 from documents.providers import sendgrid
@@ -20,6 +18,7 @@ from documents.providers.sendgrid import ERASED
 from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 WHOLE = json.dumps([ERASED]).encode()
 POSTS_A_STEP = 500
@@ -39,12 +38,7 @@ class ErasedItems(Document):
     }
 
 
-def note(
-    database: Database,
-    session: ClientSession,
-    organization_id: ObjectId,
-    items: Iterable[tuple[ObjectId, int]],
-) -> None:
+def note(tx: Tx, organization_id: ObjectId, items: Iterable[tuple[ObjectId, int]]) -> None:
     """Note items, as pairs of a post and an index, in the transaction that meets them."""
     of_posts: defaultdict[ObjectId, list[int]] = defaultdict(list)
     for delivery_id, item in items:
@@ -62,26 +56,22 @@ def note(
         )
         for id_, indexes in of_posts.items()
     ]
-    database.erased_items.bulk_write(updates, ordered=False, session=session)
+    tx.database.erased_items.bulk_write(updates, ordered=False, session=tx.session)
 
 
-def note_copy(
-    database: Database,
-    session: ClientSession,
-    organization_id: ObjectId,
-    delivery_id: ObjectId,
-    copy_of: ObjectId,
-) -> None:
+def note_copy(tx: Tx, organization_id: ObjectId, delivery_id: ObjectId, copy_of: ObjectId) -> None:
     """Note that a post repeats an earlier one, which an erasure changed."""
     new = {"organization_id": organization_id, "items": []}
     noted = {"$setOnInsert": new, "$set": {"copy_of": copy_of}}
-    database.erased_items.update_one({"_id": delivery_id}, noted, upsert=True, session=session)
+    tx.database.erased_items.update_one(
+        {"_id": delivery_id}, noted, upsert=True, session=tx.session
+    )
 
 
-def erase_again(database: Database, session: ClientSession, user_ids: list[ObjectId]) -> None:
+def erase_again(tx: Tx, user_ids: list[ObjectId]) -> None:
     """Make erased people due once more, because something new was reported of them."""
     due = {"$set": {"erase_due": now()}}
-    database.users.update_many({"_id": {"$in": user_ids}}, due, session=session)
+    tx.database.users.update_many({"_id": {"$in": user_ids}}, due, session=tx.session)
 
 
 def organizations() -> list[ObjectId]:

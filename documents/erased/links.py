@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.erased.person import Person
 from documents.erased.rules import Traces, has_any_address, redact_url
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 A_PAGE = 500
 
@@ -55,9 +54,9 @@ def without_person(url: str) -> str:
     return redact_url(url.partition("?")[0], has_any_address)
 
 
-def _write(database: Database, session: ClientSession, id_: bytes, changed: Row) -> None:
-    database.events.update_one({"_id": id_}, {"$set": changed}, session=session)
-    note(database, session, {"events": [id_]})
+def _write(tx: Tx, id_: bytes, changed: Row) -> None:
+    tx.database.events.update_one({"_id": id_}, {"$set": changed}, session=tx.session)
+    note(tx, {"events": [id_]})
 
 
 def _links_of(organization_id: ObjectId) -> Iterator[Row]:

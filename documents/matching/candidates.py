@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.giving_links.references import Reference, resolve
 from documents.matching.rules import Candidate, Decision, Evidence, Pin
@@ -14,6 +12,7 @@ from documents.people.spellings import mailboxes
 from documents.storage.marks import text
 from documents.values.address import canonical, fold, mailbox
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 OF_EMAILS = ("fundraiser_id", "mailing_id", "user_id", "sent_at", "first_opened_at")
 FIELDS = dict.fromkeys((*OF_EMAILS, "first_clicked_at"), 1)
@@ -28,15 +27,8 @@ class Candidates:
         firsts: first instalments that were matched before; their emails are needed, too.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        session: ClientSession | None,
-        gifts: Sequence[Row],
-        firsts: Iterable[Row] = (),
-    ) -> None:
-        self._database = database
-        self._session = session
+    def __init__(self, tx: Tx, gifts: Sequence[Row], firsts: Iterable[Row] = ()) -> None:
+        self._tx = tx
         self._scope: Row = {}
         self._refs: dict[ObjectId, Reference | None] = {}
         self._emails: dict[ObjectId, Candidate] = {}
@@ -75,7 +67,9 @@ class Candidates:
                 self._former.setdefault(name, []).append(user)
 
     def _find(self, name: str, query: Row, fields: dict[str, int]) -> list[Row]:
-        return list(self._database[name].find(self._scope | query, fields, session=self._session))
+        return list(
+            self._tx.database[name].find(self._scope | query, fields, session=self._tx.session)
+        )
 
     def user_id(self, gift: Row) -> ObjectId | None:
         """Return the user with the donor's address.

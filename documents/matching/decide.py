@@ -6,8 +6,6 @@ The decision itself is pure (see rules.py). past_match.py keeps a decision that 
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.conditions import is_matched
 from documents.donor import donor_id
@@ -21,6 +19,7 @@ from documents.matching.rules import Decision, Gift, match, reasons
 from documents.values.time import now
 from matchback.engine.contribution import Row
 from matchback.engine.settle import Changes
+from matchback.engine.transaction import Tx
 
 # What a match says of a gift; gone when the gift is to have none.
 UNMATCHED: dict[str, Any] = dict.fromkeys(
@@ -31,9 +30,7 @@ UNMATCHED: dict[str, Any] = dict.fromkeys(
 )
 
 
-def decide(
-    database: Database, session: ClientSession, changes: Changes, default: MatchPolicy
-) -> None:
+def decide(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
     """Match the gifts whose money was taken and that have no match that holds; unmatch the others.
 
     A refunded gift has its match, whether it was settled before the refund came or not.
@@ -44,22 +41,22 @@ def decide(
     rows = changes.rows.get("donations", [])
     if not rows:
         return
-    plans = Plans(database, session, rows)
+    plans = Plans(tx, rows)
     rows += plans.undecided({row["_id"] for row in rows})
     updates = [(row, UNMATCHED) for row in rows if row.get("match") and not is_matched(row)]
     past = [past_match(row, update) for row, update in updates]
     wanting = [row for row in rows if plans.wants_decision(row)]
     if wanting:
         of = wanting[0]["organization_id"], wanting[0]["fundraiser_id"]
-        policy = policy_of(database, session, *of, default)
-        judge = Judge(Candidates(database, session, wanting, plans.firsts.values()), plans, policy)
+        policy = policy_of(tx, *of, default)
+        judge = Judge(Candidates(tx, wanting, plans.firsts.values()), plans, policy)
         for row in judge.in_order(wanting):
             update = judge.update(row)
             past.append(past_match(row, update))
             row.update(update)
             updates.append((row, update))
             _hold(changes, row, judge.candidates)
-    _write(database, session, changes, updates, [row for row in past if row])
+    _write(tx, changes, updates, [row for row in past if row])
     plans.mark_astray({row["_id"] for row in wanting})
 
 
@@ -139,11 +136,7 @@ def _hold(changes: Changes, gift: Row, candidates: Candidates) -> None:
 
 
 def _write(
-    database: Database,
-    session: ClientSession,
-    changes: Changes,
-    updates: list[tuple[Row, dict[str, Any]]],
-    past: list[Row],
+    tx: Tx, changes: Changes, updates: list[tuple[Row, dict[str, Any]]], past: list[Row]
 ) -> None:
     for row, update in updates:
         row.update(update)
@@ -152,4 +145,4 @@ def _write(
         gone = {name: "" for name, value in update.items() if value is None}
         changes.updates["donations", row["_id"]]["$unset"] = gone
     if past:
-        database.past_matches.insert_many(past, session=session)
+        tx.database.past_matches.insert_many(past, session=tx.session)

@@ -9,21 +9,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.conditions import MATCHED_STATUSES, is_matched
 from documents.donation import is_repinned
 from documents.matching.rematch import MARKED_A_BATCH, NOT_BY_PIN, mark
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 
 class Plans:
     """The plans that a batch of gifts of one fundraiser belongs to."""
 
-    def __init__(self, database: Database, session: ClientSession, gifts: Sequence[Row]) -> None:
-        self._database = database
-        self._session = session
+    def __init__(self, tx: Tx, gifts: Sequence[Row]) -> None:
+        self._tx = tx
         self.firsts: dict[str, Row] = {}
         rows = {gift["_id"]: gift for gift in gifts}
         self._plans = {
@@ -32,10 +30,10 @@ class Plans:
             if gift.get("recurring_id")
         }
         for fundraiser_id, recurring_id in self._plans:
-            first = database.donations.find_one(
+            first = tx.database.donations.find_one(
                 _instalments(fundraiser_id, recurring_id),
                 sort=[("donated_at", 1), ("_id", 1)],
-                session=session,
+                session=tx.session,
             )
             if first is not None:
                 self.firsts[recurring_id] = rows.get(first["_id"], first)
@@ -87,9 +85,9 @@ class Plans:
                 **NOT_BY_PIN,
                 "$or": [{name: {"$ne": value}} for name, value in _following(first).items()],
             }
-            found = self._database.donations.find(astray, {"_id": 1}, session=self._session)
+            found = self._tx.database.donations.find(astray, {"_id": 1}, session=self._tx.session)
             ids = [row["_id"] for row in found.limit(MARKED_A_BATCH)]
-            mark(self._database, self._session, ids)
+            mark(self._tx, ids)
 
 
 def _following(first: Row) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.concurrency.lease import held
 from documents.matching.rematch import MARKED_A_BATCH, OPEN, mailboxes_of, mark
@@ -28,6 +26,7 @@ from documents.values.time import now
 from documents.webhook_delivery import has_events_to_count
 from matchback.engine.contribution import Row
 from matchback.engine.settle import Changes
+from matchback.engine.transaction import Tx
 
 T = TypeVar("T")
 
@@ -57,13 +56,13 @@ class LateTouches(Document):
     }
 
 
-def gifts_of_new(database: Database, session: ClientSession, emails: Iterable[Row]) -> None:
+def gifts_of_new(tx: Tx, emails: Iterable[Row]) -> None:
     """Let gifts look again that an email which is new may have led to."""
     live = [email for email in emails if not email.get("deleted_at")]
-    _look_again(database, session, [(email, at) for email in live if (at := email.get("sent_at"))])
+    _look_again(tx, [(email, at) for email in live if (at := email.get("sent_at"))])
 
 
-def gifts_of_touched(database: Database, session: ClientSession, changes: Changes) -> None:
+def gifts_of_touched(tx: Tx, changes: Changes) -> None:
     """Let gifts look again that came after an email was, as is now known, touched."""
     touched: list[tuple[Row, datetime]] = []
     for email in changes.rows.get("emails", ()):
@@ -71,7 +70,7 @@ def gifts_of_touched(database: Database, session: ClientSession, changes: Change
         moved = [at for name in TOUCHES if (at := _moved(email.get(name), update, name))]
         if moved:
             touched.append((email, min(moved)))
-    _look_again(database, session, touched)
+    _look_again(tx, touched)
 
 
 def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> datetime | None:
@@ -85,34 +84,32 @@ def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> dateti
     return was if name in update.get("$unset", {}) else None
 
 
-def _look_again(
-    database: Database, session: ClientSession, touched: Iterable[tuple[Row, datetime]]
-) -> None:
+def _look_again(tx: Tx, touched: Iterable[tuple[Row, datetime]]) -> None:
     by_organization: defaultdict[ObjectId, dict[Whose, datetime]] = defaultdict(dict)
     for email, at in touched:
         whose = email["fundraiser_id"], email["user_id"]
         _add(by_organization[email["organization_id"]], whose, at)
     for organization_id, touches in by_organization.items():
-        _mark_or_note(database, session, organization_id, touches)
+        _mark_or_note(tx, organization_id, touches)
 
 
-def _mark_or_note(
-    database: Database, session: ClientSession, organization_id: ObjectId, touches: Touches
-) -> None:
+def _mark_or_note(tx: Tx, organization_id: ObjectId, touches: Touches) -> None:
     """Events are many and gifts so late are few or none: these are looked at first, and only when
     they are too many, those of the users."""
-    gifts = list(database.donations.find(_late(touches), FIELDS, session=session).limit(FEW + 1))
+    gifts = list(
+        tx.database.donations.find(_late(touches), FIELDS, session=tx.session).limit(FEW + 1)
+    )
     if not gifts:
         return
-    since = _by_mailbox(database, session, touches)
+    since = _by_mailbox(tx, touches)
     if len(gifts) > FEW:
         query = _late_from(organization_id, {mailbox for _, mailbox in since}, touches)
-        gifts = list(database.donations.find(query, FIELDS, session=session).limit(FEW + 1))
+        gifts = list(tx.database.donations.find(query, FIELDS, session=tx.session).limit(FEW + 1))
     if len(gifts) > FEW:
         note = _note(organization_id, touches)
-        database.late_touches.insert_one(note, session=session)
+        tx.database.late_touches.insert_one(note, session=tx.session)
         return
-    mark(database, session, [gift["_id"] for gift in gifts if _is_late(gift, since)])
+    mark(tx, [gift["_id"] for gift in gifts if _is_late(gift, since)])
 
 
 def _note(organization_id: ObjectId, touches: Touches) -> Row:
@@ -149,18 +146,18 @@ def _follow(organization_id: ObjectId, notes: Sequence[Row]) -> set[ObjectId]:
     touches: dict[Whose, datetime] = {}
     for touch in chain.from_iterable(note["touches"] for note in notes):
         _add(touches, (touch["fundraiser_id"], touch["user_id"]), touch["since"])
-    database = get_db()
-    since = _by_mailbox(database, None, touches)
+    tx = Tx(get_db())
+    since = _by_mailbox(tx, touches)
     mailboxes = sorted({mailbox for _, mailbox in since})
     fundraisers: set[ObjectId] = set()
     for start in range(0, len(mailboxes), MAILBOXES_A_QUERY):
         some = mailboxes[start : start + MAILBOXES_A_QUERY]
-        found = database.donations.find(_late_from(organization_id, some, touches), FIELDS)
+        found = tx.database.donations.find(_late_from(organization_id, some, touches), FIELDS)
         late = (gift for gift in found if _is_late(gift, since))
         while gifts := list(islice(late, MARKED_A_BATCH)):
-            mark(database, None, [gift["_id"] for gift in gifts])
+            mark(tx, [gift["_id"] for gift in gifts])
             fundraisers |= {gift["fundraiser_id"] for gift in gifts}
-    database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
+    tx.database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
     return fundraisers
 
 
@@ -180,13 +177,11 @@ def _late_from(organization_id: ObjectId, mailboxes: Iterable[str], touches: Tou
     }
 
 
-def _by_mailbox(
-    database: Database, session: ClientSession | None, touches: Touches
-) -> dict[Where, datetime]:
+def _by_mailbox(tx: Tx, touches: Touches) -> dict[Where, datetime]:
     """Since when gifts from which mailboxes, to which fundraiser, are late."""
     wanted = {"_id": {"$in": list({user_id for _, user_id in touches})}}
     fields = {"mailbox": 1, "former_mailboxes": 1}
-    users = {row["_id"]: row for row in database.users.find(wanted, fields, session=session)}
+    users = {row["_id"]: row for row in tx.database.users.find(wanted, fields, session=tx.session)}
     since: dict[Where, datetime] = {}
     for (fundraiser_id, user_id), at in touches.items():
         for mailbox in mailboxes_of(users.get(user_id, {})):

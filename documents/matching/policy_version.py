@@ -14,8 +14,6 @@ from mongoengine import (
     ObjectIdField,
     StringField,
 )
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from config.database import catch_up
 from documents.errors import Conflict, NotFound
@@ -24,6 +22,7 @@ from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 ATTEMPTS = 5
 
@@ -109,18 +108,14 @@ class PolicyVersion(Document):
 
 
 def policy_of(
-    database: Database,
-    session: ClientSession | None,
-    organization_id: ObjectId,
-    fundraiser_id: ObjectId | None,
-    default: MatchPolicy,
+    tx: Tx, organization_id: ObjectId, fundraiser_id: ObjectId | None, default: MatchPolicy
 ) -> MatchPolicy:
     """The policy that holds: the fundraiser's, else the organization's, else the default."""
     for of in dict.fromkeys((fundraiser_id, None)):
-        last = database.policy_versions.find_one(
+        last = tx.database.policy_versions.find_one(
             {"organization_id": organization_id, "fundraiser_id": of},
             sort=[("version", -1)],
-            session=session,
+            session=tx.session,
         )
         if last is not None and not last.get("removed"):
             return as_policy(last)

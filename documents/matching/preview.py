@@ -9,7 +9,6 @@ from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_connection, get_db
-from pymongo.client_session import ClientSession
 
 from documents.conditions import MATCHED_STATUSES, counts, net
 from documents.matching.candidates import Candidates
@@ -19,6 +18,7 @@ from documents.matching.policy import MatchPolicy
 from documents.matching.policy_version import policy_of
 from documents.matching.rematch import NOT_BY_PIN, mark
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 GIFTS_A_PAGE = 250
 Place = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mailing
@@ -51,7 +51,7 @@ def what_if(
         How many more gifts were looked at, and those of them that would change.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
-        held = policy_of(get_db(), None, organization_id, id_, default)
+        held = policy_of(Tx(get_db()), organization_id, id_, default)
         yield from _of_fundraiser(id_, edit(held))
 
 
@@ -61,9 +61,9 @@ def rematch(organization_id: ObjectId, fundraiser_id: ObjectId | None = None) ->
     Repeating it after it was interrupted starts again, and changes nothing that is right.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
-        for page in _pages(id_, NOT_BY_PIN, None):
+        for page in _pages(id_, NOT_BY_PIN):
             ids = [row["_id"] for row in page]
-            mark(get_db(), None, ids)
+            mark(Tx(get_db()), ids)
             yield len(ids)
 
 
@@ -74,13 +74,11 @@ def _fundraisers(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> l
     return [row["_id"] for row in get_db().fundraisers.find(query, {"_id": 1})]
 
 
-def _pages(
-    fundraiser_id: ObjectId, more: dict[str, Any], session: ClientSession | None
-) -> Iterator[list[Row]]:
+def _pages(fundraiser_id: ObjectId, more: dict[str, Any]) -> Iterator[list[Row]]:
     matched = {"status": {"$in": MATCHED_STATUSES}, "deleted_at": None, **more}
     query: Row = {"fundraiser_id": fundraiser_id, **matched}
     while True:
-        found = get_db().donations.find(query, session=session).sort("_id", 1)
+        found = get_db().donations.find(query).sort("_id", 1)
         page = list(found.limit(GIFTS_A_PAGE))
         if not page:
             return
@@ -91,17 +89,17 @@ def _pages(
 def _of_fundraiser(
     fundraiser_id: ObjectId, policy: MatchPolicy
 ) -> Iterator[tuple[int, list[Change]]]:
-    for page in _pages(fundraiser_id, {}, None):
+    for page in _pages(fundraiser_id, {}):
         with get_connection().start_session(snapshot=True) as session:
-            yield len(page), _changes(session, page, policy)
+            yield len(page), _changes(Tx(get_db(), session), page, policy)
 
 
-def _changes(session: ClientSession, page: list[Row], policy: MatchPolicy) -> list[Change]:
-    plans = Plans(get_db(), session, page)
+def _changes(tx: Tx, page: list[Row], policy: MatchPolicy) -> list[Change]:
+    plans = Plans(tx, page)
     known = {gift["_id"] for gift in page}
     firsts = [first for first in plans.firsts.values() if first["_id"] not in known]
     gifts = [*firsts, *page]
-    judge = Judge(Candidates(get_db(), session, gifts, firsts), plans, policy)
+    judge = Judge(Candidates(tx, gifts, firsts), plans, policy)
     changes = []
     for gift in judge.in_order(gifts):
         decision = judge.decision(gift)

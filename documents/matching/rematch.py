@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 MARKED_A_BATCH = 500
 # Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.
@@ -29,7 +28,7 @@ def mailboxes_of(user: Row) -> list[str]:
     return [*filter(None, [user.get("mailbox")]), *user.get("former_mailboxes", ())]
 
 
-def gifts_of_deleted(database: Database, session: ClientSession, emails: Sequence[Row]) -> None:
+def gifts_of_deleted(tx: Tx, emails: Sequence[Row]) -> None:
     """Gifts that were matched to an email that is being deleted.
 
     A link that was passed on may have brought tens of thousands, more than fit into the life of
@@ -39,9 +38,9 @@ def gifts_of_deleted(database: Database, session: ClientSession, emails: Sequenc
     if not deleted:
         return
     query = {"email_id": {"$in": list(deleted)}, "rematch": None}
-    found = database.donations.find(query, {"_id": 1}, session=session).limit(MARKED_A_BATCH)
+    found = tx.database.donations.find(query, {"_id": 1}, session=tx.session).limit(MARKED_A_BATCH)
     gifts = [row["_id"] for row in found]
-    mark(database, session, gifts)
+    mark(tx, gifts)
     if len(gifts) == MARKED_A_BATCH:
         for email in deleted.values():
             del email["due"]  # as read: so settling does not take the mark away
@@ -52,8 +51,8 @@ def again() -> Row:
     return {"due": now(), "rematch": True}
 
 
-def mark(database: Database, session: ClientSession | None, gift_ids: Sequence[ObjectId]) -> None:
+def mark(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
     """Let these gifts look again."""
     if gift_ids:
         these = {"_id": {"$in": list(gift_ids)}}
-        database.donations.update_many(these, {"$set": again()}, session=session)
+        tx.database.donations.update_many(these, {"$set": again()}, session=tx.session)

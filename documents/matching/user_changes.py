@@ -17,6 +17,7 @@ from pymongo import UpdateOne
 from documents.matching.rematch import MARKED_A_BATCH, mailboxes_of, mark
 from documents.storage import shutdown
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 DUE: dict[str, Any] = {"rematch_due": {"$type": "date"}}
 USERS_A_BATCH = 500
@@ -56,7 +57,7 @@ def _follow(users: list[Row]) -> list[Row]:
             gifts.pop()
             reached = {"due": users[0]["rematch_due"], "after": gifts[-1]["_id"]}
             update = {"$set": {"rematch_page": reached}}
-    mark(get_db(), None, [gift["_id"] for gift in gifts])
+    mark(Tx(get_db()), [gift["_id"] for gift in gifts])
     # As they were read: who has changed since is due again.
     read = [{"_id": user["_id"], "rematch_due": user["rematch_due"]} for user in users]
     get_db().users.bulk_write([UpdateOne(one, update) for one in read], ordered=False)

@@ -8,8 +8,6 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.matching import rematch
 from documents.matching.candidates import is_erased
@@ -22,68 +20,67 @@ from documents.tracking.unmatched import LOOK_AGAIN_AFTER
 from documents.values.address import canonical, fold, mailbox
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 Key = tuple[Any, str]  # the organization, within which a user's address is unique, and the address
 
 
-def respell_users(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def respell_users(tx: Tx, rows: list[Row]) -> None:
     """Find users by the canonical address, and let gifts and events from there look again."""
     live = [row for row in rows if "address" in row]
-    moved, updates = _rekey(database, session, "users", live)
+    moved, updates = _rekey(tx, "users", live)
     for row in [*live, *(row for row in moved if row not in live)]:
         changed = {name: value for name, value in _found_by(row).items() if row.get(name) != value}
         updates.setdefault(row["_id"], {}).update(changed)
     for row in moved:
         updates[row["_id"]] |= _marked(row)
-    _write(database, session, "users", updates, {row["_id"] for row in moved})
-    _look_again(database, session, moved)
+    _write(tx, "users", updates, {row["_id"] for row in moved})
+    _look_again(tx, moved)
 
 
-def respell_staff(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def respell_staff(tx: Tx, rows: list[Row]) -> None:
     """Find staff by the canonical address, which is one person's in the whole service."""
     live = [row for row in rows if "address" in row]
-    moved, updates = _rekey(database, session, "staff", live)
-    _write(database, session, "staff", updates, {row["_id"] for row in moved})
+    moved, updates = _rekey(tx, "staff", live)
+    _write(tx, "staff", updates, {row["_id"] for row in moved})
 
 
-def respell_gifts(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def respell_gifts(tx: Tx, rows: list[Row]) -> None:
     """Know donors by the canonical address, count them so, and let their gifts look again."""
     gifts = [gift for gift in rows if not _donor(gift).items() <= gift.items()]
     if not gifts:
         return
-    _keep_former(database, session, gifts)
+    _keep_former(tx, gifts)
     for gift in gifts:
         gift.update(_donor(gift))
     operations = [UpdateOne({"_id": gift["_id"]}, {"$set": _donor(gift)}) for gift in gifts]
-    database.donations.bulk_write(operations, ordered=False, session=session)
-    name_donors(database, session, gifts)
-    count(database, session, "donations", gifts)
-    rematch.mark(database, session, [gift["_id"] for gift in gifts if gift.get("match")])
+    tx.database.donations.bulk_write(operations, ordered=False, session=tx.session)
+    name_donors(tx, gifts)
+    count(tx, "donations", gifts)
+    rematch.mark(tx, [gift["_id"] for gift in gifts if gift.get("match")])
 
 
-def respell_events(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def respell_events(tx: Tx, rows: list[Row]) -> None:
     """Know messages by the canonical address, and let unmatched events look again."""
     odd = [row for row in rows if fold(row.get("address", "")) != canonical(row.get("address", ""))]
     due = {"due": now() - LOOK_AGAIN_AFTER}
     for row in odd:
         if "unmatched" in row and row["unmatched"] != canonical(row["address"]):
             known = {"unmatched": canonical(row["address"]), **due}
-            database.events.update_one({"_id": row["_id"]}, {"$set": known}, session=session)
+            tx.database.events.update_one({"_id": row["_id"]}, {"$set": known}, session=tx.session)
     tied = [row for row in odd if "email_id" in row and row["type"] != "erased"]
-    learned = learn(database, session, sorted(tied, key=lambda row: row["at"]))
+    learned = learn(tx, sorted(tied, key=lambda row: row["at"]))
     for row in learned.values():
-        _events_look_again(database, session, row["organization_id"], {canonical(row["address"])})
+        _events_look_again(tx, row["organization_id"], {canonical(row["address"])})
 
 
-def _rekey(
-    database: Database, session: ClientSession, collection: str, rows: list[Row]
-) -> tuple[list[Row], dict[ObjectId, Row]]:
+def _rekey(tx: Tx, collection: str, rows: list[Row]) -> tuple[list[Row], dict[ObjectId, Row]]:
     """Give people the keys that their addresses have now, as far as these are free.
 
     Returns the rows that get another key, with it, and what is to be written of each.
     """
     stale = {row["_id"]: row for row in rows if row["address"] != canonical(row["email"])}
-    holders = _holders(database, session, collection, stale)
+    holders = _holders(tx, collection, stale)
     moved, updates = [], {}
     for id_, row in sorted(stale.items()):
         key = _key(collection, row)
@@ -96,24 +93,22 @@ def _rekey(
         if canonical(row["address"]) != key[1]:  # an earlier key that another mailbox has now
             row["address"] = f"{key[1]} {id_}"
             updates[id_] = {"address": row["address"]}
-        note_duplicate(database, session, collection, row, holder)
+        note_duplicate(tx, collection, row, holder)
     # All at once, so that no one's new key meets another's old one.
     gone = {"_id": {"$in": list(updates)}}
     if updates:
-        database[collection].update_many(gone, {"$unset": {"address": ""}}, session=session)
+        tx.database[collection].update_many(gone, {"$unset": {"address": ""}}, session=tx.session)
     return moved, updates
 
 
-def _holders(
-    database: Database, session: ClientSession, collection: str, stale: dict[ObjectId, Row]
-) -> dict[Key, ObjectId]:
+def _holders(tx: Tx, collection: str, stale: dict[ObjectId, Row]) -> dict[Key, ObjectId]:
     """Return who has the keys that these rows get, and add to them who must give such a key up."""
     holders: dict[Key, ObjectId] = {}
     asked: set[str] = set()
     while wanted := {canonical(row["email"]) for row in stale.values()} - asked:
         asked |= wanted
         query = {"address": text(in_=sorted(wanted))}
-        for row in database[collection].find(query, session=session):
+        for row in tx.database[collection].find(query, session=tx.session):
             if row["address"] == canonical(row["email"]):
                 holders[_key(collection, row)] = row["_id"]
             else:
@@ -143,13 +138,7 @@ def _marked(user: Row) -> Row:
     return {"rematch_mailboxes": sorted(filter(None, earlier)), "rematch_due": now()}
 
 
-def _write(
-    database: Database,
-    session: ClientSession,
-    collection: str,
-    updates: dict[ObjectId, Row],
-    moved: set[ObjectId],
-) -> None:
+def _write(tx: Tx, collection: str, updates: dict[ObjectId, Row], moved: set[ObjectId]) -> None:
     """Write the changes. A request that read the record before finds it changed."""
     operations = [
         UpdateOne({"_id": id_}, {"$set": new} | ({"$inc": {"version": 1}} if id_ in moved else {}))
@@ -157,22 +146,20 @@ def _write(
         if new
     ]
     if operations:
-        database[collection].bulk_write(operations, ordered=False, session=session)
+        tx.database[collection].bulk_write(operations, ordered=False, session=tx.session)
 
 
-def _look_again(database: Database, session: ClientSession, users: list[Row]) -> None:
+def _look_again(tx: Tx, users: list[Row]) -> None:
     """Let unmatched events to users who got another key look again."""
     for organization_id in {user["organization_id"] for user in users}:
         theirs = {user["address"] for user in users if user["organization_id"] == organization_id}
-        _events_look_again(database, session, organization_id, theirs)
+        _events_look_again(tx, organization_id, theirs)
 
 
-def _events_look_again(
-    database: Database, session: ClientSession, organization_id: ObjectId, addresses: set[str]
-) -> None:
+def _events_look_again(tx: Tx, organization_id: ObjectId, addresses: set[str]) -> None:
     query = {"organization_id": organization_id, "unmatched": text(in_=sorted(addresses))}
     due = {"$set": {"due": now() - LOOK_AGAIN_AFTER}}
-    database.events.update_many(query, due, session=session)
+    tx.database.events.update_many(query, due, session=tx.session)
 
 
 def _donor(gift: Row) -> dict[str, str]:
@@ -183,7 +170,7 @@ def _donor(gift: Row) -> dict[str, str]:
     return {"donor_address": canonical(email), "donor_mailbox": mailbox(email)}
 
 
-def _keep_former(database: Database, session: ClientSession, gifts: list[Row]) -> None:
+def _keep_former(tx: Tx, gifts: list[Row]) -> None:
     """Keep gifts with users who moved: of "weiß" a user remembers "weiss", as all records did."""
     found = {
         (gift["user_id"], gift["donor_mailbox"], _donor(gift)["donor_mailbox"])
@@ -199,4 +186,4 @@ def _keep_former(database: Database, session: ClientSession, gifts: list[Row]) -
         if earlier != where
     ]
     if operations:
-        database.users.bulk_write(operations, ordered=False, session=session)
+        tx.database.users.bulk_write(operations, ordered=False, session=tx.session)

@@ -1,16 +1,15 @@
 """Changes to counted records that migrations of several collections share."""
 
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.counters import LEDGER
 from documents.donor import donor_id
 from matchback.engine.contribution import Row
 from matchback.engine.settle import Changes, settle
+from matchback.engine.transaction import Tx
 
 
-def name_donors(database: Database, session: ClientSession, gifts: list[Row]) -> None:
+def name_donors(tx: Tx, gifts: list[Row]) -> None:
     """Name the donors of gifts of unknown people by their mailboxes, here and in the rows given."""
     operations = []
     for gift in gifts:
@@ -22,14 +21,14 @@ def name_donors(database: Database, session: ClientSession, gifts: list[Row]) ->
         gift.update(known)
         operations.append(UpdateOne({"_id": gift["_id"]}, {"$set": known}))
     if operations:
-        database.donations.bulk_write(operations, ordered=False, session=session)
+        tx.database.donations.bulk_write(operations, ordered=False, session=tx.session)
 
 
-def count(database: Database, session: ClientSession, collection: str, rows: list[Row]) -> None:
+def count(tx: Tx, collection: str, rows: list[Row]) -> None:
     """Count what counts since, and keep what was counted in today's form.
 
     What is due is left: the worker that settles it does the same.
     """
     settled = [row for row in rows if "due" not in row and "trouble" not in row]
     if settled:
-        settle(database, session, LEDGER, Changes(rows={collection: settled}))
+        settle(tx, LEDGER, Changes(rows={collection: settled}))

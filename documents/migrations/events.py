@@ -4,8 +4,6 @@ from itertools import groupby
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.counters import LEDGER
 from documents.link import clicker_id, new_link_and_clicker
@@ -15,11 +13,12 @@ from documents.tracking.unmatched import LOOK_AGAIN_AFTER, mark_unmatched
 from documents.values.time import now
 from matchback.engine.contribution import Row, add
 from matchback.engine.settle import Changes, settle
+from matchback.engine.transaction import Tx
 
 UNKNOWN_ITEM = -1  # which one of its delivery's it was, nobody noted
 
 
-def tell_events(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def tell_events(tx: Tx, rows: list[Row]) -> None:
     """Know the messages of tied events, count clicks on links, and mark the others as unmatched."""
     old = [row for row in rows if "item" not in row]
     tied = [row for row in old if "email_id" in row]
@@ -28,23 +27,21 @@ def tell_events(database: Database, session: ClientSession, rows: list[Row]) -> 
         news[row["_id"]]["tied_by"] = "email_id"
     # Whatever their form: an email may have kept the messages of later ones.
     told = [row for row in rows if "email_id" in row and row["type"] != "erased"]
-    learn(database, session, sorted(told, key=lambda row: row["at"]))
-    _count_clicks(database, session, tied, news)
-    _mark_unmatched(database, session, [row for row in old if "email_id" not in row], news)
+    learn(tx, sorted(told, key=lambda row: row["at"]))
+    _count_clicks(tx, tied, news)
+    _mark_unmatched(tx, [row for row in old if "email_id" not in row], news)
     if news:
-        database.events.bulk_write(
+        tx.database.events.bulk_write(
             [UpdateOne({"_id": id_}, {"$set": new}) for id_, new in news.items()],
             ordered=False,
-            session=session,
+            session=tx.session,
         )
 
 
-def _count_clicks(
-    database: Database, session: ClientSession, tied: list[Row], news: dict[bytes, Row]
-) -> None:
+def _count_clicks(tx: Tx, tied: list[Row], news: dict[bytes, Row]) -> None:
     clicks = [row for row in tied if row["type"] == "click" and row.get("url")]
     wanted = {"_id": {"$in": list({row["email_id"] for row in clicks})}}
-    emails = {row["_id"]: row for row in database.emails.find(wanted, session=session)}
+    emails = {row["_id"]: row for row in tx.database.emails.find(wanted, session=tx.session)}
     changes = Changes()
     for click in clicks:
         email = emails.get(click["email_id"])
@@ -56,12 +53,10 @@ def _count_clicks(
         counted = LEDGER.contribution("events", click | news[click["_id"]])
         add(changes.increments, {of: n for of, n in counted.items() if of[0] == "clickers"})
     if changes.increments:
-        settle(database, session, LEDGER, changes)
+        settle(tx, LEDGER, changes)
 
 
-def _mark_unmatched(
-    database: Database, session: ClientSession, rows: list[Row], news: dict[bytes, Row]
-) -> None:
+def _mark_unmatched(tx: Tx, rows: list[Row], news: dict[bytes, Row]) -> None:
     """So that they are looked at again, and tied should their email be known by now."""
 
     def organization(row: Row) -> ObjectId:
@@ -69,7 +64,7 @@ def _mark_unmatched(
 
     for organization_id, group in groupby(sorted(rows, key=organization), organization):
         events = list(group)
-        tying = Tying(database, session, organization_id)
+        tying = Tying(tx, organization_id)
         tying.look_up(events)
         for event in events:
             mark_unmatched(marked := dict(event), tying)

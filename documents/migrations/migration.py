@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mongoengine import DateTimeField, DynamicField, IntField, StringField, get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from config.transient_errors import DENIED, is_passing
@@ -18,6 +16,7 @@ from documents.storage.base import Document
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 ROWS_A_PAGE = 200
 LEASE = "migrate"
@@ -26,7 +25,7 @@ RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 150.0  # PyMongo repeats a transaction for up to 120 s.
 
 Say = Callable[[str], None]
-Change = Callable[[Database, ClientSession, list[Row]], None]
+Change = Callable[[Tx, list[Row]], None]
 
 
 @dataclass(frozen=True)
@@ -171,32 +170,30 @@ def _await_database() -> None:
             return
 
 
-def _page(
-    database: Database, session: ClientSession, migration: Migration, limit: int
-) -> tuple[int, bool]:
+def _page(tx: Tx, migration: Migration, limit: int) -> tuple[int, bool]:
     """Change the next page. Returns the number of rows so far, and whether it was the last page.
 
     Two processes that change the same page write the same progress, so that MongoDB makes one of
     them begin again. That one then finds the next page.
     """
-    known = database.migrations.find_one({"_id": migration.number}, session=session) or {}
+    known = tx.database.migrations.find_one({"_id": migration.number}, session=tx.session) or {}
     if known.get("finished_at"):
         return known.get("rows", 0), True
     after = {"_id": {"$gt": known["last_id"]}} if "last_id" in known else {}
-    found = database[migration.collection].find({**migration.where, **after}, session=session)
+    found = tx.database[migration.collection].find({**migration.where, **after}, session=tx.session)
     rows = list(found.sort("_id", 1).limit(limit))
     if rows:
-        migration.change(database, session, rows)
+        migration.change(tx, rows)
     is_finished = len(rows) < limit
     noted: Row = {"name": migration.name, **({"last_id": rows[-1]["_id"]} if rows else {})}
     if "started_at" not in known:
         noted["started_at"] = now()
     if is_finished:
         noted["finished_at"] = now()
-    database.migrations.update_one(
+    tx.database.migrations.update_one(
         {"_id": migration.number},
         {"$set": noted, "$inc": {"rows": len(rows)}},
         upsert=True,
-        session=session,
+        session=tx.session,
     )
     return known.get("rows", 0) + len(rows), is_finished

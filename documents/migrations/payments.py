@@ -4,17 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
-
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 # A charge says what was released, a refund its currency, an invoice its plan.
 READ_AGAIN = ("charge", "refund", "dispute", "invoice", "checkout.session")
 
 
-def read_again(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def read_again(tx: Tx, rows: list[Row]) -> None:
     """Make webhooks due whose facts have another form since. What is due or failed is left alone.
 
     The workers read them, and a fact in today's form replaces the same one in an earlier form.
@@ -26,7 +24,7 @@ def read_again(database: Database, session: ClientSession, rows: list[Row]) -> N
     ]
     if ids:
         again = {"$set": {"due": now()}}
-        database.deliveries.update_many({"_id": {"$in": ids}}, again, session=session)
+        tx.database.deliveries.update_many({"_id": {"$in": ids}}, again, session=tx.session)
 
 
 def _has_other_form(body: bytes) -> bool:

@@ -9,8 +9,6 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.event import FROM_ALL
 from documents.gift_day import gift_day_id
@@ -31,15 +29,10 @@ from documents.tracking.former_clicks import MIGRATION as FORMER_CLICKS
 from documents.values.address import mailbox
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 
-def _set(
-    database: Database,
-    session: ClientSession,
-    collection: str,
-    rows: list[Row],
-    missing: Callable[[Row], Row],
-) -> None:
+def _set(tx: Tx, collection: str, rows: list[Row], missing: Callable[[Row], Row]) -> None:
     """Set what rows do not have yet, in the collection and in the rows given."""
     operations = []
     for row in rows:
@@ -48,10 +41,10 @@ def _set(
             row.update(new)
             operations.append(UpdateOne({"_id": row["_id"]}, {"$set": new}))
     if operations:
-        database[collection].bulk_write(operations, ordered=False, session=session)
+        tx.database[collection].bulk_write(operations, ordered=False, session=tx.session)
 
 
-def find_users(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def find_users(tx: Tx, rows: list[Row]) -> None:
     """By the mailbox of their address, and by the words of name and address."""
 
     def missing(user: Row) -> Row:
@@ -63,18 +56,18 @@ def find_users(database: Database, session: ClientSession, rows: list[Row]) -> N
             return found
         return found | {"rematch_mailboxes": [where], "rematch_due": now()}
 
-    _set(database, session, "users", rows, missing)
+    _set(tx, "users", rows, missing)
 
 
-def rename_webhook_keys(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def rename_webhook_keys(tx: Tx, rows: list[Row]) -> None:
     """Public keys of one provider became keys of any."""
-    _set(database, session, "webhook_keys", rows, lambda row: {"keys": row.get("public_keys", [])})
+    _set(tx, "webhook_keys", rows, lambda row: {"keys": row.get("public_keys", [])})
     ids = [row["_id"] for row in rows]
     gone = {"$unset": {"public_keys": ""}}
-    database.webhook_keys.update_many({"_id": {"$in": ids}}, gone, session=session)
+    tx.database.webhook_keys.update_many({"_id": {"$in": ids}}, gone, session=tx.session)
 
 
-def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def place_gifts(tx: Tx, rows: list[Row]) -> None:
     """By their donor's mailbox and, once they are matched, in the days that they came in."""
 
     def missing(gift: Row) -> Row:
@@ -89,16 +82,16 @@ def place_gifts(database: Database, session: ClientSession, rows: list[Row]) -> 
         return places
 
     old = [gift for gift in rows if "donor_mailbox" not in gift]
-    _set(database, session, "donations", rows, missing)
-    name_donors(database, session, old)
-    count(database, session, "donations", rows)
+    _set(tx, "donations", rows, missing)
+    name_donors(tx, old)
+    count(tx, "donations", rows)
     variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
     open_ = [gift for gift in variants if gift.get("match") in rematch.OPEN["match"]["$in"]]
     by_rules = [one["_id"] for one in open_ if (one.get("decision") or {}).get("rule") != "pin"]
-    rematch.mark(database, session, by_rules)
+    rematch.mark(tx, by_rules)
 
 
-def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def tell_emails(tx: Tx, rows: list[Row]) -> None:
     """Who left and came back is kept by group. Messages are records of their own by now."""
 
     def missing(email: Row) -> Row:
@@ -106,27 +99,27 @@ def tell_emails(database: Database, session: ClientSession, rows: list[Row]) -> 
         found = {"left": {FROM_ALL: left} if left else {}, "back": {FROM_ALL: back} if back else {}}
         return found if left else {}
 
-    _set(database, session, "emails", rows, missing)
+    _set(tx, "emails", rows, missing)
     ids = [row["_id"] for row in rows if "messages" in row]
     if ids:
         gone = {"$unset": {"messages": ""}}
-        database.emails.update_many({"_id": {"$in": ids}}, gone, session=session)
-    count(database, session, "emails", rows)
+        tx.database.emails.update_many({"_id": {"$in": ids}}, gone, session=tx.session)
+    count(tx, "emails", rows)
 
 
 def count_anew(collection: str) -> Change:
     """The change of a collection of which nothing else is to be brought into today's form."""
-    return lambda database, session, rows: count(database, session, collection, rows)
+    return lambda tx, rows: count(tx, collection, rows)
 
 
-def note_the_time(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def note_the_time(tx: Tx, rows: list[Row]) -> None:
     """Change nothing. The time at which the migration ends is what counts."""
 
 
 NO_ROW = {"_id": None}
 
 
-def list_payments(database: Database, session: ClientSession, rows: list[Row]) -> None:
+def list_payments(tx: Tx, rows: list[Row]) -> None:
     """Give each payment the ID that clients name it by, and the reason why it has no gift."""
 
     def missing(payment: Row) -> Row:
@@ -134,10 +127,10 @@ def list_payments(database: Database, session: ClientSession, rows: list[Row]) -
             return {}
         if payment.get("donation_id"):
             return {"public_id": ObjectId()}
-        reason = reason_without_gift(database, session, payment)
+        reason = reason_without_gift(tx, payment)
         return {"public_id": ObjectId(), "reason": reason}
 
-    _set(database, session, "payments", rows, missing)
+    _set(tx, "payments", rows, missing)
 
 
 MIGRATIONS = (

@@ -8,8 +8,6 @@ import contextlib
 
 from bson import ObjectId
 from mongoengine import signals
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.donation import Donation
 from documents.errors import Conflict, NotFound, Unacceptable
@@ -20,6 +18,7 @@ from documents.storage.fast_insert import Stored
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 
 def assign(organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: ObjectId) -> None:
@@ -54,38 +53,34 @@ def _read_id(id_: ObjectId | str) -> ObjectId:
 
 
 def _assign(
-    database: Database,
-    session: ClientSession,
-    organization_id: ObjectId,
-    id_: ObjectId,
-    fundraiser_id: ObjectId,
+    tx: Tx, organization_id: ObjectId, id_: ObjectId, fundraiser_id: ObjectId
 ) -> tuple[ObjectId | None, str]:
     """Returns the ID of the payment's gift, and why the fundraiser cannot be assigned to it.
 
     An objection commits, because the payment may have found a gift that a client recorded.
     """
-    payment = _find(database, session, organization_id, id_)
-    _expect_fundraiser(database, session, organization_id, fundraiser_id)
+    payment = _find(tx, organization_id, id_)
+    _expect_fundraiser(tx, organization_id, fundraiser_id)
     reason = payment.get("reason")
     if reason is not None and reason not in ASSIGNABLE:
         return None, f"The payment cannot become a donation. {SENTENCES.get(reason, '')}".strip()
     before = payment.get("assigned")
     if (before or {}).get("fundraiser_id") != fundraiser_id:
         payment["assigned"] = {"fundraiser_id": fundraiser_id, "at": now()}
-    _apply(database, session, payment)
-    objection = _objection(database, session, payment)
+    _apply(tx, payment)
+    objection = _objection(tx, payment)
     if objection:
         payment["assigned"] = before
-    _write(database, session, payment)
+    _write(tx, payment)
     return payment.get("donation_id"), objection
 
 
-def _objection(database: Database, session: ClientSession, payment: Row) -> str:
+def _objection(tx: Tx, payment: Row) -> str:
     """Return why the payment's gift cannot be assigned; blank if it can, or if there is none."""
     if payment.get("donation_id") is None:
         return ""
     query = {"_id": payment["donation_id"], "organization_id": payment["organization_id"]}
-    gift = database.donations.find_one(query, session=session)
+    gift = tx.database.donations.find_one(query, session=tx.session)
     if gift is None or gift.get("deleted_at"):
         return "The donation of this payment was deleted."
     if gift.get("payment_id") != payment["_id"]:
@@ -93,46 +88,40 @@ def _objection(database: Database, session: ClientSession, payment: Row) -> str:
     return ""
 
 
-def _take_back(
-    database: Database, session: ClientSession, organization_id: ObjectId, id_: ObjectId
-) -> ObjectId | None:
-    payment = _find(database, session, organization_id, id_)
+def _take_back(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> ObjectId | None:
+    payment = _find(tx, organization_id, id_)
     if payment.get("donation_id"):
         raise Conflict("The payment has a donation. Assign another fundraiser or delete it.")
     payment.pop("assigned", None)
-    _apply(database, session, payment)
-    _write(database, session, payment)
+    _apply(tx, payment)
+    _write(tx, payment)
     donation_id: ObjectId | None = payment.get("donation_id")
     return donation_id
 
 
-def _find(
-    database: Database, session: ClientSession, organization_id: ObjectId, id_: ObjectId
-) -> Row:
+def _find(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> Row:
     query = {"organization_id": organization_id, "public_id": id_}
-    payment: Row | None = database.payments.find_one(query, session=session)
+    payment: Row | None = tx.database.payments.find_one(query, session=tx.session)
     if payment is None:
         raise NotFound
     return payment
 
 
-def _expect_fundraiser(
-    database: Database, session: ClientSession, organization_id: ObjectId, id_: ObjectId
-) -> None:
+def _expect_fundraiser(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> None:
     query = {"_id": id_, "organization_id": organization_id, "deleted_at": None}
-    if database.fundraisers.find_one(query, {"_id": 1}, session=session) is None:
+    if tx.database.fundraisers.find_one(query, {"_id": 1}, session=tx.session) is None:
         raise Unacceptable("/fundraiser_id", "not_found", "There is no such fundraiser.")
 
 
-def _apply(database: Database, session: ClientSession, payment: Row) -> None:
+def _apply(tx: Tx, payment: Row) -> None:
     """Make or change the gift. A payment without one keeps its reason."""
     with contextlib.suppress(Unassigned):
-        apply(database, session, payment, key_of(payment))
+        apply(tx, payment, key_of(payment))
 
 
-def _write(database: Database, session: ClientSession, payment: Row) -> None:
+def _write(tx: Tx, payment: Row) -> None:
     known = {name: value for name, value in payment.items() if value is not None}
-    database.payments.replace_one({"_id": payment["_id"]}, known, session=session)
+    tx.database.payments.replace_one({"_id": payment["_id"]}, known, session=tx.session)
 
 
 def _wake(donation_id: ObjectId | None) -> None:

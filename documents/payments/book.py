@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.errors import Unusable
 from documents.payments.facts import Fact, Facts, merge
@@ -13,6 +11,7 @@ from documents.payments.payment import learn, payment_id
 from documents.payments.rules import oddities, plans_of
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 # What an invoice gives up once the payment that it is of is known.
 OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
@@ -32,11 +31,8 @@ class Told:
 class Book:
     """An organization's payments through one provider, within a transaction."""
 
-    def __init__(
-        self, database: Database, session: ClientSession, organization_id: ObjectId, provider: str
-    ) -> None:
-        self._database = database
-        self._session = session
+    def __init__(self, tx: Tx, organization_id: ObjectId, provider: str) -> None:
+        self._tx = tx
         self._organization_id = organization_id
         self._provider = provider
         self.tells_of_erased = False  # a webhook that was entered is about an erased person
@@ -68,7 +64,7 @@ class Book:
             was = payment.get("reason")
             changed = learn(payment, facts)
             try:
-                fundraiser_id = apply(self._database, self._session, payment, key)
+                fundraiser_id = apply(self._tx, payment, key)
             except Unusable as error:
                 refusal, fundraiser_id = error, None
             changed |= self._note(payment, facts)
@@ -124,11 +120,11 @@ class Book:
 
     def _payment(self, key: str) -> Row:
         id_ = payment_id(self._organization_id, self._provider, key)
-        found = self._database.payments.find_one({"_id": id_}, session=self._session)
+        found = self._tx.database.payments.find_one({"_id": id_}, session=self._tx.session)
         new = {"organization_id": self._organization_id, "facts": {}, "created_at": now()}
         return found or {"_id": id_, **new}
 
     def _write(self, payment: Row) -> None:
-        self._database.payments.replace_one(
-            {"_id": payment["_id"]}, payment, upsert=True, session=self._session
+        self._tx.database.payments.replace_one(
+            {"_id": payment["_id"]}, payment, upsert=True, session=self._tx.session
         )

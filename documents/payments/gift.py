@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.donation import LONGEST_REFERENCE, Donation
 from documents.erased.client_ids import plan_of, with_external_id
@@ -22,6 +20,7 @@ from documents.values.address import canonical, mailbox
 from documents.values.money import minor_units
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 # What matching reads of a gift: a change of these lets it look again for its email.
 MATCHED_BY = (
@@ -35,7 +34,7 @@ MATCHED_BY = (
 PERSONAL = ("donor_name", "donor_email", "donor_address", "donor_mailbox", "email_ref")
 
 
-def apply(database: Database, session: ClientSession, payment: Row, key: str) -> ObjectId | None:
+def apply(tx: Tx, payment: Row, key: str) -> ObjectId | None:
     """Make or change the gift, in the transaction that changes the payment.
 
     Args:
@@ -55,23 +54,23 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
         if reason in UNUSABLE:
             raise Unassigned(reason, UNUSABLE[reason])
         return None  # of an invoice it is not known yet which payment it is of
-    state = _in_its_plan(database, session, payment, state)
+    state = _in_its_plan(tx, payment, state)
     query: Row = {"organization_id": payment["organization_id"]}
     if payment.get("donation_id"):
         query["_id"] = payment["donation_id"]
     else:
         query["external_id"] = text(eq=key)
-    gift = database.donations.find_one(query, session=session)
+    gift = tx.database.donations.find_one(query, session=tx.session)
     if gift is None and "external_id" in query:
-        gift = with_external_id(payment["organization_id"], key, session)
+        gift = with_external_id(tx, payment["organization_id"], key)
     if gift is None:
         try:
-            fundraiser_id = _fundraiser(database, session, payment, state)
+            fundraiser_id = _fundraiser(tx, payment, state)
         except Unassigned as error:
             _wait(payment, error.code, key)
             raise
         row = _new_gift(payment, key, fundraiser_id, state)
-        database.donations.insert_one(row, session=session)
+        tx.database.donations.insert_one(row, session=tx.session)
         _note_gift(payment, row["_id"])
         payment["applied"] = asdict(state)
         return fundraiser_id
@@ -81,22 +80,22 @@ def apply(database: Database, session: ClientSession, payment: Row, key: str) ->
         state = in_currency(state, facts, gift["currency"])
     if gift.get("deleted_at"):
         return None
-    _move(database, session, gift, payment)
+    _move(tx, gift, payment)
     _expect_known_currency(state)
     if payment.get("applied") != asdict(state):
-        values = _values(state) | _moved(database, session, gift, payment, state)
-        _change(database, session, gift, payment, values)
+        values = _values(state) | _moved(tx, gift, payment, state)
+        _change(tx, gift, payment, values)
         payment["applied"] = asdict(state)
         return ObjectId(values.get("fundraiser_id", gift["fundraiser_id"]))
     return ObjectId(gift["fundraiser_id"])
 
 
-def _in_its_plan(database: Database, session: ClientSession, payment: Row, state: State) -> State:
+def _in_its_plan(tx: Tx, payment: Row, state: State) -> State:
     fundraiser_id = state.fundraiser_id or ""
     if not state.recurring_id or not ObjectId.is_valid(fundraiser_id):
         return state
     organization_id, of = payment["organization_id"], ObjectId(fundraiser_id)
-    plan = plan_of(database, session, organization_id, state.recurring_id, fundraiser_id=of)
+    plan = plan_of(tx, organization_id, state.recurring_id, fundraiser_id=of)
     return replace(state, recurring_id=plan)
 
 
@@ -120,7 +119,7 @@ def _note_gift(payment: Row, donation_id: ObjectId) -> None:
         payment.pop(name, None)
 
 
-def _fundraiser(database: Database, session: ClientSession, payment: Row, state: State) -> ObjectId:
+def _fundraiser(tx: Tx, payment: Row, state: State) -> ObjectId:
     """Return the fundraiser that a person assigned, else the one that the payment names.
 
     Raises:
@@ -129,7 +128,7 @@ def _fundraiser(database: Database, session: ClientSession, payment: Row, state:
     _expect_known_currency(state)
     assigned = payment.get("assigned") or {}
     named = assigned.get("fundraiser_id") or state.fundraiser_id or ""
-    if found := _found(database, session, payment["organization_id"], named):
+    if found := _found(tx, payment["organization_id"], named):
         return found
     code: Reason = "unknown_fundraiser" if named else "no_fundraiser"
     raise Unassigned(code, "it names no fundraiser (metadata.fundraiser_id)")
@@ -140,20 +139,20 @@ def _expect_known_currency(state: State) -> None:
         raise Unassigned("unknown_currency")
 
 
-def reason_without_gift(database: Database, session: ClientSession, payment: Row) -> Reason:
+def reason_without_gift(tx: Tx, payment: Row) -> Reason:
     """Return why a payment has no gift, for one stored before reasons were kept."""
     key = split_id(payment["_id"])[1]
     state = state_of(payment["facts"])
     if state is None or payment["facts"].get(key, {}).get("kind") == "invoice":
         return waiting_reason(payment["facts"], key)
     try:
-        _fundraiser(database, session, payment, state)
+        _fundraiser(tx, payment, state)
     except Unassigned as error:
         return error.code
     return "unknown_fundraiser"  # it came after the payment, which no event has changed since
 
 
-def _move(database: Database, session: ClientSession, gift: Row, payment: Row) -> None:
+def _move(tx: Tx, gift: Row, payment: Row) -> None:
     """Move the payment's own gift to the fundraiser that a person assigned.
 
     Settling takes what it counted from the one fundraiser and adds it to the other. The next
@@ -166,44 +165,40 @@ def _move(database: Database, session: ClientSession, gift: Row, payment: Row) -
     look_again = {"rematch": True} if gift.get("match") else {}
     moved = {"fundraiser_id": assigned, "due": now(), "updated_at": now(), **look_again}
     update = {"$set": moved, "$unset": {"trouble": ""}, "$inc": {"version": 1}}
-    database.donations.update_one({"_id": gift["_id"]}, update, session=session)
+    tx.database.donations.update_one({"_id": gift["_id"]}, update, session=tx.session)
     gift.update(moved)
     if gift.get("recurring_id"):
         plan = {"fundraiser_id": left, "recurring_id": text(eq=gift["recurring_id"])}
         rest = {**plan, "match": {"$exists": True}, "deleted_at": None}
         again = {"$set": {"rematch": True, "due": now()}, "$unset": {"trouble": ""}}
         order = [("donated_at", 1), ("_id", 1)]
-        database.donations.find_one_and_update(rest, again, sort=order, session=session)
+        tx.database.donations.find_one_and_update(rest, again, sort=order, session=tx.session)
 
 
-def _found(
-    database: Database, session: ClientSession, organization_id: ObjectId, named: Any
-) -> ObjectId | None:
+def _found(tx: Tx, organization_id: ObjectId, named: Any) -> ObjectId | None:
     """Return the fundraiser of the organization that is named, if there is one."""
     if not ObjectId.is_valid(named or ""):
         return None
     query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
-    row = database.fundraisers.find_one(query, {"_id": 1}, session=session)
+    row = tx.database.fundraisers.find_one(query, {"_id": 1}, session=tx.session)
     return ObjectId(row["_id"]) if row else None
 
 
-def _moved(
-    database: Database, session: ClientSession, gift: Row, payment: Row, state: State
-) -> dict[str, Any]:
+def _moved(tx: Tx, gift: Row, payment: Row, state: State) -> dict[str, Any]:
     """The fundraiser that facts nearer to the money name by now, if others put the gift where it
     is. A gift that somebody put elsewhere stays there."""
     before = (payment.get("applied") or {}).get("fundraiser_id")
     is_ours = gift.get("payment_id") == payment["_id"] and str(gift["fundraiser_id"]) == before
     if not is_ours or before == state.fundraiser_id or payment.get("assigned"):
         return {}
-    found = _found(database, session, payment["organization_id"], state.fundraiser_id)
+    found = _found(tx, payment["organization_id"], state.fundraiser_id)
     if found is None:
         return {}
     if gift.get("recurring_id"):
         plan: Row = {name: gift[name] for name in ("fundraiser_id", "recurring_id")}
         followers = {**plan, "follows": gift["_id"]}
-        ids = database.donations.find(followers, {"_id": 1}, session=session).limit(MARKED_A_BATCH)
-        mark(database, session, [row["_id"] for row in ids])
+        rows = tx.database.donations.find(followers, {"_id": 1}, session=tx.session)
+        mark(tx, [row["_id"] for row in rows.limit(MARKED_A_BATCH)])
     return {"fundraiser_id": found}
 
 
@@ -248,9 +243,7 @@ def _outcome(gift: Row, values: dict[str, Any]) -> dict[str, Any]:
     return back if status == "pending" else {"status": status, **back}  # never pending again
 
 
-def _change(
-    database: Database, session: ClientSession, gift: Row, payment: Row, values: dict[str, Any]
-) -> None:
+def _change(tx: Tx, gift: Row, payment: Row, values: dict[str, Any]) -> None:
     if gift.get("payment_id") != payment["_id"]:
         values = _outcome(gift, values)
     elif is_erased(gift.get("donor_mailbox")):
@@ -267,4 +260,4 @@ def _change(
         "$unset": {**gone, "trouble": ""},
         "$inc": {"version": 1},
     }
-    database.donations.update_one({"_id": gift["_id"]}, update, session=session)
+    tx.database.donations.update_one({"_id": gift["_id"]}, update, session=tx.session)

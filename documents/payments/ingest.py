@@ -14,8 +14,6 @@ from functools import partial
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from config.observability import metrics
 from documents.concurrency import retries
@@ -35,10 +33,11 @@ from documents.settling import settle as settling
 from documents.settling.policies import Policy
 from documents.storage import shutdown
 from documents.storage.marks import DUE, due_of
-from documents.storage.transaction import in_transaction, on_commit
+from documents.storage.transaction import in_transaction
 from documents.values.stripe_values import UnknownCurrency
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +94,10 @@ class Taken:
     fundraisers: set[ObjectId]
 
 
-def _take_in(database: Database, session: ClientSession, group: Row, run: Batches) -> Taken:
+def _take_in(tx: Tx, group: Row, run: Batches) -> Taken:
     run.taken = []
     query = {**DUE, **group, **retries.not_postponed(now())}
-    found = database.deliveries.find(query, session=session).sort("due", 1)
+    found = tx.database.deliveries.find(query, session=tx.session).sort("due", 1)
     deliveries = list(found.limit(run.limit))
     run.taken = [("deliveries", delivery["_id"]) for delivery in deliveries]
     if deliveries and run.is_isolating:  # older ones wait for their next attempt
@@ -106,7 +105,7 @@ def _take_in(database: Database, session: ClientSession, group: Row, run: Batche
     fundraisers: set[ObjectId] = set()
     fates: Counter[tuple[str, str]] = Counter()
     for delivery in deliveries:
-        book = Book(database, session, delivery["organization_id"], delivery["provider"])
+        book = Book(tx, delivery["organization_id"], delivery["provider"])
         reason, outcome = None, "counted_events"
         try:
             if not (gifts := book.enter(read(delivery))):
@@ -118,20 +117,20 @@ def _take_in(database: Database, session: ClientSession, group: Row, run: Batche
         except Unusable as error:
             reason, outcome = str(error), "refused_events"
             log.warning("delivery %s: %s", delivery["_id"], reason)
-        if book.tells_of_erased or _is_about_erased(database, session, delivery):
+        if book.tells_of_erased or _is_about_erased(tx, delivery):
             item = delivery["_id"], 0
-            erased_items.note(database, session, delivery["organization_id"], [item])
-        _note(database, session, delivery["_id"], outcome, reason)
+            erased_items.note(tx, delivery["organization_id"], [item])
+        _note(tx, delivery["_id"], outcome, reason)
         fates[delivery["provider"], outcome.removesuffix("_events")] += 1
     if deliveries:
         read_ones = [delivery["_id"] for delivery in deliveries]
         of = deliveries[0]["organization_id"]
-        erased_bodies.note_repeated(database, session, of, read_ones)
-    on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
+        erased_bodies.note_repeated(tx, of, read_ones)
+    tx.on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
     return Taken(len(deliveries), fundraisers)
 
 
-def _is_about_erased(database: Database, session: ClientSession, delivery: Row) -> bool:
+def _is_about_erased(tx: Tx, delivery: Row) -> bool:
     """Return whether a webhook about a customer, and no payment, is about an erased person."""
     if b'"customer' not in delivery["body"]:
         return False
@@ -139,7 +138,7 @@ def _is_about_erased(database: Database, session: ClientSession, delivery: Row) 
         if not (told := read(delivery)).facts and not told.link:
             body = json.loads(bytes(delivery["body"]))
             of = delivery["organization_id"]
-            return erased_customers.is_known(database, session, of, body)
+            return erased_customers.is_known(tx, of, body)
     return False
 
 
@@ -180,13 +179,11 @@ def _read_stripe(body: Any, *, may_be_test: bool) -> Told:
         raise
 
 
-def _note(
-    database: Database, session: ClientSession, id_: ObjectId, outcome: str, reason: str | None
-) -> None:
+def _note(tx: Tx, id_: ObjectId, outcome: str, reason: str | None) -> None:
     counts = {name: int(name == outcome) for name in OUTCOMES}
     refused = [{"index": 0, "reason": reason}] if reason else []
     update = {
         "$set": {**counts, "refused": refused, "tallied_at": now()},
         "$unset": {"due": "", "trouble": ""},
     }
-    database.deliveries.update_one({"_id": id_}, update, session=session)
+    tx.database.deliveries.update_one({"_id": id_}, update, session=tx.session)

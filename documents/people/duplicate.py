@@ -10,13 +10,12 @@ from datetime import datetime
 
 from bson import ObjectId
 from mongoengine import DateTimeField, ObjectIdField, StringField, get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.storage.base import Document
 from documents.values.address import canonical
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 FIELDS = dict.fromkeys(("name", "email", "address", "deleted_at"), 1)
 
@@ -50,20 +49,18 @@ class Pair:
     noted_at: datetime
 
 
-def note_duplicate(
-    database: Database, session: ClientSession, collection: str, record: Row, kept_id: ObjectId
-) -> None:
+def note_duplicate(tx: Tx, collection: str, record: Row, kept_id: ObjectId) -> None:
     """Note in the caller's transaction that the record is not found by its address."""
     known = {
         "organization_id": record["organization_id"],
         "collection": collection,
         "kept_id": kept_id,
     }
-    database.duplicates.update_one(
+    tx.database.duplicates.update_one(
         {"_id": record["_id"]},
         {"$set": known, "$setOnInsert": {"noted_at": now()}},
         upsert=True,
-        session=session,
+        session=tx.session,
     )
 
 

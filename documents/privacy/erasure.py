@@ -12,8 +12,6 @@ from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.concurrency.batches import Batches
 from documents.erased import items as erased_items
@@ -32,6 +30,7 @@ from documents.user import User
 from documents.values.address import canonical, mailbox
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 KNOWN_BY = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
 FORGOTTEN_LAST = ("erasing", "erasing_names", "erase_due", "former_mailboxes")
@@ -114,21 +113,21 @@ def _erase_all_events(person: Person) -> None:
         pass
 
 
-def _erase_events(database: Database, session: ClientSession, person: Person, limit: int) -> int:
+def _erase_events(tx: Tx, person: Person, limit: int) -> int:
     """Archive and empty some of the person's events. Returns how many there were."""
     of_emails = {"email_id": {"$in": list(person.email_ids)}}
-    events = list(database.events.find(of_emails, session=session).limit(limit))
+    events = list(tx.database.events.find(of_emails, session=tx.session).limit(limit))
     for query in _unmatched(person):
-        found = database.events.find(query, session=session).limit(limit)
+        found = tx.database.events.find(query, session=tx.session).limit(limit)
         events += [one for one in found if person.traces.is_theirs(one.get("address", ""))]
     events = list({event["_id"]: event for event in events}.values())
-    retention.archive(database, session, events)
+    retention.archive(tx, events)
     for event in events:
         left = {name: event[name] for name in KEPT_OF_EVENTS if name in event}
-        database.events.replace_one(
-            {"_id": event["_id"]}, {**left, "type": "erased"}, session=session
+        tx.database.events.replace_one(
+            {"_id": event["_id"]}, {**left, "type": "erased"}, session=tx.session
         )
-    note(database, session, {"events": [event["_id"] for event in events]})
+    note(tx, {"events": [event["_id"] for event in events]})
     return len(events)
 
 

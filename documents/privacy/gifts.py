@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from documents.erased.person import ERASED_NAME, Person, stored_forms
@@ -18,6 +16,7 @@ from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
 from documents.values.address import mailbox
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 OF_GIFTS = ("organization_id", "fundraiser_id", "donor_name", "donor_email")
 IDS = ("email_ref", "external_id", "recurring_id")  # texts of clients
@@ -114,12 +113,14 @@ def _update(gift: Row, update: Row) -> None:
         # A client used the ID again between the two writes of a request and this one.
         unique = {"external_id": f"erased:{gift['_id']}"}
         donations.update_one({"_id": gift["_id"]}, {"$set": {**update, **unique}})
-    note(get_db(), None, {"donations": [gift["_id"]]})
+    note(Tx(get_db()), {"donations": [gift["_id"]]})
 
 
-def rename_plan(database: Database, session: ClientSession, gift: Row) -> None:
+def rename_plan(tx: Tx, gift: Row) -> None:
     """Give all instalments of a plan the same stand-in at once, so that it stays one plan."""
     plan = {"$type": "string", "$eq": gift["recurring_id"]}
     query = {"fundraiser_id": gift["fundraiser_id"], "recurring_id": plan}
     renamed = {"recurring_id": stand_in(gift["organization_id"], gift["recurring_id"])}
-    database.donations.update_many(query, {"$set": {**renamed, **rematch.again()}}, session=session)
+    tx.database.donations.update_many(
+        query, {"$set": {**renamed, **rematch.again()}}, session=tx.session
+    )

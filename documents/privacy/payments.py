@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.erased.decoded import texts_of
 from documents.erased.person import Person
@@ -17,6 +15,7 @@ from documents.payments.rules import state_of
 from documents.privacy.gifts import gifts_of, plain_reference, rename_plan
 from documents.storage.transaction import in_transaction
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 
 def erase_payments(person: Person) -> set[str]:
@@ -64,12 +63,13 @@ def _gives(payment: Row, traces: Traces) -> bool:
     return any(map(traces.is_theirs, emails))
 
 
-def _strip(database: Database, session: ClientSession, id_: str, person: Person) -> None:
+def _strip(tx: Tx, id_: str, person: Person) -> None:
     """Take the person out of a payment of theirs, now and whenever more is reported of it."""
-    payment = database.payments.find_one({"_id": id_}, session=session)
+    payment = tx.database.payments.find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return
-    gift = database.donations.find_one({"_id": payment.get("donation_id")}, session=session) or {}
+    of = {"_id": payment.get("donation_id")}
+    gift = tx.database.donations.find_one(of, session=tx.session) or {}
     traces = person.with_gift(gift) if gift.get("user_id") == person.user_id else person.traces
     named = {fact[name] for fact in payment["facts"].values() for name in IDS if fact.get(name)}
     forgotten = {
@@ -77,12 +77,12 @@ def _strip(database: Database, session: ClientSession, id_: str, person: Person)
         *(stand_in(person.organization_id, one) for one in named if traces.in_text(one)),
     }
     facts = without_person(payment["facts"], person.organization_id, forgotten)
-    _write(database, session, payment, facts, {"erased": True, "forgotten": sorted(forgotten)})
+    _write(tx, payment, facts, {"erased": True, "forgotten": sorted(forgotten)})
 
 
-def _redact(database: Database, session: ClientSession, id_: str, person: Person) -> None:
+def _redact(tx: Tx, id_: str, person: Person) -> None:
     """Take the address out of a payment of somebody else."""
-    payment = database.payments.find_one({"_id": id_}, session=session)
+    payment = tx.database.payments.find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return
     named = [("key", payment.get("key") or "")]
@@ -93,10 +93,11 @@ def _redact(database: Database, session: ClientSession, id_: str, person: Person
         if isinstance(value, str) and person.traces.has_address(value)
     }
     facts = replace_texts(payment["facts"], person.organization_id, replaced)
-    gift = database.donations.find_one({"_id": payment.get("donation_id")}, session=session) or {}
+    of = {"_id": payment.get("donation_id")}
+    gift = tx.database.donations.find_one(of, session=tx.session) or {}
     if person.traces.has_address(gift.get("recurring_id") or ""):
-        rename_plan(database, session, gift)
-    _write(database, session, payment, facts, {"replaced": replaced})
+        rename_plan(tx, gift)
+    _write(tx, payment, facts, {"replaced": replaced})
 
 
 def _replacement(person: Person, name: str, value: str) -> str:
@@ -107,7 +108,7 @@ def _replacement(person: Person, name: str, value: str) -> str:
     return REDACTED
 
 
-def _write(database: Database, session: ClientSession, payment: Row, facts: Row, more: Row) -> None:
+def _write(tx: Tx, payment: Row, facts: Row, more: Row) -> None:
     state = state_of(facts, payment.get("gift_currency")) if payment.get("applied") else None
     applied = {"applied": asdict(state)} if state else {}
     update = {"$set": {"facts": facts, **applied, **more}}
@@ -116,4 +117,4 @@ def _write(database: Database, session: ClientSession, payment: Row, facts: Row,
         key and stand_in(payment["organization_id"], key) in more["replaced"]
     ):
         update["$unset"] = {"key": ""}
-    database.payments.update_one({"_id": payment["_id"]}, update, session=session)
+    tx.database.payments.update_one({"_id": payment["_id"]}, update, session=tx.session)

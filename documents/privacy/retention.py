@@ -12,8 +12,6 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.concurrency import retries
 from documents.concurrency.batches import Batches
@@ -22,6 +20,7 @@ from documents.message import message_keys
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 log = logging.getLogger(__name__)
 
@@ -59,34 +58,35 @@ def _skip(source: str, id_: Any, error: Exception) -> None:
     _skipped.add(id_)
 
 
-def _drop_events(database: Database, session: ClientSession, before: ObjectId, run: Batches) -> int:
+def _drop_events(tx: Tx, before: ObjectId, run: Batches) -> int:
     run.taken = []
     query = {"delivery_id": {"$lt": before}, "_id": {"$nin": list(_skipped)}}
-    events = list(database.events.find(query, session=session).limit(run.limit))
+    events = list(tx.database.events.find(query, session=tx.session).limit(run.limit))
     run.taken = [("events", event["_id"]) for event in events]
     if events:
-        archive(database, session, events)
+        archive(tx, events)
         ids = [event["_id"] for event in events]
-        database.events.delete_many({"_id": {"$in": ids}}, session=session)
-        _drop_messages(database, session, events)
-        note(database, session, {"events": ids})
+        tx.database.events.delete_many({"_id": {"$in": ids}}, session=tx.session)
+        _drop_messages(tx, events)
+        note(tx, {"events": ids})
     return len(events)
 
 
-def _drop_messages(database: Database, session: ClientSession, dropped: Sequence[Row]) -> None:
+def _drop_messages(tx: Tx, dropped: Sequence[Row]) -> None:
     """Drop what emails were known by to their provider, once no event of theirs is left.
 
     Only an event that comes later than events are kept would have needed it, to find its email.
     """
     of_emails = {event["email_id"] for event in dropped if "email_id" in event}
     query = {"email_id": {"$in": list(of_emails)}}
-    left = set(database.events.distinct("email_id", query, session=session)) if of_emails else set()
+    events = tx.database.events
+    left = set(events.distinct("email_id", query, session=tx.session)) if of_emails else set()
     gone = [event for event in dropped if event.get("email_id") in of_emails - left]
     if keys := {key for event in gone for key in message_keys(event)}:
-        database.messages.delete_many({"_id": {"$in": list(keys)}}, session=session)
+        tx.database.messages.delete_many({"_id": {"$in": list(keys)}}, session=tx.session)
 
 
-def archive(database: Database, session: ClientSession, events: Iterable[Row]) -> None:
+def archive(tx: Tx, events: Iterable[Row]) -> None:
     """Let archives count what these events count, which are to go in the same transaction."""
     updates: defaultdict[ObjectId, dict[str, Any]] = defaultdict(dict)
     for event in events:
@@ -103,10 +103,10 @@ def archive(database: Database, session: ClientSession, events: Iterable[Row]) -
         if name in CLICK_COUNTERS and "clicker_id" in event:
             _count(updates[event["clicker_id"]], "clicker_id", event, name)
     if updates:
-        database.archives.bulk_write(
+        tx.database.archives.bulk_write(
             [UpdateOne({"_id": id_}, update, upsert=True) for id_, update in updates.items()],
             ordered=False,
-            session=session,
+            session=tx.session,
         )
 
 

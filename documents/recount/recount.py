@@ -35,7 +35,7 @@ def _queries(fundraiser_id: ObjectId | None) -> Iterator[tuple[str, dict[str, An
 
 def compare(name: str, query: dict[str, Any], after: Any = None, limit: int | None = None) -> Page:
     """Compare one page, at a snapshot of its own."""
-    return compare_page(get_db(), LEDGER, name, query, after, limit)
+    return compare_page(get_db(), LEDGER, name, query, after=after, limit=limit)
 
 
 def recount() -> Iterator[Drift]:

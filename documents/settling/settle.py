@@ -12,8 +12,6 @@ from functools import partial
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from config.observability import metrics
 from documents.concurrency import mutex, retries
@@ -25,13 +23,14 @@ from documents.matching.decide import decide
 from documents.settling.policies import Policy
 from documents.storage import shutdown
 from documents.storage.marks import DUE, due_of
-from documents.storage.transaction import in_transaction, on_commit
+from documents.storage.transaction import in_transaction
 from documents.tracking import unmatched
 from documents.tracking.effects import arrive
 from documents.values.time import now
 from documents.webhook_delivery import has_events_to_count
 from matchback.engine.contribution import Row
 from matchback.engine.settle import Changes, settle
+from matchback.engine.transaction import Tx
 
 ROWS_A_BATCH = 250
 # In this order, so that by the time a gift is settled its mailing and email are counted, too.
@@ -95,35 +94,30 @@ class _Run:
     since: dict[str, datetime] = field(default_factory=dict)
 
 
-def _settle_in_turn(database: Database, session: ClientSession, name: str, run: _Run) -> int:
-    mutex.take(database, session, name)
-    return _settle(database, session, run.group, run.policy, run=run)
+def _settle_in_turn(tx: Tx, name: str, run: _Run) -> int:
+    mutex.take(tx, name)
+    return _settle(tx, run.group, run.policy, run=run)
 
 
 def _settle(
-    database: Database,
-    session: ClientSession,
-    group: Row,
-    policy: Policy,
-    sources: tuple[str, ...] = SOURCES,
-    run: _Run | None = None,
+    tx: Tx, group: Row, policy: Policy, sources: tuple[str, ...] = SOURCES, run: _Run | None = None
 ) -> int:
     changes = Changes()
     if run:
         run.batches.taken = []
     most = left = run.batches.limit if run else ROWS_A_BATCH
     for name in sources:
-        rows = changes.rows[name] = _due(database, session, name, group, left, run)
+        rows = changes.rows[name] = _due(tx, name, group, left, run)
         left -= len(rows)
         if name == "emails" and rows:
-            _follow_emails(database, session, changes, policy)
+            _follow_emails(tx, changes, policy)
         if not left:
             break
-    decide(database, session, changes, policy.matching)
+    decide(tx, changes, policy.matching)
     taken = most - left
     if taken:
-        settle(database, session, LEDGER, changes)
-        on_commit(partial(_measure, changes, taken))
+        settle(tx, LEDGER, changes)
+        tx.on_commit(partial(_measure, changes, taken))
     return taken
 
 
@@ -135,38 +129,31 @@ def _measure(changes: Changes, taken: int) -> None:
     metrics.batch(records=taken)
 
 
-def _follow_emails(
-    database: Database, session: ClientSession, changes: Changes, policy: Policy
-) -> None:
+def _follow_emails(tx: Tx, changes: Changes, policy: Policy) -> None:
     """What a new or deleted email means for gifts, events and clicks that are stored already."""
     emails = changes.rows["emails"]
     new = [email for email in emails if not email.get("counted")]
     deleted = [email["_id"] for email in emails if email.get("deleted_at")]
-    rematch.gifts_of_deleted(database, session, emails)
-    late_touches.gifts_of_new(database, session, new)
-    if tied := unmatched.of_due_emails(database, session, emails):
+    rematch.gifts_of_deleted(tx, emails)
+    late_touches.gifts_of_new(tx, new)
+    if tied := unmatched.of_due_emails(tx, emails):
         known = {email["_id"]: email for email in emails}
-        of = unmatched.with_rows(database, session, known, {event["email_id"] for event in tied})
-        unmatched.merge(changes, arrive(database, session, tied, of, policy.clicks))
-        unmatched.write(database, session, tied)
+        of = unmatched.with_rows(tx, known, {event["email_id"] for event in tied})
+        unmatched.merge(changes, arrive(tx, tied, of, policy.clicks))
+        unmatched.write(tx, tied)
     if deleted:
         clicks = {"email_id": {"$in": deleted}}
-        database.clickers.update_many(clicks, {"$set": {"deleted_at": now()}}, session=session)
-        changes.rows["clickers"] = list(database.clickers.find(clicks, session=session))
+        tx.database.clickers.update_many(
+            clicks, {"$set": {"deleted_at": now()}}, session=tx.session
+        )
+        changes.rows["clickers"] = list(tx.database.clickers.find(clicks, session=tx.session))
 
 
-def _due(
-    database: Database,
-    session: ClientSession,
-    name: str,
-    group: Row,
-    limit: int,
-    run: _Run | None,
-) -> list[Row]:
+def _due(tx: Tx, name: str, group: Row, limit: int, run: _Run | None) -> list[Row]:
     query: Row = {**group, **DUE, **retries.not_postponed(now())}
     if run and run.batches.is_isolating and name in run.since:
         query["due"] = {**DUE["due"], "$gte": run.since[name]}
-    rows = list(database[name].find(query, sort=[("due", 1)], limit=limit, session=session))
+    rows = list(tx.database[name].find(query, sort=[("due", 1)], limit=limit, session=tx.session))
     if run and rows:
         run.since[name] = rows[0]["due"]
         run.batches.taken += [(name, row["_id"]) for row in rows]

@@ -13,12 +13,11 @@ from typing import Any
 from blinker import Signal
 from bson import ObjectId
 from mongoengine import DateTimeField, ListField, get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from config.settings import settings
 from documents.storage.base import Document
 from documents.values.time import now
+from matchback.engine.transaction import Tx
 
 Ids = Mapping[str, Iterable[Any]]
 # What is exported of what is counted, and what carries its own mark.
@@ -67,25 +66,23 @@ def mark() -> dict[str, datetime]:
     return {MARK: now()} if is_on() else {}
 
 
-def note(database: Database, session: ClientSession | None, ids: Ids) -> None:
+def note(tx: Tx, ids: Ids) -> None:
     """Note what a transaction writes, by collection. What is not exported may be among it."""
     if not is_on():
         return
     written = {name: list(ids[name]) for name in NOTED if ids.get(name)}
     if any(written.values()):
         entry = {"_id": ObjectId(), "at": now(), **written}
-        database.unexported.insert_one(entry, session=session)
+        tx.database.unexported.insert_one(entry, session=tx.session)
         noted.send()
 
 
-def note_targets(
-    database: Database, session: ClientSession, targets: Sequence[tuple[str, Any]]
-) -> None:
+def note_targets(tx: Tx, targets: Sequence[tuple[str, Any]]) -> None:
     """Note what the engine wrote: pairs of a collection and an id."""
     ids: dict[str, list[Any]] = {}
     for name, id_ in targets:
         ids.setdefault(name, []).append(id_)
-    note(database, session, ids)
+    note(tx, ids)
 
 
 def oldest() -> datetime | None:

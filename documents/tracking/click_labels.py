@@ -8,13 +8,12 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.counters import LEDGER
 from documents.storage.export_outbox import note
 from documents.tracking.rules import CROWD, SECOND, Click, Rule, reasons, second_of
 from matchback.engine.contribution import Contribution, Row, add, difference
+from matchback.engine.transaction import Tx
 
 Span = tuple[datetime, datetime]
 ROWS_AT_ONCE = 1000
@@ -36,11 +35,7 @@ class Relabelled:
 
 
 def label(
-    database: Database,
-    session: ClientSession,
-    arriving: Sequence[Row],
-    emails: Mapping[ObjectId, Row],
-    rule: Rule,
+    tx: Tx, arriving: Sequence[Row], emails: Mapping[ObjectId, Row], rule: Rule
 ) -> Relabelled:
     """Judge the arriving clicks, in their rows, and the stored ones that depend on what arrives."""
     events: defaultdict[ObjectId, list[Row]] = defaultdict(list)
@@ -51,29 +46,27 @@ def label(
         for id_, batch in events.items()
         if (found := _open_spans(emails[id_], batch, rule))
     }
-    stored = _stored_clicks(database, session, emails, spans, rule)
+    stored = _stored_clicks(tx, emails, spans, rule)
     changed: list[tuple[Row, Row]] = []
     for id_, batch in events.items():
         new = [event for event in batch if event["type"] == "click"]
         delivered_at = _delivered_at(emails[id_], batch)
         changed += _judge(new, stored.get(id_, ()), spans.get(id_, ()), delivered_at, rule)
-    return write(database, session, changed)
+    return write(tx, changed)
 
 
-def judge_all(
-    database: Database, session: ClientSession, emails: Mapping[ObjectId, Row], rule: Rule
-) -> Relabelled:
+def judge_all(tx: Tx, emails: Mapping[ObjectId, Row], rule: Rule) -> Relabelled:
     """Judge all stored clicks of emails anew."""
     clicks: defaultdict[ObjectId, list[Row]] = defaultdict(list)
     query = {"email_id": {"$in": list(emails)}, "type": "click"}
-    for row in database.events.find(query, session=session):
+    for row in tx.database.events.find(query, session=tx.session):
         clicks[row["email_id"]].append(row)
     changed = []
     for id_, rows in clicks.items():
         times = [row["at"] for row in rows]
         span = min(times), max(times)
         changed += _judge((), rows, [span], emails[id_].get("delivered_at"), rule)
-    return write(database, session, changed)
+    return write(tx, changed)
 
 
 def _delivered_at(email: Row, events: Iterable[Row]) -> datetime | None:
@@ -109,11 +102,7 @@ def _merged(spans: Iterable[Span], gap: timedelta) -> list[Span]:
 
 
 def _stored_clicks(
-    database: Database,
-    session: ClientSession,
-    emails: Mapping[ObjectId, Row],
-    spans: Mapping[ObjectId, Sequence[Span]],
-    rule: Rule,
+    tx: Tx, emails: Mapping[ObjectId, Row], spans: Mapping[ObjectId, Sequence[Span]], rule: Rule
 ) -> dict[ObjectId, list[Row]]:
     """Return the clicks in each span, and those just outside that decide over them."""
     found: defaultdict[ObjectId, list[Row]] = defaultdict(list)
@@ -126,22 +115,22 @@ def _stored_clicks(
     end = max(spans[id_][-1][1] for id_ in ids) + reach
     query = {"email_id": {"$in": ids}, "type": "click", "at": {"$gte": start, "$lte": end}}
     most = max(ROWS_AT_ONCE, ROWS_AN_EMAIL * len(ids))
-    rows = list(database.events.find(query, session=session).limit(most + 1 if rule.links else 0))
+    rows = list(
+        tx.database.events.find(query, session=tx.session).limit(most + 1 if rule.links else 0)
+    )
     if len(rows) > most and rule.links:
         rows = [
             row
             for id_ in ids
             for start, end in spans[id_]
-            for row in _without_crowds(database, session, id_, (start - reach, end + reach))
+            for row in _without_crowds(tx, id_, (start - reach, end + reach))
         ]
     for row in rows:
         found[row["email_id"]].append(row)
     return found
 
 
-def _without_crowds(
-    database: Database, session: ClientSession, email_id: ObjectId, span: Span
-) -> Iterator[Row]:
+def _without_crowds(tx: Tx, email_id: ObjectId, span: Span) -> Iterator[Row]:
     """Yield the clicks of an email, of each second at most one more than makes a crowd.
 
     The others of a crowd have their label already, and nothing changes it.
@@ -149,7 +138,7 @@ def _without_crowds(
     at, end = second_of(span[0]), span[1]
     while at <= end:
         query = {"email_id": email_id, "type": "click", "at": {"$gte": at, "$lte": end}}
-        found = database.events.find(query, session=session).sort("at", 1).limit(CROWD + 1)
+        found = tx.database.events.find(query, session=tx.session).sort("at", 1).limit(CROWD + 1)
         rows = list(found.batch_size(CROWD + 1))
         if len(rows) <= CROWD:
             yield from rows
@@ -185,9 +174,7 @@ def _judge(
     return changed
 
 
-def write(
-    database: Database, session: ClientSession, changed: Sequence[tuple[Row, Row]]
-) -> Relabelled:
+def write(tx: Tx, changed: Sequence[tuple[Row, Row]]) -> Relabelled:
     """Store new labels of stored clicks, and say what that changes."""
     result = Relabelled()
     operations = []
@@ -200,10 +187,10 @@ def write(
             result.changed += 1
             result.click_times[after["email_id"]] = None
     if operations:
-        database.events.bulk_write(operations, ordered=False, session=session)
-        note(database, session, {"events": [before["_id"] for before, _ in changed]})
+        tx.database.events.bulk_write(operations, ordered=False, session=tx.session)
+        note(tx, {"events": [before["_id"] for before, _ in changed]})
     for email_id in result.click_times:
-        result.click_times[email_id] = _click_times(database, session, email_id)
+        result.click_times[email_id] = _click_times(tx, email_id)
     return result
 
 
@@ -212,13 +199,15 @@ def _difference(before: Row, after: Row) -> Contribution:
     return difference(contribution("events", after), contribution("events", before))
 
 
-def _click_times(database: Database, session: ClientSession, email_id: ObjectId) -> Span | None:
+def _click_times(tx: Tx, email_id: ObjectId) -> Span | None:
     """When a person clicked first and last, of the clicks that are stored and those archived."""
     query = {"email_id": email_id, "type": "click", "machine": {"$ne": True}}
     times: list[Any] = []
     for direction in (1, -1):
-        row = database.events.find_one(query, {"at": 1}, sort=[("at", direction)], session=session)
+        row = tx.database.events.find_one(
+            query, {"at": 1}, sort=[("at", direction)], session=tx.session
+        )
         times += [row["at"]] if row else []
-    archived = database.archives.find_one({"_id": email_id}, session=session) or {}
+    archived = tx.database.archives.find_one({"_id": email_id}, session=tx.session) or {}
     times += filter(None, (archived.get(f"{which}_clicked_at") for which in ("first", "last")))
     return (min(times), max(times)) if times else None

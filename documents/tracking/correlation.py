@@ -11,13 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.message import known, message_keys
 from documents.people.spellings import People, all_keys, people
 from documents.storage.marks import text
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 How = str  # "email_id", "message" or "address"
 
@@ -60,14 +59,12 @@ class Tying:
 
     def __init__(
         self,
-        database: Database,
-        session: ClientSession,
+        tx: Tx,
         organization_id: ObjectId,
         named: Iterable[ObjectId] = (),
         learned: dict[ObjectId, ObjectId] | None = None,
     ) -> None:
-        self._database = database
-        self._session = session
+        self._tx = tx
         self._scope: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
         self._named = set(named)
         self._messages = dict(learned or {})
@@ -80,7 +77,7 @@ class Tying:
         if not events:
             return
         keys = {key for event in events for key in message_keys(event)} - self._messages.keys()
-        found = known(self._database, self._session, keys)
+        found = known(self._tx, keys)
         live = {row["_id"] for row in self._find("emails", {"_id": {"$in": list(found.values())}})}
         self._messages |= {key: email_id for key, email_id in found.items() if email_id in live}
         self._look_up_mailings({name for event in events for name in event.get("category", ())})
@@ -107,8 +104,8 @@ class Tying:
             self._emails[email["user_id"], email["mailing_id"]].append(email)
 
     def _find(self, name: str, query: dict[str, Any], *fields: str) -> Iterable[Row]:
-        return self._database[name].find(
-            self._scope | query, dict.fromkeys(fields, 1), session=self._session
+        return self._tx.database[name].find(
+            self._scope | query, dict.fromkeys(fields, 1), session=self._tx.session
         )
 
     def email_of(self, event: Row, named: ObjectId | None = None) -> tuple[ObjectId, How] | None:

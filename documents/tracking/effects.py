@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.counters import LEDGER
 from documents.erased import items as erased_items
@@ -22,17 +20,12 @@ from documents.tracking.click_labels import Relabelled, label
 from documents.tracking.rules import Rule
 from matchback.engine.contribution import Row, add
 from matchback.engine.settle import Changes, Update
+from matchback.engine.transaction import Tx
 
 BETTER: dict[str, Any] = {"$min": min, "$max": max}
 
 
-def arrive(
-    database: Database,
-    session: ClientSession,
-    events: Sequence[Row],
-    emails: Mapping[ObjectId, Row],
-    rule: Rule,
-) -> Changes:
+def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: Rule) -> Changes:
     """Judge clicks, and say what the events change of their emails.
 
     Completes the given events' rows, which the caller writes; writes to other events itself.
@@ -45,27 +38,25 @@ def arrive(
     changes = Changes(rows={"emails": list(touched.values())})
     for event in events:
         _name_link(changes, event, touched[event["email_id"]])
-    relabelled = label(database, session, events, touched, rule)
+    relabelled = label(tx, events, touched, rule)
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
         _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
     apply(changes, relabelled)
-    late_touches.gifts_of_touched(database, session, changes)
-    _forget_erased(database, session, events, touched)
+    late_touches.gifts_of_touched(tx, changes)
+    _forget_erased(tx, events, touched)
     return changes
 
 
-def _forget_erased(
-    database: Database, session: ClientSession, events: Sequence[Row], emails: Mapping[Any, Row]
-) -> None:
+def _forget_erased(tx: Tx, events: Sequence[Row], emails: Mapping[Any, Row]) -> None:
     """Let what was reported of erased people be erased once it is counted."""
     erased = [event for event in events if emails[event["email_id"]].get("erased")]
     if not erased:
         return
     user_ids = {emails[event["email_id"]]["user_id"] for event in erased}
-    erased_items.erase_again(database, session, list(user_ids))
+    erased_items.erase_again(tx, list(user_ids))
     items = [(event["delivery_id"], event["item"]) for event in erased]
-    erased_items.note(database, session, erased[0]["organization_id"], items)
+    erased_items.note(tx, erased[0]["organization_id"], items)
 
 
 def _name_link(changes: Changes, event: Row, email: Row) -> None:
@@ -104,13 +95,13 @@ def apply(changes: Changes, relabelled: Relabelled) -> None:
                 del update[operator]
 
 
-def leave_due(database: Database, session: ClientSession, emails: list[Row]) -> None:
+def leave_due(tx: Tx, emails: list[Row]) -> None:
     """Count emails that are due without settling them, because that does more than count them.
 
     They are counted from now on, so their own settling does not take them for new ones. The gifts
     that a new email may matter to are marked here.
     """
     due = [email for email in emails if "due" in email]
-    late_touches.gifts_of_new(database, session, [one for one in due if not one.get("counted")])
+    late_touches.gifts_of_new(tx, [one for one in due if not one.get("counted")])
     for email in due:
         del email["due"]  # as read, so that settling does not take the mark away

@@ -17,13 +17,13 @@ from typing import Any
 
 from bson import ObjectId
 from cachetools import TTLCache
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents.errors import Unusable
 from documents.event import NO_POSITION
 from documents.providers import sendgrid
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 KNOWN_BY = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1)
 MIGRATION = 13
@@ -37,14 +37,11 @@ _guard = Lock()
 
 
 def known_before(
-    database: Database,
-    session: ClientSession,
-    organization_id: ObjectId,
-    reports: Iterable[sendgrid.Report],
+    tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.Report]
 ) -> dict[bytes | str, Row]:
     """Return the rows of clicks that were stored under their former identity, by today's."""
     claims: defaultdict[bytes, list[sendgrid.Report]] = defaultdict(list)
-    until = _end_of_former(database)
+    until = _end_of_former(tx.database)
     for report in reports:
         if report.former_identity and report.at < until:
             claims[report.former_identity].append(report)
@@ -55,8 +52,8 @@ def known_before(
         "organization_id": organization_id,
         "link_position": None,
     }
-    rows = list(database.events.find(query, KNOWN_BY, session=session))
-    positions = _positions(database, session, organization_id, rows)
+    rows = list(tx.database.events.find(query, KNOWN_BY, session=tx.session))
+    positions = _positions(tx, organization_id, rows)
     return {
         report.identity: row
         for row in rows
@@ -94,9 +91,7 @@ def _is_same(row: Row, position: str | None, report: sendgrid.Report) -> bool:
     return position is None or position == report.link_position
 
 
-def _positions(
-    database: Database, session: ClientSession, organization_id: ObjectId, rows: Sequence[Row]
-) -> dict[bytes, str]:
+def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[Row]) -> dict[bytes, str]:
     """Return what the stored posts tell of the positions of these clicks."""
     waiting: defaultdict[ObjectId, list[Row]] = defaultdict(list)
     for row in rows:
@@ -105,7 +100,7 @@ def _positions(
     ids = list(waiting)
     for start in range(0, len(ids), POSTS_AT_A_TIME):
         query = {"_id": {"$in": ids[start : start + POSTS_AT_A_TIME]}}
-        for delivery in database.deliveries.find(query, {"body": 1}, session=session):
+        for delivery in tx.database.deliveries.find(query, {"body": 1}, session=tx.session):
             items = _items(delivery["body"])
             for row in waiting[delivery["_id"]]:
                 position = _position(organization_id, row, items)

@@ -7,7 +7,6 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from documents.concurrency import retries
@@ -24,6 +23,7 @@ from documents.tracking.reader import (
 )
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,8 @@ class Inbox:
         reader: of the bodies; one that reads ahead where batch follows batch.
     """
 
-    def __init__(
-        self, database: Database, session: ClientSession, reader: Reader | None = None
-    ) -> None:
-        self.database = database
-        self.session = session
+    def __init__(self, tx: Tx, reader: Reader | None = None) -> None:
+        self.tx = tx
         self.reader = reader or Reader()
         self.organization_id = ObjectId()  # of the deliveries, once they are known
         self.parts: list[Part] = []
@@ -63,7 +60,7 @@ class Inbox:
 
     def choose(self, group: dict[str, Any], most: int) -> list[Part]:
         """Choose the next due deliveries of a group, with at most so many events."""
-        found = due_deliveries(self.database, group, self.session)
+        found = due_deliveries(self.tx, group)
         self.parts = as_many_as_fit(found, most)
         self.rows = {row["_id"]: row for row in found[: len(self.parts)]}
         self._has_more = len(found) == DELIVERIES_A_BATCH or len(self.parts) < len(found)
@@ -71,7 +68,7 @@ class Inbox:
 
     def take_in(self, group: dict[str, Any], most: int) -> None:
         """Read what the chosen deliveries report, and begin to read what comes after them."""
-        readings = self.reader.read(self.parts, self.database, self.session)
+        readings = self.reader.read(self.parts, self.tx)
         for part, reading in zip(self.parts, readings, strict=True):
             self.organization_id = part.organization_id
             self._take(part, reading)
@@ -90,13 +87,13 @@ class Inbox:
 
     def note_outcomes(self) -> None:
         """Note the result of each delivery and, for a large one, where to go on."""
-        self.database.deliveries.bulk_write(
+        self.tx.database.deliveries.bulk_write(
             [
                 UpdateOne({"_id": id_}, _update_of(outcome, self.rows[id_]))
                 for id_, outcome in self.outcomes.items()
             ],
             ordered=False,
-            session=self.session,
+            session=self.tx.session,
         )
 
 

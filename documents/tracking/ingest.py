@@ -7,14 +7,11 @@ removes the due marks of the deliveries. All of it happens or nothing, however o
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import count
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from config.observability import metrics
 from documents.concurrency import mutex, retries
@@ -24,7 +21,7 @@ from documents.providers import sendgrid
 from documents.providers.sendgrid import PROVIDER
 from documents.storage import shutdown
 from documents.storage.marks import DUE, due_of
-from documents.storage.transaction import in_transaction, on_commit
+from documents.storage.transaction import in_transaction
 from documents.tracking import reader as reading
 from documents.tracking import unmatched
 from documents.tracking.inbox import Inbox, skip_event
@@ -33,6 +30,7 @@ from documents.tracking.reader import Part, Reader
 from documents.tracking.rules import Rule
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 log = logging.getLogger(__name__)
 
@@ -93,36 +91,32 @@ def _tally_all(organization_id: ObjectId, rule: Rule, seconds: float | None) -> 
     with Reader() as reader:
         return mutex.until_done(
             mutex.of_organization(organization_id),
-            lambda: in_transaction(_tally_in_turn, run, reader, count()),
+            lambda: in_transaction(_tally_in_turn, run, reader),
             run.batches.take,
         )
 
 
-def _tally_in_turn(
-    database: Database, session: ClientSession, run: _Run, reader: Reader, tries: Iterator[int]
-) -> int:
+def _tally_in_turn(tx: Tx, run: _Run, reader: Reader) -> int:
     organization_id = run.group["organization_id"]
-    mutex.take(database, session, f"events:{organization_id}")
-    mutex.take(database, session, mutex.of_organization(organization_id))
+    mutex.take(tx, f"events:{organization_id}")
+    mutex.take(tx, mutex.of_organization(organization_id))
     # Hardly any post is sent twice, and what is stored already cannot be stored again: so it is
     # looked for only when storing it was refused.
-    return _tally(database, session, run, reader, are_new=next(tries) == 0)
+    return _tally(tx, run, reader, are_new=tx.attempt == 0)
 
 
-def _tally(
-    database: Database, session: ClientSession, run: _Run, reader: Reader, are_new: bool
-) -> int:
+def _tally(tx: Tx, run: _Run, reader: Reader, are_new: bool) -> int:
     """Tally due deliveries in a transaction."""
     run.batches.taken = []
     most = run.batches.limit
-    inbox = Inbox(database, session, reader)
+    inbox = Inbox(tx, reader)
     if parts := inbox.choose(run.group, most):
         run.begin(parts, inbox.rows)
         inbox.take_in(run.group, most)
-        batch = TallyBatch(database, session, inbox.organization_id, run.rule, inbox)
+        batch = TallyBatch(tx, inbox.organization_id, run.rule, inbox)
         batch.write(are_new)
         inbox.note_outcomes()
-        on_commit(partial(_measure, inbox, batch.new, len(parts)))
+        tx.on_commit(partial(_measure, inbox, batch.new, len(parts)))
     return len(parts)
 
 
@@ -165,13 +159,11 @@ def look_again(
     return done
 
 
-def _look_again(
-    database: Database, session: ClientSession, organization_id: ObjectId, rule: Rule, run: Batches
-) -> int:
+def _look_again(tx: Tx, organization_id: ObjectId, rule: Rule, run: Batches) -> int:
     run.taken = []
-    events = unmatched.due_again(database, session, organization_id, run.limit)
+    events = unmatched.due_again(tx, organization_id, run.limit)
     run.taken = [("events", event["_id"]) for event in events]
-    TallyBatch(database, session, organization_id, rule).look_again(events)
+    TallyBatch(tx, organization_id, rule).look_again(events)
     return len(events)
 
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.counters import LEDGER
 from documents.erased import bodies as erased_bodies
@@ -23,6 +21,7 @@ from documents.tracking.inbox import Inbox
 from documents.tracking.rules import Rule
 from matchback.engine.contribution import Row
 from matchback.engine.settle import Changes, settle
+from matchback.engine.transaction import Tx
 
 Key = bytes | str
 ALL = 10_000  # rows in one answer: the default is 101, and then another question
@@ -36,18 +35,12 @@ class TallyBatch:
     """
 
     def __init__(
-        self,
-        database: Database,
-        session: ClientSession,
-        organization_id: ObjectId,
-        rule: Rule,
-        inbox: Inbox | None = None,
+        self, tx: Tx, organization_id: ObjectId, rule: Rule, inbox: Inbox | None = None
     ) -> None:
-        self.database = database
-        self.session = session
+        self.tx = tx
         self.organization_id = organization_id
         self.rule = rule
-        self.inbox = inbox or Inbox(database, session)
+        self.inbox = inbox or Inbox(tx)
         self.new: list[Row] = []  # of the reported events, those that were not stored
         self._repeated: list[tuple[Row | None, ObjectId | None, ObjectId, int]] = []
 
@@ -63,16 +56,16 @@ class TallyBatch:
         emails = self._named_emails()
         # MongoDB would accept a click beside its former identity, so that is looked for each time.
         reports = [reported.report for reported in self.inbox.reports]
-        stored = known_before(self.database, self.session, self.organization_id, reports)
+        stored = known_before(self.tx, self.organization_id, reports)
         stored |= {} if are_new else self._stored()
         self.new = new = self._new_events(emails, stored)
         arriving = [event for event in new if "email_id" in event]
-        late = self._late(learn(self.database, self.session, arriving))
+        late = self._late(learn(self.tx, arriving))
         effects = self.count([*arriving, *late], emails)
         effects.inserts["events"] = new
-        note(self.database, self.session, {"events": [event["_id"] for event in new]})
-        unmatched.write(self.database, self.session, late)
-        settle(self.database, self.session, LEDGER, effects)
+        note(self.tx, {"events": [event["_id"] for event in new]})
+        unmatched.write(self.tx, late)
+        settle(self.tx, LEDGER, effects)
         self._forget_repeated()
 
     def _forget_repeated(self) -> None:
@@ -87,24 +80,24 @@ class TallyBatch:
             for known, named, delivery_id, item in self._repeated
             if is_erased(known) or {named, _email_of(known)} & erased
         ]
-        erased_items.note(self.database, self.session, self.organization_id, items)
+        erased_items.note(self.tx, self.organization_id, items)
         read = list(self.inbox.outcomes)
-        erased_bodies.note_repeated(self.database, self.session, self.organization_id, read)
+        erased_bodies.note_repeated(self.tx, self.organization_id, read)
 
     def look_again(self, events: list[Row]) -> None:
         """Tie stored unmatched events that could not be tied when they came."""
-        tied = unmatched.tie_late(self.database, self.session, self.organization_id, events)
+        tied = unmatched.tie_late(self.tx, self.organization_id, events)
         if tied:
             effects = self.count(tied, {})
-            unmatched.write(self.database, self.session, tied)
-            settle(self.database, self.session, LEDGER, effects)
+            unmatched.write(self.tx, tied)
+            settle(self.tx, LEDGER, effects)
 
     def count(self, events: list[Row], emails: dict[ObjectId, Row]) -> Changes:
         """What events that are now tied change of their emails."""
         wanted = {event["email_id"] for event in events}
-        rows = unmatched.with_rows(self.database, self.session, emails, wanted)
-        leave_due(self.database, self.session, [rows[id_] for id_ in wanted])
-        return arrive(self.database, self.session, events, rows, self.rule)
+        rows = unmatched.with_rows(self.tx, emails, wanted)
+        leave_due(self.tx, [rows[id_] for id_ in wanted])
+        return arrive(self.tx, events, rows, self.rule)
 
     def _new_events(self, emails: Mapping[ObjectId, Row], stored: Mapping[Key, Row]) -> list[Row]:
         """The rows of events that are not stored yet, with their emails where these are known."""
@@ -135,7 +128,7 @@ class TallyBatch:
             for event, named in new
             if named is not None and named in emails and (key := message_key(event))
         }
-        tying = Tying(self.database, self.session, self.organization_id, emails, learned)
+        tying = Tying(self.tx, self.organization_id, emails, learned)
         tying.look_up([event for event, named in new if named not in emails])
         for event, named in new:
             if found := tying.email_of(event, named):
@@ -166,22 +159,17 @@ class TallyBatch:
         if not learned:
             return []
         stored = unmatched.of_addresses(
-            self.database,
-            self.session,
-            self.organization_id,
-            {event.get("address", "") for event in learned.values()},
+            self.tx, self.organization_id, {event.get("address", "") for event in learned.values()}
         )
         messages = {key: event["email_id"] for key, event in learned.items()}
-        return unmatched.tie_late(
-            self.database, self.session, self.organization_id, stored, messages
-        )
+        return unmatched.tie_late(self.tx, self.organization_id, stored, messages)
 
     def _find(self, name: str, query: Any, fields: dict[str, int] | None = None) -> list[Row]:
         """Rows of the organization, by a query or by their ids."""
         if isinstance(query, list):
             query = {"_id": {"$in": query}}
         scoped = {"organization_id": self.organization_id, **query}
-        found = self.database[name].find(scoped, fields, session=self.session)
+        found = self.tx.database[name].find(scoped, fields, session=self.tx.session)
         return list(found.batch_size(ALL))
 
 

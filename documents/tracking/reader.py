@@ -14,8 +14,6 @@ from typing import Any, NamedTuple, Self
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.concurrency import retries
 from documents.errors import Unusable
@@ -25,6 +23,7 @@ from documents.storage import shutdown
 from documents.storage.marks import DUE
 from documents.values.time import now
 from matchback.engine.contribution import Row
+from matchback.engine.transaction import Tx
 
 # A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
 # own, which a backlog of small posts must not pay for every ten of them.
@@ -76,16 +75,14 @@ class Reading:
             self.refused.append({"index": index, "reason": reason})
 
 
-def due_deliveries(
-    database: Database, query: dict[str, Any], session: ClientSession | None = None
-) -> list[Row]:
+def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[Row]:
     """The next ones, without their bodies."""
-    found = database.deliveries.find(
+    found = tx.database.deliveries.find(
         {**DUE, **query, **retries.not_postponed(now())},
         dict.fromkeys(FIELDS, 1),
         sort=[("due", 1)],
         limit=DELIVERIES_A_BATCH,
-        session=session,
+        session=tx.session,
     )
     return list(found)
 
@@ -121,9 +118,7 @@ class Reader:
         if self._coming and not self._coming.cancel():
             self._coming.exception()
 
-    def read(
-        self, parts: Sequence[Part], database: Database, session: ClientSession
-    ) -> list[Reading]:
+    def read(self, parts: Sequence[Part], tx: Tx) -> list[Reading]:
         """What these parts report. What was not read ahead is read in the transaction: outside,
         a post may not be to be seen yet that it sees already."""
         if self._coming and not self._coming.cancel():
@@ -132,7 +127,7 @@ class Reader:
         self._coming = None
         missing = [part for part in parts if part not in self._known]
         self._known = {part: self._known[part] for part in parts if part in self._known}
-        self._known |= _read(missing, self._unfinished, database, session)
+        self._known |= _read(missing, self._unfinished, tx)
         return [self._known[part] for part in parts]
 
     def look_ahead(self, query: dict[str, Any], parts: Sequence[Part], most: int) -> None:
@@ -149,25 +144,21 @@ def _read_next(
     most: int,
 ) -> dict[Part, Reading]:
     done = [id_ for id_, next_item in goes_on.items() if next_item is None]
-    deliveries = due_deliveries(get_db(), {**query, "_id": {"$nin": done}})
+    tx = Tx(get_db())
+    deliveries = due_deliveries(tx, {**query, "_id": {"$nin": done}})
     for row in deliveries:
         row["next_item"] = goes_on.get(row["_id"], row.get("next_item"))
-    return _read(as_many_as_fit(deliveries, most), unfinished, get_db())
+    return _read(as_many_as_fit(deliveries, most), unfinished, tx)
 
 
-def _read(
-    parts: Sequence[Part],
-    unfinished: Items,
-    database: Database,
-    session: ClientSession | None = None,
-) -> dict[Part, Reading]:
+def _read(parts: Sequence[Part], unfinished: Items, tx: Tx) -> dict[Part, Reading]:
     """Read parts of posts. Keep the items of the posts that have more, and of no others."""
     if not parts:
         return {}
     known = dict(unfinished)
     unfinished.clear()
     wanted = {"_id": {"$in": [part.id for part in parts if (part.id, part.due) not in known]}}
-    found = database.deliveries.find(wanted, {"body": 1}, session=session)
+    found = tx.database.deliveries.find(wanted, {"body": 1}, session=tx.session)
     bodies = {row["_id"]: row["body"] for row in found}
     readings = {}
     for part in parts:

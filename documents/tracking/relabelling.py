@@ -6,8 +6,6 @@ from typing import Self
 
 from bson import ObjectId
 from mongoengine import IntField, ObjectIdField, StringField, get_db
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.concurrency import retries
 from documents.concurrency.batches import Batches
@@ -20,6 +18,7 @@ from documents.tracking import effects
 from documents.tracking.click_labels import judge_all
 from documents.tracking.rules import Rule
 from matchback.engine.settle import Changes, settle
+from matchback.engine.transaction import Tx
 
 log = logging.getLogger(__name__)
 
@@ -101,18 +100,16 @@ class Relabelling(Document):
         return reached == len(email_ids)
 
 
-def _relabel(
-    database: Database, session: ClientSession, email_ids: list[ObjectId], rule: Rule
-) -> int:
+def _relabel(tx: Tx, email_ids: list[ObjectId], rule: Rule) -> int:
     """Judge all clicks of these emails. Returns how many changed sides."""
     emails = {
         row["_id"]: row
-        for row in database.emails.find({"_id": {"$in": email_ids}}, session=session)
+        for row in tx.database.emails.find({"_id": {"$in": email_ids}}, session=tx.session)
     }
-    relabelled = judge_all(database, session, emails, rule)
-    effects.leave_due(database, session, [emails[id_] for id_ in relabelled.click_times])
+    relabelled = judge_all(tx, emails, rule)
+    effects.leave_due(tx, [emails[id_] for id_ in relabelled.click_times])
     changes = Changes(rows={"emails": [emails[id_] for id_ in relabelled.click_times]})
     effects.apply(changes, relabelled)
-    late_touches.gifts_of_touched(database, session, changes)
-    settle(database, session, LEDGER, changes)
+    late_touches.gifts_of_touched(tx, changes)
+    settle(tx, LEDGER, changes)
     return relabelled.changed

@@ -12,8 +12,6 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.message import learn
 from documents.people.spellings import all_keys
@@ -24,6 +22,7 @@ from documents.values.address import canonical
 from documents.values.time import now
 from matchback.engine.contribution import Row, add
 from matchback.engine.settle import Changes
+from matchback.engine.transaction import Tx
 
 TIED_A_BATCH = 500
 # MongoDB ends a transaction after 60 seconds, unless it is set to do so earlier.
@@ -39,15 +38,13 @@ def mark_unmatched(event: Row, tying: Tying) -> None:
         event |= {"mailing_id": mailing["_id"], "fundraiser_id": mailing["fundraiser_id"]}
 
 
-def of_addresses(
-    database: Database, session: ClientSession, organization_id: ObjectId, addresses: set[str]
-) -> list[Row]:
+def of_addresses(tx: Tx, organization_id: ObjectId, addresses: set[str]) -> list[Row]:
     """Return unmatched events to these addresses, in whatever spelling."""
     query = {"organization_id": organization_id, "unmatched": text(in_=all_keys(addresses))}
-    return list(database.events.find(query, session=session).limit(TIED_A_BATCH))
+    return list(tx.database.events.find(query, session=tx.session).limit(TIED_A_BATCH))
 
 
-def of_due_emails(database: Database, session: ClientSession, emails: Sequence[Row]) -> list[Row]:
+def of_due_emails(tx: Tx, emails: Sequence[Row]) -> list[Row]:
     """What was reported of emails of an organization before they were recorded, now tied to them.
 
     Should there be more than a transaction can take, the emails stay due, and the next goes on.
@@ -58,10 +55,10 @@ def of_due_emails(database: Database, session: ClientSession, emails: Sequence[R
     organization_id = live[0]["organization_id"]
     user_ids = list({email["user_id"] for email in live})
     wanted = {"_id": {"$in": user_ids}, "deleted_at": None}
-    users = database.users.find(wanted, {"email": 1}, session=session)
+    users = tx.database.users.find(wanted, {"email": 1}, session=tx.session)
     addresses = {user["email"] for user in users}
-    found = of_addresses(database, session, organization_id, addresses)
-    tied = tie_late(database, session, organization_id, found)
+    found = of_addresses(tx, organization_id, addresses)
+    tied = tie_late(tx, organization_id, found)
     if tied and len(found) == TIED_A_BATCH:
         for email in live:
             email.pop("due", None)  # as read: so settling does not take the mark away
@@ -69,8 +66,7 @@ def of_due_emails(database: Database, session: ClientSession, emails: Sequence[R
 
 
 def tie_late(
-    database: Database,
-    session: ClientSession,
+    tx: Tx,
     organization_id: ObjectId,
     events: Sequence[Row],
     learned: dict[ObjectId, ObjectId] | None = None,
@@ -82,7 +78,7 @@ def tie_late(
     """
     if not events:
         return []
-    tying = Tying(database, session, organization_id, learned=learned)
+    tying = Tying(tx, organization_id, learned=learned)
     tying.look_up(events)
     tied = []
     for event in events:
@@ -94,34 +90,29 @@ def tie_late(
     return tied
 
 
-def write(database: Database, session: ClientSession, tied: Sequence[Row]) -> None:
+def write(tx: Tx, tied: Sequence[Row]) -> None:
     """Store the rows of events that were tied, and judged, late."""
     gone = {"$unset": dict.fromkeys(OF_UNMATCHED, "")}
     if tied:
-        database.events.bulk_write(
+        tx.database.events.bulk_write(
             [UpdateOne({"_id": one["_id"]}, {"$set": _without_id(one), **gone}) for one in tied],
             ordered=False,
-            session=session,
+            session=tx.session,
         )
-        learn(database, session, tied)
-        note(database, session, {"events": [one["_id"] for one in tied]})
+        learn(tx, tied)
+        note(tx, {"events": [one["_id"] for one in tied]})
 
 
 def _without_id(row: Row) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "_id"}
 
 
-def with_rows(
-    database: Database,
-    session: ClientSession,
-    known: Mapping[ObjectId, Row],
-    wanted: set[ObjectId],
-) -> dict[ObjectId, Row]:
+def with_rows(tx: Tx, known: Mapping[ObjectId, Row], wanted: set[ObjectId]) -> dict[ObjectId, Row]:
     """The rows of the wanted emails, with those that are read already."""
     missing = list(wanted - known.keys())
     if not missing:
         return dict(known)
-    found = database.emails.find({"_id": {"$in": missing}}, session=session)
+    found = tx.database.emails.find({"_id": {"$in": missing}}, session=tx.session)
     return dict(known) | {row["_id"]: row for row in found}
 
 
@@ -137,15 +128,15 @@ def merge(into: Changes, more: Changes) -> None:
             mine[operator] = {**mine.get(operator, {}), **values}
 
 
-def due_again(
-    database: Database, session: ClientSession, organization_id: ObjectId, limit: int
-) -> list[Row]:
+def due_again(tx: Tx, organization_id: ObjectId, limit: int) -> list[Row]:
     """Unmatched events that were stored long enough ago to be looked at again; each but once."""
     query = {"organization_id": organization_id, **due_before(now())}
-    events = list(database.events.find(query, session=session).limit(limit))
+    events = list(tx.database.events.find(query, session=tx.session).limit(limit))
     if events:
         ids = [event["_id"] for event in events]
-        database.events.update_many({"_id": {"$in": ids}}, {"$unset": {"due": ""}}, session=session)
+        tx.database.events.update_many(
+            {"_id": {"$in": ids}}, {"$unset": {"due": ""}}, session=tx.session
+        )
     return events
 
 

@@ -35,7 +35,7 @@ from .due import DUE, Source, due_index, now
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
-from .transaction import in_transaction
+from .transaction import Tx, in_transaction
 from .upkeep import drifts, mend, settle_due
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Row",
     "Source",
     "Target",
+    "Tx",
     "collections",
     "compare",
     "drifts",

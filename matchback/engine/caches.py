@@ -14,14 +14,12 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
 
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
-
 from .contribution import Amounts, Contribution, Row, Target, total
+from .transaction import Tx
 
 ALWAYS: Callable[[Row], bool] = lambda row: True  # noqa: E731
 ONE: Callable[[Row], int] = lambda row: 1  # noqa: E731
-OnWrite = Callable[[Database, ClientSession, Sequence[Target]], None]
+OnWrite = Callable[[Tx, Sequence[Target]], None]
 # What makes a counter: its field, when, amount and by.
 Counters = tuple[
     tuple[str, Callable[[Row], bool], Callable[[Row], int], Callable[[Row], str] | None], ...
@@ -116,7 +114,7 @@ class Ledger:
         on_write: OnWrite | None = None,
         settled_alone: Iterable[type] = (),
     ) -> None:
-        self.on_write = on_write or (lambda database, session, targets: None)
+        self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(collection, settled_alone))
         self.caches = tuple(caches)
         self.created = {collection(on): new for on, new in (created_on_demand or {}).items()}

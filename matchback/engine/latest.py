@@ -3,17 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
-
 from .caches import LatestCache
+from .transaction import Tx
 
 SETTLED = {"due": None, "trouble": None}
 
 
-def latest_times(
-    database: Database, session: ClientSession | None, cache: LatestCache, ids: Iterable[Any]
-) -> list[tuple[Any, Any]]:
+def latest_times(tx: Tx, cache: LatestCache, ids: Iterable[Any]) -> list[tuple[Any, Any]]:
     """Return each ID with the latest time of its sources, or with None if it has none.
 
     A source that waits counts where it counted before. Its link may be replaced when it is settled,
@@ -22,13 +18,13 @@ def latest_times(
     wanted = list(ids)
     if not wanted:
         return []
-    found = database[cache.source].aggregate(
+    found = tx.database[cache.source].aggregate(
         [
             {"$match": {cache.link: {"$in": wanted}, "deleted_at": None, **cache.where}},
             {"$match": {"$or": [SETTLED, {"$expr": _has_counted_towards(f"${cache.link}")}]}},
             {"$group": {"_id": f"${cache.link}", "latest": {"$max": f"${cache.at}"}}},
         ],
-        session=session,
+        session=tx.session,
     )
     latest = {row["_id"]: row["latest"] for row in found}
     return [(id_, latest.get(id_)) for id_ in wanted]

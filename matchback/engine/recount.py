@@ -12,13 +12,11 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
-
 from .caches import Cache, CounterCache, Ledger
 from .contribution import Amounts, Row, from_stored
 from .due import DUE
 from .latest import latest_times
+from .transaction import Tx
 from .truth import Truth, has_counted
 
 ROWS_A_PAGE = 5_000
@@ -56,31 +54,23 @@ def collections(ledger: Ledger) -> list[str]:
     ]
 
 
-def compare(
-    database: Database,
-    session: ClientSession,
-    ledger: Ledger,
-    name: str,
-    query: Mapping[str, Any],
-    after: Any = None,
-) -> Page:
+def compare(tx: Tx, ledger: Ledger, name: str, query: Mapping[str, Any], after: Any = None) -> Page:
     """Compare the next records of a collection, in the order of their IDs.
 
     Args:
-        session: a new snapshot session, so that everything is read at one moment.
+        tx: with the session of a new snapshot, so that everything is read at one moment.
         after: the last ID of the page before.
     """
-    return Comparison(database, session, ledger).page(name, query, after)
+    return Comparison(tx, ledger).page(name, query, after)
 
 
 class Comparison:
     """Compares pages of records in one session: a snapshot, or a transaction."""
 
-    def __init__(self, database: Database, session: ClientSession, ledger: Ledger) -> None:
-        self._database = database
-        self._session = session
+    def __init__(self, tx: Tx, ledger: Ledger) -> None:
+        self._tx = tx
         self._ledger = ledger
-        self._truth = Truth(database, session, ledger)
+        self._truth = Truth(tx, ledger)
 
     def page(
         self, name: str, query: Mapping[str, Any], after: Any = None, limit: int | None = None
@@ -88,7 +78,7 @@ class Comparison:
         """Compare the next records of a collection, in the order of their IDs."""
         wanted = query if after is None else {"$and": [query, {"_id": {"$gt": after}}]}
         fields = None if has_counted(self._ledger, name) else dict.fromkeys(self._kept(name), 1)
-        found = self._database[name].find(wanted, fields, session=self._session)
+        found = self._tx.database[name].find(wanted, fields, session=self._tx.session)
         rows = {row["_id"]: row for row in found.sort("_id", 1).limit(limit or ROWS_A_PAGE)}
         last_id = next(reversed(rows), None)
         return Page(last_id, len(rows), list(self._drifts(name, rows)))
@@ -138,7 +128,7 @@ class Comparison:
 
     def _latest(self, name: str, rows: Mapping[Any, Row]) -> Iterator[Drift]:
         for cache in self._ledger.latest[name]:
-            latest = latest_times(self._database, self._session, cache, rows)
+            latest = latest_times(self._tx, cache, rows)
             off = {id_: right for id_, right in latest if rows[id_].get(cache.field) != right}
             waiting = self._waiting(cache, off) if off else set()
             for id_, right in off.items():
@@ -149,7 +139,9 @@ class Comparison:
         """Return the targets whose latest time may move when a source is settled."""
         unsettled = {"$or": [DUE, {"trouble": {"$exists": True}}]}
         wanted = {cache.link: {"$in": list(ids)}, **unsettled}
-        found = self._database[cache.source].find(wanted, {cache.link: 1}, session=self._session)
+        found = self._tx.database[cache.source].find(
+            wanted, {cache.link: 1}, session=self._tx.session
+        )
         left = {id_ for name, id_ in self._truth.moved(cache.source) if name == cache.target}
         return left | {row[cache.link] for row in found}
 

@@ -2,18 +2,16 @@
 
 from typing import Any
 
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
-
 from .caches import Ledger
 from .contribution import Row, from_stored
 from .latest import latest_times
 from .recount import Drift, flat, has_bad_counter, is_number
 from .settle import Changes, settle
+from .transaction import Tx
 from .truth import Truth, has_counted
 
 
-def repair(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> bool:
+def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     """Correct a counter, in a transaction. Return whether it was still incorrect.
 
     The counter is compared again in the same transaction. So it does not matter how old the
@@ -21,48 +19,46 @@ def repair(database: Database, session: ClientSession, ledger: Ledger, drift: Dr
     """
     name = drift.collection
     if drift.field in {cache.field for cache in ledger.latest[name]}:
-        is_changed = _repair_latest(database, session, ledger, drift)
+        is_changed = _repair_latest(tx, ledger, drift)
     elif isinstance(drift.right, int) and not isinstance(drift.right, bool):
-        is_changed = _repair_counter(database, session, ledger, drift)
+        is_changed = _repair_counter(tx, ledger, drift)
     else:
         is_changed = False  # `counted` or a flag, which settling corrects.
-    is_settled = has_counted(ledger, name) and _settle_again(database, session, ledger, drift)
+    is_settled = has_counted(ledger, name) and _settle_again(tx, ledger, drift)
     if not (is_changed or is_settled):
-        session.abort_transaction()  # PyMongo takes this as the end of the work.
+        tx.abort()
         return False
-    ledger.on_write(database, session, [(name, drift.id)])
+    ledger.on_write(tx, [(name, drift.id)])
     return True
 
 
-def _repair_counter(
-    database: Database, session: ClientSession, ledger: Ledger, drift: Drift
-) -> bool:
+def _repair_counter(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     if not is_number(drift.says):
-        return _replace(database, session, ledger, drift)
+        return _replace(tx, ledger, drift)
     found = drift.right - drift.says
     # The first write keeps settling and other repairs away from the record until the commit.
     # Otherwise a record that settling writes all the time would never be repaired.
-    row = _increase(database, session, drift, found)
+    row = _increase(tx, drift, found)
     if row is None:
-        return _replace(database, session, ledger, drift)
+        return _replace(tx, ledger, drift)
     now = flat(ledger, drift.collection, row).get(drift.field, 0)
-    rest = _right(database, session, ledger, drift) - now
+    rest = _right(tx, ledger, drift) - now
     if rest:
-        _increase(database, session, drift, rest)
+        _increase(tx, drift, rest)
     return found + rest != 0
 
 
-def _replace(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> bool:
+def _replace(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     """Replace a value that `$inc` cannot change. Return whether it was still there."""
     live = {"_id": drift.id, "deleted_at": None}
-    row = database[drift.collection].find_one(live, session=session)
+    row = tx.database[drift.collection].find_one(live, session=tx.session)
     wrong = row and _obstacle(row, drift.field)
     if not wrong:
         return False
     # Not set to 0, because counters with longer paths may belong in its place.
-    database[drift.collection].update_one(live, {"$unset": {wrong: ""}}, session=session)
-    if right := _right(database, session, ledger, drift):
-        _increase(database, session, drift, right)
+    tx.database[drift.collection].update_one(live, {"$unset": {wrong: ""}}, session=tx.session)
+    if right := _right(tx, ledger, drift):
+        _increase(tx, drift, right)
     return True
 
 
@@ -79,17 +75,17 @@ def _obstacle(row: Row, path: str) -> str | None:
     return path if name in place and not is_number(place[name]) else None
 
 
-def _right(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> Any:
+def _right(tx: Tx, ledger: Ledger, drift: Drift) -> Any:
     top = drift.field.split(".")[0]
-    right = Truth(database, session, ledger, drift.id).of(drift.collection, [drift.id], top)
+    right = Truth(tx, ledger, drift.id).of(drift.collection, [drift.id], top)
     return right.get(drift.id, {}).get(drift.field, 0)
 
 
-def _increase(database: Database, session: ClientSession, drift: Drift, amount: int) -> Row | None:
+def _increase(tx: Tx, drift: Drift, amount: int) -> Row | None:
     """Add to a counter. Return None if the record is deleted, or `$inc` cannot change the value."""
     live = {"_id": drift.id, "deleted_at": None, "$and": _holds_number(drift.field)}
-    row: Row | None = database[drift.collection].find_one_and_update(
-        live, {"$inc": {drift.field: amount}}, return_document=True, session=session
+    row: Row | None = tx.database[drift.collection].find_one_and_update(
+        live, {"$inc": {drift.field: amount}}, return_document=True, session=tx.session
     )
     return row
 
@@ -104,30 +100,30 @@ def _holds_number(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _repair_latest(
-    database: Database, session: ClientSession, ledger: Ledger, drift: Drift
-) -> bool:
+def _repair_latest(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     is_changed = False
     for cache in ledger.latest[drift.collection]:
-        for _, latest in latest_times(database, session, cache, [drift.id]):
+        for _, latest in latest_times(tx, cache, [drift.id]):
             change = {"$set": {cache.field: latest}} if latest else {"$unset": {cache.field: ""}}
-            done = database[drift.collection].update_one({"_id": drift.id}, change, session=session)
+            done = tx.database[drift.collection].update_one(
+                {"_id": drift.id}, change, session=tx.session
+            )
             is_changed = is_changed or done.modified_count > 0
     return is_changed
 
 
-def _settle_again(database: Database, session: ClientSession, ledger: Ledger, drift: Drift) -> bool:
+def _settle_again(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     """Settle a source whose own counters, flag or `counted` may be incorrect.
 
     One that is due is settled anyway. Returns whether the record was incorrect.
     """
     settled = {"_id": drift.id, "due": None, "trouble": None}
-    row = database[drift.collection].find_one(settled, session=session)
+    row = tx.database[drift.collection].find_one(settled, session=tx.session)
     if row is None or has_bad_counter(ledger, drift.collection, row):
         return False  # Another finding is about the bad counter.
     if _is_right(ledger, drift.collection, row):
         return False
-    settle(database, session, ledger, Changes(rows={drift.collection: [row]}))
+    settle(tx, ledger, Changes(rows={drift.collection: [row]}))
     return True
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from .beside import Beside
 from .caches import LatestCache, Ledger
@@ -29,6 +27,7 @@ from .contribution import (
     to_stored,
 )
 from .latest import latest_times
+from .transaction import Tx
 
 Update = dict[str, dict[str, Any]]
 UPDATES_A_COMMAND = 1000
@@ -51,15 +50,13 @@ class Changes:
     inserts: dict[str, list[Row]] = field(default_factory=dict)
 
 
-def settle(
-    database: Database, session: ClientSession, ledger: Ledger, changes: Changes
-) -> dict[str, dict[Any, Row]]:
+def settle(tx: Tx, ledger: Ledger, changes: Changes) -> dict[str, dict[Any, Row]]:
     """Apply to every counter what the rows contribute now less what they contributed before.
 
     Returns the sources that are up to date by that, by collection and id: the rows, and whatever
     they count towards that is a source itself.
     """
-    return _Settlement(database, session, ledger, changes).run()
+    return _Settlement(tx, ledger, changes).run()
 
 
 class _Settlement:
@@ -69,11 +66,8 @@ class _Settlement:
     and so may be what everybody increments, comes last.
     """
 
-    def __init__(
-        self, database: Database, session: ClientSession, ledger: Ledger, changes: Changes
-    ) -> None:
-        self.database = database
-        self.session = session
+    def __init__(self, tx: Tx, ledger: Ledger, changes: Changes) -> None:
+        self.tx = tx
         self.ledger = ledger
         self.pending = changes.increments
         self.rows = {name: {row["_id"]: row for row in rows} for name, rows in changes.rows.items()}
@@ -87,14 +81,14 @@ class _Settlement:
         with self.beside:
             for name, rows in self.inserts.items():
                 if rows:
-                    insert = self.database[name].insert_many
-                    self.beside.send(insert, rows, ordered=False, session=self.session)
+                    insert = self.tx.database[name].insert_many
+                    self.beside.send(insert, rows, ordered=False, session=self.tx.session)
             for name in self.ledger.order:
                 self._compute(name)
             for name in self.ledger.order:
                 self._read_latest(name)
                 self._write(name, [id_ for collection, id_ in self.updates if collection == name])
-        self.ledger.on_write(self.database, self.session, self.written)
+        self.ledger.on_write(self.tx, self.written)
         return self.rows
 
     def _compute(self, name: str) -> None:
@@ -130,7 +124,7 @@ class _Settlement:
             return
         rows = self.rows[name]
         self.beside.wait()
-        for row in self.database[name].find({"_id": {"$in": wanted}}, session=self.session):
+        for row in self.tx.database[name].find({"_id": {"$in": wanted}}, session=self.tx.session):
             rows[row["_id"]] = row
         for id_ in wanted:
             if id_ in rows:
@@ -194,7 +188,7 @@ class _Settlement:
         """Latest times, read after their sources were written: this session sees its own writes."""
         for cache in self.ledger.latest[name]:
             self.beside.wait()
-            for id_, latest in latest_times(self.database, self.session, cache, self.moved[cache]):
+            for id_, latest in latest_times(self.tx, cache, self.moved[cache]):
                 place, value = ("$set", latest) if latest else ("$unset", "")
                 self.updates[name, id_].setdefault(place, {})[cache.field] = value
 
@@ -207,8 +201,8 @@ class _Settlement:
         ]
         for start in range(0, len(operations), UPDATES_A_COMMAND):
             part = operations[start : start + UPDATES_A_COMMAND]
-            write = self.database[name].bulk_write
-            self.beside.send(write, part, ordered=False, session=self.session)
+            write = self.tx.database[name].bulk_write
+            self.beside.send(write, part, ordered=False, session=self.tx.session)
 
 
 def _foresee(row: Row, update: Update) -> None:

@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 from . import recount
 from .caches import Ledger
 from .recount import Comparison, Page
+from .transaction import Tx
 
 # MongoDB keeps the history of 300 s (minSnapshotHistoryWindowInSeconds).
 SNAPSHOT_SECONDS = 60.0
@@ -57,6 +58,6 @@ class Snapshots:
         if self._comparison is None or time.monotonic() > self._taken_at + SNAPSHOT_SECONDS:
             self.close()
             self._session = self._database.client.start_session(snapshot=True)
-            self._comparison = Comparison(self._database, self._session, self._ledger)
+            self._comparison = Comparison(Tx(self._database, self._session), self._ledger)
             self._taken_at = time.monotonic()
         return self._comparison

@@ -1,42 +1,98 @@
-"""Run a function in one MongoDB transaction, again from the start when it met another."""
+"""Run a function in one MongoDB transaction, and again from the start after a write conflict."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pymongo import ReadPreference, WriteConcern
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 T = TypeVar("T")
-ATTEMPTS = 5
+MOST_DUPLICATES = 4
 DUPLICATE_KEY = 11000
 
 
-def in_transaction(database: Database, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Do work(database, session, *args, **kwargs), all or nothing, acknowledged by a majority.
+class Tx:
+    """What one attempt of a transaction works with.
 
-    PyMongo itself repeats it after a write conflict or when the primary changed, so the work must
-    have no effect outside the session.
+    Attributes:
+        session: pass it to every read and write. Without a transaction it is None, or the session
+            of a snapshot: reads see that moment, and each write runs alone.
+        attempt: 0, and one more each time that the work runs again.
+    """
+
+    __slots__ = ("attempt", "callbacks", "database", "session")
+
+    def __init__(
+        self, database: Database, session: ClientSession | None = None, attempt: int = 0
+    ) -> None:
+        self.database = database
+        self.session = session
+        self.attempt = attempt
+        self.callbacks: list[Callable[[], None]] = []
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Call this once, after the commit. An attempt that fails drops its callbacks.
+
+        Without a session, call it now, because every write is already stored.
+        """
+        if self.session is None:
+            callback()
+        else:
+            self.callbacks.append(callback)
+
+    def abort(self) -> None:
+        """End the transaction without its writes. PyMongo takes this as the end of the work."""
+        assert self.session
+        self.session.abort_transaction()
+        self.callbacks.clear()
+
+
+def in_transaction(database: Database, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Do work(tx, *args, **kwargs), all or nothing, acknowledged by a majority.
+
+    PyMongo repeats the work after a write conflict or when the primary changed. So the work must
+    have no effect outside the session: see `Tx.on_commit`.
 
     Raises:
-        PyMongoError: the database was away too long, or refused.
+        PyMongoError: the database was unavailable for too long, or rejected the work.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    tx = Tx(database, attempt=-1)
+
+    def run(session: ClientSession) -> T:
+        nonlocal tx
+        tx.callbacks.clear()
+        tx = Tx(database, session, tx.attempt + 1)
+        return work(tx, *args, **kwargs)
+
+    try:
+        done = _commit(database, run)
+        for callback in tx.callbacks:
+            callback()
+    finally:
+        tx.callbacks.clear()  # What they hold may hold this: a cycle would keep all that was read.
+    return done
+
+
+def _commit(database: Database, run: Callable[[ClientSession], T]) -> T:
+    duplicates = 0
+    while True:
         with database.client.start_session() as session:
             try:
                 return session.with_transaction(
-                    lambda session: work(database, session, *args, **kwargs),
+                    run,
                     read_concern=ReadConcern("snapshot"),
                     write_concern=WriteConcern("majority"),
                     read_preference=ReadPreference.PRIMARY,
                 )
             except (DuplicateKeyError, BulkWriteError) as error:
-                # Two transactions inserted the same record, e.g. a target that comes into being
-                # on demand: the second sees the first's when it looks again.
-                if attempt == ATTEMPTS or not _is_duplicate(error):
+                # Two transactions inserted the same record, for example a target that its first
+                # counter creates. The second one sees the first one's record when it reads again.
+                duplicates += 1
+                if duplicates > MOST_DUPLICATES or not _is_duplicate(error):
                     raise
-    raise AssertionError("unreachable")
 
 
 def _is_duplicate(error: DuplicateKeyError | BulkWriteError) -> bool:

@@ -8,13 +8,12 @@ for each session, because their number does not depend on the page.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
-from pymongo.database import Database
 
 from .caches import CounterCache, Ledger
 from .contribution import Amounts, Contribution, Row, from_stored, read_share
 from .due import DUE
+from .transaction import Tx
 
 HAS_COUNTED = {"counted.0": {"$exists": True}}
 FAILED = {"trouble.failed_at": {"$type": "date"}}
@@ -32,11 +31,8 @@ class Truth:
         only: the ID of the only target that is asked for, which reads less.
     """
 
-    def __init__(
-        self, database: Database, session: ClientSession, ledger: Ledger, only: Any = None
-    ) -> None:
-        self._database = database
-        self._session = session
+    def __init__(self, tx: Tx, ledger: Ledger, only: Any = None) -> None:
+        self._tx = tx
         self._ledger = ledger
         self._only = {} if only is None else _naming(only)
         self._moved: dict[str, Contribution] = {}
@@ -86,8 +82,8 @@ class Truth:
                 }
             },
         ]
-        for group in self._database[source].aggregate(
-            pipeline, session=self._session, allowDiskUse=True
+        for group in self._tx.database[source].aggregate(
+            pipeline, session=self._tx.session, allowDiskUse=True
         ):
             share, *linked = group["_id"]
             amounts, targets = read_share(share)
@@ -105,7 +101,9 @@ class Truth:
         reads = self._ledger.reads(source)
         fields = None if reads is None else {"_id": 0, **dict.fromkeys([*reads, *links], 1)}
         alike = _Alike(self._ledger, source, reads, links)
-        found = self._database[source].find(_linked(links, ids), fields, session=self._session)
+        found = self._tx.database[source].find(
+            _linked(links, ids), fields, session=self._tx.session
+        )
         for row in found:
             for (collection, link), amounts in alike.of(row).items():
                 if collection == name and row[link] in ids:
@@ -113,13 +111,13 @@ class Truth:
 
     def _unsettled(self, source: str, links: set[str]) -> Iterator[Row]:
         """Read the sources that wait or have failed, and have contributed something."""
-        collection = self._database[source]
+        collection = self._tx.database[source]
         fields = dict.fromkeys(["counted", *links], 1)
         due = {**HAS_COUNTED, **self._only, **DUE}
-        yield from collection.find(due, fields, session=self._session)
+        yield from collection.find(due, fields, session=self._tx.session)
         if (index := _index_of_failed(collection)) is not None:
             failed = {**HAS_COUNTED, **self._only, **FAILED, "due": None}
-            yield from collection.find(failed, fields, session=self._session, hint=index)
+            yield from collection.find(failed, fields, session=self._tx.session, hint=index)
 
 
 class _Alike:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymongo import ReadPreference
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, PyMongoError
 
@@ -20,7 +19,7 @@ from .recount import Drift, Page, collections
 from .repair import repair
 from .settle import Changes, settle
 from .snapshots import Snapshots
-from .transaction import in_transaction
+from .transaction import Tx, in_transaction
 
 ROWS_A_BATCH = 250
 # Source: `src/mongo/base/error_codes.yml` in MongoDB's repository.
@@ -107,17 +106,17 @@ class _Run:
             self.failed[self.name, ids[0]] = error
             return 0
 
-    def _settle(self, database: Database, session: ClientSession, ids: list[Any]) -> int:
+    def _settle(self, tx: Tx, ids: list[Any]) -> int:
         # Read once more: only what is due still, and as this transaction sees it.
-        collection = database[self.name]
-        rows = list(collection.find({**DUE, "_id": {"$in": ids}}, session=session))
+        collection = tx.database[self.name]
+        rows = list(collection.find({**DUE, "_id": {"$in": ids}}, session=tx.session))
         if not rows:
             return 0
-        settled = settle(database, session, self.ledger, Changes(rows={self.name: rows}))
+        settled = settle(tx, self.ledger, Changes(rows={self.name: rows}))
         for name, known in settled.items():
             deleted = [id_ for id_, row in known.items() if row.get("deleted_at") is not None]
             if deleted and not self.keep_deleted:
-                database[name].delete_many({"_id": {"$in": deleted}}, session=session)
+                tx.database[name].delete_many({"_id": {"$in": deleted}}, session=tx.session)
         return len(rows)
 
 
@@ -139,6 +138,7 @@ def compare_page(
     ledger: Ledger,
     name: str,
     query: Mapping[str, Any],
+    *,
     after: Any = None,
     limit: int | None = None,
 ) -> Page:

@@ -135,6 +135,7 @@ def answer_page(
     document: type[Record] | type[Link] | type[Payment],
     model: type[BaseModel],
     query: Any,
+    *,
     told: Callable[[Any], Any] = lambda record: record,
     **scope: Any,
 ) -> None:

@@ -31,6 +31,7 @@ def import_() -> None:
 @audited
 def import_emails(
     file: Path,
+    *,
     organization_id: str,
     fundraiser: str | None,
     mailing: str | None,

@@ -13,6 +13,7 @@ from documents.fundraiser import Fundraiser
 from documents.matching.policy import MatchPolicy, Touch
 from documents.matching.policy_version import PolicyVersion, policy_of
 from jobs.tasks import policy
+from matchback.engine.transaction import Tx
 from service.api.fields import Answer, Request
 from service.api.operation import answer, operation
 
@@ -128,7 +129,7 @@ class FundraiserPolicy:
 
 def current_policy(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> MatchPolicy:
     """The policy that holds now."""
-    return policy_of(get_db(), None, organization_id, fundraiser_id, policy().matching)
+    return policy_of(Tx(get_db()), organization_id, fundraiser_id, policy().matching)
 
 
 def read_policy(body: PolicyIn) -> MatchPolicy:

@@ -50,7 +50,7 @@ def script(
         told, clicked = _story(chance, number, recipient, start)
         events += told
         if clicked is not None and chance.random() < GIVE_SHARE:
-            gifts += _gift(chance, number, recipient, fundraiser_id, clicked, start)
+            gifts += _gift(chance, number, recipient, fundraiser_id, clicked=clicked, start=start)
     gifts += [_stranger(chance, number, fundraiser_id, start) for number in range(STRANGERS)]
     return sorted([*_posts(chance, events), *gifts], key=lambda step: step.at)
 
@@ -114,6 +114,7 @@ def _gift(
     number: int,
     recipient: Recipient,
     fundraiser_id: str,
+    *,
     clicked: float,
     start: int,
 ) -> list[Step]:

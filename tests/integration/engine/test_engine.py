@@ -21,6 +21,7 @@ from matchback.engine import upkeep
 from matchback.engine.caches import CounterCache, LatestCache, Ledger
 from matchback.engine.recount import collections, compare
 from matchback.engine.settle import Changes, settle
+from matchback.engine.transaction import Tx
 
 
 class Writer(Document):
@@ -89,16 +90,15 @@ def library(real_database: str) -> Iterator[None]:
 
 def settle_all() -> None:
     in_transaction(
-        lambda database, session: settle(
-            database,
-            session,
+        lambda tx: settle(
+            tx,
             LEDGER,
-            Changes(rows={"articles": list(database.articles.find(session=session))}),
+            Changes(rows={"articles": list(tx.database.articles.find(session=tx.session))}),
         )
     )
     with get_db().client.start_session(snapshot=True) as session:
         for name in collections(LEDGER):
-            assert compare(get_db(), session, LEDGER, name, {}).drifts == []
+            assert compare(Tx(get_db(), session), LEDGER, name, {}).drifts == []
 
 
 def counters(writer: Writer) -> tuple[int, int]:
@@ -217,10 +217,10 @@ def test_only_what_is_too_large_by_itself_is_put_aside_of_what_passes(
     books = [Book(shelf_id=shelf.id, stars=stars).save() for stars in (7, 1, 1)]
     settle = upkeep.settle
 
-    def fail(database: Any, session: Any, ledger: Any, changes: Any) -> Any:
+    def fail(tx: Any, ledger: Any, changes: Any) -> Any:
         if any(row["_id"] == books[0].id for row in changes.rows["books"]):
             raise OperationFailure("no", code)
-        return settle(database, session, ledger, changes)
+        return settle(tx, ledger, changes)
 
     monkeypatch.setattr(upkeep, "settle", fail)
     with pytest.raises(ExceptionGroup if is_put_aside else OperationFailure):

@@ -154,10 +154,10 @@ def test_an_email_whose_clicks_cannot_be_judged_keeps_no_other(
     settle()
     original = relabelling.judge_all
 
-    def judge_all(database: Any, session: Any, emails: Any, rule: Rule) -> Any:
+    def judge_all(tx: Any, emails: Any, rule: Rule) -> Any:
         if ObjectId(broken) in emails:
             raise TypeError
-        return original(database, session, emails, rule)
+        return original(tx, emails, rule)
 
     monkeypatch.setattr(relabelling, "judge_all", judge_all)
     state = Relabelling.towards(Rule(links=0))

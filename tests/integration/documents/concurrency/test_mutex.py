@@ -8,16 +8,15 @@ from datetime import timedelta
 import mongoengine
 import pytest
 from bson import ObjectId
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 from documents.concurrency import mutex
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
+from matchback.engine.transaction import Tx
 
 
-def take(database: Database, session: ClientSession, name: str) -> int:
-    mutex.take(database, session, name)
+def take(tx: Tx, name: str) -> int:
+    mutex.take(tx, name)
     return 1
 
 
@@ -26,8 +25,8 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
     name = f"tally:{ObjectId()}"
     in_transaction(take, "the first of all")  # makes the collection, after which turns conflict
 
-    def first(database: Database, session: ClientSession) -> int:
-        mutex.take(database, session, name)
+    def first(tx: Tx) -> int:
+        mutex.take(tx, name)
         with pytest.raises(mutex.NotMyTurn):
             in_transaction(take, name)
         assert in_transaction(take, "tally:another") == 1
@@ -72,8 +71,8 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
     in_transaction(take, name)
     begun, had = threading.Event(), threading.Event()
 
-    def hold(database: Database, session: ClientSession) -> int:
-        mutex.take(database, session, name)
+    def hold(tx: Tx) -> int:
+        mutex.take(tx, name)
         begun.set()
         time.sleep(0.02)
         return 0 if had.is_set() else 1

@@ -29,6 +29,7 @@ from documents.tracking.reader import as_many_as_fit, due_deliveries
 from documents.values.time import now
 from jobs.sweep import due_groups, sweep
 from jobs.tasks import update_email_donation
+from matchback.engine.transaction import Tx
 from tools.testbed.cast import Api, University, event, university
 from tools.testbed.settled import settle
 from tools.testbed.stripe_events import charge, set_secret, tell
@@ -156,11 +157,11 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
     slow, *_ = gifts = [ObjectId(alice.gift(spring)) for _ in range(4)]
     original = settling.decide
 
-    def decide(database: Any, session: Any, changes: Any, policy: Any) -> None:
+    def decide(tx: Any, changes: Any, policy: Any) -> None:
         if any(row["_id"] == slow for row in changes.rows.get("donations", ())):
             time.sleep(0.1)
             raise OperationFailure("the transaction lived too long", 290)
-        original(database, session, changes, policy)
+        original(tx, changes, policy)
 
     monkeypatch.setattr(settling, "decide", decide)
     for _ in range(4):
@@ -314,7 +315,7 @@ def test_workers_that_find_the_same_bad_record_at_once_note_one_attempt(alice: U
     spring = alice.fundraiser()
     gift = ObjectId(alice.gift(spring))
     alice.deliver([event(spring, "open", AT)])
-    [post] = due_deliveries(get_db(), {})
+    [post] = due_deliveries(Tx(get_db()), {})
     [part] = as_many_as_fit([post], 1)
     for _ in range(3):
         retries.note("donations", gift, TypeError())

@@ -25,6 +25,7 @@ from documents.tracking.rules import Rule
 from documents.user import User
 from documents.values.time import now
 from jobs.sweep import sweep
+from matchback.engine.transaction import Tx
 from tools.testbed.cast import BOB, Api, University, event, university
 from tools.testbed.settled import settle
 
@@ -352,7 +353,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
     settle()
-    rematch.mark(get_db(), None, [ObjectId(gift)])
+    rematch.mark(Tx(get_db()), [ObjectId(gift)])
     rounds = []
 
     class Late(decide.Candidates):
@@ -395,7 +396,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
                 pin = {"$set": {"pin": {"email_id": ObjectId(email)}}}
                 first_one = {"_id": ObjectId(first)}
                 get_db().donations.update_one(first_one, pin)
-                rematch.mark(get_db(), None, [ObjectId(first)])
+                rematch.mark(Tx(get_db()), [ObjectId(first)])
                 with monkeypatch.context() as unseen:
                     # Its snapshot was taken before the later one was stored.
                     unseen.setattr(Plans, "mark_astray", lambda *_: None)

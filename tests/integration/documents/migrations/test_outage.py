@@ -26,7 +26,7 @@ def test_a_migration_waits_while_mongodb_is_unavailable_or_slow(
 ) -> None:
     failures = [error] * 3
 
-    def change(database: Any, session: Any, rows: list[Any]) -> None:
+    def change(tx: Any, rows: list[Any]) -> None:
         if failures:
             raise failures.pop()
 
@@ -40,7 +40,7 @@ def test_a_migration_waits_while_mongodb_is_unavailable_or_slow(
 
 @pytest.mark.parametrize("error", [OperationFailure("denied", 13), ValueError()])
 def test_a_migration_ends_with_what_does_not_pass(alice: University, error: Exception) -> None:
-    def change(database: Any, session: Any, rows: list[Any]) -> None:
+    def change(tx: Any, rows: list[Any]) -> None:
         raise error
 
     step = Migration(9_001, "change nothing", "organizations", change)

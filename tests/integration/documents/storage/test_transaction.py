@@ -2,11 +2,10 @@
 
 import pytest
 from prometheus_client import REGISTRY
-from pymongo.client_session import ClientSession
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from documents.storage.transaction import in_transaction, on_commit
+from documents.storage.transaction import in_transaction
+from matchback.engine.transaction import Tx
 
 CONFLICT = {"errorLabels": ["TransientTransactionError"]}
 
@@ -22,9 +21,9 @@ def test_what_follows_a_transaction_is_done_once(real_database: str, error: Exce
     tries: list[int] = []
     done: list[str] = []
 
-    def _work(database: Database, session: ClientSession, amount: int) -> int:
+    def _work(tx: Tx, amount: int) -> int:
         tries.append(amount)
-        on_commit(lambda: done.append("once"))
+        tx.on_commit(lambda: done.append("once"))
         if len(tries) < 3:
             raise error
         return amount
@@ -38,11 +37,11 @@ def test_what_follows_a_transaction_is_done_once(real_database: str, error: Exce
 def test_nothing_follows_one_that_failed(real_database: str) -> None:
     done: list[str] = []
 
-    def _broken(database: Database, session: ClientSession) -> None:
-        on_commit(lambda: done.append("never"))
+    def _broken(tx: Tx) -> None:
+        tx.on_commit(lambda: done.append("never"))
         raise ValueError
 
-    def _empty(database: Database, session: ClientSession) -> None:
+    def _empty(tx: Tx) -> None:
         pass
 
     with pytest.raises(ValueError, match=r"^$"):

@@ -18,6 +18,7 @@ from documents.migrations.upgrade import upgrade
 from documents.privacy import erasure
 from documents.providers import sendgrid
 from documents.tracking import former_clicks, replay
+from matchback.engine.transaction import Tx
 from tools.testbed.cast import Api, University, event, university
 from tools.testbed.settled import settle
 
@@ -205,12 +206,12 @@ def test_an_upgraded_database_looks_for_older_clicks_only(
     alice.deliver([click(email, "new", 0)])
     assert clicks(alice, email) == 1
     report = sendgrid.read(ObjectId(alice.id).binary, click(email, "newer", 0))
-    of = (get_db(), None, ObjectId(alice.id))
-    assert former_clicks.known_before(*of, [report])  # type: ignore[arg-type]
+    of = (Tx(get_db()), ObjectId(alice.id))
+    assert former_clicks.known_before(*of, [report])
     ended = {"$set": {"finished_at": report.at - timedelta(days=2)}}
     get_db().migrations.update_one({"_id": former_clicks.MIGRATION}, ended)
     former_clicks.forget_end()
-    assert not former_clicks.known_before(*of, [report])  # type: ignore[arg-type]
+    assert not former_clicks.known_before(*of, [report])
 
 
 @pytest.mark.usefixtures("real_database")
@@ -221,10 +222,5 @@ def test_a_new_database_looks_for_none(real_client: testing.TestClient) -> None:
     get_db().events.insert_one(
         {"_id": report.former_identity, "organization_id": ObjectId(ORGANIZATION)}
     )
-    known = former_clicks.known_before(
-        get_db(),
-        None,  # type: ignore[arg-type]
-        ObjectId(ORGANIZATION),
-        [report],
-    )
+    known = former_clicks.known_before(Tx(get_db()), ObjectId(ORGANIZATION), [report])
     assert known == {}
