@@ -1,23 +1,18 @@
 """A fundraiser: a cause or campaign for which an organization raises money."""
 
-from threading import Lock
 from typing import Any, Self
 
 from bson import ObjectId
-from cachetools import TTLCache
 from mongoengine import DateTimeField, IntField, StringField
 
 from documents.errors import NotFound, Unacceptable
 from documents.shared_counters import Tallied
 from documents.storage.export_outbox import EXPORT_INDEX, Exported
+from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.values.money import as_money, money_fields
 
-FRESH_SECONDS = 0.8
-KEPT = 10_000
-
-_known: TTLCache[tuple[ObjectId, ObjectId], bool] = TTLCache(KEPT, FRESH_SECONDS)
-_guard = Lock()
+_known = ProcessCache[tuple[ObjectId, ObjectId], bool]()
 
 
 class Fundraiser(Exported, Tallied, Record):
@@ -69,24 +64,23 @@ class Fundraiser(Exported, Tallied, Record):
 
     @classmethod
     def expect(cls, organization_id: ObjectId, id_: ObjectId) -> None:
-        """The same for gifts, which come in bursts: what was found is not asked for again at once.
+        """Check that a gift's fundraiser exists. Gifts come in bursts, so a process remembers it.
 
-        For 0.8 s another process may take a deleted fundraiser for alive. What has gifts cannot be
-        deleted, so this concerns one that nothing counts on.
+        For 0.8 s another process may accept a deleted fundraiser. A fundraiser with gifts cannot
+        be deleted, so no counter depends on it.
+
+        Raises:
+            Unacceptable: there is none.
         """
-        with _guard:
-            is_known = (organization_id, id_) in _known
-        if not is_known:
+        if not _known.get((organization_id, id_)):
             query = {"_id": id_, "organization_id": organization_id, "deleted_at": None}
             if cls._get_collection().find_one(query, {"_id": 1}) is None:
                 raise _unknown()
-            with _guard:
-                _known[organization_id, id_] = True
+            _known.put((organization_id, id_), True)
 
     def mark_deleted(self, **also: Any) -> None:
         super().mark_deleted(**also)
-        with _guard:
-            _known.pop((self.organization_id, self.id), None)
+        _known.forget((self.organization_id, self.id))
 
     def check_times(self) -> None:
         """Refuse an end before the start.

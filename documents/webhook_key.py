@@ -5,22 +5,19 @@ Stripe signs events of its test mode with separate secrets, which carry a mark.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Self
 
 from bson import ObjectId
-from cachetools import TTLCache
 from mongoengine import ListField, StringField
 
 from documents.errors import Unacceptable, Unusable
 from documents.providers.signatures import SCHEMES
+from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.storage.sealed import seal, unseal
 
 AT_A_TIME = 2  # of each mode
 SHOWN = 4
-FRESH_SECONDS = 0.8
-KEPT = 10_000
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,7 @@ class Key:
         return self.is_test
 
 
-_known: "TTLCache[tuple[str, str], WebhookKey]" = TTLCache(KEPT, FRESH_SECONDS)
-_guard = Lock()
+_known: "ProcessCache[tuple[str, str], WebhookKey]" = ProcessCache()
 
 
 class WebhookKey(Record):
@@ -123,21 +119,19 @@ class WebhookKey(Record):
     ) -> Signer | None:
         """Return the organization that signed this body, if it has this ID; else None.
 
-        Keys are kept for 0.8 s, for posts come in bursts: for so long another process may still
-        take one that was removed. One that has just been added is never refused.
+        Posts come in bursts, so a process remembers keys. It may accept one for 0.8 s after
+        another process removed it. It never rejects one that has just been added.
 
         Raises:
             Unsealable: they are sealed with a master key that is not there.
         """
-        with _guard:
-            known = _known.get((str(organization_id), provider))
+        known = _known.get((str(organization_id), provider))
         if known is not None and (signer := known.signer(headers, body)):
             return signer
         keys = cls.of(organization_id, provider)
         if keys is None or not (signer := keys.signer(headers, body)):
             return None
-        with _guard:
-            _known[str(organization_id), provider] = keys
+        _known.put((str(organization_id), provider), keys)
         return signer
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
@@ -150,8 +144,7 @@ class WebhookKey(Record):
         self._forget()
 
     def _forget(self) -> None:
-        with _guard:
-            _known.pop((str(self.organization_id), self.provider), None)
+        _known.forget((str(self.organization_id), self.provider))
 
     @classmethod
     def reseal(cls) -> int:

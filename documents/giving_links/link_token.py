@@ -10,16 +10,15 @@ import base64
 import binascii
 import secrets
 from collections.abc import Iterable
-from threading import Lock
 
 from bson import Binary, ObjectId
-from cachetools import TTLCache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from mongoengine import BinaryField, DateTimeField, IntField, get_db
 from pymongo import ReturnDocument
 
 from documents.storage.base import Document
+from documents.storage.process_cache import ProcessCache
 from documents.values.time import now
 
 KEY_BYTES = 32  # AES-128 twice: one key authenticates, one encrypts
@@ -27,8 +26,7 @@ ID_BYTES, TAG_BYTES = 12, 16
 LENGTH = 38  # the characters of both in base64 without padding
 FRESH_SECONDS = 60.0
 
-_known: TTLCache[str, tuple[AESSIV, ...]] = TTLCache(1, FRESH_SECONDS)
-_guard = Lock()
+_known = ProcessCache[str, tuple[AESSIV, ...]](FRESH_SECONDS, most=1)
 
 
 class LinkKey(Document):
@@ -83,8 +81,7 @@ def rotate() -> int:
 
 def forget_keys() -> None:
     """Read the keys anew at the next use."""
-    with _guard:
-        _known.clear()
+    _known.clear()
 
 
 def _seal(key: AESSIV, organization_id: ObjectId, email_id: ObjectId) -> str:
@@ -117,9 +114,7 @@ def _open(organization_id: ObjectId, sealed: bytes) -> ObjectId | None:
 
 def _keys() -> tuple[AESSIV, ...]:
     """Newest first; the first one of all is made by whoever needs it first."""
-    with _guard:
-        known = _known.get("")
-    if known:
+    if known := _known.get(""):
         return known
     keys = get_db().link_keys
     rows = list(keys.find().sort("_id", -1)) or [
@@ -131,8 +126,7 @@ def _keys() -> tuple[AESSIV, ...]:
         )
     ]
     ring = tuple(AESSIV(bytes(row["key"])) for row in rows)
-    with _guard:
-        _known[""] = ring
+    _known.put("", ring)
     return ring
 
 

@@ -12,16 +12,15 @@ the database, and are not looked for.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 from typing import Any
 
 from bson import ObjectId
-from cachetools import TTLCache
 from pymongo.database import Database
 
 from documents.errors import Unusable
 from documents.event import NO_POSITION
 from documents.providers import sendgrid
+from documents.storage.process_cache import ProcessCache
 from matchback.engine.contribution import Row
 from matchback.engine.transaction import Tx
 
@@ -32,8 +31,7 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 FRESH_SECONDS = 5.0
 POSTS_AT_A_TIME = 10  # each has up to 2 MB
 
-_ended: "TTLCache[str, datetime]" = TTLCache(16, FRESH_SECONDS)
-_guard = Lock()
+_ended = ProcessCache[str, datetime](FRESH_SECONDS, most=16)
 
 
 def known_before(
@@ -64,23 +62,19 @@ def known_before(
 
 def forget_end() -> None:
     """Ask the database again when the migration ended."""
-    with _guard:
-        _ended.clear()
+    _ended.clear()
 
 
 def _end_of_former(database: Database) -> datetime:
     """Return the time after which no click has a former identity; the far future if unknown."""
-    with _guard:
-        known = _ended.get(database.name)
-    if known:
+    if known := _ended.get(database.name):
         return known
     row = database.migrations.find_one({"_id": MIGRATION}) or {}
     end = datetime.max.replace(tzinfo=UTC)
     if "finished_at" in row:
         is_new = "started_at" not in row  # the database began with this version
         end = NEVER if is_new else row["finished_at"] + CLOCKS_DIFFER
-    with _guard:
-        _ended[database.name] = end
+    _ended.put(database.name, end)
     return end
 
 

@@ -1,27 +1,22 @@
 """Authentication: only the bearer key decides the client and its organization."""
 
 import re
-import time
-from threading import Lock
 from urllib.parse import unquote
 
 import falcon
-from cachetools import TTLCache
 
 from documents.access.api_key import PREFIX, SCOPES, ApiKey
+from documents.storage.process_cache import ProcessCache
 from service.middleware.client_address import client_address
 from service.middleware.rate_limit import take_as_key, take_as_stranger
 
-# How long a process may not notice that a key was revoked.
-FRESH_SECONDS = 0.8
-KEYS_KEPT = 10_000
 LONGEST_SECRET = 200
 SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 
 # Each with the scopes that it allows: to read a document's list takes a while.
 Known = tuple[ApiKey, frozenset[str]]
-_keys: TTLCache[str, Known] = TTLCache(KEYS_KEPT, FRESH_SECONDS, timer=time.monotonic)
-_guard = Lock()
+# For so long another process may accept a key that was revoked.
+_keys = ProcessCache[str, Known]()
 
 
 def authorise(req: falcon.Request, scope: str) -> None:
@@ -61,18 +56,15 @@ class NoKeysInUrls:
 
 def forget_keys() -> None:
     """Ask the database anew for every key."""
-    with _guard:
-        _keys.clear()
+    _keys.clear()
 
 
 def _find(secret: str) -> Known | None:
     if not secret.startswith(PREFIX) or len(secret) > LONGEST_SECRET:
         return None
-    with _guard:
-        known = _keys.get(secret)
+    known = _keys.get(secret)
     if known is None and (key := ApiKey.authenticate(secret)) is not None:
         key.note_use()
         known = key, frozenset(scope for scope in SCOPES if key.allows(scope))
-        with _guard:
-            _keys[secret] = known
+        _keys.put(secret, known)
     return known

@@ -165,8 +165,8 @@ def test_the_work_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_damaged_token_with_a_key_that_another_process_made_is_understood() -> None:
     token(HERE, EMAIL)
-    known = dict(link_token._known)
+    known = link_token._keys()
     rotate()
     new = token(HERE, EMAIL)
-    link_token._known.update(known)
+    link_token._known.put("", known)
     assert resolve(HERE, f"{new}.") == (EMAIL, "link_token")
