@@ -18,7 +18,7 @@ from documents.storage.marks import text
 from documents.storage.record import new_row
 from documents.values.address import canonical, mailbox
 from documents.values.money import minor_units
-from documents.values.time import now
+from documents.values.time import now, to_milliseconds
 from matchback.engine.contribution import Row
 from matchback.engine.transaction import Tx
 
@@ -228,7 +228,7 @@ def _values(state: State) -> dict[str, Any]:
         "donor_mailbox": mailbox(address) or None,
         "email_ref": (state.email_ref or "")[:LONGEST_REFERENCE] or None,
         "recurring_id": state.recurring_id,
-        "donated_at": at.replace(microsecond=at.microsecond // 1000 * 1000),
+        "donated_at": to_milliseconds(at),
     }
 
 

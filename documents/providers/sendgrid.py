@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from documents.errors import Unusable
 from documents.values.json_items import count_items, read_items
+from documents.values.time import to_milliseconds
 
 PROVIDER = "sendgrid"  # as it is stored with its posts
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
@@ -218,4 +219,4 @@ def _time(value: Any) -> datetime:
         raise Unusable("a timestamp out of range") from None
     if not EARLIEST <= time < LATEST:
         raise Unusable("a timestamp out of range")
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    return to_milliseconds(time)

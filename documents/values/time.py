@@ -4,6 +4,10 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The current time, without the microseconds that a stored time would lose."""
-    time = datetime.now(UTC)
+    """Return the current time as MongoDB stores it."""
+    return to_milliseconds(datetime.now(UTC))
+
+
+def to_milliseconds(time: datetime) -> datetime:
+    """Return the time as MongoDB stores it: without the rest of its last millisecond."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

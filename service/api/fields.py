@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from documents.values.address import LONGEST_ADDRESS, cleaned, is_address
 from documents.values.money import LARGEST_AMOUNT, NOT_A_CURRENCY, minor_units
 from documents.values.rates import nonzero
+from documents.values.time import to_milliseconds
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 RFC3339 = re.compile(
@@ -74,7 +75,7 @@ def read_time(value: Any) -> datetime:
         raise problem from None
     if not EARLIEST <= time < LATEST:
         raise PydanticCustomError("time_range", "Should be between the years 1900 and 2200.")
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    return to_milliseconds(time)
 
 
 def show_time(time: datetime) -> str:
