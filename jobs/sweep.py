@@ -16,6 +16,7 @@ from functools import partial
 from bson import ObjectId
 from mongoengine import get_db
 
+from config.observability.outage import Outage
 from config.settings import settings
 from config.transient_errors import is_passing
 from documents.concurrency.batches import ISOLATION_SECONDS
@@ -124,15 +125,17 @@ class Sweeper(threading.Thread):
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(settings().worker_threads, "sweep")
         self._running: set[Group] = set()
+        self._outage = Outage(log.warning, log.info)
 
     def run(self) -> None:
         patience = timedelta(0)  # what a killed worker left must not wait
         while not self._stopping.is_set():
             started = time.monotonic()
-            with _told():  # whatever it is: this thread is the guarantee, and must outlive it
+            with self._surviving():
                 for group, settle in due_groups(patience):
                     self._begin(group, settle)
                 patience = timedelta(seconds=settings().sweep_seconds)
+                self._outage.end("sweep: the database answers again")
             spent = time.monotonic() - started
             self._stopping.wait(max(0.05, settings().sweep_seconds - spent))
 
@@ -142,7 +145,7 @@ class Sweeper(threading.Thread):
             self._threads.submit(self._settle, group, settle)
 
     def _settle(self, group: Group, settle: Settling) -> None:
-        with _told():
+        with self._surviving():
             if done := _guarded(settle):
                 log.info("sweep: %d settled", done)
         self._running.discard(group)
@@ -153,14 +156,13 @@ class Sweeper(threading.Thread):
         self.join(timeout)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Within, what fails is logged, for it is tried again."""
-    try:
-        yield
-    except Exception as error:
-        if is_passing(error):
-            log.warning("sweep: the database is away or slow (%s)", describe(error))
-        else:
-            log.exception("sweep: failed")
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Log what fails within. The sweep is the guarantee, so it outlives any failure."""
+        try:
+            yield
+        except Exception as error:
+            if is_passing(error):
+                self._outage.begin(f"sweep: the database is away or slow ({describe(error)})")
+            else:
+                log.exception("sweep: failed")

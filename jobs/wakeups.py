@@ -20,6 +20,7 @@ from config.background import Background
 from config.observability import context
 from config.observability.context import Origin
 from config.observability.metrics import ENQUEUE_FAILURES
+from config.observability.outage import Outage
 from config.queue import AWAY
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Outbox:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._waiting: queue.Queue[tuple[Any, str, Origin]] = queue.Queue(capacity)
         self._sender = Background("outbox", self._send)
-        self._away = False
+        self._outage = Outage(log.warning, log.info)
         self._last = 0.0
 
     def put(self, task: Any, id_: str) -> None:
@@ -61,9 +62,9 @@ class Outbox:
                 for task, wakeups in gathered.items():
                     with context.carrying(Origin.together(origin for _, origin in wakeups)):
                         task(*dict.fromkeys(id_ for id_, _ in wakeups))
-                self._note(away=False)
+                self._outage.end("the queue is back")
             except AWAY:
-                self._note(away=True)
+                self._outage.begin("the queue is away: the sweep settles what is due")
                 lost = self._drop_waiting() + sum(map(len, gathered.values()))
                 ENQUEUE_FAILURES.labels("queue_away").inc(lost)
                 time.sleep(PAUSE_SECONDS)
@@ -85,14 +86,6 @@ class Outbox:
                 gathered.setdefault(task, []).append((id_, origin))
         self._last = time.monotonic()
         return gathered
-
-    def _note(self, *, away: bool) -> None:
-        if away != self._away:
-            self._away = away
-            log.log(
-                logging.WARNING if away else logging.INFO,
-                "the queue is away: the sweep settles what is due" if away else "the queue is back",
-            )
 
     def _drop_waiting(self) -> int:
         """What waited so long is the sweep's by now. Returns how many they were."""

@@ -6,6 +6,7 @@ import time
 
 from pymongo.errors import PyMongoError
 
+from config.observability.outage import Outage
 from config.transient_errors import is_passing
 from documents.concurrency.lease import Holding, held
 from documents.concurrency.retries import describe
@@ -31,6 +32,7 @@ class Exporter:
         self._busy = threading.Lock()
         self._stopping = threading.Event()
         self._backfill: Backfill | None = None
+        self._outage = Outage(log.warning, log.info)
         self._pause = 0.0
         self._not_before = 0.0
         self._noted_at = 0.0
@@ -98,16 +100,14 @@ class Exporter:
         self._backfill = Backfill(self._warehouse)
 
     def _succeed(self, *, last: bool) -> None:
-        if self._pause:
-            log.info("the warehouse is back")
+        self._outage.end("the warehouse is back")
         self._pause = 0.0
         if last or time.monotonic() - self._noted_at > NOTED_EVERY_SECONDS:
             self._noted_at = time.monotonic()
             WarehouseState.note(error=None, backfill=self._progress())
 
     def _fail(self, error: WarehouseError) -> None:
-        if not self._pause:
-            log.warning("the warehouse is away, or refuses; everything waits for it: %s", error)
+        self._outage.begin(f"the warehouse is away, or refuses; everything waits for it: {error}")
         self._pause = min(2 * self._pause or 1.0, LONGEST_PAUSE_SECONDS)
         self._not_before = time.monotonic() + self._pause
         progress = self._progress()

@@ -20,6 +20,7 @@ from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
 from config.background import Background
+from config.observability.outage import Outage
 from config.queues.redis_pool import pool
 from config.settings import settings
 from service.metrics.process import RATE_ALONE, RATE_REFUSED
@@ -57,7 +58,7 @@ class RateLimit:
         self._untold: Counter[str] = Counter()
         self._guard = threading.Lock()
         self._comparing = Background("rates", self._keep_in_step)
-        self._away = False
+        self._outage = Outage(log.warning, log.info)
 
     def take(self, kind: str, name: str, amount: int) -> None:
         """Count one request under a name.
@@ -98,10 +99,10 @@ class RateLimit:
                 total = self._redis().incr(name, WINDOW_SECONDS, count)
                 left = self._redis().get_expiry(name) - time.time()
                 self._learn(name, total, left)
-            self._note(away=False)
+            self._outage.end("rates are in step")
         except (RedisError, OSError):
             RATE_ALONE.inc(sum(told.values()))
-            self._note(away=True)
+            self._outage.begin("rates are counted by each process alone")
 
     def _learn(self, name: str, total: int, left: float) -> None:
         with self._guard:
@@ -117,19 +118,11 @@ class RateLimit:
 
     def _keep_in_step(self) -> None:
         while True:
-            time.sleep(AWAY_SECONDS if self._away else SYNC_SECONDS)
+            time.sleep(AWAY_SECONDS if self._outage.is_on else SYNC_SECONDS)
             try:
                 self.sync()
             except Exception:
                 log.exception("rates could not be compared")
-
-    def _note(self, *, away: bool) -> None:
-        if away != self._away:
-            self._away = away
-            log.log(
-                logging.WARNING if away else logging.INFO,
-                "rates are counted by each process alone" if away else "rates are in step",
-            )
 
 
 rate_limit = RateLimit()

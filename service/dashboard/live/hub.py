@@ -13,6 +13,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from config.background import Background
+from config.observability.outage import Outage
 from service.dashboard.live import look
 from service.dashboard.live.look import Digests
 from service.dashboard.live.viewer import Viewer
@@ -60,7 +61,8 @@ class Hub:
         self._guard = threading.Lock()
         self._has_viewers = threading.Event()
         self._beat_at = 0.0
-        self._is_away = self._has_failed = False
+        self._outage = Outage(log.warning, log.info)
+        self._failure = Outage(log.exception, log.info)
         self._watching = Background("live", self._watch)
 
     def subscribe(self, viewer: Viewer) -> None:
@@ -76,7 +78,7 @@ class Hub:
     def greet(self, viewer: Viewer) -> None:
         """Say hello; whoever ticks tells the rest."""
         try:
-            if self._is_away:  # known already: a request must not wait for it once more
+            if self._outage.is_on:  # known already: a request must not wait for it once more
                 viewer.welcome_blindly()
             else:
                 viewer.welcome(self._digests(viewer.watched), self._behind())
@@ -106,7 +108,7 @@ class Hub:
             self._viewers.discard(viewer)
             if not self._viewers:
                 self._has_viewers.clear()
-                self._is_away = False  # nobody looks, so nobody knows
+                self._outage.forget()  # nobody looks, so nobody knows
 
     def tick(self, at: float) -> None:
         """Look once, and tell everyone what is new; `at` is the time of a steady clock."""
@@ -117,11 +119,11 @@ class Hub:
                 found = self._digests({one for viewer in viewers for one in viewer.watched})
                 behind = self._behind()
         except PyMongoError as error:
-            self._note(error)
+            self._outage.begin(f"live: the database is away ({type(error).__name__})")
             for viewer in viewers:
                 viewer.lose()
         else:
-            self._note(None)
+            self._outage.end("live: the database is back")
             for viewer in viewers:
                 viewer.compare(found, behind)
         if at >= self._beat_at:
@@ -153,18 +155,8 @@ class Hub:
             self._has_viewers.wait()
             try:
                 self.tick(time.monotonic())
-            except Exception:
-                # Whatever it is: without this thread every page would be stale.
-                if not self._has_failed:
-                    log.exception("live: a round failed; the next one is tried")
-                self._has_failed = True
+            except Exception:  # noqa: BLE001  (without this thread every page would be stale)
+                self._failure.begin("live: a round failed; the next one is tried")
             else:
-                self._has_failed = False
+                self._failure.end("live: rounds succeed again")
             time.sleep(TICK_SECONDS)
-
-    def _note(self, error: PyMongoError | None) -> None:
-        if error and not self._is_away:
-            log.warning("live: the database is away (%s)", type(error).__name__)
-        elif self._is_away and not error:
-            log.info("live: the database is back")
-        self._is_away = error is not None

@@ -1,5 +1,6 @@
 """The sweep: what takes long keeps nothing else waiting, and nothing ends it."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -77,3 +78,29 @@ def test_what_fails_is_tried_again(
     sweeper.stop(10)
     assert "the database is away" in caplog.text
     assert "odd" in caplog.text
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_absent_database_is_two_lines_however_long_it_lasts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    done = threading.Event()
+    troubles = iter(range(20))
+
+    def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
+        if next(troubles, None) is not None:
+            raise AutoReconnect("away")
+        yield SHORT, lambda: 0
+        done.set()
+
+    monkeypatch.setattr(module, "due_groups", due_groups)
+    sweeper = Sweeper()
+    sweeper.start()
+    assert done.wait(30)
+    sweeper.stop(10)
+    said = [record.message for record in caplog.records if record.name == "jobs.sweep"]
+    assert said == [
+        "sweep: the database is away or slow (AutoReconnect)",
+        "sweep: the database answers again",
+    ]
