@@ -1,7 +1,6 @@
 """The table of which save schedules which job.
 
-Importing this module connects it, as the web service does. Blinker holds receivers weakly, so they
-are functions of the module.
+Blinker holds receivers weakly, so they are functions of the module.
 """
 
 from typing import Any
@@ -11,6 +10,7 @@ from mongoengine import signals
 from documents.donation import Donation
 from documents.email import Email
 from documents.mailing import Mailing
+from documents.storage.export_outbox import noted
 from documents.user import User
 from documents.webhook_delivery import Delivery
 from jobs.tasks import (
@@ -21,6 +21,7 @@ from jobs.tasks import (
     update_email_donation,
 )
 from jobs.wakeups import outbox
+from jobs.warehouse.tasks import wake
 
 AFTER_SAVE: dict[type, Any] = {
     Donation: update_email_donation,
@@ -42,6 +43,14 @@ def schedule_bulk(sender: type, documents: list[Any], **_: Any) -> None:
         schedule(sender, document)
 
 
-signals.post_bulk_insert.connect(schedule_bulk, sender=Email)
-for saved in AFTER_SAVE:
-    signals.post_save.connect(schedule, sender=saved)
+def connect() -> None:
+    """Let saves in this process schedule jobs. Calling this again changes nothing."""
+    signals.post_bulk_insert.connect(schedule_bulk, sender=Email)
+    for saved in AFTER_SAVE:
+        signals.post_save.connect(schedule, sender=saved)
+    wake_exporter_when_noted()
+
+
+def wake_exporter_when_noted() -> None:
+    """Let what is noted in this process wake the exporter. Workers settle, so they note, too."""
+    noted.connect(wake)

@@ -22,6 +22,16 @@ from documents.settling.policies import Policy
 from documents.tracking import ingest
 from documents.tracking.rules import Rule
 
+# The queue and all of its jobs: what `huey_consumer jobs.tasks.huey` runs.
+__all__ = [
+    "count_email",
+    "count_mailing",
+    "follow_user",
+    "huey",
+    "tally_delivery",
+    "update_email_donation",
+]
+
 log = logging.getLogger(__name__)
 
 

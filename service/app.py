@@ -6,12 +6,11 @@ import falcon
 import orjson
 from falcon.media import JSONHandler
 
-import jobs.callbacks
-import jobs.warehouse.tasks  # noqa: F401  (what is noted wakes the exporter)
 from config.database import connect_web
 from config.observability import traces
 from config.observability.log import configure_logging
 from config.settings import settings
+from jobs import callbacks
 from service.api import problems
 from service.dashboard.failures import DashboardProblems
 from service.middleware.access_log import request_log
@@ -21,7 +20,12 @@ from service.server.bridge import Bridge
 
 
 def create_app(*outermost: Any) -> falcon.App[Any, Any]:
-    """The application on the connected database, within middleware that is to see the most."""
+    """Return the application on the connected database. Saves in it schedule jobs.
+
+    Args:
+        outermost: middleware that sees each request first and each response last.
+    """
+    callbacks.connect()
     app = falcon.App(middleware=[*outermost, DashboardProblems(), *middleware(settings())])
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
     app.resp_options.default_media_type = falcon.MEDIA_JSON

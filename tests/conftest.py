@@ -14,6 +14,7 @@ from config import database
 from config.settings import Settings, settings
 from documents.giving_links import link_token
 from documents.migrations.indexes import create_indexes
+from jobs import callbacks
 from jobs.wakeups import outbox
 from service.app import create_app
 from service.local.supervisor import Supervisor
@@ -50,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What would be sent to the queue: (job, id)."""
+    """What would be sent to the queue: (job, id). Saves schedule jobs, as in the web service."""
+    callbacks.connect()
     sent: list[tuple[str, str]] = []
     monkeypatch.setattr(
         outbox, "put", lambda task, id_: sent.append((task.task_class.__name__, id_))

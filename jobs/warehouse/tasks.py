@@ -6,10 +6,12 @@ from typing import Any
 
 from config.queue import warehouse_huey
 from config.settings import settings
-from documents.storage.export_outbox import noted
 from jobs.wakeups import outbox
 from jobs.warehouse.engine import open_warehouse
 from jobs.warehouse.exporter import Exporter
+
+# The queue and its job: what the warehouse worker runs.
+__all__ = ["export_changes", "warehouse_huey"]
 
 # What is noted within this time is exported together; a wake-up each would do nothing more.
 LINGER_SECONDS = 0.2
@@ -46,6 +48,3 @@ _waker = _Waker()
 def wake(sender: Any, **_: Any) -> None:
     """Wake the exporter. Never raises nor waits: what is noted is found anyway."""
     _waker.wake()
-
-
-noted.connect(wake)

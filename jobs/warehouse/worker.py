@@ -12,10 +12,9 @@ from setproctitle import setproctitle
 from config.database import connect_worker
 from config.observability import traces
 from config.observability.log import configure_logging
-from config.queue import warehouse_huey
 from jobs.periodic.periodic import Steady
-from jobs.warehouse.tasks import exporter
-from jobs.worker import STOP_SECONDS, await_database
+from jobs.process import STOP_SECONDS, await_database
+from jobs.warehouse.tasks import exporter, warehouse_huey
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from config.settings import Settings, variable
-from jobs.worker import STOP_SECONDS
+from jobs.process import STOP_SECONDS
 from service.cli import main
 from tools.testbed.readme import ROOT
 

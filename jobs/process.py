@@ -1,0 +1,37 @@
+"""The start and the end that all worker processes share."""
+
+import logging
+import time
+
+from pymongo.errors import PyMongoError
+
+from config.database import check_deployment, client
+from config.observability.outage import Outage
+from config.transient_errors import is_passing
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 10
+PAUSE_SECONDS = 1.0
+
+
+def await_database() -> None:
+    """Wait until MongoDB answers, because it may be unavailable when the process starts.
+
+    Raises:
+        DeploymentError: MongoDB is a standalone server.
+    """
+    outage = Outage(log.warning, log.info)
+    while True:
+        try:
+            warnings = check_deployment(client())
+        except PyMongoError as error:
+            if not is_passing(error):
+                raise
+            outage.begin("the database is away; waiting for it")
+            time.sleep(PAUSE_SECONDS)
+        else:
+            break
+    outage.end("the database answers")
+    for warning in warnings:
+        log.warning(warning)

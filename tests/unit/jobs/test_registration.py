@@ -1,0 +1,58 @@
+"""Jobs, callbacks and periodic work are registered where a reader sees it, and not by an import."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jobs.periodic import steps
+from jobs.periodic.periodic import IDLE_SECONDS
+
+# Names as they stand in messages. Another version, or a message that waits, knows these.
+JOBS = {
+    "jobs.tasks.huey": [
+        "jobs.tasks.count_email",
+        "jobs.tasks.count_mailing",
+        "jobs.tasks.follow_user",
+        "jobs.tasks.tally_delivery",
+        "jobs.tasks.update_email_donation",
+    ],
+    "jobs.warehouse.tasks.warehouse_huey": ["jobs.warehouse.tasks.export_changes"],
+}
+CONNECTED = """
+from mongoengine import signals
+from documents.storage.export_outbox import noted
+import service.app, jobs.worker, jobs.warehouse.worker
+every = [signals.post_save, signals.post_bulk_insert, noted]
+print([len(one.receivers) for one in every])
+for _ in range(2):
+    service.app.create_app()
+    print([len(one.receivers) for one in every])
+"""
+
+
+def run(code: str) -> list[str]:
+    """Return the lines that a new process prints."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("queue", JOBS)
+def test_a_consumer_of_a_queue_knows_its_jobs_by_their_names(queue: str) -> None:
+    """`huey_consumer jobs.tasks.huey` imports no more than this."""
+    module, name = queue.rsplit(".", 1)
+    code = f"import {module} as tasks; print(*sorted(tasks.{name}._registry._registry), sep='\\n')"
+    assert run(code) == JOBS[queue]
+
+
+def test_an_import_connects_nothing_and_the_application_connects_each_callback_once() -> None:
+    before, after, again = run(CONNECTED)
+    assert before == "[0, 0, 0]"
+    assert after == again == "[1, 1, 1]"
+
+
+def test_each_periodic_step_has_a_thread_of_its_name() -> None:
+    made = {thread.name: thread for thread in steps.make_threads()}
+    assert list(made) == ["recount", "relabel", "retention", "audit"]
+    assert not any(thread.is_alive() for thread in made.values())
+    assert made["audit"]._idle < made["recount"]._idle == IDLE_SECONDS
