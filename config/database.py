@@ -76,8 +76,6 @@ def catch_up() -> None:
         PyMongoError: the majority is unavailable.
     """
     mongo = client()
-    if not isinstance(mongo, MongoClient):
-        return  # mongomock is one server, and never behind
     # The ping tells the session how far the primary is; the read waits for that point. Source:
     # MongoDB's «Causal Consistency Specification».
     with mongo.start_session(causal_consistency=True) as session:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import hypothesis
 import mongoengine
-import mongomock
 import pytest
 from falcon import testing
 from limits.storage import MemoryStorage
@@ -21,6 +20,7 @@ from service.local.supervisor import Supervisor
 from service.middleware import api_key
 from service.middleware.rate_limit import rate_limit
 from tools.testbed.cast import Api, University, university
+from tools.testbed.memory_database import MemoryClient
 from tools.testbed.stack import Servers, Stack
 
 # The same examples every time, however slow the machine: a test that fails was made to fail.
@@ -69,7 +69,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     link_token.forget_keys()
     database.connect(
         Settings(mongodb_uri="mongodb://mock/matchback"),
-        mongo_client_class=mongomock.MongoClient,
+        mongo_client_class=MemoryClient,
     )
     create_indexes()
     yield

@@ -1,0 +1,22 @@
+"""Tests choose their database; what they use instead of MongoDB is no matter of the service."""
+
+import pytest
+
+from config.database import catch_up
+from documents.storage.transaction import in_transaction
+from tools.testbed.readme import ROOT
+
+CODE = ("config", "documents", "jobs", "matchback", "service")
+
+
+def test_no_code_of_the_service_knows_of_a_database_in_memory() -> None:
+    files = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 200
+    assert not [path.name for path in files if "mongomock" in path.read_text()]
+
+
+@pytest.mark.usefixtures("mock_database")
+def test_a_database_in_memory_is_never_behind_and_has_no_transactions() -> None:
+    catch_up()
+    with pytest.raises(AttributeError):
+        in_transaction(lambda database, session: None)
