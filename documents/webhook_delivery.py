@@ -17,6 +17,7 @@ from mongoengine import (
 from documents.concurrency.retries import not_postponed
 from documents.errors import Unusable
 from documents.providers import sendgrid
+from documents.providers.registry import PROVIDERS
 from documents.storage.fast_insert import insert_source
 from documents.storage.marks import DUE, due_index, failed_index
 from documents.storage.record import Record, Source
@@ -57,17 +58,17 @@ class Delivery(Source, Record):
         cls, organization_id: ObjectId, provider: str, body: bytes, *, by_test_key: bool = False
     ) -> int:
         """Store a post, whatever it contains. Returns how many events it reports."""
-        items = _items_of(body) if provider == sendgrid.PROVIDER else 1
+        items = _items_of(provider, body)
         values = {"organization_id": organization_id, "provider": provider, "body": body}
         mode = {"by_test_key": True} if by_test_key else {}
         insert_source(cls, **values, **mode, items=items)
         return items
 
 
-def _items_of(body: bytes) -> int:
-    """Return how many items a post of SendGrid's has; 1 if it is not a JSON array."""
+def _items_of(provider: str, body: bytes) -> int:
+    """Return how many items a post has; 1 if nobody can read it."""
     try:
-        return sendgrid.count(body)
+        return PROVIDERS[provider].count(body)
     except Unusable:
         return 1  # tallying reports it
     except Exception:

@@ -11,7 +11,7 @@ from bson import ObjectId
 from mongoengine import ListField, StringField
 
 from documents.errors import Unacceptable, Unusable
-from documents.providers.signatures import SCHEMES
+from documents.providers.registry import PROVIDERS
 from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.storage.sealed import seal, unseal
@@ -80,7 +80,7 @@ class WebhookKey(Record):
             Unacceptable: it is no key of this provider's.
             Unsealable: it is a secret, and there is no master key.
         """
-        scheme = SCHEMES[provider]
+        scheme = PROVIDERS[provider].scheme
         try:
             scheme.check(key)
         except Unusable as error:
@@ -153,7 +153,7 @@ class WebhookKey(Record):
         Raises:
             Unsealable: one was sealed with a key that is not there.
         """
-        secret = [name for name, scheme in SCHEMES.items() if scheme.is_secret]
+        secret = [name for name, one in PROVIDERS.items() if one.scheme.is_secret]
         found = list(cls.objects(provider__in=secret, deleted_at=None))
 
         def edit(kept: Self) -> None:
@@ -180,7 +180,7 @@ class WebhookKey(Record):
         return [Key(unseal(key), key in self.test_keys) for key in self.keys]
 
     def _keep(self, keys: list[Key]) -> None:
-        is_secret = SCHEMES[self.provider].is_secret
+        is_secret = PROVIDERS[self.provider].scheme.is_secret
         stored = [seal(key.text) if is_secret else key.text for key in keys]
         self.keys = stored
         self.test_keys = [text for text, key in zip(stored, keys, strict=True) if key.is_test]
@@ -226,7 +226,7 @@ class WebhookKey(Record):
         Raises:
             Unsealable: they are sealed with a master key that is not there.
         """
-        is_signed = SCHEMES[self.provider].is_signed
+        is_signed = PROVIDERS[self.provider].scheme.is_signed
         signed = [key for key in self.all_keys() if is_signed(key.text, headers, body)]
         if not signed:
             return None

@@ -1,6 +1,7 @@
 """Every route. The suffix names the responders: on_get_one and so on."""
 
 from documents.access.staff_session import StaffSession
+from service.api.resources import webhooks
 from service.api.resources.api_keys import ApiKeys
 from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
@@ -16,7 +17,6 @@ from service.api.resources.payments import Payments
 from service.api.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.api.resources.users import Users
 from service.api.resources.webhook_keys import Secrets, SendGridKeys, StripeSecrets
-from service.api.resources.webhooks import PaymentWebhook, SendGridWebhook, StripeWebhook
 from service.dashboard.live.resource import Live
 from service.dashboard.pages.account import Account
 from service.dashboard.pages.administration import (
@@ -61,9 +61,10 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/payments/{id}/fundraiser", payments, "fundraiser"),
     ("/v1/match-policy", OrganizationPolicy(), None),
     ("/v1/fundraisers/{id}/match-policy", FundraiserPolicy(), None),
-    ("/v1/webhooks/sendgrid/{organization_id}", SendGridWebhook(), None),
-    ("/v1/webhooks/stripe/{organization_id}", StripeWebhook(), None),
-    ("/v1/webhooks/payments/{organization_id}", PaymentWebhook(), None),
+    *(
+        (f"/v1/webhooks/{provider}/{{organization_id}}", resource, None)
+        for provider, resource in webhooks.BY_PROVIDER.items()
+    ),
     ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
     ("/v1/webhook-keys/stripe", StripeSecrets(), None),
     ("/v1/webhook-keys/payments", Secrets("payments"), None),

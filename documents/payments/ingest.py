@@ -28,6 +28,7 @@ from documents.payments.book import Book, Told
 from documents.payments.reasons import TEST_MODE, UNKNOWN_CURRENCY, UNUSABLE
 from documents.payments.stripe import facts as stripe_events
 from documents.payments.stripe import unusable
+from documents.providers.registry import OF_PAYMENTS
 from documents.providers.sendgrid import ERASED
 from documents.settling import settle as settling
 from documents.settling.policies import Policy
@@ -41,7 +42,6 @@ from matchback.engine.transaction import Tx
 
 log = logging.getLogger(__name__)
 
-PROVIDERS = ["stripe", "payments"]
 DELIVERIES_A_BATCH = 50
 OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
 
@@ -63,13 +63,13 @@ def take_in(
 
 def take_in_deliveries(ids: list[ObjectId], policy: Policy) -> int:
     """Take in webhooks, and with them what else is due of their organizations."""
-    due = due_of("deliveries", ids, "organization_id", provider={"$in": PROVIDERS})
+    due = due_of("deliveries", ids, "organization_id", provider={"$in": OF_PAYMENTS})
     return sum(take_in(organization_id, policy, None) for organization_id in due)
 
 
 def _take_in_all(organization_id: ObjectId, policy: Policy, seconds: float | None) -> int:
     done, fundraisers = 0, set[ObjectId]()
-    group: Row = {"organization_id": organization_id, "provider": {"$in": PROVIDERS}}
+    group: Row = {"organization_id": organization_id, "provider": {"$in": OF_PAYMENTS}}
     batches = Batches(("payments of organization", organization_id), DELIVERIES_A_BATCH, seconds)
 
     def batch() -> int:

@@ -22,6 +22,7 @@ from documents.giving_links.references import resolve
 from documents.payments import ingest as payments
 from documents.payments.payment import payment_id
 from documents.providers import sendgrid
+from documents.providers.registry import OF_PAYMENTS
 from documents.providers.sendgrid import ERASED
 from matchback.engine.contribution import Row
 
@@ -75,7 +76,7 @@ class _Scan:
         """Return the body without the person; None if it does not tell of them."""
         raw = bytes(post["body"])
         text = raw.decode("utf-8", "replace")
-        if post["provider"] in payments.PROVIDERS:
+        if post["provider"] in OF_PAYMENTS:
             return self._without_payment(post, raw, text)
         if not self._traces.has_address_or_reference(text):
             return None

@@ -21,12 +21,12 @@ SECRET_BYTES = range(24, 65)  # source: the Standard Webhooks specification
 
 @dataclass(frozen=True)
 class Scheme:
-    """One provider's way.
+    """The keys and signatures of one provider.
 
-    field: what the API calls its key.
-    check: raises Unusable, with what is wrong, for what is no key of it.
-    is_signed: whether a key signed these headers and this body.
-    is_secret: whether the key is to be kept from others, so that it is stored sealed.
+    field: the key's name in the API.
+    check: raises Unusable, with the reason, for a text that is not a key.
+    is_signed: returns whether a key signed these headers and this body.
+    is_secret: whether the key is stored sealed, because it must stay secret.
     """
 
     field: str
@@ -35,13 +35,15 @@ class Scheme:
     is_secret: bool = True
 
 
-def _by_sendgrid(key: str, headers: Mapping[str, str], body: bytes) -> bool:
+def by_sendgrid(key: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether SendGrid's key signed the body."""
     signature = headers.get(sendgrid.SIGNATURE_HEADER.upper(), "")
     timestamp = headers.get(sendgrid.TIMESTAMP_HEADER.upper(), "")
     return sendgrid.is_signed(sendgrid.load_public_key(key), signature, timestamp, body)
 
 
-def _by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+def by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether Stripe's secret signed the body, at most 5 minutes ago."""
     # Where no Stripe is used, its package's 30 MB are not loaded.
     from stripe import SignatureVerificationError, WebhookSignature
 
@@ -53,7 +55,8 @@ def _by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
     return True
 
 
-def _by_standard(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+def by_standard(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether a secret of Standard Webhooks signed the body, at most 5 minutes ago."""
     named = {name: headers.get(name.upper(), "") for name in STANDARD_HEADERS}
     try:
         Webhook(secret).verify(body, named, json_parse=False)
@@ -62,22 +65,25 @@ def _by_standard(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
     return True
 
 
-def _stripe_secret(text: str) -> None:
+def check_stripe_secret(text: str) -> None:
+    """Reject what is not a signing secret of Stripe's.
+
+    Raises:
+        Unusable: it is not.
+    """
     if not SECRET.fullmatch(text):
         raise Unusable("no signing secret of Stripe's, which begin with whsec_")
 
 
-def _standard_secret(text: str) -> None:
+def check_standard_secret(text: str) -> None:
+    """Reject what is not a secret of Standard Webhooks.
+
+    Raises:
+        Unusable: it is not.
+    """
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
         raise Unusable("not base64, after whsec_") from None
     if len(key) not in SECRET_BYTES:
         raise Unusable("not of 24 to 64 bytes, after whsec_ and in base64")
-
-
-SCHEMES = {
-    "sendgrid": Scheme("public_key", sendgrid.load_public_key, _by_sendgrid, False),
-    "stripe": Scheme("secret", _stripe_secret, _by_stripe),
-    "payments": Scheme("secret", _standard_secret, _by_standard),
-}

@@ -32,6 +32,7 @@ from documents.payments import standard_webhooks
 from documents.payments.stripe import facts as stripe_events
 from documents.people import search_words
 from documents.providers import sendgrid, signatures
+from documents.providers.registry import PROVIDERS
 from documents.storage import pagination
 from documents.tracking.rules import Click, Rule, is_machine, reasons
 from documents.values import address, json_items, json_size
@@ -115,7 +116,7 @@ def verify(provider: str, header: str) -> Callable[[str], object]:
 
     def check(text: str) -> object:
         given = {**headers, header.upper(): text}
-        return signatures.SCHEMES[provider].is_signed(keys[provider], given, b"{}")
+        return PROVIDERS[provider].scheme.is_signed(keys[provider], given, b"{}")
 
     return check
 

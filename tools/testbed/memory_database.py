@@ -6,7 +6,7 @@ from typing import Any
 import mongomock
 
 
-class MemoryClient(mongomock.MongoClient):
+class MemoryClient(mongomock.MongoClient):  # type: ignore[type-arg]
     """mongomock, with sessions that order nothing. A transaction fails, as it must."""
 
     def start_session(self, *_: Any, **__: Any) -> Any:

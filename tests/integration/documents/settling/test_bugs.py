@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,6 @@ from falcon import testing
 from mongoengine import get_db
 from pymongo.errors import OperationFailure
 
-from documents import webhook_delivery
 from documents.erased import items as erased_items
 from documents.payments import book as payment_book
 from documents.payments import gift as payment_gift
@@ -21,6 +21,7 @@ from documents.payments import standard_webhooks
 from documents.payments.stripe import charges
 from documents.payments.stripe import facts as stripe_events
 from documents.providers import sendgrid
+from documents.providers.registry import PROVIDERS
 from documents.tracking import reader
 from documents.values.time import now
 from jobs.sweep import sweep
@@ -164,8 +165,9 @@ def test_a_bug_in_parsing_loses_no_post(
     email = alice.email(alice.fundraiser())
     sweep()
     with monkeypatch.context() as broken:
-        for name in ("count", "parse"):
-            broken.setattr(webhook_delivery.sendgrid, name, raising(ValueError("a bug")))
+        bug = raising(ValueError("a bug"))
+        broken.setitem(PROVIDERS, "sendgrid", replace(PROVIDERS["sendgrid"], count=bug))
+        broken.setattr(sendgrid, "parse", bug)
         assert alice.deliver([event(email, "open", AT), event(email, "open", AT + 1)]).status == 202
         sweep()
     assert "could not be counted" in caplog.text

@@ -1,0 +1,83 @@
+"""Every provider of webhooks, on this screen. To add one, add its file and a line here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from documents.providers import sendgrid
+from documents.providers.signatures import (
+    STANDARD_HEADERS,
+    STRIPE_HEADER,
+    Scheme,
+    by_sendgrid,
+    by_standard,
+    by_stripe,
+    check_standard_secret,
+    check_stripe_secret,
+)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider, and how Matchback receives its posts.
+
+    name: in URLs, and with stored posts and keys.
+    tag: its heading in the API reference.
+    sends: what one post is.
+    kind: what its posts are about.
+    signed_headers: the headers that carry its signature, and what each holds.
+    scheme: its keys and signatures.
+    count: returns how many items a post has.
+    """
+
+    name: str
+    tag: str
+    sends: str
+    kind: Literal["emails", "payments"]
+    signed_headers: Mapping[str, str]
+    scheme: Scheme
+    count: Callable[[bytes], int] = lambda body: 1
+
+
+_REGISTERED = (
+    Provider(
+        "sendgrid",
+        "SendGridWebhook",
+        "SendGrid's events",
+        "emails",
+        {
+            sendgrid.SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, base64 of DER",
+            sendgrid.TIMESTAMP_HEADER: "Part of what is signed",
+        },
+        Scheme("public_key", sendgrid.load_public_key, by_sendgrid, is_secret=False),
+        sendgrid.count,
+    ),
+    Provider(
+        "stripe",
+        "StripeWebhook",
+        "one of Stripe's events",
+        "payments",
+        {STRIPE_HEADER: "t=… and v1=…: HMAC-SHA256 of the time and the raw body"},
+        Scheme("secret", check_stripe_secret, by_stripe),
+    ),
+    Provider(
+        "payments",
+        "PaymentWebhook",
+        "the state of one gift from any payment processor",
+        "payments",
+        dict(
+            zip(
+                STANDARD_HEADERS,
+                (
+                    "Of this message; part of what is signed",
+                    "Unix seconds, at most 5 minutes off; part of what is signed",
+                    "v1, and HMAC-SHA256 in base64, as Standard Webhooks has it",
+                ),
+                strict=True,
+            )
+        ),
+        Scheme("secret", check_standard_secret, by_standard),
+    ),
+)
+PROVIDERS = {provider.name: provider for provider in _REGISTERED}
+OF_PAYMENTS = [one.name for one in _REGISTERED if one.kind == "payments"]
