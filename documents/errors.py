@@ -26,7 +26,7 @@ class Unacceptable(Exception):
         self.detail = detail
 
 
-class Unusable(ValueError):
+class Unusable(Exception):
     """Input from a provider or a client that cannot be used.
 
     The message is the reason, without any of the input. Code that stores a rejection catches this

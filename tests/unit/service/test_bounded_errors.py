@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from documents.errors import Unusable
 from documents.payments import standard_webhooks
 from service.api.email_lines import take_in
 from tools.testbed.cast import BOB, Answer, University
@@ -125,11 +126,11 @@ def test_a_payment_post_of_many_fields_is_rejected_at_once() -> None:
     body = _fields(MANY, {"a": 1})
 
     def read() -> None:
-        with pytest.raises(ValueError, match="1,000") as raised:
+        with pytest.raises(Unusable, match="1,000") as raised:
             standard_webhooks.read(body)
         assert len(str(raised.value)) < 1000
 
     assert _peak(read) < 100_000
-    with pytest.raises(ValueError, match=r".") as raised:
+    with pytest.raises(Unusable, match=r".") as raised:
         standard_webhooks.read({f"{'x' * 5000}{index}": 1 for index in range(500)})
     assert len(str(raised.value)) < 1000

@@ -167,7 +167,7 @@ def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_a_reason(event: Any) -> None:
-    with pytest.raises(ValueError, match=r"\w+ \w+"):
+    with pytest.raises(Unusable, match=r"\w+ \w+"):
         read(event)
 
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sendgrid.helpers.eventwebhook import EventWebhook
 
+from documents.errors import Unusable
 from documents.providers.sendgrid import TYPES, is_signed, load_public_key, parse, read
 from tools.testbed.cast import SIGNATURE_HEADER, TIMESTAMP_HEADER, event, public_key, signed
 
@@ -56,7 +57,7 @@ def _spki(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
     ],
 )
 def test_other_keys_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a"):
+    with pytest.raises(Unusable, match="not a"):
         load_public_key(text)
 
 
@@ -116,7 +117,7 @@ def test_another_organizations_event_is_another_event() -> None:
     ],
 )
 def test_what_cannot_be_understood_says_why(item: object) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(Unusable, match=r"."):
         read(ORGANIZATION, item)
 
 
@@ -151,7 +152,7 @@ def test_one_odd_event_leaves_the_others_readable(odd: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b"\xff", b"1", b"[" * 100_000])
 def test_a_body_that_is_no_array(body: bytes) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(Unusable, match=r"."):
         parse(body)
 
 
