@@ -19,6 +19,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from documents.values.address import LONGEST_ADDRESS, cleaned, is_address
@@ -106,7 +107,7 @@ Time = Annotated[
     WithJsonSchema(TIME_SCHEMA),
 ]
 Id = Annotated[
-    Any,
+    ObjectId,
     _either(read_id, ObjectId),
     PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema(ID_SCHEMA),
@@ -174,9 +175,10 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     limit: Annotated[int, Field(ge=1, le=200, description="Records a page")] = 50
-    cursor: Annotated[str, Field(max_length=2000, description="next_cursor of the page before")] = (
-        None  # type: ignore[assignment]
-    )
+    cursor: (
+        Annotated[str, Field(max_length=2000, description="next_cursor of the page before")]
+        | SkipJsonSchema[None]
+    ) = None
 
 
 class Answer(BaseModel):

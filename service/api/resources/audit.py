@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import Field
+from pydantic import MISSING, Field
 
 from documents.access.audit import AuditEntry
 from service.api.fields import Answer, Id, ListQuery, Text, Time
@@ -31,8 +31,8 @@ class AuditList(Answer):
 
 
 class AuditQuery(ListQuery):
-    record: Id = None
-    actor: Text = None  # type: ignore[assignment]
+    record: Id | MISSING = MISSING
+    actor: Text | MISSING = MISSING
     sort: Literal["seq", "-seq"] = "-seq"
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import Field
+from pydantic import MISSING, Field
 
 from documents.donation import Donation
 from documents.matching.rules import Match
@@ -66,10 +66,10 @@ class DonationIn(Request):
 
 
 class DonationPatch(Request):
-    status: Status = None  # type: ignore[assignment]
-    refunded_amount: Annotated[
-        AmountOrZero, Field(description="In all so far, not in addition")
-    ] = None  # type: ignore[assignment]
+    status: Status | MISSING = MISSING
+    refunded_amount: (
+        Annotated[AmountOrZero, Field(description="In all so far, not in addition")] | MISSING
+    ) = MISSING
 
 
 class DonationOut(Answer):
@@ -96,12 +96,12 @@ class DonationList(Answer):
 
 
 class DonationQuery(ListQuery):
-    fundraiser_id: Id = None
-    user_id: Id = None
-    email_id: Id = None
-    status: Status = None  # type: ignore[assignment]
-    match: Match = None  # type: ignore[assignment]
-    external_id: Text = None  # type: ignore[assignment]
+    fundraiser_id: Id | MISSING = MISSING
+    user_id: Id | MISSING = MISSING
+    email_id: Id | MISSING = MISSING
+    status: Status | MISSING = MISSING
+    match: Match | MISSING = MISSING
+    external_id: Text | MISSING = MISSING
     sort: Literal["created_at", "-created_at", "donated_at", "-donated_at", "amount", "-amount"] = (
         "-created_at"
     )

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import Field, model_validator
+from pydantic import MISSING, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from documents.email import Email
@@ -78,10 +78,10 @@ class EmailList(Answer):
 
 
 class EmailQuery(ListQuery):
-    fundraiser_id: Id = None
-    mailing_id: Id = None
-    user_id: Id = None
-    donated: bool = None  # type: ignore[assignment]
+    fundraiser_id: Id | MISSING = MISSING
+    mailing_id: Id | MISSING = MISSING
+    user_id: Id | MISSING = MISSING
+    donated: bool | MISSING = MISSING
     sort: Literal["created_at", "-created_at", "donations_count", "-donations_count"] = (
         "-created_at"
     )

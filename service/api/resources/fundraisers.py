@@ -3,6 +3,7 @@
 from typing import Literal
 
 import falcon
+from pydantic import MISSING
 
 from documents.fundraiser import Fundraiser
 from documents.removal import remove
@@ -13,7 +14,7 @@ from service.api.resources.reports import Report, answer_report
 
 
 class FundraiserPatch(Request):
-    name: Name = None  # type: ignore[assignment]
+    name: Name | MISSING = MISSING
     goal: Money | None = None
     starts_at: Time | None = None
     ends_at: Time | None = None
@@ -42,7 +43,7 @@ class FundraiserList(Answer):
 
 
 class FundraiserQuery(ListQuery):
-    name: Name = None  # type: ignore[assignment]
+    name: Name | MISSING = MISSING
     sort: Literal[
         "created_at",
         "-created_at",

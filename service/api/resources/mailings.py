@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import falcon
-from pydantic import Field
+from pydantic import MISSING, Field
 
 from documents.link import Link
 from documents.mailing import Mailing
@@ -15,7 +15,7 @@ from service.api.resources.reports import Report, answer_report
 
 
 class MailingPatch(Request):
-    name: Name = None  # type: ignore[assignment]
+    name: Name | MISSING = MISSING
     subject: Text | None = None
     sent_at: Time | None = None
     cost: Money | None = None
@@ -46,8 +46,8 @@ class MailingList(Answer):
 
 
 class MailingQuery(ListQuery):
-    name: Name = None  # type: ignore[assignment]
-    fundraiser_id: Id = None
+    name: Name | MISSING = MISSING
+    fundraiser_id: Id | MISSING = MISSING
     sort: Literal[
         "created_at",
         "-created_at",

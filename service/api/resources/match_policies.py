@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import falcon
 from bson import ObjectId
 from mongoengine import get_db
-from pydantic import AfterValidator, Field
+from pydantic import MISSING, AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from documents.fundraiser import Fundraiser
@@ -56,7 +56,7 @@ OtherFundraiser = Annotated[
 class PolicyIn(Request):
     """What is left out is as by default."""
 
-    window_seconds: Window = None  # type: ignore[assignment]
+    window_seconds: Window | MISSING = MISSING
     prefer: Prefer = ["clicked", "opened", "sent"]
     touch: WhichTouch = "last"
     other_fundraiser: OtherFundraiser = "note"
@@ -136,7 +136,7 @@ def read_policy(body: PolicyIn) -> MatchPolicy:
     """A policy as it was sent."""
     seconds = body.window_seconds
     return MatchPolicy(
-        window=policy().matching.window if seconds is None else timedelta(seconds=seconds),
+        window=policy().matching.window if seconds is MISSING else timedelta(seconds=seconds),
         prefer=tuple(body.prefer),
         touch=body.touch,
         other_fundraiser=body.other_fundraiser,

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import falcon
-from pydantic import Field
+from pydantic import MISSING, Field
 
 from documents.organization import Organization
 from service.api.fields import Answer, Id, Name, Request, Text, Time
@@ -16,8 +16,8 @@ TimeZone = Annotated[
 
 
 class OrganizationPatch(Request):
-    name: Name = None  # type: ignore[assignment]
-    time_zone: TimeZone = None  # type: ignore[assignment]
+    name: Name | MISSING = MISSING
+    time_zone: TimeZone | MISSING = MISSING
 
 
 class OrganizationOut(Answer):

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import Field
+from pydantic import MISSING, Field
 
 from documents.payments.assignment import assign, take_back
 from documents.payments.lines import line_of
@@ -50,8 +50,8 @@ class PaymentList(Answer):
 
 
 class PaymentQuery(ListQuery):
-    status: Status = None  # type: ignore[assignment]
-    reason: Reason = None  # type: ignore[assignment]
+    status: Status | MISSING = MISSING
+    reason: Reason | MISSING = MISSING
     sort: Literal["created_at", "-created_at"] = "-created_at"
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import BeforeValidator, Field
+from pydantic import MISSING, BeforeValidator, Field
 
 from documents.privacy import erasure
 from documents.removal import remove
@@ -18,8 +18,8 @@ class UserIn(Request):
 
 
 class UserPatch(Request):
-    name: Name = None  # type: ignore[assignment]
-    email: Address = None  # type: ignore[assignment]
+    name: Name | MISSING = MISSING
+    email: Address | MISSING = MISSING
 
 
 class UserOut(Answer):
@@ -40,8 +40,8 @@ class UserList(Answer):
 
 
 class UserQuery(ListQuery):
-    name: Name = None  # type: ignore[assignment]
-    email: Address = None  # type: ignore[assignment]
+    name: Name | MISSING = MISSING
+    email: Address | MISSING = MISSING
     sort: Literal[
         "created_at",
         "-created_at",

@@ -27,7 +27,7 @@ PINNED = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
 
 class GiftQuery(PageQuery):
     match: Literal["unresolved", "direct", "indirect", "all"] = "unresolved"
-    cursor: Cursor = None  # type: ignore[assignment]
+    cursor: Cursor | None = None
 
 
 class GiftPageQuery(PageQuery):

@@ -35,7 +35,7 @@ DID = {
 class RecipientQuery(PageQuery):
     did: Annotated[Literal["", "opened", "clicked", "gave", "bounced", "left"], Field()] = ""
     q: Search = ""
-    cursor: Cursor = None  # type: ignore[assignment]
+    cursor: Cursor | None = None
 
 
 class MailingPages:

@@ -27,7 +27,7 @@ DONE = {
 
 
 class PaymentQuery(PageQuery):
-    cursor: Cursor = None  # type: ignore[assignment]
+    cursor: Cursor | None = None
     done: Literal["", "assigned", "waiting"] = ""
 
 

@@ -14,7 +14,7 @@ ENTRIES_SHOWN = 50
 
 
 class PersonQuery(PageQuery):
-    cursor: Cursor = None  # type: ignore[assignment]
+    cursor: Cursor | None = None
 
 
 class People:
