@@ -14,12 +14,14 @@ LONGEST_TRANSACTION_SECONDS = 10
 MILLISECOND = 1000
 JOB_TIMEOUTS = 4
 
+Client = MongoClient[dict[str, Any]]
+
 
 class DeploymentError(Exception):
     """This MongoDB cannot keep the promise. The message says what to do."""
 
 
-def connect(config: Settings | None = None, **options: Any) -> MongoClient:
+def connect(config: Settings | None = None, **options: Any) -> Client:
     """Connect MongoEngine's default alias; lazily, so a server that is away does not raise here.
 
     Writes are acknowledged by a majority: with w:1 a killed primary lost 72 to 369 acknowledged
@@ -28,7 +30,7 @@ def connect(config: Settings | None = None, **options: Any) -> MongoClient:
     """
     config = config or settings()
     timeout = int(config.database_timeout_seconds * MILLISECOND)
-    return mongoengine.connect(
+    connected: Client = mongoengine.connect(
         host=config.mongodb_uri,
         **{
             "db": "matchback",  # used when the URI names no database
@@ -44,9 +46,10 @@ def connect(config: Settings | None = None, **options: Any) -> MongoClient:
             **options,
         },
     )
+    return connected
 
 
-def connect_web(**options: Any) -> MongoClient:
+def connect_web(**options: Any) -> Client:
     """Connect for requests: a donor waits no longer than the setting says, whatever hangs.
 
     With a deadline, PyMongo also gives each command a `maxTimeMS`, so that the server gives up too.
@@ -54,16 +57,17 @@ def connect_web(**options: Any) -> MongoClient:
     return connect(timeoutMS=int(settings().database_timeout_seconds * MILLISECOND), **options)
 
 
-def connect_worker(**options: Any) -> MongoClient:
+def connect_worker(**options: Any) -> Client:
     """Connect for jobs, whose batches may take longer than a request."""
     return connect(
         timeoutMS=int(JOB_TIMEOUTS * settings().database_timeout_seconds * MILLISECOND), **options
     )
 
 
-def client() -> MongoClient:
+def client() -> Client:
     """The connected client."""
-    return mongoengine.get_connection()
+    connected: Client = mongoengine.get_connection()
+    return connected
 
 
 def catch_up() -> None:
@@ -86,7 +90,7 @@ def catch_up() -> None:
         )
 
 
-def check_deployment(mongo: MongoClient) -> list[str]:
+def check_deployment(mongo: Client) -> list[str]:
     """Refuse a server without transactions; return warnings about one that can be bettered.
 
     Raises:
@@ -103,7 +107,7 @@ def check_deployment(mongo: MongoClient) -> list[str]:
     return _slow_transactions(mongo)
 
 
-def _slow_transactions(mongo: MongoClient) -> list[str]:
+def _slow_transactions(mongo: Client) -> list[str]:
     name = "transactionLifetimeLimitSeconds"
     try:
         limit = mongo.admin.command({"getParameter": 1, name: 1})[name]

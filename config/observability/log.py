@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 import orjson
 
@@ -142,7 +142,7 @@ class WithoutAddresses(ProcessorFormatter):
         super().__init__(processors=chain, foreign_pre_chain=[ExtraAdder()])
 
 
-class Handler(logging.StreamHandler):
+class Handler(logging.StreamHandler[TextIO]):
     """To standard error."""
 
     def handleError(self, record: logging.LogRecord) -> None:

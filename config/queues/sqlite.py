@@ -49,6 +49,7 @@ class SqliteQueue(WakeUps, SqliteStorage):
     def look(self) -> bytes | None:
         """The next message, or None after a second without one."""
         end = time.monotonic() + POLL_SECONDS
+        message: bytes | None
         while (message := SqliteStorage.dequeue(self)) is None and time.monotonic() < end:
             time.sleep(LOOK_SECONDS)
         return message

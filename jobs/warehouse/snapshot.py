@@ -43,7 +43,7 @@ def suppress_too_new() -> Iterator[None]:
 class Snapshot:
     """One moment of a database, a majority's: everything read through it is of the same time."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._database = database
         self.time = self._now()
 
@@ -54,7 +54,8 @@ class Snapshot:
             with suppress_too_new():
                 reply = self._database.command({**first, "readConcern": {"level": "snapshot"}})
                 # Of a collection that is not there, MongoDB tells no time.
-                if time := reply["cursor"].get("atClusterTime"):
+                time: Timestamp | None = reply["cursor"].get("atClusterTime")
+                if time:
                     return time
                 self._database.create_collection("unexported")
             sleep(PAUSE_SECONDS)

@@ -88,10 +88,12 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _read_line(req: falcon.Request, left: int | None) -> bytes:
+    wanted = LINE_LIMIT if left is None else min(left, LINE_LIMIT)
     try:
-        return req.env["wsgi.input"].readline(LINE_LIMIT if left is None else min(left, LINE_LIMIT))
+        line: bytes = req.env["wsgi.input"].readline(wanted)
     except OSError:
         raise malformed("The body could not be read.") from None
+    return line
 
 
 def parse(body: bytes) -> Any:

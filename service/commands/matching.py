@@ -20,7 +20,7 @@ UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 TOUCHES = ("clicked", "opened", "sent")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[timedelta]):
     """14d, 36h, 90m or 60s."""
 
     name = "duration"
@@ -33,7 +33,7 @@ class Duration(click.ParamType):
         return window
 
 
-class Preference(click.ParamType):
+class Preference(click.ParamType[tuple[str, ...]]):
     """clicked,opened,sent or fewer, in the order that is wanted."""
 
     name = "touches"

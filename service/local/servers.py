@@ -6,6 +6,7 @@ import socket
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import redis
 from pymongo import MongoClient
@@ -119,7 +120,7 @@ def mongodb_uri(port: int, database: str = "matchback") -> str:
     return f"mongodb://{LOOPBACK}:{port}/{database}?replicaSet={REPLICA_SET}"
 
 
-def _direct(port: int) -> MongoClient:
+def _direct(port: int) -> MongoClient[dict[str, Any]]:
     return MongoClient(
         LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=PROBE_MILLISECONDS
     )

@@ -68,9 +68,9 @@ class Connection:
 
     def __init__(self) -> None:
         self._guard = Lock()
-        self._client: MongoClient | None = None
+        self._client: database.Client | None = None
 
-    def client(self) -> MongoClient:
+    def client(self) -> database.Client:
         """The client, which gives up soon."""
         with self._guard:
             if self._client is None:
@@ -151,7 +151,7 @@ def _reason(error: Exception | None) -> str | None:
     return describe(error)
 
 
-def _ask_server(mongo: MongoClient) -> MongoDB:
+def _ask_server(mongo: database.Client) -> MongoDB:
     anyone = ReadPreference.NEAREST
     with pymongo.timeout(ASKING_SECONDS):
         hello = mongo.admin.command("hello", read_preference=anyone)
@@ -167,7 +167,7 @@ def _ask_server(mongo: MongoClient) -> MongoDB:
     return MongoDB(True, None, version, until_of(version), primary, others)
 
 
-def _ask_service(_: MongoClient) -> ServiceHealth:
+def _ask_service(_: database.Client) -> ServiceHealth:
     """Documents find the client by themselves, once there is one."""
     with pymongo.timeout(ASKING_SECONDS):
         return service_health()

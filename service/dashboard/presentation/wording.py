@@ -116,5 +116,6 @@ def why(decision: Mapping[str, Any] | None) -> str:
     """Why a gift was tied to its email, in a sentence."""
     if not decision:
         return "Not decided yet"
-    touch = decision.get("touch") if decision["rule"] == "donor_address" else None
-    return RULES.get(decision["rule"], decision["rule"]) + TOUCHES.get(touch or "", "")
+    rule: str = decision["rule"]
+    touch = decision.get("touch") if rule == "donor_address" else None
+    return RULES.get(rule, rule) + TOUCHES.get(touch or "", "")
