@@ -79,7 +79,7 @@ def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]
                         with _noted(declaration, req, resp, params):
                             responder(self, req, resp, **params)
 
-        checked.operation = declaration  # type: ignore[attr-defined]
+        vars(checked)["operation"] = declaration
         return checked
 
     return decorate

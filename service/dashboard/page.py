@@ -46,7 +46,7 @@ def page(
                     more["query"] = read_query(req, query)
                 responder(self, req, resp, **more)
 
-        checked.page_role = role  # type: ignore[attr-defined]
+        vars(checked)["page_role"] = role
         return checked
 
     return decorate
@@ -64,7 +64,7 @@ def form(*, role: Role = "admin") -> Callable[[Responder], Responder]:
                 with noted(req, resp, more.get("id"), sent.names):
                     responder(self, req, resp, form=sent, **more)
 
-        checked.page_role = role  # type: ignore[attr-defined]
+        vars(checked)["page_role"] = role
         return checked
 
     return decorate
@@ -81,7 +81,7 @@ def public(responder: Responder) -> Responder:
             _require_token(req, more["form"], cookies.BEFORE)
         responder(self, req, resp, **more)
 
-    checked.page_role = None  # type: ignore[attr-defined]
+    vars(checked)["page_role"] = None
     return checked
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -50,9 +51,9 @@ class Desk:
         return page
 
 
-def sit_down(chrome: Browser, stack: Stack, place: University, **options: object) -> Desk:
+def sit_down(chrome: Browser, stack: Stack, place: University, **options: Any) -> Desk:
     """A new window, which notes what its pages complain of, and whom they ask."""
-    context = chrome.new_context(**options)  # type: ignore[arg-type]
+    context = chrome.new_context(**options)
     desk = Desk(place, context, context.new_page(), stack.url)
     desk.page.on("console", lambda said: desk.complain(said.type, said.text))
     desk.page.on("pageerror", lambda error: desk.complaints.append(str(error)))

@@ -1,10 +1,11 @@
 """Every page: for everybody to use, at every width, in light and dark, and nothing let in."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.browser.conftest import ALICE, Desk, sit_down
 from tests.browser.scene import HOSTILE, furnish, paths
@@ -44,6 +45,10 @@ def test_everybody_can_use_every_page_at_every_width(
     window.context.close()
 
 
+def note_size(taken: list[int], answer: Response) -> None:
+    taken.append(size_of(answer))
+
+
 def test_nothing_that_people_are_called_runs_and_every_page_is_light(desk: Desk) -> None:
     ids = furnish(desk.place, HOSTILE)
     page = desk.sign_in()
@@ -53,7 +58,7 @@ def test_nothing_that_people_are_called_runs_and_every_page_is_light(desk: Desk)
         if name == "nothing":
             continue
         taken: list[int] = []
-        page.on("response", lambda answer, taken=taken: taken.append(size_of(answer)))
+        page.on("response", partial(note_size, taken))
         desk.open(path)
         page.wait_for_load_state("load")
         sizes[name] = sum(taken)

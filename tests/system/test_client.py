@@ -10,12 +10,15 @@ from mongoengine import get_db
 
 from matchback import records
 from matchback.client import Matchback, Refused, Unreachable
+from matchback.records import Giver, Person
 from service.api.openapi import document
 from service.routes import ROUTES
 from tools.testbed.cast import BOB, UNKNOWN_ID, University, university
 from tools.testbed.stack import Stack, wait_until
 from tools.testbed.stripe_events import invoice, set_secret, tell
 
+PERSON: Person = {"name": BOB["name"], "email": BOB["email"]}
+GIVER: Giver = {"name": BOB["name"], "email": BOB["email"]}
 Handler = Callable[[httpx.Request], httpx.Response]
 # Which type of the client is which schema of the OpenAPI document.
 SAME = {
@@ -182,7 +185,7 @@ def walk_fundraising(api: Matchback) -> str:
     assert api.fundraisers.update(spring["id"], name="Summer")["name"] == "Summer"
     mailing = api.mailings.create(fundraiser_id=spring["id"], name="Appeal")
     api.mailings.update(mailing["id"], subject="Hello")
-    email = api.emails.create(fundraiser_id=spring["id"], mailing_id=mailing["id"], user=BOB)
+    email = api.emails.create(fundraiser_id=spring["id"], mailing_id=mailing["id"], user=PERSON)
     imported = api.emails.import_(
         [{"fundraiser_id": spring["id"], "user": {"name": "Eve", "email": "eve@example.edu"}}]
     )
@@ -191,7 +194,7 @@ def walk_fundraising(api: Matchback) -> str:
         fundraiser_id=spring["id"],
         amount=100,
         currency="USD",
-        donor=BOB,
+        donor=GIVER,
         email_id=email["id"],
     )
     assert api.donations.update(gift["id"], refunded_amount=50)["refunded_amount"] == 50
@@ -276,7 +279,7 @@ def lossy_gifts(stack: Stack, alice: University, fundraiser_id: str) -> int:
                 fundraiser_id=fundraiser_id,
                 amount=number,
                 currency="USD",
-                donor=BOB,
+                donor=GIVER,
             )["id"]
             for number in range(1, 21)
         }

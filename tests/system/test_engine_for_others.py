@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pymongo import MongoClient
 
+from config.database import Client
 from tools.testbed.output import output
 from tools.testbed.readme import ROOT
 from tools.testbed.stack import Servers
@@ -79,7 +79,7 @@ def uri(real_servers: Servers) -> Iterator[str]:
     """A database of somebody else's."""
     uri = real_servers.new_database()
     yield uri
-    with MongoClient(uri) as mongo:
+    with Client(uri) as mongo:
         mongo.drop_database(mongo.get_default_database().name)
 
 
@@ -117,7 +117,7 @@ def test_processes_that_sweep_at_once_count_once(uri: str) -> None:
         for _ in range(3)
     ]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    with MongoClient(uri) as mongo:
+    with Client(uri) as mongo:
         users = mongo.get_default_database().users.find()
         assert sorted((user["name"], user["articles_count"]) for user in users) == [
             *[("Ann", 0)] * 3,

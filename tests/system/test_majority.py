@@ -10,10 +10,10 @@ from pathlib import Path
 import mongoengine
 import pytest
 from falcon import testing
-from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from config import database
+from config.database import Client
 from config.settings import settings
 from documents.migrations.indexes import create_indexes
 from service.app import create_app
@@ -56,13 +56,13 @@ def lagging(cluster: Cluster) -> Iterator[None]:
     with ExitStack() as held:
         for number, port in enumerate(cluster.mongodb_ports):
             if primary != f"MongoDB {number}":
-                node = held.enter_context(MongoClient(LOOPBACK, port, directConnection=True))
+                node = held.enter_context(Client(LOOPBACK, port, directConnection=True))
                 wait_until(partial(_locked, node), "the secondary can be locked")
                 held.callback(node.admin.command, "fsyncUnlock")
         yield
 
 
-def _locked(node: MongoClient) -> bool:
+def _locked(node: Client) -> bool:
     """Lock it; one that has only just joined has nothing that a checkpoint could be taken of."""
     try:
         node.admin.command("fsync", lock=True)
@@ -78,7 +78,7 @@ def depose(cluster: Cluster) -> None:
     name = cluster.primary()
     assert name
     port = cluster.mongodb_ports[int(name.split()[1])]
-    with MongoClient(LOOPBACK, port, directConnection=True) as mongo:
+    with Client(LOOPBACK, port, directConnection=True) as mongo:
         mongo.admin.command({"replSetStepDown": 3, "force": True})
 
 

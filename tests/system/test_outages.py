@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -212,7 +213,7 @@ def test_a_paused_database_delays_events_and_payments_and_fails_nothing(
     stack.kill("worker", signal.SIGTERM)
     for post in range(20):
         alice.deliver([event(email, "open", 1_700_000_000 + 60 * post + n) for n in range(60)])
-        ids = {"id": f"ch_{post}", "payment_intent": f"pi_{post}"}
+        ids: dict[str, Any] = {"id": f"ch_{post}", "payment_intent": f"pi_{post}"}
         tell(alice, charge("succeeded", **ids, metadata={"fundraiser_id": spring}))
     posts = get_db().deliveries
     due = {"due": {"$type": "date"}}

@@ -77,7 +77,15 @@ def test_installed_in_an_empty_environment_elsewhere_it_has_everything_up(
     pinned = ("--constraint", constraints(tmp_path / "constraints.txt"))
     quick = ("--quiet", "--no-compile", "--only-binary", ":all:")
     run(programs / "pip", "install", *quick, *pinned, f"{built.wheel}[embedded]", cwd=folder)
-    command = [programs / "matchback", "up", "--no-demo", "--port", "0", "--data", tmp_path / "var"]
+    command: list[str | Path] = [
+        programs / "matchback",
+        "up",
+        "--no-demo",
+        "--port",
+        "0",
+        "--data",
+        tmp_path / "var",
+    ]
     with subprocess.Popen(
         command, cwd=folder, env=elsewhere(), stdout=subprocess.PIPE, text=True
     ) as process:

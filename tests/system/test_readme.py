@@ -16,7 +16,7 @@ import pytest
 
 from service.local import addresses
 from tools.testbed.cast import university
-from tools.testbed.readme import README, ROOT
+from tools.testbed.readme import README, ROOT, find_group
 from tools.testbed.stack import Stack, wait_until
 
 # For a machine without curl: as much of it as the tour uses.
@@ -42,7 +42,7 @@ sys.exit(0 if answer.status_code < 400 else 22)
 
 def tour() -> str:
     section = README.split("## A tour with curl")[1].split("\n## ")[0]
-    return re.search(r"```sh\n(.*?)```", section, re.S)[1]  # type: ignore[index]
+    return find_group(r"```sh\n(.*?)```", section)
 
 
 def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_every_command_is_named() -> None:
 
 def test_the_example_in_the_payments_guide_posts_a_gift(stack: Stack) -> None:
     guide = (ROOT / "docs" / "payments.md").read_text()
-    example = re.search(r"```python\n(.*?)```", guide, re.S)[1]  # type: ignore[index]
+    example = find_group(r"```python\n(.*?)```", guide)
     alice = university("Alice's University", stack.api())
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret})
@@ -118,7 +118,7 @@ def test_the_example_in_the_payments_guide_posts_a_gift(stack: Stack) -> None:
 
 def test_the_example_in_python_runs(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     section = README.split("## From Python")[1].split("\n## ")[0]
-    example = re.search(r"```python\n(.*?)```", section, re.S)[1]  # type: ignore[index]
+    example = find_group(r"```python\n(.*?)```", section)
     alice = university("Alice's University", stack.api())
     exec(example, {"url": stack.url, "key": alice.key})
     assert "Bob Baker" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import random
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -187,11 +188,15 @@ def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
     with ThreadPoolExecutor(8) as senders:
         given = list(senders.map(give, range(2000)))
     waiting = due = get_db().donations.count_documents(DUE)
+
+    def are_less_than(count: int) -> bool:
+        return bool(get_db().donations.count_documents(DUE) < count)
+
     assert waiting > 1000
     left_at_kills = []
     for _ in range(6):
         stack.start_worker()
-        wait_until(lambda due=due: get_db().donations.count_documents(DUE) < due, "progress")
+        wait_until(partial(are_less_than, due), "progress")
         stack.kill("worker", signal.SIGKILL)
         due = get_db().donations.count_documents(DUE)
         left_at_kills.append(due)

@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +90,16 @@ def test_it_starts_everything_and_a_signal_stops_it_all(
     assert not addresses.path(tmp_path).exists()
 
 
+def is_replaced(data: Path, name: str, before: int) -> bool:
+    return name in instance.load(data)["processes"] and part(data, name) != before
+
+
 def test_what_is_killed_is_restarted_with_a_message(tmp_path: Path) -> None:
     with up(tmp_path, "--no-demo") as process:
         for name in ("worker", "web", "Redis", "MongoDB"):
             before = part(tmp_path, name)
             os.kill(before, signal.SIGKILL)
-            wait_until(
-                lambda name=name, before=before: (
-                    name in instance.load(tmp_path)["processes"] and part(tmp_path, name) != before
-                ),
-                f"a new {name}",
-            )
+            wait_until(partial(is_replaced, tmp_path, name, before), f"a new {name}")
         wait_until(lambda: is_ready(tmp_path), "readiness again")
         status, output = run("org", "create", "U", "--json", "--data", str(tmp_path))
         assert status == 0, output
@@ -162,7 +164,7 @@ def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path
 def test_without_mongod_it_says_the_three_ways_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(servers, "_packaged", lambda package, path: None)
     with pytest.raises(servers.MissingServer) as error:
         servers.mongodb_part(tmp_path, 1)
@@ -171,7 +173,7 @@ def test_without_mongod_it_says_the_three_ways_out(
 
 
 def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
-    with servers.socket.socket() as taken:
+    with socket.socket() as taken:
         taken.bind((servers.LOOPBACK, 0))
         taken.listen()
         port = taken.getsockname()[1]

@@ -77,7 +77,7 @@ def main() -> None:
     monitoring.register(commands)
     with (
         tempfile.TemporaryDirectory(prefix="bench-anatomy") as folder,
-        running(Path(folder), **NO_LIMIT) as stack,
+        running(Path(folder), NO_LIMIT) as stack,
     ):
         mine = Ours(stack, Workload(fundraisers=1))
         bars = {

@@ -114,7 +114,7 @@ def main() -> int:
     emails = options.parse_args().emails
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), **NO_LIMIT) as stack,
+        running(Path(folder), NO_LIMIT) as stack,
     ):
         loads = against(stack, emails)
     assets = sum(file.stat().st_size for file in Path(str(ASSETS)).iterdir())

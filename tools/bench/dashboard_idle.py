@@ -97,7 +97,8 @@ class Dashboards:
         """Until the process ends."""
         while True:
             for key, _ in self._selector.select(1):
-                read = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                assert isinstance(key.fileobj, socket.socket)
+                read = key.fileobj.recv(65536)
                 assert read, "a stream has ended"
                 self.beats += read.count(b"event: beat")
                 if b"event: changed" in read:
@@ -165,7 +166,7 @@ def main() -> int:
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), **NO_LIMIT, MATCHBACK_WEB_WORKERS="2") as stack,
+        running(Path(folder), {**NO_LIMIT, "MATCHBACK_WEB_WORKERS": "2"}) as stack,
     ):
         return int(not measure(stack, asked.dashboards, asked.seconds))
 

@@ -90,7 +90,7 @@ def sizes(name: str) -> list[Figure]:
 def at(folder: Path, emails: int, rounds: int, scale: int) -> tuple[list[Figure], list[Figure]]:
     """Costs and sizes with so many emails and events stored."""
     workload = Workload(users=emails // 2, emails=emails)
-    with running(folder, cache_gb=CACHE_GB, **NO_LIMIT) as stack:
+    with running(folder, NO_LIMIT, cache_gb=CACHE_GB) as stack:
         mine = Ours(stack, workload)
         store_events(mine.organization_id, workload, emails)
         get_db().client.admin.command("fsync")  # to write all that is no part of what follows

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -140,13 +141,17 @@ def lost_at_restarts(service: Service, data: bytes) -> tuple[int, int]:
         for _ in range(3):
             before = {one.pid for one in service.processes()}
             os.kill(service.part.process.pid, signal.SIGHUP)
-            wait_until(lambda b=before: not b & {o.pid for o in service.processes()}, "new ones")
+            wait_until(partial(_are_gone, service, before), "new ones")
             time.sleep(1)
         is_over.set()
 
     threading.Thread(target=restart).start()
     _together(ask)
     return sum(lost), sum(asked)
+
+
+def _are_gone(service: Service, processes: set[int]) -> bool:
+    return not processes & {one.pid for one in service.processes()}
 
 
 def one_byte_chunks(service: Service, number: int) -> float:

@@ -17,7 +17,7 @@ from pymongo.collection import Collection
 
 
 @cache
-def _parts() -> tuple[Collection, redis.Redis]:
+def _parts() -> tuple[Collection[dict[str, Any]], redis.Redis]:
     mongo: Any = MongoClient(os.environ["BENCH_MONGODB_URI"], w="majority")
     queue = redis.Redis.from_url(os.environ["BENCH_REDIS_URL"])
     return mongo.get_default_database().limit, queue

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,6 +17,9 @@ from tools.bench.workload import Workload
 from tools.testbed.stack import Servers, wait_until
 
 LOST_AFTER = 0.3  # killed when so much is done
+
+
+Working = Callable[..., AbstractContextManager[object]]
 
 
 class Peer:
@@ -67,7 +70,7 @@ class Peer:
         redis.Redis.from_url(self.environment["BENCH_REDIS_URL"]).flushdb()
         counting.store(self.workload)
 
-    def _settle(self, many: int, fields: str, working: Callable[..., object]) -> float:
+    def _settle(self, many: int, fields: str, working: Working) -> float:
         def left() -> int:
             totals = counting.totals()
             return many - sum(totals[name] for name in fields.split())

@@ -6,13 +6,20 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+from service.local.supervisor import Supervisor
 from tools.testbed.cast import University, university
 from tools.testbed.stack import running, wait_until
 
 ROUNDS = 6
 POSTS = 60
+
+
+def _is_back(supervisor: Supervisor) -> bool:
+    supervisor.watch()
+    return "Redis" in supervisor.pids()
 
 
 def measure(folder: Path) -> dict[str, list[float]]:
@@ -30,7 +37,7 @@ def measure(folder: Path) -> dict[str, list[float]]:
             os.kill(servers.pid("Redis"), signal.SIGKILL)
             time.sleep(0.2)
             took["gone"] += posts(place, fundraiser)
-            wait_until(lambda: supervisor.watch() or "Redis" in supervisor.pids(), "Redis")
+            wait_until(partial(_is_back, supervisor), "Redis")
             time.sleep(2)
         begun = time.monotonic()
         wait_until(lambda: not any(place.report(fundraiser)["unsettled"].values()), "settled", 30)

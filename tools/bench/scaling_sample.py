@@ -32,7 +32,7 @@ def main() -> None:
     """Measure, and print what belongs into scaling.py."""
     with (
         tempfile.TemporaryDirectory(prefix="scaling") as folder,
-        running(Path(folder), **NO_LIMIT) as stack,
+        running(Path(folder), NO_LIMIT) as stack,
     ):
         mine = Ours(stack, Workload(users=MANY // 2, emails=MANY))
         mine.gifts(GIFTS)

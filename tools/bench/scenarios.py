@@ -81,11 +81,11 @@ class Bench:
 
     def run(self) -> None:
         """Measure everything."""
-        with running(self.folder / "twenty", **NO_LIMIT) as stack:
+        with running(self.folder / "twenty", NO_LIMIT) as stack:
             self._twenty(stack, Ours(stack, self.size.workload()))
-        with running(self.folder / "hot", **NO_LIMIT) as stack:
+        with running(self.folder / "hot", NO_LIMIT) as stack:
             self._hot(Ours(stack, self.size.workload(fundraisers=1)))
-        with running(self.folder / "peers", **NO_LIMIT) as stack:
+        with running(self.folder / "peers", NO_LIMIT) as stack:
             self._peers(stack.servers)
         self._starts()
 

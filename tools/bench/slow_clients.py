@@ -69,7 +69,7 @@ DONOR = {"name": "Bob", "email": "bob@example.edu"}
 def measure(folder: Path) -> dict[int, list[float]]:
     """Milliseconds of gifts, by how many connections are stalled meanwhile; in turn."""
     took: dict[int, list[float]] = {0: [], 200: [], 1000: []}
-    with running(folder, **NO_LIMIT) as stack:
+    with running(folder, NO_LIMIT) as stack:
         place = university("Slow clients", stack.api())
         fundraiser = place.fundraiser()
         posts(place, fundraiser)  # warm

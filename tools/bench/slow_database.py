@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -69,7 +70,7 @@ def measure(stack: Stack, place: University, emails: int, pauses: int) -> Result
     begun = continued = time.monotonic()
     for number in range(1, pauses + 1):
         left = emails * (pauses + 1 - number) // (pauses + 1)
-        wait_until(lambda left=left: due() <= left, "some are counted", PATIENCE_SECONDS)
+        wait_until(partial(_are_due, left), "some are counted", PATIENCE_SECONDS)
         with paused(stack.servers.pid("MongoDB")):
             time.sleep(PAUSE_SECONDS)
         continued = time.monotonic()
@@ -105,7 +106,11 @@ def import_emails(place: University, url: str, fundraiser: str, emails: int) -> 
 
 def due() -> int:
     """How many emails are not counted yet."""
-    return get_db().emails.count_documents(DUE)
+    return int(get_db().emails.count_documents(DUE))
+
+
+def _are_due(at_most: int) -> bool:
+    return due() <= at_most
 
 
 def main() -> int:

@@ -34,7 +34,7 @@ def measure(folder: Path, emails: int) -> list[str]:
     url = f"duckdb:///{folder / 'warehouse.duckdb'}"
     os.environ["MATCHBACK_WAREHOUSE_URL"] = url
     settings.cache_clear()
-    with running(folder, MATCHBACK_WAREHOUSE_URL=url) as stack:
+    with running(folder, {"MATCHBACK_WAREHOUSE_URL": url}) as stack:
         _catch_up(stack)
         stack.kill("warehouse", signal.SIGTERM)
         lines = mailing_day.against(stack, emails).lines()

@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 from stripe import WebhookSignature
 
+from documents.providers.sendgrid import SIGNATURE_HEADER
 from tools.chaos import importing
 from tools.chaos.audited import Acts
-from tools.testbed.cast import SIGNATURE_HEADER, University, event, signed
+from tools.testbed.cast import University, event, signed
 from tools.testbed.stripe_events import SECRET, charge
 
 AT = 1_700_000_000
@@ -121,7 +122,7 @@ class Client(threading.Thread):
         mine = [id_ for id_, where in self.emails.items() if where == fundraiser]
         ref = self._chance.choice([*mine[-5:], "", "garbage"])
         number = self._next()
-        body = {
+        body: dict[str, Any] = {
             "fundraiser_id": fundraiser,
             "amount": self._chance.randrange(1, 10_000),
             "currency": self._chance.choice(["USD", "USD", "EUR", "JPY"]),

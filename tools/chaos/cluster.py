@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 import redis
-from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from config.database import Client
 from service.local import servers
 from service.local.command import serve_command, worker_command
 from service.local.supervisor import Part, Supervisor
@@ -77,7 +77,7 @@ class Cluster:
     def primary(self) -> str | None:
         """The name of the node that takes writes, as far as anybody knows."""
         for number, port in enumerate(self.mongodb_ports):
-            with MongoClient(
+            with Client(
                 servers.LOOPBACK,
                 port,
                 directConnection=True,
@@ -97,7 +97,7 @@ class Cluster:
         if name is None:
             return False
         port = self.mongodb_ports[int(name.split()[1])]
-        with MongoClient(
+        with Client(
             servers.LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1000
         ) as mongo:
             try:
@@ -140,7 +140,7 @@ class Cluster:
         ]
         settings = {"electionTimeoutMillis": ELECTION_MILLISECONDS, "heartbeatIntervalMillis": 500}
         config = {"_id": servers.REPLICA_SET, "members": members, "settings": settings}
-        with MongoClient(servers.LOOPBACK, self.mongodb_ports[0], directConnection=True) as mongo:
+        with Client(servers.LOOPBACK, self.mongodb_ports[0], directConnection=True) as mongo:
             mongo.admin.command("replSetInitiate", config)
         wait_until(self.primary, "a primary")
 

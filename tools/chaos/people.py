@@ -12,8 +12,21 @@ from tools.chaos.clients import Client
 from tools.chaos.importing import Files
 
 # What a person is known by, decoded or not. Answers for an Idempotency-Key are sealed.
-SEARCHED = ("users", "emails", "donations", "donors", "payments", "deliveries", "events")
-SEARCHED += ("links", "clickers", "messages", "archives", "past_matches", "audit")
+SEARCHED = (
+    "users",
+    "emails",
+    "donations",
+    "donors",
+    "payments",
+    "deliveries",
+    "events",
+    "links",
+    "clickers",
+    "messages",
+    "archives",
+    "past_matches",
+    "audit",
+)
 
 
 def compare_people(clients: list[Client], files: Files, differences: list[str]) -> None:

@@ -46,7 +46,7 @@ def page() -> str:
 
 def _by_noun(paths: dict[str, Any]) -> dict[str, list[tuple[str, str, Any]]]:
     """The routes under the first noun of their paths, such as «Match policy»."""
-    found = defaultdict(list)
+    found: dict[str, list[tuple[str, str, Any]]] = defaultdict(list)
     for path, verbs in paths.items():
         noun = path.split("/")[2] if path.startswith("/v1/") else "the service itself"
         title = noun.replace("-", " ").capitalize().replace("Api", "API")

@@ -9,12 +9,12 @@ import mongomock
 from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
-import config.observability.metrics
-import service.metrics.process
 from config import database
+from config.observability import metrics as own_metrics
 from config.settings import Settings
 from documents.recount.background import SteadyRecount
 from documents.values.time import now
+from service.metrics import process as web_metrics
 from service.metrics.stored import StoredCollector
 from tools.testbed.readme import ROOT
 
@@ -65,7 +65,8 @@ def counted(module: ModuleType) -> Iterator[Row]:
     for metric in vars(module).values():
         if isinstance(metric, MetricWrapperBase):
             # A metric tells its labels only with a value.
-            yield _row(metric.describe()[0], tuple(metric._labelnames))
+            (described,) = metric.describe()
+            yield _row(described, tuple(metric._labelnames))
 
 
 def _row(metric: Metric, labels: tuple[str, ...]) -> Row:
@@ -75,7 +76,7 @@ def _row(metric: Metric, labels: tuple[str, ...]) -> Row:
 
 def rows() -> dict[str, list[Row]]:
     """All metrics, by where they come from."""
-    found = (stored(), counted(service.metrics), counted(config.metrics))
+    found = (stored(), counted(web_metrics), counted(own_metrics))
     return dict(zip(SECTIONS, map(list, found), strict=True))
 
 

@@ -28,7 +28,7 @@ class Told:
         """The sum over all samples of a name that have these labels."""
         wanted = labels.items()
         found = [one for one in self.samples if one.name == name and wanted <= one.labels.items()]
-        return sum(one.value for one in found)
+        return float(sum(one.value for one in found))
 
     def names(self) -> set[str]:
         return {sample.name for sample in self.samples}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import click
 from playwright.sync_api import Browser, Page
@@ -16,6 +17,10 @@ from tools.testbed.readme import ROOT
 WIDTHS = {"phone": 390, "laptop": 1024, "wide": 1600}
 LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\S+")
 OF_THE_README = ROOT / "docs" / "dashboard.png"
+
+
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 @click.command()
@@ -45,7 +50,7 @@ def main(out: Path, link: str | None) -> None:
 def take(link: str, out: Path) -> None:
     """Every page, at every width."""
     with chromium() as browser:
-        for scheme in ("light", "dark"):
+        for scheme in SCHEMES:
             for name, width in WIDTHS.items():
                 _take(browser, link, out, scheme, name, width)
         _take_the_readmes(browser, link)
@@ -78,9 +83,9 @@ def pages(page: Page) -> dict[str, str]:
     }
 
 
-def _take(browser: Browser, link: str, out: Path, scheme: str, name: str, width: int) -> None:
+def _take(browser: Browser, link: str, out: Path, scheme: Scheme, name: str, width: int) -> None:
     context = browser.new_context(
-        color_scheme=scheme,  # type: ignore[arg-type]
+        color_scheme=scheme,
         viewport={"width": width, "height": 900},
     )
     page = context.new_page()

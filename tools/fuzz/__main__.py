@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--user", choices=USERS, action="append")
     given = parser.parse_args()
     failed = False
-    with tempfile.TemporaryDirectory() as name, running(Path(name), **NO_LIMIT) as stack:
+    with tempfile.TemporaryDirectory() as name, running(Path(name), NO_LIMIT) as stack:
         place = university("Fuzz University", stack.api())
         place.set_webhook_key()
         place.gift(place.fundraiser(), email_id="")

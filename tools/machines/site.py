@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from config.database import Client
 from service.local import servers
 from service.local.command import serve_command, worker_command
 from service.local.supervisor import Part, Supervisor
@@ -164,7 +164,7 @@ class Site:
         return part
 
     def _hello(self, name: str) -> dict[str, object]:
-        with MongoClient(
+        with Client(
             self.host(name).address,
             PORTS["MongoDB"],
             directConnection=True,
@@ -186,6 +186,6 @@ class Site:
             "heartbeatIntervalMillis": HEARTBEAT_MILLISECONDS,
         }
         config = {"_id": servers.REPLICA_SET, "members": members, "settings": settings}
-        with MongoClient(self.nodes[0].address, directConnection=True) as mongo:
+        with Client(self.nodes[0].address, directConnection=True) as mongo:
             mongo.admin.command("replSetInitiate", config)
         wait_until(self.primary, "a primary")

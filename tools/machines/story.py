@@ -59,7 +59,10 @@ class Story:
     def is_answered_by(self, name: str) -> None:
         """Wait until the balancer uses this web host."""
         since = time.time()
-        hosts = lambda: {line["host"] for line in done(self.lines(since))}  # noqa: E731
+
+        def hosts() -> set[str]:
+            return {line["host"] for line in done(self.lines(since))}
+
         wait_until(lambda: name in hosts(), f"requests to {name}")
 
     def is_left_alone(self, name: str) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest.mock import patch
 
 from falcon import testing
 from pymongo import monitoring
@@ -49,7 +50,7 @@ def act(
     """Do what the scenario says; tell the names of the commands it took, if it comes to that."""
     killer = Killer(*where)
     database.connect(Settings(mongodb_uri=uri), event_listeners=[killer])
-    outbox.put = lambda task, id_: None  # type: ignore[method-assign]
+    patch.object(outbox, "put", lambda task, id_: None).start()
     api = Api.in_process(testing.TestClient(create_app()))
     place = University(given["organization_id"], given["key"], api)
     database.client().admin.command("ping")

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +34,13 @@ class Answer:
         return json.loads(self.content)
 
 
+Send = Callable[[str, str, bytes | None, dict[str, str]], Answer]
+
+
 class Api:
     """Calls the service, in this process or over HTTP, in the same way."""
 
-    def __init__(self, send: Any) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
 
     @classmethod
@@ -161,7 +165,7 @@ def signed(key: ec.EllipticCurvePrivateKey, body: bytes) -> dict[str, str]:
     }
 
 
-def event(email_id: str, type_: str, at: int, **more: Any) -> dict[str, Any]:
+def event(email_id: str, type_: str, at: float, **more: Any) -> dict[str, Any]:
     """An event as SendGrid reports it, with an id of its own unless said."""
     return {
         "email": BOB["email"],

@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import mongoengine
 import redis
-from pymongo import MongoClient
 
 from config import database
+from config.database import Client
 from config.observability.buffered_lines import LATE_SECONDS
 from config.settings import Settings
 from documents.migrations.indexes import create_indexes
@@ -51,7 +51,8 @@ class Servers:
     def start(cls, data: Path, supervisor: Supervisor, cache_gb: float = 0.5) -> "Servers":
         mongodb_port, redis_port = servers.free_port(), servers.free_port()
         mongodb = servers.mongodb_part(data, mongodb_port, cache_gb)
-        mongodb.command += ["--setParameter", "enableTestCommands=1"]  # fail points
+        fail_points = ("--setParameter", "enableTestCommands=1")
+        mongodb.command = (*mongodb.command, *fail_points)
         supervisor.start(mongodb)
         servers.make_primary(mongodb_port)
         supervisor.start(servers.redis_part(data, redis_port))
@@ -74,7 +75,7 @@ class Servers:
         """
         self._empty_queue()
         uri = servers.mongodb_uri(self.mongodb_port, "tests")
-        with MongoClient(uri) as mongo:
+        with Client(uri) as mongo:
             mongo.admin.command({"killAllSessions": []})  # transactions of processes that died
             database = mongo.get_default_database()
             database.command("profile", 0)
@@ -192,10 +193,12 @@ def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, st
 
 
 @contextmanager
-def running(folder: Path, *, cache_gb: float = 0.5, **environment: str) -> Iterator[Stack]:
+def running(
+    folder: Path, environment: Mapping[str, str] | None = None, *, cache_gb: float = 0.5
+) -> Iterator[Stack]:
     """The same, and the services."""
     with (
         connected(folder, cache_gb) as (started, uri),
-        Stack(started, uri, folder, environment=dict(environment)).up() as stack,
+        Stack(started, uri, folder, environment=dict(environment or {})).up() as stack,
     ):
         yield stack

@@ -10,7 +10,7 @@ from threading import Lock, Thread
 from typing import Any
 
 import pymongo
-from pymongo import MongoClient, ReadPreference
+from pymongo import ReadPreference
 from pymongo.errors import OperationFailure
 
 from config import database

@@ -1,11 +1,11 @@
 """The first page: all fundraisers of the organization."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import falcon
 from pydantic import Field
 
-from documents.reports.overview import Overview, overview, sparklines
+from documents.reports.overview import Order, Overview, overview, sparklines
 from service.dashboard.page import HOME, go_to, page, public
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.wording import units
@@ -76,7 +76,7 @@ class OverviewPages:
 def _found(req: falcon.Request, query: OverviewQuery, skip: int, limit: int) -> Overview:
     return overview(
         req.context.organization_id,
-        sort=query.sort.removeprefix("-"),  # type: ignore[arg-type]
+        sort=cast("Order", query.sort.removeprefix("-")),
         descending=query.sort.startswith("-"),
         search=query.q,
         skip=skip,

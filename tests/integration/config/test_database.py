@@ -4,21 +4,20 @@ from pathlib import Path
 
 import pytest
 from falcon import testing
-from pymongo import MongoClient
 
-from config.database import DeploymentError, check_deployment, client
+from config.database import Client, DeploymentError, check_deployment, client
 from service.local import servers
 from service.local.supervisor import Supervisor
 from tools.testbed.stack import Servers
 
 
 def test_our_own_server_is_as_it_should_be(real_servers: Servers) -> None:
-    with MongoClient(servers.mongodb_uri(real_servers.mongodb_port)) as mongo:
+    with Client(servers.mongodb_uri(real_servers.mongodb_port)) as mongo:
         assert check_deployment(mongo) == []
 
 
 def test_long_transactions_are_warned_of(real_servers: Servers) -> None:
-    with MongoClient(servers.mongodb_uri(real_servers.mongodb_port)) as mongo:
+    with Client(servers.mongodb_uri(real_servers.mongodb_port)) as mongo:
         name = "transactionLifetimeLimitSeconds"
         mongo.admin.command({"setParameter": 1, name: 60})
         try:
@@ -61,7 +60,7 @@ def test_a_standalone_server_is_refused_with_what_to_do(tmp_path: Path) -> None:
     try:
         supervisor.start(part)
         with (
-            MongoClient(servers.LOOPBACK, port) as mongo,
+            Client(servers.LOOPBACK, port) as mongo,
             pytest.raises(DeploymentError, match="--replSet"),
         ):
             check_deployment(mongo)

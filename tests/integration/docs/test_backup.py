@@ -6,9 +6,9 @@ of each collection, at one moment; that is done here by the driver.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bson
 import mongoengine
@@ -17,9 +17,9 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from falcon import testing
 from mongoengine import get_db
-from pymongo import MongoClient
 
 from config import database
+from config.database import Client
 from config.settings import settings
 from documents.recount import recount
 from jobs.sweep import sweep
@@ -45,21 +45,21 @@ def restored(real_database: str) -> Iterator[str]:
     uri = real_database.replace("/tests?", "/restored?")
     assert uri != real_database
     yield uri
-    with MongoClient(uri) as mongo:
+    with Client(uri) as mongo:
         mongo.drop_database("restored")
 
 
 def dump(uri: str, folder: Path) -> None:
     """Each collection as BSON, all of them as they were at one moment."""
-    with MongoClient(uri) as mongo, mongo.start_session(snapshot=True) as session:
+    with Client(uri) as mongo, mongo.start_session(snapshot=True) as session:
         source = mongo.get_default_database()
         for name in source.list_collection_names(filter={"type": "collection"}):
-            batches = source[name].find_raw_batches(session=session)
+            batches = cast("Iterable[bytes]", source[name].find_raw_batches(session=session))
             (folder / f"{name}.bson").write_bytes(b"".join(batches))
 
 
 def restore(uri: str, folder: Path) -> None:
-    with MongoClient(uri) as mongo:
+    with Client(uri) as mongo:
         for path in folder.glob("*.bson"):
             if rows := bson.decode_all(path.read_bytes(), RAW):
                 mongo.get_default_database()[path.stem].insert_many(rows)

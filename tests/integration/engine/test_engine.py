@@ -215,7 +215,6 @@ def test_only_what_is_too_large_by_itself_is_put_aside_of_what_passes(
 ) -> None:
     shelf = Shelf().save()
     books = [Book(shelf_id=shelf.id, stars=stars).save() for stars in (7, 1, 1)]
-    settle = upkeep.settle
 
     def fail(tx: Any, ledger: Any, changes: Any) -> Any:
         if any(row["_id"] == books[0].id for row in changes.rows["books"]):

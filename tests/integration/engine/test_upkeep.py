@@ -152,14 +152,13 @@ def test_an_email_whose_clicks_cannot_be_judged_keeps_no_other(
     broken = alice.email(spring)
     alice.deliver([event(broken, "click", AT + 60, url=LINK)])
     settle()
-    original = relabelling.judge_all
 
     def judge_all(tx: Any, emails: Any, rule: Rule) -> Any:
         if ObjectId(broken) in emails:
             raise TypeError
         return original(tx, emails, rule)
 
-    monkeypatch.setattr(relabelling, "judge_all", judge_all)
+    monkeypatch.setattr(relabelling, "judge_all", judge)
     state = Relabelling.towards(Rule(links=0))
     while state.step(Rule(links=0)):
         pass

@@ -34,7 +34,8 @@ def charlie(real_client: testing.TestClient) -> University:
 def entries(place: University) -> list[dict[str, Any]]:
     """The chain, from its beginning, with what is done by now in it."""
     audit.link()
-    return place.get("/v1/audit?sort=seq")["data"]
+    listed: list[dict[str, Any]] = place.get("/v1/audit?sort=seq")["data"]
+    return listed
 
 
 def actions(place: University) -> list[str]:

@@ -302,7 +302,13 @@ def test_an_admin_sets_and_removes_webhook_keys_and_policies(
     assert "Spring" in text_of(browser.get("/dashboard/settings"))
     gone = {"fundraiser": spring, "remove": "1"}
     assert browser.send("/dashboard/match-policy", gone).status_code == 303
-    for wrong in ({"days": "0"}, {"days": "x"}, {"days": "99999"}, {"prefer": []}):
+    mistakes: list[dict[str, Any]] = [
+        {"days": "0"},
+        {"days": "x"},
+        {"days": "99999"},
+        {"prefer": []},
+    ]
+    for wrong in mistakes:
         assert browser.send("/dashboard/match-policy", {**policy, **wrong}).status_code == 422
 
 

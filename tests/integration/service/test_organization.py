@@ -1,6 +1,7 @@
 """/v1/organization: the key's own; and reports in its time zone."""
 
 import pytest
+from bson import ObjectId
 from falcon import testing
 
 from documents.access.api_key import ApiKey
@@ -21,7 +22,7 @@ def test_a_key_sees_and_changes_its_own_organization(
 
 
 def test_only_an_admin_changes_it(alice: University) -> None:
-    _, secret = ApiKey.issue(alice.id, "writer", ["read", "write"])
+    _, secret = ApiKey.issue(ObjectId(alice.id), "writer", ["read", "write"])
     writer = University(alice.id, secret, alice.api)
     assert writer.call("GET", "/v1/organization").status == 200
     assert writer.call("PATCH", "/v1/organization", {"name": "X"}).status == 403

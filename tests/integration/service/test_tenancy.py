@@ -15,10 +15,10 @@ import pytest
 from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
-from pymongo import MongoClient
 from pymongo.database import Database
 
 from config import database
+from config.database import Client
 from documents.email import Email
 from documents.providers.sendgrid import SIGNATURE_HEADER
 from service.api.openapi import operations
@@ -47,7 +47,7 @@ class World:
     hers: dict[str, str]
     his: dict[str, str]
     commands: Commands
-    look: Database  # over a connection of the test's own, which is not listened to
+    look: Database[dict[str, Any]]  # over a connection of the test's own, which is not listened to
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def world(real_database: str) -> Iterator[World]:
     fail(hers)
     fail(his)
     commands.sent.clear()
-    with MongoClient(real_database, tz_aware=True) as mongo:
+    with Client(real_database, tz_aware=True) as mongo:
         yield World(alice, charlie, hers, his, commands, mongo.get_default_database())
     mongoengine.disconnect_all()
 

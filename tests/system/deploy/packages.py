@@ -31,7 +31,7 @@ def run(*command: Any, **options: Any) -> str:
         **options,
     )
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}"
-    return done.stdout
+    return str(done.stdout)
 
 
 def build(source: Path, to: Path, *targets: str) -> list[Path]:

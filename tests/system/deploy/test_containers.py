@@ -33,7 +33,10 @@ def lines(instruction: str) -> list[str]:
 
 
 def health() -> list[str]:
-    return json.loads(CONTAINERFILE.split("HEALTHCHECK")[1].split("CMD ", 1)[1].split("\n")[0])
+    command: list[str] = json.loads(
+        CONTAINERFILE.split("HEALTHCHECK")[1].split("CMD ", 1)[1].split("\n")[0]
+    )
+    return command
 
 
 def test_the_lock_of_the_image_is_a_part_of_the_lock() -> None:

@@ -13,7 +13,7 @@ import pytest
 from config.settings import Settings, variable
 from jobs.process import STOP_SECONDS
 from service.cli import main
-from tools.testbed.readme import ROOT
+from tools.testbed.readme import ROOT, find_group
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("matchback-web", "matchback-worker@", "matchback-warehouse")
@@ -95,7 +95,7 @@ def test_it_runs_a_command_that_there_is(name: str) -> None:
 
 def test_nothing_is_killed_before_it_gives_up_by_itself() -> None:
     conf = (ROOT / "gunicorn.conf.py").read_text()
-    graceful = int(re.search(r"^graceful_timeout = (\d+)$", conf, re.M)[1])  # type: ignore[index]
+    graceful = int(find_group(r"^graceful_timeout = (\d+)$", conf))
     assert int(told("matchback-web")["TimeoutStopSec"]) > graceful + 5
     assert int(told("matchback-worker@")["TimeoutStopSec"]) > THREADS_IN_TURN * STOP_SECONDS
     assert int(told("matchback-warehouse")["TimeoutStopSec"]) > 2 * STOP_SECONDS

@@ -169,7 +169,7 @@ def test_fragments_name_what_there_is() -> None:
     """A fragment lacks keys and addresses, not modules."""
     for block in every("python"):
         if "fragment" in block.marks:
-            imports = [
+            imports: list[ast.stmt] = [
                 node
                 for node in ast.parse(block.text).body
                 if isinstance(node, ast.Import | ast.ImportFrom)

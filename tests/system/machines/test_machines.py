@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from mongoengine import get_db
-from pymongo import MongoClient
 
+from config.database import Client
 from documents.recount import recount
 from tools.machines import story as stories
 from tools.machines.clients import EVENTS_A_POST
@@ -43,7 +43,7 @@ def work_is_shared(story: Story) -> None:
     primary, since = story.site.primary(), time.time()
     assert primary
     settling = {"ns": f"{DATABASE}.fundraisers", "op": "update"}
-    with MongoClient(story.site.host(primary).address, directConnection=True) as mongo:
+    with Client(story.site.host(primary).address, directConnection=True) as mongo:
         noted = mongo[DATABASE]
         noted.command({"profile": 1, "slowms": -1, "filter": settling})
         story.goes_on(100)

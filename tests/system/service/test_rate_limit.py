@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from limits.storage import MemoryStorage
@@ -81,7 +82,7 @@ class Gone:
 
 
 def quiet(limit: RateLimit) -> RateLimit:
-    limit._comparing.ensure = lambda: None  # type: ignore[method-assign]
+    patch.object(limit._comparing, "ensure", lambda: None).start()
     return limit
 
 

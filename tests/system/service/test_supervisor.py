@@ -90,7 +90,12 @@ def test_a_part_that_cannot_be_started_is_started_later(
         watch(up, 1)
         assert not up.supervisor.pids()
         assert len([line for line in said if "starting sleeper fails" in line]) == 1
-    wait_until(lambda: up.watch() or up.supervisor.pids(), "the part", seconds=10)
+
+    def is_back() -> bool:
+        up.watch()
+        return bool(up.supervisor.pids())
+
+    wait_until(is_back, "the part", seconds=10)
     assert "starting sleeper succeeds again." in said
 
 
@@ -120,7 +125,12 @@ def test_a_part_that_keeps_ending_is_reported_a_few_times(said: list[str], tmp_p
         assert 1 <= len(said) <= 3
         assert "until it keeps running" in said[-1]
         flag.touch()
-        wait_until(lambda: running.watch() or "part runs again" in said, "its run", seconds=20)
+
+        def runs_again() -> bool:
+            running.watch()
+            return "part runs again" in said
+
+        wait_until(runs_again, "its run", seconds=20)
     finally:
         running.stop()
 

@@ -25,7 +25,8 @@ def connected(unread: int) -> Connection:
 
 
 def is_dropped(one: Connection) -> bool:
-    return bool(one.transport.abort.called)  # type: ignore[attr-defined]
+    assert isinstance(one.transport, Mock)
+    return bool(one.transport.abort.called)
 
 
 def test_a_client_that_does_not_read_in_time_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

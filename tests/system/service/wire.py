@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from tools.testbed.cast import University
@@ -100,11 +101,11 @@ def head(
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-def sized(target: str, body: bytes, *fields: str, **how: object) -> bytes:
+def sized(target: str, body: bytes, *fields: str, **how: Any) -> bytes:
     """A request whose body has a length."""
-    return head(target, *fields, f"Content-Length: {len(body)}", **how) + body  # type: ignore[arg-type]
+    return head(target, *fields, f"Content-Length: {len(body)}", **how) + body
 
 
-def chunked(target: str, chunks: bytes, *fields: str, **how: object) -> bytes:
+def chunked(target: str, chunks: bytes, *fields: str, **how: Any) -> bytes:
     """A request whose body comes in these chunks."""
-    return head(target, *fields, "Transfer-Encoding: chunked", **how) + chunks  # type: ignore[arg-type]
+    return head(target, *fields, "Transfer-Encoding: chunked", **how) + chunks

@@ -8,6 +8,7 @@ from bson import ObjectId
 from documents.matching.policy import MatchPolicy
 from documents.matching.rules import Candidate, Evidence, Gift, match
 from tools.docs.blocks import DOCS
+from tools.testbed.readme import find_group
 
 ROW = re.compile(r"^\| ([A-F]) \|(.*?)\|(.*?)\|(.*?)\|(.*?)\|$", re.MULTILINE)
 SPRING, AUTUMN = ObjectId(), ObjectId()
@@ -30,7 +31,7 @@ def test_each_email_of_the_table_is_judged_as_it_says() -> None:
         emails[name] = Candidate(ObjectId(), fundraiser, None, ObjectId(), *times)
         shown[name] = becomes
     assert "".join(emails) == "ABCDEF"
-    given = day(re.search(r"Bob gives on (\w+ \d+)", text)[1])  # type: ignore[index]
+    given = day(find_group(r"Bob gives on (\w+ \d+)", text))
     assert given
     policy = MatchPolicy(window=timedelta(days=30))
     decision = match(Gift(SPRING, given), Evidence(donors=list(emails.values())), policy)

@@ -54,24 +54,20 @@ def test_a_body_that_is_no_object_is_422(alice: University, body: bytes) -> None
     assert problem["errors"][0]["pointer"] == ""
 
 
+NO_EMAILS: list[Any] = [0, False, [], {}, ["@"]]
+
+
+def bad(field: str, *values: Any) -> list[tuple[str, Any, str]]:
+    return [(field, value, f"/{field}") for value in values]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "pointer"),
     [
-        *(
-            ("amount", value, "/amount")
-            for value in (
-                *(0, -1, 2**63, 2**64, 10**400, 25.0, 0.1, "2500", True, None, [], {}),
-                {"$ne": 1},
-            )
-        ),
-        *(
-            ("currency", value, "/currency")
-            for value in ("usd", "XXX", "XAU", "ZZZ", "", "US", "USDX", 840, None, {"$ne": 1})
-        ),
-        *(
-            ("donor", value, "/donor")
-            for value in ("Bob", [], {"$ne": 1}, {"email": "bob@example.edu"}, {}, 0, False)
-        ),
+        *bad("amount", 0, -1, 2**63, 2**64, 10**400, 25.0, 0.1, "2500", True, None, [], {}),
+        *bad("amount", {"$ne": 1}),
+        *bad("currency", "usd", "XXX", "XAU", "ZZZ", "", "US", "USDX", 840, None, {"$ne": 1}),
+        *bad("donor", "Bob", [], {"$ne": 1}, {"email": "bob@example.edu"}, {}, 0, False),
         ("donor", BOB | {"name": ""}, "/donor/name"),
         ("donor", BOB | {"name": "  "}, "/donor/name"),
         ("donor", BOB | {"name": "x" * 201}, "/donor/name"),
@@ -79,26 +75,19 @@ def test_a_body_that_is_no_object_is_422(alice: University, body: bytes) -> None
         ("donor", BOB | {"name": "\ud800"}, "/donor/name"),
         ("donor", BOB | {"name": {"$gt": ""}}, "/donor/name"),
         ("donor", BOB | {"email": "nobody"}, "/donor/email"),
-        *(("donor", BOB | {"email": value}, "/donor/email") for value in (0, False, [], {}, ["@"])),
+        *(("donor", {**BOB, "email": value}, "/donor/email") for value in NO_EMAILS),
         ("donor", BOB | {"email": "a@b c"}, "/donor/email"),
         ("donor", BOB | {"email": "a@b\x00"}, "/donor/email"),
         ("donor", BOB | {"email": "\udfff@b"}, "/donor/email"),
         ("donor", BOB | {"email": "x" * 250 + "@b.edu"}, "/donor/email"),
         ("donor", BOB | {"phone": "1"}, "/donor/phone"),
-        *(
-            ("fundraiser_id", value, "/fundraiser_id")
-            for value in (None, "", "x", 1, "g" * 24, "0" * 25, UNKNOWN_ID, {"$ne": 1}, ["a"])
-        ),
-        *(("email_id", value, "/email_id") for value in (1, {"$ne": 1}, ["a"], True)),
-        *(("status", value, "/status") for value in ("paid", "", None, 1, "refunded", {"$ne": 1})),
-        *(("external_id", value, "/external_id") for value in ("", "x" * 1001, 1, "a\x00")),
-        *(
-            ("donated_at", value, "/donated_at")
-            for value in (
-                *("now", "", 1, True, "2024-05-06", "2024-05-06T10:00:00", "2024-13-01T00:00:00Z"),
-                *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z"),
-            )
-        ),
+        *bad("fundraiser_id", None, "", "x", 1, "g" * 24, "0" * 25, UNKNOWN_ID, {"$ne": 1}, ["a"]),
+        *bad("email_id", 1, {"$ne": 1}, ["a"], True),
+        *bad("status", "paid", "", None, 1, "refunded", {"$ne": 1}),
+        *bad("external_id", "", "x" * 1001, 1, "a\x00"),
+        *bad("donated_at", "now", "", 1, True, "2024-05-06", "2024-05-06T10:00:00"),
+        *bad("donated_at", "2024-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00"),
+        *bad("donated_at", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z"),
         ("organization_id", UNKNOWN_ID, "/organization_id"),
         ("counted", [], "/counted"),
         ("$where", "1", "/$where"),

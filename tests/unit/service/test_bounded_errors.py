@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from documents.errors import Unusable
 from documents.payments import standard_webhooks
@@ -115,7 +116,7 @@ def test_memory_does_not_grow_with_the_rejected_lines(alice: University) -> None
     line = json.dumps(_fields(4000)).encode()
 
     def import_lines(number: int) -> None:
-        importing = EmailImport(alice.id)  # type: ignore[arg-type]
+        importing = EmailImport(ObjectId(alice.id))
         take_in(importing, ((index, line) for index in range(number)))
 
     one, many = _peak(lambda: import_lines(1)), _peak(lambda: import_lines(50))

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from bson import ObjectId
 
 from documents.access.api_key import ApiKey
 from tools.testbed.cast import UNKNOWN_ID, University
@@ -55,7 +56,7 @@ def test_charlie_can_neither_see_nor_set_alices(alice: University, charlie: Univ
 
 
 def test_only_an_admin_sets_it(alice: University) -> None:
-    _, secret = ApiKey.issue(alice.id, "writer", ["read", "write"])
+    _, secret = ApiKey.issue(ObjectId(alice.id), "writer", ["read", "write"])
     writer = University(alice.id, secret, alice.api)
     assert writer.call("GET", "/v1/match-policy").status == 200
     assert writer.call("PUT", "/v1/match-policy", {}).status == 403

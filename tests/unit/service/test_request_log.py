@@ -37,6 +37,7 @@ class Lines:
 
     def take(self) -> dict[str, Any]:
         """The only line since the last one was taken."""
+        line: dict[str, Any]
         (line,) = [json.loads(line) for line in self.text.splitlines()]
         self.file.seek(0)
         self.file.truncate()

@@ -23,8 +23,17 @@ OVERRIDDEN = {
     "on_response_complete": [],
     "send_400_response": ["msg"],
 }
-OF_A_CONNECTION = ("client", "connections", "cycle", "headers", "loop", "parser", "pipeline")
-OF_A_CONNECTION += ("transport", "_unset_keepalive_if_required")
+OF_A_CONNECTION = (
+    "client",
+    "connections",
+    "cycle",
+    "headers",
+    "loop",
+    "parser",
+    "pipeline",
+    "transport",
+    "_unset_keepalive_if_required",
+)
 OF_A_CYCLE = ("disconnected", "message_event", "more_body", "response_complete", "response_started")
 OF_A_SERVER = ("servers", "server_state", "should_exit", "started", "handle_exit")
 

@@ -9,9 +9,10 @@ from functools import cache
 from typing import Any
 
 from bson import ObjectId
-from pymongo import DESCENDING, MongoClient
+from pymongo import DESCENDING
 from pymongo.database import Database
 
+from config.database import Client
 from tools.bench.workload import Workload, address, id_of
 
 ROWS_A_COMMAND = 10_000
@@ -19,9 +20,9 @@ FIELDS = {"open": "opens", "click": "clicks"}
 
 
 @cache
-def database() -> Database:
+def database() -> Database[dict[str, Any]]:
     """One client a process."""
-    mongo: Any = MongoClient(os.environ["BENCH_MONGODB_URI"])
+    mongo = Client(os.environ["BENCH_MONGODB_URI"])
     return mongo.get_default_database()
 
 

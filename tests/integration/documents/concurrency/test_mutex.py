@@ -3,6 +3,7 @@
 import threading
 import time
 import types
+from collections.abc import Iterator
 from datetime import timedelta
 
 import mongoengine
@@ -40,7 +41,9 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
 
 @pytest.mark.usefixtures("real_database")
 def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
-    answers = iter([3, mutex.NotMyTurn("all"), 2, mutex.NotMyTurn("another"), 0])
+    answers: Iterator[int | Exception] = iter(
+        [3, mutex.NotMyTurn("all"), 2, mutex.NotMyTurn("another"), 0]
+    )
 
     def work() -> int:
         answer = next(answers)

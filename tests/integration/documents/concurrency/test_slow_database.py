@@ -19,6 +19,7 @@ from pymongo.read_concern import ReadConcern
 from config import database
 from documents.concurrency import batches, retries
 from documents.concurrency.batch_size import BatchSize
+from documents.matching import decide as matching
 from documents.payments import ingest as payments
 from documents.settling import settle as settling
 from documents.settling.policies import Policy
@@ -97,7 +98,7 @@ class Transactions:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number = 0
         for module in (settling, ingest, payments):
-            original = module.in_transaction  # type: ignore[attr-defined]
+            original = module.in_transaction
             monkeypatch.setattr(module, "in_transaction", self._counted(original))
 
     def _counted(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,7 +156,7 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
     monkeypatch.setattr(batches, "LONG_SECONDS", 0.05)
     spring = alice.fundraiser()
     slow, *_ = gifts = [ObjectId(alice.gift(spring)) for _ in range(4)]
-    original = settling.decide
+    original = matching.decide
 
     def decide(tx: Any, changes: Any, policy: Any) -> None:
         if any(row["_id"] == slow for row in changes.rows.get("donations", ())):
@@ -232,11 +233,12 @@ def test_after_a_slow_batch_full_ones_come_again(
     copies("donations", gift, 10 * MANY)
     taken: list[int] = []
     original = batches.Batches._succeeded
-    monkeypatch.setattr(
-        batches.Batches,
-        "_succeeded",
-        lambda self, started, done: (taken.append(done), original(self, started, done))[1],
-    )
+
+    def succeeded(self: batches.Batches, started: float, done: int) -> None:
+        taken.append(done)
+        original(self, started, done)
+
+    monkeypatch.setattr(batches.Batches, "_succeeded", succeeded)
     with failing(290, 2, "update"):
         settling.settle_fundraiser(ObjectId(spring), Policy())
     assert taken[0] == MANY // 4
@@ -330,7 +332,7 @@ def test_a_payment_that_raises_is_isolated(
 ) -> None:
     spring = alice.fundraiser()
     for number in range(40):
-        ids = {"id": f"ch_{number}", "payment_intent": f"pi_{number}"}
+        ids: dict[str, Any] = {"id": f"ch_{number}", "payment_intent": f"pi_{number}"}
         tell(alice, charge("succeeded", **ids, metadata={"fundraiser_id": spring}))
     broken = get_db().deliveries.find_one(sort=[("_id", -1)])
     assert broken

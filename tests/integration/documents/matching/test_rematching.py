@@ -14,6 +14,7 @@ from mongoengine import get_db
 from documents.concurrency.lease import Holding, Lease
 from documents.donation import Donation
 from documents.matching import decide, late_touches, preview, rematch, user_changes
+from documents.matching.candidates import Candidates
 from documents.matching.instalments import Plans
 from documents.matching.policy import MatchPolicy
 from documents.matching.preview import what_if
@@ -309,7 +310,7 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
     rounds = []
 
-    class Late(decide.Candidates):
+    class Late(Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:
@@ -356,7 +357,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     rematch.mark(Tx(get_db()), [ObjectId(gift)])
     rounds = []
 
-    class Late(decide.Candidates):
+    class Late(Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:
@@ -378,7 +379,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
     """Neither transaction sees what the other writes: one of them must fail and look again."""
     spring = alice.fundraiser()
     email = alice.email(spring, user=EVE, sent_at=SENT)
-    plan = {"recurring_id": "plan"}
+    plan: dict[str, Any] = {"recurring_id": "plan"}
     first = alice.gift(spring, donated_at="2025-11-22T00:00:00Z", **plan)
     settle()
     later = alice.gift(spring, donated_at=GIVEN, **plan)
@@ -386,7 +387,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
     alice.call("PATCH", f"/v1/donations/{later}", {"status": "disputed"})
     rounds = []
 
-    class Late(decide.Candidates):
+    class Late(Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -181,6 +181,7 @@ def test_it_goes_on_where_it_was_killed(
     while pending(MIGRATIONS):
         running: Iterator[Told] = migrate(MIGRATIONS)
         next(running)
+        assert isinstance(running, Generator)
         running.close()  # as far as the database knows, it was killed after this page
         pages += 1
     assert pages > len(MIGRATIONS)

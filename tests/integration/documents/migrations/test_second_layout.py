@@ -1,7 +1,7 @@
 """Addresses of the layout before all spellings were one: people, gifts and events follow."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -223,6 +223,7 @@ def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.M
     while pending(OURS):
         running: Iterator[Told] = migrate(OURS)
         next(running)
+        assert isinstance(running, Generator)
         running.close()
         pages += 1
     assert pages > 20

@@ -10,7 +10,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.payments.reasons import ASSIGNABLE, SENTENCES
+from documents.payments.reasons import ASSIGNABLE, SENTENCES, Reason
 from jobs.sweep import sweep
 from tests.integration.documents.payments.test_payments import SECRET, gifts, post
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
@@ -29,7 +29,7 @@ from tools.testbed.stripe_events import (
     tell,
 )
 
-NOWHERE = {"data": [], "next_cursor": None}
+NOWHERE: dict[str, Any] = {"data": [], "next_cursor": None}
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_payment_that_names_no_fundraiser_is_listed_and_becomes_a_gift(alice: 
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
 
 
-REASONS: dict[str, Any] = {
+REASONS: dict[Reason, Any] = {
     "no_fundraiser": [charge("succeeded")],
     "unknown_fundraiser": [ours(charge("succeeded"), fundraiser_id="Spring")],
     "unlinked_invoice": [ours(invoice("paid", 3), fundraiser_id=UNKNOWN_ID)],
@@ -104,7 +104,7 @@ REASONS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_each_reason_has_a_code_and_a_sentence(alice: University, reason: str) -> None:
+def test_each_reason_has_a_code_and_a_sentence(alice: University, reason: Reason) -> None:
     for event in REASONS[reason]:
         tell(alice, event)
     status = "incomplete" if reason == "not_paid" else "unassigned"
@@ -437,7 +437,7 @@ def test_a_withdrawn_currency_is_accepted_and_shown_at_every_entrance(alice: Uni
     spring = alice.fundraiser(goal={"amount": 100, "currency": "HRK"})
     alice.mailing(spring, cost={"amount": 100, "currency": "CUC"})
     alice.gift(spring, 1955, currency="ANG")
-    money = {"currency": "bgn", "amount": 1955, "amount_captured": 1955}
+    money: dict[str, Any] = {"currency": "bgn", "amount": 1955, "amount_captured": 1955}
     tell(alice, ours(charge("succeeded", **money), fundraiser_id=spring))
     post(alice, "old", float(AT), spring, currency="ITL", amount=50_000)
     settle()

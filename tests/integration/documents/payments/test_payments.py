@@ -233,7 +233,11 @@ def test_currencies_without_minor_units_and_with_three(
     alice: University, currency: str, stripes: int, raised: int
 ) -> None:
     spring = alice.fundraiser()
-    money = {"currency": currency.lower(), "amount": stripes, "amount_captured": stripes}
+    money: dict[str, Any] = {
+        "currency": currency.lower(),
+        "amount": stripes,
+        "amount_captured": stripes,
+    }
     back = charge("refunded", 5, **money, amount_refunded=stripes // 10)
     for event in (charge("succeeded", **money), back):
         tell(alice, ours(event, fundraiser_id=spring))
@@ -301,7 +305,7 @@ def test_any_processor_may_post_the_state_of_a_gift_in_any_order(alice: Universi
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     at = 1_763_800_000
-    states = [
+    states: list[tuple[int, dict[str, Any]]] = [
         (at, {"status": "pending"}),
         (at + 5, {"status": "succeeded", "email_id": email}),
         (at + 6, {"refunded_amount": 500, "email_id": email}),

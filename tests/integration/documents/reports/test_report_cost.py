@@ -3,6 +3,7 @@
 from falcon import testing
 from mongoengine import get_db
 
+from documents.fundraiser import Fundraiser
 from documents.organization import Organization
 from documents.reports.report import fundraiser_report
 from tools.bench.report_cost import fill
@@ -10,11 +11,11 @@ from tools.bench.report_cost import fill
 SMALL, LARGE = 300, 6000
 
 
-def work(fundraiser: object) -> list[tuple[str, int, int]]:
+def work(fundraiser: Fundraiser) -> list[tuple[str, int, int]]:
     """What MongoDB did for a report: the collections, with keys and documents looked at."""
     database = get_db()
     database.command("profile", 2)
-    fundraiser_report(fundraiser)  # type: ignore[arg-type]
+    fundraiser_report(fundraiser)
     database.command("profile", 0)
     seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
     database.drop_collection("system.profile")

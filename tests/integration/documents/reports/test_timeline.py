@@ -74,7 +74,8 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def organization_id(real_database: str) -> ObjectId:
-    return Organization.create("Alice's University").id
+    organization_id: ObjectId = Organization.create("Alice's University").id
+    return organization_id
 
 
 # Emails with their mailings' names, all that was told of them, and gifts, the newest first.
@@ -106,7 +107,8 @@ def test_it_tells_what_was_sent_told_and_given(alice: University) -> None:
     assert isinstance(sent, SentEmail)
     assert (str(sent.email_id), str(sent.fundraiser_id)) == (email, spring)
     assert sent.at == START
-    assert {one.mailing for one in (gave, *told, sent)} == {"Spring appeal"}
+    entries: list[Gift | ToldEvent | SentEmail] = [gave, *told, sent]
+    assert {one.mailing for one in entries} == {"Spring appeal"}
 
 
 # Of entries within one second none is lost and none told twice, however the pages are cut.

@@ -16,13 +16,11 @@ from pymongo.errors import OperationFailure
 from documents.erased import items as erased_items
 from documents.payments import book as payment_book
 from documents.payments import gift as payment_gift
-from documents.payments import ingest as payments
 from documents.payments import standard_webhooks
 from documents.payments.stripe import charges
 from documents.payments.stripe import facts as stripe_events
 from documents.providers import sendgrid
 from documents.providers.registry import PROVIDERS
-from documents.tracking import reader
 from documents.values.time import now
 from jobs.sweep import sweep
 from tests.integration.documents.payments.test_payments import SECRET, post
@@ -69,7 +67,7 @@ PLACES: list[tuple[Any, str]] = [
     (payment_book, "apply"),
     (payment_gift, "state_of"),
     (payment_gift, "_new_gift"),
-    (payments.Book, "enter"),
+    (payment_book.Book, "enter"),
 ]
 
 
@@ -147,7 +145,7 @@ def test_a_bug_in_reading_an_event_is_retried_and_stops_no_other_event(
         return real(organization, item)
 
     with monkeypatch.context() as broken:
-        broken.setattr(reader.sendgrid, "read", bug)
+        broken.setattr(sendgrid, "read", bug)
         sweep()
     row: Any = get_db().deliveries.find_one()
     assert row["trouble"]["tries"] == 1
@@ -179,6 +177,6 @@ def test_a_bug_in_parsing_loses_no_post(
 
 def test_a_bug_in_parsing_erases_no_whole_post(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps([event(str(ObjectId()), "open", AT)]).encode()
-    monkeypatch.setattr(erased_items.sendgrid, "parse", raising(ValueError("a bug")))
+    monkeypatch.setattr(sendgrid, "parse", raising(ValueError("a bug")))
     with pytest.raises(ValueError, match="a bug"):
         erased_items.without_items(body, [0])

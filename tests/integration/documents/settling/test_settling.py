@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mongoengine import get_db
 
 from documents.matching import decide
+from documents.matching.candidates import Candidates
 from documents.matching.policy import MatchPolicy
 from documents.recount import recount
 from documents.recount.recount import repair
@@ -96,7 +97,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
     one = {"_id": ObjectId(email)}
     rounds = []
 
-    class Late(decide.Candidates):
+    class Late(Candidates):
         """What is read here is past by the time it is used."""
 
         def __init__(self, *args: Any) -> None:

@@ -21,6 +21,7 @@ from documents.storage.pagination import page
 from documents.storage.record import Record, new_row
 from documents.user import User
 from documents.values.time import now
+from service.api.fields import ListQuery
 from service.api.resources.api_keys import ApiKeyQuery
 from service.api.resources.audit import AuditQuery
 from service.api.resources.donations import DonationQuery
@@ -32,7 +33,7 @@ from service.api.resources.users import UserQuery
 from tools.testbed.commands import Commands, name_of
 
 ORGANIZATION, OTHER, PARENT = ObjectId(), ObjectId(), ObjectId()
-LISTS: dict[type, type] = {
+LISTS: dict[Any, type[ListQuery]] = {
     User: UserQuery,
     Fundraiser: FundraiserQuery,
     Mailing: MailingQuery,
@@ -60,7 +61,9 @@ VALUES = {
 
 
 def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]:
-    made = new_row(document) if issubclass(document, Record) else {"_id": ObjectId()}
+    made: dict[str, Any] = (
+        new_row(document) if issubclass(document, Record) else {"_id": ObjectId()}
+    )
     shared = {
         "organization_id": organization_id,
         "fundraiser_id": PARENT,

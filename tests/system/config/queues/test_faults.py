@@ -17,8 +17,8 @@ import pytest
 from documents.recount import recount
 from jobs.sweep import sweep
 from service.local.supervisor import Supervisor
-from tests.system.test_story import event, settled
-from tools.testbed.cast import University, university
+from tests.system.test_story import settled
+from tools.testbed.cast import University, event, university
 from tools.testbed.queue_places import AWAY_SECONDS, PLACES, Place
 from tools.testbed.stack import Servers, Stack, wait_until
 

@@ -4,6 +4,7 @@ import base64
 import json
 import quopri
 import time
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -23,6 +24,7 @@ def in_base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+Recode = Callable[[str], str]
 SPELLINGS = {
     "plain": ANN,
     "capitals": "ANN@Example.ORG",
@@ -48,7 +50,7 @@ SPELLINGS = {
     "guillemets": f"«{ANN}»",
     "low quotation marks": f"„{ANN}“",
 }
-ENCODINGS = {
+ENCODINGS: dict[str, Recode] = {
     "nothing": lambda text: text,
     "percent": lambda text: quote(text, safe=""),
     "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
@@ -82,7 +84,7 @@ def test_an_address_is_found_within_several_signs(text: str) -> None:
 
 
 ID, TOKEN = "6b077f764a76dcb912a43968", "Ab-Cd_Ef-Gh0123456789012345678-xyz_XYZ"
-DAMAGES = {
+DAMAGES: dict[str, Recode] = {
     "nothing": lambda text: text,
     "en dashes": lambda text: text.replace("-", "–"),
     "no-break hyphens": lambda text: text.replace("-", "\u2011"),
@@ -96,7 +98,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 @pytest.mark.parametrize("reference", [ID, TOKEN, ID.upper()])
-def test_a_damaged_reference_to_her_email_is_found(reference: str, damage) -> None:
+def test_a_damaged_reference_to_her_email_is_found(reference: str, damage: Recode) -> None:
     traces = Traces(references=frozenset({ID, TOKEN}))
     for text in (damage(reference), f"https://x.org/?e={damage(reference)}&x=1"):
         assert traces.has_address_or_reference(text)
@@ -107,7 +109,7 @@ def test_a_damaged_reference_to_her_email_is_found(reference: str, damage) -> No
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
-def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str, encode) -> None:
+def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str, encode: Recode) -> None:
     text = encode(spelling)
     assert TRACES.has_address(text), text
 
@@ -124,7 +126,7 @@ def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str, encode
     ],
 )
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
-def test_another_persons_address_is_not_hers(text: str, encode) -> None:
+def test_another_persons_address_is_not_hers(text: str, encode: Recode) -> None:
     if encode is ENCODINGS["every byte"] or "\ud800" in text:
         encode = str
     assert not TRACES.has_address(encode(text)), encode(text)

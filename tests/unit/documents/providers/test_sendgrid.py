@@ -14,7 +14,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sendgrid.helpers.eventwebhook import EventWebhook
 
 from documents.errors import Unusable
-from documents.providers.sendgrid import TYPES, is_signed, load_public_key, parse, read
+from documents.providers.sendgrid import (
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    TYPES,
+    is_signed,
+    load_public_key,
+    parse,
+    read,
+)
 from tools.testbed.cast import SIGNATURE_HEADER, TIMESTAMP_HEADER, event, public_key, signed
 
 ORGANIZATION = b"o" * 12
