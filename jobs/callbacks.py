@@ -11,6 +11,7 @@ from documents.donation import Donation
 from documents.email import Email
 from documents.mailing import Mailing
 from documents.storage.export_outbox import noted
+from documents.storage.record import Record
 from documents.user import User
 from documents.webhook_delivery import Delivery
 from jobs.tasks import (
@@ -23,7 +24,7 @@ from jobs.tasks import (
 from jobs.wakeups import outbox
 from jobs.warehouse.tasks import wake
 
-AFTER_SAVE: dict[type, Any] = {
+AFTER_SAVE: dict[type[Record], Any] = {
     Donation: update_email_donation,
     Email: count_email,
     Mailing: count_mailing,
@@ -32,12 +33,12 @@ AFTER_SAVE: dict[type, Any] = {
 }
 
 
-def schedule(sender: type, document: Any, **_: Any) -> None:
+def schedule(sender: type[Record], document: Record, **_: Any) -> None:
     """Wake a worker for the saved record. Never raises nor waits: the record is due anyway."""
     outbox.put(AFTER_SAVE[sender], str(document.id))
 
 
-def schedule_bulk(sender: type, documents: list[Any], **_: Any) -> None:
+def schedule_bulk(sender: type[Email], documents: list[Email], **_: Any) -> None:
     """Wake a worker for one email of each fundraiser: settling takes the others with it."""
     for document in {email.fundraiser_id: email for email in documents}.values():
         schedule(sender, document)

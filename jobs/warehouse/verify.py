@@ -5,7 +5,7 @@ warehouse holds. Both leave out the records that wait to be settled or exported 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -186,12 +186,12 @@ def _conditions(ids: list[Any] | None) -> Iterator[str]:
         yield f" WHERE id IN ({', '.join(repr(text_of(id_)) for id_ in part)})"
 
 
-def _key(values: Any) -> Group:
+def _key(values: Iterable[object]) -> Group:
     """A group as both sides write it: ids as text, times as days."""
     return tuple(map(_part, values))
 
 
-def _part(value: Any) -> str | None:
+def _part(value: object) -> str | None:
     if isinstance(value, datetime):
         return value.strftime(DAY)
     return None if value is None else str(value)

@@ -20,7 +20,7 @@ from documents.storage.pagination import BadCursor, page
 from documents.storage.record import Record
 from documents.storage.tenancy import acting_for
 from service.api.audited import noted
-from service.api.fields import Request
+from service.api.fields import ListQuery, Request
 from service.api.idempotency import once
 from service.api.parsing import malformed, read_body, read_query
 from service.middleware.api_key import authorise
@@ -28,6 +28,7 @@ from service.middleware.client_address import client_address
 from service.middleware.rate_limit import take_as_stranger
 
 Responder = Callable[..., None]
+Scope = Literal["read", "write", "admin"]
 
 
 class NoQuery(Request):
@@ -36,10 +37,10 @@ class NoQuery(Request):
 
 @dataclass(frozen=True)
 class Operation:
-    """What is declared of a responder. `scope` None: no key is needed."""
+    """The declaration of a responder, and its decorator. `scope` None: no key is needed."""
 
     summary: str
-    scope: Literal["read", "write", "admin"] | None = None
+    scope: Scope | None = None
     body: type[BaseModel] | None = None
     query: type[BaseModel] = NoQuery
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
@@ -50,39 +51,45 @@ class Operation:
     signed_by: str = ""  # whose signature is needed in place of a key
     public: bool = False  # for anybody, but no more often than the address may
 
+    def __call__(self, responder: Responder) -> Responder:
+        """Check a request as declared, then call the responder with its body and query."""
 
-def operation(summary: str, **declared: Any) -> Callable[[Responder], Responder]:
-    """Check a request as declared, then call the responder with its body and query."""
-    declaration = Operation(summary, **declared)
-
-    def decorate(responder: Responder) -> Responder:
         @wraps(responder)
         def checked(
-            self: object, req: falcon.Request, resp: falcon.Response, **params: Any
+            resource: object, req: falcon.Request, resp: falcon.Response, **params: Any
         ) -> None:
-            if declaration.scope:
-                authorise(req, declaration.scope)
-            if declaration.public:
-                take_as_stranger(client_address(req))
-            # A webhook's URL may carry a query of its provider's, or of the client's own.
-            query = None if declaration.signed_by else read_query(req, declaration.query)
-            if declaration.query is not NoQuery:
-                params["query"] = query
-            if declaration.body:
-                params["body"] = read_body(req, declaration.body)
+            self._admit(req)
+            params |= self._read(req)
             with _as_caller(req):
-                if declaration.streams:
-                    responder(self, req, resp, **params)
+                if self.streams:
+                    responder(resource, req, resp, **params)
                     return
                 with once(req, resp) as is_new:
                     if is_new:
-                        with _noted(declaration, req, resp, params):
-                            responder(self, req, resp, **params)
+                        with _noted(self, req, resp, params):
+                            responder(resource, req, resp, **params)
 
-        vars(checked)["operation"] = declaration
+        vars(checked)["operation"] = self
         return checked
 
-    return decorate
+    def _admit(self, req: falcon.Request) -> None:
+        if self.scope:
+            authorise(req, self.scope)
+        if self.public:
+            take_as_stranger(client_address(req))
+
+    def _read(self, req: falcon.Request) -> dict[str, BaseModel]:
+        read: dict[str, BaseModel] = {}
+        # A webhook's URL may carry a query of its provider's, or of the client's own.
+        query = None if self.signed_by else read_query(req, self.query)
+        if query is not None and self.query is not NoQuery:
+            read["query"] = query
+        if self.body:
+            read["body"] = read_body(req, self.body)
+        return read
+
+
+operation = Operation
 
 
 def _noted(
@@ -134,7 +141,7 @@ def answer_page(
     resp: falcon.Response,
     document: type[Record] | type[Link] | type[Payment],
     model: type[BaseModel],
-    query: Any,
+    query: ListQuery,
     *,
     told: Callable[[Any], Any] = lambda record: record,
     **scope: Any,

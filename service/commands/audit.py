@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.commands.connected import connected
 from service.commands.tables import json_array, print_array
+
+if TYPE_CHECKING:
+    from documents.access.audit import Chain
 
 
 def audited(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,7 +78,7 @@ def verify(organization_id: str | None, head: str | None, as_json: bool) -> None
         raise click.exceptions.Exit(1)
 
 
-def _row(chain: Any) -> dict[str, Any]:
+def _row(chain: "Chain") -> dict[str, Any]:
     """A chain; that of the service itself belongs to no organization."""
     whose = chain.organization_id and str(chain.organization_id)
     return {"organization_id": whose, "broken_at": chain.broken_at, "head": chain.head}

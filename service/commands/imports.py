@@ -4,12 +4,15 @@ import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
+
+if TYPE_CHECKING:
+    from documents.imports.emails import EmailImport
 
 CSV_COLUMNS = ("fundraiser_id", "mailing_id", "user_id", "name", "email", "sent_at")
 REFUSED_SHOWN = 20
@@ -130,7 +133,7 @@ def _email(row: dict[Any, Any]) -> Any:
     return {**email, "user": person} if person else email
 
 
-def _tell(importing: Any, dry_run: bool, as_json: bool) -> None:
+def _tell(importing: "EmailImport", dry_run: bool, as_json: bool) -> None:
     done = {"created": importing.created, "found": importing.found}
     names = ("refused_count", "refused", "refused_left_out")
     values = done | {name: getattr(importing, name) for name in names}

@@ -14,7 +14,9 @@ from service.commands.connected import connected, print_values
 from service.commands.tables import json_lines
 
 if TYPE_CHECKING:
-    from documents.matching.preview import Change
+    from bson import ObjectId
+
+    from documents.matching.preview import Change, Place
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 TOUCHES = ("clicked", "opened", "sent")
@@ -85,7 +87,9 @@ def rematch(
     click.echo(f"{total} gifts to be decided again")
 
 
-def _show(organization: Any, fundraiser: Any, edits: dict[str, Any], as_json: bool) -> None:
+def _show(
+    organization: "ObjectId", fundraiser: "ObjectId | None", edits: dict[str, Any], as_json: bool
+) -> None:
     from documents.matching.preview import what_if
     from jobs.tasks import policy
 
@@ -108,7 +112,7 @@ def _show(organization: Any, fundraiser: Any, edits: dict[str, Any], as_json: bo
 
 
 def _line(change: "Change") -> dict[str, Any]:
-    def place(of: Any) -> dict[str, Any]:
+    def place(of: "Place") -> dict[str, Any]:
         names = ("match", "email_id", "mailing_id")
         return {name: value and str(value) for name, value in zip(names, of, strict=True)}
 

@@ -1,12 +1,15 @@
 """`matchback staff`: the people who can use the dashboard."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected
 from service.commands.tables import json_array, print_table
+
+if TYPE_CHECKING:
+    from documents.access.staff import Staff
 
 of_organization = click.option(
     "--organization", "organization_id", required=True, metavar="ID", help="Whose staff."
@@ -100,7 +103,7 @@ def _ask() -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
-def _print_link(of: Any) -> None:
+def _print_link(of: "Staff") -> None:
     from config.settings import settings
     from documents.access.staff_session import SignInLink
     from service.dashboard.sign_in_links import sign_in_link

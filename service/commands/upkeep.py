@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from service.commands.tables import json_array, json_lines, print_table
 
 if TYPE_CHECKING:
     from documents.concurrency.lease import Holding
+    from matchback.engine.recount import Drift, Page
 
 
 @click.group()
@@ -101,7 +102,7 @@ def _lease_of(repair: bool) -> Iterator["Holding | None"]:
         yield holding
 
 
-def _repaired(holding: "Holding | None", drift: Any) -> bool:
+def _repaired(holding: "Holding | None", drift: "Drift") -> bool:
     """Repair a counter. Returns False if another process or settling has corrected it."""
     from documents.recount import recount as recounting
 
@@ -110,7 +111,7 @@ def _repaired(holding: "Holding | None", drift: Any) -> bool:
     return recounting.repair(drift)
 
 
-def _compared(pages: Iterable[Any], size: int) -> Iterator[Any]:
+def _compared(pages: "Iterable[Page]", size: int) -> "Iterator[Drift]":
     """Return the incorrect counters of the pages. Show progress on a terminal."""
     with click.progressbar(
         length=size, label="comparing", file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -120,7 +121,7 @@ def _compared(pages: Iterable[Any], size: int) -> Iterator[Any]:
             progress.update(page.size)
 
 
-def _tell(drift: Any, as_json: bool) -> None:
+def _tell(drift: "Drift", as_json: bool) -> None:
     line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
     says, right = str(drift.says), str(drift.right)
     text = f"{drift.collection} {drift.id} {drift.field}: says {says}, is {right}"

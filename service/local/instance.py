@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypedDict
 
 import psutil
 from cryptography.fernet import Fernet
@@ -14,6 +14,18 @@ from service.local.supervisor import Say, stop_process
 
 STATE = "state.json"
 MASTER_KEY = "master.key"
+
+
+class State(TypedDict, total=False):
+    """What a run notes for the next one.
+
+    ours: addresses that this data folder chose, by the name of the setting.
+    processes: PID and start time by the name of the part.
+    """
+
+    ours: dict[str, str]
+    ports: dict[str, int]
+    processes: dict[str, list[float]]
 
 
 class AlreadyUp(Exception):
@@ -38,16 +50,16 @@ def lock(data: Path) -> IO[str]:
     return file
 
 
-def load(data: Path) -> dict[str, Any]:
+def load(data: Path) -> State:
     """Return what the last run noted: its ports, its processes. Ignore a file that is cut short."""
     try:
-        state = json.loads((data / STATE).read_text())
+        state: State = json.loads((data / STATE).read_text())
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
 
 
-def note(data: Path, state: dict[str, Any]) -> None:
+def note(data: Path, state: State) -> None:
     """Keep the state for the next run.
 
     Raises:
@@ -67,7 +79,7 @@ def identify(pids: dict[str, int]) -> dict[str, list[float]]:
     return found
 
 
-def clear_up(state: dict[str, Any], say: Say) -> None:
+def clear_up(state: State, say: Say) -> None:
     """End what a supervisor that was killed left running."""
     for name, (pid, created) in state.get("processes", {}).items():
         try:

@@ -5,12 +5,12 @@ Each body has a size bound and a deadline. All bodies of a process share a memor
 
 import asyncio
 from collections import OrderedDict
-from typing import Any
 
 import falcon
 
 from config.settings import settings
 from service.metrics.process import SLOW_CLIENTS
+from service.server.asgi import Receive
 
 # The largest body that is read whole: a webhook of two megabytes.
 BODY_LIMIT = 2 * 1024 * 1024
@@ -39,7 +39,7 @@ class Body:
     is_whole: the event loop received all of it.
     """
 
-    def __init__(self, receive: Any, length: int | None) -> None:
+    def __init__(self, receive: Receive, length: int | None) -> None:
         self._receive = receive
         self.length = length
         self.is_whole = length == 0

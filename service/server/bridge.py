@@ -13,6 +13,7 @@ from a2wsgi import WSGIMiddleware
 from service.api.import_shares import IMPORT_THREADS
 from service.middleware.request import REFUSAL
 from service.server import head
+from service.server.asgi import Message, Receive, Scope, Send
 from service.server.body import Bodies, Body, Gone
 from service.server.import_body import open_import
 from service.server.stream import STREAM
@@ -38,14 +39,14 @@ class Bridge:
         self._imports: Any = WSGIMiddleware(reading, workers=IMPORT_THREADS)
         self._bodies = Bodies()
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._requests(scope, receive, send)
         elif scope["type"] == "http":
             with contextlib.suppress(Gone):
                 await self._answer(head.clean(scope), receive, send)
 
-    async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         state, application, held = scope["state"], self._requests, b""
         refusal = head.check(scope)
         # An unknown length closes the connection after the answer.
@@ -75,14 +76,14 @@ class _Answer:
     Sending must not raise, because a2wsgi's thread would wait forever for room in its queue.
     """
 
-    def __init__(self, send: Any, body: Body, state: dict[str, Any]) -> None:
+    def __init__(self, send: Send, body: Body, state: dict[str, Any]) -> None:
         self._send = send
         self._body = body
         self._state = state
-        self._head: Any = None
-        self._end: Any = None
+        self._head: Message | None = None
+        self._end: Message | None = None
 
-    async def __call__(self, message: Any) -> None:
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._head = message
         elif message.get("more_body", False):
@@ -90,7 +91,7 @@ class _Answer:
         else:
             self._end = message
 
-    async def finish(self, receive: Any) -> None:
+    async def finish(self, receive: Receive) -> None:
         """Send the end: after the stream, or after the rest of a body that was not read."""
         stream = self._state.get(STREAM)
         if stream is not None or not self._body.is_whole:
@@ -101,7 +102,7 @@ class _Answer:
         if self._end is not None:
             await self.send(self._end)
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: Message) -> None:
         # uvicorn reports an answer that it cannot send. uvloop raises if the client left.
         with contextlib.suppress(Exception):
             if self._head is not None:

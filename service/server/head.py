@@ -1,10 +1,11 @@
 """Checks of a request's head that uvicorn's parser does not make. Pure."""
 
 import re
-from typing import Any
 from urllib.parse import quote_from_bytes
 
 import falcon
+
+from service.server.asgi import Scope
 
 FIELDS, FIELD_BYTES, TARGET_BYTES = 100, 8190, 4094
 # A name or address and perhaps a port (RFC 9110, 7.2).
@@ -13,7 +14,7 @@ IMPORT = re.compile(r"/v1/[a-z-]+/import/?")
 VISIBLE = bytes(range(33, 127))
 
 
-def clean(scope: dict[str, Any]) -> dict[str, Any]:
+def clean(scope: Scope) -> Scope:
     """Return the scope without what WSGI cannot represent.
 
     WSGI cannot tell `X_Forwarded_For` from `X-Forwarded-For`, and its query is ASCII.
@@ -25,7 +26,7 @@ def clean(scope: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check(scope: dict[str, Any]) -> falcon.HTTPError | None:
+def check(scope: Scope) -> falcon.HTTPError | None:
     """Return the reason to reject the request, or None."""
     headers = scope["headers"]
     if len(scope["raw_path"]) + len(scope["query_string"]) > TARGET_BYTES:
@@ -49,18 +50,18 @@ def check(scope: dict[str, Any]) -> falcon.HTTPError | None:
     return None
 
 
-def body_length(scope: dict[str, Any]) -> int | None:
+def body_length(scope: Scope) -> int | None:
     """Return the length of the body in bytes, 0 without a body, or None if it is chunked."""
     if values(scope, b"transfer-encoding"):
         return None
     return int((values(scope, b"content-length") or [b"0"])[0])
 
 
-def is_import(scope: dict[str, Any]) -> bool:
+def is_import(scope: Scope) -> bool:
     """Return whether the application reads this body piece by piece, after it checks the key."""
     return scope["method"] == "POST" and IMPORT.fullmatch(scope["path"]) is not None
 
 
-def values(scope: dict[str, Any], name: bytes) -> list[bytes]:
+def values(scope: Scope, name: bytes) -> list[bytes]:
     """Return the values of a header field."""
     return [value for found, value in scope["headers"] if found == name]

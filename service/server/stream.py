@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from service.server.asgi import Receive, Send
+
 STREAMS_LIMIT = 1000  # maximum in a process
 UNREAD_BYTES = 64 * 1024  # the service drops a client that leaves more unread
 STREAM = "matchback.stream"  # in a request's state
@@ -74,7 +76,7 @@ class Stream:
             taken, self._unsent = self._unsent, b""
         return taken
 
-    async def run(self, receive: Any, send: Any) -> None:
+    async def run(self, receive: Receive, send: Send) -> None:
         """Write to the client until the stream ends or the client leaves."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(woken.set)
@@ -116,6 +118,6 @@ def end_all() -> None:
         stream.end()
 
 
-async def _await_end(receive: Any) -> None:
+async def _await_end(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -153,10 +153,10 @@ def test_an_email_whose_clicks_cannot_be_judged_keeps_no_other(
     alice.deliver([event(broken, "click", AT + 60, url=LINK)])
     settle()
 
-    def judge_all(tx: Any, emails: Any, rule: Rule) -> Any:
+    def judge(tx: Any, emails: Any, rule: Rule) -> Any:
         if ObjectId(broken) in emails:
             raise TypeError
-        return original(tx, emails, rule)
+        return judge_all(tx, emails, rule)
 
     monkeypatch.setattr(relabelling, "judge_all", judge)
     state = Relabelling.towards(Rule(links=0))

@@ -23,7 +23,7 @@ from documents.providers.sendgrid import (
     parse,
     read,
 )
-from tools.testbed.cast import SIGNATURE_HEADER, TIMESTAMP_HEADER, event, public_key, signed
+from tools.testbed.cast import event, public_key, signed
 
 ORGANIZATION = b"o" * 12
 AT = 1_700_000_000
