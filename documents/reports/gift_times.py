@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from documents.gift_day import MINUTES_A_QUARTER
+from documents.reports.figures import DayLine, GiftSum, HourLine
 from documents.values.rates import nonzero
 
 HOURS_OF_DAYS = 2
@@ -45,14 +45,14 @@ class Sum:
         else:
             self.count += amount
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> GiftSum:
         """In the form of reports."""
         return {"count": self.count, "raised": nonzero(self.raised)}
 
 
 def by_day_and_hour(
     rows: Iterable[UtcDay], zone: ZoneInfo, days: int, *, is_cut: bool
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[DayLine], list[HourLine]]:
     """The latest local days with gifts, oldest first, and the hours of the last two of them.
 
     Args:
@@ -72,7 +72,9 @@ def by_day_and_hour(
     for row in rows:
         for part in _parts(row, zone):
             part.add_hours_to(by_hour, latest)
-    hours = [{"hour": at, **total.told()} for at, total in sorted(by_hour.items()) if total.count]
+    hours: list[HourLine] = [
+        {"hour": at, **total.told()} for at, total in sorted(by_hour.items()) if total.count
+    ]
     return [{"day": day, **by_day[day].told()} for day in shown], hours
 
 

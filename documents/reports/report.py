@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
+
 from documents.donation import Donation
 from documents.email import Email
 from documents.event import UNMATCHED, Event
@@ -12,8 +14,18 @@ from documents.gift_day import GiftDay, day_of
 from documents.mailing import Mailing
 from documents.matching.late_touches import LateTouches
 from documents.organization import Organization
+from documents.reports.figures import (
+    ByTime,
+    Figures,
+    MailingLine,
+    MatchClass,
+    Recurring,
+    Report,
+    Unsettled,
+)
 from documents.reports.gift_times import UtcDay, by_day_and_hour
 from documents.storage.marks import DUE
+from documents.storage.record import Record
 from documents.values.rates import average, giving_rates, nonzero, rates, ratio
 from documents.values.time import now
 from documents.webhook_delivery import Delivery
@@ -29,15 +41,16 @@ DAYS_SHOWN = 31
 UTC_DAYS_READ = DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
 
 
-def fundraiser_report(fundraiser: Fundraiser, listed: int = MAILINGS_LISTED) -> dict[str, Any]:
+def fundraiser_report(fundraiser: Fundraiser, listed: int = MAILINGS_LISTED) -> Report:
     """What a fundraiser has brought, and each of its latest mailings, so many at the most."""
     # What is due is read before the figures: «nothing is waiting» must be true of what follows.
-    head = {"as_of": now(), "unsettled": _unsettled(fundraiser, fundraiser.id)}
+    as_of, unsettled = now(), _unsettled(fundraiser, fundraiser.id)
     fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
     mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
     latest = mailings.order_by("-id").limit(listed)
     return {
-        **head,
+        "as_of": as_of,
+        "unsettled": unsettled,
         **_figures(fundraiser, fundraiser.cost),
         **_by_time(fundraiser, "fundraiser"),
         "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
@@ -45,12 +58,13 @@ def fundraiser_report(fundraiser: Fundraiser, listed: int = MAILINGS_LISTED) -> 
     }
 
 
-def mailing_report(mailing: Mailing) -> dict[str, Any]:
+def mailing_report(mailing: Mailing) -> Report:
     """What a mailing has brought."""
-    head = {"as_of": now(), "unsettled": _unsettled(mailing, mailing.fundraiser_id)}
+    as_of, unsettled = now(), _unsettled(mailing, mailing.fundraiser_id)
     mailing = Mailing.fetch(mailing.organization_id, mailing.id)
     return {
-        **head,
+        "as_of": as_of,
+        "unsettled": unsettled,
         **_figures(mailing, _cost(mailing)),
         **_by_time(mailing, "mailing"),
         "unmatched_events": _unmatched(mailing, "mailing_id"),
@@ -58,7 +72,7 @@ def mailing_report(mailing: Mailing) -> dict[str, Any]:
     }
 
 
-def _by_time(of: Fundraiser | Mailing, kind: str) -> dict[str, Any]:
+def _by_time(of: Fundraiser | Mailing, kind: str) -> ByTime:
     """Gifts by day and hour of the organization's time zone, as many as a report shows."""
     rows = GiftDay.latest(kind, of.id, UTC_DAYS_READ)
     utc_days = [
@@ -82,7 +96,7 @@ def _unmatched(of: Fundraiser | Mailing, link: str) -> dict[str, int]:
     }
 
 
-def _line(mailing: Mailing) -> dict[str, Any]:
+def _line(mailing: Mailing) -> MailingLine:
     return {
         "id": mailing.id,
         "name": mailing.name,
@@ -95,7 +109,7 @@ def _cost(mailing: Mailing) -> dict[str, int]:
     return {mailing.cost_currency: mailing.cost_amount} if mailing.cost_amount else {}
 
 
-def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str, Any]:
+def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> Figures:
     counters = tallied.funnel
     funnel = {name: counters.get(name, 0) for name in EMAILS}
     raised = nonzero(tallied.raised)
@@ -131,14 +145,14 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> dict[str
     }
 
 
-def _match_class(counters: Mapping[str, Any]) -> dict[str, Any]:
+def _match_class(counters: Mapping[str, Any]) -> MatchClass:
     return {
         "count": counters.get("count", 0),
         "raised": nonzero(counters.get("raised", {})),
     }
 
 
-def _recurring(counters: Mapping[str, Any]) -> dict[str, Any]:
+def _recurring(counters: Mapping[str, Any]) -> Recurring:
     return {
         "plans": counters.get("plans", 0),
         "first_gift": nonzero(counters.get("first_gift", {})),
@@ -151,7 +165,7 @@ def _matched(tallied: Fundraiser | Mailing) -> int:
     return sum(tallied.by_match.get(name, {}).get("count", 0) for name in ("direct", "indirect"))
 
 
-def _unsettled(of: Fundraiser | Mailing, fundraiser_id: Any) -> dict[str, Any]:
+def _unsettled(of: Fundraiser | Mailing, fundraiser_id: ObjectId) -> Unsettled:
     """What is stored and not counted yet. Deliveries say only when read whose emails they tell of,
     so all of the organization's are named; and so are touches for which gifts are to look again."""
     fundraisers = {"fundraiser_id": fundraiser_id, **DUE}
@@ -171,7 +185,7 @@ def _unsettled(of: Fundraiser | Mailing, fundraiser_id: Any) -> dict[str, Any]:
     }
 
 
-def _oldest(document: type, query: Mapping[str, Any]) -> datetime | None:
-    collection = document._get_collection()  # type: ignore[attr-defined]
+def _oldest(document: type[Record], query: Mapping[str, Any]) -> datetime | None:
+    collection = document._get_collection()
     row = collection.find_one(query, {"due": 1}, sort=[("due", 1)])
     return row["due"] if row else None

@@ -1,11 +1,12 @@
 """The format of reports. documents/reports/report.py creates their content."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import falcon
 from pydantic import Field, PlainSerializer
 
+from documents.reports import figures
 from service.api.fields import Answer, Id, Time
 from service.api.operation import answer
 
@@ -173,6 +174,6 @@ class Report(Figures):
     mailings: list[MailingLine]
 
 
-def answer_report(resp: falcon.Response, report: dict[str, Any]) -> None:
+def answer_report(resp: falcon.Response, report: figures.Report) -> None:
     """Answer with a report; one that differs by its time alone is none that is new."""
     answer(resp, Report, report, volatile=frozenset({"as_of"}))

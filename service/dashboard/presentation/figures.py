@@ -1,8 +1,8 @@
 """A report as pages of fundraisers and mailings show it: figures, tables, and one chart."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from documents.reports.figures import Report
 from documents.values.money import larger, minor_units
 from service.dashboard.presentation import charts, tables, time_axis
 from service.dashboard.presentation.wording import money
@@ -10,7 +10,7 @@ from service.dashboard.presentation.wording import money
 CHARTS = 3
 
 
-def shown(report: Mapping[str, Any]) -> dict[str, Any]:
+def shown(report: Report) -> dict[str, Any]:
     """What the templates take of a report."""
     return {
         "report": report,
@@ -22,13 +22,13 @@ def shown(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _charted(report: Mapping[str, Any]) -> list[str]:
+def _charted(report: Report) -> list[str]:
     """Return the currencies that have a chart; the table beside them has all."""
     known = [code for code in tables.currencies(report) if minor_units(code) is not None]
     return known[:CHARTS] if report["by_day"] else []
 
 
-def _over_time(report: Mapping[str, Any], currency: str) -> Any:
+def _over_time(report: Report, currency: str) -> Any:
     if tables.is_by_day(report):
         points = time_axis.by_day(report["by_day"], currency)
     else:
@@ -42,10 +42,10 @@ def _over_time(report: Mapping[str, Any], currency: str) -> Any:
     )
 
 
-def _most_valuable(report: Mapping[str, Any]) -> dict[str, float]:
+def _most_valuable(report: Report) -> dict[str, float]:
     """By currency, the most that a mailing raised for each email: what bars are as long as."""
     most: dict[str, float] = {}
     for line in report["mailings"]:
         for code, value in line["raised_per_email"].items():
-            most[code] = max(most.get(code, 0), value)
+            most[code] = max(most.get(code, 0), value or 0)
     return most

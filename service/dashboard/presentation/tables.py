@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
 
+from documents.reports.figures import GiftSum, Report
 from documents.values.money import larger
 from service.dashboard.presentation.csv_file import Cell
 from service.dashboard.presentation.wording import MATCHES, units
 
-Report = Mapping[str, Any]
 STAGES = ("sent", "delivered", "opened", "clicked", "donated")
 # What each stage is measured against, as documents/values/rates.py has it.
 RATES = {
@@ -61,11 +61,12 @@ def currencies(report: Report) -> list[str]:
 def over_time(report: Report) -> Table:
     """Gifts and money by day with gifts; of gifts within two days, by hour."""
     money = currencies(report)
-    lines = report["by_day"] if is_by_day(report) else report["by_hour"]
-    unit = "day" if is_by_day(report) else "hour"
-    rows = [
-        [line[unit].isoformat(), line["count"], *_amounts(line["raised"], money)] for line in lines
-    ]
+    times: list[tuple[date, GiftSum]] = [(line["hour"], line) for line in report["by_hour"]]
+    unit = "hour"
+    if is_by_day(report):
+        times = [(line["day"], line) for line in report["by_day"]]
+        unit = "day"
+    rows = [[at.isoformat(), line["count"], *_amounts(line["raised"], money)] for at, line in times]
     return Table([unit.capitalize(), "Gifts", *(f"Raised {code}" for code in money)], rows)
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from documents.reports.figures import DayLine, HourLine
 from service.dashboard.presentation import charts, time_axis, wording
 from service.dashboard.presentation.csv_file import safe, to_csv
 
@@ -141,12 +142,16 @@ def test_why_is_a_sentence(decision: dict[str, Any] | None, said: str) -> None:
     assert wording.why(decision) == said
 
 
-def line(**at: Any) -> dict[str, Any]:
-    return {**at, "count": 1, "raised": {"USD": 100}}
+def day_line(day: date) -> DayLine:
+    return {"day": day, "count": 1, "raised": {"USD": 100}}
+
+
+def hour_line(hour: datetime) -> HourLine:
+    return {"hour": hour, "count": 1, "raised": {"USD": 100}}
 
 
 def test_days_without_gifts_are_on_the_axis() -> None:
-    lines = [line(day=date(2026, 11, 1)), line(day=date(2026, 11, 20))]
+    lines = [day_line(date(2026, 11, 1)), day_line(date(2026, 11, 20))]
     points = time_axis.by_day(lines, "USD")
     assert len(points) == 20
     assert [amount for _, amount in points] == [100, *[0] * 18, 100]
@@ -154,14 +159,14 @@ def test_days_without_gifts_are_on_the_axis() -> None:
 
 
 def test_of_days_far_apart_the_latest_two_months_are_drawn() -> None:
-    lines = [line(day=date(2020, 1, 1)), line(day=date(2026, 11, 20))]
+    lines = [day_line(date(2020, 1, 1)), day_line(date(2026, 11, 20))]
     assert len(time_axis.by_day(lines, "USD")) == time_axis.DAYS_SHOWN
 
 
 def test_the_hour_that_comes_twice_when_clocks_go_back_is_two() -> None:
     first = datetime(2026, 11, 1, 1, tzinfo=NEW_YORK)
     again = first.replace(fold=1)
-    points = time_axis.by_hour([line(hour=first), line(hour=again)], "USD")
+    points = time_axis.by_hour([hour_line(first), hour_line(again)], "USD")
     assert [amount for _, amount in points][-2:] == [100, 100]
     assert len(points) == time_axis.FEWEST_HOURS
 

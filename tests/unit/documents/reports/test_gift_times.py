@@ -42,7 +42,7 @@ def naively(gifts: list[Gift], zone: ZoneInfo) -> dict[date, tuple[int, dict[str
     return {day: (count, dict(raised)) for day, (count, raised) in found.items()}
 
 
-def told(lines: list[dict[str, Any]], name: str) -> dict[Any, tuple[int, dict[str, int]]]:
+def told(lines: list[Any], name: str) -> dict[Any, tuple[int, dict[str, int]]]:
     return {line[name]: (line["count"], line["raised"]) for line in lines}
 
 

@@ -1,0 +1,102 @@
+"""Types of the figures in reports. Money is in minor units by currency."""
+
+from datetime import date, datetime
+from typing import TypedDict
+
+from bson import ObjectId
+
+Amounts = dict[str, int]
+Ratios = dict[str, float | None]
+
+
+class Unsettled(TypedDict):
+    """What is stored and not counted yet. Deliveries are those of the organization."""
+
+    donations: int
+    deliveries: int
+    oldest_seconds: float
+
+
+class MatchClass(TypedDict):
+    """Gifts with the same kind of match."""
+
+    count: int
+    raised: Amounts
+
+
+class Recurring(TypedDict):
+    """Plans, and what their first gifts and all their gifts brought."""
+
+    plans: int
+    first_gift: Amounts
+    lifetime: Amounts
+
+
+class Donations(TypedDict):
+    """Gifts that count, net of refunds."""
+
+    count: int
+    donors: int
+    raised: Amounts
+    refunded: Amounts
+    average: Amounts
+    by_match: dict[str, MatchClass]
+
+
+class Figures(TypedDict):
+    """What a fundraiser or a mailing brought."""
+
+    emails: dict[str, int]
+    delivery: dict[str, int]
+    machines: dict[str, int]
+    unknown_events: int
+    donations: Donations
+    recurring: Recurring
+    rates: Ratios
+    giving_rates: Ratios
+    raised_per_email: Ratios
+    cost_per_unit_raised: Ratios
+
+
+class MailingLine(Figures):
+    """A mailing in a fundraiser's report."""
+
+    id: ObjectId
+    name: str
+    sent_at: datetime | None
+
+
+class GiftSum(TypedDict):
+    """Gifts of a day or an hour."""
+
+    count: int
+    raised: Amounts
+
+
+class DayLine(GiftSum):
+    """A local day with gifts."""
+
+    day: date
+
+
+class HourLine(GiftSum):
+    """A local hour with gifts."""
+
+    hour: datetime
+
+
+class ByTime(TypedDict):
+    """Gifts by local day and hour."""
+
+    time_zone: str
+    by_day: list[DayLine]
+    by_hour: list[HourLine]
+
+
+class Report(Figures, ByTime):
+    """A report on a fundraiser or a mailing."""
+
+    as_of: datetime
+    unsettled: Unsettled
+    unmatched_events: dict[str, int]
+    mailings: list[MailingLine]
