@@ -180,7 +180,7 @@ class Email(Source, Record):
 def _mailing(fundraiser: Fundraiser, mailing_id: ObjectId | None) -> Mailing | None:
     if mailing_id is None:
         return None
-    mailing = Mailing.live(
+    mailing: Mailing | None = Mailing.live(
         fundraiser.organization_id, id=mailing_id, fundraiser_id=fundraiser.id
     ).first()
     if mailing is None:

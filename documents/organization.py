@@ -30,7 +30,8 @@ class Organization(Exported, Document):
             Unacceptable: the name is blank or longer than 200 characters, or there is no such zone.
         """
         organization = cls(name=_checked(name), time_zone=zone_named(time_zone).key)
-        return organization.save(force_insert=True)
+        organization.save(force_insert=True)
+        return organization
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change the name or the time zone.
@@ -42,7 +43,8 @@ class Organization(Exported, Document):
             self.name = _checked(changes["name"])
         if "time_zone" in changes:
             self.time_zone = zone_named(changes["time_zone"]).key
-        return self.save()
+        self.save()
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -56,7 +58,7 @@ class Organization(Exported, Document):
         Raises:
             NotFound: there is none.
         """
-        found = cls.objects(id=id_).first() if ObjectId.is_valid(id_) else None
+        found: Self | None = cls.objects(id=id_).first() if ObjectId.is_valid(id_) else None
         if found is None:
             raise NotFound
         return found

@@ -100,14 +100,16 @@ class WebhookKey(Record):
             same = [other for other in others if other.is_test == is_test][: AT_A_TIME - 1]
             kept._keep([put, *(one for one in others if one in same or one.is_test != is_test)])
 
-        return known.change(edit)
+        changed: Self = known.change(edit)
+        return changed
 
     @classmethod
     def of(cls, organization_id: ObjectId | str, provider: str) -> Self | None:
         """The organization's keys, if there is one with this id and it has any."""
         if not ObjectId.is_valid(organization_id):
             return None
-        return cls.objects(organization_id=organization_id, provider=provider).first()
+        keys: Self | None = cls.objects(organization_id=organization_id, provider=provider).first()
+        return keys
 
     @classmethod
     def who_signed(

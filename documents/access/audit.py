@@ -62,7 +62,8 @@ class OpenAct(_Act):
     def begin(cls, organization_id: ObjectId | None, actor: str, action: str, **more: Any) -> Self:
         """Note what is about to be done."""
         of = {"organization_id": organization_id, "actor": actor, "action": action, "at": now()}
-        return cls(**of, **more).save(force_insert=True)
+        entry: Self = cls(**of, **more).save(force_insert=True)
+        return entry
 
     def finish(self, outcome: int) -> None:
         """It is done."""
@@ -95,7 +96,8 @@ class AuditEntry(_Act):
     @classmethod
     def last(cls, organization_id: ObjectId | None) -> Self | None:
         """The end of a chain."""
-        return cls.objects(organization_id=organization_id).order_by("-seq").first()
+        last: Self | None = cls.objects(organization_id=organization_id).order_by("-seq").first()
+        return last
 
     def digest(self) -> str:
         """What its hash should be: SHA-256 of its content as JSON with sorted names."""

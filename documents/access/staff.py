@@ -110,11 +110,14 @@ class Staff(Record):
         """Whose session or link it is, unless it is void."""
         if session is None:
             return None
-        return cls.objects(id=session.staff_id, epoch=session.epoch, deleted_at=None).first()
+        staff: Self | None = cls.objects(
+            id=session.staff_id, epoch=session.epoch, deleted_at=None
+        ).first()
+        return staff
 
     @property
     def is_admin(self) -> bool:
-        return self.role == "admin"
+        return bool(self.role == "admin")
 
     def set_password(self, password: str) -> Self:
         """Change the password, and end every session.
@@ -155,7 +158,7 @@ class Staff(Record):
 
 
 def _checked(text: Any, longest: int, pointer: str) -> str:
-    text = text.strip().encode("utf-8", "replace").decode()
-    if not 1 <= len(text) <= longest or not text.isprintable():
+    cleaned: str = text.strip().encode("utf-8", "replace").decode()
+    if not 1 <= len(cleaned) <= longest or not cleaned.isprintable():
         raise Unacceptable(pointer, "length", f"Should be 1 to {longest} printable characters.")
-    return text
+    return cleaned

@@ -51,7 +51,8 @@ class _Secret(Document):
     @classmethod
     def _with(cls, secret: str) -> Self | None:
         # The index compares digests, which nobody can choose: its time tells nothing.
-        return cls.objects(id=_digest(secret), expires_at__gt=now()).first()
+        session: Self | None = cls.objects(id=_digest(secret), expires_at__gt=now()).first()
+        return session
 
 
 INDEXES: list[Any] = [{"fields": ["expires_at"], "expireAfterSeconds": 0}, "staff_id"]
@@ -81,7 +82,7 @@ class StaffSession(_Secret):
     @property
     def may_forget(self) -> bool:
         """Whether it came by a link, just now: the password may be set without the present one."""
-        return self.by_link and now() - self.created_at < LINK_LASTS
+        return bool(self.by_link and now() - self.created_at < LINK_LASTS)
 
     @classmethod
     def still_valid(cls, ids: set[str]) -> set[str]:

@@ -132,4 +132,4 @@ def _keys() -> tuple[AESSIV, ...]:
 
 def _is_stale() -> bool:
     """Whether there are more keys than this process knows."""
-    return LinkKey.objects.count() != len(_keys())
+    return bool(LinkKey.objects.count() != len(_keys()))

@@ -93,7 +93,7 @@ class Payment(Document):
             NotFound: there is none in the organization.
         """
         query = {"organization_id": organization_id, "public_id": id_}
-        payment = cls.objects(**query).first() if ObjectId.is_valid(id_) else None
+        payment: Self | None = cls.objects(**query).first() if ObjectId.is_valid(id_) else None
         if payment is None:
             raise NotFound
         return payment
@@ -123,6 +123,6 @@ def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:
         known = without_person(known, payment["organization_id"], forgotten)
     if replaced := payment.get("replaced"):
         known = replace_texts(known, payment["organization_id"], replaced)
-    changed = known != payment.get("facts", {})
+    changed = bool(known != payment.get("facts", {}))
     payment["facts"] = known
     return changed

@@ -61,7 +61,7 @@ class SteadyRecount(Document):
     @property
     def is_at_the_start(self) -> bool:
         """Return whether the next round has not begun."""
-        return self.compared == 0 and self.collection == recount.COLLECTIONS[0]
+        return bool(self.compared == 0 and self.collection == recount.COLLECTIONS[0])
 
 
 def summary() -> tuple[int, datetime] | None:

@@ -80,10 +80,12 @@ class IdempotencyKey(Document):
             record_id=ObjectId(),
         )
         try:
-            return taken.save(force_insert=True)
+            taken.save(force_insert=True)
         except NotUniqueError:
             pass
-        known = cls.objects(id=id_).first()
+        else:
+            return taken
+        known: Self | None = cls.objects(id=id_).first()
         if known is None:
             raise KeyInUse  # released or expired just now
         if bytes(known.request) != bytes(taken.request):

@@ -82,7 +82,9 @@ class Record(Document):
         Raises:
             NotFound: none, deleted, or another organization's.
         """
-        record = cls.live(organization_id, id=id_).first() if ObjectId.is_valid(id_) else None
+        record: Self | None = None
+        if ObjectId.is_valid(id_):
+            record = cls.live(organization_id, id=id_).first()
         if record is None:
             raise NotFound
         return record
@@ -94,13 +96,15 @@ class Record(Document):
             NotUniqueError: another record has one of its unique fields.
         """
         try:
-            return self.save(force_insert=True)
+            self.save(force_insert=True)
         except NotUniqueError:
             catch_up()  # so that whoever looks for the other record finds it
-            known = type(self).objects(id=self.id, organization_id=self.organization_id).first()
+            own = {"id": self.id, "organization_id": self.organization_id}
+            known: Self | None = type(self).objects(**own).first()
             if known is None:
                 raise
             return known
+        return self
 
     def insert_unless(self, find: Callable[[], Self | None]) -> tuple[Self, bool]:
         """Store a new record, or find the one that has what must be unique. Says whether it is new.
@@ -133,10 +137,12 @@ class Record(Document):
             read = record.version
             record.version, record.updated_at = read + 1, now()
             try:
-                return record.save(save_condition={"version": read, "deleted_at": None})
+                record.save(save_condition={"version": read, "deleted_at": None})
             except SaveConditionError:
                 time.sleep(random.uniform(0, PAUSE_SECONDS * attempt))  # noqa: S311
                 record = type(self).fetch(self.organization_id, self.id)
+            else:
+                return record
         raise Conflict("The record is being changed by many clients at once; try again.")
 
     def mark_deleted(self, **also: Any) -> None:

@@ -46,7 +46,8 @@ class OwnRecords(QuerySet):
 
     @property
     def _query(self) -> dict[str, Any]:
-        query, acting = super()._query, _acting.get()
+        query: dict[str, Any] = super()._query
+        acting = _acting.get()
         if acting is None or query.get("organization_id") == acting:
             return query
         return {"$and": [{"organization_id": acting}, query]}

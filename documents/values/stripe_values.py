@@ -81,17 +81,17 @@ def amount(value: Any, currency: str) -> int:
     They differ for three currencies. Hundredths that ISO 4217 does not have are rounded to a
     whole.
     """
-    value = _whole(value)
+    whole: int = _whole(value)
     ours = minor_units(currency)
     if ours is None:
         raise UnknownCurrency("the currency is not one of ISO 4217")
     more = ours - STRIPE_DECIMALS.get(currency, ours)
     if more < 0:
-        unit = 10**-more
-        return (value + unit // 2) // unit
-    if value * 10**more > LARGEST_AMOUNT:
+        unit: int = 10**-more
+        return (whole + unit // 2) // unit
+    if whole * 10**more > LARGEST_AMOUNT:
         raise Unusable("an amount is too large")
-    return int(value * 10**more)
+    return int(whole * 10**more)
 
 
 def reported_amount(value: Any, currency: str) -> int:
