@@ -8,7 +8,7 @@ from matchback.engine.contribution import Row
 
 def counts(gift: Row) -> bool:
     """Only money that was taken, and not all given back, counts."""
-    return gift["status"] == "succeeded"
+    return bool(gift["status"] == "succeeded")
 
 
 def was_taken(gift: Row) -> bool:
@@ -36,15 +36,18 @@ def is_first(gift: Row) -> bool:
 
 def net(gift: Row) -> int:
     """What is left of a gift after refunds."""
-    return gift["amount"] - gift.get("refunded_amount", 0)
+    left: int = gift["amount"] - gift.get("refunded_amount", 0)
+    return left
 
 
 def refunded(gift: Row) -> int:
-    return gift.get("refunded_amount", 0)
+    amount: int = gift.get("refunded_amount", 0)
+    return amount
 
 
 def currency(gift: Row) -> str:
-    return gift["currency"]
+    code: str = gift["currency"]
+    return code
 
 
 def match_count(gift: Row) -> str:

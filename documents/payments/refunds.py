@@ -65,12 +65,13 @@ def refunded_of(facts: Mapping[str, Fact], id_: str, money: Fact) -> int:
         included = evidence.released if _includes_release(evidence) else 0
         cumulative = money["amount_refunded"] - included
         total = max(total, cumulative - _failed_since(refunds, money["at"]))
-    return max(0, min(total, money["amount"]))
+    amount: int = money["amount"]
+    return max(0, min(total, amount))
 
 
 def is_foreign(fact: Fact, currency: str) -> bool:
     """Return whether a refund is in another currency than the payment."""
-    return fact["kind"] == "refund" and fact.get("currency", currency) != currency
+    return bool(fact["kind"] == "refund" and fact.get("currency", currency) != currency)
 
 
 def _refunded_plainly(facts: Iterable[Fact], money: Fact) -> int:
@@ -81,7 +82,8 @@ def _refunded_plainly(facts: Iterable[Fact], money: Fact) -> int:
     refunds = [one for one in refunds if not is_foreign(one, money["currency"])]
     at = max((fact["at"] for fact in told), default=0)
     total = sum(fact["refunded"] for fact in told) - _failed_since(refunds, at)
-    return max(0, min(money["amount"], max(total, _standing(refunds))))
+    amount: int = money["amount"]
+    return max(0, min(amount, max(total, _standing(refunds))))
 
 
 def _evidence(facts: Mapping[str, Fact], id_: str, money: Fact) -> Evidence:
