@@ -88,7 +88,8 @@ class PolicyVersion(Document):
     @classmethod
     def _last(cls, organization_id: ObjectId, fundraiser_id: ObjectId | None) -> Self | None:
         of = {"organization_id": organization_id, "fundraiser_id": fundraiser_id}
-        return cls.objects(**of).order_by("-version").first()
+        last: Self | None = cls.objects(**of).order_by("-version").first()
+        return last
 
     @classmethod
     def _add(cls, organization_id: ObjectId, fundraiser_id: ObjectId | None, **values: Any) -> Self:
@@ -101,9 +102,11 @@ class PolicyVersion(Document):
                 **values,
             )
             try:
-                return new.save(force_insert=True)
+                saved: Self = new.save(force_insert=True)
             except NotUniqueError:  # somebody else set one at this moment
                 catch_up()
+            else:
+                return saved
         raise Conflict("The policy is being changed by many clients at once; try again.")
 
 

@@ -60,7 +60,8 @@ def _mark_unmatched(tx: Tx, rows: list[Row], news: dict[bytes, Row]) -> None:
     """So that they are looked at again, and tied should their email be known by now."""
 
     def organization(row: Row) -> ObjectId:
-        return row["organization_id"]
+        id_: ObjectId = row["organization_id"]
+        return id_
 
     for organization_id, group in groupby(sorted(rows, key=organization), organization):
         events = list(group)

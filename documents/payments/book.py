@@ -105,7 +105,7 @@ class Book:
         self.notes += [why for id_, why in odd.items() if id_ in facts or id_ not in known]
         if odd or known:
             payment["notes"] = odd
-        return odd != known
+        return bool(odd != known)
 
     def _follow(self, invoice: str, key: str) -> dict[str, Fact]:
         """Note which payment an invoice is of. Returns what was told of it before."""

@@ -81,7 +81,7 @@ def _refunded_plainly(facts: Iterable[Fact], money: Fact) -> int:
     refunds = [one for one in facts if one["kind"] == "refund"]
     refunds = [one for one in refunds if not is_foreign(one, money["currency"])]
     at = max((fact["at"] for fact in told), default=0)
-    total = sum(fact["refunded"] for fact in told) - _failed_since(refunds, at)
+    total: int = sum(fact["refunded"] for fact in told) - _failed_since(refunds, at)
     amount: int = money["amount"]
     return max(0, min(amount, max(total, _standing(refunds))))
 

@@ -52,9 +52,11 @@ def repair(drift: Drift) -> bool:
 def size(fundraiser_id: ObjectId | None = None) -> int:
     """Return about how many records there are to compare."""
     if fundraiser_id is None:
-        return sum(get_db()[name].estimated_document_count() for name in COLLECTIONS)
-    return 1 + sum(
+        sizes: list[int] = [get_db()[name].estimated_document_count() for name in COLLECTIONS]
+        return sum(sizes)
+    sizes = [
         get_db()[name].count_documents({"fundraiser_id": fundraiser_id})
         for name in COLLECTIONS
         if name not in ("users", "fundraisers")
-    )
+    ]
+    return 1 + sum(sizes)

@@ -65,7 +65,7 @@ def forget_end() -> None:
     _ended.clear()
 
 
-def _end_of_former(database: Database) -> datetime:
+def _end_of_former(database: Database[Any]) -> datetime:
     """Return the time after which no click has a former identity; the far future if unknown."""
     if known := _ended.get(database.name):
         return known

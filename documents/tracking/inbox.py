@@ -97,7 +97,7 @@ class Inbox:
         )
 
 
-def skip_event(database: Database, part: Part, error: str) -> None:
+def skip_event(database: Database[Any], part: Part, error: str) -> None:
     """Leave out the event that a part begins with, because it cannot be counted.
 
     The delivery goes on with the next one. Once all were looked at, the delivery itself counts as

@@ -89,7 +89,8 @@ class Flag:
 
 def collection(document: type) -> str:
     """The MongoDB collection of a MongoEngine document class."""
-    return document._get_collection_name()  # type: ignore[attr-defined]
+    name: str = document._get_collection_name()  # type: ignore[attr-defined]
+    return name
 
 
 class Ledger:

@@ -35,14 +35,14 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 def _repair_counter(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     if not is_number(drift.says):
         return _replace(tx, ledger, drift)
-    found = drift.right - drift.says
+    found: int = drift.right - drift.says
     # The first write keeps settling and other repairs away from the record until the commit.
     # Otherwise a record that settling writes all the time would never be repaired.
     row = _increase(tx, drift, found)
     if row is None:
         return _replace(tx, ledger, drift)
     now = flat(ledger, drift.collection, row).get(drift.field, 0)
-    rest = _right(tx, ledger, drift) - now
+    rest: int = _right(tx, ledger, drift) - now
     if rest:
         _increase(tx, drift, rest)
     return found + rest != 0

@@ -22,7 +22,7 @@ SMALLER = 4
 class Snapshots:
     """Compares pages, and takes another snapshot when the last one is old."""
 
-    def __init__(self, database: Database, ledger: Ledger) -> None:
+    def __init__(self, database: Database[Any], ledger: Ledger) -> None:
         self._database = database
         self._ledger = ledger
         self._session: ClientSession | None = None

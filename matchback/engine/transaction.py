@@ -26,7 +26,7 @@ class Tx:
     __slots__ = ("attempt", "callbacks", "database", "session")
 
     def __init__(
-        self, database: Database, session: ClientSession | None = None, attempt: int = 0
+        self, database: Database[Any], session: ClientSession | None = None, attempt: int = 0
     ) -> None:
         self.database = database
         self.session = session
@@ -50,7 +50,7 @@ class Tx:
         self.callbacks.clear()
 
 
-def in_transaction(database: Database, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def in_transaction(database: Database[Any], work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Do work(tx, *args, **kwargs), all or nothing, acknowledged by a majority.
 
     PyMongo repeats the work after a write conflict or when the primary changed. So the work must
@@ -76,7 +76,7 @@ def in_transaction(database: Database, work: Callable[..., T], *args: Any, **kwa
     return done
 
 
-def _commit(database: Database, run: Callable[[ClientSession], T]) -> T:
+def _commit(database: Database[Any], run: Callable[[ClientSession], T]) -> T:
     duplicates = 0
     while True:
         with database.client.start_session() as session:

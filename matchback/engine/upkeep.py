@@ -30,7 +30,7 @@ LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "Retrya
 
 
 def settle_due(
-    database: Database,
+    database: Database[Any],
     ledger: Ledger,
     *names: str,
     batch: int = ROWS_A_BATCH,
@@ -78,7 +78,7 @@ def _sources(ledger: Ledger) -> list[str]:
 class _Run:
     """Settling a collection, with what failed on the way."""
 
-    database: Database
+    database: Database[Any]
     ledger: Ledger
     name: str
     keep_deleted: bool
@@ -134,7 +134,7 @@ def _is_too_long(error: Exception) -> bool:
 
 
 def compare_page(
-    database: Database,
+    database: Database[Any],
     ledger: Ledger,
     name: str,
     query: Mapping[str, Any],
@@ -148,7 +148,7 @@ def compare_page(
 
 
 def compare_all(
-    database: Database, ledger: Ledger, queries: Iterable[tuple[str, Mapping[str, Any]]]
+    database: Database[Any], ledger: Ledger, queries: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> Iterator[Page]:
     """Compare all records of these collections that match, page by page."""
     with closing(Snapshots(database, ledger)) as snapshots:
@@ -159,7 +159,7 @@ def compare_all(
                 last_id = page.last_id
 
 
-def drifts(database: Database, ledger: Ledger) -> Iterator[Drift]:
+def drifts(database: Database[Any], ledger: Ledger) -> Iterator[Drift]:
     """Return every incorrect counter, found page by page while traffic goes on.
 
     The cost is that of reading everything. Counters that only the engine writes are correct, so
@@ -169,7 +169,7 @@ def drifts(database: Database, ledger: Ledger) -> Iterator[Drift]:
         yield from page.drifts
 
 
-def mend(database: Database, ledger: Ledger, drift: Drift) -> bool:
+def mend(database: Database[Any], ledger: Ledger, drift: Drift) -> bool:
     """Correct a counter. Return whether it was still incorrect.
 
     Several processes may repair at once, and a finding may be repaired twice.

@@ -125,7 +125,7 @@ def test_what_callbacks_hold_is_freed_at_once(real_database: str, error: Excepti
         read = Read()
         read.tx = tx
         held.append(weakref.ref(read))
-        tx.on_commit(partial(id, read))
+        tx.on_commit(partial(setattr, read, "tx", tx))
         if error:
             raise error
 

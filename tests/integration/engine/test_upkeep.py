@@ -13,6 +13,7 @@ from documents.message import message_keys
 from documents.privacy import retention
 from documents.settling.policies import Policy
 from documents.tracking import relabelling
+from documents.tracking.click_labels import judge_all
 from documents.tracking.relabelling import Relabelling
 from documents.tracking.rules import Rule
 from jobs.periodic import relabel as relabel_job

@@ -1,6 +1,7 @@
 """Free ports for servers that are about to start."""
 
 import socket
+from collections import deque
 
 import pytest
 
@@ -17,8 +18,8 @@ def test_no_port_is_given_twice_before_its_server_listens(monkeypatch: pytest.Mo
         def getsockname(self) -> tuple[str, int]:
             return servers.LOOPBACK, next(ports)
 
-    monkeypatch.setattr(servers.socket, "socket", Probe)
-    monkeypatch.setattr(servers, "_given", servers.deque(maxlen=100))
+    monkeypatch.setattr("service.local.servers.socket.socket", Probe)
+    monkeypatch.setattr(servers, "_given", deque(maxlen=100))
     assert [servers.free_port() for _ in range(3)] == [7001, 7002, 7003]
 
 
