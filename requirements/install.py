@@ -1,0 +1,141 @@
+"""Installer for .venv: `python requirements/install.py run` makes .venv ready for `make run`.
+
+It imports only the standard library, because it runs before anything is installed. uv does the
+work. Where uv has no wheel, or where it fails, pip does the same work more slowly.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pip_and_uv import (
+    BASE,
+    HASHED,
+    LOCKS,
+    PYTHON,
+    ROOT,
+    VENV,
+    Uv,
+    environment,
+    has_pip_outside,
+    pip,
+    run,
+)
+
+INSTALLED = VENV / ".installed"
+UNFINISHED = VENV / ".unfinished"
+# The purposes whose lock has everything that a purpose needs.
+COVERED_BY = {
+    "run": ("run", "bench", "test"),
+    "docs": ("docs", "test"),
+    "bench": ("bench", "test"),
+    "test": ("test",),
+}
+EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+
+
+def main(purpose: str) -> None:
+    """Make .venv ready for a purpose, unless it is ready."""
+    with locked():
+        if is_ready(purpose):
+            return
+        print(f"Setting up .venv for {purpose}: up to a minute", flush=True)
+        make_venv()
+        still_valid = {known: digest(known) for known in COVERED_BY if is_ready_by(known)}
+        UNFINISHED.touch()
+        INSTALLED.unlink(missing_ok=True)
+        install(purpose)
+        INSTALLED.write_text(json.dumps({**still_valid, purpose: digest(purpose)}))
+        UNFINISHED.unlink()
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Wait for another installer of this clone. The kernel frees the lock of a killed one."""
+    folder = os.open(LOCKS, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def is_ready(purpose: str) -> bool:
+    """Return whether .venv was completely installed from the locks as they are now."""
+    return not UNFINISHED.exists() and works() and any(map(is_ready_by, COVERED_BY[purpose]))
+
+
+def is_ready_by(purpose: str) -> bool:
+    """Return whether the lock of exactly this purpose is the one that was installed."""
+    try:
+        return bool(json.loads(INSTALLED.read_text()).get(purpose) == digest(purpose))
+    except (OSError, ValueError):
+        return False
+
+
+def digest(purpose: str) -> str:
+    """Return a hash of everything that decides what an installation contains."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = json.dumps(tomllib.load(file)["project"], sort_keys=True)
+    lock = (LOCKS / f"{purpose}.txt").read_text()
+    # The programs in .venv/bin name its folder. A clone that moved needs new ones.
+    return hashlib.sha256("\0".join([project, lock, str(VENV)]).encode()).hexdigest()
+
+
+def works() -> bool:
+    """Return whether .venv has this version of Python, and that Python runs."""
+    if Path(sys.prefix) == VENV:
+        return True
+    code = f"import sys; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
+    return PYTHON.exists() and run([str(PYTHON), "-c", code]).returncode == 0
+
+
+def make_venv() -> None:
+    """Make .venv if there is none that works, and again if an earlier installation did not end."""
+    if UNFINISHED.exists() or not works():
+        shutil.rmtree(VENV, ignore_errors=True)
+        VENV.mkdir()
+        UNFINISHED.touch()
+        # pip outside of .venv can install into it. A pip inside takes seconds to make.
+        bare = ["--without-pip"] if has_pip_outside() else []
+        subprocess.run([BASE, "-m", "venv", *bare, str(VENV)], check=True)
+
+
+def install(purpose: str) -> None:
+    """Install the lock of a purpose, and the project itself where that lock can build it."""
+    steps = [[*HASHED, str(LOCKS / f"{purpose}.txt")]]
+    if purpose != "docs":
+        steps.append([*EDITABLE])
+    with tempfile.TemporaryDirectory(prefix="uv-", dir=VENV) as folder:
+        if install_with_uv(steps, Path(folder)):
+            return
+    print("uv does not work here. pip takes a minute or more", flush=True)
+    for step in steps:
+        subprocess.run([*pip(), "--quiet", "install", *step], env=environment(), check=True)
+
+
+def install_with_uv(steps: list[list[str]], folder: Path) -> bool:
+    """Install with uv, which .venv does not keep because it is large. Return whether it worked."""
+    try:
+        uv = Uv(folder)
+        for step in steps:
+            uv("install", "--python", str(PYTHON), *step)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error}\nRun the same command again to repair .venv.")
