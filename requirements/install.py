@@ -54,7 +54,8 @@ def main(purpose: str) -> None:
         UNFINISHED.touch()
         INSTALLED.unlink(missing_ok=True)
         install(purpose)
-        INSTALLED.write_text(json.dumps({**still_valid, purpose: digest(purpose)}))
+        made = {"folder": str(VENV), **still_valid, purpose: digest(purpose)}
+        INSTALLED.write_text(json.dumps(made))
         UNFINISHED.unlink()
 
 
@@ -71,28 +72,35 @@ def locked() -> Iterator[None]:
 
 def is_ready(purpose: str) -> bool:
     """Return whether .venv was completely installed from the locks as they are now."""
-    return not UNFINISHED.exists() and works() and any(map(is_ready_by, COVERED_BY[purpose]))
+    return works() and any(map(is_ready_by, COVERED_BY[purpose]))
 
 
 def is_ready_by(purpose: str) -> bool:
     """Return whether the lock of exactly this purpose is the one that was installed."""
+    return installed().get(purpose) == digest(purpose)
+
+
+def installed() -> dict[str, str]:
+    """Read the folder and the locks of the last complete installation."""
     try:
-        return bool(json.loads(INSTALLED.read_text()).get(purpose) == digest(purpose))
+        return dict(json.loads(INSTALLED.read_text()))
     except (OSError, ValueError):
-        return False
+        return {}
 
 
 def digest(purpose: str) -> str:
-    """Return a hash of everything that decides what an installation contains."""
+    """Return a hash of the lock of a purpose and of what pyproject.toml says of the project."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = json.dumps(tomllib.load(file)["project"], sort_keys=True)
     lock = (LOCKS / f"{purpose}.txt").read_text()
-    # The programs in .venv/bin name its folder. A clone that moved needs new ones.
-    return hashlib.sha256("\0".join([project, lock, str(VENV)]).encode()).hexdigest()
+    return hashlib.sha256(f"{project}\0{lock}".encode()).hexdigest()
 
 
 def works() -> bool:
-    """Return whether .venv has this version of Python, and that Python runs."""
+    """Return whether .venv is complete, has not moved, and runs this version of Python."""
+    # The programs in .venv/bin name its folder.
+    if UNFINISHED.exists() or installed().get("folder", str(VENV)) != str(VENV):
+        return False
     if Path(sys.prefix) == VENV:
         return True
     code = f"import sys; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
@@ -100,8 +108,8 @@ def works() -> bool:
 
 
 def make_venv() -> None:
-    """Make .venv if there is none that works, and again if an earlier installation did not end."""
-    if UNFINISHED.exists() or not works():
+    """Make .venv if there is none that works."""
+    if not works():
         shutil.rmtree(VENV, ignore_errors=True)
         VENV.mkdir()
         UNFINISHED.touch()
@@ -139,3 +147,5 @@ if __name__ == "__main__":
         main(sys.argv[1])
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error}\nRun the same command again to repair .venv.")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The next make repairs .venv.")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +18,8 @@ PYTHON = VENV / "bin" / "python"
 # The Python outside of .venv, also where the one inside runs this file.
 BASE = getattr(sys, "_base_executable", "") or sys.executable
 HASHED = ("--require-hashes", "--only-binary", ":all:", "--requirement")
+# pip 22.3 brought --python.
+HAS_PIP = "import pip; assert [int(x) for x in pip.__version__.split('.')[:2]] >= [22, 3]"
 # A person's own settings for these would stop pip or uv from installing hashed locks.
 OURS = {"PIP_USER": "0", "PIP_REQUIRE_HASHES": "0", "UV_REQUIRE_HASHES": "0"}
 OURS |= {"UV_NO_VERIFY_HASHES": "0"}
@@ -54,9 +57,10 @@ class Uv:
         subprocess.run(command, env=variables, cwd=ROOT, input=given, text=True, check=True)
 
 
+@cache
 def has_pip_outside() -> bool:
     """Return whether the Python outside of .venv has a pip that can install into .venv."""
-    return run([BASE, "-m", "pip", "--python", BASE, "--version"]).returncode == 0
+    return run([BASE, "-c", HAS_PIP]).returncode == 0
 
 
 def pip() -> list[str]:

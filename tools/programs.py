@@ -1,0 +1,97 @@
+"""Programs that the tests need and PyPI does not have: installed from Debian, or named.
+
+As root on Debian, this installs what is missing. Otherwise it says which package is missing, and
+which tests need it. promtool is unpacked into .venv, because its package would start a server.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.testbed.chromium import NAMES
+
+BESIDE = Path(sys.executable).parent
+PATH = os.pathsep.join([os.environ.get("PATH", ""), str(BESIDE), "/usr/sbin", "/sbin"])
+APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
+
+class Program(NamedTuple):
+    """A program, by any of its names, and the package that brings it."""
+
+    names: tuple[str, ...]
+    package: str
+    takes: str
+    tests: str
+    install: Callable[[str], None]
+
+    def is_there(self) -> bool:
+        """Return whether one of the names is on the path."""
+        return any(shutil.which(name, path=PATH) for name in self.names)
+
+
+def apt_get(*words: str, cwd: str | None = None) -> None:
+    """Run apt-get quietly."""
+    subprocess.run(
+        ["apt-get", "--quiet=2", *words], cwd=cwd, env=APT, stdout=subprocess.DEVNULL, check=True
+    )
+
+
+def install(package: str) -> None:
+    """Install a package, which only root may do.
+
+    Raises:
+        PermissionError: this process does not run as root.
+    """
+    if os.geteuid() != 0:
+        raise PermissionError(f"Only root may install {package}.")
+    apt_get("update")
+    apt_get("install", "--no-install-recommends", package)
+
+
+def unpack_promtool(package: str) -> None:
+    """Download a package, and copy promtool out of it into .venv."""
+    if os.geteuid() == 0:
+        apt_get("update")
+    with tempfile.TemporaryDirectory() as folder:
+        apt_get("download", "--option", "APT::Sandbox::User=root", package, cwd=folder)
+        [archive] = Path(folder).glob("*.deb")
+        subprocess.run(["dpkg", "-x", archive, folder], check=True)
+        shutil.copy(Path(folder) / "usr" / "bin" / "promtool", BESIDE)
+
+
+PROGRAMS = (
+    Program(NAMES, "chromium", "a minute or so", "the dashboard", install),
+    Program(("ip",), "iproute2", "some seconds", "several machines", install),
+    Program(("promtool",), "prometheus", "20 MB", "the alert rules (promtool)", unpack_promtool),
+    Program(
+        ("systemd-analyze",), "systemd", "some seconds", "the units (systemd-analyze)", install
+    ),
+)
+
+
+def missing(programs: Iterable[Program]) -> list[str]:
+    """Install what is not there; return a sentence for each program that is still missing."""
+    found = []
+    for program in programs:
+        if program.is_there():
+            continue
+        try:
+            print(f"Installing {program.package}: {program.takes}", flush=True)  # noqa: T201
+            program.install(program.package)
+        except (OSError, subprocess.CalledProcessError):
+            found.append(
+                f"The tests of {program.tests} need a package that is missing: {program.package}. "
+                f"On Debian, run: sudo apt-get install {program.package}"
+            )
+    return found
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    sys.exit("\n".join(missing(PROGRAMS)) or 0)

@@ -1,0 +1,26 @@
+"""Write what .venv consists of, as CycloneDX: build/sbom.json."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.testbed.readme import ROOT
+
+OUTPUT = ROOT / "build" / "sbom.json"
+
+
+def main() -> int:
+    """Write the file, and print its path."""
+    OUTPUT.parent.mkdir(exist_ok=True)
+    command = [Path(sys.executable).parent / "cyclonedx-py", "environment", sys.prefix]
+    command += ["--pyproject", ROOT / "pyproject.toml", "--output-reproducible"]
+    command += ["--output-format", "JSON", "--output-file", OUTPUT]
+    done = subprocess.run(command, check=False)
+    print(OUTPUT.relative_to(ROOT))  # noqa: T201
+    return done.returncode
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    sys.exit(main())
