@@ -40,6 +40,9 @@ COVERED_BY = {
     "bench": ("bench", "test"),
     "test": ("test",),
 }
+# What `matchback up` starts.
+STARTED = "import gunicorn.app.wsgiapp, jobs.worker, service.cli, service.local.command"
+STARTED += ", service.server.worker, service.app"
 EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
 
 
@@ -124,19 +127,27 @@ def install(purpose: str) -> None:
     if purpose != "docs":
         steps.append([*EDITABLE])
     with tempfile.TemporaryDirectory(prefix="uv-", dir=VENV) as folder:
-        if install_with_uv(steps, Path(folder)):
-            return
-    print("uv does not work here. pip takes a minute or more", flush=True)
-    for step in steps:
-        subprocess.run([*pip(), "--quiet", "install", *step], env=environment(), check=True)
+        if not install_with_uv(steps, Path(folder), ["--compile-bytecode"] * (purpose == "test")):
+            print("uv does not work here. pip takes a minute or more", flush=True)
+            for step in steps:
+                command = [*pip(), "--quiet", "install", *step]
+                subprocess.run(command, env=environment(), check=True)
+    if purpose == "run":
+        compile_what_starts()
 
 
-def install_with_uv(steps: list[list[str]], folder: Path) -> bool:
+def compile_what_starts() -> None:
+    """Compile what the service imports, once. Its processes would all do so at the same time."""
+    variables = {**environment(), "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run([str(PYTHON), "-c", STARTED], env=variables, cwd=ROOT, check=True)
+
+
+def install_with_uv(steps: list[list[str]], folder: Path, options: list[str]) -> bool:
     """Install with uv, which .venv does not keep because it is large. Return whether it worked."""
     try:
         uv = Uv(folder)
         for step in steps:
-            uv("install", "--python", str(PYTHON), *step)
+            uv("install", "--python", str(PYTHON), *options, *step)
     except (OSError, subprocess.CalledProcessError):
         return False
     return True
