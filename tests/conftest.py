@@ -44,8 +44,22 @@ LONG = (
 )
 
 
+HERE = Path(__file__).parent
+FOLDERS = ("unit", "integration", "system", "browser")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long ones first; else in the order of their names."""
+    """Mark each test by its folder, and sort long tests to the front.
+
+    Raises:
+        UsageError: a test is in none of the four folders, so that nothing says what it needs.
+    """
+    for item in items:
+        if HERE in item.path.parents:
+            folder = item.path.relative_to(HERE).parts[0]
+            if folder not in FOLDERS:
+                raise pytest.UsageError(f"Move {item.path} to a folder of tests/: {FOLDERS}")
+            item.add_marker(folder)
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 

@@ -1,4 +1,4 @@
-"""Search files for secrets, by detect-secrets: `python -m tools.secrets FILE…`."""
+"""Search for secrets in files, by detect-secrets. The arguments are files."""
 
 import argparse
 import subprocess

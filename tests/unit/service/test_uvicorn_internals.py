@@ -47,7 +47,7 @@ def test_the_methods_that_a_connection_overrides_are_there() -> None:
         assert found == ["self", *parameters], f"HttpToolsProtocol.{name}: {WRONG}"
 
 
-def test_the_attributes_that_service_web_reads_are_there() -> None:
+def test_the_attributes_that_service_server_reads_are_there() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         return None
 
