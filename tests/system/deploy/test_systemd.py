@@ -34,7 +34,7 @@ def units(tmp_path: Path) -> Path:
 
 def analyze(units: Path, *arguments: str) -> tuple[int, str]:
     program = shutil.which("systemd-analyze")
-    assert program, "There is no systemd-analyze: «make systemd» brings it, or Debian's systemd."
+    assert program, "systemd-analyze is missing. Run: python -m tools.programs"
     done = subprocess.run(
         [program, *arguments],
         cwd=units,

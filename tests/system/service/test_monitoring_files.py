@@ -13,7 +13,7 @@ from tools.docs.monitored import RULES, expressions
 def promtool(*arguments: str | Path) -> str:
     beside = Path(sys.executable).parent / "promtool"
     command = str(beside) if beside.exists() else shutil.which("promtool")
-    assert command, "promtool is missing: make promtool"
+    assert command, "promtool is missing. Run: python -m tools.programs"
     done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
