@@ -1,8 +1,9 @@
-"""`make check`: are there advisories about a package that is locked? By pip-audit.
+"""Search for advisories about the locked packages, by pip-audit.
 
-Without a network there is no saying; then it says so, and is no failure.
+Without a network it cannot ask. It then says so, and the exit code is 0.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -42,4 +43,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     sys.exit(main())

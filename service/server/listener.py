@@ -2,7 +2,7 @@
 
 Closing a listener resets connections that the process has not accepted yet. It also resets those
 whose last handshake packet is still on its way. Without this filter, 3 of 812 requests were lost in
-one of three runs of `make http-pairs`. With it, none were lost in three runs.
+one of three runs of tools/bench/http_pairs.py. With it, none were lost in three runs.
 """
 
 import contextlib

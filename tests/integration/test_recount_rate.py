@@ -1,4 +1,4 @@
-"""The short form of `make recount-rate`: a recount's work is linear, however much is due."""
+"""The short form of tools/bench/recount_rate.py: a recount is linear, however much is due."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A whole mailing through real processes, in the short; `make mailing-day` is the long form."""
+"""A whole mailing through real processes. tools/bench/mailing_day.py is the long form."""
 
 from tools.bench.mailing_day import against
 from tools.testbed.stack import Stack

@@ -192,7 +192,7 @@ def test_a_database_that_is_away_is_a_503_and_nothing_is_lost(
 def test_a_paused_database_delays_counting_and_fails_nothing(
     alice: University, stack: Stack
 ) -> None:
-    """MongoDB ends the batch in hand; the same is done again. `make slow-database` does more."""
+    """MongoDB ends the batch in hand, and it is done again; see tools/bench/slow_database.py."""
     result = slow_database.measure(stack, alice, emails=1500, pauses=1)
     assert result.counted == 1500
     assert result.after_last_pause < slow_database.CATCH_UP_SECONDS

@@ -1,4 +1,4 @@
-"""`make bench-anatomy`: where the time of a request, of a gift's job and of an event's goes.
+"""Measure where the time of a request, of a gift's job and of an event's job goes.
 
 In one process and one thread, so that times add up: how long each command to MongoDB took, as
 PyMongo's monitoring tells, and the rest, which is Python's. Draws anatomy.svg.

@@ -1,4 +1,4 @@
-"""`make dashboard-cost`: how long each page takes, and weighs, at 100,000 recipients.
+"""Measure the time and the size of each page of the dashboard at 100,000 recipients.
 
 After a mailing day (tools/bench/mailing_day.py) and some hundred gifts, one connection loads every
 page many times. The times are those of request and answer on loopback, without a browser.

@@ -1,4 +1,4 @@
-"""`make bench-growth MANY=2000000`: what things cost when little is stored, and when much is.
+"""Measure what things cost when little is stored, and when much is.
 
 The same is measured several times on a database of 10,000 emails and as many events, and on one
 of many; then the bytes of an email and of an event are listed, those of their indexes too.

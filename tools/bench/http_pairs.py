@@ -1,4 +1,4 @@
-"""`make http-pairs`: this service beside another checkout or worker class, in alternating pairs.
+"""Compare this service with another checkout or worker class, in alternating pairs.
 
 Each figure of the second is told as a ratio to the first's in the same pair, because the machine
 may be shared: `python -m tools.bench.http_pairs --before ../main --pairs 5`.

@@ -1,4 +1,4 @@
-"""`make mailing-day EMAILS=100000`: a whole mailing, imported, reported of by SendGrid, counted.
+"""Import a whole mailing, report on it as SendGrid does, and count it.
 
 What is sent is a pure function of an email's number, so what must be counted is known in advance.
 A tenth of the events is sent twice, and a twentieth hours late.

@@ -1,4 +1,4 @@
-"""`make recount-rate EMAILS=100000`: how many records a recount compares a second.
+"""Measure how many records a recount compares in a second.
 
 The rows and their counters are computed by the ledger itself and inserted at once, so the recount
 must find nothing. A share of the rows is due, as during an import.

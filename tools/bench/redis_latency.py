@@ -1,5 +1,6 @@
-"""`make redis-latency`: what a POST costs with Redis up, hung and gone, in turn, in one run."""
+"""Measure a POST with Redis up, hung and gone, in turn, in one run."""
 
+import argparse
 import os
 import signal
 import statistics
@@ -73,4 +74,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     sys.exit(main())

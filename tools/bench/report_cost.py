@@ -1,4 +1,4 @@
-"""`make report-cost`: a report costs the same at 1,000 and at 1,000,000 donations.
+"""Show that a report costs the same at 1,000 and at 1,000,000 donations.
 
 Two fundraisers with real rows: donations, donors, events and emails, stored as settling leaves
 them, and counters that say so. Their reports are timed in turn, on a real MongoDB.

@@ -1,5 +1,6 @@
-"""`make slow-clients`: what requests take while connections stall in every way we know of."""
+"""Measure requests while connections stall in every known way."""
 
+import argparse
 import socket
 import statistics
 import sys
@@ -95,4 +96,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""`make slow-database IMPORTED=6000`: imported emails are counted while MongoDB is paused.
+"""Count imported emails while MongoDB is paused.
 
 Each pause outlasts the life of a transaction, so MongoDB ends the batch in hand. Uses only what
 every version has, so that two versions can be compared on one machine.

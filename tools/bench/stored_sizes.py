@@ -1,4 +1,4 @@
-"""`make stored-sizes EMAILS=10000`: the size of each collection after a mailing of so many emails.
+"""Measure the size of each collection after a mailing.
 
 docs/explanation/stored-data.md has the figures, for 100,000 emails.
 """

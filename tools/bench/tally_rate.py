@@ -1,9 +1,10 @@
-"""`make tally-rate`: events a second from stored delivery to exact counters, by one thread.
+"""Measure events a second from stored delivery to exact counters, in one thread.
 
 Uses nothing but what every version has (documents, and `sweep`), so that two versions can be
 compared on one machine, in turn.
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -95,4 +96,5 @@ def report(events_a_post: int, rates: list[float]) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

@@ -1,4 +1,4 @@
-"""`make warehouse-rate EMAILS=100000`: how fast a warehouse that is far behind catches up.
+"""Measure how fast a warehouse that is far behind catches up.
 
 A whole mailing is imported and reported of (four events an email) while the warehouse's worker is
 stopped; then it starts, and is timed, its start included, until nothing waits.

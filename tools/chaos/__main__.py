@@ -1,4 +1,4 @@
-"""`make chaos SECONDS=… SEED=… RUNS=…`: runs with seeds SEED, SEED+1, …
+"""Run with faults, with seeds SEED, SEED+1, …, and compare all counters.
 
 Exit code 1 on any difference; the folder with the logs of such a run is kept.
 """

@@ -1,5 +1,6 @@
 """docs/reference/metrics.md, generated from the metrics: python -m tools.docs.metrics_reference."""
 
+import argparse
 from collections.abc import Iterator
 from types import ModuleType
 from typing import NamedTuple
@@ -95,6 +96,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     nowhere = Settings(mongodb_uri="mongodb://mock/matchback")
     database.connect(nowhere, mongo_client_class=mongomock.MongoClient)
     PAGE.write_text(page())

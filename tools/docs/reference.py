@@ -1,5 +1,6 @@
 """docs/reference, generated from settings, commands and API: python -m tools.docs.reference."""
 
+import argparse
 from collections.abc import Callable
 
 from tools.docs import api_page, commands_page, settings_page
@@ -13,5 +14,6 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page())

@@ -1,5 +1,6 @@
-"""Pictures of the demo's dashboard: `make screenshots`. One of them is the README's."""
+"""Take pictures of the demo's dashboard. The README shows one of them."""
 
+import argparse
 import re
 import signal
 import subprocess
@@ -111,4 +112,5 @@ def _take_the_readmes(browser: Browser, link: str) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

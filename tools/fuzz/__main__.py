@@ -1,4 +1,4 @@
-"""`make fuzz`: schemathesis against the live service, as several users.
+"""Run schemathesis against the live service, as several users.
 
 Nothing that it makes up may give a 5xx, an answer that the OpenAPI document does not describe, or
 what the user's key does not allow.

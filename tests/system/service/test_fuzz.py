@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, a bounded number of them; `make fuzz` makes more."""
+"""Requests that nobody wrote, in a bounded number. tools/fuzz makes more."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The short form of `make report-cost`: a report's work does not grow with the number of gifts."""
+"""The short form of tools/bench/report_cost.py: a report costs the same for any number of gifts."""
 
 from falcon import testing
 from mongoengine import get_db
