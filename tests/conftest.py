@@ -39,6 +39,7 @@ LONG = (
     "tests/system/test_faults.py",
     "tests/system/test_up.py",
     "tests/system/test_package.py",
+    "tests/system/test_setup.py",
     "tests/system/test_story.py",
     "tests/system/docs/test_snippets.py",
 )

@@ -33,9 +33,10 @@ def test_it_says_what_it_does(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [f"tools.{name}", "--help"])
-    with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # other tests import it, too
-        runpy.run_module(f"tools.{name}", run_name="__main__")
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(f"tools.{name}", run_name="__main__")
     assert not ended.value.code
     shown = capsys.readouterr().out
     assert shown.startswith("usage: ")

@@ -1,0 +1,96 @@
+"""A fresh clone sets itself up with what running needs, and repairs what was interrupted."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system.deploy.packages import elsewhere
+from tools.testbed.readme import ROOT
+
+LARGEST_MEGABYTES = 350
+ONLY_FOR_TESTS = ("pytest", "mypy", "chdb", "celery", "zensical", "playwright", "uv", "pip")
+LEFT = shutil.ignore_patterns(".*", "var", "build", "dist", "__pycache__", "tests", "tools")
+OUTSIDE = getattr(sys, "_base_executable", sys.executable)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source without tests and tools, because running needs neither; set up."""
+    folder = tmp_path_factory.mktemp("fresh") / "clone"
+    shutil.copytree(ROOT, folder, ignore=LEFT)
+    assert "Setting up .venv for run" in make(folder)
+    return folder
+
+
+def make(folder: Path, python: str = OUTSIDE, code: int = 0) -> str:
+    """Run `make setup` there; return what it prints."""
+    environment = {name: value for name, value in elsewhere().items() if "MAKE" not in name}
+    done = subprocess.run(
+        ["make", "setup"],
+        cwd=folder,
+        env={**environment, "PYTHON": python},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert bool(done.returncode) == bool(code), done.stdout
+    return done.stdout
+
+
+def works(folder: Path) -> bool:
+    """Return whether the command runs there, on the code of that folder."""
+    program = folder / ".venv" / "bin" / "matchback"
+    command = ["sh", "-c", f"{program} --help"]  # a shell survives a program without a Python
+    done = subprocess.run(
+        command, cwd=folder, env=elsewhere(), capture_output=True, text=True, check=False
+    )
+    return done.returncode == 0 and "warehouse" in done.stdout
+
+
+def test_it_has_what_running_needs_and_no_more(clone: Path) -> None:
+    assert works(clone)
+    [packages] = clone.glob(".venv/lib/python3.*/site-packages")
+    for name in ONLY_FOR_TESTS:
+        assert not (packages / name).exists(), name
+    used = subprocess.run(
+        ["du", "-sm", clone / ".venv"], capture_output=True, text=True, check=True
+    )
+    assert int(used.stdout.split()[0]) <= LARGEST_MEGABYTES
+
+
+def test_a_second_time_there_is_nothing_to_do(clone: Path) -> None:
+    assert make(clone) == ""
+
+
+def test_an_old_python_is_named_before_anything_is_changed(clone: Path, tmp_path: Path) -> None:
+    old = tmp_path / "python-of-then"
+    old.write_text(f'#!/bin/sh\nexec {OUTSIDE} -c "import sys; sys.version_info = (3, 9); $2"\n')
+    old.chmod(0o755)
+    told = make(clone, python=str(old), code=2)
+    assert "Matchback needs Python 3.11 or newer" in told
+    assert "is Python 3.9. Set PYTHON=python3.11." in told
+    none = make(clone, python="python-of-nowhere", code=2)
+    assert "there is no python-of-nowhere. Set PYTHON=python3.11." in none
+    assert works(clone)
+
+
+def test_what_was_interrupted_is_repaired(clone: Path) -> None:
+    [module] = clone.glob(".venv/lib/python3.*/site-packages/click/core.py")
+    module.unlink()
+    assert not works(clone)
+    (clone / ".venv" / ".unfinished").touch()
+    assert "Setting up" in make(clone)
+    assert works(clone)
+
+
+def test_a_clone_that_moves_is_set_up_again(clone: Path) -> None:
+    moved = clone.with_name("moved")
+    os.rename(clone, moved)
+    assert not works(moved)
+    assert "Setting up" in make(moved)
+    assert works(moved)
