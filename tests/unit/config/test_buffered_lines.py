@@ -2,17 +2,15 @@
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from config.observability import buffered_lines
 from config.observability.buffered_lines import Gathered
-from tools.testbed.stack import running, wait_until
+from tools.testbed.stack import wait_until
 
 
 def test_lines_of_many_threads_come_whole_and_in_order() -> None:
@@ -67,13 +65,3 @@ def test_an_orderly_end_loses_no_line() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert '"route":"/v1/users"' in done.stderr
     assert done.stderr.endswith("\n")
-
-
-def test_a_service_that_is_stopped_has_a_line_for_each_request(tmp_path: Path) -> None:
-    with running(tmp_path) as stack:
-        ids = [f"request-{number}" for number in range(50)]
-        for id_ in ids:
-            stack.api().call("GET", "/v1/users", headers={"X-Request-Id": id_})
-        stack.kill("web", signal.SIGTERM)
-        log = stack.log("web")
-        assert [id_ for id_ in ids if f'"request_id":"{id_}"' not in log] == []

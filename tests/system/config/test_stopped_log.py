@@ -1,0 +1,16 @@
+"""The log of a service that is stopped, in which no line is missing."""
+
+import signal
+from pathlib import Path
+
+from tools.testbed.stack import running
+
+
+def test_a_service_that_is_stopped_has_a_line_for_each_request(tmp_path: Path) -> None:
+    with running(tmp_path) as stack:
+        ids = [f"request-{number}" for number in range(50)]
+        for id_ in ids:
+            stack.api().call("GET", "/v1/users", headers={"X-Request-Id": id_})
+        stack.kill("web", signal.SIGTERM)
+        log = stack.log("web")
+        assert [id_ for id_ in ids if f'"request_id":"{id_}"' not in log] == []
