@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core import PydanticCustomError
 
 from documents.errors import Unusable
 from documents.payments.facts import SUCCEEDED, Fact
-from documents.values.address import LONGEST_ADDRESS, cleaned
 from documents.values.json_size import MEMBERS_LIMIT, is_too_large
 from documents.values.money import LARGEST_AMOUNT
-from documents.values.stripe_values import CONTROL
+from documents.values.validators import check_line, clean_address
 
 REASONS_KEPT = 5
 POST = "post"
@@ -28,16 +27,7 @@ def _with_offset(time: datetime) -> datetime:
 
 
 def _clean(text: str) -> str:
-    if CONTROL.search(text):
-        raise PydanticCustomError("control_character", "Control characters are not allowed.")
-    return text.encode("utf-8", "replace").decode().strip()
-
-
-def _address(text: str) -> str:
-    address = cleaned(text)
-    if len(address) > LONGEST_ADDRESS:
-        raise PydanticKnownError("string_too_long", {"max_length": LONGEST_ADDRESS})
-    return address
+    return check_line(text).encode("utf-8", "replace").decode().strip()
 
 
 Time = Annotated[datetime, AfterValidator(_with_offset)]
@@ -52,7 +42,7 @@ class _Strict(BaseModel):
 class Giver(_Strict):
     name: Annotated[str, Field(max_length=200), AfterValidator(_clean)] = ""
     email: Annotated[
-        str, Field(max_length=1000), AfterValidator(_clean), AfterValidator(_address)
+        str, Field(max_length=1000), AfterValidator(_clean), AfterValidator(clean_address)
     ] = ""
 
 

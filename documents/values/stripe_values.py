@@ -10,12 +10,12 @@ from typing import Any
 from documents.errors import Unusable
 from documents.values.address import LONGEST_ADDRESS, cleaned
 from documents.values.money import LARGEST_AMOUNT, minor_units
+from documents.values.validators import CONTROL_IN_LINE
 
 # Where Stripe's smallest unit is not ISO 4217's.
 STRIPE_DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
 ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 CURRENCY = re.compile(r"[A-Za-z0-9]{3,10}", re.ASCII)
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = {"name": 200}
 LONGEST_TEXT = 1000
 # The fields that fundraising platforms put into metadata, and the facts that they become.
@@ -44,7 +44,7 @@ def ref(value: Any) -> str | None:
 def text(value: Any, kind: str = "") -> str | None:
     if not isinstance(value, str):
         return None
-    text = CONTROL.sub("", value).encode("utf-8", "replace").decode().strip()
+    text = CONTROL_IN_LINE.sub("", value).encode("utf-8", "replace").decode().strip()
     if kind == "email":
         text = cleaned(text)
         return text if len(text) <= LONGEST_ADDRESS and "@" in text else None

@@ -20,25 +20,19 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core import PydanticCustomError
 
 from documents.values.address import LONGEST_ADDRESS, cleaned, is_address
-from documents.values.money import LARGEST_AMOUNT, NOT_A_CURRENCY, minor_units
+from documents.values.money import LARGEST_AMOUNT
 from documents.values.rates import nonzero
 from documents.values.time import to_milliseconds
+from documents.values.validators import check_currency, check_text, clean_address
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
-
-
-def _clean(text: str) -> str:
-    if CONTROL.search(text):
-        raise PydanticCustomError("control_character", "Control characters are not allowed.")
-    return text
 
 
 def _stripped(text: str) -> str:
@@ -49,18 +43,10 @@ def _stripped(text: str) -> str:
 
 def _address(text: str) -> str:
     """Return the address without what hides in or surrounds it."""
-    address = cleaned(text)
-    if len(address) > LONGEST_ADDRESS:
-        raise PydanticKnownError("string_too_long", {"max_length": LONGEST_ADDRESS})
+    address = clean_address(text)
     if not is_address(address):
         raise PydanticCustomError("email", "Should be an email address.")
     return address
-
-
-def _currency(code: str) -> str:
-    if minor_units(code) is None:
-        raise PydanticCustomError("currency", NOT_A_CURRENCY)
-    return code
 
 
 def read_time(value: Any) -> datetime:
@@ -115,10 +101,10 @@ Id = Annotated[
 Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
-    AfterValidator(_clean),
+    AfterValidator(check_text),
     AfterValidator(_stripped),
 ]
-Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean)]
+Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(check_text)]
 ADDRESS_LENGTHS = (
     f"Up to {LONGEST_ADDRESS} characters after cleaning, which removes invisible characters and "
     "what surrounds the address. Up to 1000 characters as sent"
@@ -126,7 +112,7 @@ ADDRESS_LENGTHS = (
 Address = Annotated[
     str,
     StringConstraints(min_length=3, max_length=1000),
-    AfterValidator(_clean),
+    AfterValidator(check_text),
     AfterValidator(_stripped),
     AfterValidator(_address),
     Field(
@@ -149,7 +135,7 @@ OptionalAddress = Annotated[
 Currency = Annotated[
     str,
     StringConstraints(pattern="^[A-Z]{3}$"),
-    AfterValidator(_currency),
+    AfterValidator(check_currency),
     Field(description="ISO 4217, active or withdrawn"),
 ]
 Amount = Annotated[

@@ -16,11 +16,11 @@ from pymongo.errors import OperationFailure
 from documents.erased import items as erased_items
 from documents.payments import book as payment_book
 from documents.payments import gift as payment_gift
-from documents.payments import standard_webhooks
 from documents.payments.stripe import charges
 from documents.payments.stripe import facts as stripe_events
 from documents.providers import sendgrid
 from documents.providers.registry import PROVIDERS
+from documents.values import validators
 from documents.values.time import now
 from jobs.sweep import sweep
 from tests.integration.documents.payments.test_payments import SECRET, post
@@ -121,7 +121,7 @@ def test_a_bug_in_a_validator_is_no_verdict_on_a_post(
     spring = alice.fundraiser()
     post(alice, "gift-1", AT, spring)
     with monkeypatch.context() as broken:
-        broken.setattr(standard_webhooks, "CONTROL", SimpleNamespace(search=raising(error)))
+        broken.setattr(validators, "CONTROL_IN_LINE", SimpleNamespace(search=raising(error)))
         sweep()
     row: Any = get_db().deliveries.find_one()
     assert row["trouble"]["tries"] == 1
