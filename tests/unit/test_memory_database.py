@@ -19,4 +19,4 @@ def test_no_code_of_the_service_knows_of_a_database_in_memory() -> None:
 def test_a_database_in_memory_is_never_behind_and_has_no_transactions() -> None:
     catch_up()
     with pytest.raises(AttributeError):
-        in_transaction(lambda database, session: None)
+        in_transaction(lambda *_: None)
