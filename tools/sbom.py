@@ -13,9 +13,9 @@ OUTPUT = ROOT / "build" / "sbom.json"
 def main() -> int:
     """Write the file, and print its path."""
     OUTPUT.parent.mkdir(exist_ok=True)
-    command = [Path(sys.executable).parent / "cyclonedx-py", "environment", sys.prefix]
-    command += ["--pyproject", ROOT / "pyproject.toml", "--output-reproducible"]
-    command += ["--output-format", "JSON", "--output-file", OUTPUT]
+    command = [str(Path(sys.executable).parent / "cyclonedx-py"), "environment", sys.prefix]
+    command += ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible"]
+    command += ["--output-format", "JSON", "--output-file", str(OUTPUT)]
     done = subprocess.run(command, check=False)
     print(OUTPUT.relative_to(ROOT))  # noqa: T201
     return done.returncode

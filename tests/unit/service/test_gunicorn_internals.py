@@ -34,8 +34,10 @@ LINES = {
     ],
 }
 # gunicorn.conf.py sets them, and gunicorn calls the functions with these parameters.
-SETTINGS = ("proc_name", "wsgi_app", "bind", "worker_class", "reuse_port", "workers", "timeout")
-SETTINGS += ("graceful_timeout", "keepalive", "control_socket_disable", "accesslog", "loglevel")
+SETTINGS = [
+    *("proc_name", "wsgi_app", "bind", "worker_class", "reuse_port", "workers", "timeout"),
+    *("graceful_timeout", "keepalive", "control_socket_disable", "accesslog", "loglevel"),
+]
 HOOKS = {"on_starting": 1, "post_fork": 2, "worker_exit": 2, "child_exit": 2, "on_exit": 1}
 
 
