@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 
 def counts(gift: Row) -> bool:

@@ -29,7 +29,7 @@ from documents.link import Clicker, Link, new_row
 from documents.mailing import Mailing
 from documents.storage.export_outbox import note_targets
 from documents.user import User
-from matchback.engine.caches import Cache, CounterCache, Flag, LatestCache, Ledger
+from matchback.engine import Cache, CounterCache, Flag, LatestCache, Ledger
 
 
 def _gifts(on: type) -> list[Cache]:

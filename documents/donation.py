@@ -25,8 +25,7 @@ from documents.storage.record import Record, Source
 from documents.values.address import canonical, mailbox
 from documents.values.donation_state import ANONYMOUS, amended
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000

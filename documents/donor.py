@@ -7,7 +7,7 @@ from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, Strin
 
 from documents.storage.base import Document
 from documents.values.address import pseudonym
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 
 class Donor(Document):

@@ -22,7 +22,7 @@ from documents.storage.marks import due_index, failed_index, unique_index
 from documents.storage.record import Record, Source
 from documents.user import User
 from documents.values.time import now
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 # By which fields the recipients of a mailing are picked out; see recipients.py.
 DID: dict[str, tuple[str, ...]] = {

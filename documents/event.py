@@ -16,7 +16,7 @@ from mongoengine import (
 from documents.providers.sendgrid import TYPES, Report
 from documents.storage.base import Document
 from documents.storage.marks import due_index, unique_index
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 TIED_BY = {"email_id", "unmatched"}
 NO_POSITION = "none"

@@ -13,7 +13,7 @@ from mongoengine import DictField, MapField, ObjectIdField, StringField
 from mongoengine.fields import IntField
 
 from documents.storage.base import Document
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 QUARTERS_AN_HOUR = 4
 MINUTES_A_QUARTER = 15

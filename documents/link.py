@@ -14,7 +14,7 @@ from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, Strin
 
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
-from matchback.engine.contribution import Row, Target
+from matchback.engine import Row, Target
 
 ID_BYTES = 12
 PERSONAL_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})

@@ -13,8 +13,7 @@ from mongoengine import ObjectIdField
 
 from documents.storage.base import Document
 from documents.values.address import canonical, fold
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 KEY_BYTES = 12
 

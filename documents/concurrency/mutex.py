@@ -26,7 +26,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from documents.storage import shutdown
 from documents.storage.base import Document
 from documents.values.time import now
-from matchback.engine.transaction import Tx
+from matchback.engine import Tx
 
 WRITE_CONFLICT = 112
 PAUSE_SECONDS = 0.01

@@ -13,7 +13,7 @@ from mongoengine import BinaryField, DateTimeField, ObjectIdField, get_db
 from documents.erased import items as erased_items
 from documents.storage.base import Document
 from documents.values.time import now
-from matchback.engine.transaction import Tx
+from matchback.engine import Tx
 
 DIGEST_BYTES = 16
 KEPT_SECONDS = 4 * 24 * 3600  # Stripe repeats for three days, SendGrid for 29 hours

@@ -6,8 +6,7 @@ from bson import ObjectId
 
 from documents.erased.stand_ins import may_name_person, stand_in, stand_ins
 from documents.storage.marks import text
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 
 def with_external_id(tx: Tx, organization_id: ObjectId, external_id: str | None) -> Row | None:

@@ -14,7 +14,7 @@ from pymongo import UpdateOne
 
 from documents.storage.base import Document
 from documents.values.stripe_values import ref
-from matchback.engine.transaction import Tx
+from matchback.engine import Tx
 
 DIGEST_BYTES = 16
 

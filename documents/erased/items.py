@@ -17,8 +17,7 @@ from documents.providers import sendgrid
 from documents.providers.sendgrid import ERASED
 from documents.storage.base import Document
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 WHOLE = json.dumps([ERASED]).encode()
 POSTS_A_STEP = 500

@@ -13,8 +13,7 @@ from documents.erased.person import Person
 from documents.erased.rules import Traces, has_any_address, redact_url
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 A_PAGE = 500
 

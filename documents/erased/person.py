@@ -10,7 +10,7 @@ from documents.erased.rules import Traces, names_of
 from documents.giving_links.link_token import tokens
 from documents.storage.marks import text
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 ERASED_NAME = "(erased)"
 

@@ -11,8 +11,7 @@ from documents.matching.rules import Candidate, Decision, Evidence, Pin
 from documents.people.spellings import mailboxes
 from documents.storage.marks import text
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 OF_EMAILS = ("fundraiser_id", "mailing_id", "user_id", "sent_at", "first_opened_at")
 FIELDS = dict.fromkeys((*OF_EMAILS, "first_clicked_at"), 1)

@@ -17,9 +17,7 @@ from documents.matching.policy import MatchPolicy
 from documents.matching.policy_version import policy_of
 from documents.matching.rules import Decision, Gift, match, reasons
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.settle import Changes
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx
 
 # What a match says of a gift; gone when the gift is to have none.
 UNMATCHED: dict[str, Any] = dict.fromkeys(

@@ -13,8 +13,7 @@ from bson import ObjectId
 from documents.conditions import MATCHED_STATUSES, is_matched
 from documents.donation import is_repinned
 from documents.matching.rematch import MARKED_A_BATCH, NOT_BY_PIN, mark
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 
 class Plans:

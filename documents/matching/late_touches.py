@@ -24,9 +24,7 @@ from documents.storage.marks import DUE, due_index
 from documents.storage.tenancy import OWNED
 from documents.values.time import now
 from documents.webhook_delivery import has_events_to_count
-from matchback.engine.contribution import Row
-from matchback.engine.settle import Changes
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from mongoengine import DateTimeField, DictField, ObjectIdField, StringField
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
 from documents.values.time import now
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 SHOWN = 100
 

@@ -21,8 +21,7 @@ from documents.matching.policy import MatchPolicy
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 ATTEMPTS = 5
 

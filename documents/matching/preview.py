@@ -17,8 +17,7 @@ from documents.matching.instalments import Plans
 from documents.matching.policy import MatchPolicy
 from documents.matching.policy_version import policy_of
 from documents.matching.rematch import NOT_BY_PIN, mark
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 GIFTS_A_PAGE = 250
 Place = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mailing

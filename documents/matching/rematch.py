@@ -13,8 +13,7 @@ from typing import Any
 from bson import ObjectId
 
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 MARKED_A_BATCH = 500
 # Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.

@@ -16,8 +16,7 @@ from pymongo import UpdateOne
 
 from documents.matching.rematch import MARKED_A_BATCH, mailboxes_of, mark
 from documents.storage import shutdown
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 DUE: dict[str, Any] = {"rematch_due": {"$type": "date"}}
 USERS_A_BATCH = 500

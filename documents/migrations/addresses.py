@@ -19,8 +19,7 @@ from documents.storage.marks import text
 from documents.tracking.unmatched import LOOK_AGAIN_AFTER
 from documents.values.address import canonical, fold, mailbox
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 Key = tuple[Any, str]  # the organization, within which a user's address is unique, and the address
 

@@ -4,9 +4,7 @@ from pymongo import UpdateOne
 
 from documents.counters import LEDGER
 from documents.donor import donor_id
-from matchback.engine.contribution import Row
-from matchback.engine.settle import Changes, settle
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx, settle
 
 
 def name_donors(tx: Tx, gifts: list[Row]) -> None:

@@ -11,9 +11,7 @@ from documents.message import learn
 from documents.tracking.correlation import Tying
 from documents.tracking.unmatched import LOOK_AGAIN_AFTER, mark_unmatched
 from documents.values.time import now
-from matchback.engine.contribution import Row, add
-from matchback.engine.settle import Changes, settle
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx, add, settle
 
 UNKNOWN_ITEM = -1  # which one of its delivery's it was, nobody noted
 

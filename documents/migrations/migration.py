@@ -15,8 +15,7 @@ from documents.errors import Conflict
 from documents.storage.base import Document
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 ROWS_A_PAGE = 200
 LEASE = "migrate"

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 # A charge says what was released, a refund its currency, an invoice its plan.
 READ_AGAIN = ("charge", "refund", "dispute", "invoice", "checkout.session")

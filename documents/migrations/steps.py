@@ -28,8 +28,7 @@ from documents.people.search_words import words_of
 from documents.tracking.former_clicks import MIGRATION as FORMER_CLICKS
 from documents.values.address import mailbox
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 
 def _set(tx: Tx, collection: str, rows: list[Row], missing: Callable[[Row], Row]) -> None:

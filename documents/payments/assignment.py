@@ -17,8 +17,7 @@ from documents.payments.reasons import ASSIGNABLE, SENTENCES, Unassigned
 from documents.storage.fast_insert import Stored
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 
 def assign(organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: ObjectId) -> None:

@@ -10,8 +10,7 @@ from documents.payments.gift import apply
 from documents.payments.payment import learn, payment_id
 from documents.payments.rules import oddities, plans_of
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 # What an invoice gives up once the payment that it is of is known.
 OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")

@@ -19,8 +19,7 @@ from documents.storage.record import new_row
 from documents.values.address import canonical, mailbox
 from documents.values.money import minor_units
 from documents.values.time import now, to_milliseconds
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 # What matching reads of a gift: a change of these lets it look again for its email.
 MATCHED_BY = (

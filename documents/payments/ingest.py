@@ -37,8 +37,7 @@ from documents.storage.marks import DUE, due_of
 from documents.storage.transaction import in_transaction
 from documents.values.stripe_values import UnknownCurrency
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 log = logging.getLogger(__name__)
 

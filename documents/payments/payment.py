@@ -20,7 +20,7 @@ from documents.payments.facts_without_person import replace_texts, without_perso
 from documents.payments.reasons import condition
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 
 class Payment(Document):

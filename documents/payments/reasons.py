@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from documents.errors import Unusable
 from documents.payments.facts import Fact
 from documents.payments.rules import KINDS
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 Reason = Literal[
     "no_fundraiser",

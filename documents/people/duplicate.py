@@ -14,8 +14,7 @@ from mongoengine import DateTimeField, ObjectIdField, StringField, get_db
 from documents.storage.base import Document
 from documents.values.address import canonical
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 FIELDS = dict.fromkeys(("name", "email", "address", "deleted_at"), 1)
 

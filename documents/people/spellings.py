@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 
 def keys(email: str) -> list[str]:

@@ -29,8 +29,7 @@ from documents.storage.transaction import in_transaction
 from documents.user import User
 from documents.values.address import canonical, mailbox
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 KNOWN_BY = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
 FORGOTTEN_LAST = ("erasing", "erasing_names", "erase_due", "former_mailboxes")

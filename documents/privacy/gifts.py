@@ -15,8 +15,7 @@ from documents.matching.candidates import ERASED as ERASED_DONOR
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
 from documents.values.address import mailbox
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 OF_GIFTS = ("organization_id", "fundraiser_id", "donor_name", "donor_email")
 IDS = ("email_ref", "external_id", "recurring_id")  # texts of clients

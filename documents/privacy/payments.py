@@ -14,8 +14,7 @@ from documents.payments.payment import payment_id, split_id
 from documents.payments.rules import state_of
 from documents.privacy.gifts import gifts_of, plain_reference, rename_plan
 from documents.storage.transaction import in_transaction
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 
 def erase_payments(person: Person) -> set[str]:

@@ -24,7 +24,7 @@ from documents.payments.payment import payment_id
 from documents.providers import sendgrid
 from documents.providers.registry import OF_PAYMENTS
 from documents.providers.sendgrid import ERASED
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 POSTS_A_BATCH = 20
 WORD = re.compile(r"[\w-]+")  # a payment's key in its ID is one; see payment_id

@@ -19,8 +19,7 @@ from documents.event import COUNTED, is_click
 from documents.message import message_keys
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 log = logging.getLogger(__name__)
 

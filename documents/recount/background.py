@@ -11,7 +11,7 @@ from mongoengine import DateTimeField, DynamicField, IntField, StringField
 from documents.recount import recount
 from documents.storage.base import Document
 from documents.values.time import now
-from matchback.engine.recount import Drift
+from matchback.engine import Drift
 
 ONLY = "steady"
 ROWS_A_STEP = 1_000  # few enough that settling in the same process does not notice

@@ -9,8 +9,7 @@ from mongoengine import get_db
 from documents.counters import LEDGER
 from documents.storage.transaction import in_transaction
 from matchback import engine
-from matchback.engine.recount import Drift, Page
-from matchback.engine.upkeep import compare_all, compare_page
+from matchback.engine import Drift, Page, compare_all, compare_page
 
 COLLECTIONS = tuple(engine.collections(LEDGER))
 

@@ -29,7 +29,7 @@ from documents.people.search_words import (
 from documents.storage.marks import text
 from documents.storage.pagination import decode_cursor, encode_cursor
 from documents.user import User
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 Did = Literal["opened", "clicked", "gave", "bounced", "left"]
 BY_WORD = "words"

@@ -20,7 +20,7 @@ from documents.mailing import Mailing
 from documents.providers.sendgrid import IDENTITY_BYTES
 from documents.storage.pagination import BadCursor, decode_cursor, encode_cursor
 from documents.user import User
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 MOST_EMAILS = 1000  # of a person, the latest: with their events, they are read for each page
 MADE_FOR = "timeline"

@@ -28,9 +28,7 @@ from documents.tracking import unmatched
 from documents.tracking.effects import arrive
 from documents.values.time import now
 from documents.webhook_delivery import has_events_to_count
-from matchback.engine.contribution import Row
-from matchback.engine.settle import Changes, settle
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx, settle
 
 ROWS_A_BATCH = 250
 # In this order, so that by the time a gift is settled its mailing and email are counted, too.

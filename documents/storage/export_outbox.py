@@ -17,7 +17,7 @@ from mongoengine import DateTimeField, ListField, get_db
 from config.settings import settings
 from documents.storage.base import Document
 from documents.values.time import now
-from matchback.engine.transaction import Tx
+from matchback.engine import Tx
 
 Ids = Mapping[str, Iterable[Any]]
 # What is exported of what is counted, and what carries its own mark.

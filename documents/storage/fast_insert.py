@@ -18,7 +18,7 @@ from documents.errors import Conflict
 from documents.storage.record import INSERT_ATTEMPTS, Source, new_row
 from documents.storage.tenancy import check_owner
 from documents.values.time import now
-from matchback.engine.contribution import Row
+from matchback.engine import Row
 
 
 @dataclass(frozen=True)

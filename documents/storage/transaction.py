@@ -10,8 +10,8 @@ from pymongo.errors import PyMongoError
 
 from config.observability.metrics import TRANSACTION_RETRIES
 from documents.storage import shutdown
+from matchback.engine import Tx
 from matchback.engine import transaction as engine
-from matchback.engine.transaction import Tx
 
 T = TypeVar("T")
 DUPLICATE_KEY = engine.DUPLICATE_KEY

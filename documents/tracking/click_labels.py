@@ -12,8 +12,7 @@ from pymongo import UpdateOne
 from documents.counters import LEDGER
 from documents.storage.export_outbox import note
 from documents.tracking.rules import CROWD, SECOND, Click, Rule, reasons, second_of
-from matchback.engine.contribution import Contribution, Row, add, difference
-from matchback.engine.transaction import Tx
+from matchback.engine import Contribution, Row, Tx, add, difference
 
 Span = tuple[datetime, datetime]
 ROWS_AT_ONCE = 1000

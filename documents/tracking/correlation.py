@@ -15,8 +15,7 @@ from bson import ObjectId
 from documents.message import known, message_keys
 from documents.people.spellings import People, all_keys, people
 from documents.storage.marks import text
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 How = str  # "email_id", "message" or "address"
 

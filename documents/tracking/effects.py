@@ -18,9 +18,7 @@ from documents.link import clicker_id, new_link_and_clicker
 from documents.matching import late_touches
 from documents.tracking.click_labels import Relabelled, label
 from documents.tracking.rules import Rule
-from matchback.engine.contribution import Row, add
-from matchback.engine.settle import Changes, Update
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx, Update, add
 
 BETTER: dict[str, Any] = {"$min": min, "$max": max}
 

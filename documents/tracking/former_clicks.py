@@ -21,8 +21,7 @@ from documents.errors import Unusable
 from documents.event import NO_POSITION
 from documents.providers import sendgrid
 from documents.storage.process_cache import ProcessCache
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 KNOWN_BY = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1)
 MIGRATION = 13

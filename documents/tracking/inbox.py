@@ -22,8 +22,7 @@ from documents.tracking.reader import (
     due_deliveries,
 )
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 log = logging.getLogger(__name__)
 

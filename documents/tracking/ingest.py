@@ -29,8 +29,7 @@ from documents.tracking.ingest_batch import TallyBatch
 from documents.tracking.reader import Part, Reader
 from documents.tracking.rules import Rule
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,7 @@ from documents.tracking.effects import arrive, leave_due
 from documents.tracking.former_clicks import KNOWN_BY, known_before
 from documents.tracking.inbox import Inbox
 from documents.tracking.rules import Rule
-from matchback.engine.contribution import Row
-from matchback.engine.settle import Changes, settle
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx, settle
 
 Key = bytes | str
 ALL = 10_000  # rows in one answer: the default is 101, and then another question

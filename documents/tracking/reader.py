@@ -22,8 +22,7 @@ from documents.providers import sendgrid
 from documents.storage import shutdown
 from documents.storage.marks import DUE
 from documents.values.time import now
-from matchback.engine.contribution import Row
-from matchback.engine.transaction import Tx
+from matchback.engine import Row, Tx
 
 # A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
 # own, which a backlog of small posts must not pay for every ten of them.

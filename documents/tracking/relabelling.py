@@ -17,8 +17,7 @@ from documents.storage.transaction import in_transaction
 from documents.tracking import effects
 from documents.tracking.click_labels import judge_all
 from documents.tracking.rules import Rule
-from matchback.engine.settle import Changes, settle
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Tx, settle
 
 log = logging.getLogger(__name__)
 

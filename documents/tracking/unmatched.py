@@ -20,9 +20,7 @@ from documents.storage.marks import DUE, text
 from documents.tracking.correlation import Tying
 from documents.values.address import canonical
 from documents.values.time import now
-from matchback.engine.contribution import Row, add
-from matchback.engine.settle import Changes
-from matchback.engine.transaction import Tx
+from matchback.engine import Changes, Row, Tx, add
 
 TIED_A_BATCH = 500
 # MongoDB ends a transaction after 60 seconds, unless it is set to do so earlier.

@@ -30,13 +30,23 @@ under another name.
 """
 
 from .caches import Cache, CounterCache, Flag, LatestCache, Ledger
-from .contribution import Amounts, Contribution, Row, Target, from_stored
+from .contribution import (
+    Amounts,
+    Contribution,
+    Row,
+    Target,
+    add,
+    difference,
+    from_stored,
+    increase,
+    to_stored,
+)
 from .due import DUE, Source, due_index, now
 from .recount import Drift, Page, collections, compare
 from .repair import repair
-from .settle import Changes, settle
+from .settle import Changes, Update, settle
 from .transaction import Tx, in_transaction
-from .upkeep import drifts, mend, settle_due
+from .upkeep import compare_all, compare_page, drifts, mend, settle_due
 
 __all__ = [
     "DUE",
@@ -54,15 +64,22 @@ __all__ = [
     "Source",
     "Target",
     "Tx",
+    "Update",
+    "add",
     "collections",
     "compare",
+    "compare_all",
+    "compare_page",
+    "difference",
     "drifts",
     "due_index",
     "from_stored",
     "in_transaction",
+    "increase",
     "mend",
     "now",
     "repair",
     "settle",
     "settle_due",
+    "to_stored",
 ]

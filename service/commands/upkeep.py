@@ -13,7 +13,7 @@ from service.commands.tables import json_array, json_lines, print_table
 
 if TYPE_CHECKING:
     from documents.concurrency.lease import Holding
-    from matchback.engine.recount import Drift, Page
+    from matchback.engine import Drift, Page
 
 
 @click.group()

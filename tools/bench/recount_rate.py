@@ -25,7 +25,7 @@ from documents.donor import donor_id, new_donor
 from documents.gift_day import gift_day_id, new_gift_day
 from documents.migrations.indexes import create_indexes
 from documents.recount import recount
-from matchback.engine.contribution import Row, increase, to_stored
+from matchback.engine import Row, increase, to_stored
 from service.local.supervisor import Supervisor
 from tools.testbed.stack import Servers
 

@@ -20,7 +20,7 @@ from documents.user import User
 from documents.values.address import fold, mailbox
 from documents.values.time import now
 from documents.webhook_delivery import Delivery
-from matchback.engine.contribution import Contribution, Row, add, increase, to_stored
+from matchback.engine import Contribution, Row, add, increase, to_stored
 from tools.bench.workload import SENT_AT, Workload, address, id_of
 
 ROWS_A_COMMAND = 10_000

@@ -13,7 +13,7 @@ from documents.fundraiser import Fundraiser
 from documents.matching.policy import MatchPolicy, Touch
 from documents.matching.policy_version import PolicyVersion, policy_of
 from jobs.tasks import policy
-from matchback.engine.transaction import Tx
+from matchback.engine import Tx
 from service.api.fields import Answer, Request
 from service.api.operation import answer, operation
 
