@@ -50,9 +50,9 @@ def post_fork(server, worker):
 
 def worker_exit(server, worker):
     """Send the last wake-ups. The sweep finds what they would have named."""
-    from jobs.wakeups import outbox
+    from jobs.wakeups import buffer
 
-    outbox.flush(0.5)
+    buffer.flush(0.5)
 
 
 def child_exit(server, worker):

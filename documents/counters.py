@@ -25,7 +25,7 @@ from documents.email import Email
 from documents.event import COUNTED, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, new_gift_day, quarter, raised_in_quarter
-from documents.link import Clicker, Link, new_row
+from documents.link import Link, LinkClicks, new_row
 from documents.mailing import Mailing
 from documents.storage.export_outbox import note_targets
 from documents.user import User
@@ -67,6 +67,7 @@ FUNNEL = {
     "donated": has("donations_count"),
 }
 CLICKS = ("clicks", "machine_clicks")
+ON_CLICKS: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
 EVENT = ("type", "machine")  # what the conditions of COUNTED read
 SUMS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
 
@@ -133,15 +134,15 @@ LEDGER = Ledger(
         ),
         # a click, of a link: by an email, and by how many emails
         *(
-            CounterCache(field=field, of=Event, on=Clicker, when=COUNTED[field], reads=EVENT)
+            CounterCache(field=field, of=Event, **ON_CLICKS, when=COUNTED[field], reads=EVENT)
             for field in CLICKS
         ),
         *(
-            CounterCache(field=field, of=source, on=on, amount=amount_of(field), reads=(field,))
-            for source, on in ((Archive, Clicker), (Clicker, Link))
+            CounterCache(field=field, of=source, **on, amount=amount_of(field), reads=(field,))
+            for source, on in ((Archive, ON_CLICKS), (LinkClicks, {"on": Link}))
             for field in CLICKS
         ),
-        CounterCache(field="emails", of=Clicker, on=Link, when=has("clicks")),
+        CounterCache(field="emails", of=LinkClicks, on=Link, when=has("clicks")),
         # a mailing
         CounterCache(
             field="cost",
@@ -154,7 +155,7 @@ LEDGER = Ledger(
     flags=[Flag(field="donated", on=Email, when=has("donations_count"))],
     created_on_demand={
         Donor: new_donor,
-        Clicker: new_row,
+        LinkClicks: new_row,
         Link: new_row,
         GiftDay: new_gift_day,
     },

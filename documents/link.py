@@ -50,7 +50,7 @@ class Link(Document):
         return {**given, "$or": [{"clicks": {"$gt": 0}}, {"machine_clicks": {"$gt": 0}}]}
 
 
-class Clicker(Document):
+class LinkClicks(Document):
     """One email's clicks on one link: so that emails, not clicks, can be counted."""
 
     organization_id = ObjectIdField()

@@ -26,7 +26,7 @@ from documents.values.time import now
 log = logging.getLogger(__name__)
 
 
-class Delivery(Source, Record):
+class WebhookDelivery(Source, Record):
     """The raw body of a post whose signature was right. A job reads it; see tracking/ingest.py."""
 
     provider = StringField(required=True)

@@ -13,7 +13,7 @@ from documents.mailing import Mailing
 from documents.storage.export_outbox import noted
 from documents.storage.record import Record
 from documents.user import User
-from documents.webhook_delivery import Delivery
+from documents.webhook_delivery import WebhookDelivery
 from jobs.tasks import (
     count_email,
     count_mailing,
@@ -21,21 +21,21 @@ from jobs.tasks import (
     tally_delivery,
     update_email_donation,
 )
-from jobs.wakeups import outbox
+from jobs.wakeups import buffer
 from jobs.warehouse.tasks import wake
 
 AFTER_SAVE: dict[type[Record], Any] = {
     Donation: update_email_donation,
     Email: count_email,
     Mailing: count_mailing,
-    Delivery: tally_delivery,
+    WebhookDelivery: tally_delivery,
     User: follow_user,
 }
 
 
 def schedule(sender: type[Record], document: Record, **_: Any) -> None:
     """Wake a worker for the saved record. Never raises nor waits: the record is due anyway."""
-    outbox.put(AFTER_SAVE[sender], str(document.id))
+    buffer.put(AFTER_SAVE[sender], str(document.id))
 
 
 def schedule_bulk(sender: type[Email], documents: list[Email], **_: Any) -> None:

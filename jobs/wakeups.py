@@ -31,7 +31,7 @@ GATHER_SECONDS = 0.01  # from one message to the next; the first after silence g
 IDS_A_MESSAGE = 500
 
 
-class Outbox:
+class WakeUpBuffer:
     """Wake-ups on their way to the queue."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -98,4 +98,4 @@ class Outbox:
         return dropped
 
 
-outbox = Outbox()
+buffer = WakeUpBuffer()

@@ -15,7 +15,7 @@ from documents.migrations.steps import MIGRATIONS
 from documents.storage import shutdown
 from jobs.callbacks import wake_exporter_when_noted
 from jobs.periodic import steps
-from jobs.periodic.periodic import Steady
+from jobs.periodic.periodic import Periodic
 from jobs.process import STOP_SECONDS, await_database
 from jobs.sweep import Sweeper
 from jobs.tasks import huey
@@ -42,7 +42,7 @@ def main() -> int:
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )
-    threads: list[Sweeper | Steady] = [sweeper, *steps.make_threads()]
+    threads: list[Sweeper | Periodic] = [sweeper, *steps.make_threads()]
     for thread in threads:
         thread.start()
     log.info("worker ready, %d threads", settings().worker_threads)

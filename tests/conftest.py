@@ -14,7 +14,7 @@ from config.settings import Settings, settings
 from documents.giving_links import link_token
 from documents.migrations.indexes import create_indexes
 from jobs import callbacks
-from jobs.wakeups import outbox
+from jobs.wakeups import buffer
 from service.app import create_app
 from service.local.supervisor import Supervisor
 from service.middleware import api_key
@@ -70,7 +70,7 @@ def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     callbacks.connect()
     sent: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        outbox, "put", lambda task, id_: sent.append((task.task_class.__name__, id_))
+        buffer, "put", lambda task, id_: sent.append((task.task_class.__name__, id_))
     )
     return sent
 

@@ -8,7 +8,7 @@ from pymongo import UpdateOne
 from documents.counters import LEDGER
 from documents.link import clicker_id, new_link_and_clicker
 from documents.message import learn
-from documents.tracking.correlation import Tying
+from documents.tracking.correlation import Correlation
 from documents.tracking.unmatched import LOOK_AGAIN_AFTER, mark_unmatched
 from documents.values.time import now
 from matchback.engine import Changes, Row, Tx, add, settle
@@ -63,7 +63,7 @@ def _mark_unmatched(tx: Tx, rows: list[Row], news: dict[bytes, Row]) -> None:
 
     for organization_id, group in groupby(sorted(rows, key=organization), organization):
         events = list(group)
-        tying = Tying(tx, organization_id)
+        tying = Correlation(tx, organization_id)
         tying.look_up(events)
         for event in events:
             mark_unmatched(marked := dict(event), tying)

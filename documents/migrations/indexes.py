@@ -23,7 +23,7 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
-from documents.link import Clicker, Link
+from documents.link import Link, LinkClicks
 from documents.mailing import Mailing
 from documents.matching.late_touches import LateTouches
 from documents.matching.past_match import PastMatch
@@ -39,7 +39,7 @@ from documents.storage.export_state import WarehouseState
 from documents.storage.idempotency import IdempotencyKey
 from documents.tracking.relabelling import Relabelling
 from documents.user import User
-from documents.webhook_delivery import Delivery
+from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
 
 DOCUMENTS = (
@@ -61,7 +61,7 @@ DOCUMENTS = (
     LinkKey,
     Donor,
     GiftDay,
-    Delivery,
+    WebhookDelivery,
     Event,
     ErasedItems,
     ErasedBody,
@@ -69,7 +69,7 @@ DOCUMENTS = (
     Message,
     Archive,
     LateTouches,
-    Clicker,
+    LinkClicks,
     Link,
     IdempotencyKey,
     OpenAct,

@@ -28,7 +28,7 @@ from documents.storage.marks import DUE
 from documents.storage.record import Record
 from documents.values.rates import average, giving_rates, nonzero, rates, ratio
 from documents.values.time import now
-from documents.webhook_delivery import Delivery
+from documents.webhook_delivery import WebhookDelivery
 
 MATCHES = ("direct", "indirect", "unresolved")
 EMAILS = (
@@ -174,13 +174,13 @@ def _unsettled(of: Fundraiser | Mailing, fundraiser_id: ObjectId) -> Unsettled:
         _oldest(Donation, fundraisers),
         _oldest(Email, fundraisers),
         _oldest(Mailing, fundraisers),
-        _oldest(Delivery, organizations),
+        _oldest(WebhookDelivery, organizations),
         _oldest(LateTouches, organizations),
     ]
     oldest = min((due for due in waits if due), default=None)
     return {
         "donations": Donation._get_collection().count_documents(fundraisers),
-        "deliveries": Delivery._get_collection().count_documents(organizations),
+        "deliveries": WebhookDelivery._get_collection().count_documents(organizations),
         "oldest_seconds": max(0.0, round((now() - oldest).total_seconds(), 3)) if oldest else 0,
     }
 

@@ -48,7 +48,7 @@ def _nearness(event: Row, email: Row) -> tuple[bool, datetime, ObjectId]:
     return False, event["at"], email["_id"]
 
 
-class Tying:
+class Correlation:
     """What `tie` needs to know of a batch of events of one organization.
 
     Args:

@@ -14,7 +14,7 @@ from documents.providers import sendgrid
 from documents.storage.export_outbox import note
 from documents.storage.marks import text
 from documents.tracking import unmatched
-from documents.tracking.correlation import Tying
+from documents.tracking.correlation import Correlation
 from documents.tracking.effects import arrive, leave_due
 from documents.tracking.former_clicks import KNOWN_BY, known_before
 from documents.tracking.inbox import Inbox
@@ -126,7 +126,7 @@ class TallyBatch:
             for event, named in new
             if named is not None and named in emails and (key := message_key(event))
         }
-        tying = Tying(self.tx, self.organization_id, emails, learned)
+        tying = Correlation(self.tx, self.organization_id, emails, learned)
         tying.look_up([event for event, named in new if named not in emails])
         for event, named in new:
             if found := tying.email_of(event, named):

@@ -17,7 +17,7 @@ from documents.message import learn
 from documents.people.spellings import all_keys
 from documents.storage.export_outbox import note
 from documents.storage.marks import DUE, text
-from documents.tracking.correlation import Tying
+from documents.tracking.correlation import Correlation
 from documents.values.address import canonical
 from documents.values.time import now
 from matchback.engine import Changes, Row, Tx, add
@@ -28,7 +28,7 @@ LOOK_AGAIN_AFTER = timedelta(seconds=70)
 OF_UNMATCHED = ("unmatched", "mailing_id", "fundraiser_id", "due")
 
 
-def mark_unmatched(event: Row, tying: Tying) -> None:
+def mark_unmatched(event: Row, tying: Correlation) -> None:
     """Keep in the row of an event what it may be tied by later."""
     event["unmatched"] = canonical(event.get("address", ""))
     event["due"] = now()
@@ -76,7 +76,7 @@ def tie_late(
     """
     if not events:
         return []
-    tying = Tying(tx, organization_id, learned=learned)
+    tying = Correlation(tx, organization_id, learned=learned)
     tying.look_up(events)
     tied = []
     for event in events:

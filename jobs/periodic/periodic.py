@@ -13,7 +13,7 @@ PAUSE_SECONDS = 1.0  # between steps: they must not be felt
 IDLE_SECONDS = 10.0
 
 
-class Steady(threading.Thread):
+class Periodic(threading.Thread):
     """Takes a step, pauses, and so on. A step returns whether there was something to do."""
 
     def __init__(self, name: str, step: Callable[[], bool], idle: float = IDLE_SECONDS) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jobs.periodic import audit, recount, relabel, retention
-from jobs.periodic.periodic import IDLE_SECONDS, Steady
+from jobs.periodic.periodic import IDLE_SECONDS, Periodic
 
 AUDIT_IDLE_SECONDS = 1.0
 
@@ -16,6 +16,6 @@ STEPS: dict[str, tuple[Callable[[], bool], float]] = {
 }
 
 
-def make_threads() -> list[Steady]:
+def make_threads() -> list[Periodic]:
     """Return a thread for each, not started yet."""
-    return [Steady(name, step, idle) for name, (step, idle) in STEPS.items()]
+    return [Periodic(name, step, idle) for name, (step, idle) in STEPS.items()]

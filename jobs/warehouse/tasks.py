@@ -6,7 +6,7 @@ from typing import Any
 
 from config.queue import warehouse_huey
 from config.settings import settings
-from jobs.wakeups import outbox
+from jobs.wakeups import buffer
 from jobs.warehouse.engine import open_warehouse
 from jobs.warehouse.exporter import Exporter
 
@@ -39,7 +39,7 @@ class _Waker:
     def wake(self) -> None:
         if time.monotonic() - self._last >= LINGER_SECONDS:
             self._last = time.monotonic()
-            outbox.put(export_changes, "noted")
+            buffer.put(export_changes, "noted")
 
 
 _waker = _Waker()

@@ -12,7 +12,7 @@ from setproctitle import setproctitle
 from config.database import connect_worker
 from config.observability import traces
 from config.observability.log import configure_logging
-from jobs.periodic.periodic import Steady
+from jobs.periodic.periodic import Periodic
 from jobs.process import STOP_SECONDS, await_database
 from jobs.warehouse.tasks import exporter, warehouse_huey
 
@@ -31,7 +31,7 @@ def main() -> int:
     traces.start("warehouse")
     connect_worker()
     await_database()
-    sweep = Steady("export", lambda: exporter().run() > 0, idle=SWEEP_SECONDS)
+    sweep = Periodic("export", lambda: exporter().run() > 0, idle=SWEEP_SECONDS)
     consumer = warehouse_huey.create_consumer(
         workers=1,
         periodic=False,

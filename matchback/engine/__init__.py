@@ -46,7 +46,7 @@ from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, Update, settle
 from .transaction import Tx, in_transaction
-from .upkeep import compare_all, compare_page, drifts, mend, settle_due
+from .upkeep import compare_all, compare_page, drifts, repair_drift, settle_due
 
 __all__ = [
     "DUE",
@@ -76,9 +76,9 @@ __all__ = [
     "from_stored",
     "in_transaction",
     "increase",
-    "mend",
     "now",
     "repair",
+    "repair_drift",
     "settle",
     "settle_due",
     "to_stored",

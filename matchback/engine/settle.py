@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from .beside import Beside
+from .background_writer import BackgroundWriter
 from .caches import LatestCache, Ledger
 from .contribution import (
     Contribution,
@@ -75,14 +75,14 @@ class _Settlement:
         self.inserts = changes.inserts
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
-        self.beside = Beside()
+        self.writer = BackgroundWriter()
 
     def run(self) -> dict[str, dict[Any, Row]]:
-        with self.beside:
+        with self.writer:
             for name, rows in self.inserts.items():
                 if rows:
                     insert = self.tx.database[name].insert_many
-                    self.beside.send(insert, rows, ordered=False, session=self.tx.session)
+                    self.writer.send(insert, rows, ordered=False, session=self.tx.session)
             for name in self.ledger.order:
                 self._compute(name)
             for name in self.ledger.order:
@@ -123,7 +123,7 @@ class _Settlement:
         if not wanted:
             return
         rows = self.rows[name]
-        self.beside.wait()
+        self.writer.wait()
         for row in self.tx.database[name].find({"_id": {"$in": wanted}}, session=self.tx.session):
             rows[row["_id"]] = row
         for id_ in wanted:
@@ -187,7 +187,7 @@ class _Settlement:
     def _read_latest(self, name: str) -> None:
         """Latest times, read after their sources were written: this session sees its own writes."""
         for cache in self.ledger.latest[name]:
-            self.beside.wait()
+            self.writer.wait()
             for id_, latest in latest_times(self.tx, cache, self.moved[cache]):
                 place, value = ("$set", latest) if latest else ("$unset", "")
                 self.updates[name, id_].setdefault(place, {})[cache.field] = value
@@ -202,7 +202,7 @@ class _Settlement:
         for start in range(0, len(operations), UPDATES_A_COMMAND):
             part = operations[start : start + UPDATES_A_COMMAND]
             write = self.tx.database[name].bulk_write
-            self.beside.send(write, part, ordered=False, session=self.tx.session)
+            self.writer.send(write, part, ordered=False, session=self.tx.session)
 
 
 def _foresee(row: Row, update: Update) -> None:

@@ -169,7 +169,7 @@ def drifts(database: Database[Any], ledger: Ledger) -> Iterator[Drift]:
         yield from page.drifts
 
 
-def mend(database: Database[Any], ledger: Ledger, drift: Drift) -> bool:
+def repair_drift(database: Database[Any], ledger: Ledger, drift: Drift) -> bool:
     """Correct a counter. Return whether it was still incorrect.
 
     Several processes may repair at once, and a finding may be repaired twice.

@@ -15,7 +15,7 @@ from service.commands.connected import connected
 @connected
 @audited
 def replay(organization_id: str | None, since: str | None, delivery_id: str | None) -> None:
-    """Tally stored webhook posts again, after a mend; the workers do it.
+    """Count stored webhook deliveries again, after a fix; the workers do it.
 
     What was counted stays counted once.
     """

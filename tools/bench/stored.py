@@ -19,7 +19,7 @@ from documents.storage.record import new_row
 from documents.user import User
 from documents.values.address import fold, mailbox
 from documents.values.time import now
-from documents.webhook_delivery import Delivery
+from documents.webhook_delivery import WebhookDelivery
 from matchback.engine import Contribution, Row, add, increase, to_stored
 from tools.bench.workload import SENT_AT, Workload, address, id_of
 
@@ -94,7 +94,7 @@ def store_deliveries(
         body = json.dumps(workload.post(number, events)).encode()
         due = begun + timedelta(milliseconds=len(rows))
         row = new_row(
-            Delivery,
+            WebhookDelivery,
             organization_id=organization_id,
             provider=PROVIDER,
             body=body,

@@ -23,7 +23,7 @@ from documents.mailing import Mailing
 from documents.migrations.indexes import create_indexes
 from documents.organization import Organization
 from documents.user import User
-from documents.webhook_delivery import Delivery
+from documents.webhook_delivery import WebhookDelivery
 from jobs.sweep import sweep
 from service.local.supervisor import Supervisor
 from tools.testbed.cast import event
@@ -63,7 +63,7 @@ def one_round(
     ]
     for start in range(0, len(events), events_a_post):
         body = json.dumps(events[start : start + events_a_post]).encode()
-        Delivery.receive(organization_id, "sendgrid", body)
+        WebhookDelivery.receive(organization_id, "sendgrid", body)
     begun = time.perf_counter()
     while sweep():
         pass

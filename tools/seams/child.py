@@ -11,7 +11,7 @@ from pymongo import monitoring
 
 from config import database
 from config.settings import Settings
-from jobs.wakeups import outbox
+from jobs.wakeups import buffer
 from service.app import create_app
 from tools.seams.scenarios import SCENARIOS
 from tools.testbed.cast import Api, University
@@ -50,7 +50,7 @@ def act(
     """Do what the scenario says; tell the names of the commands it took, if it comes to that."""
     killer = Killer(*where)
     database.connect(Settings(mongodb_uri=uri), event_listeners=[killer])
-    patch.object(outbox, "put", lambda task, id_: None).start()
+    patch.object(buffer, "put", lambda task, id_: None).start()
     api = Api.in_process(testing.TestClient(create_app()))
     place = University(given["organization_id"], given["key"], api)
     database.client().admin.command("ping")

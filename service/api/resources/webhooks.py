@@ -7,7 +7,7 @@ import falcon
 
 from documents.providers.registry import PROVIDERS, Provider
 from documents.storage.tenancy import acting_for
-from documents.webhook_delivery import Delivery
+from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
 from service.api.fields import Answer
 from service.api.operation import answer, operation
@@ -54,7 +54,7 @@ def _receive(
         # An organization without keys, or none at all, is no different from a bad signature.
         raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
     with acting_for(signer.organization_id):
-        accepted = Delivery.receive(
+        accepted = WebhookDelivery.receive(
             signer.organization_id, provider, body, by_test_key=signer.by_test_key
         )
     answer(resp, Accepted, {"accepted": accepted}, 202)

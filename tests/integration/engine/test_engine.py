@@ -243,7 +243,7 @@ def test_what_somebody_else_has_spoilt_is_found_and_mended() -> None:
         (shelf.id, "stars"),
     }
     for drift in found:
-        engine.mend(get_db(), LIBRARY, drift)
+        engine.repair_drift(get_db(), LIBRARY, drift)
     assert list(engine.drifts(get_db(), LIBRARY)) == []
     assert sums(shelf) == (0, kept.stars + 5)
 

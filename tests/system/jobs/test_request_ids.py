@@ -12,7 +12,7 @@ from huey.registry import Message
 from config.observability import context
 from config.observability.context import MOST_CARRIED, Origin
 from jobs.tasks import update_email_donation
-from jobs.wakeups import Outbox
+from jobs.wakeups import WakeUpBuffer
 from tools.testbed.cast import BOB, university
 from tools.testbed.stack import Stack, wait_until
 
@@ -59,10 +59,10 @@ def during(monkeypatch: pytest.MonkeyPatch, data: bytes) -> dict[str, Any]:
 def test_a_job_knows_the_requests_that_it_is_done_for(
     sent: list[bytes], monkeypatch: pytest.MonkeyPatch, at_rest: None
 ) -> None:
-    outbox = Outbox()
+    buffer = WakeUpBuffer()
     context.serve("request-1")
-    outbox.put(update_email_donation, ID)
-    assert outbox.flush(10)
+    buffer.put(update_email_donation, ID)
+    assert buffer.flush(10)
     context.rest()
     told = during(monkeypatch, sent[0])
     assert told == {"job": "update_email_donation", "request_ids": ("request-1",)}
@@ -72,9 +72,9 @@ def test_a_job_knows_the_requests_that_it_is_done_for(
 def test_what_nobody_asked_for_names_nobody(
     sent: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox = Outbox()
-    outbox.put(update_email_donation, ID)
-    assert outbox.flush(10)
+    buffer = WakeUpBuffer()
+    buffer.put(update_email_donation, ID)
+    assert buffer.flush(10)
     assert ";" not in orjson.loads(sent[0])["id"]
     assert during(monkeypatch, sent[0]) == {"job": "update_email_donation"}
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from matchback.engine.beside import Beside
+from matchback.engine.background_writer import BackgroundWriter
 
 PATIENCE_SECONDS = 30
 
@@ -26,7 +26,7 @@ def test_the_caller_goes_on_meanwhile_and_the_next_write_waits() -> None:
         assert may_end.wait(PATIENCE_SECONDS)
         done.append("first")
 
-    with Beside() as beside:
+    with BackgroundWriter() as beside:
         beside.send(first)
         assert done == []
         may_end.set()
@@ -45,7 +45,7 @@ def test_what_a_failed_transaction_read_is_let_go_at_once() -> None:
 
     def settle() -> weakref.ref[Read]:
         read = Read()
-        with Beside() as beside:
+        with BackgroundWriter() as beside:
             try:
                 beside.send(fail)
                 beside.wait()
@@ -63,7 +63,7 @@ def test_what_a_failed_transaction_read_is_let_go_at_once() -> None:
 def test_no_transaction_waits_for_the_writes_of_others() -> None:
     many = 2 * ((os.cpu_count() or 1) + 4)
     together = threading.Barrier(many)
-    transactions = [Beside() for _ in range(many)]
+    transactions = [BackgroundWriter() for _ in range(many)]
     for beside in transactions:
         beside.send(together.wait, PATIENCE_SECONDS)
     for beside in transactions:
@@ -71,7 +71,7 @@ def test_no_transaction_waits_for_the_writes_of_others() -> None:
 
 
 def test_whoever_comes_next_is_told_of_a_failure_once() -> None:
-    with Beside() as beside:
+    with BackgroundWriter() as beside:
         beside.send(fail)
         with pytest.raises(ValueError, match="refused"):
             beside.send(pytest.fail, "nothing comes after a failure")
@@ -79,7 +79,7 @@ def test_whoever_comes_next_is_told_of_a_failure_once() -> None:
 
 
 def test_the_last_failure_is_told_at_the_end() -> None:
-    with pytest.raises(ValueError, match="refused"), Beside() as beside:
+    with pytest.raises(ValueError, match="refused"), BackgroundWriter() as beside:
         beside.send(fail)
 
 
@@ -92,7 +92,7 @@ def test_a_failure_beside_does_not_hide_the_first_and_is_waited_for() -> None:
         fail()
 
     def work() -> None:
-        with Beside() as beside:
+        with BackgroundWriter() as beside:
             beside.send(write)
             threading.Timer(0.05, may_end.set).start()
             raise KeyError("the first")
@@ -105,6 +105,6 @@ def test_a_failure_beside_does_not_hide_the_first_and_is_waited_for() -> None:
 def test_a_write_belongs_to_the_trace_of_who_sends_it() -> None:
     told = list[str]()
     _where.set("a request")
-    with Beside() as beside:
+    with BackgroundWriter() as beside:
         beside.send(lambda: told.append(_where.get()))
     assert told == ["a request"]

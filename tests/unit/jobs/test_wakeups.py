@@ -8,20 +8,20 @@ from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as RedisAway
 
 from jobs import wakeups as module
-from jobs.wakeups import Outbox
+from jobs.wakeups import WakeUpBuffer
 from tools.testbed.stack import wait_until
 
 
 def test_wakeups_are_sent_in_order_and_many_together() -> None:
     sent: list[tuple[str, ...]] = []
-    outbox = Outbox()
+    buffer = WakeUpBuffer()
 
     def task(*ids: str) -> None:
         sent.append(ids)
 
     for number in range(2000):
-        outbox.put(task, str(number))
-    assert outbox.flush(10)
+        buffer.put(task, str(number))
+    assert buffer.flush(10)
     assert [id_ for ids in sent for id_ in ids] == [str(number) for number in range(2000)]
     assert max(map(len, sent)) <= module.IDS_A_MESSAGE
     assert len(sent) < 200
@@ -29,8 +29,8 @@ def test_wakeups_are_sent_in_order_and_many_together() -> None:
 
 def test_each_task_has_a_message_of_its_own_and_each_id_once() -> None:
     sent: list[tuple[str, ...]] = []
-    outbox = Outbox()
-    outbox._last = time.monotonic() + 0.2  # so that all of it is there when the first is sent
+    buffer = WakeUpBuffer()
+    buffer._last = time.monotonic() + 0.2  # so that all of it is there when the first is sent
 
     def one(*ids: str) -> None:
         sent.append(("one", *ids))
@@ -39,25 +39,25 @@ def test_each_task_has_a_message_of_its_own_and_each_id_once() -> None:
         sent.append(("other", *ids))
 
     for task, id_ in ((one, "a"), (other, "a"), (one, "b"), (one, "a")):
-        outbox.put(task, id_)
-    assert outbox.flush(10)
+        buffer.put(task, id_)
+    assert buffer.flush(10)
     assert sent == [("one", "a", "b"), ("other", "a")]
 
 
 def test_a_hung_queue_keeps_nobody_waiting_and_memory_bounded() -> None:
     hung = threading.Event()
-    outbox = Outbox(capacity=10)
+    buffer = WakeUpBuffer(capacity=10)
     begun = time.perf_counter()
     for number in range(1000):
-        outbox.put(lambda *_: hung.wait(30), str(number))
+        buffer.put(lambda *_: hung.wait(30), str(number))
     assert time.perf_counter() - begun < 5, "putting waited for the queue"
-    assert outbox._waiting.qsize() <= 10
+    assert buffer._waiting.qsize() <= 10
     hung.set()
 
 
 def test_a_queue_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
-    outbox, sent = Outbox(), []
+    buffer, sent = WakeUpBuffer(), []
     away = True
 
     def task(id_: str) -> None:
@@ -65,10 +65,10 @@ def test_a_queue_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) ->
             raise RedisAway("no route")
         sent.append(id_)
 
-    outbox.put(task, "lost")
-    assert outbox.flush(10)
+    buffer.put(task, "lost")
+    assert buffer.flush(10)
     away = False
-    outbox.put(task, "sent")
+    buffer.put(task, "sent")
     wait_until(lambda: sent == ["sent"], "the next wake-up")
 
 
@@ -76,7 +76,7 @@ def test_what_did_not_reach_the_queue_is_counted_by_why(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
     reasons = ("queue_away", "outbox_full", "error")
     before = [lost(reason) for reason in reasons]
-    outbox = Outbox(capacity=3)
+    buffer = WakeUpBuffer(capacity=3)
     ready = threading.Event()
 
     def away(*ids: str) -> None:
@@ -86,14 +86,14 @@ def test_what_did_not_reach_the_queue_is_counted_by_why(monkeypatch: pytest.Monk
     def broken(*ids: str) -> None:
         raise ValueError
 
-    outbox.put(away, "taken")
-    wait_until(lambda: not outbox._waiting.qsize(), "it is being sent")
+    buffer.put(away, "taken")
+    wait_until(lambda: not buffer._waiting.qsize(), "it is being sent")
     for number in range(5):  # three wait, and two find no room
-        outbox.put(away, str(number))
+        buffer.put(away, str(number))
     ready.set()
-    assert outbox.flush(10)
-    outbox.put(broken, "1")
-    assert outbox.flush(10)
+    assert buffer.flush(10)
+    buffer.put(broken, "1")
+    assert buffer.flush(10)
     wait_until(lambda: lost("error") > before[2], "it was counted")
     after = [lost(reason) for reason in reasons]
     assert [now - then for now, then in zip(after, before, strict=True)] == [4, 2, 1]

@@ -235,7 +235,7 @@ def test_no_or_a_bad_key_is_401(alice: University, authorization: str | None) ->
 def test_a_wrong_signature_is_401_and_stores_nothing(
     alice: University, charlie: University
 ) -> None:
-    from documents.webhook_delivery import Delivery
+    from documents.webhook_delivery import WebhookDelivery
 
     body = json.dumps([event(UNKNOWN_ID, "open", 1_700_000_000)]).encode()
     path = f"/v1/webhooks/sendgrid/{alice.id}"
@@ -251,7 +251,7 @@ def test_a_wrong_signature_is_401_and_stores_nothing(
     for other in (charlie.id, UNKNOWN_ID, "x"):
         there = f"/v1/webhooks/sendgrid/{other}"
         check_problem(alice.api.call("POST", there, body=body, headers=right), 401)
-    assert Delivery.objects.count() == 0
+    assert WebhookDelivery.objects.count() == 0
     assert alice.api.call("POST", path, body=body, headers=right).status == 202
 
 

@@ -16,7 +16,7 @@ MOST_AT_ONCE = 1000
 _threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="writes")
 
 
-class Beside:
+class BackgroundWriter:
     """One write at a time. As a context, none is under way any more when it is left."""
 
     def __init__(self) -> None:
