@@ -13,7 +13,7 @@ from typing import Any
 from bson import ObjectId
 
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Row, Target, Tx
 
 MARKED_A_BATCH = 500
 # Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.
@@ -27,22 +27,20 @@ def mailboxes_of(user: Row) -> list[str]:
     return [*filter(None, [user.get("mailbox")]), *user.get("former_mailboxes", ())]
 
 
-def gifts_of_deleted(tx: Tx, emails: Sequence[Row]) -> None:
-    """Gifts that were matched to an email that is being deleted.
+def gifts_of_deleted(tx: Tx, emails: Sequence[Row]) -> set[Target]:
+    """Mark gifts that were matched to emails that are being deleted. Return the emails with more.
 
-    A link that was passed on may have brought tens of thousands, more than fit into the life of
-    a transaction: when there are more, the emails stay due, and the next batch goes on.
+    A link that was passed on may have brought tens of thousands of gifts, more than a transaction
+    can mark. So these emails stay due, and the next batch goes on.
     """
-    deleted = {email["_id"]: email for email in emails if email.get("deleted_at")}
+    deleted = [email["_id"] for email in emails if email.get("deleted_at")]
     if not deleted:
-        return
-    query = {"email_id": {"$in": list(deleted)}, "rematch": None}
+        return set()
+    query = {"email_id": {"$in": deleted}, "rematch": None}
     found = tx.database.donations.find(query, {"_id": 1}, session=tx.session).limit(MARKED_A_BATCH)
     gifts = [row["_id"] for row in found]
     mark(tx, gifts)
-    if len(gifts) == MARKED_A_BATCH:
-        for email in deleted.values():
-            del email["due"]  # as read: so settling does not take the mark away
+    return {("emails", id_) for id_ in deleted} if len(gifts) == MARKED_A_BATCH else set()
 
 
 def again() -> Row:

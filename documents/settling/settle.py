@@ -123,7 +123,8 @@ def _measure(changes: Changes, taken: int) -> None:
     at = now()
     for name in SOURCES:
         if rows := changes.rows.get(name):
-            metrics.settled(name, [row["due"] for row in rows if "due" in row], at)
+            settled = [row for row in rows if (name, row["_id"]) not in changes.keep_due]
+            metrics.settled(name, [row["due"] for row in settled if "due" in row], at)
     metrics.batch(records=taken)
 
 
@@ -132,7 +133,7 @@ def _follow_emails(tx: Tx, changes: Changes, policy: Policy) -> None:
     emails = changes.rows["emails"]
     new = [email for email in emails if not email.get("counted")]
     deleted = [email["_id"] for email in emails if email.get("deleted_at")]
-    rematch.gifts_of_deleted(tx, emails)
+    changes.keep_due |= rematch.gifts_of_deleted(tx, emails)
     late_touches.gifts_of_new(tx, new)
     if tied := unmatched.of_due_emails(tx, emails):
         known = {email["_id"]: email for email in emails}

@@ -18,7 +18,7 @@ from documents.link import clicker_id, new_link_and_clicker
 from documents.matching import late_touches
 from documents.tracking.click_labels import Relabelled, label
 from documents.tracking.rules import Rule
-from matchback.engine import Changes, Row, Tx, Update, add
+from matchback.engine import Changes, Row, Target, Tx, Update, add
 
 BETTER: dict[str, Any] = {"$min": min, "$max": max}
 
@@ -93,13 +93,12 @@ def apply(changes: Changes, relabelled: Relabelled) -> None:
                 del update[operator]
 
 
-def leave_due(tx: Tx, emails: list[Row]) -> None:
-    """Count emails that are due without settling them, because that does more than count them.
+def count_alone(tx: Tx, emails: list[Row]) -> set[Target]:
+    """Return the emails that are due: count them and keep their marks, for `Changes.keep_due`.
 
-    They are counted from now on, so their own settling does not take them for new ones. The gifts
-    that a new email may matter to are marked here.
+    Settling an email does more than count it. But its own settling does not take it for a new one
+    once it is counted. So mark here the gifts that a new email may matter to.
     """
     due = [email for email in emails if "due" in email]
     late_touches.gifts_of_new(tx, [one for one in due if not one.get("counted")])
-    for email in due:
-        del email["due"]  # as read, so that settling does not take the mark away
+    return {("emails", email["_id"]) for email in due}

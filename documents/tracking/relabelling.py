@@ -106,8 +106,8 @@ def _relabel(tx: Tx, email_ids: list[ObjectId], rule: Rule) -> int:
         for row in tx.database.emails.find({"_id": {"$in": email_ids}}, session=tx.session)
     }
     relabelled = judge_all(tx, emails, rule)
-    effects.leave_due(tx, [emails[id_] for id_ in relabelled.click_times])
-    changes = Changes(rows={"emails": [emails[id_] for id_ in relabelled.click_times]})
+    touched = [emails[id_] for id_ in relabelled.click_times]
+    changes = Changes(rows={"emails": touched}, keep_due=effects.count_alone(tx, touched))
     effects.apply(changes, relabelled)
     late_touches.gifts_of_touched(tx, changes)
     settle(tx, LEDGER, changes)

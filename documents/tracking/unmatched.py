@@ -119,6 +119,7 @@ def merge(into: Changes, more: Changes) -> None:
     for name, rows in more.rows.items():
         ids = {row["_id"] for row in into.rows.setdefault(name, [])}
         into.rows[name] += [row for row in rows if row["_id"] not in ids]
+    into.keep_due |= more.keep_due
     add(into.increments, more.increments)
     for target, update in more.updates.items():
         mine = into.updates.setdefault(target, {})

@@ -42,12 +42,14 @@ class Changes:
     increments: counters to add to directly, for what is counted by being stored.
     updates: further update operators for a row or target ($set, $min, $max).
     inserts: by collection, new rows of what is counted by being stored.
+    keep_due: rows that are counted and stay due, because settling them does more than count.
     """
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     increments: Contribution = field(default_factory=dict)
     updates: dict[Target, Update] = field(default_factory=dict)
     inserts: dict[str, list[Row]] = field(default_factory=dict)
+    keep_due: set[Target] = field(default_factory=set)
 
 
 def settle(tx: Tx, ledger: Ledger, changes: Changes) -> dict[str, dict[Any, Row]]:
@@ -73,6 +75,7 @@ class _Settlement:
         self.rows = {name: {row["_id"]: row for row in rows} for name, rows in changes.rows.items()}
         self.updates: defaultdict[Target, Update] = defaultdict(dict, changes.updates)
         self.inserts = changes.inserts
+        self.keep_due = changes.keep_due
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
         self.writer = BackgroundWriter()
@@ -167,7 +170,7 @@ class _Settlement:
             add(self.pending, change)
             update.setdefault("$set", {})["counted"] = to_stored(now)
             self._note_latest(name, change)
-        if "due" in row:
+        if "due" in row and (name, row["_id"]) not in self.keep_due:
             self._note_own_latest(name, row)
             update["$unset"] = update.get("$unset", {}) | {"due": "", "trouble": ""}
 

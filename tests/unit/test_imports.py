@@ -1,5 +1,6 @@
 """Imports point one way, and the engine knows nothing of donations."""
 
+import re
 import sys
 from pathlib import Path
 from subprocess import run
@@ -12,3 +13,12 @@ def test_the_import_contracts_are_kept() -> None:
     done = run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "6 kept, 0 broken" in done.stdout
+
+
+def test_matchback_uses_the_engine_by_its_public_face() -> None:
+    """Other projects can use only that, so nothing here rests on more."""
+    inner = re.compile(r"(from|import) matchback\.engine\.")
+    packages = ("config", "documents", "jobs", "service", "tools", "examples")
+    files = [path for name in packages for path in (ROOT / name).rglob("*.py")]
+    assert len(files) > 200
+    assert [str(path) for path in files if inner.search(path.read_text())] == []
