@@ -39,10 +39,10 @@ programs: setup-test
 
 # Two processes, each with its own servers, because tests mostly wait for what they started.
 test: setup-test programs  ## run all tests, on real servers and in a real browser
-	@$(VENV)/bin/pytest --numprocesses 2 --dist worksteal
+	@$(VENV)/bin/pytest --numprocesses 2 --dist worksteal --durations 10
 
 test-unit: setup-test  ## run the tests that need no server, in under a minute
-	@$(VENV)/bin/pytest tests/unit --numprocesses 2 --dist worksteal
+	@$(VENV)/bin/pytest tests/unit --numprocesses 2 --dist worksteal --durations 10
 
 check: setup-test  ## check style, types, imports, secrets and advisories
 	@$(VENV)/bin/ruff check .

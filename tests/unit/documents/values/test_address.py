@@ -1,6 +1,7 @@
 """Addresses: all spellings of one mailbox have one key, and no two people share one."""
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -178,10 +179,14 @@ def test_a_key_is_its_own_key(text: str) -> None:
         assert canonical(cleaned(text)) == known
 
 
-@pytest.mark.parametrize("plane", [0, 1, 2, 3, 14])
+@pytest.mark.parametrize("plane", range(17))
 def test_every_character_keeps_its_key(plane: int) -> None:
-    """tests/system has the planes that Unicode has assigned no character to."""
+    """Of code points without a character, which all behave alike, every 97th is enough."""
     for number in range(plane << 16, (plane + 1) << 16):
+        if unicodedata.category(chr(number)) in {"Cn", "Co"}:
+            assert unicodedata.normalize("NFKC", chr(number)) == chr(number)
+            if number % 97:
+                continue
         for text in (f"a{chr(number)}b@x.org", f"a@x{chr(number)}y.org"):
             known = canonical(text)
             assert canonical(known) == known, ascii(text)
