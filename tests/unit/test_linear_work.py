@@ -26,6 +26,7 @@ from config.observability import context, log
 from documents import link
 from documents.erased import items as erased_items
 from documents.erased.rules import Traces
+from documents.errors import Unusable
 from documents.giving_links import references
 from documents.payments import ingest as payments
 from documents.payments import standard_webhooks
@@ -88,7 +89,7 @@ def raw(text: str) -> bytes:
 def read_event(text: str) -> None:
     names = ("event", "email", "email_id", "sg_message_id", "url", "useragent", "type", "category")
     item = dict.fromkeys(names, text) | {"timestamp": text, "url_offset": {"index": text}}
-    with suppress(ValueError):
+    with suppress(ValueError, Unusable):
         sendgrid.read(ORGANIZATION.binary, item)
     report = sendgrid.read(ORGANIZATION.binary, item | {"timestamp": 1_700_000_000})
     link.link_of(report.url or "")
@@ -156,7 +157,7 @@ def log_line(text: str) -> None:
 def erase(text: str) -> None:
     for body in (f'[tru, {text}, "bob@example.edu"]', f'["bob@example.edu", {json.dumps(text)}]'):
         BOB.has_address_or_reference(raw(body).decode("utf-8", "replace"))
-        with suppress(ValueError):
+        with suppress(ValueError, Unusable):
             erased_items.without_items(raw(body), [0])
 
 
@@ -171,7 +172,7 @@ def fields_of(text: str) -> None:
         with suppress(problems.Invalid):
             validation.validate(model, value)
     json_size.is_too_large(value)
-    with suppress(ValueError):
+    with suppress(ValueError, Unusable):
         standard_webhooks.read(value)
 
 
@@ -227,7 +228,14 @@ WORK: dict[str, Callable[[str], object]] = {
     "a file of emails": read_csv,
     "a log line": log_line,
 }
-EXPECTED = (ValueError, falcon.HTTPError, problems.Invalid, ValidationError, pagination.BadCursor)
+EXPECTED = (
+    ValueError,
+    Unusable,
+    falcon.HTTPError,
+    problems.Invalid,
+    ValidationError,
+    pagination.BadCursor,
+)
 
 
 def seconds(act: Callable[[str], object], text: str) -> float:
