@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import socket
 import time
+from collections import deque
 from pathlib import Path
 
 import redis
@@ -74,16 +75,22 @@ def _packaged(package: str, path: str) -> str | None:
     return None
 
 
+_given: deque[int] = deque(maxlen=100)  # a port is free until its server listens
+
+
 def free_port(preferred: int = 0, host: str = LOOPBACK) -> int:
-    """Return a free port of a host: the preferred one if it is free."""
-    for port in (preferred, 0):
+    """Return a free port of a host, not twice in a row: the preferred one if it is free."""
+    for port in (preferred, *[0] * len(_given), 0):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            found = int(probe.getsockname()[1])
+        if found == preferred or found not in _given:
+            _given.append(found)
+            return found
     raise OSError("no free port")
 
 

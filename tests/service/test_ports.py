@@ -1,0 +1,29 @@
+"""Free ports for servers that are about to start."""
+
+import socket
+
+import pytest
+
+from service.up import servers
+
+
+def test_no_port_is_given_twice_before_its_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = iter([7001, 7001, 7001, 7002, 7002, 7003])
+
+    class Probe(socket.socket):
+        def bind(self, address: object) -> None:
+            pass
+
+        def getsockname(self) -> tuple[str, int]:
+            return servers.LOOPBACK, next(ports)
+
+    monkeypatch.setattr(servers.socket, "socket", Probe)
+    monkeypatch.setattr(servers, "_given", servers.deque(maxlen=100))
+    assert [servers.free_port() for _ in range(3)] == [7001, 7002, 7003]
+
+
+def test_a_preferred_port_is_given_again() -> None:
+    port = servers.free_port()
+    assert servers.free_port(port) == port
+    with socket.create_server((servers.LOOPBACK, port)):
+        assert servers.free_port(port) != port
