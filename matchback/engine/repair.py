@@ -4,7 +4,7 @@ from typing import Any
 
 from .caches import Ledger
 from .contribution import Row, from_stored
-from .latest import latest_times
+from .latest import SETTLED, latest_times
 from .recount import Drift, flat, has_bad_counter, is_number
 from .settle import Changes, settle
 from .transaction import Tx
@@ -117,7 +117,7 @@ def _settle_again(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 
     One that is due is settled anyway. Returns whether the record was incorrect.
     """
-    settled = {"_id": drift.id, "due": None, "trouble": None}
+    settled = {"_id": drift.id, **SETTLED}
     row = tx.database[drift.collection].find_one(settled, session=tx.session)
     if row is None or has_bad_counter(ledger, drift.collection, row):
         return False  # Another finding is about the bad counter.
