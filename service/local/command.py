@@ -195,7 +195,7 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
     Settings.from_env()  # a mistake is told before anything is started
     held = instance.lock(data)
     up = Up(data, port, say)
-    with held, _signals():
+    with held, _signals(up.supervisor):
         try:
             up.start()
             yield up
@@ -208,9 +208,9 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
+def _signals(supervisor: Supervisor) -> Iterator[None]:
     def stop(*_: Any) -> None:
-        raise Stopped
+        supervisor.interrupt(Stopped())
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -59,6 +59,17 @@ class Supervisor:
     def __init__(self, say: Say) -> None:
         self.say = say
         self.parts: list[Part] = []
+        self._is_spawning = False
+        self._interruption: BaseException | None = None
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise the error, for a signal handler: at once, or after a process is known as a part.
+
+        An error inside `Popen` would lose the process, and nothing would stop it.
+        """
+        if not self._is_spawning:
+            raise error
+        self._interruption = error
 
     def start(self, part: Part, spawned: Callable[[], None] = lambda: None) -> None:
         """Start a part, call `spawned`, and wait until the part is ready.
@@ -123,19 +134,29 @@ class Supervisor:
         return {part.name: part.process.pid for part in self.parts if part.process}
 
     def _spawn(self, part: Part) -> None:
-        tethered = [sys.executable, "-SE", tether.__file__, str(os.getpid()), *part.command]
-        with _log_of(part) as log:
-            part.process = subprocess.Popen(  # noqa: S603
-                tethered,
-                env={**os.environ, **part.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # A group of its own: Ctrl-C reaches the supervisor alone, which stops the parts
-                # in order, and a part can be killed with all its children.
-                start_new_session=True,
-            )
-        part.started_at = time.monotonic()
+        self._is_spawning = True
+        try:
+            part.process = _open(part)
+            part.started_at = time.monotonic()
+        finally:
+            self._is_spawning = False
+            if self._interruption is not None:
+                raise self._interruption
+
+
+def _open(part: Part) -> subprocess.Popen[bytes]:
+    tethered = [sys.executable, "-SE", tether.__file__, str(os.getpid()), *part.command]
+    with _log_of(part) as log:
+        return subprocess.Popen(  # noqa: S603
+            tethered,
+            env={**os.environ, **part.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # A group of its own: Ctrl-C reaches the supervisor alone, which stops the parts
+            # in order, and a part can be killed with all its children.
+            start_new_session=True,
+        )
 
 
 def _log_of(part: Part) -> IO[bytes]:

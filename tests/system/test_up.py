@@ -120,8 +120,10 @@ def test_a_killed_supervisor_leaves_nothing_that_a_new_start_does_not_clear_up(
         process.kill()
         process.wait(10)
     with up(tmp_path, "--no-demo") as process:
+        # What was left answers as ready until the new start ends it.
+        wait_until(lambda: not any(child.is_running() for child in left), "their end")
+        wait_until(lambda: is_ready(tmp_path), "readiness")
         assert process.poll() is None
-        assert not [child for child in left if child.is_running()]
         secret = key.split('"api_key": "')[1].split('"')[0]
         headers = {"Authorization": f"Bearer {secret}"}
         url = addresses.read(tmp_path)["MATCHBACK_URL"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.local import instance, supervisor
-from service.local.command import Up
+from service.local.command import Stopped, Up
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.full_disk import full, small_disk
 from tools.testbed.stack import wait_until
@@ -58,6 +58,25 @@ def kill(up: Up, name: str) -> None:
     assert part.process
     part.process.kill()
     part.process.wait()
+
+
+def test_a_signal_during_the_start_of_a_process_does_not_lose_the_process(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def signalled(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        begun.append(process(*args, **kwargs))
+        up.supervisor.interrupt(Stopped())
+        return begun[0]
+
+    process = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", signalled)
+    with pytest.raises(Stopped):
+        up._start(Part("sleeper", SLEEP, tmp_path / "log" / "sleeper.log"))
+    assert up.supervisor.pids() == {"sleeper": begun[0].pid}
+    up.supervisor.stop()
+    assert begun[0].poll() is not None
 
 
 @pytest.mark.parametrize("code", REFUSALS, ids=[errno.errorcode[code] for code in REFUSALS])
