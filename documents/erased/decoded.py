@@ -10,6 +10,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
@@ -37,11 +38,25 @@ class Known(NamedTuple):
     hexadecimal: set[str]
 
 
+class TooManyForms(Exception):
+    """A text hides more than its length allows. Its other forms are not known."""
+
+
 def stages(text: str, shortest: int = SHORTEST) -> Iterator[str]:
-    """Yield the text, and what it is after each encoding that it may have is undone.
+    """Yield the text, and each form that it takes as its encodings are removed.
 
     Args:
-        shortest: how many characters has what is looked for, at least.
+        shortest: the fewest characters that the caller looks for.
+    """
+    with suppress(TooManyForms):
+        yield from complete_stages(text, shortest)
+
+
+def complete_stages(text: str, shortest: int = SHORTEST) -> Iterator[str]:
+    """Yield the same forms as `stages`, but report forms that are missing.
+
+    Raises:
+        TooManyForms: the text hides more than MOST_GROWTH times its length.
     """
     known = Known(set(), set())
     left = MOST_GROWTH * len(text)
@@ -57,7 +72,7 @@ def stages(text: str, shortest: int = SHORTEST) -> Iterator[str]:
             inner = _unpacked(one, shortest, known)
             left -= len(inner)
             if left < 0:
-                return
+                raise TooManyForms
             if inner:
                 waiting.append(inner)
 

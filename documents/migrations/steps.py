@@ -22,8 +22,9 @@ from documents.migrations.addresses import (
 from documents.migrations.counting import count, name_donors
 from documents.migrations.events import tell_events
 from documents.migrations.migration import Change, Migration
-from documents.migrations.payments import read_again
+from documents.migrations.payments import name_payments, read_again
 from documents.payments.gift import reason_without_gift
+from documents.payments.named_by import MIGRATION as PAYMENTS_NAMED
 from documents.people.search_words import words_of
 from documents.tracking.former_clicks import MIGRATION as FORMER_CLICKS
 from documents.values.address import mailbox
@@ -148,4 +149,5 @@ MIGRATIONS = (
     Migration(FORMER_CLICKS, "the end of former clicks", "events", note_the_time, NO_ROW),
     Migration(14, "read payment webhooks again", "deliveries", read_again, {"provider": "stripe"}),
     Migration(16, "list payments without a gift", "payments", list_payments),
+    Migration(PAYMENTS_NAMED, "the mailboxes that payments name", "payments", name_payments),
 )

@@ -12,7 +12,7 @@ from mongoengine import signals
 from documents.donation import Donation
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.payments.gift import apply
-from documents.payments.payment import key_of
+from documents.payments.payment import key_of, store
 from documents.payments.reasons import ASSIGNABLE, SENTENCES, Unassigned
 from documents.storage.fast_insert import Stored
 from documents.storage.transaction import in_transaction
@@ -120,7 +120,7 @@ def _apply(tx: Tx, payment: Row) -> None:
 
 def _write(tx: Tx, payment: Row) -> None:
     known = {name: value for name, value in payment.items() if value is not None}
-    tx.database.payments.replace_one({"_id": payment["_id"]}, known, session=tx.session)
+    store(tx, known)
 
 
 def _wake(donation_id: ObjectId | None) -> None:

@@ -7,7 +7,7 @@ from bson import ObjectId
 from documents.errors import Unusable
 from documents.payments.facts import Fact, Facts, merge
 from documents.payments.gift import apply
-from documents.payments.payment import learn, payment_id
+from documents.payments.payment import learn, payment_id, store
 from documents.payments.rules import oddities, plans_of
 from documents.values.time import now
 from matchback.engine import Row, Tx
@@ -15,7 +15,7 @@ from matchback.engine import Row, Tx
 # What an invoice gives up once the payment that it is of is known.
 OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
 # What a person did, or an erasure, when only the invoice was known.
-INHERITED = ("assigned", "erased", "forgotten", "replaced")
+INHERITED = ("assigned", "erased", "forgotten", "replaced", "stripped_for")
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Book:
             if fundraiser_id:
                 fundraisers.add(fundraiser_id)
             if changed or fundraiser_id or payment.get("reason") != was:
-                self._write(payment)
+                store(self._tx, payment)
             self.tells_of_erased |= bool(payment.get("erased"))
         if refusal:
             raise refusal
@@ -92,7 +92,7 @@ class Book:
                     known.append(key)
                     changed = True
                 if changed:
-                    self._write(row)
+                    store(self._tx, row)
                 for one in known if plan == key else [key]:
                     result[one] = merge(result.get(one, {}), row["facts"])
         return result
@@ -114,7 +114,7 @@ class Book:
             known = {name: waiting[name] for name in INHERITED if waiting.get(name)}
             self._inherited[key] = known
             kept = {name: value for name, value in waiting.items() if name not in OWN_OF_PAYMENT}
-            self._write(kept | {"linked_to": key, "facts": {}})
+            store(self._tx, kept | {"linked_to": key, "facts": {}})
         return facts
 
     def _payment(self, key: str) -> Row:
@@ -122,8 +122,3 @@ class Book:
         found = self._tx.database.payments.find_one({"_id": id_}, session=self._tx.session)
         new = {"organization_id": self._organization_id, "facts": {}, "created_at": now()}
         return found or {"_id": id_, **new}
-
-    def _write(self, payment: Row) -> None:
-        self._tx.database.payments.replace_one(
-            {"_id": payment["_id"]}, payment, upsert=True, session=self._tx.session
-        )

@@ -17,10 +17,12 @@ from documents.erased.stand_ins import plain_key
 from documents.errors import NotFound
 from documents.payments.facts import Fact, merge
 from documents.payments.facts_without_person import replace_texts, without_person
+from documents.payments.named_by import named_by
 from documents.payments.reasons import condition
 from documents.storage.base import Document
+from documents.storage.marks import known_index
 from documents.storage.tenancy import OWNED
-from matchback.engine import Row
+from matchback.engine import Row, Tx
 
 
 class Payment(Document):
@@ -40,6 +42,8 @@ class Payment(Document):
     erased: the person is not kept, whatever is reported later.
     forgotten: stand-ins of texts that name the person; see payments/facts_without_person.py.
     replaced: of somebody else's payment, what stands in place of texts that name an erased person.
+    named_by: what an erasure finds it by; see payments/named_by.py.
+    stripped_for: the erased users whose payment it is.
     """
 
     id = StringField(primary_key=True)
@@ -58,13 +62,20 @@ class Payment(Document):
     erased = BooleanField()
     forgotten = ListField(StringField())
     replaced = DictField(default=None)
+    named_by = ListField(StringField())
+    stripped_for = ListField(ObjectIdField())
     created_at = DateTimeField()
 
     identity = "public_id"  # by which lists are sorted; see page.py
     meta = {
         "collection": "payments",
         "auto_create_index": False,
-        "indexes": [["organization_id", "public_id"], ["organization_id", "reason", "public_id"]],
+        "indexes": [
+            ["organization_id", "public_id"],
+            ["organization_id", "reason", "public_id"],
+            ["organization_id", "named_by"],
+            known_index("donation_id"),
+        ],
         **OWNED,
     }
 
@@ -126,3 +137,9 @@ def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:
     changed = bool(known != payment.get("facts", {}))
     payment["facts"] = known
     return changed
+
+
+def store(tx: Tx, payment: Row) -> None:
+    """Write a payment's row, with the mailboxes that its texts name by now."""
+    row = payment | {"named_by": named_by(payment)}
+    tx.database.payments.replace_one({"_id": row["_id"]}, row, upsert=True, session=tx.session)
