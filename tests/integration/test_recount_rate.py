@@ -55,6 +55,36 @@ def test_pages_share_a_snapshot_and_another_one_finds_the_same(
     assert sum(page.size for page in recount.pages()) == records
 
 
+def count_due_reads() -> tuple[int, int]:
+    """Return how often a recount asks for due rows, and how many it receives."""
+    database = get_db()
+    database.command("profile", 2)
+    assert recount_rate.measure().incorrect == 0
+    database.command("profile", 0)
+    asked = {"op": "query", "command.filter.due": {"$type": "object"}}
+    reads = [
+        one
+        for one in database["system.profile"].find(asked)
+        if "$type" in one["command"]["filter"]["due"]
+    ]
+    database.drop_collection("system.profile")
+    return len(reads), sum(one["nreturned"] for one in reads)
+
+
+@pytest.mark.usefixtures("real_database")
+def test_due_rows_are_read_once_however_many_pages_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recount_rate.fill(FEW)
+    seen = set()
+    for rows in (FEW * 10, ROWS_A_PAGE, ROWS_A_PAGE // 5):
+        monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", rows)
+        seen.add(count_due_reads())
+    [(asked, received)] = seen
+    assert asked <= len(recount.COLLECTIONS)
+    assert received >= FEW // recount_rate.DUE
+
+
 @pytest.mark.usefixtures("real_database")
 def test_a_page_that_outlasts_its_snapshot_is_read_in_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
