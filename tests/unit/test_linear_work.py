@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from config.observability import context, log
 from documents import link
 from documents.erased import items as erased_items
+from documents.erased.mailboxes import digests_in
 from documents.erased.rules import Traces
 from documents.errors import Unusable
 from documents.giving_links import references
@@ -189,6 +190,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "read a charge": read_charge,
     "read a payment": read_payment,
     "erase in a post": erase,
+    "mailboxes in a text": lambda text: digests_in(ORGANIZATION, [text, text[::-1]]),
     "Stripe's signature": verify("stripe", signatures.STRIPE_HEADER),
     "a standard signature": verify("payments", "Webhook-Signature"),
     "parse a body": lambda text: reading.parse(raw(text)),

@@ -119,7 +119,12 @@ def test_once_it_has_ended_only_the_index_is_read(
 ) -> None:
     asked: list[bool] = []
     real: Callable[[], bool] = payments._has_unnamed
-    monkeypatch.setattr(payments, "_has_unnamed", lambda: asked.append(real()) or asked[-1])
+
+    def note() -> bool:
+        asked.append(real())
+        return asked[-1]
+
+    monkeypatch.setattr(payments, "_has_unnamed", note)
     erase(alice, BOB)
     list(migrate(STEP))
     erase(alice)
