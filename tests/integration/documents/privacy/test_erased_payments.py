@@ -14,6 +14,7 @@ from mongoengine import get_db
 
 from config import database
 from documents.erased.mailboxes import ANY_MAILBOX, MOST_SPELLINGS, NO_MAILBOX, mailbox_digest
+from documents.erased.person import person_of
 from documents.migrations.migration import note_new
 from documents.migrations.steps import MIGRATIONS
 from documents.payments.named_by import MIGRATION, named_by
@@ -118,7 +119,7 @@ def test_it_reads_as_much_among_2000_payments_as_alone(
         user = marked(place)
         row = get_db().users.find_one({"_id": user}) or {}
         acts: dict[str, Callable[[], object]] = {
-            "payments": partial(payments.erase_payments, erasure.person_of(row)),
+            "payments": partial(payments.erase_payments, person_of(row)),
             "all": partial(erasure.erase, user),
         }
         seen.append(count_reads(commands, acts[act]))
@@ -162,8 +163,7 @@ def test_a_payment_that_an_earlier_version_stores_late_is_found(alice: Universit
     ],
 )
 def test_every_spelling_is_one_mailbox(alice: University, spelling: str) -> None:
-    named = {"billing_details": {"name": "A. A.", "email": spelling}}
-    tell(alice, charge("succeeded", **named))
+    tell(alice, charge("succeeded", billing_details={"name": "A. A.", "email": spelling}))
     settle()
     assert payment("pi_1")["named_by"] == [mailbox_digest(ObjectId(alice.id), ANN["email"])]
     erase(alice)
@@ -218,8 +218,7 @@ def test_a_payment_that_names_too_many_is_always_read(alice: University) -> None
 
 
 def test_what_a_later_webhook_adds_is_found(alice: University) -> None:
-    unnamed = {"billing_details": {"name": None, "email": None}}
-    tell(alice, charge("succeeded", 1, **unnamed))
+    tell(alice, charge("succeeded", 1, billing_details={"name": None, "email": None}))
     settle()
     assert payment("pi_1")["named_by"] == [NO_MAILBOX]
     tell(alice, intent("succeeded", "succeeded", 2, receipt_email="Ann+x@example.edu"))
