@@ -5,14 +5,15 @@ an erasure removes the digest together with the address.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
 
 from bson import ObjectId
 
 from documents.erased.decoded import TooManyForms, complete_stages
 from documents.erased.rules import addresses_in
-from documents.values.address import mailbox
+from documents.values.address import LONGEST_REMEMBERED, REMEMBERED, mailbox
 
 NO_MAILBOX, ANY_MAILBOX = "-", "*"
 MOST_SPELLINGS = 50  # one plain address in a text can have two or three
@@ -37,19 +38,29 @@ def digests_in(
     Returns `[NO_MAILBOX]` if there is none, because MongoDB finds an empty list as null.
     Returns `[ANY_MAILBOX]` if there are too many, or if a text cannot be decoded fully.
     """
-    spellings: set[str] = set()
-    try:
-        for one in chain(addresses, _addresses_within(texts)):
-            spellings.add(one)
-            if len(spellings) > MOST_SPELLINGS:
-                return [ANY_MAILBOX]
-    except TooManyForms:
+    spellings = set(addresses)
+    for text in texts:
+        read = _remembered if len(text) <= LONGEST_REMEMBERED else _spellings_in
+        if (found := read(text)) is None or len(spellings) > MOST_SPELLINGS:
+            return [ANY_MAILBOX]
+        spellings |= found
+    if len(spellings) > MOST_SPELLINGS:
         return [ANY_MAILBOX]
     return sorted({mailbox_digest(organization_id, one) for one in spellings}) or [NO_MAILBOX]
 
 
-def _addresses_within(texts: Iterable[str]) -> Iterator[str]:
-    """Yield what may be an address. Each text is decoded alone, as an erasure redacts it."""
-    for text in texts:
+def _spellings_in(text: str) -> frozenset[str] | None:
+    """Return what may be an address in a text; None for too many, or if it cannot be decoded."""
+    spellings: set[str] = set()
+    with suppress(TooManyForms):
         for form in complete_stages(text, SHORTEST):
-            yield from addresses_in(form)
+            for one in addresses_in(form):
+                spellings.add(one)
+                if len(spellings) > MOST_SPELLINGS:
+                    return None
+        return frozenset(spellings)
+    return None
+
+
+# The webhooks of one payment repeat most of its texts.
+_remembered = lru_cache(maxsize=REMEMBERED)(_spellings_in)

@@ -16,6 +16,8 @@ from mongoengine import get_db
 from documents.erased.items import WHOLE
 from documents.erased.person import Person
 from documents.erased.rules import Traces
+from documents.migrations.migration import note_new
+from documents.migrations.steps import MIGRATIONS
 from documents.payments.payment import payment_id
 from documents.privacy import erasure
 from documents.privacy import posts as erased_posts
@@ -32,6 +34,7 @@ LINK = "https://give.example.edu/"
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
+    note_new(MIGRATIONS)
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
