@@ -90,7 +90,9 @@ def test_the_reference_has_every_command() -> None:
     assert named == commands
 
 
-def test_the_example_in_the_payments_guide_posts_a_gift(stack: Stack) -> None:
+def test_the_example_in_the_payments_guide_posts_a_gift(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     guide = (ROOT / "docs" / "how-to" / "payment-processor.md").read_text()
     example = find_group(r"```python\n(.*?)```", guide)
     alice = university("Alice's University", stack.api())
@@ -98,9 +100,11 @@ def test_the_example_in_the_payments_guide_posts_a_gift(stack: Stack) -> None:
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret})
     spring = alice.fundraiser()
     email = alice.get(f"/v1/emails/{alice.email(spring)}")
-    names = {"url": stack.environment["MATCHBACK_URL"], "organization_id": alice.id}
-    names |= {"secret": secret, "fundraiser_id": spring, "link_token": email["link_token"]}
-    exec(example, names)
+    names = {"MATCHBACK_URL": stack.environment["MATCHBACK_URL"], "ORGANIZATION": alice.id}
+    names |= {"SECRET": secret, "FUNDRAISER": spring, "TOKEN": email["link_token"]}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    exec(example, {})
 
     def matched() -> Any:
         gifts = alice.get("/v1/donations")["data"]

@@ -37,12 +37,12 @@ A histogram `x` consists of `x_bucket` (with the label `le`), `x_sum` and `x_cou
 
 """
 SECTIONS = {
-    "Metrics of the database": """The web service reads these from MongoDB at each scrape. Metrics of
-the recount appear after the first one, and metrics of the warehouse if you use one. While MongoDB
-is unavailable, only the first metric appears.""",
+    "Metrics of the database": """The web service reads these from MongoDB at each scrape. Metrics
+of the recount appear after the first one, and metrics of the warehouse if you use one. While
+MongoDB is unavailable, only the first metric appears.""",
     "Metrics of web processes": "",
-    "Metrics of jobs": """Workers count most of these. Web processes count wake-ups that do not reach
-the queue.""",
+    "Metrics of jobs": """Workers count most of these. Web processes count wake-ups that do not
+reach the queue.""",
 }
 
 

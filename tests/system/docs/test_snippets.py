@@ -30,7 +30,6 @@ NOT_RUN = {
 }
 ELSEWHERE = {
     "how-to/backup.md": ("sh", "tests/integration/docs/test_backup.py"),
-    "how-to/payment-processor.md": ("python", "tests/system/test_readme.py"),
     "how-to/python-client.md": ("python", "tests/system/test_readme.py"),
     "explanation/engine.md": ("python", "tests/system/test_engine_for_others.py"),
     "how-to/warehouse.md": ("sql", "tests/integration/jobs/warehouse/test_docs.py"),
