@@ -56,14 +56,14 @@ format: setup-test  ## format the source, and fix what ruff can fix
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format --quiet .
 
-docs: setup-docs  ## build the documentation: build/site/index.html
+docs: setup-docs  ## build the documentation: site/index.html
 	@$(VENV)/bin/zensical build --strict
 
 reference: setup-test  ## write docs/reference from the source
 	@$(RUN) tools.docs.reference
 	@$(RUN) tools.docs.metrics_reference
 
-bench: setup-bench  ## measure Matchback, its parts and naive forms: docs/performance.md
+bench: setup-bench  ## measure Matchback, its parts and naive forms: docs/explanation/performance.md
 	@$(RUN) tools.bench
 
 chaos: setup  ## break everything for a minute, then compare all counters
@@ -77,4 +77,4 @@ lock:  ## pin what pyproject.toml asks for; UPGRADE=--upgrade takes newer versio
 	@$(PYTHON) requirements/lock.py $(UPGRADE)
 
 clean:  ## remove .venv and all that was built
-	@rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

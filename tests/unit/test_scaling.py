@@ -1,4 +1,4 @@
-"""docs/scaling.md shows what the calculation gives, and the simulation is no fancy."""
+"""docs/explanation/scaling.md shows what the calculation gives, and the simulation is no fancy."""
 
 import pytest
 

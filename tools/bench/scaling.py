@@ -1,9 +1,8 @@
 """`python -m tools.bench.scaling`: what a thousand organizations and a billion events need.
 
-A calculation from what was measured (tools/bench/scaling_sample.py, docs/performance.md) and from
-assumptions that are written here, and a simulation of workers that take turns. docs/scaling.md
-shows what it prints;
-`python -m tools.bench.scaling --write` puts it there.
+A calculation from measurements (tools/bench/scaling_sample.py, docs/explanation/performance.md)
+and from the assumptions below, and a simulation of workers that take turns.
+`python -m tools.bench.scaling --write` updates docs/explanation/scaling.md.
 """
 
 import argparse
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from tools.bench.scaling_turns import FIRST_PART, FIRST_SECONDS, shares, simulate
 
-PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "scaling.md"
 BEGIN, END = "<!-- from tools/bench/scaling.py -->", "<!-- until here -->"
 
 # Assumptions.
@@ -132,7 +131,7 @@ def _gigabytes(size: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="into docs/scaling.md")
+    parser.add_argument("--write", action="store_true", help="into docs/explanation/scaling.md")
     if parser.parse_args().write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)

@@ -9,11 +9,13 @@ from service.cli import main
 
 ABOUT = """# Command line
 
-Made from the commands by `make reference`; a test holds it against the code.
+`make reference` generates this page from the commands.
 
-Commands that work on the database find a running `matchback up` by its `--data` folder (default
-`./var`), or take `MATCHBACK_MONGODB_URI` and the other [settings](settings.md). What is wrong is
-told in a sentence, with exit code 1; a command that was given wrongly ends with 2.
+Commands that use the database find a running `matchback up` by its `--data` folder (default
+`./var`). Otherwise, they use `MATCHBACK_MONGODB_URI` and the other [settings](settings.md).
+
+A command that fails prints a message and ends with exit code 1. A command with invalid options or
+arguments ends with exit code 2.
 """
 WRAPPED = "\b"  # how click is told to leave the lines of a paragraph as they are
 
@@ -42,7 +44,7 @@ def _section(name: str, command: click.Command) -> str:
     found = filter(None, (option.get_help_record(context) for option in command.params))
     rows = [f"| `{_cell(option)}` | {_cell(about)} |\n" for option, about in found if about]
     if rows:
-        text += "\n| option | what it does |\n| --- | --- |\n" + "".join(rows)
+        text += "\n| option | meaning |\n| --- | --- |\n" + "".join(rows)
     if command.epilog:
         epilog = inspect.cleandoc(command.epilog).removeprefix(WRAPPED).strip()
         text += f"\n```text\n{epilog}\n```\n"

@@ -22,25 +22,27 @@ from tools.testbed.readme import ROOT
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 ABOUT = """# Metrics
 
-Made by `python -m tools.docs.metrics_reference`; a test holds it against the code.
+`python -m tools.docs.metrics_reference` generates this page from the metrics.
+[Monitor a deployment](../how-to/monitor.md) explains how to collect them.
 
-`GET /metrics` of the web service tells what all web processes of a host counted together, and what
-only the database knows, which is the same at each host: take the `max` over hosts of the latter. A
-worker tells what it counted itself at `MATCHBACK_WORKER_METRICS_PORT` of `MATCHBACK_HOST`, besides
-its memory and processor time (`process_*`, `python_*`). Neither asks for a key: keep both inside.
-Counters begin anew when the processes do, as Prometheus expects. No label names an organization, a
-record or a person. In `deploy/` are a configuration of Prometheus, alert rules with
-their tests, and a dashboard for Grafana.
+- `GET /metrics` of the web service exposes the sums of all web processes of a host, and the metrics
+  of the database. The latter are the same on each host, so use `max` over hosts.
+- Each worker exposes its own metrics at `MATCHBACK_WORKER_METRICS_PORT` of `MATCHBACK_HOST`, with
+  its memory and processor time (`process_*`, `python_*`).
 
-A histogram `x` is told as `x_bucket` (with the label `le`), `x_sum` and `x_count`.
+Neither endpoint asks for a key, so keep both inside your network. Counters restart with their
+process, as Prometheus expects. No label identifies an organization, a record or a person.
+
+A histogram `x` consists of `x_bucket` (with the label `le`), `x_sum` and `x_count`.
 
 """
 SECTIONS = {
-    "What the database knows": """Asked at each scrape of the web service. Of a recount once one was
-finished; of a warehouse where there is one. While MongoDB is away, the first alone.""",
-    "What web processes count": "",
-    "What is counted where it is done": """Mostly by workers; what does not reach the queue, by the
-web processes.""",
+    "Metrics of the database": """The web service reads these from MongoDB at each scrape. Metrics
+of the recount appear after the first one, and metrics of the warehouse if you use one. While
+MongoDB is unavailable, only the first metric appears.""",
+    "Metrics of web processes": "",
+    "Metrics of jobs": """Workers count most of these. Web processes count wake-ups that do not
+reach the queue.""",
 }
 
 
@@ -87,7 +89,7 @@ def page() -> str:
     for title, listed in rows().items():
         text += f"## {title}\n\n"
         text += f"{SECTIONS[title]}\n\n" if SECTIONS[title] else ""
-        text += "| name | type | labels | what it tells |\n| --- | --- | --- | --- |\n"
+        text += "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n"
         for row in listed:
             labels = ", ".join(f"`{label}`" for label in row.labels)
             text += f"| `{row.name}` | {row.type} | {labels} | {row.help} |\n"

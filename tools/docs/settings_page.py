@@ -8,13 +8,13 @@ from config.settings import Settings, variable
 
 ABOUT = """# Settings
 
-Made from `config/settings.py` by `make reference`; a test holds it against the code.
+`make reference` generates this page from `config/settings.py`.
 
-Settings come from the environment, and are read once when a process starts. A misspelt name or an
-unusable value stops the start with a sentence that says which one and why, and never repeats the
-value. Give all processes of a deployment the same.
+Each process reads its settings from environment variables when it starts. A misspelt name or an
+invalid value stops the start. The message names the variable and the reason, and never repeats the
+value. All processes of a deployment need the same settings.
 
-| variable | default | takes | what it sets |
+| variable | default | values | meaning |
 | --- | --- | --- | --- |
 """
 NAMES: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "yes or no"}
