@@ -124,7 +124,7 @@ def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 def real_database(
     real_servers: Servers, monkeypatch: pytest.MonkeyPatch, wakeups: list[tuple[str, str]]
 ) -> Iterator[str]:
-    """An empty database on the real server; its URI."""
+    """Provide the URI of an empty database on the real server, with all indexes."""
     uri = real_servers.empty_database()
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     monkeypatch.setenv("MATCHBACK_REDIS_URL", real_servers.redis_url)
@@ -134,7 +134,7 @@ def real_database(
     rate_limit.forget()
     link_token.forget_keys()
     database.connect()
-    create_indexes()
+    real_servers.restore_indexes()
     yield uri
     mongoengine.disconnect_all()
     settings.cache_clear()
