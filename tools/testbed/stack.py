@@ -20,6 +20,7 @@ from config.settings import Settings
 from documents.migrations.indexes import create_indexes
 from service.local import servers
 from service.local.command import serve_command, worker_command
+from service.local.readiness import NO_CERTIFICATES, is_ready
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.cast import Api
 from tools.testbed.emptied import empty, restore_indexes
@@ -104,7 +105,7 @@ class Stack:
 
     def api(self) -> Api:
         """A client of the service as it is reached now."""
-        self.clients.append(httpx.Client(base_url=self.url, timeout=30))
+        self.clients.append(httpx.Client(base_url=self.url, timeout=30, verify=NO_CERTIFICATES))
         return Api.over_http(self.clients[-1])
 
     @contextmanager
@@ -160,10 +161,7 @@ class Stack:
         return (self.folder / f"{name}.log").read_text()
 
     def _web_answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
-        except httpx.HTTPError:
-            return False
+        return is_ready(self.url)
 
 
 def connect_to_cluster(uri: str) -> None:
