@@ -15,6 +15,7 @@ import pytest
 
 from tests.system.service.wire import NDJSON, Wire, chunked, head, sized, wire
 from tools.testbed.cast import BOB, UNKNOWN_ID, University, signed, university
+from tools.testbed.shared_stack import restarted_web
 from tools.testbed.stack import Stack
 
 HOOK = f"/v1/webhooks/stripe/{UNKNOWN_ID}"
@@ -29,6 +30,12 @@ PLAIN = b"Invalid HTTP request received."  # uvicorn's own answer
 
 
 @pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """All tests use one service. Each has its own universities."""
+    return shared_stack
+
+
+@pytest.fixture
 def alice(stack: Stack) -> University:
     return university("Alice's University", stack.api())
 
@@ -36,12 +43,6 @@ def alice(stack: Stack) -> University:
 @pytest.fixture
 def charlie(stack: Stack) -> University:
     return university("Charlie's University", stack.api())
-
-
-def restart(stack: Stack, **settings: str) -> None:
-    stack.kill("web")
-    stack.environment |= settings
-    stack.start_web()
 
 
 @contextmanager
@@ -140,7 +141,6 @@ def test_a_body_has_a_deadline_as_a_whole_and_so_has_a_head(
     stack: Stack, alice: University
 ) -> None:
     """However often a byte comes."""
-    restart(stack, MATCHBACK_REQUEST_SECONDS="2")
     requests = [
         head(path, "Content-Length: 100000", media=media, key=key) + b" "
         for path in PATHS
@@ -149,21 +149,22 @@ def test_a_body_has_a_deadline_as_a_whole_and_so_has_a_head(
         if (path, media) != (IMPORT, "application/json")  # answered at once: 415
     ]
     requests += [b"GET /v1/users HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: x\r\nX:"]
-    began = time.monotonic()
-    with dripping(stack, requests) as slow:
-        statuses = {each.answer().status for each in slow}
-    # An import without a key is answered without its body. A slow head is closed.
-    assert statuses == {408, 401, 0}
-    assert time.monotonic() - began < 15
+    with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="2"):
+        began = time.monotonic()
+        with dripping(stack, requests) as slow:
+            statuses = {each.answer().status for each in slow}
+        # An import without a key is answered without its body. A slow head is closed.
+        assert statuses == {408, 401, 0}
+        assert time.monotonic() - began < 15
 
 
 def test_a_connection_that_stays_silent_is_closed(stack: Stack) -> None:
-    restart(stack, MATCHBACK_REQUEST_SECONDS="1")
-    for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
-        with wire(stack, sent) as silent:
-            began = time.monotonic()
-            assert silent.rest() == b""
-            assert time.monotonic() - began < 10
+    with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"):
+        for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
+            with wire(stack, sent) as silent:
+                began = time.monotonic()
+                assert silent.rest() == b""
+                assert time.monotonic() - began < 10
 
 
 # Costly ones

@@ -100,11 +100,10 @@ def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]
 
 
 @pytest.fixture
-def commands(real_database: str) -> Commands:
-    """Four hundred of everything, for two organizations; and what is asked of them."""
-    for document in LISTS:
-        rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
-        get_db()[document._get_collection_name()].insert_many(rows)
+def commands(real_database: str, document: Any) -> Commands:
+    """Store four hundred of the listed records for two organizations; note what is asked."""
+    rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
+    get_db()[document._get_collection_name()].insert_many(rows)
     mongoengine.disconnect_all()
     listener = Commands()
     database.connect(event_listeners=[listener])
