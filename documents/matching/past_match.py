@@ -3,6 +3,7 @@
 The transaction that changes a match also stores the old one.
 """
 
+from datetime import datetime
 from typing import Any, Self
 
 from bson import ObjectId
@@ -10,7 +11,6 @@ from mongoengine import DateTimeField, DictField, ObjectIdField, StringField
 
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
-from documents.values.time import now
 from matchback.engine import Row
 
 SHOWN = 100
@@ -40,8 +40,8 @@ class PastMatch(Document):
         return list(cls.objects(**of).order_by("-id").limit(SHOWN))
 
 
-def past_match(gift: Row, update: dict[str, Any]) -> Row | None:
-    """The row that keeps a gift's decision, if the update replaces it by another one."""
+def past_match(gift: Row, update: dict[str, Any], at: datetime) -> Row | None:
+    """Return the row that keeps a gift's decision, if the update replaces it by another one."""
     decision, new = gift.get("decision"), update.get("decision") or {}
     if not gift.get("match") or not decision:
         return None
@@ -50,4 +50,4 @@ def past_match(gift: Row, update: dict[str, Any]) -> Row | None:
         return None
     kept = {name: gift[name] for name in ("match", "email_id", "decision") if gift.get(name)}
     of = {"organization_id": gift["organization_id"], "donation_id": gift["_id"]}
-    return {"_id": ObjectId(), **of, **kept, "replaced_at": now()}
+    return {"_id": ObjectId(), **of, **kept, "replaced_at": at}

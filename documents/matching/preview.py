@@ -11,11 +11,11 @@ from bson import ObjectId
 from mongoengine import get_connection, get_db
 
 from documents.conditions import MATCHED_STATUSES, counts, net
-from documents.matching.candidates import Candidates
-from documents.matching.decide import Judge
-from documents.matching.instalments import Plans
+from documents.matching.batch_rules import decide_all
+from documents.matching.instalments import gifts_and_firsts
 from documents.matching.policy import MatchPolicy
 from documents.matching.policy_version import policy_of
+from documents.matching.reading import read_evidence
 from documents.matching.rematch import NOT_BY_PIN, mark
 from matchback.engine import Row, Tx
 
@@ -94,16 +94,11 @@ def _of_fundraiser(
 
 
 def _changes(tx: Tx, page: list[Row], policy: MatchPolicy) -> list[Change]:
-    plans = Plans(tx, page)
     known = {gift["_id"] for gift in page}
-    firsts = [first for first in plans.firsts.values() if first["_id"] not in known]
-    gifts = [*firsts, *page]
-    judge = Judge(Candidates(tx, gifts, firsts), plans, policy)
     changes = []
-    for gift in judge.in_order(gifts):
-        decision = judge.decision(gift)
-        email = decision.email
-        after = decision.match, email and email.id, email and email.mailing_id
+    for one in decide_all(read_evidence(tx, page, gifts_and_firsts), policy):
+        gift, email = one.gift, one.decision.email
+        after = one.decision.match, email and email.id, email and email.mailing_id
         before = gift.get("match"), gift.get("email_id"), gift.get("mailing_id")
         if before != after and gift["_id"] in known:
             amount = net(gift) if counts(gift) else 0

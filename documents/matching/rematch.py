@@ -7,11 +7,12 @@ many gifts for one transaction, it leaves a mark or a note. late_touches.py and 
 the gifts from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bson import ObjectId
 
+from documents.matching.instalments import counted_instalments
 from documents.values.time import now
 from matchback.engine import Row, Target, Tx
 
@@ -53,3 +54,30 @@ def mark(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
     if gift_ids:
         these = {"_id": {"$in": list(gift_ids)}}
         tx.database.donations.update_many(these, {"$set": again()}, session=tx.session)
+
+
+def mark_astray(tx: Tx, firsts: Iterable[Row], decided: set[ObjectId]) -> None:
+    """Mark instalments that follow another gift than the first, or not to where it is now.
+
+    The number is bounded, because each marked instalment marks the next ones when it is settled.
+    This writes the instalments. So a transaction that decides one of them at the same moment fails
+    with a write conflict, and then sees the change.
+
+    Args:
+        firsts: the first instalments of the plans, as they are now.
+        decided: the gifts of this batch, which are right.
+    """
+    for first in firsts:
+        if first.get("trouble"):
+            continue
+        right = {"follows": first["_id"]}
+        right |= {name: first.get(name) for name in ("match", "email_id")}
+        astray = {
+            **counted_instalments(first["fundraiser_id"], first["recurring_id"]),
+            "_id": {"$nin": [*decided, first["_id"]]},
+            "rematch": None,
+            **NOT_BY_PIN,
+            "$or": [{name: {"$ne": value}} for name, value in right.items()],
+        }
+        found = tx.database.donations.find(astray, {"_id": 1}, session=tx.session)
+        mark(tx, [row["_id"] for row in found.limit(MARKED_A_BATCH)])
