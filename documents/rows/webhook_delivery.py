@@ -1,0 +1,30 @@
+"""The stored form of webhook deliveries."""
+
+from datetime import datetime
+from typing import NotRequired, TypedDict
+
+from documents.rows.record import RecordRow, SourceRow
+
+
+class RefusedItem(TypedDict):
+    """An item of a post that Matchback cannot use."""
+
+    index: int
+    reason: str
+
+
+class WebhookDeliveryRow(RecordRow, SourceRow):
+    """A row of `deliveries`; see `WebhookDelivery`."""
+
+    provider: str
+    body: bytes
+    items: int
+    by_test_key: NotRequired[bool]
+    next_item: NotRequired[int]
+    bad_event: NotRequired[str]
+    tallied_at: NotRequired[datetime]
+    counted_events: NotRequired[int]
+    repeated_events: NotRequired[int]
+    unmatched_events: NotRequired[int]
+    refused_events: NotRequired[int]
+    refused: NotRequired[list[RefusedItem]]
