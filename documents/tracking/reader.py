@@ -15,13 +15,10 @@ from typing import Any, NamedTuple, Self
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.concurrency import retries
 from documents.errors import Unusable
 from documents.giving_links.references import resolve
 from documents.providers import sendgrid
 from documents.storage import shutdown
-from documents.storage.marks import DUE
-from documents.values.time import now
 from matchback.engine import Row, Tx
 
 # A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
@@ -75,9 +72,9 @@ class Reading:
 
 
 def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[Row]:
-    """The next ones, without their bodies."""
+    """Return the next deliveries that a query finds, without their bodies."""
     found = tx.database.deliveries.find(
-        {**DUE, **query, **retries.not_postponed(now())},
+        query,
         dict.fromkeys(FIELDS, 1),
         sort=[("due", 1)],
         limit=DELIVERIES_A_BATCH,

@@ -11,6 +11,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.concurrency.drain import Drain
 from documents.concurrency.lease import Holding, Lease
 from documents.donation import Donation
 from documents.matching import decide, late_touches, preview, rematch, user_changes
@@ -363,7 +364,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
         if len(rounds) == 1:
             alice.call("DELETE", f"/v1/emails/{email}")
             one = {"_id": ObjectId(email)}
-            in_transaction(settling._settle, one, Policy(), ("emails",))
+            in_transaction(settling._settle, Drain(("test", None), 9), one, Policy(), ("emails",))
         return evidence
 
     monkeypatch.setattr(decide, "read_evidence", read_late)
@@ -397,7 +398,9 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
             with monkeypatch.context() as unseen:
                 # Its snapshot was taken before the later one was stored.
                 unseen.setattr(decide, "mark_astray", lambda *_: None)
-                in_transaction(settling._settle, first_one, Policy(), ("donations",))
+                in_transaction(
+                    settling._settle, Drain(("test", None), 9), first_one, Policy(), ("donations",)
+                )
         return evidence
 
     monkeypatch.setattr(decide, "read_evidence", read_late)

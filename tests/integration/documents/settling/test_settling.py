@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from mongoengine import get_db
 
+from documents.concurrency.drain import Drain
 from documents.matching import decide
 from documents.matching.candidates import BatchEvidence
 from documents.matching.policy import MatchPolicy
@@ -104,7 +105,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
         rounds.append(evidence)
         if len(rounds) == 1:
             alice.call("DELETE", f"/v1/emails/{email}")
-            in_transaction(settling._settle, one, Policy(), ("emails",))
+            in_transaction(settling._settle, Drain(("test", None), 9), one, Policy(), ("emails",))
         return evidence
 
     monkeypatch.setattr(decide, "read_evidence", read_late)
