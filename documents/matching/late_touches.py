@@ -63,7 +63,7 @@ def gifts_of_new(tx: Tx, emails: Iterable[Row]) -> None:
 def gifts_of_touched(tx: Tx, changes: Changes) -> None:
     """Let gifts look again that came after an email was, as is now known, touched."""
     touched: list[tuple[Row, datetime]] = []
-    for email in changes.rows.get("emails", ()):
+    for email in changes.targets.get("emails", ()):
         update = changes.updates.get(("emails", email["_id"]), {})
         moved = [at for name in TOUCHES if (at := _moved(email.get(name), update, name))]
         if moved:

@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from documents.matching.instalments import counted_instalments
 from documents.values.time import now
-from matchback.engine import Row, Target, Tx
+from matchback.engine import Row, Tx
 
 MARKED_A_BATCH = 500
 # Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.
@@ -28,7 +28,7 @@ def mailboxes_of(user: Row) -> list[str]:
     return [*filter(None, [user.get("mailbox")]), *user.get("former_mailboxes", ())]
 
 
-def gifts_of_deleted(tx: Tx, emails: Sequence[Row]) -> set[Target]:
+def gifts_of_deleted(tx: Tx, emails: Sequence[Row]) -> set[ObjectId]:
     """Mark gifts that were matched to emails that are being deleted. Return the emails with more.
 
     A link that was passed on may have brought tens of thousands of gifts, more than a transaction
@@ -41,7 +41,7 @@ def gifts_of_deleted(tx: Tx, emails: Sequence[Row]) -> set[Target]:
     found = tx.database.donations.find(query, {"_id": 1}, session=tx.session).limit(MARKED_A_BATCH)
     gifts = [row["_id"] for row in found]
     mark(tx, gifts)
-    return {("emails", id_) for id_ in deleted} if len(gifts) == MARKED_A_BATCH else set()
+    return set(deleted) if len(gifts) == MARKED_A_BATCH else set()
 
 
 def again() -> Row:

@@ -84,25 +84,35 @@ def _measure(changes: Changes, taken: int) -> None:
     at = now()
     for name in SOURCES:
         if rows := changes.rows.get(name):
-            settled = [row for row in rows if (name, row["_id"]) not in changes.keep_due]
-            metrics.settled(name, [row["due"] for row in settled if "due" in row], at)
+            metrics.settled(name, [row["due"] for row in rows if "due" in row], at)
     metrics.batch(records=taken)
 
 
 def _follow_emails(tx: Tx, changes: Changes, policy: Policy) -> None:
-    """What a new or deleted email means for gifts, events and clicks that are stored already."""
+    """Apply what new and deleted emails mean for gifts, events and clicks that are stored already.
+
+    An email with more gifts or events than a transaction can take stays due. A later batch settles
+    it.
+    """
     emails = changes.rows["emails"]
-    new = [email for email in emails if not email.get("counted")]
-    deleted = [email["_id"] for email in emails if email.get("deleted_at")]
-    changes.keep_due |= rematch.gifts_of_deleted(tx, emails)
-    late_touches.gifts_of_new(tx, new)
-    if tied := unmatched.of_due_emails(tx, emails):
+    tied, stay_due = unmatched.of_due_emails(tx, emails)
+    stay_due |= rematch.gifts_of_deleted(tx, emails)
+    settled = [email for email in emails if email["_id"] not in stay_due]
+    changes.rows["emails"] = settled
+    changes.targets["emails"] = [email for email in emails if email["_id"] in stay_due]
+    late_touches.gifts_of_new(tx, [email for email in settled if not email.get("counted")])
+    if tied:
         known = {email["_id"]: email for email in emails}
         of = unmatched.with_rows(tx, known, {event["email_id"] for event in tied})
         unmatched.merge(changes, arrive(tx, tied, of, policy.clicks))
         unmatched.write(tx, tied)
-    if deleted:
-        clicks = {"email_id": {"$in": deleted}}
+    _delete_clicks(tx, changes, [email["_id"] for email in emails if email.get("deleted_at")])
+
+
+def _delete_clicks(tx: Tx, changes: Changes, email_ids: list[ObjectId]) -> None:
+    """Settle the clicks of deleted emails as deleted."""
+    if email_ids:
+        clicks = {"email_id": {"$in": email_ids}}
         tx.database.clickers.update_many(
             clicks, {"$set": {"deleted_at": now()}}, session=tx.session
         )

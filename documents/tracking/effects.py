@@ -18,7 +18,7 @@ from documents.link import clicker_id, new_link_and_clicker
 from documents.matching import late_touches
 from documents.tracking.click_labels import Relabelled, label
 from documents.tracking.rules import Rule
-from matchback.engine import Changes, Row, Target, Tx, Update, add
+from matchback.engine import Changes, Row, Tx, Update, add
 
 BETTER: dict[str, Any] = {"$min": min, "$max": max}
 
@@ -33,7 +33,7 @@ def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: 
         emails: the rows of their emails.
     """
     touched = {event["email_id"]: emails[event["email_id"]] for event in events}
-    changes = Changes(rows={"emails": list(touched.values())})
+    changes = Changes(targets={"emails": list(touched.values())})
     for event in events:
         _name_link(changes, event, touched[event["email_id"]])
     relabelled = label(tx, events, touched, rule)
@@ -91,14 +91,3 @@ def apply(changes: Changes, relabelled: Relabelled) -> None:
         for operator in ("$min", "$max"):
             if operator in update and not update[operator]:
                 del update[operator]
-
-
-def count_alone(tx: Tx, emails: list[Row]) -> set[Target]:
-    """Return the emails that are due: count them and keep their marks, for `Changes.keep_due`.
-
-    Settling an email does more than count it. But its own settling does not take it for a new one
-    once it is counted. So mark here the gifts that a new email may matter to.
-    """
-    due = [email for email in emails if "due" in email]
-    late_touches.gifts_of_new(tx, [one for one in due if not one.get("counted")])
-    return {("emails", email["_id"]) for email in due}

@@ -15,7 +15,7 @@ from documents.storage.export_outbox import note
 from documents.storage.marks import text
 from documents.tracking import unmatched
 from documents.tracking.correlation import Correlation
-from documents.tracking.effects import arrive, count_alone
+from documents.tracking.effects import arrive
 from documents.tracking.former_clicks import KNOWN_BY, known_before
 from documents.tracking.inbox import Inbox
 from documents.tracking.rules import Rule
@@ -91,13 +91,10 @@ class TallyBatch:
             settle(self.tx, LEDGER, effects)
 
     def count(self, events: list[Row], emails: dict[ObjectId, Row]) -> Changes:
-        """What events that are now tied change of their emails."""
+        """Return what events that are now tied change of their emails."""
         wanted = {event["email_id"] for event in events}
         rows = unmatched.with_rows(self.tx, emails, wanted)
-        kept = count_alone(self.tx, [rows[id_] for id_ in wanted])
-        changes = arrive(self.tx, events, rows, self.rule)
-        changes.keep_due |= kept
-        return changes
+        return arrive(self.tx, events, rows, self.rule)
 
     def _new_events(self, emails: Mapping[ObjectId, Row], stored: Mapping[Key, Row]) -> list[Row]:
         """The rows of events that are not stored yet, with their emails where these are known."""

@@ -42,14 +42,15 @@ def of_addresses(tx: Tx, organization_id: ObjectId, addresses: set[str]) -> list
     return list(tx.database.events.find(query, session=tx.session).limit(TIED_A_BATCH))
 
 
-def of_due_emails(tx: Tx, emails: Sequence[Row]) -> list[Row]:
-    """What was reported of emails of an organization before they were recorded, now tied to them.
+def of_due_emails(tx: Tx, emails: Sequence[Row]) -> tuple[list[Row], set[ObjectId]]:
+    """Tie events to emails of an organization that were recorded after the events.
 
-    Should there be more than a transaction can take, the emails stay due, and the next goes on.
+    Returns the tied events, and the emails that can have more than a transaction ties. These stay
+    due, so the next batch goes on.
     """
     live = [email for email in emails if not email.get("deleted_at")]
     if not live:
-        return []
+        return [], set()
     organization_id = live[0]["organization_id"]
     user_ids = list({email["user_id"] for email in live})
     wanted = {"_id": {"$in": user_ids}, "deleted_at": None}
@@ -57,10 +58,8 @@ def of_due_emails(tx: Tx, emails: Sequence[Row]) -> list[Row]:
     addresses = {user["email"] for user in users}
     found = of_addresses(tx, organization_id, addresses)
     tied = tie_late(tx, organization_id, found)
-    if tied and len(found) == TIED_A_BATCH:
-        for email in live:
-            email.pop("due", None)  # as read: so settling does not take the mark away
-    return tied
+    has_more = bool(tied) and len(found) == TIED_A_BATCH
+    return tied, {email["_id"] for email in live} if has_more else set()
 
 
 def tie_late(
@@ -116,10 +115,10 @@ def with_rows(tx: Tx, known: Mapping[ObjectId, Row], wanted: set[ObjectId]) -> d
 
 def merge(into: Changes, more: Changes) -> None:
     """Do both in one settlement. Rows of one record must be one object in both."""
-    for name, rows in more.rows.items():
-        ids = {row["_id"] for row in into.rows.setdefault(name, [])}
-        into.rows[name] += [row for row in rows if row["_id"] not in ids]
-    into.keep_due |= more.keep_due
+    for name, rows in more.targets.items():
+        targets = into.targets.setdefault(name, [])
+        known = {row["_id"] for row in (*into.rows.get(name, ()), *targets)}
+        targets += [row for row in rows if row["_id"] not in known]
     add(into.increments, more.increments)
     for target, update in more.updates.items():
         mine = into.updates.setdefault(target, {})

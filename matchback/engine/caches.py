@@ -103,7 +103,8 @@ class Ledger:
             one is made from its id.
         on_write: told within each transaction which records it writes, as (collection, id).
         settled_alone: sources whose settling does more than count. If one that is due is the target
-            of another, its counters are incremented, and it stays due.
+            of another, the engine increments its counters, and it stays due. Its own settling then
+            counts it.
     """
 
     def __init__(

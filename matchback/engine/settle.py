@@ -38,18 +38,19 @@ ROWS_AT_ONCE = 250  # are worked out while those before them are written
 class Changes:
     """What one transaction is about: due rows, and what else is to be written with them.
 
-    rows: by collection, the rows whose contribution may have changed, already as they shall be.
+    rows: by collection, the due rows to settle, already as they shall be.
+    targets: by collection, other rows that the caller has read, because something here changes
+        them. The engine treats them like targets that it reads itself; see `settled_alone`.
     increments: counters to add to directly, for what is counted by being stored.
     updates: further update operators for a row or target ($set, $min, $max).
     inserts: by collection, new rows of what is counted by being stored.
-    keep_due: rows that are counted and stay due, because settling them does more than count.
     """
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    targets: dict[str, list[Row]] = field(default_factory=dict)
     increments: Contribution = field(default_factory=dict)
     updates: dict[Target, Update] = field(default_factory=dict)
     inserts: dict[str, list[Row]] = field(default_factory=dict)
-    keep_due: set[Target] = field(default_factory=set)
 
 
 def settle(tx: Tx, ledger: Ledger, changes: Changes) -> dict[str, dict[Any, Row]]:
@@ -72,10 +73,10 @@ class _Settlement:
         self.tx = tx
         self.ledger = ledger
         self.pending = changes.increments
-        self.rows = {name: {row["_id"]: row for row in rows} for name, rows in changes.rows.items()}
+        self.rows = {name: _by_id(rows) for name, rows in changes.rows.items()}
+        self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
         self.updates: defaultdict[Target, Update] = defaultdict(dict, changes.updates)
         self.inserts = changes.inserts
-        self.keep_due = changes.keep_due
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
         self.writer = BackgroundWriter()
@@ -104,15 +105,16 @@ class _Settlement:
                 self._make_on_demand(name, id_)
             return
         rows = self.rows.setdefault(name, {})
-        loaded = aimed.keys() - rows.keys()
-        self._load(name, loaded)
-        stay_due = loaded if name in self.ledger.settled_alone else frozenset()
+        given = frozenset(rows)
+        rows |= {id_: row for id_, row in self.targets.pop(name, {}).items() if id_ not in given}
+        self._load(name, aimed.keys() - rows.keys())
+        stays_due = name in self.ledger.settled_alone
         computed = list(rows.values())
         for start in range(0, len(computed), ROWS_AT_ONCE):
             part = computed[start : start + ROWS_AT_ONCE]
             for row in part:
                 self._increase(name, row, aimed.get(row["_id"], {}))
-                if row["_id"] not in stay_due or "due" not in row:
+                if row["_id"] in given or not (stays_due and "due" in row):
                     self._settle(name, row)
             if not self.ledger.latest[name]:  # a time is read once its sources are written
                 self._write(name, [row["_id"] for row in part])
@@ -170,7 +172,7 @@ class _Settlement:
             add(self.pending, change)
             update.setdefault("$set", {})["counted"] = to_stored(now)
             self._note_latest(name, change)
-        if "due" in row and (name, row["_id"]) not in self.keep_due:
+        if "due" in row:
             self._note_own_latest(name, row)
             update["$unset"] = update.get("$unset", {}) | {"due": "", "trouble": ""}
 
@@ -206,6 +208,10 @@ class _Settlement:
             part = operations[start : start + UPDATES_A_COMMAND]
             write = self.tx.database[name].bulk_write
             self.writer.send(write, part, ordered=False, session=self.tx.session)
+
+
+def _by_id(rows: Iterable[Row]) -> dict[Any, Row]:
+    return {row["_id"]: row for row in rows}
 
 
 def _foresee(row: Row, update: Update) -> None:
