@@ -56,10 +56,7 @@ def _keep_past(tx: Tx, updates: list[tuple[Row, dict[str, Any]]], at: datetime) 
 def _write(changes: Changes, updates: list[tuple[Row, dict[str, Any]]]) -> None:
     for row, update in updates:
         row.update(update)
-        known = changes.updates.setdefault(("donations", row["_id"]), {}).setdefault("$set", {})
-        known |= {name: value for name, value in update.items() if value is not None}
-        gone = {name: "" for name, value in update.items() if value is None}
-        changes.updates["donations", row["_id"]]["$unset"] = gone
+        changes.update_of("donations", row["_id"]).set_or_unset(update)
 
 
 def _hold(changes: Changes, decided: list[Decided], at: datetime) -> None:
@@ -71,8 +68,6 @@ def _hold(changes: Changes, decided: list[Decided], at: datetime) -> None:
     """
     for one in decided:
         for email_id in one.rests_on:
-            update = changes.updates.setdefault(("emails", email_id), {})
-            update.setdefault("$set", {})["matched_at"] = at
+            changes.update_of("emails", email_id).set({"matched_at": at})
         if one.follows:
-            update = changes.updates.setdefault(("donations", one.follows), {})
-            update.setdefault("$set", {})["held_at"] = at
+            changes.update_of("donations", one.follows).set({"held_at": at})

@@ -64,7 +64,7 @@ def gifts_of_touched(tx: Tx, changes: Changes) -> None:
     """Let gifts look again that came after an email was, as is now known, touched."""
     touched: list[tuple[Row, datetime]] = []
     for email in changes.targets.get("emails", ()):
-        update = changes.updates.get(("emails", email["_id"]), {})
+        update = changes.update_of("emails", email["_id"]).operators
         moved = [at for name in TOUCHES if (at := _moved(email.get(name), update, name))]
         if moved:
             touched.append((email, min(moved)))

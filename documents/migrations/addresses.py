@@ -4,6 +4,7 @@ If another person has the key already, the person keeps the old key and is noted
 record that has the current key keeps it. Of records that all have earlier keys, the oldest gets it.
 """
 
+from collections import defaultdict
 from typing import Any
 
 from bson import ObjectId
@@ -19,7 +20,7 @@ from documents.storage.marks import text
 from documents.tracking.unmatched import LOOK_AGAIN_AFTER
 from documents.values.address import canonical, fold, mailbox
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Row, Tx, Update
 
 Key = tuple[Any, str]  # the organization, within which a user's address is unique, and the address
 
@@ -30,10 +31,10 @@ def respell_users(tx: Tx, rows: list[Row]) -> None:
     moved, updates = _rekey(tx, "users", live)
     for row in [*live, *(row for row in moved if row not in live)]:
         changed = {name: value for name, value in _found_by(row).items() if row.get(name) != value}
-        updates.setdefault(row["_id"], {}).update(changed)
+        updates[row["_id"]].set(changed)
     for row in moved:
-        updates[row["_id"]] |= _marked(row)
-    _write(tx, "users", updates, {row["_id"] for row in moved})
+        updates[row["_id"]].set(_marked(row))
+    _write(tx, "users", updates, moved)
     _look_again(tx, moved)
 
 
@@ -41,7 +42,7 @@ def respell_staff(tx: Tx, rows: list[Row]) -> None:
     """Find staff by the canonical address, which is one person's in the whole service."""
     live = [row for row in rows if "address" in row]
     moved, updates = _rekey(tx, "staff", live)
-    _write(tx, "staff", updates, {row["_id"] for row in moved})
+    _write(tx, "staff", updates, moved)
 
 
 def respell_gifts(tx: Tx, rows: list[Row]) -> None:
@@ -73,25 +74,28 @@ def respell_events(tx: Tx, rows: list[Row]) -> None:
         _events_look_again(tx, row["organization_id"], {canonical(row["address"])})
 
 
-def _rekey(tx: Tx, collection: str, rows: list[Row]) -> tuple[list[Row], dict[ObjectId, Row]]:
+def _rekey(
+    tx: Tx, collection: str, rows: list[Row]
+) -> tuple[list[Row], defaultdict[ObjectId, Update]]:
     """Give people the keys that their addresses have now, as far as these are free.
 
-    Returns the rows that get another key, with it, and what is to be written of each.
+    Return the rows that get another key, which they already have, and the updates to write by ID.
     """
     stale = {row["_id"]: row for row in rows if row["address"] != canonical(row["email"])}
     holders = _holders(tx, collection, stale)
-    moved, updates = [], {}
+    moved: list[Row] = []
+    updates: defaultdict[ObjectId, Update] = defaultdict(Update)
     for id_, row in sorted(stale.items()):
         key = _key(collection, row)
         holder = holders.setdefault(key, id_)
         if holder == id_:
             moved.append(row)
-            updates[id_] = {"address": key[1]}
+            updates[id_].set({"address": key[1]})
             row["address"] = key[1]
             continue
         if canonical(row["address"]) != key[1]:  # an earlier key that another mailbox has now
             row["address"] = f"{key[1]} {id_}"
-            updates[id_] = {"address": row["address"]}
+            updates[id_].set({"address": row["address"]})
         note_duplicate(tx, collection, row, holder)
     # All at once, so that no one's new key meets another's old one.
     gone = {"_id": {"$in": list(updates)}}
@@ -137,12 +141,14 @@ def _marked(user: Row) -> Row:
     return {"rematch_mailboxes": sorted(filter(None, earlier)), "rematch_due": now()}
 
 
-def _write(tx: Tx, collection: str, updates: dict[ObjectId, Row], moved: set[ObjectId]) -> None:
+def _write(
+    tx: Tx, collection: str, updates: defaultdict[ObjectId, Update], moved: list[Row]
+) -> None:
     """Write the changes. A request that read the record before finds it changed."""
+    for row in moved:
+        updates[row["_id"]].increment({"version": 1})
     operations = [
-        UpdateOne({"_id": id_}, {"$set": new} | ({"$inc": {"version": 1}} if id_ in moved else {}))
-        for id_, new in updates.items()
-        if new
+        UpdateOne({"_id": id_}, update.operators) for id_, update in updates.items() if update
     ]
     if operations:
         tx.database[collection].bulk_write(operations, ordered=False, session=tx.session)

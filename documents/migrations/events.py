@@ -47,7 +47,7 @@ def _count_clicks(tx: Tx, tied: list[Row], news: dict[bytes, Row]) -> None:
             continue
         news[click["_id"]]["clicker_id"] = clicker_id(email["_id"], click["url"])
         for target, row in new_link_and_clicker(email, click["url"]).items():
-            changes.updates[target] = {"$setOnInsert": row}
+            changes.update_of(*target).set_on_insert(row)
         counted = LEDGER.contribution("events", click | news[click["_id"]])
         add(changes.increments, {of: n for of, n in counted.items() if of[0] == "clickers"})
     if changes.increments:

@@ -18,9 +18,9 @@ from documents.link import clicker_id, new_link_and_clicker
 from documents.matching import late_touches
 from documents.tracking.click_labels import Relabelled, label
 from documents.tracking.rules import Rule
-from matchback.engine import Changes, Row, Tx, Update, add
+from matchback.engine import Changes, Row, Tx, add
 
-BETTER: dict[str, Any] = {"$min": min, "$max": max}
+FIRST, LAST = "first_clicked_at", "last_clicked_at"
 
 
 def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: Rule) -> Changes:
@@ -39,7 +39,8 @@ def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: 
     relabelled = label(tx, events, touched, rule)
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
-        _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
+        first, last = times(event)
+        changes.update_of("emails", event["email_id"]).minimum(first).maximum(last)
     apply(changes, relabelled)
     late_touches.gifts_of_touched(tx, changes)
     _forget_erased(tx, events, touched)
@@ -63,31 +64,17 @@ def _name_link(changes: Changes, event: Row, email: Row) -> None:
         for target, row in new_link_and_clicker(email, event["url"]).items():
             if "url" in row and email.get("erased"):
                 row["url"] = without_person(row["url"])
-            changes.updates[target] = {"$setOnInsert": row}
-
-
-def _tell(update: Update, event: Row) -> None:
-    """The times that the event tells."""
-    first, last = times(event)
-    for operator, values in (("$min", first), ("$max", last)):
-        for name, at in values.items():
-            kept = update.setdefault(operator, {})
-            kept[name] = BETTER[operator](kept.get(name, at), at)
+            changes.update_of(*target).set_on_insert(row)
 
 
 def apply(changes: Changes, relabelled: Relabelled) -> None:
     """Add to what is to be written that stored clicks were judged anew."""
     add(changes.increments, relabelled.change)
     for email_id, span in relabelled.click_times.items():
-        update = changes.updates.setdefault(("emails", email_id), {})
-        first, last = "first_clicked_at", "last_clicked_at"
-        first_new = update.get("$min", {}).pop(first, None)
-        last_new = update.get("$max", {}).pop(last, None)
-        known = [at for at in (*(span or ()), first_new, last_new) if at is not None]
+        update = changes.update_of("emails", email_id)
+        new = update.take_back("$min", FIRST), update.take_back("$max", LAST)
+        known = [at for at in (*(span or ()), *new) if at is not None]
         if known:
-            update.setdefault("$set", {}).update({first: min(known), last: max(known)})
+            update.set({FIRST: min(known), LAST: max(known)})
         else:
-            update.setdefault("$unset", {}).update({first: "", last: ""})
-        for operator in ("$min", "$max"):
-            if operator in update and not update[operator]:
-                del update[operator]
+            update.unset(FIRST, LAST)

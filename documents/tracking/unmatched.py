@@ -121,9 +121,7 @@ def merge(into: Changes, more: Changes) -> None:
         targets += [row for row in rows if row["_id"] not in known]
     add(into.increments, more.increments)
     for target, update in more.updates.items():
-        mine = into.updates.setdefault(target, {})
-        for operator, values in update.items():
-            mine[operator] = {**mine.get(operator, {}), **values}
+        into.update_of(*target).merge(update)
 
 
 def due_again(tx: Tx, organization_id: ObjectId, limit: int) -> list[Row]:

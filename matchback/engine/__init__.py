@@ -44,8 +44,9 @@ from .contribution import (
 from .due import DUE, Source, due_index, now
 from .recount import Drift, Page, collections, compare
 from .repair import repair
-from .settle import Changes, Update, settle
+from .settle import Changes, settle
 from .transaction import Tx, in_transaction
+from .update import Update
 from .upkeep import compare_all, compare_page, drifts, repair_drift, settle_due
 
 __all__ = [

@@ -28,8 +28,8 @@ from .contribution import (
 )
 from .latest import latest_times
 from .transaction import Tx
+from .update import Update
 
-Update = dict[str, dict[str, Any]]
 UPDATES_A_COMMAND = 1000
 ROWS_AT_ONCE = 250  # are worked out while those before them are written
 
@@ -42,7 +42,7 @@ class Changes:
     targets: by collection, other rows that the caller has read, because something here changes
         them. The engine treats them like targets that it reads itself; see `settled_alone`.
     increments: counters to add to directly, for what is counted by being stored.
-    updates: further update operators for a row or target ($set, $min, $max).
+    updates: what else to write to a row or target.
     inserts: by collection, new rows of what is counted by being stored.
     """
 
@@ -51,6 +51,13 @@ class Changes:
     increments: Contribution = field(default_factory=dict)
     updates: dict[Target, Update] = field(default_factory=dict)
     inserts: dict[str, list[Row]] = field(default_factory=dict)
+
+    def update_of(self, collection: str, id_: Any) -> Update:
+        """Return the update of a row or target, to add to."""
+        target = collection, id_
+        if (update := self.updates.get(target)) is None:
+            update = self.updates[target] = Update()
+        return update
 
 
 def settle(tx: Tx, ledger: Ledger, changes: Changes) -> dict[str, dict[Any, Row]]:
@@ -75,7 +82,7 @@ class _Settlement:
         self.pending = changes.increments
         self.rows = {name: _by_id(rows) for name, rows in changes.rows.items()}
         self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
-        self.updates: defaultdict[Target, Update] = defaultdict(dict, changes.updates)
+        self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
         self.inserts = changes.inserts
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
@@ -98,7 +105,7 @@ class _Settlement:
     def _compute(self, name: str) -> None:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
         for id_, amounts in aimed.items():
-            self.updates[name, id_]["$inc"] = dict(amounts)
+            self.updates[name, id_].increment(amounts)
         if not self.ledger.counters[name]:
             # Counts towards nothing: a plain $inc is all it needs.
             for id_ in aimed:
@@ -146,10 +153,8 @@ class _Settlement:
         if new is None:
             return None
         update = self.updates[name, id_]
-        row = new(id_) | update.get("$setOnInsert", {})
-        made = {key: value for key, value in row.items() if key != "_id"}
-        if made:
-            update["$setOnInsert"] = made
+        row = new(id_) | update.operators.get("$setOnInsert", {})
+        update.set_on_insert({key: value for key, value in row.items() if key != "_id"})
         return row
 
     def _increase(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
@@ -160,7 +165,7 @@ class _Settlement:
         for flag in self.ledger.flags[name]:
             if row.get(flag.field) != flag.when(row):
                 row[flag.field] = flag.when(row)
-                update.setdefault("$set", {})[flag.field] = row[flag.field]
+                update.set({flag.field: row[flag.field]})
 
     def _settle(self, name: str, row: Row) -> None:
         """Pass on the difference to what the record contributed before, and note it."""
@@ -170,11 +175,11 @@ class _Settlement:
         change = difference(now, before)
         if change:
             add(self.pending, change)
-            update.setdefault("$set", {})["counted"] = to_stored(now)
+            update.set({"counted": to_stored(now)})
             self._note_latest(name, change)
         if "due" in row:
             self._note_own_latest(name, row)
-            update["$unset"] = update.get("$unset", {}) | {"due": "", "trouble": ""}
+            update.unset("due", "trouble")
 
     def _note_latest(self, name: str, change: Contribution) -> None:
         for collection, id_ in change:
@@ -194,15 +199,15 @@ class _Settlement:
         for cache in self.ledger.latest[name]:
             self.writer.wait()
             for id_, latest in latest_times(self.tx, cache, self.moved[cache]):
-                place, value = ("$set", latest) if latest else ("$unset", "")
-                self.updates[name, id_].setdefault(place, {})[cache.field] = value
+                self.updates[name, id_].set_or_unset({cache.field: latest})
 
     def _write(self, name: str, ids: list[Any]) -> None:
         upsert = name in self.ledger.created
         updates = {id_: update for id_ in ids if (update := self.updates.pop((name, id_), None))}
         self.written += [(name, id_) for id_ in updates]
         operations = [
-            UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates.items()
+            UpdateOne({"_id": id_}, update.operators, upsert=upsert)
+            for id_, update in updates.items()
         ]
         for start in range(0, len(operations), UPDATES_A_COMMAND):
             part = operations[start : start + UPDATES_A_COMMAND]
@@ -215,9 +220,10 @@ def _by_id(rows: Iterable[Row]) -> dict[Any, Row]:
 
 
 def _foresee(row: Row, update: Update) -> None:
-    """Do to the row in memory what the update's operators will do to the stored one."""
-    row.update(update.get("$set", {}))
+    """Do to the row in memory what the update will do to the stored one."""
+    operators = update.operators
+    row.update(operators.get("$set", {}))
     for operator, better in (("$min", min), ("$max", max)):
-        for path, value in update.get(operator, {}).items():
+        for path, value in operators.get(operator, {}).items():
             place, name = leaf(row, path)
             place[name] = value if place.get(name) is None else better(place[name], value)
