@@ -1,12 +1,13 @@
 """Conditions and amounts of the counters: what a gift or an email counts as. Pure."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from matchback.engine import Row
 
 
-def counts(gift: Row) -> bool:
+def counts(gift: Mapping[str, Any]) -> bool:
     """Only money that was taken, and not all given back, counts."""
     return bool(gift["status"] == "succeeded")
 
@@ -19,7 +20,7 @@ def was_taken(gift: Row) -> bool:
 MATCHED_STATUSES = ["succeeded", "refunded", "disputed"]
 
 
-def is_matched(gift: Row) -> bool:
+def is_matched(gift: Mapping[str, Any]) -> bool:
     """Whether it is to be tied to an email: its money was taken once, whatever came of it."""
     return gift["status"] in MATCHED_STATUSES
 
@@ -34,7 +35,7 @@ def is_first(gift: Row) -> bool:
     return is_instalment(gift) and not gift.get("follows")
 
 
-def net(gift: Row) -> int:
+def net(gift: Mapping[str, Any]) -> int:
     """What is left of a gift after refunds."""
     left: int = gift["amount"] - gift.get("refunded_amount", 0)
     return left

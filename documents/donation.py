@@ -1,5 +1,6 @@
 """A donation: one gift as a client reports it, and its match."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -211,13 +212,13 @@ class Donation(Source, Record):
         return self.change(edit)
 
 
-def is_repinned(pin: dict[str, Any] | None, decision: dict[str, Any]) -> bool:
+def is_repinned(pin: Mapping[str, Any] | None, decision: Mapping[str, Any] | None) -> bool:
     """Whether a decision was made before staff pinned or unpinned the gift.
 
     Compared, and no mark: a mark that the document has as it was read would not be written again,
     though settling may have taken it away by then.
     """
-    return (pin or {}).get("at") != decision.get("pinned_at")
+    return (pin or {}).get("at") != (decision or {}).get("pinned_at")
 
 
 def _unless_deleted(gift: Row) -> Row:

@@ -1,5 +1,6 @@
 """A donor: one person's giving to one fundraiser or mailing. Reports count people by it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
@@ -31,7 +32,7 @@ class Donor(Document):
     }
 
 
-def donor_id(kind: str, of: ObjectId, gift: Row) -> str:
+def donor_id(kind: str, of: ObjectId, gift: Mapping[str, Any]) -> str:
     """The Donor a gift counts for: its user, or while none is known, whoever has the mailbox.
 
     An anonymous gift, of which no address is known, is a donor of its own.

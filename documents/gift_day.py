@@ -5,6 +5,7 @@ from UTC by a whole number of quarters (source: the IANA time zone database). So
 are sums of quarters.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -54,7 +55,7 @@ def day_of(id_: str) -> date:
     return date.fromisoformat(id_.rsplit(":", 1)[1])
 
 
-def gift_day_id(kind: str, of: ObjectId, gift: Row) -> str:
+def gift_day_id(kind: str, of: ObjectId, gift: Mapping[str, Any]) -> str:
     """The GiftDay that a gift counts in."""
     return f"{kind}:{of}:{gift['donated_at']:%Y-%m-%d}"
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 
@@ -14,15 +13,22 @@ from documents.matching.candidates import BatchEvidence
 from documents.matching.instalments import first_of
 from documents.matching.policy import MatchPolicy
 from documents.matching.rules import Decision, Gift, match, reasons
-from matchback.engine import Row
+from documents.rows.donation import DonationRow, MatchFields, StoredDecision
 
 # What a match says of a gift. All of it is unset if the gift is to have no match.
-UNMATCHED: dict[str, Any] = dict.fromkeys(
-    (
-        *("match", "decision", "email_id", "mailing_id", "user_id", "follows", "rematch"),
-        *("fundraiser_donor_id", "mailing_donor_id", "fundraiser_day_id", "mailing_day_id"),
-    )
-)
+UNMATCHED: MatchFields = {
+    "match": None,
+    "decision": None,
+    "email_id": None,
+    "mailing_id": None,
+    "user_id": None,
+    "follows": None,
+    "rematch": None,
+    "fundraiser_donor_id": None,
+    "mailing_donor_id": None,
+    "fundraiser_day_id": None,
+    "mailing_day_id": None,
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Decided:
         rests_on: the emails that the decision depends on.
     """
 
-    gift: Row
+    gift: DonationRow
     decision: Decision
     user_id: ObjectId | None
     follows: ObjectId | None
@@ -58,7 +64,9 @@ def decide_all(evidence: BatchEvidence, policy: MatchPolicy) -> list[Decided]:
     return decided
 
 
-def _decided(gift: Row, decision: Decision, first: Row | None, evidence: BatchEvidence) -> Decided:
+def _decided(
+    gift: DonationRow, decision: Decision, first: DonationRow | None, evidence: BatchEvidence
+) -> Decided:
     email = decision.email
     # The donor's own address says who gives. If nobody is known by it, the email that was passed
     # on still says whose giving the gift is part of.
@@ -68,15 +76,15 @@ def _decided(gift: Row, decision: Decision, first: Row | None, evidence: BatchEv
     return Decided(gift, decision, user_id, first["_id"] if first else None, tuple(rests_on))
 
 
-def to_unmatch(gifts: Sequence[Row]) -> list[Row]:
+def to_unmatch(gifts: Sequence[DonationRow]) -> list[DonationRow]:
     """Return the gifts that have a match and are to have none, because no money was taken."""
     return [gift for gift in gifts if gift.get("match") and not is_matched(gift)]
 
 
-def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> dict[str, Any]:
+def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> MatchFields:
     """Return the new values of a decided gift's row. None unsets a field."""
     gift, email = decided.gift, decided.decision.email
-    who = gift | {"user_id": decided.user_id}
+    who: DonationRow = {**gift, "user_id": decided.user_id}
     mailing_id = email.mailing_id if email else None
     return {
         "match": decided.decision.match,
@@ -93,8 +101,8 @@ def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> dict[str, 
     }
 
 
-def _stored(decided: Decided, policy: MatchPolicy, at: datetime) -> dict[str, Any]:
-    decision = decided.decision
+def _stored(decided: Decided, policy: MatchPolicy, at: datetime) -> StoredDecision:
+    decision, pin = decided.decision, decided.gift.get("pin")
     return {
         "rule": decision.rule,
         "touch": decision.touch,
@@ -102,6 +110,6 @@ def _stored(decided: Decided, policy: MatchPolicy, at: datetime) -> dict[str, An
         "window_seconds": int(policy.window.total_seconds()),
         "policy": policy.reference,
         "considered": reasons(decision.considered),
-        "pinned_at": (decided.gift.get("pin") or {}).get("at"),
+        "pinned_at": pin.get("at") if pin else None,
         "decided_at": at,
     }

@@ -12,8 +12,10 @@ from bson import ObjectId
 from documents.giving_links.references import Reference
 from documents.matching.rules import Candidate, Decision, Evidence, Pin
 from documents.people.spellings import mailboxes
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
+from documents.rows.user import UserRow
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine import Row
 
 ERASED = "erased:"  # The user's ID follows. Both replace the mailbox of an erased person.
 
@@ -31,19 +33,19 @@ class BatchEvidence:
         to_users: live emails of the fundraiser, by their user's ID.
     """
 
-    gifts: Sequence[Row] = ()
-    firsts: Mapping[str, Row] = field(default_factory=dict)
+    gifts: Sequence[DonationRow] = ()
+    firsts: Mapping[str, DonationRow] = field(default_factory=dict)
     references: Mapping[ObjectId, Reference] = field(default_factory=dict)
     users: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     emails: Mapping[ObjectId, Candidate] = field(default_factory=dict)
     to_users: Mapping[ObjectId, Sequence[Candidate]] = field(default_factory=dict)
 
-    def to_donor(self, gift: Row) -> Sequence[Candidate]:
+    def to_donor(self, gift: DonationRow) -> Sequence[Candidate]:
         """Return the emails of the fundraiser to the user who has the donor's address."""
         user_id = self.users.get(gift["_id"])
         return self.to_users.get(user_id, ()) if user_id else ()
 
-    def of_gift(self, gift: Row, first: Decision | None) -> Evidence:
+    def of_gift(self, gift: DonationRow, first: Decision | None) -> Evidence:
         """Return the evidence for one gift.
 
         Args:
@@ -54,18 +56,20 @@ class BatchEvidence:
         how: Any = {"named_by": reference[1]} if reference else {}
         return Evidence(self._pin(gift), first, named, donors=self.to_donor(gift), **how)
 
-    def _pin(self, gift: Row) -> Pin | None:
-        if not gift.get("pin"):
+    def _pin(self, gift: DonationRow) -> Pin | None:
+        if not (pin := gift.get("pin")):
             return None
-        id_ = gift["pin"]["email_id"]
-        email = self.emails.get(id_)
+        id_ = pin["email_id"]
+        email = self.emails.get(id_) if id_ else None
         return Pin(email, is_gone=id_ is not None and email is None)
 
-    def earlier_decision(self, first: Row) -> Decision:
+    def earlier_decision(self, first: DonationRow) -> Decision:
         """Return the stored decision on a first instalment that is not decided again now."""
-        email = self.emails.get(first.get("email_id"))  # type: ignore[arg-type]
-        kept = first["decision"]
-        return Decision(first["match"], kept["rule"], email, kept.get("touch"))
+        stored: Any = first["decision"]
+        matched: Any = first["match"]
+        email_id = first.get("email_id")
+        email = self.emails.get(email_id) if email_id else None
+        return Decision(matched, stored["rule"], email, stored.get("touch"))
 
 
 @dataclass
@@ -77,10 +81,10 @@ class Users:
         former: users, by each mailbox that they had before.
     """
 
-    current: dict[str, list[Row]] = field(default_factory=dict)
-    former: dict[str, list[Row]] = field(default_factory=dict)
+    current: dict[str, list[UserRow]] = field(default_factory=dict)
+    former: dict[str, list[UserRow]] = field(default_factory=dict)
 
-    def find(self, gift: Row) -> ObjectId | None:
+    def find(self, gift: DonationRow) -> ObjectId | None:
         """Return the user with the donor's address.
 
         The exact address wins over the same mailbox with another "+tag", and that over an address
@@ -97,7 +101,7 @@ class Users:
         former = (self.former[name] for name in (where, stored) if name in self.former)
         users = self.current.get(where) or next(former, ())
 
-        def rank(user: Row) -> tuple[bool, bool, bool, ObjectId]:
+        def rank(user: UserRow) -> tuple[bool, bool, bool, ObjectId]:
             key = canonical(user["email"])
             return fold(user["email"]) != folded, key != address, key != where, user["_id"]
 
@@ -110,7 +114,7 @@ def is_erased(donor_mailbox: str | None) -> bool:
     return known.startswith(ERASED) and "@" not in known
 
 
-def mailboxes_of_donor(gift: Row) -> set[str]:
+def mailboxes_of_donor(gift: DonationRow) -> set[str]:
     """Return the mailboxes under which a gift's donor may be stored."""
     stored = gift.get("donor_mailbox")
     if not stored or is_erased(stored):
@@ -118,7 +122,7 @@ def mailboxes_of_donor(gift: Row) -> set[str]:
     return {stored, *mailboxes(gift.get("donor_email") or stored)}
 
 
-def to_candidate(row: Row) -> Candidate:
+def to_candidate(row: EmailRow) -> Candidate:
     """Return an email's row as the rules read it."""
     return Candidate(
         id=row["_id"],

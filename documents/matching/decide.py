@@ -13,8 +13,11 @@ from documents.matching.policy import MatchPolicy
 from documents.matching.policy_version import policy_of
 from documents.matching.reading import read_evidence
 from documents.matching.rematch import mark_astray
+from documents.rows.donation import DonationRow, MatchFields
 from documents.values.time import now
-from matchback.engine import Changes, Row, Tx
+from matchback.engine import Changes, Tx
+
+Updates = list[tuple[DonationRow, MatchFields]]
 
 
 def decide(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
@@ -25,14 +28,14 @@ def decide(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
     Args:
         default: the policy of organizations that have none of their own.
     """
-    rows = changes.rows.get("donations", [])
+    rows: list[Any] = changes.rows.get("donations", [])
     if not rows:
         return
     evidence = read_evidence(tx, rows, gifts_to_decide)
     policy = _read_policy(tx, evidence.gifts[0], default) if evidence.gifts else default
     decided = decide_all(evidence, policy)
     at = now()
-    updates = [(row, UNMATCHED) for row in to_unmatch(rows)]
+    updates: Updates = [(row, UNMATCHED) for row in to_unmatch(rows)]
     updates += [(one.gift, update_of(one, policy, at)) for one in decided]
     _keep_past(tx, updates, at)
     _write(changes, updates)
@@ -42,20 +45,20 @@ def decide(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
     mark_astray(tx, evidence.firsts.values(), {one.gift["_id"] for one in decided})
 
 
-def _read_policy(tx: Tx, gift: Row, default: MatchPolicy) -> MatchPolicy:
+def _read_policy(tx: Tx, gift: DonationRow, default: MatchPolicy) -> MatchPolicy:
     return policy_of(tx, gift["organization_id"], gift["fundraiser_id"], default)
 
 
-def _keep_past(tx: Tx, updates: list[tuple[Row, dict[str, Any]]], at: datetime) -> None:
+def _keep_past(tx: Tx, updates: Updates, at: datetime) -> None:
     """Store the decisions that others replace. The rows are still as they were read."""
     past = [kept for row, update in updates if (kept := past_match(row, update, at))]
     if past:
         tx.database.past_matches.insert_many(past, session=tx.session)
 
 
-def _write(changes: Changes, updates: list[tuple[Row, dict[str, Any]]]) -> None:
+def _write(changes: Changes, updates: Updates) -> None:
     for row, update in updates:
-        row.update(update)
+        row.update(update)  # type: ignore[typeddict-item]  # mypy expects all fields
         changes.update_of("donations", row["_id"]).set_or_unset(update)
 
 

@@ -4,17 +4,18 @@ Pure. `rematch.py` marks the instalments that follow something else.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bson import ObjectId
 
 from documents.conditions import MATCHED_STATUSES, is_matched
 from documents.donation import is_repinned
-from matchback.engine import Row
+from documents.rows.donation import DonationRow
 
-Firsts = Mapping[str, Row]  # the first instalment of each plan, by `recurring_id`
+Firsts = Mapping[str, DonationRow]  # the first instalment of each plan, by `recurring_id`
 
 
-def first_of(gift: Row, firsts: Firsts) -> Row | None:
+def first_of(gift: DonationRow, firsts: Firsts) -> DonationRow | None:
     """Return the first instalment, if the gift is a later one that can follow it."""
     first = firsts.get(gift.get("recurring_id") or "")
     if first is None or first["_id"] == gift["_id"] or first.get("trouble"):
@@ -22,7 +23,7 @@ def first_of(gift: Row, firsts: Firsts) -> Row | None:
     return first
 
 
-def wants_decision(gift: Row, firsts: Firsts) -> bool:
+def wants_decision(gift: DonationRow, firsts: Firsts) -> bool:
     """Return whether to match a gift now: its money was taken, and it has no match that holds.
 
     A later instalment is decided whenever it is settled, because the first can have changed.
@@ -36,23 +37,23 @@ def wants_decision(gift: Row, firsts: Firsts) -> bool:
     return first_of(gift, firsts) is not None or bool(gift.get("follows"))
 
 
-def gifts_to_decide(gifts: Sequence[Row], firsts: Firsts) -> list[Row]:
+def gifts_to_decide(gifts: Sequence[DonationRow], firsts: Firsts) -> list[DonationRow]:
     """Return the gifts without a match that holds, and first instalments without one."""
     others = [first for first in _others(gifts, firsts) if not first.get("trouble")]
     return [gift for gift in (*gifts, *others) if wants_decision(gift, firsts)]
 
 
-def gifts_and_firsts(gifts: Sequence[Row], firsts: Firsts) -> list[Row]:
+def gifts_and_firsts(gifts: Sequence[DonationRow], firsts: Firsts) -> list[DonationRow]:
     """Return all the gifts, and the first instalments of their plans."""
     return [*_others(gifts, firsts), *gifts]
 
 
-def _others(gifts: Sequence[Row], firsts: Firsts) -> list[Row]:
+def _others(gifts: Sequence[DonationRow], firsts: Firsts) -> list[DonationRow]:
     known = {gift["_id"] for gift in gifts}
     return [first for first in firsts.values() if first["_id"] not in known]
 
 
-def counted_instalments(fundraiser_id: ObjectId, recurring_id: str) -> Row:
+def counted_instalments(fundraiser_id: ObjectId, recurring_id: str) -> dict[str, Any]:
     """Return the query for the instalments of a plan whose money was taken."""
     return {
         "fundraiser_id": fundraiser_id,

@@ -18,9 +18,10 @@ from documents.matching.candidates import (
 )
 from documents.matching.instalments import counted_instalments
 from documents.matching.rules import Candidate
+from documents.rows.donation import DonationRow
 from documents.storage.marks import text
 from documents.values.address import mailbox
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 EMAIL_FIELDS = dict.fromkeys(
     (
@@ -31,10 +32,10 @@ EMAIL_FIELDS = dict.fromkeys(
 )
 USER_FIELDS = dict.fromkeys(("email", "address", "mailbox", "former_mailboxes"), 1)
 
-Choose = Callable[[Sequence[Row], Mapping[str, Row]], list[Row]]
+Choose = Callable[[Sequence[DonationRow], Mapping[str, DonationRow]], list[DonationRow]]
 
 
-def read_evidence(tx: Tx, gifts: Sequence[Row], choose: Choose) -> BatchEvidence:
+def read_evidence(tx: Tx, gifts: Sequence[DonationRow], choose: Choose) -> BatchEvidence:
     """Read everything that decides some gifts of one fundraiser.
 
     Args:
@@ -57,13 +58,13 @@ def read_evidence(tx: Tx, gifts: Sequence[Row], choose: Choose) -> BatchEvidence
     return BatchEvidence(chosen, firsts, references, users, emails, to_users)
 
 
-def _read_firsts(tx: Tx, gifts: Sequence[Row]) -> dict[str, Row]:
+def _read_firsts(tx: Tx, gifts: Sequence[DonationRow]) -> dict[str, DonationRow]:
     """Read the first instalment of each plan. If it is one of the gifts, return that very row."""
     rows = {gift["_id"]: gift for gift in gifts}
     plans = {
         (gift["fundraiser_id"], gift["recurring_id"]) for gift in gifts if gift.get("recurring_id")
     }
-    firsts: dict[str, Row] = {}
+    firsts: dict[str, DonationRow] = {}
     for fundraiser_id, recurring_id in plans:
         first = tx.database.donations.find_one(
             counted_instalments(fundraiser_id, recurring_id),
@@ -75,12 +76,12 @@ def _read_firsts(tx: Tx, gifts: Sequence[Row]) -> dict[str, Row]:
     return firsts
 
 
-def _stored_email_ids(gifts: Iterable[Row], firsts: Iterable[Row]) -> set[ObjectId]:
+def _stored_email_ids(gifts: Iterable[DonationRow], firsts: Iterable[DonationRow]) -> set[ObjectId]:
     """Return the emails that staff pinned, and those of firsts that are not decided again."""
-    pinned = {pin["email_id"] for gift in gifts if (pin := gift.get("pin"))}
+    pinned = {id_ for gift in gifts if (pin := gift.get("pin")) and (id_ := pin["email_id"])}
     decided = {gift["_id"] for gift in gifts}
     kept = [first for first in firsts if first["_id"] not in decided]
-    return pinned | {first["email_id"] for first in kept if first.get("email_id")}
+    return pinned | {id_ for first in kept if (id_ := first.get("email_id"))}
 
 
 class _Live:
@@ -88,7 +89,7 @@ class _Live:
 
     def __init__(self, tx: Tx, organization_id: ObjectId) -> None:
         self._tx = tx
-        self._scope: Row = {"organization_id": organization_id, "deleted_at": None}
+        self._scope: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
 
     def read_emails(self, ids: set[ObjectId]) -> dict[ObjectId, Candidate]:
         """Read emails by their IDs."""
@@ -116,6 +117,6 @@ class _Live:
                 users.former.setdefault(name, []).append(user)
         return users
 
-    def _find(self, name: str, query: dict[str, Any], fields: dict[str, int]) -> list[Row]:
+    def _find(self, name: str, query: dict[str, Any], fields: dict[str, int]) -> list[Any]:
         collection = self._tx.database[name]
         return list(collection.find(self._scope | query, fields, session=self._tx.session))

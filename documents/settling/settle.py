@@ -6,6 +6,7 @@ find nothing left to do.
 """
 
 from functools import partial
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -24,7 +25,7 @@ from documents.tracking import unmatched
 from documents.tracking.effects import arrive
 from documents.values.time import now
 from documents.webhook_delivery import has_events_to_count
-from matchback.engine import Changes, Row, Tx, settle
+from matchback.engine import Changes, Tx, settle
 
 ROWS_A_BATCH = 250
 # In this order, so that by the time a gift is settled its mailing and email are counted, too.
@@ -65,7 +66,7 @@ def _settle_all(fundraiser_id: ObjectId, policy: Policy, seconds: float | None) 
 
 
 def _settle(
-    tx: Tx, drain: Drain, group: Row, policy: Policy, sources: tuple[str, ...] = SOURCES
+    tx: Tx, drain: Drain, group: dict[str, Any], policy: Policy, sources: tuple[str, ...] = SOURCES
 ) -> int:
     changes = Changes()
     for name in sources:
@@ -94,7 +95,7 @@ def _follow_emails(tx: Tx, changes: Changes, policy: Policy) -> None:
     An email with more gifts or events than a transaction can take stays due. A later batch settles
     it.
     """
-    emails = changes.rows["emails"]
+    emails: list[Any] = changes.rows["emails"]
     tied, stay_due = unmatched.of_due_emails(tx, emails)
     stay_due |= rematch.gifts_of_deleted(tx, emails)
     settled = [email for email in emails if email["_id"] not in stay_due]

@@ -37,6 +37,14 @@ def decided_by_gift(evidence: BatchEvidence, policy: MatchPolicy = POLICY) -> di
     return {one.gift["_id"]: one for one in decide_all(evidence, policy)}
 
 
+def stored(one: Decided, policy: MatchPolicy = POLICY) -> Any:
+    return update_of(one, policy, NOON)
+
+
+def user(address: str) -> Any:
+    return {"_id": ObjectId(), "email": address}
+
+
 def test_each_gift_of_a_batch_finds_its_own_email() -> None:
     to_bob, to_eve = email(), email(user_id=EVE)
     naming, bobs, strangers = gift(), gift(), gift()
@@ -101,8 +109,8 @@ def test_a_pin_wins_over_the_plan_and_over_the_email_that_the_gift_names() -> No
     )
     decided = decided_by_gift(evidence)[later["_id"]]
     assert (decided.decision.rule, decided.decision.email) == ("pin", pinned)
-    assert update_of(decided, POLICY, NOON)["decision"]["pinned_at"] == NOON
-    nothing = replace(evidence, gifts=[first, {**later, "pin": {"email_id": None, "at": NOON}}])
+    assert stored(decided)["decision"]["pinned_at"] == NOON
+    nothing = replace(evidence, gifts=[first, later | {"pin": {"email_id": None, "at": NOON}}])
     assert decided_by_gift(nothing)[later["_id"]].decision.match == "unresolved"
 
 
@@ -162,7 +170,7 @@ def test_what_is_stored_names_the_policy_the_time_and_whom_the_gift_counts_for()
     bobs, strangers = gift(), gift()
     evidence = BatchEvidence([bobs, strangers], users={bobs["_id"]: BOB}, to_users={BOB: [to_bob]})
     policy = replace(POLICY, scope="organization", version=3)
-    matched, unresolved = (update_of(one, policy, NOON) for one in decide_all(evidence, policy))
+    matched, unresolved = (stored(one, policy) for one in decide_all(evidence, policy))
     assert matched["email_id"] == to_bob.id
     assert matched["mailing_donor_id"] == f"mailing:{MAILING}:{BOB}"
     assert matched["fundraiser_day_id"] == f"fundraiser:{SPRING}:2026-11-23"
@@ -173,10 +181,8 @@ def test_what_is_stored_names_the_policy_the_time_and_whom_the_gift_counts_for()
 
 
 def test_the_exact_address_finds_its_user_before_a_tag_and_that_before_a_former_one() -> None:
-    tagged, plain, former = (
-        {"_id": ObjectId(), "email": address}
-        for address in ("bob+news@example.edu", "bob@example.edu", "bob@new.edu")
-    )
+    addresses = "bob+news@example.edu", "bob@example.edu", "bob@new.edu"
+    tagged, plain, former = map(user, addresses)
     known = Users({"bob@example.edu": [tagged, plain]}, {"bob@old.edu": [former]})
 
     def found(address: str, mailbox: str) -> Any:
@@ -303,8 +309,9 @@ def test_a_pin_always_wins_while_its_email_lives(
 ) -> None:
     for one in decide_all(evidence, policy):
         pin = one.gift.get("pin")
-        pinned = evidence.emails.get(pin["email_id"]) if pin else None
-        is_held = pin is not None and (pin["email_id"] is None or pinned is not None)
+        named = pin["email_id"] if pin else None
+        pinned = evidence.emails.get(named) if named else None
+        is_held = pin is not None and (named is None or pinned is not None)
         assert (one.decision.rule == "pin") == is_held
         if is_held:
             assert one.decision.email == pinned
