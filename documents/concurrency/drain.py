@@ -20,7 +20,7 @@ from documents.storage import shutdown
 from documents.storage.marks import DUE
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 Handle = Callable[[str, ObjectId, Exception], None]  # handles one record of a collection
 
@@ -89,18 +89,18 @@ class Drain:
 
         return until_done(lambda: self._batches.take(batch))
 
-    def waiting(self, source: str) -> Row:
+    def waiting(self, source: str) -> dict[str, Any]:
         """Return the query for the due records of a collection that are not postponed.
 
         A run that looks for bad records skips those that are older than its last batch. They wait
         for their next attempt, and each batch would read thousands of them again.
         """
-        query: Row = {**DUE, **retries.not_postponed(now())}
+        query: dict[str, Any] = {**DUE, **retries.not_postponed(now())}
         if self._batches.is_isolating and source in self._since:
             query["due"] = {**DUE["due"], "$gte": self._since[source]}
         return query
 
-    def read(self, tx: Tx, source: str, where: Mapping[str, Any]) -> list[Row]:
+    def read(self, tx: Tx, source: str, where: Mapping[str, Any]) -> list[Any]:
         """Read the next due records, as many as the batch can still take, and take them."""
         if not self.left:
             return []
@@ -112,7 +112,7 @@ class Drain:
         self.take(source, [row["_id"] for row in rows], rows[0]["due"] if rows else None)
         return rows
 
-    def take(self, source: str, ids: Collection[ObjectId], since: datetime | None) -> None:
+    def take(self, source: str, ids: Collection[Any], since: datetime | None) -> None:
         """Note the records that the transaction took.
 
         Args:

@@ -4,14 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 # A charge says what was released, a refund its currency, an invoice its plan.
 READ_AGAIN = ("charge", "refund", "dispute", "invoice", "checkout.session")
 
 
-def read_again(tx: Tx, rows: list[Row]) -> None:
+def read_again(tx: Tx, rows: list[WebhookDeliveryRow]) -> None:
     """Make webhooks due whose facts have another form since. What is due or failed is left alone.
 
     The workers read them, and a fact in today's form replaces the same one in an earlier form.

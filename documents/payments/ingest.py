@@ -29,12 +29,13 @@ from documents.payments.stripe import facts as stripe_events
 from documents.payments.stripe import unusable
 from documents.providers.registry import OF_PAYMENTS
 from documents.providers.sendgrid import ERASED
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.settling import settle as settling
 from documents.settling.policies import Policy
 from documents.storage.marks import due_of
 from documents.values.stripe_values import UnknownCurrency
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def take_in_deliveries(ids: list[ObjectId], policy: Policy) -> int:
 
 def _take_in_all(organization_id: ObjectId, policy: Policy, seconds: float | None) -> int:
     fundraisers = set[ObjectId]()
-    group: Row = {"organization_id": organization_id, "provider": {"$in": OF_PAYMENTS}}
+    group = {"organization_id": organization_id, "provider": {"$in": OF_PAYMENTS}}
     drain = Drain(("payments of organization", organization_id), DELIVERIES_A_BATCH, seconds)
     try:
         return drain.run(_take_in, drain, group, fundraisers)
@@ -74,7 +75,7 @@ def _take_in_all(organization_id: ObjectId, policy: Policy, seconds: float | Non
             settling.settle_fundraiser(fundraiser_id, policy, seconds)
 
 
-def _take_in(tx: Tx, drain: Drain, group: Row, changed: set[ObjectId]) -> int:
+def _take_in(tx: Tx, drain: Drain, group: dict[str, Any], changed: set[ObjectId]) -> int:
     """Take in the next due webhooks. Returns how many there were.
 
     Args:
@@ -110,7 +111,7 @@ def _take_in(tx: Tx, drain: Drain, group: Row, changed: set[ObjectId]) -> int:
     return len(deliveries)
 
 
-def _is_about_erased(tx: Tx, delivery: Row) -> bool:
+def _is_about_erased(tx: Tx, delivery: WebhookDeliveryRow) -> bool:
     """Return whether a webhook about a customer, and no payment, is about an erased person."""
     if b'"customer' not in delivery["body"]:
         return False
@@ -127,7 +128,7 @@ def _measure(fates: Counter[tuple[str, str]], due: list[datetime]) -> None:
     metrics.settled("deliveries", due, now())
 
 
-def read(delivery: Row) -> Told:
+def read(delivery: WebhookDeliveryRow) -> Told:
     """What a stored webhook tells.
 
     Raises:

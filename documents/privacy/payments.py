@@ -9,12 +9,16 @@ from documents.erased.decoded import texts_of
 from documents.erased.person import Person
 from documents.erased.rules import REDACTED, Traces
 from documents.erased.stand_ins import stand_in
+from documents.payments.facts import Facts
 from documents.payments.facts_without_person import IDS, replace_texts, without_person
 from documents.payments.payment import payment_id, split_id
 from documents.payments.rules import state_of
 from documents.privacy.gifts import gifts_of, plain_reference, rename_plan
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
+from documents.rows.payment import InheritedFields, PaymentRow
 from documents.storage.transaction import in_transaction
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 
 def erase_payments(person: Person) -> set[str]:
@@ -44,17 +48,17 @@ def erase_payments(person: Person) -> set[str]:
     return theirs | own_plans
 
 
-def _ids(payment: Row, keys: Iterable[str]) -> set[str]:
+def _ids(payment: PaymentRow, keys: Iterable[str]) -> set[str]:
     """Return the IDs of payments of the same provider."""
     provider, _ = split_id(payment["_id"])
     return {payment_id(payment["organization_id"], provider, key) for key in keys}
 
 
-def _texts(payment: Row) -> str:
+def _texts(payment: PaymentRow) -> str:
     return "\n".join([payment.get("key") or "", *texts_of(payment["facts"])])
 
 
-def _gives(payment: Row, traces: Traces) -> bool:
+def _gives(payment: PaymentRow, traces: Traces) -> bool:
     """Whether the payment names the person as its giver: in its key, if it has no address."""
     emails = [email for fact in payment["facts"].values() if (email := fact.get("email"))]
     if not emails:
@@ -68,8 +72,9 @@ def _strip(tx: Tx, id_: str, person: Person) -> None:
     if payment is None:
         return
     of = {"_id": payment.get("donation_id")}
-    gift = tx.database.donations.find_one(of, session=tx.session) or {}
-    traces = person.with_gift(gift) if gift.get("user_id") == person.user_id else person.traces
+    gift = collection(tx.database, DonationRow).find_one(of, session=tx.session)
+    is_theirs = gift is not None and gift.get("user_id") == person.user_id
+    traces = person.with_gift(gift) if gift and is_theirs else person.traces
     named = {fact[name] for fact in payment["facts"].values() for name in IDS if fact.get(name)}
     forgotten = {
         *payment.get("forgotten", ()),
@@ -86,15 +91,15 @@ def _redact(tx: Tx, id_: str, person: Person) -> None:
         return
     named = [("key", payment.get("key") or "")]
     named += [item for fact in payment["facts"].values() for item in fact.items()]
-    replaced = (payment.get("replaced") or {}) | {
+    replaced: dict[str, str] = (payment.get("replaced") or {}) | {
         stand_in(person.organization_id, value): _replacement(person, name, value)
         for name, value in named
         if isinstance(value, str) and person.traces.has_address(value)
     }
     facts = replace_texts(payment["facts"], person.organization_id, replaced)
     of = {"_id": payment.get("donation_id")}
-    gift = tx.database.donations.find_one(of, session=tx.session) or {}
-    if person.traces.has_address(gift.get("recurring_id") or ""):
+    gift = collection(tx.database, DonationRow).find_one(of, session=tx.session)
+    if gift and person.traces.has_address(gift.get("recurring_id") or ""):
         rename_plan(tx, gift)
     _write(tx, payment, facts, {"replaced": replaced})
 
@@ -107,13 +112,13 @@ def _replacement(person: Person, name: str, value: str) -> str:
     return REDACTED
 
 
-def _write(tx: Tx, payment: Row, facts: Row, more: Row) -> None:
+def _write(tx: Tx, payment: PaymentRow, facts: Facts, more: InheritedFields) -> None:
     state = state_of(facts, payment.get("gift_currency")) if payment.get("applied") else None
     applied = {"applied": asdict(state)} if state else {}
     update = {"$set": {"facts": facts, **applied, **more}}
     key = payment.get("key")
     if more.get("erased") or (
-        key and stand_in(payment["organization_id"], key) in more["replaced"]
+        key and stand_in(payment["organization_id"], key) in (more.get("replaced") or {})
     ):
         update["$unset"] = {"key": ""}
     tx.database.payments.update_one({"_id": payment["_id"]}, update, session=tx.session)

@@ -17,9 +17,10 @@ from documents.concurrency import retries
 from documents.concurrency.batches import Batches
 from documents.event import COUNTED, is_click
 from documents.message import message_keys
+from documents.rows.event import EventRow
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
-from matchback.engine import Row, Tx, Update
+from matchback.engine import Tx, Update
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def _drop_events(tx: Tx, before: ObjectId, run: Batches) -> int:
     return len(events)
 
 
-def _drop_messages(tx: Tx, dropped: Sequence[Row]) -> None:
+def _drop_messages(tx: Tx, dropped: Sequence[EventRow]) -> None:
     """Drop what emails were known by to their provider, once no event of theirs is left.
 
     Only an event that comes later than events are kept would have needed it, to find its email.
@@ -85,7 +86,7 @@ def _drop_messages(tx: Tx, dropped: Sequence[Row]) -> None:
         tx.database.messages.delete_many({"_id": {"$in": list(keys)}}, session=tx.session)
 
 
-def archive(tx: Tx, events: Iterable[Row]) -> None:
+def archive(tx: Tx, events: Iterable[EventRow]) -> None:
     """Let archives count what these events count, which are to go in the same transaction."""
     updates: defaultdict[ObjectId, Update] = defaultdict(Update)
     for event in events:
@@ -109,6 +110,6 @@ def archive(tx: Tx, events: Iterable[Row]) -> None:
         )
 
 
-def _count(update: Update, link: str, event: Row, name: str) -> None:
-    of = {"organization_id": event["organization_id"], link: event[link]}
+def _count(update: Update, link: str, event: EventRow, name: str) -> None:
+    of = {"organization_id": event["organization_id"], link: event.get(link)}
     update.set_on_insert(of).increment({name: 1})

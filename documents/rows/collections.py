@@ -12,7 +12,7 @@ from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.user import UserRow
-from documents.rows.webhook_delivery import WebhookDeliveryRow
+from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
@@ -22,6 +22,7 @@ COLLECTIONS: Final[Mapping[type, str]] = {
     DonationRow: "donations",
     DonorRow: "donors",
     EmailRow: "emails",
+    ErasedItemsRow: "erased_items",
     EventRow: "events",
     FundraiserRow: "fundraisers",
     GiftDayRow: "gift_days",

@@ -13,18 +13,26 @@ class StoredAssignment(TypedDict):
     at: datetime
 
 
-class PaymentRow(TypedDict):
-    """A row of `payments`; see `Payment`.
+class InheritedFields(TypedDict):
+    """What a payment takes over from the invoice that it is of.
 
     In memory, `assigned` is None after a change that was not accepted.
     """
+
+    assigned: NotRequired[StoredAssignment | None]
+    erased: NotRequired[bool]
+    forgotten: NotRequired[list[str]]
+    replaced: NotRequired[dict[str, Any] | None]
+
+
+class PaymentRow(InheritedFields):
+    """A row of `payments`; see `Payment`."""
 
     _id: str
     organization_id: ObjectId
     public_id: NotRequired[ObjectId]
     key: NotRequired[str]
     reason: NotRequired[str]
-    assigned: NotRequired[StoredAssignment | None]
     facts: NotRequired[dict[str, Any]]
     linked_to: NotRequired[str]
     instalments: NotRequired[list[str]]
@@ -32,7 +40,4 @@ class PaymentRow(TypedDict):
     notes: NotRequired[dict[str, Any]]
     donation_id: NotRequired[ObjectId]
     applied: NotRequired[dict[str, Any]]
-    erased: NotRequired[bool]
-    forgotten: NotRequired[list[str]]
-    replaced: NotRequired[dict[str, Any] | None]
     created_at: NotRequired[datetime]

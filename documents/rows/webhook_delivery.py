@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
+from bson import ObjectId
+
 from documents.rows.record import RecordRow, SourceRow
 
 
@@ -13,6 +15,15 @@ class RefusedItem(TypedDict):
     reason: str
 
 
+class ErasedItemsRow(TypedDict):
+    """A row of `erased_items`; see `ErasedItems`."""
+
+    _id: ObjectId
+    organization_id: ObjectId
+    items: NotRequired[list[int]]
+    copy_of: NotRequired[ObjectId]
+
+
 class WebhookDeliveryRow(RecordRow, SourceRow):
     """A row of `deliveries`; see `WebhookDelivery`."""
 
@@ -20,7 +31,7 @@ class WebhookDeliveryRow(RecordRow, SourceRow):
     body: bytes
     items: int
     by_test_key: NotRequired[bool]
-    next_item: NotRequired[int]
+    next_item: NotRequired[int | None]
     bad_event: NotRequired[str]
     tallied_at: NotRequired[datetime]
     counted_events: NotRequired[int]

@@ -16,14 +16,18 @@ from documents.erased.links import without_person
 from documents.event import times
 from documents.link import clicker_id, new_link_and_clicker
 from documents.matching import late_touches
+from documents.rows.email import EmailRow
+from documents.rows.event import EventRow
 from documents.tracking.click_labels import Relabelled, label
 from documents.tracking.rules import Rule
-from matchback.engine import Changes, Row, Tx, add
+from matchback.engine import Changes, Tx, add
 
 FIRST, LAST = "first_clicked_at", "last_clicked_at"
 
 
-def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: Rule) -> Changes:
+def arrive(
+    tx: Tx, events: Sequence[EventRow], emails: Mapping[ObjectId, EmailRow], rule: Rule
+) -> Changes:
     """Judge clicks, and say what the events change of their emails.
 
     Completes the given events' rows, which the caller writes; writes to other events itself.
@@ -47,7 +51,7 @@ def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: 
     return changes
 
 
-def _forget_erased(tx: Tx, events: Sequence[Row], emails: Mapping[Any, Row]) -> None:
+def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, EmailRow]) -> None:
     """Let what was reported of erased people be erased once it is counted."""
     erased = [event for event in events if emails[event["email_id"]].get("erased")]
     if not erased:
@@ -58,7 +62,7 @@ def _forget_erased(tx: Tx, events: Sequence[Row], emails: Mapping[Any, Row]) -> 
     erased_items.note(tx, erased[0]["organization_id"], items)
 
 
-def _name_link(changes: Changes, event: Row, email: Row) -> None:
+def _name_link(changes: Changes, event: EventRow, email: EmailRow) -> None:
     if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
         event["clicker_id"] = clicker_id(email["_id"], event["url"])
         for target, row in new_link_and_clicker(email, event["url"]).items():

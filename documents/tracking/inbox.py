@@ -10,6 +10,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from documents.concurrency import retries
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.tracking.reader import (
     DELIVERIES_A_BATCH,
     FIELDS,
@@ -22,7 +23,7 @@ from documents.tracking.reader import (
     due_deliveries,
 )
 from documents.values.time import now
-from matchback.engine import Row, Tx, Update
+from matchback.engine import Tx, Update
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Inbox:
         self.organization_id = ObjectId()  # of the deliveries, once they are known
         self.parts: list[Part] = []
         self._has_more = False
-        self.rows: dict[ObjectId, Row] = {}  # the deliveries, as they were read
+        self.rows: dict[ObjectId, WebhookDeliveryRow] = {}  # the deliveries, as they were read
         self.reports: list[Reported] = []
         self.outcomes: dict[ObjectId, Outcome] = {}
         self.finished: list[datetime] = []  # since when deliveries were due that are all taken now
@@ -117,11 +118,11 @@ def skip_event(database: Database[Any], part: Part, error: str) -> None:
     database.deliveries.update_one(where, update.operators)
 
 
-def _attempted(row: Row, error: str) -> Update:
+def _attempted(row: WebhookDeliveryRow, error: str) -> Update:
     return retries.after_failure(row, error).unset("next_item", "bad_event")
 
 
-def _update_of(outcome: Outcome, row: Row) -> Update:
+def _update_of(outcome: Outcome, row: WebhookDeliveryRow) -> Update:
     update = Update()
     if outcome.is_first:
         update.set({**outcome.counts, "refused": outcome.refused[:REFUSED_KEPT]})

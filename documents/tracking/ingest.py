@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -20,6 +21,8 @@ from documents.concurrency.drain import Drain
 from documents.concurrency.single_flight import SingleFlight
 from documents.providers import sendgrid
 from documents.providers.sendgrid import PROVIDER
+from documents.rows.event import EventRow
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.marks import DUE, due_of
 from documents.tracking import reader as reading
 from documents.tracking import unmatched
@@ -28,7 +31,7 @@ from documents.tracking.ingest_batch import TallyBatch
 from documents.tracking.reader import Part, Reader
 from documents.tracking.rules import Rule
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ class _Run:
     """
 
     def __init__(self, organization_id: ObjectId, rule: Rule, seconds: float | None) -> None:
-        self.group: Row = {"organization_id": organization_id, "provider": PROVIDER}
+        self.group: dict[str, Any] = {"organization_id": organization_id, "provider": PROVIDER}
         self.rule = rule
         # A worker that has the first turn does the same work, so nobody asks for that one.
         turns = f"events:{organization_id}", mutex.of_organization(organization_id)
@@ -70,7 +73,7 @@ class _Run:
         )
         self.parts: list[Part] = []
 
-    def take(self, parts: Sequence[Part], rows: Mapping[ObjectId, Row]) -> None:
+    def take(self, parts: Sequence[Part], rows: Mapping[ObjectId, WebhookDeliveryRow]) -> None:
         """Note what the transaction took: each event has a place in the batch."""
         self.parts = list(parts)
         ids = [
@@ -109,7 +112,7 @@ def _tally(tx: Tx, run: _Run, reader: Reader) -> int:
     return len(parts)
 
 
-def _measure(inbox: Inbox, new: list[Row], deliveries: int) -> None:
+def _measure(inbox: Inbox, new: list[EventRow], deliveries: int) -> None:
     """Once a batch. What was known already is repeated, whichever post told of it before."""
     reported = Counter(one.report.type for one in inbox.reports)
     told = Counter((one["type"], "email_id" in one) for one in new)

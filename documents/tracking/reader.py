@@ -18,8 +18,9 @@ from mongoengine import get_db
 from documents.errors import Unusable
 from documents.giving_links.references import resolve
 from documents.providers import sendgrid
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage import shutdown
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 # A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
 # own, which a backlog of small posts must not pay for every ten of them.
@@ -71,7 +72,7 @@ class Reading:
             self.refused.append({"index": index, "reason": reason})
 
 
-def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[Row]:
+def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[WebhookDeliveryRow]:
     """Return the next deliveries that a query finds, without their bodies."""
     found = tx.database.deliveries.find(
         query,
@@ -83,7 +84,7 @@ def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[Row]:
     return list(found)
 
 
-def as_many_as_fit(deliveries: Sequence[Row], most: int) -> list[Part]:
+def as_many_as_fit(deliveries: Sequence[WebhookDeliveryRow], most: int) -> list[Part]:
     """What a batch of so many events takes: of a large delivery, as much as fits."""
     parts: list[Part] = []
     left = most

@@ -33,7 +33,6 @@ from .caches import Cache, CounterCache, Flag, LatestCache, Ledger
 from .contribution import (
     Amounts,
     Contribution,
-    Row,
     Target,
     add,
     difference,
@@ -61,7 +60,6 @@ __all__ = [
     "LatestCache",
     "Ledger",
     "Page",
-    "Row",
     "Source",
     "Target",
     "Tx",

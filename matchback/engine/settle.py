@@ -17,7 +17,7 @@ from .background_writer import BackgroundWriter
 from .caches import LatestCache, Ledger
 from .contribution import (
     Contribution,
-    Row,
+    StoredDocument,
     Target,
     add,
     difference,
@@ -38,7 +38,8 @@ ROWS_AT_ONCE = 250  # are worked out while those before them are written
 class Changes:
     """What one transaction is about: due rows, and what else is to be written with them.
 
-    rows: by collection, the due rows to settle, already as they shall be.
+    rows: by collection, the due rows to settle, already as they shall be. Settling adds to their
+        counters in memory, too.
     targets: by collection, other rows that the caller has read, because something here changes
         them. The engine treats them like targets that it reads itself; see `settled_alone`.
     increments: counters to add to directly, for what is counted by being stored.
@@ -46,11 +47,11 @@ class Changes:
     inserts: by collection, new rows of what is counted by being stored.
     """
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
-    targets: dict[str, list[Row]] = field(default_factory=dict)
+    rows: dict[str, list[Any]] = field(default_factory=dict)
+    targets: dict[str, list[Any]] = field(default_factory=dict)
     increments: Contribution = field(default_factory=dict)
     updates: dict[Target, Update] = field(default_factory=dict)
-    inserts: dict[str, list[Row]] = field(default_factory=dict)
+    inserts: dict[str, list[Any]] = field(default_factory=dict)
 
     def update_of(self, collection: str, id_: Any) -> Update:
         """Return the update of a row or target, to add to."""
@@ -60,10 +61,10 @@ class Changes:
         return update
 
 
-def settle(tx: Tx, ledger: Ledger, changes: Changes) -> dict[str, dict[Any, Row]]:
+def settle(tx: Tx, ledger: Ledger, changes: Changes) -> Mapping[str, Mapping[Any, Any]]:
     """Apply to every counter what the rows contribute now less what they contributed before.
 
-    Returns the sources that are up to date by that, by collection and id: the rows, and whatever
+    Return the sources that are up to date by that, by collection and ID: the rows, and whatever
     they count towards that is a source itself.
     """
     return _Settlement(tx, ledger, changes).run()
@@ -88,7 +89,7 @@ class _Settlement:
         self.written: list[Target] = []
         self.writer = BackgroundWriter()
 
-    def run(self) -> dict[str, dict[Any, Row]]:
+    def run(self) -> dict[str, dict[Any, StoredDocument]]:
         with self.writer:
             for name, rows in self.inserts.items():
                 if rows:
@@ -147,27 +148,27 @@ class _Settlement:
             else:
                 rows[id_] = made
 
-    def _make_on_demand(self, name: str, id_: Any) -> Row | None:
+    def _make_on_demand(self, name: str, id_: Any) -> StoredDocument | None:
         """The row of a target that its first counter brings into being; None for other targets."""
         new = self.ledger.created.get(name)
         if new is None:
             return None
         update = self.updates[name, id_]
-        row = new(id_) | update.operators.get("$setOnInsert", {})
+        row = {**new(id_), **update.operators.get("$setOnInsert", {})}
         update.set_on_insert({key: value for key, value in row.items() if key != "_id"})
         return row
 
-    def _increase(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
+    def _increase(self, name: str, row: StoredDocument, amounts: Mapping[str, int]) -> None:
         """Add to a record's own counters, and set the flags that follow from them."""
         update = self.updates[name, row["_id"]]
-        increase(row, dict(amounts))
+        increase(row, amounts)
         _foresee(row, update)
         for flag in self.ledger.flags[name]:
             if row.get(flag.field) != flag.when(row):
                 row[flag.field] = flag.when(row)
                 update.set({flag.field: row[flag.field]})
 
-    def _settle(self, name: str, row: Row) -> None:
+    def _settle(self, name: str, row: StoredDocument) -> None:
         """Pass on the difference to what the record contributed before, and note it."""
         update = self.updates[name, row["_id"]]
         before = from_stored(row.get("counted"))
@@ -187,7 +188,7 @@ class _Settlement:
                 if cache.source == name:
                     self.moved[cache].add(id_)
 
-    def _note_own_latest(self, name: str, row: Row) -> None:
+    def _note_own_latest(self, name: str, row: StoredDocument) -> None:
         """A time may have changed where no amount has, so what is due is looked at in any case."""
         for caches in self.ledger.latest.values():
             for cache in caches:
@@ -215,11 +216,11 @@ class _Settlement:
             self.writer.send(write, part, ordered=False, session=self.tx.session)
 
 
-def _by_id(rows: Iterable[Row]) -> dict[Any, Row]:
+def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:
     return {row["_id"]: row for row in rows}
 
 
-def _foresee(row: Row, update: Update) -> None:
+def _foresee(row: StoredDocument, update: Update) -> None:
     """Do to the row in memory what the update will do to the stored one."""
     operators = update.operators
     row.update(operators.get("$set", {}))

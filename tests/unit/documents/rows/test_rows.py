@@ -13,6 +13,7 @@ from documents.archive import Archive
 from documents.donation import Donation
 from documents.donor import Donor
 from documents.email import Email
+from documents.erased.items import ErasedItems
 from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
@@ -30,7 +31,7 @@ from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.user import UserRow
-from documents.rows.webhook_delivery import WebhookDeliveryRow
+from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 
@@ -40,6 +41,7 @@ DOCUMENTS: dict[type, Any] = {
     DonationRow: Donation,
     DonorRow: Donor,
     EmailRow: Email,
+    ErasedItemsRow: ErasedItems,
     EventRow: Event,
     FundraiserRow: Fundraiser,
     GiftDayRow: GiftDay,
