@@ -15,9 +15,10 @@ from pymongo import UpdateOne
 from documents.errors import Unusable
 from documents.providers import sendgrid
 from documents.providers.sendgrid import ERASED
+from documents.rows.webhook_delivery import ErasedItemsRow
 from documents.storage.base import Document
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 WHOLE = json.dumps([ERASED]).encode()
 POSTS_A_STEP = 500
@@ -89,7 +90,7 @@ def is_none(organization_id: ObjectId) -> bool:
     return get_db().erased_items.find_one({"organization_id": organization_id}) is None
 
 
-def _empty(row: Row) -> bool:
+def _empty(row: ErasedItemsRow) -> bool:
     deliveries = get_db().deliveries
     post = deliveries.find_one({"_id": row["_id"]}, {"body": 1, "due": 1})
     if post is not None:
@@ -103,7 +104,7 @@ def _empty(row: Row) -> bool:
     return True
 
 
-def _known_body(row: Row, body: bytes) -> bytes:
+def _known_body(row: ErasedItemsRow, body: bytes) -> bytes:
     """Return what is left of the post that this one repeats; else its own body."""
     if row.get("copy_of") is None:
         return body

@@ -5,15 +5,17 @@ changes.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
 from documents.erased.person import Person
 from documents.erased.rules import Traces, has_any_address, redact_url
+from documents.rows.event import LinkRow
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 A_PAGE = 500
 
@@ -35,7 +37,7 @@ def erase_links(person: Person) -> None:
         get_db().links.update_one({"_id": link["_id"]}, {"$set": {"url": url}})
 
 
-def redact_events(organization_id: ObjectId, traces: Traces, query: Row) -> None:
+def redact_events(organization_id: ObjectId, traces: Traces, query: dict[str, Any]) -> None:
     """Redact the URLs and user agents of events of other people that have the address."""
     wanted = {**query, "organization_id": organization_id, "url": {"$type": "string"}}
     for event in get_db().events.find(wanted, {"url": 1, "user_agent": 1}):
@@ -53,12 +55,12 @@ def without_person(url: str) -> str:
     return redact_url(url.partition("?")[0], has_any_address)
 
 
-def _write(tx: Tx, id_: bytes, changed: Row) -> None:
+def _write(tx: Tx, id_: bytes, changed: dict[str, str]) -> None:
     tx.database.events.update_one({"_id": id_}, {"$set": changed}, session=tx.session)
     note(tx, {"events": [id_]})
 
 
-def _links_of(organization_id: ObjectId) -> Iterator[Row]:
+def _links_of(organization_id: ObjectId) -> Iterator[LinkRow]:
     """Yield links with their URLs, by fundraisers, because links have no index of organizations."""
     fundraisers = get_db().fundraisers.find({"organization_id": organization_id}, {"_id": 1})
     for ids in _pages(row["_id"] for row in fundraisers):

@@ -8,9 +8,10 @@ from mongoengine import get_db
 
 from documents.erased.rules import Traces, names_of
 from documents.giving_links.link_token import tokens
+from documents.rows.donation import DonationRow
+from documents.rows.user import UserRow
 from documents.storage.marks import text
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine import Row
 
 ERASED_NAME = "(erased)"
 
@@ -28,7 +29,7 @@ class Person:
     traces: Traces
     email_ids: tuple[ObjectId, ...]
 
-    def with_gift(self, gift: Row) -> Traces:
+    def with_gift(self, gift: DonationRow) -> Traces:
         """Return the traces, and those of the donor that a gift of theirs names."""
         address = mailbox(gift.get("donor_email") or "")
         more = frozenset({address} if "@" in address else ())
@@ -40,7 +41,7 @@ class Person:
         return replace(self.traces, **both)
 
 
-def person_of(user: Row) -> Person:
+def person_of(user: UserRow) -> Person:
     """Return what a marked user is known by.
 
     An address that another live user has by now is left out, because its traces are that user's.

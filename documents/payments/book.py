@@ -1,6 +1,7 @@
 """The transaction that stores what webhooks report of payments: facts, links, and gifts."""
 
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from bson import ObjectId
 
@@ -9,13 +10,20 @@ from documents.payments.facts import Fact, Facts, merge
 from documents.payments.gift import apply
 from documents.payments.payment import learn, payment_id, store
 from documents.payments.rules import oddities, plans_of
+from documents.rows.collections import collection
+from documents.rows.payment import InheritedFields, PaymentRow
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 # What an invoice gives up once the payment that it is of is known.
-OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
+OWN_OF_PAYMENT: tuple[Literal["public_id", "reason", "key", "assigned"], ...] = (
+    "public_id",
+    "reason",
+    "key",
+    "assigned",
+)
 # What a person did, or an erasure, when only the invoice was known.
-INHERITED = ("assigned", "erased", "forgotten", "replaced", "stripped_for")
+INHERITED = frozenset(InheritedFields.__annotations__)
 
 
 @dataclass
@@ -35,7 +43,9 @@ class Book:
         self._organization_id = organization_id
         self._provider = provider
         self.tells_of_erased = False  # a webhook that was entered is about an erased person
-        self._inherited: dict[str, Row] = {}  # from invoices, by the keys of their payments
+        self._inherited: dict[
+            str, InheritedFields
+        ] = {}  # from invoices, by the keys of their payments
         self.notes: list[str] = []  # on what was entered, or what it brought to light
 
     def enter(self, told: Told) -> set[ObjectId]:
@@ -58,8 +68,7 @@ class Book:
             if key != told_key:
                 payment = self._payment(key)
             payment.setdefault("public_id", ObjectId())
-            for name, value in self._inherited.get(key, {}).items():
-                payment.setdefault(name, value)
+            payment = {**self._inherited.get(key, {}), **payment}
             was = payment.get("reason")
             changed = learn(payment, facts)
             try:
@@ -97,7 +106,7 @@ class Book:
                     result[one] = merge(result.get(one, {}), row["facts"])
         return result
 
-    def _note(self, payment: Row, facts: Facts) -> bool:
+    def _note(self, payment: PaymentRow, facts: Facts) -> bool:
         """Note the payment's odd facts. Returns whether that changed its row."""
         odd = oddities(payment["facts"], payment.get("gift_currency"))
         known = payment.get("notes", {})
@@ -111,14 +120,21 @@ class Book:
         waiting = self._payment(invoice)
         facts: dict[str, Fact] = waiting["facts"]
         if waiting.get("linked_to") != key:
-            known = {name: waiting[name] for name in INHERITED if waiting.get(name)}
-            self._inherited[key] = known
-            kept = {name: value for name, value in waiting.items() if name not in OWN_OF_PAYMENT}
-            store(self._tx, kept | {"linked_to": key, "facts": {}})
+            known = {name: value for name, value in waiting.items() if value}
+            inherited: Any = {name: known[name] for name in known.keys() & INHERITED}
+            self._inherited[key] = inherited
+            for name in OWN_OF_PAYMENT:
+                waiting.pop(name, None)
+            store(self._tx, {**waiting, "linked_to": key, "facts": {}})
         return facts
 
-    def _payment(self, key: str) -> Row:
+    def _payment(self, key: str) -> PaymentRow:
         id_ = payment_id(self._organization_id, self._provider, key)
-        found = self._tx.database.payments.find_one({"_id": id_}, session=self._tx.session)
-        new = {"organization_id": self._organization_id, "facts": {}, "created_at": now()}
-        return found or {"_id": id_, **new}
+        payments = collection(self._tx.database, PaymentRow)
+        found = payments.find_one({"_id": id_}, session=self._tx.session)
+        return found or {
+            "_id": id_,
+            "organization_id": self._organization_id,
+            "facts": {},
+            "created_at": now(),
+        }

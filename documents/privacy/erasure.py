@@ -29,7 +29,7 @@ from documents.storage.transaction import in_transaction
 from documents.user import User
 from documents.values.address import canonical, mailbox
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 KNOWN_BY = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
 FORGOTTEN_LAST = ("erasing", "erasing_names", "erase_due", "former_mailboxes")
@@ -98,8 +98,8 @@ def erase(user_id: ObjectId) -> bool:
         _erase_all_events(person)
     erased_items.empty(person.organization_id)
     finished = erased_items.is_none(person.organization_id) and finished
-    done: Row = {"$unset": dict.fromkeys(FORGOTTEN_LAST, "")}
-    waits: Row = {"$set": {"erase_due": now() + LATER}}
+    done: dict[str, Any] = {"$unset": dict.fromkeys(FORGOTTEN_LAST, "")}
+    waits: dict[str, Any] = {"$set": {"erase_due": now() + LATER}}
     get_db().users.update_one(
         {"_id": user_id, "erase_due": user["erase_due"]}, done if finished else waits
     )
@@ -130,7 +130,7 @@ def _erase_events(tx: Tx, person: Person, limit: int) -> int:
     return len(events)
 
 
-def _unmatched(person: Person) -> Iterator[Row]:
+def _unmatched(person: Person) -> Iterator[dict[str, Any]]:
     """Yield queries for events that name an address of the person, and no email."""
     others = sorted(person.traces.others)
     if person.addresses:

@@ -13,13 +13,17 @@ from documents.erased.mailboxes import ANY_MAILBOX, mailbox_digest
 from documents.erased.person import Person
 from documents.erased.rules import REDACTED
 from documents.erased.stand_ins import stand_in
+from documents.payments.facts import Facts
 from documents.payments.facts_without_person import IDS, replace_texts, without_person
 from documents.payments.named_by import MIGRATION, emails_of, texts_of
 from documents.payments.payment import payment_id, split_id, store
 from documents.payments.rules import plans_of, state_of
 from documents.privacy.gifts import gifts_of, plain_reference, rename_plan
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
+from documents.rows.payment import InheritedFields, PaymentRow
 from documents.storage.transaction import in_transaction
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 GIFTS_A_QUERY = 500
 
@@ -50,11 +54,11 @@ def erase_payments(person: Person) -> set[str]:
     return theirs | own_plans
 
 
-def _candidates(person: Person, gifts: Iterable[ObjectId]) -> Iterator[Row]:
+def _candidates(person: Person, gifts: Iterable[ObjectId]) -> Iterator[PaymentRow]:
     """Yield the payments that the person's gifts, mailboxes or an interrupted erasure name."""
     organization_id = person.organization_id
     of_organization = {"organization_id": organization_id}
-    payments = get_db().payments
+    payments = collection(get_db(), PaymentRow)
     if _has_unnamed():
         yield from payments.find(of_organization)
         return
@@ -74,25 +78,25 @@ def _has_unnamed() -> bool:
     return get_db().migrations.find_one(finished, {"_id": 1}) is None
 
 
-def _related(payment: Row) -> set[str]:
+def _related(payment: PaymentRow) -> set[str]:
     """Return the IDs that the payment's invoices and plans have as payments, if they have any."""
     invoices = (id_.partition(":")[0] for id_ in payment["facts"])
     return _ids(payment, [*invoices, *plans_of(payment["facts"])])
 
 
-def _ids(payment: Row, keys: Iterable[str | None]) -> set[str]:
+def _ids(payment: PaymentRow, keys: Iterable[str | None]) -> set[str]:
     """Return the IDs of payments of the same provider."""
     provider, _ = split_id(payment["_id"])
     return {payment_id(payment["organization_id"], provider, key) for key in keys if key}
 
 
-def _rows(organization_id: ObjectId, ids: Iterable[str]) -> list[Row]:
+def _rows(organization_id: ObjectId, ids: Iterable[str]) -> list[PaymentRow]:
     query = {"_id": {"$in": sorted(ids)}, "organization_id": organization_id}
     fields = dict.fromkeys(("organization_id", "linked_to", "instalments"), 1)
-    return list(get_db().payments.find(query, fields).hint([("_id", 1)]))
+    return list(collection(get_db(), PaymentRow).find(query, fields).hint([("_id", 1)]))
 
 
-def _gives(payment: Row, person: Person) -> bool:
+def _gives(payment: PaymentRow, person: Person) -> bool:
     """Whether the payment names the person as its giver: in its key, if it has no address."""
     if person.user_id in payment.get("stripped_for", ()):
         return True
@@ -107,8 +111,9 @@ def _strip(tx: Tx, id_: str, person: Person) -> None:
     if payment is None:
         return
     of = {"_id": payment.get("donation_id")}
-    gift = tx.database.donations.find_one(of, session=tx.session) or {}
-    traces = person.with_gift(gift) if gift.get("user_id") == person.user_id else person.traces
+    gift = collection(tx.database, DonationRow).find_one(of, session=tx.session)
+    is_theirs = gift is not None and gift.get("user_id") == person.user_id
+    traces = person.with_gift(gift) if gift and is_theirs else person.traces
     named = {fact[name] for fact in payment["facts"].values() for name in IDS if fact.get(name)}
     forgotten = {
         *payment.get("forgotten", ()),
@@ -116,7 +121,11 @@ def _strip(tx: Tx, id_: str, person: Person) -> None:
     }
     facts = without_person(payment["facts"], person.organization_id, forgotten)
     users = {*payment.get("stripped_for", ()), person.user_id}
-    more = {"erased": True, "forgotten": sorted(forgotten), "stripped_for": sorted(users)}
+    more: InheritedFields = {
+        "erased": True,
+        "forgotten": sorted(forgotten),
+        "stripped_for": sorted(users),
+    }
     _write(tx, payment, facts, more)
 
 
@@ -127,15 +136,15 @@ def _redact(tx: Tx, id_: str, person: Person) -> None:
         return
     named = [("key", payment.get("key") or "")]
     named += [item for fact in payment["facts"].values() for item in fact.items()]
-    replaced = (payment.get("replaced") or {}) | {
+    replaced: dict[str, str] = (payment.get("replaced") or {}) | {
         stand_in(person.organization_id, value): _replacement(person, name, value)
         for name, value in named
         if isinstance(value, str) and person.traces.has_address(value)
     }
     facts = replace_texts(payment["facts"], person.organization_id, replaced)
     of = {"_id": payment.get("donation_id")}
-    gift = tx.database.donations.find_one(of, session=tx.session) or {}
-    if person.traces.has_address(gift.get("recurring_id") or ""):
+    gift = collection(tx.database, DonationRow).find_one(of, session=tx.session)
+    if gift and person.traces.has_address(gift.get("recurring_id") or ""):
         rename_plan(tx, gift)
     _write(tx, payment, facts, {"replaced": replaced})
 
@@ -148,13 +157,14 @@ def _replacement(person: Person, name: str, value: str) -> str:
     return REDACTED
 
 
-def _write(tx: Tx, payment: Row, facts: Row, more: Row) -> None:
+def _write(tx: Tx, payment: PaymentRow, facts: Facts, more: InheritedFields) -> None:
     state = state_of(facts, payment.get("gift_currency")) if payment.get("applied") else None
-    applied = {"applied": asdict(state)} if state else {}
-    row = {**payment, "facts": facts, **applied, **more}
+    row: PaymentRow = {**payment, "facts": facts, **more}
+    if state:
+        row["applied"] = asdict(state)
     key = payment.get("key")
     if more.get("erased") or (
-        key and stand_in(payment["organization_id"], key) in more["replaced"]
+        key and stand_in(payment["organization_id"], key) in (more.get("replaced") or {})
     ):
         row.pop("key", None)
     store(tx, row)

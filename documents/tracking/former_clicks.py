@@ -20,8 +20,9 @@ from pymongo.database import Database
 from documents.errors import Unusable
 from documents.event import NO_POSITION
 from documents.providers import sendgrid
+from documents.rows.event import EventRow
 from documents.storage.process_cache import ProcessCache
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 KNOWN_BY = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1)
 MIGRATION = 13
@@ -35,7 +36,7 @@ _ended = ProcessCache[str, datetime](FRESH_SECONDS, most=16)
 
 def known_before(
     tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.Report]
-) -> dict[bytes | str, Row]:
+) -> dict[bytes | str, EventRow]:
     """Return the rows of clicks that were stored under their former identity, by today's."""
     claims: defaultdict[bytes, list[sendgrid.Report]] = defaultdict(list)
     until = _end_of_former(tx.database)
@@ -77,16 +78,16 @@ def _end_of_former(database: Database[Any]) -> datetime:
     return end
 
 
-def _is_same(row: Row, position: str | None, report: sendgrid.Report) -> bool:
+def _is_same(row: EventRow, position: str | None, report: sendgrid.Report) -> bool:
     """A click whose position is not known any more counts as the same: never count twice."""
     if report.sg_event_id and report.sg_event_id == row.get("sg_event_id"):
         return True
     return position is None or position == report.link_position
 
 
-def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[Row]) -> dict[bytes, str]:
+def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[EventRow]) -> dict[bytes, str]:
     """Return what the stored posts tell of the positions of these clicks."""
-    waiting: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+    waiting: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     for row in rows:
         waiting[row["delivery_id"]].append(row)
     found: dict[bytes, str] = {}
@@ -109,7 +110,7 @@ def _items(body: bytes) -> list[Any]:
         return []
 
 
-def _position(organization_id: ObjectId, row: Row, items: Sequence[Any]) -> str | None:
+def _position(organization_id: ObjectId, row: EventRow, items: Sequence[Any]) -> str | None:
     """Return the click's position; None if its item was erased, or was never noted."""
     index = row.get("item", -1)
     if not 0 <= index < len(items):

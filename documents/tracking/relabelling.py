@@ -107,7 +107,7 @@ def _relabel(tx: Tx, email_ids: list[ObjectId], rule: Rule) -> int:
     }
     relabelled = judge_all(tx, emails, rule)
     touched = [emails[id_] for id_ in relabelled.click_times]
-    changes = Changes(rows={"emails": touched}, keep_due=effects.count_alone(tx, touched))
+    changes = Changes(targets={"emails": touched})
     effects.apply(changes, relabelled)
     late_touches.gifts_of_touched(tx, changes)
     settle(tx, LEDGER, changes)

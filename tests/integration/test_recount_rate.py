@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure
 
 from documents.recount import recount
 from matchback.engine import snapshots
-from matchback.engine.contribution import Row, from_stored
+from matchback.engine.contribution import from_stored
 from matchback.engine.recount import Comparison
 from tools.bench import recount_rate
 from tools.bench.recount_rate import SENT_AT
@@ -113,7 +113,7 @@ def test_what_moved_and_is_not_settled_is_no_drift(state: str) -> None:
     others = list(get_db().users.find({"_id": {"$nin": [gift["user_id"] for gift in gifts]}}))
     for gift, other in zip(gifts, others, strict=False):
         moved = {"user_id": other["_id"], "email_id": ObjectId(), "mailing_donor_id": "x:y:z"}
-        mark: Row = {"due": SENT_AT}
+        mark: dict[str, Any] = {"due": SENT_AT}
         if state == "failed":
             mark = {"trouble": {"tries": 5, "failed_at": SENT_AT}}
             get_db().donations.update_one({"_id": gift["_id"]}, {"$unset": {"due": ""}})

@@ -49,6 +49,7 @@ from service.dashboard.live import watch
 from service.dashboard.presentation import csv_file
 from service.middleware import api_key, client_address
 from service.middleware import request as middleware
+from tests.rows import delivery_row
 
 LARGE, TIMES_LESS = 24_000, 8
 # What a fixed cost, a cache or the collector may add. A quadratic function takes more at this size.
@@ -108,8 +109,7 @@ def read_charge(text: str) -> None:
 
 
 def read_payment(text: str) -> None:
-    delivery = {"body": raw(text), "provider": "payments"}
-    payments.read(delivery)
+    payments.read(delivery_row(body=raw(text), provider="payments"))
 
 
 def verify(provider: str, header: str) -> Callable[[str], object]:

@@ -138,8 +138,8 @@ def test_a_target_that_is_gone_stops_nothing() -> None:
 
 
 def test_a_cycle_is_refused_when_it_is_declared() -> None:
-    there = CounterCache(field="x", of=Article, on=Writer)
-    back = CounterCache(field="y", of=Writer, on=Article)
+    there = CounterCache[Any](field="x", of=Article, on=Writer)
+    back = CounterCache[Any](field="y", of=Writer, on=Article)
     with pytest.raises(ValueError, match="cycle"):
         Ledger([there, back])
 

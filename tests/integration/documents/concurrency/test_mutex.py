@@ -11,6 +11,7 @@ import pytest
 from bson import ObjectId
 
 from documents.concurrency import mutex
+from documents.concurrency.drain import until_done
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine.transaction import Tx
@@ -51,7 +52,7 @@ def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
             raise answer
         return answer
 
-    assert mutex.until_done("all", work) == 5
+    assert until_done(lambda: mutex.in_turn("all", work)) == 5
     assert mongoengine.get_db().asked_turns.find_one() is None
 
 
@@ -64,7 +65,7 @@ def test_one_that_never_has_its_turn_leaves_it_to_the_others(
     def work() -> int:
         raise mutex.NotMyTurn("never")
 
-    assert mutex.until_done("never", work) == 0
+    assert until_done(lambda: mutex.in_turn("never", work)) == 0
 
 
 @pytest.mark.usefixtures("real_database")
@@ -80,7 +81,10 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
         time.sleep(0.02)
         return 0 if had.is_set() else 1
 
-    busy = threading.Thread(target=mutex.until_done, args=(name, lambda: in_transaction(hold)))
+    def batch() -> int:
+        return mutex.in_turn(name, lambda: in_transaction(hold))
+
+    busy = threading.Thread(target=until_done, args=(batch,))
     # As a thread of another process would, this one stands in no line with the busy one.
     with_line_of_its_own = mutex.in_turn.__globals__ | {"_line": mutex._Line()}
     other = types.FunctionType(mutex.in_turn.__code__, with_line_of_its_own)

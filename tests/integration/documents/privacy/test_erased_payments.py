@@ -21,7 +21,7 @@ from documents.payments.named_by import MIGRATION, named_by
 from documents.payments.payment import learn, store
 from documents.privacy import erasure, payments
 from documents.storage.transaction import in_transaction
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 from service.app import create_app
 from tests.integration.documents.payments.test_payments import SECRET, post
 from tests.integration.documents.privacy.test_erased_mentions import ANN, erase, traces
@@ -63,11 +63,11 @@ def alice(api: Api) -> University:
 
 def others(place: University, number: int) -> None:
     """Store payments of other people, as this version stores them."""
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     for one in range(number):
         key = f"pi_other_{one}"
         fact = {"kind": "charge", "status": "succeeded", "email": f"donor{one}@example.org"}
-        row: Row = {"_id": f"{place.id}:stripe:{key}", "organization_id": ObjectId(place.id)}
+        row: Any = {"_id": f"{place.id}:stripe:{key}", "organization_id": ObjectId(place.id)}
         row |= {"public_id": ObjectId(), "donation_id": ObjectId(), "facts": {"ch_1": fact}}
         rows.append(row | {"named_by": named_by(row)})
     get_db().payments.insert_many(rows)
@@ -117,7 +117,7 @@ def test_it_reads_as_much_among_2000_payments_as_alone(
         named_in_every_way(place)
         others(place, number)
         user = marked(place)
-        row = get_db().users.find_one({"_id": user}) or {}
+        row: Any = get_db().users.find_one({"_id": user})
         acts: dict[str, Callable[[], object]] = {
             "payments": partial(payments.erase_payments, person_of(row)),
             "all": partial(erasure.erase, user),
@@ -321,7 +321,7 @@ def test_an_event_of_the_same_person_changes_no_payment(alice: University) -> No
 
 
 def test_the_digests_follow_each_write(alice: University) -> None:
-    row: Row = {"_id": f"{alice.id}:stripe:pi_9", "organization_id": ObjectId(alice.id)}
+    row: Any = {"_id": f"{alice.id}:stripe:pi_9", "organization_id": ObjectId(alice.id)}
     row |= {"facts": {}}
     for at, email in ((1.0, ANN["email"]), (2.0, BOB["email"])):
         fact = {"at": at, "kind": "charge", "status": "succeeded", "email": email}

@@ -24,6 +24,7 @@ from documents.privacy import posts as erased_posts
 from documents.providers import sendgrid
 from jobs.sweep import sweep
 from service.cli import main
+from tests.rows import delivery_row
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
 from tools.testbed.settled import settle
 from tools.testbed.stripe_events import charge, ours, set_secret, tell
@@ -206,7 +207,7 @@ def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) 
     scan = erased_posts._Scan(person, [])
 
     def without(body: str) -> bytes | None:
-        return scan._without({"_id": 1, "provider": "sendgrid", "body": body.encode()})
+        return scan._without(delivery_row(provider="sendgrid", body=body.encode()))
 
     for told in ('"bob@example.edu"', '{"email": "BOB@example.edu"}'):
         left = without(f'[{deep}, {{"a": 1}}, {told}]')
@@ -227,9 +228,8 @@ def test_posts_are_searched_for_thousands_of_payments_as_fast_as_for_one(
     scan = erased_posts._Scan(person, payments)
 
     def without(text: str) -> bytes | None:
-        return scan._without(
-            {"_id": 1, "organization_id": of, "provider": "stripe", "body": text.encode()}
-        )
+        post = delivery_row(organization_id=of, provider="stripe", body=text.encode())
+        return scan._without(post)
 
     begun = time.thread_time()
     for body in ("no JSON, of ch_4999", "no JSON, of ch_4999-x-y", "no JSON, of mych_4999-x"):
