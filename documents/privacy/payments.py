@@ -30,7 +30,9 @@ def erase_payments(person: Person) -> set[str]:
     theirs: set[str] = set()
     linked: dict[str, str] = {}
     plans: dict[str, set[str]] = {}
-    for payment in get_db().payments.find({"organization_id": person.organization_id}):
+    for payment in collection(get_db(), PaymentRow).find(
+        {"organization_id": person.organization_id}
+    ):
         if payment.get("donation_id") in gifts or _gives(payment, person.traces):
             theirs.add(payment["_id"])
             in_transaction(_strip, payment["_id"], person)
@@ -68,7 +70,7 @@ def _gives(payment: PaymentRow, traces: Traces) -> bool:
 
 def _strip(tx: Tx, id_: str, person: Person) -> None:
     """Take the person out of a payment of theirs, now and whenever more is reported of it."""
-    payment = tx.database.payments.find_one({"_id": id_}, session=tx.session)
+    payment = collection(tx.database, PaymentRow).find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return
     of = {"_id": payment.get("donation_id")}
@@ -86,7 +88,7 @@ def _strip(tx: Tx, id_: str, person: Person) -> None:
 
 def _redact(tx: Tx, id_: str, person: Person) -> None:
     """Take the address out of a payment of somebody else."""
-    payment = tx.database.payments.find_one({"_id": id_}, session=tx.session)
+    payment = collection(tx.database, PaymentRow).find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return
     named = [("key", payment.get("key") or "")]
