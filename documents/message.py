@@ -11,6 +11,8 @@ from functools import lru_cache
 from bson import ObjectId
 from mongoengine import ObjectIdField
 
+from documents.rows.collections import collection
+from documents.rows.email import MessageRow
 from documents.rows.event import EventRow
 from documents.storage.base import Document
 from documents.values.address import canonical, fold
@@ -63,7 +65,7 @@ def known(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
     wanted = list(keys)
     if not wanted:
         return {}
-    found = tx.database.messages.find({"_id": {"$in": wanted}}, session=tx.session)
+    found = collection(tx.database, MessageRow).find({"_id": {"$in": wanted}}, session=tx.session)
     return {row["_id"]: row["email_id"] for row in found.batch_size(len(wanted) + 1)}
 
 

@@ -15,7 +15,8 @@ from pymongo import UpdateOne
 from documents.errors import Unusable
 from documents.providers import sendgrid
 from documents.providers.sendgrid import ERASED
-from documents.rows.webhook_delivery import ErasedItemsRow
+from documents.rows.collections import collection
+from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
 from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import Tx
@@ -81,7 +82,11 @@ def organizations() -> list[ObjectId]:
 
 def empty(organization_id: ObjectId) -> int:
     """Empty noted items. Returns how many posts that was; those that are due wait."""
-    noted = get_db().erased_items.find({"organization_id": organization_id}).limit(POSTS_A_STEP)
+    noted = (
+        collection(get_db(), ErasedItemsRow)
+        .find({"organization_id": organization_id})
+        .limit(POSTS_A_STEP)
+    )
     return sum(_empty(row) for row in list(noted))
 
 
@@ -108,7 +113,7 @@ def _known_body(row: ErasedItemsRow, body: bytes) -> bytes:
     """Return what is left of the post that this one repeats; else its own body."""
     if row.get("copy_of") is None:
         return body
-    first = get_db().deliveries.find_one({"_id": row["copy_of"]}, {"body": 1})
+    first = collection(get_db(), WebhookDeliveryRow).find_one({"_id": row["copy_of"]}, {"body": 1})
     return bytes(first["body"]) if first else WHOLE
 
 

@@ -8,7 +8,9 @@ from mongoengine import get_db
 
 from documents.erased.rules import Traces, names_of
 from documents.giving_links.link_token import tokens
+from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
 from documents.storage.marks import text
 from documents.values.address import canonical, fold, mailbox
@@ -50,7 +52,7 @@ def person_of(user: UserRow) -> Person:
     known = [name for name in (user.get("erasing"), *user.get("former_mailboxes", ())) if name]
     others = _others(organization_id, user_id, known)
     addresses = tuple(one for one in known if canonical(one) not in others)
-    emails = get_db().emails.find({"user_id": user_id}, {"_id": 1})
+    emails = collection(get_db(), EmailRow).find({"user_id": user_id}, {"_id": 1})
     email_ids = tuple(row["_id"] for row in emails)
     return Person(
         organization_id,
@@ -87,5 +89,5 @@ def _others(organization_id: ObjectId, user_id: ObjectId, known: list[str]) -> f
         "deleted_at": None,
         "_id": {"$ne": user_id},
     }
-    found = get_db().users.find(query, {"email": 1})
+    found = collection(get_db(), UserRow).find(query, {"email": 1})
     return frozenset(canonical(row["email"]) for row in found)

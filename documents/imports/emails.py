@@ -153,7 +153,7 @@ class EmailImport:
         """Return the IDs of the users whom these lines name, by their canonical addresses."""
         emails = {address: line.values["user"]["email"] for address, line in lines.items()}
         query = {"address": text(in_=all_keys(emails.values())), **self._scope}
-        known = people(get_db().users.find(query, {"address": 1, "email": 1}))
+        known = people(collection(get_db(), UserRow).find(query, {"address": 1, "email": 1}))
         return {address: id_ for address, email in emails.items() if (id_ := known.get(email))}
 
     def _not_stored(self, lines: list[Line]) -> list[Line]:
@@ -175,7 +175,7 @@ class EmailImport:
         }
         fields = ("user_id", "fundraiser_id", "mailing_id", "sent_at")
         keys: set[Key] = set()
-        for email in get_db().emails.find(query, dict.fromkeys(fields, 1)):
+        for email in collection(get_db(), EmailRow).find(query, dict.fromkeys(fields, 1)):
             who = email["user_id"]
             if email.get("mailing_id"):
                 keys.add((email["mailing_id"], who, None))

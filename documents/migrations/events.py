@@ -10,6 +10,8 @@ from pymongo import UpdateOne
 from documents.counters import LEDGER
 from documents.link import clicker_id, new_link_and_clicker
 from documents.message import learn
+from documents.rows.collections import collection
+from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
 from documents.tracking.correlation import Correlation
 from documents.tracking.unmatched import LOOK_AGAIN_AFTER, mark_unmatched
@@ -42,7 +44,10 @@ def tell_events(tx: Tx, rows: list[EventRow]) -> None:
 def _count_clicks(tx: Tx, tied: list[EventRow], news: dict[bytes, dict[str, Any]]) -> None:
     clicks = [row for row in tied if row["type"] == "click" and row.get("url")]
     wanted = {"_id": {"$in": list({row["email_id"] for row in clicks})}}
-    emails = {row["_id"]: row for row in tx.database.emails.find(wanted, session=tx.session)}
+    emails = {
+        row["_id"]: row
+        for row in collection(tx.database, EmailRow).find(wanted, session=tx.session)
+    }
     changes = Changes()
     for click in clicks:
         email = emails.get(click["email_id"])

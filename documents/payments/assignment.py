@@ -15,6 +15,8 @@ from documents.errors import Conflict, NotFound, Unacceptable
 from documents.payments.gift import apply
 from documents.payments.payment import assigned_fundraiser, key_of, store
 from documents.payments.reasons import ASSIGNABLE, SENTENCES, Unassigned
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
 from documents.rows.payment import PaymentRow
 from documents.storage.fast_insert import Stored
 from documents.storage.transaction import in_transaction
@@ -81,7 +83,7 @@ def _objection(tx: Tx, payment: PaymentRow) -> str:
     if payment.get("donation_id") is None:
         return ""
     query = {"_id": payment["donation_id"], "organization_id": payment["organization_id"]}
-    gift = tx.database.donations.find_one(query, session=tx.session)
+    gift = collection(tx.database, DonationRow).find_one(query, session=tx.session)
     if gift is None or gift.get("deleted_at"):
         return "The donation of this payment was deleted."
     if gift.get("payment_id") != payment["_id"]:
@@ -101,7 +103,9 @@ def _take_back(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> ObjectId | N
 
 def _find(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> PaymentRow:
     query = {"organization_id": organization_id, "public_id": id_}
-    payment: PaymentRow | None = tx.database.payments.find_one(query, session=tx.session)
+    payment: PaymentRow | None = collection(tx.database, PaymentRow).find_one(
+        query, session=tx.session
+    )
     if payment is None:
         raise NotFound
     return payment

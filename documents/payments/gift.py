@@ -14,7 +14,9 @@ from documents.matching.rematch import MARKED_A_BATCH, mark
 from documents.payments.payment import assigned_fundraiser, split_id
 from documents.payments.reasons import UNUSABLE, Reason, Unassigned, waiting_reason
 from documents.payments.rules import State, in_currency, state_of
+from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
+from documents.rows.fundraiser import FundraiserRow
 from documents.rows.payment import PaymentRow
 from documents.storage.marks import text
 from documents.storage.record import new_row
@@ -61,7 +63,7 @@ def apply(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
         query["_id"] = payment["donation_id"]
     else:
         query["external_id"] = text(eq=key)
-    gift = tx.database.donations.find_one(query, session=tx.session)
+    gift = collection(tx.database, DonationRow).find_one(query, session=tx.session)
     if gift is None and "external_id" in query:
         gift = with_external_id(tx, payment["organization_id"], key)
     if gift is None:
@@ -71,7 +73,7 @@ def apply(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
             _wait(payment, error.code, key)
             raise
         row = _new_gift(payment, key, fundraiser_id, state)
-        tx.database.donations.insert_one(row, session=tx.session)
+        collection(tx.database, DonationRow).insert_one(row, session=tx.session)
         _note_gift(payment, row["_id"])
         payment["applied"] = asdict(state)
         return fundraiser_id
@@ -179,7 +181,7 @@ def _found(tx: Tx, organization_id: ObjectId, named: Any) -> ObjectId | None:
     if not ObjectId.is_valid(named or ""):
         return None
     query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
-    row = tx.database.fundraisers.find_one(query, {"_id": 1}, session=tx.session)
+    row = collection(tx.database, FundraiserRow).find_one(query, {"_id": 1}, session=tx.session)
     return ObjectId(row["_id"]) if row else None
 
 
@@ -196,7 +198,7 @@ def _moved(tx: Tx, gift: DonationRow, payment: PaymentRow, state: State) -> dict
     if gift.get("recurring_id"):
         plan = {"fundraiser_id": gift["fundraiser_id"], "recurring_id": gift["recurring_id"]}
         followers = {**plan, "follows": gift["_id"]}
-        rows = tx.database.donations.find(followers, {"_id": 1}, session=tx.session)
+        rows = collection(tx.database, DonationRow).find(followers, {"_id": 1}, session=tx.session)
         mark(tx, [row["_id"] for row in rows.limit(MARKED_A_BATCH)])
     return {"fundraiser_id": found}
 

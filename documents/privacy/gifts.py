@@ -13,6 +13,7 @@ from documents.giving_links.link_token import token
 from documents.giving_links.references import resolve
 from documents.matching import rematch
 from documents.matching.candidates import ERASED as ERASED_DONOR
+from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
@@ -39,8 +40,9 @@ def erase_mentions(person: Person) -> None:
         return
     of_organization = {"organization_id": person.organization_id}
     named = {"$or": [{name: {"$type": "string"}} for name in IDS]}
-    for gift in get_db().donations.find(of_organization | named, FIELDS):
-        if not any(person.traces.has_address(gift.get(name) or "") for name in IDS):
+    for gift in collection(get_db(), DonationRow).find(of_organization | named, FIELDS):
+        texts = gift.get("email_ref"), gift.get("external_id"), gift.get("recurring_id")
+        if not any(person.traces.has_address(text) for text in texts if text):
             continue
         is_named = not gift.get("donor_email") and person.traces.has_name(gift["donor_name"])
         donor = {"donor_name": ERASED_NAME} if is_named else {}
@@ -50,7 +52,7 @@ def erase_mentions(person: Person) -> None:
 def gifts_of(person: Person) -> Iterator[DonationRow]:
     """Yield the gifts that the person gave, as far as that is known."""
     for query in _whose(person):
-        for gift in get_db().donations.find(query, FIELDS):
+        for gift in collection(get_db(), DonationRow).find(query, FIELDS):
             if "user_id" in query or person.traces.is_theirs(gift.get("donor_email") or ""):
                 yield gift
 

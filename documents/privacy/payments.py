@@ -107,7 +107,7 @@ def _gives(payment: PaymentRow, person: Person) -> bool:
 
 def _strip(tx: Tx, id_: str, person: Person) -> None:
     """Take the person out of a payment of theirs, now and whenever more is reported of it."""
-    payment = tx.database.payments.find_one({"_id": id_}, session=tx.session)
+    payment = collection(tx.database, PaymentRow).find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return
     of = {"_id": payment.get("donation_id")}
@@ -131,7 +131,7 @@ def _strip(tx: Tx, id_: str, person: Person) -> None:
 
 def _redact(tx: Tx, id_: str, person: Person) -> None:
     """Take the address out of a payment of somebody else."""
-    payment = tx.database.payments.find_one({"_id": id_}, session=tx.session)
+    payment = collection(tx.database, PaymentRow).find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return
     named = [("key", payment.get("key") or "")]

@@ -17,6 +17,7 @@ from documents.concurrency import retries
 from documents.concurrency.batches import Batches
 from documents.event import COUNTED, is_click
 from documents.message import message_keys
+from documents.rows.collections import collection
 from documents.rows.event import EventRow
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
@@ -61,7 +62,9 @@ def _skip(source: str, id_: Any, error: Exception) -> None:
 def _drop_events(tx: Tx, before: ObjectId, run: Batches) -> int:
     run.taken = []
     query = {"delivery_id": {"$lt": before}, "_id": {"$nin": list(_skipped)}}
-    events = list(tx.database.events.find(query, session=tx.session).limit(run.limit))
+    events = list(
+        collection(tx.database, EventRow).find(query, session=tx.session).limit(run.limit)
+    )
     run.taken = [("events", event["_id"]) for event in events]
     if events:
         archive(tx, events)

@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
 
 from documents.counters import LEDGER
+from documents.rows.collections import collection
 from documents.rows.email import EmailRow
-from documents.rows.event import EventRow
+from documents.rows.event import ArchiveRow, EventRow
 from documents.storage.export_outbox import note
 from documents.tracking.rules import CROWD, SECOND, Click, Rule, reasons, second_of
 from matchback.engine import Contribution, Tx, Update, add, difference
@@ -60,7 +60,7 @@ def judge_all(tx: Tx, emails: Mapping[ObjectId, EmailRow], rule: Rule) -> Relabe
     """Judge all stored clicks of emails anew."""
     clicks: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     query = {"email_id": {"$in": list(emails)}, "type": "click"}
-    for row in tx.database.events.find(query, session=tx.session):
+    for row in collection(tx.database, EventRow).find(query, session=tx.session):
         clicks[row["email_id"]].append(row)
     changed = []
     for id_, rows in clicks.items():
@@ -120,7 +120,9 @@ def _stored_clicks(
     query = {"email_id": {"$in": ids}, "type": "click", "at": {"$gte": start, "$lte": end}}
     most = max(ROWS_AT_ONCE, ROWS_AN_EMAIL * len(ids))
     rows = list(
-        tx.database.events.find(query, session=tx.session).limit(most + 1 if rule.links else 0)
+        collection(tx.database, EventRow)
+        .find(query, session=tx.session)
+        .limit(most + 1 if rule.links else 0)
     )
     if len(rows) > most and rule.links:
         rows = [
@@ -142,7 +144,12 @@ def _without_crowds(tx: Tx, email_id: ObjectId, span: Span) -> Iterator[EventRow
     at, end = second_of(span[0]), span[1]
     while at <= end:
         query = {"email_id": email_id, "type": "click", "at": {"$gte": at, "$lte": end}}
-        found = tx.database.events.find(query, session=tx.session).sort("at", 1).limit(CROWD + 1)
+        found = (
+            collection(tx.database, EventRow)
+            .find(query, session=tx.session)
+            .sort("at", 1)
+            .limit(CROWD + 1)
+        )
         rows = list(found.batch_size(CROWD + 1))
         if len(rows) <= CROWD:
             yield from rows
@@ -210,12 +217,14 @@ def _difference(before: EventRow, after: EventRow) -> Contribution:
 def _click_times(tx: Tx, email_id: ObjectId) -> Span | None:
     """When a person clicked first and last, of the clicks that are stored and those archived."""
     query = {"email_id": email_id, "type": "click", "machine": {"$ne": True}}
-    times: list[Any] = []
+    times: list[datetime] = []
     for direction in (1, -1):
-        row = tx.database.events.find_one(
+        row = collection(tx.database, EventRow).find_one(
             query, {"at": 1}, sort=[("at", direction)], session=tx.session
         )
         times += [row["at"]] if row else []
-    archived = tx.database.archives.find_one({"_id": email_id}, session=tx.session) or {}
-    times += filter(None, (archived.get(f"{which}_clicked_at") for which in ("first", "last")))
+    archived = collection(tx.database, ArchiveRow).find_one({"_id": email_id}, session=tx.session)
+    if archived:
+        both = archived.get("first_clicked_at"), archived.get("last_clicked_at")
+        times += [at for at in both if at]
     return (min(times), max(times)) if times else None

@@ -20,7 +20,9 @@ from pymongo.database import Database
 from documents.errors import Unusable
 from documents.event import NO_POSITION
 from documents.providers import sendgrid
+from documents.rows.collections import collection
 from documents.rows.event import EventRow
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.process_cache import ProcessCache
 from matchback.engine import Tx
 
@@ -50,7 +52,7 @@ def known_before(
         "organization_id": organization_id,
         "link_position": None,
     }
-    rows = list(tx.database.events.find(query, KNOWN_BY, session=tx.session))
+    rows = list(collection(tx.database, EventRow).find(query, KNOWN_BY, session=tx.session))
     positions = _positions(tx, organization_id, rows)
     return {
         report.identity: row
@@ -94,7 +96,9 @@ def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[EventRow]) -> d
     ids = list(waiting)
     for start in range(0, len(ids), POSTS_AT_A_TIME):
         query = {"_id": {"$in": ids[start : start + POSTS_AT_A_TIME]}}
-        for delivery in tx.database.deliveries.find(query, {"body": 1}, session=tx.session):
+        for delivery in collection(tx.database, WebhookDeliveryRow).find(
+            query, {"body": 1}, session=tx.session
+        ):
             items = _items(delivery["body"])
             for row in waiting[delivery["_id"]]:
                 position = _position(organization_id, row, items)

@@ -15,8 +15,10 @@ from pymongo import UpdateOne
 
 from documents.message import learn
 from documents.people.spellings import all_keys
+from documents.rows.collections import collection
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
+from documents.rows.user import UserRow
 from documents.storage.export_outbox import note
 from documents.storage.marks import DUE, text
 from documents.tracking.correlation import Correlation
@@ -46,7 +48,9 @@ def mark_unmatched(event: EventRow, tying: Correlation) -> None:
 def of_addresses(tx: Tx, organization_id: ObjectId, addresses: set[str]) -> list[EventRow]:
     """Return unmatched events to these addresses, in whatever spelling."""
     query = {"organization_id": organization_id, "unmatched": text(in_=all_keys(addresses))}
-    return list(tx.database.events.find(query, session=tx.session).limit(TIED_A_BATCH))
+    return list(
+        collection(tx.database, EventRow).find(query, session=tx.session).limit(TIED_A_BATCH)
+    )
 
 
 def of_due_emails(tx: Tx, emails: Sequence[EmailRow]) -> tuple[list[EventRow], set[ObjectId]]:
@@ -61,7 +65,7 @@ def of_due_emails(tx: Tx, emails: Sequence[EmailRow]) -> tuple[list[EventRow], s
     organization_id = live[0]["organization_id"]
     user_ids = list({email["user_id"] for email in live})
     wanted = {"_id": {"$in": user_ids}, "deleted_at": None}
-    users = tx.database.users.find(wanted, {"email": 1}, session=tx.session)
+    users = collection(tx.database, UserRow).find(wanted, {"email": 1}, session=tx.session)
     addresses = {user["email"] for user in users}
     found = of_addresses(tx, organization_id, addresses)
     tied = tie_late(tx, organization_id, found)
@@ -118,7 +122,7 @@ def with_rows(
     missing = list(wanted - known.keys())
     if not missing:
         return dict(known)
-    found = tx.database.emails.find({"_id": {"$in": missing}}, session=tx.session)
+    found = collection(tx.database, EmailRow).find({"_id": {"$in": missing}}, session=tx.session)
     return dict(known) | {row["_id"]: row for row in found}
 
 
@@ -136,7 +140,7 @@ def merge(into: Changes, more: Changes) -> None:
 def due_again(tx: Tx, organization_id: ObjectId, limit: int) -> list[EventRow]:
     """Unmatched events that were stored long enough ago to be looked at again; each but once."""
     query = {"organization_id": organization_id, **due_before(now())}
-    events = list(tx.database.events.find(query, session=tx.session).limit(limit))
+    events = list(collection(tx.database, EventRow).find(query, session=tx.session).limit(limit))
     if events:
         ids = [event["_id"] for event in events]
         tx.database.events.update_many(

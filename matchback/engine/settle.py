@@ -204,12 +204,10 @@ class _Settlement:
 
     def _write(self, name: str, ids: list[Any]) -> None:
         upsert = name in self.ledger.created
-        updates = {id_: update for id_ in ids if (update := self.updates.pop((name, id_), None))}
-        self.written += [(name, id_) for id_ in updates]
-        operations = [
-            UpdateOne({"_id": id_}, update.operators, upsert=upsert)
-            for id_, update in updates.items()
-        ]
+        found = ((id_, self.updates.pop((name, id_), None)) for id_ in ids)
+        updates = [(id_, one.operators) for id_, one in found if one is not None and one.operators]
+        self.written += [(name, id_) for id_, _ in updates]
+        operations = [UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates]
         for start in range(0, len(operations), UPDATES_A_COMMAND):
             part = operations[start : start + UPDATES_A_COMMAND]
             write = self.tx.database[name].bulk_write

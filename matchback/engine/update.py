@@ -32,7 +32,12 @@ class Update:
 
     def set(self, fields: Mapping[str, Any]) -> Self:
         """Store these values."""
-        return self._add("$set", fields)
+        # Settling a record calls this several times, so one call less counts.
+        if (known := self.operators.get("$set")) is not None:
+            known.update(fields)
+        elif fields:
+            self.operators["$set"] = dict(fields)
+        return self
 
     def unset(self, *names: str) -> Self:
         """Remove these fields."""
@@ -89,7 +94,9 @@ class Update:
 
     def _combine(self, operator: str, fields: Mapping[str, Any]) -> Self:
         if (known := self.operators.get(operator)) is None:
-            return self._add(operator, fields)
+            if fields:
+                self.operators[operator] = dict(fields)
+            return self
         combine = COMBINED[operator]
         for name, value in fields.items():
             known[name] = combine(known[name], value) if name in known else value
