@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 
-class Background:
+class BackgroundThread:
     """A daemon thread. Started at first use, and so after a fork: threads do not survive one."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
@@ -14,7 +14,7 @@ class Background:
         self._guard = threading.Lock()
         self._pid: int | None = None
 
-    def ensure(self) -> None:
+    def ensure_started(self) -> None:
         """Have it running in this process. Costs next to nothing once it is."""
         if self._pid == os.getpid():
             return

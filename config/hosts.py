@@ -6,9 +6,9 @@ In a URL, an IPv6 address has brackets. In a setting, it has none.
 import re
 from ipaddress import AddressValueError, IPv6Address
 
-NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)
+HOST_NAME_PATTERN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)
 # A server that listens on every address is reached on the loopback one.
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+LOOPBACK_BY_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def read_host(text: str) -> str:
@@ -24,16 +24,16 @@ def read_host(text: str) -> str:
             return str(IPv6Address(host))
         except AddressValueError:
             raise ValueError("not an address") from None
-    if not NAME.fullmatch(host):
+    if not HOST_NAME_PATTERN.fullmatch(host):
         raise ValueError("not a host")
     return host
 
 
-def in_url(host: str) -> str:
+def to_url_host(host: str) -> str:
     """Return the host as a URL has it."""
     return f"[{host}]" if ":" in host else host
 
 
-def reached_at(host: str) -> str:
+def to_reachable_host(host: str) -> str:
     """Return where a person on this machine reaches a server on this host, as a URL has it."""
-    return in_url(EVERYWHERE.get(host, host))
+    return to_url_host(LOOPBACK_BY_WILDCARD.get(host, host))

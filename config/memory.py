@@ -3,12 +3,12 @@
 import ctypes
 import gc
 
-THRESHOLDS = (50_000, 5, 5)
+COLLECTOR_THRESHOLDS = (50_000, 5, 5)
 M_ARENA_MAX = -8  # from glibc's malloc.h
-ARENAS = 2
+MAX_ARENAS = 2
 
 
-def spare_collector() -> None:
+def tune_collector() -> None:
     """Look for cycles less often, and never among what was loaded. Called once all is loaded.
 
     Python's default looks after every 700 new objects. A batch of a thousand events makes tens of
@@ -16,10 +16,10 @@ def spare_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
-def few_arenas() -> None:
+def limit_arenas() -> None:
     """Let threads share glibc's arenas. Called before there are threads; forks inherit it.
 
     By default each thread gets an arena of its own, up to eight times the processors, and each
@@ -28,4 +28,4 @@ def few_arenas() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_ARENA_MAX, ARENAS)
+        mallopt(M_ARENA_MAX, MAX_ARENAS)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @contextmanager
-def hidden(module: str) -> Iterator[None]:
+def hide_module(module: str) -> Iterator[None]:
     """Within, importing this module fails, as if it were not installed. For optional imports."""
     modules: dict[str, Any] = sys.modules
     if module in modules:

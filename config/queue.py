@@ -12,22 +12,22 @@ import orjson
 from redis.exceptions import RedisError
 
 from config.observability import context
-from config.optional_imports import hidden
+from config.optional_imports import hide_module
 from config.queues import address
-from config.queues.redis_pool import pool
-from config.settings import settings
+from config.queues.redis_pool import make_pool
+from config.settings import get_settings
 
 # Huey loads PostgreSQL's driver if it is there: 9 MB of each process, for a queue that is not ours.
-with hidden("psycopg"):
+with hide_module("psycopg"):
     from huey import Huey
     from huey.registry import Message
     from huey.serializer import Serializer
     from huey.storage import RedisStorage
 
-QUEUE = "matchback"
-POLL_SECONDS = 1  # how long the consumer's blocking read waits for a message
+QUEUE_NAME = "matchback"
+QUEUE_POLL_SECONDS = 1  # how long the consumer's blocking read waits for a message
 # What a queue raises while it is away; SQS's is an OSError, too.
-AWAY = (RedisError, OSError, sqlite3.Error)
+QUEUE_ERRORS = (RedisError, OSError, sqlite3.Error)
 
 
 class JSONSerializer(Serializer):
@@ -44,36 +44,36 @@ class JSONSerializer(Serializer):
         return Message(**{**fields, "args": tuple(fields["args"])})
 
 
-def storage(url: str) -> dict[str, Any]:
+def build_storage_options(url: str) -> dict[str, Any]:
     """Where messages are kept, as Huey takes it. What another place needs is not loaded."""
-    match address.scheme(url):
+    match address.read_scheme(url):
         case "sqlite":
             from config.queues.sqlite import SqliteQueue
 
-            return {"storage_class": SqliteQueue, "filename": str(address.sqlite_path(url))}
+            return {"storage_class": SqliteQueue, "filename": str(address.read_sqlite_path(url))}
         case "sqs":
             from config.queues.sqs import SqsQueue
 
-            return {"storage_class": SqsQueue, "at": address.sqs(url)}
+            return {"storage_class": SqsQueue, "at": address.read_sqs_address(url)}
     return {
         "storage_class": RedisStorage,
-        "connection_pool": pool(url),
-        "read_timeout": POLL_SECONDS,
+        "connection_pool": make_pool(url),
+        "read_timeout": QUEUE_POLL_SECONDS,
     }
 
 
-def queue(name: str) -> Huey:
+def make_queue(name: str) -> Huey:
     """A queue of wake-ups."""
     made = Huey(
         name,
         results=False,  # nobody waits for a wake-up
         serializer=JSONSerializer(),
-        **storage(settings().wakeups_url),
+        **build_storage_options(get_settings().wakeups_url),
     )
-    context.follow(made)
+    context.propagate_origins(made)
     return made
 
 
-huey = queue(QUEUE)
+huey = make_queue(QUEUE_NAME)
 # The warehouse's own: one that is away, or far behind, must hold up no thread that settles.
-warehouse_huey = queue(f"{QUEUE}-warehouse")
+warehouse_huey = make_queue(f"{QUEUE_NAME}-warehouse")

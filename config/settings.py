@@ -28,13 +28,13 @@ from pymongo.uri_parser import parse_uri
 
 from config import hosts
 from config.queues import address
-from config.queues.checks import refuse_unless_queue, refuse_unless_redis
+from config.queues.checks import check_queue_url, check_redis_url
 
-PREFIX = "MATCHBACK_"
+SETTING_PREFIX = "MATCHBACK_"
 # Redeliveries were seen for 29 hours.
 REDELIVERY_DAYS = 3
-LISTS = ("machine_click_agents", "master_keys", "trusted_proxies", "cors_origins")
-ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
+LIST_SETTINGS = ("machine_click_agents", "master_keys", "trusted_proxies", "cors_origins")
+CORS_ORIGIN_PATTERN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -151,7 +151,7 @@ class Settings(BaseModel):
         Field(description="Whether traces are sent, to where OpenTelemetry's OTEL_* say"),
     ] = "off"
 
-    @field_validator(*LISTS, mode="before")
+    @field_validator(*LIST_SETTINGS, mode="before")
     @classmethod
     def _between_commas(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -175,7 +175,7 @@ class Settings(BaseModel):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(ORIGIN.fullmatch(origin) for origin in origins):
+        if not all(CORS_ORIGIN_PATTERN.fullmatch(origin) for origin in origins):
             raise PydanticCustomError("origin", "an origin is like https://giving.example.edu")
         return origins
 
@@ -214,12 +214,12 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _client_reads_it(cls, url: str) -> str:
-        return _unless_refused(url, refuse_unless_redis) if url else url
+        return _unless_refused(url, check_redis_url) if url else url
 
     @field_validator("queue_url")
     @classmethod
     def _can_be_a_queue(cls, url: str) -> str:
-        return _unless_refused(url, refuse_unless_queue) if url else url
+        return _unless_refused(url, check_queue_url) if url else url
 
     @model_validator(mode="after")
     def _there_is_a_queue(self) -> Self:
@@ -261,9 +261,9 @@ class Settings(BaseModel):
         """
         environ = os.environ if environ is None else environ
         given = {
-            name.removeprefix(PREFIX).lower(): value
+            name.removeprefix(SETTING_PREFIX).lower(): value
             for name, value in environ.items()
-            if name.startswith(PREFIX)
+            if name.startswith(SETTING_PREFIX)
         }
         for name in given:
             if name not in cls.model_fields:
@@ -274,7 +274,7 @@ class Settings(BaseModel):
             first = error.errors()[0]
             if not first["loc"]:  # of several settings together; the sentence names them
                 raise SettingsError(f"{first['msg']}.") from None
-            name = variable(str(first["loc"][0]))
+            name = get_variable_name(str(first["loc"][0]))
             # The value is not repeated: a URI may carry a password.
             raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
 
@@ -283,25 +283,25 @@ def _unless_refused(url: str, check: Callable[[str], Any]) -> str:
     """The URL, if the check does not refuse it. Why is told; the URL never is."""
     try:
         check(url)
-    except address.Refused as error:
+    except address.InvalidUrl as error:
         raise PydanticCustomError("url", "{why}", {"why": str(error)}) from None
     except ValueError:
         raise PydanticCustomError("url", "it cannot be read") from None
     return url
 
 
-def variable(field: str) -> str:
+def get_variable_name(field: str) -> str:
     """The environment variable of a field of Settings."""
-    return PREFIX + field.upper()
+    return SETTING_PREFIX + field.upper()
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    sentence = f"There is no setting {variable(name)}."
+    sentence = f"There is no setting {get_variable_name(name)}."
     near = difflib.get_close_matches(name, known, n=1)
-    return f"{sentence} Did you mean {variable(near[0])}?" if near else sentence
+    return f"{sentence} Did you mean {get_variable_name(near[0])}?" if near else sentence
 
 
 @cache
-def settings() -> Settings:
+def get_settings() -> Settings:
     """The settings of this process, read from the environment at first use."""
     return Settings.from_env()

@@ -22,7 +22,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-UNREACHABLE = frozenset(
+UNREACHABLE_CODES = frozenset(
     [
         *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, SocketException
         *(83, 90, 145, 172),  # RemoteResultsUnavailable, CallbackCanceled, connections dropped
@@ -32,13 +32,13 @@ UNREACHABLE = frozenset(
     ]
 )
 # An operator must fix these, and no record can cause them.
-DENIED = frozenset(
+DENIED_CODES = frozenset(
     [
         *(13, 18, 391),  # Unauthorized, AuthenticationFailed, ReauthenticationRequired
         8000,  # Atlas: over a quota, too many connections, or a revoked user
     ]
 )
-NOT_PRIMARY = frozenset(
+NOT_PRIMARY_CODES = frozenset(
     [
         *(91, 333, 11600),  # shutting down
         *(189, 10058, 10107, 11602, 13435, 13436),  # stepped down, or not primary
@@ -46,7 +46,7 @@ NOT_PRIMARY = frozenset(
         *(64, 75, 79, 100, 134, 149),  # no majority
     ]
 )
-BUSY = frozenset(
+BUSY_CODES = frozenset(
     [
         *(24, 46, 107),  # LockTimeout, LockBusy, LockFailed
         *(112, 117),  # WriteConflict, ConflictingOperationInProgress
@@ -58,7 +58,7 @@ BUSY = frozenset(
         *(208, 261, 264, 14031),  # out of locks, sessions, files, disk
     ]
 )
-INTERRUPTED = frozenset(
+INTERRUPTED_CODES = frozenset(
     [
         *(43, 136, 143, 175, 237),  # cursors and plans that were killed
         *(194, 234, 281, 282, 310, 355, 11601, 46841),  # operations that were killed
@@ -68,18 +68,38 @@ INTERRUPTED = frozenset(
         *(246, 239),  # SnapshotUnavailable, SnapshotTooOld
     ]
 )
-TOO_LONG = frozenset([50, 262, 290])  # MaxTimeMSExpired, ExceededTimeLimit, transaction lifetime
+TIME_LIMIT_CODES = frozenset(
+    [50, 262, 290]
+)  # MaxTimeMSExpired, ExceededTimeLimit, transaction lifetime
 # ExceededMemoryLimit, TransactionTooLarge, QueryExceededMemoryLimit…, TransactionTooLargeForCache
-TOO_LARGE = frozenset([146, 257, 292, 388])
-PASSING_CODES = UNREACHABLE | DENIED | NOT_PRIMARY | BUSY | INTERRUPTED | TOO_LONG | TOO_LARGE
+TOO_LARGE_CODES = frozenset([146, 257, 292, 388])
+TRANSIENT_ERROR_CODES = (
+    UNREACHABLE_CODES
+    | DENIED_CODES
+    | NOT_PRIMARY_CODES
+    | BUSY_CODES
+    | INTERRUPTED_CODES
+    | TIME_LIMIT_CODES
+    | TOO_LARGE_CODES
+)
 
 # Closed and corrupted connections, and cursors that the server forgot.
-TRANSIENT = (ConnectionFailure, CursorNotFound, ExecutionTimeout, ProtocolError, WTimeoutError)
+TRANSIENT_ERROR_CLASSES = (
+    ConnectionFailure,
+    CursorNotFound,
+    ExecutionTimeout,
+    ProtocolError,
+    WTimeoutError,
+)
 # PyMongo raises this for a node that is starting and not in its replica set yet. A standalone
 # server is rejected at the start; see `check_deployment`.
-STARTING = ("Sessions are not supported",)
-ENDED = ("ended session", "MongoClient after close", "transaction")  # this process is stopping
-LABELS = (
+STARTING_MESSAGES = ("Sessions are not supported",)
+ENDED_MESSAGES = (
+    "ended session",
+    "MongoClient after close",
+    "transaction",
+)  # this process is stopping
+TRANSIENT_ERROR_LABELS = (
     "TransientTransactionError",
     "UnknownTransactionCommitResult",
     "RetryableWriteError",
@@ -88,27 +108,31 @@ LABELS = (
 )
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Return whether an error only means that the database was unavailable, slow or busy."""
     if isinstance(error, MongoEngineException):  # MongoEngine wraps what PyMongo raised
         cause = error.__cause__ or error.__context__
-        return cause is not None and is_passing(cause)
+        return cause is not None and is_transient(cause)
     if not isinstance(error, PyMongoError):
         return False
-    if isinstance(error, TRANSIENT) or error.timeout or any(map(error.has_error_label, LABELS)):
+    if (
+        isinstance(error, TRANSIENT_ERROR_CLASSES)
+        or error.timeout
+        or any(map(error.has_error_label, TRANSIENT_ERROR_LABELS))
+    ):
         return True
     if isinstance(error, EncryptionError):
-        return is_passing(error.cause)
+        return is_transient(error.cause)
     if isinstance(error, OperationFailure):
-        return not PASSING_CODES.isdisjoint(_codes(error))
-    known = STARTING if isinstance(error, ConfigurationError) else ENDED
+        return not TRANSIENT_ERROR_CODES.isdisjoint(_codes(error))
+    known = STARTING_MESSAGES if isinstance(error, ConfigurationError) else ENDED_MESSAGES
     types = (ConfigurationError, InvalidOperation)
     return isinstance(error, types) and any(words in str(error) for words in known)
 
 
 def is_too_large(error: BaseException) -> bool:
     """Return whether the work needs more memory than MongoDB gives: a smaller batch helps."""
-    return isinstance(error, OperationFailure) and not TOO_LARGE.isdisjoint(_codes(error))
+    return isinstance(error, OperationFailure) and not TOO_LARGE_CODES.isdisjoint(_codes(error))
 
 
 def _codes(error: OperationFailure) -> Iterator[int | None]:
@@ -122,8 +146,8 @@ def _codes(error: OperationFailure) -> Iterator[int | None]:
     inner = details.get("error")
     if isinstance(inner, OperationFailure):
         yield from _codes(inner)
-    elif isinstance(inner, PyMongoError) and is_passing(inner):
-        yield from PASSING_CODES
+    elif isinstance(inner, PyMongoError) and is_transient(inner):
+        yield from TRANSIENT_ERROR_CODES
     concern = details.get("writeConcernError")
     errors = [concern] if concern else []
     for one in (*errors, *_all(details, "writeErrors"), *_all(details, "writeConcernErrors")):

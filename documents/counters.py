@@ -5,27 +5,27 @@ from typing import Any
 from documents.archive import Archive
 from documents.conditions import (
     amount_of,
-    counts,
-    currency,
-    has,
-    is_first,
+    currency_of_gift,
+    has_value,
+    is_counted,
+    is_deferred,
+    is_first_instalment,
     is_instalment,
+    is_money_taken,
+    is_sent,
     is_unsubscribed,
-    is_waiting,
-    match_count,
-    match_raised,
-    net,
-    refunded,
-    was_sent,
-    was_taken,
+    match_count_key,
+    match_raised_key,
+    net_amount,
+    refunded_amount_of,
 )
 from documents.donation import Donation
-from documents.donor import Donor, new_donor
+from documents.donor import Donor, build_donor_row
 from documents.email import Email
-from documents.event import COUNTED, Event
+from documents.event import EVENT_COUNTER_CONDITIONS, Event
 from documents.fundraiser import Fundraiser
-from documents.gift_day import GiftDay, new_gift_day, quarter, raised_in_quarter
-from documents.link import Link, LinkClicks, new_row
+from documents.gift_day import GiftDay, build_gift_day_row, quarter_key, raised_quarter_key
+from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
 from documents.storage.export_outbox import note_targets
 from documents.user import User
@@ -34,42 +34,53 @@ from matchback.engine import Cache, CounterCache, Flag, LatestCache, Ledger
 
 def _gifts(on: type) -> list[Cache]:
     """The same of a fundraiser and of a mailing."""
-    gift: dict[str, Any] = {"of": Donation, "on": on, "when": counts}
+    gift: dict[str, Any] = {"of": Donation, "on": on, "when": is_counted}
     return [
         CounterCache(field="donations_count", **gift),
-        CounterCache(field="raised", **gift, amount=net, by=currency),
-        CounterCache(field="gifts", **gift, by=currency),
-        CounterCache(field="by_match", **gift, by=match_count),
-        CounterCache(field="by_match", **gift, amount=net, by=match_raised),
-        CounterCache(field="recurring.plans", **gift | {"when": is_first}),
+        CounterCache(field="raised", **gift, amount=net_amount, by=currency_of_gift),
+        CounterCache(field="gifts", **gift, by=currency_of_gift),
+        CounterCache(field="by_match", **gift, by=match_count_key),
+        CounterCache(field="by_match", **gift, amount=net_amount, by=match_raised_key),
+        CounterCache(field="recurring.plans", **gift | {"when": is_first_instalment}),
         CounterCache(
-            field="recurring.first_gift", **gift | {"when": is_first}, amount=net, by=currency
+            field="recurring.first_gift",
+            **gift | {"when": is_first_instalment},
+            amount=net_amount,
+            by=currency_of_gift,
         ),
         CounterCache(
-            field="recurring.lifetime", **gift | {"when": is_instalment}, amount=net, by=currency
+            field="recurring.lifetime",
+            **gift | {"when": is_instalment},
+            amount=net_amount,
+            by=currency_of_gift,
         ),
-        CounterCache(field="refunded", **gift | {"when": was_taken}, amount=refunded, by=currency),
-        CounterCache(field="donors", of=Donor, on=on, when=has("donations_count")),
+        CounterCache(
+            field="refunded",
+            **gift | {"when": is_money_taken},
+            amount=refunded_amount_of,
+            by=currency_of_gift,
+        ),
+        CounterCache(field="donors", of=Donor, on=on, when=has_value("donations_count")),
     ]
 
 
-FUNNEL = {
-    "sent": was_sent,
-    "deferred": is_waiting,
-    "delivered": has("delivered_at"),
-    "bounced": has("bounced_at"),
-    "blocked": has("blocked_at"),
-    "dropped": has("dropped_at"),
-    "opened": has("opens"),
-    "clicked": has("clicks"),
+FUNNEL_CONDITIONS = {
+    "sent": is_sent,
+    "deferred": is_deferred,
+    "delivered": has_value("delivered_at"),
+    "bounced": has_value("bounced_at"),
+    "blocked": has_value("blocked_at"),
+    "dropped": has_value("dropped_at"),
+    "opened": has_value("opens"),
+    "clicked": has_value("clicks"),
     "unsubscribed": is_unsubscribed,
-    "spam_reported": has("spam_reported_at"),
-    "donated": has("donations_count"),
+    "spam_reported": has_value("spam_reported_at"),
+    "donated": has_value("donations_count"),
 }
-CLICKS = ("clicks", "machine_clicks")
-ON_CLICKS: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
-EVENT = ("type", "machine")  # what the conditions of COUNTED read
-SUMS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
+CLICK_COUNTERS = ("clicks", "machine_clicks")
+LINK_CLICKS_TARGET: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
+EVENT_CONDITION_FIELDS = ("type", "machine")  # what the conditions of COUNTED read
+SUMMED_EMAIL_FIELDS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
 
 
 def _emails(on: type) -> list[Cache]:
@@ -79,17 +90,20 @@ def _emails(on: type) -> list[Cache]:
         CounterCache(field="emails_count", **email),
         *(
             CounterCache(field=f"funnel.{name}", **email, when=when)
-            for name, when in FUNNEL.items()
+            for name, when in FUNNEL_CONDITIONS.items()
         ),
-        *(CounterCache(field=f"funnel.{name}", **email, amount=amount_of(name)) for name in SUMS),
+        *(
+            CounterCache(field=f"funnel.{name}", **email, amount=amount_of(name))
+            for name in SUMMED_EMAIL_FIELDS
+        ),
     ]
 
 
 def _gift_days(via: str) -> list[Cache]:
-    gift: dict[str, Any] = {"of": Donation, "on": GiftDay, "via": via, "when": counts}
+    gift: dict[str, Any] = {"of": Donation, "on": GiftDay, "via": via, "when": is_counted}
     return [
-        CounterCache(field="gifts", **gift, by=quarter),
-        CounterCache(field="raised", **gift, amount=net, by=raised_in_quarter),
+        CounterCache(field="gifts", **gift, by=quarter_key),
+        CounterCache(field="raised", **gift, amount=net_amount, by=raised_quarter_key),
     ]
 
 
@@ -98,10 +112,24 @@ LEDGER = Ledger(
         # a gift
         *_gifts(Fundraiser),
         *_gifts(Mailing),
-        CounterCache(field="donations_count", of=Donation, on=Email, when=counts),
-        CounterCache(field="raised", of=Donation, on=Email, when=counts, amount=net, by=currency),
-        CounterCache(field="donations_count", of=Donation, on=User, when=counts),
-        CounterCache(field="donated", of=Donation, on=User, when=counts, amount=net, by=currency),
+        CounterCache(field="donations_count", of=Donation, on=Email, when=is_counted),
+        CounterCache(
+            field="raised",
+            of=Donation,
+            on=Email,
+            when=is_counted,
+            amount=net_amount,
+            by=currency_of_gift,
+        ),
+        CounterCache(field="donations_count", of=Donation, on=User, when=is_counted),
+        CounterCache(
+            field="donated",
+            of=Donation,
+            on=User,
+            when=is_counted,
+            amount=net_amount,
+            by=currency_of_gift,
+        ),
         LatestCache(
             field="last_donated_at",
             of=Donation,
@@ -111,10 +139,14 @@ LEDGER = Ledger(
         ),
         # a person who gives: to the fundraiser, and through the mailing
         CounterCache(
-            field="donations_count", of=Donation, on=Donor, via="fundraiser_donor_id", when=counts
+            field="donations_count",
+            of=Donation,
+            on=Donor,
+            via="fundraiser_donor_id",
+            when=is_counted,
         ),
         CounterCache(
-            field="donations_count", of=Donation, on=Donor, via="mailing_donor_id", when=counts
+            field="donations_count", of=Donation, on=Donor, via="mailing_donor_id", when=is_counted
         ),
         # when gifts came in
         *_gift_days("fundraiser_day_id"),
@@ -125,24 +157,30 @@ LEDGER = Ledger(
         CounterCache(field="emails_count", of=Email, on=User),
         # an event, and those that were dropped for their age
         *(
-            CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT)
-            for field, when in COUNTED.items()
+            CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)
+            for field, when in EVENT_COUNTER_CONDITIONS.items()
         ),
         *(
             CounterCache(field=field, of=Archive, on=Email, amount=amount_of(field), reads=(field,))
-            for field in COUNTED
+            for field in EVENT_COUNTER_CONDITIONS
         ),
         # a click, of a link: by an email, and by how many emails
         *(
-            CounterCache(field=field, of=Event, **ON_CLICKS, when=COUNTED[field], reads=EVENT)
-            for field in CLICKS
+            CounterCache(
+                field=field,
+                of=Event,
+                **LINK_CLICKS_TARGET,
+                when=EVENT_COUNTER_CONDITIONS[field],
+                reads=EVENT_CONDITION_FIELDS,
+            )
+            for field in CLICK_COUNTERS
         ),
         *(
             CounterCache(field=field, of=source, **on, amount=amount_of(field), reads=(field,))
-            for source, on in ((Archive, ON_CLICKS), (LinkClicks, {"on": Link}))
-            for field in CLICKS
+            for source, on in ((Archive, LINK_CLICKS_TARGET), (LinkClicks, {"on": Link}))
+            for field in CLICK_COUNTERS
         ),
-        CounterCache(field="emails", of=LinkClicks, on=Link, when=has("clicks")),
+        CounterCache(field="emails", of=LinkClicks, on=Link, when=has_value("clicks")),
         # a mailing
         CounterCache(
             field="cost",
@@ -152,12 +190,12 @@ LEDGER = Ledger(
             by=lambda mailing: mailing["cost_currency"],
         ),
     ],
-    flags=[Flag(field="donated", on=Email, when=has("donations_count"))],
+    flags=[Flag(field="donated", on=Email, when=has_value("donations_count"))],
     created_on_demand={
-        Donor: new_donor,
-        LinkClicks: new_row,
-        Link: new_row,
-        GiftDay: new_gift_day,
+        Donor: build_donor_row,
+        LinkClicks: build_link_row,
+        Link: build_link_row,
+        GiftDay: build_gift_day_row,
     },
     on_write=note_targets,
     settled_alone=[Email],  # its gifts, events and clicks follow; see settling/settle.py

@@ -16,26 +16,32 @@ from mongoengine import (
 )
 
 from documents.email import Email
-from documents.erased.client_ids import plan_of, with_external_id
+from documents.erased.client_ids import find_erased_gift, find_plan_id
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.giving_links.references import resolve
+from documents.giving_links.references import resolve_reference
 from documents.rows.donation import DonationRow
-from documents.storage.fast_insert import insert_source_unless
-from documents.storage.marks import due_index, failed_index, known_index, text, unique_index
-from documents.storage.record import Record, Source
-from documents.values.address import canonical, mailbox
-from documents.values.donation_state import ANONYMOUS, amended
+from documents.storage.fast_insert import insert_or_find_source
+from documents.storage.marks import (
+    build_text_condition,
+    due_index,
+    failed_index,
+    known_index,
+    unique_index,
+)
+from documents.storage.record import CountedRecord, Record
+from documents.values.address import to_canonical, to_mailbox
+from documents.values.donation_state import ANONYMOUS_DONOR_NAME, amend_state
 from documents.values.time import now
 from matchback.engine import Tx
 
-STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
-LONGEST_REFERENCE = 1000
+DONATION_STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
+MAX_REFERENCE_LENGTH = 1000
 # What a row does not have while nothing is known of it.
-ABSENT = dict.fromkeys(("external_id", "recurring_id", "match", "email_id", "user_id"))
+DONATION_DEFAULTS = dict.fromkeys(("external_id", "recurring_id", "match", "email_id", "user_id"))
 
 
-class Donation(Source, Record):
+class Donation(CountedRecord, Record):
     """A gift. Its match is decided by a job, once the money was taken; see settling/settle.py."""
 
     fundraiser_id = ObjectIdField(required=True)
@@ -47,7 +53,7 @@ class Donation(Source, Record):
     donor_mailbox = StringField()  # the address without its «+tag»
     email_ref = StringField()  # as it was sent: a token, an id, nothing, or garbage
     recurring_id = StringField()
-    status = StringField(required=True, choices=STATUSES)
+    status = StringField(required=True, choices=DONATION_STATUSES)
     refunded_amount = IntField(default=0)
     external_id = StringField()
     payment_id = StringField()  # which made it; see payments.py
@@ -106,7 +112,7 @@ class Donation(Source, Record):
     def told(row: DonationRow) -> dict[str, Any]:
         """A gift's row with what an answer tells besides stored fields."""
         donor = {"name": row["donor_name"], "email": row["donor_email"]}
-        return {**ABSENT, **row, "id": row["_id"], "donor": donor}
+        return {**DONATION_DEFAULTS, **row, "id": row["_id"], "donor": donor}
 
     @classmethod
     def give(
@@ -116,7 +122,7 @@ class Donation(Source, Record):
         fundraiser_id: ObjectId,
         amount: int,
         currency: str,
-        donor_name: str = ANONYMOUS,
+        donor_name: str = ANONYMOUS_DONOR_NAME,
         donor_email: str = "",
         status: str = "succeeded",
         email_ref: str | None = None,
@@ -133,14 +139,17 @@ class Donation(Source, Record):
             Conflict: the gift with this external_id was deleted.
         """
         Fundraiser.expect(organization_id, fundraiser_id)
-        if (erased := with_external_id(Tx(get_db()), organization_id, external_id)) is not None:
+        if (erased := find_erased_gift(Tx(get_db()), organization_id, external_id)) is not None:
             return _unless_deleted(erased), False
-        recurring_id = plan_of(
+        recurring_id = find_plan_id(
             Tx(get_db()), organization_id, recurring_id, fundraiser_id=fundraiser_id
         )
-        gift, is_new = insert_source_unless(
+        gift, is_new = insert_or_find_source(
             cls,
-            {"organization_id": organization_id, "external_id": text(eq=external_id)},
+            {
+                "organization_id": organization_id,
+                "external_id": build_text_condition(eq=external_id),
+            },
             _id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser_id,
@@ -148,8 +157,8 @@ class Donation(Source, Record):
             currency=currency,
             donor_name=donor_name,
             donor_email=donor_email,
-            donor_address=canonical(donor_email) or None,
-            donor_mailbox=mailbox(donor_email) or None,
+            donor_address=to_canonical(donor_email) or None,
+            donor_mailbox=to_mailbox(donor_email) or None,
             email_ref=_storable(email_ref),
             recurring_id=recurring_id,
             status=status,
@@ -161,7 +170,11 @@ class Donation(Source, Record):
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
         """An external_id by its index."""
-        own = {"external_id": text(eq=given["external_id"])} if "external_id" in given else {}
+        own = (
+            {"external_id": build_text_condition(eq=given["external_id"])}
+            if "external_id" in given
+            else {}
+        )
         return given | own
 
     def amend(self, *, status: str | None = None, refunded_amount: int | None = None) -> Self:
@@ -173,7 +186,7 @@ class Donation(Source, Record):
 
         def edit(gift: Self) -> None:
             before = gift.status, gift.refunded_amount
-            after = amended(gift.amount, before, status, refunded_amount)
+            after = amend_state(gift.amount, before, status, refunded_amount)
             gift.status, gift.refunded_amount = after
 
         return self.change(edit)
@@ -186,7 +199,7 @@ class Donation(Source, Record):
         """
         email_id = None
         if email_ref is not None:
-            named = resolve(self.organization_id, email_ref)
+            named = resolve_reference(self.organization_id, email_ref)
             email = Email.live(self.organization_id, id=named[0]).first() if named else None
             if email is None:
                 raise Unacceptable("/email_id", "not_found", "There is no such email.")
@@ -232,4 +245,4 @@ def _storable(email_ref: str | None) -> str | None:
     """A strange reference is no reason to refuse a gift: cut it, and drop what UTF-8 cannot say."""
     if email_ref is None:
         return None
-    return email_ref[:LONGEST_REFERENCE].encode("utf-8", "replace").decode()
+    return email_ref[:MAX_REFERENCE_LENGTH].encode("utf-8", "replace").decode()

@@ -7,7 +7,7 @@ from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, Strin
 
 from documents.rows.donation import DonationRow, DonorRow
 from documents.storage.base import Document
-from documents.values.address import pseudonym
+from documents.values.address import pseudonymize_address
 
 
 class Donor(Document):
@@ -31,17 +31,17 @@ class Donor(Document):
     }
 
 
-def donor_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
+def make_donor_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
     """The Donor a gift counts for: its user, or while none is known, whoever has the mailbox.
 
     An anonymous gift, of which no address is known, is a donor of its own.
     """
     mailbox = gift.get("donor_mailbox")
-    person = gift.get("user_id") or (pseudonym(mailbox) if mailbox else gift["_id"])
+    person = gift.get("user_id") or (pseudonymize_address(mailbox) if mailbox else gift["_id"])
     return f"{kind}:{of}:{person}"
 
 
-def new_donor(id_: Any) -> DonorRow:
+def build_donor_row(id_: Any) -> DonorRow:
     """The row of a donor who gives for the first time."""
     kind, of, _ = id_.split(":")
     if kind == "fundraiser":

@@ -16,16 +16,16 @@ from mongoengine import (
 
 from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.giving_links.link_token import token
+from documents.giving_links.link_token import make_token
 from documents.mailing import Mailing
 from documents.rows.email import EmailRow
 from documents.storage.marks import due_index, failed_index, unique_index
-from documents.storage.record import Record, Source
+from documents.storage.record import CountedRecord, Record
 from documents.user import User
 from documents.values.time import now
 
 # By which fields the recipients of a mailing are picked out; see recipients.py.
-DID: dict[str, tuple[str, ...]] = {
+RECIPIENT_ACTION_FIELDS: dict[str, tuple[str, ...]] = {
     "opened": ("first_opened_at",),
     "clicked": ("first_clicked_at",),
     "gave": ("donated",),
@@ -35,18 +35,22 @@ DID: dict[str, tuple[str, ...]] = {
 # What happens to few emails has one index for all of it. There is none of opens and clicks: to
 # write a field that any index knows of, MongoDB makes the keys of all of them anew, and an index
 # for each of these seven fields took two fifths of the rate at which events are counted.
-RARE_FIELDS = ("donated", "bounced_at", "dropped_at", "unsubscribed_at", "spam_reported_at")
-RARE, BY_ID, BY_USER = "mailing_rare", "mailing_id_1__id_1", "user_id_1_fundraiser_id_1_sent_at_1"
-COMMON = {"opened", "clicked"}
-COMMONLY = 2  # one of so many, or thereabouts
+RARE_ACTION_FIELDS = ("donated", "bounced_at", "dropped_at", "unsubscribed_at", "spam_reported_at")
+RARE_ACTIONS_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
+    "mailing_rare",
+    "mailing_id_1__id_1",
+    "user_id_1_fundraiser_id_1_sent_at_1",
+)
+COMMON_ACTIONS = {"opened", "clicked"}
+EMAILS_PER_COMMON_ACTION = 2  # one of so many, or thereabouts
 
 
-def picked(field: str) -> dict[str, Any]:
+def build_action_condition(field: str) -> dict[str, Any]:
     """The condition that the field picks emails out by."""
     return {field: True if field == "donated" else {"$type": "date"}}
 
 
-class Email(Source, Record):
+class Email(CountedRecord, Record):
     """A message sent, or about to be. What became of it is told by events and donations."""
 
     fundraiser_id = ObjectIdField(required=True)
@@ -95,8 +99,10 @@ class Email(Source, Record):
             ["mailing_id", "id"],
             {
                 "fields": ["mailing_id", "id"],
-                "name": RARE,
-                "partialFilterExpression": {"$or": [picked(field) for field in RARE_FIELDS]},
+                "name": RARE_ACTIONS_INDEX,
+                "partialFilterExpression": {
+                    "$or": [build_action_condition(field) for field in RARE_ACTION_FIELDS]
+                },
             },
             due_index(),
             due_index("fundraiser_id"),
@@ -107,7 +113,7 @@ class Email(Source, Record):
     @property
     def link_token(self) -> str:
         """What a giving link carries to name the email."""
-        return token(self.organization_id, self.id)
+        return make_token(self.organization_id, self.id)
 
     @classmethod
     def create(
@@ -136,7 +142,7 @@ class Email(Source, Record):
         return email.insert()
 
     @classmethod
-    def of_mailing(
+    def query_mailing(
         cls, mailing: Mailing, query: dict[str, Any], index: str, fields: Sequence[str]
     ) -> QuerySet:
         """Rows of a mailing's emails. Hinted: a plan that is kept since it was best in one mailing
@@ -146,18 +152,23 @@ class Email(Source, Record):
         return found.hint(index).only(*fields).as_pymongo()
 
     @classmethod
-    def newest_of(
+    def list_newest(
         cls, mailing: Mailing, did: str | None, before: ObjectId, number: int, fields: Sequence[str]
     ) -> tuple[list[EmailRow], ObjectId | None]:
         """The next emails of a mailing, newest first, whose recipients did this; and after which
         one more are to be looked for, or None at the end."""
-        older, picks = {"_id": {"$lt": before}}, [picked(name) for name in DID.get(did or "", ())]
-        if did in COMMON:
+        older, picks = (
+            {"_id": {"$lt": before}},
+            [build_action_condition(name) for name in RECIPIENT_ACTION_FIELDS.get(did or "", ())],
+        )
+        if did in COMMON_ACTIONS:
             return cls._among(mailing, older, picks[0], number, fields)
         found = {
             row["_id"]: row
             for pick in picks or [{}]
-            for row in cls.of_mailing(mailing, older | pick, RARE if pick else BY_ID, fields)
+            for row in cls.query_mailing(
+                mailing, older | pick, RARE_ACTIONS_INDEX if pick else MAILING_ID_INDEX, fields
+            )
             .order_by("-id")
             .limit(number)
         }
@@ -174,10 +185,14 @@ class Email(Source, Record):
         fields: Sequence[str],
     ) -> tuple[list[EmailRow], ObjectId | None]:
         """What is common, among so many emails that it should be there. Perhaps it is not."""
-        looked_at = cls.of_mailing(mailing, older, BY_ID, ["id"]).order_by("-id")
-        edge = looked_at.skip(number * COMMONLY).first()
+        looked_at = cls.query_mailing(mailing, older, MAILING_ID_INDEX, ["id"]).order_by("-id")
+        edge = looked_at.skip(number * EMAILS_PER_COMMON_ACTION).first()
         near = {"_id": {**older["_id"], **({"$gte": edge["_id"]} if edge else {})}}
-        found = cls.of_mailing(mailing, near | pick, BY_ID, fields).order_by("-id").limit(number)
+        found = (
+            cls.query_mailing(mailing, near | pick, MAILING_ID_INDEX, fields)
+            .order_by("-id")
+            .limit(number)
+        )
         rows = list(found)
         return rows, rows[-1]["_id"] if len(rows) == number else edge and edge["_id"]
 

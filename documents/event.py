@@ -13,14 +13,14 @@ from mongoengine import (
     StringField,
 )
 
-from documents.providers.sendgrid import TYPES, Report
+from documents.providers.sendgrid import SENDGRID_EVENT_TYPES, EventReport
 from documents.rows.event import EventRow
 from documents.storage.base import Document
 from documents.storage.marks import due_index, unique_index
 
-TIED_BY = {"email_id", "unmatched"}
-NO_POSITION = "none"
-UNMATCHED = {"unmatched": {"$type": "string"}}
+TIE_FIELDS = {"email_id", "unmatched"}
+NO_LINK_POSITION = "none"
+UNMATCHED_FILTER = {"unmatched": {"$type": "string"}}
 
 
 class Event(Document):
@@ -68,16 +68,19 @@ class Event(Document):
             unique_index("sg_event_id"),
             ["email_id", "type", "at"],
             ["delivery_id"],
-            {"fields": ["organization_id", "unmatched"], "partialFilterExpression": UNMATCHED},
+            {
+                "fields": ["organization_id", "unmatched"],
+                "partialFilterExpression": UNMATCHED_FILTER,
+            },
             {
                 "fields": ["mailing_id"],
                 "name": "unmatched_of_mailing",
-                "partialFilterExpression": UNMATCHED,
+                "partialFilterExpression": UNMATCHED_FILTER,
             },
             {
                 "fields": ["fundraiser_id"],
                 "name": "unmatched_of_fundraiser",
-                "partialFilterExpression": UNMATCHED,
+                "partialFilterExpression": UNMATCHED_FILTER,
             },
             due_index(),
             due_index("organization_id"),
@@ -85,7 +88,9 @@ class Event(Document):
     }
 
 
-def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, item: int) -> EventRow:
+def to_event_row(
+    report: EventReport, organization_id: ObjectId, delivery_id: ObjectId, item: int
+) -> EventRow:
     """The stored form of a reported event, before it is known of which email it is."""
     row = {
         "_id": Binary(report.identity),
@@ -99,7 +104,9 @@ def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, ite
         "sg_message_id": report.sg_message_id,
         "category": list(report.category),
         "url": report.url,
-        "link_position": (report.link_position or NO_POSITION) if report.type == "click" else None,
+        "link_position": (report.link_position or NO_LINK_POSITION)
+        if report.type == "click"
+        else None,
         "user_agent": report.user_agent,
         "bounce_type": report.bounce_type,
         "group": report.group,
@@ -110,9 +117,9 @@ def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, ite
     return event
 
 
-def is_erased(event: EventRow | None) -> bool:
+def is_erased_event(event: EventRow | None) -> bool:
     """Whether the event was one of a person who was erased. A provider may send that word, too."""
-    return event is not None and event["type"] == "erased" and not event.keys() & TIED_BY
+    return event is not None and event["type"] == "erased" and not event.keys() & TIE_FIELDS
 
 
 def is_open(event: EventRow) -> bool:
@@ -133,23 +140,23 @@ def is_machine_click(event: EventRow) -> bool:
     return event["type"] == "click" and bool(event.get("machine"))
 
 
-def is_unknown(event: EventRow) -> bool:
+def is_unknown_type(event: EventRow) -> bool:
     """Of a type that SendGrid does not document (yet): kept, counted as such, without effect."""
-    return event["type"] not in TYPES
+    return event["type"] not in SENDGRID_EVENT_TYPES
 
 
 # What each event adds to its email; a condition on the event's row a counter.
-COUNTED = {
+EVENT_COUNTER_CONDITIONS = {
     "opens": is_open,
     "machine_opens": is_machine_open,
     "clicks": is_click,
     "machine_clicks": is_machine_click,
-    "unknown_events": is_unknown,
+    "unknown_events": is_unknown_type,
 }
 
 # The times an event says something about. First times by $min and last by $max, so that the
 # order in which events arrive does not matter.
-FIRST = {
+FIRST_TIME_FIELDS = {
     "processed": "sent_at",
     "deferred": "deferred_at",
     "delivered": "delivered_at",
@@ -159,30 +166,30 @@ FIRST = {
     "open": "first_opened_at",
     "click": "first_clicked_at",
 }
-LAST = {
+LAST_TIME_FIELDS = {
     "open": "last_opened_at",
     "click": "last_clicked_at",
     "unsubscribe": "unsubscribed_at",
     "group_unsubscribe": "unsubscribed_at",
     "group_resubscribe": "resubscribed_at",
 }
-FROM_ALL, FROM_SOME_GROUP = "all", "none"
+ALL_GROUPS, UNNAMED_GROUP = "all", "none"
 
 
-def times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_event_times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
     """The first and the last times that the event tells its email. A machine's tell none."""
     type_, at = event["type"], event["at"]
     if event.get("machine"):
         return {}, {}
-    first = {FIRST[type_]: at} if type_ in FIRST else {}
+    first = {FIRST_TIME_FIELDS[type_]: at} if type_ in FIRST_TIME_FIELDS else {}
     if type_ == "bounce" and event.get("bounce_type") == "blocked":
         first["blocked_at"] = at
-    last = {LAST[type_]: at} if type_ in LAST else {}
+    last = {LAST_TIME_FIELDS[type_]: at} if type_ in LAST_TIME_FIELDS else {}
     # Whoever left one group and joined another again has left, so groups are kept apart.
     if type_ == "unsubscribe":
-        last[f"left.{FROM_ALL}"] = at
+        last[f"left.{ALL_GROUPS}"] = at
     elif type_ == "group_unsubscribe":
-        last[f"left.{event.get('group', FROM_SOME_GROUP)}"] = at
+        last[f"left.{event.get('group', UNNAMED_GROUP)}"] = at
     elif type_ == "group_resubscribe":
-        last[f"back.{event.get('group', FROM_SOME_GROUP)}"] = at
+        last[f"back.{event.get('group', UNNAMED_GROUP)}"] = at
     return first, last

@@ -6,16 +6,16 @@ from bson import ObjectId
 from mongoengine import DateTimeField, IntField, StringField
 
 from documents.errors import NotFound, Unacceptable
-from documents.shared_counters import Tallied
+from documents.shared_counters import SharedCounters
 from documents.storage.export_outbox import EXPORT_INDEX, Exported
 from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
-from documents.values.money import as_money, money_fields
+from documents.values.money import to_money, to_money_fields
 
 _known = ProcessCache[tuple[ObjectId, ObjectId], bool]()
 
 
-class Fundraiser(Exported, Tallied, Record):
+class Fundraiser(Exported, SharedCounters, Record):
     """A campaign, with the totals of its mailings, emails and donations."""
 
     name = StringField(required=True)
@@ -38,14 +38,14 @@ class Fundraiser(Exported, Tallied, Record):
     @property
     def goal(self) -> dict[str, Any] | None:
         """How much is wanted, as money."""
-        return as_money(self.goal_amount, self.goal_currency)
+        return to_money(self.goal_amount, self.goal_currency)
 
     @classmethod
     def create(
         cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
     ) -> Self:
         """Add one."""
-        fields = money_fields(values, "goal")
+        fields = to_money_fields(values, "goal")
         fundraiser = cls(id=id_, organization_id=organization_id, **fields)
         fundraiser.check_times()
         return fundraiser.insert()
@@ -95,7 +95,7 @@ class Fundraiser(Exported, Tallied, Record):
         """Change what a client may change."""
 
         def edit(fundraiser: Self) -> None:
-            for name, value in money_fields(changes, "goal").items():
+            for name, value in to_money_fields(changes, "goal").items():
                 setattr(fundraiser, name, value)
             fundraiser.check_times()
 

@@ -16,8 +16,8 @@ from mongoengine.fields import IntField
 from documents.rows.donation import DonationRow, GiftDayRow
 from documents.storage.base import Document
 
-QUARTERS_AN_HOUR = 4
-MINUTES_A_QUARTER = 15
+QUARTERS_PER_HOUR = 4
+MINUTES_PER_QUARTER = 15
 
 
 class GiftDay(Document):
@@ -50,27 +50,27 @@ class GiftDay(Document):
         return list(cls._get_collection().find({"_id": ids}).sort("_id", -1).limit(number))
 
 
-def day_of(id_: str) -> date:
+def read_gift_day(id_: str) -> date:
     """The UTC day that a GiftDay is of."""
     return date.fromisoformat(id_.rsplit(":", 1)[1])
 
 
-def gift_day_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
+def make_gift_day_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
     """The GiftDay that a gift counts in."""
     return f"{kind}:{of}:{gift['donated_at']:%Y-%m-%d}"
 
 
-def quarter(gift: DonationRow) -> str:
+def quarter_key(gift: DonationRow) -> str:
     """Which quarter of an hour of its UTC day."""
     at = gift["donated_at"]
-    return str(at.hour * QUARTERS_AN_HOUR + at.minute // MINUTES_A_QUARTER)
+    return str(at.hour * QUARTERS_PER_HOUR + at.minute // MINUTES_PER_QUARTER)
 
 
-def raised_in_quarter(gift: DonationRow) -> str:
-    return f"{gift['currency']}.{quarter(gift)}"
+def raised_quarter_key(gift: DonationRow) -> str:
+    return f"{gift['currency']}.{quarter_key(gift)}"
 
 
-def new_gift_day(id_: Any) -> GiftDayRow:
+def build_gift_day_row(id_: Any) -> GiftDayRow:
     """The row of a day with its first gift."""
     kind, of, _ = id_.split(":")
     if kind == "fundraiser":

@@ -14,13 +14,13 @@ from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, Strin
 
 from documents.rows.email import EmailRow
 from documents.storage.base import Document
-from documents.storage.tenancy import OWNED
+from documents.storage.tenancy import OWNED_META
 from matchback.engine import Target
 
-ID_BYTES = 12
-PERSONAL_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})
+LINK_ID_BYTES = 12
+PERSONAL_PARAMETER_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})
 # As long as a name of a campaign is not, and with a digit: made for one recipient.
-TOKEN = re.compile(r"(?=.*\d)[\w\-.~=+/%]{16,}")
+PERSONAL_TOKEN_PATTERN = re.compile(r"(?=.*\d)[\w\-.~=+/%]{16,}")
 
 
 class Link(Document):
@@ -36,7 +36,7 @@ class Link(Document):
 
     meta = {
         "collection": "links",
-        **OWNED,
+        **OWNED_META,
         "auto_create_index": False,
         "indexes": [
             "fundraiser_id",
@@ -72,7 +72,7 @@ class LinkClicks(Document):
     }
 
 
-def link_of(url: str) -> str:
+def normalize_link(url: str) -> str:
     """The link that a clicked address is one recipient's form of. What is no address is kept."""
     try:
         parts = urlsplit(url)
@@ -87,30 +87,34 @@ def link_of(url: str) -> str:
 def _is_personal(name: str, value: str) -> bool:
     if name.lower().startswith("utm_"):
         return False
-    return name.lower() in PERSONAL_NAMES or "@" in value or bool(TOKEN.fullmatch(value))
+    return (
+        name.lower() in PERSONAL_PARAMETER_NAMES
+        or "@" in value
+        or bool(PERSONAL_TOKEN_PATTERN.fullmatch(value))
+    )
 
 
-def clicker_id(email_id: ObjectId, url: str) -> ObjectId:
+def make_link_clicks_id(email_id: ObjectId, url: str) -> ObjectId:
     """Whose clicks on what."""
-    return _digest(email_id, link_of(url))
+    return _digest(email_id, normalize_link(url))
 
 
-def new_link_and_clicker(email: EmailRow, url: str) -> dict[Target, dict[str, Any]]:
+def build_link_values(email: EmailRow, url: str) -> dict[Target, dict[str, Any]]:
     """What both hold besides their counters, should this click be the first."""
-    link = link_of(url)
+    link = normalize_link(url)
     of = {name: email[name] for name in ("organization_id", "fundraiser_id", "mailing_id")}
     link_id = _digest(email["mailing_id"], link)
     clicker = {**of, "email_id": email["_id"], "link_id": link_id}
     return {
         ("links", link_id): {**of, "url": link},
-        ("clickers", clicker_id(email["_id"], url)): clicker,
+        ("clickers", make_link_clicks_id(email["_id"], url)): clicker,
     }
 
 
-def new_row(id_: ObjectId) -> dict[str, Any]:
+def build_link_row(id_: ObjectId) -> dict[str, Any]:
     """A link or clicker before anything is known of it."""
     return {"_id": id_}
 
 
 def _digest(of: ObjectId, link: str) -> ObjectId:
-    return ObjectId(hashlib.blake2b(of.binary + link.encode(), digest_size=ID_BYTES).digest())
+    return ObjectId(hashlib.blake2b(of.binary + link.encode(), digest_size=LINK_ID_BYTES).digest())

@@ -6,13 +6,13 @@ from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
 from documents.fundraiser import Fundraiser
-from documents.shared_counters import Tallied
+from documents.shared_counters import SharedCounters
 from documents.storage.marks import due_index, failed_index
-from documents.storage.record import Record, Source
-from documents.values.money import as_money, money_fields
+from documents.storage.record import CountedRecord, Record
+from documents.values.money import to_money, to_money_fields
 
 
-class Mailing(Source, Tallied, Record):
+class Mailing(CountedRecord, SharedCounters, Record):
     """A send, with its totals; its cost counts towards the fundraiser's."""
 
     fundraiser_id = ObjectIdField(required=True)
@@ -40,7 +40,7 @@ class Mailing(Source, Tallied, Record):
     @property
     def price(self) -> dict[str, Any] | None:
         """What the send cost, as money; `cost` is the counter of that name."""
-        return as_money(self.cost_amount, self.cost_currency)
+        return to_money(self.cost_amount, self.cost_currency)
 
     @classmethod
     def create(
@@ -52,14 +52,14 @@ class Mailing(Source, Tallied, Record):
             Unacceptable: no such fundraiser.
         """
         Fundraiser.named(organization_id, values["fundraiser_id"])
-        fields = money_fields(values, "cost")
+        fields = to_money_fields(values, "cost")
         return cls(id=id_, organization_id=organization_id, **fields).insert()
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change what a client may change; its fundraiser is for ever."""
 
         def edit(mailing: Self) -> None:
-            for name, value in money_fields(changes, "cost").items():
+            for name, value in to_money_fields(changes, "cost").items():
                 setattr(mailing, name, value)
 
         return self.change(edit)

@@ -15,10 +15,10 @@ from documents.rows.collections import collection
 from documents.rows.email import MessageRow
 from documents.rows.event import EventRow
 from documents.storage.base import Document
-from documents.values.address import canonical, fold
+from documents.values.address import fold_text, to_canonical
 from matchback.engine import Tx
 
-KEY_BYTES = 12
+MESSAGE_KEY_BYTES = 12
 
 
 class Message(Document):
@@ -30,7 +30,7 @@ class Message(Document):
     meta = {"collection": "messages", "auto_create_index": False}
 
 
-def message_key(event: EventRow) -> ObjectId | None:
+def make_message_key(event: EventRow) -> ObjectId | None:
     """Return what SendGrid knows an event's email by, or None without a message.
 
     It includes the address, because one request to SendGrid may be to many people. It is a digest,
@@ -39,16 +39,16 @@ def message_key(event: EventRow) -> ObjectId | None:
     message = event.get("sg_message_id")
     if not message:
         return None
-    address = canonical(event.get("address", ""))
+    address = to_canonical(event.get("address", ""))
     return _message_key(event["organization_id"], message, address)
 
 
-def message_keys(event: EventRow) -> list[ObjectId]:
+def list_message_keys(event: EventRow) -> list[ObjectId]:
     """Return the keys under which the event's message may be stored, today's first."""
-    key, address = message_key(event), event.get("address", "")
+    key, address = make_message_key(event), event.get("address", "")
     if key is None:
         return []
-    if (earlier := fold(address)) == canonical(address):
+    if (earlier := fold_text(address)) == to_canonical(address):
         return [key]
     return [key, _message_key(event["organization_id"], event["sg_message_id"], earlier)]
 
@@ -56,11 +56,11 @@ def message_keys(event: EventRow) -> list[ObjectId]:
 @lru_cache(maxsize=4096)  # an event's is asked for several times, and a message has many events
 def _message_key(organization_id: ObjectId, message: str, address: str) -> ObjectId:
     known = f"{message}\n{address}".encode()
-    digest = hashlib.blake2b(organization_id.binary + known, digest_size=KEY_BYTES).digest()
+    digest = hashlib.blake2b(organization_id.binary + known, digest_size=MESSAGE_KEY_BYTES).digest()
     return ObjectId(digest)
 
 
-def known(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
+def find_known_emails(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
     """The emails of these messages, as far as they are known."""
     wanted = list(keys)
     if not wanted:
@@ -69,7 +69,7 @@ def known(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
     return {row["_id"]: row["email_id"] for row in found.batch_size(len(wanted) + 1)}
 
 
-def learn(tx: Tx, events: Iterable[EventRow]) -> dict[ObjectId, EventRow]:
+def store_new_messages(tx: Tx, events: Iterable[EventRow]) -> dict[ObjectId, EventRow]:
     """Keep what events that are tied make known of their messages.
 
     Returns the events by the messages that were not known before. What is known stays so: of two
@@ -77,9 +77,9 @@ def learn(tx: Tx, events: Iterable[EventRow]) -> dict[ObjectId, EventRow]:
     """
     claimed: dict[ObjectId, EventRow] = {}
     for event in events:
-        if key := message_key(event):
+        if key := make_message_key(event):
             claimed.setdefault(key, event)
-    for key in known(tx, claimed):
+    for key in find_known_emails(tx, claimed):
         del claimed[key]
     if claimed:
         rows = [{"_id": key, "email_id": event["email_id"]} for key, event in claimed.items()]

@@ -12,7 +12,7 @@ from documents.storage.base import Document
 from documents.storage.export_outbox import EXPORT_INDEX, Exported
 from documents.values.time import now
 
-LONGEST_NAME = 200
+MAX_ORGANIZATION_NAME_LENGTH = 200
 
 
 class Organization(Exported, Document):
@@ -29,7 +29,7 @@ class Organization(Exported, Document):
         Raises:
             Unacceptable: the name is blank or longer than 200 characters, or there is no such zone.
         """
-        organization = cls(name=_checked(name), time_zone=zone_named(time_zone).key)
+        organization = cls(name=_checked(name), time_zone=find_time_zone(time_zone).key)
         organization.save(force_insert=True)
         return organization
 
@@ -42,7 +42,7 @@ class Organization(Exported, Document):
         if "name" in changes:
             self.name = _checked(changes["name"])
         if "time_zone" in changes:
-            self.time_zone = zone_named(changes["time_zone"]).key
+            self.time_zone = find_time_zone(changes["time_zone"]).key
         self.save()
         return self
 
@@ -72,7 +72,7 @@ class Organization(Exported, Document):
 
 def _checked(name: str) -> str:
     name = name.strip().encode("utf-8", "replace").decode()
-    if not 1 <= len(name) <= LONGEST_NAME:
+    if not 1 <= len(name) <= MAX_ORGANIZATION_NAME_LENGTH:
         raise Unacceptable("/name", "length", "A name is 1 to 200 characters.")
     return name
 
@@ -82,7 +82,7 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def zone_named(name: str) -> ZoneInfo:
+def find_time_zone(name: str) -> ZoneInfo:
     """The time zone of this IANA name, such as America/New_York.
 
     Raises:

@@ -10,7 +10,7 @@ from documents.mailing import Mailing
 from documents.storage.record import Record
 from documents.user import User
 
-CHILDREN: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
+CHILD_RECORDS: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
     User: ((Email, "user_id"), (Donation, "user_id")),
     Fundraiser: (
         (Mailing, "fundraiser_id"),
@@ -21,21 +21,21 @@ CHILDREN: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
 }
 
 # What a deleted record gives up, so that another one may have it, or that nobody finds it by.
-FREED: dict[type[Record], dict[str, Any]] = {
+FREED_FIELDS: dict[type[Record], dict[str, Any]] = {
     User: {"address": None, "mailbox": None, "words": []},
     Email: {"import_key": None},
 }
 
 
-def remove(record: Record) -> None:
+def remove_record(record: Record) -> None:
     """Delete a record: what it counted is taken back, and gifts matched to it look again.
 
     Raises:
         Conflict: it has children.
     """
     kind = type(record)
-    for child, link in CHILDREN.get(kind, ()):
+    for child, link in CHILD_RECORDS.get(kind, ()):
         if child.live(record.organization_id, **{link: record.id}).first():
             noun, children = kind.__name__.lower(), child._get_collection_name()
             raise Conflict(f"The {noun} has {children}; delete those first.")
-    record.mark_deleted(**FREED.get(kind, {}))
+    record.mark_deleted(**FREED_FIELDS.get(kind, {}))

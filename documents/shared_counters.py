@@ -3,7 +3,7 @@
 from mongoengine import DictField, IntField, MapField
 
 
-class Tallied:
+class SharedCounters:
     """Mixed into what reports are made of. Written by the engine alone; see documents/counters.py.
 
     funnel: emails by what became of them (sent, delivered, opened, …), and events (opens, clicks).

@@ -14,18 +14,23 @@ from mongoengine import (
 )
 
 from documents.errors import Conflict
-from documents.people.search_words import between, fit, terms, words_of
-from documents.people.spellings import People, keys, safe_keys
-from documents.storage.export_outbox import EXPORT_INDEX, Exported, mark
-from documents.storage.marks import text, text_index, unique_index
+from documents.people.search_words import (
+    build_word_condition,
+    list_search_words,
+    matches_terms,
+    parse_terms,
+)
+from documents.people.spellings import PeopleByAddress, list_address_keys, list_safe_keys
+from documents.storage.export_outbox import EXPORT_INDEX, Exported, build_export_mark
+from documents.storage.marks import build_text_condition, text_index, unique_index
 from documents.storage.record import Record
-from documents.values.address import canonical, mailbox
+from documents.values.address import to_canonical, to_mailbox
 from documents.values.time import now
 
-FORMER_KEPT = 50
-LOOKED_AT = 500
+MAX_FORMER_MAILBOXES = 50
+MAX_SEARCHED_USERS = 500
 # By word, and within one by id: so a search goes on where its page before ended.
-WORDS_INDEX: dict[str, Any] = {
+USER_WORDS_INDEX: dict[str, Any] = {
     "fields": ["organization_id", "words", "id"],
     "name": "words",
     "partialFilterExpression": {"words": {"$type": "string"}},
@@ -60,7 +65,7 @@ class User(Exported, Record):
             unique_index("address"),
             text_index("mailbox"),
             text_index("former_mailboxes"),
-            WORDS_INDEX,
+            USER_WORDS_INDEX,
             {
                 "fields": ["rematch_due"],
                 "partialFilterExpression": {"rematch_due": {"$type": "date"}},
@@ -87,7 +92,7 @@ class User(Exported, Record):
         Raises:
             Conflict: the organization has one with this address.
         """
-        user = cls(id=id_, organization_id=organization_id, **named(name, email))
+        user = cls(id=id_, organization_id=organization_id, **build_user_values(name, email))
         user, is_new = user.insert_unless(lambda: cls.by_address(organization_id, email))
         if not is_new:
             raise Conflict("A user with this email exists.")
@@ -99,7 +104,7 @@ class User(Exported, Record):
         rest = {name: value for name, value in given.items() if name != "email"}
         if "email" not in given:
             return rest
-        return rest | {"address": text(in_=safe_keys(given["email"]))}
+        return rest | {"address": build_text_condition(in_=list_safe_keys(given["email"]))}
 
     @classmethod
     def find_or_create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
@@ -107,24 +112,31 @@ class User(Exported, Record):
         user = cls.by_address(organization_id, email)
         if user:
             return user
-        new = cls(organization_id=organization_id, **named(name, email))
+        new = cls(organization_id=organization_id, **build_user_values(name, email))
         return new.insert_unless(lambda: cls.by_address(organization_id, email))[0]
 
     @classmethod
     def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:
         """Return the person with this address, in whatever spelling, if there is one."""
-        found = cls.live(organization_id, __raw__={"address": text(in_=keys(email))})
-        return People((user.address, user.email, user) for user in found).get(email)
+        found = cls.live(
+            organization_id, __raw__={"address": build_text_condition(in_=list_address_keys(email))}
+        )
+        return PeopleByAddress((user.address, user.email, user) for user in found).get(email)
 
     @classmethod
-    def with_words(cls, organization_id: ObjectId, search: str, most: int) -> list[Self]:
+    def find_by_words(cls, organization_id: ObjectId, search: str, most: int) -> list[Self]:
         """People whose name or address has words that begin like all of these; some of many."""
-        asked = terms(search)
+        asked = parse_terms(search)
         if not asked:
             return []
-        query = {"deleted_at": None, "words": text(elemMatch=between(asked[0]))}
+        query = {
+            "deleted_at": None,
+            "words": build_text_condition(elemMatch=build_word_condition(asked[0])),
+        }
         found = cls.objects(organization_id=organization_id, __raw__=query).hint("words")
-        return [user for user in found.limit(LOOKED_AT) if fit(user.words, asked)][:most]
+        return [
+            user for user in found.limit(MAX_SEARCHED_USERS) if matches_terms(user.words, asked)
+        ][:most]
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change the name or the address.
@@ -136,9 +148,9 @@ class User(Exported, Record):
         def edit(user: Self) -> None:
             for name, value in changes.items():
                 setattr(user, name, value)
-            if "email" in changes and user.address != canonical(user.email):
+            if "email" in changes and user.address != to_canonical(user.email):
                 user._move()
-            user.words = words_of(user.name, user.email)
+            user.words = list_search_words(user.name, user.email)
 
         try:
             return self.change(edit)
@@ -147,26 +159,31 @@ class User(Exported, Record):
 
     def _move(self) -> None:
         """Be found by the new address, and by the old one as long as nobody else has it."""
-        new = at(self.email)
+        new = build_address_values(self.email)
         gifts = {*self.rematch_mailboxes, *new["rematch_mailboxes"], self.mailbox}
         former = {*self.former_mailboxes, self.mailbox} - {new["mailbox"]}
         for name, value in new.items():
             setattr(self, name, value)
-        self.former_mailboxes = sorted(former)[:FORMER_KEPT]
+        self.former_mailboxes = sorted(former)[:MAX_FORMER_MAILBOXES]
         self.rematch_mailboxes = sorted(gifts)
 
 
-def named(name: str, email: str) -> dict[str, Any]:
+def build_user_values(name: str, email: str) -> dict[str, Any]:
     """What a new user of this name and address stores of them."""
-    return {"name": name, "words": words_of(name, email), **at(email), **mark()}
+    return {
+        "name": name,
+        "words": list_search_words(name, email),
+        **build_address_values(email),
+        **build_export_mark(),
+    }
 
 
-def at(email: str) -> dict[str, Any]:
+def build_address_values(email: str) -> dict[str, Any]:
     """What a user with this address is found by, marked so that gifts from there are looked at."""
-    where = mailbox(email)
+    where = to_mailbox(email)
     return {
         "email": email,
-        "address": canonical(email),
+        "address": to_canonical(email),
         "mailbox": where,
         "rematch_mailboxes": [where],
         "rematch_due": now(),

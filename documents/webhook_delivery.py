@@ -14,19 +14,19 @@ from mongoengine import (
     get_db,
 )
 
-from documents.concurrency.retries import not_postponed
+from documents.concurrency.retries import exclude_postponed
 from documents.errors import Unusable
 from documents.providers import sendgrid
 from documents.providers.registry import PROVIDERS
 from documents.storage.fast_insert import insert_source
-from documents.storage.marks import DUE, due_index, failed_index
-from documents.storage.record import Record, Source
+from documents.storage.marks import DUE_FILTER, due_index, failed_index
+from documents.storage.record import CountedRecord, Record
 from documents.values.time import now
 
 log = logging.getLogger(__name__)
 
 
-class WebhookDelivery(Source, Record):
+class WebhookDelivery(CountedRecord, Record):
     """The raw body of a post whose signature was right. A job reads it; see tracking/ingest.py."""
 
     provider = StringField(required=True)
@@ -77,8 +77,8 @@ def _items_of(provider: str, body: bytes) -> int:
         return 1
 
 
-def has_events_to_count(organization_id: ObjectId) -> bool:
+def has_due_events(organization_id: ObjectId) -> bool:
     """Whether posts that tell of events wait to be tallied, and not for another try."""
-    of = {"organization_id": organization_id, "provider": sendgrid.PROVIDER}
-    query = {**of, **DUE, **not_postponed(now())}
+    of = {"organization_id": organization_id, "provider": sendgrid.SENDGRID_PROVIDER}
+    query = {**of, **DUE_FILTER, **exclude_postponed(now())}
     return get_db().deliveries.find_one(query, {"_id": 1}) is not None

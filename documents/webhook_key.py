@@ -14,10 +14,10 @@ from documents.errors import Unacceptable, Unusable
 from documents.providers.registry import PROVIDERS
 from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
-from documents.storage.sealed import seal, unseal
+from documents.storage.sealed import seal_secret, unseal_secret
 
-AT_A_TIME = 2  # of each mode
-SHOWN = 4
+MAX_KEYS_PER_MODE = 2  # of each mode
+SHOWN_SECRET_LENGTH = 4
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Signer:
 
 
 @dataclass(frozen=True)
-class Key:
+class OpenedKey:
     """One key, opened."""
 
     text: str
@@ -41,7 +41,7 @@ class Key:
     @property
     def ends_with(self) -> str:
         """The end of a secret, to recognize it. The rest is never shown."""
-        return self.text[-SHOWN:]
+        return self.text[-SHOWN_SECRET_LENGTH:]
 
     @property
     def test(self) -> bool:
@@ -87,7 +87,7 @@ class WebhookKey(Record):
             raise Unacceptable(f"/{scheme.field}", "not_a_key", f"This is {error}.") from None
         where = {"organization_id": organization_id, "provider": provider}
         known = cls.objects(**where).first()
-        put = Key(key, is_test)
+        put = OpenedKey(key, is_test)
         if known is None:
             new = cls(**where)
             new._keep([put])
@@ -97,7 +97,7 @@ class WebhookKey(Record):
 
         def edit(kept: Self) -> None:
             others = [other for other in kept.all_keys() if other.text != key]
-            same = [other for other in others if other.is_test == is_test][: AT_A_TIME - 1]
+            same = [other for other in others if other.is_test == is_test][: MAX_KEYS_PER_MODE - 1]
             kept._keep([put, *(one for one in others if one in same or one.is_test != is_test)])
 
         changed: Self = known.change(edit)
@@ -112,7 +112,7 @@ class WebhookKey(Record):
         return keys
 
     @classmethod
-    def who_signed(
+    def find_signer(
         cls,
         organization_id: ObjectId | str,
         provider: str,
@@ -173,17 +173,17 @@ class WebhookKey(Record):
         """
         return [key.text for key in self.all_keys()]
 
-    def all_keys(self) -> list[Key]:
+    def all_keys(self) -> list[OpenedKey]:
         """Return the keys with their modes, the newest first.
 
         Raises:
             Unsealable: they are sealed with a master key that is not there.
         """
-        return [Key(unseal(key), key in self.test_keys) for key in self.keys]
+        return [OpenedKey(unseal_secret(key), key in self.test_keys) for key in self.keys]
 
-    def _keep(self, keys: list[Key]) -> None:
+    def _keep(self, keys: list[OpenedKey]) -> None:
         is_secret = PROVIDERS[self.provider].scheme.is_secret
-        stored = [seal(key.text) if is_secret else key.text for key in keys]
+        stored = [seal_secret(key.text) if is_secret else key.text for key in keys]
         self.keys = stored
         self.test_keys = [text for text, key in zip(stored, keys, strict=True) if key.is_test]
 
@@ -204,20 +204,20 @@ class WebhookKey(Record):
         return self.all_keys()[0].is_test
 
     @property
-    def secrets(self) -> list[Key]:
+    def secrets(self) -> list[OpenedKey]:
         """All that are valid, the newest first."""
         return self.all_keys()
 
     @property
     def secret_ends_with(self) -> str:
         """By which the newest secret is known again; the rest is not shown."""
-        return self.public_key[-SHOWN:]
+        return self.public_key[-SHOWN_SECRET_LENGTH:]
 
     @property
     def previous_secret_ends_with(self) -> str | None:
         """The same of the one it replaces."""
         previous = self.previous_public_key
-        return previous[-SHOWN:] if previous else None
+        return previous[-SHOWN_SECRET_LENGTH:] if previous else None
 
     def signer(self, headers: Mapping[str, str], body: bytes) -> Signer | None:
         """Return who signed this body, and by which mode's key; None if no key did.

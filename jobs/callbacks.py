@@ -10,7 +10,7 @@ from mongoengine import signals
 from documents.donation import Donation
 from documents.email import Email
 from documents.mailing import Mailing
-from documents.storage.export_outbox import noted
+from documents.storage.export_outbox import export_noted
 from documents.storage.record import Record
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
@@ -21,10 +21,10 @@ from jobs.tasks import (
     tally_delivery,
     update_email_donation,
 )
-from jobs.wakeups import buffer
-from jobs.warehouse.tasks import wake
+from jobs.wakeups import wakeup_buffer
+from jobs.warehouse.tasks import wake_exporter
 
-AFTER_SAVE: dict[type[Record], Any] = {
+JOB_BY_DOCUMENT: dict[type[Record], Any] = {
     Donation: update_email_donation,
     Email: count_email,
     Mailing: count_mailing,
@@ -33,25 +33,25 @@ AFTER_SAVE: dict[type[Record], Any] = {
 }
 
 
-def schedule(sender: type[Record], document: Record, **_: Any) -> None:
+def schedule_job(sender: type[Record], document: Record, **_: Any) -> None:
     """Wake a worker for the saved record. Never raises nor waits: the record is due anyway."""
-    buffer.put(AFTER_SAVE[sender], str(document.id))
+    wakeup_buffer.put(JOB_BY_DOCUMENT[sender], str(document.id))
 
 
-def schedule_bulk(sender: type[Email], documents: list[Email], **_: Any) -> None:
+def schedule_bulk_jobs(sender: type[Email], documents: list[Email], **_: Any) -> None:
     """Wake a worker for one email of each fundraiser: settling takes the others with it."""
     for document in {email.fundraiser_id: email for email in documents}.values():
-        schedule(sender, document)
+        schedule_job(sender, document)
 
 
-def connect() -> None:
+def connect_signals() -> None:
     """Let saves in this process schedule jobs. Calling this again changes nothing."""
-    signals.post_bulk_insert.connect(schedule_bulk, sender=Email)
-    for saved in AFTER_SAVE:
-        signals.post_save.connect(schedule, sender=saved)
+    signals.post_bulk_insert.connect(schedule_bulk_jobs, sender=Email)
+    for saved in JOB_BY_DOCUMENT:
+        signals.post_save.connect(schedule_job, sender=saved)
     wake_exporter_when_noted()
 
 
 def wake_exporter_when_noted() -> None:
     """Let what is noted in this process wake the exporter. Workers settle, so they note, too."""
-    noted.connect(wake)
+    export_noted.connect(wake_exporter)

@@ -5,14 +5,14 @@ import time
 
 from pymongo.errors import PyMongoError
 
-from config.database import check_deployment, client
+from config.database import check_deployment, get_client
 from config.observability.outage import Outage
-from config.transient_errors import is_passing
+from config.transient_errors import is_transient
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 10
-PAUSE_SECONDS = 1.0
+WORKER_STOP_SECONDS = 10
+DATABASE_POLL_SECONDS = 1.0
 
 
 def await_database() -> None:
@@ -24,12 +24,12 @@ def await_database() -> None:
     outage = Outage(log.warning, log.info)
     while True:
         try:
-            warnings = check_deployment(client())
+            warnings = check_deployment(get_client())
         except PyMongoError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             outage.begin("the database is away; waiting for it")
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(DATABASE_POLL_SECONDS)
         else:
             break
     outage.end("the database answers")

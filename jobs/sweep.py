@@ -17,10 +17,10 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from config.observability.outage import Outage
-from config.settings import settings
-from config.transient_errors import is_passing
-from documents.concurrency.batches import ISOLATION_SECONDS
-from documents.concurrency.retries import describe, not_postponed
+from config.settings import get_settings
+from config.transient_errors import is_transient
+from documents.concurrency.batches import GROUP_ISOLATION_SECONDS
+from documents.concurrency.retries import describe_error, exclude_postponed
 from documents.erased import items as erased_items
 from documents.matching import late_touches, user_changes
 from documents.payments import ingest as payments
@@ -28,25 +28,25 @@ from documents.privacy import erasure
 from documents.rows.collections import collection
 from documents.rows.user import UserRow
 from documents.settling import settle as settling
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from documents.tracking import ingest, unmatched
 from documents.values.time import now
-from jobs.tasks import policy
+from jobs.tasks import build_settling_policy
 
 log = logging.getLogger(__name__)
 
-Settling = Callable[[], int]
-Group = tuple[str, ObjectId | None]
+SettleFunction = Callable[[], int]
+DueGroup = tuple[str, ObjectId | None]
 
 
-def sweep(older_than: timedelta = timedelta(0)) -> int:
+def sweep_due_records(older_than: timedelta = timedelta(0)) -> int:
     """Settle what has been due for longer than this. Returns how many records that was."""
-    return sum(_guarded(settle) for _, settle in due_groups(older_than, math.inf))
+    return sum(_guarded(settle) for _, settle in iterate_due_groups(older_than, math.inf))
 
 
-def due_groups(
-    older_than: timedelta, seconds: float = ISOLATION_SECONDS
-) -> Iterator[tuple[Group, Settling]]:
+def iterate_due_groups(
+    older_than: timedelta, seconds: float = GROUP_ISOLATION_SECONDS
+) -> Iterator[tuple[DueGroup, SettleFunction]]:
     """Yield what has been due for longer than this, by what is settled together, and how.
 
     The groups are looked up as the caller goes on, because tallying makes emails and gifts due.
@@ -56,28 +56,40 @@ def due_groups(
     """
     before = now() - older_than
     for id_ in _groups("deliveries", "organization_id", before):
-        yield ("tally", id_), partial(ingest.tally_organization, id_, policy().clicks, seconds)
-        yield ("payments", id_), partial(payments.take_in, id_, policy(), seconds)
-    look_again = now() - max(older_than, unmatched.LOOK_AGAIN_AFTER)
+        yield (
+            ("tally", id_),
+            partial(ingest.tally_organization, id_, build_settling_policy().clicks, seconds),
+        )
+        yield (
+            ("payments", id_),
+            partial(payments.ingest_payments, id_, build_settling_policy(), seconds),
+        )
+    look_again = now() - max(older_than, unmatched.UNMATCHED_RETRY_INTERVAL)
     for id_ in _groups("events", "organization_id", look_again):
-        yield ("look again", id_), partial(ingest.look_again, id_, policy().clicks, seconds)
+        yield (
+            ("look again", id_),
+            partial(ingest.retry_unmatched_events, id_, build_settling_policy().clicks, seconds),
+        )
     for id_ in _to_erase():
-        yield ("erase", id_), partial(erasure.erase, id_)
-    for id_ in erased_items.organizations():
-        yield ("empty posts", id_), partial(erased_items.empty, id_)
+        yield ("erase", id_), partial(erasure.erase_user, id_)
+    for id_ in erased_items.list_organizations_with_items():
+        yield ("empty posts", id_), partial(erased_items.empty_noted_items, id_)
     yield ("follow users", None), _follow_users
     for id_ in _groups("late_touches", "organization_id", now()):
         yield ("follow touches", id_), partial(_follow_touches, id_, seconds)
     fundraisers: dict[ObjectId, None] = {}
-    for source in settling.SOURCES:
+    for source in settling.SETTLING_ORDER:
         fundraisers |= _groups(source, "fundraiser_id", before)
     for id_ in fundraisers:
-        yield ("settle", id_), partial(settling.settle_fundraiser, id_, policy(), seconds)
+        yield (
+            ("settle", id_),
+            partial(settling.settle_fundraiser, id_, build_settling_policy(), seconds),
+        )
 
 
 def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
     """Whose records are due, those who wait the longest first."""
-    query = {"due": {**DUE["due"], "$lte": before}, **not_postponed(now())}
+    query = {"due": {**DUE_FILTER["due"], "$lte": before}, **exclude_postponed(now())}
     found = get_db()[source].aggregate(
         [
             {"$match": query},
@@ -90,26 +102,28 @@ def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
 
 def _follow_users() -> int:
     """Mark the gifts of users who came or moved; they are settled with what else is due."""
-    return len(user_changes.follow())
+    return len(user_changes.mark_gifts_of_users())
 
 
 def _follow_touches(organization_id: ObjectId, seconds: float) -> int:
     """Let the gifts look again that emails may have led to, as is known by now."""
-    fundraisers = late_touches.follow(organization_id)
-    return sum(settling.settle_fundraiser(id_, policy(), seconds) for id_ in fundraisers)
+    fundraisers = late_touches.mark_gifts_of_notes(organization_id)
+    return sum(
+        settling.settle_fundraiser(id_, build_settling_policy(), seconds) for id_ in fundraisers
+    )
 
 
 def _to_erase() -> list[ObjectId]:
-    query = {"erase_due": {**erasure.DUE["erase_due"], "$lte": now()}}
+    query = {"erase_due": {**erasure.ERASURE_DUE_FILTER["erase_due"], "$lte": now()}}
     return [row["_id"] for row in collection(get_db(), UserRow).find(query, {"_id": 1})]
 
 
-def _guarded(settle: Settling) -> int:
+def _guarded(settle: SettleFunction) -> int:
     """One group that cannot be settled must not keep the others from it."""
     try:
         return settle()
     except Exception as error:
-        if is_passing(error):
+        if is_transient(error):
             raise
         log.exception("sweep: a group could not be settled")
     return 0
@@ -125,8 +139,8 @@ class Sweeper(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="sweep", daemon=True)
         self._stopping = threading.Event()
-        self._threads = ThreadPoolExecutor(settings().worker_threads, "sweep")
-        self._running: set[Group] = set()
+        self._threads = ThreadPoolExecutor(get_settings().worker_threads, "sweep")
+        self._running: set[DueGroup] = set()
         self._outage = Outage(log.warning, log.info)
 
     def run(self) -> None:
@@ -134,19 +148,19 @@ class Sweeper(threading.Thread):
         while not self._stopping.is_set():
             started = time.monotonic()
             with self._surviving():
-                for group, settle in due_groups(patience):
+                for group, settle in iterate_due_groups(patience):
                     self._begin(group, settle)
-                patience = timedelta(seconds=settings().sweep_seconds)
+                patience = timedelta(seconds=get_settings().sweep_seconds)
                 self._outage.end("sweep: the database answers again")
             spent = time.monotonic() - started
-            self._stopping.wait(max(0.05, settings().sweep_seconds - spent))
+            self._stopping.wait(max(0.05, get_settings().sweep_seconds - spent))
 
-    def _begin(self, group: Group, settle: Settling) -> None:
+    def _begin(self, group: DueGroup, settle: SettleFunction) -> None:
         if group not in self._running and not self._stopping.is_set():
             self._running.add(group)
             self._threads.submit(self._settle, group, settle)
 
-    def _settle(self, group: Group, settle: Settling) -> None:
+    def _settle(self, group: DueGroup, settle: SettleFunction) -> None:
         with self._surviving():
             if done := _guarded(settle):
                 log.info("sweep: %d settled", done)
@@ -164,7 +178,7 @@ class Sweeper(threading.Thread):
         try:
             yield
         except Exception as error:
-            if is_passing(error):
-                self._outage.begin(f"sweep: the database is away or slow ({describe(error)})")
+            if is_transient(error):
+                self._outage.begin(f"sweep: the database is away or slow ({describe_error(error)})")
             else:
                 log.exception("sweep: failed")

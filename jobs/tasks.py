@@ -11,16 +11,16 @@ from functools import wraps
 from bson import ObjectId
 
 from config.queue import huey
-from config.settings import settings
-from config.transient_errors import is_passing
-from documents.concurrency.retries import describe
+from config.settings import get_settings
+from config.transient_errors import is_transient
+from documents.concurrency.retries import describe_error
 from documents.matching import user_changes
 from documents.matching.policy import MatchPolicy
 from documents.payments import ingest as payments
 from documents.settling import settle as settling
-from documents.settling.policies import Policy
+from documents.settling.policies import SettlingPolicy
 from documents.tracking import ingest
-from documents.tracking.rules import Rule
+from documents.tracking.rules import MachineClickRule
 
 # The queue and all of its jobs: what `huey_consumer jobs.tasks.huey` runs.
 __all__ = [
@@ -35,12 +35,12 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-def policy() -> Policy:
+def build_settling_policy() -> SettlingPolicy:
     """How gifts are matched and clicks are judged, as it is set."""
-    current = settings()
-    return Policy(
+    current = get_settings()
+    return SettlingPolicy(
         matching=MatchPolicy(window=timedelta(days=current.match_window_days)),
-        clicks=Rule(
+        clicks=MachineClickRule(
             links=current.machine_click_links,
             seconds=current.machine_click_seconds,
             agents=current.machine_click_agents,
@@ -60,9 +60,9 @@ def left_to_sweep(job: Callable[..., None]) -> Callable[..., None]:
         try:
             job(*told)
         except Exception as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
-            log.warning("%s: left to the sweep (%s)", job.__name__, describe(error))
+            log.warning("%s: left to the sweep (%s)", job.__name__, describe_error(error))
 
     return run
 
@@ -71,34 +71,34 @@ def left_to_sweep(job: Callable[..., None]) -> Callable[..., None]:
 @left_to_sweep
 def update_email_donation(*donation_ids: str) -> None:
     """Match donations to their emails, and count them."""
-    settling.settle_records("donations", _ids(donation_ids), policy())
+    settling.settle_records("donations", _ids(donation_ids), build_settling_policy())
 
 
 @huey.task()
 @left_to_sweep
 def count_email(*email_ids: str) -> None:
     """Count emails on their users, mailings and fundraisers."""
-    settling.settle_records("emails", _ids(email_ids), policy())
+    settling.settle_records("emails", _ids(email_ids), build_settling_policy())
 
 
 @huey.task()
 @left_to_sweep
 def count_mailing(*mailing_ids: str) -> None:
     """Count what mailings cost on their fundraisers."""
-    settling.settle_records("mailings", _ids(mailing_ids), policy())
+    settling.settle_records("mailings", _ids(mailing_ids), build_settling_policy())
 
 
 @huey.task()
 @left_to_sweep
 def tally_delivery(*delivery_ids: str) -> None:
     """Count the events of webhook deliveries, or make the gifts that they tell of."""
-    ingest.tally_deliveries(_ids(delivery_ids), policy().clicks)
-    payments.take_in_deliveries(_ids(delivery_ids), policy())
+    ingest.tally_deliveries(_ids(delivery_ids), build_settling_policy().clicks)
+    payments.ingest_payment_deliveries(_ids(delivery_ids), build_settling_policy())
 
 
 @huey.task()
 @left_to_sweep
 def follow_user(*user_ids: str) -> None:
     """Let gifts from users' new addresses look for their user and email."""
-    for fundraiser_id in user_changes.follow():
-        settling.settle_fundraiser(fundraiser_id, policy(), None)
+    for fundraiser_id in user_changes.mark_gifts_of_users():
+        settling.settle_fundraiser(fundraiser_id, build_settling_policy(), None)

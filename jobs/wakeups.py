@@ -16,35 +16,37 @@ import time
 from itertools import chain
 from typing import Any
 
-from config.background import Background
+from config.background import BackgroundThread
 from config.observability import context
 from config.observability.context import Origin
 from config.observability.metrics import ENQUEUE_FAILURES
 from config.observability.outage import Outage
-from config.queue import AWAY
+from config.queue import QUEUE_ERRORS
 
 log = logging.getLogger(__name__)
 
-CAPACITY = 10_000
-PAUSE_SECONDS = 1.0
-GATHER_SECONDS = 0.01  # from one message to the next; the first after silence goes at once
-IDS_A_MESSAGE = 500
+WAKEUP_CAPACITY = 10_000
+ENQUEUE_RETRY_SECONDS = 1.0
+MESSAGE_INTERVAL_SECONDS = (
+    0.01  # from one message to the next; the first after silence goes at once
+)
+IDS_PER_MESSAGE = 500
 
 
 class WakeUpBuffer:
     """Wake-ups on their way to the queue."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = WAKEUP_CAPACITY) -> None:
         self._waiting: queue.Queue[tuple[Any, str, Origin]] = queue.Queue(capacity)
-        self._sender = Background("outbox", self._send)
+        self._sender = BackgroundThread("outbox", self._send)
         self._outage = Outage(log.warning, log.info)
         self._last = 0.0
 
     def put(self, task: Any, id_: str) -> None:
         """Schedule task(id_) soon, maybe as task(*ids). Takes microseconds whatever Redis does."""
-        self._sender.ensure()
+        self._sender.ensure_started()
         try:
-            self._waiting.put_nowait((task, id_, context.origin()))
+            self._waiting.put_nowait((task, id_, context.get_origin()))
         except queue.Full:  # the sweep finds it
             ENQUEUE_FAILURES.labels("outbox_full").inc()
 
@@ -60,14 +62,14 @@ class WakeUpBuffer:
             gathered = self._gather()
             try:
                 for task, wakeups in gathered.items():
-                    with context.carrying(Origin.together(origin for _, origin in wakeups)):
+                    with context.carry_origin(Origin.combine(origin for _, origin in wakeups)):
                         task(*dict.fromkeys(id_ for id_, _ in wakeups))
                 self._outage.end("the queue is back")
-            except AWAY:
+            except QUEUE_ERRORS:
                 self._outage.begin("the queue is away: the sweep settles what is due")
                 lost = self._drop_waiting() + sum(map(len, gathered.values()))
                 ENQUEUE_FAILURES.labels("queue_away").inc(lost)
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(ENQUEUE_RETRY_SECONDS)
             except Exception:
                 log.exception("outbox: %s could not be enqueued", gathered)  # the sweep finds it
                 ENQUEUE_FAILURES.labels("error").inc(sum(map(len, gathered.values())))
@@ -79,9 +81,9 @@ class WakeUpBuffer:
         """What waits, by task, once there is something and the last message is a while ago."""
         task, id_, origin = self._waiting.get()
         gathered: dict[Any, list[tuple[str, Origin]]] = {task: [(id_, origin)]}
-        time.sleep(max(0.0, self._last + GATHER_SECONDS - time.monotonic()))
+        time.sleep(max(0.0, self._last + MESSAGE_INTERVAL_SECONDS - time.monotonic()))
         with contextlib.suppress(queue.Empty):
-            for _ in range(IDS_A_MESSAGE - 1):
+            for _ in range(IDS_PER_MESSAGE - 1):
                 task, id_, origin = self._waiting.get_nowait()
                 gathered.setdefault(task, []).append((id_, origin))
         self._last = time.monotonic()
@@ -98,4 +100,4 @@ class WakeUpBuffer:
         return dropped
 
 
-buffer = WakeUpBuffer()
+wakeup_buffer = WakeUpBuffer()

@@ -18,9 +18,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
-AWAY = frozenset({429, 502, 503, 504})
-LONGEST_PAUSE_SECONDS = 10.0
-AFTER = "Retry-After"
+UNAVAILABLE_STATUSES = frozenset({429, 502, 503, 504})
+MAX_RETRY_PAUSE_SECONDS = 10.0
+RETRY_AFTER_HEADER = "Retry-After"
 
 
 class MatchbackError(Exception):
@@ -128,12 +128,14 @@ class Transport:
         except httpx.TransportError as error:
             raise _AgainError from error
         # A 409 that says when to come back is of a request that is still running.
-        if answer.status_code in AWAY or (answer.status_code == 409 and AFTER in answer.headers):
+        if answer.status_code in UNAVAILABLE_STATUSES or (
+            answer.status_code == 409 and RETRY_AFTER_HEADER in answer.headers
+        ):
             raise _AgainError(answer)
         return answer
 
 
-_backoff = wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_SECONDS)
+_backoff = wait_random_exponential(multiplier=0.1, max=MAX_RETRY_PAUSE_SECONDS)
 
 
 def _pause(state: RetryCallState) -> float:
@@ -144,7 +146,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 def _wanted(answer: httpx.Response) -> float:
-    after = answer.headers.get(AFTER, "")
+    after = answer.headers.get(RETRY_AFTER_HEADER, "")
     return float(after) if after.isdecimal() else 0.0
 
 

@@ -9,13 +9,13 @@ from falcon.media import JSONHandler
 from config.database import connect_web
 from config.observability import traces
 from config.observability.log import configure_logging
-from config.settings import settings
+from config.settings import get_settings
 from jobs import callbacks
 from service.api import problems
 from service.dashboard.failures import DashboardProblems
-from service.middleware.access_log import request_log
-from service.middleware.request import middleware
-from service.routes import PAGES, ROUTES
+from service.middleware.access_log import build_log_middleware
+from service.middleware.request import build_middleware
+from service.routes import API_ROUTES, DASHBOARD_ROUTES
 from service.server.bridge import Bridge
 
 
@@ -25,14 +25,16 @@ def create_app(*outermost: Any) -> falcon.App[Any, Any]:
     Args:
         outermost: middleware that sees each request first and each response last.
     """
-    callbacks.connect()
-    app = falcon.App(middleware=[*outermost, DashboardProblems(), *middleware(settings())])
+    callbacks.connect_signals()
+    app = falcon.App(
+        middleware=[*outermost, DashboardProblems(), *build_middleware(get_settings())]
+    )
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     app.req_options.strip_url_path_trailing_slash = True
-    for error, handler in problems.HANDLERS:
+    for error, handler in problems.ERROR_HANDLERS:
         app.add_error_handler(error, handler)
-    for path, resource, suffix in ROUTES + PAGES:
+    for path, resource, suffix in API_ROUTES + DASHBOARD_ROUTES:
         app.add_route(path, resource, suffix=suffix)
     return app
 
@@ -40,6 +42,6 @@ def create_app(*outermost: Any) -> falcon.App[Any, Any]:
 def start() -> Bridge:
     """Return what gunicorn serves in each of its workers."""
     configure_logging("web")
-    traces.start("web")
+    traces.start_tracing("web")
     connect_web()
-    return Bridge(create_app(*request_log()), settings().web_threads)
+    return Bridge(create_app(*build_log_middleware()), get_settings().web_threads)

@@ -8,7 +8,7 @@ import click
 
 from service.commands.audit import audit
 from service.commands.completion import completion
-from service.commands.connected import DATA, connected, sentences
+from service.commands.connected import DEFAULT_DATA_FOLDER, connected, explain_errors
 from service.commands.duplicates import duplicates
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
@@ -36,7 +36,7 @@ def main() -> None:
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    default=DATA,
+    default=DEFAULT_DATA_FOLDER,
     help="Where data, logs and up.env are kept.",
 )
 @click.option("--demo/--no-demo", default=True, help="Make a demo university and play its day.")
@@ -44,20 +44,20 @@ def up(port: int | None, data: Path, demo: bool) -> None:
     """Start everything on this machine, in the foreground, until Ctrl-C."""
     from setproctitle import setproctitle
 
-    from service.local.command import Stopped, everything, watch_forever
+    from service.local.command import Stopped, run_deployment, watch_forever
     from service.local.instance import AlreadyUp
     from service.local.servers import MissingServer
     from service.local.supervisor import PartFailed
-    from service.local.terminal import say
+    from service.local.terminal import print_progress
 
     setproctitle("matchback up")
     try:
-        with sentences(), everything(data.absolute(), port, say) as running:
-            say(f"ready: {running.addresses['MATCHBACK_URL']}")
+        with explain_errors(), run_deployment(data.absolute(), port, print_progress) as running:
+            print_progress(f"ready: {running.addresses['MATCHBACK_URL']}")
             if demo:
-                from service.local.demo.show import show
+                from service.local.demo.show import show_demo
 
-                show(running)
+                show_demo(running)
             watch_forever(running)
     except Stopped:
         return
@@ -70,26 +70,26 @@ def serve() -> None:
     """Run the web service (gunicorn) in this process."""
     from pymongo.errors import PyMongoError
 
-    from config.database import check_deployment, connect
-    from config.settings import settings
-    from config.transient_errors import is_passing
-    from service.local.command import serve_command
+    from config.database import check_deployment, connect_database
+    from config.settings import get_settings
+    from config.transient_errors import is_transient
+    from service.local.command import build_serve_command
 
-    with sentences():
-        settings()
+    with explain_errors():
+        get_settings()
         try:
-            check_deployment(connect())
+            check_deployment(connect_database())
         except PyMongoError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise  # one that is away may come back: requests are 503 until then
-    command = serve_command()
+    command = build_serve_command()
     os.execv(command[0], command)  # noqa: S606
 
 
 @main.command()
 def worker() -> None:
     """Run a worker: jobs from the queue, and the sweep."""
-    with sentences():
+    with explain_errors():
         from jobs.worker import main as work
 
         sys.exit(work())
@@ -99,12 +99,12 @@ def worker() -> None:
 @connected
 def indexes() -> None:
     """Create the database's indexes that are missing."""
-    from documents.migrations.indexes import create_indexes
-    from documents.migrations.migration import note_new
+    from documents.migrations.indexes import update_indexes
+    from documents.migrations.migration import mark_all_finished
     from documents.migrations.steps import MIGRATIONS
 
-    create_indexes()
-    note_new(MIGRATIONS)
+    update_indexes()
+    mark_all_finished(MIGRATIONS)
 
 
 for command in (

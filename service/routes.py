@@ -22,7 +22,7 @@ from service.dashboard.pages.account import Account
 from service.dashboard.pages.administration import (
     ApiKeyForms,
     PolicyForms,
-    Settings,
+    SettingsPage,
     WebhookKeyForms,
 )
 from service.dashboard.pages.files import Assets
@@ -32,14 +32,14 @@ from service.dashboard.pages.health import HealthPages
 from service.dashboard.pages.mailings import MailingPages
 from service.dashboard.pages.overview import OverviewPages, Root
 from service.dashboard.pages.payments import PaymentPages
-from service.dashboard.pages.people import People
+from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
 payments = Payments()
 
-ROUTES: tuple[tuple[str, object, str | None], ...] = (
+API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/organization", OwnOrganization(), None),
     ("/v1/users", users, None),
     ("/v1/users/{id}", users, "one"),
@@ -63,7 +63,7 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/fundraisers/{id}/match-policy", FundraiserPolicy(), None),
     *(
         (f"/v1/webhooks/{provider}/{{organization_id}}", resource, None)
-        for provider, resource in webhooks.BY_PROVIDER.items()
+        for provider, resource in webhooks.WEBHOOK_RESOURCES.items()
     ),
     ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
     ("/v1/webhook-keys/stripe", StripeSecrets(), None),
@@ -77,8 +77,8 @@ ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/healthz", Health(), None),
     ("/readyz", Readiness(), None),
     ("/metrics", Metrics(), None),
-    ("/openapi.json", OpenApi(lambda: ROUTES), None),
-    ("/docs", Docs(lambda: ROUTES), None),
+    ("/openapi.json", OpenApi(lambda: API_ROUTES), None),
+    ("/docs", Docs(lambda: API_ROUTES), None),
 )
 
 # The dashboard: pages for people, which the OpenAPI document says nothing of.
@@ -86,7 +86,7 @@ key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages = PaymentPages()
 
-PAGES: tuple[tuple[str, object, str | None], ...] = (
+DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/", Root(), None),
     ("/dashboard", overview, None),
     ("/dashboard/fundraisers.csv", overview, "csv"),
@@ -94,7 +94,7 @@ PAGES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/fundraisers/{id}/{table}.csv", fundraiser_pages, "csv"),
     ("/dashboard/mailings/{id}", mailing_pages, None),
     ("/dashboard/mailings/{id}/{table}.csv", mailing_pages, "csv"),
-    ("/dashboard/people/{id}", People(), None),
+    ("/dashboard/people/{id}", PersonPages(), None),
     ("/dashboard/gifts", gifts, None),
     ("/dashboard/gifts/{id}", gifts, "one"),
     ("/dashboard/gifts/{id}/pin", gifts, "pin"),
@@ -103,13 +103,13 @@ PAGES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/payments/{id}/fundraiser", payment_pages, "fundraiser"),
     ("/dashboard/health", health, None),
     ("/dashboard/jobs/{id}/retry", health, "retry"),
-    ("/dashboard/settings", Settings(), None),
+    ("/dashboard/settings", SettingsPage(), None),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),
     ("/dashboard/match-policy", PolicyForms(), None),
     ("/dashboard/account", Account(), None),
-    ("/dashboard/live", Live(StaffSession.still_valid), None),
+    ("/dashboard/live", Live(StaffSession.list_current), None),
     ("/dashboard/sign-in", SignIn(), None),
     ("/dashboard/sign-in/link", SignInByLink(), None),
     ("/dashboard/sign-out", SignOut(), None),

@@ -11,16 +11,16 @@ from falcon import testing
 from limits.storage import MemoryStorage
 
 from config import database
-from config.settings import Settings, settings
+from config.settings import Settings, get_settings
 from documents.giving_links import link_token
-from documents.migrations.indexes import create_indexes
+from documents.migrations.indexes import update_indexes
 from jobs import callbacks
-from jobs.wakeups import buffer
+from jobs.wakeups import wakeup_buffer
 from service.app import create_app
 from service.local.supervisor import Supervisor
 from service.middleware import api_key
 from service.middleware.rate_limit import rate_limit
-from tools.testbed.cast import Api, University, university
+from tools.testbed.cast import Api, University, create_university
 from tools.testbed.memory_database import MemoryClient
 from tools.testbed.shared_stack import hang_up
 from tools.testbed.stack import Servers, Stack
@@ -73,10 +73,10 @@ def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 def collect_wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    callbacks.connect()
+    callbacks.connect_signals()
     sent: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        buffer, "put", lambda task, id_: sent.append((task.task_class.__name__, id_))
+        wakeup_buffer, "put", lambda task, id_: sent.append((task.task_class.__name__, id_))
     )
     return sent
 
@@ -85,14 +85,14 @@ def collect_wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     """An empty database in memory."""
     mongoengine.disconnect_all()
-    api_key.forget_keys()
+    api_key.forget_api_keys()
     rate_limit.forget(MemoryStorage())
-    link_token.forget_keys()
-    database.connect(
+    link_token.forget_link_keys()
+    database.connect_database(
         Settings(mongodb_uri="mongodb://mock/matchback"),
         mongo_client_class=MemoryClient,
     )
-    create_indexes()
+    update_indexes()
     yield
     mongoengine.disconnect_all()
 
@@ -106,13 +106,13 @@ def client(mock_database: None) -> testing.TestClient:
 @pytest.fixture
 def alice(client: testing.TestClient) -> University:
     """Alice raises funds at one university."""
-    return university("Alice's University", Api.in_process(client))
+    return create_university("Alice's University", Api.in_process(client))
 
 
 @pytest.fixture
 def charlie(client: testing.TestClient) -> University:
     """Charlie works at another university and may see nothing of Alice's."""
-    return university("Charlie's University", Api.in_process(client))
+    return create_university("Charlie's University", Api.in_process(client))
 
 
 @pytest.fixture(scope="session")
@@ -129,21 +129,21 @@ def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @contextmanager
 def connected(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Connect this process to an empty database on the real server; yield its URI."""
-    uri = servers.empty_database()
+    uri = servers.clear_database()
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     monkeypatch.setenv("MATCHBACK_REDIS_URL", servers.redis_url)
-    settings.cache_clear()
+    get_settings.cache_clear()
     mongoengine.disconnect_all()
-    api_key.forget_keys()
+    api_key.forget_api_keys()
     rate_limit.forget()
-    link_token.forget_keys()
+    link_token.forget_link_keys()
     try:
-        database.connect()
+        database.connect_database()
         servers.restore_indexes()
         yield uri
     finally:
         mongoengine.disconnect_all()
-        settings.cache_clear()
+        get_settings.cache_clear()
 
 
 @pytest.fixture

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.testbed.chromium import NAMES
+from tools.testbed.chromium import CHROMIUM_NAMES
 
-BESIDE = Path(sys.executable).parent
-PATH = os.pathsep.join([os.environ.get("PATH", ""), str(BESIDE), "/usr/sbin", "/sbin"])
-APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+PYTHON_FOLDER = Path(sys.executable).parent
+SEARCH_PATH = os.pathsep.join(
+    [os.environ.get("PATH", ""), str(PYTHON_FOLDER), "/usr/sbin", "/sbin"]
+)
+APT_ENVIRONMENT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
 
 class Program(NamedTuple):
@@ -30,19 +32,23 @@ class Program(NamedTuple):
     tests: str
     install: Callable[[str], None]
 
-    def is_there(self) -> bool:
+    def is_installed(self) -> bool:
         """Return whether one of the names is on the path."""
-        return any(shutil.which(name, path=PATH) for name in self.names)
+        return any(shutil.which(name, path=SEARCH_PATH) for name in self.names)
 
 
-def apt_get(*words: str, cwd: str | None = None) -> None:
+def run_apt_get(*words: str, cwd: str | None = None) -> None:
     """Run apt-get quietly."""
     subprocess.run(
-        ["apt-get", "--quiet=2", *words], cwd=cwd, env=APT, stdout=subprocess.DEVNULL, check=True
+        ["apt-get", "--quiet=2", *words],
+        cwd=cwd,
+        env=APT_ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        check=True,
     )
 
 
-def install(package: str) -> None:
+def install_package(package: str) -> None:
     """Install a package, which only root may do.
 
     Raises:
@@ -50,36 +56,40 @@ def install(package: str) -> None:
     """
     if os.geteuid() != 0:
         raise PermissionError(f"Only root may install {package}.")
-    apt_get("update")
-    apt_get("install", "--no-install-recommends", package)
+    run_apt_get("update")
+    run_apt_get("install", "--no-install-recommends", package)
 
 
 def unpack_promtool(package: str) -> None:
     """Download a package, and copy promtool out of it into .venv."""
     if os.geteuid() == 0:
-        apt_get("update")
+        run_apt_get("update")
     with tempfile.TemporaryDirectory() as folder:
-        apt_get("download", "--option", "APT::Sandbox::User=root", package, cwd=folder)
+        run_apt_get("download", "--option", "APT::Sandbox::User=root", package, cwd=folder)
         [archive] = Path(folder).glob("*.deb")
         subprocess.run(["dpkg", "-x", archive, folder], check=True)
-        shutil.copy(Path(folder) / "usr" / "bin" / "promtool", BESIDE)
+        shutil.copy(Path(folder) / "usr" / "bin" / "promtool", PYTHON_FOLDER)
 
 
 PROGRAMS = (
-    Program(NAMES, "chromium", "a minute or so", "the dashboard", install),
-    Program(("ip",), "iproute2", "some seconds", "several machines", install),
+    Program(CHROMIUM_NAMES, "chromium", "a minute or so", "the dashboard", install_package),
+    Program(("ip",), "iproute2", "some seconds", "several machines", install_package),
     Program(("promtool",), "prometheus", "20 MB", "the alert rules (promtool)", unpack_promtool),
     Program(
-        ("systemd-analyze",), "systemd", "some seconds", "the units (systemd-analyze)", install
+        ("systemd-analyze",),
+        "systemd",
+        "some seconds",
+        "the units (systemd-analyze)",
+        install_package,
     ),
 )
 
 
-def missing(programs: Iterable[Program]) -> list[str]:
+def install_missing(programs: Iterable[Program]) -> list[str]:
     """Install what is not there; return a sentence for each program that is still missing."""
     found = []
     for program in programs:
-        if program.is_there():
+        if program.is_installed():
             continue
         try:
             print(f"Installing {program.package}: {program.takes}", flush=True)  # noqa: T201
@@ -94,4 +104,4 @@ def missing(programs: Iterable[Program]) -> list[str]:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
-    sys.exit("\n".join(missing(PROGRAMS)) or 0)
+    sys.exit("\n".join(install_missing(PROGRAMS)) or 0)

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from tools.testbed.readme import ROOT
 
-OUTPUT = ROOT / "build" / "sbom.json"
+SBOM_FILE = ROOT / "build" / "sbom.json"
 
 
 def main() -> int:
     """Write the file, and print its path."""
-    OUTPUT.parent.mkdir(exist_ok=True)
+    SBOM_FILE.parent.mkdir(exist_ok=True)
     command = [str(Path(sys.executable).parent / "cyclonedx-py"), "environment", sys.prefix]
     command += ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible"]
-    command += ["--output-format", "JSON", "--output-file", str(OUTPUT)]
+    command += ["--output-format", "JSON", "--output-file", str(SBOM_FILE)]
     done = subprocess.run(command, check=False)
-    print(OUTPUT.relative_to(ROOT))  # noqa: T201
+    print(SBOM_FILE.relative_to(ROOT))  # noqa: T201
     return done.returncode
 
 

@@ -6,20 +6,27 @@ import sys
 from pathlib import Path
 
 # Known false positives: examples from Stripe's and Standard Webhooks' pages, and test data.
-NO_SECRETS = (
+FALSE_POSITIVE_PATTERN = (
     'whsec_|MFkw|KLhYe|u:secret@|eyJhbGci|"ipes"|horse battery|"short"|user:password|user:secret'
     r"|password=secret|records\.(New)?ApiKey|CLIENTS_SPAN = |former = |group_key = "
 )
 # Records' IDs in test data.
-IDS = "^[0-9a-f]{24}$"
+RECORD_ID_PATTERN = "^[0-9a-f]{24}$"
 # Hashes of packages.
-LOCKS = r"requirements(/.*)?\.txt"
+LOCK_FILE_PATTERN = r"requirements(/.*)?\.txt"
 
 
 def main(files: list[str]) -> int:
     """Return the exit code of detect-secrets."""
     hook = str(Path(sys.executable).parent / "detect-secrets-hook")
-    excluded = ("--exclude-files", LOCKS, "--exclude-lines", NO_SECRETS, "--exclude-secrets", IDS)
+    excluded = (
+        "--exclude-files",
+        LOCK_FILE_PATTERN,
+        "--exclude-lines",
+        FALSE_POSITIVE_PATTERN,
+        "--exclude-secrets",
+        RECORD_ID_PATTERN,
+    )
     return subprocess.run([hook, *excluded, *files], check=False).returncode
 
 

@@ -10,13 +10,15 @@ import time
 from collections import deque
 from typing import IO
 
-from config.background import Background
+from config.background import BackgroundThread
 
-LATE_SECONDS = 0.1
-MOST_LINES = 10_000  # of which some hundred bytes each: beyond that, who tells a line writes
+LOG_WRITE_INTERVAL_SECONDS = 0.1
+MAX_BUFFERED_LINES = (
+    10_000  # of which some hundred bytes each: beyond that, who tells a line writes
+)
 
 
-class Gathered:
+class BufferedLines:
     """A file, to which a thread of each process writes what was told it meanwhile.
 
     A process that is killed takes the lines of the last tenth of a second with it.
@@ -26,13 +28,13 @@ class Gathered:
         self._file = file
         self._lines: deque[bytes] = deque()
         self._guard = threading.Lock()
-        self._writer = Background("log", self._keep_writing)
+        self._writer = BackgroundThread("log", self._keep_writing)
 
     def write(self, line: bytes) -> int:
         """Have the line written soon; at once, if what is to be written grows and grows."""
-        self._writer.ensure()
+        self._writer.ensure_started()
         self._lines.append(line)
-        if len(self._lines) > MOST_LINES:
+        if len(self._lines) > MAX_BUFFERED_LINES:
             self.write_out()
         return len(line)
 
@@ -54,5 +56,5 @@ class Gathered:
 
     def _keep_writing(self) -> None:
         while True:
-            time.sleep(LATE_SECONDS)
+            time.sleep(LOG_WRITE_INTERVAL_SECONDS)
             self.write_out()

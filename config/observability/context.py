@@ -17,11 +17,11 @@ from config.observability import traces
 
 log = logging.getLogger(__name__)
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,100}", re.ASCII)
+REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,100}", re.ASCII)
 # W3C's Trace Context, version 00.
-TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-MILLISECONDS = 1000
-MOST_CARRIED = 20  # of the requests whose ids travel as one message
+TRACEPARENT_PATTERN = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+MILLISECONDS_PER_SECOND = 1000
+MAX_CARRIED_REQUESTS = 20  # of the requests whose ids travel as one message
 
 
 class Origin(NamedTuple):
@@ -41,71 +41,71 @@ class Origin(NamedTuple):
         """What such an id tells. What it does not say, or says in another form, is left out."""
         said = dict(part.partition("=")[::2] for part in message_id.split(";")[1:])
         return cls(
-            tuple(filter(REQUEST_ID.fullmatch, said.get("request", "").split(","))),
-            tuple(filter(TRACE.fullmatch, said.get("trace", "").split(","))),
+            tuple(filter(REQUEST_ID_PATTERN.fullmatch, said.get("request", "").split(","))),
+            tuple(filter(TRACEPARENT_PATTERN.fullmatch, said.get("trace", "").split(","))),
         )
 
     @classmethod
-    def together(cls, origins: Iterable["Origin"]) -> "Origin":
+    def combine(cls, origins: Iterable["Origin"]) -> "Origin":
         """Of several: each id once, the first ones if there are too many."""
         ids: dict[str, None] = {}
         places: dict[str, None] = {}
         for origin in origins:
             ids |= dict.fromkeys(origin.request_ids)
             places |= dict.fromkeys(origin.traces)
-            if len(ids) >= MOST_CARRIED:
+            if len(ids) >= MAX_CARRIED_REQUESTS:
                 break
-        return cls(tuple(ids)[:MOST_CARRIED], tuple(places)[:MOST_CARRIED])
+        return cls(tuple(ids)[:MAX_CARRIED_REQUESTS], tuple(places)[:MAX_CARRIED_REQUESTS])
 
 
-NOBODY = Origin()
-_origin: ContextVar[Origin] = ContextVar("origin", default=NOBODY)
+NO_ORIGIN = Origin()
+_origin: ContextVar[Origin] = ContextVar("origin", default=NO_ORIGIN)
 _told: ContextVar[MappingProxyType[str, Any]] = ContextVar("told", default=MappingProxyType({}))
-_carried: ContextVar[Origin] = ContextVar("carried", default=NOBODY)
+_carried: ContextVar[Origin] = ContextVar("carried", default=NO_ORIGIN)
 
 
-def serve(request_id: str) -> None:
+def set_request(request_id: str) -> None:
     """From here on this thread answers a request."""
     _origin.set(Origin((request_id,)))
     _told.set(MappingProxyType({"request_id": request_id}))
 
 
-def work(job: str, origin: Origin) -> None:
+def set_job(job: str, origin: Origin) -> None:
     """From here on this thread does a job."""
     _origin.set(origin)
     asked = {"request_ids": origin.request_ids} if origin.request_ids else {}
     _told.set(MappingProxyType({"job": job, **asked}))
 
 
-def rest() -> None:
+def clear_context() -> None:
     """This thread is done with it."""
-    _origin.set(NOBODY)
+    _origin.set(NO_ORIGIN)
     _told.set(MappingProxyType({}))
 
 
-def told() -> MappingProxyType[str, Any]:
+def get_log_fields() -> MappingProxyType[str, Any]:
     """What each line of the log tells of it."""
     return _told.get()
 
 
-def origin() -> Origin:
+def get_origin() -> Origin:
     """Whom this thread works for."""
-    here = traces.here()
+    here = traces.get_traceparent()
     return _origin.get()._replace(traces=(here,)) if here else _origin.get()
 
 
 @contextmanager
-def carrying(origin: Origin) -> Iterator[None]:
+def carry_origin(origin: Origin) -> Iterator[None]:
     """What is enqueued within is for these."""
     token = _carried.set(origin)
     try:
-        with traces.within(origin.traces):
+        with traces.continue_trace(origin.traces):
             yield
     finally:
         _carried.reset(token)
 
 
-def follow(huey: Any) -> None:
+def propagate_origins(huey: Any) -> None:
     """Have the messages of one of Huey's queues carry whom they are for, and its jobs know it."""
     from huey.signals import SIGNAL_ENQUEUED  # config/queue.py says what Huey may load
 
@@ -115,20 +115,20 @@ def follow(huey: Any) -> None:
 
 
 def _name(signal: str, task: Any) -> None:
-    if (carried := _carried.get()) is not NOBODY:  # told before the message is made
+    if (carried := _carried.get()) is not NO_ORIGIN:  # told before the message is made
         task.id = carried.name(task.id)
 
 
 def _begin(task: Any) -> None:
     task.begun_at = time.perf_counter()
     origin = Origin.read(task.id)
-    work(task.name, origin)
-    traces.begin_job(task.name, origin.traces)
+    set_job(task.name, origin)
+    traces.begin_job_span(task.name, origin.traces)
 
 
 def _end(task: Any, value: Any, error: BaseException | None) -> None:
-    spent = round((time.perf_counter() - task.begun_at) * MILLISECONDS, 1)
+    spent = round((time.perf_counter() - task.begun_at) * MILLISECONDS_PER_SECOND, 1)
     done = {"records": len(task.args), "duration_ms": spent, "failed": error is not None}
     log.info("job", extra=done)
-    traces.end_job(error)
-    rest()
+    traces.end_job_span(error)
+    clear_context()

@@ -16,26 +16,26 @@ from typing import Any, BinaryIO, TextIO, cast
 import orjson
 
 from config.observability import context, traces
-from config.observability.buffered_lines import Gathered
-from config.optional_imports import hidden
-from config.settings import settings
+from config.observability.buffered_lines import BufferedLines
+from config.optional_imports import hide_module
+from config.settings import get_settings
 
 # It would draw tracebacks with Rich, which the command line has for its tables.
-with hidden("rich"):
+with hide_module("rich"):
     import structlog
     from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
-QUIET_SECONDS = 60.0
-LONGEST_INTEGER = 63  # bits: more is no number of JSON's to many who read it
+REPEATED_ERROR_SECONDS = 60.0
+MAX_INTEGER_BITS = 63  # bits: more is no number of JSON's to many who read it
 # What an exception says may repeat what it met, such as the value that a unique index refused.
 # A word that has an at sign inside it is an address. A single pattern for both would take time that
 # grows with the square of a word's length.
-WORD = re.compile(r"[^\s\"'<>(){},;]+")
+LOG_WORD_PATTERN = re.compile(r"[^\s\"'<>(){},;]+")
 AT_SIGNS = ("@", "%40")
-LEVELS = {"exception": "error", "warn": "warning", "msg": "info"}
+LEVEL_BY_METHOD = {"exception": "error", "warn": "warning", "msg": "info"}
 
 
-class SayItOnce(logging.Filter):
+class RepeatedErrorFilter(logging.Filter):
     """A queue that is away is a line a minute: Huey tells it at every try, at length."""
 
     def __init__(self) -> None:
@@ -50,13 +50,13 @@ class SayItOnce(logging.Filter):
         record.msg, record.args = f"{record.msg} ({cause})", record.args
         record.exc_info = None
         last = self._said.get(record.msg)
-        if last is not None and record.created - last < QUIET_SECONDS:
+        if last is not None and record.created - last < REPEATED_ERROR_SECONDS:
             return False
         self._said[record.msg] = record.created
         return True
 
 
-def without_addresses(value: Any) -> Any:
+def hide_addresses(value: Any) -> Any:
     """The last resort: nothing that looks like an address leaves the process, wherever it stands.
 
     Passwords in URIs have the same form, and go the same way. What is left can be written as JSON.
@@ -64,17 +64,15 @@ def without_addresses(value: Any) -> Any:
     match value:
         case bool() | None | float():
             return value
-        case int() if value.bit_length() <= LONGEST_INTEGER:
+        case int() if value.bit_length() <= MAX_INTEGER_BITS:
             return value
         case Mapping():
-            return {
-                without_addresses(str(name)): without_addresses(one) for name, one in value.items()
-            }
+            return {hide_addresses(str(name)): hide_addresses(one) for name, one in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [without_addresses(one) for one in value]
+            return [hide_addresses(one) for one in value]
     text = str(value)
     if "@" in text or "%40" in text:
-        text = WORD.sub(_hide_address, text)
+        text = LOG_WORD_PATTERN.sub(_hide_address, text)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -84,7 +82,7 @@ def _hide_address(word: re.Match[str]) -> str:
     return "(address)" if inside else text
 
 
-class Line:
+class LineBuilder:
     """A processor of structlog: everything that a line tells, in the order in which it is read."""
 
     def __init__(self, process: str) -> None:
@@ -96,53 +94,53 @@ class Line:
         at = datetime.fromtimestamp(record.created, UTC) if record else datetime.now(UTC)
         line = {
             "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower() if record else LEVELS.get(method, method),
+            "level": record.levelname.lower() if record else LEVEL_BY_METHOD.get(method, method),
             "process": self._process,
             "logger": record.name if record else logger.name,
             "event": event.pop("event", ""),
-            **context.told(),
+            **context.get_log_fields(),
         }
-        if trace_id := traces.trace_id():
+        if trace_id := traces.get_trace_id():
             line["trace_id"] = trace_id
         for name, value in event.items():
             line.setdefault(name, value)
         return line
 
 
-def as_json(logger: Any, method: str, line: dict[str, Any]) -> bytes:
+def to_json_line(logger: Any, method: str, line: dict[str, Any]) -> bytes:
     """Almost no line has anything to be taken out, and to look at the whole of it costs nothing."""
     try:
         text = orjson.dumps(line, default=str)
     except TypeError:  # what is no JSON, such as half a character
-        return orjson.dumps(without_addresses(line))
-    return orjson.dumps(without_addresses(line)) if b"@" in text or b"%40" in text else text
+        return orjson.dumps(hide_addresses(line))
+    return orjson.dumps(hide_addresses(line)) if b"@" in text or b"%40" in text else text
 
 
-def as_text(logger: Any, method: str, line: dict[str, Any]) -> bytes:
+def to_text_line(logger: Any, method: str, line: dict[str, Any]) -> bytes:
     """For a terminal; a traceback keeps its lines."""
     said = [line.pop(name) for name in ("time", "level", "logger", "event")]
     exception = line.pop("exception", None)
     line.pop("process")
     said += [f"{name}={value}" for name, value in line.items()]
     text = " ".join(map(str, said)) + (f"\n{exception}" if exception else "")
-    return WORD.sub(_hide_address, text).encode("utf-8", "replace")
+    return LOG_WORD_PATTERN.sub(_hide_address, text).encode("utf-8", "replace")
 
 
-def processors(process: str, form: str) -> list[Any]:
+def list_processors(process: str, form: str) -> list[Any]:
     """What makes a line of an event."""
-    render = as_json if form == "json" else as_text
-    return [structlog.processors.format_exc_info, Line(process), render]
+    render = to_json_line if form == "json" else to_text_line
+    return [structlog.processors.format_exc_info, LineBuilder(process), render]
 
 
-class WithoutAddresses(ProcessorFormatter):
+class RedactingFormatter(ProcessorFormatter):
     """Lines of what is told by `logging`."""
 
     def __init__(self, process: str = "matchback", form: str = "json") -> None:
-        chain = [*processors(process, form), lambda logger, method, line: line.decode()]
+        chain = [*list_processors(process, form), lambda logger, method, line: line.decode()]
         super().__init__(processors=chain, foreign_pre_chain=[ExtraAdder()])
 
 
-class Handler(logging.StreamHandler[TextIO]):
+class StderrHandler(logging.StreamHandler[TextIO]):
     """To standard error."""
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -161,7 +159,7 @@ class Handler(logging.StreamHandler[TextIO]):
 @cache
 def _gathered(file: BinaryIO) -> BinaryIO:
     """What is told by structlog, a line for each request, is written a moment later."""
-    gathered = Gathered(file)
+    gathered = BufferedLines(file)
     atexit.register(gathered.write_out)
     return cast(BinaryIO, gathered)
 
@@ -169,15 +167,15 @@ def _gathered(file: BinaryIO) -> BinaryIO:
 def configure_logging(process: str = "matchback") -> None:
     """Set the format and the level for this process, whose lines tell which it is."""
     form, level = (
-        settings().log_format,
-        logging.getLevelNamesMapping()[settings().log_level.upper()],
+        get_settings().log_format,
+        logging.getLevelNamesMapping()[get_settings().log_level.upper()],
     )
-    handler = Handler()
-    handler.setFormatter(WithoutAddresses(process, form))
+    handler = StderrHandler()
+    handler.setFormatter(RedactingFormatter(process, form))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     structlog.configure(
-        processors=processors(process, form),
+        processors=list_processors(process, form),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(_gathered(sys.stderr.buffer)),
         cache_logger_on_first_use=True,
@@ -185,5 +183,5 @@ def configure_logging(process: str = "matchback") -> None:
     # Both tell the story of every request or task at INFO; ours is told elsewhere.
     logging.getLogger("huey").setLevel(logging.WARNING)
     for name in ("Worker", "Scheduler"):
-        logging.getLogger(f"huey.consumer.{name}").addFilter(SayItOnce())
+        logging.getLogger(f"huey.consumer.{name}").addFilter(RepeatedErrorFilter())
     logging.getLogger("httpx").setLevel(logging.WARNING)

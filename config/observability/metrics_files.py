@@ -8,29 +8,29 @@ import contextlib
 import os
 from pathlib import Path
 
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-KINDS = ("counter", "histogram")
-BYTES = 2 << 20  # twice what all routes and kinds of work need
+METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+METRIC_FILE_KINDS = ("counter", "histogram")
+METRIC_FILE_BYTES = 2 << 20  # twice what all routes and kinds of work need
 
 
-def reserve() -> bool:
+def reserve_metric_files() -> bool:
     """Take the space of this process's files, before anything imports the client library.
 
     Without space, the process counts in its own memory. Returns whether there was space.
     """
     if not hasattr(os, "posix_fallocate"):
         return True
-    folder = Path(os.environ[DIRECTORY])
-    files = [folder / f"{kind}_{os.getpid()}.db" for kind in KINDS]
+    folder = Path(os.environ[METRICS_FOLDER_VARIABLE])
+    files = [folder / f"{kind}_{os.getpid()}.db" for kind in METRIC_FILE_KINDS]
     try:
         for file in files:
             with file.open("ab") as opened:
-                os.posix_fallocate(opened.fileno(), 0, BYTES)
+                os.posix_fallocate(opened.fileno(), 0, METRIC_FILE_BYTES)
     except OSError:
         for file in files:
             with contextlib.suppress(OSError):
                 if not file.stat().st_size:
                     file.unlink()
-        del os.environ[DIRECTORY]
+        del os.environ[METRICS_FOLDER_VARIABLE]
         return False
     return True

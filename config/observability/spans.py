@@ -27,9 +27,9 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-STATUS = "matchback.status"
+STATUS_ATTRIBUTE = "matchback.status"
 # Of whatever is noted, only this leaves the process: no address, path, query, document or message.
-TOLD = frozenset(
+EXPORTED_ATTRIBUTES = frozenset(
     [
         *("http.request.method", "http.response.status_code", "http.route", "url.scheme"),
         *("http.method", "http.status_code", "http.scheme", "http.flavor"),
@@ -39,12 +39,12 @@ TOLD = frozenset(
         *("db.redis.args_length", "db.redis.pipeline_length", "messaging.batch.message_count"),
     ]
 )
-STATUS_NAMES = ("http.response.status_code", "http.status_code")
+HTTP_STATUS_ATTRIBUTES = ("http.response.status_code", "http.status_code")
 
 _w3c = TraceContextTextMapPropagator()
 
 
-class WhatIsAskedFor(Sampler):
+class RequestedWorkSampler(Sampler):
     """A trace begins with a request or a job. What a process does by itself (a sweep, a blocking
     read of the queue, several times a second) would be a trace each that tells nothing.
     """
@@ -70,20 +70,20 @@ class WhatIsAskedFor(Sampler):
         return f"WhatIsAskedFor({self._others.get_description()})"
 
 
-def clean(span: ReadableSpan) -> ReadableSpan:
+def redact_span(span: ReadableSpan) -> ReadableSpan:
     """A span with what may be told of it, and the answer's own status.
 
     The instrumentation of Falcon takes each error that is none of Falcon's own for a 500, whatever
     its handler answers.
     """
     noted = span.attributes or {}
-    attributes = {name: value for name, value in noted.items() if name in TOLD}
+    attributes = {name: value for name, value in noted.items() if name in EXPORTED_ATTRIBUTES}
     name, status = span.name, Status(span.status.status_code)  # without its words
     if span.kind is SpanKind.SERVER:
         method = noted.get("http.request.method") or noted.get("http.method") or "HTTP"
         name = f"{method} {noted.get('http.route', '')}".strip()
-        answered = noted.get(STATUS, 500)
-        attributes |= {one: answered for one in STATUS_NAMES if one in noted}
+        answered = noted.get(STATUS_ATTRIBUTE, 500)
+        attributes |= {one: answered for one in HTTP_STATUS_ATTRIBUTES if one in noted}
         failed = isinstance(answered, int) and answered >= 500
         status = Status(StatusCode.ERROR if failed else StatusCode.UNSET)
         if not failed:
@@ -103,14 +103,14 @@ def clean(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-class WithoutPersonalData(SpanExporter):
+class RedactingExporter(SpanExporter):
     """The last step before spans leave."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([clean(span) for span in spans])
+        return self._exporter.export([redact_span(span) for span in spans])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -119,27 +119,27 @@ class WithoutPersonalData(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-class Spans:
+class ProcessTracer:
     """Traces of this process."""
 
     def __init__(self, service: str) -> None:
         provider = TracerProvider(resource=Resource.create({"service.name": service}))
-        provider.sampler = WhatIsAskedFor(provider.sampler)  # the one that OTEL_* names
-        provider.add_span_processor(BatchSpanProcessor(WithoutPersonalData(OTLPSpanExporter())))
+        provider.sampler = RequestedWorkSampler(provider.sampler)  # the one that OTEL_* names
+        provider.add_span_processor(BatchSpanProcessor(RedactingExporter(OTLPSpanExporter())))
         self._tracer = provider.get_tracer("matchback")
         self._job = local()
         FalconInstrumentor().instrument(tracer_provider=provider, response_hook=_note_status)
         PymongoInstrumentor().instrument(tracer_provider=provider, capture_statement=False)
         RedisInstrumentor().instrument(tracer_provider=provider)
 
-    def here(self) -> str:
+    def get_traceparent(self) -> str:
         """Where this thread's trace stands."""
         carrier: dict[str, str] = {}
         _w3c.inject(carrier)
         return carrier.get("traceparent", "")
 
     @contextmanager
-    def within(self, places: tuple[str, ...]) -> Iterator[None]:
+    def continue_trace(self, places: tuple[str, ...]) -> Iterator[None]:
         """Go on with a trace. What is done for many at once belongs to none."""
         token = context.attach(_at(places[0]) if len(places) == 1 else Context())
         try:
@@ -147,7 +147,7 @@ class Spans:
         finally:
             context.detach(token)
 
-    def begin_job(self, name: str, places: tuple[str, ...]) -> None:
+    def begin_job_span(self, name: str, places: tuple[str, ...]) -> None:
         """A span of its own: a part of the request's trace, or one with links to those of many."""
         alone = len(places) == 1
         links = [Link(trace.get_current_span(_at(place)).get_span_context()) for place in places]
@@ -160,7 +160,7 @@ class Spans:
         self._job.span = span
         self._job.token = context.attach(trace.set_span_in_context(span, Context()))
 
-    def end_job(self, error: BaseException | None) -> None:
+    def end_job_span(self, error: BaseException | None) -> None:
         """What the thread does next is no part of it."""
         if error is not None:
             self._job.span.set_status(StatusCode.ERROR)
@@ -174,4 +174,4 @@ def _at(place: str) -> Context:
 
 
 def _note_status(span: trace.Span, req: falcon.Request, resp: falcon.Response) -> None:
-    span.set_attribute(STATUS, resp.status_code)
+    span.set_attribute(STATUS_ATTRIBUTE, resp.status_code)

@@ -3,50 +3,50 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from config.settings import settings
+from config.settings import get_settings
 
 if TYPE_CHECKING:
-    from config.observability.spans import Spans
+    from config.observability.spans import ProcessTracer
 
-_spans: "Spans | None" = None
+_spans: "ProcessTracer | None" = None
 
 
-def start(process: str) -> None:
+def start_tracing(process: str) -> None:
     """Trace this process, if that is wanted: after a fork, before anything connects."""
     global _spans  # noqa: PLW0603
-    if settings().traces == "otlp" and _spans is None:
-        from config.observability.spans import Spans
+    if get_settings().traces == "otlp" and _spans is None:
+        from config.observability.spans import ProcessTracer
 
-        _spans = Spans(f"matchback-{process}")
+        _spans = ProcessTracer(f"matchback-{process}")
 
 
-def are_on() -> bool:
+def is_tracing() -> bool:
     """Whether this process is traced."""
     return _spans is not None
 
 
-def here() -> str:
+def get_traceparent() -> str:
     """Where the trace stands in this thread, as W3C's `traceparent`; or nothing."""
-    return _spans.here() if _spans else ""
+    return _spans.get_traceparent() if _spans else ""
 
 
-def trace_id() -> str:
+def get_trace_id() -> str:
     """The trace that this thread is in; or nothing."""
-    return here()[3:35]
+    return get_traceparent()[3:35]
 
 
-def within(places: tuple[str, ...]) -> AbstractContextManager[None]:
+def continue_trace(places: tuple[str, ...]) -> AbstractContextManager[None]:
     """What is done within belongs to this place of a trace, if it is one."""
-    return _spans.within(places) if _spans else nullcontext()
+    return _spans.continue_trace(places) if _spans else nullcontext()
 
 
-def begin_job(name: str, places: tuple[str, ...]) -> None:
+def begin_job_span(name: str, places: tuple[str, ...]) -> None:
     """This thread begins a job that was asked for there."""
     if _spans:
-        _spans.begin_job(name, places)
+        _spans.begin_job_span(name, places)
 
 
-def end_job(error: BaseException | None) -> None:
+def end_job_span(error: BaseException | None) -> None:
     """And has ended it."""
     if _spans:
-        _spans.end_job(error)
+        _spans.end_job_span(error)

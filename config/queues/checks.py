@@ -3,36 +3,38 @@
 from redis.exceptions import RedisError
 
 from config.queues import address
-from config.queues.redis_pool import pool
+from config.queues.redis_pool import make_pool
 
 
-def refuse_unless_queue(url: str) -> None:
+def check_queue_url(url: str) -> None:
     """Read the URL of a queue of any kind.
 
     Raises:
         Refused: it cannot be one. The sentence says nothing of what is in it.
     """
-    match address.scheme(url):
+    match address.read_scheme(url):
         case "sqlite":
-            address.sqlite_path(url)
+            address.read_sqlite_path(url)
         case "sqs":
-            address.sqs(url)
+            address.read_sqs_address(url)
         case _:
-            refuse_unless_redis(url)
+            check_redis_url(url)
 
 
-def refuse_unless_redis(url: str) -> None:
+def check_redis_url(url: str) -> None:
     """Read the URL of a Redis, alone or behind Sentinel.
 
     Raises:
         Refused: it cannot be one. The sentence says nothing of what is in it.
     """
-    if not any(url.startswith(f"{kind}://") for kind in address.REDIS):
-        raise address.Refused(f"it must begin with one of {', '.join(address.REDIS)}, and ://")
-    if address.scheme(url) in address.SENTINEL:
-        address.sentinels(url)  # for its own sentence
+    if not any(url.startswith(f"{kind}://") for kind in address.REDIS_SCHEMES):
+        raise address.InvalidUrl(
+            f"it must begin with one of {', '.join(address.REDIS_SCHEMES)}, and ://"
+        )
+    if address.read_scheme(url) in address.SENTINEL_SCHEMES:
+        address.read_sentinel_address(url)  # for its own sentence
     try:
         # Of an option that is none, the client would complain at each connection.
-        pool(url).make_connection()
+        make_pool(url).make_connection()
     except (ValueError, TypeError, RedisError):
-        raise address.Refused("the Redis client cannot read it") from None
+        raise address.InvalidUrl("the Redis client cannot read it") from None

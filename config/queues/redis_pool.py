@@ -17,25 +17,25 @@ from config.queues import address
 
 # Must stay above the consumer's blocking read, or an idle consumer takes silence for a failure. No
 # request waits for it: jobs/wakeups.py enqueues from a thread of its own.
-TIMEOUT_SECONDS = 3
+REDIS_TIMEOUT_SECONDS = 3
 
 
-def pool(url: str) -> ConnectionPool:
+def make_pool(url: str) -> ConnectionPool:
     """Connections that give up after three seconds."""
-    if address.scheme(url) in address.SENTINEL:
-        return _behind_sentinel(address.sentinels(url))
+    if address.read_scheme(url) in address.SENTINEL_SCHEMES:
+        return _behind_sentinel(address.read_sentinel_address(url))
     return ConnectionPool.from_url(url, **_patience())
 
 
 def _patience() -> dict[str, Any]:
     return {
-        "socket_timeout": TIMEOUT_SECONDS,
-        "socket_connect_timeout": TIMEOUT_SECONDS,
+        "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),  # the sweep is the retry
     }
 
 
-def _behind_sentinel(at: address.Sentinels) -> ConnectionPool:
+def _behind_sentinel(at: address.SentinelAddress) -> ConnectionPool:
     master = parse_url(at.master_url)
     del master["host"]
     plain = master.pop("connection_class", None) is not SSLConnection

@@ -9,28 +9,32 @@ import os
 import time
 from typing import Any
 
-from config.optional_imports import hidden
-from config.queues.storage import WakeUps
+from config.optional_imports import hide_module
+from config.queues.storage import WakeUpStorage
 
-with hidden("psycopg"):
+with hide_module("psycopg"):
     from huey.storage import SqliteStorage
 
-LOOK_SECONDS = 0.05
-POLL_SECONDS = 1.0
+SQLITE_POLL_SECONDS = 0.05
+SQLITE_WAIT_SECONDS = 1.0
 # Another process has the file for microseconds. All threads may wait so long one after another
 # when it is held for longer, and the worker is to stop within ten seconds.
-BUSY_SECONDS = 1.0
-CACHE_MB = 1
+SQLITE_BUSY_SECONDS = 1.0
+SQLITE_CACHE_MB = 1
 
 
-class SqliteQueue(WakeUps, SqliteStorage):
+class SqliteQueue(WakeUpStorage, SqliteStorage):
     """One queue; several may share a file."""
 
     def __init__(self, name: str, filename: str) -> None:
         # The tables are made with each connection: importing this opens no file, and a file that
         # is gone is made anew.
         super().__init__(
-            name, filename, cache_mb=CACHE_MB, timeout=BUSY_SECONDS, create_tables=False
+            name,
+            filename,
+            cache_mb=SQLITE_CACHE_MB,
+            timeout=SQLITE_BUSY_SECONDS,
+            create_tables=False,
         )
         self._conn: Any
         self._opened: tuple[int, int] | None = None
@@ -48,10 +52,10 @@ class SqliteQueue(WakeUps, SqliteStorage):
 
     def look(self) -> bytes | None:
         """The next message, or None after a second without one."""
-        end = time.monotonic() + POLL_SECONDS
+        end = time.monotonic() + SQLITE_WAIT_SECONDS
         message: bytes | None
         while (message := SqliteStorage.dequeue(self)) is None and time.monotonic() < end:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(SQLITE_POLL_SECONDS)
         return message
 
     def _create_connection(self) -> Any:

@@ -12,23 +12,23 @@ from functools import cached_property
 from typing import Any
 
 from config.queues import address
-from config.queues.storage import WakeUps
+from config.queues.storage import WakeUpStorage
 
 # What a message may have, in bytes: long the limit of all who speak SQS. An id has 27.
-LARGEST_MESSAGE = 256 * 1024
-MESSAGES_A_REQUEST = 10
+MAX_MESSAGE_BYTES = 256 * 1024
+MESSAGES_PER_REQUEST = 10
 # A request waits so long for a message: 4 s make 22,000 requests a day while nothing happens, and
 # leave the worker time to stop within its ten.
-WAIT_SECONDS = 4
-HIDDEN_SECONDS = 30  # how long a message that was received and not deleted stays away
-KEPT_SECONDS = 3600  # the sweep has done what an older message tells of
-TIMEOUT_SECONDS = 3
+SQS_WAIT_SECONDS = 4
+VISIBILITY_TIMEOUT_SECONDS = 30  # how long a message that was received and not deleted stays away
+MESSAGE_RETENTION_SECONDS = 3600  # the sweep has done what an older message tells of
+SQS_TIMEOUT_SECONDS = 3
 
 
-class SqsQueue(WakeUps):
+class SqsQueue(WakeUpStorage):
     """One queue, made at first use unless it is there."""
 
-    def __init__(self, name: str, at: address.Sqs) -> None:
+    def __init__(self, name: str, at: address.SqsAddress) -> None:
         super().__init__(f"{at.prefix}-{name}")
         self._at = at
         self._url = ""
@@ -41,7 +41,7 @@ class SqsQueue(WakeUps):
             ValueError: it is too large.
             ConnectionError: SQS is away, or does not let us.
         """
-        if len(data) > LARGEST_MESSAGE:
+        if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {len(data)} bytes is too large for SQS")
         self._ask("send_message", MessageBody=data.decode())
 
@@ -70,9 +70,9 @@ class SqsQueue(WakeUps):
     def _receive(self) -> None:
         answer = self._ask(
             "receive_message",
-            MaxNumberOfMessages=MESSAGES_A_REQUEST,
-            WaitTimeSeconds=WAIT_SECONDS,
-            VisibilityTimeout=HIDDEN_SECONDS,
+            MaxNumberOfMessages=MESSAGES_PER_REQUEST,
+            WaitTimeSeconds=SQS_WAIT_SECONDS,
+            VisibilityTimeout=VISIBILITY_TIMEOUT_SECONDS,
         )
         messages = answer.get("Messages", ())
         self._received.extend(message["Body"].encode() for message in messages)
@@ -98,7 +98,7 @@ class SqsQueue(WakeUps):
         try:
             found = self._client.get_queue_url(QueueName=self.name)
         except self._client.exceptions.QueueDoesNotExist:
-            kept = {"MessageRetentionPeriod": str(KEPT_SECONDS)}
+            kept = {"MessageRetentionPeriod": str(MESSAGE_RETENTION_SECONDS)}
             found = self._client.create_queue(QueueName=self.name, Attributes=kept)
         return str(found["QueueUrl"])
 
@@ -116,8 +116,8 @@ class SqsQueue(WakeUps):
             region_name=self._at.region,
             endpoint_url=self._at.endpoint_url,
             config=Config(
-                connect_timeout=TIMEOUT_SECONDS,
-                read_timeout=WAIT_SECONDS + TIMEOUT_SECONDS,
+                connect_timeout=SQS_TIMEOUT_SECONDS,
+                read_timeout=SQS_WAIT_SECONDS + SQS_TIMEOUT_SECONDS,
                 retries={"total_max_attempts": 1},  # the sweep is the retry
             ),
         )

@@ -7,16 +7,16 @@ One thread of a process polls. More pollers would add load without finding more 
 import threading
 from typing import Any
 
-from config.optional_imports import hidden
+from config.optional_imports import hide_module
 
 # See config/queue.py.
-with hidden("psycopg"):
+with hide_module("psycopg"):
     from huey.storage import BaseStorage
 
-TURN_SECONDS = 1.0  # how long a thread waits before it sees whether it is to stop
+POLLER_TURN_SECONDS = 1.0  # how long a thread waits before it sees whether it is to stop
 
 
-class WakeUps(BaseStorage):
+class WakeUpStorage(BaseStorage):
     """Mixed into a storage; `look` waits for a message, for a few seconds at most."""
 
     blocking = True
@@ -32,7 +32,7 @@ class WakeUps(BaseStorage):
 
     def dequeue(self) -> bytes | None:
         """The next message, or None."""
-        if not self._turn.acquire(timeout=TURN_SECONDS):
+        if not self._turn.acquire(timeout=POLLER_TURN_SECONDS):
             return None
         try:
             return self.look()

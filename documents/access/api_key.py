@@ -12,11 +12,11 @@ from mongoengine import DateTimeField, ListField, StringField
 from documents.storage.record import Record
 from documents.values.time import now
 
-PREFIX = "mb_"
-SECRET_BYTES = 32
-SHOWN = len(PREFIX) + 6
-USE_NOTED_EVERY = timedelta(minutes=1)
-SCOPES = ("read", "write", "admin")
+API_KEY_PREFIX = "mb_"
+API_KEY_SECRET_BYTES = 32
+SHOWN_PREFIX_LENGTH = len(API_KEY_PREFIX) + 6
+KEY_USE_INTERVAL = timedelta(minutes=1)
+API_KEY_SCOPES = ("read", "write", "admin")
 
 
 class ApiKey(Record):
@@ -27,7 +27,7 @@ class ApiKey(Record):
     """
 
     name = StringField(required=True)
-    scopes = ListField(StringField(choices=SCOPES))
+    scopes = ListField(StringField(choices=API_KEY_SCOPES))
     digest = StringField(required=True)
     prefix = StringField()
     expires_at = DateTimeField()
@@ -48,14 +48,14 @@ class ApiKey(Record):
         id_: ObjectId | None = None,
     ) -> tuple[Self, str]:
         """Make a key. Returns it with its secret, which cannot be had again."""
-        secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+        secret = API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_SECRET_BYTES)
         key = cls(
             id=id_,
             organization_id=organization_id,
             name=name,
             scopes=sorted(set(scopes)),
             digest=_digest(secret),
-            prefix=secret[:SHOWN],
+            prefix=secret[:SHOWN_PREFIX_LENGTH],
             expires_at=expires_at,
         )
         made = key.insert()
@@ -74,7 +74,7 @@ class ApiKey(Record):
     def note_use(self) -> None:
         """Remember that it is in use."""
         used = now()
-        if self.last_used_at is None or used - self.last_used_at >= USE_NOTED_EVERY:
+        if self.last_used_at is None or used - self.last_used_at >= KEY_USE_INTERVAL:
             type(self).objects(id=self.id).update_one(set__last_used_at=used)
             self.last_used_at = used
 
@@ -84,8 +84,8 @@ class ApiKey(Record):
 
     def allows(self, scope: str) -> bool:
         """Whether it may do what needs this scope. An admin may read and write; a writer, read."""
-        held = max((SCOPES.index(name) for name in self.scopes), default=-1)
-        return SCOPES.index(scope) <= held
+        held = max((API_KEY_SCOPES.index(name) for name in self.scopes), default=-1)
+        return API_KEY_SCOPES.index(scope) <= held
 
 
 def _digest(secret: str) -> str:

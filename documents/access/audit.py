@@ -16,15 +16,15 @@ from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
 from documents.storage.base import Document
-from documents.storage.tenancy import OWNED
+from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
 
-COMMAND_LINE = "command line"
-NO_HASH = "0" * 64
+COMMAND_LINE_ACTOR = "command line"
+FIRST_PREVIOUS_HASH = "0" * 64
 # Longer than an act can take: by then whoever did it has died.
-ABANDONED_AFTER = timedelta(seconds=60)
-A_BATCH = 500
-SAID = ("actor", "action", "record", "fields", "outcome")
+ACT_ABANDONED_AFTER = timedelta(seconds=60)
+ACTS_PER_BATCH = 500
+ACT_FIELDS = ("actor", "action", "record", "fields", "outcome")
 
 
 class _Act(Document):
@@ -43,7 +43,7 @@ class _Act(Document):
     fields = ListField(StringField())
     outcome = IntField()
 
-    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, **OWNED}
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, **OWNED_META}
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class OpenAct(_Act):
         own = type(self).objects(id=self.id, organization_id=self.organization_id)
         own.update_one(set__outcome=outcome, set__finished_at=now())
 
-    def take_back(self) -> None:
+    def withdraw(self) -> None:
         """It was refused: nothing was done."""
         self.delete()
 
@@ -101,7 +101,7 @@ class AuditEntry(_Act):
 
     def digest(self) -> str:
         """What its hash should be: SHA-256 of its content as JSON with sorted names."""
-        content = {name: getattr(self, name) for name in SAID}
+        content = {name: getattr(self, name) for name in ACT_FIELDS}
         content["fields"] = list(self.fields)
         content |= {
             "id": str(self.id),
@@ -114,14 +114,14 @@ class AuditEntry(_Act):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def link() -> int:
+def link_finished_acts() -> int:
     """Link finished acts into their chains, the oldest first. For one process at a time.
 
     Dying in between does no harm: an entry has its act's id, and is not made a second time.
     """
-    abandoned = {"finished_at": None, "at": {"$lt": now() - ABANDONED_AFTER}}
+    abandoned = {"finished_at": None, "at": {"$lt": now() - ACT_ABANDONED_AFTER}}
     ready = {"$or": [{"finished_at": {"$ne": None}}, abandoned]}
-    acts = list(OpenAct.objects(__raw__=ready).order_by("id").limit(A_BATCH))
+    acts = list(OpenAct.objects(__raw__=ready).order_by("id").limit(ACTS_PER_BATCH))
     for act in acts:
         if AuditEntry.objects(id=act.id, organization_id=act.organization_id).first() is None:
             _append(act)
@@ -135,17 +135,17 @@ def _append(act: OpenAct) -> None:
         id=act.id,
         organization_id=act.organization_id,
         at=act.at,
-        **{name: getattr(act, name) for name in SAID},
+        **{name: getattr(act, name) for name in ACT_FIELDS},
         seq=last.seq + 1 if last else 1,
-        previous=last.hash if last else NO_HASH,
-        hash=NO_HASH,
+        previous=last.hash if last else FIRST_PREVIOUS_HASH,
+        hash=FIRST_PREVIOUS_HASH,
     )
     entry.hash = entry.digest()
     entry.save(force_insert=True)
 
 
 @dataclass(frozen=True)
-class Chain:
+class ChainVerification:
     """What verifying a chain found. `broken_at`: the first entry that is not as it was made."""
 
     organization_id: ObjectId | None
@@ -154,7 +154,7 @@ class Chain:
     broken_at: int | None = None
 
 
-def verify(organization_id: ObjectId | None, head: str | None = None) -> Chain:
+def verify_chain(organization_id: ObjectId | None, head: str | None = None) -> ChainVerification:
     """Read a chain from its beginning.
 
     Args:
@@ -162,17 +162,17 @@ def verify(organization_id: ObjectId | None, head: str | None = None) -> Chain:
             its end was cut off and perhaps made anew.
     """
     noted_seq, _, noted_hash = (head or "0:").partition(":")
-    previous, seq = NO_HASH, 0
+    previous, seq = FIRST_PREVIOUS_HASH, 0
     for entry in AuditEntry.objects(organization_id=organization_id).order_by("seq"):
         is_linked = (entry.seq, entry.previous) == (seq + 1, previous)
         is_noted = entry.seq != int(noted_seq) or entry.hash == noted_hash
         if not (is_linked and is_noted and entry.hash == entry.digest()):
-            return Chain(organization_id, seq, f"{seq}:{previous}", broken_at=seq + 1)
+            return ChainVerification(organization_id, seq, f"{seq}:{previous}", broken_at=seq + 1)
         previous, seq = entry.hash, seq + 1
     is_cut = int(noted_seq) > seq
-    return Chain(organization_id, seq, f"{seq}:{previous}", seq + 1 if is_cut else None)
+    return ChainVerification(organization_id, seq, f"{seq}:{previous}", seq + 1 if is_cut else None)
 
 
-def chains() -> Iterator[ObjectId | None]:
+def list_chain_owners() -> Iterator[ObjectId | None]:
     """Whose chains there are."""
     yield from AuditEntry.objects.distinct("organization_id")

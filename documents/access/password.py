@@ -11,7 +11,11 @@ from threading import BoundedSemaphore
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from documents.access.password_rules import LONGEST, normalize, objection
+from documents.access.password_rules import (
+    MAX_PASSWORD_LENGTH,
+    find_password_fault,
+    normalize_password,
+)
 from documents.errors import Unacceptable
 
 # Source: OWASP's Password Storage cheat sheet, argon2id with 19 MiB, two passes, one lane.
@@ -28,16 +32,16 @@ def hash_password(password: str, context: Iterable[str] = ()) -> str:
     Raises:
         Unacceptable: the password is too short, too long, or easy to guess.
     """
-    if found := objection(password, context):
+    if found := find_password_fault(password, context):
         raise Unacceptable("/password", *found)
-    return _hash(normalize(password))
+    return _hash(normalize_password(password))
 
 
-def is_password(stored: str | None, password: str) -> bool:
+def matches_password(stored: str | None, password: str) -> bool:
     """Return whether the password fits. Without a stored hash the check takes as long."""
-    typed = password[: LONGEST + 1]
+    typed = password[: MAX_PASSWORD_LENGTH + 1]
     # Earlier versions hashed passwords as typed.
-    forms = dict.fromkeys((normalize(typed), typed))
+    forms = dict.fromkeys((normalize_password(typed), typed))
     fits = [_fits(stored or _nobodys(), form) for form in forms]
     return any(fits) and stored is not None
 

@@ -9,43 +9,45 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-SHORTEST, LONGEST = 12, 200
-PRODUCT = "matchback"
+MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 12, 200
+PRODUCT_NAME = "matchback"
 # zxcvbn's score 4, and score 3 for the same text without separators: safe against offline
 # guessing of a slow hash.
-ENOUGH_GUESSES, ENOUGH_WITHOUT_SEPARATORS = 10**10, 10**8
+MIN_GUESSES, MIN_GUESSES_WITHOUT_SEPARATORS = 10**10, 10**8
 # zxcvbn's time grows with more than the square of the length: 0.1 s for 32 characters at worst.
-LONGEST_SCORED = 32
-SHORTEST_CONTEXT = 3
-SEPARATORS = re.compile(r"[\s._,;:/+@\-]+")
-TOO_SHORT = f"Choose a password of {SHORTEST} to {LONGEST} characters that can be seen."
-GUESSABLE = (
+MAX_SCORED_LENGTH = 32
+MIN_CONTEXT_LENGTH = 3
+PASSWORD_SEPARATORS = re.compile(r"[\s._,;:/+@\-]+")
+LENGTH_MESSAGE = (
+    f"Choose a password of {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} visible characters."
+)
+GUESSABLE_MESSAGE = (
     "The password is easy to guess. Choose one without common words or numbers, keyboard rows, "
     "repeated parts, or the address, name and organization; four random words are good."
 )
 
 
-def normalize(password: str) -> str:
+def normalize_password(password: str) -> str:
     """Return the form that is hashed, so that each keyboard's way to type a password works."""
     return unicodedata.normalize("NFKC", password)
 
 
-def objection(password: str, context: Iterable[str] = ()) -> tuple[str, str] | None:
+def find_password_fault(password: str, context: Iterable[str] = ()) -> tuple[str, str] | None:
     """Return a code and a sentence that say why a new password is rejected; None if it is fine.
 
     Args:
         context: what an attacker knows: the address, the name, the organization.
     """
-    if len(password) > LONGEST:
-        return "length", TOO_SHORT
-    text = _visible(normalize(password))
-    if not SHORTEST <= len(text) <= LONGEST:
-        return "length", TOO_SHORT
-    known = sorted(set(_parts_of([*context, PRODUCT])), key=len, reverse=True)
-    bare = SEPARATORS.sub("", text)
-    is_weak = _is_guessable(text, known, ENOUGH_GUESSES)
-    if is_weak or _is_guessable(bare, known, ENOUGH_WITHOUT_SEPARATORS):
-        return "guessable", GUESSABLE
+    if len(password) > MAX_PASSWORD_LENGTH:
+        return "length", LENGTH_MESSAGE
+    text = _visible(normalize_password(password))
+    if not MIN_PASSWORD_LENGTH <= len(text) <= MAX_PASSWORD_LENGTH:
+        return "length", LENGTH_MESSAGE
+    known = sorted(set(_parts_of([*context, PRODUCT_NAME])), key=len, reverse=True)
+    bare = PASSWORD_SEPARATORS.sub("", text)
+    is_weak = _is_guessable(text, known, MIN_GUESSES)
+    if is_weak or _is_guessable(bare, known, MIN_GUESSES_WITHOUT_SEPARATORS):
+        return "guessable", GUESSABLE_MESSAGE
     return None
 
 
@@ -58,10 +60,10 @@ def _visible(text: str) -> str:
 def _parts_of(context: Iterable[str]) -> Iterator[str]:
     """Return the words that each text consists of, alone, joined, and reversed."""
     for text in context:
-        whole = _visible(normalize(text)).casefold()
-        words = SEPARATORS.split(whole)
+        whole = _visible(normalize_password(text)).casefold()
+        words = PASSWORD_SEPARATORS.split(whole)
         for part in (whole, *whole.split("@"), *words, "".join(words), *_joined(words)):
-            if len(part) >= SHORTEST_CONTEXT:
+            if len(part) >= MIN_CONTEXT_LENGTH:
                 yield part
                 yield part[::-1]
 
@@ -77,7 +79,7 @@ def _is_guessable(text: str, known: list[str], enough: int) -> bool:
     for part in known:
         rest = re.sub(re.escape(part), " ", rest, flags=re.IGNORECASE)
     rest = _unit(" ".join(rest.split()))
-    ends = {rest[:LONGEST_SCORED], rest[-LONGEST_SCORED:]}
+    ends = {rest[:MAX_SCORED_LENGTH], rest[-MAX_SCORED_LENGTH:]}
     return all(_guesses(end) < enough for end in ends)
 
 

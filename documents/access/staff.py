@@ -5,18 +5,18 @@ from typing import Any, Literal, Self
 from bson import ObjectId
 from mongoengine import IntField, StringField
 
-from documents.access.password import hash_password, is_password
+from documents.access.password import hash_password, matches_password
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.organization import Organization
-from documents.people.spellings import People, keys
-from documents.storage.marks import text
+from documents.people.spellings import PeopleByAddress, list_address_keys
+from documents.storage.marks import build_text_condition
 from documents.storage.record import Record
-from documents.values.address import LONGEST_ADDRESS, canonical, cleaned, is_address
+from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address, to_canonical
 
-Role = Literal["viewer", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "admin")
-LONGEST_NAME = 200
+StaffRole = Literal["viewer", "admin"]
+STAFF_ROLES: tuple[StaffRole, ...] = ("viewer", "admin")
+MAX_STAFF_NAME_LENGTH = 200
 
 
 class Staff(Record):
@@ -27,7 +27,7 @@ class Staff(Record):
     email = StringField(required=True)
     address = StringField()  # canonical; unset by deletion
     password = StringField()  # its hash; None: by link alone
-    role = StringField(required=True, choices=ROLES)
+    role = StringField(required=True, choices=STAFF_ROLES)
     # Counts up with each «everybody out»: sessions and links of before are void, even one that
     # is being made at that moment by somebody whose password was right until then.
     epoch = IntField(default=0)
@@ -61,9 +61,9 @@ class Staff(Record):
         """
         staff = cls(
             organization_id=organization_id,
-            name=_checked(name, LONGEST_NAME, "/name"),
-            email=_checked(cleaned(email), LONGEST_ADDRESS, "/email"),
-            address=canonical(email),
+            name=_checked(name, MAX_STAFF_NAME_LENGTH, "/name"),
+            email=_checked(strip_address(email), MAX_ADDRESS_LENGTH, "/email"),
+            address=to_canonical(email),
             role=role,
         )
         if not is_address(staff.email):
@@ -78,9 +78,9 @@ class Staff(Record):
     @classmethod
     def known(cls, email: str) -> Self | None:
         """Return who signs in with this address, in whatever spelling."""
-        query = {"address": text(in_=keys(email))}
+        query = {"address": build_text_condition(in_=list_address_keys(email))}
         found = cls.objects(deleted_at=None, __raw__=query)
-        return People((one.address, one.email, one) for one in found).get(email)
+        return PeopleByAddress((one.address, one.email, one) for one in found).get(email)
 
     @classmethod
     def named(cls, email: str) -> Self:
@@ -98,12 +98,12 @@ class Staff(Record):
     def authenticate(cls, email: str, password: str) -> Self | None:
         """Whoever has this address and password. Takes as long for an address that nobody has."""
         found = cls.known(email)
-        matches = is_password(found.password if found else None, password)
+        matches = matches_password(found.password if found else None, password)
         return found if matches else None
 
     def has_password(self, password: str) -> bool:
         """Whether it is theirs."""
-        return is_password(self.password, password)
+        return matches_password(self.password, password)
 
     @classmethod
     def signed_in(cls, session: StaffSession | SignInLink | None) -> Self | None:

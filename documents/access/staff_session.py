@@ -12,14 +12,14 @@ from bson import ObjectId
 from mongoengine import BooleanField, DateTimeField, IntField, ObjectIdField, StringField
 
 from documents.storage.base import Document
-from documents.storage.tenancy import OWNED
+from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
 
-SECRET_BYTES = 32
-UNUSED = timedelta(hours=12)
-LONGEST = timedelta(days=7)
-USE_NOTED_EVERY = timedelta(minutes=1)
-LINK_LASTS = timedelta(minutes=15)
+SESSION_SECRET_BYTES = 32
+SESSION_IDLE_LIFETIME = timedelta(hours=12)
+MAX_SESSION_LIFETIME = timedelta(days=7)
+SESSION_USE_INTERVAL = timedelta(minutes=1)
+SIGN_IN_LINK_LIFETIME = timedelta(minutes=15)
 
 
 class _Secret(Document):
@@ -32,11 +32,11 @@ class _Secret(Document):
     created_at = DateTimeField(default=now)
     expires_at = DateTimeField(required=True)
 
-    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, **OWNED}
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, **OWNED_META}
 
     @classmethod
     def _made(cls, staff: Any, lasts: timedelta, **more: Any) -> str:
-        secret = secrets.token_urlsafe(SECRET_BYTES)
+        secret = secrets.token_urlsafe(SESSION_SECRET_BYTES)
         made = cls(
             id=_digest(secret),
             organization_id=staff.organization_id,
@@ -55,7 +55,7 @@ class _Secret(Document):
         return session
 
 
-INDEXES: list[Any] = [{"fields": ["expires_at"], "expireAfterSeconds": 0}, "staff_id"]
+SECRET_INDEXES: list[Any] = [{"fields": ["expires_at"], "expireAfterSeconds": 0}, "staff_id"]
 
 
 class StaffSession(_Secret):
@@ -64,12 +64,12 @@ class StaffSession(_Secret):
     last_used_at = DateTimeField(default=now)  # to the minute
     by_link = BooleanField(default=False)
 
-    meta = {"collection": "staff_sessions", "indexes": INDEXES}
+    meta = {"collection": "staff_sessions", "indexes": SECRET_INDEXES}
 
     @classmethod
     def begin(cls, staff: Any, *, by_link: bool = False) -> str:
         """Sign in. Returns the session's secret, for the cookie."""
-        return cls._made(staff, UNUSED, by_link=by_link)
+        return cls._made(staff, SESSION_IDLE_LIFETIME, by_link=by_link)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
@@ -80,12 +80,12 @@ class StaffSession(_Secret):
         return session
 
     @property
-    def may_forget(self) -> bool:
+    def can_skip_password(self) -> bool:
         """Whether it came by a link, just now: the password may be set without the present one."""
-        return bool(self.by_link and now() - self.created_at < LINK_LASTS)
+        return bool(self.by_link and now() - self.created_at < SIGN_IN_LINK_LIFETIME)
 
     @classmethod
-    def still_valid(cls, ids: set[str]) -> set[str]:
+    def list_current(cls, ids: set[str]) -> set[str]:
         """Which of these sessions have not ended."""
         return {one.id for one in cls.objects(id__in=list(ids), expires_at__gt=now()).only("id")}
 
@@ -101,9 +101,9 @@ class StaffSession(_Secret):
 
     def _note_use(self) -> None:
         used = now()
-        if used - self.last_used_at < USE_NOTED_EVERY:
+        if used - self.last_used_at < SESSION_USE_INTERVAL:
             return
-        ends = min(used + UNUSED, self.created_at + LONGEST)
+        ends = min(used + SESSION_IDLE_LIFETIME, self.created_at + MAX_SESSION_LIFETIME)
         own = type(self).objects(id=self.id, organization_id=self.organization_id)
         own.update_one(set__last_used_at=used, set__expires_at=ends)
 
@@ -113,10 +113,12 @@ class SignInLink(_Secret):
 
     reusable = BooleanField(default=False)
 
-    meta = {"collection": "sign_in_links", "indexes": INDEXES}
+    meta = {"collection": "sign_in_links", "indexes": SECRET_INDEXES}
 
     @classmethod
-    def make(cls, staff: Any, lasts: timedelta = LINK_LASTS, *, reusable: bool = False) -> str:
+    def make(
+        cls, staff: Any, lasts: timedelta = SIGN_IN_LINK_LIFETIME, *, reusable: bool = False
+    ) -> str:
         """Make one. Returns its secret."""
         return cls._made(staff, lasts, reusable=reusable)
 

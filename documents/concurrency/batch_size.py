@@ -5,8 +5,8 @@ Pure. MongoDB ends a transaction after its lifetime, which `matchback up` sets t
 
 from dataclasses import dataclass, field
 
-LONG_SECONDS = 1.5  # half of the shortest lifetime: the next batch might not live as long
-SHORT_SECONDS = 0.75
+LONG_BATCH_SECONDS = 1.5  # half of the shortest lifetime: the next batch might not live as long
+SHORT_BATCH_SECONDS = 0.75
 
 
 @dataclass
@@ -26,9 +26,9 @@ class BatchSize:
 
     def succeeded(self, seconds: float) -> None:
         """Adapt to a batch that was committed after so many seconds."""
-        if seconds > LONG_SECONDS:
+        if seconds > LONG_BATCH_SECONDS:
             self.shrink()
-        elif seconds < SHORT_SECONDS:
+        elif seconds < SHORT_BATCH_SECONDS:
             self.now = min(self.most, self.now * 2)
 
     def shrink(self, taken: int | None = None) -> None:

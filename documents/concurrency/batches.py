@@ -22,23 +22,25 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure
 
-from config.transient_errors import is_passing, is_too_large
+from config.transient_errors import is_too_large, is_transient
 from documents.concurrency import retries
-from documents.concurrency.batch_size import LONG_SECONDS, BatchSize
-from documents.concurrency.mutex import NotMyTurn
+from documents.concurrency.batch_size import LONG_BATCH_SECONDS, BatchSize
+from documents.concurrency.mutex import TurnTaken
 from documents.storage import shutdown
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 5.0  # with a slow database, since the start of the first batch that failed
-ISOLATION_SECONDS = 0.5  # for one group, before the next group has its turn
-FIRST_PAUSE_SECONDS = 0.02
-LONGEST_PAUSE_SECONDS = 0.5
-LEFT_SECONDS = 5.0
-SHRINKS_AFTER_PATIENCE = 3  # halvings: the next sweep must not spend its patience again
-MOST_GROUPS = 10_000
+SLOW_DATABASE_PATIENCE_SECONDS = (
+    5.0  # with a slow database, since the start of the first batch that failed
+)
+GROUP_ISOLATION_SECONDS = 0.5  # for one group, before the next group has its turn
+FIRST_BATCH_PAUSE_SECONDS = 0.02
+MAX_BATCH_PAUSE_SECONDS = 0.5
+LEFT_TO_SWEEP_SECONDS = 5.0
+HALVINGS_AFTER_PATIENCE = 3  # halvings: the next sweep must not spend its patience again
+MAX_REMEMBERED_GROUPS = 10_000
 
-Group = tuple[str, Hashable]
+BatchGroup = tuple[str, Hashable]
 
 
 @dataclass
@@ -54,16 +56,16 @@ class _Known:
 
     def is_left_to_sweep(self) -> bool:
         """Whether jobs pass this group by. Not forever: its sweep may run in another process."""
-        return self.bad_at is not None and time.monotonic() - self.bad_at < LEFT_SECONDS
+        return self.bad_at is not None and time.monotonic() - self.bad_at < LEFT_TO_SWEEP_SECONDS
 
 
-_known: dict[Group, _Known] = {}
+_known: dict[BatchGroup, _Known] = {}
 _guard = threading.Lock()
 
 
-def _recall(group: Group, most: int) -> _Known:
+def _recall(group: BatchGroup, most: int) -> _Known:
     with _guard:
-        if len(_known) > MOST_GROUPS:
+        if len(_known) > MAX_REMEMBERED_GROUPS:
             _known.clear()
         known = _known.setdefault(group, _Known(BatchSize(most)))
         if known.size.most != most:
@@ -71,7 +73,7 @@ def _recall(group: Group, most: int) -> _Known:
         return known
 
 
-def _forget(group: Group) -> None:
+def _forget(group: BatchGroup) -> None:
     with _guard:
         _known.pop(group, None)
 
@@ -89,18 +91,18 @@ class Batches:
         taken: the records of the batch in hand, set by the transaction when it has read them.
     """
 
-    group: Group
+    group: BatchGroup
     most: int
     seconds: float | None = None
-    note: Callable[[str, ObjectId, Exception], None] = retries.note
-    postpone: Callable[[str, ObjectId, Exception], None] = retries.postpone
+    note: Callable[[str, ObjectId, Exception], None] = retries.note_failed_attempt
+    postpone: Callable[[str, ObjectId, Exception], None] = retries.postpone_record
     taken: list[tuple[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._state = _recall(self.group, self.most)
         self._isolating_since: float | None = None
         self._failing_since: float | None = None
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pause = FIRST_BATCH_PAUSE_SECONDS
 
     @property
     def limit(self) -> int:
@@ -128,7 +130,7 @@ class Batches:
             started = time.monotonic()
             try:
                 done = do()
-            except NotMyTurn:
+            except TurnTaken:
                 raise
             except Exception as error:  # noqa: BLE001  (bad records raise anything)
                 if not self._goes_on(error, started):
@@ -139,7 +141,7 @@ class Batches:
 
     def _succeeded(self, started: float, done: int) -> None:
         self._failing_since = None
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pause = FIRST_BATCH_PAUSE_SECONDS
         self._state.size.succeeded(time.monotonic() - started)
         if not done or self._state.size.is_full:
             self._state.bad_at = None
@@ -150,12 +152,14 @@ class Batches:
     def _goes_on(self, error: Exception, started: float) -> bool:
         """Prepare the next attempt after an error. Returns whether there is to be one now."""
         is_alone = len(self.taken) == 1 or self.limit == 1
-        if is_passing(error) and not (is_too_large(error) and is_alone):
+        if is_transient(error) and not (is_too_large(error) and is_alone):
             return self._wait(error, started)
         if not self.taken:
             raise error  # no record was read: the fault is in the program
         if self._state.bad_at is None:
-            log.warning("%s %s: looking for what fails, %s", *self.group, retries.describe(error))
+            log.warning(
+                "%s %s: looking for what fails, %s", *self.group, retries.describe_error(error)
+            )
         self._state.bad_at = time.monotonic()
         if self.seconds is None:
             return False
@@ -170,14 +174,14 @@ class Batches:
         self._state.size.shrink()
         at = time.monotonic()
         self._failing_since = self._failing_since or started
-        is_over = at - self._failing_since > PATIENCE_SECONDS
+        is_over = at - self._failing_since > SLOW_DATABASE_PATIENCE_SECONDS
         if isinstance(error, ConnectionFailure) or shutdown.has_begun():
             raise error
         if is_over:
             return self._give_up(error, at - started)
-        log.info("%s %s: again, smaller, after %s", *self.group, retries.describe(error))
+        log.info("%s %s: again, smaller, after %s", *self.group, retries.describe_error(error))
         time.sleep(random.uniform(0.5, 1) * self._pause)  # noqa: S311
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self._pause = min(2 * self._pause, MAX_BATCH_PAUSE_SECONDS)
         return True
 
     def _give_up(self, error: Exception, seconds: float) -> bool:
@@ -185,8 +189,8 @@ class Batches:
 
         MongoDB may also answer at once that it is busy. Then no record is to blame.
         """
-        if len(self.taken) != 1 or seconds < LONG_SECONDS:
-            for _ in range(SHRINKS_AFTER_PATIENCE):
+        if len(self.taken) != 1 or seconds < LONG_BATCH_SECONDS:
+            for _ in range(HALVINGS_AFTER_PATIENCE):
                 self._state.size.shrink()
             raise error
         self.postpone(*self.taken[0], error)

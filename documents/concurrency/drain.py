@@ -15,9 +15,9 @@ from typing import Any
 from bson import ObjectId
 
 from documents.concurrency import mutex, retries
-from documents.concurrency.batches import Batches, Group
+from documents.concurrency.batches import Batches, BatchGroup
 from documents.storage import shutdown
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine import Tx
@@ -40,13 +40,13 @@ class Drain:
 
     def __init__(
         self,
-        group: Group,
+        group: BatchGroup,
         most: int,
         seconds: float | None = None,
         *,
         turns: Callable[[], Sequence[str]] = tuple,
-        note: Handle = retries.note,
-        postpone: Handle = retries.postpone,
+        note: Handle = retries.note_failed_attempt,
+        postpone: Handle = retries.postpone_record,
     ) -> None:
         self._batches = Batches(group, most, seconds, note=note, postpone=postpone)
         self._turns = turns
@@ -79,13 +79,13 @@ class Drain:
             def attempt(tx: Tx) -> int:
                 self._batches.taken = []  # a transaction can start again
                 for name in turns:
-                    mutex.take(tx, name)
+                    mutex.take_turn(tx, name)
                 return work(tx, *args)
 
             if not turns:
                 return in_transaction(attempt)
             attempt.__name__ = f"{work.__name__}_in_turn"  # a metric counts its retries by name
-            return mutex.in_turn(turns[-1], lambda: in_transaction(attempt))
+            return mutex.run_in_turn(turns[-1], lambda: in_transaction(attempt))
 
         return until_done(lambda: self._batches.take(batch))
 
@@ -95,9 +95,9 @@ class Drain:
         A run that looks for bad records skips those that are older than its last batch. They wait
         for their next attempt, and each batch would read thousands of them again.
         """
-        query: dict[str, Any] = {**DUE, **retries.not_postponed(now())}
+        query: dict[str, Any] = {**DUE_FILTER, **retries.exclude_postponed(now())}
         if self._batches.is_isolating and source in self._since:
-            query["due"] = {**DUE["due"], "$gte": self._since[source]}
+            query["due"] = {**DUE_FILTER["due"], "$gte": self._since[source]}
         return query
 
     def read(self, tx: Tx, source: str, where: Mapping[str, Any]) -> list[Any]:
@@ -131,15 +131,15 @@ def until_done(batch: Callable[[], int]) -> int:
     does the rest.
     """
     done = 0
-    deadline = time.monotonic() + mutex.PATIENCE_SECONDS
+    deadline = time.monotonic() + mutex.TURN_PATIENCE_SECONDS
     while time.monotonic() < deadline and not shutdown.has_begun():
         try:
             taken = batch()
-        except mutex.NotMyTurn:
-            time.sleep(random.uniform(0, 2 * mutex.LONG_PAUSE_SECONDS))  # noqa: S311
+        except mutex.TurnTaken:
+            time.sleep(random.uniform(0, 2 * mutex.LONG_TURN_PAUSE_SECONDS))  # noqa: S311
             continue
         if not taken:
             break
         done += taken
-        deadline = time.monotonic() + mutex.PATIENCE_SECONDS
+        deadline = time.monotonic() + mutex.TURN_PATIENCE_SECONDS
     return done

@@ -18,7 +18,7 @@ from mongoengine import DateTimeField, DictField, StringField, get_db
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from config.background import Background
+from config.background import BackgroundThread
 from documents.storage.base import Document
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ LEASE_SECONDS = 20.0  # A killed holder blocks the others for this long.
 RENEWAL_SECONDS = 5.0
 RENEWAL_TIMEOUT_SECONDS = 3.0
 RENEWAL_THREADS = 8
-MILLISECONDS = 1000
+MILLISECONDS_PER_SECOND = 1000
 
 
 class Lease(Document):
@@ -47,7 +47,7 @@ class Lease(Document):
     meta = {"collection": "leases", "auto_create_index": False}
 
 
-class Holding:
+class HeldLease:
     """A lease that this process holds. A thread renews it in the background."""
 
     def __init__(self, name: str, token: str) -> None:
@@ -80,19 +80,19 @@ class Holding:
         """Return whether another process may hold the lease by now. Ask before each write."""
         return time.monotonic() >= self._expires_at or os.getpid() != self._pid
 
-    def give_back(self) -> None:
+    def release_lease(self) -> None:
         """Release the lease. A forked child leaves its parent's lease alone."""
         if os.getpid() == self._pid:
             self._leases.delete_one({"_id": self._name, "holder": self._token})
 
 
 @contextmanager
-def held(name: str) -> Iterator[Holding | None]:
+def hold_lease(name: str) -> Iterator[HeldLease | None]:
     """Hold a lease within the block, and release it at the end.
 
     Yields None if another holder has the lease. Two threads of a process are two holders.
     """
-    holding = Holding(name, secrets.token_hex())
+    holding = HeldLease(name, secrets.token_hex())
     if not holding.take():
         yield None
         return
@@ -100,16 +100,16 @@ def held(name: str) -> Iterator[Holding | None]:
         try:
             yield holding
         finally:
-            holding.give_back()
+            holding.release_lease()
 
 
 @contextmanager
-def kept(name: str) -> Iterator[Holding | None]:
+def keep_lease(name: str) -> Iterator[HeldLease | None]:
     """Hold a lease within the block, and keep it afterwards until it expires.
 
     For a job of many steps with pauses: the process that did one step also does the next.
     """
-    holding = Holding(name, _holder())
+    holding = HeldLease(name, _holder())
     if not holding.take():
         yield None
         return
@@ -117,12 +117,12 @@ def kept(name: str) -> Iterator[Holding | None]:
         yield holding
 
 
-_renewing: set[Holding] = set()
+_renewing: set[HeldLease] = set()
 
 
 @contextmanager
-def _renewed(holding: Holding) -> Iterator[None]:
-    _renewer.ensure()
+def _renewed(holding: HeldLease) -> Iterator[None]:
+    _renewer.ensure_started()
     _renewing.add(holding)
     try:
         yield
@@ -132,7 +132,7 @@ def _renewed(holding: Holding) -> Iterator[None]:
 
 def _renew_all() -> None:
     """Renew each lease in the background. A renewal that hangs delays no other lease."""
-    running: dict[Holding, Future[None]] = {}
+    running: dict[HeldLease, Future[None]] = {}
     with ThreadPoolExecutor(RENEWAL_THREADS, "leases") as threads:
         while True:
             time.sleep(RENEWAL_SECONDS)
@@ -146,14 +146,14 @@ def _renew_all() -> None:
                     log.warning("a lease could not be renewed (%s)", error)
 
 
-def _renew(holding: Holding) -> None:
+def _renew(holding: HeldLease) -> None:
     try:
         holding.renew()
     except Exception:
         log.exception("a lease could not be renewed")
 
 
-_renewer = Background("leases", _renew_all)
+_renewer = BackgroundThread("leases", _renew_all)
 _token = secrets.token_hex()
 
 
@@ -206,4 +206,4 @@ def _claim(token: str) -> dict[str, Any]:
 
 
 def _from_now(seconds: float) -> dict[str, Any]:
-    return {"$add": ["$$NOW", int(seconds * MILLISECONDS)]}
+    return {"$add": ["$$NOW", int(seconds * MILLISECONDS_PER_SECOND)]}

@@ -28,12 +28,14 @@ from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import Tx
 
-WRITE_CONFLICT = 112
-PAUSE_SECONDS = 0.01
-LONG_PAUSE_SECONDS = 0.1
+WRITE_CONFLICT_CODE = 112
+TURN_PAUSE_SECONDS = 0.01
+LONG_TURN_PAUSE_SECONDS = 0.1
 # As long as the others' transactions may take, and not longer, should one who asked be killed.
-ASKED_FOR = timedelta(seconds=1)
-PATIENCE_SECONDS = 5.0  # after that it is left to the sweep: a worker that is to end must not wait
+TURN_REQUEST_LIFETIME = timedelta(seconds=1)
+TURN_PATIENCE_SECONDS = (
+    5.0  # after that it is left to the sweep: a worker that is to end must not wait
+)
 
 
 class Turn(Document):
@@ -55,7 +57,7 @@ class AskedTurn(Document):
     meta = {"collection": "asked_turns", "auto_create_index": False}
 
 
-class NotMyTurn(Exception):
+class TurnTaken(Exception):
     """Another transaction has the turn of this name."""
 
 
@@ -94,12 +96,12 @@ _line = _Line()
 _asker = _Asker()
 
 
-def of_organization(organization_id: ObjectId) -> str:
+def name_organization_turn(organization_id: ObjectId) -> str:
     """The name of the turn that what is counted for an organization takes."""
     return f"organization:{organization_id}"
 
 
-def take(tx: Tx, name: str) -> None:
+def take_turn(tx: Tx, name: str) -> None:
     """Take the turn, as the first write of a transaction.
 
     Raises:
@@ -110,14 +112,14 @@ def take(tx: Tx, name: str) -> None:
             {"_id": name}, {"$inc": {"taken": 1}}, upsert=True, session=tx.session
         )
     except DuplicateKeyError:
-        raise NotMyTurn(name) from None
+        raise TurnTaken(name) from None
     except OperationFailure as error:
-        if error.code == WRITE_CONFLICT:
-            raise NotMyTurn(name) from None
+        if error.code == WRITE_CONFLICT_CODE:
+            raise TurnTaken(name) from None
         raise
 
 
-def in_turn(name: str, work: Callable[[], int]) -> int:
+def run_in_turn(name: str, work: Callable[[], int]) -> int:
     """Do work that takes the turn, as soon as it is one's turn.
 
     Raises:
@@ -125,17 +127,17 @@ def in_turn(name: str, work: Callable[[], int]) -> int:
     """
     asked = False
     with _line.place(name):
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TURN_PATIENCE_SECONDS
         try:
             while True:
                 _give_way(name, deadline)
                 try:
                     return work()
-                except NotMyTurn as error:
+                except TurnTaken as error:
                     if error.args != (name,) or time.monotonic() > deadline or shutdown.has_begun():
                         raise
                 asked = _ask(name) or asked
-                time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))  # noqa: S311
+                time.sleep(random.uniform(0, 2 * TURN_PAUSE_SECONDS))  # noqa: S311
         finally:
             if asked:
                 get_db().asked_turns.delete_one({"_id": name, "by": _asker.id})
@@ -144,7 +146,7 @@ def in_turn(name: str, work: Callable[[], int]) -> int:
 def _ask(name: str) -> bool:
     """Ask for the turn, unless another does. Returns whether this thread is the one that asks."""
     free = {"_id": name, "$or": [{"by": _asker.id}, {"until": {"$lte": now()}}]}
-    mine = {"$set": {"by": _asker.id, "until": now() + ASKED_FOR}}
+    mine = {"$set": {"by": _asker.id, "until": now() + TURN_REQUEST_LIFETIME}}
     try:
         get_db().asked_turns.update_one(free, mine, upsert=True)
     except DuplicateKeyError:
@@ -154,9 +156,9 @@ def _ask(name: str) -> bool:
 
 def _give_way(name: str, deadline: float) -> None:
     """Wait while another asks for the turn; but not for long, for their clock may be fast."""
-    deadline = min(deadline, time.monotonic() + 1.5 * ASKED_FOR.total_seconds())
+    deadline = min(deadline, time.monotonic() + 1.5 * TURN_REQUEST_LIFETIME.total_seconds())
     others = {"_id": name, "by": {"$ne": _asker.id}}
     while time.monotonic() < deadline and not shutdown.has_begun():
         if not get_db().asked_turns.find_one({**others, "until": {"$gt": now()}}, {"_id": 1}):
             return
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(TURN_PAUSE_SECONDS)

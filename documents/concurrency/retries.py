@@ -19,42 +19,42 @@ from matchback.engine import Update
 
 log = logging.getLogger(__name__)
 
-TRIES = 5
-FIRST_PAUSE_SECONDS = 2.0
-GROWTH = 4.0  # 2, 8, 32 and 128 seconds, give or take a third
-JITTER = 1 / 3
-LONGEST_POSTPONEMENT_SECONDS = 60.0
+MAX_ATTEMPTS = 5
+FIRST_RETRY_PAUSE_SECONDS = 2.0
+RETRY_PAUSE_FACTOR = 4.0  # 2, 8, 32 and 128 seconds, give or take a third
+RETRY_PAUSE_JITTER = 1 / 3
+MAX_POSTPONEMENT_SECONDS = 60.0
 
 
-def not_postponed(at: datetime) -> dict[str, Any]:
+def exclude_postponed(at: datetime) -> dict[str, Any]:
     """The part of a query that leaves out what is to be tried later."""
     return {"$or": [{"trouble.retry_at": None}, {"trouble.retry_at": {"$lte": at}}]}
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what went wrong, without what is in the record."""
     code = getattr(error, "code", None)
     return f"{type(error).__name__}{f' (code {code})' if code else ''}"
 
 
-def pause(tries: int, chance: random.Random | None = None) -> timedelta:
+def choose_retry_pause(tries: int, chance: random.Random | None = None) -> timedelta:
     """How long to wait after this many tries. Jittered, so that many do not come back at once."""
-    spread = (chance or random).uniform(1 - JITTER, 1 + JITTER)
-    return timedelta(seconds=FIRST_PAUSE_SECONDS * GROWTH ** (tries - 1) * spread)
+    spread = (chance or random).uniform(1 - RETRY_PAUSE_JITTER, 1 + RETRY_PAUSE_JITTER)
+    return timedelta(seconds=FIRST_RETRY_PAUSE_SECONDS * RETRY_PAUSE_FACTOR ** (tries - 1) * spread)
 
 
-def note(source: str, id_: ObjectId, error: Exception) -> None:
+def note_failed_attempt(source: str, id_: ObjectId, error: Exception) -> None:
     """Count a failed attempt of a record, and say when the next one is due.
 
     Several workers may find the same bad record at once. That is one attempt.
     """
     # Not the message: it may repeat what is in the record.
-    log.error("%s %s cannot be settled: %s", source, id_, describe(error))
+    log.error("%s %s cannot be settled: %s", source, id_, describe_error(error))
     log.debug("%s %s", source, id_, exc_info=error)
-    _update_waiting(source, id_, lambda row: after_failure(row, describe(error)))
+    _update_waiting(source, id_, lambda row: build_failure_update(row, describe_error(error)))
 
 
-def postpone(source: str, id_: ObjectId, error: Exception) -> None:
+def postpone_record(source: str, id_: ObjectId, error: Exception) -> None:
     """Let other records go first, because MongoDB could not settle this one in time.
 
     That is no attempt. The pause doubles each time, up to LONGEST_POSTPONEMENT_SECONDS.
@@ -63,9 +63,11 @@ def postpone(source: str, id_: ObjectId, error: Exception) -> None:
     def update_of(row: Mapping[str, Any]) -> Update:
         known = row.get("trouble") or {}
         slow = known.get("slow", 0) + 1
-        seconds = min(FIRST_PAUSE_SECONDS * 2.0 ** min(slow - 1, 10), LONGEST_POSTPONEMENT_SECONDS)
-        log.warning("%s %s: again in %d s, after %s", source, id_, seconds, describe(error))
-        trouble = {"tries": 0, **known, "error": describe(error), "slow": slow}
+        seconds = min(
+            FIRST_RETRY_PAUSE_SECONDS * 2.0 ** min(slow - 1, 10), MAX_POSTPONEMENT_SECONDS
+        )
+        log.warning("%s %s: again in %d s, after %s", source, id_, seconds, describe_error(error))
+        trouble = {"tries": 0, **known, "error": describe_error(error), "slow": slow}
         trouble["retry_at"] = now() + timedelta(seconds=seconds)
         return Update().set({"trouble": trouble})
 
@@ -77,7 +79,7 @@ def _update_waiting(
 ) -> None:
     """Update a record that is due and not postponed, unless it changes meanwhile."""
     collection = get_db()[source]
-    waiting = {"_id": id_, "due": {"$type": "date"}, **not_postponed(now())}
+    waiting = {"_id": id_, "due": {"$type": "date"}, **exclude_postponed(now())}
     row = collection.find_one(waiting, {"due": 1, "trouble": 1})
     if row is not None:
         # A change is a new start, and another worker may have noted the same failure.
@@ -85,10 +87,10 @@ def _update_waiting(
         collection.update_one(as_read, update_of(row).operators)
 
 
-def after_failure(row: Mapping[str, Any], error: str) -> Update:
+def build_failure_update(row: Mapping[str, Any], error: str) -> Update:
     """Return the update that notes one more failed attempt of a row that is due."""
     tries = row.get("trouble", {}).get("tries", 0) + 1
     trouble = {"tries": tries, "error": error}
-    if tries < TRIES:
-        return Update().set({"trouble": {**trouble, "retry_at": now() + pause(tries)}})
+    if tries < MAX_ATTEMPTS:
+        return Update().set({"trouble": {**trouble, "retry_at": now() + choose_retry_pause(tries)}})
     return Update().set({"trouble": {**trouble, "failed_at": now()}}).unset("due")

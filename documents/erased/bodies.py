@@ -17,8 +17,10 @@ from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import Tx
 
-DIGEST_BYTES = 16
-KEPT_SECONDS = 4 * 24 * 3600  # Stripe repeats for three days, SendGrid for 29 hours
+BODY_DIGEST_BYTES = 16
+ERASED_BODY_RETENTION_SECONDS = (
+    4 * 24 * 3600
+)  # Stripe repeats for three days, SendGrid for 29 hours
 
 
 class ErasedBody(Document):
@@ -34,19 +36,21 @@ class ErasedBody(Document):
         "auto_create_index": False,
         "indexes": [
             "organization_id",
-            {"fields": ["at"], "expireAfterSeconds": KEPT_SECONDS},
+            {"fields": ["at"], "expireAfterSeconds": ERASED_BODY_RETENTION_SECONDS},
         ],
     }
 
 
-def remember(organization_id: ObjectId, delivery_id: ObjectId, body: bytes) -> None:
+def store_body_digest(organization_id: ObjectId, delivery_id: ObjectId, body: bytes) -> None:
     """Remember a post before its body is changed. The first delivery of it stays the one known."""
     of = {"organization_id": organization_id, "delivery_id": delivery_id, "at": now()}
     where = {"_id": _digest(organization_id, body)}
     get_db().erased_bodies.update_one(where, {"$setOnInsert": of}, upsert=True)
 
 
-def note_repeated(tx: Tx, organization_id: ObjectId, delivery_ids: Sequence[ObjectId]) -> None:
+def note_repeated_posts(
+    tx: Tx, organization_id: ObjectId, delivery_ids: Sequence[ObjectId]
+) -> None:
     """Note those of these posts that an erasure changed when they came before.
 
     Only organizations that erased somebody within the last days pay for reading bodies again.
@@ -67,10 +71,10 @@ def note_repeated(tx: Tx, organization_id: ObjectId, delivery_ids: Sequence[Obje
     for delivery_id, digest in digests.items():
         first = known.get(bytes(digest), delivery_id)
         if first != delivery_id:
-            erased_items.note_copy(tx, organization_id, delivery_id, first)
+            erased_items.note_copied_post(tx, organization_id, delivery_id, first)
 
 
 def _digest(organization_id: ObjectId, body: bytes) -> Binary:
-    digest = hashlib.blake2b(organization_id.binary, digest_size=DIGEST_BYTES)
+    digest = hashlib.blake2b(organization_id.binary, digest_size=BODY_DIGEST_BYTES)
     digest.update(body)
     return Binary(digest.digest())

@@ -13,10 +13,10 @@ from mongoengine import BinaryField, ObjectIdField, get_db
 from pymongo import UpdateOne
 
 from documents.storage.base import Document
-from documents.values.stripe_values import ref
+from documents.values.stripe_values import read_reference
 from matchback.engine import Tx
 
-DIGEST_BYTES = 16
+CUSTOMER_DIGEST_BYTES = 16
 
 
 class ErasedCustomer(Document):
@@ -29,17 +29,23 @@ class ErasedCustomer(Document):
     meta = {"collection": "erased_customers", "auto_create_index": False, "indexes": ["user_id"]}
 
 
-def digests(organization_id: ObjectId, event: Any) -> set[bytes]:
+def digest_customers(organization_id: ObjectId, event: Any) -> set[bytes]:
     """Return the digests of the customers that a Stripe event names."""
     data = event.get("data") if isinstance(event, dict) else None
     thing = data.get("object") if isinstance(data, dict) else None
     if not isinstance(thing, dict):
         return set()
-    named = ref(thing) if thing.get("object") == "customer" else ref(thing.get("customer"))
+    named = (
+        read_reference(thing)
+        if thing.get("object") == "customer"
+        else read_reference(thing.get("customer"))
+    )
     return {_digest(organization_id, named)} if named else set()
 
 
-def keep(organization_id: ObjectId, user_id: ObjectId, customers: Iterable[bytes]) -> None:
+def store_erased_customers(
+    organization_id: ObjectId, user_id: ObjectId, customers: Iterable[bytes]
+) -> None:
     """Remember that the customers are erased."""
     of = {"organization_id": organization_id, "user_id": user_id}
     updates = [UpdateOne({"_id": id_}, {"$set": of}, upsert=True) for id_ in customers]
@@ -47,15 +53,15 @@ def keep(organization_id: ObjectId, user_id: ObjectId, customers: Iterable[bytes
         get_db().erased_customers.bulk_write(updates, ordered=False)
 
 
-def of_user(organization_id: ObjectId, user_id: ObjectId) -> set[bytes]:
+def list_erased_customers(organization_id: ObjectId, user_id: ObjectId) -> set[bytes]:
     """Return the customers of an erased user."""
     of = {"organization_id": organization_id, "user_id": user_id}
     return {bytes(row["_id"]) for row in get_db().erased_customers.find(of, {"_id": 1})}
 
 
-def is_known(tx: Tx, organization_id: ObjectId, event: Any) -> bool:
+def is_about_erased_customer(tx: Tx, organization_id: ObjectId, event: Any) -> bool:
     """Return whether a Stripe event is about a customer who is erased."""
-    wanted = list(digests(organization_id, event))
+    wanted = list(digest_customers(organization_id, event))
     if not wanted:
         return False
     found = tx.database.erased_customers.find_one({"_id": {"$in": wanted}}, session=tx.session)
@@ -64,4 +70,4 @@ def is_known(tx: Tx, organization_id: ObjectId, event: Any) -> bool:
 
 def _digest(organization_id: ObjectId, customer: str) -> bytes:
     told = organization_id.binary + customer.encode()
-    return hashlib.blake2b(told, digest_size=DIGEST_BYTES).digest()
+    return hashlib.blake2b(told, digest_size=CUSTOMER_DIGEST_BYTES).digest()

@@ -14,15 +14,15 @@ from pymongo import UpdateOne
 
 from documents.errors import Unusable
 from documents.providers import sendgrid
-from documents.providers.sendgrid import ERASED
+from documents.providers.sendgrid import ERASED_ITEM
 from documents.rows.collections import collection
 from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
 from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import Tx
 
-WHOLE = json.dumps([ERASED]).encode()
-POSTS_A_STEP = 500
+ERASED_BODY = json.dumps([ERASED_ITEM]).encode()
+POSTS_PER_STEP = 500
 
 
 class ErasedItems(Document):
@@ -39,7 +39,7 @@ class ErasedItems(Document):
     }
 
 
-def note(tx: Tx, organization_id: ObjectId, items: Iterable[tuple[ObjectId, int]]) -> None:
+def note_items(tx: Tx, organization_id: ObjectId, items: Iterable[tuple[ObjectId, int]]) -> None:
     """Note items, as pairs of a post and an index, in the transaction that meets them."""
     of_posts: defaultdict[ObjectId, list[int]] = defaultdict(list)
     for delivery_id, item in items:
@@ -60,7 +60,9 @@ def note(tx: Tx, organization_id: ObjectId, items: Iterable[tuple[ObjectId, int]
     tx.database.erased_items.bulk_write(updates, ordered=False, session=tx.session)
 
 
-def note_copy(tx: Tx, organization_id: ObjectId, delivery_id: ObjectId, copy_of: ObjectId) -> None:
+def note_copied_post(
+    tx: Tx, organization_id: ObjectId, delivery_id: ObjectId, copy_of: ObjectId
+) -> None:
     """Note that a post repeats an earlier one, which an erasure changed."""
     new = {"organization_id": organization_id, "items": []}
     noted = {"$setOnInsert": new, "$set": {"copy_of": copy_of}}
@@ -69,28 +71,28 @@ def note_copy(tx: Tx, organization_id: ObjectId, delivery_id: ObjectId, copy_of:
     )
 
 
-def erase_again(tx: Tx, user_ids: list[ObjectId]) -> None:
+def mark_for_erasure(tx: Tx, user_ids: list[ObjectId]) -> None:
     """Make erased people due once more, because something new was reported of them."""
     due = {"$set": {"erase_due": now()}}
     tx.database.users.update_many({"_id": {"$in": user_ids}}, due, session=tx.session)
 
 
-def organizations() -> list[ObjectId]:
+def list_organizations_with_items() -> list[ObjectId]:
     """Return the organizations that have noted items."""
     return list(get_db().erased_items.distinct("organization_id"))
 
 
-def empty(organization_id: ObjectId) -> int:
+def empty_noted_items(organization_id: ObjectId) -> int:
     """Empty noted items. Returns how many posts that was; those that are due wait."""
     noted = (
         collection(get_db(), ErasedItemsRow)
         .find({"organization_id": organization_id})
-        .limit(POSTS_A_STEP)
+        .limit(POSTS_PER_STEP)
     )
     return sum(_empty(row) for row in list(noted))
 
 
-def is_none(organization_id: ObjectId) -> bool:
+def has_no_items(organization_id: ObjectId) -> bool:
     """Return whether no item of the organization waits."""
     return get_db().erased_items.find_one({"organization_id": organization_id}) is None
 
@@ -99,7 +101,7 @@ def _empty(row: ErasedItemsRow) -> bool:
     deliveries = get_db().deliveries
     post = deliveries.find_one({"_id": row["_id"]}, {"body": 1, "due": 1})
     if post is not None:
-        body = without_items(_known_body(row, bytes(post["body"])), row.get("items", ()))
+        body = remove_items(_known_body(row, bytes(post["body"])), row.get("items", ()))
         settled = {"_id": row["_id"], "due": None}
         if not deliveries.update_one(settled, {"$set": {"body": body}}).matched_count:
             return False
@@ -114,23 +116,23 @@ def _known_body(row: ErasedItemsRow, body: bytes) -> bytes:
     if row.get("copy_of") is None:
         return body
     first = collection(get_db(), WebhookDeliveryRow).find_one({"_id": row["copy_of"]}, {"body": 1})
-    return bytes(first["body"]) if first else WHOLE
+    return bytes(first["body"]) if first else ERASED_BODY
 
 
-def without_items(body: bytes, indexes: Iterable[int]) -> bytes:
+def remove_items(body: bytes, indexes: Iterable[int]) -> bytes:
     """Return a post's body with these items emptied; all of it if it has no items."""
     gone = set(indexes)
     if not gone:
         return body
     try:
-        items = sendgrid.parse(body)
+        items = sendgrid.parse_post(body)
     except Unusable:
-        return WHOLE
-    kept = [ERASED if index in gone else one for index, one in enumerate(items)]
-    return encode(kept)
+        return ERASED_BODY
+    kept = [ERASED_ITEM if index in gone else one for index, one in enumerate(items)]
+    return encode_items(kept)
 
 
-def encode(items: list[Any]) -> bytes:
+def encode_items(items: list[Any]) -> bytes:
     """Return items as the body of a post. An item nested too deeply to read is erased."""
     return f"[{', '.join(map(_encode, items))}]".encode()
 
@@ -139,4 +141,4 @@ def _encode(item: Any) -> str:
     try:
         return json.dumps(item)  # orjson rejects halves of a character
     except RecursionError:
-        return json.dumps(ERASED)
+        return json.dumps(ERASED_ITEM)

@@ -15,11 +15,11 @@ from documents.erased.rules import Traces, has_any_address, redact_url
 from documents.rows.collections import collection
 from documents.rows.event import ClickerRow, EventRow, LinkRow
 from documents.rows.fundraiser import FundraiserRow
-from documents.storage.export_outbox import note
+from documents.storage.export_outbox import note_writes
 from documents.storage.transaction import in_transaction
 from matchback.engine import Tx
 
-A_PAGE = 500
+IDS_PER_PAGE = 500
 
 
 def erase_links(person: Person) -> None:
@@ -29,7 +29,7 @@ def erase_links(person: Person) -> None:
     """
     own = _own_links(person)
     for link in _links_of(person.organization_id):
-        tells = person.traces.in_text if link["_id"] in own else person.traces.has_address
+        tells = person.traces.names_person if link["_id"] in own else person.traces.has_address
         url = redact_url(link.get("url") or "", tells)
         if url == (link.get("url") or ""):
             continue
@@ -53,14 +53,14 @@ def redact_events(organization_id: ObjectId, traces: Traces, query: dict[str, An
             in_transaction(_write, event["_id"], changed)
 
 
-def without_person(url: str) -> str:
+def redact_clicked_url(url: str) -> str:
     """Return a URL that an erased person clicked, as it may be stored: without what names them."""
     return redact_url(url.partition("?")[0], has_any_address)
 
 
 def _write(tx: Tx, id_: bytes, changed: dict[str, str]) -> None:
     tx.database.events.update_one({"_id": id_}, {"$set": changed}, session=tx.session)
-    note(tx, {"events": [id_]})
+    note_writes(tx, {"events": [id_]})
 
 
 def _links_of(organization_id: ObjectId) -> Iterator[LinkRow]:
@@ -97,7 +97,7 @@ def _pages(ids: Iterable[ObjectId]) -> Iterator[list[ObjectId]]:
     page: list[ObjectId] = []
     for id_ in ids:
         page.append(id_)
-        if len(page) == A_PAGE:
+        if len(page) == IDS_PER_PAGE:
             yield page
             page = []
     if page:

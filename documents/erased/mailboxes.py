@@ -12,8 +12,8 @@ from functools import lru_cache
 from bson import ObjectId
 
 from documents.erased.decoded import TooManyForms, complete_stages
-from documents.erased.rules import addresses_in
-from documents.values.address import LONGEST_REMEMBERED, REMEMBERED, mailbox
+from documents.erased.rules import find_addresses
+from documents.values.address import ADDRESS_CACHE_SIZE, MAX_CACHED_ADDRESS_LENGTH, to_mailbox
 
 NO_MAILBOX, ANY_MAILBOX = "-", "*"
 MOST_SPELLINGS = 50  # one plain address in a text can have two or three
@@ -23,7 +23,7 @@ DIGEST_BYTES = 8  # two mailboxes with one digest only cost an erasure one more 
 
 def mailbox_digest(organization_id: ObjectId, address: str) -> str:
     """Return the digest of an address's mailbox, which all spellings of the mailbox share."""
-    told = organization_id.binary + mailbox(address).encode("utf-8", "surrogatepass")
+    told = organization_id.binary + to_mailbox(address).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(told, digest_size=DIGEST_BYTES).hexdigest()
 
 
@@ -40,7 +40,7 @@ def digests_in(
     """
     spellings = set(addresses)
     for text in texts:
-        read = _remembered if len(text) <= LONGEST_REMEMBERED else _spellings_in
+        read = _remembered if len(text) <= MAX_CACHED_ADDRESS_LENGTH else _spellings_in
         if (found := read(text)) is None or len(spellings) > MOST_SPELLINGS:
             return [ANY_MAILBOX]
         spellings |= found
@@ -54,7 +54,7 @@ def _spellings_in(text: str) -> frozenset[str] | None:
     spellings: set[str] = set()
     with suppress(TooManyForms):
         for form in complete_stages(text, SHORTEST):
-            for one in addresses_in(form):
+            for one in find_addresses(form):
                 spellings.add(one)
                 if len(spellings) > MOST_SPELLINGS:
                     return None
@@ -63,4 +63,4 @@ def _spellings_in(text: str) -> frozenset[str] | None:
 
 
 # The webhooks of one payment repeat most of its texts.
-_remembered = lru_cache(maxsize=REMEMBERED)(_spellings_in)
+_remembered = lru_cache(maxsize=ADDRESS_CACHE_SIZE)(_spellings_in)

@@ -11,27 +11,29 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
-from documents.erased.decoded import stages
-from documents.giving_links.damaged_links import plain, unbroken
-from documents.values.address import canonical, mailbox
-from documents.values.address_domain import DOTS
-from documents.values.address_parts import locals_within
-from documents.values.invisible_characters import without_invisible
-from documents.values.normal_form import normalize
+from documents.erased.decoded import decode_stages
+from documents.giving_links.damaged_links import normalize_dashes, remove_line_breaks
+from documents.values.address import to_canonical, to_mailbox
+from documents.values.address_domain import DOT_REPLACEMENTS
+from documents.values.address_parts import list_local_parts
+from documents.values.invisible_characters import remove_invisible
+from documents.values.normal_form import normalize_text
 
-REDACTED = "erased"
-LONGEST_LOCAL = 64
-MOST_CLOSERS = 8  # of quotation marks and the like after an address
-SHORTEST_DOMAIN = 5  # with its "@"
-DOMAIN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
+REDACTED_TEXT = "erased"
+MAX_LOCAL_PART_LENGTH = 64
+MAX_CLOSING_SIGNS = 8  # of quotation marks and the like after an address
+MIN_DOMAIN_LENGTH = 5  # with its "@"
+DOMAIN_PATTERN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
 # What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
-LOCAL = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
-QUOTED_LOCAL = re.compile(r'"((?:[^"\\]|\\.)+)"\Z', re.DOTALL)
-TOP_LEVEL = re.compile(r"[^\W\d_]+")  # no top-level domain has digits or dashes, but "xn--…"
-REFERENCE = re.compile(r"[A-Za-z0-9_-]{24,}")
-ID_LENGTH, TOKEN_LENGTH = 24, 38
-WORD = re.compile(r"[^\W_]+")
-NAMELESS = frozenset({"anonymous", "erased", "unknown"})
+LOCAL_PART_PATTERN = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
+QUOTED_LOCAL_PATTERN = re.compile(r'"((?:[^"\\]|\\.)+)"\Z', re.DOTALL)
+TOP_LEVEL_PATTERN = re.compile(
+    r"[^\W\d_]+"
+)  # no top-level domain has digits or dashes, but "xn--…"
+REFERENCE_PATTERN = re.compile(r"[A-Za-z0-9_-]{24,}")
+EMAIL_ID_LENGTH, REFERENCE_TOKEN_LENGTH = 24, 38
+NAME_WORD_PATTERN = re.compile(r"[^\W_]+")
+PLACEHOLDER_NAMES = frozenset({"anonymous", "erased", "unknown"})
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Traces:
     mailboxes: their addresses without "+tag".
     addresses: whole addresses, in mailboxes that may be somebody else's.
     others: whole addresses of other people that end in the same mailboxes.
-    names: as `names_of` returns them.
+    names: as `normalize_names` returns them.
     references: IDs and link tokens of the emails that they were sent.
     """
 
@@ -53,18 +55,20 @@ class Traces:
 
     def has_address(self, text: str) -> bool:
         """Whether the text names one of the addresses, whatever encodes it."""
-        return bool(self._locals) and any(map(self._has_address, stages(text, self._shortest)))
+        return bool(self._locals) and any(
+            map(self._has_address, decode_stages(text, self._shortest))
+        )
 
     def has_address_or_reference(self, text: str) -> bool:
         """Whether the text names an address or an email of theirs."""
-        found = stages(text, self._shortest)
+        found = decode_stages(text, self._shortest)
         return any(self._has_address(one) or self._refers(one) for one in found)
 
     def has_name(self, text: str) -> bool:
         """Whether the text has one of the full names, as whole words and in their order."""
-        return bool(self.names) and any(map(self._has_name, stages(text)))
+        return bool(self.names) and any(map(self._has_name, decode_stages(text)))
 
-    def in_text(self, text: str) -> bool:
+    def names_person(self, text: str) -> bool:
         """Whether the text has an address or a name."""
         return self.has_address(text) or self.has_name(text)
 
@@ -74,38 +78,38 @@ class Traces:
         known = self.mailboxes | self.addresses
         # A domain that has other letters may be shorter than its ASCII form.
         lengths = (
-            len(one) if "xn--" not in one else len(one.partition("@")[0]) + SHORTEST_DOMAIN
+            len(one) if "xn--" not in one else len(one.partition("@")[0]) + MIN_DOMAIN_LENGTH
             for one in known
         )
-        return min(lengths, default=SHORTEST_DOMAIN)
+        return min(lengths, default=MIN_DOMAIN_LENGTH)
 
     @cached_property
     def _locals(self) -> frozenset[str]:
         return frozenset(map(_plain_local, self.mailboxes | self.addresses))
 
     def _has_address(self, text: str) -> bool:
-        return any(map(self.is_theirs, addresses_in(text, self._locals)))
+        return any(map(self.belongs_to_person, find_addresses(text, self._locals)))
 
-    def is_theirs(self, address: str) -> bool:
+    def belongs_to_person(self, address: str) -> bool:
         """Whether mail to the address reaches one of them, and no other known person."""
-        known = canonical(address)
+        known = to_canonical(address)
         if known in self.addresses:
             return True
-        return mailbox(address) in self.mailboxes and known not in self.others
+        return to_mailbox(address) in self.mailboxes and known not in self.others
 
     def _refers(self, text: str) -> bool:
         """Return whether the text has a reference, perhaps damaged, with more letters around it."""
         if not self.references:
             return False
-        form = plain(text)
-        return any(map(self._has_reference, dict.fromkeys((form, unbroken(form)))))
+        form = normalize_dashes(text)
+        return any(map(self._has_reference, dict.fromkeys((form, remove_line_breaks(form)))))
 
     def _has_reference(self, text: str) -> bool:
         return any(
-            run[start : start + ID_LENGTH].lower() in self.references
-            or run[start : start + TOKEN_LENGTH] in self.references
-            for run in REFERENCE.findall(text)
-            for start in range(len(run) - ID_LENGTH + 1)
+            run[start : start + EMAIL_ID_LENGTH].lower() in self.references
+            or run[start : start + REFERENCE_TOKEN_LENGTH] in self.references
+            for run in REFERENCE_PATTERN.findall(text)
+            for start in range(len(run) - EMAIL_ID_LENGTH + 1)
         )
 
     def _has_name(self, text: str) -> bool:
@@ -113,23 +117,23 @@ class Traces:
         return any(f" {name} " in words for name in self.names)
 
 
-def addresses_in(text: str, locals_: frozenset[str] | None = None) -> Iterator[str]:
+def find_addresses(text: str, locals_: frozenset[str] | None = None) -> Iterator[str]:
     """Yield what may be an address in a text that is decoded.
 
     Args:
         locals_: only addresses with these local parts, in lower case and without "+tag".
     """
     if not text.isascii():
-        text = without_invisible(normalize("NFKC", text)).translate(DOTS)
-    for found in DOMAIN.finditer(text):
+        text = remove_invisible(normalize_text("NFKC", text)).translate(DOT_REPLACEMENTS)
+    for found in DOMAIN_PATTERN.finditer(text):
         start = found.start()
-        before = text[max(0, start - LONGEST_LOCAL - 2) : start]
+        before = text[max(0, start - MAX_LOCAL_PART_LENGTH - 2) : start]
         if locals_ is not None and not _may_end(before, locals_):
             continue
         for local in _locals_before(before):
             for domain in _domains(found[1].rstrip("-")):
                 end = start + 1 + len(domain)
-                for name in locals_within(local, text[end : end + MOST_CLOSERS]):
+                for name in list_local_parts(local, text[end : end + MAX_CLOSING_SIGNS]):
                     address = f"{name}@{domain}"
                     if name and (locals_ is None or _plain_local(address) in locals_):
                         yield address
@@ -145,7 +149,7 @@ def _domains(text: str) -> Iterator[str]:
     """Yield the domain, and what it is without a suffix as in "example.org-2026"."""
     yield text
     name, dot, top = text.rpartition(".")
-    letters = TOP_LEVEL.match(top)
+    letters = TOP_LEVEL_PATTERN.match(top)
     if dot and letters and letters[0] != top and not top.startswith("xn--"):
         yield f"{name}.{letters[0]}"
 
@@ -157,9 +161,9 @@ def _plain_local(address: str) -> str:
 
 def _locals_before(text: str) -> Iterator[str]:
     """Yield the local parts that the end of a text may be."""
-    if quoted := QUOTED_LOCAL.search(text):
+    if quoted := QUOTED_LOCAL_PATTERN.search(text):
         yield quoted[0]
-    if plain := LOCAL.search(text):
+    if plain := LOCAL_PART_PATTERN.search(text):
         if text[: plain.start()].endswith("@"):
             return
         yield plain[0]
@@ -170,12 +174,12 @@ def _locals_before(text: str) -> Iterator[str]:
         yield odd[0]
 
 
-def names_of(names: Iterable[str]) -> frozenset[str]:
+def normalize_names(names: Iterable[str]) -> frozenset[str]:
     """Return full names as they are compared: in both orders, and joined."""
     found: set[str] = set()
     for name in names:
         words = _words(name).split()
-        if len("".join(words)) < 4 or (len(words) == 1 and words[0] in NAMELESS):
+        if len("".join(words)) < 4 or (len(words) == 1 and words[0] in PLACEHOLDER_NAMES):
             continue
         found |= {" ".join(words), " ".join([words[-1], *words[:-1]]), "".join(words)}
     return frozenset(found)
@@ -184,14 +188,14 @@ def names_of(names: Iterable[str]) -> frozenset[str]:
 @lru_cache(maxsize=256)
 def _words(text: str) -> str:
     """Return the words of a text, without case, accents, and what stands between them."""
-    plain = normalize("NFKD", without_invisible(text))
+    plain = normalize_text("NFKD", remove_invisible(text))
     letters = "".join(one for one in plain if unicodedata.category(one) != "Mn")
-    return " ".join(WORD.findall(letters.casefold()))
+    return " ".join(NAME_WORD_PATTERN.findall(letters.casefold()))
 
 
 def has_any_address(text: str) -> bool:
     """Whether the text names anybody's address."""
-    return any(any(True for _ in addresses_in(stage)) for stage in stages(text))
+    return any(any(True for _ in find_addresses(stage)) for stage in decode_stages(text))
 
 
 def redact_url(url: str, tells: Callable[[str], bool]) -> str:
@@ -201,12 +205,12 @@ def redact_url(url: str, tells: Callable[[str], bool]) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return REDACTED
-    netloc = REDACTED if tells(parts.netloc) else parts.netloc
-    path = "/".join(REDACTED if tells(part) else part for part in parts.path.split("/"))
+        return REDACTED_TEXT
+    netloc = REDACTED_TEXT if tells(parts.netloc) else parts.netloc
+    path = "/".join(REDACTED_TEXT if tells(part) else part for part in parts.path.split("/"))
     query, fragment = (_redact_pairs(text, tells) for text in (parts.query, parts.fragment))
     redacted = urlunsplit((parts.scheme, netloc, path, query, fragment))
-    return REDACTED if tells(redacted) else redacted
+    return REDACTED_TEXT if tells(redacted) else redacted
 
 
 def _redact_pairs(text: str, tells: Callable[[str], bool]) -> str:
@@ -218,5 +222,5 @@ def _redact_pairs(text: str, tells: Callable[[str], bool]) -> str:
 def _redact_pair(pair: str, tells: Callable[[str], bool]) -> str:
     name, equals, value = pair.partition("=")
     if equals and not tells(name) and tells(value):
-        return f"{name}={REDACTED}"
-    return REDACTED if tells(pair) else pair
+        return f"{name}={REDACTED_TEXT}"
+    return REDACTED_TEXT if tells(pair) else pair

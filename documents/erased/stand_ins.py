@@ -10,41 +10,45 @@ import re
 from bson import ObjectId
 
 from documents.erased.rules import has_any_address
-from documents.values.stripe_values import ID
+from documents.values.stripe_values import STRIPE_ID_PATTERN
 
-PREFIX = "erased:"
-DIGEST_BYTES = 16
-WORDS = re.compile(r"[\W_]+")
-LETTERS = 2  # fewer are no name
+PSEUDONYM_PREFIX = "erased:"
+PSEUDONYM_DIGEST_BYTES = 16
+WORD_SEPARATOR_PATTERN = re.compile(r"[\W_]+")
+MIN_NAME_LETTERS = 2  # fewer are no name
 
 
-def stand_in(organization_id: ObjectId, value: str) -> str:
+def pseudonymize_id(organization_id: ObjectId, value: str) -> str:
     """Return what replaces a client's ID once the person that it names is erased."""
-    if value.startswith(PREFIX):
+    if value.startswith(PSEUDONYM_PREFIX):
         return value
     told = organization_id.binary + value.encode("utf-8", "surrogatepass")
-    return PREFIX + hashlib.blake2b(told, digest_size=DIGEST_BYTES).hexdigest()
+    return PSEUDONYM_PREFIX + hashlib.blake2b(told, digest_size=PSEUDONYM_DIGEST_BYTES).hexdigest()
 
 
-def plain_key(key: str) -> str:
+def digest_personal_key(key: str) -> str:
     """Return the provider's key of a payment, or its digest if the key may name a person.
 
     It is part of the payment's ID, which cannot change when that person is erased.
     """
-    return key if ID.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
+    return key if STRIPE_ID_PATTERN.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
 
 
-def stand_ins(organization_id: ObjectId, value: str) -> list[str]:
+def list_pseudonyms(organization_id: ObjectId, value: str) -> list[str]:
     """Return what a gift may have in place of this external_id since a person was erased."""
-    found = [stand_in(organization_id, value)] if may_name_person(value) else []
+    found = [pseudonymize_id(organization_id, value)] if may_name_person(value) else []
     # A payment that was erased before it became a gift gave the gift its digest.
-    digest = plain_key(value)
+    digest = digest_personal_key(value)
     return found if digest == value else [*found, digest]
 
 
 def may_name_person(value: str | None) -> bool:
     """Return whether an ID could name a person, so that its stand-in may be stored instead."""
-    if not value or value.startswith(PREFIX):
+    if not value or value.startswith(PSEUDONYM_PREFIX):
         return False
-    words = [word for word in WORDS.split(value) if word.isalpha() and len(word) >= LETTERS]
+    words = [
+        word
+        for word in WORD_SEPARATOR_PATTERN.split(value)
+        if word.isalpha() and len(word) >= MIN_NAME_LETTERS
+    ]
     return len(words) > 1 or has_any_address(value)

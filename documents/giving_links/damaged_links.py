@@ -11,70 +11,70 @@ from html import unescape
 from itertools import islice
 from urllib.parse import unquote
 
-from documents.giving_links.link_token import LENGTH
-from documents.values.invisible_characters import without_invisible
+from documents.giving_links.link_token import LINK_TOKEN_LENGTH
+from documents.values.invisible_characters import remove_invisible
 
-LONGEST = 2000  # more than any stored reference has
-DECODINGS = 3
-MOST_TOKENS = 48
-MORE = 8  # by how many letters a run may be longer than the token within it
+MAX_DAMAGED_LENGTH = 2000  # more than any stored reference has
+MAX_LINK_DECODINGS = 3
+MAX_TOKEN_CANDIDATES = 48
+MAX_EXTRA_LETTERS = 8  # by how many letters a run may be longer than the token within it
 
-RUN = re.compile(rf"[A-Za-z0-9_-]{{{LENGTH},}}", re.ASCII)
-IDS = re.compile(r"(?<![0-9A-Za-z])(?:3D)?([0-9a-fA-F]{24})(?![0-9A-Za-z])", re.ASCII)
-NAMED_IDS = re.compile(r"email_id=(?:3D)?([0-9a-fA-F]{24})(?![0-9A-Za-z])", re.ASCII)
-SOFT_BREAK = re.compile(r"=[ \t]*\r?\n[ \t]*")
-QUOTED = re.compile(r"=([0-9A-Fa-f]{2})", re.ASCII)
-LOST = re.compile(r"[\s\\]+")  # line breaks, and Markdown's escapes
+TOKEN_RUN_PATTERN = re.compile(rf"[A-Za-z0-9_-]{{{LINK_TOKEN_LENGTH},}}", re.ASCII)
+EMAIL_ID_PATTERN = re.compile(r"(?<![0-9A-Za-z])(?:3D)?([0-9a-fA-F]{24})(?![0-9A-Za-z])", re.ASCII)
+NAMED_EMAIL_ID_PATTERN = re.compile(r"email_id=(?:3D)?([0-9a-fA-F]{24})(?![0-9A-Za-z])", re.ASCII)
+SOFT_BREAK_PATTERN = re.compile(r"=[ \t]*\r?\n[ \t]*")
+QUOTED_CHARACTER_PATTERN = re.compile(r"=([0-9A-Fa-f]{2})", re.ASCII)
+LOST_CHARACTERS_PATTERN = re.compile(r"[\s\\]+")  # line breaks, and Markdown's escapes
 # Writing programs make typographic dashes of hyphens.
-DASHES = str.maketrans(
+DASH_REPLACEMENTS = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-"), "\u2014": "--"}
 )
 
 
-def tokens_in(text: str) -> Iterator[str]:
+def find_token_candidates(text: str) -> Iterator[str]:
     """Yield what may be a token, each once, as it stands there before what decoding makes of it."""
-    yield from islice(dict.fromkeys(_tokens(text)), MOST_TOKENS)
+    yield from islice(dict.fromkeys(_tokens(text)), MAX_TOKEN_CANDIDATES)
 
 
-def ids_in(text: str) -> set[str]:
+def find_email_ids(text: str) -> set[str]:
     """Return the different ids in the text: those after `email_id=`, or else all of them."""
     forms = _forms(text)
-    named = {id_.lower() for form in forms for id_ in NAMED_IDS.findall(form)}
-    return named or {id_.lower() for form in forms for id_ in IDS.findall(form)}
+    named = {id_.lower() for form in forms for id_ in NAMED_EMAIL_ID_PATTERN.findall(form)}
+    return named or {id_.lower() for form in forms for id_ in EMAIL_ID_PATTERN.findall(form)}
 
 
-def plain(text: str) -> str:
+def normalize_dashes(text: str) -> str:
     """Return the text with plain dashes and without invisible characters."""
-    return text if text.isascii() else without_invisible(text).translate(DASHES)
+    return text if text.isascii() else remove_invisible(text).translate(DASH_REPLACEMENTS)
 
 
-def unbroken(text: str) -> str:
+def remove_line_breaks(text: str) -> str:
     """Return the text without line breaks, white space and Markdown's escapes."""
-    return LOST.sub("", SOFT_BREAK.sub("", text))
+    return LOST_CHARACTERS_PATTERN.sub("", SOFT_BREAK_PATTERN.sub("", text))
 
 
 def _tokens(text: str) -> Iterator[str]:
     for form in _forms(text):
-        for found in RUN.finditer(form):
+        for found in TOKEN_RUN_PATTERN.finditer(form):
             run = found.group()
-            for start in _starts(len(run) - LENGTH):
-                yield run[start : start + LENGTH]
+            for start in _starts(len(run) - LINK_TOKEN_LENGTH):
+                yield run[start : start + LINK_TOKEN_LENGTH]
 
 
 def _starts(more: int) -> list[int]:
     """Return where a token may start in a longer run: anywhere, or near the ends of a long one."""
-    if more <= MORE:
+    if more <= MAX_EXTRA_LETTERS:
         return list(range(more + 1))
     return [0, 1, 2, more - 1, more]
 
 
 def _forms(text: str) -> list[str]:
     """Return the text as it is, and as it was before each of the things that happen to texts."""
-    form = plain(text[:LONGEST])
-    forms = [form, joined := SOFT_BREAK.sub("", form)]
-    for _ in range(DECODINGS):
+    form = normalize_dashes(text[:MAX_DAMAGED_LENGTH])
+    forms = [form, joined := SOFT_BREAK_PATTERN.sub("", form)]
+    for _ in range(MAX_LINK_DECODINGS):
         joined = unescape(unquote(joined))
         forms.append(joined)
-    forms.append(QUOTED.sub(lambda found: chr(int(found[1], 16)), forms[1]))
-    forms += [LOST.sub("", one) for one in (forms[1], forms[-2], forms[-1])]
+    forms.append(QUOTED_CHARACTER_PATTERN.sub(lambda found: chr(int(found[1], 16)), forms[1]))
+    forms += [LOST_CHARACTERS_PATTERN.sub("", one) for one in (forms[1], forms[-2], forms[-1])]
     return list(dict.fromkeys(forms))

@@ -21,12 +21,12 @@ from documents.storage.base import Document
 from documents.storage.process_cache import ProcessCache
 from documents.values.time import now
 
-KEY_BYTES = 32  # AES-128 twice: one key authenticates, one encrypts
-ID_BYTES, TAG_BYTES = 12, 16
-LENGTH = 38  # the characters of both in base64 without padding
-FRESH_SECONDS = 60.0
+LINK_KEY_BYTES = 32  # AES-128 twice: one key authenticates, one encrypts
+EMAIL_ID_BYTES, TOKEN_TAG_BYTES = 12, 16
+LINK_TOKEN_LENGTH = 38  # the characters of both in base64 without padding
+LINK_KEYS_CACHE_SECONDS = 60.0
 
-_known = ProcessCache[str, tuple[AESSIV, ...]](FRESH_SECONDS, most=1)
+_known = ProcessCache[str, tuple[AESSIV, ...]](LINK_KEYS_CACHE_SECONDS, most=1)
 
 
 class LinkKey(Document):
@@ -39,22 +39,22 @@ class LinkKey(Document):
     meta = {"collection": "link_keys", "auto_create_index": False}
 
 
-def token(organization_id: ObjectId, email_id: ObjectId) -> str:
+def make_token(organization_id: ObjectId, email_id: ObjectId) -> str:
     """The email's token: 38 characters that are safe in a URL."""
     return _seal(_keys()[0], organization_id, email_id)
 
 
-def tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
+def list_tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
     """Every token that names the email, the newest first."""
     return [_seal(key, organization_id, email_id) for key in _keys()]
 
 
 def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
     """Return the email's id, or None if the token is forged, cut, or another organization's."""
-    return open_first(organization_id, [text])
+    return open_first_token(organization_id, [text])
 
 
-def open_first(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | None:
+def open_first_token(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | None:
     """Return the email's id of the first text that is a token of the organization's."""
     failed = []
     for text in texts:
@@ -65,21 +65,21 @@ def open_first(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | No
         failed.append(sealed)
     if not failed or not _is_stale():
         return None
-    forget_keys()  # one may be signed with a key that is newer than what this process knows
+    forget_link_keys()  # one may be signed with a key that is newer than what this process knows
     opened = (_open(organization_id, sealed) for sealed in failed)
     return next((id_ for id_ in opened if id_ is not None), None)
 
 
-def rotate() -> int:
+def rotate_keys() -> int:
     """Make a new key, which signs from now on (in other processes within a minute). Its number."""
     newest = LinkKey.objects.order_by("-number").first()
     number = (newest.number if newest else 0) + 1
-    LinkKey(number=number, key=secrets.token_bytes(KEY_BYTES)).save(force_insert=True)
-    forget_keys()
+    LinkKey(number=number, key=secrets.token_bytes(LINK_KEY_BYTES)).save(force_insert=True)
+    forget_link_keys()
     return number
 
 
-def forget_keys() -> None:
+def forget_link_keys() -> None:
     """Read the keys anew at the next use."""
     _known.clear()
 
@@ -93,7 +93,7 @@ def _encode(sealed: bytes) -> str:
 
 
 def _decode(text: str) -> bytes | None:
-    if len(text) != LENGTH:
+    if len(text) != LINK_TOKEN_LENGTH:
         return None
     try:
         sealed = base64.b64decode(text + "==", altchars=b"-_", validate=True)
@@ -120,7 +120,12 @@ def _keys() -> tuple[AESSIV, ...]:
     rows = list(keys.find().sort("_id", -1)) or [
         keys.find_one_and_update(
             {"_id": 1},
-            {"$setOnInsert": {"key": Binary(secrets.token_bytes(KEY_BYTES)), "created_at": now()}},
+            {
+                "$setOnInsert": {
+                    "key": Binary(secrets.token_bytes(LINK_KEY_BYTES)),
+                    "created_at": now(),
+                }
+            },
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )

@@ -15,21 +15,21 @@ from bson import ObjectId
 from mongoengine import get_db, signals
 from pymongo.errors import BulkWriteError
 
-from config.database import catch_up
+from config.database import await_majority
 from documents.email import Email
-from documents.imports.line import Key, Line
-from documents.people.search_words import words_of
-from documents.people.spellings import all_keys, people
+from documents.imports.line import ImportKey, ImportLine
+from documents.people.search_words import list_search_words
+from documents.people.spellings import index_people, list_all_address_keys
 from documents.rows.collections import T, collection
 from documents.rows.email import EmailRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow
 from documents.rows.user import UserRow
-from documents.storage.marks import text
-from documents.storage.transaction import DUPLICATE_KEY
-from documents.values.address import canonical
+from documents.storage.marks import build_text_condition
+from documents.storage.transaction import DUPLICATE_KEY_CODE
+from documents.values.address import to_canonical
 
-LINES_A_BATCH = 1000
-REFUSED_KEPT = 1000
+LINES_PER_BATCH = 1000
+MAX_REJECTED_LINES = 1000
 
 
 @dataclass
@@ -46,15 +46,15 @@ class EmailImport:
     found: int = 0
     refused_count: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
-    _lines: list[Line] = field(default_factory=list)
-    _dry: set[Key] = field(default_factory=set)
+    _lines: list[ImportLine] = field(default_factory=list)
+    _dry: set[ImportKey] = field(default_factory=set)
 
     def add(self, number: int, values: dict[str, Any]) -> None:
         """One line, checked for its form."""
         user = values.get("user")
-        line = Line(number, values, address=canonical(user["email"]) if user else None)
+        line = ImportLine(number, values, address=to_canonical(user["email"]) if user else None)
         self._lines.append(line)
-        if len(self._lines) >= LINES_A_BATCH:
+        if len(self._lines) >= LINES_PER_BATCH:
             self.flush()
 
     def refuse(self, number: int, errors: Iterable[dict[str, str]], left_out: int = 0) -> None:
@@ -66,12 +66,12 @@ class EmailImport:
             left_out: how many more errors the line has.
         """
         self.refused_count += 1
-        if len(self.refused) == REFUSED_KEPT and number > self.refused[-1]["line"]:
+        if len(self.refused) == MAX_REJECTED_LINES and number > self.refused[-1]["line"]:
             return
         # A line that only the database shows to be wrong is rejected after later ones.
         line = {"line": number, "errors": list(errors), "errors_left_out": left_out}
         insort(self.refused, line, key=itemgetter("line"))
-        del self.refused[REFUSED_KEPT:]
+        del self.refused[MAX_REJECTED_LINES:]
 
     @property
     def refused_left_out(self) -> int:
@@ -94,7 +94,7 @@ class EmailImport:
             self._dry |= {line.key for line in new}
             self.created += len(new)
 
-    def _known_parents(self, lines: list[Line]) -> list[Line]:
+    def _known_parents(self, lines: list[ImportLine]) -> list[ImportLine]:
         """The lines whose fundraiser and mailing are the organization's."""
         fundraisers = self._by_id(FundraiserRow, {line.values["fundraiser_id"] for line in lines})
         named = {line.values.get("mailing_id") for line in lines} - {None}
@@ -117,11 +117,11 @@ class EmailImport:
                 good.append(line)
         return good
 
-    def _refuse_name(self, line: Line, name: str, detail: str) -> None:
+    def _refuse_name(self, line: ImportLine, name: str, detail: str) -> None:
         error = {"pointer": f"/{name}", "code": "not_found", "detail": detail}
         self.refuse(line.number, [error])
 
-    def _with_users(self, lines: list[Line]) -> list[Line]:
+    def _with_users(self, lines: list[ImportLine]) -> list[ImportLine]:
         """The lines with the ids of their users, who are added when there are none."""
         ids = {line.values.get("user_id") for line in lines} - {None}
         by_id = self._by_id(UserRow, ids)
@@ -145,21 +145,24 @@ class EmailImport:
                 self._refuse_name(line, "user_id", "There is no such user.")
         return good
 
-    def _user_row(self, line: Line) -> UserRow:
+    def _user_row(self, line: ImportLine) -> UserRow:
         row = line.user_row(self.organization_id)
-        return {**row, "words": words_of(row["name"], row["email"])}
+        return {**row, "words": list_search_words(row["name"], row["email"])}
 
-    def _users(self, lines: Mapping[str, Line]) -> dict[str, ObjectId]:
+    def _users(self, lines: Mapping[str, ImportLine]) -> dict[str, ObjectId]:
         """Return the IDs of the users whom these lines name, by their canonical addresses."""
         emails = {address: line.values["user"]["email"] for address, line in lines.items()}
-        query = {"address": text(in_=all_keys(emails.values())), **self._scope}
-        known = people(collection(get_db(), UserRow).find(query, {"address": 1, "email": 1}))
+        query = {
+            "address": build_text_condition(in_=list_all_address_keys(emails.values())),
+            **self._scope,
+        }
+        known = index_people(collection(get_db(), UserRow).find(query, {"address": 1, "email": 1}))
         return {address: id_ for address, email in emails.items() if (id_ := known.get(email))}
 
-    def _not_stored(self, lines: list[Line]) -> list[Line]:
+    def _not_stored(self, lines: list[ImportLine]) -> list[ImportLine]:
         """The lines whose email there is not yet; of several that say the same, the first."""
         known = self._stored_keys(lines) | self._dry
-        new: dict[Key, Line] = {}
+        new: dict[ImportKey, ImportLine] = {}
         for line in lines:
             if line.key in known or line.key in new:
                 self.found += 1
@@ -167,14 +170,14 @@ class EmailImport:
                 new[line.key] = line
         return list(new.values())
 
-    def _stored_keys(self, lines: list[Line]) -> set[Key]:
+    def _stored_keys(self, lines: list[ImportLine]) -> set[ImportKey]:
         query = {
             "user_id": {"$in": [line.user_id for line in lines if line.user_id]},
             "fundraiser_id": {"$in": list({line.values["fundraiser_id"] for line in lines})},
             **self._scope,
         }
         fields = ("user_id", "fundraiser_id", "mailing_id", "sent_at")
-        keys: set[Key] = set()
+        keys: set[ImportKey] = set()
         for email in collection(get_db(), EmailRow).find(query, dict.fromkeys(fields, 1)):
             who = email["user_id"]
             if email.get("mailing_id"):
@@ -184,7 +187,7 @@ class EmailImport:
                 keys.add((email["fundraiser_id"], who, None))
         return keys
 
-    def _store(self, new: list[Line]) -> None:
+    def _store(self, new: list[ImportLine]) -> None:
         rows = [line.email_row(self.organization_id) for line in new]
         refused = self._insert(EmailRow, rows)
         self.created += len(rows) - len(refused)
@@ -202,9 +205,9 @@ class EmailImport:
             problems = error.details.get("writeErrors", []) if error.details else []
             codes = {problem["code"] for problem in problems}
             # Lines that no majority has must not be acknowledged.
-            if codes != {DUPLICATE_KEY} or error.details.get("writeConcernErrors"):
+            if codes != {DUPLICATE_KEY_CODE} or error.details.get("writeConcernErrors"):
                 raise
-            catch_up()
+            await_majority()
             return {problem["index"] for problem in problems}
         return set()
 

@@ -11,17 +11,17 @@ from documents.email import Email
 from documents.rows.email import EmailRow
 from documents.rows.fundraiser import MailingRow
 from documents.rows.user import UserRow
-from documents.storage.record import new_row
-from documents.user import User, named
+from documents.storage.record import build_record_row
+from documents.user import User, build_user_values
 from documents.values.time import now
 
-KEY_BYTES = 12
+IMPORT_KEY_BYTES = 12
 
-Key = tuple[ObjectId, Any, datetime | None]  # mailing or fundraiser; user or address; time
+ImportKey = tuple[ObjectId, Any, datetime | None]  # mailing or fundraiser; user or address; time
 
 
 @dataclass
-class Line:
+class ImportLine:
     """One email to be: its number in the input, and what `Email.create` takes."""
 
     number: int
@@ -31,7 +31,7 @@ class Line:
     mailing: MailingRow | None = None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ImportKey:
         """What it is found by when it is imported again."""
         who = self.user_id or self.address
         if self.mailing:
@@ -41,22 +41,22 @@ class Line:
     @property
     def stored_key(self) -> str:
         """The same, as a text that is unique in the organization."""
-        return hashlib.blake2b(repr(self.key).encode(), digest_size=KEY_BYTES).hexdigest()
+        return hashlib.blake2b(repr(self.key).encode(), digest_size=IMPORT_KEY_BYTES).hexdigest()
 
     def user_row(self, organization_id: ObjectId) -> UserRow:
         """The user to be added for it."""
         user = self.values["user"]
-        row: UserRow = new_row(
+        row: UserRow = build_record_row(
             User,
             organization_id=organization_id,
-            **named(user["name"], user["email"]),
+            **build_user_values(user["name"], user["email"]),
         )
         return row
 
     def email_row(self, organization_id: ObjectId) -> EmailRow:
         """The email to be stored, due like one that was posted."""
         sent_at = (self.mailing.get("sent_at") if self.mailing else None) or now()
-        row: EmailRow = new_row(
+        row: EmailRow = build_record_row(
             Email,
             organization_id=organization_id,
             fundraiser_id=self.values["fundraiser_id"],

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from documents.conditions import is_matched
-from documents.donor import donor_id
-from documents.gift_day import gift_day_id
+from documents.conditions import is_matchable
+from documents.donor import make_donor_id
+from documents.gift_day import make_gift_day_id
 from documents.matching.candidates import BatchEvidence
 from documents.matching.instalments import first_of
 from documents.matching.policy import MatchPolicy
-from documents.matching.rules import Decision, Gift, match, reasons
+from documents.matching.rules import Decision, MatchedGift, list_reasons, match_gift
 from documents.rows.donation import DonationRow, MatchFields, StoredDecision
 
 # What a match says of a gift. All of it is unset if the gift is to have no match.
@@ -58,7 +58,7 @@ def decide_all(evidence: BatchEvidence, policy: MatchPolicy) -> list[Decided]:
         first = first_of(gift, firsts)
         followed = (known.get(first["_id"]) or evidence.earlier_decision(first)) if first else None
         of_gift = evidence.of_gift(gift, followed)
-        found = match(Gift(gift["fundraiser_id"], gift["donated_at"]), of_gift, policy)
+        found = match_gift(MatchedGift(gift["fundraiser_id"], gift["donated_at"]), of_gift, policy)
         known[gift["_id"]] = found
         decided.append(_decided(gift, found, first, evidence))
     return decided
@@ -71,14 +71,14 @@ def _decided(
     # The donor's own address says who gives. If nobody is known by it, the email that was passed
     # on still says whose giving the gift is part of.
     user_id = evidence.users.get(gift["_id"]) or (email.user_id if email else None)
-    others = evidence.to_donor(gift) if decision.match != "direct" else ()
+    others = evidence.list_donor_emails(gift) if decision.match != "direct" else ()
     rests_on = dict.fromkeys([*(one.id for one in others), *([email.id] if email else [])])
     return Decided(gift, decision, user_id, first["_id"] if first else None, tuple(rests_on))
 
 
 def to_unmatch(gifts: Sequence[DonationRow]) -> list[DonationRow]:
     """Return the gifts that have a match and are to have none, because no money was taken."""
-    return [gift for gift in gifts if gift.get("match") and not is_matched(gift)]
+    return [gift for gift in gifts if gift.get("match") and not is_matchable(gift)]
 
 
 def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> MatchFields:
@@ -93,10 +93,10 @@ def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> MatchField
         "user_id": decided.user_id,
         "follows": decided.follows,
         "rematch": None,
-        "fundraiser_donor_id": donor_id("fundraiser", gift["fundraiser_id"], who),
-        "mailing_donor_id": donor_id("mailing", mailing_id, who) if mailing_id else None,
-        "fundraiser_day_id": gift_day_id("fundraiser", gift["fundraiser_id"], gift),
-        "mailing_day_id": gift_day_id("mailing", mailing_id, gift) if mailing_id else None,
+        "fundraiser_donor_id": make_donor_id("fundraiser", gift["fundraiser_id"], who),
+        "mailing_donor_id": make_donor_id("mailing", mailing_id, who) if mailing_id else None,
+        "fundraiser_day_id": make_gift_day_id("fundraiser", gift["fundraiser_id"], gift),
+        "mailing_day_id": make_gift_day_id("mailing", mailing_id, gift) if mailing_id else None,
         "decision": _stored(decided, policy, at),
     }
 
@@ -109,7 +109,7 @@ def _stored(decided: Decided, policy: MatchPolicy, at: datetime) -> StoredDecisi
         "note": decision.note,
         "window_seconds": int(policy.window.total_seconds()),
         "policy": policy.reference,
-        "considered": reasons(decision.considered),
+        "considered": list_reasons(decision.considered),
         "pinned_at": pin.get("at") if pin else None,
         "decided_at": at,
     }

@@ -9,15 +9,17 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.giving_links.references import Reference
-from documents.matching.rules import Candidate, Decision, Evidence, Pin
-from documents.people.spellings import mailboxes
+from documents.giving_links.references import EmailReference
+from documents.matching.rules import Candidate, Decision, MatchEvidence, Pin
+from documents.people.spellings import list_mailboxes
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
-from documents.values.address import canonical, fold, mailbox
+from documents.values.address import fold_text, to_canonical, to_mailbox
 
-ERASED = "erased:"  # The user's ID follows. Both replace the mailbox of an erased person.
+ERASED_DONOR_PREFIX = (
+    "erased:"  # The user's ID follows. Both replace the mailbox of an erased person.
+)
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,17 @@ class BatchEvidence:
 
     gifts: Sequence[DonationRow] = ()
     firsts: Mapping[str, DonationRow] = field(default_factory=dict)
-    references: Mapping[ObjectId, Reference] = field(default_factory=dict)
+    references: Mapping[ObjectId, EmailReference] = field(default_factory=dict)
     users: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     emails: Mapping[ObjectId, Candidate] = field(default_factory=dict)
     to_users: Mapping[ObjectId, Sequence[Candidate]] = field(default_factory=dict)
 
-    def to_donor(self, gift: DonationRow) -> Sequence[Candidate]:
+    def list_donor_emails(self, gift: DonationRow) -> Sequence[Candidate]:
         """Return the emails of the fundraiser to the user who has the donor's address."""
         user_id = self.users.get(gift["_id"])
         return self.to_users.get(user_id, ()) if user_id else ()
 
-    def of_gift(self, gift: DonationRow, first: Decision | None) -> Evidence:
+    def of_gift(self, gift: DonationRow, first: Decision | None) -> MatchEvidence:
         """Return the evidence for one gift.
 
         Args:
@@ -54,7 +56,9 @@ class BatchEvidence:
         reference = self.references.get(gift["_id"])
         named = self.emails.get(reference[0]) if reference else None
         how: Any = {"named_by": reference[1]} if reference else {}
-        return Evidence(self._pin(gift), first, named, donors=self.to_donor(gift), **how)
+        return MatchEvidence(
+            self._pin(gift), first, named, donors=self.list_donor_emails(gift), **how
+        )
 
     def _pin(self, gift: DonationRow) -> Pin | None:
         if not (pin := gift.get("pin")):
@@ -94,32 +98,32 @@ class Users:
         stored = gift.get("donor_mailbox")
         if not stored:
             return None
-        if is_erased(stored):
-            return ObjectId(stored.removeprefix(ERASED))
+        if is_erased_donor(stored):
+            return ObjectId(stored.removeprefix(ERASED_DONOR_PREFIX))
         spelled = gift.get("donor_email") or stored
-        where, address, folded = mailbox(spelled), canonical(spelled), fold(spelled)
+        where, address, folded = to_mailbox(spelled), to_canonical(spelled), fold_text(spelled)
         former = (self.former[name] for name in (where, stored) if name in self.former)
         users = self.current.get(where) or next(former, ())
 
         def rank(user: UserRow) -> tuple[bool, bool, bool, ObjectId]:
-            key = canonical(user["email"])
-            return fold(user["email"]) != folded, key != address, key != where, user["_id"]
+            key = to_canonical(user["email"])
+            return fold_text(user["email"]) != folded, key != address, key != where, user["_id"]
 
         return min(users, key=rank)["_id"] if users else None
 
 
-def is_erased(donor_mailbox: str | None) -> bool:
+def is_erased_donor(donor_mailbox: str | None) -> bool:
     """Return whether a gift's donor was erased. An address can begin like that, but has an "@"."""
     known = donor_mailbox or ""
-    return known.startswith(ERASED) and "@" not in known
+    return known.startswith(ERASED_DONOR_PREFIX) and "@" not in known
 
 
 def mailboxes_of_donor(gift: DonationRow) -> set[str]:
     """Return the mailboxes under which a gift's donor may be stored."""
     stored = gift.get("donor_mailbox")
-    if not stored or is_erased(stored):
+    if not stored or is_erased_donor(stored):
         return set()
-    return {stored, *mailboxes(gift.get("donor_email") or stored)}
+    return {stored, *list_mailboxes(gift.get("donor_email") or stored)}
 
 
 def to_candidate(row: EmailRow) -> Candidate:

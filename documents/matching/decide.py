@@ -8,9 +8,9 @@ from typing import Any
 
 from documents.matching.batch_rules import UNMATCHED, Decided, decide_all, to_unmatch, update_of
 from documents.matching.instalments import gifts_to_decide
-from documents.matching.past_match import past_match
+from documents.matching.past_match import build_past_match
 from documents.matching.policy import MatchPolicy
-from documents.matching.policy_version import policy_of
+from documents.matching.policy_version import find_effective_policy
 from documents.matching.reading import read_evidence
 from documents.matching.rematch import mark_astray
 from documents.rows.donation import DonationRow, MatchFields
@@ -20,7 +20,7 @@ from matchback.engine import Changes, Tx
 Updates = list[tuple[DonationRow, MatchFields]]
 
 
-def decide(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
+def decide_matches(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
     """Match the gifts whose money was taken and that have no match that holds; unmatch the others.
 
     A refunded gift has its match, whether it was settled before the refund came or not.
@@ -46,12 +46,12 @@ def decide(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
 
 
 def _read_policy(tx: Tx, gift: DonationRow, default: MatchPolicy) -> MatchPolicy:
-    return policy_of(tx, gift["organization_id"], gift["fundraiser_id"], default)
+    return find_effective_policy(tx, gift["organization_id"], gift["fundraiser_id"], default)
 
 
 def _keep_past(tx: Tx, updates: Updates, at: datetime) -> None:
     """Store the decisions that others replace. The rows are still as they were read."""
-    past = [kept for row, update in updates if (kept := past_match(row, update, at))]
+    past = [kept for row, update in updates if (kept := build_past_match(row, update, at))]
     if past:
         tx.database.past_matches.insert_many(past, session=tx.session)
 

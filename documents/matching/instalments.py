@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.conditions import MATCHED_STATUSES, is_matched
+from documents.conditions import MATCHABLE_STATUSES, is_matchable
 from documents.donation import is_repinned
 from documents.rows.donation import DonationRow
 
@@ -28,7 +28,7 @@ def wants_decision(gift: DonationRow, firsts: Firsts) -> bool:
 
     A later instalment is decided whenever it is settled, because the first can have changed.
     """
-    if gift.get("deleted_at") or not is_matched(gift):
+    if gift.get("deleted_at") or not is_matchable(gift):
         return False
     if not gift.get("match") or gift.get("rematch"):
         return True
@@ -58,6 +58,6 @@ def counted_instalments(fundraiser_id: ObjectId, recurring_id: str) -> dict[str,
     return {
         "fundraiser_id": fundraiser_id,
         "recurring_id": {"$type": "string", "$eq": recurring_id},
-        "status": {"$in": MATCHED_STATUSES},
+        "status": {"$in": MATCHABLE_STATUSES},
         "deleted_at": None,
     }

@@ -16,30 +16,35 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_db
 
-from documents.concurrency.lease import held
-from documents.matching.rematch import MARKED_A_BATCH, OPEN, mailboxes_of, mark
+from documents.concurrency.lease import hold_lease
+from documents.matching.rematch import (
+    MARKED_GIFTS_PER_BATCH,
+    OPEN_GIFTS_FILTER,
+    list_user_mailboxes,
+    mark_for_rematch,
+)
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow, LateTouchesRow
 from documents.storage import shutdown
 from documents.storage.base import Document
-from documents.storage.marks import DUE, due_index
-from documents.storage.tenancy import OWNED
+from documents.storage.marks import DUE_FILTER, due_index
+from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
-from documents.webhook_delivery import has_events_to_count
+from documents.webhook_delivery import has_due_events
 from matchback.engine import Changes, Tx
 
 T = TypeVar("T")
 
-FEW = 100
-PATIENCE = timedelta(seconds=10)
-NOTES_AT_ONCE = 10
-MAILBOXES_A_QUERY = 1000
-TOUCHES = ("sent_at", "first_opened_at", "first_clicked_at")
-FIELDS = {"fundraiser_id": 1, "donor_mailbox": 1, "donated_at": 1}
+MAX_DIRECTLY_MARKED_GIFTS = 100
+MAX_NOTE_WAIT = timedelta(seconds=10)
+NOTES_PER_BATCH = 10
+MAILBOXES_PER_QUERY = 1000
+TOUCH_TIME_FIELDS = ("sent_at", "first_opened_at", "first_clicked_at")
+LATE_GIFT_FIELDS = {"fundraiser_id": 1, "donor_mailbox": 1, "donated_at": 1}
 
-Whose = tuple[ObjectId, ObjectId]  # an email's fundraiser and user
-Where = tuple[ObjectId, str]  # a gift's fundraiser and its donor's mailbox
-Touches = Mapping[Whose, datetime]  # since when
+EmailRecipient = tuple[ObjectId, ObjectId]  # an email's fundraiser and user
+GiftOrigin = tuple[ObjectId, str]  # a gift's fundraiser and its donor's mailbox
+TouchTimes = Mapping[EmailRecipient, datetime]  # since when
 
 
 class LateTouches(Document):
@@ -52,22 +57,22 @@ class LateTouches(Document):
     meta = {
         "collection": "late_touches",
         "indexes": [due_index(), due_index("organization_id")],
-        **OWNED,
+        **OWNED_META,
     }
 
 
-def gifts_of_new(tx: Tx, emails: Iterable[EmailRow]) -> None:
+def mark_gifts_of_new(tx: Tx, emails: Iterable[EmailRow]) -> None:
     """Let gifts look again that an email which is new may have led to."""
     live = [email for email in emails if not email.get("deleted_at")]
     _look_again(tx, [(email, at) for email in live if (at := email.get("sent_at"))])
 
 
-def gifts_of_touched(tx: Tx, changes: Changes) -> None:
+def mark_gifts_of_touched(tx: Tx, changes: Changes) -> None:
     """Let gifts look again that came after an email was, as is now known, touched."""
     touched: list[tuple[Any, datetime]] = []
     for email in changes.targets.get("emails", ()):
         update = changes.update_of("emails", email["_id"]).operators
-        moved = [at for name in TOUCHES if (at := _moved(email.get(name), update, name))]
+        moved = [at for name in TOUCH_TIME_FIELDS if (at := _moved(email.get(name), update, name))]
         if moved:
             touched.append((email, min(moved)))
     _look_again(tx, touched)
@@ -85,7 +90,7 @@ def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> dateti
 
 
 def _look_again(tx: Tx, touched: Iterable[tuple[EmailRow, datetime]]) -> None:
-    by_organization: defaultdict[ObjectId, dict[Whose, datetime]] = defaultdict(dict)
+    by_organization: defaultdict[ObjectId, dict[EmailRecipient, datetime]] = defaultdict(dict)
     for email, at in touched:
         whose = email["fundraiser_id"], email["user_id"]
         _add(by_organization[email["organization_id"]], whose, at)
@@ -93,26 +98,32 @@ def _look_again(tx: Tx, touched: Iterable[tuple[EmailRow, datetime]]) -> None:
         _mark_or_note(tx, organization_id, touches)
 
 
-def _mark_or_note(tx: Tx, organization_id: ObjectId, touches: Touches) -> None:
+def _mark_or_note(tx: Tx, organization_id: ObjectId, touches: TouchTimes) -> None:
     """Events are many and gifts so late are few or none: these are looked at first, and only when
     they are too many, those of the users."""
     gifts = list(
-        tx.database.donations.find(_late(touches), FIELDS, session=tx.session).limit(FEW + 1)
+        tx.database.donations.find(_late(touches), LATE_GIFT_FIELDS, session=tx.session).limit(
+            MAX_DIRECTLY_MARKED_GIFTS + 1
+        )
     )
     if not gifts:
         return
     since = _by_mailbox(tx, touches)
-    if len(gifts) > FEW:
+    if len(gifts) > MAX_DIRECTLY_MARKED_GIFTS:
         query = _late_from(organization_id, {mailbox for _, mailbox in since}, touches)
-        gifts = list(tx.database.donations.find(query, FIELDS, session=tx.session).limit(FEW + 1))
-    if len(gifts) > FEW:
+        gifts = list(
+            tx.database.donations.find(query, LATE_GIFT_FIELDS, session=tx.session).limit(
+                MAX_DIRECTLY_MARKED_GIFTS + 1
+            )
+        )
+    if len(gifts) > MAX_DIRECTLY_MARKED_GIFTS:
         note = _note(organization_id, touches)
         tx.database.late_touches.insert_one(note, session=tx.session)
         return
-    mark(tx, [gift["_id"] for gift in gifts if _is_late(gift, since)])
+    mark_for_rematch(tx, [gift["_id"] for gift in gifts if _is_late(gift, since)])
 
 
-def _note(organization_id: ObjectId, touches: Touches) -> dict[str, Any]:
+def _note(organization_id: ObjectId, touches: TouchTimes) -> dict[str, Any]:
     told = [
         {"fundraiser_id": fundraiser_id, "user_id": user_id, "since": since}
         for (fundraiser_id, user_id), since in touches.items()
@@ -120,13 +131,13 @@ def _note(organization_id: ObjectId, touches: Touches) -> dict[str, Any]:
     return {"organization_id": organization_id, "due": now(), "touches": told}
 
 
-def follow(organization_id: ObjectId) -> set[ObjectId]:
+def mark_gifts_of_notes(organization_id: ObjectId) -> set[ObjectId]:
     """Mark the gifts of noted touches, unless another worker does.
 
     Returns the fundraisers that have marked gifts.
     """
     fundraisers: set[ObjectId] = set()
-    with held(f"late touches:{organization_id}") as holding:
+    with hold_lease(f"late touches:{organization_id}") as holding:
         while holding and not (holding.is_lost() or shutdown.has_begun()):
             if not (notes := _next(organization_id)):
                 break
@@ -136,40 +147,46 @@ def follow(organization_id: ObjectId) -> set[ObjectId]:
 
 def _next(organization_id: ObjectId) -> list[LateTouchesRow]:
     """Some notes; none while they may wait for events."""
-    of = {"organization_id": organization_id, **DUE}
-    notes = list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_AT_ONCE))
-    is_young = bool(notes) and notes[0]["due"] > now() - PATIENCE
-    return [] if is_young and has_events_to_count(organization_id) else notes
+    of = {"organization_id": organization_id, **DUE_FILTER}
+    notes = list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_PER_BATCH))
+    is_young = bool(notes) and notes[0]["due"] > now() - MAX_NOTE_WAIT
+    return [] if is_young and has_due_events(organization_id) else notes
 
 
 def _follow(organization_id: ObjectId, notes: Sequence[LateTouchesRow]) -> set[ObjectId]:
-    touches: dict[Whose, datetime] = {}
+    touches: dict[EmailRecipient, datetime] = {}
     for touch in chain.from_iterable(note["touches"] for note in notes):
         _add(touches, (touch["fundraiser_id"], touch["user_id"]), touch["since"])
     tx = Tx(get_db())
     since = _by_mailbox(tx, touches)
     mailboxes = sorted({mailbox for _, mailbox in since})
     fundraisers: set[ObjectId] = set()
-    for start in range(0, len(mailboxes), MAILBOXES_A_QUERY):
-        some = mailboxes[start : start + MAILBOXES_A_QUERY]
-        found = tx.database.donations.find(_late_from(organization_id, some, touches), FIELDS)
+    for start in range(0, len(mailboxes), MAILBOXES_PER_QUERY):
+        some = mailboxes[start : start + MAILBOXES_PER_QUERY]
+        found = tx.database.donations.find(
+            _late_from(organization_id, some, touches), LATE_GIFT_FIELDS
+        )
         late = (gift for gift in found if _is_late(gift, since))
-        while gifts := list(islice(late, MARKED_A_BATCH)):
-            mark(tx, [gift["_id"] for gift in gifts])
+        while gifts := list(islice(late, MARKED_GIFTS_PER_BATCH)):
+            mark_for_rematch(tx, [gift["_id"] for gift in gifts])
             fundraisers |= {gift["fundraiser_id"] for gift in gifts}
     tx.database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
     return fundraisers
 
 
-def _late(touches: Touches) -> dict[str, Any]:
+def _late(touches: TouchTimes) -> dict[str, Any]:
     """What open gifts to these fundraisers, made since the first of the touches, are found by."""
     fundraiser_ids = list({fundraiser_id for fundraiser_id, _ in touches})
     since = min(touches.values())
-    return {"fundraiser_id": {"$in": fundraiser_ids}, "donated_at": {"$gte": since}, **OPEN}
+    return {
+        "fundraiser_id": {"$in": fundraiser_ids},
+        "donated_at": {"$gte": since},
+        **OPEN_GIFTS_FILTER,
+    }
 
 
 def _late_from(
-    organization_id: ObjectId, mailboxes: Iterable[str], touches: Touches
+    organization_id: ObjectId, mailboxes: Iterable[str], touches: TouchTimes
 ) -> dict[str, Any]:
     """The same, of those from these mailboxes."""
     return {
@@ -179,19 +196,19 @@ def _late_from(
     }
 
 
-def _by_mailbox(tx: Tx, touches: Touches) -> dict[Where, datetime]:
+def _by_mailbox(tx: Tx, touches: TouchTimes) -> dict[GiftOrigin, datetime]:
     """Since when gifts from which mailboxes, to which fundraiser, are late."""
     wanted = {"_id": {"$in": list({user_id for _, user_id in touches})}}
     fields = {"mailbox": 1, "former_mailboxes": 1}
     users = {row["_id"]: row for row in tx.database.users.find(wanted, fields, session=tx.session)}
-    since: dict[Where, datetime] = {}
+    since: dict[GiftOrigin, datetime] = {}
     for (fundraiser_id, user_id), at in touches.items():
-        for mailbox in mailboxes_of(users.get(user_id, {})):
+        for mailbox in list_user_mailboxes(users.get(user_id, {})):
             _add(since, (fundraiser_id, mailbox), at)
     return since
 
 
-def _is_late(gift: DonationRow, since: Mapping[Where, datetime]) -> bool:
+def _is_late(gift: DonationRow, since: Mapping[GiftOrigin, datetime]) -> bool:
     start = since.get((gift["fundraiser_id"], gift.get("donor_mailbox", "")))
     return start is not None and gift["donated_at"] >= start
 

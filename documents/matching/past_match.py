@@ -11,9 +11,9 @@ from mongoengine import DateTimeField, DictField, ObjectIdField, StringField
 
 from documents.rows.donation import DonationRow, MatchFields, PastMatchRow
 from documents.storage.base import Document
-from documents.storage.tenancy import OWNED
+from documents.storage.tenancy import OWNED_META
 
-SHOWN = 100
+MAX_SHOWN_PAST_MATCHES = 100
 
 
 class PastMatch(Document):
@@ -28,7 +28,7 @@ class PastMatch(Document):
 
     meta = {
         "collection": "past_matches",
-        **OWNED,
+        **OWNED_META,
         "auto_create_index": False,
         "indexes": [["donation_id", "id"]],
     }
@@ -37,10 +37,10 @@ class PastMatch(Document):
     def of(cls, organization_id: ObjectId, donation_id: ObjectId) -> list[Self]:
         """The decisions of a gift that were replaced, the latest first; a hundred at the most."""
         of = {"organization_id": organization_id, "donation_id": donation_id}
-        return list(cls.objects(**of).order_by("-id").limit(SHOWN))
+        return list(cls.objects(**of).order_by("-id").limit(MAX_SHOWN_PAST_MATCHES))
 
 
-def past_match(gift: DonationRow, update: MatchFields, at: datetime) -> PastMatchRow | None:
+def build_past_match(gift: DonationRow, update: MatchFields, at: datetime) -> PastMatchRow | None:
     """Return the row that keeps a gift's decision, if the update replaces it by another one."""
     matched, email_id, decision = gift.get("match"), gift.get("email_id"), gift.get("decision")
     if not matched or not decision:

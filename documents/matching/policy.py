@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-Touch = Literal["clicked", "opened", "sent"]
-TOUCHES: tuple[Touch, ...] = ("clicked", "opened", "sent")
+TouchKind = Literal["clicked", "opened", "sent"]
+TOUCH_PREFERENCE: tuple[TouchKind, ...] = ("clicked", "opened", "sent")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MatchPolicy:
     """
 
     window: timedelta = timedelta(days=30)
-    prefer: tuple[Touch, ...] = TOUCHES
+    prefer: tuple[TouchKind, ...] = TOUCH_PREFERENCE
     touch: Literal["first", "last"] = "last"
     other_fundraiser: Literal["note", "match"] = "note"
     scope: Literal["default", "organization", "fundraiser"] = "default"

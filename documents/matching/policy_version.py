@@ -15,16 +15,16 @@ from mongoengine import (
     StringField,
 )
 
-from config.database import catch_up
+from config.database import await_majority
 from documents.errors import Conflict, NotFound
 from documents.matching.policy import MatchPolicy
 from documents.rows.fundraiser import PolicyVersionRow
 from documents.storage.base import Document
-from documents.storage.tenancy import OWNED
+from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
 from matchback.engine import Tx
 
-ATTEMPTS = 5
+MAX_VERSION_ATTEMPTS = 5
 
 
 class PolicyVersion(Document):
@@ -42,7 +42,7 @@ class PolicyVersion(Document):
 
     meta = {
         "collection": "policy_versions",
-        **OWNED,
+        **OWNED_META,
         "auto_create_index": False,
         "indexes": [
             {"fields": ["organization_id", "fundraiser_id", "version"], "unique": True},
@@ -64,7 +64,7 @@ class PolicyVersion(Document):
             "touch": policy.touch,
             "other_fundraiser": policy.other_fundraiser,
         }
-        return as_policy(cls._add(organization_id, fundraiser_id, **values).to_mongo())
+        return to_policy(cls._add(organization_id, fundraiser_id, **values).to_mongo())
 
     @classmethod
     def remove(cls, organization_id: ObjectId, fundraiser_id: ObjectId | None) -> None:
@@ -79,7 +79,7 @@ class PolicyVersion(Document):
         cls._add(organization_id, fundraiser_id, removed=True)
 
     @classmethod
-    def fundraisers_with_own(cls, organization_id: ObjectId) -> list[ObjectId]:
+    def list_fundraisers_with_policy(cls, organization_id: ObjectId) -> list[ObjectId]:
         """Fundraisers whose policy was set, and is not taken back."""
         own = cls.objects(organization_id=organization_id, fundraiser_id__ne=None)
         last = {one.fundraiser_id: one.removed for one in own.order_by("version")}
@@ -93,7 +93,7 @@ class PolicyVersion(Document):
 
     @classmethod
     def _add(cls, organization_id: ObjectId, fundraiser_id: ObjectId | None, **values: Any) -> Self:
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_VERSION_ATTEMPTS):
             last = cls._last(organization_id, fundraiser_id)
             new = cls(
                 organization_id=organization_id,
@@ -104,13 +104,13 @@ class PolicyVersion(Document):
             try:
                 saved: Self = new.save(force_insert=True)
             except NotUniqueError:  # somebody else set one at this moment
-                catch_up()
+                await_majority()
             else:
                 return saved
         raise Conflict("The policy is being changed by many clients at once; try again.")
 
 
-def policy_of(
+def find_effective_policy(
     tx: Tx, organization_id: ObjectId, fundraiser_id: ObjectId | None, default: MatchPolicy
 ) -> MatchPolicy:
     """The policy that holds: the fundraiser's, else the organization's, else the default."""
@@ -121,11 +121,11 @@ def policy_of(
             session=tx.session,
         )
         if last is not None and not last.get("removed"):
-            return as_policy(last)
+            return to_policy(last)
     return default
 
 
-def as_policy(row: PolicyVersionRow) -> MatchPolicy:
+def to_policy(row: PolicyVersionRow) -> MatchPolicy:
     """Return the policy that a stored version states."""
     stored: Any = row  # Its words were checked when the policy was set.
     return MatchPolicy(

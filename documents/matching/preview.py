@@ -10,37 +10,37 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_connection, get_db
 
-from documents.conditions import MATCHED_STATUSES, counts, net
+from documents.conditions import MATCHABLE_STATUSES, is_counted, net_amount
 from documents.matching.batch_rules import decide_all
 from documents.matching.instalments import gifts_and_firsts
 from documents.matching.policy import MatchPolicy
-from documents.matching.policy_version import policy_of
+from documents.matching.policy_version import find_effective_policy
 from documents.matching.reading import read_evidence
-from documents.matching.rematch import NOT_BY_PIN, mark
+from documents.matching.rematch import NOT_PINNED_FILTER, mark_for_rematch
 from documents.rows.donation import DonationRow
 from matchback.engine import Tx
 
-GIFTS_A_PAGE = 250
-Place = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mailing
+GIFTS_PER_PAGE = 250
+MatchTarget = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mailing
 
 
 @dataclass(frozen=True)
-class Change:
+class MatchChange:
     """A gift that would be matched differently. What it counts with: nothing, should it not."""
 
     donation_id: ObjectId
     amount: int
     currency: str
-    before: Place
-    after: Place
+    before: MatchTarget
+    after: MatchTarget
 
 
-def what_if(
+def preview_policy(
     organization_id: ObjectId,
     default: MatchPolicy,
     edit: Callable[[MatchPolicy], MatchPolicy],
     fundraiser_id: ObjectId | None = None,
-) -> Iterator[tuple[int, list[Change]]]:
+) -> Iterator[tuple[int, list[MatchChange]]]:
     """Decide again all gifts of an organization or fundraiser, under an edited policy.
 
     Args:
@@ -51,19 +51,21 @@ def what_if(
         How many more gifts were looked at, and those of them that would change.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
-        held = policy_of(Tx(get_db()), organization_id, id_, default)
+        held = find_effective_policy(Tx(get_db()), organization_id, id_, default)
         yield from _of_fundraiser(id_, edit(held))
 
 
-def rematch(organization_id: ObjectId, fundraiser_id: ObjectId | None = None) -> Iterator[int]:
+def mark_all_for_rematch(
+    organization_id: ObjectId, fundraiser_id: ObjectId | None = None
+) -> Iterator[int]:
     """Let gifts be decided again by the policy that is set; workers do it. Yields how many more.
 
     Repeating it after it was interrupted starts again, and changes nothing that is right.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
-        for page in _pages(id_, NOT_BY_PIN):
+        for page in _pages(id_, NOT_PINNED_FILTER):
             ids = [row["_id"] for row in page]
-            mark(Tx(get_db()), ids)
+            mark_for_rematch(Tx(get_db()), ids)
             yield len(ids)
 
 
@@ -75,11 +77,11 @@ def _fundraisers(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> l
 
 
 def _pages(fundraiser_id: ObjectId, more: dict[str, Any]) -> Iterator[list[DonationRow]]:
-    matched = {"status": {"$in": MATCHED_STATUSES}, "deleted_at": None, **more}
+    matched = {"status": {"$in": MATCHABLE_STATUSES}, "deleted_at": None, **more}
     query: dict[str, Any] = {"fundraiser_id": fundraiser_id, **matched}
     while True:
         found = get_db().donations.find(query).sort("_id", 1)
-        page = list(found.limit(GIFTS_A_PAGE))
+        page = list(found.limit(GIFTS_PER_PAGE))
         if not page:
             return
         yield page
@@ -88,13 +90,13 @@ def _pages(fundraiser_id: ObjectId, more: dict[str, Any]) -> Iterator[list[Donat
 
 def _of_fundraiser(
     fundraiser_id: ObjectId, policy: MatchPolicy
-) -> Iterator[tuple[int, list[Change]]]:
+) -> Iterator[tuple[int, list[MatchChange]]]:
     for page in _pages(fundraiser_id, {}):
         with get_connection().start_session(snapshot=True) as session:
             yield len(page), _changes(Tx(get_db(), session), page, policy)
 
 
-def _changes(tx: Tx, page: list[DonationRow], policy: MatchPolicy) -> list[Change]:
+def _changes(tx: Tx, page: list[DonationRow], policy: MatchPolicy) -> list[MatchChange]:
     known = {gift["_id"] for gift in page}
     changes = []
     for one in decide_all(read_evidence(tx, page, gifts_and_firsts), policy):
@@ -102,7 +104,7 @@ def _changes(tx: Tx, page: list[DonationRow], policy: MatchPolicy) -> list[Chang
         after = one.decision.match, email and email.id, email and email.mailing_id
         before = gift.get("match"), gift.get("email_id"), gift.get("mailing_id")
         if before != after and gift["_id"] in known:
-            amount = net(gift) if counts(gift) else 0
-            change = Change(gift["_id"], amount, gift["currency"], before, after)  # type: ignore[arg-type]
+            amount = net_amount(gift) if is_counted(gift) else 0
+            change = MatchChange(gift["_id"], amount, gift["currency"], before, after)  # type: ignore[arg-type]
             changes.append(change)
     return changes

@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.giving_links.references import resolve
+from documents.giving_links.references import resolve_reference
 from documents.matching.candidates import (
     BatchEvidence,
     Users,
@@ -19,8 +19,8 @@ from documents.matching.candidates import (
 from documents.matching.instalments import counted_instalments
 from documents.matching.rules import Candidate
 from documents.rows.donation import DonationRow
-from documents.storage.marks import text
-from documents.values.address import mailbox
+from documents.storage.marks import build_text_condition
+from documents.values.address import to_mailbox
 from matchback.engine import Tx
 
 EMAIL_FIELDS = dict.fromkeys(
@@ -48,7 +48,9 @@ def read_evidence(tx: Tx, gifts: Sequence[DonationRow], choose: Choose) -> Batch
     organization_id = chosen[0]["organization_id"]
     fundraiser_id = chosen[0]["fundraiser_id"]
     live = _Live(tx, organization_id)
-    found = {gift["_id"]: resolve(organization_id, gift.get("email_ref")) for gift in chosen}
+    found = {
+        gift["_id"]: resolve_reference(organization_id, gift.get("email_ref")) for gift in chosen
+    }
     references = {id_: reference for id_, reference in found.items() if reference}
     named = {id_ for id_, _ in references.values()}
     emails = live.read_emails(named | _stored_email_ids(chosen, firsts.values()))
@@ -108,10 +110,10 @@ class _Live:
 
     def read_users(self, mailboxes: set[str]) -> Users:
         """Read the users who have or had one of these mailboxes."""
-        users, named = Users(), text(in_=sorted(mailboxes))
+        users, named = Users(), build_text_condition(in_=sorted(mailboxes))
         # Two queries, because MongoDB uses no partial index for an $or of both.
         for user in self._find("users", {"mailbox": named}, USER_FIELDS):
-            users.current.setdefault(mailbox(user["email"]), []).append(user)
+            users.current.setdefault(to_mailbox(user["email"]), []).append(user)
         for user in self._find("users", {"former_mailboxes": named}, USER_FIELDS):
             for name in user["former_mailboxes"]:
                 users.former.setdefault(name, []).append(user)

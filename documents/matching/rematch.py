@@ -19,20 +19,23 @@ from documents.rows.user import UserRow
 from documents.values.time import now
 from matchback.engine import Tx
 
-MARKED_A_BATCH = 500
+MARKED_GIFTS_PER_BATCH = 500
 FOLLOWED = ("match", "email_id")  # what a later instalment has of the first
 # Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.
-NOT_BY_PIN: dict[str, Any] = {"decision.rule": {"$ne": "pin"}}
+NOT_PINNED_FILTER: dict[str, Any] = {"decision.rule": {"$ne": "pin"}}
 # Decided neither by a pin nor by what the gift itself says: another email might do better.
-OPEN: dict[str, Any] = {"match": {"$in": [None, "indirect", "unresolved"]}, **NOT_BY_PIN}
+OPEN_GIFTS_FILTER: dict[str, Any] = {
+    "match": {"$in": [None, "indirect", "unresolved"]},
+    **NOT_PINNED_FILTER,
+}
 
 
-def mailboxes_of(user: UserRow) -> list[str]:
+def list_user_mailboxes(user: UserRow) -> list[str]:
     """Where mail to a user goes, or went."""
     return [*filter(None, [user.get("mailbox")]), *user.get("former_mailboxes", ())]
 
 
-def gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
+def mark_gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
     """Mark gifts that were matched to emails that are being deleted. Return the emails with more.
 
     A link that was passed on may have brought tens of thousands of gifts, more than a transaction
@@ -42,22 +45,26 @@ def gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
     if not deleted:
         return set()
     query = {"email_id": {"$in": deleted}, "rematch": None}
-    found = tx.database.donations.find(query, {"_id": 1}, session=tx.session).limit(MARKED_A_BATCH)
+    found = tx.database.donations.find(query, {"_id": 1}, session=tx.session).limit(
+        MARKED_GIFTS_PER_BATCH
+    )
     gifts = [row["_id"] for row in found]
-    mark(tx, gifts)
-    return set(deleted) if len(gifts) == MARKED_A_BATCH else set()
+    mark_for_rematch(tx, gifts)
+    return set(deleted) if len(gifts) == MARKED_GIFTS_PER_BATCH else set()
 
 
-def again() -> dict[str, Any]:
+def build_rematch_marks() -> dict[str, Any]:
     """What a gift is given to look again for its email when it is settled, which is soon."""
     return {"due": now(), "rematch": True}
 
 
-def mark(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
+def mark_for_rematch(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
     """Let these gifts look again."""
     if gift_ids:
         these = {"_id": {"$in": list(gift_ids)}}
-        tx.database.donations.update_many(these, {"$set": again()}, session=tx.session)
+        tx.database.donations.update_many(
+            these, {"$set": build_rematch_marks()}, session=tx.session
+        )
 
 
 def mark_astray(tx: Tx, firsts: Iterable[DonationRow], decided: set[ObjectId]) -> None:
@@ -79,8 +86,8 @@ def mark_astray(tx: Tx, firsts: Iterable[DonationRow], decided: set[ObjectId]) -
             **counted_instalments(first["fundraiser_id"], first["recurring_id"]),
             "_id": {"$nin": [*decided, first["_id"]]},
             "rematch": None,
-            **NOT_BY_PIN,
+            **NOT_PINNED_FILTER,
             "$or": [{name: {"$ne": value}} for name, value in right.items()],
         }
         found = tx.database.donations.find(astray, {"_id": 1}, session=tx.session)
-        mark(tx, [row["_id"] for row in found.limit(MARKED_A_BATCH)])
+        mark_for_rematch(tx, [row["_id"] for row in found.limit(MARKED_GIFTS_PER_BATCH)])

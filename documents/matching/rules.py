@@ -18,18 +18,18 @@ from typing import Literal
 
 from bson import ObjectId
 
-from documents.matching.policy import MatchPolicy, Touch
+from documents.matching.policy import MatchPolicy, TouchKind
 from documents.rows.donation import StoredReason
 
-Match = Literal["direct", "indirect", "unresolved"]
-Rule = Literal[
+MatchKind = Literal["direct", "indirect", "unresolved"]
+MatchRule = Literal[
     "pin", "recurring", "link_token", "email_id", "other_fundraiser", "donor_address", "none"
 ]
-LONGEST_LIST = 10  # how many candidates a decision names; the reasons repeat after that
+MAX_NAMED_CANDIDATES = 10  # how many candidates a decision names; the reasons repeat after that
 
 
 @dataclass(frozen=True)
-class Gift:
+class MatchedGift:
     """What is known of a donation when it is matched."""
 
     fundraiser_id: ObjectId
@@ -61,16 +61,16 @@ class Pin:
 class Decision:
     """The answer, with what was considered: (email, why it was chosen or not)."""
 
-    match: Match
-    rule: Rule
+    match: MatchKind
+    rule: MatchRule
     email: Candidate | None = None
-    touch: Touch | None = None
+    touch: TouchKind | None = None
     considered: tuple[tuple[ObjectId, str], ...] = ()
     note: str | None = None
 
 
 @dataclass(frozen=True)
-class Evidence:
+class MatchEvidence:
     """What speaks for one email or another.
 
     pin: by staff.
@@ -86,7 +86,7 @@ class Evidence:
     donors: Sequence[Candidate] = ()
 
 
-def match(gift: Gift, evidence: Evidence, policy: MatchPolicy) -> Decision:
+def match_gift(gift: MatchedGift, evidence: MatchEvidence, policy: MatchPolicy) -> Decision:
     """Decide which email led to the gift."""
     pin, first, named = evidence.pin, evidence.first, evidence.named
     if pin and not pin.is_gone:
@@ -117,13 +117,13 @@ def _with_note(decision: Decision, pin: Pin | None) -> Decision:
 
 
 def _by_address(
-    gift: Gift, named: Candidate | None, donors: Iterable[Candidate], policy: MatchPolicy
+    gift: MatchedGift, named: Candidate | None, donors: Iterable[Candidate], policy: MatchPolicy
 ) -> Decision:
     """The best of the emails to the donor."""
     lost: list[tuple[ObjectId, str]] = []
     if named:
         lost.append((named.id, "named by the gift, but of another fundraiser"))
-    fitting: list[tuple[Candidate, Touch]] = []
+    fitting: list[tuple[Candidate, TouchKind]] = []
     for email in sorted(donors, key=lambda email: email.id):
         reason, touch = _obstacle(gift, email, policy), _touch(gift, email, policy)
         if reason is None and touch is not None:
@@ -131,21 +131,23 @@ def _by_address(
         else:
             lost.append((email.id, reason or f"not {' nor '.join(policy.prefer)}"))
     if not fitting:
-        return Decision("unresolved", "none", considered=tuple(lost[:LONGEST_LIST]))
+        return Decision("unresolved", "none", considered=tuple(lost[:MAX_NAMED_CANDIDATES]))
     fitting.sort(key=lambda pair: _rank(pair, policy))
     (best, touch), *others = fitting
     why = [(best.id, f"to the donor's address, {touch}, the {policy.touch} of these")]
     why += [(email.id, _why_lost(touch, other, policy)) for email, other in others]
-    return Decision("indirect", "donor_address", best, touch, tuple((why + lost)[:LONGEST_LIST]))
+    return Decision(
+        "indirect", "donor_address", best, touch, tuple((why + lost)[:MAX_NAMED_CANDIDATES])
+    )
 
 
-def _why_lost(best: Touch, touch: Touch, policy: MatchPolicy) -> str:
+def _why_lost(best: TouchKind, touch: TouchKind, policy: MatchPolicy) -> str:
     if touch != best:
         return f"only {touch}, and another was {best}"
     return "sent earlier" if policy.touch == "last" else "sent later"
 
 
-def _obstacle(gift: Gift, email: Candidate, policy: MatchPolicy) -> str | None:
+def _obstacle(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> str | None:
     """Why this email to the donor cannot have led to the gift, or None when it can."""
     if email.fundraiser_id != gift.fundraiser_id:
         return "of another fundraiser"
@@ -158,7 +160,7 @@ def _obstacle(gift: Gift, email: Candidate, policy: MatchPolicy) -> str | None:
     return None
 
 
-def _touch(gift: Gift, email: Candidate, policy: MatchPolicy) -> Touch | None:
+def _touch(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> TouchKind | None:
     """The best thing that the donor did with it before the gift, as the policy sees it."""
 
     def happened(at: datetime | None) -> bool:
@@ -169,7 +171,7 @@ def _touch(gift: Gift, email: Candidate, policy: MatchPolicy) -> Touch | None:
     return next((touch for touch in policy.prefer if did[touch]), None)
 
 
-def _rank(pair: tuple[Candidate, Touch], policy: MatchPolicy) -> tuple[int, float, int]:
+def _rank(pair: tuple[Candidate, TouchKind], policy: MatchPolicy) -> tuple[int, float, int]:
     # Two emails sent at the same instant: the one recorded last (or first), so that the answer
     # is one.
     email, touch = pair
@@ -178,6 +180,6 @@ def _rank(pair: tuple[Candidate, Touch], policy: MatchPolicy) -> tuple[int, floa
     return policy.prefer.index(touch), sign * sent, sign * int.from_bytes(email.id.binary)
 
 
-def reasons(considered: Sequence[tuple[ObjectId, str]]) -> list[StoredReason]:
+def list_reasons(considered: Sequence[tuple[ObjectId, str]]) -> list[StoredReason]:
     """Return the stored form of a decision's reasons."""
     return [{"email_id": id_, "reason": reason} for id_, reason in considered]

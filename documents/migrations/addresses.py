@@ -11,20 +11,22 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from documents.matching import rematch
-from documents.matching.candidates import is_erased
-from documents.message import learn
-from documents.migrations.counting import count, name_donors
+from documents.matching.candidates import is_erased_donor
+from documents.message import store_new_messages
+from documents.migrations.counting import count_settled_rows, name_donors
 from documents.people.duplicate import note_duplicate
-from documents.people.search_words import words_of
+from documents.people.search_words import list_search_words
 from documents.rows.donation import DonationRow
 from documents.rows.event import EventRow
-from documents.storage.marks import text
-from documents.tracking.unmatched import LOOK_AGAIN_AFTER
-from documents.values.address import canonical, fold, mailbox
+from documents.storage.marks import build_text_condition
+from documents.tracking.unmatched import UNMATCHED_RETRY_INTERVAL
+from documents.values.address import fold_text, to_canonical, to_mailbox
 from documents.values.time import now
 from matchback.engine import Tx, Update
 
-Key = tuple[Any, str]  # the organization, within which a user's address is unique, and the address
+AddressKey = tuple[
+    Any, str
+]  # the organization, within which a user's address is unique, and the address
 
 
 def respell_users(tx: Tx, rows: list[dict[str, Any]]) -> None:
@@ -59,22 +61,26 @@ def respell_gifts(tx: Tx, rows: list[DonationRow]) -> None:
     operations = [UpdateOne({"_id": gift["_id"]}, {"$set": _donor(gift)}) for gift in gifts]
     tx.database.donations.bulk_write(operations, ordered=False, session=tx.session)
     name_donors(tx, gifts)
-    count(tx, "donations", gifts)
-    rematch.mark(tx, [gift["_id"] for gift in gifts if gift.get("match")])
+    count_settled_rows(tx, "donations", gifts)
+    rematch.mark_for_rematch(tx, [gift["_id"] for gift in gifts if gift.get("match")])
 
 
 def respell_events(tx: Tx, rows: list[EventRow]) -> None:
     """Know messages by the canonical address, and let unmatched events look again."""
-    odd = [row for row in rows if fold(row.get("address", "")) != canonical(row.get("address", ""))]
-    due = {"due": now() - LOOK_AGAIN_AFTER}
+    odd = [
+        row
+        for row in rows
+        if fold_text(row.get("address", "")) != to_canonical(row.get("address", ""))
+    ]
+    due = {"due": now() - UNMATCHED_RETRY_INTERVAL}
     for row in odd:
-        if "unmatched" in row and row["unmatched"] != canonical(row["address"]):
-            known = {"unmatched": canonical(row["address"]), **due}
+        if "unmatched" in row and row["unmatched"] != to_canonical(row["address"]):
+            known = {"unmatched": to_canonical(row["address"]), **due}
             tx.database.events.update_one({"_id": row["_id"]}, {"$set": known}, session=tx.session)
     tied = [row for row in odd if "email_id" in row and row["type"] != "erased"]
-    learned = learn(tx, sorted(tied, key=lambda row: row["at"]))
+    learned = store_new_messages(tx, sorted(tied, key=lambda row: row["at"]))
     for row in learned.values():
-        _events_look_again(tx, row["organization_id"], {canonical(row["address"])})
+        _events_look_again(tx, row["organization_id"], {to_canonical(row["address"])})
 
 
 def _rekey(
@@ -84,7 +90,7 @@ def _rekey(
 
     Return the rows that get another key, which they already have, and the updates to write by ID.
     """
-    stale = {row["_id"]: row for row in rows if row["address"] != canonical(row["email"])}
+    stale = {row["_id"]: row for row in rows if row["address"] != to_canonical(row["email"])}
     holders = _holders(tx, collection, stale)
     moved: list[dict[str, Any]] = []
     updates: defaultdict[ObjectId, Update] = defaultdict(Update)
@@ -96,7 +102,7 @@ def _rekey(
             updates[id_].set({"address": key[1]})
             row["address"] = key[1]
             continue
-        if canonical(row["address"]) != key[1]:  # an earlier key that another mailbox has now
+        if to_canonical(row["address"]) != key[1]:  # an earlier key that another mailbox has now
             row["address"] = f"{key[1]} {id_}"
             updates[id_].set({"address": row["address"]})
         note_duplicate(tx, collection, row, holder)
@@ -107,40 +113,42 @@ def _rekey(
     return moved, updates
 
 
-def _holders(tx: Tx, collection: str, stale: dict[ObjectId, dict[str, Any]]) -> dict[Key, ObjectId]:
+def _holders(
+    tx: Tx, collection: str, stale: dict[ObjectId, dict[str, Any]]
+) -> dict[AddressKey, ObjectId]:
     """Return who has the keys that these rows get, and add to them who must give such a key up."""
-    holders: dict[Key, ObjectId] = {}
+    holders: dict[AddressKey, ObjectId] = {}
     asked: set[str] = set()
-    while wanted := {canonical(row["email"]) for row in stale.values()} - asked:
+    while wanted := {to_canonical(row["email"]) for row in stale.values()} - asked:
         asked |= wanted
-        query = {"address": text(in_=sorted(wanted))}
+        query = {"address": build_text_condition(in_=sorted(wanted))}
         for row in tx.database[collection].find(query, session=tx.session):
-            if row["address"] == canonical(row["email"]):
+            if row["address"] == to_canonical(row["email"]):
                 holders[_key(collection, row)] = row["_id"]
             else:
                 stale.setdefault(row["_id"], row)
     return holders
 
 
-def _key(collection: str, row: dict[str, Any]) -> Key:
-    return row["organization_id"] if collection == "users" else None, canonical(row["email"])
+def _key(collection: str, row: dict[str, Any]) -> AddressKey:
+    return row["organization_id"] if collection == "users" else None, to_canonical(row["email"])
 
 
 def _found_by(user: dict[str, Any]) -> dict[str, Any]:
     """Return what a user is found by besides the address."""
     found: dict[str, Any] = {
-        "mailbox": mailbox(user["email"]),
-        "words": words_of(user["name"], user["email"]),
+        "mailbox": to_mailbox(user["email"]),
+        "words": list_search_words(user["name"], user["email"]),
     }
     if user.get("former_mailboxes"):
-        former = {mailbox(name) for name in user["former_mailboxes"]} - {found["mailbox"]}
+        former = {to_mailbox(name) for name in user["former_mailboxes"]} - {found["mailbox"]}
         found["former_mailboxes"] = sorted(former)
     return found
 
 
 def _marked(user: dict[str, Any]) -> dict[str, Any]:
     """Return the mark that gifts from the user's mailboxes, in both forms, look again."""
-    earlier = {*user.get("rematch_mailboxes", ()), user.get("mailbox"), mailbox(user["email"])}
+    earlier = {*user.get("rematch_mailboxes", ()), user.get("mailbox"), to_mailbox(user["email"])}
     return {"rematch_mailboxes": sorted(filter(None, earlier)), "rematch_due": now()}
 
 
@@ -165,17 +173,20 @@ def _look_again(tx: Tx, users: list[dict[str, Any]]) -> None:
 
 
 def _events_look_again(tx: Tx, organization_id: ObjectId, addresses: set[str]) -> None:
-    query = {"organization_id": organization_id, "unmatched": text(in_=sorted(addresses))}
-    due = {"$set": {"due": now() - LOOK_AGAIN_AFTER}}
+    query = {
+        "organization_id": organization_id,
+        "unmatched": build_text_condition(in_=sorted(addresses)),
+    }
+    due = {"$set": {"due": now() - UNMATCHED_RETRY_INTERVAL}}
     tx.database.events.update_many(query, due, session=tx.session)
 
 
 def _donor(gift: DonationRow) -> dict[str, str]:
     """Return what a gift's donor is known by; nothing of one who is unknown or erased."""
     email = gift.get("donor_email")
-    if not email or is_erased(gift.get("donor_mailbox")):
+    if not email or is_erased_donor(gift.get("donor_mailbox")):
         return {}
-    return {"donor_address": canonical(email), "donor_mailbox": mailbox(email)}
+    return {"donor_address": to_canonical(email), "donor_mailbox": to_mailbox(email)}
 
 
 def _keep_former(tx: Tx, gifts: list[DonationRow]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 from documents.counters import LEDGER
-from documents.donor import donor_id
+from documents.donor import make_donor_id
 from documents.rows.donation import DonationRow
 from matchback.engine import Changes, Tx, settle
 
@@ -16,9 +16,9 @@ def name_donors(tx: Tx, gifts: list[DonationRow]) -> None:
     for gift in gifts:
         if not gift.get("match") or gift.get("user_id"):
             continue
-        known = {"fundraiser_donor_id": donor_id("fundraiser", gift["fundraiser_id"], gift)}
+        known = {"fundraiser_donor_id": make_donor_id("fundraiser", gift["fundraiser_id"], gift)}
         if mailing_id := gift.get("mailing_id"):
-            known["mailing_donor_id"] = donor_id("mailing", mailing_id, gift)
+            known["mailing_donor_id"] = make_donor_id("mailing", mailing_id, gift)
         changed: Any = known
         gift.update(changed)
         operations.append(UpdateOne({"_id": gift["_id"]}, {"$set": known}))
@@ -26,7 +26,7 @@ def name_donors(tx: Tx, gifts: list[DonationRow]) -> None:
         tx.database.donations.bulk_write(operations, ordered=False, session=tx.session)
 
 
-def count(tx: Tx, collection: str, rows: list[Any]) -> None:
+def count_settled_rows(tx: Tx, collection: str, rows: list[Any]) -> None:
     """Count what counts since, and keep what was counted in today's form.
 
     What is due is left: the worker that settles it does the same.

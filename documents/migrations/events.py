@@ -8,29 +8,29 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from documents.counters import LEDGER
-from documents.link import clicker_id, new_link_and_clicker
-from documents.message import learn
+from documents.link import build_link_values, make_link_clicks_id
+from documents.message import store_new_messages
 from documents.rows.collections import collection
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
 from documents.tracking.correlation import Correlation
-from documents.tracking.unmatched import LOOK_AGAIN_AFTER, mark_unmatched
+from documents.tracking.unmatched import UNMATCHED_RETRY_INTERVAL, mark_unmatched
 from documents.values.time import now
 from matchback.engine import Changes, Tx, add, settle
 
-UNKNOWN_ITEM = -1  # which one of its delivery's it was, nobody noted
+UNKNOWN_ITEM_INDEX = -1  # which one of its delivery's it was, nobody noted
 
 
-def tell_events(tx: Tx, rows: list[EventRow]) -> None:
+def add_event_facts(tx: Tx, rows: list[EventRow]) -> None:
     """Know the messages of tied events, count clicks on links, and mark the others as unmatched."""
     old = [row for row in rows if "item" not in row]
     tied = [row for row in old if "email_id" in row]
-    news: dict[bytes, dict[str, Any]] = {row["_id"]: {"item": UNKNOWN_ITEM} for row in old}
+    news: dict[bytes, dict[str, Any]] = {row["_id"]: {"item": UNKNOWN_ITEM_INDEX} for row in old}
     for row in tied:
         news[row["_id"]]["tied_by"] = "email_id"
     # Whatever their form: an email may have kept the messages of later ones.
     told = [row for row in rows if "email_id" in row and row["type"] != "erased"]
-    learn(tx, sorted(told, key=lambda row: row["at"]))
+    store_new_messages(tx, sorted(told, key=lambda row: row["at"]))
     _count_clicks(tx, tied, news)
     _mark_unmatched(tx, [row for row in old if "email_id" not in row], news)
     if news:
@@ -53,8 +53,8 @@ def _count_clicks(tx: Tx, tied: list[EventRow], news: dict[bytes, dict[str, Any]
         email = emails.get(click["email_id"])
         if email is None or email.get("deleted_at") or not email.get("mailing_id"):
             continue
-        news[click["_id"]]["clicker_id"] = clicker_id(email["_id"], click["url"])
-        for target, row in new_link_and_clicker(email, click["url"]).items():
+        news[click["_id"]]["clicker_id"] = make_link_clicks_id(email["_id"], click["url"])
+        for target, row in build_link_values(email, click["url"]).items():
             changes.update_of(*target).set_on_insert(row)
         counted = LEDGER.contribution("events", click | news[click["_id"]])
         add(changes.increments, {of: n for of, n in counted.items() if of[0] == "clickers"})
@@ -71,9 +71,9 @@ def _mark_unmatched(tx: Tx, rows: list[EventRow], news: dict[bytes, dict[str, An
     for organization_id, group in groupby(sorted(rows, key=organization), organization):
         events = list(group)
         tying = Correlation(tx, organization_id)
-        tying.look_up(events)
+        tying.read_candidates(events)
         for event in events:
             mark_unmatched(marked := event.copy(), tying)
-            marked["due"] = now() - LOOK_AGAIN_AFTER
+            marked["due"] = now() - UNMATCHED_RETRY_INTERVAL
             known: Mapping[str, Any] = marked
             news[event["_id"]] |= {name: known[name] for name in known.keys() - event.keys()}

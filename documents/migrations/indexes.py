@@ -42,7 +42,7 @@ from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
 
-DOCUMENTS = (
+DOCUMENT_CLASSES = (
     Organization,
     ApiKey,
     Duplicate,
@@ -85,10 +85,10 @@ DOCUMENTS = (
 )
 
 
-INDEX_NOT_FOUND = 27
+INDEX_NOT_FOUND_CODE = 27
 
 # Each one that is there costs every write of its collection.
-RETIRED = {
+RETIRED_INDEXES = {
     "donations": (
         "organization_id_1_match_1__id_1",
         "user_id_1__id_1",
@@ -107,22 +107,22 @@ RETIRED = {
 }
 
 
-def create_indexes() -> None:
+def update_indexes() -> None:
     """Make what is missing, and take away what it takes the place of. Harmless to repeat; online,
     but not for every request."""
-    make_indexes()
-    drop_retired()
+    create_missing_indexes()
+    drop_retired_indexes()
 
 
-def make_indexes() -> None:
+def create_missing_indexes() -> None:
     """Make what is missing."""
-    for document in DOCUMENTS:
+    for document in DOCUMENT_CLASSES:
         document.ensure_indexes()
 
 
-def drop_retired() -> None:
+def drop_retired_indexes() -> None:
     """Take away what no query of today needs."""
-    for name, retired in RETIRED.items():
+    for name, retired in RETIRED_INDEXES.items():
         collection = get_db()[name]
         for index in collection.index_information().keys() & set(retired):
             _drop(collection, index)
@@ -132,5 +132,5 @@ def _drop(collection: Collection[Any], index: str) -> None:
     try:
         collection.drop_index(index)
     except OperationFailure as error:
-        if error.code != INDEX_NOT_FOUND:  # Another process has just dropped it.
+        if error.code != INDEX_NOT_FOUND_CODE:  # Another process has just dropped it.
             raise

@@ -8,23 +8,23 @@ from typing import Any
 from mongoengine import DateTimeField, DynamicField, IntField, StringField, get_db
 from pymongo.errors import PyMongoError
 
-from config.transient_errors import DENIED, is_passing
+from config.transient_errors import DENIED_CODES, is_transient
 from documents.concurrency.batches import Batches
-from documents.concurrency.lease import Holding, held
+from documents.concurrency.lease import HeldLease, hold_lease
 from documents.errors import Conflict
 from documents.storage.base import Document
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine import Tx
 
-ROWS_A_PAGE = 200
-LEASE = "migrate"
-POLL_SECONDS = 0.2
-RETRY_SECONDS = 1.0
-PATIENCE_SECONDS = 150.0  # PyMongo repeats a transaction for up to 120 s.
+MIGRATED_ROWS_PER_PAGE = 200
+MIGRATION_LEASE = "migrate"
+MIGRATION_POLL_SECONDS = 0.2
+DATABASE_RETRY_SECONDS = 1.0
+MIGRATION_PATIENCE_SECONDS = 150.0  # PyMongo repeats a transaction for up to 120 s.
 
-Say = Callable[[str], None]
-Change = Callable[[Tx, list[Any]], None]  # of the rows of one collection
+Reporter = Callable[[str], None]
+RowChange = Callable[[Tx, list[Any]], None]  # of the rows of one collection
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Migration:
     number: int
     name: str
     collection: str
-    change: Change
+    change: RowChange
     where: dict[str, Any] = field(default_factory=dict)
 
 
@@ -61,7 +61,7 @@ class Progress(Document):
 
 
 @dataclass(frozen=True)
-class Told:
+class MigrationStatus:
     """What is told while it runs."""
 
     migration: Migration
@@ -70,14 +70,14 @@ class Told:
     is_finished: bool
 
 
-def pending(all_: tuple[Migration, ...]) -> list[Migration]:
+def list_pending(all_: tuple[Migration, ...]) -> list[Migration]:
     """Those that are not finished in this database."""
     found = get_db().migrations.find({"finished_at": {"$ne": None}}, {"_id": 1})
     finished = {row["_id"] for row in found}
     return [one for one in all_ if one.number not in finished]
 
 
-def note_new(all_: tuple[Migration, ...]) -> None:
+def mark_all_finished(all_: tuple[Migration, ...]) -> None:
     """A database that has no organization yet has nothing of an earlier version."""
     if get_db().organizations.find_one({}, {"_id": 1}) is None:
         for one in all_:
@@ -85,7 +85,9 @@ def note_new(all_: tuple[Migration, ...]) -> None:
             get_db().migrations.update_one({"_id": one.number}, {"$set": finished}, upsert=True)
 
 
-def migrate(all_: tuple[Migration, ...], say: Say = lambda text: None) -> Iterator[Told]:
+def run_migrations(
+    all_: tuple[Migration, ...], say: Reporter = lambda text: None
+) -> Iterator[MigrationStatus]:
     """Run the pending migrations and report after each page.
 
     While another process migrates, wait for it, and take over if it dies. While MongoDB is
@@ -95,8 +97,8 @@ def migrate(all_: tuple[Migration, ...], say: Say = lambda text: None) -> Iterat
         Conflict: another process holds the lease and makes no progress.
     """
     others = _Others(say)
-    while waiting := pending(all_):
-        with held(LEASE) as holding:
+    while waiting := list_pending(all_):
+        with hold_lease(MIGRATION_LEASE) as holding:
             if holding is not None:
                 for migration in waiting:
                     yield from _run(migration, holding, say)
@@ -107,7 +109,7 @@ def migrate(all_: tuple[Migration, ...], say: Say = lambda text: None) -> Iterat
 class _Others:
     """The wait for another process that migrates."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Reporter) -> None:
         self._say = say
         self._progress: list[dict[str, Any]] | None = None
         self._deadline = 0.0
@@ -122,19 +124,19 @@ class _Others:
         if self._progress is None:
             self._say("Another process is migrating this database. Waiting for it.")
         if progress != self._progress:
-            self._progress, self._deadline = progress, time.monotonic() + PATIENCE_SECONDS
+            self._progress, self._deadline = progress, time.monotonic() + MIGRATION_PATIENCE_SECONDS
         if time.monotonic() > self._deadline:
             raise Conflict(
                 "Another process is migrating this database and makes no progress. "
                 "Stop that process and try again."
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(MIGRATION_POLL_SECONDS)
 
 
-def _run(migration: Migration, holding: Holding, say: Say) -> Iterator[Told]:
+def _run(migration: Migration, holding: HeldLease, say: Reporter) -> Iterator[MigrationStatus]:
     of = get_db()[migration.collection].estimated_document_count()
     rows, is_finished, is_waiting = 0, False, False
-    batches = Batches(("migration", migration.number), ROWS_A_PAGE)
+    batches = Batches(("migration", migration.number), MIGRATED_ROWS_PER_PAGE)
 
     def page() -> int:
         nonlocal rows, is_finished
@@ -145,7 +147,7 @@ def _run(migration: Migration, holding: Holding, say: Say) -> Iterator[Told]:
         try:
             batches.take(page)
         except PyMongoError as error:
-            if not is_passing(error) or getattr(error, "code", None) in DENIED:
+            if not is_transient(error) or getattr(error, "code", None) in DENIED_CODES:
                 raise
             if not is_waiting:
                 say("MongoDB is unavailable or slow. Waiting for it.")
@@ -153,17 +155,17 @@ def _run(migration: Migration, holding: Holding, say: Say) -> Iterator[Told]:
             _await_database()
             continue
         is_waiting = False
-        yield Told(migration, rows, max(of, rows), is_finished)
+        yield MigrationStatus(migration, rows, max(of, rows), is_finished)
 
 
 def _await_database() -> None:
     """Wait until MongoDB answers. The lease may be lost by then."""
     while True:
-        time.sleep(RETRY_SECONDS)
+        time.sleep(DATABASE_RETRY_SECONDS)
         try:
             get_db().command("ping")
         except PyMongoError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
         else:
             return

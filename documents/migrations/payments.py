@@ -13,10 +13,10 @@ from documents.values.time import now
 from matchback.engine import Tx
 
 # A charge says what was released, a refund its currency, an invoice its plan.
-READ_AGAIN = ("charge", "refund", "dispute", "invoice", "checkout.session")
+REREAD_OBJECTS = ("charge", "refund", "dispute", "invoice", "checkout.session")
 
 
-def read_again(tx: Tx, rows: list[WebhookDeliveryRow]) -> None:
+def reread_payment_webhooks(tx: Tx, rows: list[WebhookDeliveryRow]) -> None:
     """Make webhooks due whose facts have another form since. What is due or failed is left alone.
 
     The workers read them, and a fact in today's form replaces the same one in an earlier form.
@@ -38,7 +38,7 @@ def _has_other_form(body: bytes) -> bool:
         return False
     data = event.get("data") if isinstance(event, Mapping) else None
     thing = data.get("object") if isinstance(data, Mapping) else None
-    if not isinstance(thing, Mapping) or thing.get("object") not in READ_AGAIN:
+    if not isinstance(thing, Mapping) or thing.get("object") not in REREAD_OBJECTS:
         return False
     # Of a charge that was captured as a whole, nothing was released.
     is_whole = thing.get("amount") == thing.get("amount_captured")

@@ -10,8 +10,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from documents.event import FROM_ALL
-from documents.gift_day import gift_day_id
+from documents.event import ALL_GROUPS
+from documents.gift_day import make_gift_day_id
 from documents.matching import rematch
 from documents.migrations.addresses import (
     respell_events,
@@ -19,19 +19,19 @@ from documents.migrations.addresses import (
     respell_staff,
     respell_users,
 )
-from documents.migrations.counting import count, name_donors
-from documents.migrations.events import tell_events
-from documents.migrations.migration import Change, Migration
-from documents.migrations.payments import name_payments, read_again
-from documents.payments.gift import reason_without_gift
+from documents.migrations.counting import count_settled_rows, name_donors
+from documents.migrations.events import add_event_facts
+from documents.migrations.migration import Migration, RowChange
+from documents.migrations.payments import name_payments, reread_payment_webhooks
+from documents.payments.gift import find_missing_gift_reason
 from documents.payments.named_by import MIGRATION as PAYMENTS_NAMED
-from documents.people.search_words import words_of
+from documents.people.search_words import list_search_words
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.payment import PaymentRow
 from documents.rows.user import UserRow
-from documents.tracking.former_clicks import MIGRATION as FORMER_CLICKS
-from documents.values.address import mailbox
+from documents.tracking.former_clicks import FORMER_CLICKS_MIGRATION as FORMER_CLICKS
+from documents.values.address import to_mailbox
 from documents.values.time import now
 from matchback.engine import Tx
 
@@ -53,14 +53,14 @@ def _set(
         tx.database[collection].bulk_write(operations, ordered=False, session=tx.session)
 
 
-def find_users(tx: Tx, rows: list[UserRow]) -> None:
+def add_user_keys(tx: Tx, rows: list[UserRow]) -> None:
     """By the mailbox of their address, and by the words of name and address."""
 
     def missing(user: UserRow) -> dict[str, Any]:
         if "address" not in user:  # deleted
             return {}
-        where = mailbox(user["email"])
-        found = {"mailbox": where, "words": words_of(user["name"], user["email"])}
+        where = to_mailbox(user["email"])
+        found = {"mailbox": where, "words": list_search_words(user["name"], user["email"])}
         if where == user["address"]:
             return found
         return found | {"rematch_mailboxes": [where], "rematch_due": now()}
@@ -76,28 +76,30 @@ def rename_webhook_keys(tx: Tx, rows: list[Any]) -> None:
     tx.database.webhook_keys.update_many({"_id": {"$in": ids}}, gone, session=tx.session)
 
 
-def place_gifts(tx: Tx, rows: list[DonationRow]) -> None:
+def add_gift_keys(tx: Tx, rows: list[DonationRow]) -> None:
     """By their donor's mailbox and, once they are matched, in the days that they came in."""
 
     def missing(gift: DonationRow) -> dict[str, Any]:
         places: dict[str, Any] = {}
         if gift.get("donor_email"):
-            places["donor_mailbox"] = mailbox(gift["donor_email"])
+            places["donor_mailbox"] = to_mailbox(gift["donor_email"])
         if gift.get("match"):
             of = gift["fundraiser_id"]
-            places["fundraiser_day_id"] = gift_day_id("fundraiser", of, gift)
+            places["fundraiser_day_id"] = make_gift_day_id("fundraiser", of, gift)
         if gift.get("match") and (mailing_id := gift.get("mailing_id")):
-            places["mailing_day_id"] = gift_day_id("mailing", mailing_id, gift)
+            places["mailing_day_id"] = make_gift_day_id("mailing", mailing_id, gift)
         return places
 
     old = [gift for gift in rows if "donor_mailbox" not in gift]
     _set(tx, "donations", rows, missing)
     name_donors(tx, old)
-    count(tx, "donations", rows)
+    count_settled_rows(tx, "donations", rows)
     variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
-    open_ = [gift for gift in variants if gift.get("match") in rematch.OPEN["match"]["$in"]]
+    open_ = [
+        gift for gift in variants if gift.get("match") in rematch.OPEN_GIFTS_FILTER["match"]["$in"]
+    ]
     by_rules = [one["_id"] for one in open_ if not _is_pinned(one)]
-    rematch.mark(tx, by_rules)
+    rematch.mark_for_rematch(tx, by_rules)
 
 
 def _is_pinned(gift: DonationRow) -> bool:
@@ -105,12 +107,15 @@ def _is_pinned(gift: DonationRow) -> bool:
     return bool(decision and decision.get("rule") == "pin")
 
 
-def tell_emails(tx: Tx, rows: list[EmailRow]) -> None:
+def add_unsubscribe_groups(tx: Tx, rows: list[EmailRow]) -> None:
     """Who left and came back is kept by group. Messages are records of their own by now."""
 
     def missing(email: EmailRow) -> dict[str, Any]:
         left, back = email.get("unsubscribed_at"), email.get("resubscribed_at")
-        found = {"left": {FROM_ALL: left} if left else {}, "back": {FROM_ALL: back} if back else {}}
+        found = {
+            "left": {ALL_GROUPS: left} if left else {},
+            "back": {ALL_GROUPS: back} if back else {},
+        }
         return found if left else {}
 
     _set(tx, "emails", rows, missing)
@@ -118,22 +123,22 @@ def tell_emails(tx: Tx, rows: list[EmailRow]) -> None:
     if ids:
         gone = {"$unset": {"messages": ""}}
         tx.database.emails.update_many({"_id": {"$in": ids}}, gone, session=tx.session)
-    count(tx, "emails", rows)
+    count_settled_rows(tx, "emails", rows)
 
 
-def count_anew(collection: str) -> Change:
+def recount_collection(collection: str) -> RowChange:
     """The change of a collection of which nothing else is to be brought into today's form."""
-    return lambda tx, rows: count(tx, collection, rows)
+    return lambda tx, rows: count_settled_rows(tx, collection, rows)
 
 
-def note_the_time(tx: Tx, rows: list[Any]) -> None:
+def record_end_time(tx: Tx, rows: list[Any]) -> None:
     """Change nothing. The time at which the migration ends is what counts."""
 
 
-NO_ROW = {"_id": None}
+NO_ROW_FILTER = {"_id": None}
 
 
-def list_payments(tx: Tx, rows: list[PaymentRow]) -> None:
+def add_payment_ids(tx: Tx, rows: list[PaymentRow]) -> None:
     """Give each payment the ID that clients name it by, and the reason why it has no gift."""
 
     def missing(payment: PaymentRow) -> dict[str, Any]:
@@ -141,27 +146,33 @@ def list_payments(tx: Tx, rows: list[PaymentRow]) -> None:
             return {}
         if payment.get("donation_id"):
             return {"public_id": ObjectId()}
-        reason = reason_without_gift(tx, payment)
+        reason = find_missing_gift_reason(tx, payment)
         return {"public_id": ObjectId(), "reason": reason}
 
     _set(tx, "payments", rows, missing)
 
 
 MIGRATIONS = (
-    Migration(1, "find users by mailbox and words", "users", find_users),
+    Migration(1, "find users by mailbox and words", "users", add_user_keys),
     Migration(2, "webhook keys of any provider", "webhook_keys", rename_webhook_keys),
-    Migration(3, "messages, links and clickers of events", "events", tell_events),
-    Migration(4, "count mailings anew", "mailings", count_anew("mailings")),
-    Migration(5, "count emails anew", "emails", tell_emails),
-    Migration(6, "place and count gifts anew", "donations", place_gifts),
-    Migration(7, "count donors anew", "donors", count_anew("donors")),
-    Migration(8, "count clickers anew", "clickers", count_anew("clickers")),
+    Migration(3, "messages, links and clickers of events", "events", add_event_facts),
+    Migration(4, "count mailings anew", "mailings", recount_collection("mailings")),
+    Migration(5, "count emails anew", "emails", add_unsubscribe_groups),
+    Migration(6, "place and count gifts anew", "donations", add_gift_keys),
+    Migration(7, "count donors anew", "donors", recount_collection("donors")),
+    Migration(8, "count clickers anew", "clickers", recount_collection("clickers")),
     Migration(9, "one key for all spellings of users' addresses", "users", respell_users),
     Migration(10, "one key for all spellings of staff's addresses", "staff", respell_staff),
     Migration(11, "one key for all spellings of events' addresses", "events", respell_events),
     Migration(12, "one key for all spellings of donors' addresses", "donations", respell_gifts),
-    Migration(FORMER_CLICKS, "the end of former clicks", "events", note_the_time, NO_ROW),
-    Migration(14, "read payment webhooks again", "deliveries", read_again, {"provider": "stripe"}),
-    Migration(16, "list payments without a gift", "payments", list_payments),
+    Migration(FORMER_CLICKS, "the end of former clicks", "events", record_end_time, NO_ROW_FILTER),
+    Migration(
+        14,
+        "read payment webhooks again",
+        "deliveries",
+        reread_payment_webhooks,
+        {"provider": "stripe"},
+    ),
+    Migration(16, "list payments without a gift", "payments", add_payment_ids),
     Migration(PAYMENTS_NAMED, "the mailboxes that payments name", "payments", name_payments),
 )

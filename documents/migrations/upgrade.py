@@ -5,17 +5,17 @@ So two versions can run side by side, and each finds the indexes that its querie
 
 from collections.abc import Iterator
 
-from documents.migrations.indexes import drop_retired, make_indexes
-from documents.migrations.migration import Say, Told, migrate
+from documents.migrations.indexes import create_missing_indexes, drop_retired_indexes
+from documents.migrations.migration import MigrationStatus, Reporter, run_migrations
 from documents.migrations.steps import MIGRATIONS
 
 
-def upgrade(say: Say = lambda text: None) -> Iterator[Told]:
+def upgrade_database(say: Reporter = lambda text: None) -> Iterator[MigrationStatus]:
     """Make indexes, migrate, drop the indexes of earlier versions; report after each page.
 
     Raises:
         Conflict: another process holds the migration and makes no progress.
     """
-    make_indexes()
-    yield from migrate(MIGRATIONS, say)
-    drop_retired()
+    create_missing_indexes()
+    yield from run_migrations(MIGRATIONS, say)
+    drop_retired_indexes()

@@ -12,19 +12,21 @@ from mongoengine import signals
 
 from documents.donation import Donation
 from documents.errors import Conflict, NotFound, Unacceptable
-from documents.payments.gift import apply
-from documents.payments.payment import assigned_fundraiser, key_of, store
-from documents.payments.reasons import ASSIGNABLE, SENTENCES, Unassigned
+from documents.payments.gift import apply_payment
+from documents.payments.payment import assigned_fundraiser, read_provider_key, store
+from documents.payments.reasons import ASSIGNABLE_REASONS, REASON_SENTENCES, UnassignedPayment
 from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
 from documents.rows.payment import PaymentRow
-from documents.storage.fast_insert import Stored
+from documents.storage.fast_insert import StoredRow
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine import Tx
 
 
-def assign(organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: ObjectId) -> None:
+def assign_fundraiser(
+    organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: ObjectId
+) -> None:
     """Make the payment a gift to the fundraiser, or move the gift that it has already.
 
     Raises:
@@ -39,7 +41,7 @@ def assign(organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: Object
     _wake(donation_id)
 
 
-def take_back(organization_id: ObjectId, id_: ObjectId | str) -> None:
+def remove_assignment(organization_id: ObjectId, id_: ObjectId | str) -> None:
     """Remove an assignment from which no gift was made yet.
 
     Raises:
@@ -65,8 +67,11 @@ def _assign(
     payment = _find(tx, organization_id, id_)
     _expect_fundraiser(tx, organization_id, fundraiser_id)
     reason = payment.get("reason")
-    if reason is not None and reason not in ASSIGNABLE:
-        return None, f"The payment cannot become a donation. {SENTENCES.get(reason, '')}".strip()
+    if reason is not None and reason not in ASSIGNABLE_REASONS:
+        return (
+            None,
+            f"The payment cannot become a donation. {REASON_SENTENCES.get(reason, '')}".strip(),
+        )
     before = payment.get("assigned")
     if assigned_fundraiser(payment) != fundraiser_id:
         payment["assigned"] = {"fundraiser_id": fundraiser_id, "at": now()}
@@ -119,8 +124,8 @@ def _expect_fundraiser(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> None
 
 def _apply(tx: Tx, payment: PaymentRow) -> None:
     """Make or change the gift. A payment without one keeps its reason."""
-    with contextlib.suppress(Unassigned):
-        apply(tx, payment, key_of(payment))
+    with contextlib.suppress(UnassignedPayment):
+        apply_payment(tx, payment, read_provider_key(payment))
 
 
 def _write(tx: Tx, payment: PaymentRow) -> None:
@@ -131,4 +136,4 @@ def _write(tx: Tx, payment: PaymentRow) -> None:
 def _wake(donation_id: ObjectId | None) -> None:
     """Let a worker settle the gift now rather than at the next sweep."""
     if donation_id is not None:
-        signals.post_save.send(Donation, document=Stored(donation_id), created=False)
+        signals.post_save.send(Donation, document=StoredRow(donation_id), created=False)

@@ -5,18 +5,18 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.erased.rules import REDACTED, has_any_address
-from documents.erased.stand_ins import stand_in
-from documents.payments.facts import Fact, Facts
+from documents.erased.rules import REDACTED_TEXT, has_any_address
+from documents.erased.stand_ins import pseudonymize_id
+from documents.payments.facts import PaymentFact, PaymentFacts
 
-GIVER = ("name", "email")
+GIVER_FIELDS = ("name", "email")
 # Texts from clients' metadata, which may name a person as well.
-IDS = ("recurring_id", "fundraiser_id", "email_ref", "reference")
+CLIENT_ID_FIELDS = ("recurring_id", "fundraiser_id", "email_ref", "reference")
 
 
-def without_person(
-    facts: Mapping[str, Fact], organization_id: ObjectId, forgotten: Collection[str]
-) -> Facts:
+def remove_person(
+    facts: Mapping[str, PaymentFact], organization_id: ObjectId, forgotten: Collection[str]
+) -> PaymentFacts:
     """Return the facts without the giver's name and address.
 
     Args:
@@ -24,22 +24,22 @@ def without_person(
     """
 
     def plain(name: str, value: Any) -> Any:
-        if name not in IDS or not isinstance(value, str):
+        if name not in CLIENT_ID_FIELDS or not isinstance(value, str):
             return value
-        replacement = stand_in(organization_id, value)
+        replacement = pseudonymize_id(organization_id, value)
         if replacement not in forgotten and not has_any_address(value):
             return value
-        return replacement if name == "recurring_id" else REDACTED
+        return replacement if name == "recurring_id" else REDACTED_TEXT
 
     return {
-        id_: {name: plain(name, value) for name, value in fact.items() if name not in GIVER}
+        id_: {name: plain(name, value) for name, value in fact.items() if name not in GIVER_FIELDS}
         for id_, fact in facts.items()
     }
 
 
-def replace_texts(
-    facts: Mapping[str, Fact], organization_id: ObjectId, replaced: Mapping[str, str]
-) -> Facts:
+def replace_personal_texts(
+    facts: Mapping[str, PaymentFact], organization_id: ObjectId, replaced: Mapping[str, str]
+) -> PaymentFacts:
     """Return the facts of somebody else's payment without the texts that name an erased person.
 
     Args:
@@ -49,7 +49,7 @@ def replace_texts(
     def plain(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        return replaced.get(stand_in(organization_id, value), value)
+        return replaced.get(pseudonymize_id(organization_id, value), value)
 
     return {
         id_: {name: plain(value) for name, value in fact.items()} for id_, fact in facts.items()

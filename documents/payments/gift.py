@@ -6,27 +6,32 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.donation import LONGEST_REFERENCE, Donation
-from documents.erased.client_ids import plan_of, with_external_id
-from documents.erased.stand_ins import stand_in
-from documents.matching.candidates import is_erased
-from documents.matching.rematch import MARKED_A_BATCH, mark
-from documents.payments.payment import assigned_fundraiser, split_id
-from documents.payments.reasons import UNUSABLE, Reason, Unassigned, waiting_reason
-from documents.payments.rules import State, in_currency, state_of
+from documents.donation import MAX_REFERENCE_LENGTH, Donation
+from documents.erased.client_ids import find_erased_gift, find_plan_id
+from documents.erased.stand_ins import pseudonymize_id
+from documents.matching.candidates import is_erased_donor
+from documents.matching.rematch import MARKED_GIFTS_PER_BATCH, mark_for_rematch
+from documents.payments.payment import assigned_fundraiser, split_payment_id
+from documents.payments.reasons import (
+    UNUSABLE_REASONS,
+    MissingGiftReason,
+    UnassignedPayment,
+    find_waiting_reason,
+)
+from documents.payments.rules import GiftState, convert_state, decide_gift_state
 from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
 from documents.rows.fundraiser import FundraiserRow
 from documents.rows.payment import PaymentRow
-from documents.storage.marks import text
-from documents.storage.record import new_row
-from documents.values.address import canonical, mailbox
-from documents.values.money import minor_units
-from documents.values.time import now, to_milliseconds
+from documents.storage.marks import build_text_condition
+from documents.storage.record import build_record_row
+from documents.values.address import to_canonical, to_mailbox
+from documents.values.money import count_decimals
+from documents.values.time import now, truncate_to_milliseconds
 from matchback.engine import Tx
 
 # What matching reads of a gift: a change of these lets it look again for its email.
-MATCHED_BY = (
+MATCHING_FIELDS = (
     "fundraiser_id",
     "email_ref",
     "recurring_id",
@@ -34,10 +39,10 @@ MATCHED_BY = (
     "donor_mailbox",
     "donated_at",
 )
-PERSONAL = ("donor_name", "donor_email", "donor_address", "donor_mailbox", "email_ref")
+PERSONAL_GIFT_FIELDS = ("donor_name", "donor_email", "donor_address", "donor_mailbox", "email_ref")
 
 
-def apply(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
+def apply_payment(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
     """Make or change the gift, in the transaction that changes the payment.
 
     Args:
@@ -50,26 +55,26 @@ def apply(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
         Unassigned: no fundraiser of the organization is named, or the currency is unknown.
     """
     facts = payment["facts"]
-    state = state_of(facts)
+    state = decide_gift_state(facts)
     if state is None or facts.get(key, {}).get("kind") == "invoice":
-        reason = waiting_reason(facts, key)
+        reason = find_waiting_reason(facts, key)
         _wait(payment, reason, key)
-        if reason in UNUSABLE:
-            raise Unassigned(reason, UNUSABLE[reason])
+        if reason in UNUSABLE_REASONS:
+            raise UnassignedPayment(reason, UNUSABLE_REASONS[reason])
         return None  # of an invoice it is not known yet which payment it is of
     state = _in_its_plan(tx, payment, state)
     query: dict[str, Any] = {"organization_id": payment["organization_id"]}
     if payment.get("donation_id"):
         query["_id"] = payment["donation_id"]
     else:
-        query["external_id"] = text(eq=key)
+        query["external_id"] = build_text_condition(eq=key)
     gift = collection(tx.database, DonationRow).find_one(query, session=tx.session)
     if gift is None and "external_id" in query:
-        gift = with_external_id(tx, payment["organization_id"], key)
+        gift = find_erased_gift(tx, payment["organization_id"], key)
     if gift is None:
         try:
             fundraiser_id = _fundraiser(tx, payment, state)
-        except Unassigned as error:
+        except UnassignedPayment as error:
             _wait(payment, error.code, key)
             raise
         row = _new_gift(payment, key, fundraiser_id, state)
@@ -80,7 +85,7 @@ def apply(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
     _note_gift(payment, gift["_id"])
     if gift.get("payment_id") != payment["_id"]:
         payment["gift_currency"] = gift["currency"]
-        state = in_currency(state, facts, gift["currency"])
+        state = convert_state(state, facts, gift["currency"])
     if gift.get("deleted_at"):
         return None
     _move(tx, gift, payment)
@@ -93,27 +98,27 @@ def apply(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
     return ObjectId(gift["fundraiser_id"])
 
 
-def _in_its_plan(tx: Tx, payment: PaymentRow, state: State) -> State:
+def _in_its_plan(tx: Tx, payment: PaymentRow, state: GiftState) -> GiftState:
     fundraiser_id = state.fundraiser_id or ""
     if not state.recurring_id or not ObjectId.is_valid(fundraiser_id):
         return state
     organization_id, of = payment["organization_id"], ObjectId(fundraiser_id)
-    plan = plan_of(tx, organization_id, state.recurring_id, fundraiser_id=of)
+    plan = find_plan_id(tx, organization_id, state.recurring_id, fundraiser_id=of)
     return replace(state, recurring_id=plan)
 
 
-def _wait(payment: PaymentRow, reason: Reason, key: str) -> None:
+def _wait(payment: PaymentRow, reason: MissingGiftReason, key: str) -> None:
     """Note why there is no gift."""
     if payment.get("donation_id"):
         return
     payment["reason"] = reason
-    if split_id(payment["_id"])[1] != key and not _is_forgotten(payment, key):
+    if split_payment_id(payment["_id"])[1] != key and not _is_forgotten(payment, key):
         payment["key"] = key
 
 
 def _is_forgotten(payment: PaymentRow, key: str) -> bool:
     known = payment.get("replaced") or {}
-    return bool(payment.get("erased")) or stand_in(payment["organization_id"], key) in known
+    return bool(payment.get("erased")) or pseudonymize_id(payment["organization_id"], key) in known
 
 
 def _note_gift(payment: PaymentRow, donation_id: ObjectId) -> None:
@@ -122,7 +127,7 @@ def _note_gift(payment: PaymentRow, donation_id: ObjectId) -> None:
     payment.pop("key", None)
 
 
-def _fundraiser(tx: Tx, payment: PaymentRow, state: State) -> ObjectId:
+def _fundraiser(tx: Tx, payment: PaymentRow, state: GiftState) -> ObjectId:
     """Return the fundraiser that a person assigned, else the one that the payment names.
 
     Raises:
@@ -132,24 +137,24 @@ def _fundraiser(tx: Tx, payment: PaymentRow, state: State) -> ObjectId:
     named = assigned_fundraiser(payment) or state.fundraiser_id or ""
     if found := _found(tx, payment["organization_id"], named):
         return found
-    code: Reason = "unknown_fundraiser" if named else "no_fundraiser"
-    raise Unassigned(code, "it names no fundraiser (metadata.fundraiser_id)")
+    code: MissingGiftReason = "unknown_fundraiser" if named else "no_fundraiser"
+    raise UnassignedPayment(code, "it names no fundraiser (metadata.fundraiser_id)")
 
 
-def _expect_known_currency(state: State) -> None:
-    if minor_units(state.currency) is None:
-        raise Unassigned("unknown_currency")
+def _expect_known_currency(state: GiftState) -> None:
+    if count_decimals(state.currency) is None:
+        raise UnassignedPayment("unknown_currency")
 
 
-def reason_without_gift(tx: Tx, payment: PaymentRow) -> Reason:
+def find_missing_gift_reason(tx: Tx, payment: PaymentRow) -> MissingGiftReason:
     """Return why a payment has no gift, for one stored before reasons were kept."""
-    key = split_id(payment["_id"])[1]
-    state = state_of(payment["facts"])
+    key = split_payment_id(payment["_id"])[1]
+    state = decide_gift_state(payment["facts"])
     if state is None or payment["facts"].get(key, {}).get("kind") == "invoice":
-        return waiting_reason(payment["facts"], key)
+        return find_waiting_reason(payment["facts"], key)
     try:
         _fundraiser(tx, payment, state)
-    except Unassigned as error:
+    except UnassignedPayment as error:
         return error.code
     return "unknown_fundraiser"  # it came after the payment, which no event has changed since
 
@@ -169,7 +174,10 @@ def _move(tx: Tx, gift: DonationRow, payment: PaymentRow) -> None:
     tx.database.donations.update_one({"_id": gift["_id"]}, update, session=tx.session)
     gift["fundraiser_id"] = assigned
     if gift.get("recurring_id"):
-        plan = {"fundraiser_id": left, "recurring_id": text(eq=gift["recurring_id"])}
+        plan = {
+            "fundraiser_id": left,
+            "recurring_id": build_text_condition(eq=gift["recurring_id"]),
+        }
         rest = {**plan, "match": {"$exists": True}, "deleted_at": None}
         again = {"$set": {"rematch": True, "due": now()}, "$unset": {"trouble": ""}}
         order = [("donated_at", 1), ("_id", 1)]
@@ -185,7 +193,7 @@ def _found(tx: Tx, organization_id: ObjectId, named: Any) -> ObjectId | None:
     return ObjectId(row["_id"]) if row else None
 
 
-def _moved(tx: Tx, gift: DonationRow, payment: PaymentRow, state: State) -> dict[str, Any]:
+def _moved(tx: Tx, gift: DonationRow, payment: PaymentRow, state: GiftState) -> dict[str, Any]:
     """The fundraiser that facts nearer to the money name by now, if others put the gift where it
     is. A gift that somebody put elsewhere stays there."""
     before = (payment.get("applied") or {}).get("fundraiser_id")
@@ -199,12 +207,14 @@ def _moved(tx: Tx, gift: DonationRow, payment: PaymentRow, state: State) -> dict
         plan = {"fundraiser_id": gift["fundraiser_id"], "recurring_id": gift["recurring_id"]}
         followers = {**plan, "follows": gift["_id"]}
         rows = collection(tx.database, DonationRow).find(followers, {"_id": 1}, session=tx.session)
-        mark(tx, [row["_id"] for row in rows.limit(MARKED_A_BATCH)])
+        mark_for_rematch(tx, [row["_id"] for row in rows.limit(MARKED_GIFTS_PER_BATCH)])
     return {"fundraiser_id": found}
 
 
-def _new_gift(payment: PaymentRow, key: str, fundraiser_id: ObjectId, state: State) -> DonationRow:
-    row: DonationRow = new_row(
+def _new_gift(
+    payment: PaymentRow, key: str, fundraiser_id: ObjectId, state: GiftState
+) -> DonationRow:
+    row: DonationRow = build_record_row(
         Donation,
         organization_id=payment["organization_id"],
         fundraiser_id=fundraiser_id,
@@ -216,7 +226,7 @@ def _new_gift(payment: PaymentRow, key: str, fundraiser_id: ObjectId, state: Sta
     return row
 
 
-def _values(state: State) -> dict[str, Any]:
+def _values(state: GiftState) -> dict[str, Any]:
     address = state.donor_email
     at = datetime.fromtimestamp(state.donated_at, UTC)
     return {
@@ -226,11 +236,11 @@ def _values(state: State) -> dict[str, Any]:
         "refunded_amount": state.refunded_amount,
         "donor_name": state.donor_name,
         "donor_email": address,
-        "donor_address": canonical(address) or None,
-        "donor_mailbox": mailbox(address) or None,
-        "email_ref": (state.email_ref or "")[:LONGEST_REFERENCE] or None,
+        "donor_address": to_canonical(address) or None,
+        "donor_mailbox": to_mailbox(address) or None,
+        "email_ref": (state.email_ref or "")[:MAX_REFERENCE_LENGTH] or None,
         "recurring_id": state.recurring_id,
-        "donated_at": to_milliseconds(at),
+        "donated_at": truncate_to_milliseconds(at),
     }
 
 
@@ -238,7 +248,7 @@ def _outcome(gift: DonationRow, values: dict[str, Any]) -> dict[str, Any]:
     """What became of a gift that a client recorded, by its payment. The rest is the client's."""
     status = values["status"]
     if values["currency"] != gift["currency"]:
-        # Its refunds take nothing off: see `state_of`. What the client refunded stays refunded.
+        # Its refunds subtract nothing: see `decide_gift_state`. A client's refund stays.
         is_kept = status == "pending" or gift["status"] == "refunded"
         return {} if is_kept else {"status": status}
     back = {"refunded_amount": min(values["refunded_amount"], gift["amount"])}
@@ -248,12 +258,12 @@ def _outcome(gift: DonationRow, values: dict[str, Any]) -> dict[str, Any]:
 def _change(tx: Tx, gift: DonationRow, payment: PaymentRow, values: dict[str, Any]) -> None:
     if gift.get("payment_id") != payment["_id"]:
         values = _outcome(gift, values)
-    elif is_erased(gift.get("donor_mailbox")):
-        values = {name: value for name, value in values.items() if name not in PERSONAL}
+    elif is_erased_donor(gift.get("donor_mailbox")):
+        values = {name: value for name, value in values.items() if name not in PERSONAL_GIFT_FIELDS}
     changed = {name: value for name, value in values.items() if gift.get(name) != value}
     if not changed:
         return
-    if gift.get("match") and any(name in changed for name in MATCHED_BY):
+    if gift.get("match") and any(name in changed for name in MATCHING_FIELDS):
         changed["rematch"] = True
     kept = {name: value for name, value in changed.items() if value is not None}
     gone = {name: "" for name, value in changed.items() if value is None}

@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 
 from config.observability import metrics
-from documents.concurrency.batches import ISOLATION_SECONDS
+from documents.concurrency.batches import GROUP_ISOLATION_SECONDS
 from documents.concurrency.drain import Drain
 from documents.concurrency.single_flight import SingleFlight
 from documents.erased import bodies as erased_bodies
@@ -23,30 +23,32 @@ from documents.erased import customers as erased_customers
 from documents.erased import items as erased_items
 from documents.errors import Unusable
 from documents.payments import standard_webhooks
-from documents.payments.book import Book, Told
-from documents.payments.reasons import TEST_MODE, UNKNOWN_CURRENCY, UNUSABLE
+from documents.payments.book import PaymentWriter, WebhookFacts
+from documents.payments.reasons import TEST_MODE_REASON, UNKNOWN_CURRENCY_REASON, UNUSABLE_REASONS
 from documents.payments.stripe import facts as stripe_events
 from documents.payments.stripe import unusable
-from documents.providers.registry import OF_PAYMENTS
-from documents.providers.sendgrid import ERASED
+from documents.providers.registry import PAYMENT_PROVIDERS
+from documents.providers.sendgrid import ERASED_ITEM
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.settling import settle as settling
-from documents.settling.policies import Policy
-from documents.storage.marks import due_of
+from documents.settling.policies import SettlingPolicy
+from documents.storage.marks import find_due_groups
 from documents.values.stripe_values import UnknownCurrency
 from documents.values.time import now
 from matchback.engine import Tx
 
 log = logging.getLogger(__name__)
 
-DELIVERIES_A_BATCH = 50
-OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
+PAYMENT_WEBHOOKS_PER_BATCH = 50
+PAYMENT_WEBHOOK_OUTCOMES = ("counted_events", "unmatched_events", "refused_events")
 
 _flights = SingleFlight()
 
 
-def take_in(
-    organization_id: ObjectId, policy: Policy, seconds: float | None = ISOLATION_SECONDS
+def ingest_payments(
+    organization_id: ObjectId,
+    policy: SettlingPolicy,
+    seconds: float | None = GROUP_ISOLATION_SECONDS,
 ) -> int:
     """Make gifts of what is due of an organization's payment webhooks, and settle them.
 
@@ -58,16 +60,18 @@ def take_in(
     return _flights.run(organization_id, lambda: _take_in_all(organization_id, policy, seconds))
 
 
-def take_in_deliveries(ids: list[ObjectId], policy: Policy) -> int:
+def ingest_payment_deliveries(ids: list[ObjectId], policy: SettlingPolicy) -> int:
     """Take in webhooks, and with them what else is due of their organizations."""
-    due = due_of("deliveries", ids, "organization_id", provider={"$in": OF_PAYMENTS})
-    return sum(take_in(organization_id, policy, None) for organization_id in due)
+    due = find_due_groups("deliveries", ids, "organization_id", provider={"$in": PAYMENT_PROVIDERS})
+    return sum(ingest_payments(organization_id, policy, None) for organization_id in due)
 
 
-def _take_in_all(organization_id: ObjectId, policy: Policy, seconds: float | None) -> int:
+def _take_in_all(organization_id: ObjectId, policy: SettlingPolicy, seconds: float | None) -> int:
     fundraisers = set[ObjectId]()
-    group = {"organization_id": organization_id, "provider": {"$in": OF_PAYMENTS}}
-    drain = Drain(("payments of organization", organization_id), DELIVERIES_A_BATCH, seconds)
+    group = {"organization_id": organization_id, "provider": {"$in": PAYMENT_PROVIDERS}}
+    drain = Drain(
+        ("payments of organization", organization_id), PAYMENT_WEBHOOKS_PER_BATCH, seconds
+    )
     try:
         return drain.run(_take_in, drain, group, fundraisers)
     finally:  # The gifts of committed batches have waited long enough.
@@ -85,10 +89,10 @@ def _take_in(tx: Tx, drain: Drain, group: dict[str, Any], changed: set[ObjectId]
     fundraisers: set[ObjectId] = set()
     fates: Counter[tuple[str, str]] = Counter()
     for delivery in deliveries:
-        book = Book(tx, delivery["organization_id"], delivery["provider"])
+        book = PaymentWriter(tx, delivery["organization_id"], delivery["provider"])
         reason, outcome = None, "counted_events"
         try:
-            if not (gifts := book.enter(read(delivery))):
+            if not (gifts := book.enter(read_payment_webhook(delivery))):
                 outcome = "unmatched_events"
             fundraisers |= gifts
             if book.notes:
@@ -97,15 +101,15 @@ def _take_in(tx: Tx, drain: Drain, group: dict[str, Any], changed: set[ObjectId]
         except Unusable as error:
             reason, outcome = str(error), "refused_events"
             log.warning("delivery %s: %s", delivery["_id"], reason)
-        if book.tells_of_erased or _is_about_erased(tx, delivery):
+        if book.is_about_erased or _is_about_erased(tx, delivery):
             item = delivery["_id"], 0
-            erased_items.note(tx, delivery["organization_id"], [item])
+            erased_items.note_items(tx, delivery["organization_id"], [item])
         _note(tx, delivery["_id"], outcome, reason)
         fates[delivery["provider"], outcome.removesuffix("_events")] += 1
     if deliveries:
         read_ones = [delivery["_id"] for delivery in deliveries]
         of = deliveries[0]["organization_id"]
-        erased_bodies.note_repeated(tx, of, read_ones)
+        erased_bodies.note_repeated_posts(tx, of, read_ones)
     tx.on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
     tx.on_commit(partial(changed.update, fundraisers))
     return len(deliveries)
@@ -116,19 +120,19 @@ def _is_about_erased(tx: Tx, delivery: WebhookDeliveryRow) -> bool:
     if b'"customer' not in delivery["body"]:
         return False
     with contextlib.suppress(Unusable):
-        if not (told := read(delivery)).facts and not told.link:
+        if not (told := read_payment_webhook(delivery)).facts and not told.link:
             body = json.loads(bytes(delivery["body"]))
             of = delivery["organization_id"]
-            return erased_customers.is_known(tx, of, body)
+            return erased_customers.is_about_erased_customer(tx, of, body)
     return False
 
 
 def _measure(fates: Counter[tuple[str, str]], due: list[datetime]) -> None:
-    metrics.webhook_events(fates)
-    metrics.settled("deliveries", due, now())
+    metrics.count_webhook_events(fates)
+    metrics.observe_settle_times("deliveries", due, now())
 
 
-def read(delivery: WebhookDeliveryRow) -> Told:
+def read_payment_webhook(delivery: WebhookDeliveryRow) -> WebhookFacts:
     """What a stored webhook tells.
 
     Raises:
@@ -138,30 +142,30 @@ def read(delivery: WebhookDeliveryRow) -> Told:
         body = json.loads(bytes(delivery["body"]))
     except (ValueError, RecursionError):
         raise Unusable("the body is no JSON") from None
-    if body == [ERASED]:
-        return Told()
+    if body == [ERASED_ITEM]:
+        return WebhookFacts()
     if delivery["provider"] == "stripe":
         return _read_stripe(body, may_be_test=bool(delivery.get("by_test_key")))
-    key, fact = standard_webhooks.read(body)
-    return Told({key: fact})
+    key, fact = standard_webhooks.read_gift_post(body)
+    return WebhookFacts({key: fact})
 
 
-def _read_stripe(body: Any, *, may_be_test: bool) -> Told:
+def _read_stripe(body: Any, *, may_be_test: bool) -> WebhookFacts:
     """What an event of Stripe's tells. An event that cannot count still lists its payment."""
-    if not stripe_events.is_live(body) and not may_be_test:
-        if facts := unusable.read(body, TEST_MODE):
-            return Told(facts, note=UNUSABLE[TEST_MODE])
-        raise Unusable(UNUSABLE[TEST_MODE])
+    if not stripe_events.is_live_event(body) and not may_be_test:
+        if facts := unusable.read_unusable_fact(body, TEST_MODE_REASON):
+            return WebhookFacts(facts, note=UNUSABLE_REASONS[TEST_MODE_REASON])
+        raise Unusable(UNUSABLE_REASONS[TEST_MODE_REASON])
     try:
-        return Told(stripe_events.read(body), stripe_events.link_of(body))
+        return WebhookFacts(stripe_events.read_facts(body), stripe_events.find_invoice_link(body))
     except UnknownCurrency:
-        if facts := unusable.read(body, UNKNOWN_CURRENCY):
-            return Told(facts, note=UNUSABLE[UNKNOWN_CURRENCY])
+        if facts := unusable.read_unusable_fact(body, UNKNOWN_CURRENCY_REASON):
+            return WebhookFacts(facts, note=UNUSABLE_REASONS[UNKNOWN_CURRENCY_REASON])
         raise
 
 
 def _note(tx: Tx, id_: ObjectId, outcome: str, reason: str | None) -> None:
-    counts = {name: int(name == outcome) for name in OUTCOMES}
+    counts = {name: int(name == outcome) for name in PAYMENT_WEBHOOK_OUTCOMES}
     refused = [{"index": 0, "reason": reason}] if reason else []
     update = {
         "$set": {**counts, "refused": refused, "tallied_at": now()},

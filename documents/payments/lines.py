@@ -5,11 +5,17 @@ from datetime import UTC, datetime
 
 from bson import ObjectId
 
-from documents.payments.facts import Facts
-from documents.payments.payment import Payment, key_of, split_id
-from documents.payments.reasons import SENTENCES, UNUSABLE, Reason, Status, status_of
-from documents.payments.rules import State, state_of
-from documents.values.donation_state import ANONYMOUS
+from documents.payments.facts import PaymentFacts
+from documents.payments.payment import Payment, read_provider_key, split_payment_id
+from documents.payments.reasons import (
+    REASON_SENTENCES,
+    UNUSABLE_REASONS,
+    AssignmentStatus,
+    MissingGiftReason,
+    find_assignment_status,
+)
+from documents.payments.rules import GiftState, decide_gift_state
+from documents.values.donation_state import ANONYMOUS_DONOR_NAME
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class PaymentLine:
     id: ObjectId
     provider: str
     payment_id: str
-    status: Status
-    reason: Reason | None
+    status: AssignmentStatus
+    reason: MissingGiftReason | None
     detail: str | None
     payment_status: str | None
     amount: int | None
@@ -38,21 +44,21 @@ class PaymentLine:
     created_at: datetime
 
 
-def line_of(payment: Payment) -> PaymentLine:
+def describe_payment(payment: Payment) -> PaymentLine:
     """Return the payment as lists show it."""
     row = payment.to_mongo().to_dict()
-    facts: Facts = row.get("facts", {})
+    facts: PaymentFacts = row.get("facts", {})
     reason = row.get("reason")
-    state = state_of(facts)
+    state = decide_gift_state(facts)
     amount, currency = _money(facts, state)
     paid_at = datetime.fromtimestamp(state.donated_at, UTC) if state else None
     return PaymentLine(
         id=row["public_id"],
-        provider=split_id(row["_id"])[0],
-        payment_id=key_of(row),
-        status=status_of(row),
+        provider=split_payment_id(row["_id"])[0],
+        payment_id=read_provider_key(row),
+        status=find_assignment_status(row),
         reason=reason,
-        detail=SENTENCES.get(reason) if reason else None,
+        detail=REASON_SENTENCES.get(reason) if reason else None,
         payment_status=state.status if state else None,
         amount=amount,
         currency=currency,
@@ -65,16 +71,16 @@ def line_of(payment: Payment) -> PaymentLine:
     )
 
 
-def _money(facts: Facts, state: State | None) -> tuple[int | None, str | None]:
+def _money(facts: PaymentFacts, state: GiftState | None) -> tuple[int | None, str | None]:
     """Return the amount and the currency, even of a payment that no gift can be made of."""
     if state:
         return state.amount, state.currency
-    fact = next((fact for fact in facts.values() if fact["kind"] in UNUSABLE), {})
+    fact = next((fact for fact in facts.values() if fact["kind"] in UNUSABLE_REASONS), {})
     return fact.get("amount"), fact.get("currency")
 
 
-def _donor(state: State | None) -> dict[str, str]:
+def _donor(state: GiftState | None) -> dict[str, str]:
     return {
-        "name": state.donor_name if state else ANONYMOUS,
+        "name": state.donor_name if state else ANONYMOUS_DONOR_NAME,
         "email": state.donor_email if state else "",
     }

@@ -1,7 +1,7 @@
 """The mailboxes that a payment's texts name, by which an erasure finds the payment. Pure."""
 
 from documents.erased.mailboxes import digests_in
-from documents.payments.facts import RANK
+from documents.payments.facts import STATUS_RANKS
 from documents.rows.payment import PaymentRow
 
 MIGRATION = 17  # until it has finished, stored payments may have no `named_by` or an earlier one
@@ -13,7 +13,7 @@ def texts_of(payment: PaymentRow) -> list[str]:
     facts = payment["facts"].values()
     values = [value for fact in facts for name, value in fact.items() if name not in CODES]
     texts = [one for one in (payment.get("key"), *values) if isinstance(one, str)]
-    return [one for one in dict.fromkeys(texts) if one not in RANK]
+    return [one for one in dict.fromkeys(texts) if one not in STATUS_RANKS]
 
 
 def emails_of(payment: PaymentRow) -> list[str]:

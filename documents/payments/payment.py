@@ -13,16 +13,16 @@ from mongoengine import (
     StringField,
 )
 
-from documents.erased.stand_ins import plain_key
+from documents.erased.stand_ins import digest_personal_key
 from documents.errors import NotFound
-from documents.payments.facts import Fact, merge
-from documents.payments.facts_without_person import replace_texts, without_person
+from documents.payments.facts import PaymentFact, merge_facts
+from documents.payments.facts_without_person import remove_person, replace_personal_texts
 from documents.payments.named_by import named_by
-from documents.payments.reasons import condition
+from documents.payments.reasons import build_status_condition
 from documents.rows.payment import PaymentRow
 from documents.storage.base import Document
 from documents.storage.marks import known_index
-from documents.storage.tenancy import OWNED
+from documents.storage.tenancy import OWNED_META
 from matchback.engine import Tx
 
 
@@ -77,7 +77,7 @@ class Payment(Document):
             ["organization_id", "named_by"],
             known_index("donation_id"),
         ],
-        **OWNED,
+        **OWNED_META,
     }
 
     @classmethod
@@ -87,7 +87,7 @@ class Payment(Document):
         if "reason" in given:
             conditions.append({"reason": given["reason"]})
         if "status" in given:
-            conditions.append({"reason": condition(given["status"])})
+            conditions.append({"reason": build_status_condition(given["status"])})
         return {"$and": conditions}
 
     @classmethod
@@ -111,20 +111,20 @@ class Payment(Document):
         return payment
 
 
-def split_id(id_: str) -> tuple[str, str]:
+def split_payment_id(id_: str) -> tuple[str, str]:
     """Return the provider and the key, or its digest, that a payment's id holds."""
     _, provider, key = id_.split(":", 2)
     return provider, key
 
 
-def key_of(payment: PaymentRow) -> str:
+def read_provider_key(payment: PaymentRow) -> str:
     """Return the provider's ID of a payment; its digest once the person was erased."""
-    return payment.get("key") or split_id(payment["_id"])[1]
+    return payment.get("key") or split_payment_id(payment["_id"])[1]
 
 
-def payment_id(organization_id: ObjectId, provider: str, key: str) -> str:
+def make_payment_id(organization_id: ObjectId, provider: str, key: str) -> str:
     """Return the ID of a payment, which has a digest of a key that may name a person."""
-    return f"{organization_id}:{provider}:{plain_key(key)}"
+    return f"{organization_id}:{provider}:{digest_personal_key(key)}"
 
 
 def assigned_fundraiser(payment: PaymentRow) -> ObjectId | None:
@@ -133,14 +133,14 @@ def assigned_fundraiser(payment: PaymentRow) -> ObjectId | None:
     return assigned["fundraiser_id"] if assigned else None
 
 
-def learn(payment: PaymentRow, facts: Mapping[str, Fact]) -> bool:
+def add_facts(payment: PaymentRow, facts: Mapping[str, PaymentFact]) -> bool:
     """Add facts to a payment's row. Returns whether that changed anything."""
-    known: dict[str, Any] = merge(payment.get("facts", {}), facts)
+    known: dict[str, Any] = merge_facts(payment.get("facts", {}), facts)
     if payment.get("erased"):
         forgotten = payment.get("forgotten", ())
-        known = without_person(known, payment["organization_id"], forgotten)
+        known = remove_person(known, payment["organization_id"], forgotten)
     if replaced := payment.get("replaced"):
-        known = replace_texts(known, payment["organization_id"], replaced)
+        known = replace_personal_texts(known, payment["organization_id"], replaced)
     changed = bool(known != payment.get("facts", {}))
     payment["facts"] = known
     return changed

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from documents.errors import Unusable
-from documents.payments.facts import Fact
-from documents.payments.rules import KINDS
+from documents.payments.facts import PaymentFact
+from documents.payments.rules import PAYMENT_KINDS
 from documents.rows.payment import PaymentRow
 
-Reason = Literal[
+MissingGiftReason = Literal[
     "no_fundraiser",
     "unknown_fundraiser",
     "unlinked_invoice",
@@ -17,9 +17,9 @@ Reason = Literal[
     "test_mode",
     "not_paid",
 ]
-Status = Literal["unassigned", "incomplete", "assigned"]
+AssignmentStatus = Literal["unassigned", "incomplete", "assigned"]
 
-SENTENCES: Mapping[str, str] = {
+REASON_SENTENCES: Mapping[str, str] = {
     "no_fundraiser": "It does not name a fundraiser.",
     "unknown_fundraiser": "It names a fundraiser that does not exist in this organization.",
     "unlinked_invoice": "No event has linked the invoice to its payment yet.",
@@ -29,19 +29,23 @@ SENTENCES: Mapping[str, str] = {
     "not_paid": "The donor has not tried to pay yet.",
 }
 # Facts of these kinds make no gift. They list the payment; see stripe/unusable.py.
-UNKNOWN_CURRENCY: Reason = "unknown_currency"
-TEST_MODE: Reason = "test_mode"
+UNKNOWN_CURRENCY_REASON: MissingGiftReason = "unknown_currency"
+TEST_MODE_REASON: MissingGiftReason = "test_mode"
 # What is noted on the webhook that reported such a fact.
-UNUSABLE: Mapping[Reason, str] = {
-    UNKNOWN_CURRENCY: "the currency is not one of ISO 4217",
-    TEST_MODE: "this is a test payment (livemode is false), which counts only if the webhook key "
-    "that signed it was set as a test key",
+UNUSABLE_REASONS: Mapping[MissingGiftReason, str] = {
+    UNKNOWN_CURRENCY_REASON: "the currency is not one of ISO 4217",
+    TEST_MODE_REASON: (
+        "this is a test payment (livemode is false), which counts only if the webhook key "
+        "that signed it was set as a test key"
+    ),
 }
 # Nothing is wrong with these. Donors who leave a form without paying make many of them.
-INCOMPLETE: tuple[Reason, ...] = ("not_paid",)
-UNASSIGNED: tuple[Reason, ...] = tuple(code for code in get_args(Reason) if code not in INCOMPLETE)
+INCOMPLETE_REASONS: tuple[MissingGiftReason, ...] = ("not_paid",)
+UNASSIGNED_REASONS: tuple[MissingGiftReason, ...] = tuple(
+    code for code in get_args(MissingGiftReason) if code not in INCOMPLETE_REASONS
+)
 # A fundraiser turns these into a gift: at once, or as soon as the missing event arrives.
-ASSIGNABLE: tuple[Reason, ...] = (
+ASSIGNABLE_REASONS: tuple[MissingGiftReason, ...] = (
     "no_fundraiser",
     "unknown_fundraiser",
     "unlinked_invoice",
@@ -50,37 +54,39 @@ ASSIGNABLE: tuple[Reason, ...] = (
 )
 
 
-class Unassigned(Unusable):
+class UnassignedPayment(Unusable):
     """The payment cannot become a gift. `code` is the reason."""
 
-    def __init__(self, code: Reason, message: str = "") -> None:
-        super().__init__(message or SENTENCES[code])
+    def __init__(self, code: MissingGiftReason, message: str = "") -> None:
+        super().__init__(message or REASON_SENTENCES[code])
         self.code = code
 
 
-def waiting_reason(facts: Mapping[str, Fact], key: str) -> Reason:
+def find_waiting_reason(facts: Mapping[str, PaymentFact], key: str) -> MissingGiftReason:
     """Return why no gift follows from these facts."""
     kinds = {fact["kind"] for fact in facts.values()}
-    for reason in UNUSABLE:
+    for reason in UNUSABLE_REASONS:
         if reason in kinds:
             return reason
     if facts.get(key, {}).get("kind") == "invoice":
         return "unlinked_invoice"
-    payments = [fact for fact in facts.values() if fact["kind"] in KINDS]
+    payments = [fact for fact in facts.values() if fact["kind"] in PAYMENT_KINDS]
     if payments and not any(fact.get("is_begun", True) for fact in payments):
         return "not_paid"
     return "no_amount"
 
 
-def status_of(payment: PaymentRow) -> Status:
+def find_assignment_status(payment: PaymentRow) -> AssignmentStatus:
     """Return whether a payment has a gift, lacks one, or is not paid yet."""
     reason = payment.get("reason")
     if reason is None:
         return "assigned"
-    return "incomplete" if reason in INCOMPLETE else "unassigned"
+    return "incomplete" if reason in INCOMPLETE_REASONS else "unassigned"
 
 
-def condition(status: Status) -> Any:
+def build_status_condition(status: AssignmentStatus) -> Any:
     """Return the condition on the stored reason that finds the payments of a status."""
-    found = {"unassigned": list(UNASSIGNED), "incomplete": list(INCOMPLETE)}.get(status)
+    found = {"unassigned": list(UNASSIGNED_REASONS), "incomplete": list(INCOMPLETE_REASONS)}.get(
+        status
+    )
     return {"$in": found} if found else None

@@ -12,15 +12,15 @@ docs/reference/payments.md documents the rule for users.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from documents.payments.facts import CAPTURE, SUCCEEDED, Fact
+from documents.payments.facts import CAPTURE_KIND, SUCCEEDED_STATUS, PaymentFact
 
-REFUND_GONE = ("failed", "canceled")
+FAILED_REFUND_STATUSES = ("failed", "canceled")
 # Stripe creates the refund of a release in the request that captures.
-AT_CAPTURE_SECONDS = 10
+RELEASE_WINDOW_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CaptureEvidence:
     """What is known of one captured payment.
 
     money: the charge or payment intent that was captured.
@@ -29,10 +29,10 @@ class Evidence:
     captures: snapshots of the last capture, those of the charge's own API version first.
     """
 
-    money: Fact
+    money: PaymentFact
     released: int
-    refunds: tuple[Fact, ...]
-    captures: tuple[Fact, ...]
+    refunds: tuple[PaymentFact, ...]
+    captures: tuple[PaymentFact, ...]
 
     @property
     def captured_at(self) -> float | None:
@@ -44,7 +44,7 @@ class Evidence:
         return float(min(one["at"] for one in (self.money, *self.captures)))
 
 
-def refunded_of(facts: Mapping[str, Fact], id_: str, money: Fact) -> int:
+def compute_refunded_amount(facts: Mapping[str, PaymentFact], id_: str, money: PaymentFact) -> int:
     """Return how much was given back: at least 0, at most the amount of the money.
 
     The charge's cumulative sum is set, never added up. A refund that failed after that sum was
@@ -55,7 +55,7 @@ def refunded_of(facts: Mapping[str, Fact], id_: str, money: Fact) -> int:
     """
     if money["kind"] == "post" or "authorized" not in money:
         return _refunded_plainly(facts.values(), money)
-    if money["status"] != SUCCEEDED:
+    if money["status"] != SUCCEEDED_STATUS:
         return 0  # nothing was captured, so all that went back was an authorization
     evidence = _evidence(facts, id_, money)
     release = _release(evidence)
@@ -69,44 +69,44 @@ def refunded_of(facts: Mapping[str, Fact], id_: str, money: Fact) -> int:
     return max(0, min(total, amount))
 
 
-def is_foreign(fact: Fact, currency: str) -> bool:
+def is_foreign_refund(fact: PaymentFact, currency: str) -> bool:
     """Return whether a refund is in another currency than the payment."""
     return bool(fact["kind"] == "refund" and fact.get("currency", currency) != currency)
 
 
-def _refunded_plainly(facts: Iterable[Fact], money: Fact) -> int:
+def _refunded_plainly(facts: Iterable[PaymentFact], money: PaymentFact) -> int:
     """The same of a post, and of facts in an earlier version's form, without the release."""
     facts = list(facts)
     told = [fact for fact in facts if fact.get("refunded") is not None]
     refunds = [one for one in facts if one["kind"] == "refund"]
-    refunds = [one for one in refunds if not is_foreign(one, money["currency"])]
+    refunds = [one for one in refunds if not is_foreign_refund(one, money["currency"])]
     at = max((fact["at"] for fact in told), default=0)
     total: int = sum(fact["refunded"] for fact in told) - _failed_since(refunds, at)
     amount: int = money["amount"]
     return max(0, min(amount, max(total, _standing(refunds))))
 
 
-def _evidence(facts: Mapping[str, Fact], id_: str, money: Fact) -> Evidence:
+def _evidence(facts: Mapping[str, PaymentFact], id_: str, money: PaymentFact) -> CaptureEvidence:
     refunds = [
         (fact["created"], key, fact)
         for key, fact in facts.items()
         if fact["kind"] == "refund"
-        and not is_foreign(fact, money["currency"])
+        and not is_foreign_refund(fact, money["currency"])
         and (money["kind"] != "charge" or fact.get("charge") in (None, id_))
     ]
     captures = [
         fact
         for fact in facts.values()
-        if fact["kind"] == CAPTURE
+        if fact["kind"] == CAPTURE_KIND
         and (fact["charge"], fact["captured"]) == (id_, money["captured"])
     ]
     captures.sort(key=lambda one: one["is_basil"] != money["is_basil"])
     released = max(0, money["authorized"] - money["captured"]) if money["is_final"] else 0
     ordered = tuple(fact for *_, fact in sorted(refunds, key=lambda one: one[:2]))
-    return Evidence(money, released, ordered, tuple(captures))
+    return CaptureEvidence(money, released, ordered, tuple(captures))
 
 
-def _includes_release(evidence: Evidence) -> bool:
+def _includes_release(evidence: CaptureEvidence) -> bool:
     """Whether the charge's `amount_refunded` includes the released part, by the best evidence."""
     charge, released = evidence.money, evidence.released
     refunded = charge["amount_refunded"]
@@ -128,7 +128,7 @@ def _includes_release(evidence: Evidence) -> bool:
     return not charge["is_basil"]
 
 
-def _by_captures(captures: Iterable[Fact], released: int) -> bool | None:
+def _by_captures(captures: Iterable[PaymentFact], released: int) -> bool | None:
     """What snapshots of the capture say; None when they leave it open."""
     for one in captures:
         if one["amount_refunded"] < released:
@@ -138,32 +138,32 @@ def _by_captures(captures: Iterable[Fact], released: int) -> bool | None:
     return None
 
 
-def _given_back_by(evidence: Evidence) -> int:
+def _given_back_by(evidence: CaptureEvidence) -> int:
     """The sum of the refunds that the charge's snapshot includes and that no release can be."""
     at = evidence.money["at"]
     return sum(
         one["amount"]
         for one in evidence.refunds
         if one["created"] <= at
-        and (one["status"] not in REFUND_GONE or one["at"] > at)
+        and (one["status"] not in FAILED_REFUND_STATUSES or one["at"] > at)
         and not _may_be_release(one, evidence)
     )
 
 
-def _may_be_release(refund: Fact, evidence: Evidence) -> bool:
-    is_late = refund["created"] > evidence.captured_by + AT_CAPTURE_SECONDS
+def _may_be_release(refund: PaymentFact, evidence: CaptureEvidence) -> bool:
+    is_late = refund["created"] > evidence.captured_by + RELEASE_WINDOW_SECONDS
     is_it = refund["amount"] == evidence.released and not is_late
     return is_it and not refund.get("is_given_back")
 
 
-def _is_at_capture(refund: Fact, evidence: Evidence) -> bool:
+def _is_at_capture(refund: PaymentFact, evidence: CaptureEvidence) -> bool:
     """Whether a refund was created with the capture, or says that it is a release."""
     at = evidence.captured_at
-    is_near = at is not None and abs(refund["created"] - at) <= AT_CAPTURE_SECONDS
+    is_near = at is not None and abs(refund["created"] - at) <= RELEASE_WINDOW_SECONDS
     return _may_be_release(refund, evidence) and (is_near or bool(refund.get("is_release")))
 
 
-def _release(evidence: Evidence) -> Fact | None:
+def _release(evidence: CaptureEvidence) -> PaymentFact | None:
     """The refund that is of the released part; None when there is none."""
     money = evidence.money
     if not evidence.released:
@@ -186,13 +186,13 @@ def _release(evidence: Evidence) -> Fact | None:
     return first if is_too_much or first.get("is_release") or not first.get("is_basil") else None
 
 
-def _standing(refunds: Iterable[Fact]) -> int:
-    return sum(one["amount"] for one in refunds if one["status"] not in REFUND_GONE)
+def _standing(refunds: Iterable[PaymentFact]) -> int:
+    return sum(one["amount"] for one in refunds if one["status"] not in FAILED_REFUND_STATUSES)
 
 
-def _failed_since(refunds: Iterable[Fact], at: float) -> int:
+def _failed_since(refunds: Iterable[PaymentFact], at: float) -> int:
     return sum(
         one["amount"]
         for one in refunds
-        if one["status"] in REFUND_GONE and one["created"] <= at <= one["at"]
+        if one["status"] in FAILED_REFUND_STATUSES and one["created"] <= at <= one["at"]
     )

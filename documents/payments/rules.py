@@ -9,18 +9,32 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.payments.facts import RANK, SUCCEEDED, Fact, Facts, merge
-from documents.payments.refunds import is_foreign, refunded_of
-from documents.values.donation_state import ANONYMOUS
+from documents.payments.facts import (
+    STATUS_RANKS,
+    SUCCEEDED_STATUS,
+    PaymentFact,
+    PaymentFacts,
+    merge_facts,
+)
+from documents.payments.refunds import compute_refunded_amount, is_foreign_refund
+from documents.values.donation_state import ANONYMOUS_DONOR_NAME
 
-__all__ = ["Facts", "State", "in_currency", "merge", "oddities", "plans_of", "state_of"]
+__all__ = [
+    "GiftState",
+    "PaymentFacts",
+    "convert_state",
+    "decide_gift_state",
+    "find_odd_facts",
+    "list_plans",
+    "merge_facts",
+]
 
 # Money that is away, or may be: https://docs.stripe.com/api/disputes/object (status).
-DISPUTED = ("needs_response", "under_review", "lost")
+OPEN_DISPUTE_STATUSES = ("needs_response", "under_review", "lost")
 
 
 @dataclass(frozen=True)
-class State:
+class GiftState:
     """What a gift is to be, by its payment. Money in ISO 4217's minor units.
 
     donated_at: Unix seconds.
@@ -38,7 +52,9 @@ class State:
     donor_email: str
 
 
-def state_of(facts: Mapping[str, Fact], gift_currency: str | None = None) -> State | None:
+def decide_gift_state(
+    facts: Mapping[str, PaymentFact], gift_currency: str | None = None
+) -> GiftState | None:
     """Return what the gift is to be; None while there is no money to make one of.
 
     Args:
@@ -54,12 +70,12 @@ def state_of(facts: Mapping[str, Fact], gift_currency: str | None = None) -> Sta
     told = [fact for _, fact in payments]
     status = _status(fact for _, fact in begun)
     is_abroad = gift_currency not in (None, money["currency"])
-    refunded = 0 if is_abroad else refunded_of(facts, id_, money)
-    if status == SUCCEEDED and refunded == money["amount"]:
+    refunded = 0 if is_abroad else compute_refunded_amount(facts, id_, money)
+    if status == SUCCEEDED_STATUS and refunded == money["amount"]:
         status = "refunded"
-    elif status == SUCCEEDED and _is_disputed(facts.values()):
+    elif status == SUCCEEDED_STATUS and _is_disputed(facts.values()):
         status = "disputed"
-    return State(
+    return GiftState(
         status=status,
         amount=money["amount"],
         currency=money["currency"],
@@ -68,18 +84,22 @@ def state_of(facts: Mapping[str, Fact], gift_currency: str | None = None) -> Sta
         fundraiser_id=_fundraiser(told),
         email_ref=_first(told, "email_ref") or _first(told, "reference"),
         recurring_id=_first(told, "recurring_id"),
-        donor_name=_first(told, "name") or ANONYMOUS,
+        donor_name=_first(told, "name") or ANONYMOUS_DONOR_NAME,
         donor_email=_first(told, "email") or "",
     )
 
 
-def in_currency(state: State, facts: Mapping[str, Fact], gift_currency: str) -> State:
+def convert_state(
+    state: GiftState, facts: Mapping[str, PaymentFact], gift_currency: str
+) -> GiftState:
     """Return the state as it holds for a gift that a client recorded in this currency."""
-    found = state_of(facts, gift_currency) or state
+    found = decide_gift_state(facts, gift_currency) or state
     return replace(state, status=found.status, refunded_amount=found.refunded_amount)
 
 
-def oddities(facts: Mapping[str, Fact], gift_currency: str | None = None) -> dict[str, str]:
+def find_odd_facts(
+    facts: Mapping[str, PaymentFact], gift_currency: str | None = None
+) -> dict[str, str]:
     """Return the facts that change nothing although they look as if they should, by ID, and why.
 
     Args:
@@ -92,69 +112,81 @@ def oddities(facts: Mapping[str, Fact], gift_currency: str | None = None) -> dic
     odd = {
         id_: f"a {fact['kind']} in another currency than the gift's changes nothing"
         for id_, fact in sorted(facts.items())
-        if is_foreign(fact, currency)
+        if is_foreign_refund(fact, currency)
     }
     if gift_currency not in (None, currency):
         odd["gift"] = "refunds of a payment in another currency than its gift's change nothing"
     return odd
 
 
-def plans_of(facts: Mapping[str, Fact]) -> list[str]:
+def list_plans(facts: Mapping[str, PaymentFact]) -> list[str]:
     """Return the plans that facts name. A plan's own row has its name as a key."""
     return sorted({fact["plan"] for fact in facts.values() if fact.get("plan")})
 
 
 # The most specific first: the nearer to the money, the sooner its metadata holds.
-KINDS = ("post", "charge", "intent", "invoice", "session")
-PAID_ONLY = ("invoice", "session")  # these know no more of the outcome than that it is paid
+PAYMENT_KINDS = ("post", "charge", "intent", "invoice", "session")
+PAID_ONLY_KINDS = ("invoice", "session")  # these know no more of the outcome than that it is paid
 
 
-def _in_order(facts: Mapping[str, Fact]) -> list[tuple[str, Fact]]:
+def _in_order(facts: Mapping[str, PaymentFact]) -> list[tuple[str, PaymentFact]]:
     """The facts of the payment itself, the most specific first: of charges the one that
     succeeded, then the latest."""
-    telling = [(id_, fact) for id_, fact in facts.items() if fact["kind"] in KINDS]
+    telling = [(id_, fact) for id_, fact in facts.items() if fact["kind"] in PAYMENT_KINDS]
 
-    def order(item: tuple[str, Fact]) -> tuple[int, bool, float, str]:
+    def order(item: tuple[str, PaymentFact]) -> tuple[int, bool, float, str]:
         id_, fact = item
-        return KINDS.index(fact["kind"]), fact["status"] != SUCCEEDED, -fact["at"], id_
+        return (
+            PAYMENT_KINDS.index(fact["kind"]),
+            fact["status"] != SUCCEEDED_STATUS,
+            -fact["at"],
+            id_,
+        )
 
     return sorted(telling, key=order)
 
 
-def _money(payments: Iterable[tuple[str, Fact]]) -> tuple[str, Fact] | None:
+def _money(payments: Iterable[tuple[str, PaymentFact]]) -> tuple[str, PaymentFact] | None:
     """The fact that states the amount, with its ID: the first that was paid, or the first."""
     stating = [(id_, fact) for id_, fact in payments if (fact.get("amount") or 0) > 0]
-    paid = (one for one in stating if one[1]["status"] == SUCCEEDED)
+    paid = (one for one in stating if one[1]["status"] == SUCCEEDED_STATUS)
     return next(paid, stating[0] if stating else None)
 
 
-def _first(facts: Iterable[Fact], name: str) -> Any:
+def _first(facts: Iterable[PaymentFact], name: str) -> Any:
     return next((fact[name] for fact in facts if fact.get(name)), None)
 
 
-def _fundraiser(facts: Iterable[Fact]) -> str | None:
+def _fundraiser(facts: Iterable[PaymentFact]) -> str | None:
     """The first fundraiser that can be one; else the first that was named."""
     named = [fact["fundraiser_id"] for fact in facts if fact.get("fundraiser_id")]
     return next(filter(ObjectId.is_valid, named), named[0] if named else None)
 
 
-def _status(told: Iterable[Fact]) -> str:
+def _status(told: Iterable[PaymentFact]) -> str:
     """A charge that succeeded shows that the money was taken, whatever other attempts failed.
     Otherwise the latest charge or intent decides."""
     told = list(told)
-    if any(fact["kind"] == "charge" and fact["status"] == SUCCEEDED for fact in told):
-        return SUCCEEDED
-    heard = [fact for fact in told if fact["kind"] not in PAID_ONLY or fact["status"] == SUCCEEDED]
-    return str(max(heard or told, key=lambda fact: (fact["at"], RANK[fact["status"]]))["status"])
+    if any(fact["kind"] == "charge" and fact["status"] == SUCCEEDED_STATUS for fact in told):
+        return SUCCEEDED_STATUS
+    heard = [
+        fact
+        for fact in told
+        if fact["kind"] not in PAID_ONLY_KINDS or fact["status"] == SUCCEEDED_STATUS
+    ]
+    return str(
+        max(heard or told, key=lambda fact: (fact["at"], STATUS_RANKS[fact["status"]]))["status"]
+    )
 
 
-def _is_disputed(facts: Iterable[Fact]) -> bool:
+def _is_disputed(facts: Iterable[PaymentFact]) -> bool:
     """Return whether any part of the money is disputed, in whatever currency.
 
     Stripe says that a dispute's amount may differ from the charge's because of currency
     fluctuation. Source: https://docs.stripe.com/api/disputes/object (amount).
     """
     return any(
-        fact.get("is_disputed") or (fact["kind"] == "dispute" and fact["status"] in DISPUTED)
+        fact.get("is_disputed")
+        or (fact["kind"] == "dispute" and fact["status"] in OPEN_DISPUTE_STATUSES)
         for fact in facts
     )

@@ -11,13 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from documents.errors import Unusable
-from documents.payments.facts import SUCCEEDED, Fact
-from documents.values.json_size import MEMBERS_LIMIT, is_too_large
-from documents.values.money import LARGEST_AMOUNT
+from documents.payments.facts import SUCCEEDED_STATUS, PaymentFact
+from documents.values.json_size import MAX_JSON_MEMBERS, has_too_many_members
+from documents.values.money import MAX_AMOUNT
 from documents.values.validators import check_line, clean_address
 
-REASONS_KEPT = 5
-POST = "post"
+MAX_REPORTED_REASONS = 5
+POST_FACT_ID = "post"
 
 
 def _with_offset(time: datetime) -> datetime:
@@ -30,37 +30,37 @@ def _clean(text: str) -> str:
     return check_line(text).encode("utf-8", "replace").decode().strip()
 
 
-Time = Annotated[datetime, AfterValidator(_with_offset)]
-Text = Annotated[str, Field(max_length=1000), AfterValidator(_clean)]
-Amount = Annotated[int, Field(ge=0, le=LARGEST_AMOUNT, strict=True)]
+PostTime = Annotated[datetime, AfterValidator(_with_offset)]
+PostText = Annotated[str, Field(max_length=1000), AfterValidator(_clean)]
+PostAmount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Giver(_Strict):
+class PostGiver(_Strict):
     name: Annotated[str, Field(max_length=200), AfterValidator(_clean)] = ""
     email: Annotated[
         str, Field(max_length=1000), AfterValidator(_clean), AfterValidator(clean_address)
     ] = ""
 
 
-class Gift(_Strict):
+class PostGift(_Strict):
     external_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
-    fundraiser_id: Text | None = None  # without one a person assigns it
-    amount: Annotated[int, Field(ge=1, le=LARGEST_AMOUNT, strict=True)]
+    fundraiser_id: PostText | None = None  # without one a person assigns it
+    amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT, strict=True)]
     # A code that ISO 4217 does not define makes no gift, but is listed; see payments/gift.py.
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     status: Literal["pending", "succeeded", "failed", "refunded", "disputed"]
-    refunded_amount: Amount = 0
-    donor: Giver = Giver()
-    email_id: Text | None = None
-    recurring_id: Text | None = None
-    donated_at: Time | None = None
+    refunded_amount: PostAmount = 0
+    donor: PostGiver = PostGiver()
+    email_id: PostText | None = None
+    recurring_id: PostText | None = None
+    donated_at: PostTime | None = None
 
     @model_validator(mode="after")
-    def _not_more_back_than_given(self) -> "Gift":
+    def _not_more_back_than_given(self) -> "PostGift":
         if self.refunded_amount > self.amount:
             raise PydanticCustomError(
                 "too_large", "More cannot be refunded than was given (refunded_amount)."
@@ -68,30 +68,30 @@ class Gift(_Strict):
         return self
 
 
-class Post(_Strict):
+class GiftPost(_Strict):
     """What is posted: the whole state of a gift at a time; the latest time wins."""
 
-    type: Text = "donation.updated"
-    timestamp: Time
-    data: Gift
+    type: PostText = "donation.updated"
+    timestamp: PostTime
+    data: PostGift
 
 
-def read(body: Any) -> tuple[str, dict[str, Fact]]:
+def read_gift_post(body: Any) -> tuple[str, dict[str, PaymentFact]]:
     """The gift's external_id, and the fact that the post tells.
 
     Raises:
         Unusable: it cannot be used; says where and why, and repeats nothing of it.
     """
-    if is_too_large(body):
-        raise Unusable(f"the body has more than {MEMBERS_LIMIT:,} fields and items")
+    if has_too_many_members(body):
+        raise Unusable(f"the body has more than {MAX_JSON_MEMBERS:,} fields and items")
     try:
-        post = Post.model_validate(body)
+        post = GiftPost.model_validate(body)
     except ValidationError as error:
         _raise_bug(error)
         found = error.errors(include_input=False, include_url=False, include_context=False)
         told = [
             f"/{'/'.join(str(part)[:100] for part in one['loc'])[:100]}: {one['msg']}"
-            for one in found[:REASONS_KEPT]
+            for one in found[:MAX_REPORTED_REASONS]
         ]
         raise Unusable("; ".join(told)) from None
     return _told(post)
@@ -105,16 +105,16 @@ def _raise_bug(error: ValidationError) -> None:
             raise one["ctx"]["error"]
 
 
-def _told(post: Post) -> tuple[str, dict[str, Fact]]:
+def _told(post: GiftPost) -> tuple[str, dict[str, PaymentFact]]:
     gift = post.data
     taken = gift.status in ("refunded", "disputed")
     back = gift.amount if gift.status == "refunded" else gift.refunded_amount
     at = post.timestamp.timestamp()
     return gift.external_id, {
-        POST: {
+        POST_FACT_ID: {
             "at": at,
             "kind": "post",
-            "status": SUCCEEDED if taken else gift.status,
+            "status": SUCCEEDED_STATUS if taken else gift.status,
             "is_disputed": gift.status == "disputed",
             "amount": gift.amount,
             "currency": gift.currency,

@@ -13,11 +13,11 @@ from bson import ObjectId
 from mongoengine import DateTimeField, ObjectIdField, StringField, get_db
 
 from documents.storage.base import Document
-from documents.values.address import canonical
+from documents.values.address import to_canonical
 from documents.values.time import now
 from matchback.engine import Tx
 
-FIELDS = dict.fromkeys(("name", "email", "address", "deleted_at"), 1)
+DUPLICATE_RECORD_FIELDS = dict.fromkeys(("name", "email", "address", "deleted_at"), 1)
 
 
 class Duplicate(Document):
@@ -37,7 +37,7 @@ class Duplicate(Document):
 
 
 @dataclass(frozen=True)
-class Pair:
+class DuplicatePair:
     """A record that is not found by its address, and the ID of the one that is."""
 
     id: ObjectId
@@ -64,7 +64,7 @@ def note_duplicate(tx: Tx, collection: str, record: dict[str, Any], kept_id: Obj
     )
 
 
-def pairs(organization_id: ObjectId | None = None) -> Iterator[Pair]:
+def list_duplicates(organization_id: ObjectId | None = None) -> Iterator[DuplicatePair]:
     """Yield the duplicates that staff have not decided yet, the oldest records first.
 
     Args:
@@ -72,10 +72,12 @@ def pairs(organization_id: ObjectId | None = None) -> Iterator[Pair]:
     """
     query = {} if organization_id is None else {"organization_id": organization_id}
     for noted in get_db().duplicates.find(query).sort("_id", 1):
-        record = get_db()[noted["collection"]].find_one({"_id": noted["_id"]}, FIELDS)
+        record = get_db()[noted["collection"]].find_one(
+            {"_id": noted["_id"]}, DUPLICATE_RECORD_FIELDS
+        )
         if record is None or not _is_open(record):
             continue
-        yield Pair(
+        yield DuplicatePair(
             noted["_id"],
             noted["organization_id"],
             noted["collection"],
@@ -90,4 +92,4 @@ def _is_open(record: dict[str, Any]) -> bool:
     """Return whether the record still has no key of its own: neither deleted nor changed."""
     if record.get("deleted_at"):
         return False
-    return bool(record.get("address") != canonical(record["email"]))
+    return bool(record.get("address") != to_canonical(record["email"]))

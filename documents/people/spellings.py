@@ -8,36 +8,36 @@ from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from documents.rows.user import UserRow
-from documents.values.address import canonical, fold, mailbox
+from documents.values.address import fold_text, to_canonical, to_mailbox
 
 
-def keys(email: str) -> list[str]:
+def list_address_keys(email: str) -> list[str]:
     """Return the keys that a person with this address may have, today's first."""
-    return list(dict.fromkeys((canonical(email), fold(email))))
+    return list(dict.fromkeys((to_canonical(email), fold_text(email))))
 
 
-def all_keys(emails: Iterable[str]) -> list[str]:
+def list_all_address_keys(emails: Iterable[str]) -> list[str]:
     """Return the keys of all of these addresses, in their order of sorting."""
-    return sorted({key for email in emails for key in keys(email)})
+    return sorted({key for email in emails for key in list_address_keys(email)})
 
 
-def safe_keys(email: str) -> list[str]:
+def list_safe_keys(email: str) -> list[str]:
     """Return the keys that no other mailbox has, for a query whose answer is not looked at."""
-    known = canonical(email)
-    return [key for key in keys(email) if canonical(key) == known]
+    known = to_canonical(email)
+    return [key for key in list_address_keys(email) if to_canonical(key) == known]
 
 
-def mailboxes(email: str) -> set[str]:
+def list_mailboxes(email: str) -> set[str]:
     """Return the mailboxes under which the address may be stored."""
-    earlier, at, domain = fold(email).rpartition("@")
+    earlier, at, domain = fold_text(email).rpartition("@")
     owner = earlier.partition("+")[0]
-    return {mailbox(email), f"{owner}{at}{domain}" if owner else fold(email)}
+    return {to_mailbox(email), f"{owner}{at}{domain}" if owner else fold_text(email)}
 
 
 T = TypeVar("T")
 
 
-class People(Generic[T]):
+class PeopleByAddress(Generic[T]):
     """People of one organization by their addresses.
 
     Args:
@@ -52,13 +52,13 @@ class People(Generic[T]):
 
         An earlier key is not proof: it made one of "weiß" and "weiss".
         """
-        for key in reversed(keys(email)):
+        for key in reversed(list_address_keys(email)):
             spelled, who = self._known.get(key, (None, None))
-            if spelled is not None and canonical(spelled) == canonical(email):
+            if spelled is not None and to_canonical(spelled) == to_canonical(email):
                 return who
         return None
 
 
-def people(rows: Iterable[UserRow]) -> People[Any]:
+def index_people(rows: Iterable[UserRow]) -> PeopleByAddress[Any]:
     """Return the IDs of users by their addresses, of rows with `address` and `email`."""
-    return People((row["address"], row["email"], row["_id"]) for row in rows)
+    return PeopleByAddress((row["address"], row["email"], row["_id"]) for row in rows)

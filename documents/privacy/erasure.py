@@ -16,7 +16,7 @@ from mongoengine import get_db
 from documents.concurrency.batches import Batches
 from documents.erased import items as erased_items
 from documents.erased.links import erase_links
-from documents.erased.person import ERASED_NAME, Person, person_of, stored_forms
+from documents.erased.person import ERASED_NAME, Person, identify_person, list_stored_forms
 from documents.errors import NotFound
 from documents.privacy import retention
 from documents.privacy.gifts import erase_gifts, erase_mentions
@@ -26,24 +26,24 @@ from documents.rows.collections import collection
 from documents.rows.event import EventRow
 from documents.rows.user import UserRow
 from documents.storage import export_outbox
-from documents.storage.export_outbox import note
-from documents.storage.marks import text
+from documents.storage.export_outbox import note_writes
+from documents.storage.marks import build_text_condition
 from documents.storage.transaction import in_transaction
 from documents.user import User
-from documents.values.address import canonical, mailbox
+from documents.values.address import to_canonical, to_mailbox
 from documents.values.time import now
 from matchback.engine import Tx
 
-KNOWN_BY = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
-FORGOTTEN_LAST = ("erasing", "erasing_names", "erase_due", "former_mailboxes")
-A_STEP = 500
-LATER = timedelta(seconds=5)
-DUE = {"erase_due": {"$type": "date"}}
+USER_LOOKUP_FIELDS = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
+LAST_ERASED_FIELDS = ("erasing", "erasing_names", "erase_due", "former_mailboxes")
+ERASED_EVENTS_PER_STEP = 500
+ERASURE_RETRY_INTERVAL = timedelta(seconds=5)
+ERASURE_DUE_FILTER = {"erase_due": {"$type": "date"}}
 # What is left of an event: how it is known again, and where it came from.
-KEPT_OF_EVENTS = ("organization_id", "delivery_id", "item", "at")
+KEPT_EVENT_FIELDS = ("organization_id", "delivery_id", "item", "at")
 
 
-def mark(organization_id: ObjectId, id_: ObjectId | str) -> None:
+def request_erasure(organization_id: ObjectId, id_: ObjectId | str) -> None:
     """Erase a user, deleted or not, and soon all that tells of them. Again is no error.
 
     Raises:
@@ -56,10 +56,10 @@ def mark(organization_id: ObjectId, id_: ObjectId | str) -> None:
         return
     gone = {"name": ERASED_NAME, "email": ERASED_NAME, "deleted_at": found.deleted_at or now()}
     wait = {
-        "erasing": canonical(found.email),
+        "erasing": to_canonical(found.email),
         "erasing_names": [found.name],
         "erase_due": now(),
-        **export_outbox.mark(),
+        **export_outbox.build_export_mark(),
     }
     where = {
         "_id": found.id,
@@ -69,22 +69,24 @@ def mark(organization_id: ObjectId, id_: ObjectId | str) -> None:
     }
     update = {
         "$set": {**gone, **wait},
-        "$unset": dict.fromkeys(KNOWN_BY, ""),
+        "$unset": dict.fromkeys(USER_LOOKUP_FIELDS, ""),
         "$inc": {"version": 1},
     }
     if not get_db().users.update_one(where, update).matched_count:
-        mark(organization_id, id_)  # a request changed the name or address at this moment
+        request_erasure(
+            organization_id, id_
+        )  # a request changed the name or address at this moment
 
 
-def erase(user_id: ObjectId) -> bool:
+def erase_user(user_id: ObjectId) -> bool:
     """Take a marked user's traces away. Returns whether that is finished.
 
     Posts that are not tallied yet are left for the next time, so that their events are counted.
     """
-    user = collection(get_db(), UserRow).find_one({"_id": user_id, **DUE})
+    user = collection(get_db(), UserRow).find_one({"_id": user_id, **ERASURE_DUE_FILTER})
     if user is None:
         return True
-    person = person_of(user)
+    person = identify_person(user)
     get_db().emails.update_many({"user_id": user_id}, {"$set": {"erased": True}})
     finished = True
     if user.get("erasing"):
@@ -99,10 +101,10 @@ def erase(user_id: ObjectId) -> bool:
         # The address is forgotten. What arrived since then was noted where it arrived.
         erase_gifts(person)
         _erase_all_events(person)
-    erased_items.empty(person.organization_id)
-    finished = erased_items.is_none(person.organization_id) and finished
-    done: dict[str, Any] = {"$unset": dict.fromkeys(FORGOTTEN_LAST, "")}
-    waits: dict[str, Any] = {"$set": {"erase_due": now() + LATER}}
+    erased_items.empty_noted_items(person.organization_id)
+    finished = erased_items.has_no_items(person.organization_id) and finished
+    done: dict[str, Any] = {"$unset": dict.fromkeys(LAST_ERASED_FIELDS, "")}
+    waits: dict[str, Any] = {"$set": {"erase_due": now() + ERASURE_RETRY_INTERVAL}}
     get_db().users.update_one(
         {"_id": user_id, "erase_due": user["erase_due"]}, done if finished else waits
     )
@@ -110,7 +112,7 @@ def erase(user_id: ObjectId) -> bool:
 
 
 def _erase_all_events(person: Person) -> None:
-    batches = Batches(("events of erased user", person.user_id), A_STEP)
+    batches = Batches(("events of erased user", person.user_id), ERASED_EVENTS_PER_STEP)
     while batches.take(lambda: in_transaction(_erase_events, person, batches.limit)):
         pass
 
@@ -123,16 +125,16 @@ def _erase_events(tx: Tx, person: Person, limit: int) -> int:
     )
     for query in _unmatched(person):
         found = collection(tx.database, EventRow).find(query, session=tx.session).limit(limit)
-        events += [one for one in found if person.traces.is_theirs(one.get("address", ""))]
+        events += [one for one in found if person.traces.belongs_to_person(one.get("address", ""))]
     events = list({event["_id"]: event for event in events}.values())
-    retention.archive(tx, events)
+    retention.archive_events(tx, events)
     for event in events:
         known: Mapping[str, Any] = event
-        left = {name: known[name] for name in KEPT_OF_EVENTS if name in known}
+        left = {name: known[name] for name in KEPT_EVENT_FIELDS if name in known}
         tx.database.events.replace_one(
             {"_id": event["_id"]}, {**left, "type": "erased"}, session=tx.session
         )
-    note(tx, {"events": [event["_id"] for event in events]})
+    note_writes(tx, {"events": [event["_id"] for event in events]})
     return len(events)
 
 
@@ -140,8 +142,11 @@ def _unmatched(person: Person) -> Iterator[dict[str, Any]]:
     """Yield queries for events that name an address of the person, and no email."""
     others = sorted(person.traces.others)
     if person.addresses:
-        addresses = [one for one in stored_forms(person.addresses) if one not in others]
-        yield {"organization_id": person.organization_id, "unmatched": text(in_=addresses)}
+        addresses = [one for one in list_stored_forms(person.addresses) if one not in others]
+        yield {
+            "organization_id": person.organization_id,
+            "unmatched": build_text_condition(in_=addresses),
+        }
     for address in sorted(person.traces.mailboxes):
         local, _, domain = address.rpartition("@")
         tagged: dict[str, Any] = {
@@ -150,12 +155,15 @@ def _unmatched(person: Person) -> Iterator[dict[str, Any]]:
             "regex": f"@{re.escape(domain)}$",
             "nin": others,
         }
-        yield {"organization_id": person.organization_id, "unmatched": text(**tagged)}
+        yield {
+            "organization_id": person.organization_id,
+            "unmatched": build_text_condition(**tagged),
+        }
 
 
 def _forget_former(person: Person) -> None:
     """Take the addresses from users who had them before this person did."""
-    forms = sorted({*stored_forms(person.addresses), *map(mailbox, person.addresses)})
+    forms = sorted({*list_stored_forms(person.addresses), *map(to_mailbox, person.addresses)})
     for name in ("former_mailboxes", "rematch_mailboxes"):
-        query = {"organization_id": person.organization_id, name: text(in_=forms)}
+        query = {"organization_id": person.organization_id, name: build_text_condition(in_=forms)}
         get_db().users.update_many(query, {"$pull": {name: {"$in": forms}}})

@@ -7,27 +7,27 @@ from bson import ObjectId
 from mongoengine import get_db
 from pymongo.errors import DuplicateKeyError
 
-from documents.erased.person import ERASED_NAME, Person, stored_forms
-from documents.erased.stand_ins import stand_in
-from documents.giving_links.link_token import token
-from documents.giving_links.references import resolve
+from documents.erased.person import ERASED_NAME, Person, list_stored_forms
+from documents.erased.stand_ins import pseudonymize_id
+from documents.giving_links.link_token import make_token
+from documents.giving_links.references import resolve_reference
 from documents.matching import rematch
-from documents.matching.candidates import ERASED as ERASED_DONOR
+from documents.matching.candidates import ERASED_DONOR_PREFIX as ERASED_DONOR
 from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
-from documents.storage.export_outbox import note
+from documents.storage.export_outbox import note_writes
 from documents.storage.transaction import in_transaction
-from documents.values.address import mailbox
+from documents.values.address import to_mailbox
 from matchback.engine import Tx
 
-OF_GIFTS = ("organization_id", "fundraiser_id", "donor_name", "donor_email")
-IDS = ("email_ref", "external_id", "recurring_id")  # texts of clients
-FIELDS = dict.fromkeys((*OF_GIFTS, *IDS), 1)
+GIFT_OWNER_FIELDS = ("organization_id", "fundraiser_id", "donor_name", "donor_email")
+GIFT_CLIENT_ID_FIELDS = ("email_ref", "external_id", "recurring_id")  # texts of clients
+ERASED_GIFT_FIELDS = dict.fromkeys((*GIFT_OWNER_FIELDS, *GIFT_CLIENT_ID_FIELDS), 1)
 
 
 def erase_gifts(person: Person) -> None:
     """Take name and address out of the person's gifts, and out of IDs that clients gave them."""
-    for gift in gifts_of(person):
+    for gift in find_gifts(person):
         _erase(person, gift)
 
 
@@ -39,8 +39,8 @@ def erase_mentions(person: Person) -> None:
     if not person.addresses:
         return
     of_organization = {"organization_id": person.organization_id}
-    named = {"$or": [{name: {"$type": "string"}} for name in IDS]}
-    for gift in collection(get_db(), DonationRow).find(of_organization | named, FIELDS):
+    named = {"$or": [{name: {"$type": "string"}} for name in GIFT_CLIENT_ID_FIELDS]}
+    for gift in collection(get_db(), DonationRow).find(of_organization | named, ERASED_GIFT_FIELDS):
         texts = gift.get("email_ref"), gift.get("external_id"), gift.get("recurring_id")
         if not any(person.traces.has_address(text) for text in texts if text):
             continue
@@ -49,17 +49,17 @@ def erase_mentions(person: Person) -> None:
         _update(gift, donor | _plain_ids(gift, person.traces.has_address))
 
 
-def gifts_of(person: Person) -> Iterator[DonationRow]:
+def find_gifts(person: Person) -> Iterator[DonationRow]:
     """Yield the gifts that the person gave, as far as that is known."""
     for query in _whose(person):
-        for gift in collection(get_db(), DonationRow).find(query, FIELDS):
-            if "user_id" in query or person.traces.is_theirs(gift.get("donor_email") or ""):
+        for gift in collection(get_db(), DonationRow).find(query, ERASED_GIFT_FIELDS):
+            if "user_id" in query or person.traces.belongs_to_person(gift.get("donor_email") or ""):
                 yield gift
 
 
 def _whose(person: Person) -> list[dict[str, Any]]:
-    forms = stored_forms(person.addresses)
-    mailboxes = sorted({*forms, *map(mailbox, person.addresses)})
+    forms = list_stored_forms(person.addresses)
+    mailboxes = sorted({*forms, *map(to_mailbox, person.addresses)})
     of_organization = {"organization_id": person.organization_id}
     # Only gifts of the first version, until they are migrated, have no mailbox.
     old = {"donor_mailbox": None, "donor_address": {"$in": forms}}
@@ -68,7 +68,7 @@ def _whose(person: Person) -> list[dict[str, Any]]:
 
 
 def _erase(person: Person, gift: DonationRow) -> None:
-    told = _plain_ids(gift, person.with_gift(gift).in_text)
+    told = _plain_ids(gift, person.add_gift_traces(gift).names_person)
     # The same person still, though nobody knows who.
     donor = f"{ERASED_DONOR}{person.user_id}"
     update = {
@@ -78,7 +78,7 @@ def _erase(person: Person, gift: DonationRow) -> None:
         "donor_mailbox": donor,
         **told,
         # What was learned of their emails meanwhile looked for gifts from their address.
-        **rematch.again(),
+        **rematch.build_rematch_marks(),
     }
     _update(gift, update)
 
@@ -88,22 +88,22 @@ def _plain_ids(gift: DonationRow, tells: Callable[[str], bool]) -> dict[str, str
     told: dict[str, str] = {}
     if tells(gift.get("email_ref") or ""):
         told["email_ref"] = (
-            plain_reference(gift["organization_id"], gift["email_ref"]) or ERASED_NAME
+            simplify_reference(gift["organization_id"], gift["email_ref"]) or ERASED_NAME
         )
     if tells(gift.get("external_id") or ""):
-        told["external_id"] = stand_in(gift["organization_id"], gift["external_id"])
+        told["external_id"] = pseudonymize_id(gift["organization_id"], gift["external_id"])
     if tells(gift.get("recurring_id") or ""):
         in_transaction(rename_plan, gift)
     return told
 
 
-def plain_reference(organization_id: ObjectId, reference: str) -> str | None:
+def simplify_reference(organization_id: ObjectId, reference: str) -> str | None:
     """Return the email that a reference names, without what else it has, so that a match stays."""
-    found = resolve(organization_id, reference)
+    found = resolve_reference(organization_id, reference)
     if found is None:
         return None
     email_id, how = found
-    return token(organization_id, email_id) if how == "link_token" else str(email_id)
+    return make_token(organization_id, email_id) if how == "link_token" else str(email_id)
 
 
 def _update(gift: DonationRow, update: dict[str, Any]) -> None:
@@ -116,14 +116,14 @@ def _update(gift: DonationRow, update: dict[str, Any]) -> None:
         # A client used the ID again between the two writes of a request and this one.
         unique = {"external_id": f"erased:{gift['_id']}"}
         donations.update_one({"_id": gift["_id"]}, {"$set": {**update, **unique}})
-    note(Tx(get_db()), {"donations": [gift["_id"]]})
+    note_writes(Tx(get_db()), {"donations": [gift["_id"]]})
 
 
 def rename_plan(tx: Tx, gift: DonationRow) -> None:
     """Give all instalments of a plan the same stand-in at once, so that it stays one plan."""
     plan = {"$type": "string", "$eq": gift["recurring_id"]}
     query = {"fundraiser_id": gift["fundraiser_id"], "recurring_id": plan}
-    renamed = {"recurring_id": stand_in(gift["organization_id"], gift["recurring_id"])}
+    renamed = {"recurring_id": pseudonymize_id(gift["organization_id"], gift["recurring_id"])}
     tx.database.donations.update_many(
-        query, {"$set": {**renamed, **rematch.again()}}, session=tx.session
+        query, {"$set": {**renamed, **rematch.build_rematch_marks()}}, session=tx.session
     )

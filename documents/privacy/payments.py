@@ -11,14 +11,18 @@ from mongoengine import get_db
 
 from documents.erased.mailboxes import ANY_MAILBOX, mailbox_digest
 from documents.erased.person import Person
-from documents.erased.rules import REDACTED
-from documents.erased.stand_ins import stand_in
-from documents.payments.facts import Facts
-from documents.payments.facts_without_person import IDS, replace_texts, without_person
+from documents.erased.rules import REDACTED_TEXT
+from documents.erased.stand_ins import pseudonymize_id
+from documents.payments.facts import PaymentFacts
+from documents.payments.facts_without_person import (
+    CLIENT_ID_FIELDS,
+    remove_person,
+    replace_personal_texts,
+)
 from documents.payments.named_by import MIGRATION, emails_of, texts_of
-from documents.payments.payment import payment_id, split_id, store
-from documents.payments.rules import plans_of, state_of
-from documents.privacy.gifts import gifts_of, plain_reference, rename_plan
+from documents.payments.payment import make_payment_id, split_payment_id, store
+from documents.payments.rules import decide_gift_state, list_plans
+from documents.privacy.gifts import find_gifts, rename_plan, simplify_reference
 from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
 from documents.rows.payment import InheritedFields, PaymentRow
@@ -33,7 +37,7 @@ def erase_payments(person: Person) -> set[str]:
 
     Returns the payments' IDs.
     """
-    gifts = {gift["_id"] for gift in gifts_of(person)}
+    gifts = {gift["_id"] for gift in find_gifts(person)}
     theirs: set[str] = set()
     related: set[str] = set()
     for payment in _candidates(person, gifts):
@@ -81,13 +85,13 @@ def _has_unnamed() -> bool:
 def _related(payment: PaymentRow) -> set[str]:
     """Return the IDs that the payment's invoices and plans have as payments, if they have any."""
     invoices = (id_.partition(":")[0] for id_ in payment["facts"])
-    return _ids(payment, [*invoices, *plans_of(payment["facts"])])
+    return _ids(payment, [*invoices, *list_plans(payment["facts"])])
 
 
 def _ids(payment: PaymentRow, keys: Iterable[str | None]) -> set[str]:
     """Return the IDs of payments of the same provider."""
-    provider, _ = split_id(payment["_id"])
-    return {payment_id(payment["organization_id"], provider, key) for key in keys if key}
+    provider, _ = split_payment_id(payment["_id"])
+    return {make_payment_id(payment["organization_id"], provider, key) for key in keys if key}
 
 
 def _rows(organization_id: ObjectId, ids: Iterable[str]) -> list[PaymentRow]:
@@ -101,7 +105,7 @@ def _gives(payment: PaymentRow, person: Person) -> bool:
     if person.user_id in payment.get("stripped_for", ()):
         return True
     if emails := emails_of(payment):
-        return any(map(person.traces.is_theirs, emails))
+        return any(map(person.traces.belongs_to_person, emails))
     return person.traces.has_address(payment.get("key") or "")
 
 
@@ -113,13 +117,22 @@ def _strip(tx: Tx, id_: str, person: Person) -> None:
     of = {"_id": payment.get("donation_id")}
     gift = collection(tx.database, DonationRow).find_one(of, session=tx.session)
     is_theirs = gift is not None and gift.get("user_id") == person.user_id
-    traces = person.with_gift(gift) if gift and is_theirs else person.traces
-    named = {fact[name] for fact in payment["facts"].values() for name in IDS if fact.get(name)}
+    traces = person.add_gift_traces(gift) if gift and is_theirs else person.traces
+    named = {
+        fact[name]
+        for fact in payment["facts"].values()
+        for name in CLIENT_ID_FIELDS
+        if fact.get(name)
+    }
     forgotten = {
         *payment.get("forgotten", ()),
-        *(stand_in(person.organization_id, one) for one in named if traces.in_text(one)),
+        *(
+            pseudonymize_id(person.organization_id, one)
+            for one in named
+            if traces.names_person(one)
+        ),
     }
-    facts = without_person(payment["facts"], person.organization_id, forgotten)
+    facts = remove_person(payment["facts"], person.organization_id, forgotten)
     users = {*payment.get("stripped_for", ()), person.user_id}
     more: InheritedFields = {
         "erased": True,
@@ -137,11 +150,11 @@ def _redact(tx: Tx, id_: str, person: Person) -> None:
     named = [("key", payment.get("key") or "")]
     named += [item for fact in payment["facts"].values() for item in fact.items()]
     replaced: dict[str, str] = (payment.get("replaced") or {}) | {
-        stand_in(person.organization_id, value): _replacement(person, name, value)
+        pseudonymize_id(person.organization_id, value): _replacement(person, name, value)
         for name, value in named
         if isinstance(value, str) and person.traces.has_address(value)
     }
-    facts = replace_texts(payment["facts"], person.organization_id, replaced)
+    facts = replace_personal_texts(payment["facts"], person.organization_id, replaced)
     of = {"_id": payment.get("donation_id")}
     gift = collection(tx.database, DonationRow).find_one(of, session=tx.session)
     if gift and person.traces.has_address(gift.get("recurring_id") or ""):
@@ -151,20 +164,22 @@ def _redact(tx: Tx, id_: str, person: Person) -> None:
 
 def _replacement(person: Person, name: str, value: str) -> str:
     if name == "recurring_id":
-        return stand_in(person.organization_id, value)
+        return pseudonymize_id(person.organization_id, value)
     if name in ("email_ref", "reference"):
-        return plain_reference(person.organization_id, value) or REDACTED
-    return REDACTED
+        return simplify_reference(person.organization_id, value) or REDACTED_TEXT
+    return REDACTED_TEXT
 
 
-def _write(tx: Tx, payment: PaymentRow, facts: Facts, more: InheritedFields) -> None:
-    state = state_of(facts, payment.get("gift_currency")) if payment.get("applied") else None
+def _write(tx: Tx, payment: PaymentRow, facts: PaymentFacts, more: InheritedFields) -> None:
+    state = (
+        decide_gift_state(facts, payment.get("gift_currency")) if payment.get("applied") else None
+    )
     row: PaymentRow = {**payment, "facts": facts, **more}
     if state:
         row["applied"] = asdict(state)
     key = payment.get("key")
     if more.get("erased") or (
-        key and stand_in(payment["organization_id"], key) in (more.get("replaced") or {})
+        key and pseudonymize_id(payment["organization_id"], key) in (more.get("replaced") or {})
     ):
         row.pop("key", None)
     store(tx, row)

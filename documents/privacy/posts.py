@@ -12,24 +12,24 @@ from mongoengine import get_db
 
 from documents.erased import bodies as erased_bodies
 from documents.erased import customers as erased_customers
-from documents.erased.decoded import texts_of
-from documents.erased.items import WHOLE, encode
+from documents.erased.decoded import list_json_texts
+from documents.erased.items import ERASED_BODY, encode_items
 from documents.erased.links import redact_events
 from documents.erased.person import Person
-from documents.erased.rules import REDACTED, addresses_in, redact_url
+from documents.erased.rules import REDACTED_TEXT, find_addresses, redact_url
 from documents.errors import Unusable
-from documents.giving_links.references import resolve
+from documents.giving_links.references import resolve_reference
 from documents.payments import ingest as payments
-from documents.payments.facts import Fact
-from documents.payments.payment import payment_id
+from documents.payments.facts import PaymentFact
+from documents.payments.payment import make_payment_id
 from documents.providers import sendgrid
-from documents.providers.registry import OF_PAYMENTS
-from documents.providers.sendgrid import ERASED
+from documents.providers.registry import PAYMENT_PROVIDERS
+from documents.providers.sendgrid import ERASED_ITEM
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 
-POSTS_A_BATCH = 20
-WORD = re.compile(r"[\w-]+")  # a payment's key in its ID is one; see payment_id
-FIELDS = {"body": 1, "due": 1, "provider": 1, "organization_id": 1}
+POSTS_PER_BATCH = 20
+PAYMENT_KEY_PATTERN = re.compile(r"[\w-]+")  # a payment's key in its ID is one; see payment_id
+SCANNED_POST_FIELDS = {"body": 1, "due": 1, "provider": 1, "organization_id": 1}
 
 
 def erase_posts(person: Person, payment_ids: Collection[str]) -> bool:
@@ -56,18 +56,24 @@ class _Scan:
         self._person = person
         self._traces = person.traces
         self._payments = frozenset(payment_ids)
-        self._customers = erased_customers.of_user(person.organization_id, person.user_id)
+        self._customers = erased_customers.list_erased_customers(
+            person.organization_id, person.user_id
+        )
 
     def has_customers(self) -> bool:
         return bool(self._customers)
 
     def run(self, query: dict[str, Any]) -> bool:
         deliveries, finished = get_db().deliveries, True
-        for post in deliveries.find(query, FIELDS).sort("_id", 1).batch_size(POSTS_A_BATCH):
+        for post in (
+            deliveries.find(query, SCANNED_POST_FIELDS).sort("_id", 1).batch_size(POSTS_PER_BATCH)
+        ):
             body = self._without(post)
             if body is None:
                 continue
-            erased_bodies.remember(self._person.organization_id, post["_id"], bytes(post["body"]))
+            erased_bodies.store_body_digest(
+                self._person.organization_id, post["_id"], bytes(post["body"])
+            )
             settled = {"_id": post["_id"], "due": None}
             if not deliveries.update_one(settled, {"$set": {"body": body}}).matched_count:
                 finished = False
@@ -77,86 +83,90 @@ class _Scan:
         """Return the body without the person; None if it does not tell of them."""
         raw = bytes(post["body"])
         text = raw.decode("utf-8", "replace")
-        if post["provider"] in OF_PAYMENTS:
+        if post["provider"] in PAYMENT_PROVIDERS:
             return self._without_payment(post, raw, text)
         if not self._traces.has_address_or_reference(text):
             return None
         try:
-            items = sendgrid.parse(raw)
+            items = sendgrid.parse_post(raw)
         except Unusable:
-            return WHOLE
+            return ERASED_BODY
         kept = [self._item(post, index, item) for index, item in enumerate(items)]
-        return encode(kept) if kept != items else None
+        return encode_items(kept) if kept != items else None
 
     def _item(self, post: WebhookDeliveryRow, index: int, item: Any) -> Any:
-        text = "\n".join(texts_of(item))
+        text = "\n".join(list_json_texts(item))
         if not self._traces.has_address_or_reference(text):
             return item
         if self._is_theirs(item):
-            return ERASED
+            return ERASED_ITEM
         query = {"delivery_id": post["_id"], "item": index}
         redact_events(self._person.organization_id, self._traces, query)
-        return redacted(item, self._traces.has_address)
+        return redact_json(item, self._traces.has_address)
 
     def _is_theirs(self, item: Any) -> bool:
         """Whether an event is of the person, and not of somebody who met their address."""
         if not isinstance(item, Mapping):
             return True
-        reference = resolve(self._person.organization_id, str(item.get("email_id") or ""))
+        reference = resolve_reference(self._person.organization_id, str(item.get("email_id") or ""))
         if reference and reference[0] in self._person.email_ids:
             return True
-        addresses = list(addresses_in(str(item.get("email") or "")))
+        addresses = list(find_addresses(str(item.get("email") or "")))
         if not addresses:
             return True
-        return any(map(self._traces.is_theirs, addresses))
+        return any(map(self._traces.belongs_to_person, addresses))
 
     def _without_payment(self, post: WebhookDeliveryRow, raw: bytes, text: str) -> bytes | None:
-        if raw == WHOLE:
+        if raw == ERASED_BODY:
             return None
         try:
-            told = payments.read(post)
+            told = payments.read_payment_webhook(post)
             body = json.loads(raw)
         except Unusable:
             is_theirs = self._traces.has_address_or_reference(text) or self._names_payment(text)
-            return WHOLE if is_theirs else None
-        ids = {payment_id(post["organization_id"], post["provider"], key) for key in told.facts}
+            return ERASED_BODY if is_theirs else None
+        ids = {
+            make_payment_id(post["organization_id"], post["provider"], key) for key in told.facts
+        }
         facts = [fact for of_one in told.facts.values() for fact in of_one.values()]
         if ids & self._payments or self._names_giver(facts):
             self._learn_customers(body)
-            return WHOLE
+            return ERASED_BODY
         if not ids and self._is_about_customer(body, text):
             self._learn_customers(body)
-            return WHOLE
+            return ERASED_BODY
         if not self._traces.has_address(text):
             return None
-        left = redacted(body, self._traces.has_address)
-        return WHOLE if left == ERASED else json.dumps(left).encode()
+        left = redact_json(body, self._traces.has_address)
+        return ERASED_BODY if left == ERASED_ITEM else json.dumps(left).encode()
 
-    def _names_giver(self, facts: list[Fact]) -> bool:
+    def _names_giver(self, facts: list[PaymentFact]) -> bool:
         addresses = [fact["email"] for fact in facts if fact.get("email")]
-        return any(map(self._traces.is_theirs, addresses))
+        return any(map(self._traces.belongs_to_person, addresses))
 
     def _is_about_customer(self, body: Any, text: str) -> bool:
         """Whether a post without a payment is about the person: by an address or their customer."""
         if self._traces.has_address(text):
             return True
-        if not self._customers & erased_customers.digests(self._person.organization_id, body):
+        if not self._customers & erased_customers.digest_customers(
+            self._person.organization_id, body
+        ):
             return False
-        return not any(True for _ in addresses_in("\n".join(texts_of(body))))
+        return not any(True for _ in find_addresses("\n".join(list_json_texts(body))))
 
     def _names_payment(self, text: str) -> bool:
         keys = {id_.split(":", 2)[2] for id_ in self._payments}
-        return not keys.isdisjoint(WORD.findall(text))
+        return not keys.isdisjoint(PAYMENT_KEY_PATTERN.findall(text))
 
     def _learn_customers(self, body: Any) -> None:
         """Keep whose customer it is before the post goes, for posts that name nothing else."""
         organization_id, user_id = self._person.organization_id, self._person.user_id
-        new = erased_customers.digests(organization_id, body) - self._customers
-        erased_customers.keep(organization_id, user_id, new)
+        new = erased_customers.digest_customers(organization_id, body) - self._customers
+        erased_customers.store_erased_customers(organization_id, user_id, new)
         self._customers |= new
 
 
-def redacted(value: Any, tells: Callable[[str], bool]) -> Any:
+def redact_json(value: Any, tells: Callable[[str], bool]) -> Any:
     """Return a JSON value with "erased" for each text, or part of a URL, that tells.
 
     A value that is nested too deeply to be read becomes `ERASED`.
@@ -164,7 +174,7 @@ def redacted(value: Any, tells: Callable[[str], bool]) -> Any:
     try:
         return _redacted(value, tells)
     except RecursionError:
-        return ERASED
+        return ERASED_ITEM
 
 
 def _redacted(value: Any, tells: Callable[[str], bool]) -> Any:
@@ -174,4 +184,4 @@ def _redacted(value: Any, tells: Callable[[str], bool]) -> Any:
         return [_redacted(one, tells) for one in value]
     if not isinstance(value, str) or not tells(value):
         return value
-    return redact_url(value, tells) if "://" in value else REDACTED
+    return redact_url(value, tells) if "://" in value else REDACTED_TEXT

@@ -15,19 +15,19 @@ from pymongo import UpdateOne
 
 from documents.concurrency import retries
 from documents.concurrency.batches import Batches
-from documents.event import COUNTED, is_click
-from documents.message import message_keys
+from documents.event import EVENT_COUNTER_CONDITIONS, is_click
+from documents.message import list_message_keys
 from documents.rows.collections import collection
 from documents.rows.event import EventRow
-from documents.storage.export_outbox import note
+from documents.storage.export_outbox import note_writes
 from documents.storage.transaction import in_transaction
 from matchback.engine import Tx, Update
 
 log = logging.getLogger(__name__)
 
-A_STEP = 500
-ISOLATION_SECONDS = 5.0
-MOST_SKIPPED = 1000
+DROPPED_RECORDS_PER_STEP = 500
+RETENTION_ISOLATION_SECONDS = 5.0
+MAX_SKIPPED_EVENTS = 1000
 CLICK_COUNTERS = ("clicks", "machine_clicks")
 
 _skipped: set[Any] = set()  # events that this process cannot drop
@@ -37,7 +37,7 @@ def drop_deliveries(before: datetime) -> int:
     """Drop some that arrived before this time. One that is not tallied, or failed, is kept."""
     query = {"_id": {"$lt": ObjectId.from_datetime(before)}, "due": None, "trouble": None}
     deliveries = get_db().deliveries
-    found = deliveries.find(query, {"_id": 1}).sort("_id", 1).limit(A_STEP)
+    found = deliveries.find(query, {"_id": 1}).sort("_id", 1).limit(DROPPED_RECORDS_PER_STEP)
     ids = [row["_id"] for row in found]
     if ids:
         deliveries.delete_many({"_id": {"$in": ids}, "due": None})
@@ -47,14 +47,20 @@ def drop_deliveries(before: datetime) -> int:
 def drop_events(before: datetime) -> int:
     """Drop some whose delivery arrived before this time. Keep one that cannot be dropped."""
     oldest = ObjectId.from_datetime(before)
-    batches = Batches(("old events", None), A_STEP, ISOLATION_SECONDS, note=_skip, postpone=_skip)
+    batches = Batches(
+        ("old events", None),
+        DROPPED_RECORDS_PER_STEP,
+        RETENTION_ISOLATION_SECONDS,
+        note=_skip,
+        postpone=_skip,
+    )
     return batches.take(lambda: in_transaction(_drop_events, oldest, batches))
 
 
 def _skip(source: str, id_: Any, error: Exception) -> None:
     """Leave the event out until this process ends, or too many are left out."""
-    log.error("%s %s cannot be dropped: %s", source, id_.hex(), retries.describe(error))
-    if len(_skipped) >= MOST_SKIPPED:
+    log.error("%s %s cannot be dropped: %s", source, id_.hex(), retries.describe_error(error))
+    if len(_skipped) >= MAX_SKIPPED_EVENTS:
         _skipped.clear()
     _skipped.add(id_)
 
@@ -67,11 +73,11 @@ def _drop_events(tx: Tx, before: ObjectId, run: Batches) -> int:
     )
     run.taken = [("events", event["_id"]) for event in events]
     if events:
-        archive(tx, events)
+        archive_events(tx, events)
         ids = [event["_id"] for event in events]
         tx.database.events.delete_many({"_id": {"$in": ids}}, session=tx.session)
         _drop_messages(tx, events)
-        note(tx, {"events": ids})
+        note_writes(tx, {"events": ids})
     return len(events)
 
 
@@ -85,15 +91,17 @@ def _drop_messages(tx: Tx, dropped: Sequence[EventRow]) -> None:
     events = tx.database.events
     left = set(events.distinct("email_id", query, session=tx.session)) if of_emails else set()
     gone = [event for event in dropped if event.get("email_id") in of_emails - left]
-    if keys := {key for event in gone for key in message_keys(event)}:
+    if keys := {key for event in gone for key in list_message_keys(event)}:
         tx.database.messages.delete_many({"_id": {"$in": list(keys)}}, session=tx.session)
 
 
-def archive(tx: Tx, events: Iterable[EventRow]) -> None:
+def archive_events(tx: Tx, events: Iterable[EventRow]) -> None:
     """Let archives count what these events count, which are to go in the same transaction."""
     updates: defaultdict[ObjectId, Update] = defaultdict(Update)
     for event in events:
-        name = next((name for name, counts in COUNTED.items() if counts(event)), None)
+        name = next(
+            (name for name, counts in EVENT_COUNTER_CONDITIONS.items() if counts(event)), None
+        )
         if name is None or "email_id" not in event:
             continue
         _count(updates[event["email_id"]], "email_id", event, name)

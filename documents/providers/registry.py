@@ -8,12 +8,12 @@ from documents.providers import sendgrid
 from documents.providers.signatures import (
     STANDARD_HEADERS,
     STRIPE_HEADER,
-    Scheme,
-    by_sendgrid,
-    by_standard,
-    by_stripe,
+    SignatureScheme,
     check_standard_secret,
     check_stripe_secret,
+    is_signed_by_sendgrid,
+    is_signed_by_standard,
+    is_signed_by_stripe,
 )
 
 
@@ -35,7 +35,7 @@ class Provider:
     sends: str
     kind: Literal["emails", "payments"]
     signed_headers: Mapping[str, str]
-    scheme: Scheme
+    scheme: SignatureScheme
     count: Callable[[bytes], int] = lambda body: 1
 
 
@@ -49,8 +49,10 @@ _REGISTERED = (
             sendgrid.SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, base64 of DER",
             sendgrid.TIMESTAMP_HEADER: "Part of what is signed",
         },
-        Scheme("public_key", sendgrid.load_public_key, by_sendgrid, is_secret=False),
-        sendgrid.count,
+        SignatureScheme(
+            "public_key", sendgrid.load_public_key, is_signed_by_sendgrid, is_secret=False
+        ),
+        sendgrid.count_post_items,
     ),
     Provider(
         "stripe",
@@ -58,7 +60,7 @@ _REGISTERED = (
         "one of Stripe's events",
         "payments",
         {STRIPE_HEADER: "t=… and v1=…: HMAC-SHA256 of the time and the raw body"},
-        Scheme("secret", check_stripe_secret, by_stripe),
+        SignatureScheme("secret", check_stripe_secret, is_signed_by_stripe),
     ),
     Provider(
         "payments",
@@ -76,8 +78,8 @@ _REGISTERED = (
                 strict=True,
             )
         ),
-        Scheme("secret", check_standard_secret, by_standard),
+        SignatureScheme("secret", check_standard_secret, is_signed_by_standard),
     ),
 )
 PROVIDERS = {provider.name: provider for provider in _REGISTERED}
-OF_PAYMENTS = [one.name for one in _REGISTERED if one.kind == "payments"]
+PAYMENT_PROVIDERS = [one.name for one in _REGISTERED if one.kind == "payments"]

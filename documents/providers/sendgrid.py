@@ -23,22 +23,27 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from documents.errors import Unusable
 from documents.values.json_items import count_items, read_items
-from documents.values.time import to_milliseconds
+from documents.values.time import truncate_to_milliseconds
 
-PROVIDER = "sendgrid"  # as it is stored with its posts
+SENDGRID_PROVIDER = "sendgrid"  # as it is stored with its posts
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
 
-TYPES = frozenset(
+SENDGRID_EVENT_TYPES = frozenset(
     "processed deferred delivered bounce dropped open click spamreport unsubscribe "
     "group_unsubscribe group_resubscribe".split()
 )
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-LONGEST = 1000
-LONGEST_OFFSET = 100
-MOST_CATEGORIES = 10  # as many as SendGrid allows a message
-IDENTITY_BYTES = 16
-ERASED = {"erased": True}  # what stands in a stored post for an item that told of an erased person
+EARLIEST_EVENT_TIME, LATEST_EVENT_TIME = (
+    datetime(2000, 1, 1, tzinfo=UTC),
+    datetime(2200, 1, 1, tzinfo=UTC),
+)
+MAX_TEXT_LENGTH = 1000
+MAX_OFFSET_LENGTH = 100
+MAX_CATEGORIES = 10  # as many as SendGrid allows a message
+EVENT_KEY_BYTES = 16
+ERASED_ITEM = {
+    "erased": True
+}  # what stands in a stored post for an item that told of an erased person
 
 
 @lru_cache(maxsize=1024)
@@ -75,7 +80,7 @@ def is_signed(key: EllipticCurvePublicKey, signature: str, timestamp: str, body:
 
 
 @dataclass(frozen=True)
-class Report:
+class EventReport:
     """One event as SendGrid reports it.
 
     Attributes:
@@ -102,7 +107,7 @@ class Report:
     machine: bool
 
 
-def parse(body: bytes) -> list[Any]:
+def parse_post(body: bytes) -> list[Any]:
     """Return the items of a post, whatever they are; None for an item that is not valid JSON.
 
     Raises:
@@ -111,7 +116,7 @@ def parse(body: bytes) -> list[Any]:
     return read_items(body)
 
 
-def count(body: bytes) -> int:
+def count_post_items(body: bytes) -> int:
     """Return how many items `parse` returns, without the cost of reading each.
 
     Raises:
@@ -120,7 +125,7 @@ def count(body: bytes) -> int:
     return count_items(body)
 
 
-def read(organization: bytes, item: Any) -> Report:
+def read_event_report(organization: bytes, item: Any) -> EventReport:
     """Read one item of a post.
 
     Raises:
@@ -137,7 +142,7 @@ def read(organization: bytes, item: Any) -> Report:
     facts = [message, email_ref, address, type_, at, url, agent, *([group] if group else [])]
     position = _link_position(item.get("url_offset")) if type_ == "click" else None
     identity = _identity(organization, *facts)
-    return Report(
+    return EventReport(
         identity=_identity(organization, *facts, position) if position else identity,
         former_identity=identity if position else None,
         type=type_,
@@ -164,7 +169,7 @@ def _identity(organization: bytes, *parts: Any) -> bytes:
     """
     texts = ["" if part is None else str(part) for part in parts]
     told = "".join([f"{len(text)}:{text}" for text in texts]).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(organization + told, digest_size=IDENTITY_BYTES).digest()
+    return hashlib.blake2b(organization + told, digest_size=EVENT_KEY_BYTES).digest()
 
 
 def _text(item: Mapping[str, Any], name: str) -> str | None:
@@ -174,7 +179,7 @@ def _text(item: Mapping[str, Any], name: str) -> str | None:
 
 def _clean(text: str) -> str:
     """Cut, and without what UTF-8 cannot say."""
-    text = text[:LONGEST]
+    text = text[:MAX_TEXT_LENGTH]
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -189,7 +194,7 @@ def _link_position(value: Any) -> str | None:
 def _offset(value: Any) -> str:
     """Return the same text for 0, 0.0 and "0", because a damaged post is read with floats."""
     if isinstance(value, str):
-        return _clean(value[:LONGEST_OFFSET])
+        return _clean(value[:MAX_OFFSET_LENGTH])
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**63:
         return ""
     return str(int(value)) if value == int(value) else str(value)
@@ -205,7 +210,7 @@ def _group(value: Any) -> str | None:
 
 def _categories(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
-    return tuple(_clean(text) for text in values[:MOST_CATEGORIES] if isinstance(text, str))
+    return tuple(_clean(text) for text in values[:MAX_CATEGORIES] if isinstance(text, str))
 
 
 def _time(value: Any) -> datetime:
@@ -217,6 +222,6 @@ def _time(value: Any) -> datetime:
         time = datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         raise Unusable("a timestamp out of range") from None
-    if not EARLIEST <= time < LATEST:
+    if not EARLIEST_EVENT_TIME <= time < LATEST_EVENT_TIME:
         raise Unusable("a timestamp out of range")
-    return to_milliseconds(time)
+    return truncate_to_milliseconds(time)

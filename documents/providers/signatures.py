@@ -14,13 +14,13 @@ from documents.providers import sendgrid
 STRIPE_HEADER = "Stripe-Signature"
 STRIPE_TOLERANCE_SECONDS = 300  # source: Stripe's documentation of webhooks
 STANDARD_HEADERS = ("Webhook-Id", "Webhook-Timestamp", "Webhook-Signature")
-PREFIX = "whsec_"
-SECRET = re.compile(r"[\x21-\x7e]{8,255}")
-SECRET_BYTES = range(24, 65)  # source: the Standard Webhooks specification
+SECRET_PREFIX = "whsec_"  # noqa: S105
+STRIPE_SECRET_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
+STANDARD_SECRET_BYTES = range(24, 65)  # source: the Standard Webhooks specification
 
 
 @dataclass(frozen=True)
-class Scheme:
+class SignatureScheme:
     """The keys and signatures of one provider.
 
     field: the key's name in the API.
@@ -35,14 +35,14 @@ class Scheme:
     is_secret: bool = True
 
 
-def by_sendgrid(key: str, headers: Mapping[str, str], body: bytes) -> bool:
+def is_signed_by_sendgrid(key: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether SendGrid's key signed the body."""
     signature = headers.get(sendgrid.SIGNATURE_HEADER.upper(), "")
     timestamp = headers.get(sendgrid.TIMESTAMP_HEADER.upper(), "")
     return sendgrid.is_signed(sendgrid.load_public_key(key), signature, timestamp, body)
 
 
-def by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+def is_signed_by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether Stripe's secret signed the body, at most 5 minutes ago."""
     # Where no Stripe is used, its package's 30 MB are not loaded.
     from stripe import SignatureVerificationError, WebhookSignature
@@ -55,7 +55,7 @@ def by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
     return True
 
 
-def by_standard(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+def is_signed_by_standard(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether a secret of Standard Webhooks signed the body, at most 5 minutes ago."""
     named = {name: headers.get(name.upper(), "") for name in STANDARD_HEADERS}
     try:
@@ -71,7 +71,7 @@ def check_stripe_secret(text: str) -> None:
     Raises:
         Unusable: it is not.
     """
-    if not SECRET.fullmatch(text):
+    if not STRIPE_SECRET_PATTERN.fullmatch(text):
         raise Unusable("no signing secret of Stripe's, which begin with whsec_")
 
 
@@ -82,8 +82,8 @@ def check_standard_secret(text: str) -> None:
         Unusable: it is not.
     """
     try:
-        key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         raise Unusable("not base64, after whsec_") from None
-    if len(key) not in SECRET_BYTES:
+    if len(key) not in STANDARD_SECRET_BYTES:
         raise Unusable("not of 24 to 64 bytes, after whsec_ and in base64")

@@ -13,15 +13,15 @@ from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import Drift
 
-ONLY = "steady"
-ROWS_A_STEP = 1_000  # few enough that settling in the same process does not notice
+RECOUNT_NAME = "steady"
+RECOUNTED_ROWS_PER_STEP = 1_000  # few enough that settling in the same process does not notice
 
 
 class SteadyRecount(Document):
     """The progress of this round, and the result of the last one."""
 
-    name = StringField(primary_key=True, default=ONLY)
-    collection = StringField(default=recount.COLLECTIONS[0])
+    name = StringField(primary_key=True, default=RECOUNT_NAME)
+    collection = StringField(default=recount.COUNTED_COLLECTIONS[0])
     after = DynamicField()
     compared = IntField(default=0)
     off = IntField(default=0)
@@ -35,11 +35,11 @@ class SteadyRecount(Document):
     @classmethod
     def current(cls) -> Self:
         """Return the progress."""
-        return cls.objects(name=ONLY).first() or cls()
+        return cls.objects(name=RECOUNT_NAME).first() or cls()
 
     def step(self) -> list[Drift]:
         """Compare the next page, and return its incorrect counters. Note the end of a round."""
-        page = recount.compare(self.collection, {}, self.after, ROWS_A_STEP)
+        page = recount.compare_counters(self.collection, {}, self.after, RECOUNTED_ROWS_PER_STEP)
         self.compared += page.size
         self.off += len(page.drifts)
         self.after = page.last_id
@@ -49,7 +49,7 @@ class SteadyRecount(Document):
         return page.drifts
 
     def _next_collection(self) -> None:
-        names = recount.COLLECTIONS
+        names = recount.COUNTED_COLLECTIONS
         following = names.index(self.collection) + 1 if self.collection in names else len(names)
         if following < len(names):
             self.collection = names[following]
@@ -59,14 +59,14 @@ class SteadyRecount(Document):
         self.round_started_at = now()
 
     @property
-    def is_at_the_start(self) -> bool:
+    def is_at_start(self) -> bool:
         """Return whether the next round has not begun."""
-        return bool(self.compared == 0 and self.collection == recount.COLLECTIONS[0])
+        return bool(self.compared == 0 and self.collection == recount.COUNTED_COLLECTIONS[0])
 
 
-def summary() -> tuple[int, datetime] | None:
+def find_last_result() -> tuple[int, datetime] | None:
     """Return how many incorrect counters the last whole round found, and when it ended."""
-    found: Any = SteadyRecount.objects(name=ONLY).first()
+    found: Any = SteadyRecount.objects(name=RECOUNT_NAME).first()
     if found is None or found.last_finished_at is None:
         return None
     return found.last_off, found.last_finished_at

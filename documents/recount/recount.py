@@ -11,10 +11,10 @@ from documents.storage.transaction import in_transaction
 from matchback import engine
 from matchback.engine import Drift, Page, compare_all, compare_page
 
-COLLECTIONS = tuple(engine.collections(LEDGER))
+COUNTED_COLLECTIONS = tuple(engine.collections(LEDGER))
 
 
-def pages(fundraiser_id: ObjectId | None = None) -> Iterator[Page]:
+def compare_all_counters(fundraiser_id: ObjectId | None = None) -> Iterator[Page]:
     """Compare all counters, a page at a time, while traffic goes on.
 
     Args:
@@ -25,37 +25,41 @@ def pages(fundraiser_id: ObjectId | None = None) -> Iterator[Page]:
 
 
 def _queries(fundraiser_id: ObjectId | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in COLLECTIONS:
+    for name in COUNTED_COLLECTIONS:
         if fundraiser_id is None:
             yield name, {}
         elif name != "users":
             yield name, {"_id" if name == "fundraisers" else "fundraiser_id": fundraiser_id}
 
 
-def compare(name: str, query: dict[str, Any], after: Any = None, limit: int | None = None) -> Page:
+def compare_counters(
+    name: str, query: dict[str, Any], after: Any = None, limit: int | None = None
+) -> Page:
     """Compare one page, at a snapshot of its own."""
     return compare_page(get_db(), LEDGER, name, query, after=after, limit=limit)
 
 
-def recount() -> Iterator[Drift]:
+def find_drifts() -> Iterator[Drift]:
     """Return every incorrect counter."""
-    for page in pages():
+    for page in compare_all_counters():
         yield from page.drifts
 
 
-def repair(drift: Drift) -> bool:
+def repair_counter(drift: Drift) -> bool:
     """Correct a counter. Return whether it was still incorrect. Several may repair at once."""
     return in_transaction(engine.repair, LEDGER, drift)
 
 
-def size(fundraiser_id: ObjectId | None = None) -> int:
+def estimate_record_count(fundraiser_id: ObjectId | None = None) -> int:
     """Return about how many records there are to compare."""
     if fundraiser_id is None:
-        sizes: list[int] = [get_db()[name].estimated_document_count() for name in COLLECTIONS]
+        sizes: list[int] = [
+            get_db()[name].estimated_document_count() for name in COUNTED_COLLECTIONS
+        ]
         return sum(sizes)
     sizes = [
         get_db()[name].count_documents({"fundraiser_id": fundraiser_id})
-        for name in COLLECTIONS
+        for name in COUNTED_COLLECTIONS
         if name not in ("users", "fundraisers")
     ]
     return 1 + sum(sizes)

@@ -12,9 +12,9 @@ from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.user import User
 
-WATCHED = 50
-MOST_PEOPLE, MOST_CANDIDATES = 20, 20
-BY_USER = "user_id_1_fundraiser_id_1_sent_at_1"
+MAX_WATCHED_GIFTS = 50
+MAX_SEARCHED_PEOPLE, MAX_LISTED_CANDIDATES = 20, 20
+EMAILS_BY_USER_INDEX = "user_id_1_fundraiser_id_1_sent_at_1"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class GiftLine:
 
 
 @dataclass(frozen=True)
-class Considered:
+class ConsideredEmail:
     """An email that was looked at when a gift was decided, and why it was chosen or not."""
 
     email: Email | None
@@ -37,19 +37,26 @@ class Considered:
     reason: str
 
 
-def latest(organization_id: ObjectId, fundraiser_id: ObjectId, number: int) -> list[GiftLine]:
+def list_latest_gifts(
+    organization_id: ObjectId, fundraiser_id: ObjectId, number: int
+) -> list[GiftLine]:
     """A fundraiser's latest gifts, as they were recorded."""
     found = Donation.live(organization_id, fundraiser_id=fundraiser_id).order_by("-id")
-    return told(organization_id, list(found.limit(number)))
+    return describe_gifts(organization_id, list(found.limit(number)))
 
 
-def fundraisers_with_latest_gifts(organization_id: ObjectId) -> list[ObjectId]:
+def find_latest_fundraisers(organization_id: ObjectId) -> list[ObjectId]:
     """Where the latest gifts came in: counters that move with the next ones."""
-    found = Donation.live(organization_id).order_by("-id").limit(WATCHED).only("fundraiser_id")
+    found = (
+        Donation.live(organization_id)
+        .order_by("-id")
+        .limit(MAX_WATCHED_GIFTS)
+        .only("fundraiser_id")
+    )
     return list(dict.fromkeys(gift.fundraiser_id for gift in found))
 
 
-def told(organization_id: ObjectId, gifts: list[Donation]) -> list[GiftLine]:
+def describe_gifts(organization_id: ObjectId, gifts: list[Donation]) -> list[GiftLine]:
     """Gifts with their names: three queries, however many they are."""
     fundraisers = _names(Fundraiser, organization_id, (gift.fundraiser_id for gift in gifts))
     mailings = _names(Mailing, organization_id, (gift.mailing_id for gift in gifts))
@@ -65,7 +72,9 @@ def told(organization_id: ObjectId, gifts: list[Donation]) -> list[GiftLine]:
     ]
 
 
-def considered(organization_id: ObjectId, decision: dict[str, Any]) -> list[Considered]:
+def list_considered_emails(
+    organization_id: ObjectId, decision: dict[str, Any]
+) -> list[ConsideredEmail]:
     """The emails that a decision names, each with its reason."""
     reasons = [(one["email_id"], one["reason"]) for one in decision.get("considered", [])]
     ids = [id_ for id_, _ in reasons]
@@ -74,27 +83,29 @@ def considered(organization_id: ObjectId, decision: dict[str, Any]) -> list[Cons
     of_users = [email.user_id for email in emails.values()]
     users = {user.id: user for user in User.live(organization_id, id__in=of_users)}
 
-    def tell(id_: ObjectId, reason: str) -> Considered:
+    def tell(id_: ObjectId, reason: str) -> ConsideredEmail:
         email = emails.get(id_)
         if email is None:
-            return Considered(None, None, None, reason)
-        return Considered(email, mailings.get(email.mailing_id), users.get(email.user_id), reason)
+            return ConsideredEmail(None, None, None, reason)
+        return ConsideredEmail(
+            email, mailings.get(email.mailing_id), users.get(email.user_id), reason
+        )
 
     return [tell(id_, reason) for id_, reason in reasons]
 
 
-def candidates(gift: Donation, search: str = "") -> list[Considered]:
+def list_pin_candidates(gift: Donation, search: str = "") -> list[ConsideredEmail]:
     """What a gift might be pinned to: emails to its person, or to people of these words; the
     latest ones, of its fundraiser or not."""
-    people = User.with_words(gift.organization_id, search, MOST_PEOPLE) if search else []
+    people = User.find_by_words(gift.organization_id, search, MAX_SEARCHED_PEOPLE) if search else []
     if not search and gift.user_id is not None:
         people = list(User.live(gift.organization_id, id=gift.user_id))
     users = {user.id: user for user in people}
-    sent = Email.live(gift.organization_id, user_id__in=list(users)).hint(BY_USER)
-    emails = list(sent.order_by("-id").limit(MOST_CANDIDATES)) if users else []
+    sent = Email.live(gift.organization_id, user_id__in=list(users)).hint(EMAILS_BY_USER_INDEX)
+    emails = list(sent.order_by("-id").limit(MAX_LISTED_CANDIDATES)) if users else []
     mailings = _names(Mailing, gift.organization_id, (email.mailing_id for email in emails))
     return [
-        Considered(email, mailings.get(email.mailing_id), users[email.user_id], "")
+        ConsideredEmail(email, mailings.get(email.mailing_id), users[email.user_id], "")
         for email in emails
     ]
 

@@ -12,14 +12,14 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from documents.gift_day import MINUTES_A_QUARTER
+from documents.gift_day import MINUTES_PER_QUARTER
 from documents.reports.figures import DayLine, GiftSum, HourLine
-from documents.values.rates import nonzero
+from documents.values.rates import drop_zero_totals
 
-HOURS_OF_DAYS = 2
-A_QUARTER = timedelta(minutes=MINUTES_A_QUARTER)
-A_DAY = timedelta(days=1)
-QUARTERS_A_DAY = A_DAY // A_QUARTER
+DAYS_WITH_HOURS = 2
+QUARTER_DURATION = timedelta(minutes=MINUTES_PER_QUARTER)
+DAY_DURATION = timedelta(days=1)
+QUARTERS_PER_DAY = DAY_DURATION // QUARTER_DURATION
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class UtcDay:
 
 
 @dataclass
-class Sum:
+class GiftTotal:
     """What came in within a day or an hour."""
 
     count: int = 0
@@ -47,10 +47,10 @@ class Sum:
 
     def told(self) -> GiftSum:
         """In the form of reports."""
-        return {"count": self.count, "raised": nonzero(self.raised)}
+        return {"count": self.count, "raised": drop_zero_totals(self.raised)}
 
 
-def by_day_and_hour(
+def sum_by_local_time(
     rows: Iterable[UtcDay], zone: ZoneInfo, days: int, *, is_cut: bool
 ) -> tuple[list[DayLine], list[HourLine]]:
     """The latest local days with gifts, oldest first, and the hours of the last two of them.
@@ -60,15 +60,15 @@ def by_day_and_hour(
         is_cut: there are older rows than these, so the oldest local days may be incomplete.
     """
     rows = sorted(rows, key=lambda row: row.day)
-    by_day: dict[date, Sum] = {}
-    by_hour: dict[datetime, Sum] = {}
+    by_day: dict[date, GiftTotal] = {}
+    by_hour: dict[datetime, GiftTotal] = {}
     for row in rows:
         for part in _parts(row, zone):
             part.add_to(by_day)
     complete = rows[0].day + timedelta(days=2) if rows and is_cut else date.min
     shown = [day for day, total in sorted(by_day.items()) if total.count and day >= complete]
     shown = shown[-days:]
-    latest = set(shown[-HOURS_OF_DAYS:])
+    latest = set(shown[-DAYS_WITH_HOURS:])
     for row in rows:
         for part in _parts(row, zone):
             part.add_hours_to(by_hour, latest)
@@ -87,21 +87,21 @@ class _Part:
     first: int
     end: int
 
-    def add_to(self, by_day: dict[date, Sum]) -> None:
+    def add_to(self, by_day: dict[date, GiftTotal]) -> None:
         """Add what came in to the one or two local days. Plain sums: there are thousands."""
-        days, shift = divmod(self.offset // A_QUARTER, QUARTERS_A_DAY)
+        days, shift = divmod(self.offset // QUARTER_DURATION, QUARTERS_PER_DAY)
         day = self.row.day + timedelta(days=days)
-        early = _names_before(QUARTERS_A_DAY - shift)  # then the next local day begins
+        early = _names_before(QUARTERS_PER_DAY - shift)  # then the next local day begins
         for kind, of in self._counted():
             before = sum(of[name] for name in early if name in of)
-            for local, amount in ((day, before), (day + A_DAY, sum(of.values()) - before)):
+            for local, amount in ((day, before), (day + DAY_DURATION, sum(of.values()) - before)):
                 if amount:
-                    by_day.setdefault(local, Sum()).add(kind, amount)
+                    by_day.setdefault(local, GiftTotal()).add(kind, amount)
 
     def _counted(self) -> list[tuple[str, Mapping[str, int]]]:
         """What is counted of these quarters: gifts under no currency, then money by currency."""
         counted = [("", self.row.gifts), *self.row.raised.items()]
-        if (self.first, self.end) == (0, QUARTERS_A_DAY):
+        if (self.first, self.end) == (0, QUARTERS_PER_DAY):
             return counted
         return [
             (
@@ -111,7 +111,7 @@ class _Part:
             for kind, of in counted
         ]
 
-    def add_hours_to(self, by_hour: dict[datetime, Sum], days: set[date]) -> None:
+    def add_hours_to(self, by_hour: dict[datetime, GiftTotal], days: set[date]) -> None:
         """Add what came in on these local days to their hours."""
         touched = {self.row.day + timedelta(days=days_on) for days_on in (-1, 0, 1)}
         if not touched & days:
@@ -119,10 +119,10 @@ class _Part:
         midnight = datetime(self.row.day.year, self.row.day.month, self.row.day.day, tzinfo=UTC)
         for kind, of in self._counted():
             for name, amount in of.items():
-                at = midnight + int(name) * A_QUARTER
+                at = midnight + int(name) * QUARTER_DURATION
                 local = at.astimezone(timezone(self.offset))
                 if local.date() in days:
-                    by_hour.setdefault(local.replace(minute=0), Sum()).add(kind, amount)
+                    by_hour.setdefault(local.replace(minute=0), GiftTotal()).add(kind, amount)
 
 
 @cache
@@ -135,10 +135,10 @@ def _parts(row: UtcDay, zone: ZoneInfo) -> list[_Part]:
     midnight = datetime(row.day.year, row.day.month, row.day.day, tzinfo=UTC)
 
     def offset(number: int) -> timedelta:
-        return (midnight + number * A_QUARTER).astimezone(zone).utcoffset() or timedelta(0)
+        return (midnight + number * QUARTER_DURATION).astimezone(zone).utcoffset() or timedelta(0)
 
-    before, after = offset(0), offset(QUARTERS_A_DAY - 1)
+    before, after = offset(0), offset(QUARTERS_PER_DAY - 1)
     if before == after:
-        return [_Part(row, before, 0, QUARTERS_A_DAY)]
-    change = bisect_left(range(QUARTERS_A_DAY), True, key=lambda number: offset(number) == after)
-    return [_Part(row, before, 0, change), _Part(row, after, change, QUARTERS_A_DAY)]
+        return [_Part(row, before, 0, QUARTERS_PER_DAY)]
+    change = bisect_left(range(QUARTERS_PER_DAY), True, key=lambda number: offset(number) == after)
+    return [_Part(row, before, 0, change), _Part(row, after, change, QUARTERS_PER_DAY)]

@@ -9,20 +9,20 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.people.duplicate import Pair, pairs
+from documents.people.duplicate import DuplicatePair, list_duplicates
 from documents.recount.background import SteadyRecount
 from documents.rows.collections import collection
 from documents.rows.webhook_delivery import WebhookDeliveryRow
-from documents.settling.failed_job import FAILED, FIELDS, JOBS, FailedJob
+from documents.settling.failed_job import FAILED_FILTER, FAILED_JOB_FIELDS, JOB_NAMES, FailedJob
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from documents.values.time import now
 
-COUNTED = 10_000  # so that looking costs the same however far behind it is
-FAILED_SHOWN = 100
-DUPLICATES_SHOWN = 100
-WAITING = {
+MAX_COUNTED_RECORDS = 10_000  # so that looking costs the same however far behind it is
+MAX_SHOWN_FAILED_JOBS = 100
+MAX_SHOWN_DUPLICATES = 100
+WAITING_LABELS = {
     "donations": "Gifts to be matched and counted",
     "deliveries": "Reports of providers to be read",
     "emails": "Emails to be counted",
@@ -30,15 +30,15 @@ WAITING = {
     "late_touches": "Opens and clicks for which gifts are to look again",
 }
 # By which mark it is due, for whoever looks after the whole service.
-MARKS = {**dict.fromkeys(WAITING, "due"), "users": "rematch_due"}
-POSTS_LOOKED_AT = 50
-KEYS_LOOKED_AT = 1000
-BY_PROVIDER = {"organization_id": 1, "provider": 1}
-GROWING = ("donations", "deliveries", "events")
+DUE_FIELDS = {**dict.fromkeys(WAITING_LABELS, "due"), "users": "rematch_due"}
+MAX_INSPECTED_POSTS = 50
+MAX_INSPECTED_KEYS = 1000
+KEYS_BY_PROVIDER_INDEX = {"organization_id": 1, "provider": 1}
+GROWING_COLLECTIONS = ("donations", "deliveries", "events")
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingRecords:
     """Records of a kind that are stored and not counted yet; counted up to 10,000."""
 
     name: str
@@ -47,7 +47,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Recount:
+class RecountResult:
     """What the last round of the steady recount found in the whole service, and when it ended."""
 
     last_off: int | None
@@ -55,7 +55,7 @@ class Recount:
 
 
 @dataclass(frozen=True)
-class Warehouse:
+class WarehouseLag:
     """How far the reporting database is behind what is counted, and whether it can be reached."""
 
     lag_seconds: float
@@ -64,7 +64,7 @@ class Warehouse:
 
 
 @dataclass(frozen=True)
-class Due:
+class DueRecords:
     """Records of a kind that wait, counted up to 10,000; and how often the oldest failed so far."""
 
     kind: str
@@ -74,7 +74,7 @@ class Due:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedJobSummary:
     """Failed jobs of all organizations, counted up to 100 a kind, and those found, newest first."""
 
     count: int
@@ -82,7 +82,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Posts:
+class RecentPosts:
     """Of the last webhook posts: when each provider's last one came, None where it is not among
     them, and how many events in them could not be used."""
 
@@ -94,21 +94,21 @@ class Posts:
 class ServiceHealth:
     """How it does as a whole. `stored`: how many records of a kind there are, to compare later."""
 
-    due: list[Due]
-    failed: Failed
-    recount: Recount
-    warehouse: Warehouse | None
-    posts: Posts
+    due: list[DueRecords]
+    failed: FailedJobSummary
+    recount: RecountResult
+    warehouse: WarehouseLag | None
+    posts: RecentPosts
     stored: dict[str, int]
 
 
 @dataclass(frozen=True)
-class Health:
-    waiting: list[Waiting]
+class OrganizationHealth:
+    waiting: list[WaitingRecords]
     failed: list[FailedJob]
-    recount: Recount
-    warehouse: Warehouse | None
-    duplicates: list[Pair]  # users that share a mailbox with another
+    recount: RecountResult
+    warehouse: WarehouseLag | None
+    duplicates: list[DuplicatePair]  # users that share a mailbox with another
 
     @property
     def behind_seconds(self) -> float:
@@ -116,36 +116,38 @@ class Health:
         return max(one.oldest_seconds for one in self.waiting)
 
 
-def health(organization_id: ObjectId) -> Health:
+def measure_health(organization_id: ObjectId) -> OrganizationHealth:
     """How it does now."""
     stands = SteadyRecount.current()
-    return Health(
-        [_waiting(organization_id, kind, name) for kind, name in WAITING.items()],
-        FailedJob.page(organization_id, FAILED_SHOWN),
-        Recount(stands.last_off, stands.last_finished_at),
-        _warehouse() if export_outbox.is_on() else None,
-        list(islice(_same_users(organization_id), DUPLICATES_SHOWN)),
+    return OrganizationHealth(
+        [_waiting(organization_id, kind, name) for kind, name in WAITING_LABELS.items()],
+        FailedJob.page(organization_id, MAX_SHOWN_FAILED_JOBS),
+        RecountResult(stands.last_off, stands.last_finished_at),
+        _warehouse() if export_outbox.has_warehouse() else None,
+        list(islice(_same_users(organization_id), MAX_SHOWN_DUPLICATES)),
     )
 
 
-def _same_users(organization_id: ObjectId) -> Iterator[Pair]:
-    return (pair for pair in pairs(organization_id) if pair.collection == "users")
+def _same_users(organization_id: ObjectId) -> Iterator[DuplicatePair]:
+    return (pair for pair in list_duplicates(organization_id) if pair.collection == "users")
 
 
-def _warehouse() -> Warehouse:
+def _warehouse() -> WarehouseLag:
     state = WarehouseState.current()
-    return Warehouse(export_outbox.lag_seconds(), bool(state.error), state.is_filled)
+    return WarehouseLag(export_outbox.measure_export_lag(), bool(state.error), state.is_filled)
 
 
-def _waiting(organization_id: ObjectId, kind: str, name: str) -> Waiting:
-    due = {"organization_id": organization_id, **DUE}
+def _waiting(organization_id: ObjectId, kind: str, name: str) -> WaitingRecords:
+    due = {"organization_id": organization_id, **DUE_FILTER}
     found = get_db()[kind]
     first = found.find_one(due, {"due": 1}, sort=[("due", 1)])
     age = (now() - first["due"]).total_seconds() if first else 0.0
-    return Waiting(name, found.count_documents(due, limit=COUNTED), max(0.0, age))
+    return WaitingRecords(
+        name, found.count_documents(due, limit=MAX_COUNTED_RECORDS), max(0.0, age)
+    )
 
 
-def service_health() -> ServiceHealth:
+def measure_service_health() -> ServiceHealth:
     """How all of it does now. Bounded queries of indexes: it may be asked every second.
 
     Raises:
@@ -153,52 +155,55 @@ def service_health() -> ServiceHealth:
     """
     stands = SteadyRecount.current()
     return ServiceHealth(
-        [_due(kind, mark) for kind, mark in MARKS.items()],
+        [_due(kind, mark) for kind, mark in DUE_FIELDS.items()],
         _failed(),
-        Recount(stands.last_off, stands.last_finished_at),
-        _warehouse() if export_outbox.is_on() else None,
+        RecountResult(stands.last_off, stands.last_finished_at),
+        _warehouse() if export_outbox.has_warehouse() else None,
         _posts(),
-        {kind: get_db()[kind].estimated_document_count() for kind in GROWING},
+        {kind: get_db()[kind].estimated_document_count() for kind in GROWING_COLLECTIONS},
     )
 
 
-def _due(kind: str, mark: str) -> Due:
-    found, due, by = get_db()[kind], {mark: DUE["due"]}, [(mark, 1)]
+def _due(kind: str, mark: str) -> DueRecords:
+    found, due, by = get_db()[kind], {mark: DUE_FILTER["due"]}, [(mark, 1)]
     first = found.find_one(due, {mark: 1, "trouble.tries": 1}, sort=by, hint=by)
     if first is None:
-        return Due(kind, 0, 0.0, 0)
-    count = found.count_documents(due, limit=COUNTED, hint=by)
+        return DueRecords(kind, 0, 0.0, 0)
+    count = found.count_documents(due, limit=MAX_COUNTED_RECORDS, hint=by)
     age = max(0.0, (now() - first[mark]).total_seconds())
-    return Due(kind, count, age, (first.get("trouble") or {}).get("tries", 0))
+    return DueRecords(kind, count, age, (first.get("trouble") or {}).get("tries", 0))
 
 
-def _failed() -> Failed:
+def _failed() -> FailedJobSummary:
     """Unlike FailedJob.page(), those that failed last, whenever they were stored."""
     found = [
         FailedJob.from_row(kind, row)
-        for kind in JOBS
-        for row in get_db()[kind].find(FAILED, FIELDS, hint="failed", limit=FAILED_SHOWN)
+        for kind in JOB_NAMES
+        for row in get_db()[kind].find(
+            FAILED_FILTER, FAILED_JOB_FIELDS, hint="failed", limit=MAX_SHOWN_FAILED_JOBS
+        )
     ]
-    return Failed(len(found), sorted(found, key=lambda job: job.failed_at, reverse=True))
+    return FailedJobSummary(len(found), sorted(found, key=lambda job: job.failed_at, reverse=True))
 
 
-def _posts() -> Posts:
+def _posts() -> RecentPosts:
     """Deliveries have no index by provider, so only the last ones are looked at."""
     keys: list[dict[str, Any]] = [
         {"$project": {"_id": 0, "provider": 1}},
-        {"$limit": KEYS_LOOKED_AT},
+        {"$limit": MAX_INSPECTED_KEYS},
         {"$group": {"_id": "$provider"}},
         {"$sort": {"_id": 1}},
     ]
     last: dict[str, datetime | None] = {
-        row["_id"]: None for row in get_db().webhook_keys.aggregate(keys, hint=BY_PROVIDER)
+        row["_id"]: None
+        for row in get_db().webhook_keys.aggregate(keys, hint=KEYS_BY_PROVIDER_INDEX)
     }
     fields = {"provider": 1, "refused_events": 1}
     rows = list(
         collection(get_db(), WebhookDeliveryRow).find(
-            {}, fields, sort=[("_id", -1)], limit=POSTS_LOOKED_AT
+            {}, fields, sort=[("_id", -1)], limit=MAX_INSPECTED_POSTS
         )
     )
     for row in reversed(rows):
         last[row["provider"]] = row["_id"].generation_time
-    return Posts(last, sum(row.get("refused_events") or 0 for row in rows))
+    return RecentPosts(last, sum(row.get("refused_events") or 0 for row in rows))

@@ -15,12 +15,12 @@ from mongoengine import get_db
 
 from documents.rows.collections import collection
 from documents.rows.donation import GiftDayRow
-from documents.values.rates import nonzero, ratio
+from documents.values.rates import drop_zero_totals, ratio
 from documents.values.time import now
 
-SPARK_DAYS = 30
-NAMES_IN_ANY_CASE = {"locale": "en", "strength": 1}
-SHOWN = dict.fromkeys(
+SPARKLINE_DAYS = 30
+CASE_INSENSITIVE_COLLATION = {"locale": "en", "strength": 1}
+FUNDRAISER_LINE_FIELDS = dict.fromkeys(
     (
         *("name", "goal_amount", "goal_currency", "raised", "gifts", "donations_count"),
         *("donors", "created_at", "funnel.sent", "funnel.delivered", "funnel.donated"),
@@ -28,7 +28,7 @@ SHOWN = dict.fromkeys(
     1,
 )
 
-Order = Literal["name", "raised", "goal", "gifts", "sent", "conversion", "created"]
+FundraiserOrder = Literal["name", "raised", "goal", "gifts", "sent", "conversion", "created"]
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Overview:
     currency: str
 
 
-def overview(
+def list_fundraisers(
     organization_id: ObjectId,
     *,
-    sort: Order,
+    sort: FundraiserOrder,
     descending: bool,
     search: str = "",
     skip: int = 0,
@@ -74,23 +74,23 @@ def overview(
     query: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
     words = [{"name": {"$regex": re.escape(word), "$options": "i"}} for word in search.split()]
     found = query | ({"$and": words} if words else {})
-    currency = main_currency(organization_id)
+    currency = find_main_currency(organization_id)
     rows = get_db().fundraisers.aggregate(
         [
             {"$match": found},
-            {"$project": SHOWN | {"by": _by(sort, currency)}},
+            {"$project": FUNDRAISER_LINE_FIELDS | {"by": _by(sort, currency)}},
             {"$addFields": {"has_none": {"$cond": [{"$eq": ["$by", None]}, 1, 0]}}},
             {"$sort": {"has_none": 1, "by": -1 if descending else 1, "_id": -1}},
             {"$skip": skip},
             {"$limit": limit},
         ],
-        collation=NAMES_IN_ANY_CASE,
+        collation=CASE_INSENSITIVE_COLLATION,
     )
     count = get_db().fundraisers.count_documents(found)
     return Overview([_line(row, currency) for row in rows], count, currency)
 
 
-def main_currency(organization_id: ObjectId) -> str:
+def find_main_currency(organization_id: ObjectId) -> str:
     """The one of most gifts to the organization; US dollars while there are none."""
     rows = get_db().fundraisers.aggregate(
         [
@@ -105,11 +105,11 @@ def main_currency(organization_id: ObjectId) -> str:
     return next((row["_id"] for row in rows), "USD")
 
 
-def _by(sort: Order, currency: str) -> Any:
+def _by(sort: FundraiserOrder, currency: str) -> Any:
     """What a column is put in order by, or null where it shows nothing."""
     raised = {"$objectToArray": {"$ifNull": ["$raised", {}]}}
     of_goal = {"$filter": {"input": raised, "cond": {"$eq": ["$$this.k", "$goal_currency"]}}}
-    columns: dict[Order, Any] = {
+    columns: dict[FundraiserOrder, Any] = {
         "name": "$name",
         "raised": {"$ifNull": [f"$raised.{currency}", None]},
         "goal": _ratio({"$sum": {"$map": {"input": of_goal, "in": "$$this.v"}}}, "$goal_amount"),
@@ -126,17 +126,17 @@ def _ratio(part: Any, whole: str) -> dict[str, Any]:
     return {"$cond": [{"$gt": [whole, 0]}, share, None]}
 
 
-def sparklines(lines: Sequence[FundraiserLine]) -> dict[ObjectId, list[int]]:
+def build_sparklines(lines: Sequence[FundraiserLine]) -> dict[ObjectId, list[int]]:
     """What each raised a day in the last thirty, oldest first, in minor units of its currency.
     UTC days: a line without numbers needs no zone."""
     today = now().date()
-    days = [today - timedelta(days=ago) for ago in range(SPARK_DAYS - 1, -1, -1)]
+    days = [today - timedelta(days=ago) for ago in range(SPARKLINE_DAYS - 1, -1, -1)]
     keys = {
         f"fundraiser:{line.id}:{day.isoformat()}": (line, place)
         for line in lines
         for place, day in enumerate(days)
     }
-    raised = {line.id: [0] * SPARK_DAYS for line in lines}
+    raised = {line.id: [0] * SPARKLINE_DAYS for line in lines}
     for row in collection(get_db(), GiftDayRow).find({"_id": {"$in": list(keys)}}, {"raised": 1}):
         line, place = keys[row["_id"]]
         raised[line.id][place] = sum(row.get("raised", {}).get(line.currency, {}).values())
@@ -146,12 +146,12 @@ def sparklines(lines: Sequence[FundraiserLine]) -> dict[ObjectId, list[int]]:
 def _line(row: dict[str, Any], main: str) -> FundraiserLine:
     funnel, raised, gifts = row.get("funnel", {}), row.get("raised", {}), row.get("gifts", {})
     goal, currency = row.get("goal_amount"), row.get("goal_currency")
-    most = max(nonzero(gifts), key=gifts.__getitem__, default=main)
+    most = max(drop_zero_totals(gifts), key=gifts.__getitem__, default=main)
     return FundraiserLine(
         id=row["_id"],
         name=row["name"],
         created_at=row["created_at"],
-        raised=nonzero(raised),
+        raised=drop_zero_totals(raised),
         goal={"amount": goal, "currency": currency} if goal else None,
         reached=ratio(raised.get(currency, 0), goal) if goal else None,
         gifts=row.get("donations_count", 0),

@@ -15,30 +15,35 @@ from bson import ObjectId
 from mongoengine import QuerySet
 
 from documents.conditions import is_unsubscribed
-from documents.email import BY_USER, DID, Email, picked
+from documents.email import (
+    RECIPIENT_ACTION_FIELDS,
+    USER_EMAILS_INDEX,
+    Email,
+    build_action_condition,
+)
 from documents.mailing import Mailing
 from documents.people.search_words import (
-    FIRST,
-    MOST_WORDS,
-    Place,
-    between,
-    fit,
-    met,
+    FIRST_RECIPIENT_PLACE,
+    MAX_SEARCH_WORDS,
+    RecipientPlace,
+    build_word_condition,
+    find_met_word,
+    matches_terms,
+    parse_terms,
     read_place,
-    terms,
 )
 from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
-from documents.storage.marks import text
+from documents.storage.marks import build_text_condition
 from documents.storage.pagination import decode_cursor, encode_cursor
 from documents.user import User
 
-Did = Literal["opened", "clicked", "gave", "bounced", "left"]
-BY_WORD = "words"
-AT_ONCE = 400
-MOST = 2000  # how many people, or twice as many emails, are looked at for one page
-FEW = 200  # of so few emails, all are looked at sooner than all whom a word fits
-OF_USERS = ("name", "email", "words")
+RecipientAction = Literal["opened", "clicked", "gave", "bounced", "left"]
+USER_WORDS_INDEX_NAME = "words"
+RECIPIENTS_PER_READ = 400
+MAX_INSPECTED_PEOPLE = 2000  # how many people, or twice as many emails, are looked at for one page
+MAX_EMAILS_READ_WHOLE = 200  # of so few emails, all are looked at sooner than all whom a word fits
+ADDRESSEE_FIELDS = ("name", "email", "words")
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,14 @@ class Recipient:
     raised: dict[str, int] = field(default_factory=dict)  # minor units, by currency
 
 
-Found = tuple[Place, Recipient]
-Batch = tuple[list[Found], Place | None]  # with where to read on, or None at the end
-OF_EMAIL = [one.name for one in fields(Recipient) if one.name not in {"user", "email_id"}]
-READ = ["user_id", "left", "back", *OF_EMAIL]
+FoundRecipient = tuple[RecipientPlace, Recipient]
+RecipientBatch = tuple[
+    list[FoundRecipient], RecipientPlace | None
+]  # with where to read on, or None at the end
+RECIPIENT_EMAIL_FIELDS = [
+    one.name for one in fields(Recipient) if one.name not in {"user", "email_id"}
+]
+READ_EMAIL_FIELDS = ["user_id", "left", "back", *RECIPIENT_EMAIL_FIELDS]
 
 
 @dataclass(frozen=True)
@@ -89,10 +98,10 @@ class RecipientPage:
     is_partial: bool = False
 
 
-def recipients(
+def list_recipients(
     mailing: Mailing,
     *,
-    did: Did | None = None,
+    did: RecipientAction | None = None,
     search: str = "",
     limit: int = 50,
     cursor: str | None = None,
@@ -107,8 +116,8 @@ def recipients(
     Raises:
         BadCursor: the cursor is of another mailing, filter or search, or none of ours.
     """
-    asked = terms(search)
-    if len(asked) > MOST_WORDS:
+    asked = parse_terms(search)
+    if len(asked) > MAX_SEARCH_WORDS:
         return RecipientPage([], None)  # they fit nobody
     told = repr([mailing.id, did, asked]).encode()
     made_for = hashlib.blake2b(told, digest_size=8).hexdigest()
@@ -130,54 +139,64 @@ class _Reading:
     """Reading on from a place, of a mailing's emails or, when it is at a word, of people."""
 
     mailing: Mailing
-    did: Did | None
+    did: RecipientAction | None
     asked: list[str]
 
-    def begin(self) -> Place:
+    def begin(self) -> RecipientPlace:
         """Before the first email, or the first person whom the rarest term fits."""
-        if not self.asked or self._newest(FIRST, FEW + 1)[1] is None:
-            return FIRST
+        if (
+            not self.asked
+            or self._newest(FIRST_RECIPIENT_PLACE, MAX_EMAILS_READ_WHOLE + 1)[1] is None
+        ):
+            return FIRST_RECIPIENT_PLACE
         lead = self.asked[0] if len(self.asked) == 1 else min(self.asked[:3], key=self._count)
-        return FIRST._replace(lead=lead)
+        return FIRST_RECIPIENT_PLACE._replace(lead=lead)
 
-    def read(self, place: Place, limit: int) -> tuple[list[Found], Place | None]:
+    def read(
+        self, place: RecipientPlace, limit: int
+    ) -> tuple[list[FoundRecipient], RecipientPlace | None]:
         """More than `limit` recipients, or as many as come into sight; and where that ended."""
-        found: list[Found] = []
+        found: list[FoundRecipient] = []
         looked_at, number, read = 0, limit + 2, self._by_word if place.lead else self._by_email
         while True:
             here, end = read(place, number)
             found += here
             looked_at += number
-            if end is None or len(found) > limit or looked_at >= MOST:
+            if end is None or len(found) > limit or looked_at >= MAX_INSPECTED_PEOPLE:
                 return found, end
-            place, number = end, min(2 * number, AT_ONCE)
+            place, number = end, min(2 * number, RECIPIENTS_PER_READ)
 
-    def _by_email(self, place: Place, number: int) -> Batch:
+    def _by_email(self, place: RecipientPlace, number: int) -> RecipientBatch:
         rows, edge = self._newest(place, number)
         query = {"_id": {"$in": [row["user_id"] for row in rows]}, "deleted_at": None}
         users = {user["_id"]: user for user in self._users(query)}
         found = [
-            (FIRST._replace(email_id=row["_id"]), _recipient(row, user))
+            (FIRST_RECIPIENT_PLACE._replace(email_id=row["_id"]), _recipient(row, user))
             for row in rows
             if self._is_meant(row, user := users.get(row["user_id"], {}))
         ]
-        return found, FIRST._replace(email_id=edge) if edge else None
+        return found, FIRST_RECIPIENT_PLACE._replace(email_id=edge) if edge else None
 
-    def _by_word(self, place: Place, number: int) -> Batch:
+    def _by_word(self, place: RecipientPlace, number: int) -> RecipientBatch:
         people = self._people(place, number)
         # Who has several words that begin alike is met at each of them, and meant at the first.
         meant = {
             user["_id"]: (at, user)
             for at, user in people
-            if fit(user["words"], self.asked) and met(user["words"], at.lead) == at.word
+            if matches_terms(user["words"], self.asked)
+            and find_met_word(user["words"], at.lead) == at.word
         }
         query: dict[str, Any] = {
             "user_id": {"$in": list(meant)},
             "fundraiser_id": self.mailing.fundraiser_id,
         }
         if self.did:
-            query["$or"] = [picked(name) for name in DID[self.did]]
-        found_emails = Email.of_mailing(self.mailing, query, BY_USER, READ)
+            query["$or"] = [
+                build_action_condition(name) for name in RECIPIENT_ACTION_FIELDS[self.did]
+            ]
+        found_emails = Email.query_mailing(
+            self.mailing, query, USER_EMAILS_INDEX, READ_EMAIL_FIELDS
+        )
         emails = sorted(found_emails, key=lambda row: row["_id"], reverse=True)
         order = {id_: number for number, id_ in enumerate(meant)}
         found = []
@@ -188,42 +207,57 @@ class _Reading:
                 found.append((at, _recipient(row, user)))
         return found, people[-1][0] if len(people) == number else None
 
-    def _people(self, place: Place, number: int) -> list[tuple[Place, UserRow]]:
+    def _people(self, place: RecipientPlace, number: int) -> list[tuple[RecipientPlace, UserRow]]:
         """The next users with a word that begins with `lead`, each with the place they are met at.
 
         In the order of the index, by a hint. To sort, MongoDB would read all whom the word fits,
         and put somebody with several words where the least of them is, asked for or not.
         """
         lead, after = place.lead, place.word
-        same = {"words": text(eq=after), "_id": {"$gte": place.user_id}}
-        here = self._users(same, BY_WORD).order_by("id").limit(number) if after else ()
-        people = [(Place(lead, after, user["_id"]), user) for user in here]
+        same = {"words": build_text_condition(eq=after), "_id": {"$gte": place.user_id}}
+        here = (
+            self._users(same, USER_WORDS_INDEX_NAME).order_by("id").limit(number) if after else ()
+        )
+        people = [(RecipientPlace(lead, after, user["_id"]), user) for user in here]
         if rest := number - len(people):
-            beyond = self._users({"words": text(elemMatch=between(lead, after))}, BY_WORD)
+            beyond = self._users(
+                {"words": build_text_condition(elemMatch=build_word_condition(lead, after))},
+                USER_WORDS_INDEX_NAME,
+            )
             for user in beyond.limit(rest):
-                people.append((Place(lead, met(user["words"], lead, after), user["_id"]), user))
+                people.append(
+                    (
+                        RecipientPlace(
+                            lead, find_met_word(user["words"], lead, after), user["_id"]
+                        ),
+                        user,
+                    )
+                )
         return people
 
     def _count(self, term: str) -> int:
-        found = self._users({"words": text(elemMatch=between(term))}, BY_WORD)
-        return int(found.limit(MOST).count(with_limit_and_skip=True))
+        found = self._users(
+            {"words": build_text_condition(elemMatch=build_word_condition(term))},
+            USER_WORDS_INDEX_NAME,
+        )
+        return int(found.limit(MAX_INSPECTED_PEOPLE).count(with_limit_and_skip=True))
 
     def _is_meant(self, email: EmailRow, user: UserRow) -> bool:
         """Who unsubscribed and came back has not left: reports count likewise."""
         if self.did == "left" and not (is_unsubscribed(email) or email.get("spam_reported_at")):
             return False
-        return fit(user.get("words", ()), self.asked)
+        return matches_terms(user.get("words", ()), self.asked)
 
-    def _newest(self, place: Place, number: int) -> tuple[list[EmailRow], ObjectId | None]:
-        return Email.newest_of(self.mailing, self.did, place.email_id, number, READ)
+    def _newest(self, place: RecipientPlace, number: int) -> tuple[list[EmailRow], ObjectId | None]:
+        return Email.list_newest(self.mailing, self.did, place.email_id, number, READ_EMAIL_FIELDS)
 
     def _users(self, query: dict[str, Any], index: Any = -1) -> QuerySet:
         of = {"organization_id": self.mailing.organization_id}
-        return User.objects(__raw__=of | query).hint(index).only(*OF_USERS).as_pymongo()
+        return User.objects(__raw__=of | query).hint(index).only(*ADDRESSEE_FIELDS).as_pymongo()
 
 
 def _recipient(email: EmailRow, user: UserRow) -> Recipient:
     addressee = Addressee(user["_id"], user["name"], user["email"]) if user else None
     known: Mapping[str, Any] = email
-    told = {name: known[name] for name in OF_EMAIL if name in known}
+    told = {name: known[name] for name in RECIPIENT_EMAIL_FIELDS if name in known}
     return Recipient(addressee, email["_id"], **told)

@@ -8,9 +8,9 @@ from bson import ObjectId
 
 from documents.donation import Donation
 from documents.email import Email
-from documents.event import UNMATCHED, Event
+from documents.event import UNMATCHED_FILTER, Event
 from documents.fundraiser import Fundraiser
-from documents.gift_day import GiftDay, day_of
+from documents.gift_day import GiftDay, read_gift_day
 from documents.mailing import Mailing
 from documents.matching.late_touches import LateTouches
 from documents.organization import Organization
@@ -23,25 +23,33 @@ from documents.reports.figures import (
     Report,
     Unsettled,
 )
-from documents.reports.gift_times import UtcDay, by_day_and_hour
-from documents.storage.marks import DUE
+from documents.reports.gift_times import UtcDay, sum_by_local_time
+from documents.storage.marks import DUE_FILTER
 from documents.storage.record import Record
-from documents.values.rates import average, giving_rates, nonzero, rates, ratio
+from documents.values.rates import (
+    average,
+    compute_email_rates,
+    compute_giving_rates,
+    drop_zero_totals,
+    ratio,
+)
 from documents.values.time import now
 from documents.webhook_delivery import WebhookDelivery
 
-MATCHES = ("direct", "indirect", "unresolved")
-EMAILS = (
+MATCH_CLASSES = ("direct", "indirect", "unresolved")
+REPORTED_FUNNEL_FIELDS = (
     "sent delivered bounced dropped opened opens machine_opens clicked clicks unsubscribed "
     "spam_reported donated"
 ).split()
-MAILINGS_LISTED = 200
-UNMATCHED_COUNTED = 10_000  # so that a report costs the same however many there are
-DAYS_SHOWN = 31
-UTC_DAYS_READ = DAYS_SHOWN + 2  # a local day is part of two UTC days; the ends may be cut off
+MAX_LISTED_MAILINGS = 200
+MAX_COUNTED_UNMATCHED = 10_000  # so that a report costs the same however many there are
+MAX_SHOWN_DAYS = 31
+MAX_READ_UTC_DAYS = (
+    MAX_SHOWN_DAYS + 2
+)  # a local day is part of two UTC days; the ends may be cut off
 
 
-def fundraiser_report(fundraiser: Fundraiser, listed: int = MAILINGS_LISTED) -> Report:
+def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAILINGS) -> Report:
     """What a fundraiser has brought, and each of its latest mailings, so many at the most."""
     # What is due is read before the figures: «nothing is waiting» must be true of what follows.
     as_of, unsettled = now(), _unsettled(fundraiser, fundraiser.id)
@@ -58,7 +66,7 @@ def fundraiser_report(fundraiser: Fundraiser, listed: int = MAILINGS_LISTED) -> 
     }
 
 
-def mailing_report(mailing: Mailing) -> Report:
+def build_mailing_report(mailing: Mailing) -> Report:
     """What a mailing has brought."""
     as_of, unsettled = now(), _unsettled(mailing, mailing.fundraiser_id)
     mailing = Mailing.fetch(mailing.organization_id, mailing.id)
@@ -74,13 +82,14 @@ def mailing_report(mailing: Mailing) -> Report:
 
 def _by_time(of: Fundraiser | Mailing, kind: str) -> ByTime:
     """Gifts by day and hour of the organization's time zone, as many as a report shows."""
-    rows = GiftDay.latest(kind, of.id, UTC_DAYS_READ)
+    rows = GiftDay.latest(kind, of.id, MAX_READ_UTC_DAYS)
     utc_days = [
-        UtcDay(day_of(row["_id"]), row.get("gifts", {}), row.get("raised", {})) for row in rows
+        UtcDay(read_gift_day(row["_id"]), row.get("gifts", {}), row.get("raised", {}))
+        for row in rows
     ]
     zone = Organization.objects.get(id=of.organization_id).zone
-    is_cut = len(rows) == UTC_DAYS_READ
-    days, hours = by_day_and_hour(utc_days, zone, DAYS_SHOWN, is_cut=is_cut)
+    is_cut = len(rows) == MAX_READ_UTC_DAYS
+    days, hours = sum_by_local_time(utc_days, zone, MAX_SHOWN_DAYS, is_cut=is_cut)
     return {"time_zone": zone.key, "by_day": days, "by_hour": hours}
 
 
@@ -88,11 +97,11 @@ def _unmatched(of: Fundraiser | Mailing, link: str) -> dict[str, int]:
     """Events that no email is known of. Read by partial indexes that hold nothing else; most have
     no category that would say whose they are."""
     events = Event._get_collection()
-    mine = {link: of.id, **UNMATCHED}
-    everybodys = {"organization_id": of.organization_id, **UNMATCHED}
+    mine = {link: of.id, **UNMATCHED_FILTER}
+    everybodys = {"organization_id": of.organization_id, **UNMATCHED_FILTER}
     return {
-        "here": events.count_documents(mine, limit=UNMATCHED_COUNTED),
-        "in_organization": events.count_documents(everybodys, limit=UNMATCHED_COUNTED),
+        "here": events.count_documents(mine, limit=MAX_COUNTED_UNMATCHED),
+        "in_organization": events.count_documents(everybodys, limit=MAX_COUNTED_UNMATCHED),
     }
 
 
@@ -111,8 +120,8 @@ def _cost(mailing: Mailing) -> dict[str, int]:
 
 def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> Figures:
     counters = tallied.funnel
-    funnel = {name: counters.get(name, 0) for name in EMAILS}
-    raised = nonzero(tallied.raised)
+    funnel = {name: counters.get(name, 0) for name in REPORTED_FUNNEL_FIELDS}
+    raised = drop_zero_totals(tallied.raised)
     return {
         "emails": funnel,
         "delivery": {name: counters.get(name, 0) for name in ("deferred", "blocked")},
@@ -122,24 +131,26 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> Figures:
             "count": tallied.donations_count,
             "donors": tallied.donors,
             "raised": raised,
-            "refunded": nonzero(tallied.refunded),
+            "refunded": drop_zero_totals(tallied.refunded),
             "average": {
                 code: average(amount, tallied.gifts[code])
                 for code, amount in raised.items()
                 # Absent only where a counter is off; a report survives what recount is to find.
                 if tallied.gifts.get(code, 0) > 0
             },
-            "by_match": {name: _match_class(tallied.by_match.get(name, {})) for name in MATCHES},
+            "by_match": {
+                name: _match_class(tallied.by_match.get(name, {})) for name in MATCH_CLASSES
+            },
         },
         "recurring": _recurring(tallied.recurring),
-        "rates": rates(funnel),
-        "giving_rates": giving_rates(funnel, _matched(tallied)),
+        "rates": compute_email_rates(funnel),
+        "giving_rates": compute_giving_rates(funnel, _matched(tallied)),
         "raised_per_email": {
             code: ratio(amount, funnel["sent"]) for code, amount in raised.items() if funnel["sent"]
         },
         "cost_per_unit_raised": {
             code: ratio(amount, raised[code])
-            for code, amount in nonzero(cost).items()
+            for code, amount in drop_zero_totals(cost).items()
             if code in raised
         },
     }
@@ -148,15 +159,15 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> Figures:
 def _match_class(counters: Mapping[str, Any]) -> MatchClass:
     return {
         "count": counters.get("count", 0),
-        "raised": nonzero(counters.get("raised", {})),
+        "raised": drop_zero_totals(counters.get("raised", {})),
     }
 
 
 def _recurring(counters: Mapping[str, Any]) -> Recurring:
     return {
         "plans": counters.get("plans", 0),
-        "first_gift": nonzero(counters.get("first_gift", {})),
-        "lifetime": nonzero(counters.get("lifetime", {})),
+        "first_gift": drop_zero_totals(counters.get("first_gift", {})),
+        "lifetime": drop_zero_totals(counters.get("lifetime", {})),
     }
 
 
@@ -168,8 +179,8 @@ def _matched(tallied: Fundraiser | Mailing) -> int:
 def _unsettled(of: Fundraiser | Mailing, fundraiser_id: ObjectId) -> Unsettled:
     """What is stored and not counted yet. Deliveries say only when read whose emails they tell of,
     so all of the organization's are named; and so are touches for which gifts are to look again."""
-    fundraisers = {"fundraiser_id": fundraiser_id, **DUE}
-    organizations = {"organization_id": of.organization_id, **DUE}
+    fundraisers = {"fundraiser_id": fundraiser_id, **DUE_FILTER}
+    organizations = {"organization_id": of.organization_id, **DUE_FILTER}
     waits = [
         _oldest(Donation, fundraisers),
         _oldest(Email, fundraisers),

@@ -18,19 +18,21 @@ from documents.donation import Donation
 from documents.email import Email
 from documents.event import Event
 from documents.mailing import Mailing
-from documents.providers.sendgrid import IDENTITY_BYTES
+from documents.providers.sendgrid import EVENT_KEY_BYTES
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
-from documents.storage.pagination import BadCursor, decode_cursor, encode_cursor
+from documents.storage.pagination import InvalidCursor, decode_cursor, encode_cursor
 from documents.user import User
 
-MOST_EMAILS = 1000  # of a person, the latest: with their events, they are read for each page
-MADE_FOR = "timeline"
-EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+MAX_TIMELINE_EMAILS = (
+    1000  # of a person, the latest: with their events, they are read for each page
+)
+TIMELINE_CURSOR_NAME = "timeline"
+UNIX_EPOCH, ONE_MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 # Of one moment, what is told first has the highest number.
-EMAIL, EVENT, GIFT = range(3)
-ID_BYTES = {EMAIL: 12, EVENT: IDENTITY_BYTES, GIFT: 12}
+EMAIL_RANK, EVENT_RANK, GIFT_RANK = range(3)
+ID_BYTES_BY_RANK = {EMAIL_RANK: 12, EVENT_RANK: EVENT_KEY_BYTES, GIFT_RANK: 12}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class SentEmail:
 
 
 @dataclass(frozen=True)
-class ToldEvent:
+class ReportedEvent:
     """SendGrid told of an email. `type`, `bounce_type` and `group` are in its words."""
 
     kind: ClassVar[str] = "event"
@@ -65,7 +67,7 @@ class ToldEvent:
 
 
 @dataclass(frozen=True)
-class Gift:
+class GivenGift:
     """They gave. Amounts are in minor units; email and mailing are what it was matched to."""
 
     kind: ClassVar[str] = "gift"
@@ -83,18 +85,18 @@ class Gift:
     mailing: str | None
 
 
-Entry = SentEmail | ToldEvent | Gift
+TimelineEntry = SentEmail | ReportedEvent | GivenGift
 
 
 @dataclass(frozen=True)
 class TimelinePage:
     """Some entries, the newest first, and the cursor of the next page, or None on the last."""
 
-    entries: list[Entry]
+    entries: list[TimelineEntry]
     next_cursor: str | None
 
 
-class Place(NamedTuple):
+class TimelinePlace(NamedTuple):
     """Where in a time line; the next page has what is less."""
 
     at: datetime
@@ -102,10 +104,10 @@ class Place(NamedTuple):
     id: bytes
 
 
-Found = tuple[Place, Any]  # with the row of an email, an event or a gift
+Found = tuple[TimelinePlace, Any]  # with the row of an email, an event or a gift
 
 
-def timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> TimelinePage:
+def list_timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> TimelinePage:
     """One page of a person's time line.
 
     Raises:
@@ -115,12 +117,12 @@ def timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> Timel
     emails = _emails(user)
     found = [
         *_sent(emails, after),
-        *_places(EVENT, "at", _events(user, emails, after).limit(limit + 1)),
-        *_places(GIFT, "donated_at", _gifts(user, after).limit(limit + 1)),
+        *_places(EVENT_RANK, "at", _events(user, emails, after).limit(limit + 1)),
+        *_places(GIFT_RANK, "donated_at", _gifts(user, after).limit(limit + 1)),
     ]
     found.sort(key=itemgetter(0), reverse=True)
     end = (
-        encode_cursor([MADE_FOR, _tell(found[limit - 1][0]), user.id])
+        encode_cursor([TIMELINE_CURSOR_NAME, _tell(found[limit - 1][0]), user.id])
         if len(found) > limit
         else None
     )
@@ -131,46 +133,50 @@ def _emails(user: User) -> dict[ObjectId, EmailRow]:
     """The latest emails to a person. Hinted: by id alone, all of the organization's are read."""
     query = {"organization_id": user.organization_id, "user_id": user.id, "deleted_at": None}
     found = Email.objects(__raw__=query).hint("user_id_1_fundraiser_id_1_sent_at_1")
-    read = found.only("sent_at", "mailing_id", "fundraiser_id").order_by("-id").limit(MOST_EMAILS)
+    read = (
+        found.only("sent_at", "mailing_id", "fundraiser_id")
+        .order_by("-id")
+        .limit(MAX_TIMELINE_EMAILS)
+    )
     return {row["_id"]: row for row in read.as_pymongo()}
 
 
-def _sent(emails: dict[ObjectId, EmailRow], after: Place | None) -> list[Found]:
-    sent = _places(EMAIL, "sent_at", [row for row in emails.values() if row.get("sent_at")])
+def _sent(emails: dict[ObjectId, EmailRow], after: TimelinePlace | None) -> list[Found]:
+    sent = _places(EMAIL_RANK, "sent_at", [row for row in emails.values() if row.get("sent_at")])
     return [one for one in sent if after is None or one[0] < after]
 
 
-def _events(user: User, emails: dict[ObjectId, EmailRow], after: Place | None) -> QuerySet:
+def _events(user: User, emails: dict[ObjectId, EmailRow], after: TimelinePlace | None) -> QuerySet:
     of = {"organization_id": user.organization_id, "email_id": {"$in": list(emails)}}
-    found = Event.objects(__raw__=of | _beyond(after, EVENT, "at")).order_by("-at", "-id")
+    found = Event.objects(__raw__=of | _beyond(after, EVENT_RANK, "at")).order_by("-at", "-id")
     return found.as_pymongo()
 
 
-def _gifts(user: User, after: Place | None) -> QuerySet:
+def _gifts(user: User, after: TimelinePlace | None) -> QuerySet:
     of = {"organization_id": user.organization_id, "user_id": user.id, "deleted_at": None}
-    found = Donation.objects(__raw__=of | _beyond(after, GIFT, "donated_at"))
+    found = Donation.objects(__raw__=of | _beyond(after, GIFT_RANK, "donated_at"))
     return found.hint("known_user_id_donated_at").order_by("-donated_at", "-id").as_pymongo()
 
 
-def _beyond(place: Place | None, source: int, at: str) -> dict[str, Any]:
+def _beyond(place: TimelinePlace | None, source: int, at: str) -> dict[str, Any]:
     """The condition on a source for what comes after a place."""
     if place is None:
         return {}
     if source != place.source:
         return {at: {"$lte" if source < place.source else "$lt": place.at}}
-    id_: Any = place.id if source == EVENT else ObjectId(place.id)
+    id_: Any = place.id if source == EVENT_RANK else ObjectId(place.id)
     return {at: {"$lte": place.at}, "$or": [{at: {"$lt": place.at}}, {"_id": {"$lt": id_}}]}
 
 
 def _places(source: int, at: str, rows: Any) -> list[Found]:
-    return [(Place(row[at], source, _bytes(row["_id"])), row) for row in rows]
+    return [(TimelinePlace(row[at], source, _bytes(row["_id"])), row) for row in rows]
 
 
 def _bytes(id_: ObjectId | bytes) -> bytes:
     return id_.binary if isinstance(id_, ObjectId) else bytes(id_)
 
 
-def _entries(user: User, found: list[Found], emails: Mapping[Any, Any]) -> list[Entry]:
+def _entries(user: User, found: list[Found], emails: Mapping[Any, Any]) -> list[TimelineEntry]:
     """The entries, with the names of their mailings."""
     # An event does not know its email's mailing.
     ids = [emails.get(row.get("email_id"), row).get("mailing_id") for _, row in found]
@@ -183,20 +189,20 @@ def _entries(user: User, found: list[Found], emails: Mapping[Any, Any]) -> list[
     ]
 
 
-def _key(place: Place) -> str:
+def _key(place: TimelinePlace) -> str:
     return f"{place.source}-{place.id.hex()}"
 
 
 def _email_entry(
     key: str, at: datetime, email: EmailRow, mailing_id: ObjectId | None, mailing: str | None
-) -> Entry:
+) -> TimelineEntry:
     return SentEmail(key, at, email["_id"], email["fundraiser_id"], mailing_id, mailing)
 
 
 def _event_entry(
     key: str, at: datetime, event: EventRow, mailing_id: ObjectId | None, mailing: str | None
-) -> Entry:
-    return ToldEvent(
+) -> TimelineEntry:
+    return ReportedEvent(
         key,
         at,
         type=event["type"],
@@ -213,8 +219,8 @@ def _event_entry(
 
 def _gift_entry(
     key: str, at: datetime, gift: DonationRow, mailing_id: ObjectId | None, mailing: str | None
-) -> Entry:
-    return Gift(
+) -> TimelineEntry:
+    return GivenGift(
         key,
         at,
         gift_id=gift["_id"],
@@ -230,24 +236,26 @@ def _gift_entry(
     )
 
 
-ENTRIES: dict[int, Callable[[str, datetime, Any, ObjectId | None, str | None], Entry]] = {
-    EMAIL: _email_entry,
-    EVENT: _event_entry,
-    GIFT: _gift_entry,
+ENTRIES: dict[int, Callable[[str, datetime, Any, ObjectId | None, str | None], TimelineEntry]] = {
+    EMAIL_RANK: _email_entry,
+    EVENT_RANK: _event_entry,
+    GIFT_RANK: _gift_entry,
 }
 
 
-def _tell(place: Place) -> str:
-    return f"{(place.at - EPOCH) // MILLISECOND}:{place.source}:{place.id.hex()}"
+def _tell(place: TimelinePlace) -> str:
+    return f"{(place.at - UNIX_EPOCH) // ONE_MILLISECOND}:{place.source}:{place.id.hex()}"
 
 
-def _read(cursor: str, user: User) -> Place:
-    _, value, user_id = decode_cursor(cursor, MADE_FOR)
+def _read(cursor: str, user: User) -> TimelinePlace:
+    _, value, user_id = decode_cursor(cursor, TIMELINE_CURSOR_NAME)
     try:
         told, source, id_ = value.split(":")
-        place = Place(EPOCH + int(told) * MILLISECOND, int(source), bytes.fromhex(id_))
+        place = TimelinePlace(
+            UNIX_EPOCH + int(told) * ONE_MILLISECOND, int(source), bytes.fromhex(id_)
+        )
     except (AttributeError, ValueError, OverflowError):
-        raise BadCursor from None
-    if user_id != user.id or len(place.id) != ID_BYTES.get(place.source):
-        raise BadCursor
+        raise InvalidCursor from None
+    if user_id != user.id or len(place.id) != ID_BYTES_BY_RANK.get(place.source):
+        raise InvalidCursor
     return place

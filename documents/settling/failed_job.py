@@ -13,13 +13,13 @@ from mongoengine import get_db
 from documents.errors import NotFound
 from documents.values.time import now
 
-JOBS = {
+JOB_NAMES = {
     "donations": "update_email_donation",
     "emails": "count_email",
     "mailings": "count_mailing",
     "deliveries": "tally_delivery",
 }
-FAILED = {"trouble.failed_at": {"$type": "date"}}
+FAILED_FILTER = {"trouble.failed_at": {"$type": "date"}}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FailedJob:
     @property
     def job(self) -> str:
         """The task that did it."""
-        return JOBS[self.collection]
+        return JOB_NAMES[self.collection]
 
     @classmethod
     def page(
@@ -46,16 +46,16 @@ class FailedJob:
 
         Hinted: in the order of ids, MongoDB would go through all records for the few that failed.
         """
-        query: dict[str, Any] = dict(FAILED)
+        query: dict[str, Any] = dict(FAILED_FILTER)
         if organization_id is not None:
             query["organization_id"] = organization_id
         if after is not None:
             query["_id"] = {"$lt": after}
         found = [
             cls.from_row(name, row)
-            for name in JOBS
+            for name in JOB_NAMES
             for row in get_db()[name]
-            .find(query, FIELDS)
+            .find(query, FAILED_JOB_FIELDS)
             .hint("failed")
             .sort("_id", -1)
             .limit(limit)
@@ -70,11 +70,11 @@ class FailedJob:
             NotFound: there is none with this id.
         """
         if ObjectId.is_valid(id_):
-            query: dict[str, Any] = {"_id": ObjectId(id_), **FAILED}
+            query: dict[str, Any] = {"_id": ObjectId(id_), **FAILED_FILTER}
             if organization_id is not None:
                 query["organization_id"] = organization_id
-            for name in JOBS:
-                row = get_db()[name].find_one(query, FIELDS)
+            for name in JOB_NAMES:
+                row = get_db()[name].find_one(query, FAILED_JOB_FIELDS)
                 if row:
                     return cls.from_row(name, row)
         raise NotFound
@@ -101,8 +101,8 @@ class FailedJob:
         self._update({"$unset": {"trouble": ""}})
 
     def _update(self, update: dict[str, Any]) -> None:
-        where = {"_id": self.id, "organization_id": self.organization_id, **FAILED}
+        where = {"_id": self.id, "organization_id": self.organization_id, **FAILED_FILTER}
         get_db()[self.collection].update_one(where, update)
 
 
-FIELDS = {"organization_id": 1, "trouble": 1}
+FAILED_JOB_FIELDS = {"organization_id": 1, "trouble": 1}

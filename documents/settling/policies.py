@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from documents.matching.policy import MatchPolicy
-from documents.tracking.rules import Rule
+from documents.tracking.rules import MachineClickRule
 
 
 @dataclass(frozen=True)
-class Policy:
+class SettlingPolicy:
     """Passed to whatever settles, so that no document reads the environment.
 
     matching: how gifts are matched, where the organization has not decided otherwise.
@@ -15,4 +15,4 @@ class Policy:
     """
 
     matching: MatchPolicy = field(default_factory=MatchPolicy)
-    clicks: Rule = field(default_factory=Rule)
+    clicks: MachineClickRule = field(default_factory=MachineClickRule)

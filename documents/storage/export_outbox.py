@@ -14,20 +14,23 @@ from blinker import Signal
 from bson import ObjectId
 from mongoengine import DateTimeField, ListField, get_db
 
-from config.settings import settings
+from config.settings import get_settings
 from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import Tx
 
-Ids = Mapping[str, Iterable[Any]]
+IdsByCollection = Mapping[str, Iterable[Any]]
 # What is exported of what is counted, and what carries its own mark.
-NOTED = ("mailings", "emails", "events", "donations")
-MARKED = ("organizations", "fundraisers", "users")
-MARK = "export_due"
-EXPORT_DUE: dict[str, Any] = {MARK: {"$type": "date"}}
-EXPORT_INDEX: dict[str, Any] = {"fields": [MARK], "partialFilterExpression": EXPORT_DUE}
+NOTED_COLLECTIONS = ("mailings", "emails", "events", "donations")
+MARKED_COLLECTIONS = ("organizations", "fundraisers", "users")
+EXPORT_MARK_FIELD = "export_due"
+EXPORT_DUE_FILTER: dict[str, Any] = {EXPORT_MARK_FIELD: {"$type": "date"}}
+EXPORT_INDEX: dict[str, Any] = {
+    "fields": [EXPORT_MARK_FIELD],
+    "partialFilterExpression": EXPORT_DUE_FILTER,
+}
 
-noted = Signal()
+export_noted = Signal()
 
 
 class Unexported(Document):
@@ -48,33 +51,33 @@ class Exported:
     export_due = DateTimeField()
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
-        for name, at in mark().items():
+        for name, at in build_export_mark().items():
             setattr(self, name, at)
         saved = super().save(*args, **kwargs)  # type: ignore[misc]
-        if is_on():
-            noted.send()
+        if has_warehouse():
+            export_noted.send()
         return saved
 
 
-def is_on() -> bool:
+def has_warehouse() -> bool:
     """Whether there is a warehouse."""
-    return bool(settings().warehouse_url)
+    return bool(get_settings().warehouse_url)
 
 
-def mark() -> dict[str, datetime]:
+def build_export_mark() -> dict[str, datetime]:
     """The mark that a write of an exported record sets; nothing where there is no warehouse."""
-    return {MARK: now()} if is_on() else {}
+    return {EXPORT_MARK_FIELD: now()} if has_warehouse() else {}
 
 
-def note(tx: Tx, ids: Ids) -> None:
+def note_writes(tx: Tx, ids: IdsByCollection) -> None:
     """Note what a transaction writes, by collection. What is not exported may be among it."""
-    if not is_on():
+    if not has_warehouse():
         return
-    written = {name: list(ids[name]) for name in NOTED if ids.get(name)}
+    written = {name: list(ids[name]) for name in NOTED_COLLECTIONS if ids.get(name)}
     if any(written.values()):
         entry = {"_id": ObjectId(), "at": now(), **written}
         tx.database.unexported.insert_one(entry, session=tx.session)
-        noted.send()
+        export_noted.send()
 
 
 def note_targets(tx: Tx, targets: Sequence[tuple[str, Any]]) -> None:
@@ -82,25 +85,27 @@ def note_targets(tx: Tx, targets: Sequence[tuple[str, Any]]) -> None:
     ids: dict[str, list[Any]] = {}
     for name, id_ in targets:
         ids.setdefault(name, []).append(id_)
-    note(tx, ids)
+    note_writes(tx, ids)
 
 
-def oldest() -> datetime | None:
+def find_oldest_change() -> datetime | None:
     """Since when the oldest change waits; None when nothing does."""
     found = get_db().unexported.find_one({}, {"at": 1}, sort=[("_id", 1)])
     times = [found["at"]] if found else []
-    for name in MARKED:
-        row = get_db()[name].find_one(EXPORT_DUE, {MARK: 1}, sort=[(MARK, 1)])
-        times += [row[MARK]] if row else []
+    for name in MARKED_COLLECTIONS:
+        row = get_db()[name].find_one(
+            EXPORT_DUE_FILTER, {EXPORT_MARK_FIELD: 1}, sort=[(EXPORT_MARK_FIELD, 1)]
+        )
+        times += [row[EXPORT_MARK_FIELD]] if row else []
     return min(times, default=None)
 
 
-def is_none() -> bool:
+def is_export_complete() -> bool:
     """Whether the warehouse knows everything."""
-    return oldest() is None
+    return find_oldest_change() is None
 
 
-def lag_seconds() -> float:
+def measure_export_lag() -> float:
     """How far the warehouse is behind what is counted."""
-    since = oldest()
+    since = find_oldest_change()
     return max(0.0, (now() - since).total_seconds()) if since else 0.0

@@ -7,7 +7,7 @@ from mongoengine import BooleanField, DateTimeField, ListField, StringField, get
 from documents.storage.base import Document
 from documents.values.time import now
 
-ID = "warehouse"
+WAREHOUSE_STATE_ID = "warehouse"
 
 
 class WarehouseState(Document):
@@ -25,25 +25,29 @@ class WarehouseState(Document):
     @classmethod
     def current(cls) -> Self:
         """As it stands; blank before the first export."""
-        return cls.objects(name=ID).first() or cls(name=ID)
+        return cls.objects(name=WAREHOUSE_STATE_ID).first() or cls(name=WAREHOUSE_STATE_ID)
 
     @classmethod
     def note(cls, *, error: str | None, backfill: list[dict[str, Any]]) -> None:
         """Say how an export ended."""
         values: dict[str, Any] = {"backfill": backfill, "error": error}
         values |= {"error_at": now()} if error else {"exported_at": now()}
-        get_db().warehouse_state.update_one({"_id": ID}, {"$set": values}, upsert=True)
+        get_db().warehouse_state.update_one(
+            {"_id": WAREHOUSE_STATE_ID}, {"$set": values}, upsert=True
+        )
 
     @classmethod
-    def ask_anew(cls) -> None:
+    def request_refill(cls) -> None:
         """Have everything filled once more."""
-        get_db().warehouse_state.update_one({"_id": ID}, {"$set": {"anew": True}}, upsert=True)
+        get_db().warehouse_state.update_one(
+            {"_id": WAREHOUSE_STATE_ID}, {"$set": {"anew": True}}, upsert=True
+        )
 
     @classmethod
-    def answer_anew(cls) -> None:
+    def accept_refill(cls) -> None:
         """It has begun."""
         blank = {"$unset": {"anew": ""}, "$set": {"backfill": []}}
-        get_db().warehouse_state.update_one({"_id": ID}, blank)
+        get_db().warehouse_state.update_one({"_id": WAREHOUSE_STATE_ID}, blank)
 
     @property
     def is_filled(self) -> bool:

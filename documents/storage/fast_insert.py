@@ -13,21 +13,21 @@ from bson import ObjectId
 from mongoengine import signals
 from pymongo.errors import DuplicateKeyError
 
-from config.database import catch_up
+from config.database import await_majority
 from documents.errors import Conflict
-from documents.storage.record import INSERT_ATTEMPTS, Source, new_row
+from documents.storage.record import MAX_INSERT_ATTEMPTS, CountedRecord, build_record_row
 from documents.storage.tenancy import check_owner
 from documents.values.time import now
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredRow:
     """What a receiver of `post_save` learns of a row: enough for a wake-up."""
 
     id: ObjectId
 
 
-def insert_source(document: type[Source], **values: Any) -> Any:
+def insert_source(document: type[CountedRecord], **values: Any) -> Any:
     """Store a new record that is to be counted. Return its row.
 
     The caller has checked the client's values.
@@ -36,14 +36,14 @@ def insert_source(document: type[Source], **values: Any) -> Any:
         DuplicateKeyError: another record has its id, or one of its unique fields.
     """
     check_owner(values["organization_id"])
-    row = new_row(document, due=now(), **values)
+    row = build_record_row(document, due=now(), **values)
     document._get_collection().insert_one(row)  # type: ignore[attr-defined]
-    signals.post_save.send(document, document=Stored(row["_id"]), created=True)
+    signals.post_save.send(document, document=StoredRow(row["_id"]), created=True)
     return row
 
 
-def insert_source_unless(
-    document: type[Source], same: dict[str, Any], **values: Any
+def insert_or_find_source(
+    document: type[CountedRecord], same: dict[str, Any], **values: Any
 ) -> tuple[Any, bool]:
     """The same, or find the row of the record that is there already. Says whether it is new.
 
@@ -57,11 +57,11 @@ def insert_source_unless(
     """
     collection = document._get_collection()  # type: ignore[attr-defined]
     own = {"_id": values.get("_id"), "organization_id": values["organization_id"]}
-    for _ in range(INSERT_ATTEMPTS):
+    for _ in range(MAX_INSERT_ATTEMPTS):
         try:
             return insert_source(document, **values), True
         except DuplicateKeyError:
-            catch_up()  # so that whoever looks for the other record finds it
+            await_majority()  # so that whoever looks for the other record finds it
             if values.get("_id") and (row := collection.find_one(own)) is not None:
                 return row, True
             # A primary that is deposed at this moment may have refused for a record that is

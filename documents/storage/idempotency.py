@@ -22,14 +22,14 @@ from mongoengine import (
 )
 
 from documents.storage.base import Document
-from documents.storage.tenancy import OWNED
+from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
 
-KEPT_SECONDS = 48 * 3600
+IDEMPOTENCY_RETENTION_SECONDS = 48 * 3600
 # Longer than a request can take, whatever hangs: by then nobody is at work on it any more.
-ABANDONED_AFTER = timedelta(seconds=30)
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-NONCE_BYTES = 12
+REQUEST_ABANDONED_AFTER = timedelta(seconds=30)
+ABANDONED_REQUEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+ANSWER_NONCE_BYTES = 12
 
 
 class KeyInUse(Exception):
@@ -59,9 +59,11 @@ class IdempotencyKey(Document):
 
     meta = {
         "collection": "idempotency_keys",
-        **OWNED,
+        **OWNED_META,
         "auto_create_index": False,
-        "indexes": [{"fields": ["created_at"], "expireAfterSeconds": KEPT_SECONDS}],
+        "indexes": [
+            {"fields": ["created_at"], "expireAfterSeconds": IDEMPOTENCY_RETENTION_SECONDS}
+        ],
     }
 
     @classmethod
@@ -94,7 +96,7 @@ class IdempotencyKey(Document):
 
     def _take_over(self, at: datetime) -> Self:
         """Go on where a process died. One of those who try gets it."""
-        if at - self.taken_at < ABANDONED_AFTER:
+        if at - self.taken_at < REQUEST_ABANDONED_AFTER:
             raise KeyInUse
         won = type(self).objects(id=self.id, status=None, taken_at=self.taken_at)
         if not won.update_one(set__taken_at=at):
@@ -107,11 +109,11 @@ class IdempotencyKey(Document):
 
     def abandon(self) -> None:
         """How it ended is not known: whoever repeats the request may go on at once."""
-        type(self).objects(id=self.id, status=None).update_one(set__taken_at=LONG_AGO)
+        type(self).objects(id=self.id, status=None).update_one(set__taken_at=ABANDONED_REQUEST_TIME)
 
     def keep(self, key: str, status: int, location: str | None, answer: bytes) -> None:
         """Remember what was answered."""
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = os.urandom(ANSWER_NONCE_BYTES)
         sealed = nonce + AESGCM(_seal(key)).encrypt(nonce, answer, None)
         type(self).objects(id=self.id).update_one(
             set__status=status, set__location=location, set__answer=sealed
@@ -121,7 +123,9 @@ class IdempotencyKey(Document):
         """What was answered."""
         sealed = bytes(self.answer)
         try:
-            return AESGCM(_seal(key)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None)
+            return AESGCM(_seal(key)).decrypt(
+                sealed[:ANSWER_NONCE_BYTES], sealed[ANSWER_NONCE_BYTES:], None
+            )
         except InvalidTag:
             raise KeyReused from None
 

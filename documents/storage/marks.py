@@ -7,18 +7,18 @@ from mongoengine import get_db
 
 from matchback.engine import due
 
-DUE = due.DUE
+DUE_FILTER = due.DUE_FILTER
 due_index = due.due_index
 
 
-def due_of(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[ObjectId]:
+def find_due_groups(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[ObjectId]:
     """By what records are settled together, e.g. their fundraiser_id, as far as they are due."""
-    found = get_db()[source].find({"_id": {"$in": ids}, **DUE, **more}, {group: 1})
+    found = get_db()[source].find({"_id": {"$in": ids}, **DUE_FILTER, **more}, {group: 1})
     # By these ids: the index of what is due may hold far more.
     return list(dict.fromkeys(row[group] for row in found.hint([("_id", 1)])))
 
 
-def text(**condition: Any) -> dict[str, Any]:
+def build_text_condition(**condition: Any) -> dict[str, Any]:
     """A condition on a field with a `unique_index`: text(eq="x") or text(in_=["x", "y"]).
 
     MongoDB uses a partial index only for a query that says what the index is limited to.

@@ -12,23 +12,23 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from mongoengine import Document
 
-TIME = "time"
-LARGEST_NUMBER = 2**63 - 1
+CURSOR_TIME_KEY = "time"
+MAX_CURSOR_NUMBER = 2**63 - 1
 
 
-class BadCursor(ValueError):
+class InvalidCursor(ValueError):
     """The cursor was not made by this list with this order."""
 
 
 @dataclass(frozen=True)
-class Page:
+class RecordPage:
     """Some records in order, and the cursor of the next page, or None on the last."""
 
     records: list[Any]
     next_cursor: str | None
 
 
-def page(
+def list_page(
     document: type[Document],
     organization_id: ObjectId,
     *,
@@ -36,7 +36,7 @@ def page(
     sort: str,
     limit: int,
     cursor: str | None,
-) -> Page:
+) -> RecordPage:
     """One page of an organization's live records.
 
     Args:
@@ -64,11 +64,11 @@ def page(
     )
     records = list(found.limit(limit + 1))
     if len(records) <= limit:
-        return Page(records, None)
+        return RecordPage(records, None)
     last = records[limit - 1]
     value = None if field == identity else getattr(last, field)
     id_ = getattr(last, "id" if identity == "_id" else identity)
-    return Page(records[:limit], encode_cursor([sort, value, id_]))
+    return RecordPage(records[:limit], encode_cursor([sort, value, id_]))
 
 
 def _after(field: str, descending: bool, place: list[Any], ties: bool) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def encode_cursor(place: list[Any]) -> str:
     """A place as a client keeps it: [what it was made for, a plain value or a time, an id]."""
     sort, value, id_ = place
     if isinstance(value, datetime):
-        value = {TIME: value.astimezone(UTC).isoformat()}
+        value = {CURSOR_TIME_KEY: value.astimezone(UTC).isoformat()}
     text = json.dumps([sort, value, str(id_)], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -101,21 +101,25 @@ def decode_cursor(cursor: str, sort: str) -> list[Any]:
         text = base64.b64decode(padded, altchars=b"-_", validate=True)
         made_for, value, id_ = json.loads(text)
         if made_for != sort or not isinstance(id_, str):
-            raise BadCursor
+            raise InvalidCursor
         return [sort, _value(value), ObjectId(id_)]
     except (binascii.Error, ValueError, TypeError, RecursionError, InvalidId):
-        raise BadCursor from None
+        raise InvalidCursor from None
 
 
 def _value(value: Any) -> Any:
     if isinstance(value, dict):
-        return datetime.fromisoformat(value[TIME]) if value.keys() == {TIME} else _refuse()
+        return (
+            datetime.fromisoformat(value[CURSOR_TIME_KEY])
+            if value.keys() == {CURSOR_TIME_KEY}
+            else _refuse()
+        )
     if isinstance(value, str):
         value.encode()  # a lone surrogate is no text
         return value
-    is_number = isinstance(value, int) and abs(value) <= LARGEST_NUMBER
+    is_number = isinstance(value, int) and abs(value) <= MAX_CURSOR_NUMBER
     return value if value is None or is_number else _refuse()
 
 
 def _refuse() -> Any:
-    raise BadCursor
+    raise InvalidCursor

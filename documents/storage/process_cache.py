@@ -10,14 +10,16 @@ from cachetools import TTLCache
 
 K = TypeVar("K")
 V = TypeVar("V")
-FRESH_SECONDS = 0.8  # what staff change or revoke takes effect within a second
-KEPT = 10_000
+DEFAULT_CACHE_SECONDS = 0.8  # what staff change or revoke takes effect within a second
+MAX_CACHED_VALUES = 10_000
 
 
 class ProcessCache(Generic[K, V]):
     """A cache that threads share. The value that is used least recently makes room for another."""
 
-    def __init__(self, seconds: float = FRESH_SECONDS, most: int = KEPT) -> None:
+    def __init__(
+        self, seconds: float = DEFAULT_CACHE_SECONDS, most: int = MAX_CACHED_VALUES
+    ) -> None:
         self._values: TTLCache[K, V] = TTLCache(most, seconds)
         self._guard = Lock()
 

@@ -19,15 +19,15 @@ from mongoengine import (
 )
 from mongoengine.errors import SaveConditionError
 
-from config.database import catch_up
+from config.database import await_majority
 from documents.errors import Conflict, NotFound
 from documents.storage.base import Document
-from documents.storage.tenancy import OWNED, check_owner
+from documents.storage.tenancy import OWNED_META, check_owner
 from documents.values.time import now
 
-ATTEMPTS = 25
-INSERT_ATTEMPTS = 3
-PAUSE_SECONDS = 0.005
+MAX_CHANGE_ATTEMPTS = 25
+MAX_INSERT_ATTEMPTS = 3
+RECORD_PAUSE_SECONDS = 0.005
 
 
 @cache
@@ -37,7 +37,7 @@ def _blank(document: type) -> tuple[dict[str, Any], dict[str, Any]]:
     return row, {name: value for name, value in row.items() if isinstance(value, (dict, list))}
 
 
-def new_row(document: type, **values: Any) -> Any:
+def build_record_row(document: type, **values: Any) -> Any:
     """Return the row that a new document stores, without the cost of making the document.
 
     Its type is that of the document's rows; see documents/rows/.
@@ -61,7 +61,7 @@ class Record(Document):
         "abstract": True,
         "auto_create_index": False,
         "auto_create_index_on_save": False,
-        **OWNED,
+        **OWNED_META,
     }
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
@@ -101,7 +101,7 @@ class Record(Document):
         try:
             self.save(force_insert=True)
         except NotUniqueError:
-            catch_up()  # so that whoever looks for the other record finds it
+            await_majority()  # so that whoever looks for the other record finds it
             own = {"id": self.id, "organization_id": self.organization_id}
             known: Self | None = type(self).objects(**own).first()
             if known is None:
@@ -115,7 +115,7 @@ class Record(Document):
         Raises:
             Conflict: neither, several times: what stood in the way was never a majority's.
         """
-        for _ in range(INSERT_ATTEMPTS):
+        for _ in range(MAX_INSERT_ATTEMPTS):
             try:
                 return self.insert(), True
             except NotUniqueError:
@@ -135,14 +135,14 @@ class Record(Document):
             Conflict: changed by others at every attempt.
         """
         record = self
-        for attempt in range(ATTEMPTS):
+        for attempt in range(MAX_CHANGE_ATTEMPTS):
             edit(record)
             read = record.version
             record.version, record.updated_at = read + 1, now()
             try:
                 record.save(save_condition={"version": read, "deleted_at": None})
             except SaveConditionError:
-                time.sleep(random.uniform(0, PAUSE_SECONDS * attempt))  # noqa: S311
+                time.sleep(random.uniform(0, RECORD_PAUSE_SECONDS * attempt))  # noqa: S311
                 record = type(self).fetch(self.organization_id, self.id)
             else:
                 return record
@@ -159,7 +159,7 @@ class Record(Document):
         self.change(edit)
 
 
-class Source:
+class CountedRecord:
     """Mixed into records that are counted: `counted` was applied, `due` says it may have changed.
 
     `due` is set in the same write as the change itself, so that no crash comes between.

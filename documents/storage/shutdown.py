@@ -9,7 +9,7 @@ import threading
 _stopping = threading.Event()  # of a process that is nobody's worker: never set
 
 
-def at(stopping: threading.Event) -> None:
+def set_stop_event(stopping: threading.Event) -> None:
     """Have this process do nothing that can be left, once this is set."""
     global _stopping  # noqa: PLW0603
     _stopping = stopping

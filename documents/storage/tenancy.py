@@ -1,6 +1,6 @@
 """Tenancy: the one place that limits a request to the records of its organization.
 
-Within `acting_for`, every query of documents that belong to organizations is narrowed to one, and
+Within `act_for`, every query of documents that belong to organizations is narrowed to one, and
 storing another's record fails. So a resource that forgets the organization still finds no foreign
 records. Outside, in workers and on the command line, nothing is narrowed.
 """
@@ -21,7 +21,7 @@ class ForeignRecord(Exception):
 
 
 @contextmanager
-def acting_for(organization_id: ObjectId) -> Iterator[None]:
+def act_for(organization_id: ObjectId) -> Iterator[None]:
     """Within, there are no other organizations."""
     token = _acting.set(organization_id)
     try:
@@ -55,4 +55,4 @@ class OwnRecords(QuerySet):
 
 # Merged into the `meta` of what belongs to an organization. With the key, what is stored again is
 # looked for by organization and id; it is the one to shard by, too.
-OWNED: dict[str, Any] = {"queryset_class": OwnRecords, "shard_key": ("organization_id",)}
+OWNED_META: dict[str, Any] = {"queryset_class": OwnRecords, "shard_key": ("organization_id",)}

@@ -14,12 +14,12 @@ from matchback.engine import Tx
 from matchback.engine import transaction as engine
 
 T = TypeVar("T")
-DUPLICATE_KEY = engine.DUPLICATE_KEY
-RETRY_SECONDS = 5.0  # after that no new attempt begins
-LONGEST_SECONDS = 20.0  # for all attempts, each commit repeated until its result is known
+DUPLICATE_KEY_CODE = engine.DUPLICATE_KEY_CODE
+MAX_RETRY_SECONDS = 5.0  # after that no new attempt begins
+MAX_TRANSACTION_SECONDS = 20.0  # for all attempts, each commit repeated until its result is known
 
 
-class Contended(PyMongoError):
+class ContendedTransaction(PyMongoError):
     """A transaction met others for too long, or this process is stopping. Nothing was changed."""
 
     @property
@@ -36,17 +36,17 @@ def in_transaction(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         PyMongoError: the database was unavailable, slow, or rejected the work.
     """
     retries = 0
-    deadline = time.monotonic() + RETRY_SECONDS
+    deadline = time.monotonic() + MAX_RETRY_SECONDS
 
     def attempt(tx: Tx) -> T:
         nonlocal retries
         retries = tx.attempt
         if retries and (time.monotonic() > deadline or shutdown.has_begun()):
-            raise Contended(f"given up after {retries} attempts")
+            raise ContendedTransaction(f"given up after {retries} attempts")
         return work(tx, *args, **kwargs)
 
     try:
-        with pymongo.timeout(LONGEST_SECONDS):
+        with pymongo.timeout(MAX_TRANSACTION_SECONDS):
             return engine.in_transaction(get_db(), attempt)
     finally:
         if retries:

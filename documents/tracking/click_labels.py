@@ -12,17 +12,24 @@ from documents.counters import LEDGER
 from documents.rows.collections import collection
 from documents.rows.email import EmailRow
 from documents.rows.event import ArchiveRow, EventRow
-from documents.storage.export_outbox import note
-from documents.tracking.rules import CROWD, SECOND, Click, Rule, reasons, second_of
+from documents.storage.export_outbox import note_writes
+from documents.tracking.rules import (
+    MAX_CLICKS_PER_SECOND,
+    ONE_SECOND,
+    Click,
+    MachineClickRule,
+    find_machine_reasons,
+    truncate_to_second,
+)
 from matchback.engine import Contribution, Tx, Update, add, difference
 
-Span = tuple[datetime, datetime]
-ROWS_AT_ONCE = 1000
-ROWS_AN_EMAIL = 20
+TimeSpan = tuple[datetime, datetime]
+MIN_CLICKS_PER_READ = 1000
+CLICKS_PER_EMAIL = 20
 
 
 @dataclass
-class Relabelled:
+class RelabelResult:
     """What judging stored clicks anew made of them.
 
     change: what is to be added to counters.
@@ -32,12 +39,15 @@ class Relabelled:
 
     change: Contribution = field(default_factory=dict)
     changed: int = 0  # how many clicks changed sides
-    click_times: dict[ObjectId, Span | None] = field(default_factory=dict)
+    click_times: dict[ObjectId, TimeSpan | None] = field(default_factory=dict)
 
 
-def label(
-    tx: Tx, arriving: Sequence[EventRow], emails: Mapping[ObjectId, EmailRow], rule: Rule
-) -> Relabelled:
+def label_clicks(
+    tx: Tx,
+    arriving: Sequence[EventRow],
+    emails: Mapping[ObjectId, EmailRow],
+    rule: MachineClickRule,
+) -> RelabelResult:
     """Judge the arriving clicks, in their rows, and the stored ones that depend on what arrives."""
     events: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     for event in arriving:
@@ -53,10 +63,12 @@ def label(
         new = [event for event in batch if event["type"] == "click"]
         delivered_at = _delivered_at(emails[id_], batch)
         changed += _judge(new, stored.get(id_, ()), spans.get(id_, ()), delivered_at, rule)
-    return write(tx, changed)
+    return write_labels(tx, changed)
 
 
-def judge_all(tx: Tx, emails: Mapping[ObjectId, EmailRow], rule: Rule) -> Relabelled:
+def relabel_stored_clicks(
+    tx: Tx, emails: Mapping[ObjectId, EmailRow], rule: MachineClickRule
+) -> RelabelResult:
     """Judge all stored clicks of emails anew."""
     clicks: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     query = {"email_id": {"$in": list(emails)}, "type": "click"}
@@ -67,7 +79,7 @@ def judge_all(tx: Tx, emails: Mapping[ObjectId, EmailRow], rule: Rule) -> Relabe
         times = [row["at"] for row in rows]
         span = min(times), max(times)
         changed += _judge((), rows, [span], emails[id_].get("delivered_at"), rule)
-    return write(tx, changed)
+    return write_labels(tx, changed)
 
 
 def _delivered_at(email: EmailRow, events: Iterable[EventRow]) -> datetime | None:
@@ -75,13 +87,15 @@ def _delivered_at(email: EmailRow, events: Iterable[EventRow]) -> datetime | Non
     return min([*known, *filter(None, [email.get("delivered_at")])], default=None)
 
 
-def _open_spans(email: EmailRow, events: Sequence[EventRow], rule: Rule) -> list[Span]:
+def _open_spans(
+    email: EmailRow, events: Sequence[EventRow], rule: MachineClickRule
+) -> list[TimeSpan]:
     """Return the times within which stored clicks are judged again, in order and disjoint.
 
     These are near the arriving clicks, and between two known times of delivery.
     """
     clicks = [event["at"] for event in events if event["type"] == "click"] if rule.links else []
-    reach = rule.reach + SECOND  # a crowd reaches whole seconds
+    reach = rule.reach + ONE_SECOND  # a crowd reaches whole seconds
     spans = [(at - reach, at + reach) for at in clicks]
     was, is_ = email.get("delivered_at"), _delivered_at(email, events)
     if was != is_ and (email.get("clicks") or email.get("machine_clicks")):
@@ -91,9 +105,9 @@ def _open_spans(email: EmailRow, events: Sequence[EventRow], rule: Rule) -> list
     return _merged(spans, 2 * reach)
 
 
-def _merged(spans: Iterable[Span], gap: timedelta) -> list[Span]:
+def _merged(spans: Iterable[TimeSpan], gap: timedelta) -> list[TimeSpan]:
     """Join the spans that overlap or are at most this far apart."""
-    merged: list[Span] = []
+    merged: list[TimeSpan] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1] + gap:
             merged[-1] = merged[-1][0], max(end, merged[-1][1])
@@ -105,8 +119,8 @@ def _merged(spans: Iterable[Span], gap: timedelta) -> list[Span]:
 def _stored_clicks(
     tx: Tx,
     emails: Mapping[ObjectId, EmailRow],
-    spans: Mapping[ObjectId, Sequence[Span]],
-    rule: Rule,
+    spans: Mapping[ObjectId, Sequence[TimeSpan]],
+    rule: MachineClickRule,
 ) -> dict[ObjectId, list[EventRow]]:
     """Return the clicks in each span, and those just outside that decide over them."""
     found: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
@@ -114,11 +128,11 @@ def _stored_clicks(
     if not ids:
         return found
     # One range for all is one walk through the index; a clause for each email would cost more.
-    reach = rule.reach + SECOND
+    reach = rule.reach + ONE_SECOND
     start = min(spans[id_][0][0] for id_ in ids) - reach
     end = max(spans[id_][-1][1] for id_ in ids) + reach
     query = {"email_id": {"$in": ids}, "type": "click", "at": {"$gte": start, "$lte": end}}
-    most = max(ROWS_AT_ONCE, ROWS_AN_EMAIL * len(ids))
+    most = max(MIN_CLICKS_PER_READ, CLICKS_PER_EMAIL * len(ids))
     rows = list(
         collection(tx.database, EventRow)
         .find(query, session=tx.session)
@@ -136,43 +150,43 @@ def _stored_clicks(
     return found
 
 
-def _without_crowds(tx: Tx, email_id: ObjectId, span: Span) -> Iterator[EventRow]:
+def _without_crowds(tx: Tx, email_id: ObjectId, span: TimeSpan) -> Iterator[EventRow]:
     """Yield the clicks of an email, of each second at most one more than makes a crowd.
 
     The others of a crowd have their label already, and nothing changes it.
     """
-    at, end = second_of(span[0]), span[1]
+    at, end = truncate_to_second(span[0]), span[1]
     while at <= end:
         query = {"email_id": email_id, "type": "click", "at": {"$gte": at, "$lte": end}}
         found = (
             collection(tx.database, EventRow)
             .find(query, session=tx.session)
             .sort("at", 1)
-            .limit(CROWD + 1)
+            .limit(MAX_CLICKS_PER_SECOND + 1)
         )
-        rows = list(found.batch_size(CROWD + 1))
-        if len(rows) <= CROWD:
+        rows = list(found.batch_size(MAX_CLICKS_PER_SECOND + 1))
+        if len(rows) <= MAX_CLICKS_PER_SECOND:
             yield from rows
             return
-        last = second_of(rows[-1]["at"])
-        is_crowd = second_of(rows[0]["at"]) == last
+        last = truncate_to_second(rows[-1]["at"])
+        is_crowd = truncate_to_second(rows[0]["at"]) == last
         yield from (row for row in rows if is_crowd or row["at"] < last)
-        at = last + SECOND if is_crowd else last
+        at = last + ONE_SECOND if is_crowd else last
 
 
 def _judge(
     arriving: Sequence[EventRow],
     stored: Sequence[EventRow],
-    spans: Sequence[Span],
+    spans: Sequence[TimeSpan],
     delivered_at: datetime | None,
-    rule: Rule,
+    rule: MachineClickRule,
 ) -> list[tuple[EventRow, EventRow]]:
     """Label the arriving clicks. Returns the stored ones whose label changes: before and after."""
     rows = [*arriving, *stored]
     clicks = [Click(row["at"], row.get("url", ""), row.get("user_agent", "")) for row in rows]
     changed = []
     for index, (row, reason) in enumerate(
-        zip(rows, reasons(clicks, delivered_at, rule), strict=True)
+        zip(rows, find_machine_reasons(clicks, delivered_at, rule), strict=True)
     ):
         judged = row if index < len(arriving) else row.copy()
         _set_label(judged, reason)
@@ -189,9 +203,9 @@ def _set_label(click: EventRow, reason: str | None) -> None:
         click["machine_reason"] = reason
 
 
-def write(tx: Tx, changed: Sequence[tuple[EventRow, EventRow]]) -> Relabelled:
+def write_labels(tx: Tx, changed: Sequence[tuple[EventRow, EventRow]]) -> RelabelResult:
     """Store new labels of stored clicks, and say what that changes."""
-    result = Relabelled()
+    result = RelabelResult()
     operations = []
     for before, after in changed:
         labels = {name: after.get(name) for name in ("machine", "machine_reason")}
@@ -203,7 +217,7 @@ def write(tx: Tx, changed: Sequence[tuple[EventRow, EventRow]]) -> Relabelled:
             result.click_times[after["email_id"]] = None
     if operations:
         tx.database.events.bulk_write(operations, ordered=False, session=tx.session)
-        note(tx, {"events": [before["_id"] for before, _ in changed]})
+        note_writes(tx, {"events": [before["_id"] for before, _ in changed]})
     for email_id in result.click_times:
         result.click_times[email_id] = _click_times(tx, email_id)
     return result
@@ -214,7 +228,7 @@ def _difference(before: EventRow, after: EventRow) -> Contribution:
     return difference(contribution("events", after), contribution("events", before))
 
 
-def _click_times(tx: Tx, email_id: ObjectId) -> Span | None:
+def _click_times(tx: Tx, email_id: ObjectId) -> TimeSpan | None:
     """When a person clicked first and last, of the clicks that are stored and those archived."""
     query = {"email_id": email_id, "type": "click", "machine": {"$ne": True}}
     times: list[datetime] = []

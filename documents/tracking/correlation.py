@@ -12,25 +12,25 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.message import known, message_keys
-from documents.people.spellings import People, all_keys, people
+from documents.message import find_known_emails, list_message_keys
+from documents.people.spellings import PeopleByAddress, index_people, list_all_address_keys
 from documents.rows.collections import T, collection
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
 from documents.rows.fundraiser import MailingRow
 from documents.rows.user import UserRow
-from documents.storage.marks import text
+from documents.storage.marks import build_text_condition
 from matchback.engine import Tx
 
-How = str  # "email_id", "message" or "address"
+CorrelationMethod = str  # "email_id", "message" or "address"
 
 
-def tie(
+def choose_email(
     event: EventRow,
     named: ObjectId | None,
     by_message: ObjectId | None,
     addressed: Sequence[EmailRow],
-) -> tuple[ObjectId, How] | None:
+) -> tuple[ObjectId, CorrelationMethod] | None:
     """Decide which email an event is of.
 
     Args:
@@ -75,16 +75,16 @@ class Correlation:
         self._scope: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
         self._named = set(named)
         self._messages = dict(learned or {})
-        self._users: People[ObjectId] = People(())
+        self._users: PeopleByAddress[ObjectId] = PeopleByAddress(())
         self._mailings: dict[str, list[MailingRow]] = {}
         self._emails: defaultdict[tuple[ObjectId, ObjectId], list[EmailRow]] = defaultdict(list)
 
-    def look_up(self, events: Sequence[EventRow]) -> None:
+    def read_candidates(self, events: Sequence[EventRow]) -> None:
         """Read what may tie these events, which name no email by its id."""
         if not events:
             return
-        keys = {key for event in events for key in message_keys(event)} - self._messages.keys()
-        found = known(self._tx, keys)
+        keys = {key for event in events for key in list_message_keys(event)} - self._messages.keys()
+        found = find_known_emails(self._tx, keys)
         live = {row["_id"] for row in self._find(EmailRow, {"_id": {"$in": list(found.values())}})}
         self._messages |= {key: email_id for key, email_id in found.items() if email_id in live}
         self._look_up_mailings({name for event in events for name in event.get("category", ())})
@@ -99,9 +99,9 @@ class Correlation:
                 self._mailings.setdefault(name, []).append(mailing)
 
     def _look_up_emails(self, addresses: set[str]) -> None:
-        query = {"address": text(in_=all_keys(addresses))}
+        query = {"address": build_text_condition(in_=list_all_address_keys(addresses))}
         users = list(self._find(UserRow, query, "address", "email"))
-        self._users = people(users)
+        self._users = index_people(users)
         mailing_ids = {mailing["_id"] for same in self._mailings.values() for mailing in same}
         wanted = {
             "user_id": {"$in": [user["_id"] for user in users]},
@@ -117,18 +117,18 @@ class Correlation:
 
     def email_of(
         self, event: EventRow, named: ObjectId | None = None
-    ) -> tuple[ObjectId, How] | None:
+    ) -> tuple[ObjectId, CorrelationMethod] | None:
         """Which email the event is of, and how that is known."""
         if named in self._named:
-            return tie(event, named, None, ())  # as nearly all are
+            return choose_email(event, named, None, ())  # as nearly all are
         user_id = self._users.get(event.get("address", ""))
         addressed = [
             email
             for mailing in self._mailings_of(event)
             for email in (self._emails[user_id, mailing["_id"]] if user_id else ())
         ]
-        told = (self._messages.get(key) for key in message_keys(event))
-        return tie(event, None, next(filter(None, told), None), addressed)
+        told = (self._messages.get(key) for key in list_message_keys(event))
+        return choose_email(event, None, next(filter(None, told), None), addressed)
 
     def mailing_of(self, event: EventRow) -> MailingRow | None:
         """The mailing that the event names, the latest where two have one name."""

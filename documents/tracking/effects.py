@@ -12,21 +12,21 @@ from bson import ObjectId
 
 from documents.counters import LEDGER
 from documents.erased import items as erased_items
-from documents.erased.links import without_person
-from documents.event import times
-from documents.link import clicker_id, new_link_and_clicker
+from documents.erased.links import redact_clicked_url
+from documents.event import read_event_times
+from documents.link import build_link_values, make_link_clicks_id
 from documents.matching import late_touches
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
-from documents.tracking.click_labels import Relabelled, label
-from documents.tracking.rules import Rule
+from documents.tracking.click_labels import RelabelResult, label_clicks
+from documents.tracking.rules import MachineClickRule
 from matchback.engine import Changes, Tx, add
 
 FIRST, LAST = "first_clicked_at", "last_clicked_at"
 
 
-def arrive(
-    tx: Tx, events: Sequence[EventRow], emails: Mapping[ObjectId, EmailRow], rule: Rule
+def compute_event_changes(
+    tx: Tx, events: Sequence[EventRow], emails: Mapping[ObjectId, EmailRow], rule: MachineClickRule
 ) -> Changes:
     """Judge clicks, and say what the events change of their emails.
 
@@ -40,13 +40,13 @@ def arrive(
     changes = Changes(targets={"emails": list(touched.values())})
     for event in events:
         _name_link(changes, event, touched[event["email_id"]])
-    relabelled = label(tx, events, touched, rule)
+    relabelled = label_clicks(tx, events, touched, rule)
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
-        first, last = times(event)
+        first, last = read_event_times(event)
         changes.update_of("emails", event["email_id"]).minimum(first).maximum(last)
-    apply(changes, relabelled)
-    late_touches.gifts_of_touched(tx, changes)
+    apply_relabelling(changes, relabelled)
+    late_touches.mark_gifts_of_touched(tx, changes)
     _forget_erased(tx, events, touched)
     return changes
 
@@ -57,26 +57,26 @@ def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, Emai
     if not erased:
         return
     user_ids = {emails[event["email_id"]]["user_id"] for event in erased}
-    erased_items.erase_again(tx, list(user_ids))
+    erased_items.mark_for_erasure(tx, list(user_ids))
     items = [(event["delivery_id"], event["item"]) for event in erased]
-    erased_items.note(tx, erased[0]["organization_id"], items)
+    erased_items.note_items(tx, erased[0]["organization_id"], items)
 
 
 def _name_link(changes: Changes, event: EventRow, email: EmailRow) -> None:
     if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
-        event["clicker_id"] = clicker_id(email["_id"], event["url"])
-        for target, row in new_link_and_clicker(email, event["url"]).items():
+        event["clicker_id"] = make_link_clicks_id(email["_id"], event["url"])
+        for target, row in build_link_values(email, event["url"]).items():
             if "url" in row and email.get("erased"):
-                row["url"] = without_person(row["url"])
+                row["url"] = redact_clicked_url(row["url"])
             changes.update_of(*target).set_on_insert(row)
 
 
-def apply(changes: Changes, relabelled: Relabelled) -> None:
+def apply_relabelling(changes: Changes, relabelled: RelabelResult) -> None:
     """Add to what is to be written that stored clicks were judged anew."""
     add(changes.increments, relabelled.change)
     for email_id, span in relabelled.click_times.items():
         update = changes.update_of("emails", email_id)
-        new = update.take_back("$min", FIRST), update.take_back("$max", LAST)
+        new = update.withdraw("$min", FIRST), update.withdraw("$max", LAST)
         known = [at for at in (*(span or ()), *new) if at is not None]
         if known:
             update.set({FIRST: min(known), LAST: max(known)})

@@ -18,7 +18,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from documents.errors import Unusable
-from documents.event import NO_POSITION
+from documents.event import NO_LINK_POSITION
 from documents.providers import sendgrid
 from documents.rows.collections import collection
 from documents.rows.event import EventRow
@@ -26,21 +26,23 @@ from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.process_cache import ProcessCache
 from matchback.engine import Tx
 
-KNOWN_BY = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1)
-MIGRATION = 13
-CLOCKS_DIFFER = timedelta(days=1)  # a provider's from ours, generously
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-FRESH_SECONDS = 5.0
-POSTS_AT_A_TIME = 10  # each has up to 2 MB
+FORMER_CLICK_FIELDS = dict.fromkeys(
+    ("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1
+)
+FORMER_CLICKS_MIGRATION = 13
+MAX_CLOCK_DIFFERENCE = timedelta(days=1)  # a provider's from ours, generously
+NO_FORMER_CLICKS_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+MIGRATION_END_CACHE_SECONDS = 5.0
+POSTS_PER_READ = 10  # each has up to 2 MB
 
-_ended = ProcessCache[str, datetime](FRESH_SECONDS, most=16)
+_ended = ProcessCache[str, datetime](MIGRATION_END_CACHE_SECONDS, most=16)
 
 
-def known_before(
-    tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.Report]
+def find_former_clicks(
+    tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.EventReport]
 ) -> dict[bytes | str, EventRow]:
     """Return the rows of clicks that were stored under their former identity, by today's."""
-    claims: defaultdict[bytes, list[sendgrid.Report]] = defaultdict(list)
+    claims: defaultdict[bytes, list[sendgrid.EventReport]] = defaultdict(list)
     until = _end_of_former(tx.database)
     for report in reports:
         if report.former_identity and report.at < until:
@@ -52,7 +54,9 @@ def known_before(
         "organization_id": organization_id,
         "link_position": None,
     }
-    rows = list(collection(tx.database, EventRow).find(query, KNOWN_BY, session=tx.session))
+    rows = list(
+        collection(tx.database, EventRow).find(query, FORMER_CLICK_FIELDS, session=tx.session)
+    )
     positions = _positions(tx, organization_id, rows)
     return {
         report.identity: row
@@ -62,7 +66,7 @@ def known_before(
     }
 
 
-def forget_end() -> None:
+def forget_migration_end() -> None:
     """Ask the database again when the migration ended."""
     _ended.clear()
 
@@ -71,16 +75,16 @@ def _end_of_former(database: Database[Any]) -> datetime:
     """Return the time after which no click has a former identity; the far future if unknown."""
     if known := _ended.get(database.name):
         return known
-    row = database.migrations.find_one({"_id": MIGRATION}) or {}
+    row = database.migrations.find_one({"_id": FORMER_CLICKS_MIGRATION}) or {}
     end = datetime.max.replace(tzinfo=UTC)
     if "finished_at" in row:
         is_new = "started_at" not in row  # the database began with this version
-        end = NEVER if is_new else row["finished_at"] + CLOCKS_DIFFER
+        end = NO_FORMER_CLICKS_TIME if is_new else row["finished_at"] + MAX_CLOCK_DIFFERENCE
     _ended.put(database.name, end)
     return end
 
 
-def _is_same(row: EventRow, position: str | None, report: sendgrid.Report) -> bool:
+def _is_same(row: EventRow, position: str | None, report: sendgrid.EventReport) -> bool:
     """A click whose position is not known any more counts as the same: never count twice."""
     if report.sg_event_id and report.sg_event_id == row.get("sg_event_id"):
         return True
@@ -94,8 +98,8 @@ def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[EventRow]) -> d
         waiting[row["delivery_id"]].append(row)
     found: dict[bytes, str] = {}
     ids = list(waiting)
-    for start in range(0, len(ids), POSTS_AT_A_TIME):
-        query = {"_id": {"$in": ids[start : start + POSTS_AT_A_TIME]}}
+    for start in range(0, len(ids), POSTS_PER_READ):
+        query = {"_id": {"$in": ids[start : start + POSTS_PER_READ]}}
         for delivery in collection(tx.database, WebhookDeliveryRow).find(
             query, {"body": 1}, session=tx.session
         ):
@@ -109,7 +113,7 @@ def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[EventRow]) -> d
 
 def _items(body: bytes) -> list[Any]:
     try:
-        return sendgrid.parse(body)
+        return sendgrid.parse_post(body)
     except Unusable:
         return []
 
@@ -120,9 +124,9 @@ def _position(organization_id: ObjectId, row: EventRow, items: Sequence[Any]) ->
     if not 0 <= index < len(items):
         return None
     try:
-        report = sendgrid.read(organization_id.binary, items[index])
+        report = sendgrid.read_event_report(organization_id.binary, items[index])
     except Unusable:
         return None
     if (report.former_identity or report.identity) != bytes(row["_id"]):
         return None
-    return report.link_position or NO_POSITION
+    return report.link_position or NO_LINK_POSITION

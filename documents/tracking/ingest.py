@@ -16,20 +16,20 @@ from mongoengine import get_db
 
 from config.observability import metrics
 from documents.concurrency import mutex, retries
-from documents.concurrency.batches import ISOLATION_SECONDS
+from documents.concurrency.batches import GROUP_ISOLATION_SECONDS
 from documents.concurrency.drain import Drain
 from documents.concurrency.single_flight import SingleFlight
 from documents.providers import sendgrid
-from documents.providers.sendgrid import PROVIDER
+from documents.providers.sendgrid import SENDGRID_PROVIDER
 from documents.rows.event import EventRow
 from documents.rows.webhook_delivery import WebhookDeliveryRow
-from documents.storage.marks import DUE, due_of
+from documents.storage.marks import DUE_FILTER, find_due_groups
 from documents.tracking import reader as reading
 from documents.tracking import unmatched
 from documents.tracking.inbox import Inbox, skip_event
 from documents.tracking.ingest_batch import TallyBatch
-from documents.tracking.reader import Part, Reader
-from documents.tracking.rules import Rule
+from documents.tracking.reader import DeliveryPart, DeliveryReader
+from documents.tracking.rules import MachineClickRule
 from documents.values.time import now
 from matchback.engine import Tx
 
@@ -39,7 +39,9 @@ _flights = SingleFlight()
 
 
 def tally_organization(
-    organization_id: ObjectId, rule: Rule, seconds: float | None = ISOLATION_SECONDS
+    organization_id: ObjectId,
+    rule: MachineClickRule,
+    seconds: float | None = GROUP_ISOLATION_SECONDS,
 ) -> int:
     """Count everything that is due of an organization's deliveries. Returns how many there were.
 
@@ -49,9 +51,9 @@ def tally_organization(
     return _flights.run(organization_id, lambda: _tally_all(organization_id, rule, seconds))
 
 
-def tally_deliveries(ids: list[ObjectId], rule: Rule) -> int:
+def tally_deliveries(ids: list[ObjectId], rule: MachineClickRule) -> int:
     """Count deliveries, and with them what else is due of their organizations."""
-    due = due_of("deliveries", ids, "organization_id", provider=PROVIDER)
+    due = find_due_groups("deliveries", ids, "organization_id", provider=SENDGRID_PROVIDER)
     return sum(tally_organization(organization_id, rule, None) for organization_id in due)
 
 
@@ -62,18 +64,25 @@ class _Run:
         parts: the parts in the current batch.
     """
 
-    def __init__(self, organization_id: ObjectId, rule: Rule, seconds: float | None) -> None:
-        self.group: dict[str, Any] = {"organization_id": organization_id, "provider": PROVIDER}
+    def __init__(
+        self, organization_id: ObjectId, rule: MachineClickRule, seconds: float | None
+    ) -> None:
+        self.group: dict[str, Any] = {
+            "organization_id": organization_id,
+            "provider": SENDGRID_PROVIDER,
+        }
         self.rule = rule
         # A worker that has the first turn does the same work, so nobody asks for that one.
-        turns = f"events:{organization_id}", mutex.of_organization(organization_id)
+        turns = f"events:{organization_id}", mutex.name_organization_turn(organization_id)
         group = ("events of organization", organization_id)
         self.drain = Drain(
-            group, reading.EVENTS_A_BATCH, seconds, turns=lambda: turns, note=self._skip
+            group, reading.EVENTS_PER_BATCH, seconds, turns=lambda: turns, note=self._skip
         )
-        self.parts: list[Part] = []
+        self.parts: list[DeliveryPart] = []
 
-    def take(self, parts: Sequence[Part], rows: Mapping[ObjectId, WebhookDeliveryRow]) -> None:
+    def take(
+        self, parts: Sequence[DeliveryPart], rows: Mapping[ObjectId, WebhookDeliveryRow]
+    ) -> None:
         """Note what the transaction took: each event has a place in the batch."""
         self.parts = list(parts)
         ids = [
@@ -85,24 +94,24 @@ class _Run:
 
     def _skip(self, source: str, id_: ObjectId, error: Exception) -> None:
         part = self.parts[0]
-        log.error("%s %s: event %d: %s", source, id_, part.first, retries.describe(error))
-        skip_event(get_db(), part, retries.describe(error))
+        log.error("%s %s: event %d: %s", source, id_, part.first, retries.describe_error(error))
+        skip_event(get_db(), part, retries.describe_error(error))
 
 
-def _tally_all(organization_id: ObjectId, rule: Rule, seconds: float | None) -> int:
+def _tally_all(organization_id: ObjectId, rule: MachineClickRule, seconds: float | None) -> int:
     run = _Run(organization_id, rule, seconds)
-    with Reader() as reader:
+    with DeliveryReader() as reader:
         return run.drain.run(_tally, run, reader)
 
 
-def _tally(tx: Tx, run: _Run, reader: Reader) -> int:
+def _tally(tx: Tx, run: _Run, reader: DeliveryReader) -> int:
     """Tally due deliveries in a transaction."""
     most = run.drain.limit
     group = run.group | run.drain.waiting("deliveries")
     inbox = Inbox(tx, reader)
     if parts := inbox.choose(group, most):
         run.take(parts, inbox.rows)
-        inbox.take_in(group, most)
+        inbox.read_reports(group, most)
         batch = TallyBatch(tx, inbox.organization_id, run.rule, inbox)
         # Hardly any post is sent twice, and MongoDB rejects an event that is stored already. So the
         # worker looks for stored events only after MongoDB rejected one.
@@ -125,33 +134,37 @@ def _measure(inbox: Inbox, new: list[EventRow], deliveries: int) -> None:
     fates["unknown", "refused"] = sum(
         one.counts["refused_events"] for one in inbox.outcomes.values()
     )
-    metrics.webhook_events(+fates)
-    metrics.settled("deliveries", inbox.finished, now())
-    metrics.batch(deliveries=deliveries, events=len(inbox.reports))
+    metrics.count_webhook_events(+fates)
+    metrics.observe_settle_times("deliveries", inbox.finished, now())
+    metrics.observe_batch_sizes(deliveries=deliveries, events=len(inbox.reports))
 
 
 def _known(type_: str) -> str:
     """A provider may send any word, and each would be a series for ever."""
-    return type_ if type_ in sendgrid.TYPES else "other"
+    return type_ if type_ in sendgrid.SENDGRID_EVENT_TYPES else "other"
 
 
-def look_again(
-    organization_id: ObjectId, rule: Rule, seconds: float | None = ISOLATION_SECONDS
+def retry_unmatched_events(
+    organization_id: ObjectId,
+    rule: MachineClickRule,
+    seconds: float | None = GROUP_ISOLATION_SECONDS,
 ) -> int:
     """Tie what could not be tied when it came. Returns how many events were looked at."""
     group = ("unmatched events of organization", organization_id)
-    drain = Drain(group, unmatched.TIED_A_BATCH, seconds, note=_look_later, postpone=_look_later)
+    drain = Drain(
+        group, unmatched.TIED_EVENTS_PER_BATCH, seconds, note=_look_later, postpone=_look_later
+    )
     return drain.run(_look_again, drain, organization_id, rule)
 
 
-def _look_again(tx: Tx, drain: Drain, organization_id: ObjectId, rule: Rule) -> int:
-    events = unmatched.due_again(tx, organization_id, drain.limit)
+def _look_again(tx: Tx, drain: Drain, organization_id: ObjectId, rule: MachineClickRule) -> int:
+    events = unmatched.take_due_events(tx, organization_id, drain.limit)
     drain.take("events", [event["_id"] for event in events], None)
-    TallyBatch(tx, organization_id, rule).look_again(events)
+    TallyBatch(tx, organization_id, rule).retry_unmatched(events)
     return len(events)
 
 
 def _look_later(source: str, id_: ObjectId, error: Exception) -> None:
     """An event has no attempts to count: it is looked at again after the same time."""
-    log.error("%s %s cannot be tied: %s", source, id_, retries.describe(error))
-    get_db().events.update_one({"_id": id_, **DUE}, {"$set": {"due": now()}})
+    log.error("%s %s cannot be tied: %s", source, id_, retries.describe_error(error))
+    get_db().events.update_one({"_id": id_, **DUE_FILTER}, {"$set": {"due": now()}})

@@ -8,24 +8,24 @@ from bson import ObjectId
 from documents.counters import LEDGER
 from documents.erased import bodies as erased_bodies
 from documents.erased import items as erased_items
-from documents.event import is_erased, to_row
-from documents.message import learn, message_key
+from documents.event import is_erased_event, to_event_row
+from documents.message import make_message_key, store_new_messages
 from documents.providers import sendgrid
 from documents.rows.collections import T, collection
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
-from documents.storage.export_outbox import note
-from documents.storage.marks import text
+from documents.storage.export_outbox import note_writes
+from documents.storage.marks import build_text_condition
 from documents.tracking import unmatched
 from documents.tracking.correlation import Correlation
-from documents.tracking.effects import arrive
-from documents.tracking.former_clicks import KNOWN_BY, known_before
+from documents.tracking.effects import compute_event_changes
+from documents.tracking.former_clicks import FORMER_CLICK_FIELDS, find_former_clicks
 from documents.tracking.inbox import Inbox
-from documents.tracking.rules import Rule
+from documents.tracking.rules import MachineClickRule
 from matchback.engine import Changes, Tx, settle
 
-Key = bytes | str
-ALL = 10_000  # rows in one answer: the default is 101, and then another question
+EventKey = bytes | str
+MAX_ROWS_PER_ANSWER = 10_000  # rows in one answer: the default is 101, and then another question
 
 
 class TallyBatch:
@@ -36,7 +36,7 @@ class TallyBatch:
     """
 
     def __init__(
-        self, tx: Tx, organization_id: ObjectId, rule: Rule, inbox: Inbox | None = None
+        self, tx: Tx, organization_id: ObjectId, rule: MachineClickRule, inbox: Inbox | None = None
     ) -> None:
         self.tx = tx
         self.organization_id = organization_id
@@ -57,15 +57,15 @@ class TallyBatch:
         emails = self._named_emails()
         # MongoDB would accept a click beside its former identity, so that is looked for each time.
         reports = [reported.report for reported in self.inbox.reports]
-        stored = known_before(self.tx, self.organization_id, reports)
+        stored = find_former_clicks(self.tx, self.organization_id, reports)
         stored |= {} if are_new else self._stored()
         self.new = new = self._new_events(emails, stored)
         arriving = [event for event in new if "email_id" in event]
-        late = self._late(learn(self.tx, arriving))
+        late = self._late(store_new_messages(self.tx, arriving))
         effects = self.count([*arriving, *late], emails)
         effects.inserts["events"] = new
-        note(self.tx, {"events": [event["_id"] for event in new]})
-        unmatched.write(self.tx, late)
+        note_writes(self.tx, {"events": [event["_id"] for event in new]})
+        unmatched.write_matched_events(self.tx, late)
         settle(self.tx, LEDGER, effects)
         self._forget_repeated()
 
@@ -79,31 +79,31 @@ class TallyBatch:
         items = [
             (delivery_id, item)
             for known, named, delivery_id, item in self._repeated
-            if is_erased(known) or {named, _email_of(known)} & erased
+            if is_erased_event(known) or {named, _email_of(known)} & erased
         ]
-        erased_items.note(self.tx, self.organization_id, items)
+        erased_items.note_items(self.tx, self.organization_id, items)
         read = list(self.inbox.outcomes)
-        erased_bodies.note_repeated(self.tx, self.organization_id, read)
+        erased_bodies.note_repeated_posts(self.tx, self.organization_id, read)
 
-    def look_again(self, events: list[EventRow]) -> None:
+    def retry_unmatched(self, events: list[EventRow]) -> None:
         """Tie stored unmatched events that could not be tied when they came."""
-        tied = unmatched.tie_late(self.tx, self.organization_id, events)
+        tied = unmatched.match_unmatched_events(self.tx, self.organization_id, events)
         if tied:
             effects = self.count(tied, {})
-            unmatched.write(self.tx, tied)
+            unmatched.write_matched_events(self.tx, tied)
             settle(self.tx, LEDGER, effects)
 
     def count(self, events: list[EventRow], emails: dict[ObjectId, EmailRow]) -> Changes:
         """Return what events that are now tied change of their emails."""
         wanted = {event["email_id"] for event in events}
-        rows = unmatched.with_rows(self.tx, emails, wanted)
-        return arrive(self.tx, events, rows, self.rule)
+        rows = unmatched.read_missing_emails(self.tx, emails, wanted)
+        return compute_event_changes(self.tx, events, rows, self.rule)
 
     def _new_events(
-        self, emails: Mapping[ObjectId, EmailRow], stored: Mapping[Key, EventRow]
+        self, emails: Mapping[ObjectId, EmailRow], stored: Mapping[EventKey, EventRow]
     ) -> list[EventRow]:
         """The rows of events that are not stored yet, with their emails where these are known."""
-        claimed = set[Key]()
+        claimed = set[EventKey]()
         new: list[tuple[EventRow, ObjectId | None]] = []
         for report, named, delivery_id, item in self.inbox.reports:
             keys = _keys(report)
@@ -116,7 +116,7 @@ class TallyBatch:
                 counts["repeated_events"] += 1
                 self._repeated.append((known, named, delivery_id, item))
             else:
-                new.append((to_row(report, self.organization_id, delivery_id, item), named))
+                new.append((to_event_row(report, self.organization_id, delivery_id, item), named))
             claimed |= keys
         self._tie(new, emails)
         for event, _ in new:
@@ -130,26 +130,30 @@ class TallyBatch:
         learned = {
             key: named
             for event, named in new
-            if named is not None and named in emails and (key := message_key(event))
+            if named is not None and named in emails and (key := make_message_key(event))
         }
         tying = Correlation(self.tx, self.organization_id, emails, learned)
-        tying.look_up([event for event, named in new if named not in emails])
+        tying.read_candidates([event for event, named in new if named not in emails])
         for event, named in new:
             if found := tying.email_of(event, named):
                 event["email_id"], event["tied_by"] = found
             else:
                 unmatched.mark_unmatched(event, tying)
 
-    def _stored(self) -> dict[Key, EventRow]:
+    def _stored(self) -> dict[EventKey, EventRow]:
         """The reported events that are stored already, by what they are known by."""
         identities = [report.identity for report, *_ in self.inbox.reports]
         sg_event_ids = [
             report.sg_event_id for report, *_ in self.inbox.reports if report.sg_event_id
         ]
-        rows = self._find(EventRow, identities, KNOWN_BY)
+        rows = self._find(EventRow, identities, FORMER_CLICK_FIELDS)
         if sg_event_ids:
-            rows += self._find(EventRow, {"sg_event_id": text(in_=sg_event_ids)}, KNOWN_BY)
-        found: dict[Key, EventRow] = {bytes(row["_id"]): row for row in rows}
+            rows += self._find(
+                EventRow,
+                {"sg_event_id": build_text_condition(in_=sg_event_ids)},
+                FORMER_CLICK_FIELDS,
+            )
+        found: dict[EventKey, EventRow] = {bytes(row["_id"]): row for row in rows}
         return found | {row["sg_event_id"]: row for row in rows if "sg_event_id" in row}
 
     def _named_emails(self) -> dict[ObjectId, EmailRow]:
@@ -162,11 +166,11 @@ class TallyBatch:
         """Stored events that can be tied because their messages are known now."""
         if not learned:
             return []
-        stored = unmatched.of_addresses(
+        stored = unmatched.find_events_to_addresses(
             self.tx, self.organization_id, {event.get("address", "") for event in learned.values()}
         )
         messages = {key: event["email_id"] for key, event in learned.items()}
-        return unmatched.tie_late(self.tx, self.organization_id, stored, messages)
+        return unmatched.match_unmatched_events(self.tx, self.organization_id, stored, messages)
 
     def _find(self, row: type[T], query: Any, fields: dict[str, int] | None = None) -> list[T]:
         """Return rows of the organization, by a query or by their IDs."""
@@ -175,13 +179,13 @@ class TallyBatch:
         scoped = {"organization_id": self.organization_id, **query}
         rows = collection(self.tx.database, row)
         found = rows.find(scoped, fields, session=self.tx.session)
-        return list(found.batch_size(ALL))
+        return list(found.batch_size(MAX_ROWS_PER_ANSWER))
 
 
 def _email_of(event: EventRow | None) -> ObjectId | None:
     return event.get("email_id") if event else None
 
 
-def _keys(report: sendgrid.Report) -> set[Key]:
+def _keys(report: sendgrid.EventReport) -> set[EventKey]:
     """What an event is known by; either one is enough."""
     return {report.identity, report.sg_event_id} - {None}  # type: ignore[return-value]

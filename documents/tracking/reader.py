@@ -16,7 +16,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.errors import Unusable
-from documents.giving_links.references import resolve
+from documents.giving_links.references import resolve_reference
 from documents.providers import sendgrid
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage import shutdown
@@ -24,19 +24,19 @@ from matchback.engine import Tx
 
 # A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
 # own, which a backlog of small posts must not pay for every ten of them.
-DELIVERIES_A_BATCH = 100
-EVENTS_A_BATCH = 1000
-ITEMS_A_BATCH = 100_000  # read for them: a tenth of a second where nothing can be understood
-REFUSED_KEPT = 100  # of a delivery, with their reasons
-FIELDS = ("organization_id", "due", "items", "next_item", "bad_event", "trouble")
+DELIVERIES_PER_BATCH = 100
+EVENTS_PER_BATCH = 1000
+ITEMS_PER_BATCH = 100_000  # read for them: a tenth of a second where nothing can be understood
+MAX_REJECTED_ITEMS = 100  # of a delivery, with their reasons
+DUE_DELIVERY_FIELDS = ("organization_id", "due", "items", "next_item", "bad_event", "trouble")
 
 # A post's items, by its ID and since when it is due.
-Items = dict[tuple[ObjectId, datetime], list[Any]]
+ItemsByPost = dict[tuple[ObjectId, datetime], list[Any]]
 
 _ahead = ThreadPoolExecutor(2, thread_name_prefix="read-ahead")
 
 
-class Part(NamedTuple):
+class DeliveryPart(NamedTuple):
     """Some of a delivery's events: from the first, as many as fit. Due since then, for a replay
     makes a delivery due that was erased meanwhile."""
 
@@ -47,66 +47,66 @@ class Part(NamedTuple):
     most: int
 
 
-class Reported(NamedTuple):
+class DeliveredReport(NamedTuple):
     """One event of a delivery, and the email that it names by an id or a token."""
 
-    report: sendgrid.Report
+    report: sendgrid.EventReport
     named: ObjectId | None
     delivery_id: ObjectId
     item: int
 
 
 @dataclass
-class Reading:
+class PartReading:
     """What a part reports."""
 
     next_item: int | None = None  # where the next batch goes on; None: that was all of it
-    reports: list[Reported] = field(default_factory=list)
+    reports: list[DeliveredReport] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)  # the first of them
     refused_count: int = 0
 
     def refuse(self, index: int, reason: str) -> None:
         """Note an item that cannot be understood."""
         self.refused_count += 1
-        if len(self.refused) < REFUSED_KEPT:
+        if len(self.refused) < MAX_REJECTED_ITEMS:
             self.refused.append({"index": index, "reason": reason})
 
 
-def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[WebhookDeliveryRow]:
+def find_due_deliveries(tx: Tx, query: dict[str, Any]) -> list[WebhookDeliveryRow]:
     """Return the next deliveries that a query finds, without their bodies."""
     found = tx.database.deliveries.find(
         query,
-        dict.fromkeys(FIELDS, 1),
+        dict.fromkeys(DUE_DELIVERY_FIELDS, 1),
         sort=[("due", 1)],
-        limit=DELIVERIES_A_BATCH,
+        limit=DELIVERIES_PER_BATCH,
         session=tx.session,
     )
     return list(found)
 
 
-def as_many_as_fit(deliveries: Sequence[WebhookDeliveryRow], most: int) -> list[Part]:
+def choose_parts(deliveries: Sequence[WebhookDeliveryRow], most: int) -> list[DeliveryPart]:
     """What a batch of so many events takes: of a large delivery, as much as fits."""
-    parts: list[Part] = []
+    parts: list[DeliveryPart] = []
     left = most
     for row in deliveries:
         first = row.get("next_item") or 0
         waiting = max(1, row["items"] - first)  # a batch of one takes one post, even an empty one
         if parts and (waiting > left or not left):
             break
-        parts.append(Part(row["organization_id"], row["_id"], row["due"], first, left))
+        parts.append(DeliveryPart(row["organization_id"], row["_id"], row["due"], first, left))
         left -= min(left, waiting)
     return parts
 
 
-class Reader:
+class DeliveryReader:
     """Reads parts of deliveries. As a context, it has read nothing more ahead when it is left."""
 
     def __init__(self) -> None:
-        self._known: dict[Part, Reading] = {}
+        self._known: dict[DeliveryPart, PartReading] = {}
         # Parsed once, because a large post takes many batches. The thread that reads ahead and the
         # caller never use it at the same time.
-        self._unfinished: Items = {}
-        self._coming: Future[dict[Part, Reading]] | None = None
+        self._unfinished: ItemsByPost = {}
+        self._coming: Future[dict[DeliveryPart, PartReading]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +115,7 @@ class Reader:
         if self._coming and not self._coming.cancel():
             self._coming.exception()
 
-    def read(self, parts: Sequence[Part], tx: Tx) -> list[Reading]:
+    def read(self, parts: Sequence[DeliveryPart], tx: Tx) -> list[PartReading]:
         """What these parts report. What was not read ahead is read in the transaction: outside,
         a post may not be to be seen yet that it sees already."""
         if self._coming and not self._coming.cancel():
@@ -127,7 +127,7 @@ class Reader:
         self._known |= _read(missing, self._unfinished, tx)
         return [self._known[part] for part in parts]
 
-    def look_ahead(self, query: dict[str, Any], parts: Sequence[Part], most: int) -> None:
+    def read_ahead(self, query: dict[str, Any], parts: Sequence[DeliveryPart], most: int) -> None:
         """Begin to read what comes after these parts: as many events."""
         goes_on = {part.id: self._known[part].next_item for part in parts}
         if not shutdown.has_begun():
@@ -137,18 +137,20 @@ class Reader:
 def _read_next(
     query: dict[str, Any],
     goes_on: dict[ObjectId, int | None],
-    unfinished: Items,
+    unfinished: ItemsByPost,
     most: int,
-) -> dict[Part, Reading]:
+) -> dict[DeliveryPart, PartReading]:
     done = [id_ for id_, next_item in goes_on.items() if next_item is None]
     tx = Tx(get_db())
-    deliveries = due_deliveries(tx, {**query, "_id": {"$nin": done}})
+    deliveries = find_due_deliveries(tx, {**query, "_id": {"$nin": done}})
     for row in deliveries:
         row["next_item"] = goes_on.get(row["_id"], row.get("next_item"))
-    return _read(as_many_as_fit(deliveries, most), unfinished, tx)
+    return _read(choose_parts(deliveries, most), unfinished, tx)
 
 
-def _read(parts: Sequence[Part], unfinished: Items, tx: Tx) -> dict[Part, Reading]:
+def _read(
+    parts: Sequence[DeliveryPart], unfinished: ItemsByPost, tx: Tx
+) -> dict[DeliveryPart, PartReading]:
     """Read parts of posts. Keep the items of the posts that have more, and of no others."""
     if not parts:
         return {}
@@ -168,20 +170,20 @@ def _read(parts: Sequence[Part], unfinished: Items, tx: Tx) -> dict[Part, Readin
 
 def _parse(body: bytes) -> list[Any] | None:
     try:
-        return sendgrid.parse(body)
+        return sendgrid.parse_post(body)
     except Unusable:
         return None
 
 
-def _read_part(part: Part, items: list[Any] | None) -> Reading:
+def _read_part(part: DeliveryPart, items: list[Any] | None) -> PartReading:
     """Read up to `most` events. Items that cannot be understood cost no place, so that a post of
     a million of them takes few batches."""
-    reading = Reading()
+    reading = PartReading()
     if items is None:
         reading.refuse(0, "the body is no JSON array")
         return reading
     index = part.first
-    end = min(len(items), part.first + ITEMS_A_BATCH)
+    end = min(len(items), part.first + ITEMS_PER_BATCH)
     while index < end and len(reading.reports) < part.most:
         event = _read_item(part, index, items[index], reading)
         if event is not None:
@@ -193,13 +195,15 @@ def _read_part(part: Part, items: list[Any] | None) -> Reading:
     return reading
 
 
-def _read_item(part: Part, index: int, item: Any, reading: Reading) -> Reported | None:
-    if item == sendgrid.ERASED:
+def _read_item(
+    part: DeliveryPart, index: int, item: Any, reading: PartReading
+) -> DeliveredReport | None:
+    if item == sendgrid.ERASED_ITEM:
         return None
     try:
-        report = sendgrid.read(part.organization_id.binary, item)
+        report = sendgrid.read_event_report(part.organization_id.binary, item)
     except Unusable as error:
         reading.refuse(index, str(error))
         return None
-    reference = resolve(part.organization_id, report.email_ref)
-    return Reported(report, reference[0] if reference else None, part.id, index)
+    reference = resolve_reference(part.organization_id, report.email_ref)
+    return DeliveredReport(report, reference[0] if reference else None, part.id, index)

@@ -17,21 +17,21 @@ from documents.storage import shutdown
 from documents.storage.base import Document
 from documents.storage.transaction import in_transaction
 from documents.tracking import effects
-from documents.tracking.click_labels import judge_all
-from documents.tracking.rules import Rule
+from documents.tracking.click_labels import relabel_stored_clicks
+from documents.tracking.rules import MachineClickRule
 from matchback.engine import Changes, Tx, settle
 
 log = logging.getLogger(__name__)
 
-ONLY = "clicks"
-EMAILS_A_PAGE = 1000
-EMAILS_A_TRANSACTION = 50
+RELABELLING_NAME = "clicks"
+EMAILS_PER_PAGE = 1000
+EMAILS_PER_TRANSACTION = 50
 
 
 class Relabelling(Document):
     """By which rule all clicks are judged, and how far judging by another one has come."""
 
-    name = StringField(primary_key=True, default=ONLY)
+    name = StringField(primary_key=True, default=RELABELLING_NAME)
     rule = StringField()
     target = StringField()
     after = ObjectIdField()
@@ -40,26 +40,26 @@ class Relabelling(Document):
     meta = {"collection": "relabellings", "auto_create_index": False}
 
     @classmethod
-    def is_done(cls, rule: Rule) -> bool:
+    def is_done(cls, rule: MachineClickRule) -> bool:
         """Whether all stored clicks are judged by this rule."""
-        known = cls.objects(name=ONLY).first()
+        known = cls.objects(name=RELABELLING_NAME).first()
         return known is not None and known.rule == rule.fingerprint
 
     @classmethod
-    def towards(cls, rule: Rule, *, again: bool = False) -> Self:
+    def continue_with(cls, rule: MachineClickRule, *, again: bool = False) -> Self:
         """Continue with this rule. Start from the first email if the last rule was another one."""
-        known = cls.objects(name=ONLY).first() or cls()
+        known = cls.objects(name=RELABELLING_NAME).first() or cls()
         if again or known.target != rule.fingerprint:
             known.target, known.after, known.changed, known.rule = rule.fingerprint, None, 0, None
             known.save()
         return known
 
-    def step(self, rule: Rule) -> bool:
+    def step(self, rule: MachineClickRule) -> bool:
         """Judge the clicks of the next emails. Returns whether there are more for this process."""
         query = {"_id": {"$gt": self.after}} if self.after else {}
         fields = {"clicks": 1, "machine_clicks": 1}
         found = (
-            collection(get_db(), EmailRow).find(query, fields).sort("_id", 1).limit(EMAILS_A_PAGE)
+            collection(get_db(), EmailRow).find(query, fields).sort("_id", 1).limit(EMAILS_PER_PAGE)
         )
         page = list(found)
         clicked = [row["_id"] for row in page if row.get("clicks") or row.get("machine_clicks")]
@@ -69,14 +69,14 @@ class Relabelling(Document):
 
     def _advance(self, last_id: ObjectId | None) -> bool:
         # A process that was paused must not move the progress of the one that took over.
-        unmoved = type(self).objects(name=ONLY, target=self.target, after=self.after)
+        unmoved = type(self).objects(name=RELABELLING_NAME, target=self.target, after=self.after)
         progress = {"after": last_id} if last_id else {"rule": self.target}
         if not unmoved.update_one(changed=self.changed, **progress):
             return False
         self.after = last_id or self.after
         return last_id is not None
 
-    def _relabel_all(self, email_ids: list[ObjectId], rule: Rule) -> bool:
+    def _relabel_all(self, email_ids: list[ObjectId], rule: MachineClickRule) -> bool:
         """Judge the clicks of these emails. Returns whether it reached the last one.
 
         Skip an email whose clicks cannot be judged.
@@ -85,11 +85,11 @@ class Relabelling(Document):
 
         def skip(source: str, id_: ObjectId, error: Exception) -> None:
             nonlocal reached
-            log.error("%s %s: clicks not judged: %s", source, id_, retries.describe(error))
+            log.error("%s %s: clicks not judged: %s", source, id_, retries.describe_error(error))
             reached += 1
 
         group = "clicks", None
-        batches = Batches(group, EMAILS_A_TRANSACTION, math.inf, note=skip, postpone=skip)
+        batches = Batches(group, EMAILS_PER_TRANSACTION, math.inf, note=skip, postpone=skip)
 
         def batch() -> int:
             some = email_ids[reached : reached + batches.limit]
@@ -103,7 +103,7 @@ class Relabelling(Document):
         return reached == len(email_ids)
 
 
-def _relabel(tx: Tx, email_ids: list[ObjectId], rule: Rule) -> int:
+def _relabel(tx: Tx, email_ids: list[ObjectId], rule: MachineClickRule) -> int:
     """Judge all clicks of these emails. Returns how many changed sides."""
     emails = {
         row["_id"]: row
@@ -111,10 +111,10 @@ def _relabel(tx: Tx, email_ids: list[ObjectId], rule: Rule) -> int:
             {"_id": {"$in": email_ids}}, session=tx.session
         )
     }
-    relabelled = judge_all(tx, emails, rule)
+    relabelled = relabel_stored_clicks(tx, emails, rule)
     touched = [emails[id_] for id_ in relabelled.click_times]
     changes = Changes(targets={"emails": touched})
-    effects.apply(changes, relabelled)
-    late_touches.gifts_of_touched(tx, changes)
+    effects.apply_relabelling(changes, relabelled)
+    late_touches.mark_gifts_of_touched(tx, changes)
     settle(tx, LEDGER, changes)
     return relabelled.changed

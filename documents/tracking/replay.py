@@ -10,16 +10,16 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.event import UNMATCHED
+from documents.event import UNMATCHED_FILTER
 from documents.rows.collections import collection
 from documents.rows.webhook_delivery import WebhookDeliveryRow
-from documents.tracking.unmatched import LOOK_AGAIN_AFTER
+from documents.tracking.unmatched import UNMATCHED_RETRY_INTERVAL
 from documents.values.time import now
 
-A_BATCH = 500
+REPLAYED_DELIVERIES_PER_BATCH = 500
 
 
-def replay(
+def replay_deliveries(
     organization_id: ObjectId | None = None,
     since: datetime | None = None,
     delivery_id: ObjectId | None = None,
@@ -43,13 +43,13 @@ def replay(
             collection(get_db(), WebhookDeliveryRow)
             .find(query, {"_id": 1})
             .sort("_id", 1)
-            .limit(A_BATCH)
+            .limit(REPLAYED_DELIVERIES_PER_BATCH)
         )
         ids = [row["_id"] for row in found]
         if ids:
             _make_due(ids)
             yield len(ids)
-        if len(ids) < A_BATCH:
+        if len(ids) < REPLAYED_DELIVERIES_PER_BATCH:
             return
         first = ObjectId((int(str(ids[-1]), 16) + 1).to_bytes(12, "big"))
 
@@ -59,5 +59,6 @@ def _make_due(ids: list[ObjectId]) -> None:
     fresh = {"$set": {"due": now()}, "$unset": progress}
     get_db().deliveries.update_many({"_id": {"$in": ids}}, fresh)
     get_db().events.update_many(
-        {"delivery_id": {"$in": ids}, **UNMATCHED}, {"$set": {"due": now() - LOOK_AGAIN_AFTER}}
+        {"delivery_id": {"$in": ids}, **UNMATCHED_FILTER},
+        {"$set": {"due": now() - UNMATCHED_RETRY_INTERVAL}},
     )

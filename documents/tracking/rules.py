@@ -28,14 +28,14 @@ from typing import Literal
 
 from crawleruseragents import is_crawler
 
-Reason = Literal["agent", "delivery", "burst"]
+MachineReason = Literal["agent", "delivery", "burst"]
 
-CROWD = 200
-SECOND = timedelta(seconds=1)
+MAX_CLICKS_PER_SECOND = 200
+ONE_SECOND = timedelta(seconds=1)
 
 # Mail gateways say who they are seldom; those that do are no crawlers of the web, and are not in
 # the crawlers' list. In lower case, anywhere in the user agent.
-GATEWAYS = (
+GATEWAY_AGENTS = (
     "barracuda",
     "cisco-ironport",
     "fireeye",
@@ -53,7 +53,7 @@ GATEWAYS = (
 
 
 @dataclass(frozen=True)
-class Rule:
+class MachineClickRule:
     """How many different links, within how many seconds, are a burst (0: bursts are not looked
     for); and parts of user agents, in lower case, that are machines besides the known ones."""
 
@@ -69,7 +69,9 @@ class Rule:
     @property
     def fingerprint(self) -> str:
         """Changes when the rule does."""
-        return hashlib.sha256(repr((astuple(self), GATEWAYS, CROWD)).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            repr((astuple(self), GATEWAY_AGENTS, MAX_CLICKS_PER_SECOND)).encode()
+        ).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,20 @@ class Click:
     user_agent: str
 
 
-def reasons(
-    clicks: Sequence[Click], delivered_at: datetime | None, rule: Rule
-) -> list[Reason | None]:
+def find_machine_reasons(
+    clicks: Sequence[Click], delivered_at: datetime | None, rule: MachineClickRule
+) -> list[MachineReason | None]:
     """For each click of an email why it is a machine's, or None where it can be a person's."""
     order = sorted(range(len(clicks)), key=lambda index: clicks[index].at)
     times = [clicks[index].at for index in order]
     bursts = _bursts([clicks[index] for index in order], times, rule)
     crowds = _crowds(times) if rule.links else set()
-    found: list[Reason | None] = [None] * len(clicks)
+    found: list[MachineReason | None] = [None] * len(clicks)
     for place, index in enumerate(order):
         click = clicks[index]
-        if is_machine(click.user_agent, rule.agents):
+        if is_machine_agent(click.user_agent, rule.agents):
             found[index] = "agent"
-        elif second_of(click.at) in crowds:
+        elif truncate_to_second(click.at) in crowds:
             found[index] = "burst"
         elif delivered_at is not None and click.at <= delivered_at:
             found[index] = "delivery"
@@ -103,22 +105,28 @@ def reasons(
     return found
 
 
-def second_of(at: datetime) -> datetime:
+def truncate_to_second(at: datetime) -> datetime:
     """Return the start of the second."""
     return at.replace(microsecond=0)
 
 
 def _crowds(times: Sequence[datetime]) -> set[datetime]:
     """Return the seconds in which more than CROWD clicks fall."""
-    return {second for second, number in Counter(map(second_of, times)).items() if number > CROWD}
+    return {
+        second
+        for second, number in Counter(map(truncate_to_second, times)).items()
+        if number > MAX_CLICKS_PER_SECOND
+    }
 
 
-def _is_near(at: datetime, crowds: set[datetime], rule: Rule) -> bool:
+def _is_near(at: datetime, crowds: set[datetime], rule: MachineClickRule) -> bool:
     near = range(-rule.seconds, rule.seconds + 1)
-    return any(second_of(at) + number * SECOND in crowds for number in near)
+    return any(truncate_to_second(at) + number * ONE_SECOND in crowds for number in near)
 
 
-def _bursts(clicks: Sequence[Click], times: Sequence[datetime], rule: Rule) -> list[bool]:
+def _bursts(
+    clicks: Sequence[Click], times: Sequence[datetime], rule: MachineClickRule
+) -> list[bool]:
     """Whether each of the clicks, in the order of their times, is part of a burst."""
     part = [False] * len(clicks)
     urls: Counter[str] = Counter()  # of the clicks from `first` up to `end`
@@ -138,7 +146,7 @@ def _bursts(clicks: Sequence[Click], times: Sequence[datetime], rule: Rule) -> l
 
 
 @lru_cache(maxsize=10_000)
-def is_machine(user_agent: str, also: tuple[str, ...] = ()) -> bool:
+def is_machine_agent(user_agent: str, also: tuple[str, ...] = ()) -> bool:
     """Whether a user agent names a mail gateway, a crawler, or a script."""
     lower = user_agent.lower()
-    return any(part in lower for part in (*GATEWAYS, *also)) or is_crawler(user_agent)
+    return any(part in lower for part in (*GATEWAY_AGENTS, *also)) or is_crawler(user_agent)

@@ -13,23 +13,23 @@ from typing import Any, Literal
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from documents.message import learn
-from documents.people.spellings import all_keys
+from documents.message import store_new_messages
+from documents.people.spellings import list_all_address_keys
 from documents.rows.collections import collection
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
 from documents.rows.user import UserRow
-from documents.storage.export_outbox import note
-from documents.storage.marks import DUE, text
+from documents.storage.export_outbox import note_writes
+from documents.storage.marks import DUE_FILTER, build_text_condition
 from documents.tracking.correlation import Correlation
-from documents.values.address import canonical
+from documents.values.address import to_canonical
 from documents.values.time import now
 from matchback.engine import Changes, Tx, add
 
-TIED_A_BATCH = 500
+TIED_EVENTS_PER_BATCH = 500
 # MongoDB ends a transaction after 60 seconds, unless it is set to do so earlier.
-LOOK_AGAIN_AFTER = timedelta(seconds=70)
-OF_UNMATCHED: tuple[Literal["unmatched", "mailing_id", "fundraiser_id", "due"], ...] = (
+UNMATCHED_RETRY_INTERVAL = timedelta(seconds=70)
+UNMATCHED_EVENT_FIELDS: tuple[Literal["unmatched", "mailing_id", "fundraiser_id", "due"], ...] = (
     "unmatched",
     "mailing_id",
     "fundraiser_id",
@@ -39,21 +39,28 @@ OF_UNMATCHED: tuple[Literal["unmatched", "mailing_id", "fundraiser_id", "due"], 
 
 def mark_unmatched(event: EventRow, tying: Correlation) -> None:
     """Keep in the row of an event what it may be tied by later."""
-    event["unmatched"] = canonical(event.get("address", ""))
+    event["unmatched"] = to_canonical(event.get("address", ""))
     event["due"] = now()
     if mailing := tying.mailing_of(event):
         event |= {"mailing_id": mailing["_id"], "fundraiser_id": mailing["fundraiser_id"]}
 
 
-def of_addresses(tx: Tx, organization_id: ObjectId, addresses: set[str]) -> list[EventRow]:
+def find_events_to_addresses(
+    tx: Tx, organization_id: ObjectId, addresses: set[str]
+) -> list[EventRow]:
     """Return unmatched events to these addresses, in whatever spelling."""
-    query = {"organization_id": organization_id, "unmatched": text(in_=all_keys(addresses))}
+    query = {
+        "organization_id": organization_id,
+        "unmatched": build_text_condition(in_=list_all_address_keys(addresses)),
+    }
     return list(
-        collection(tx.database, EventRow).find(query, session=tx.session).limit(TIED_A_BATCH)
+        collection(tx.database, EventRow)
+        .find(query, session=tx.session)
+        .limit(TIED_EVENTS_PER_BATCH)
     )
 
 
-def of_due_emails(tx: Tx, emails: Sequence[EmailRow]) -> tuple[list[EventRow], set[ObjectId]]:
+def match_to_due_emails(tx: Tx, emails: Sequence[EmailRow]) -> tuple[list[EventRow], set[ObjectId]]:
     """Tie events to emails of an organization that were recorded after the events.
 
     Returns the tied events, and the emails that can have more than a transaction ties. These stay
@@ -67,13 +74,13 @@ def of_due_emails(tx: Tx, emails: Sequence[EmailRow]) -> tuple[list[EventRow], s
     wanted = {"_id": {"$in": user_ids}, "deleted_at": None}
     users = collection(tx.database, UserRow).find(wanted, {"email": 1}, session=tx.session)
     addresses = {user["email"] for user in users}
-    found = of_addresses(tx, organization_id, addresses)
-    tied = tie_late(tx, organization_id, found)
-    has_more = bool(tied) and len(found) == TIED_A_BATCH
+    found = find_events_to_addresses(tx, organization_id, addresses)
+    tied = match_unmatched_events(tx, organization_id, found)
+    has_more = bool(tied) and len(found) == TIED_EVENTS_PER_BATCH
     return tied, {email["_id"] for email in live} if has_more else set()
 
 
-def tie_late(
+def match_unmatched_events(
     tx: Tx,
     organization_id: ObjectId,
     events: Sequence[EventRow],
@@ -87,35 +94,35 @@ def tie_late(
     if not events:
         return []
     tying = Correlation(tx, organization_id, learned=learned)
-    tying.look_up(events)
+    tying.read_candidates(events)
     tied = []
     for event in events:
         if found := tying.email_of(event):
             event["email_id"], event["tied_by"] = found
-            for name in OF_UNMATCHED:
+            for name in UNMATCHED_EVENT_FIELDS:
                 event.pop(name, None)
             tied.append(event)
     return tied
 
 
-def write(tx: Tx, tied: Sequence[EventRow]) -> None:
+def write_matched_events(tx: Tx, tied: Sequence[EventRow]) -> None:
     """Store the rows of events that were tied, and judged, late."""
-    gone = {"$unset": dict.fromkeys(OF_UNMATCHED, "")}
+    gone = {"$unset": dict.fromkeys(UNMATCHED_EVENT_FIELDS, "")}
     if tied:
         tx.database.events.bulk_write(
             [UpdateOne({"_id": one["_id"]}, {"$set": _without_id(one), **gone}) for one in tied],
             ordered=False,
             session=tx.session,
         )
-        learn(tx, tied)
-        note(tx, {"events": [one["_id"] for one in tied]})
+        store_new_messages(tx, tied)
+        note_writes(tx, {"events": [one["_id"] for one in tied]})
 
 
 def _without_id(row: EventRow) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "_id"}
 
 
-def with_rows(
+def read_missing_emails(
     tx: Tx, known: Mapping[ObjectId, EmailRow], wanted: set[ObjectId]
 ) -> dict[ObjectId, EmailRow]:
     """The rows of the wanted emails, with those that are read already."""
@@ -126,7 +133,7 @@ def with_rows(
     return dict(known) | {row["_id"]: row for row in found}
 
 
-def merge(into: Changes, more: Changes) -> None:
+def merge_changes(into: Changes, more: Changes) -> None:
     """Do both in one settlement. Rows of one record must be one object in both."""
     for name, rows in more.targets.items():
         targets = into.targets.setdefault(name, [])
@@ -137,9 +144,9 @@ def merge(into: Changes, more: Changes) -> None:
         into.update_of(*target).merge(update)
 
 
-def due_again(tx: Tx, organization_id: ObjectId, limit: int) -> list[EventRow]:
+def take_due_events(tx: Tx, organization_id: ObjectId, limit: int) -> list[EventRow]:
     """Unmatched events that were stored long enough ago to be looked at again; each but once."""
-    query = {"organization_id": organization_id, **due_before(now())}
+    query = {"organization_id": organization_id, **build_retry_filter(now())}
     events = list(collection(tx.database, EventRow).find(query, session=tx.session).limit(limit))
     if events:
         ids = [event["_id"] for event in events]
@@ -149,6 +156,6 @@ def due_again(tx: Tx, organization_id: ObjectId, limit: int) -> list[EventRow]:
     return events
 
 
-def due_before(at: datetime) -> dict[str, Any]:
+def build_retry_filter(at: datetime) -> dict[str, Any]:
     """The query for unmatched events that are to be looked at again by then."""
-    return {"due": {**DUE["due"], "$lte": at - LOOK_AGAIN_AFTER}}
+    return {"due": {**DUE_FILTER["due"], "$lte": at - UNMATCHED_RETRY_INTERVAL}}

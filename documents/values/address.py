@@ -8,53 +8,59 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from documents.values.address_domain import canonical_domain
-from documents.values.address_parts import bare, unquoted
-from documents.values.invisible_characters import without_invisible, without_odd_spaces
+from documents.values.address_domain import to_canonical_domain
+from documents.values.address_parts import unquote_local_part, unwrap_address
+from documents.values.invisible_characters import remove_invisible, remove_odd_spaces
 
 # Loose on purpose: a gift is not rejected because its donor's address looks unusual.
-ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+ADDRESS_PATTERN = re.compile(r"[^@\s]+@[^@\s]+")
 # Nearly all addresses have this form, and their key is the lower case of it.
-PLAIN = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*", re.ASCII)
-ROUNDS = 4
-REMEMBERED, LONGEST_REMEMBERED = 4096, 320
-LONGEST_ADDRESS = 254
-LONGEST = 2000  # ordering the accents of a longer text would cost the square of its length
+PLAIN_ADDRESS_PATTERN = re.compile(
+    r"[\w.!#$%&'*+/=?^`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*", re.ASCII
+)
+MAX_CANONICAL_ROUNDS = 4
+ADDRESS_CACHE_SIZE, MAX_CACHED_ADDRESS_LENGTH = 4096, 320
+MAX_ADDRESS_LENGTH = 254
+MAX_NORMALIZED_LENGTH = (
+    2000  # ordering the accents of a longer text would cost the square of its length
+)
 CAPITAL_SIGMA, FINAL_SIGMA, SIGMA = "\u03a3", "\u03c2", "\u03c3"
 
 
 def is_address(text: str) -> bool:
     """Return whether the text, once cleaned, can be an address."""
-    return ADDRESS.fullmatch(cleaned(text)) is not None
+    return ADDRESS_PATTERN.fullmatch(strip_address(text)) is not None
 
 
-def cleaned(text: str) -> str:
+def strip_address(text: str) -> str:
     """Return the address as its sender spells it, without what surrounds or hides in it.
 
     Invisible characters, no-break and similar spaces, `mailto:`, `Name <…>`, outer quotes and
     punctuation go. Letters keep their case and width.
     """
-    return text if PLAIN.fullmatch(text) else bare(text)
+    return text if PLAIN_ADDRESS_PATTERN.fullmatch(text) else unwrap_address(text)
 
 
-def canonical(address: str) -> str:
+def to_canonical(address: str) -> str:
     """Return the key that all spellings of one mailbox share.
 
     Letters lose case and width (NFKC), and a domain becomes ASCII (IDNA 2008). Letters that only
     look or sound alike stay different: "weiß" is not "weiss". Applying it twice changes nothing.
     """
-    if PLAIN.fullmatch(address) and "xn--" not in (lower := address.lower()):
+    if PLAIN_ADDRESS_PATTERN.fullmatch(address) and "xn--" not in (lower := address.lower()):
         return lower
-    return _remembered(address) if len(address) <= LONGEST_REMEMBERED else _canonical(address)
+    return (
+        _remembered(address) if len(address) <= MAX_CACHED_ADDRESS_LENGTH else _canonical(address)
+    )
 
 
-def mailbox(address: str) -> str:
+def to_mailbox(address: str) -> str:
     """Return the canonical address without its `+tag`, which the mailbox's owner made up.
 
     Matching finds people by it. RFC 5233 calls the tag a detail. Dots stay, because to most servers
     they matter, and two people must not become one.
     """
-    known = canonical(address)
+    known = to_canonical(address)
     if "+" not in known:
         return known
     local, at, domain = known.rpartition("@")
@@ -64,18 +70,18 @@ def mailbox(address: str) -> str:
     return f"{owner}{at}{domain}"
 
 
-def pseudonym(address: str) -> str:
+def pseudonymize_address(address: str) -> str:
     """Return 24 hex digits that replace an address where the address itself must not be kept."""
-    return hashlib.sha256(canonical(address).encode()).hexdigest()[:24]
+    return hashlib.sha256(to_canonical(address).encode()).hexdigest()[:24]
 
 
-def fold(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return the text without case, outer space and Unicode's forms.
 
     It was the key of an address in earlier layouts, which stored rows may still have.
     """
     stripped = text.strip()
-    if len(stripped) > LONGEST:
+    if len(stripped) > MAX_NORMALIZED_LENGTH:
         return stripped.casefold()
     composed = unicodedata.normalize("NFC", stripped)
     return unicodedata.normalize("NFC", composed.casefold())
@@ -87,34 +93,36 @@ def _canonical(address: str) -> str:
     A text that still changes after a few rounds is nobody's address. It keeps its simplest form.
     """
     known = simple = _simplified(address)
-    if len(simple) > LONGEST:
+    if len(simple) > MAX_NORMALIZED_LENGTH:
         return simple
-    for _ in range(ROUNDS):
+    for _ in range(MAX_CANONICAL_ROUNDS):
         before, known = known, _round(known)
         if known == before:
             return known
     return simple
 
 
-_remembered = lru_cache(maxsize=REMEMBERED)(_canonical)
+_remembered = lru_cache(maxsize=ADDRESS_CACHE_SIZE)(_canonical)
 
 
 def _round(text: str) -> str:
-    address = bare(text)
-    if not ADDRESS.fullmatch(address):
+    address = unwrap_address(text)
+    if not ADDRESS_PATTERN.fullmatch(address):
         return _simplified(text)
     local, _, domain = address.rpartition("@")
     # Where a final sigma stands is a rule of spelling: both sigmas have one capital.
-    return _simplified(f"{unquoted(local).replace(FINAL_SIGMA, SIGMA)}@{canonical_domain(domain)}")
+    return _simplified(
+        f"{unquote_local_part(local).replace(FINAL_SIGMA, SIGMA)}@{to_canonical_domain(domain)}"
+    )
 
 
 def _simplified(text: str) -> str:
     """Return the text in lower case and, unless it is too long for an address, in NFKC."""
-    seen = without_odd_spaces(without_invisible(text)).strip()
+    seen = remove_odd_spaces(remove_invisible(text)).strip()
     if seen.isascii():
         return seen.lower()
     lower = _lower(seen.encode("utf-8", "replace").decode())
-    if len(lower) > LONGEST:
+    if len(lower) > MAX_NORMALIZED_LENGTH:
         return lower
     composed = _lower(unicodedata.normalize("NFKC", lower))
     return unicodedata.normalize("NFKC", composed).strip()

@@ -4,43 +4,43 @@ from functools import lru_cache
 
 import idna
 
-from documents.values.invisible_characters import without_invisible
+from documents.values.invisible_characters import remove_invisible
 
 # Dots of other scripts that domain names may have, by UTS 46.
-DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
-LONGEST_LABEL = 63
-A_LABEL = "xn--"
-REMEMBERED = 1024
+DOT_REPLACEMENTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
+MAX_LABEL_LENGTH = 63
+A_LABEL_PREFIX = "xn--"
+DOMAIN_CACHE_SIZE = 1024
 
 
-@lru_cache(maxsize=REMEMBERED)
-def canonical_domain(domain: str) -> str:
+@lru_cache(maxsize=DOMAIN_CACHE_SIZE)
+def to_canonical_domain(domain: str) -> str:
     """Return the domain in lower-case ASCII, with IDNA 2008's A-labels.
 
     What IDNA does not allow stays as it is. "weiß.de" and "weiss.de" are two domains.
     """
-    dotted = domain.translate(DOTS).lower()
+    dotted = domain.translate(DOT_REPLACEMENTS).lower()
     return ".".join(map(_canonical_label, dotted.split(".")))
 
 
-def readable_domain(domain: str) -> str:
+def to_readable_domain(domain: str) -> str:
     """Return a canonical domain as people write it, with its Unicode letters."""
-    return ".".join(map(_readable_label, domain.split("."))) if A_LABEL in domain else domain
+    return ".".join(map(_readable_label, domain.split("."))) if A_LABEL_PREFIX in domain else domain
 
 
 def _readable_label(label: str) -> str:
-    if not label.startswith(A_LABEL) or len(label) > LONGEST_LABEL:
+    if not label.startswith(A_LABEL_PREFIX) or len(label) > MAX_LABEL_LENGTH:
         return label
     try:
-        return label.removeprefix(A_LABEL).encode().decode("punycode")
+        return label.removeprefix(A_LABEL_PREFIX).encode().decode("punycode")
     except (ValueError, OverflowError):
         return label
 
 
 def _canonical_label(label: str) -> str:
-    if len(label) > LONGEST_LABEL:
+    if len(label) > MAX_LABEL_LENGTH:
         return label  # DNS has none that long, and encoding costs the square of its length
-    if label.startswith(A_LABEL):
+    if label.startswith(A_LABEL_PREFIX):
         return _without_joiners(label)
     return label if label.isascii() else _encoded(label)
 
@@ -50,7 +50,7 @@ def _encoded(label: str) -> str:
         mapped = idna.uts46_remap(label, std3_rules=False, transitional=False)
         if mapped.isascii():
             return mapped
-        return A_LABEL + mapped.encode("punycode").decode()
+        return A_LABEL_PREFIX + mapped.encode("punycode").decode()
     except (idna.IDNAError, ValueError):
         return label
 
@@ -58,8 +58,8 @@ def _encoded(label: str) -> str:
 def _without_joiners(label: str) -> str:
     """Return an A-label as it is, unless it has joiners, which its Unicode form loses."""
     try:
-        decoded = label.removeprefix(A_LABEL).encode().decode("punycode")
+        decoded = label.removeprefix(A_LABEL_PREFIX).encode().decode("punycode")
     except (ValueError, OverflowError):
         return label
-    visible = without_invisible(decoded)
+    visible = remove_invisible(decoded)
     return label if visible == decoded else _encoded(visible)

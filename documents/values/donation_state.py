@@ -2,10 +2,10 @@
 
 from documents.errors import Unacceptable
 
-ANONYMOUS = "Anonymous"  # the name of a donor whom a payment does not name
+ANONYMOUS_DONOR_NAME = "Anonymous"  # the name of a donor whom a payment does not name
 
 
-def amended(
+def amend_state(
     amount: int, before: tuple[str, int], status: str | None, refunded_amount: int | None
 ) -> tuple[str, int]:
     """The status and refunded amount that follow from a change of one, or both, or neither.

@@ -6,11 +6,11 @@ is rejected before it is validated: the errors would cost many times the memory 
 
 from typing import Any
 
-MEMBERS_LIMIT = 1000
+MAX_JSON_MEMBERS = 1000
 
 
-def is_too_large(value: Any) -> bool:
-    """Whether the value has more than `MEMBERS_LIMIT` members, at all levels together.
+def has_too_many_members(value: Any) -> bool:
+    """Whether the value has more than `MAX_JSON_MEMBERS` members, at all levels together.
 
     The cost is bounded by the limit, not by the value.
     """
@@ -20,7 +20,7 @@ def is_too_large(value: Any) -> bool:
         if not isinstance(one, dict | list):
             continue
         members += len(one)
-        if members > MEMBERS_LIMIT:
+        if members > MAX_JSON_MEMBERS:
             return True
         waiting += one.values() if isinstance(one, dict) else one
     return False

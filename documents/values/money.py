@@ -5,23 +5,23 @@ from typing import Any, Final
 
 from iso4217 import Currency
 
-from documents.values.withdrawn_currencies import WITHDRAWN
+from documents.values.withdrawn_currencies import WITHDRAWN_DECIMALS
 
 # Ten thousand million of the larger unit of most currencies; nine million such gifts still add
 # up within the 64 bits of a counter.
-LARGEST_AMOUNT = 10**12
+MAX_AMOUNT = 10**12
 
 
 # Gold, funds and codes for tests are listed without a minor unit: they are not money.
 _ACTIVE = {one.code: int(one.exponent) for one in Currency if one.exponent is not None}
-_MINOR_UNITS: Mapping[str, int] = WITHDRAWN | _ACTIVE
-NOT_A_CURRENCY: Final = (
+_MINOR_UNITS: Mapping[str, int] = WITHDRAWN_DECIMALS | _ACTIVE
+INVALID_CURRENCY_MESSAGE: Final = (
     "Should be an ISO 4217 currency, active or withdrawn, such as USD. "
     "Metals and codes without a minor unit are not accepted."
 )
 
 
-def minor_units(code: str) -> int | None:
+def count_decimals(code: str) -> int | None:
     """Return how many decimals the currency has (2 for USD, 0 for JPY), None if it is not money.
 
     There is no default: an unknown code has no decimals, rather than none or two.
@@ -31,12 +31,12 @@ def minor_units(code: str) -> int | None:
     return _MINOR_UNITS.get(code)
 
 
-def as_money(amount: int | None, currency: str | None) -> dict[str, Any] | None:
+def to_money(amount: int | None, currency: str | None) -> dict[str, Any] | None:
     """The form of money in requests and answers."""
     return None if amount is None else {"amount": amount, "currency": currency}
 
 
-def money_fields(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+def to_money_fields(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Values with the money under this name as the two stored fields <name>_amount, _currency."""
     rest = {key: value for key, value in values.items() if key != name}
     if name in values:
@@ -45,9 +45,9 @@ def money_fields(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     return rest
 
 
-def display(amount: int, code: str) -> str:
+def format_money_amount(amount: int, code: str) -> str:
     """Format money for people: display(123456, "USD") is "1,234.56 USD"."""
-    decimals = minor_units(code)
+    decimals = count_decimals(code)
     if decimals is None:
         return f"{amount:,} minor units of {code}"
     whole, part = divmod(abs(amount), 10**decimals)
@@ -56,7 +56,7 @@ def display(amount: int, code: str) -> str:
     return f"{sign}{whole:,}{fraction} {code}"
 
 
-def larger(amount: float, code: str) -> float | None:
+def to_major_units(amount: float, code: str) -> float | None:
     """Convert minor units to the larger unit (1234 to 12.34); None for an unknown currency."""
-    decimals = minor_units(code)
+    decimals = count_decimals(code)
     return None if decimals is None else amount / 10**decimals

@@ -6,19 +6,19 @@ import unicodedata
 from functools import cache
 from typing import Literal
 
-Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 # Normalizing sorts each run of combining marks, at the square of its length. Real text has fewer
 # in a row. Source: Unicode Standard Annex #15, Stream-Safe Text Format.
-MARKS_IN_A_ROW = 30
-SHORT_TEXT = 256  # too short for a long run to matter
+MAX_CONSECUTIVE_MARKS = 30
+SHORT_TEXT_LENGTH = 256  # too short for a long run to matter
 
 
-def normalize(form: Form, text: str) -> str:
+def normalize_text(form: NormalForm, text: str) -> str:
     """Return the normal form of the text, without marks beyond the thirtieth in a row."""
     if text.isascii():
         return text
-    if len(text) > SHORT_TEXT:
+    if len(text) > SHORT_TEXT_LENGTH:
         text = _long_runs().sub(r"\1", text)
     return unicodedata.normalize(form, text)
 
@@ -28,4 +28,4 @@ def _long_runs() -> re.Pattern[str]:
     marks = "".join(
         one for one in map(chr, range(sys.maxunicode + 1)) if unicodedata.combining(one)
     )
-    return re.compile(f"([{marks}]{{{MARKS_IN_A_ROW}}})[{marks}]+")
+    return re.compile(f"([{marks}]{{{MAX_CONSECUTIVE_MARKS}}})[{marks}]+")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-DECIMALS = 4
+RATE_DECIMALS = 4
 
 
-def rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
+def compute_email_rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
     """Each as a fraction, or None with nothing below the line. Opens and clicks are people's.
 
     Delivery is of emails sent; open, click and conversion (emails that led to a gift) are of
@@ -20,7 +20,7 @@ def rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
     }
 
 
-def giving_rates(funnel: Mapping[str, int], matched: int) -> dict[str, float | None]:
+def compute_giving_rates(funnel: Mapping[str, int], matched: int) -> dict[str, float | None]:
     """Response: gifts that an email led to, of emails sent. Click to gift: emails that led to a
     gift, of emails that a person clicked. None with nothing below the line.
 
@@ -35,7 +35,7 @@ def giving_rates(funnel: Mapping[str, int], matched: int) -> dict[str, float | N
 
 def ratio(part: int, whole: int) -> float | None:
     """To four decimals; None of nothing."""
-    return round(part / whole, DECIMALS) if whole else None
+    return round(part / whole, RATE_DECIMALS) if whole else None
 
 
 def average(amount: int, count: int) -> int:
@@ -43,6 +43,6 @@ def average(amount: int, count: int) -> int:
     return (2 * amount + count) // (2 * count)
 
 
-def nonzero(totals: Mapping[str, int]) -> dict[str, int]:
+def drop_zero_totals(totals: Mapping[str, int]) -> dict[str, int]:
     """Totals without the currencies of which nothing is left."""
     return {code: amount for code, amount in sorted(totals.items()) if amount}

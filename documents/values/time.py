@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 def now() -> datetime:
     """Return the current time as MongoDB stores it."""
-    return to_milliseconds(datetime.now(UTC))
+    return truncate_to_milliseconds(datetime.now(UTC))
 
 
-def to_milliseconds(time: datetime) -> datetime:
+def truncate_to_milliseconds(time: datetime) -> datetime:
     """Return the time as MongoDB stores it: without the rest of its last millisecond."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

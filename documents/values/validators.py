@@ -8,36 +8,36 @@ import re
 
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from documents.values.address import LONGEST_ADDRESS, cleaned
-from documents.values.money import NOT_A_CURRENCY, minor_units
+from documents.values.address import MAX_ADDRESS_LENGTH, strip_address
+from documents.values.money import INVALID_CURRENCY_MESSAGE, count_decimals
 
 # Texts of several lines have tabs, line feeds and carriage returns.
-CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-CONTROL_IN_LINE = re.compile(r"[\x00-\x1f\x7f]")
+TEXT_CONTROL_PATTERN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+LINE_CONTROL_PATTERN = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def check_text(text: str) -> str:
     """Reject control characters, except those that a text of several lines has."""
-    return _without(CONTROL_IN_TEXT, text)
+    return _without(TEXT_CONTROL_PATTERN, text)
 
 
 def check_line(text: str) -> str:
     """Reject control characters, line breaks among them."""
-    return _without(CONTROL_IN_LINE, text)
+    return _without(LINE_CONTROL_PATTERN, text)
 
 
 def clean_address(text: str) -> str:
     """Return the address without what hides in or surrounds it. Reject one that is too long."""
-    address = cleaned(text)
-    if len(address) > LONGEST_ADDRESS:
-        raise PydanticKnownError("string_too_long", {"max_length": LONGEST_ADDRESS})
+    address = strip_address(text)
+    if len(address) > MAX_ADDRESS_LENGTH:
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_ADDRESS_LENGTH})
     return address
 
 
 def check_currency(code: str) -> str:
     """Reject a code that ISO 4217 does not list as money."""
-    if minor_units(code) is None:
-        raise PydanticCustomError("currency", NOT_A_CURRENCY)
+    if count_decimals(code) is None:
+        raise PydanticCustomError("currency", INVALID_CURRENCY_MESSAGE)
     return code
 
 

@@ -30,11 +30,11 @@ _BY_COINAGE = {
     3: "YDD",
 }
 
-WITHDRAWN = {
+WITHDRAWN_DECIMALS = {
     code: exponent
     for source in (_BY_COINAGE, _BY_CLDR, _BY_ISO)
     for exponent, codes in source.items()
     for code in codes.split()
 }
 # In List Three, but units of account without a minor unit: the gold franc, the UIC franc, RINET.
-NOT_MONEY = frozenset({"XFO", "XFU", "XRE"})
+NON_MONEY_CODES = frozenset({"XFO", "XFU", "XRE"})

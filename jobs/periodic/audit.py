@@ -1,12 +1,12 @@
 """The job that links finished acts into the audit chains. A lease lets one worker do it."""
 
 from documents.access import audit
-from documents.concurrency.lease import kept
+from documents.concurrency.lease import keep_lease
 
-LEASE = "audit"
+AUDIT_LEASE = "audit"
 
 
 def step() -> bool:
     """Link finished acts. Return whether there were any."""
-    with kept(LEASE) as holding:
-        return holding is not None and audit.link() > 0
+    with keep_lease(AUDIT_LEASE) as holding:
+        return holding is not None and audit.link_finished_acts() > 0

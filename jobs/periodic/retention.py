@@ -2,21 +2,21 @@
 
 from datetime import timedelta
 
-from config.settings import settings
-from documents.concurrency.lease import kept
+from config.settings import get_settings
+from documents.concurrency.lease import keep_lease
 from documents.privacy import retention
 from documents.values.time import now
 
-LEASE = "retention"
+RETENTION_LEASE = "retention"
 
 
 def step() -> bool:
     """Drop some deliveries and events that are too old. Return whether there were any."""
-    with kept(LEASE) as holding:
+    with keep_lease(RETENTION_LEASE) as holding:
         return holding is not None and _drop_some()
 
 
 def _drop_some() -> bool:
-    keep = settings()
+    keep = get_settings()
     deliveries = retention.drop_deliveries(now() - timedelta(days=keep.keep_deliveries_days))
     return bool(deliveries + retention.drop_events(now() - timedelta(days=keep.keep_events_days)))

@@ -14,22 +14,22 @@ from typing import Any
 from bson import Binary, ObjectId
 from mongoengine import get_db
 
-from config.settings import settings
+from config.settings import get_settings
 from documents.values.time import now
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.snapshot import Snapshot
-from jobs.warehouse.tables import BACKFILLS, TABLES, Row, Table, text_of
+from jobs.warehouse.tables import BACKFILL_TABLE, WAREHOUSE_TABLES, Table, WarehouseRow, to_id_text
 
-ROWS_A_PAGE = 20_000
-ANEW = ""  # the layout of a backfill that somebody asked for
+BACKFILL_ROWS_PER_PAGE = 20_000
+REFILL_LAYOUT = ""  # the layout of a backfill that somebody asked for
 
 
 @dataclass(frozen=True)
-class Progress:
+class TableProgress:
     """How far one table is."""
 
     table: str
-    layout: str = ANEW
+    layout: str = REFILL_LAYOUT
     after: str | None = None
     since: int = 0  # the version that its first page was read at
     copied: int = 0
@@ -42,11 +42,11 @@ class Progress:
         return self.since + self.copied + (self.finished_at is not None)
 
     @property
-    def row(self) -> Row:
+    def row(self) -> WarehouseRow:
         """As it is stored in the warehouse."""
         return {
             "id": self.table,
-            **{column.name: getattr(self, column.name) for column in BACKFILLS.columns},
+            **{column.name: getattr(self, column.name) for column in BACKFILL_TABLE.columns},
             "version": self.version,
             "deleted": False,
         }
@@ -60,12 +60,12 @@ class Backfill:
         self._progress = read_progress(warehouse)
 
     @property
-    def tables(self) -> list[Progress]:
+    def tables(self) -> list[TableProgress]:
         """How far each table is."""
         return list(self._progress.values())
 
     @property
-    def current(self) -> Progress | None:
+    def current(self) -> TableProgress | None:
         """The table that is being filled; None when all are."""
         return next((one for one in self._progress.values() if one.finished_at is None), None)
 
@@ -78,57 +78,61 @@ class Backfill:
         progress = self.current
         if progress is None:
             return False
-        table = next(table for table in TABLES if table.name == progress.table)
+        table = next(table for table in WAREHOUSE_TABLES if table.name == progress.table)
         snapshot = Snapshot(get_db())
         if progress.after is None:
             total = get_db()[table.name].estimated_document_count()
             progress = replace(progress, since=snapshot.version, total=total, copied=0)
         after = {"_id": {"$gt": _id(table, progress.after)}} if progress.after else {}
         found = list(
-            snapshot.find(table.name, after, table.fields, sort={"_id": 1}, limit=ROWS_A_PAGE)
+            snapshot.find(
+                table.name, after, table.fields, sort={"_id": 1}, limit=BACKFILL_ROWS_PER_PAGE
+            )
         )
-        personal = settings().warehouse_personal_data
+        personal = get_settings().warehouse_personal_data
         rows = [table.row(document, snapshot.version, personal=personal) for document in found]
         progress = replace(progress, copied=progress.copied + len(rows))
-        if len(found) == ROWS_A_PAGE:
-            progress = replace(progress, after=text_of(found[-1]["_id"]))
+        if len(found) == BACKFILL_ROWS_PER_PAGE:
+            progress = replace(progress, after=to_id_text(found[-1]["_id"]))
         else:
             progress = replace(progress, finished_at=now().replace(tzinfo=None))
         self._warehouse.merge({table: rows})
         if progress.finished_at:
             self._warehouse.drop_older(table, progress.since)
-        self._warehouse.merge({BACKFILLS: [progress.row]})
+        self._warehouse.merge({BACKFILL_TABLE: [progress.row]})
         self._progress[table.name] = progress
         return True
 
 
-def read_progress(warehouse: Warehouse) -> dict[str, Progress]:
+def read_progress(warehouse: Warehouse) -> dict[str, TableProgress]:
     """How far each table is, by what the warehouse says and the layout is now."""
-    stored, layout = _stored(warehouse), current_layout()
-    fresh = {table.name: Progress(table.name, layout) for table in TABLES}
+    stored, layout = _stored(warehouse), compute_layout()
+    fresh = {table.name: TableProgress(table.name, layout) for table in WAREHOUSE_TABLES}
     return {
         name: stored[name] if name in stored and stored[name].layout == layout else new
         for name, new in fresh.items()
     }
 
 
-def start_anew(warehouse: Warehouse) -> None:
+def start_refill(warehouse: Warehouse) -> None:
     """Have everything filled once more; rows stay until they are met or found to be gone."""
     before = [one.version for one in _stored(warehouse).values()]
     version = max(Snapshot(get_db()).version, *(version + 1 for version in before), 0)
-    warehouse.merge({BACKFILLS: [Progress(one.name, since=version).row for one in TABLES]})
+    warehouse.merge(
+        {BACKFILL_TABLE: [TableProgress(one.name, since=version).row for one in WAREHOUSE_TABLES]}
+    )
 
 
-def _stored(warehouse: Warehouse) -> dict[str, Progress]:
-    names = ["id", *(column.name for column in BACKFILLS.columns)]
-    with warehouse.query(f"SELECT {', '.join(names)} FROM {BACKFILLS.name}") as answer:
-        return {row[0]: Progress(*row) for row in answer.rows}
+def _stored(warehouse: Warehouse) -> dict[str, TableProgress]:
+    names = ["id", *(column.name for column in BACKFILL_TABLE.columns)]
+    with warehouse.query(f"SELECT {', '.join(names)} FROM {BACKFILL_TABLE.name}") as answer:
+        return {row[0]: TableProgress(*row) for row in answer.rows}
 
 
-def current_layout() -> str:
+def compute_layout() -> str:
     """What a filled table depends on: its columns, and whether names are among them."""
-    columns = [(table.name, [one.name for one in table.columns]) for table in TABLES]
-    said = repr((columns, settings().warehouse_personal_data))
+    columns = [(table.name, [one.name for one in table.columns]) for table in WAREHOUSE_TABLES]
+    said = repr((columns, get_settings().warehouse_personal_data))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 

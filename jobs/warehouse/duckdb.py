@@ -17,26 +17,26 @@ from urllib.parse import unquote
 import duckdb
 
 from jobs.warehouse.engine import (
-    STORED,
-    Answer,
-    Batch,
+    STORED_TABLES,
     QueryError,
+    QueryResult,
     Warehouse,
+    WarehouseBatch,
     WarehouseError,
-    lines,
+    encode_json_lines,
 )
-from jobs.warehouse.tables import DELETED, ID, VERSION, Table
+from jobs.warehouse.tables import DELETED_COLUMN, ID_COLUMN, VERSION_COLUMN, Table
 
-TYPES = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "time": "TIMESTAMP"}
-PATIENCE_SECONDS = 20.0
-PAUSE_SECONDS = 0.05
-FETCHED = 1000
+DUCKDB_TYPES = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "time": "TIMESTAMP"}
+LOCK_PATIENCE_SECONDS = 20.0
+LOCK_POLL_SECONDS = 0.05
+ROWS_PER_FETCH = 1000
 # A worker must stay small; sorting and joining spill into files beside the database.
-LIMITS: dict[str, Any] = {"threads": 2, "memory_limit": "512MB"}
+RESOURCE_LIMITS: dict[str, Any] = {"threads": 2, "memory_limit": "512MB"}
 
 
 # An analyst's query reads the warehouse, and no file or host of the machine that it runs on.
-SHUT = ("SET enable_external_access = false", "SET lock_configuration = true")
+SANDBOX_STATEMENTS = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 
 class DuckDB:
@@ -48,16 +48,16 @@ class DuckDB:
     def prepare(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as connection:
-            for table in STORED:
+            for table in STORED_TABLES:
                 _make(connection, table)
 
-    def merge(self, batch: Batch) -> None:
+    def merge(self, batch: WarehouseBatch) -> None:
         with self._open() as connection, tempfile.TemporaryDirectory() as folder:
             connection.begin()
             for number, (table, rows) in enumerate(batch.items()):
                 if rows:
                     file = Path(folder) / f"{number}.json"
-                    file.write_bytes(lines(rows))
+                    file.write_bytes(encode_json_lines(rows))
                     connection.execute(_merge(table), {"file": str(file)})
             connection.commit()
 
@@ -65,15 +65,16 @@ class DuckDB:
         empty = ", ".join(f'"{column.name}" = NULL' for column in table.columns)
         with self._open() as connection:
             connection.execute(
-                f"UPDATE {_stored(table)} SET {empty}, {DELETED} = true, {VERSION} = $version "
-                f"WHERE {VERSION} < $version AND NOT {DELETED}",
+                f"UPDATE {_stored(table)} SET {empty}, {DELETED_COLUMN} = true, "
+                f"{VERSION_COLUMN} = $version "
+                f"WHERE {VERSION_COLUMN} < $version AND NOT {DELETED_COLUMN}",
                 {"version": version},
             )
 
     @contextmanager
-    def query(self, sql: str) -> Iterator[Answer]:
+    def query(self, sql: str) -> Iterator[QueryResult]:
         with self._open(read_only=True) as connection:
-            for setting in SHUT:
+            for setting in SANDBOX_STATEMENTS:
                 connection.execute(setting)
             try:
                 found = connection.execute(sql)
@@ -82,13 +83,14 @@ class DuckDB:
             if found is None:
                 raise QueryError("Nothing was asked.")
             columns = [column[0] for column in found.description or ()]
-            yield Answer(columns, _rows(found))
+            yield QueryResult(columns, _rows(found))
 
     def write_parquet(self, table: Table, path: Path) -> int:
         with self._open(read_only=True) as connection:
             target = str(path).replace("'", "''")
             found = connection.execute(
-                f"COPY (SELECT * FROM {table.name} ORDER BY {ID}) TO '{target}' (FORMAT parquet)"
+                f"COPY (SELECT * FROM {table.name} ORDER BY {ID_COLUMN}) "
+                f"TO '{target}' (FORMAT parquet)"
             ).fetchone()
             return int(found[0]) if found else 0
 
@@ -97,7 +99,9 @@ class DuckDB:
         if read_only and not self._path.exists():
             raise WarehouseError(f"There is no warehouse at {self._path} yet.")
         connection = _patiently(
-            lambda: duckdb.connect(str(self._path), read_only=read_only, config=dict(LIMITS))
+            lambda: duckdb.connect(
+                str(self._path), read_only=read_only, config=dict(RESOURCE_LIMITS)
+            )
         )
         try:
             yield connection
@@ -115,14 +119,14 @@ def open_at(url: str) -> Warehouse:
 
 def _patiently(connect: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
     """Wait while another process has it: an export takes less than a second."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
     while True:
         try:
             return connect()
         except duckdb.Error as error:
             if "lock" not in str(error).lower() or time.monotonic() > deadline:
                 raise WarehouseError(f"DuckDB: {error}") from error
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(LOCK_POLL_SECONDS)
 
 
 def _stored(table: Table) -> str:
@@ -131,29 +135,32 @@ def _stored(table: Table) -> str:
 
 def _make(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     stored = _stored(table)
-    columns = [f'"{column.name}" {TYPES[column.type]}' for column in table.all_columns]
+    columns = [f'"{column.name}" {DUCKDB_TYPES[column.type]}' for column in table.all_columns]
     connection.execute(f"CREATE TABLE IF NOT EXISTS {stored} ({', '.join(columns)})")
     for column in columns:
         connection.execute(f"ALTER TABLE {stored} ADD COLUMN IF NOT EXISTS {column}")
-    shown = ", ".join(f'"{name}"' for name in (ID, *(one.name for one in table.columns)))
+    shown = ", ".join(f'"{name}"' for name in (ID_COLUMN, *(one.name for one in table.columns)))
     connection.execute(
-        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {shown} FROM {stored} WHERE NOT {DELETED}"
+        f"CREATE OR REPLACE VIEW {table.name} AS "
+        f"SELECT {shown} FROM {stored} WHERE NOT {DELETED_COLUMN}"
     )
 
 
 def _merge(table: Table) -> str:
     names = [column.name for column in table.all_columns]
-    types = ", ".join(f"'{column.name}': '{TYPES[column.type]}'" for column in table.all_columns)
-    sets = ", ".join(f'"{name}" = new."{name}"' for name in names if name != ID)
+    types = ", ".join(
+        f"'{column.name}': '{DUCKDB_TYPES[column.type]}'" for column in table.all_columns
+    )
+    sets = ", ".join(f'"{name}" = new."{name}"' for name in names if name != ID_COLUMN)
     return (
         f"MERGE INTO {_stored(table)} AS old USING ("
         f"SELECT * FROM read_json($file, format = 'newline_delimited', columns = {{{types}}})"
-        f") AS new ON old.{ID} = new.{ID} "
-        f"WHEN MATCHED AND new.{VERSION} > old.{VERSION} THEN UPDATE SET {sets} "
+        f") AS new ON old.{ID_COLUMN} = new.{ID_COLUMN} "
+        f"WHEN MATCHED AND new.{VERSION_COLUMN} > old.{VERSION_COLUMN} THEN UPDATE SET {sets} "
         "WHEN NOT MATCHED THEN INSERT BY NAME"
     )
 
 
 def _rows(found: duckdb.DuckDBPyConnection) -> Iterator[tuple[object, ...]]:
-    while rows := found.fetchmany(FETCHED):
+    while rows := found.fetchmany(ROWS_PER_FETCH):
         yield from rows

@@ -10,17 +10,17 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from jobs.warehouse.tables import BACKFILLS, TABLES, Row, Table, text_of
+from jobs.warehouse.tables import BACKFILL_TABLE, WAREHOUSE_TABLES, Table, WarehouseRow, to_id_text
 
-ENGINES = {
+ENGINE_BY_SCHEME = {
     "duckdb": ("jobs.warehouse.duckdb", "DuckDB", "embedded"),
     "postgresql": ("jobs.warehouse.postgresql", "PostgreSQL", "postgresql"),
     "clickhouse": ("jobs.warehouse.clickhouse", "ClickHouse", "clickhouse"),
     "clickhouses": ("jobs.warehouse.clickhouse", "ClickHouse", "clickhouse"),
 }
-LONGEST_ERROR = 500
-STORED = (*TABLES, BACKFILLS)
-Batch = Mapping[Table, Sequence[Row]]
+MAX_ERROR_LENGTH = 500
+STORED_TABLES = (*WAREHOUSE_TABLES, BACKFILL_TABLE)
+WarehouseBatch = Mapping[Table, Sequence[WarehouseRow]]
 
 
 class WarehouseError(Exception):
@@ -32,7 +32,7 @@ class QueryError(WarehouseError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """What a query answered. Rows are read as they are asked for, within the context."""
 
     columns: list[str]
@@ -49,7 +49,7 @@ class Warehouse(Protocol):
             WarehouseError: it is away, full, or refuses.
         """
 
-    def merge(self, batch: Batch) -> None:
+    def merge(self, batch: WarehouseBatch) -> None:
         """Store rows, all or none where the engine can: of each id, the highest version stays.
 
         Raises:
@@ -59,7 +59,7 @@ class Warehouse(Protocol):
     def drop_older(self, table: Table, version: int) -> None:
         """Take away the rows whose version is lower than this: tombstones are left of them."""
 
-    def query(self, sql: str) -> AbstractContextManager[Answer]:
+    def query(self, sql: str) -> AbstractContextManager[QueryResult]:
         """Ask it, without being able to change it.
 
         Raises:
@@ -77,7 +77,7 @@ def open_warehouse(url: str) -> Warehouse:
     Raises:
         WarehouseError: its driver is not installed.
     """
-    module, name, extra = ENGINES[url.split(":", 1)[0]]
+    module, name, extra = ENGINE_BY_SCHEME[url.split(":", 1)[0]]
     try:
         made: Warehouse = importlib.import_module(module).open_at(url)
     except ImportError:
@@ -87,7 +87,7 @@ def open_warehouse(url: str) -> Warehouse:
     return made
 
 
-def describe(error: Exception, url: str) -> str:
+def describe_warehouse_error(error: Exception, url: str) -> str:
     """What went wrong, for a log: the first line of it, without what the URL keeps secret."""
     said = str(error).strip() or type(error).__name__
     try:
@@ -96,10 +96,10 @@ def describe(error: Exception, url: str) -> str:
         secrets = [url]
     for secret in secrets:
         said = said.replace(secret, "…").replace(unquote(secret), "…")
-    return said.splitlines()[0][:LONGEST_ERROR]
+    return said.splitlines()[0][:MAX_ERROR_LENGTH]
 
 
-def lines(rows: Sequence[Row]) -> bytes:
+def encode_json_lines(rows: Sequence[WarehouseRow]) -> bytes:
     """Rows as JSON, one a line: the one form that every engine reads in bulk by itself."""
     option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
-    return b"".join(orjson.dumps(row, default=text_of, option=option) for row in rows)
+    return b"".join(orjson.dumps(row, default=to_id_text, option=option) for row in rows)

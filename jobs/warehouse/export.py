@@ -14,22 +14,27 @@ from typing import Any
 from mongoengine import get_db
 from pymongo import UpdateMany
 
-from config.settings import settings
-from documents.storage.export_outbox import EXPORT_DUE, MARK, MARKED, NOTED
+from config.settings import get_settings
+from documents.storage.export_outbox import (
+    EXPORT_DUE_FILTER,
+    EXPORT_MARK_FIELD,
+    MARKED_COLLECTIONS,
+    NOTED_COLLECTIONS,
+)
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.snapshot import Snapshot
-from jobs.warehouse.tables import BY_NAME, Row, Table
+from jobs.warehouse.tables import TABLE_BY_NAME, Table, WarehouseRow
 
 # An email that is opened and clicked is noted each time: the more notes are read together, the
 # fewer of its rows are made. Each id takes about 150 bytes of memory.
-NOTED_AT_ONCE = 200_000
-ROWS_A_BATCH = 20_000
-IDS_A_QUERY = 5_000
-UPDATES_A_COMMAND = 1_000
+MAX_EXPORTED_RECORDS = 200_000
+EXPORTED_ROWS_PER_BATCH = 20_000
+EXPORTED_IDS_PER_QUERY = 5_000
+MARK_UPDATES_PER_COMMAND = 1_000
 
 
 @dataclass
-class Changes:
+class NotedChanges:
     """What is noted at one moment, as much of it as makes a batch."""
 
     notes: list[Any] = field(default_factory=list)  # the ids of the notes
@@ -41,79 +46,87 @@ class Changes:
         return sum(map(len, self.ids.values()))
 
 
-def export(warehouse: Warehouse) -> int:
+def export_next_changes(warehouse: Warehouse) -> int:
     """Export some of what changed. Returns how many records that was; 0: up to date.
 
     Raises:
         WarehouseError: it is away, full, or refuses; everything is still noted.
     """
     snapshot = Snapshot(get_db())
-    changes = read_changes(snapshot)
+    changes = read_noted_changes(snapshot)
     if not changes.size:
         return 0
-    for batch in batches(changes):
-        warehouse.merge({table: rows(snapshot, table, ids) for table, ids in batch.items()})
-    forget(changes)
+    for batch in split_changes(changes):
+        warehouse.merge({table: read_rows(snapshot, table, ids) for table, ids in batch.items()})
+    delete_notes(changes)
     return changes.size
 
 
-def batches(changes: Changes) -> Iterator[dict[Table, list[Any]]]:
+def split_changes(changes: NotedChanges) -> Iterator[dict[Table, list[Any]]]:
     """What is noted, so many records at a time."""
     batch: dict[Table, list[Any]] = {}
-    left = ROWS_A_BATCH
+    left = EXPORTED_ROWS_PER_BATCH
     for name, noted in changes.ids.items():
         remaining = iter(noted)
         while ids := list(itertools.islice(remaining, left)):
-            batch[BY_NAME[name]] = ids
+            batch[TABLE_BY_NAME[name]] = ids
             left -= len(ids)
             if not left:
                 yield batch
-                batch, left = {}, ROWS_A_BATCH
+                batch, left = {}, EXPORTED_ROWS_PER_BATCH
     if batch:
         yield batch
 
 
-def read_changes(snapshot: Snapshot, limit: int = NOTED_AT_ONCE) -> Changes:
+def read_noted_changes(snapshot: Snapshot, limit: int = MAX_EXPORTED_RECORDS) -> NotedChanges:
     """The oldest notes and marks, about so many records."""
-    changes = Changes()
-    for name in MARKED:
+    changes = NotedChanges()
+    for name in MARKED_COLLECTIONS:
         times: dict[Any, list[Any]] = defaultdict(list)
         for document in snapshot.find(
-            name, EXPORT_DUE, {MARK: 1}, sort={MARK: 1}, limit=limit - changes.size
+            name,
+            EXPORT_DUE_FILTER,
+            {EXPORT_MARK_FIELD: 1},
+            sort={EXPORT_MARK_FIELD: 1},
+            limit=limit - changes.size,
         ):
-            times[document[MARK]].append(document["_id"])
+            times[document[EXPORT_MARK_FIELD]].append(document["_id"])
             changes.ids[name][document["_id"]] = None
         changes.marks[name] = times
         if changes.size >= limit:
             return changes
     for note in snapshot.find("unexported", {}, sort={"_id": 1}):
         changes.notes.append(note["_id"])
-        for name in NOTED:
+        for name in NOTED_COLLECTIONS:
             changes.ids[name].update(dict.fromkeys(note.get(name, ())))
         if changes.size >= limit:
             break
     return changes
 
 
-def rows(snapshot: Snapshot, table: Table, ids: list[Any]) -> list[Row]:
+def read_rows(snapshot: Snapshot, table: Table, ids: list[Any]) -> list[WarehouseRow]:
     """The rows of these records; tombstones of those that are gone."""
-    personal, version = settings().warehouse_personal_data, snapshot.version
-    found: dict[Any, Row] = {}
-    for start in range(0, len(ids), IDS_A_QUERY):
-        query = {"_id": {"$in": ids[start : start + IDS_A_QUERY]}}
+    personal, version = get_settings().warehouse_personal_data, snapshot.version
+    found: dict[Any, WarehouseRow] = {}
+    for start in range(0, len(ids), EXPORTED_IDS_PER_QUERY):
+        query = {"_id": {"$in": ids[start : start + EXPORTED_IDS_PER_QUERY]}}
         for document in snapshot.find(table.name, query, table.fields):
             found[document["_id"]] = table.row(document, version, personal=personal)
     return [found.get(id_) or table.tombstone(id_, version) for id_ in ids]
 
 
-def forget(changes: Changes) -> None:
+def delete_notes(changes: NotedChanges) -> None:
     """Take away the notes that were read, and the marks unless they are newer by now."""
     if changes.notes:
         get_db().unexported.delete_many({"_id": {"$in": changes.notes}})
     for name, times in changes.marks.items():
         taken: list[Any] = [
-            UpdateMany({"_id": {"$in": ids}, MARK: at}, {"$unset": {MARK: ""}})
+            UpdateMany(
+                {"_id": {"$in": ids}, EXPORT_MARK_FIELD: at}, {"$unset": {EXPORT_MARK_FIELD: ""}}
+            )
             for at, ids in times.items()
         ]
-        for start in range(0, len(taken), UPDATES_A_COMMAND):
-            get_db()[name].bulk_write(taken[start : start + UPDATES_A_COMMAND], ordered=False)
+        for start in range(0, len(taken), MARK_UPDATES_PER_COMMAND):
+            get_db()[name].bulk_write(
+                taken[start : start + MARK_UPDATES_PER_COMMAND], ordered=False
+            )

@@ -7,21 +7,21 @@ import time
 from pymongo.errors import PyMongoError
 
 from config.observability.outage import Outage
-from config.transient_errors import is_passing
-from documents.concurrency.lease import Holding, held
-from documents.concurrency.retries import describe
+from config.transient_errors import is_transient
+from documents.concurrency.lease import HeldLease, hold_lease
+from documents.concurrency.retries import describe_error
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
-from jobs.warehouse.backfill import Backfill, start_anew
+from jobs.warehouse.backfill import Backfill, start_refill
 from jobs.warehouse.engine import Warehouse, WarehouseError
-from jobs.warehouse.export import export
-from jobs.warehouse.snapshot import NoSnapshot
+from jobs.warehouse.export import export_next_changes
+from jobs.warehouse.snapshot import SnapshotUnavailable
 
 log = logging.getLogger(__name__)
 
-LEASE = "warehouse"
-LONGEST_PAUSE_SECONDS = 15.0
-NOTED_EVERY_SECONDS = 1.0
+EXPORT_LEASE = "warehouse"
+MAX_EXPORT_PAUSE_SECONDS = 15.0
+PROGRESS_INTERVAL_SECONDS = 1.0
 
 
 class Exporter:
@@ -49,30 +49,32 @@ class Exporter:
         except WarehouseError as error:
             self._fail(error)
             return 0
-        except NoSnapshot:
+        except SnapshotUnavailable:
             return 0  # a collection was made just now; the next time it can be read
         except PyMongoError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
-            log.warning("warehouse: the database is unavailable or slow (%s)", describe(error))
+            log.warning(
+                "warehouse: the database is unavailable or slow (%s)", describe_error(error)
+            )
             return 0
         finally:
             self._busy.release()
 
-    def stop_at(self, stopping: threading.Event) -> None:
+    def set_stop_event(self, stopping: threading.Event) -> None:
         """Have whoever exports end after the batch in hand once this is set."""
         self._stopping = stopping
 
     def _run(self) -> int:
         if self._is_up_to_date():
             return 0
-        with held(LEASE) as holding:
+        with hold_lease(EXPORT_LEASE) as holding:
             if holding is None:
                 self._backfill = None  # Another process continues it.
                 return 0
             return self._export_all(holding)
 
-    def _export_all(self, holding: Holding) -> int:
+    def _export_all(self, holding: HeldLease) -> int:
         done = 0
         while not self._stopping.is_set():
             if holding.is_lost():  # Two exports at once change nothing, but cost twice the work.
@@ -80,7 +82,7 @@ class Exporter:
                 break
             if self._backfill is None or WarehouseState.current().anew:
                 self._prepare()
-            exported = export(self._warehouse)
+            exported = export_next_changes(self._warehouse)
             done += exported
             filling = self._backfill is not None and self._backfill.step()
             self._succeed(last=not (exported or filling))
@@ -90,25 +92,25 @@ class Exporter:
 
     def _is_up_to_date(self) -> bool:
         filled = self._backfill is not None and self._backfill.current is None
-        return filled and export_outbox.is_none() and not WarehouseState.current().anew
+        return filled and export_outbox.is_export_complete() and not WarehouseState.current().anew
 
     def _prepare(self) -> None:
         self._warehouse.prepare()
         if WarehouseState.current().anew:
-            start_anew(self._warehouse)
-            WarehouseState.answer_anew()
+            start_refill(self._warehouse)
+            WarehouseState.accept_refill()
         self._backfill = Backfill(self._warehouse)
 
     def _succeed(self, *, last: bool) -> None:
         self._outage.end("the warehouse is back")
         self._pause = 0.0
-        if last or time.monotonic() - self._noted_at > NOTED_EVERY_SECONDS:
+        if last or time.monotonic() - self._noted_at > PROGRESS_INTERVAL_SECONDS:
             self._noted_at = time.monotonic()
             WarehouseState.note(error=None, backfill=self._progress())
 
     def _fail(self, error: WarehouseError) -> None:
         self._outage.begin(f"the warehouse is away, or refuses; everything waits for it: {error}")
-        self._pause = min(2 * self._pause or 1.0, LONGEST_PAUSE_SECONDS)
+        self._pause = min(2 * self._pause or 1.0, MAX_EXPORT_PAUSE_SECONDS)
         self._not_before = time.monotonic() + self._pause
         progress = self._progress()
         self._backfill = None  # it may be another one when it is back

@@ -8,22 +8,22 @@ from typing import Any
 
 import duckdb
 
-from jobs.warehouse.duckdb import TYPES
-from jobs.warehouse.engine import lines
-from jobs.warehouse.tables import ID, Column, Table
+from jobs.warehouse.duckdb import DUCKDB_TYPES
+from jobs.warehouse.engine import encode_json_lines
+from jobs.warehouse.tables import ID_COLUMN, Column, Table
 
-ROWS_A_PART = 20_000
+PARQUET_ROWS_PER_PART = 20_000
 
 
-def write(table: Table, rows: Iterator[tuple[Any, ...]], path: Path) -> int:
+def write_parquet_file(table: Table, rows: Iterator[tuple[Any, ...]], path: Path) -> int:
     """Write rows, which have the columns of the table's view. Returns how many there were."""
-    columns = (Column(ID), *table.columns)
+    columns = (Column(ID_COLUMN), *table.columns)
     names = [column.name for column in columns]
-    types = ", ".join(f"'{column.name}': '{TYPES[column.type]}'" for column in columns)
+    types = ", ".join(f"'{column.name}': '{DUCKDB_TYPES[column.type]}'" for column in columns)
     written = 0
     with tempfile.NamedTemporaryFile(suffix=".json", dir=path.parent) as file:
         for part in _parts(rows):
-            file.write(lines([dict(zip(names, row, strict=True)) for row in part]))
+            file.write(encode_json_lines([dict(zip(names, row, strict=True)) for row in part]))
             written += len(part)
         file.flush()
         target = str(path).replace("'", "''")
@@ -38,5 +38,5 @@ def write(table: Table, rows: Iterator[tuple[Any, ...]], path: Path) -> int:
 
 def _parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     remaining = iter(rows)
-    while part := list(itertools.islice(remaining, ROWS_A_PART)):
+    while part := list(itertools.islice(remaining, PARQUET_ROWS_PER_PART)):
         yield part

@@ -12,19 +12,19 @@ from bson import CodecOptions, Timestamp
 from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from jobs.warehouse.tables import version_of
+from jobs.warehouse.tables import to_version
 
 # Times as the warehouse wants them: UTC, without saying so.
-NAIVE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=False)
-ROWS_A_REPLY = 5000
-ATTEMPTS = 40
-PAUSE_SECONDS = 0.05
+NAIVE_TIME_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=False)
+ROWS_PER_REPLY = 5000
+MAX_SNAPSHOT_ATTEMPTS = 40
+SNAPSHOT_RETRY_SECONDS = 0.05
 # A collection or index was made after the time that is read at; or the time is too long ago.
-TOO_NEW, TOO_OLD = 246, 239
-EXISTS = 48
+SNAPSHOT_UNAVAILABLE_CODE, SNAPSHOT_TOO_OLD_CODE = 246, 239
+NAMESPACE_EXISTS_CODE = 48
 
 
-class NoSnapshot(Exception):
+class SnapshotUnavailable(Exception):
     """MongoDB gives no moment to read at, just now."""
 
 
@@ -36,7 +36,7 @@ def suppress_too_new() -> Iterator[None]:
     except CollectionInvalid:
         return
     except OperationFailure as error:
-        if error.code not in (TOO_NEW, EXISTS):
+        if error.code not in (SNAPSHOT_UNAVAILABLE_CODE, NAMESPACE_EXISTS_CODE):
             raise
 
 
@@ -50,7 +50,7 @@ class Snapshot:
     def _now(self) -> Timestamp:
         """The server chooses a time; where the collection is too new to read, in a moment."""
         first = {"find": "unexported", "limit": 1, "singleBatch": True, "projection": {"_id": 1}}
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_SNAPSHOT_ATTEMPTS):
             with suppress_too_new():
                 reply = self._database.command({**first, "readConcern": {"level": "snapshot"}})
                 # Of a collection that is not there, MongoDB tells no time.
@@ -58,13 +58,13 @@ class Snapshot:
                 if time:
                     return time
                 self._database.create_collection("unexported")
-            sleep(PAUSE_SECONDS)
-        raise NoSnapshot
+            sleep(SNAPSHOT_RETRY_SECONDS)
+        raise SnapshotUnavailable
 
     @property
     def version(self) -> int:
         """Grows with time, whoever reads."""
-        return version_of(self.time.time, self.time.inc)
+        return to_version(self.time.time, self.time.inc)
 
     def find(
         self,
@@ -82,23 +82,23 @@ class Snapshot:
             "projection": fields or {},
             "sort": sort or {},
             "limit": limit,
-            "batchSize": ROWS_A_REPLY,
+            "batchSize": ROWS_PER_REPLY,
         }
         return self._read(command)
 
     def aggregate(self, name: str, pipeline: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """What a pipeline answers."""
         return self._read(
-            {"aggregate": name, "pipeline": pipeline, "cursor": {"batchSize": ROWS_A_REPLY}}
+            {"aggregate": name, "pipeline": pipeline, "cursor": {"batchSize": ROWS_PER_REPLY}}
         )
 
     def _read(self, command: dict[str, Any]) -> Iterator[dict[str, Any]]:
         at = {"level": "snapshot", "atClusterTime": self.time}
         try:
             yield from self._database.cursor_command(
-                {**command, "readConcern": at}, codec_options=NAIVE
+                {**command, "readConcern": at}, codec_options=NAIVE_TIME_OPTIONS
             )
         except OperationFailure as error:
-            if error.code not in (TOO_NEW, TOO_OLD):
+            if error.code not in (SNAPSHOT_UNAVAILABLE_CODE, SNAPSHOT_TOO_OLD_CODE):
                 raise
-            raise NoSnapshot from error
+            raise SnapshotUnavailable from error

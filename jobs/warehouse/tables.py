@@ -14,13 +14,13 @@ from bson import Binary, ObjectId
 
 from documents.erased.rules import has_any_address, redact_url
 
-Document = Mapping[str, Any]
-Row = dict[str, Any]
-Type = Literal["text", "integer", "boolean", "time"]
-ID, VERSION, DELETED = "id", "version", "deleted"
-LONGEST_TEXT = 2000  # characters of one that comes from outside
-EPOCH = 1_577_836_800  # 2020, so that versions fit into 63 bits until 2088
-INCREMENT_BITS = 32
+StoredDocument = Mapping[str, Any]
+WarehouseRow = dict[str, Any]
+ColumnType = Literal["text", "integer", "boolean", "time"]
+ID_COLUMN, VERSION_COLUMN, DELETED_COLUMN = "id", "version", "deleted"
+MAX_COLUMN_TEXT_LENGTH = 2000  # characters of one that comes from outside
+VERSION_EPOCH_SECONDS = 1_577_836_800  # 2020, so that versions fit into 63 bits until 2088
+VERSION_INCREMENT_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Column:
     """One column: where it comes from, unless it has the field's own name."""
 
     name: str
-    type: Type = "text"
-    value: Callable[[Document], Any] | None = None
+    type: ColumnType = "text"
+    value: Callable[[StoredDocument], Any] | None = None
     needs: tuple[str, ...] = ()
     personal: bool = False  # left empty unless names and addresses are exported
 
@@ -38,9 +38,9 @@ class Column:
         """The stored fields that it is made of."""
         return self.needs or (self.name,)
 
-    def read(self, document: Document) -> Any:
+    def read(self, document: StoredDocument) -> Any:
         found = self.value(document) if self.value else document.get(self.name)
-        return found[:LONGEST_TEXT] if isinstance(found, str) else found
+        return found[:MAX_COLUMN_TEXT_LENGTH] if isinstance(found, str) else found
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Table:
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
         """With what every table has: the id, the version it was read at, and whether it is gone."""
-        own = (Column(VERSION, "integer"), Column(DELETED, "boolean"))
-        return (Column(ID), *self.columns, *own)
+        own = (Column(VERSION_COLUMN, "integer"), Column(DELETED_COLUMN, "boolean"))
+        return (Column(ID_COLUMN), *self.columns, *own)
 
     @cached_property
     def fields(self) -> dict[str, int]:
@@ -63,14 +63,14 @@ class Table:
         names = {name for column in self.columns for name in column.fields}
         return dict.fromkeys((*sorted(names), *self.also_needs, "deleted_at"), 1)
 
-    def row(self, document: Document, version: int, *, personal: bool) -> Row:
+    def row(self, document: StoredDocument, version: int, *, personal: bool) -> WarehouseRow:
         """The row of a stored document, as it was at this version."""
-        if is_gone(document):
+        if is_deleted_or_erased(document):
             return self.tombstone(document["_id"], version)
         row = {name: document.get(name) for name in self._as_stored}
         for column in self._made:
             row[column.name] = column.read(document) if personal or not column.personal else None
-        row[ID], row[VERSION], row[DELETED] = document["_id"], version, False
+        row[ID_COLUMN], row[VERSION_COLUMN], row[DELETED_COLUMN] = document["_id"], version, False
         return row
 
     @cached_property
@@ -86,26 +86,26 @@ class Table:
             if one.value or one.personal or (one.type == "text" and not one.name.endswith("_id"))
         )
 
-    def tombstone(self, id_: Any, version: int) -> Row:
+    def tombstone(self, id_: Any, version: int) -> WarehouseRow:
         """What is left of a record that was deleted or erased: nothing but its id."""
         empty = dict.fromkeys((column.name for column in self.columns), None)
-        return {ID: id_, **empty, VERSION: version, DELETED: True}
+        return {ID_COLUMN: id_, **empty, VERSION_COLUMN: version, DELETED_COLUMN: True}
 
 
-def is_gone(document: Document) -> bool:
+def is_deleted_or_erased(document: StoredDocument) -> bool:
     """Deleted, or an event that was erased."""
     return document.get("deleted_at") is not None or document.get("type") == "erased"
 
 
-def version_of(time: int, increment: int) -> int:
+def to_version(time: int, increment: int) -> int:
     """MongoDB's cluster time of a snapshot as one number that grows with it.
 
     Source: MongoDB's manual, «Timestamps»: seconds since 1970, and an increment within a second.
     """
-    return (time - EPOCH) << INCREMENT_BITS | increment
+    return (time - VERSION_EPOCH_SECONDS) << VERSION_INCREMENT_BITS | increment
 
 
-def text_of(value: Any) -> str:
+def to_id_text(value: Any) -> str:
     """An id as text."""
     return value.hex() if isinstance(value, (bytes, Binary)) else str(value)
 
@@ -118,23 +118,23 @@ def _counts(*names: str) -> tuple[Column, ...]:
     return tuple(Column(name, "integer", _count(name), (name,)) for name in names)
 
 
-def _count(name: str) -> Callable[[Document], int]:
+def _count(name: str) -> Callable[[StoredDocument], int]:
     return lambda document: document.get(name) or 0
 
 
-def _created(document: Document) -> Any:
+def _created(document: StoredDocument) -> Any:
     """When it was stored: by its id, which any document has."""
     id_ = document["_id"]
     return id_.generation_time if isinstance(id_, ObjectId) else None
 
 
-def _counted(gift: Document) -> int:
+def _counted(gift: StoredDocument) -> int:
     """What it adds to what was raised: nothing unless its money was taken, less refunds."""
     taken = gift["status"] == "succeeded"
     return gift["amount"] - (gift.get("refunded_amount") or 0) if taken else 0
 
 
-def _link(event: Document) -> str | None:
+def _link(event: StoredDocument) -> str | None:
     """Return the page that was clicked, without the parts of its URL that may name a person."""
     try:
         page = urlunsplit((*urlsplit(event["url"])[:3], "", "")) if event.get("url") else None
@@ -143,47 +143,52 @@ def _link(event: Document) -> str | None:
     return redact_url(page, has_any_address) if page else None
 
 
-def _decided(name: str) -> Callable[[Document], Any]:
+def _decided(name: str) -> Callable[[StoredDocument], Any]:
     return lambda gift: (gift.get("decision") or {}).get(name)
 
 
-CREATED = Column("created_at", "time", _created, ("_id",))
-ORGANIZATION, FUNDRAISER = Column("organization_id"), Column("fundraiser_id")
+CREATED_COLUMN = Column("created_at", "time", _created, ("_id",))
+ORGANIZATION_COLUMN, FUNDRAISER_COLUMN = Column("organization_id"), Column("fundraiser_id")
 
-ORGANIZATIONS = Table("organizations", (Column("name"), Column("time_zone"), CREATED))
-FUNDRAISERS = Table(
+ORGANIZATION_TABLE = Table("organizations", (Column("name"), Column("time_zone"), CREATED_COLUMN))
+FUNDRAISER_TABLE = Table(
     "fundraisers",
     (
-        ORGANIZATION,
+        ORGANIZATION_COLUMN,
         Column("name"),
         Column("goal_amount", "integer"),
         Column("goal_currency"),
         *_times("starts_at", "ends_at"),
-        CREATED,
+        CREATED_COLUMN,
     ),
 )
-MAILINGS = Table(
+MAILING_TABLE = Table(
     "mailings",
     (
-        ORGANIZATION,
-        FUNDRAISER,
+        ORGANIZATION_COLUMN,
+        FUNDRAISER_COLUMN,
         Column("name"),
         Column("subject"),
         *_times("sent_at"),
         Column("cost_amount", "integer"),
         Column("cost_currency"),
-        CREATED,
+        CREATED_COLUMN,
     ),
 )
-USERS = Table(
+USER_TABLE = Table(
     "users",
-    (ORGANIZATION, Column("name", personal=True), Column("email", personal=True), CREATED),
+    (
+        ORGANIZATION_COLUMN,
+        Column("name", personal=True),
+        Column("email", personal=True),
+        CREATED_COLUMN,
+    ),
 )
-EMAILS = Table(
+EMAIL_TABLE = Table(
     "emails",
     (
-        ORGANIZATION,
-        FUNDRAISER,
+        ORGANIZATION_COLUMN,
+        FUNDRAISER_COLUMN,
         Column("mailing_id"),
         Column("user_id"),
         *_times(
@@ -193,13 +198,13 @@ EMAILS = Table(
         ),
         *_counts("opens", "clicks", "machine_opens", "machine_clicks", "donations_count"),
         Column("donated", "boolean", lambda email: bool(email.get("donated")), ("donated",)),
-        CREATED,
+        CREATED_COLUMN,
     ),
 )
-EVENTS = Table(
+EVENT_TABLE = Table(
     "events",
     (
-        ORGANIZATION,
+        ORGANIZATION_COLUMN,
         Column("email_id"),
         Column("type"),
         Column("happened_at", "time", lambda event: event.get("at"), ("at",)),
@@ -210,11 +215,11 @@ EVENTS = Table(
         Column("tied_by"),
     ),
 )
-DONATIONS = Table(
+DONATION_TABLE = Table(
     "donations",
     (
-        ORGANIZATION,
-        FUNDRAISER,
+        ORGANIZATION_COLUMN,
+        FUNDRAISER_COLUMN,
         Column("mailing_id"),
         Column("email_id"),
         Column("user_id"),
@@ -231,14 +236,14 @@ DONATIONS = Table(
         ),
         Column("first_instalment_id", value=lambda gift: gift.get("follows"), needs=("follows",)),
         Column("donated_at", "time"),
-        CREATED,
+        CREATED_COLUMN,
         Column("donor_name", personal=True),
         Column("donor_email", personal=True),
         Column("external_id", personal=True),
     ),
 )
 # How far each table was filled from nothing; merged like any other row.
-BACKFILLS = Table(
+BACKFILL_TABLE = Table(
     "backfills",
     (
         Column("layout"),
@@ -250,5 +255,13 @@ BACKFILLS = Table(
     ),
 )
 
-TABLES = (ORGANIZATIONS, FUNDRAISERS, MAILINGS, USERS, EMAILS, EVENTS, DONATIONS)
-BY_NAME = {table.name: table for table in TABLES}
+WAREHOUSE_TABLES = (
+    ORGANIZATION_TABLE,
+    FUNDRAISER_TABLE,
+    MAILING_TABLE,
+    USER_TABLE,
+    EMAIL_TABLE,
+    EVENT_TABLE,
+    DONATION_TABLE,
+)
+TABLE_BY_NAME = {table.name: table for table in WAREHOUSE_TABLES}

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any
 
 from config.queue import warehouse_huey
-from config.settings import settings
-from jobs.wakeups import buffer
+from config.settings import get_settings
+from jobs.wakeups import wakeup_buffer
 from jobs.warehouse.engine import open_warehouse
 from jobs.warehouse.exporter import Exporter
 
@@ -14,20 +14,20 @@ from jobs.warehouse.exporter import Exporter
 __all__ = ["export_changes", "warehouse_huey"]
 
 # What is noted within this time is exported together; a wake-up each would do nothing more.
-LINGER_SECONDS = 0.2
+EXPORT_DELAY_SECONDS = 0.2
 
 
 @cache
-def exporter() -> Exporter:
+def get_exporter() -> Exporter:
     """The one of this process."""
-    return Exporter(open_warehouse(settings().warehouse_url))
+    return Exporter(open_warehouse(get_settings().warehouse_url))
 
 
 @warehouse_huey.task()
 def export_changes(reason: str) -> None:
     """Bring the warehouse up to date."""
-    time.sleep(LINGER_SECONDS)  # the transaction that noted it commits, others join it
-    exporter().run()
+    time.sleep(EXPORT_DELAY_SECONDS)  # the transaction that noted it commits, others join it
+    get_exporter().run()
 
 
 class _Waker:
@@ -37,14 +37,14 @@ class _Waker:
         self._last = 0.0
 
     def wake(self) -> None:
-        if time.monotonic() - self._last >= LINGER_SECONDS:
+        if time.monotonic() - self._last >= EXPORT_DELAY_SECONDS:
             self._last = time.monotonic()
-            buffer.put(export_changes, "noted")
+            wakeup_buffer.put(export_changes, "noted")
 
 
 _waker = _Waker()
 
 
-def wake(sender: Any, **_: Any) -> None:
+def wake_exporter(sender: Any, **_: Any) -> None:
     """Wake the exporter. Never raises nor waits: what is noted is found anyway."""
     _waker.wake()

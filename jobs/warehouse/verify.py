@@ -12,31 +12,31 @@ from typing import Any
 
 from mongoengine import get_db
 
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from jobs.warehouse.engine import Warehouse, WarehouseError
-from jobs.warehouse.export import read_changes
+from jobs.warehouse.export import read_noted_changes
 from jobs.warehouse.snapshot import Snapshot
 from jobs.warehouse.tables import (
-    DONATIONS,
-    EMAILS,
-    EVENTS,
-    FUNDRAISERS,
-    MAILINGS,
-    ORGANIZATIONS,
-    USERS,
+    DONATION_TABLE,
+    EMAIL_TABLE,
+    EVENT_TABLE,
+    FUNDRAISER_TABLE,
+    MAILING_TABLE,
+    ORGANIZATION_TABLE,
+    USER_TABLE,
     Table,
-    text_of,
+    to_id_text,
 )
 
-MOST_WAITING = 20_000
-IDS_A_QUERY = 500
-DAY = "%Y-%m-%d"
-Group = tuple[Any, ...]
-Sums = dict[Group, list[int]]
+MAX_WAITING_RECORDS = 20_000
+COMPARED_IDS_PER_QUERY = 500
+DAY_FORMAT = "%Y-%m-%d"
+GroupKey = tuple[Any, ...]
+GroupSums = dict[GroupKey, list[int]]
 
 
 @dataclass(frozen=True)
-class Check:
+class SumCheck:
     """One comparison: sums of a table by groups, as MongoDB and as the warehouse work them out."""
 
     table: Table
@@ -56,15 +56,15 @@ class Difference:
     warehouse: int
 
 
-NET = {
+NET_AMOUNT_EXPRESSION = {
     "$cond": [
         {"$eq": ["$status", "succeeded"]},
         {"$subtract": ["$amount", {"$ifNull": ["$refunded_amount", 0]}]},
         0,
     ]
 }
-LIVE = {"deleted_at": None}
-COUNT = ({"$sum": 1}, "count(*)")
+LIVE_FILTER = {"deleted_at": None}
+COUNT_EXPRESSIONS = ({"$sum": 1}, "count(*)")
 
 
 def _field(name: str, sql: str | None = None) -> tuple[Any, str]:
@@ -75,51 +75,51 @@ def _sum(name: str, expression: Any = None) -> tuple[Any, str]:
     return {"$sum": expression or f"${name}"}, f"sum({name})"
 
 
-def _count(table: Table, where: Mapping[str, Any] = LIVE) -> Check:
+def _count(table: Table, where: Mapping[str, Any] = LIVE_FILTER) -> SumCheck:
     owner = {"organization_id": _field("organization_id")}
-    groups = owner if table is not ORGANIZATIONS else {"name": _field("name")}
-    return Check(table, groups, {"records": COUNT}, where)
+    groups = owner if table is not ORGANIZATION_TABLE else {"name": _field("name")}
+    return SumCheck(table, groups, {"records": COUNT_EXPRESSIONS}, where)
 
 
-CHECKS = (
-    *map(_count, (ORGANIZATIONS, FUNDRAISERS, MAILINGS, USERS)),
-    Check(
-        DONATIONS,
+SUM_CHECKS = (
+    *map(_count, (ORGANIZATION_TABLE, FUNDRAISER_TABLE, MAILING_TABLE, USER_TABLE)),
+    SumCheck(
+        DONATION_TABLE,
         {
             "fundraiser_id": _field("fundraiser_id"),
             "day": (
-                {"$dateToString": {"date": "$donated_at", "format": DAY}},
+                {"$dateToString": {"date": "$donated_at", "format": DAY_FORMAT}},
                 "date_trunc('day', donated_at)",
             ),
             "currency": _field("currency"),
         },
         {
-            "gifts": COUNT,
+            "gifts": COUNT_EXPRESSIONS,
             "amount": _sum("amount"),
             "refunded": _sum("refunded_amount"),
-            "raised": _sum("counted_amount", NET),
+            "raised": _sum("counted_amount", NET_AMOUNT_EXPRESSION),
         },
-        LIVE,
+        LIVE_FILTER,
     ),
-    Check(
-        EMAILS,
+    SumCheck(
+        EMAIL_TABLE,
         {"fundraiser_id": _field("fundraiser_id"), "mailing_id": _field("mailing_id")},
         {
-            "emails": COUNT,
+            "emails": COUNT_EXPRESSIONS,
             **{name: _sum(name) for name in ("opens", "clicks", "machine_opens", "machine_clicks")},
         },
-        LIVE,
+        LIVE_FILTER,
     ),
-    Check(
-        EVENTS,
+    SumCheck(
+        EVENT_TABLE,
         {"organization_id": _field("organization_id"), "type": _field("type")},
-        {"events": COUNT},
+        {"events": COUNT_EXPRESSIONS},
         {"type": {"$ne": "erased"}},
     ),
 )
 
 
-def verify(warehouse: Warehouse) -> Iterator[Difference]:
+def find_differences(warehouse: Warehouse) -> Iterator[Difference]:
     """Every sum that differs. The caller keeps the exporter from exporting meanwhile.
 
     Raises:
@@ -127,7 +127,7 @@ def verify(warehouse: Warehouse) -> Iterator[Difference]:
     """
     snapshot = Snapshot(get_db())
     waiting = _waiting(snapshot)
-    for check in CHECKS:
+    for check in SUM_CHECKS:
         ids = waiting[check.table.name]
         ledger = _ledger(snapshot, check)
         _add(ledger, _ledger(snapshot, check, ids), -1)
@@ -137,17 +137,17 @@ def verify(warehouse: Warehouse) -> Iterator[Difference]:
 
 
 def _waiting(snapshot: Snapshot) -> dict[str, list[Any]]:
-    changes = read_changes(snapshot, MOST_WAITING)
-    ids = {check.table.name: set(changes.ids[check.table.name]) for check in CHECKS}
+    changes = read_noted_changes(snapshot, MAX_WAITING_RECORDS)
+    ids = {check.table.name: set(changes.ids[check.table.name]) for check in SUM_CHECKS}
     for name in ("donations", "emails", "mailings"):
-        due = snapshot.find(name, DUE, {"_id": 1}, limit=MOST_WAITING)
+        due = snapshot.find(name, DUE_FILTER, {"_id": 1}, limit=MAX_WAITING_RECORDS)
         ids[name] |= {row["_id"] for row in due}
-    if sum(map(len, ids.values())) >= MOST_WAITING:
+    if sum(map(len, ids.values())) >= MAX_WAITING_RECORDS:
         raise WarehouseError("The warehouse is far behind; verify it when it has caught up.")
     return {name: list(of) for name, of in ids.items()}
 
 
-def _ledger(snapshot: Snapshot, check: Check, ids: list[Any] | None = None) -> Sums:
+def _ledger(snapshot: Snapshot, check: SumCheck, ids: list[Any] | None = None) -> GroupSums:
     names = list(check.sums)
     where = dict(check.where) if ids is None else {**check.where, "_id": {"$in": ids}}
     group = {name: mongo for name, (mongo, _) in check.groups.items()}
@@ -161,10 +161,10 @@ def _ledger(snapshot: Snapshot, check: Check, ids: list[Any] | None = None) -> S
     }
 
 
-def _stored(warehouse: Warehouse, check: Check, ids: list[Any] | None = None) -> Sums:
+def _stored(warehouse: Warehouse, check: SumCheck, ids: list[Any] | None = None) -> GroupSums:
     groups = [sql for _, sql in check.groups.values()]
     sums = [sql for _, sql in check.sums.values()]
-    found: Sums = {}
+    found: GroupSums = {}
     for where in _conditions(ids):
         query = (
             f"SELECT {', '.join(groups + sums)} FROM {check.table.name}{where} "
@@ -182,28 +182,28 @@ def _conditions(ids: list[Any] | None) -> Iterator[str]:
         yield ""
         return
     remaining = iter(ids)
-    while part := list(itertools.islice(remaining, IDS_A_QUERY)):
-        yield f" WHERE id IN ({', '.join(repr(text_of(id_)) for id_ in part)})"
+    while part := list(itertools.islice(remaining, COMPARED_IDS_PER_QUERY)):
+        yield f" WHERE id IN ({', '.join(repr(to_id_text(id_)) for id_ in part)})"
 
 
-def _key(values: Iterable[object]) -> Group:
+def _key(values: Iterable[object]) -> GroupKey:
     """A group as both sides write it: ids as text, times as days."""
     return tuple(map(_part, values))
 
 
 def _part(value: object) -> str | None:
     if isinstance(value, datetime):
-        return value.strftime(DAY)
+        return value.strftime(DAY_FORMAT)
     return None if value is None else str(value)
 
 
-def _add(to: Sums, more: Sums, sign: int) -> None:
+def _add(to: GroupSums, more: GroupSums, sign: int) -> None:
     for group, amounts in more.items():
         held = to.setdefault(group, [0] * len(amounts))
         to[group] = [one + sign * other for one, other in zip(held, amounts, strict=True)]
 
 
-def _differences(check: Check, ledger: Sums, stored: Sums) -> Iterator[Difference]:
+def _differences(check: SumCheck, ledger: GroupSums, stored: GroupSums) -> Iterator[Difference]:
     nothing = [0] * len(check.sums)
     for group in sorted(ledger.keys() | stored.keys(), key=str):
         right, says = ledger.get(group, nothing), stored.get(group, nothing)

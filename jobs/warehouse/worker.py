@@ -12,37 +12,37 @@ from setproctitle import setproctitle
 from config.database import connect_worker
 from config.observability import traces
 from config.observability.log import configure_logging
-from jobs.periodic.periodic import Periodic
-from jobs.process import STOP_SECONDS, await_database
-from jobs.warehouse.tasks import exporter, warehouse_huey
+from jobs.periodic.periodic import PeriodicThread
+from jobs.process import WORKER_STOP_SECONDS, await_database
+from jobs.warehouse.tasks import get_exporter, warehouse_huey
 
 log = logging.getLogger(__name__)
 
-NICENESS = 10
-SWEEP_SECONDS = 1.0
+WAREHOUSE_NICENESS = 10
+EXPORT_SWEEP_SECONDS = 1.0
 
 
 def main() -> int:
     """Export until SIGTERM or SIGINT; the batch in hand is finished first."""
     setproctitle("matchback warehouse")
     if hasattr(os, "nice"):
-        os.nice(NICENESS)
+        os.nice(WAREHOUSE_NICENESS)
     configure_logging("warehouse")
-    traces.start("warehouse")
+    traces.start_tracing("warehouse")
     connect_worker()
     await_database()
-    sweep = Periodic("export", lambda: exporter().run() > 0, idle=SWEEP_SECONDS)
+    sweep = PeriodicThread("export", lambda: get_exporter().run() > 0, idle=EXPORT_SWEEP_SECONDS)
     consumer = warehouse_huey.create_consumer(
         workers=1,
         periodic=False,
         max_delay=1.0,
         graceful_signal="TERM",
-        shutdown_timeout=STOP_SECONDS,
+        shutdown_timeout=WORKER_STOP_SECONDS,
     )
-    exporter().stop_at(consumer.stop_flag)
+    get_exporter().set_stop_event(consumer.stop_flag)
     sweep.start()
     log.info("warehouse worker ready")
     consumer.run()
-    sweep.stop(STOP_SECONDS)
+    sweep.stop(WORKER_STOP_SECONDS)
     log.info("warehouse worker stopped")
     return 0

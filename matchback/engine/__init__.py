@@ -40,7 +40,7 @@ from .contribution import (
     increase,
     to_stored,
 )
-from .due import DUE, Source, due_index, now
+from .due import DUE_FILTER, Source, due_index, now
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
@@ -49,7 +49,7 @@ from .update import Update
 from .upkeep import compare_all, compare_page, drifts, repair_drift, settle_due
 
 __all__ = [
-    "DUE",
+    "DUE_FILTER",
     "Amounts",
     "Cache",
     "Changes",

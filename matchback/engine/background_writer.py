@@ -11,9 +11,9 @@ from typing import Any, Self
 
 # One for each transaction under way, made when it is first needed. By default there would be four
 # more than processors, for which further transactions would wait, though it is MongoDB that works.
-MOST_AT_ONCE = 1000
+MAX_WRITER_THREADS = 1000
 
-_threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="writes")
+_threads = ThreadPoolExecutor(MAX_WRITER_THREADS, thread_name_prefix="writes")
 
 
 class BackgroundWriter:

@@ -17,16 +17,16 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any, Generic, TypeVar
 
-from .contribution import Amounts, Contribution, Target, total
+from .contribution import Amounts, Contribution, Target, sum_contributions
 from .transaction import Tx
 
 RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one source
 
-ALWAYS: Callable[[object], bool] = lambda row: True  # noqa: E731
-ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
-OnWrite = Callable[[Tx, Sequence[Target]], None]
+COUNT_EVERY_ROW: Callable[[object], bool] = lambda row: True  # noqa: E731
+COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
+WriteHook = Callable[[Tx, Sequence[Target]], None]
 # What makes a counter: its field, when, amount and by.
-Counters = tuple[
+CounterSpecs = tuple[
     tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
 ]
 
@@ -43,12 +43,12 @@ class Cache:
     @cached_property
     def source(self) -> str:
         """The collection that is counted."""
-        return collection(self.of)
+        return get_collection_name(self.of)
 
     @cached_property
     def target(self) -> str:
         """The collection that holds the counter."""
-        return collection(self.on)
+        return get_collection_name(self.on)
 
     @cached_property
     def link(self) -> str:
@@ -65,8 +65,8 @@ class CounterCache(Cache, Generic[RowT_contra]):
     """
 
     reads: tuple[str, ...] | None = None
-    when: Callable[[RowT_contra], bool] = ALWAYS
-    amount: Callable[[RowT_contra], int] = ONE
+    when: Callable[[RowT_contra], bool] = COUNT_EVERY_ROW
+    amount: Callable[[RowT_contra], int] = COUNT_AS_ONE
     by: Callable[[RowT_contra], str] | None = None
 
 
@@ -92,7 +92,7 @@ class Flag(Generic[RowT_contra]):
     when: Callable[[RowT_contra], bool]
 
 
-def collection(document: type) -> str:
+def get_collection_name(document: type) -> str:
     """The MongoDB collection of a MongoEngine document class."""
     name: str = document._get_collection_name()  # type: ignore[attr-defined]
     return name
@@ -118,13 +118,15 @@ class Ledger:
         *,
         flags: Sequence[Flag[Any]] = (),
         created_on_demand: Mapping[type, Callable[[Any], Mapping[str, Any]]] | None = None,
-        on_write: OnWrite | None = None,
+        on_write: WriteHook | None = None,
         settled_alone: Iterable[type] = (),
     ) -> None:
         self.on_write = on_write or (lambda tx, targets: None)
-        self.settled_alone = frozenset(map(collection, settled_alone))
+        self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)
-        self.created = {collection(on): new for on, new in (created_on_demand or {}).items()}
+        self.created = {
+            get_collection_name(on): new for on, new in (created_on_demand or {}).items()
+        }
         names: dict[str, type] = {}
         graph: dict[str, set[str]] = {}
         for cache in self.caches:
@@ -140,7 +142,7 @@ class Ledger:
         }
         self._bundles = {name: _bundles(counters) for name, counters in self.counters.items()}
         self.flags = {
-            name: tuple(flag for flag in flags if collection(flag.on) == name)
+            name: tuple(flag for flag in flags if get_collection_name(flag.on) == name)
             for name in self.order
         }
         for cache in self.caches:
@@ -161,7 +163,7 @@ class Ledger:
             if targets and (amounts := _amounts(counters, row)):
                 for target in targets:
                     if target in result:
-                        result = total((result, {target: amounts}))
+                        result = sum_contributions((result, {target: amounts}))
                     else:
                         result[target] = amounts
         return result
@@ -176,7 +178,9 @@ class Ledger:
         return tuple(sorted(fields))
 
 
-def _bundles(caches: Sequence[CounterCache[Any]]) -> list[tuple[list[tuple[str, str]], Counters]]:
+def _bundles(
+    caches: Sequence[CounterCache[Any]],
+) -> list[tuple[list[tuple[str, str]], CounterSpecs]]:
     """The counters of a source by where they are kept, as (collection, link).
 
     A fundraiser and a mailing count the same of an email: what is the same is computed once.
@@ -184,17 +188,19 @@ def _bundles(caches: Sequence[CounterCache[Any]]) -> list[tuple[list[tuple[str, 
     by_place: dict[tuple[str, str], list[CounterCache[Any]]] = {}
     for cache in caches:
         by_place.setdefault((cache.target, cache.link), []).append(cache)
-    bundles: dict[Counters, list[tuple[str, str]]] = {}
+    bundles: dict[CounterSpecs, list[tuple[str, str]]] = {}
     for place, kept in by_place.items():
         counters = tuple((cache.field, cache.when, cache.amount, cache.by) for cache in kept)
         bundles.setdefault(counters, []).append(place)
     return [(places, counters) for counters, places in bundles.items()]
 
 
-def _amounts(counters: Counters, row: Mapping[str, Any]) -> Amounts:
+def _amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
     for name, when, amount_of, by in counters:
-        if (when is ALWAYS or when(row)) and (amount := 1 if amount_of is ONE else amount_of(row)):
+        if (when is COUNT_EVERY_ROW or when(row)) and (
+            amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row)
+        ):
             path = f"{name}.{by(row)}" if by else name
             amounts[path] = amounts.get(path, 0) + amount
     return amounts

@@ -17,7 +17,7 @@ Amounts = dict[str, int]
 Contribution = dict[Target, Amounts]
 StoredDocument = dict[str, Any]  # as MongoDB's driver returns it
 
-NONE: Amounts = {}
+NO_AMOUNTS: Amounts = {}
 
 
 def add(total: Contribution, more: Mapping[Target, Mapping[str, int]], sign: int = 1) -> None:
@@ -37,8 +37,8 @@ def add(total: Contribution, more: Mapping[Target, Mapping[str, int]], sign: int
 def difference(now: Contribution, before: Contribution) -> Contribution:
     """What must be added to the counters so that they hold `now` where they held `before`."""
     gone = dict(before)
-    pairs = [(target, amounts, gone.pop(target, NONE)) for target, amounts in now.items()]
-    pairs += [(target, NONE, amounts) for target, amounts in gone.items()]
+    pairs = [(target, amounts, gone.pop(target, NO_AMOUNTS)) for target, amounts in now.items()]
+    pairs += [(target, NO_AMOUNTS, amounts) for target, amounts in gone.items()]
     result: Contribution = {}
     known: dict[tuple[int, int], Amounts] = {}
     for target, amounts, was in pairs:
@@ -57,7 +57,7 @@ def _less(now: Amounts, before: Amounts) -> Amounts:
     return {name: n for name in fields if (n := now.get(name, 0) - before.get(name, 0))}
 
 
-def total(contributions: Iterable[Contribution]) -> Contribution:
+def sum_contributions(contributions: Iterable[Contribution]) -> Contribution:
     """The sum of many."""
     result: Contribution = {}
     for contribution in contributions:
@@ -104,11 +104,11 @@ def _read(text: str) -> Amounts:
 def increase(row: StoredDocument, amounts: Mapping[str, int]) -> None:
     """Do to a row in memory what `$inc` does to the stored one: dotted paths, missing is zero."""
     for path, amount in amounts.items():
-        place, name = leaf(row, path)
+        place, name = find_leaf(row, path)
         place[name] = place.get(name, 0) + amount
 
 
-def leaf(row: StoredDocument, path: str) -> tuple[StoredDocument, str]:
+def find_leaf(row: StoredDocument, path: str) -> tuple[StoredDocument, str]:
     """Return the innermost dictionary of a dotted path and its key. Make what is missing."""
     *parents, name = path.split(".")
     for parent in parents:

@@ -10,7 +10,7 @@ from typing import Any
 from mongoengine import DateTimeField, ListField
 
 # Partial indexes hold only the rows that have the field: what is due is nearly nothing.
-DUE = {"due": {"$type": "date"}}
+DUE_FILTER = {"due": {"$type": "date"}}
 
 
 def due_index(*fields: str) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def due_index(*fields: str) -> dict[str, Any]:
     return {
         "fields": [*fields, "due"],
         "name": "_".join(["due", *fields]),
-        "partialFilterExpression": DUE,
+        "partialFilterExpression": DUE_FILTER,
     }
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from .caches import LatestCache
 from .transaction import Tx
 
-SETTLED = {"due": None, "trouble": None}
+SETTLED_FILTER = {"due": None, "trouble": None}
 
 
-def latest_times(tx: Tx, cache: LatestCache, ids: Iterable[Any]) -> list[tuple[Any, Any]]:
+def find_latest_times(tx: Tx, cache: LatestCache, ids: Iterable[Any]) -> list[tuple[Any, Any]]:
     """Return each ID with the latest time of its sources, or with None if it has none.
 
     A source that waits counts where it counted before. Its link may be replaced when it is settled,
@@ -21,7 +21,11 @@ def latest_times(tx: Tx, cache: LatestCache, ids: Iterable[Any]) -> list[tuple[A
     found = tx.database[cache.source].aggregate(
         [
             {"$match": {cache.link: {"$in": wanted}, "deleted_at": None, **cache.where}},
-            {"$match": {"$or": [SETTLED, {"$expr": _has_counted_towards(f"${cache.link}")}]}},
+            {
+                "$match": {
+                    "$or": [SETTLED_FILTER, {"$expr": _has_counted_towards(f"${cache.link}")}]
+                }
+            },
             {"$group": {"_id": f"${cache.link}", "latest": {"$max": f"${cache.at}"}}},
         ],
         session=tx.session,

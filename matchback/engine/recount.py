@@ -14,12 +14,12 @@ from typing import Any
 
 from .caches import Cache, CounterCache, Ledger
 from .contribution import Amounts, from_stored
-from .due import DUE
-from .latest import latest_times
+from .due import DUE_FILTER
+from .latest import find_latest_times
 from .transaction import Tx
-from .truth import Truth, has_counted
+from .truth import ExpectedCounters, has_counted_field
 
-ROWS_A_PAGE = 5_000
+COMPARED_ROWS_PER_PAGE = 5_000
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Drift:
     collection: str
     id: Any
     field: str
-    says: Any
-    right: Any
+    actual: Any
+    expected: Any
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def collections(ledger: Ledger) -> list[str]:
     return [
         name
         for name in ledger.order
-        if has_counted(ledger, name) or any(cache.target == name for cache in ledger.caches)
+        if has_counted_field(ledger, name) or any(cache.target == name for cache in ledger.caches)
     ]
 
 
@@ -70,16 +70,20 @@ class Comparison:
     def __init__(self, tx: Tx, ledger: Ledger) -> None:
         self._tx = tx
         self._ledger = ledger
-        self._truth = Truth(tx, ledger)
+        self._truth = ExpectedCounters(tx, ledger)
 
     def page(
         self, name: str, query: Mapping[str, Any], after: Any = None, limit: int | None = None
     ) -> Page:
         """Compare the next records of a collection, in the order of their IDs."""
         wanted = query if after is None else {"$and": [query, {"_id": {"$gt": after}}]}
-        fields = None if has_counted(self._ledger, name) else dict.fromkeys(self._kept(name), 1)
+        fields = (
+            None if has_counted_field(self._ledger, name) else dict.fromkeys(self._kept(name), 1)
+        )
         found = self._tx.database[name].find(wanted, fields, session=self._tx.session)
-        rows = {row["_id"]: row for row in found.sort("_id", 1).limit(limit or ROWS_A_PAGE)}
+        rows = {
+            row["_id"]: row for row in found.sort("_id", 1).limit(limit or COMPARED_ROWS_PER_PAGE)
+        }
         last_id = next(reversed(rows), None)
         return Page(last_id, len(rows), list(self._drifts(name, rows)))
 
@@ -96,7 +100,9 @@ class Comparison:
         # MongoDB sums up while this thread computes, which needs no database.
         with ThreadPoolExecutor(1) as beside:
             right = beside.submit(self._truth.of, name, live) if is_target else None
-            sources = list(self._sources(name, rows)) if has_counted(self._ledger, name) else []
+            sources = (
+                list(self._sources(name, rows)) if has_counted_field(self._ledger, name) else []
+            )
         yield from sources
         if right is not None:
             yield from self._targets(name, live, right.result())
@@ -116,7 +122,7 @@ class Comparison:
         self, name: str, rows: Mapping[Any, Mapping[str, Any]], right: Mapping[Any, Amounts]
     ) -> Iterator[Drift]:
         for id_, row in rows.items():
-            says, amounts = flat(self._ledger, name, row), right.get(id_, {})
+            says, amounts = flatten_counters(self._ledger, name, row), right.get(id_, {})
             for field in sorted(says.keys() | amounts.keys()) if says != amounts else ():
                 if says.get(field, 0) != amounts.get(field, 0):
                     yield Drift(name, id_, field, says.get(field, 0), amounts.get(field, 0))
@@ -128,7 +134,7 @@ class Comparison:
 
     def _latest(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
         for cache in self._ledger.latest[name]:
-            latest = latest_times(self._tx, cache, rows)
+            latest = find_latest_times(self._tx, cache, rows)
             off = {id_: right for id_, right in latest if rows[id_].get(cache.field) != right}
             waiting = self._waiting(cache, off) if off else set()
             for id_, right in off.items():
@@ -137,7 +143,7 @@ class Comparison:
 
     def _waiting(self, cache: Cache, ids: Mapping[Any, Any]) -> set[Any]:
         """Return the targets whose latest time may move when a source is settled."""
-        unsettled = {"$or": [DUE, {"trouble": {"$exists": True}}]}
+        unsettled = {"$or": [DUE_FILTER, {"trouble": {"$exists": True}}]}
         wanted = {cache.link: {"$in": list(ids)}, **unsettled}
         found = self._tx.database[cache.source].find(
             wanted, {cache.link: 1}, session=self._tx.session
@@ -148,7 +154,7 @@ class Comparison:
 
 def has_bad_counter(ledger: Ledger, name: str, row: Mapping[str, Any]) -> bool:
     """Return whether a counter of this target holds something else than a number."""
-    return not all(map(is_number, flat(ledger, name, row).values()))
+    return not all(map(is_number, flatten_counters(ledger, name, row).values()))
 
 
 def is_number(value: Any) -> bool:
@@ -156,7 +162,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-def flat(ledger: Ledger, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def flatten_counters(ledger: Ledger, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the target's counters by dotted path, without zeros."""
     result: dict[str, Any] = {}
     fields, single = _counted_on(ledger, name)

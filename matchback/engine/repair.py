@@ -5,11 +5,11 @@ from typing import Any
 
 from .caches import Ledger
 from .contribution import StoredDocument, from_stored
-from .latest import SETTLED, latest_times
-from .recount import Drift, flat, has_bad_counter, is_number
+from .latest import SETTLED_FILTER, find_latest_times
+from .recount import Drift, flatten_counters, has_bad_counter, is_number
 from .settle import Changes, settle
 from .transaction import Tx
-from .truth import Truth, has_counted
+from .truth import ExpectedCounters, has_counted_field
 
 
 def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
@@ -21,11 +21,11 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     name = drift.collection
     if drift.field in {cache.field for cache in ledger.latest[name]}:
         is_changed = _repair_latest(tx, ledger, drift)
-    elif isinstance(drift.right, int) and not isinstance(drift.right, bool):
+    elif isinstance(drift.expected, int) and not isinstance(drift.expected, bool):
         is_changed = _repair_counter(tx, ledger, drift)
     else:
         is_changed = False  # `counted` or a flag, which settling corrects.
-    is_settled = has_counted(ledger, name) and _settle_again(tx, ledger, drift)
+    is_settled = has_counted_field(ledger, name) and _settle_again(tx, ledger, drift)
     if not (is_changed or is_settled):
         tx.abort()
         return False
@@ -34,15 +34,15 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 
 
 def _repair_counter(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
-    if not is_number(drift.says):
+    if not is_number(drift.actual):
         return _replace(tx, ledger, drift)
-    found: int = drift.right - drift.says
+    found: int = drift.expected - drift.actual
     # The first write keeps settling and other repairs away from the record until the commit.
     # Otherwise a record that settling writes all the time would never be repaired.
     row = _increase(tx, drift, found)
     if row is None:
         return _replace(tx, ledger, drift)
-    now = flat(ledger, drift.collection, row).get(drift.field, 0)
+    now = flatten_counters(ledger, drift.collection, row).get(drift.field, 0)
     rest: int = _right(tx, ledger, drift) - now
     if rest:
         _increase(tx, drift, rest)
@@ -78,7 +78,7 @@ def _obstacle(row: Mapping[str, Any], path: str) -> str | None:
 
 def _right(tx: Tx, ledger: Ledger, drift: Drift) -> Any:
     top = drift.field.split(".")[0]
-    right = Truth(tx, ledger, drift.id).of(drift.collection, [drift.id], top)
+    right = ExpectedCounters(tx, ledger, drift.id).of(drift.collection, [drift.id], top)
     return right.get(drift.id, {}).get(drift.field, 0)
 
 
@@ -104,7 +104,7 @@ def _holds_number(path: str) -> list[dict[str, Any]]:
 def _repair_latest(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     is_changed = False
     for cache in ledger.latest[drift.collection]:
-        for _, latest in latest_times(tx, cache, [drift.id]):
+        for _, latest in find_latest_times(tx, cache, [drift.id]):
             change = {"$set": {cache.field: latest}} if latest else {"$unset": {cache.field: ""}}
             done = tx.database[drift.collection].update_one(
                 {"_id": drift.id}, change, session=tx.session
@@ -118,7 +118,7 @@ def _settle_again(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 
     One that is due is settled anyway. Returns whether the record was incorrect.
     """
-    settled = {"_id": drift.id, **SETTLED}
+    settled = {"_id": drift.id, **SETTLED_FILTER}
     row = tx.database[drift.collection].find_one(settled, session=tx.session)
     if row is None or has_bad_counter(ledger, drift.collection, row):
         return False  # Another finding is about the bad counter.

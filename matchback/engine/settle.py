@@ -21,17 +21,17 @@ from .contribution import (
     Target,
     add,
     difference,
+    find_leaf,
     from_stored,
     increase,
-    leaf,
     to_stored,
 )
-from .latest import latest_times
+from .latest import find_latest_times
 from .transaction import Tx
 from .update import Update
 
-UPDATES_A_COMMAND = 1000
-ROWS_AT_ONCE = 250  # are worked out while those before them are written
+COUNTER_UPDATES_PER_COMMAND = 1000
+COMPUTED_ROWS_PER_WRITE = 250  # are worked out while those before them are written
 
 
 @dataclass
@@ -118,8 +118,8 @@ class _Settlement:
         self._load(name, aimed.keys() - rows.keys())
         stays_due = name in self.ledger.settled_alone
         computed = list(rows.values())
-        for start in range(0, len(computed), ROWS_AT_ONCE):
-            part = computed[start : start + ROWS_AT_ONCE]
+        for start in range(0, len(computed), COMPUTED_ROWS_PER_WRITE):
+            part = computed[start : start + COMPUTED_ROWS_PER_WRITE]
             for row in part:
                 self._increase(name, row, aimed.get(row["_id"], {}))
                 if row["_id"] in given or not (stays_due and "due" in row):
@@ -199,7 +199,7 @@ class _Settlement:
         """Latest times, read after their sources were written: this session sees its own writes."""
         for cache in self.ledger.latest[name]:
             self.writer.wait()
-            for id_, latest in latest_times(self.tx, cache, self.moved[cache]):
+            for id_, latest in find_latest_times(self.tx, cache, self.moved[cache]):
                 self.updates[name, id_].set_or_unset({cache.field: latest})
 
     def _write(self, name: str, ids: list[Any]) -> None:
@@ -208,8 +208,8 @@ class _Settlement:
         updates = [(id_, one.operators) for id_, one in found if one is not None and one.operators]
         self.written += [(name, id_) for id_, _ in updates]
         operations = [UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates]
-        for start in range(0, len(operations), UPDATES_A_COMMAND):
-            part = operations[start : start + UPDATES_A_COMMAND]
+        for start in range(0, len(operations), COUNTER_UPDATES_PER_COMMAND):
+            part = operations[start : start + COUNTER_UPDATES_PER_COMMAND]
             write = self.tx.database[name].bulk_write
             self.writer.send(write, part, ordered=False, session=self.tx.session)
 
@@ -224,5 +224,5 @@ def _foresee(row: StoredDocument, update: Update) -> None:
     row.update(operators.get("$set", {}))
     for operator, better in (("$min", min), ("$max", max)):
         for path, value in operators.get(operator, {}).items():
-            place, name = leaf(row, path)
+            place, name = find_leaf(row, path)
             place[name] = value if place.get(name) is None else better(place[name], value)

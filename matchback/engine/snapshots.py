@@ -14,12 +14,12 @@ from .recount import Comparison, Page
 from .transaction import Tx
 
 # MongoDB keeps the history of 300 s (minSnapshotHistoryWindowInSeconds).
-SNAPSHOT_SECONDS = 60.0
-LOST = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
-SMALLER = 4
+SNAPSHOT_LIFETIME_SECONDS = 60.0
+LOST_SNAPSHOT_CODES = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
+PAGE_SHRINK_FACTOR = 4
 
 
-class Snapshots:
+class SnapshotComparer:
     """Compares pages, and takes another snapshot when the last one is old."""
 
     def __init__(self, database: Database[Any], ledger: Ledger) -> None:
@@ -38,15 +38,17 @@ class Snapshots:
         Raises:
             OperationFailure: MongoDB cannot keep the snapshot while one record is compared.
         """
-        limit = min(limit or recount.ROWS_A_PAGE, self._largest or recount.ROWS_A_PAGE)
+        limit = min(
+            limit or recount.COMPARED_ROWS_PER_PAGE, self._largest or recount.COMPARED_ROWS_PER_PAGE
+        )
         while True:
             try:
                 return self._current().page(name, query, after, limit)
             except OperationFailure as error:
                 self.close()
-                if error.code not in LOST or limit == 1:
+                if error.code not in LOST_SNAPSHOT_CODES or limit == 1:
                     raise
-                limit = self._largest = max(limit // SMALLER, 1)
+                limit = self._largest = max(limit // PAGE_SHRINK_FACTOR, 1)
 
     def close(self) -> None:
         """Give the snapshot back."""
@@ -55,7 +57,10 @@ class Snapshots:
         self._session = self._comparison = None
 
     def _current(self) -> Comparison:
-        if self._comparison is None or time.monotonic() > self._taken_at + SNAPSHOT_SECONDS:
+        if (
+            self._comparison is None
+            or time.monotonic() > self._taken_at + SNAPSHOT_LIFETIME_SECONDS
+        ):
             self.close()
             self._session = self._database.client.start_session(snapshot=True)
             self._comparison = Comparison(Tx(self._database, self._session), self._ledger)

@@ -10,8 +10,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 T = TypeVar("T")
-MOST_DUPLICATES = 4
-DUPLICATE_KEY = 11000
+MAX_DUPLICATE_RETRIES = 4
+DUPLICATE_KEY_CODE = 11000
 
 
 class Tx:
@@ -91,7 +91,7 @@ def _commit(database: Database[Any], run: Callable[[ClientSession], T]) -> T:
                 # Two transactions inserted the same record, for example a target that its first
                 # counter creates. The second one sees the first one's record when it reads again.
                 duplicates += 1
-                if duplicates > MOST_DUPLICATES or not _is_duplicate(error):
+                if duplicates > MAX_DUPLICATE_RETRIES or not _is_duplicate(error):
                     raise
 
 
@@ -99,4 +99,4 @@ def _is_duplicate(error: DuplicateKeyError | BulkWriteError) -> bool:
     if isinstance(error, DuplicateKeyError):
         return True
     codes = {problem["code"] for problem in (error.details or {}).get("writeErrors", [])}
-    return codes == {DUPLICATE_KEY}
+    return codes == {DUPLICATE_KEY_CODE}

@@ -12,19 +12,19 @@ from pymongo.collection import Collection as MongoCollection
 
 from .caches import CounterCache, Ledger
 from .contribution import Amounts, Contribution, StoredDocument, from_stored, read_share
-from .due import DUE
+from .due import DUE_FILTER
 from .transaction import Tx
 
-HAS_COUNTED = {"counted.0": {"$exists": True}}
-FAILED = {"trouble.failed_at": {"$type": "date"}}
+HAS_COUNTED_FILTER = {"counted.0": {"$exists": True}}
+FAILED_FILTER = {"trouble.failed_at": {"$type": "date"}}
 
 
-def has_counted(ledger: Ledger, name: str) -> bool:
+def has_counted_field(ledger: Ledger, name: str) -> bool:
     """Return whether the records of a collection note what they contributed."""
     return "counted" in ledger.documents[name]._fields  # type: ignore[attr-defined]
 
 
-class Truth:
+class ExpectedCounters:
     """Sums over sources, read in one session: a snapshot, or a transaction.
 
     Args:
@@ -46,7 +46,7 @@ class Truth:
         right: dict[Any, Amounts] = {}
         wanted = set(ids)
         for source, links in _links(self._ledger, name, top).items():
-            if has_counted(self._ledger, source):
+            if has_counted_field(self._ledger, source):
                 found = self._counted(name, source, links, wanted)
             else:
                 found = self._stored(name, source, links, wanted)
@@ -113,10 +113,10 @@ class Truth:
         """Read the sources that wait or have failed, and have contributed something."""
         collection = self._tx.database[source]
         fields = dict.fromkeys(["counted", *links], 1)
-        due = {**HAS_COUNTED, **self._only, **DUE}
+        due = {**HAS_COUNTED_FILTER, **self._only, **DUE_FILTER}
         yield from collection.find(due, fields, session=self._tx.session)
         if (index := _index_of_failed(collection)) is not None:
-            failed = {**HAS_COUNTED, **self._only, **FAILED, "due": None}
+            failed = {**HAS_COUNTED_FILTER, **self._only, **FAILED_FILTER, "due": None}
             yield from collection.find(failed, fields, session=self._tx.session, hint=index)
 
 
@@ -155,7 +155,7 @@ def _naming(id_: Any) -> dict[str, Any]:
 def _index_of_failed(collection: MongoCollection[StoredDocument]) -> str | None:
     """Return the index of sources that could not be settled. Without one, none is put aside."""
     for name, index in collection.index_information().items():
-        if dict(index.get("partialFilterExpression", {})) == FAILED:
+        if dict(index.get("partialFilterExpression", {})) == FAILED_FILTER:
             return name
     return None
 

@@ -68,7 +68,7 @@ class Update:
         """Append to a list, and keep at most its first `most` items."""
         return self._add("$push", {name: {"$each": items, "$slice": most}})
 
-    def take_back(self, operator: str, name: str) -> Any:
+    def withdraw(self, operator: str, name: str) -> Any:
         """Remove a field from an operator. Return its value, or None if it has none."""
         fields = self.operators.get(operator, {})
         value = fields.pop(name, None)

@@ -14,26 +14,32 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from .caches import Ledger
-from .due import DUE
+from .due import DUE_FILTER
 from .recount import Drift, Page, collections
 from .repair import repair
 from .settle import Changes, settle
-from .snapshots import Snapshots
+from .snapshots import SnapshotComparer
 from .transaction import Tx, in_transaction
 
-ROWS_A_BATCH = 250
+DUE_ROWS_PER_BATCH = 250
 # Source: `src/mongo/base/error_codes.yml` in MongoDB's repository.
-TOO_LARGE = 257  # TransactionTooLarge
-TOO_LONG = frozenset([50, TOO_LARGE, 262, 290])  # time limits
-BUSY = frozenset([24, 46, 112, 175, 237, 239, 246, 251, 365, 402, 11600, 11601, 11602, 14031])
-LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+TRANSACTION_TOO_LARGE_CODE = 257  # TransactionTooLarge
+LONG_TRANSACTION_CODES = frozenset([50, TRANSACTION_TOO_LARGE_CODE, 262, 290])  # time limits
+BUSY_SERVER_CODES = frozenset(
+    [24, 46, 112, 175, 237, 239, 246, 251, 365, 402, 11600, 11601, 11602, 14031]
+)
+TRANSIENT_LABELS = (
+    "TransientTransactionError",
+    "UnknownTransactionCommitResult",
+    "RetryableWriteError",
+)
 
 
 def settle_due(
     database: Database[Any],
     ledger: Ledger,
     *names: str,
-    batch: int = ROWS_A_BATCH,
+    batch: int = DUE_ROWS_PER_BATCH,
     keep_deleted: bool = False,
 ) -> int:
     """Settle what is due, a batch in a transaction, until nothing is. Returns how many it took.
@@ -88,7 +94,7 @@ class _Run:
         """The ids that have waited the longest, of those that have not failed."""
         rows = self.database[self.name].with_options(read_preference=ReadPreference.PRIMARY)
         put_aside = [id_ for name, id_ in self.failed if name == self.name]
-        wanted = {**DUE, "_id": {"$nin": put_aside}}
+        wanted = {**DUE_FILTER, "_id": {"$nin": put_aside}}
         return [row["_id"] for row in rows.find(wanted, {"_id": 1}).sort("due", 1).limit(limit)]
 
     def settle(self, ids: list[Any]) -> int:
@@ -98,7 +104,7 @@ class _Run:
         except Exception as error:
             half = len(ids) // 2
             can_shrink = half and _is_too_long(error)
-            is_too_large = not half and getattr(error, "code", None) == TOO_LARGE
+            is_too_large = not half and getattr(error, "code", None) == TRANSACTION_TOO_LARGE_CODE
             if _is_passing(error) and not (can_shrink or is_too_large):
                 raise
             if half:
@@ -109,7 +115,7 @@ class _Run:
     def _settle(self, tx: Tx, ids: list[Any]) -> int:
         # Read once more: only what is due still, and as this transaction sees it.
         collection = tx.database[self.name]
-        rows = list(collection.find({**DUE, "_id": {"$in": ids}}, session=tx.session))
+        rows = list(collection.find({**DUE_FILTER, "_id": {"$in": ids}}, session=tx.session))
         if not rows:
             return 0
         settled = settle(tx, self.ledger, Changes(rows={self.name: rows}))
@@ -126,11 +132,14 @@ def _is_passing(error: Exception) -> bool:
         return False
     if isinstance(error, ConnectionFailure) or error.timeout or _is_too_long(error):
         return True
-    return any(map(error.has_error_label, LABELS)) or getattr(error, "code", None) in BUSY
+    return (
+        any(map(error.has_error_label, TRANSIENT_LABELS))
+        or getattr(error, "code", None) in BUSY_SERVER_CODES
+    )
 
 
 def _is_too_long(error: Exception) -> bool:
-    return getattr(error, "code", None) in TOO_LONG
+    return getattr(error, "code", None) in LONG_TRANSACTION_CODES
 
 
 def compare_page(
@@ -143,7 +152,7 @@ def compare_page(
     limit: int | None = None,
 ) -> Page:
     """Compare the next records of a collection at a snapshot of their own; see recount.py."""
-    with closing(Snapshots(database, ledger)) as snapshots:
+    with closing(SnapshotComparer(database, ledger)) as snapshots:
         return snapshots.page(name, query, after, limit)
 
 
@@ -151,7 +160,7 @@ def compare_all(
     database: Database[Any], ledger: Ledger, queries: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> Iterator[Page]:
     """Compare all records of these collections that match, page by page."""
-    with closing(Snapshots(database, ledger)) as snapshots:
+    with closing(SnapshotComparer(database, ledger)) as snapshots:
         for name, query in queries:
             last_id = None
             while (page := snapshots.page(name, query, last_id)).size:

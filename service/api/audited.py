@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import falcon
 
 from documents.access.audit import OpenAct
-from service.api.problems import REFUSED
+from service.api.problems import REJECTION_ERRORS
 
 
 @contextmanager
-def noted(
+def audit_request(
     req: falcon.Request, resp: falcon.Response, record: str | None, fields: Iterable[str]
 ) -> Iterator[None]:
     """Note the act that is done within, on a record; one that is refused is none."""
@@ -23,7 +23,7 @@ def noted(
     )
     try:
         yield
-    except REFUSED:
-        act.take_back()
+    except REJECTION_ERRORS:
+        act.withdraw()
         raise
     act.finish(falcon.http_status_to_code(resp.status))

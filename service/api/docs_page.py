@@ -13,7 +13,7 @@ from typing import Any
 escape = html.escape
 
 
-def docs_page(openapi: dict[str, Any]) -> str:
+def render_docs_page(openapi: dict[str, Any]) -> str:
     """The whole page."""
     by_tag = defaultdict(list)
     for path, verbs in openapi["paths"].items():
@@ -29,7 +29,7 @@ def docs_page(openapi: dict[str, Any]) -> str:
         "<h2>Schemas</h2>",
         *(_schema(name, schema) for name, schema in sorted(schemas.items())),
     ]
-    return inspect.cleandoc(PAGE).format(style=STYLE, body="\n".join(parts))
+    return inspect.cleandoc(DOCS_PAGE_TEMPLATE).format(style=DOCS_PAGE_STYLE, body="\n".join(parts))
 
 
 def _operation(path: str, verb: str, declared: dict[str, Any]) -> str:
@@ -121,7 +121,7 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 
 
-STYLE = """
+DOCS_PAGE_STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8882 }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 h2 { margin-top: 2.5rem }
@@ -136,7 +136,7 @@ summary span { margin-left: auto; text-align: right }
 table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto }
 td { padding: .3rem .8rem .3rem 0; border-top: 1px solid var(--line); vertical-align: top }
 """
-PAGE = """
+DOCS_PAGE_TEMPLATE = """
     <!doctype html>
     <html lang="en"><head><meta charset="utf-8"><title>Matchback API</title>
     <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -144,5 +144,5 @@ PAGE = """
     {body}
     </main></body></html>
 """
-_digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-POLICY = f"default-src 'none'; style-src 'sha256-{_digest}'; frame-ancestors 'none'"
+_digest = base64.b64encode(hashlib.sha256(DOCS_PAGE_STYLE.encode()).digest()).decode()
+DOCS_PAGE_CSP = f"default-src 'none'; style-src 'sha256-{_digest}'; frame-ancestors 'none'"

@@ -6,36 +6,36 @@ from typing import Any
 import falcon
 
 from documents.imports.emails import EmailImport
-from service.api.parsing import LINE_LIMIT, parse
-from service.api.problems import Invalid
+from service.api.parsing import MAX_LINE_BYTES, parse_json
+from service.api.problems import InvalidRequest
 from service.api.resources.emails import EmailIn
-from service.api.validation import validate
+from service.api.validation import validate_value
 
 
-def take_in(importing: EmailImport, lines: Iterable[tuple[int, bytes | None]]) -> None:
+def import_email_lines(importing: EmailImport, lines: Iterable[tuple[int, bytes | None]]) -> None:
     """Import lines of JSON, each an email as POST /v1/emails takes it."""
     for number, line in lines:
         if line is None:
-            refuse(importing, number, "too_long", f"A line is {LINE_LIMIT} bytes at most.")
+            reject_line(importing, number, "too_long", f"A line is {MAX_LINE_BYTES} bytes at most.")
             continue
         try:
-            value = parse(line)
+            value = parse_json(line)
         except falcon.HTTPBadRequest as error:
-            refuse(importing, number, "malformed", error.description or "This is not JSON.")
+            reject_line(importing, number, "malformed", error.description or "This is not JSON.")
         else:
-            take_in_value(importing, number, value)
+            import_email_line(importing, number, value)
     importing.flush()
 
 
-def take_in_value(importing: EmailImport, number: int, value: Any) -> None:
+def import_email_line(importing: EmailImport, number: int, value: Any) -> None:
     """Import one line that is read already."""
     try:
-        email = validate(EmailIn, value)
-    except Invalid as error:
+        email = validate_value(EmailIn, value)
+    except InvalidRequest as error:
         importing.refuse(number, error.errors, error.left_out)
     else:
         importing.add(number, email.model_dump(exclude_unset=True))
 
 
-def refuse(importing: EmailImport, number: int, code: str, detail: str) -> None:
+def reject_line(importing: EmailImport, number: int, code: str, detail: str) -> None:
     importing.refuse(number, [{"pointer": "", "code": code, "detail": detail}])

@@ -5,43 +5,47 @@ Tests know the IDs in the examples, and replace them with IDs of real records.
 
 from typing import Any
 
-FUNDRAISER = "674200000000000000000001"
-MAILING = "674200000000000000000002"
-USER = "674200000000000000000003"
-EMAIL = "674200000000000000000004"
-BOB = {"name": "Bob Baker", "email": "bob@example.edu"}
-GOAL = {"amount": 5_000_000, "currency": "USD"}
+EXAMPLE_FUNDRAISER_ID = "674200000000000000000001"
+EXAMPLE_MAILING_ID = "674200000000000000000002"
+EXAMPLE_USER_ID = "674200000000000000000003"
+EXAMPLE_EMAIL_ID = "674200000000000000000004"
+EXAMPLE_PERSON = {"name": "Bob Baker", "email": "bob@example.edu"}
+EXAMPLE_GOAL = {"amount": 5_000_000, "currency": "USD"}
 
 # By the model of the body.
-BODIES: dict[str, Any] = {
+EXAMPLE_BODIES: dict[str, Any] = {
     "OrganizationPatch": {"time_zone": "America/New_York"},
-    "UserIn": BOB,
+    "UserIn": EXAMPLE_PERSON,
     "UserPatch": {"email": "bob@new.example.edu"},
     "FundraiserIn": {
         "name": "Spring Giving Day",
-        "goal": GOAL,
+        "goal": EXAMPLE_GOAL,
         "starts_at": "2026-04-01T00:00:00Z",
     },
     "FundraiserPatch": {"ends_at": "2026-04-30T23:59:59-05:00"},
     "MailingIn": {
-        "fundraiser_id": FUNDRAISER,
+        "fundraiser_id": EXAMPLE_FUNDRAISER_ID,
         "name": "Appeal to alumni",
         "subject": "Will you be one of 1,000?",
         "cost": {"amount": 12_000, "currency": "USD"},
     },
     "MailingPatch": {"sent_at": "2026-04-02T09:00:00Z"},
-    "EmailIn": {"fundraiser_id": FUNDRAISER, "mailing_id": MAILING, "user": BOB},
+    "EmailIn": {
+        "fundraiser_id": EXAMPLE_FUNDRAISER_ID,
+        "mailing_id": EXAMPLE_MAILING_ID,
+        "user": EXAMPLE_PERSON,
+    },
     "DonationIn": {
-        "fundraiser_id": FUNDRAISER,
+        "fundraiser_id": EXAMPLE_FUNDRAISER_ID,
         "amount": 2500,
         "currency": "USD",
-        "donor": BOB,
-        "email_id": EMAIL,
+        "donor": EXAMPLE_PERSON,
+        "email_id": EXAMPLE_EMAIL_ID,
         "external_id": "gift-1042",
     },
     "DonationPatch": {"refunded_amount": 1000},
-    "PinIn": {"email_id": EMAIL},
-    "AssignmentIn": {"fundraiser_id": FUNDRAISER},
+    "PinIn": {"email_id": EXAMPLE_EMAIL_ID},
+    "AssignmentIn": {"fundraiser_id": EXAMPLE_FUNDRAISER_ID},
     "PolicyIn": {"window_seconds": 1_209_600, "prefer": ["clicked", "opened"], "touch": "last"},
     "SendGridKeyIn": {
         "public_key": "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEih55PkmcwObD7TdWlERb++QIJtEOqawjbC"
@@ -56,10 +60,12 @@ BODIES: dict[str, Any] = {
     },
 }
 # By path, where a body is read as it comes.
-RAW: dict[str, Any] = {
+EXAMPLE_RAW_BODIES: dict[str, Any] = {
     "/v1/emails/import": (
-        f'{{"fundraiser_id": "{FUNDRAISER}", "user": {{"name": "B", "email": "b@example.edu"}}}}\n'
-        f'{{"fundraiser_id": "{FUNDRAISER}", "user_id": "{USER}", "sent_at": null}}\n'
+        f'{{"fundraiser_id": "{EXAMPLE_FUNDRAISER_ID}", '
+        '"user": {"name": "B", "email": "b@example.edu"}}\n'
+        f'{{"fundraiser_id": "{EXAMPLE_FUNDRAISER_ID}", "user_id": "{EXAMPLE_USER_ID}", '
+        '"sent_at": null}\n'
     ),
     "/v1/webhooks/sendgrid/{organization_id}": [
         {
@@ -69,7 +75,7 @@ RAW: dict[str, Any] = {
             "url": "https://giving.example.edu/spring",
             "sg_event_id": "ZGVmYXVsdA",
             "sg_message_id": "14c5d75ce93.dfd.64b469",
-            "email_id": EMAIL,
+            "email_id": EXAMPLE_EMAIL_ID,
         }
     ],
     "/v1/webhooks/stripe/{organization_id}": {
@@ -89,7 +95,7 @@ RAW: dict[str, Any] = {
                 "status": "succeeded",
                 "created": 1_775_120_400,
                 "receipt_email": "bob@example.edu",
-                "metadata": {"fundraiser_id": FUNDRAISER, "email_id": EMAIL},
+                "metadata": {"fundraiser_id": EXAMPLE_FUNDRAISER_ID, "email_id": EXAMPLE_EMAIL_ID},
             }
         },
     },
@@ -98,11 +104,11 @@ RAW: dict[str, Any] = {
         "timestamp": "2026-04-02T09:00:00Z",
         "data": {
             "external_id": "gift-1043",
-            "fundraiser_id": FUNDRAISER,
+            "fundraiser_id": EXAMPLE_FUNDRAISER_ID,
             "amount": 2500,
             "currency": "USD",
             "status": "succeeded",
-            "donor": BOB,
+            "donor": EXAMPLE_PERSON,
         },
     },
 }

@@ -22,17 +22,17 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from documents.values.address import LONGEST_ADDRESS, cleaned, is_address
-from documents.values.money import LARGEST_AMOUNT
-from documents.values.rates import nonzero
-from documents.values.time import to_milliseconds
+from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address
+from documents.values.money import MAX_AMOUNT
+from documents.values.rates import drop_zero_totals
+from documents.values.time import truncate_to_milliseconds
 from documents.values.validators import check_currency, check_text, clean_address
 
-EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-RFC3339 = re.compile(
+EARLIEST_TIME, LATEST_TIME = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+RFC3339_PATTERN = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
+OBJECT_ID_PATTERN = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 
 def _stripped(text: str) -> str:
@@ -54,18 +54,18 @@ def read_time(value: Any) -> datetime:
     problem = PydanticCustomError(
         "time", "Should be an RFC 3339 time with an offset, such as 2026-11-23T10:00:00Z."
     )
-    if not isinstance(value, str) or not RFC3339.fullmatch(value):
+    if not isinstance(value, str) or not RFC3339_PATTERN.fullmatch(value):
         raise problem
     try:
         time = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise problem from None
-    if not EARLIEST <= time < LATEST:
+    if not EARLIEST_TIME <= time < LATEST_TIME:
         raise PydanticCustomError("time_range", "Should be between the years 1900 and 2200.")
-    return to_milliseconds(time)
+    return truncate_to_milliseconds(time)
 
 
-def show_time(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """UTC, with a Z, and with milliseconds where there are any."""
     precision = "milliseconds" if time.microsecond else "seconds"
     return time.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
@@ -73,7 +73,7 @@ def show_time(time: datetime) -> str:
 
 def read_id(value: Any) -> ObjectId:
     """Read an id of 24 hex digits."""
-    if not isinstance(value, str) or not ID.fullmatch(value):
+    if not isinstance(value, str) or not OBJECT_ID_PATTERN.fullmatch(value):
         raise PydanticCustomError("id", "Should be an id of 24 hex digits.")
     return ObjectId(value)
 
@@ -89,7 +89,7 @@ ID_SCHEMA = {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"}
 Time = Annotated[
     datetime,
     _either(read_time, datetime),
-    PlainSerializer(show_time, return_type=str, when_used="json"),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
     WithJsonSchema(TIME_SCHEMA),
 ]
 Id = Annotated[
@@ -105,8 +105,8 @@ Name = Annotated[
     AfterValidator(_stripped),
 ]
 Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(check_text)]
-ADDRESS_LENGTHS = (
-    f"Up to {LONGEST_ADDRESS} characters after cleaning, which removes invisible characters and "
+ADDRESS_LENGTH_NOTE = (
+    f"Up to {MAX_ADDRESS_LENGTH} characters after cleaning, which removes invisible characters and "
     "what surrounds the address. Up to 1000 characters as sent"
 )
 Address = Annotated[
@@ -116,7 +116,7 @@ Address = Annotated[
     AfterValidator(_stripped),
     AfterValidator(_address),
     Field(
-        description=f"{ADDRESS_LENGTHS}. All spellings of a mailbox are one person",
+        description=f"{ADDRESS_LENGTH_NOTE}. All spellings of a mailbox are one person",
         json_schema_extra={"format": "email"},
     ),
 ]
@@ -124,11 +124,13 @@ ADDRESS_SCHEMA = {"type": "string", "format": "email", "minLength": 3, "maxLengt
 # Blank and null both say that there is none, because forms send either.
 OptionalAddress = Annotated[
     Address | None,
-    BeforeValidator(lambda value: None if isinstance(value, str) and not cleaned(value) else value),
+    BeforeValidator(
+        lambda value: None if isinstance(value, str) and not strip_address(value) else value
+    ),
     WithJsonSchema(
         {
             "anyOf": [ADDRESS_SCHEMA, {"type": "string", "maxLength": 0}, {"type": "null"}],
-            "description": f"Blank or null if it is unknown. {ADDRESS_LENGTHS}",
+            "description": f"Blank or null if it is unknown. {ADDRESS_LENGTH_NOTE}",
         }
     ),
 ]
@@ -139,17 +141,17 @@ Currency = Annotated[
     Field(description="ISO 4217, active or withdrawn"),
 ]
 Amount = Annotated[
-    int, Field(ge=1, le=LARGEST_AMOUNT, description="Minor units: cents, where there are cents")
+    int, Field(ge=1, le=MAX_AMOUNT, description="Minor units: cents, where there are cents")
 ]
-AmountOrZero = Annotated[int, Field(ge=0, le=LARGEST_AMOUNT, description="Minor units")]
+AmountOrZero = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Minor units")]
 Totals = Annotated[
     dict[str, int],
-    BeforeValidator(nonzero),
+    BeforeValidator(drop_zero_totals),
     Field(description="Minor units by currency", examples=[{"USD": 2500}]),
 ]
 
 
-class Request(BaseModel):
+class RequestModel(BaseModel):
     """What a client sends: nothing unknown, nothing converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -167,13 +169,13 @@ class ListQuery(BaseModel):
     ) = None
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """What the service answers, made from a document."""
 
     model_config = ConfigDict(from_attributes=True, arbitrary_types_allowed=True)
 
 
-class Money(Request):
+class Money(RequestModel):
     """An amount in minor units of a currency."""
 
     amount: AmountOrZero

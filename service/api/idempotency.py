@@ -7,14 +7,14 @@ from contextlib import contextmanager
 import falcon
 
 from documents.storage.idempotency import IdempotencyKey, KeyInUse, KeyReused
-from service.api.parsing import malformed
-from service.api.problems import REFUSED, Invalid
+from service.api.parsing import bad_request
+from service.api.problems import REJECTION_ERRORS, InvalidRequest
 
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
+IDEMPOTENCY_KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @contextmanager
-def once(req: falcon.Request, resp: falcon.Response) -> Iterator[bool]:
+def handle_idempotency_key(req: falcon.Request, resp: falcon.Response) -> Iterator[bool]:
     """Within, the request is to be done if what is yielded is true; else it is answered already.
 
     `req.context.record_id` is the id that a record made by it must have, or None without a key.
@@ -32,7 +32,7 @@ def once(req: falcon.Request, resp: falcon.Response) -> Iterator[bool]:
     req.context.record_id = taken.record_id
     try:
         yield True
-    except REFUSED:
+    except REJECTION_ERRORS:
         taken.release()
         raise
     except Exception:
@@ -42,8 +42,8 @@ def once(req: falcon.Request, resp: falcon.Response) -> Iterator[bool]:
 
 
 def _take(req: falcon.Request, key: str) -> IdempotencyKey:
-    if not KEY.fullmatch(key):
-        raise malformed("An Idempotency-Key is 1 to 255 visible ASCII characters.")
+    if not IDEMPOTENCY_KEY_PATTERN.fullmatch(key):
+        raise bad_request("An Idempotency-Key is 1 to 255 visible ASCII characters.")
     request = f"{req.method} {req.path}\n".encode() + getattr(req.context, "body", b"")
     try:
         return IdempotencyKey.take(req.context.organization_id, key, request)
@@ -59,7 +59,7 @@ def _take(req: falcon.Request, key: str) -> IdempotencyKey:
             "code": "idempotency_key_reused",
             "detail": "This Idempotency-Key was used with another request.",
         }
-        raise Invalid([error]) from None
+        raise InvalidRequest([error]) from None
 
 
 def _replay(resp: falcon.Response, taken: IdempotencyKey, key: str) -> None:

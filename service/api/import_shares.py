@@ -12,9 +12,11 @@ from threading import Lock
 import falcon
 from bson import ObjectId
 
-IMPORT_THREADS = 256  # in a process; the process creates a thread when an import needs it
-CROWD = IMPORT_THREADS // 2  # from this many imports on, each organization runs only one
-RETRY_AFTER_SECONDS = 5
+MAX_IMPORT_THREADS = 256  # in a process; the process creates a thread when an import needs it
+CROWDED_IMPORT_COUNT = (
+    MAX_IMPORT_THREADS // 2
+)  # from this many imports on, each organization runs only one
+IMPORT_RETRY_AFTER_SECONDS = 5
 
 
 class ImportShares:
@@ -33,11 +35,11 @@ class ImportShares:
             falcon.HTTPServiceUnavailable: all of its places are taken.
         """
         with self._guard:
-            most = self._most if self._running.total() < CROWD else 1
+            most = self._most if self._running.total() < CROWDED_IMPORT_COUNT else 1
             if self._running[organization_id] >= most:
                 raise falcon.HTTPServiceUnavailable(
                     description="Too many imports of this organization are running. Retry later.",
-                    retry_after=RETRY_AFTER_SECONDS,
+                    retry_after=IMPORT_RETRY_AFTER_SECONDS,
                 )
             self._running[organization_id] += 1
         try:

@@ -9,29 +9,29 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.examples import BODIES, RAW
+from service.api.examples import EXAMPLE_BODIES, EXAMPLE_RAW_BODIES
 from service.api.fields import ID_SCHEMA, ListQuery
 from service.api.openapi_parts import (
-    ABOUT,
-    IDEMPOTENCY_KEY,
-    IF_NONE_MATCH,
-    PROBLEM,
-    REF,
+    API_DESCRIPTION,
+    IDEMPOTENCY_KEY_PARAMETER,
+    IF_NONE_MATCH_PARAMETER,
+    PROBLEM_SCHEMA,
+    SCHEMA_REF_TEMPLATE,
     SECURITY_SCHEMES,
-    answered,
-    problem,
+    describe_problem,
+    describe_response,
 )
 from service.api.operation import NoQuery, Operation
 
 Routes = tuple[tuple[str, object, str | None], ...]
-VERBS = ("get", "post", "put", "patch", "delete")
-ACTIONS = {"post": "create", "put": "set", "patch": "update", "delete": "delete"}
+HTTP_VERBS = ("get", "post", "put", "patch", "delete")
+ACTIONS_BY_VERB = {"post": "create", "put": "set", "patch": "update", "delete": "delete"}
 
 
-def operations(routes: Routes) -> Iterator[tuple[str, str, Operation, object]]:
+def list_operations(routes: Routes) -> Iterator[tuple[str, str, Operation, object]]:
     """Every path, verb and what is declared there."""
     for path, resource, suffix in routes:
-        for verb in VERBS:
+        for verb in HTTP_VERBS:
             name = f"on_{verb}_{suffix}" if suffix else f"on_{verb}"
             responder = getattr(resource, name, None)
             if responder is not None:
@@ -39,23 +39,23 @@ def operations(routes: Routes) -> Iterator[tuple[str, str, Operation, object]]:
 
 
 @cache
-def document(routes: Routes) -> dict[str, Any]:
+def build_openapi_document(routes: Routes) -> dict[str, Any]:
     """The whole document."""
     schemas = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
-    for path, verb, declared, resource in operations(routes):
+    for path, verb, declared, resource in list_operations(routes):
         paths.setdefault(path, {})[verb] = _operation(path, verb, declared, resource, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Matchback",
             "version": version("matchback"),
-            "description": ABOUT,
+            "description": API_DESCRIPTION,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
         "components": {
-            "schemas": {**schemas, "Problem": PROBLEM},
+            "schemas": {**schemas, "Problem": PROBLEM_SCHEMA},
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
@@ -63,7 +63,7 @@ def document(routes: Routes) -> dict[str, Any]:
 
 def _schemas(routes: Routes) -> dict[str, Any]:
     models: dict[tuple[type[BaseModel], Any], None] = {}
-    for _, _, declared, _ in operations(routes):
+    for _, _, declared, _ in list_operations(routes):
         if declared.body:
             models[declared.body, "validation"] = None
         if declared.query is not NoQuery:
@@ -71,7 +71,7 @@ def _schemas(routes: Routes) -> dict[str, Any]:
         for model in declared.answers.values():
             if isinstance(model, type):
                 models[model, "serialization"] = None
-    _, definitions = models_json_schema(list(models), ref_template=REF)
+    _, definitions = models_json_schema(list(models), ref_template=SCHEMA_REF_TEMPLATE)
     schemas: dict[str, Any] = definitions["$defs"]
     for schema in schemas.values():
         _drop_null_defaults(schema)
@@ -113,17 +113,17 @@ def _operation_id(path: str, verb: str, declared: Operation) -> str:
     is_one = verb == "post" or path.endswith("}") or (len(parts) > 1 and path.count("{"))
     if is_one and not is_list:
         parts[0] = parts[0].removesuffix("s")
-    action = "list" if is_list else ACTIONS.get(verb, "get")
+    action = "list" if is_list else ACTIONS_BY_VERB.get(verb, "get")
     return "_".join([action, *parts]).replace("-", "_").replace(".", "_")
 
 
 def _content(path: str, declared: Operation) -> dict[str, Any]:
     if declared.body:
         name = declared.body.__name__
-        schema = {"$ref": REF.format(model=name)}
-        return {"application/json": {"schema": schema, "example": BODIES[name]}}
+        schema = {"$ref": SCHEMA_REF_TEMPLATE.format(model=name)}
+        return {"application/json": {"schema": schema, "example": EXAMPLE_BODIES[name]}}
     if declared.raw:
-        return {declared.raw: {"schema": {}, "example": RAW[path]}}
+        return {declared.raw: {"schema": {}, "example": EXAMPLE_RAW_BODIES[path]}}
     return {}
 
 
@@ -141,9 +141,9 @@ def _parameters(
         said = {"name": name, "in": "header", "required": True, "description": why}
         parameters.append(said | {"schema": {"type": "string"}})
     if _is_conditional(verb, declared):
-        parameters.append(IF_NONE_MATCH)
+        parameters.append(IF_NONE_MATCH_PARAMETER)
     if _is_idempotent(verb, declared):
-        parameters.append(IDEMPOTENCY_KEY)
+        parameters.append(IDEMPOTENCY_KEY_PARAMETER)
     return parameters
 
 
@@ -161,12 +161,12 @@ def _responses(path: str, verb: str, declared: Operation) -> dict[str, Any]:
     headers += ["Idempotency-Replayed"] if _is_idempotent(verb, declared) else []
     for status, model in declared.answers.items():
         more = ["Location"] if status == 201 else []
-        responses[str(status)] = answered(status, _answer(model), *headers, *more)
+        responses[str(status)] = describe_response(status, _answer(model), *headers, *more)
     if _is_conditional(verb, declared):
-        responses["304"] = answered(304, None, "ETag")
+        responses["304"] = describe_response(304, None, "ETag")
     for status in sorted({*declared.problems, *_usual_problems(path, verb, declared)}):
         if str(status) not in responses:
-            responses[str(status)] = problem(status)
+            responses[str(status)] = describe_problem(status)
     return responses
 
 
@@ -175,7 +175,9 @@ def _answer(model: type[BaseModel] | str | None) -> dict[str, Any] | None:
         return None
     if isinstance(model, str):
         return {model: {"schema": {"type": "object" if "json" in model else "string"}}}
-    return {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}
+    return {
+        "application/json": {"schema": {"$ref": SCHEMA_REF_TEMPLATE.format(model=model.__name__)}}
+    }
 
 
 def _usual_problems(path: str, verb: str, declared: Operation) -> set[int]:

@@ -7,8 +7,8 @@ from documents.providers.sendgrid import SIGNATURE_HEADER
 from documents.providers.signatures import STRIPE_HEADER
 from service.api import problems
 
-REF = "#/components/schemas/{model}"
-ABOUT = " ".join(
+SCHEMA_REF_TEMPLATE = "#/components/schemas/{model}"
+API_DESCRIPTION = " ".join(
     """
     Which email led to which gift. Send `Authorization: Bearer mb_…`; the key says whose records you
     see, and another organization's are as if they were not there. Money is in minor units (cents,
@@ -51,7 +51,7 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
         "the secret that was set with PUT /v1/webhook-keys/payments.",
     },
 }
-IDEMPOTENCY_KEY = {
+IDEMPOTENCY_KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -59,14 +59,14 @@ IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "example": "5f0c8a52-8d0f-4b36-9d3c-2b1a7a8f0a77",
 }
-IF_NONE_MATCH = {
+IF_NONE_MATCH_PARAMETER = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
     "description": "The ETag of the answer you have.",
     "schema": {"type": "string"},
 }
-HEADERS: dict[str, dict[str, Any]] = {
+RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "Names the request; yours, if you sent one"},
     "ETag": {"description": "Names what is answered"},
     "Location": {"description": "Where the record is"},
@@ -74,7 +74,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": {"description": "After how many seconds to try again"},
     "WWW-Authenticate": {"description": "Bearer"},
 }
-PROBLEM = {
+PROBLEM_SCHEMA = {
     "type": "object",
     "description": "A problem document (RFC 9457).",
     "required": ["type", "title", "status", "detail", "instance"],
@@ -87,7 +87,7 @@ PROBLEM = {
         "errors": {
             "type": "array",
             "description": "With 422: the first errors, each with its reason",
-            "maxItems": problems.ERRORS_LISTED,
+            "maxItems": problems.MAX_LISTED_ERRORS,
             "items": {
                 "type": "object",
                 "required": ["pointer", "code", "detail"],
@@ -105,7 +105,7 @@ PROBLEM = {
     },
 }
 # What each problem means here, where the status alone does not say it.
-WHY = {
+PROBLEM_DESCRIPTIONS = {
     400: "Malformed: no JSON, an unknown or repeated query parameter, another list's cursor",
     401: "No API key, or not a valid one; of a webhook, no valid signature",
     403: "The key lacks the scope",
@@ -119,22 +119,23 @@ WHY = {
     431: "A header field is larger than 8 kB, or there are more than 100",
     503: "The database is away, or all room for imports is taken",
 }
-RETRIED = (409, 429, 503)
+RETRYABLE_STATUSES = (409, 429, 503)
 
 
-def answered(status: int, content: dict[str, Any] | None, *headers: str) -> dict[str, Any]:
+def describe_response(status: int, content: dict[str, Any] | None, *headers: str) -> dict[str, Any]:
     """One answer of an operation."""
     named = {
-        name: {**HEADERS[name], "schema": {"type": "string"}} for name in ("X-Request-Id", *headers)
+        name: {**RESPONSE_HEADERS[name], "schema": {"type": "string"}}
+        for name in ("X-Request-Id", *headers)
     }
     described: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": named}
     return described | ({"content": content} if content else {})
 
 
-def problem(status: int) -> dict[str, Any]:
+def describe_problem(status: int) -> dict[str, Any]:
     """An answer that is a problem document."""
-    schema = {"$ref": REF.format(model="Problem")}
-    more = ["Retry-After"] if status in RETRIED else []
+    schema = {"$ref": SCHEMA_REF_TEMPLATE.format(model="Problem")}
+    more = ["Retry-After"] if status in RETRYABLE_STATUSES else []
     more += ["WWW-Authenticate"] if status == 401 else []
-    described = answered(status, {problems.MEDIA_TYPE: {"schema": schema}}, *more)
-    return described | {"description": WHY.get(status, described["description"])}
+    described = describe_response(status, {problems.PROBLEM_MEDIA_TYPE: {"schema": schema}}, *more)
+    return described | {"description": PROBLEM_DESCRIPTIONS.get(status, described["description"])}

@@ -16,22 +16,22 @@ from pydantic import BaseModel
 
 from documents.link import Link
 from documents.payments.payment import Payment
-from documents.storage.pagination import BadCursor, page
+from documents.storage.pagination import InvalidCursor, list_page
 from documents.storage.record import Record
-from documents.storage.tenancy import acting_for
-from service.api.audited import noted
-from service.api.fields import ListQuery, Request
-from service.api.idempotency import once
-from service.api.parsing import malformed, read_body, read_query
-from service.middleware.api_key import authorise
-from service.middleware.client_address import client_address
-from service.middleware.rate_limit import take_as_stranger
+from documents.storage.tenancy import act_for
+from service.api.audited import audit_request
+from service.api.fields import ListQuery, RequestModel
+from service.api.idempotency import handle_idempotency_key
+from service.api.parsing import bad_request, read_body, read_query
+from service.middleware.api_key import authorize_request
+from service.middleware.client_address import find_client_address
+from service.middleware.rate_limit import count_anonymous_request
 
 Responder = Callable[..., None]
-Scope = Literal["read", "write", "admin"]
+ApiKeyScope = Literal["read", "write", "admin"]
 
 
-class NoQuery(Request):
+class NoQuery(RequestModel):
     """Operations that take no query parameters."""
 
 
@@ -40,7 +40,7 @@ class Operation:
     """The declaration of a responder, and its decorator. `scope` None: no key is needed."""
 
     summary: str
-    scope: Scope | None = None
+    scope: ApiKeyScope | None = None
     body: type[BaseModel] | None = None
     query: type[BaseModel] = NoQuery
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Operation:
                 if self.streams:
                     responder(resource, req, resp, **params)
                     return
-                with once(req, resp) as is_new:
+                with handle_idempotency_key(req, resp) as is_new:
                     if is_new:
                         with _noted(self, req, resp, params):
                             responder(resource, req, resp, **params)
@@ -74,9 +74,9 @@ class Operation:
 
     def _admit(self, req: falcon.Request) -> None:
         if self.scope:
-            authorise(req, self.scope)
+            authorize_request(req, self.scope)
         if self.public:
-            take_as_stranger(client_address(req))
+            count_anonymous_request(find_client_address(req))
 
     def _read(self, req: falcon.Request) -> dict[str, BaseModel]:
         read: dict[str, BaseModel] = {}
@@ -100,15 +100,15 @@ def _noted(
     if not declared.scope or not is_audited:
         return nullcontext()
     body = params.get("body")
-    return noted(req, resp, params.get("id"), body.model_fields_set if body else ())
+    return audit_request(req, resp, params.get("id"), body.model_fields_set if body else ())
 
 
 def _as_caller(req: falcon.Request) -> AbstractContextManager[None]:
     organization_id = getattr(req.context, "organization_id", None)
-    return nullcontext() if organization_id is None else acting_for(organization_id)
+    return nullcontext() if organization_id is None else act_for(organization_id)
 
 
-def answer(
+def answer_model(
     resp: falcon.Response,
     model: type[BaseModel],
     value: Any,
@@ -133,7 +133,7 @@ def answer_created(
 ) -> None:
     """Answer 201 with a record and where it is."""
     resp.location = f"{req.path}/{record.id}"
-    answer(resp, model, record, 201)
+    answer_model(resp, model, record, 201)
 
 
 def answer_page(
@@ -155,7 +155,7 @@ def answer_page(
     order = getattr(query, "sort", "-created_at")
     minus, name = ("-" if order.startswith("-") else ""), order.removeprefix("-")
     try:
-        found = page(
+        found = list_page(
             document,
             req.context.organization_id,
             filters=document.filters(given) | scope,
@@ -163,8 +163,8 @@ def answer_page(
             limit=query.limit,
             cursor=query.cursor,
         )
-    except BadCursor:
-        raise malformed("The cursor is not one that this list gave.") from None
+    except InvalidCursor:
+        raise bad_request("The cursor is not one that this list gave.") from None
     listed = {
         "data": [model.model_validate(told(row)).model_dump(mode="json") for row in found.records],
         "next_cursor": found.next_cursor,

@@ -10,18 +10,18 @@ from urllib.parse import unquote_to_bytes
 import falcon
 from pydantic import BaseModel
 
-from service.api.validation import validate
+from service.api.validation import validate_value
 
-BODY_LIMIT = 1024 * 1024
-LINE_LIMIT = 64 * 1024
-NDJSON = "application/x-ndjson"
-NESTING_LIMIT = 32
-ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
+MAX_JSON_BODY_BYTES = 1024 * 1024
+MAX_LINE_BYTES = 64 * 1024
+NDJSON_MEDIA_TYPE = "application/x-ndjson"
+MAX_JSON_DEPTH = 32
+BROKEN_ESCAPE_PATTERN = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def malformed(detail: str) -> falcon.HTTPBadRequest:
+def bad_request(detail: str) -> falcon.HTTPBadRequest:
     """400, in our words."""
     return falcon.HTTPBadRequest(description=detail)
 
@@ -34,8 +34,8 @@ def read_body(req: falcon.Request, model: type[M]) -> M:
         Invalid: 422.
     """
     _require(req, falcon.MEDIA_JSON)
-    req.context.body = read_bytes(req, BODY_LIMIT)
-    return validate(model, parse(req.context.body))
+    req.context.body = read_bytes(req, MAX_JSON_BODY_BYTES)
+    return validate_value(model, parse_json(req.context.body))
 
 
 def _require(req: falcon.Request, wanted: str) -> None:
@@ -53,9 +53,9 @@ def read_bytes(req: falcon.Request, limit: int) -> bytes:
     try:
         body = req.stream.read(limit + 1 if length is None else length)
     except OSError:
-        raise malformed("The body could not be read.") from None
+        raise bad_request("The body could not be read.") from None
     if length is not None and len(body) < length:
-        raise malformed("The body ended too early.")
+        raise bad_request("The body ended too early.")
     if len(body) > limit:
         raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
     return body
@@ -66,17 +66,17 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
 
     A line that is too long is None. Blank lines are left out.
     """
-    _require(req, NDJSON)
+    _require(req, NDJSON_MEDIA_TYPE)
     number, too_long = 0, False
     left = req.content_length
     while line := _read_line(req, left):
         left = None if left is None else left - len(line)
         ends = line.endswith(b"\n")
-        if not ends and len(line) == LINE_LIMIT:
+        if not ends and len(line) == MAX_LINE_BYTES:
             too_long = True
             continue
         if not ends and left:
-            raise malformed("The body ended too early.")
+            raise bad_request("The body ended too early.")
         number += 1
         if too_long or line.strip():
             yield number, None if too_long else line
@@ -84,19 +84,19 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
     if too_long:
         yield number + 1, None
     if left:
-        raise malformed("The body ended too early.")
+        raise bad_request("The body ended too early.")
 
 
 def _read_line(req: falcon.Request, left: int | None) -> bytes:
-    wanted = LINE_LIMIT if left is None else min(left, LINE_LIMIT)
+    wanted = MAX_LINE_BYTES if left is None else min(left, MAX_LINE_BYTES)
     try:
         line: bytes = req.env["wsgi.input"].readline(wanted)
     except OSError:
-        raise malformed("The body could not be read.") from None
+        raise bad_request("The body could not be read.") from None
     return line
 
 
-def parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """Strict JSON: UTF-8, no duplicate keys, no NaN or Infinity, not nested too deeply."""
     try:
         value = json.loads(
@@ -106,12 +106,12 @@ def parse(body: bytes) -> Any:
             parse_float=_finite,
         )
     except RecursionError:
-        raise malformed(f"JSON is nested {NESTING_LIMIT} levels at most.") from None
+        raise bad_request(f"JSON is nested {MAX_JSON_DEPTH} levels at most.") from None
     except ValueError as error:
         reason = str(error) if isinstance(error, _StrictError) else "This is not JSON in UTF-8."
-        raise malformed(reason) from None
-    if _depth(value) > NESTING_LIMIT:
-        raise malformed(f"JSON is nested {NESTING_LIMIT} levels at most.")
+        raise bad_request(reason) from None
+    if _depth(value) > MAX_JSON_DEPTH:
+        raise bad_request(f"JSON is nested {MAX_JSON_DEPTH} levels at most.")
     return value
 
 
@@ -139,7 +139,7 @@ def _finite(text: str) -> float:
 
 def _depth(value: Any) -> int:
     deepest, level = 0, [value]
-    while level and deepest <= NESTING_LIMIT:
+    while level and deepest <= MAX_JSON_DEPTH:
         level = [
             inner
             for outer in level
@@ -161,18 +161,18 @@ def read_query(req: falcon.Request, model: type[M]) -> M:
     for part in filter(None, req.query_string.split("&")):
         name, _, value = (_decode(piece) for piece in part.partition("="))
         if name in given:
-            raise malformed("A query parameter is repeated.")
+            raise bad_request("A query parameter is repeated.")
         if name not in model.model_fields:
-            raise malformed("A query parameter is unknown.")
+            raise bad_request("A query parameter is unknown.")
         given[name] = value
-    return validate(model, given)
+    return validate_value(model, given)
 
 
 def _decode(text: str) -> str:
     raw = text.replace("+", " ").encode("latin-1", "replace")
-    if ESCAPE.search(raw):
-        raise malformed("The query is not decodable.")
+    if BROKEN_ESCAPE_PATTERN.search(raw):
+        raise bad_request("The query is not decodable.")
     try:
         return unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
-        raise malformed("The query is not decodable.") from None
+        raise bad_request("The query is not decodable.") from None

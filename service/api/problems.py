@@ -13,23 +13,23 @@ from mongoengine.errors import OperationError
 from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
-from config.transient_errors import is_passing
+from config.transient_errors import is_transient
 from documents.errors import Conflict, NotFound, Unacceptable
-from documents.storage.sealed import Unsealable
+from documents.storage.sealed import UnsealableSecret
 
 log = logging.getLogger(__name__)
 
-MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = 5
-LONGEST_POINTER = 100
-ERRORS_LISTED = 20
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+UNAVAILABLE_RETRY_AFTER_SECONDS = 5
+MAX_POINTER_LENGTH = 100
+MAX_LISTED_ERRORS = 20
 
 
-class Invalid(Exception):
+class InvalidRequest(Exception):
     """The request is well formed and cannot be used: 422.
 
     Attributes:
-        errors: at most `ERRORS_LISTED`.
+        errors: at most `MAX_LISTED_ERRORS`.
         left_out: how many more there are.
     """
 
@@ -39,28 +39,35 @@ class Invalid(Exception):
         self.left_out = left_out
 
     @classmethod
-    def from_pydantic(cls, error: ValidationError) -> "Invalid":
+    def from_pydantic(cls, error: ValidationError) -> "InvalidRequest":
         found = error.errors(include_input=False, include_url=False, include_context=False)
         listed = [
-            {"pointer": pointer(part["loc"]), "code": part["type"], "detail": part["msg"]}
-            for part in found[:ERRORS_LISTED]
+            {"pointer": to_json_pointer(part["loc"]), "code": part["type"], "detail": part["msg"]}
+            for part in found[:MAX_LISTED_ERRORS]
         ]
         return cls(listed, left_out=len(found) - len(listed))
 
 
 # What a request raises that has done nothing.
-REFUSED = (falcon.HTTPError, Conflict, Invalid, NotFound, Unacceptable, Unsealable)
+REJECTION_ERRORS = (
+    falcon.HTTPError,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Unacceptable,
+    UnsealableSecret,
+)
 
 
-def pointer(location: tuple[int | str, ...]) -> str:
+def to_json_pointer(location: tuple[int | str, ...]) -> str:
     """Return a JSON pointer (RFC 6901). Names come from the client, so they are cut."""
-    names = (str(part)[:LONGEST_POINTER] for part in location)
+    names = (str(part)[:MAX_POINTER_LENGTH] for part in location)
     parts = (name.replace("~", "~0").replace("/", "~1") for name in names)
     text = "".join(f"/{part}" for part in parts)
-    return text[:LONGEST_POINTER].encode("utf-8", "replace").decode()
+    return text[:MAX_POINTER_LENGTH].encode("utf-8", "replace").decode()
 
 
-def problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str, Any]:
+def build_problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str, Any]:
     """A problem document."""
     phrase = HTTPStatus(status).phrase
     return {
@@ -73,7 +80,7 @@ def problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str,
     }
 
 
-def respond(
+def respond_with_problem(
     req: falcon.Request, resp: falcon.Response, status: int, detail: str, **more: Any
 ) -> None:
     """Answer with a problem document, or as the middleware wants it shown."""
@@ -81,8 +88,8 @@ def respond(
         show(req, resp, status, detail, more)
         return
     resp.status = status
-    resp.content_type = MEDIA_TYPE
-    resp.data = orjson.dumps(problem(status, detail, req.context.request_id, **more))
+    resp.content_type = PROBLEM_MEDIA_TYPE
+    resp.data = orjson.dumps(build_problem(status, detail, req.context.request_id, **more))
 
 
 def on_http_error(
@@ -91,65 +98,73 @@ def on_http_error(
     """An error of the protocol, raised by Falcon or by us with a detail of our own."""
     if error.headers:
         resp.set_headers(error.headers)
-    respond(
+    respond_with_problem(
         req, resp, error.status_code, error.description or HTTPStatus(error.status_code).description
     )
 
 
 def on_not_found(req: falcon.Request, resp: falcon.Response, error: NotFound, params: Any) -> None:
-    respond(req, resp, 404, "There is no such record.")
+    respond_with_problem(req, resp, 404, "There is no such record.")
 
 
 def on_conflict(req: falcon.Request, resp: falcon.Response, error: Conflict, params: Any) -> None:
-    respond(req, resp, 409, str(error))
+    respond_with_problem(req, resp, 409, str(error))
 
 
-def on_invalid(req: falcon.Request, resp: falcon.Response, error: Invalid, params: Any) -> None:
+def on_invalid(
+    req: falcon.Request, resp: falcon.Response, error: InvalidRequest, params: Any
+) -> None:
     more = {"errors_left_out": error.left_out} if error.left_out else {}
-    respond(req, resp, 422, "The request cannot be accepted as it is.", errors=error.errors, **more)
+    respond_with_problem(
+        req, resp, 422, "The request cannot be accepted as it is.", errors=error.errors, **more
+    )
 
 
 def on_unacceptable(
     req: falcon.Request, resp: falcon.Response, error: Unacceptable, params: Any
 ) -> None:
     one = {"pointer": error.pointer, "code": error.code, "detail": error.detail}
-    on_invalid(req, resp, Invalid([one]), params)
+    on_invalid(req, resp, InvalidRequest([one]), params)
 
 
 def on_database_error(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: Any
 ) -> None:
     cause = error if isinstance(error, PyMongoError) else error.__cause__ or error.__context__
-    if cause is None or not is_passing(cause):
+    if cause is None or not is_transient(cause):
         on_bug(req, resp, error, params)
         return
     log.warning("request %s: the database is away", req.context.request_id)
-    resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-    respond(req, resp, 503, "The database is not available; nothing is lost by trying again.")
+    resp.set_header("Retry-After", str(UNAVAILABLE_RETRY_AFTER_SECONDS))
+    respond_with_problem(
+        req, resp, 503, "The database is not available; nothing is lost by trying again."
+    )
 
 
 def on_unsealable(
-    req: falcon.Request, resp: falcon.Response, error: Unsealable, params: Any
+    req: falcon.Request, resp: falcon.Response, error: UnsealableSecret, params: Any
 ) -> None:
     log.error("request %s: %s", req.context.request_id, error)
-    resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-    respond(req, resp, 503, "Secrets cannot be kept until the service's operator sets its key.")
+    resp.set_header("Retry-After", str(UNAVAILABLE_RETRY_AFTER_SECONDS))
+    respond_with_problem(
+        req, resp, 503, "Secrets cannot be kept until the service's operator sets its key."
+    )
 
 
 def on_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
     """Ours, not the client's."""
     log.error("request %s failed", req.context.request_id, exc_info=error)
-    respond(req, resp, 500, "This is our mistake. The instance helps us to find it.")
+    respond_with_problem(req, resp, 500, "This is our mistake. The instance helps us to find it.")
 
 
-HANDLERS = (
+ERROR_HANDLERS = (
     (Exception, on_bug),
     (PyMongoError, on_database_error),
     (OperationError, on_database_error),
     (falcon.HTTPError, on_http_error),
     (NotFound, on_not_found),
     (Conflict, on_conflict),
-    (Invalid, on_invalid),
+    (InvalidRequest, on_invalid),
     (Unacceptable, on_unacceptable),
-    (Unsealable, on_unsealable),
+    (UnsealableSecret, on_unsealable),
 )

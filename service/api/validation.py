@@ -5,40 +5,41 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from documents.values.json_size import MEMBERS_LIMIT, is_too_large
-from service.api.problems import ERRORS_LISTED, Invalid, pointer
+from documents.values.json_size import MAX_JSON_MEMBERS, has_too_many_members
+from service.api.problems import MAX_LISTED_ERRORS, InvalidRequest, to_json_pointer
 
-TOO_MANY = {
+TOO_MANY_MEMBERS_ERROR = {
     "pointer": "",
     "code": "too_many_members",
-    "detail": f"Should have at most {MEMBERS_LIMIT:,} fields and items.",
+    "detail": f"Should have at most {MAX_JSON_MEMBERS:,} fields and items.",
 }
 # As pydantic reports an unknown field.
-UNKNOWN = {"code": "extra_forbidden", "detail": "Extra inputs are not permitted"}
+UNKNOWN_FIELD_ERROR = {"code": "extra_forbidden", "detail": "Extra inputs are not permitted"}
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate(model: type[M], value: Any) -> M:
+def validate_value(model: type[M], value: Any) -> M:
     """Return the value as the model.
 
     Raises:
         Invalid: the value does not fit the model, or has too many members.
     """
-    if is_too_large(value):
+    if has_too_many_members(value):
         raise _too_large(model, value)
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Invalid.from_pydantic(error) from None
+        raise InvalidRequest.from_pydantic(error) from None
 
 
-def _too_large(model: type[BaseModel], value: Any) -> Invalid:
+def _too_large(model: type[BaseModel], value: Any) -> InvalidRequest:
     """Name some unknown fields, which are the likely reason, and count the others."""
     known = model.model_fields
     names = list(value) if isinstance(value, dict) else []
     unknown = (name for name in names if name not in known)
     named = [
-        {"pointer": pointer((name,)), **UNKNOWN} for name in islice(unknown, ERRORS_LISTED - 1)
+        {"pointer": to_json_pointer((name,)), **UNKNOWN_FIELD_ERROR}
+        for name in islice(unknown, MAX_LISTED_ERRORS - 1)
     ]
-    return Invalid([TOO_MANY, *named], left_out=sum(1 for _ in unknown))
+    return InvalidRequest([TOO_MANY_MEMBERS_ERROR, *named], left_out=sum(1 for _ in unknown))

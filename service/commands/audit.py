@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.commands.connected import connected
-from service.commands.tables import json_array, print_array
+from service.commands.tables import json_array_option, print_array
 
 if TYPE_CHECKING:
-    from documents.access.audit import Chain
+    from documents.access.audit import ChainVerification
 
 
 def audited(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +18,7 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def run(**options: Any) -> Any:
-        from documents.access.audit import COMMAND_LINE, OpenAct
+        from documents.access.audit import COMMAND_LINE_ACTOR, OpenAct
         from documents.organization import Organization
 
         if options.get("dry_run") or options.get("repair") is False:
@@ -26,7 +26,7 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
         named = options.get("organization_id")
         act = OpenAct.begin(
             Organization.named(named).id if named else None,
-            COMMAND_LINE,
+            COMMAND_LINE_ACTOR,
             click.get_current_context().command_path.partition(" ")[2],
             record=options.get("user_id"),
             fields=sorted(name for name, value in options.items() if value),
@@ -50,7 +50,7 @@ def audit() -> None:
 @audit.command()
 @click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
 @click.option("--head", metavar="N:HASH", help="As an earlier run told it; with --organization.")
-@json_array("an object a chain of entries")
+@json_array_option("an object a chain of entries")
 @connected
 def verify(organization_id: str | None, head: str | None, as_json: bool) -> None:
     """Check that no entry was changed, left out or put in; exit code 1 if one was.
@@ -64,9 +64,13 @@ def verify(organization_id: str | None, head: str | None, as_json: bool) -> None
         raise click.UsageError("--head is one organization's: give --organization.")
     if head and not _is_head(head):
         raise click.UsageError("A head is as an earlier run told it: 12:ab…")
-    of = [Organization.named(organization_id).id] if organization_id else list(chained.chains())
+    of = (
+        [Organization.named(organization_id).id]
+        if organization_id
+        else list(chained.list_chain_owners())
+    )
     found = []
-    for chain in (chained.verify(one, head) for one in of):
+    for chain in (chained.verify_chain(one, head) for one in of):
         found.append(chain)
         whose = chain.organization_id or "the service"
         state = "whole" if chain.broken_at is None else f"BROKEN at entry {chain.broken_at}"
@@ -78,7 +82,7 @@ def verify(organization_id: str | None, head: str | None, as_json: bool) -> None
         raise click.exceptions.Exit(1)
 
 
-def _row(chain: "Chain") -> dict[str, Any]:
+def _row(chain: "ChainVerification") -> dict[str, Any]:
     """A chain; that of the service itself belongs to no organization."""
     whose = chain.organization_id and str(chain.organization_id)
     return {"organization_id": whose, "broken_at": chain.broken_at, "head": chain.head}

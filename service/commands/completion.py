@@ -2,15 +2,17 @@
 
 import click
 
-INSTALL = {
+INSTALL_HINTS = {
     "bash": 'Add to ~/.bashrc:  eval "$(matchback completion bash)"',
     "zsh": 'Add to ~/.zshrc, after compinit:  eval "$(matchback completion zsh)"',
     "fish": "Run once:  matchback completion fish > ~/.config/fish/completions/matchback.fish",
 }
 
 
-@click.command(epilog="\b\n" + "\n".join(f"{shell}: {text}" for shell, text in INSTALL.items()))
-@click.argument("shell", type=click.Choice(list(INSTALL)))
+@click.command(
+    epilog="\b\n" + "\n".join(f"{shell}: {text}" for shell, text in INSTALL_HINTS.items())
+)
+@click.argument("shell", type=click.Choice(list(INSTALL_HINTS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that lets a shell complete commands and options with Tab."""
@@ -20,4 +22,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     made = get_completion_class(shell)
     assert made
     script = made(root.command, {}, "matchback", "_MATCHBACK_COMPLETE").source()
-    click.echo(f"# {INSTALL[shell]}\n{script}")
+    click.echo(f"# {INSTALL_HINTS[shell]}\n{script}")

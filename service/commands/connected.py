@@ -9,24 +9,24 @@ from typing import Any
 
 import click
 
-DATA = Path("var")
-NO_LEAVE = (13, 18)  # Unauthorized, AuthenticationFailed
+DEFAULT_DATA_FOLDER = Path("var")
+AUTHENTICATION_ERROR_CODES = (13, 18)  # Unauthorized, AuthenticationFailed
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
+def explain_errors() -> Iterator[None]:
     """What is the user's to mend becomes a sentence and exit code 1, not a traceback."""
     from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
     from config.database import DeploymentError
     from config.settings import SettingsError
-    from config.transient_errors import is_passing
+    from config.transient_errors import is_transient
     from documents.errors import Conflict, NotFound, Unacceptable
-    from documents.storage.sealed import Unsealable
+    from documents.storage.sealed import UnsealableSecret
 
     try:
         yield
-    except (SettingsError, DeploymentError, Conflict, Unacceptable, Unsealable) as error:
+    except (SettingsError, DeploymentError, Conflict, Unacceptable, UnsealableSecret) as error:
         raise click.ClickException(str(error)) from None
     except NotFound:
         raise click.ClickException("There is no such record.") from None
@@ -35,11 +35,11 @@ def sentences() -> Iterator[None]:
             "MATCHBACK_MONGODB_URI cannot be used: it is no URI that MongoDB's driver reads."
         ) from None
     except PyMongoError as error:
-        if getattr(error, "code", None) in NO_LEAVE:
+        if getattr(error, "code", None) in AUTHENTICATION_ERROR_CODES:
             raise click.ClickException(
                 "MongoDB refuses the user or password in MATCHBACK_MONGODB_URI."
             ) from None
-        if not is_passing(error):
+        if not is_transient(error):
             raise
         raise click.ClickException(
             "MongoDB does not answer. Start everything with «matchback up», or set "
@@ -47,23 +47,23 @@ def sentences() -> Iterator[None]:
         ) from None
 
 
-def of_data(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_data_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command of the deployment in --data, where that is given or nothing else is."""
 
     @click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
-        help=f"The folder of a running «matchback up».  [default: {DATA}]",
+        help=f"The folder of a running «matchback up».  [default: {DEFAULT_DATA_FOLDER}]",
     )
     @wraps(command)
     def run(data: Path | None, **options: Any) -> Any:
         from service.local import addresses
 
-        if data is not None and not addresses.path(data).exists():
+        if data is not None and not addresses.env_file_path(data).exists():
             raise click.ClickException(
                 f"Nothing is up in {data}: start it with «matchback up --data {data}»."
             )
-        addresses.adopt(data or DATA, first=data is not None)
+        addresses.apply_addresses(data or DEFAULT_DATA_FOLDER, first=data is not None)
         return command(**options)
 
     return run
@@ -72,13 +72,13 @@ def of_data(command: Callable[..., Any]) -> Callable[..., Any]:
 def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command that works on the database."""
 
-    @of_data
+    @with_data_option
     @wraps(command)
     def run(**options: Any) -> Any:
-        from config.database import check_deployment, connect
+        from config.database import check_deployment, connect_database
 
-        with sentences():
-            check_deployment(connect())
+        with explain_errors():
+            check_deployment(connect_database())
             return command(**options)
 
     return run

@@ -3,12 +3,12 @@
 import click
 
 from service.commands.connected import connected
-from service.commands.tables import json_array, print_table
+from service.commands.tables import json_array_option, print_table
 
 
 @click.command()
 @click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
-@json_array("an object a record")
+@json_array_option("an object a record")
 @connected
 def duplicates(organization_id: str | None, as_json: bool) -> None:
     """List users and staff that share a mailbox with another record.
@@ -18,7 +18,7 @@ def duplicates(organization_id: str | None, as_json: bool) -> None:
     its email again.
     """
     from documents.organization import Organization
-    from documents.people.duplicate import pairs
+    from documents.people.duplicate import list_duplicates
 
     scope = Organization.named(organization_id).id if organization_id else None
     rows = [
@@ -29,6 +29,6 @@ def duplicates(organization_id: str | None, as_json: bool) -> None:
             "kept": str(pair.kept_id),
             "organization": str(pair.organization_id),
         }
-        for pair in pairs(scope)
+        for pair in list_duplicates(scope)
     ]
     print_table(["kind", "id", "email", "kept", "organization"], rows, as_json)

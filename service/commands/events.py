@@ -22,7 +22,7 @@ def replay(organization_id: str | None, since: str | None, delivery_id: str | No
     from bson import ObjectId
 
     from documents.organization import Organization
-    from documents.tracking.replay import replay as make_due
+    from documents.tracking.replay import replay_deliveries as make_due
     from service.api.fields import read_time
 
     organization = Organization.named(organization_id).id if organization_id else None
@@ -50,16 +50,16 @@ def relabel() -> None:
     """
     from mongoengine import get_db
 
-    from documents.concurrency.lease import held
-    from documents.tracking.relabelling import EMAILS_A_PAGE, Relabelling
-    from jobs.periodic.relabel import LEASE
-    from jobs.tasks import policy
+    from documents.concurrency.lease import hold_lease
+    from documents.tracking.relabelling import EMAILS_PER_PAGE, Relabelling
+    from jobs.periodic.relabel import RELABEL_LEASE
+    from jobs.tasks import build_settling_policy
 
-    rule = policy().clicks
-    with held(LEASE) as holding:
+    rule = build_settling_policy().clicks
+    with hold_lease(RELABEL_LEASE) as holding:
         if holding is None:
             raise click.ClickException("A worker judges clicks now. Try again when it is done.")
-        state = Relabelling.towards(rule, again=True)
+        state = Relabelling.continue_with(rule, again=True)
         with click.progressbar(
             length=get_db().emails.estimated_document_count(),
             label="judging",
@@ -67,7 +67,7 @@ def relabel() -> None:
             hidden=not sys.stderr.isatty(),
         ) as progress:
             while not holding.is_lost() and state.step(rule):
-                progress.update(EMAILS_A_PAGE)
+                progress.update(EMAILS_PER_PAGE)
         if holding.is_lost():
             raise click.ClickException("Another process took over. Its workers finish the work.")
     click.echo(f"{state.changed} clicks changed sides")

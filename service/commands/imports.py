@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from documents.imports.emails import EmailImport
 
 CSV_COLUMNS = ("fundraiser_id", "mailing_id", "user_id", "name", "email", "sent_at")
-REFUSED_SHOWN = 20
+MAX_REJECTED_LINES_SHOWN = 20
 
 
 @click.group("import")
@@ -48,7 +48,7 @@ def import_emails(
     """
     from documents.imports.emails import EmailImport
     from documents.organization import Organization
-    from service.api.email_lines import refuse, take_in_value
+    from service.api.email_lines import import_email_line, reject_line
 
     importing = EmailImport(Organization.named(organization_id).id, dry_run)
     given = {"fundraiser_id": fundraiser, "mailing_id": mailing}
@@ -64,9 +64,9 @@ def import_emails(
     ):
         for number, value, at in _values(source, file.suffix.lower()):
             if isinstance(value, dict):
-                take_in_value(importing, number, defaults | value)
+                import_email_line(importing, number, defaults | value)
             else:
-                refuse(importing, number, "malformed", str(value))
+                reject_line(importing, number, "malformed", str(value))
             if at > progress.pos + 100_000:
                 progress.update(at - progress.pos)
         importing.flush()
@@ -87,13 +87,13 @@ def _values(source: BinaryIO, suffix: str) -> Iterator[tuple[int, Any, int]]:
 def _from_ndjson(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
     import falcon
 
-    from service.api.parsing import LINE_LIMIT, parse
+    from service.api.parsing import MAX_LINE_BYTES, parse_json
 
     at = 0
     for number, line in enumerate(source, 1):
         at += len(line)
         try:
-            value = parse(line) if len(line) <= LINE_LIMIT else "The line is too long."
+            value = parse_json(line) if len(line) <= MAX_LINE_BYTES else "The line is too long."
         except falcon.HTTPBadRequest as error:
             value = error.description
         if line.strip():
@@ -142,10 +142,12 @@ def _tell(importing: "EmailImport", dry_run: bool, as_json: bool) -> None:
         f"{importing.created} {would}created, {importing.found} found, "
         f"{importing.refused_count} refused"
     )
-    for refused in importing.refused[:REFUSED_SHOWN] if not as_json else ():
+    for refused in importing.refused[:MAX_REJECTED_LINES_SHOWN] if not as_json else ():
         click.echo(_refusal(refused), err=True)
-    if not as_json and importing.refused_count > REFUSED_SHOWN:
-        click.echo(f"and {importing.refused_count - REFUSED_SHOWN:,} more lines", err=True)
+    if not as_json and importing.refused_count > MAX_REJECTED_LINES_SHOWN:
+        click.echo(
+            f"and {importing.refused_count - MAX_REJECTED_LINES_SHOWN:,} more lines", err=True
+        )
     print_values(values, text, as_json)
 
 

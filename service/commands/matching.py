@@ -11,14 +11,14 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
-from service.commands.tables import json_lines
+from service.commands.tables import json_lines_option
 
 if TYPE_CHECKING:
     from bson import ObjectId
 
-    from documents.matching.preview import Change, Place
+    from documents.matching.preview import MatchChange, MatchTarget
 
-UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+DURATION_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 TOUCHES = ("clicked", "opened", "sent")
 
 
@@ -29,7 +29,7 @@ class Duration(click.ParamType[timedelta]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
         found = re.fullmatch(r"(\d{1,6})([dhms])", str(value))
-        window = timedelta(**{UNITS[found[2]]: int(found[1])}) if found else timedelta(0)
+        window = timedelta(**{DURATION_UNITS[found[2]]: int(found[1])}) if found else timedelta(0)
         if not timedelta(0) < window <= timedelta(days=3650):
             self.fail("give a number and d, h, m or s, such as 14d; ten years at the most.")
         return window
@@ -59,7 +59,7 @@ class Preference(click.ParamType[tuple[str, ...]]):
     type=click.Choice(["note", "match"]),
     help="What if a gift that names another fundraiser's email were noted, or matched to it.",
 )
-@json_lines("a gift that changes")
+@json_lines_option("a gift that changes")
 @connected
 @audited
 def rematch(
@@ -70,7 +70,7 @@ def rematch(
     Pinned gifts stay as they are. The workers do the work, as if the emails were new.
     """
     from documents.fundraiser import Fundraiser
-    from documents.matching.preview import rematch as make_due
+    from documents.matching.preview import mark_all_for_rematch as make_due
     from documents.organization import Organization
 
     organization = Organization.named(organization_id).id
@@ -90,12 +90,15 @@ def rematch(
 def _show(
     organization: "ObjectId", fundraiser: "ObjectId | None", edits: dict[str, Any], as_json: bool
 ) -> None:
-    from documents.matching.preview import what_if
-    from jobs.tasks import policy
+    from documents.matching.preview import preview_policy
+    from jobs.tasks import build_settling_policy
 
     looked_at, changes = 0, []
-    found = what_if(
-        organization, policy().matching, lambda held: replace(held, **edits), fundraiser
+    found = preview_policy(
+        organization,
+        build_settling_policy().matching,
+        lambda held: replace(held, **edits),
+        fundraiser,
     )
     for number, some in found:
         looked_at += number
@@ -111,8 +114,8 @@ def _show(
         click.echo(text)
 
 
-def _line(change: "Change") -> dict[str, Any]:
-    def place(of: "Place") -> dict[str, Any]:
+def _line(change: "MatchChange") -> dict[str, Any]:
+    def place(of: "MatchTarget") -> dict[str, Any]:
         names = ("match", "email_id", "mailing_id")
         return {name: value and str(value) for name, value in zip(names, of, strict=True)}
 
@@ -125,15 +128,15 @@ def _line(change: "Change") -> dict[str, Any]:
     }
 
 
-def _classes(changes: "list[Change]") -> list[str]:
+def _classes(changes: "list[MatchChange]") -> list[str]:
     """How many gifts would go from one class to another, or to another email of the same."""
     moves = Counter((change.before[0] or "undecided", change.after[0]) for change in changes)
     return [f"  {before} -> {after}: {count}" for (before, after), count in moves.most_common()]
 
 
-def _mailings(changes: "list[Change]") -> list[str]:
+def _mailings(changes: "list[MatchChange]") -> list[str]:
     """What mailings would gain or lose."""
-    from documents.values.money import display
+    from documents.values.money import format_money_amount
 
     sums: defaultdict[tuple[Any, str], int] = defaultdict(int)
     for change in changes:
@@ -142,7 +145,7 @@ def _mailings(changes: "list[Change]") -> list[str]:
                 sums[mailing, change.currency] += sign * change.amount
     ordered = sorted(sums.items(), key=lambda item: -abs(item[1]))
     return [
-        f"  mailing {mailing}: {'+' if amount > 0 else ''}{display(amount, code)}"
+        f"  mailing {mailing}: {'+' if amount > 0 else ''}{format_money_amount(amount, code)}"
         for (mailing, code), amount in ordered
         if amount
     ]
@@ -158,6 +161,6 @@ def link_key() -> None:
 @audited
 def rotate_link_key() -> None:
     """Make tokens with a new key from now on; those that are out there stay valid."""
-    from documents.giving_links.link_token import rotate
+    from documents.giving_links.link_token import rotate_keys
 
-    click.echo(f"link key {rotate()} makes new tokens, in all processes within a minute")
+    click.echo(f"link key {rotate_keys()} makes new tokens, in all processes within a minute")

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 import click
 
 from service.commands.connected import connected
-from service.commands.tables import json_array, print_table
+from service.commands.tables import json_array_option, print_table
 
 if TYPE_CHECKING:
-    from documents.migrations.migration import Told
+    from documents.migrations.migration import MigrationStatus
 
 
 @click.command()
 @click.option("--pending", "only_pending", is_flag=True, help="Say what is to be done, and end.")
-@json_array("an object a migration")
+@json_array_option("an object a migration")
 @connected
 def migrate(only_pending: bool, as_json: bool) -> None:
     """Make indexes, bring stored records into this version's form, drop indexes of earlier ones.
@@ -22,17 +22,17 @@ def migrate(only_pending: bool, as_json: bool) -> None:
     it after the last process of the earlier version was replaced.
     """
     from documents.errors import Conflict
-    from documents.migrations.migration import pending
+    from documents.migrations.migration import list_pending
     from documents.migrations.steps import MIGRATIONS
-    from documents.migrations.upgrade import upgrade
+    from documents.migrations.upgrade import upgrade_database
 
     if only_pending:
-        rows = [{"number": one.number, "name": one.name} for one in pending(MIGRATIONS)]
+        rows = [{"number": one.number, "name": one.name} for one in list_pending(MIGRATIONS)]
         print_table(["number", "name"], rows, as_json)
         return
-    done: dict[int, Told] = {}
+    done: dict[int, MigrationStatus] = {}
     try:
-        for told in upgrade(lambda text: click.echo(text, err=True)):
+        for told in upgrade_database(lambda text: click.echo(text, err=True)):
             done[told.migration.number] = told
             if not as_json:
                 _say(told)
@@ -51,9 +51,9 @@ def migrate(only_pending: bool, as_json: bool) -> None:
 
 
 def _report_duplicates() -> None:
-    from documents.people.duplicate import pairs
+    from documents.people.duplicate import list_duplicates
 
-    if count := sum(1 for _ in pairs()):
+    if count := sum(1 for _ in list_duplicates()):
         records, share = ("record", "shares") if count == 1 else ("records", "share")
         click.echo(
             f"{count} {records} {share} a mailbox with another and cannot be found by address. "
@@ -61,7 +61,7 @@ def _report_duplicates() -> None:
         )
 
 
-def _say(told: "Told") -> None:
+def _say(told: "MigrationStatus") -> None:
     """A line that is written over until the migration is finished."""
     line = f"{told.migration.number}. {told.migration.name}: {told.rows:,} of about {told.of:,}"
     click.echo(f"\r{line}", nl=told.is_finished)

@@ -26,9 +26,9 @@ def erase(user_id: str, organization_id: str, yes: bool) -> None:
     organization = Organization.named(organization_id)
     if not yes:
         click.confirm(f"Erase user {user_id} for ever?", abort=True)
-    erasure.mark(organization.id, user_id)
+    erasure.request_erasure(organization.id, user_id)
     user = User.objects(id=user_id).first()
-    while not erasure.erase(user.id):
+    while not erasure.erase_user(user.id):
         click.echo("Some posts are not tallied yet; waiting for the workers", err=True)
         time.sleep(1)
     click.echo(f"User {user_id} is erased")

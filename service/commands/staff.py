@@ -6,12 +6,12 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected
-from service.commands.tables import json_array, print_table
+from service.commands.tables import json_array_option, print_table
 
 if TYPE_CHECKING:
     from documents.access.staff import Staff
 
-of_organization = click.option(
+organization_option = click.option(
     "--organization", "organization_id", required=True, metavar="ID", help="Whose staff."
 )
 
@@ -23,7 +23,7 @@ def staff() -> None:
 
 @staff.command("add")
 @click.argument("email")
-@of_organization
+@organization_option
 @click.option("--name", help="As the dashboard greets them.  [default: the address]")
 @click.option(
     "--role",
@@ -48,8 +48,8 @@ def add(email: str, organization_id: str, name: str | None, role: str, password:
 
 
 @staff.command("list")
-@of_organization
-@json_array("an object a person")
+@organization_option
+@json_array_option("an object a person")
 @connected
 def list_staff(organization_id: str, as_json: bool) -> None:
     """Who may sign in."""
@@ -104,9 +104,9 @@ def _ask() -> str:
 
 
 def _print_link(of: "Staff") -> None:
-    from config.settings import settings
+    from config.settings import get_settings
     from documents.access.staff_session import SignInLink
-    from service.dashboard.sign_in_links import sign_in_link
+    from service.dashboard.sign_in_links import build_sign_in_link
 
-    link = sign_in_link(settings().url, SignInLink.make(of))
+    link = build_sign_in_link(get_settings().url, SignInLink.make(of))
     click.echo(f"Signs in once, within 15 minutes: {link}")

@@ -12,17 +12,17 @@ from typing import Any
 
 import click
 
-ROWS_SHOWN = 1000
+MAX_ROWS_SHOWN = 1000
 
 Command = Callable[..., Any]
 
 
-def json_array(of: str) -> Callable[[Command], Command]:
+def json_array_option(of: str) -> Callable[[Command], Command]:
     """The option of a command whose list is one JSON array, e.g. json_array("an object a job")."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print a JSON array, {of}.")
 
 
-def json_lines(of: str) -> Callable[[Command], Command]:
+def json_lines_option(of: str) -> Callable[[Command], Command]:
     """The option of a command whose list is JSON lines, e.g. json_lines("a counter")."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print JSON, a line {of}.")
 
@@ -60,16 +60,18 @@ def print_grid(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     Console().print(shown)
 
 
-def print_answer(columns: Sequence[str], rows: Iterator[Sequence[Any]], as_json: bool) -> None:
+def print_query_result(
+    columns: Sequence[str], rows: Iterator[Sequence[Any]], as_json: bool
+) -> None:
     """What a database answered: its first thousand rows for people, all of them as JSON lines."""
     if as_json:
         for row in rows:
             click.echo(json.dumps(dict(zip(columns, map(_plain, row), strict=True))))
         return
-    shown = list(islice(rows, ROWS_SHOWN))
+    shown = list(islice(rows, MAX_ROWS_SHOWN))
     print_grid(columns, shown)
-    if len(shown) == ROWS_SHOWN and next(rows, None) is not None:
-        click.echo(f"The first {ROWS_SHOWN} rows; --json prints all.")
+    if len(shown) == MAX_ROWS_SHOWN and next(rows, None) is not None:
+        click.echo(f"The first {MAX_ROWS_SHOWN} rows; --json prints all.")
 
 
 def _plain(value: Any) -> Any:

@@ -9,10 +9,10 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
-from service.commands.tables import json_array, json_lines, print_table
+from service.commands.tables import json_array_option, json_lines_option, print_table
 
 if TYPE_CHECKING:
-    from documents.concurrency.lease import Holding
+    from documents.concurrency.lease import HeldLease
     from matchback.engine import Drift, Page
 
 
@@ -23,7 +23,7 @@ def jobs() -> None:
 
 @jobs.command("failed")
 @click.option("--limit", type=click.IntRange(1), default=100, help="How many at the most.")
-@json_array("an object a job")
+@json_array_option("an object a job")
 @connected
 def list_failed_jobs(limit: int, as_json: bool) -> None:
     """List them, the newest records first."""
@@ -61,7 +61,7 @@ def retry_failed_jobs(id_: str | None, everything: bool) -> None:
 @click.command()
 @click.option("--repair", is_flag=True, help="Repair incorrect counters.")
 @click.option("--fundraiser", metavar="ID", help="Only what belongs to this fundraiser.")
-@json_lines("a counter")
+@json_lines_option("a counter")
 @connected
 @audited
 def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
@@ -78,7 +78,9 @@ def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
     scope = ObjectId(fundraiser) if fundraiser else None
     off = 0
     with _lease_of(repair) as holding:
-        for drift in _compared(recounting.pages(scope), recounting.size(scope)):
+        for drift in _compared(
+            recounting.compare_all_counters(scope), recounting.estimate_record_count(scope)
+        ):
             if repair and not _repaired(holding, drift):
                 continue
             off += 1
@@ -89,26 +91,26 @@ def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _lease_of(repair: bool) -> Iterator["Holding | None"]:
+def _lease_of(repair: bool) -> Iterator["HeldLease | None"]:
     """Hold the lease of repairs, if this is one."""
-    from documents.concurrency.lease import held
+    from documents.concurrency.lease import hold_lease
 
     if not repair:
         yield None
         return
-    with held("repair") as holding:
+    with hold_lease("repair") as holding:
         if holding is None:
             raise click.ClickException("Another repair is running. Try again when it is done.")
         yield holding
 
 
-def _repaired(holding: "Holding | None", drift: "Drift") -> bool:
+def _repaired(holding: "HeldLease | None", drift: "Drift") -> bool:
     """Repair a counter. Returns False if another process or settling has corrected it."""
     from documents.recount import recount as recounting
 
     if holding is None or holding.is_lost():
         raise click.ClickException("Another repair has taken over. Run this command again.")
-    return recounting.repair(drift)
+    return recounting.repair_counter(drift)
 
 
 def _compared(pages: "Iterable[Page]", size: int) -> "Iterator[Drift]":
@@ -123,6 +125,6 @@ def _compared(pages: "Iterable[Page]", size: int) -> "Iterator[Drift]":
 
 def _tell(drift: "Drift", as_json: bool) -> None:
     line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
-    says, right = str(drift.says), str(drift.right)
+    says, right = str(drift.actual), str(drift.expected)
     text = f"{drift.collection} {drift.id} {drift.field}: says {says}, is {right}"
     print_values({**line, "says": says, "right": right}, text, as_json)

@@ -11,16 +11,21 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
-from service.commands.tables import json_array, json_lines, print_answer, print_array
+from service.commands.tables import (
+    json_array_option,
+    json_lines_option,
+    print_array,
+    print_query_result,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from jobs.warehouse.engine import Warehouse
 
-WATCH_SECONDS = 0.5
-LEASE_PATIENCE_SECONDS = 60.0
-OFF = 1
+BACKFILL_POLL_SECONDS = 0.5
+LEASE_WAIT_SECONDS = 60.0
+DIFFERENCE_EXIT_CODE = 1
 
 
 @click.group()
@@ -32,21 +37,21 @@ def warehouse() -> None:
 def run_worker() -> None:
     """Keep the warehouse up to date: run one, or one more to take over."""
     from jobs.warehouse.worker import main as work
-    from service.commands.connected import sentences
+    from service.commands.connected import explain_errors
 
-    with sentences():
+    with explain_errors():
         _opened()
         sys.exit(work())
 
 
 @warehouse.command()
 @click.argument("query")
-@json_lines("a row; no limit")
+@json_lines_option("a row; no limit")
 @connected
 def sql(query: str, as_json: bool) -> None:
     """Ask the warehouse, e.g. "select type, count(*) from events group by type"."""
     with _told(), _opened().query(query) as answer:
-        print_answer(answer.columns, answer.rows, as_json)
+        print_query_result(answer.columns, answer.rows, as_json)
 
 
 @warehouse.command()
@@ -56,14 +61,18 @@ def sql(query: str, as_json: bool) -> None:
 @audited
 def parquet(table: str, file: Path) -> None:
     """Write a table into a Parquet file, for notebooks."""
-    from jobs.warehouse.tables import BY_NAME
+    from jobs.warehouse.tables import TABLE_BY_NAME
 
-    if table not in BY_NAME:
-        raise click.UsageError(f"There is no table {table!r}; there are {', '.join(BY_NAME)}.")
+    if table not in TABLE_BY_NAME:
+        raise click.UsageError(
+            f"There is no table {table!r}; there are {', '.join(TABLE_BY_NAME)}."
+        )
     if not file.absolute().parent.is_dir():
         raise click.UsageError(f"There is no folder {file.parent}.")
     with _told():
-        click.echo(f"{_opened().write_parquet(BY_NAME[table], file.absolute())} rows in {file}")
+        click.echo(
+            f"{_opened().write_parquet(TABLE_BY_NAME[table], file.absolute())} rows in {file}"
+        )
 
 
 @warehouse.command()
@@ -75,7 +84,7 @@ def status(as_json: bool) -> None:
     from documents.storage.export_state import WarehouseState
 
     _opened()
-    state, lag = WarehouseState.current(), export_outbox.lag_seconds()
+    state, lag = WarehouseState.current(), export_outbox.measure_export_lag()
     values = {
         "lag_seconds": round(lag, 1),
         "filled": state.is_filled,
@@ -89,7 +98,7 @@ def status(as_json: bool) -> None:
 
 
 @warehouse.command()
-@json_array("an object a table")
+@json_array_option("an object a table")
 @connected
 @audited
 def backfill(as_json: bool) -> None:
@@ -103,7 +112,7 @@ def backfill(as_json: bool) -> None:
     from documents.storage.export_state import WarehouseState
 
     _opened()
-    WarehouseState.ask_anew()
+    WarehouseState.request_refill()
     with Progress(console=Console(stderr=True), transient=True) as progress:
         _watch_filling(progress)
     rows = [
@@ -118,7 +127,7 @@ def backfill(as_json: bool) -> None:
 
 
 @warehouse.command()
-@json_lines("a difference")
+@json_lines_option("a difference")
 @connected
 def verify(as_json: bool) -> None:
     """Compare it with the ledger: gifts by fundraiser, day and currency; emails; events.
@@ -128,7 +137,7 @@ def verify(as_json: bool) -> None:
     from dataclasses import asdict
 
     from documents.storage.export_state import WarehouseState
-    from jobs.warehouse.verify import verify as compare
+    from jobs.warehouse.verify import find_differences as compare
 
     opened, off = _opened(), 0
     with _told(), _exporting_paused():
@@ -142,7 +151,7 @@ def verify(as_json: bool) -> None:
             )
             print_values(asdict(one), text, as_json)
     if off:
-        sys.exit(OFF)
+        sys.exit(DIFFERENCE_EXIT_CODE)
     if not as_json:
         click.echo("All sums agree.")
 
@@ -163,20 +172,20 @@ def _watch_filling(progress: "Progress") -> None:
             raise click.ClickException(f"{state.error} It is gone on with when that is mended.")
         if not state.anew and state.is_filled:
             return
-        time.sleep(WATCH_SECONDS)
+        time.sleep(BACKFILL_POLL_SECONDS)
 
 
 def _opened() -> "Warehouse":
-    from config.settings import settings
+    from config.settings import get_settings
     from jobs.warehouse.engine import WarehouseError, open_warehouse
 
-    if not settings().warehouse_url:
+    if not get_settings().warehouse_url:
         raise click.ClickException(
             "There is no warehouse: set MATCHBACK_WAREHOUSE_URL, e.g. to "
             "duckdb:///var/warehouse.duckdb."
         )
     try:
-        return open_warehouse(settings().warehouse_url)
+        return open_warehouse(get_settings().warehouse_url)
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
 
@@ -194,14 +203,14 @@ def _told() -> Iterator[None]:
 @contextmanager
 def _exporting_paused() -> Iterator[None]:
     """Hold the exporter's lease. A killed exporter's lease expires before the patience ends."""
-    from documents.concurrency.lease import held
-    from jobs.warehouse.exporter import LEASE
+    from documents.concurrency.lease import hold_lease
+    from jobs.warehouse.exporter import EXPORT_LEASE
 
-    deadline = time.monotonic() + LEASE_PATIENCE_SECONDS
+    deadline = time.monotonic() + LEASE_WAIT_SECONDS
     while time.monotonic() < deadline:
-        with held(LEASE) as holding:
+        with hold_lease(EXPORT_LEASE) as holding:
             if holding is not None:
                 yield
                 return
-        time.sleep(WATCH_SECONDS / 5)
+        time.sleep(BACKFILL_POLL_SECONDS / 5)
     raise click.ClickException("The export does not pause. Try again.")

@@ -13,17 +13,17 @@ from typing import Any
 
 import falcon
 
-from config.settings import settings
+from config.settings import get_settings
 
-PURPOSE = b"matchback form"
-SESSION, BEFORE = "matchback-session", "matchback-visitor"
-LASTS = timedelta(days=7)
-SECRET_BYTES = 32
-SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # as token_urlsafe makes them
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+FORM_TOKEN_PURPOSE = b"matchback form"
+SESSION_COOKIE, VISITOR_COOKIE = "matchback-session", "matchback-visitor"
+COOKIE_LIFETIME = timedelta(days=7)
+COOKIE_SECRET_BYTES = 32
+COOKIE_SECRET_PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")  # as token_urlsafe makes them
+COOKIE_EXPIRED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def secret_of(req: falcon.Request, name: str) -> str | None:
+def read_secret(req: falcon.Request, name: str) -> str | None:
     """Return the secret in a cookie; None if there are several under its name.
 
     Read here, because the standard library's time to take quotes off a cookie grows with the square
@@ -31,38 +31,40 @@ def secret_of(req: falcon.Request, name: str) -> str | None:
     """
     pairs = (part.strip().partition("=") for part in (req.get_header("Cookie") or "").split(";"))
     found = [value.strip() for key, _, value in pairs if key.strip() == _full(name)]
-    return found[0] if len(found) == 1 and SECRET.fullmatch(found[0]) else None
+    return found[0] if len(found) == 1 and COOKIE_SECRET_PATTERN.fullmatch(found[0]) else None
 
 
-def keep(resp: falcon.Response, name: str, secret: str) -> None:
+def set_secret_cookie(resp: falcon.Response, name: str, secret: str) -> None:
     """Let the browser keep a secret, which no script can read and no other site's form sends."""
-    resp.set_cookie(_full(name), secret, max_age=int(LASTS.total_seconds()), **_kind())
+    resp.set_cookie(_full(name), secret, max_age=int(COOKIE_LIFETIME.total_seconds()), **_kind())
 
 
-def drop(resp: falcon.Response, name: str) -> None:
+def delete_cookie(resp: falcon.Response, name: str) -> None:
     """Let the browser forget it."""
     # Falcon leaves out a max_age of 0.
-    resp.set_cookie(_full(name), "", expires=LONG_AGO, **_kind())
+    resp.set_cookie(_full(name), "", expires=COOKIE_EXPIRED_AT, **_kind())
 
 
-def visitor(req: falcon.Request, resp: falcon.Response) -> str:
+def ensure_visitor_secret(req: falcon.Request, resp: falcon.Response) -> str:
     """The secret of a browser that has not signed in; a new one where it has none."""
-    known = secret_of(req, BEFORE)
+    known = read_secret(req, VISITOR_COOKIE)
     if known is None:
-        known = secrets.token_urlsafe(SECRET_BYTES)
-        keep(resp, BEFORE, known)
+        known = secrets.token_urlsafe(COOKIE_SECRET_BYTES)
+        set_secret_cookie(resp, VISITOR_COOKIE, known)
     return known
 
 
-def form_token(secret: str, about: str = "") -> str:
+def make_form_token(secret: str, about: str = "") -> str:
     """What a form of the browser with this secret must carry; or a value in it, to be known."""
-    return hmac.new(secret.encode(), PURPOSE + about.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(
+        secret.encode(), FORM_TOKEN_PURPOSE + about.encode(), hashlib.sha256
+    ).hexdigest()
 
 
 def is_form_token(secret: str | None, token: str, about: str = "") -> bool:
     """Whether the form, or the value, was made for this browser."""
     return secret is not None and hmac.compare_digest(
-        form_token(secret, about).encode(), token.encode("utf-8", "replace")
+        make_form_token(secret, about).encode(), token.encode("utf-8", "replace")
     )
 
 
@@ -76,4 +78,4 @@ def _kind() -> dict[str, Any]:
 
 
 def _is_secure() -> bool:
-    return settings().url.startswith("https://")
+    return get_settings().url.startswith("https://")

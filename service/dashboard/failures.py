@@ -5,9 +5,9 @@ from typing import Any
 
 import falcon
 
-from service.dashboard.render import render
+from service.dashboard.render import render_page
 
-TITLES = {
+PROBLEM_TITLES = {
     400: "That was not understood",
     403: "Not possible",
     404: "Nothing here",
@@ -16,7 +16,7 @@ TITLES = {
     500: "Our mistake",
     503: "Not available at this moment",
 }
-SAID = {
+PROBLEM_DETAILS = {
     404: "There is nothing here, or it is not your organization's.",
     405: "This page has nothing to send.",
     422: "Something in the form, or in the page's address, is not as it should be:",
@@ -37,13 +37,13 @@ def show_problem(
     """The page. It says nothing that a document would not."""
     req.context.staff = None  # an error must not need the database
     errors = [error["detail"] for error in more.get("errors", [])]
-    render(
+    render_page(
         req,
         resp,
         "failure.html",
         status,
-        title=TITLES.get(status, HTTPStatus(status).phrase),
-        detail=SAID.get(status, detail),
+        title=PROBLEM_TITLES.get(status, HTTPStatus(status).phrase),
+        detail=PROBLEM_DETAILS.get(status, detail),
         errors=errors,
         was_sent=req.method == "POST",
         request_id=req.context.request_id,

@@ -6,16 +6,16 @@ from urllib.parse import parse_qsl
 
 import falcon
 
-from service.api.parsing import malformed, read_bytes
+from service.api.parsing import bad_request, read_bytes
 
-LIMIT = 64 * 1024
-FIELDS = 100
-NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
-OURS = frozenset(
+MAX_FORM_BYTES = 64 * 1024
+MAX_FORM_FIELDS = 100
+FORM_NUMBER_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+KNOWN_FIELD_NAMES = frozenset(
     "current days email everywhere fundraiser key name other_fundraiser password prefer provider "
     "remove scopes touch".split()
 )
-TOKEN = "form_token"  # noqa: S105
+FORM_TOKEN_FIELD = "form_token"  # noqa: S105
 
 
 class Form:
@@ -34,7 +34,7 @@ class Form:
         """
         found = self._values.get(name, [""])
         if len(found) > 1:
-            raise malformed("A field is repeated.")
+            raise bad_request("A field is repeated.")
         return found[0].strip()
 
     def raw(self, name: str) -> str:
@@ -44,16 +44,16 @@ class Form:
     def number(self, name: str) -> float | str:
         """A number, or what was sent where that is none: whoever validates it says so."""
         text = self.text(name)
-        return float(text) if NUMBER.fullmatch(text) else text
+        return float(text) if FORM_NUMBER_PATTERN.fullmatch(text) else text
 
-    def every(self, name: str) -> list[str]:
+    def list_values(self, name: str) -> list[str]:
         """All values of a field, such as ticked boxes."""
         return self._values.get(name, [])
 
     @property
     def names(self) -> list[str]:
         """Which of our fields were sent; never their values, nor what a client calls its own."""
-        return sorted(OURS & self._values.keys())
+        return sorted(KNOWN_FIELD_NAMES & self._values.keys())
 
 
 def read_form(req: falcon.Request) -> Form:
@@ -64,20 +64,23 @@ def read_form(req: falcon.Request) -> Form:
     """
     if (req.content_type or "").split(";")[0].strip().lower() != falcon.MEDIA_URLENCODED:
         raise falcon.HTTPUnsupportedMediaType(description="Send the form as its page does.")
-    body = read_bytes(req, LIMIT)
+    body = read_bytes(req, MAX_FORM_BYTES)
     try:
         return Form(
             parse_qsl(
-                body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS
+                body.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=MAX_FORM_FIELDS,
             )
         )
     except ValueError:
-        raise malformed("The form could not be read.") from None
+        raise bad_request("The form could not be read.") from None
 
 
-def chosen(form: Form, name: str, allowed: Mapping[str, str]) -> str:
+def read_choice(form: Form, name: str, allowed: Mapping[str, str]) -> str:
     """A field that is one of some; what is none of them is sent by no page of ours."""
     value = form.text(name)
     if value not in allowed:
-        raise malformed("A field is none of the choices.")
+        raise bad_request("A field is none of the choices.")
     return value

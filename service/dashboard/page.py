@@ -16,25 +16,25 @@ from urllib.parse import quote
 import falcon
 from pydantic import BaseModel
 
-from documents.access.staff import Role, Staff
+from documents.access.staff import Staff, StaffRole
 from documents.access.staff_session import StaffSession
-from documents.storage.tenancy import acting_for
-from service.api.audited import noted
+from documents.storage.tenancy import act_for
+from service.api.audited import audit_request
 from service.api.operation import NoQuery
 from service.api.parsing import read_query
 from service.dashboard import cookies
-from service.dashboard.forms import TOKEN, Form, read_form
-from service.middleware.client_address import client_address
-from service.middleware.rate_limit import take_as_staff, take_as_stranger
+from service.dashboard.forms import FORM_TOKEN_FIELD, Form, read_form
+from service.middleware.client_address import find_client_address
+from service.middleware.rate_limit import count_anonymous_request, count_staff_request
 
 Responder = Callable[..., None]
-HOME = "/dashboard"
-SIGN_IN = f"{HOME}/sign-in"
-LONGEST_BACK = 1500
+HOME_PATH = "/dashboard"
+SIGN_IN_PATH = f"{HOME_PATH}/sign-in"
+MAX_BACK_LENGTH = 1500
 
 
 def page(
-    *, role: Role = "viewer", query: type[BaseModel] = NoQuery
+    *, role: StaffRole = "viewer", query: type[BaseModel] = NoQuery
 ) -> Callable[[Responder], Responder]:
     """Something to look at, for staff who are signed in."""
 
@@ -52,7 +52,7 @@ def page(
     return decorate
 
 
-def form(*, role: Role = "admin") -> Callable[[Responder], Responder]:
+def form(*, role: StaffRole = "admin") -> Callable[[Responder], Responder]:
     """Something to do: a form that one of our own pages has made for this browser."""
 
     def decorate(responder: Responder) -> Responder:
@@ -60,8 +60,8 @@ def form(*, role: Role = "admin") -> Callable[[Responder], Responder]:
         def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
             with _signed_in(req, role):
                 sent = read_form(req)
-                _require_token(req, sent, cookies.SESSION)
-                with noted(req, resp, more.get("id"), sent.names):
+                _require_token(req, sent, cookies.SESSION_COOKIE)
+                with audit_request(req, resp, more.get("id"), sent.names):
                     responder(self, req, resp, form=sent, **more)
 
         vars(checked)["page_role"] = role
@@ -75,53 +75,55 @@ def public(responder: Responder) -> Responder:
 
     @wraps(responder)
     def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
-        take_as_stranger(client_address(req))
+        count_anonymous_request(find_client_address(req))
         if req.method == "POST":
             more["form"] = read_form(req)
-            _require_token(req, more["form"], cookies.BEFORE)
+            _require_token(req, more["form"], cookies.VISITOR_COOKIE)
         responder(self, req, resp, **more)
 
     vars(checked)["page_role"] = None
     return checked
 
 
-def go_to(resp: falcon.Response, path: str) -> None:
+def redirect_to(resp: falcon.Response, path: str) -> None:
     """Answer a form: what is to be seen now is there (303), so that reloading sends nothing."""
     resp.status = 303
     resp.location = path
 
 
-def _signed_in(req: falcon.Request, role: Role) -> AbstractContextManager[None]:
+def _signed_in(req: falcon.Request, role: StaffRole) -> AbstractContextManager[None]:
     """Put who is signed in into the request's context, and act for their organization.
 
     Raises:
         falcon.HTTPSeeOther: nobody is: to the sign-in, and back here afterwards.
         falcon.HTTPForbidden: a viewer asks for what is an admin's.
     """
-    secret = cookies.secret_of(req, cookies.SESSION)
+    secret = cookies.read_secret(req, cookies.SESSION_COOKIE)
     is_used = req.get_header("X-Refresh") is None  # live.js says so of what nobody asked for
     session = StaffSession.current(secret, is_used=is_used) if secret else None
     staff = Staff.signed_in(session)
     if session is None or staff is None:
-        take_as_stranger(client_address(req))
+        count_anonymous_request(find_client_address(req))
         back = quote(req.relative_uri, safe="") if req.method == "GET" else ""
-        back = back if len(back) <= LONGEST_BACK else ""
-        raise falcon.HTTPSeeOther(f"{SIGN_IN}?back={back}" if back else SIGN_IN)
-    take_as_staff(session.id)
+        back = back if len(back) <= MAX_BACK_LENGTH else ""
+        raise falcon.HTTPSeeOther(f"{SIGN_IN_PATH}?back={back}" if back else SIGN_IN_PATH)
+    count_staff_request(session.id)
     req.context.staff, req.context.session = staff, session
     req.context.session_id = session.id
     req.context.organization_id = staff.organization_id
     req.context.actor = f"staff:{staff.id}"
-    req.context.form_token = cookies.form_token(secret or "")
+    req.context.form_token = cookies.make_form_token(secret or "")
     if role == "admin" and not staff.is_admin:
         raise falcon.HTTPForbidden(description="This is for your organization's admins.")
-    return acting_for(staff.organization_id)
+    return act_for(staff.organization_id)
 
 
 def _require_token(req: falcon.Request, sent: Form, cookie: str) -> None:
     # A browser says where a form comes from; what says nothing still needs the token.
     is_foreign = req.get_header("Sec-Fetch-Site") not in (None, "same-origin", "none")
-    if is_foreign or not cookies.is_form_token(cookies.secret_of(req, cookie), sent.text(TOKEN)):
+    if is_foreign or not cookies.is_form_token(
+        cookies.read_secret(req, cookie), sent.text(FORM_TOKEN_FIELD)
+    ):
         raise falcon.HTTPForbidden(
             description="The form is not one that was made for this browser, or it is too old. "
             "Nothing was done; load its page again."

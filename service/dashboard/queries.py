@@ -20,7 +20,7 @@ Search = Annotated[Text, Field(max_length=200)]
 Cursor = Annotated[str, Field(max_length=2000)]
 
 
-def watch(**ids: Iterable[Any]) -> str:
+def format_watch(**ids: Iterable[Any]) -> str:
     """Return the records that a page watches, at most 100: watch(fundraisers=[id])."""
     named = [f"{collection}:{id_}" for collection, of in ids.items() for id_ in of if id_]
     return ",".join(dict.fromkeys(named[:WATCHED]))

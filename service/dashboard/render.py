@@ -13,10 +13,10 @@ from markupsafe import Markup, escape
 from documents.organization import Organization
 from service.dashboard.presentation import wording
 
-ASSETS = resources.files("service.dashboard") / "assets"
-DIGEST = 10
+ASSETS_FOLDER = resources.files("service.dashboard") / "assets"
+ASSET_DIGEST_LENGTH = 10
 # Styles and scripts are files of our own; nothing is inline, nothing comes from elsewhere.
-POLICY = "; ".join(
+DASHBOARD_CSP = "; ".join(
     [
         "default-src 'none'",
         *(f"{kind}-src 'self'" for kind in ("style", "script", "img", "connect")),
@@ -25,10 +25,10 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-FAR = 60  # how much of something that somebody has named is shown in a table
+MAX_SHORT_TEXT_LENGTH = 60  # how much of something that somebody has named is shown in a table
 
 
-def render(
+def render_page(
     req: falcon.Request, resp: falcon.Response, template: str, status: int = 200, **values: Any
 ) -> None:
     """Answer with a page."""
@@ -36,9 +36,9 @@ def render(
     organization = Organization.objects.get(id=staff.organization_id) if staff else None
     resp.status = status
     resp.content_type = falcon.MEDIA_HTML
-    resp.set_header("Content-Security-Policy", POLICY)
+    resp.set_header("Content-Security-Policy", DASHBOARD_CSP)
     resp.data = (
-        environment()
+        load_templates()
         .get_template(template)
         .render(
             staff=staff,
@@ -53,7 +53,7 @@ def render(
 
 
 @cache
-def environment() -> Environment:
+def load_templates() -> Environment:
     """Templates, and how they say things."""
     made = Environment(
         loader=PackageLoader("service.dashboard"),
@@ -64,12 +64,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "number": wording.number,
-        "percent": wording.percent,
-        "share": wording.share,
-        "money": wording.money,
-        "day": wording.day,
-        "why": wording.why,
+        "number": wording.format_number,
+        "percent": wording.format_percent,
+        "share": wording.format_share,
+        "money": wording.format_money,
+        "day": wording.format_day,
+        "why": wording.explain_decision,
         "when": _when,
         "date": _date,
         "exactly": _exactly,
@@ -77,53 +77,53 @@ def environment() -> Environment:
         "short": _short,
     }
     made.globals |= {
-        "asset": asset,
-        "NONE": wording.NONE,
-        "MATCHES": wording.MATCHES,
-        "STATUSES": wording.STATUSES,
-        "EVENTS": wording.EVENTS,
-        "PROVIDERS": wording.PROVIDERS,
+        "asset": build_asset_path,
+        "NONE": wording.NO_VALUE,
+        "MATCHES": wording.MATCH_LABELS,
+        "STATUSES": wording.STATUS_LABELS,
+        "EVENTS": wording.EVENT_LABELS,
+        "PROVIDERS": wording.PROVIDER_LABELS,
     }
     return made
 
 
 @cache
-def asset(name: str) -> str:
+def build_asset_path(name: str) -> str:
     """Where an asset is. Its content is in the name, so that it may be kept for ever."""
-    return f"/dashboard/assets/{digest(name)}/{name}"
+    return f"/dashboard/assets/{compute_asset_digest(name)}/{name}"
 
 
 @cache
-def digest(name: str) -> str:
+def compute_asset_digest(name: str) -> str:
     """Of an asset's content."""
-    return hashlib.sha256((ASSETS / name).read_bytes()).hexdigest()[:DIGEST]
+    return hashlib.sha256((ASSETS_FOLDER / name).read_bytes()).hexdigest()[:ASSET_DIGEST_LENGTH]
 
 
 @pass_context
 def _when(context: Any, time: Any) -> Markup | str:
-    return _time(time, wording.moment(time, context["zone"])) if time else wording.NONE
+    return _time(time, wording.format_minute(time, context["zone"])) if time else wording.NO_VALUE
 
 
 @pass_context
 def _date(context: Any, time: Any) -> Markup:
-    return _time(time, wording.whole_day(time, context["zone"]))
+    return _time(time, wording.format_date(time, context["zone"]))
 
 
 @pass_context
 def _exactly(context: Any, time: Any) -> Markup:
-    return _time(time, wording.second(time, context["zone"]))
+    return _time(time, wording.format_second(time, context["zone"]))
 
 
 def _time(time: Any, said: str) -> Markup:
-    return Markup('<time datetime="{}">{}</time>').format(wording.iso(time), said)
+    return Markup('<time datetime="{}">{}</time>').format(wording.format_iso_time(time), said)
 
 
 def _totals(amounts: Any) -> Markup | str:
     """Each currency on a line of its own."""
-    lines = wording.totals(amounts)
+    lines = wording.format_totals(amounts)
     joined = Markup("<br>").join(escape(line) for line in lines)
-    return Markup('<span class="lines">{}</span>').format(joined) if lines else wording.NONE
+    return Markup('<span class="lines">{}</span>').format(joined) if lines else wording.NO_VALUE
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= FAR else f"{text[: FAR - 1]}…"
+    return text if len(text) <= MAX_SHORT_TEXT_LENGTH else f"{text[: MAX_SHORT_TEXT_LENGTH - 1]}…"

@@ -5,8 +5,8 @@ import re
 import shlex
 from pathlib import Path
 
-BARE = re.compile(r"[A-Za-z0-9_@%+=:,./?\[\]-]+")
-NAMES = (
+BARE_ADDRESS_PATTERN = re.compile(r"[A-Za-z0-9_@%+=:,./?\[\]-]+")
+ADDRESS_VARIABLES = (
     "MATCHBACK_URL",
     "MATCHBACK_MONGODB_URI",
     "MATCHBACK_REDIS_URL",
@@ -15,36 +15,38 @@ NAMES = (
 )
 
 
-def path(data: Path) -> Path:
+def env_file_path(data: Path) -> Path:
     """The file."""
     return data / "up.env"
 
 
-def write(data: Path, addresses: dict[str, str]) -> None:
+def write_addresses(data: Path, addresses: dict[str, str]) -> None:
     """Write it at once: a reader sees the old or the new."""
-    lines = [f"{name}={_quoted(addresses[name])}\n" for name in NAMES if name in addresses]
+    lines = [
+        f"{name}={_quoted(addresses[name])}\n" for name in ADDRESS_VARIABLES if name in addresses
+    ]
     draft = data / "up.env.new"
     draft.write_text("".join(lines))
     draft.chmod(0o600)
-    draft.replace(path(data))
+    draft.replace(env_file_path(data))
 
 
 def _quoted(address: str) -> str:
     """Bare where a shell's assignment takes it so: simpler readers than a shell read it, too."""
-    return address if BARE.fullmatch(address) else shlex.quote(address)
+    return address if BARE_ADDRESS_PATTERN.fullmatch(address) else shlex.quote(address)
 
 
-def read(data: Path) -> dict[str, str]:
+def read_addresses(data: Path) -> dict[str, str]:
     """What it says; nothing when there is none."""
-    if not path(data).exists():
+    if not env_file_path(data).exists():
         return {}
-    words = shlex.split(path(data).read_text())
+    words = shlex.split(env_file_path(data).read_text())
     pairs = (word.split("=", 1) for word in words if "=" in word)
-    return {name: value for name, value in pairs if name in NAMES}
+    return {name: value for name, value in pairs if name in ADDRESS_VARIABLES}
 
 
-def adopt(data: Path, *, first: bool) -> None:
+def apply_addresses(data: Path, *, first: bool) -> None:
     """Put it into this process's environment; `first`: even where that has its own."""
-    for name, value in read(data).items():
+    for name, value in read_addresses(data).items():
         if first or name not in os.environ:
             os.environ[name] = value

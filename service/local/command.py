@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from config.database import check_deployment, connect
-from config.hosts import reached_at
+from config.database import check_deployment, connect_database
+from config.hosts import to_reachable_host
 from config.settings import Settings
-from documents.migrations.upgrade import upgrade
+from documents.migrations.upgrade import upgrade_database
 from service.local import addresses, instance, servers
-from service.local.log_once import ToldOnce
+from service.local.log_once import FailureReporter
 from service.local.readiness import is_ready
 from service.local.supervisor import Part, PartFailed, Say, Supervisor
 
-WATCH_SECONDS = 0.2
-GUNICORN_CONF = "gunicorn.conf.py"
+SUPERVISION_INTERVAL_SECONDS = 0.2
+GUNICORN_CONFIG_FILE = "gunicorn.conf.py"
 
 
 class Stopped(BaseException):
     """SIGTERM or Ctrl-C."""
 
 
-class Up:
+class LocalDeployment:
     """Everything running: its addresses, and the supervisor that watches it."""
 
     def __init__(self, data: Path, port: int | None, say: Say) -> None:
@@ -35,20 +35,20 @@ class Up:
         self.port = port
         self.say = say
         self.supervisor = Supervisor(say)
-        self.state = instance.load(data)
+        self.state = instance.load_state(data)
         self.addresses: dict[str, str] = {}
         self._noted: dict[str, int] = {}
-        self._noting = ToldOnce(say, f"writing to {data}")
+        self._noting = FailureReporter(say, f"writing to {data}")
 
     def start(self) -> None:
         """Start all parts in their order."""
-        instance.clear_up(self.state, self.say)
+        instance.end_leftover_processes(self.state, self.say)
         self._start_mongodb()
         self._start_redis()
         host = Settings.from_env().host
         port = self._web_port(host)
-        self.addresses["MATCHBACK_URL"] = f"http://{reached_at(host)}:{port}"
-        self.addresses["MATCHBACK_MASTER_KEYS"] = instance.master_keys(self.data)
+        self.addresses["MATCHBACK_URL"] = f"http://{to_reachable_host(host)}:{port}"
+        self.addresses["MATCHBACK_MASTER_KEYS"] = instance.ensure_master_keys(self.data)
         self.addresses["MATCHBACK_WAREHOUSE_URL"] = self._warehouse_url()
         self._prepare_database()
         environment = {
@@ -58,14 +58,14 @@ class Up:
             # Read by people, in files here and when a part fails.
             "MATCHBACK_LOG_FORMAT": os.environ.get("MATCHBACK_LOG_FORMAT", "text"),
         }
-        addresses.write(self.data, self.addresses)
+        addresses.write_addresses(self.data, self.addresses)
         log = self.data / "log"
         self.say(f"starting a worker, and the web service on {self.addresses['MATCHBACK_URL']}")
         # The worker first: once the web service says it is ready, everything is there.
-        self._start(Part("worker", worker_command(), log / "worker.log", environment))
-        web = Part("web", serve_command(), log / "web.log", environment, ready=self._is_ready)
+        self._start(Part("worker", build_worker_command(), log / "worker.log", environment))
+        web = Part("web", build_serve_command(), log / "web.log", environment, ready=self._is_ready)
         self._start(web)
-        exporter = [*matchback_command(), "warehouse", "worker"]
+        exporter = [*build_matchback_command(), "warehouse", "worker"]
         self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
 
     def watch(self) -> None:
@@ -78,7 +78,7 @@ class Up:
     def stop(self) -> None:
         """Stop all parts, and remove their addresses."""
         with contextlib.suppress(OSError):
-            addresses.path(self.data).unlink(missing_ok=True)
+            addresses.env_file_path(self.data).unlink(missing_ok=True)
         self.supervisor.stop()
         with self._noting.attempt():
             self._note()
@@ -90,9 +90,9 @@ class Up:
             return
         port = self._free_port("mongodb")
         self.say(f"starting MongoDB on port {port}")
-        self._start(servers.mongodb_part(self.data, port))
+        self._start(servers.build_mongodb_part(self.data, port))
         servers.make_primary(port)
-        self._ours("MATCHBACK_MONGODB_URI", servers.mongodb_uri(port))
+        self._ours("MATCHBACK_MONGODB_URI", servers.build_mongodb_uri(port))
 
     def _start_redis(self) -> None:
         given = self._given("MATCHBACK_REDIS_URL")
@@ -101,8 +101,8 @@ class Up:
             return
         port = self._free_port("redis")
         self.say(f"starting Redis on port {port}")
-        self._start(servers.redis_part(self.data, port))
-        self._ours("MATCHBACK_REDIS_URL", servers.redis_url(port))
+        self._start(servers.build_redis_part(self.data, port))
+        self._ours("MATCHBACK_REDIS_URL", servers.build_redis_url(port))
 
     def _warehouse_url(self) -> str:
         given = self._given("MATCHBACK_WAREHOUSE_URL")
@@ -128,24 +128,24 @@ class Up:
 
     def _free_port(self, name: str) -> int:
         ports = self.state.setdefault("ports", {})
-        ports[name] = servers.free_port(ports.get(name, 0))
+        ports[name] = servers.find_free_port(ports.get(name, 0))
         return int(ports[name])
 
     def _web_port(self, host: str) -> int:
         if self.port is None:
-            return servers.free_port(Settings.from_env().port, host)
-        port = servers.free_port(self.port, host)
+            return servers.find_free_port(Settings.from_env().port, host)
+        port = servers.find_free_port(self.port, host)
         if self.port and port != self.port:
             raise PartFailed(f"Port {self.port} is taken; give another one with --port.")
         return port
 
     def _prepare_database(self) -> None:
         os.environ.update(self.addresses)
-        mongo = connect(Settings.from_env())
+        mongo = connect_database(Settings.from_env())
         for warning in check_deployment(mongo):
             self.say(f"warning: {warning}")
         self.say("creating indexes")
-        for told in upgrade(self.say):
+        for told in upgrade_database(self.say):
             if told.is_finished and told.rows:
                 self.say(f"migrated: {told.migration.name}")
 
@@ -154,34 +154,34 @@ class Up:
 
     def _note(self) -> None:
         pids = self.supervisor.pids()
-        self.state["processes"] = instance.identify(pids)
-        instance.note(self.data, self.state)
+        self.state["processes"] = instance.identify_processes(pids)
+        instance.save_state(self.data, self.state)
         self._noted = pids
 
 
-def matchback_command() -> list[str]:
+def build_matchback_command() -> list[str]:
     """Our command line, under the name that its processes can be found by."""
     return [sys.executable, str(Path(sys.executable).parent / "matchback")]
 
 
-def worker_command() -> list[str]:
+def build_worker_command() -> list[str]:
     """A worker."""
-    return [*matchback_command(), "worker"]
+    return [*build_matchback_command(), "worker"]
 
 
-def serve_command() -> list[str]:
+def build_serve_command() -> list[str]:
     """gunicorn with our settings, wherever the project is installed."""
     root = Path(__file__).parents[2]
     conf = next(
-        place / GUNICORN_CONF
+        place / GUNICORN_CONFIG_FILE
         for place in (root, root / "service")
-        if (place / GUNICORN_CONF).exists()
+        if (place / GUNICORN_CONFIG_FILE).exists()
     )
     return [sys.executable, "-m", "gunicorn", "-c", str(conf), "--name", "matchback serve"]
 
 
 @contextlib.contextmanager
-def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
+def run_deployment(data: Path, port: int | None, say: Say) -> Iterator[LocalDeployment]:
     """Everything up, within; stopped afterwards, whatever happens.
 
     Raises:
@@ -189,8 +189,8 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
         AlreadyUp, MissingServer, PartFailed, DeploymentError: with what to do.
     """
     Settings.from_env()  # a mistake is told before anything is started
-    held = instance.lock(data)
-    up = Up(data, port, say)
+    held = instance.lock_data_folder(data)
+    up = LocalDeployment(data, port, say)
     with held, _signals(up.supervisor):
         try:
             up.start()
@@ -222,8 +222,8 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def watch_forever(up: Up) -> None:
+def watch_forever(up: LocalDeployment) -> None:
     """Until a signal comes."""
     while True:
         up.watch()
-        time.sleep(WATCH_SECONDS)
+        time.sleep(SUPERVISION_INTERVAL_SECONDS)

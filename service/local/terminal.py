@@ -16,36 +16,36 @@ from typing import IO, cast
 
 from rich.console import Console
 
-from config.background import Background
+from config.background import BackgroundThread
 
-STANDARD_OUTPUT = 1
-MOST_WAITING = 1_000  # texts; beyond that they are dropped
-PAUSE_SECONDS = 0.5
-END_SECONDS = 2.0
-PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
+STDOUT_DESCRIPTOR = 1
+MAX_WAITING_TEXTS = 1_000  # texts; beyond that they are dropped
+WRITE_RETRY_SECONDS = 0.5
+FLUSH_TIMEOUT_SECONDS = 2.0
+TRANSIENT_WRITE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
 
 
-class Unhurried(io.TextIOBase):
+class BackgroundOutput(io.TextIOBase):
     """Standard output, to which a thread writes."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[bytes] = queue.Queue(MOST_WAITING)
-        self._writer = Background("terminal", self._keep_writing)
+        self._waiting: queue.Queue[bytes] = queue.Queue(MAX_WAITING_TEXTS)
+        self._writer = BackgroundThread("terminal", self._keep_writing)
 
     def write(self, text: str) -> int:
         """Have the text written soon."""
-        self._writer.ensure()
+        self._writer.ensure_started()
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(text.encode(errors="replace"))
         return len(text)
 
     def isatty(self) -> bool:
         """Return whether a person reads."""
-        return os.isatty(STANDARD_OUTPUT)
+        return os.isatty(STDOUT_DESCRIPTOR)
 
     def write_out(self) -> None:
         """Wait until everything is written, for a moment."""
-        deadline = time.monotonic() + END_SECONDS
+        deadline = time.monotonic() + FLUSH_TIMEOUT_SECONDS
         while self._waiting.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.01)
 
@@ -59,18 +59,18 @@ def _write(text: bytes) -> None:
     """Write to the descriptor: an end must not wait for the lock of a buffered file."""
     while text and sys.__stdout__ is not None:  # Otherwise another file may have its number.
         try:
-            text = text[os.write(STANDARD_OUTPUT, text) :]
+            text = text[os.write(STDOUT_DESCRIPTOR, text) :]
         except OSError as error:
-            if error.errno not in PASSING:
+            if error.errno not in TRANSIENT_WRITE_ERRNOS:
                 return  # The reader is gone.
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(WRITE_RETRY_SECONDS)
 
 
-output = Unhurried()
+output = BackgroundOutput()
 atexit.register(output.write_out)
 console = Console(file=cast(IO[str], output), highlight=False, soft_wrap=True)
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """Print a line about what happens now."""
     console.print(f"[bold cyan]matchback[/]  {text}")

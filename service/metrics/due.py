@@ -6,11 +6,11 @@ from mongoengine import get_db
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from documents.recount.background import summary
-from documents.reports.health import MARKS
+from documents.recount.background import find_last_result
+from documents.reports.health import DUE_FIELDS
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from documents.values.time import now
 
 
@@ -26,8 +26,8 @@ class DueCollector(Collector):
         oldest = GaugeMetricFamily(
             "matchback_oldest_due_seconds", "Age of the oldest of them", labels=["kind"]
         )
-        for kind, mark in MARKS.items():
-            collection, due = get_db()[kind], {mark: DUE["due"]}
+        for kind, mark in DUE_FIELDS.items():
+            collection, due = get_db()[kind], {mark: DUE_FILTER["due"]}
             first = collection.find_one(due, {mark: 1}, sort=[(mark, 1)])
             count.add_metric([kind], collection.count_documents(due))
             age = (now() - first[mark]).total_seconds() if first else 0
@@ -35,7 +35,7 @@ class DueCollector(Collector):
         yield count
         yield oldest
         yield from _drift()
-        if export_outbox.is_on():
+        if export_outbox.has_warehouse():
             yield from _warehouse()
 
 
@@ -44,7 +44,7 @@ def _warehouse() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "matchback_warehouse_lag_seconds",
         "Age of the oldest change that the warehouse does not know",
-        value=export_outbox.lag_seconds(),
+        value=export_outbox.measure_export_lag(),
     )
     yield GaugeMetricFamily(
         "matchback_warehouse_failing", "Whether the last export failed", value=bool(state.error)
@@ -57,7 +57,7 @@ def _warehouse() -> Iterator[Metric]:
 
 
 def _drift() -> Iterator[Metric]:
-    found = summary()
+    found = find_last_result()
     if found is not None:
         off, ended = found
         yield GaugeMetricFamily(

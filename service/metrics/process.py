@@ -7,11 +7,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY
 
-from config.observability.metrics_files import DIRECTORY
+from config.observability.metrics_files import METRICS_FOLDER_VARIABLE
 
 # A client may send any word, and each would be a series for ever.
-METHODS = frozenset("DELETE GET HEAD OPTIONS PATCH POST PUT".split())
-REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+METRIC_METHODS = frozenset("DELETE GET HEAD OPTIONS PATCH POST PUT".split())
+REQUEST_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 REQUESTS = Counter(
     "matchback_http_requests",
@@ -22,10 +22,12 @@ REQUEST_SECONDS = Histogram(
     "matchback_http_request_duration_seconds",
     "From a whole request to its answer, without what the client takes to send and to read",
     ["method", "route"],
-    buckets=REQUEST_BUCKETS,
+    buckets=REQUEST_BUCKETS_SECONDS,
 )
-RATE_REFUSED = Counter("matchback_rate_limited_requests", "Requests over the limit", ["kind"])
-RATE_ALONE = Counter(
+RATE_LIMITED_REQUESTS = Counter(
+    "matchback_rate_limited_requests", "Requests over the limit", ["kind"]
+)
+UNSHARED_RATE_REQUESTS = Counter(
     "matchback_rate_unshared_requests", "Requests whose rate Redis was not there to compare"
 )
 SLOW_CLIENTS = Counter(
@@ -36,9 +38,9 @@ MALFORMED_REQUESTS = Counter(
 )
 
 
-def requested(method: str, route: str | None, status: int, seconds: float) -> None:
+def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
     """A request was answered. Microseconds: each takes it."""
-    count, duration = _of(method if method in METHODS else "other", route or "none", status)
+    count, duration = _of(method if method in METRIC_METHODS else "other", route or "none", status)
     count.inc()
     duration.observe(seconds)
 
@@ -48,9 +50,9 @@ def _of(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), REQUEST_SECONDS.labels(method, route)
 
 
-def process_metrics() -> CollectorRegistry:
+def collect_process_metrics() -> CollectorRegistry:
     """The counters of this process, or of all where they share a folder."""
-    if DIRECTORY not in os.environ:
+    if METRICS_FOLDER_VARIABLE not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
     MultiProcessCollector(registry)

@@ -7,8 +7,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pymongo.errors import PyMongoError
 
-from config.transient_errors import is_passing
-from documents.settling.failed_job import FAILED, JOBS
+from config.transient_errors import is_transient
+from documents.settling.failed_job import FAILED_FILTER, JOB_NAMES
 from service.metrics.due import DueCollector
 
 
@@ -27,7 +27,7 @@ class StoredCollector(Collector):
         try:
             found = [_failed(), *DueCollector().collect()]
         except PyMongoError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             is_up = False
         yield GaugeMetricFamily(
@@ -40,6 +40,6 @@ def _failed() -> Metric:
     failed = GaugeMetricFamily(
         "matchback_failed_jobs", "Records that could not be settled", labels=["kind"]
     )
-    for kind in JOBS:
-        failed.add_metric([kind], get_db()[kind].count_documents(FAILED, hint="failed"))
+    for kind in JOB_NAMES:
+        failed.add_metric([kind], get_db()[kind].count_documents(FAILED_FILTER, hint="failed"))
     return failed

@@ -10,16 +10,16 @@ import falcon
 import structlog
 
 from config.observability import traces
-from config.settings import settings
+from config.settings import get_settings
 
-METHODS = frozenset(falcon.HTTP_METHODS)
+LOGGED_METHODS = frozenset(falcon.HTTP_METHODS)
 MILLISECONDS = 1000
 
 
-def request_log() -> list[Any]:
+def build_log_middleware() -> list[Any]:
     """The middleware of a process that logs what goes well, too."""
-    wanted = [RequestLog()] if settings().log_level in ("debug", "info") else []
-    return [*wanted, StatusLines()] if traces.are_on() else wanted
+    wanted = [RequestLog()] if get_settings().log_level in ("debug", "info") else []
+    return [*wanted, StatusLines()] if traces.is_tracing() else wanted
 
 
 class RequestLog:
@@ -33,7 +33,7 @@ class RequestLog:
     ) -> None:
         about: dict[str, Any] = {
             "request_id": req.context.request_id,
-            "method": req.method if req.method in METHODS else "OTHER",
+            "method": req.method if req.method in LOGGED_METHODS else "OTHER",
             "route": req.uri_template,
             "status": resp.status_code,
             "duration_ms": round((time.perf_counter() - req.context.began) * MILLISECONDS, 1),

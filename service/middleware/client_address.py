@@ -5,17 +5,19 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import falcon
 
-from config.settings import settings
+from config.settings import get_settings
 
-SITE_BITS = 64  # who has one IPv6 address has all of its /64
+IPV6_SITE_BITS = 64  # who has one IPv6 address has all of its /64
 
 
-def client_address(req: falcon.Request) -> str:
+def find_client_address(req: falcon.Request) -> str:
     """The address that a request is counted under; of IPv6, its /64."""
-    return rightmost_stranger(req.remote_addr, (req.get_header("X-Forwarded-For") or "").split(","))
+    return find_untrusted_address(
+        req.remote_addr, (req.get_header("X-Forwarded-For") or "").split(",")
+    )
 
 
-def rightmost_stranger(peer: str, forwarded: Sequence[str]) -> str:
+def find_untrusted_address(peer: str, forwarded: Sequence[str]) -> str:
     """The last address on the way that is no proxy of ours.
 
     What stands to the left of it was said by the client, and can be anything. Nothing is believed
@@ -30,7 +32,7 @@ def rightmost_stranger(peer: str, forwarded: Sequence[str]) -> str:
             break
         address = before
     if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, SITE_BITS), strict=False))
+        return str(IPv6Network((address, IPV6_SITE_BITS), strict=False))
     return str(address or peer)
 
 
@@ -43,4 +45,4 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _is_trusted(address: IPv4Address | IPv6Address) -> bool:
-    return any(address in network for network in settings().trusted_proxies)
+    return any(address in network for network in get_settings().trusted_proxies)

@@ -19,25 +19,25 @@ from cachetools import TTLCache
 from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
-from config.background import Background
+from config.background import BackgroundThread
 from config.observability.outage import Outage
-from config.queues.redis_pool import pool
-from config.settings import settings
-from service.metrics.process import RATE_ALONE, RATE_REFUSED
+from config.queues.redis_pool import make_pool
+from config.settings import get_settings
+from service.metrics.process import RATE_LIMITED_REQUESTS, UNSHARED_RATE_REQUESTS
 
 log = logging.getLogger(__name__)
 
-WINDOW_SECONDS = 60
-SYNC_SECONDS = 0.2
-AWAY_SECONDS = 2.0
-NAMES_KEPT = 100_000
+RATE_WINDOW_SECONDS = 60
+RATE_SYNC_SECONDS = 0.2
+REDIS_RETRY_SECONDS = 2.0
+MAX_RATE_NAMES = 100_000
 STAFF_REQUESTS_A_MINUTE = 3_000  # each open window may load its page once a second
 # To guess; and, so that nobody keeps others out by guessing, more for an account from everywhere.
 SIGN_INS_A_MINUTE = {"sign-in": 10, "sign-in-address": 30, "sign-in-account": 100}
 
 
 @dataclass
-class Window:
+class RateWindow:
     """Requests under one name since its window began, here and as far as others told."""
 
     ends_at: float
@@ -52,12 +52,12 @@ class RateLimit:
 
     def __init__(self, storage: Any = None) -> None:
         self._storage = storage
-        self._windows: TTLCache[str, Window] = TTLCache(
-            NAMES_KEPT, WINDOW_SECONDS, timer=time.monotonic
+        self._windows: TTLCache[str, RateWindow] = TTLCache(
+            MAX_RATE_NAMES, RATE_WINDOW_SECONDS, timer=time.monotonic
         )
         self._untold: Counter[str] = Counter()
         self._guard = threading.Lock()
-        self._comparing = Background("rates", self._keep_in_step)
+        self._comparing = BackgroundThread("rates", self._keep_in_step)
         self._outage = Outage(log.warning, log.info)
 
     def take(self, kind: str, name: str, amount: int) -> None:
@@ -66,17 +66,17 @@ class RateLimit:
         Raises:
             falcon.HTTPTooManyRequests: there were more than the amount.
         """
-        self._comparing.ensure()
+        self._comparing.ensure_started()
         name, at = f"{kind}:{name}", time.monotonic()
         with self._guard:
             window = self._windows.get(name)
             if window is None or window.ends_at <= at:
-                window = self._windows[name] = Window(at + WINDOW_SECONDS)
+                window = self._windows[name] = RateWindow(at + RATE_WINDOW_SECONDS)
             window.count += 1
             self._untold[name] += 1
             count, wait = window.count, window.ends_at - at
         if count > amount:
-            RATE_REFUSED.labels(kind).inc()
+            RATE_LIMITED_REQUESTS.labels(kind).inc()
             raise falcon.HTTPTooManyRequests(
                 description="Too many requests; try again later.", retry_after=math.ceil(wait)
             )
@@ -92,33 +92,35 @@ class RateLimit:
         """Tell Redis what was counted here, and learn what was counted elsewhere."""
         with self._guard:
             told, self._untold = self._untold, Counter()
-        if self._storage is None and not settings().rates_url:
+        if self._storage is None and not get_settings().rates_url:
             return
         try:
             for name, count in told.items():
-                total = self._redis().incr(name, WINDOW_SECONDS, count)
+                total = self._redis().incr(name, RATE_WINDOW_SECONDS, count)
                 left = self._redis().get_expiry(name) - time.time()
                 self._learn(name, total, left)
             self._outage.end("rates are in step")
         except (RedisError, OSError):
-            RATE_ALONE.inc(sum(told.values()))
+            UNSHARED_RATE_REQUESTS.inc(sum(told.values()))
             self._outage.begin("rates are counted by each process alone")
 
     def _learn(self, name: str, total: int, left: float) -> None:
         with self._guard:
-            window = Window(time.monotonic() + left, total + self._untold[name])
+            window = RateWindow(time.monotonic() + left, total + self._untold[name])
             self._windows[name] = window
 
     def _redis(self) -> Any:
         if self._storage is None:
             self._storage = RedisStorage(
-                "redis://", connection_pool=pool(settings().rates_url), key_prefix="matchback:rate"
+                "redis://",
+                connection_pool=make_pool(get_settings().rates_url),
+                key_prefix="matchback:rate",
             )
         return self._storage
 
     def _keep_in_step(self) -> None:
         while True:
-            time.sleep(AWAY_SECONDS if self._outage.is_on else SYNC_SECONDS)
+            time.sleep(REDIS_RETRY_SECONDS if self._outage.is_on else RATE_SYNC_SECONDS)
             try:
                 self.sync()
             except Exception:
@@ -128,22 +130,22 @@ class RateLimit:
 rate_limit = RateLimit()
 
 
-def take_as_key(key_id: object) -> None:
+def count_key_request(key_id: object) -> None:
     """Count a request of an API key's."""
-    rate_limit.take("key", str(key_id), settings().key_requests_a_minute)
+    rate_limit.take("key", str(key_id), get_settings().key_requests_a_minute)
 
 
-def take_as_stranger(address: str) -> None:
+def count_anonymous_request(address: str) -> None:
     """Count a request without valid credentials."""
-    rate_limit.take("address", address, settings().address_requests_a_minute)
+    rate_limit.take("address", address, get_settings().address_requests_a_minute)
 
 
-def take_as_staff(session_id: str) -> None:
+def count_staff_request(session_id: str) -> None:
     """Count a request of a browser that is signed in."""
     rate_limit.take("staff", session_id, STAFF_REQUESTS_A_MINUTE)
 
 
-def take_as_sign_in(account: str, address: str) -> None:
+def count_sign_in(account: str, address: str) -> None:
     """Count a try to sign in: for an account from an address, and for either alone."""
     names = (f"{account} {address}", address, account)
     for (kind, most), name in zip(SIGN_INS_A_MINUTE.items(), names, strict=True):

@@ -9,12 +9,12 @@ import falcon
 
 from config.observability import context
 from config.settings import Settings
-from service.metrics.process import requested
+from service.metrics.process import count_request
 from service.middleware.api_key import NoKeysInUrls
 
 ETAG_BYTES = 16
-REFUSAL = "matchback.refusal"  # in the environment: why the server rejects a request
-YEAR_SECONDS = 365 * 24 * 3600
+REJECTION_KEY = "matchback.refusal"  # in the environment: why the server rejects a request
+HSTS_MAX_AGE_SECONDS = 365 * 24 * 3600
 # Source: OWASP's REST Security and HTTP Headers cheat sheets.
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -24,15 +24,15 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-EXPOSED = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id")
+EXPOSED_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X-Request-Id")
 
 
-def new_request_id() -> str:
+def make_request_id() -> str:
     """One of our own."""
     return uuid.uuid4().hex
 
 
-class Measures:
+class RequestMetrics:
     """Counts and times requests. First of all, so that what the others do is in the time."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -42,7 +42,7 @@ class Measures:
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
         seconds = time.perf_counter() - req.context.began
-        requested(req.method, req.uri_template, resp.status_code, seconds)
+        count_request(req.method, req.uri_template, resp.status_code, seconds)
 
 
 class RequestIds:
@@ -50,15 +50,15 @@ class RequestIds:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = req.get_header("X-Request-Id") or ""
-        id_ = given if context.REQUEST_ID.fullmatch(given) else new_request_id()
+        id_ = given if context.REQUEST_ID_PATTERN.fullmatch(given) else make_request_id()
         req.context.request_id = id_
         resp.set_header("X-Request-Id", id_)
-        context.serve(id_)
+        context.set_request(id_)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
-        context.rest()
+        context.clear_context()
 
 
 class SecurityHeaders:
@@ -67,13 +67,13 @@ class SecurityHeaders:
     def __init__(self, is_https: bool) -> None:
         self._headers = dict(SECURITY_HEADERS)
         if is_https:
-            self._headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+            self._headers["Strict-Transport-Security"] = f"max-age={HSTS_MAX_AGE_SECONDS}"
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.set_headers(self._headers)
 
 
-class Heads:
+class HeadRequests:
     """HEAD is a GET without its body (RFC 9110)."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -106,11 +106,11 @@ class ConditionalGets:
             resp.delete_header("Content-Type")
 
 
-class Refusals:
+class Rejections:
     """Reject what no resource takes: by what the server found, and by the body's coding."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        if (refusal := req.env.get(REFUSAL)) is not None:
+        if (refusal := req.env.get(REJECTION_KEY)) is not None:
             raise refusal
         coding = (req.get_header("Content-Encoding") or "identity").strip().lower()
         if coding != "identity":
@@ -119,18 +119,18 @@ class Refusals:
             )
 
 
-def middleware(config: Settings) -> list[Any]:
+def build_middleware(config: Settings) -> list[Any]:
     """Return all of it; answers pass it in the reverse order."""
     cross_origin: Any = falcon.CORSMiddleware(
-        allow_origins=list(config.cors_origins), expose_headers=list(EXPOSED)
+        allow_origins=list(config.cors_origins), expose_headers=list(EXPOSED_HEADERS)
     )
     return [
-        Measures(),
+        RequestMetrics(),
         RequestIds(),
         SecurityHeaders(is_https=config.url.startswith("https://")),
         *([cross_origin] if config.cors_origins else []),
-        Heads(),
+        HeadRequests(),
         ConditionalGets(),
-        Refusals(),
+        Rejections(),
         NoKeysInUrls(),
     ]

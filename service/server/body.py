@@ -8,24 +8,24 @@ from collections import OrderedDict
 
 import falcon
 
-from config.settings import settings
+from config.settings import get_settings
 from service.metrics.process import SLOW_CLIENTS
 from service.server.asgi import Receive
 
 # The largest body that is read whole: a webhook of two megabytes.
-BODY_LIMIT = 2 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024
 # For bodies that arrive or wait for a thread, in a process. Beyond it, the oldest one goes.
-BUFFER_BYTES = 64 * 1024 * 1024
+MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 # A client that sends a rejected body reads the answer only after it has sent this much.
-DRAIN_BYTES = 8 * 1024 * 1024
-DRAIN_SECONDS = 2.0
+MAX_DRAIN_BYTES = 8 * 1024 * 1024
+DRAIN_TIMEOUT_SECONDS = 2.0
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client left before its request was whole."""
 
 
-def late() -> falcon.HTTPError:
+def make_timeout_error() -> falcon.HTTPError:
     """Return the 408 for a body that did not come in time."""
     SLOW_CLIENTS.inc()
     return falcon.HTTPError("408 Request Timeout", description="The body did not come in time.")
@@ -55,7 +55,7 @@ class Body:
             return b""
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise ClientGone
         data: bytes = message["body"]
         self.size += len(data)
         self.is_whole = not message["more_body"]
@@ -63,12 +63,12 @@ class Body:
 
     async def drain(self) -> None:
         """Read the rest, within bounds, and drop it."""
-        until = self.size + DRAIN_BYTES
+        until = self.size + MAX_DRAIN_BYTES
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(DRAIN_TIMEOUT_SECONDS):
                 while not self.is_whole and self.size < until:
                     await self.next()
-        except (TimeoutError, Gone):
+        except (TimeoutError, ClientGone):
             return
 
 
@@ -88,12 +88,12 @@ class Bodies:
         """
         data = bytearray()
         try:
-            async with asyncio.timeout(settings().request_seconds) as timeout:
+            async with asyncio.timeout(get_settings().request_seconds) as timeout:
                 self._arriving[body] = timeout
                 while not body.is_whole:
-                    if max(body.length or 0, body.size) > BODY_LIMIT:
+                    if max(body.length or 0, body.size) > MAX_BODY_BYTES:
                         raise falcon.HTTPContentTooLarge(
-                            description=f"The limit for a body is {BODY_LIMIT} bytes."
+                            description=f"The limit for a body is {MAX_BODY_BYTES} bytes."
                         )
                     piece = await body.next()
                     data += piece
@@ -103,7 +103,7 @@ class Bodies:
         except BaseException as error:
             self.release(len(data))
             if isinstance(error, TimeoutError):
-                raise (late() if body in self._arriving else _no_room()) from None
+                raise (make_timeout_error() if body in self._arriving else _no_room()) from None
             raise
         finally:
             self._arriving.pop(body, None)
@@ -113,7 +113,7 @@ class Bodies:
         self._held -= size
 
     def _make_room(self) -> None:
-        if self._held > BUFFER_BYTES and self._arriving:
+        if self._held > MAX_BUFFERED_BYTES and self._arriving:
             _, timeout = self._arriving.popitem(last=False)
             timeout.reschedule(0)  # its deadline has passed: 503
 

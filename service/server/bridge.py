@@ -10,18 +10,18 @@ from urllib.parse import unquote_to_bytes
 import falcon
 from a2wsgi import WSGIMiddleware
 
-from service.api.import_shares import IMPORT_THREADS
-from service.middleware.request import REFUSAL
+from service.api.import_shares import MAX_IMPORT_THREADS
+from service.middleware.request import REJECTION_KEY
 from service.server import head
 from service.server.asgi import Message, Receive, Scope, Send
-from service.server.body import Bodies, Body, Gone
+from service.server.body import Bodies, Body, ClientGone
 from service.server.import_body import open_import
-from service.server.stream import STREAM
+from service.server.stream import STREAM_KEY
 
-INPUT = "matchback.input"  # in a request's state
-CLOSE = (b"connection", b"close")
+INPUT_KEY = "matchback.input"  # in a request's state
+CLOSE_HEADER = (b"connection", b"close")
 
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Bridge:
@@ -33,35 +33,35 @@ class Bridge:
 
     is_stopping = False  # the process stops: each answer closes its connection
 
-    def __init__(self, wsgi: Wsgi, threads: int) -> None:
+    def __init__(self, wsgi: WsgiApplication, threads: int) -> None:
         reading: Any = _with_body(wsgi)
         self._requests: Any = WSGIMiddleware(reading, workers=threads)
-        self._imports: Any = WSGIMiddleware(reading, workers=IMPORT_THREADS)
+        self._imports: Any = WSGIMiddleware(reading, workers=MAX_IMPORT_THREADS)
         self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._requests(scope, receive, send)
         elif scope["type"] == "http":
-            with contextlib.suppress(Gone):
-                await self._answer(head.clean(scope), receive, send)
+            with contextlib.suppress(ClientGone):
+                await self._answer(head.clean_scope(scope), receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         state, application, held = scope["state"], self._requests, b""
-        refusal = head.check(scope)
+        refusal = head.check_head(scope)
         # An unknown length closes the connection after the answer.
-        body = Body(receive, head.body_length(scope) if refusal is None else None)
+        body = Body(receive, head.read_body_length(scope) if refusal is None else None)
         try:
             if refusal is not None:
                 raise refusal
             if head.is_import(scope):
                 application = self._imports
-                state[INPUT] = open_import(body, asyncio.get_running_loop())
+                state[INPUT_KEY] = open_import(body, asyncio.get_running_loop())
             else:
                 held = await self._bodies.read(body)
-                state[INPUT] = BytesIO(held)
+                state[INPUT_KEY] = BytesIO(held)
         except falcon.HTTPError as error:
-            state[REFUSAL], state[INPUT] = error, BytesIO()
+            state[REJECTION_KEY], state[INPUT_KEY] = error, BytesIO()
         answer = _Answer(send, body, state)
         try:
             await application(scope, receive, answer)
@@ -93,7 +93,7 @@ class _Answer:
 
     async def finish(self, receive: Receive) -> None:
         """Send the end: after the stream, or after the rest of a body that was not read."""
-        stream = self._state.get(STREAM)
+        stream = self._state.get(STREAM_KEY)
         if stream is not None or not self._body.is_whole:
             await self.send({"type": "http.response.body", "body": b"", "more_body": True})
         if stream is not None:
@@ -107,19 +107,19 @@ class _Answer:
         with contextlib.suppress(Exception):
             if self._head is not None:
                 first, self._head = self._head, None
-                if Bridge.is_stopping or STREAM in self._state or not self._body.is_whole:
-                    first["headers"].append(CLOSE)
+                if Bridge.is_stopping or STREAM_KEY in self._state or not self._body.is_whole:
+                    first["headers"].append(CLOSE_HEADER)
                 await self._send(first)
             await self._send(message)
 
 
-def _with_body(wsgi: Wsgi) -> Wsgi:
+def _with_body(wsgi: WsgiApplication) -> WsgiApplication:
     """Add the body to WSGI's environment, and the path as the client sent it."""
 
     def call(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         scope = environ["asgi.scope"]
-        environ["wsgi.input"] = scope["state"][INPUT]
-        environ[REFUSAL] = scope["state"].get(REFUSAL)
+        environ["wsgi.input"] = scope["state"][INPUT_KEY]
+        environ[REJECTION_KEY] = scope["state"].get(REJECTION_KEY)
         environ["PATH_INFO"] = unquote_to_bytes(scope["raw_path"]).decode("latin-1")
         return wsgi(environ, start_response)
 

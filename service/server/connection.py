@@ -10,21 +10,21 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from config.settings import settings
+from config.settings import get_settings
 from service.metrics.process import MALFORMED_REQUESTS, SLOW_CLIENTS
 
-FRAMING_BYTES = 64 * 1024  # bytes of a head, of trailers or of chunk extensions
-CONNECTIONS = 4000  # maximum in a process
-PIPELINED = 200  # maximum number of requests that wait on one connection
-ANSWER_SECONDS = 20.0  # for a client to read an answer
-UNREAD_BYTES = 64 * 1024 * 1024  # maximum of unread answers in a process
-MALFORMED = "Invalid HTTP request received."
+MAX_FRAMING_BYTES = 64 * 1024  # bytes of a head, of trailers or of chunk extensions
+MAX_CONNECTIONS = 4000  # maximum in a process
+MAX_PIPELINED_REQUESTS = 200  # maximum number of requests that wait on one connection
+ANSWER_READ_SECONDS = 20.0  # for a client to read an answer
+MAX_UNREAD_ANSWER_BYTES = 64 * 1024 * 1024  # maximum of unread answers in a process
+MALFORMED_MESSAGE = "Invalid HTTP request received."
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """The protocol that uvicorn creates for each client. It runs in the event loop."""
 
-    _unread: dict["Connection", asyncio.TimerHandle] = {}
+    _unread: dict["ClientConnection", asyncio.TimerHandle] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,7 +35,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._start_head_timer()
-        if len(self.connections) > CONNECTIONS or self.client is None:
+        if len(self.connections) > MAX_CONNECTIONS or self.client is None:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,10 +56,10 @@ class Connection(HttpToolsProtocol):
             self.parser = httptools.HttpRequestParser(self)
             self.data_received(again)
         except httptools.HttpParserError:
-            self.send_400_response(MALFORMED)
+            self.send_400_response(MALFORMED_MESSAGE)
         else:
-            if self._framing_bytes > FRAMING_BYTES:
-                self.send_400_response(MALFORMED)
+            if self._framing_bytes > MAX_FRAMING_BYTES:
+                self.send_400_response(MALFORMED_MESSAGE)
             elif self._framing_bytes and not self._is_in_body:
                 self._start_head_timer()
 
@@ -70,7 +70,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._framing_bytes = 0
         self._stop_head_timer()
-        if len(self.pipeline) >= PIPELINED or self.parser.get_method() == b"CONNECT":
+        if len(self.pipeline) >= MAX_PIPELINED_REQUESTS or self.parser.get_method() == b"CONNECT":
             raise ValueError("not a proxy, or too many requests wait")
         if not self.parser.should_upgrade():
             super().on_headers_complete()
@@ -104,12 +104,15 @@ class Connection(HttpToolsProtocol):
         is_last = not self.pipeline
         super().on_response_complete()
         if self._is_malformed and is_last and not self.transport.is_closing():
-            super().send_400_response(MALFORMED)
+            super().send_400_response(MALFORMED_MESSAGE)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread[self] = self.loop.call_later(ANSWER_SECONDS, self._drop)
-        if sum(one.transport.get_write_buffer_size() for one in self._unread) > UNREAD_BYTES:
+        self._unread[self] = self.loop.call_later(ANSWER_READ_SECONDS, self._drop)
+        if (
+            sum(one.transport.get_write_buffer_size() for one in self._unread)
+            > MAX_UNREAD_ANSWER_BYTES
+        ):
             next(iter(self._unread))._drop()  # the client that has been slow for longest
 
     def resume_writing(self) -> None:
@@ -127,7 +130,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(settings().request_seconds, self._give_up)
+            self._head_timer = self.loop.call_later(get_settings().request_seconds, self._give_up)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -7,14 +7,14 @@ import falcon
 
 from service.server.asgi import Scope
 
-FIELDS, FIELD_BYTES, TARGET_BYTES = 100, 8190, 4094
+MAX_HEADER_FIELDS, MAX_HEADER_FIELD_BYTES, MAX_TARGET_BYTES = 100, 8190, 4094
 # A name or address and perhaps a port (RFC 9110, 7.2).
-HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
-IMPORT = re.compile(r"/v1/[a-z-]+/import/?")
-VISIBLE = bytes(range(33, 127))
+HOST_PATTERN = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
+IMPORT_PATH_PATTERN = re.compile(r"/v1/[a-z-]+/import/?")
+VISIBLE_ASCII = bytes(range(33, 127))
 
 
-def clean(scope: Scope) -> Scope:
+def clean_scope(scope: Scope) -> Scope:
     """Return the scope without what WSGI cannot represent.
 
     WSGI cannot tell `X_Forwarded_For` from `X-Forwarded-For`, and its query is ASCII.
@@ -22,46 +22,54 @@ def clean(scope: Scope) -> Scope:
     return {
         **scope,
         "headers": [field for field in scope["headers"] if b"_" not in field[0]],
-        "query_string": quote_from_bytes(scope["query_string"], safe=VISIBLE).encode(),
+        "query_string": quote_from_bytes(scope["query_string"], safe=VISIBLE_ASCII).encode(),
     }
 
 
-def check(scope: Scope) -> falcon.HTTPError | None:
+def check_head(scope: Scope) -> falcon.HTTPError | None:
     """Return the reason to reject the request, or None."""
     headers = scope["headers"]
-    if len(scope["raw_path"]) + len(scope["query_string"]) > TARGET_BYTES:
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
         return falcon.HTTPError("414 URI Too Long", description="The URL is too long.")
-    if len(headers) > FIELDS or any(len(n) + len(v) > FIELD_BYTES for n, v in headers):
+    if len(headers) > MAX_HEADER_FIELDS or any(
+        len(n) + len(v) > MAX_HEADER_FIELD_BYTES for n, v in headers
+    ):
         return falcon.HTTPError(
             "431 Request Header Fields Too Large",
             description="The header fields are too large, or too many.",
         )
-    hosts = values(scope, b"host")
+    hosts = list_header_values(scope, b"host")
     is_missing = not hosts and scope["http_version"] == "1.1"
-    if is_missing or len(hosts) > 1 or not all(HOST.fullmatch(host.strip()) for host in hosts):
+    if (
+        is_missing
+        or len(hosts) > 1
+        or not all(HOST_PATTERN.fullmatch(host.strip()) for host in hosts)
+    ):
         return falcon.HTTPBadRequest(description="A request needs one valid Host header.")
-    codings = [coding.strip().lower() for coding in values(scope, b"transfer-encoding")]
+    codings = [coding.strip().lower() for coding in list_header_values(scope, b"transfer-encoding")]
     if codings and (codings != [b"chunked"] or scope["http_version"] == "1.0"):
         return falcon.HTTPBadRequest(description="The only transfer coding is chunked.")
-    if any(value.strip().lower() != b"100-continue" for value in values(scope, b"expect")):
+    if any(
+        value.strip().lower() != b"100-continue" for value in list_header_values(scope, b"expect")
+    ):
         return falcon.HTTPError(
             "417 Expectation Failed", description="The only expectation is 100-continue."
         )
     return None
 
 
-def body_length(scope: Scope) -> int | None:
+def read_body_length(scope: Scope) -> int | None:
     """Return the length of the body in bytes, 0 without a body, or None if it is chunked."""
-    if values(scope, b"transfer-encoding"):
+    if list_header_values(scope, b"transfer-encoding"):
         return None
-    return int((values(scope, b"content-length") or [b"0"])[0])
+    return int((list_header_values(scope, b"content-length") or [b"0"])[0])
 
 
 def is_import(scope: Scope) -> bool:
     """Return whether the application reads this body piece by piece, after it checks the key."""
-    return scope["method"] == "POST" and IMPORT.fullmatch(scope["path"]) is not None
+    return scope["method"] == "POST" and IMPORT_PATH_PATTERN.fullmatch(scope["path"]) is not None
 
 
-def values(scope: Scope, name: bytes) -> list[bytes]:
+def list_header_values(scope: Scope, name: bytes) -> list[bytes]:
     """Return the values of a header field."""
     return [value for found, value in scope["headers"] if found == name]

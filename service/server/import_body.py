@@ -4,17 +4,17 @@ import asyncio
 import io
 from typing import TYPE_CHECKING
 
-from config.settings import settings
-from service.server.body import Body, Gone, late
+from config.settings import get_settings
+from service.server.body import Body, ClientGone, make_timeout_error
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 # An import may pause for this long, and must bring this much a second on average.
-PAUSE_SECONDS = 10.0
-SLOWEST_BYTES_A_SECOND = 8 * 1024
-LONGEST_SECONDS = 3600.0  # for a thread to wait for the bytes of one import
-BUFFER_BYTES = 64 * 1024
+MAX_IMPORT_PAUSE_SECONDS = 10.0
+MIN_IMPORT_BYTES_A_SECOND = 8 * 1024
+MAX_IMPORT_WAIT_SECONDS = 3600.0  # for a thread to wait for the bytes of one import
+IMPORT_BUFFER_BYTES = 64 * 1024
 
 
 def open_import(body: Body, loop: asyncio.AbstractEventLoop) -> io.BufferedReader:
@@ -24,7 +24,7 @@ def open_import(body: Body, loop: asyncio.AbstractEventLoop) -> io.BufferedReade
         falcon.HTTPError: in a read: the body came too slowly.
         OSError: in a read: the client left.
     """
-    return io.BufferedReader(_Pieces(body, loop), BUFFER_BYTES)
+    return io.BufferedReader(_Pieces(body, loop), IMPORT_BUFFER_BYTES)
 
 
 class _Pieces(io.RawIOBase):
@@ -47,15 +47,15 @@ class _Pieces(io.RawIOBase):
         return size
 
     async def _next(self) -> bytes:
-        earned = settings().request_seconds + self._body.size / SLOWEST_BYTES_A_SECOND
-        left = min(earned, LONGEST_SECONDS) - self._waited
+        earned = get_settings().request_seconds + self._body.size / MIN_IMPORT_BYTES_A_SECOND
+        left = min(earned, MAX_IMPORT_WAIT_SECONDS) - self._waited
         began = self._loop.time()
         try:
-            async with asyncio.timeout(min(left, PAUSE_SECONDS)):
+            async with asyncio.timeout(min(left, MAX_IMPORT_PAUSE_SECONDS)):
                 return await self._body.next()
         except TimeoutError:
-            raise late() from None
-        except Gone:
+            raise make_timeout_error() from None
+        except ClientGone:
             raise OSError("the client left") from None
         finally:
             self._waited += self._loop.time() - began

@@ -14,18 +14,18 @@ SO_ATTACH_FILTER = 26  # from Linux's asm-generic/socket.h; sparc and parisc hav
 # For each packet to the listener: load the byte of TCP's flags; drop the packet if SYN is set;
 # otherwise let it pass.
 # Source: Linux's Documentation/networking/filter.rst; RFC 9293, 3.1.
-STEPS = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+SYN_FILTER_STEPS = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
-def begin_no_more(fileno: int) -> None:
+def reject_new_handshakes(fileno: int) -> None:
     """Let handshakes that have begun end, and drop the first packet of others.
 
     A client whose first packet is dropped retries after one second. The kernel rejects that client
     unless another process listens. On systems without such filters, this function does nothing.
     """
-    steps = b"".join(struct.pack("HBBI", *step) for step in STEPS)
+    steps = b"".join(struct.pack("HBBI", *step) for step in SYN_FILTER_STEPS)
     kept = ctypes.create_string_buffer(steps)
-    program = struct.pack("HP", len(STEPS), ctypes.addressof(kept))
+    program = struct.pack("HP", len(SYN_FILTER_STEPS), ctypes.addressof(kept))
     if not hasattr(socket, "SO_REUSEPORT"):
         return
     with contextlib.suppress(OSError), socket.socket(fileno=socket.dup(fileno)) as listener:

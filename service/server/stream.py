@@ -11,11 +11,11 @@ from typing import Any
 
 from service.server.asgi import Receive, Send
 
-STREAMS_LIMIT = 1000  # maximum in a process
-UNREAD_BYTES = 64 * 1024  # the service drops a client that leaves more unread
-STREAM = "matchback.stream"  # in a request's state
+MAX_STREAMS = 1000  # maximum in a process
+MAX_UNREAD_STREAM_BYTES = 64 * 1024  # the service drops a client that leaves more unread
+STREAM_KEY = "matchback.stream"  # in a request's state
 
-_places = threading.BoundedSemaphore(STREAMS_LIMIT)
+_places = threading.BoundedSemaphore(MAX_STREAMS)
 _open: set["Stream"] = set()
 
 
@@ -43,7 +43,7 @@ class Stream:
         """Send data without waiting. After the end, drop it; with too much unread, close."""
         with self._lock:
             self._unsent += b"" if self._is_ended else data
-            is_overfull = len(self._unsent) > UNREAD_BYTES
+            is_overfull = len(self._unsent) > MAX_UNREAD_STREAM_BYTES
         if is_overfull:
             self.close()
         self._wake()
@@ -99,20 +99,20 @@ class Stream:
             self.close()
 
 
-def hand_over(environ: dict[str, Any], stream: Stream) -> Iterable[bytes]:
+def hand_over_stream(environ: dict[str, Any], stream: Stream) -> Iterable[bytes]:
     """Return the body to answer with; the event loop continues where it ends.
 
     Another server, such as the tests' client, answers with the data so far.
     """
     if (scope := environ.get("asgi.scope")) is not None:
-        scope["state"][STREAM] = stream
+        scope["state"][STREAM_KEY] = stream
         return ()
     data = stream.take()
     stream.close()
     return (data,)
 
 
-def end_all() -> None:
+def end_streams() -> None:
     """End all streams because the process stops; their clients connect again."""
     for stream in list(_open):
         stream.end()

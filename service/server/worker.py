@@ -17,18 +17,18 @@ from config import memory
 from config.observability.log import configure_logging
 from service.server import stream
 from service.server.bridge import Bridge
-from service.server.connection import CONNECTIONS, Connection
-from service.server.listener import begin_no_more
+from service.server.connection import MAX_CONNECTIONS, ClientConnection
+from service.server.listener import reject_new_handshakes
 
 # For handshakes that have begun when the stop begins: far more than a round trip.
 HANDSHAKE_ROUND_SECONDS, HANDSHAKE_ROUNDS = 0.01, 10
 # For clients that are connected and have not sent their request yet.
 LAST_REQUESTS_SECONDS = 2.0
 LAST_ANSWERS_SECONDS = 6
-ALIVE_SECONDS = 1
-FILES_BESIDE_CONNECTIONS = 500
+NOTIFY_INTERVAL_SECONDS = 1
+SPARE_FILE_DESCRIPTORS = 500
 # The kernel closes the connection of a client that acknowledges nothing for this long.
-UNACKNOWLEDGED_MILLISECONDS = 30_000
+TCP_USER_TIMEOUT_MILLISECONDS = 30_000
 
 
 class StoppingServer(Server):
@@ -36,9 +36,9 @@ class StoppingServer(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         Bridge.is_stopping = True
-        stream.end_all()
+        stream.end_streams()
         for listener in sockets or ():
-            begin_no_more(listener.fileno())
+            reject_new_handshakes(listener.fileno())
         # In rounds, because a busy loop runs its timers before it accepts.
         for _ in range(HANDSHAKE_ROUNDS):
             await asyncio.sleep(HANDSHAKE_ROUND_SECONDS)
@@ -54,7 +54,7 @@ class Worker(UvicornWorker):
     """gunicorn.conf.py names this class as worker_class."""
 
     CONFIG_KWARGS = {
-        "http": Connection,
+        "http": ClientConnection,
         "loop": "auto",
         "ws": "none",
         "lifespan": "on",
@@ -63,7 +63,7 @@ class Worker(UvicornWorker):
         "server_header": False,
         "proxy_headers": False,  # service/middleware/client_address.py reads X-Forwarded-For
         "timeout_graceful_shutdown": LAST_ANSWERS_SECONDS,
-        "timeout_notify": ALIVE_SECONDS,
+        "timeout_notify": NOTIFY_INTERVAL_SECONDS,
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -81,7 +81,7 @@ class Worker(UvicornWorker):
     def init_process(self) -> None:
         # Each connection needs a file. A process without a free one cannot accept clients.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = CONNECTIONS + FILES_BESIDE_CONNECTIONS
+        wanted = MAX_CONNECTIONS + SPARE_FILE_DESCRIPTORS
         if soft < wanted:
             soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -101,11 +101,11 @@ class Worker(UvicornWorker):
             self._server.should_exit = True
 
     async def _serve(self) -> None:
-        memory.spare_collector()
+        memory.tune_collector()
         for listener in self.sockets:
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # on Linux; connections inherit it
                 listener.setsockopt(
-                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MILLISECONDS
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MILLISECONDS
                 )
         self.config.app = self.wsgi
         self._install_sigquit_handler()

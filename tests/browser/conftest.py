@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tools.testbed.cast import University, university
-from tools.testbed.chromium import chromium
-from tools.testbed.pages import PASSWORD, add_staff
+from tools.testbed.cast import University, create_university
+from tools.testbed.chromium import launch_chromium
+from tools.testbed.pages import STAFF_PASSWORD, add_staff
 from tools.testbed.stack import Stack
 
 ALICE = "alice@example.edu"
@@ -18,7 +18,7 @@ ALICE = "alice@example.edu"
 @pytest.fixture(scope="session")
 def chrome() -> Iterator[Browser]:
     """Debian's, headless, for all tests."""
-    with chromium() as browser:
+    with launch_chromium() as browser:
         yield browser
 
 
@@ -45,7 +45,7 @@ class Desk:
     def sign_in(self) -> Page:
         page = self.open("/dashboard")
         page.get_by_label("Email").fill(ALICE)
-        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_label("Password").fill(STAFF_PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("heading", name="Fundraisers").wait_for()
         return page
@@ -63,7 +63,7 @@ def sit_down(chrome: Browser, stack: Stack, place: University, **options: Any) -
 
 @pytest.fixture
 def alice(stack: Stack) -> University:
-    place = university("Alice's University", stack.api())
+    place = create_university("Alice's University", stack.api())
     add_staff(place.id, ALICE)
     return place
 

@@ -2,9 +2,9 @@
 
 import time
 
-from tools.testbed.cast import University, event
+from tools.testbed.cast import University, make_event
 from tools.testbed.stack import wait_until
-from tools.testbed.stripe_events import charge, set_secret, tell
+from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 HOSTILE = """<script>alert(1)</script>"onload='alert(2)'"""
 
@@ -16,13 +16,16 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
     mailing = place.mailing(spring, name=f"Appeal of {name}"[:200], subject=name)
     email = place.email(spring, mailing_id=mailing)
     at = int(time.time()) - 60  # whoever clicks in the second of the delivery is a machine
-    told = [event(email, "delivered", at), event(email, "open", at + 20)]
-    place.deliver([*told, event(email, "click", at + 40, url="https://give.example.edu/")])
+    told = [make_event(email, "delivered", at), make_event(email, "open", at + 20)]
+    place.deliver([*told, make_event(email, "click", at + 40, url="https://give.example.edu/")])
     gift = place.gift(spring, email_id=email)
     stranger = {"name": "Eve" if len(name) < 100 else name, "email": "eve@example.org"}
     lost = place.gift(spring, 4000, stranger)
-    set_secret(place)
-    tell(place, charge("succeeded", billing_details={"name": name, "email": "eve@example.org"}))
+    set_stripe_secret(place)
+    post_stripe_event(
+        place,
+        make_charge_event("succeeded", billing_details={"name": name, "email": "eve@example.org"}),
+    )
     ids = {"fundraiser": spring, "mailing": mailing, "email": email, "gift": gift, "lost": lost}
     wait_until(lambda: is_counted(place, spring), "everything to be counted")
     return ids | {"person": place.get(f"/v1/emails/{email}")["user_id"]}

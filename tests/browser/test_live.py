@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Desk, sit_down
 from tests.browser.scene import furnish
-from tools.testbed.cast import BOB, event
+from tools.testbed.cast import BOB, make_event
 from tools.testbed.stack import Stack
 
 SOON = 40_000.0
@@ -76,7 +76,7 @@ def test_a_half_typed_search_survives_what_moves(desk: Desk) -> None:
     expect(page.locator("#live")).to_have_text("Live")
     search = page.get_by_label("Find by name or address")
     search.fill("half a na")
-    desk.place.deliver([event(ids["email"], "open", 1_790_000_000)])
+    desk.place.deliver([make_event(ids["email"], "open", 1_790_000_000)])
     row = page.locator("#recipients tbody tr").first
     expect(row.locator('[data-title="Opens"]')).to_have_text("2", timeout=SOON)
     expect(search).to_have_value("half a na")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.browser.conftest import ALICE, Desk, sit_down
 from tests.browser.scene import HOSTILE, furnish, paths
-from tools.testbed.pages import PASSWORD
+from tools.testbed.pages import STAFF_PASSWORD
 from tools.testbed.stack import Stack
 
 WIDTHS = (390, 1024, 1600)
@@ -75,7 +75,7 @@ def test_alice_needs_no_mouse(desk: Desk) -> None:
     expect(page.get_by_label("Email")).to_be_focused()
     page.keyboard.type(ALICE)
     page.keyboard.press("Tab")
-    page.keyboard.type(PASSWORD)
+    page.keyboard.type(STAFF_PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Fundraisers").wait_for()
 

@@ -9,16 +9,16 @@ from mongoengine import get_db
 from pymongo.collection import Collection
 
 from config import database
-from documents.migrations.indexes import DOCUMENTS
+from documents.migrations.indexes import DOCUMENT_CLASSES
 from documents.user import User
 from tools.testbed.stack import Servers
 
-COLLECTIONS = sorted({document._get_collection_name() for document in DOCUMENTS})
+COLLECTIONS = sorted({document._get_collection_name() for document in DOCUMENT_CLASSES})
 
 
 def restart_test(real_servers: Servers) -> None:
     """Do what the fixture does before the next test."""
-    real_servers.empty_database()
+    real_servers.clear_database()
     real_servers.restore_indexes()
 
 
@@ -35,7 +35,7 @@ def test_records_of_every_collection_go(real_database: str, real_servers: Server
 
 
 def test_an_open_transaction_ends(real_database: str, real_servers: Servers) -> None:
-    with database.client().start_session() as session:
+    with database.get_client().start_session() as session:
         session.start_transaction()
         get_db().users.insert_one({"name": "Bob"}, session=session)
         restart_test(real_servers)

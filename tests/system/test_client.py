@@ -11,11 +11,11 @@ from mongoengine import get_db
 from matchback import records
 from matchback.client import Matchback, Refused, Unreachable
 from matchback.records import Giver, Person
-from service.api.openapi import document
-from service.routes import ROUTES
-from tools.testbed.cast import BOB, UNKNOWN_ID, University, university
+from service.api.openapi import build_openapi_document
+from service.routes import API_ROUTES
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, create_university
 from tools.testbed.stack import Stack, wait_until
-from tools.testbed.stripe_events import invoice, set_secret, tell
+from tools.testbed.stripe_events import make_invoice_event, post_stripe_event, set_stripe_secret
 
 PERSON: Person = {"name": BOB["name"], "email": BOB["email"]}
 GIVER: Giver = {"name": BOB["name"], "email": BOB["email"]}
@@ -53,7 +53,7 @@ SAME = {
 
 @pytest.mark.parametrize(("kind", "name"), SAME.items(), ids=SAME.values())
 def test_its_types_are_those_of_the_service(kind: Any, name: str) -> None:
-    schema = document(ROUTES)["components"]["schemas"][name]
+    schema = build_openapi_document(API_ROUTES)["components"]["schemas"][name]
     assert get_type_hints(kind).keys() == schema["properties"].keys()
     if name.endswith("In") and name != "PolicyIn":
         assert set(kind.__required_keys__) == set(schema["required"])
@@ -171,7 +171,7 @@ def test_all_pages_of_a_list_are_read() -> None:
 
 def test_everything_it_can_do_is_done(stack: Stack) -> None:
     """Against the real service: each method once, and gifts once though answers are lost."""
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     with Matchback(stack.url, alice.key) as api:
         spring = walk_fundraising(api)
         walk_administration(api, alice)
@@ -223,9 +223,9 @@ def walk_fundraising(api: Matchback) -> str:
 
 
 def walk_payments(api: Matchback, alice: University, fundraiser_id: str) -> None:
-    set_secret(alice)
+    set_stripe_secret(alice)
     assert list(api.payments.list()) == []
-    tell(alice, invoice("paid", 3))
+    post_stripe_event(alice, make_invoice_event("paid", 3))
     wait_until(lambda: bool(list(api.payments.list(status="unassigned"))), "a payment")
     [payment] = api.payments.list(reason="unlinked_invoice")
     assert api.payments.get(payment["id"])["amount"] == 2500

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from config.database import Client
-from tools.testbed.output import output
+from config.database import DatabaseClient
+from tools.testbed.output import read_output
 from tools.testbed.readme import ROOT
 from tools.testbed.stack import Servers
 
@@ -77,9 +77,9 @@ for number in itertools.count(1):
 @pytest.fixture
 def uri(real_servers: Servers) -> Iterator[str]:
     """A database of somebody else's."""
-    uri = real_servers.new_database()
+    uri = real_servers.create_database()
     yield uri
-    with Client(uri) as mongo:
+    with DatabaseClient(uri) as mongo:
         mongo.drop_database(mongo.get_default_database().name)
 
 
@@ -92,7 +92,7 @@ def environment(uri: str, path: Path = ROOT) -> dict[str, str]:
 
 
 def run(uri: str, *arguments: str, path: Path = ROOT) -> str:
-    return output(command(*arguments), path, environment(uri, path))
+    return read_output(command(*arguments), path, environment(uri, path))
 
 
 def test_the_example_counts_what_is_created_moved_published_and_deleted(uri: str) -> None:
@@ -117,7 +117,7 @@ def test_processes_that_sweep_at_once_count_once(uri: str) -> None:
         for _ in range(3)
     ]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    with Client(uri) as mongo:
+    with DatabaseClient(uri) as mongo:
         users = mongo.get_default_database().users.find()
         assert sorted((user["name"], user["articles_count"]) for user in users) == [
             *[("Ann", 0)] * 3,

@@ -16,14 +16,14 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.recount import recount
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from tests.integration.documents.concurrency.test_slow_database import copies, poison
 from tests.system.test_story import settled
-from tools.chaos.run import run
-from tools.seams.child import act
-from tools.seams.forks import forks
-from tools.seams.scenarios import new_gift, scene
-from tools.testbed.cast import BOB, Api, University, event, university
+from tools.chaos.run import run_chaos
+from tools.seams.child import run_scenario
+from tools.seams.forks import get_fork_context
+from tools.seams.scenarios import prepare_new_gift, prepare_scene
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
 from tools.testbed.stack import Stack, wait_until
 
 FREE_SECONDS = 10
@@ -34,21 +34,21 @@ def test_a_crash_inside_a_transaction_frees_the_hot_document(
     real_database: str, real_client: testing.TestClient
 ) -> None:
     """Killed after it wrote the fundraiser's counters, before the commit."""
-    place = university("Alice's University", Api.in_process(real_client))
+    place = create_university("Alice's University", Api.in_process(real_client))
     place.set_webhook_key()
-    given = scene(place)
-    new_gift(place, given)
-    context = forks()
+    given = prepare_scene(place)
+    prepare_new_gift(place, given)
+    context = get_fork_context()
     here, there = context.Pipe()
     # Far enough to have written, not so far as to have committed: see test_seams.py.
     where = (17, "after")
     name = "update_email_donation, new gift"
-    process = context.Process(target=act, args=(there, real_database, name, given, where))
+    process = context.Process(target=run_scenario, args=(there, real_database, name, given, where))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     begun = time.monotonic()
-    while sweep():
+    while sweep_due_records():
         pass
     assert time.monotonic() - begun < FREE_SECONDS
     assert place.report(given["spring"])["donations"]["raised"] == {"USD": 2500}
@@ -58,7 +58,7 @@ def test_a_crash_inside_a_transaction_frees_the_hot_document(
 
 @pytest.fixture
 def alice(stack: Stack) -> University:
-    return university("Alice's University", stack.api())
+    return create_university("Alice's University", stack.api())
 
 
 def test_fifty_parallel_posts_with_one_key_make_one_donation(
@@ -136,7 +136,7 @@ def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stac
     assert odd == []
     figures = settled(alice, spring)["donations"]
     assert figures["raised"] == {"USD": sum(given)}
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack: Stack) -> None:
@@ -170,7 +170,7 @@ def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
 ) -> None:
     """Gifts and posts of Alice's that cannot be counted, and Charlie's gifts meanwhile."""
     alice.set_webhook_key()
-    charlie = university("Charlie's University", stack.api())
+    charlie = create_university("Charlie's University", stack.api())
     fundraisers, autumn = [alice.fundraiser(f"Fund {n}") for n in range(6)], charlie.fundraiser()
     bad = alice.email(fundraisers[0])
     first = [alice.gift(fundraiser, 100) for fundraiser in fundraisers]
@@ -179,7 +179,7 @@ def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
     poison([ObjectId(bad)])
     for gift in first:
         copies("donations", gift, 500, email_ref=bad)
-    alice.deliver([event(bad, "open", 1_700_000_000 + number) for number in range(500)])
+    alice.deliver([make_event(bad, "open", 1_700_000_000 + number) for number in range(500)])
     took: list[float] = []
 
     def has_counted(number: int) -> bool:
@@ -213,7 +213,7 @@ def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:
 
 def test_chaos_for_a_short_while(tmp_path: Path) -> None:
     """`make chaos` does it for as long as you like."""
-    result = run(tmp_path, seconds=25, seed=1)
+    result = run_chaos(tmp_path, seconds=25, seed=1)
     assert result.acknowledged > 50
     assert sum(result.deeds.values()) > 5
     assert result.differences == [], "\n".join(result.lines())

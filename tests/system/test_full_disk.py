@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from config.observability.log import Handler
-from config.settings import settings
+from config.observability.log import StderrHandler
+from config.settings import get_settings
 from documents.organization import Organization
 from documents.storage.export_state import WarehouseState
 from documents.user import User
@@ -23,16 +23,16 @@ from jobs.warehouse.duckdb import DuckDB
 from jobs.warehouse.exporter import Exporter
 from service.local import instance, servers
 from tests.system.test_up import is_ready, matchback, part
-from tools.testbed.full_disk import full, small_disk
+from tools.testbed.full_disk import mount_small_disk, raise_disk_full
 from tools.testbed.stack import wait_until
 
 DISK_MEGABYTES = 600
 # Where no file system may be mounted: the state cannot be written while a file says so.
 PRETENDED = """
 from service.local import instance
-from tools.testbed.full_disk import full
-note = instance.note
-instance.note = lambda data, state: full() if (data / "full").exists() else note(data, state)
+from tools.testbed.full_disk import raise_disk_full as full
+note = instance.save_state
+instance.save_state = lambda data, state: full() if (data / "full").exists() else note(data, state)
 from service.cli import main
 main()
 """
@@ -54,8 +54,8 @@ def lines_of(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
 
 def test_up_survives_a_full_disk_and_goes_on_when_there_is_space(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    options = ["up", "--data", str(data), "--port", str(servers.free_port()), "--no-demo"]
-    with small_disk(data, DISK_MEGABYTES) as disk:
+    options = ["up", "--data", str(data), "--port", str(servers.find_free_port()), "--no-demo"]
+    with mount_small_disk(data, DISK_MEGABYTES) as disk:
         if disk is None:
             command = [sys.executable, "-c", PRETENDED, *options]
             process = subprocess.Popen(
@@ -75,7 +75,7 @@ def test_up_survives_a_full_disk_and_goes_on_when_there_is_space(tmp_path: Path)
             wait_until(lambda: is_ready(data), "readiness with new space")
             wait_until(lambda: "succeeds again" in "".join(told), "the good news")
             assert "".join(told).count(f"writing to {data} fails") == 1
-            assert set(instance.load(data)["processes"]) >= {"worker", "web", "MongoDB"}
+            assert set(instance.load_state(data)["processes"]) >= {"worker", "web", "MongoDB"}
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
 
@@ -83,7 +83,7 @@ def test_up_survives_a_full_disk_and_goes_on_when_there_is_space(tmp_path: Path)
 def test_a_reader_that_stalls_does_not_stall_the_supervisor(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import sys, time
-        from service.local.terminal import say
+        from service.local.terminal import print_progress as say
         for _ in range(5000):
             say("x" * 100)
         print("done", file=sys.stderr, flush=True)
@@ -97,7 +97,9 @@ def test_a_reader_that_stalls_does_not_stall_the_supervisor(tmp_path: Path) -> N
 
 
 def test_what_was_said_is_printed_in_order_and_to_the_last_line() -> None:
-    script = "from service.local.terminal import say\nfor n in range(500): say(str(n))"
+    script = (
+        "from service.local.terminal import print_progress as say\nfor n in range(500): say(str(n))"
+    )
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
@@ -106,18 +108,18 @@ def test_what_was_said_is_printed_in_order_and_to_the_last_line() -> None:
 
 PRETENDED_FULL = """
 import os
-from tools.testbed.full_disk import full
-os.posix_fallocate = full
+from tools.testbed.full_disk import raise_disk_full
+os.posix_fallocate = raise_disk_full
 """
 COUNTER = """
 import os, sys
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
 from config.observability import metrics_files
-print(metrics_files.reserve(), flush=True)
+print(metrics_files.reserve_metric_files(), flush=True)
 sys.stdin.readline()
-from service.metrics.process import requested
+from service.metrics.process import count_request
 for number in range(200):
-    requested("GET", f"/{number}", 200, 0.1)
+    count_request("GET", f"/{number}", 200, 0.1)
 print("counted", flush=True)
 """
 
@@ -128,7 +130,7 @@ def test_a_full_disk_does_not_kill_a_process_that_counts(
 ) -> None:
     """By SIGBUS: the client library maps sparse files."""
     folder = tmp_path / "metrics"
-    with small_disk(folder, 8) as disk:
+    with mount_small_disk(folder, 8) as disk:
         script = COUNTER if disk else PRETENDED_FULL + COUNTER
         if disk and is_full_at_the_start:
             disk.fill()
@@ -150,14 +152,14 @@ def test_a_full_disk_does_not_kill_a_process_that_counts(
 
 
 def test_logging_to_a_full_disk_stops_no_work(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "log", 1) as disk:
+    with mount_small_disk(tmp_path / "log", 1) as disk:
         if disk:
             disk.fill()
         place = tmp_path / "log" / "file" if disk else Path("/dev/full")
         if disk and not place.exists():
             place = Path("/dev/full")  # It takes no new file, either.
         with place.open("w", buffering=1) as file:
-            handler = Handler(file)
+            handler = StderrHandler(file)
             record = logging.LogRecord("x", logging.ERROR, "x", 1, "x" * 10_000, (), None)
             handler.handle(record)
             handler.handle(record)
@@ -170,10 +172,10 @@ def test_a_warehouse_on_a_full_disk_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", f"duckdb:///{tmp_path}/warehouse/it.duckdb")
-    settings.cache_clear()
+    get_settings.cache_clear()
     warehouse = DuckDB(tmp_path / "warehouse" / "it.duckdb")
     exporter = Exporter(warehouse)
-    with small_disk(tmp_path / "warehouse", 16) as disk:
+    with mount_small_disk(tmp_path / "warehouse", 16) as disk:
         exporter.run()
         organization = Organization.create("Alice's University")
         for number in range(300):
@@ -181,7 +183,7 @@ def test_a_warehouse_on_a_full_disk_loses_nothing(
         if disk:
             disk.fill()
         else:
-            monkeypatch.setattr(Path, "write_bytes", full)
+            monkeypatch.setattr(Path, "write_bytes", raise_disk_full)
         assert exporter.run() == 0
         assert "No space" in (WarehouseState.current().error or "")
         disk.free() if disk else monkeypatch.undo()

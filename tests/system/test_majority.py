@@ -13,13 +13,13 @@ from falcon import testing
 from pymongo.errors import OperationFailure
 
 from config import database
-from config.database import Client
-from config.settings import settings
-from documents.migrations.indexes import create_indexes
+from config.database import DatabaseClient
+from config.settings import get_settings
+from documents.migrations.indexes import update_indexes
 from service.app import create_app
-from service.local.servers import LOOPBACK
+from service.local.servers import LOOPBACK_ADDRESS
 from tools.chaos.cluster import Cluster
-from tools.testbed.cast import BOB, Api, University, university
+from tools.testbed.cast import BOB, Api, University, create_university
 from tools.testbed.stack import wait_until
 
 COMMAND_FAILED = 125
@@ -33,20 +33,20 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         cluster.start()
         for name, value in cluster.environment.items():
             monkeypatch.setenv(name, value)
-        settings.cache_clear()
+        get_settings.cache_clear()
         mongoengine.disconnect_all()
-        database.connect()
-        create_indexes()
+        database.connect_database()
+        update_indexes()
         yield cluster
     finally:
         mongoengine.disconnect_all()
         cluster.stop()
-        settings.cache_clear()
+        get_settings.cache_clear()
 
 
 @pytest.fixture
 def alice(cluster: Cluster, wakeups: list[tuple[str, str]]) -> University:
-    return university("Alice's University", Api.in_process(testing.TestClient(create_app())))
+    return create_university("Alice's University", Api.in_process(testing.TestClient(create_app())))
 
 
 @contextmanager
@@ -56,13 +56,15 @@ def lagging(cluster: Cluster) -> Iterator[None]:
     with ExitStack() as held:
         for number, port in enumerate(cluster.mongodb_ports):
             if primary != f"MongoDB {number}":
-                node = held.enter_context(Client(LOOPBACK, port, directConnection=True))
+                node = held.enter_context(
+                    DatabaseClient(LOOPBACK_ADDRESS, port, directConnection=True)
+                )
                 wait_until(partial(_locked, node), "the secondary can be locked")
                 held.callback(node.admin.command, "fsyncUnlock")
         yield
 
 
-def _locked(node: Client) -> bool:
+def _locked(node: DatabaseClient) -> bool:
     """Lock it; one that has only just joined has nothing that a checkpoint could be taken of."""
     try:
         node.admin.command("fsync", lock=True)
@@ -78,7 +80,7 @@ def depose(cluster: Cluster) -> None:
     name = cluster.primary()
     assert name
     port = cluster.mongodb_ports[int(name.split()[1])]
-    with Client(LOOPBACK, port, directConnection=True) as mongo:
+    with DatabaseClient(LOOPBACK_ADDRESS, port, directConnection=True) as mongo:
         mongo.admin.command({"replSetStepDown": 3, "force": True})
 
 

@@ -16,9 +16,9 @@ from mongoengine import get_db
 from service.local import servers
 from tests.system.test_story import settled
 from tools.bench import slow_database
-from tools.testbed.cast import University, event, university
+from tools.testbed.cast import University, create_university, make_event
 from tools.testbed.stack import Servers, Stack, wait_until
-from tools.testbed.stripe_events import charge, set_secret, tell
+from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 GIFTS = 40
 QUEUE = "huey.redis.matchback"
@@ -29,7 +29,7 @@ ALLOWED_RATIO = 3
 
 @pytest.fixture
 def alice(stack: Stack) -> University:
-    return university("Alice's University", stack.api())
+    return create_university("Alice's University", stack.api())
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def test_an_emptied_redis_loses_nothing(alice: University, stack: Stack) -> None
     spring = alice.fundraiser()
     with frozen(stack.pid("worker")):
         give(alice, spring)
-        with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+        with redis.Redis(servers.LOOPBACK_ADDRESS, stack.servers.redis_port) as queue:
             wait_until(lambda: queue.llen(QUEUE) > 0, "wake-ups in the queue")
             queue.flushall()
     assert settled(alice, spring)["donations"]["raised"] == {"USD": GIFTS * 100}
@@ -88,7 +88,7 @@ def test_redis_killed_and_started_anew_loses_nothing(
     def is_back() -> bool:
         real_servers.supervisor.watch()
         try:
-            with redis.Redis(servers.LOOPBACK, real_servers.redis_port) as queue:
+            with redis.Redis(servers.LOOPBACK_ADDRESS, real_servers.redis_port) as queue:
                 return bool(queue.ping())
         except redis.RedisError:
             return False
@@ -108,7 +108,7 @@ def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
 ) -> None:
     """Its messages are of gifts that were settled long ago, and some of records that are gone."""
     spring = alice.fundraiser()
-    with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+    with redis.Redis(servers.LOOPBACK_ADDRESS, stack.servers.redis_port) as queue:
         with frozen(stack.pid("worker")):
             gift = alice.gift(spring, 500)
             give(alice, spring)
@@ -126,7 +126,7 @@ def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
 def test_a_slow_redis_slows_no_request(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
     before = give(alice, spring)
-    with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+    with redis.Redis(servers.LOOPBACK_ADDRESS, stack.servers.redis_port) as queue:
         queue.execute_command("CLIENT PAUSE", 3000)  # every command waits
         slow = give(alice, spring)
     assert statistics.median(slow) < ALLOWED_RATIO * statistics.median(before)
@@ -135,7 +135,7 @@ def test_a_slow_redis_slows_no_request(alice: University, stack: Stack) -> None:
 
 def test_strange_messages_in_the_queue_harm_nobody(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
-    with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
+    with redis.Redis(servers.LOOPBACK_ADDRESS, stack.servers.redis_port) as queue:
         for message in (
             b"garbage",
             b"\x80\x04\x95",
@@ -194,9 +194,9 @@ def test_a_paused_database_delays_counting_and_fails_nothing(
     alice: University, stack: Stack
 ) -> None:
     """MongoDB ends the batch in hand, and it is done again; see tools/bench/slow_database.py."""
-    result = slow_database.measure(stack, alice, emails=1500, pauses=1)
+    result = slow_database.measure_under_pauses(stack, alice, emails=1500, pauses=1)
     assert result.counted == 1500
-    assert result.after_last_pause < slow_database.CATCH_UP_SECONDS
+    assert result.after_last_pause < slow_database.MAX_CATCH_UP_SECONDS
     assert not get_db().emails.count_documents({"trouble": {"$exists": True}})
     log = stack.log("worker")
     assert "looking for what fails" not in log
@@ -207,21 +207,23 @@ def test_a_paused_database_delays_events_and_payments_and_fails_nothing(
     alice: University, real_servers: Servers, stack: Stack
 ) -> None:
     alice.set_webhook_key()
-    set_secret(alice)
+    set_stripe_secret(alice)
     spring = alice.fundraiser()
     email = alice.email(spring)
     settled(alice, spring)
     stack.kill("worker", signal.SIGTERM)
     for post in range(20):
-        alice.deliver([event(email, "open", 1_700_000_000 + 60 * post + n) for n in range(60)])
+        alice.deliver([make_event(email, "open", 1_700_000_000 + 60 * post + n) for n in range(60)])
         ids: dict[str, Any] = {"id": f"ch_{post}", "payment_intent": f"pi_{post}"}
-        tell(alice, charge("succeeded", **ids, metadata={"fundraiser_id": spring}))
+        post_stripe_event(
+            alice, make_charge_event("succeeded", **ids, metadata={"fundraiser_id": spring})
+        )
     posts = get_db().deliveries
     due = {"due": {"$type": "date"}}
     stack.start_worker()
     wait_until(lambda: posts.count_documents(due) < 40, "the first are counted")
     with frozen(real_servers.pid("MongoDB")):
-        time.sleep(slow_database.PAUSE_SECONDS)
+        time.sleep(slow_database.DATABASE_PAUSE_SECONDS)
     wait_until(lambda: not posts.count_documents(due), "all are counted", 10)
     assert settled(alice, spring)["donations"]["count"] == 20
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1200

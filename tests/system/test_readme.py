@@ -15,7 +15,7 @@ import click
 import pytest
 
 from service.local import addresses
-from tools.testbed.cast import university
+from tools.testbed.cast import create_university
 from tools.testbed.readme import README, ROOT, find_group
 from tools.testbed.stack import Stack, wait_until
 
@@ -49,7 +49,7 @@ def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    addresses.write(tmp_path / "var", stack.environment)
+    addresses.write_addresses(tmp_path / "var", stack.environment)
     path = os.environ["PATH"]
     if shutil.which("curl") is None:
         (tmp_path / "curl").write_text(CURL)
@@ -95,7 +95,7 @@ def test_the_example_in_the_payments_guide_posts_a_gift(
 ) -> None:
     guide = (ROOT / "docs" / "how-to" / "payment-processor.md").read_text()
     example = find_group(r"```python\n(.*?)```", guide)
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret})
     spring = alice.fundraiser()
@@ -118,6 +118,6 @@ def test_the_example_in_the_payments_guide_posts_a_gift(
 def test_the_example_in_python_runs(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     guide = (ROOT / "docs" / "how-to" / "python-client.md").read_text()
     example = find_group(r"```python\n(.*?)```", guide)
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     exec(example, {"url": stack.url, "key": alice.key})
     assert "Bob Baker" in capsys.readouterr().out

@@ -14,14 +14,14 @@ from documents.recount import recount
 from documents.recount.background import SteadyRecount
 from jobs.periodic import recount as recounting
 from tests.system.test_story import settled
-from tools.testbed.cast import University, university
-from tools.testbed.namespaces import of_one_pid
+from tools.testbed.cast import University, create_university
+from tools.testbed.namespaces import find_shared_pid_command
 from tools.testbed.stack import Stack
 
 
 @pytest.fixture
 def alice(stack: Stack) -> University:
-    return university("Alice's University", stack.api())
+    return create_university("Alice's University", stack.api())
 
 
 def plant(fundraiser_id: str, email_id: str) -> set[tuple[str, str]]:
@@ -52,15 +52,15 @@ def test_planted_errors_are_found_and_repaired_under_load(alice: University) -> 
     loading.start()
     try:
         for _ in range(3):
-            assert list(recount.recount()) == [], "a false alarm under load"
+            assert list(recount.find_drifts()) == [], "a false alarm under load"
         planted = plant(spring, emails[0])
-        off = list(recount.recount())
+        off = list(recount.find_drifts())
         # The email's wrong opens may have reached its mailing's and fundraiser's by a settle.
         assert planted <= {(drift.collection, drift.field) for drift in off}
         while off:
             for drift in off:
-                recount.repair(drift)
-            off = list(recount.recount())
+                recount.repair_counter(drift)
+            off = list(recount.find_drifts())
     finally:
         stop.set()
         loading.join()
@@ -68,7 +68,7 @@ def test_planted_errors_are_found_and_repaired_under_load(alice: University) -> 
     assert report["donations"]["raised"] == {"USD": sum(given)}
     assert report["donations"]["donors"] == 10
     assert report["emails"]["opens"] == 0
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 REPAIRERS = 10
@@ -90,7 +90,7 @@ def incorrect_counters(alice: University) -> tuple[str, list[str]]:
 
 
 def check(alice: University, spring: str, raised: int) -> None:
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
     report = settled(alice, spring)
     assert report["donations"]["raised"] == {"USD": raised}
     assert report["emails"]["opens"] == 0
@@ -102,10 +102,12 @@ def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
 ) -> None:
     """None of them holds a lease, as after a pause of its holder."""
     spring, emails = incorrect_counters(alice)
-    found = list(recount.recount())
+    found = list(recount.find_drifts())
     assert len(found) > 10
     with ThreadPoolExecutor(REPAIRERS) as threads:
-        repairs = [threads.submit(lambda: [*map(recount.repair, found)]) for _ in range(REPAIRERS)]
+        repairs = [
+            threads.submit(lambda: [*map(recount.repair_counter, found)]) for _ in range(REPAIRERS)
+        ]
         given = 100
         while not all(one.done() for one in repairs):
             # As much as is off: the counter has its old, wrong value again and again.
@@ -114,17 +116,17 @@ def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
         results = [one.result() for one in repairs]
     for which in zip(*results, strict=True):
         assert sum(which) <= 1, "a counter was repaired twice"
-    while off := list(recount.recount()):  # by what settled in between from wrong counters
-        assert [*map(recount.repair, off)]
+    while off := list(recount.find_drifts()):  # by what settled in between from wrong counters
+        assert [*map(recount.repair_counter, off)]
     check(alice, spring, given)
 
 
 def test_a_finding_is_repaired_once_however_old_it_is(alice: University) -> None:
     spring, _ = incorrect_counters(alice)
-    found = list(recount.recount())
-    assert any([*map(recount.repair, found)])
+    found = list(recount.find_drifts())
+    assert any([*map(recount.repair_counter, found)])
     check(alice, spring, 100)
-    assert not any([*map(recount.repair, found)])
+    assert not any([*map(recount.repair_counter, found)])
     check(alice, spring, 100)
 
 
@@ -132,12 +134,12 @@ def test_a_counter_that_was_put_right_by_hand_is_left_alone(alice: University) -
     incorrect_counters(alice)
     [raised] = [
         one
-        for one in recount.recount()
+        for one in recount.find_drifts()
         if (one.collection, one.field) == ("fundraisers", "raised.USD")
     ]
-    get_db().fundraisers.update_one({"_id": raised.id}, {"$set": {"raised.USD": raised.right}})
-    assert not recount.repair(raised)
-    assert get_db().fundraisers.find_one(raised.id)["raised"]["USD"] == raised.right
+    get_db().fundraisers.update_one({"_id": raised.id}, {"$set": {"raised.USD": raised.expected}})
+    assert not recount.repair_counter(raised)
+    assert get_db().fundraisers.find_one(raised.id)["raised"]["USD"] == raised.expected
 
 
 PAUSED = """
@@ -146,11 +148,11 @@ from documents.concurrency import lease
 from documents.recount import recount
 if {pretend}:
     lease._take = lambda *args: True
-repair = recount.repair
+repair = recount.repair_counter
 def slow(drift):
     time.sleep(0.05)  # so that the others find the same meanwhile
     return repair(drift)
-recount.repair = slow
+recount.repair_counter = slow
 from service.cli import main
 main(["recount", "--repair"])
 """
@@ -162,7 +164,7 @@ def test_two_repairs_of_one_host_name_and_pid_leave_correct_counters(
 ) -> None:
     spring, _ = incorrect_counters(alice)
     script = PAUSED.format(pretend=both_hold_the_lease)
-    command = [*of_one_pid(), sys.executable, "-c", script]
+    command = [*find_shared_pid_command(), sys.executable, "-c", script]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
@@ -182,8 +184,8 @@ def test_a_recount_of_one_fundraiser_compares_no_other() -> None:
 
     first, second = (Fundraiser.create(ObjectId(), {"name": name}) for name in ("A", "B"))
     get_db().fundraisers.update_one({"_id": second.id}, {"$inc": {"raised.USD": 1}})
-    assert [page.drifts for page in recount.pages(first.id)] == [[]]
-    assert sum(len(page.drifts) for page in recount.pages(second.id)) == 1
+    assert [page.drifts for page in recount.compare_all_counters(first.id)] == [[]]
+    assert sum(len(page.drifts) for page in recount.compare_all_counters(second.id)) == 1
 
 
 @pytest.mark.usefixtures("real_database")
@@ -194,13 +196,13 @@ def test_the_steady_recount_goes_round_and_tells_what_it_found(
 
     users = [User.create(ObjectId(), "U", f"{n}@x.edu") for n in range(5)]
     get_db().users.update_one({"_id": users[2].id}, {"$set": {"emails_count": 7}})
-    monkeypatch.setattr("documents.recount.background.ROWS_A_STEP", 2)
-    assert steady_recount.summary() is None
+    monkeypatch.setattr("documents.recount.background.RECOUNTED_ROWS_PER_STEP", 2)
+    assert steady_recount.find_last_result() is None
     steps = 0
     while recounting.step():
         steps += 1
-    found = steady_recount.summary()
+    found = steady_recount.find_last_result()
     assert found is not None
     assert found[0] == 1
-    assert steps >= len(recount.COLLECTIONS) + 3
+    assert steps >= len(recount.COUNTED_COLLECTIONS) + 3
     assert SteadyRecount.current().last_compared == 5

@@ -10,15 +10,15 @@ from mongoengine import get_db
 
 from documents.giving_links import link_token
 from documents.matching.policy import MatchPolicy
-from documents.matching.preview import what_if
+from documents.matching.preview import preview_policy
 from documents.recount import recount
-from documents.storage.idempotency import LONG_AGO
-from jobs.sweep import sweep
+from documents.storage.idempotency import ABANDONED_REQUEST_TIME
+from jobs.sweep import sweep_due_records
 from service.middleware import api_key
-from tools.seams.child import act
-from tools.seams.forks import forks
-from tools.seams.scenarios import SCENARIOS, Scenario, scene
-from tools.testbed.cast import Api, University, university
+from tools.seams.child import run_scenario
+from tools.seams.forks import get_fork_context
+from tools.seams.scenarios import SCENARIOS, Scenario, prepare_scene
+from tools.testbed.cast import Api, University, create_university
 from tools.testbed.emptied import delete_records
 
 PATIENCE_SECONDS = 60
@@ -59,11 +59,11 @@ def one_life(
     Returns the commands it took, or None when it was killed.
     """
     place = new_place(client)
-    given = scene(place)
+    given = prepare_scene(place)
     scenario.prepare(place, given)
-    context = forks()
+    context = get_fork_context()
     here, there = context.Pipe()
-    process = context.Process(target=act, args=(there, uri, name, given, where))
+    process = context.Process(target=run_scenario, args=(there, uri, name, given, where))
     process.start()
     there.close()
     process.join(PATIENCE_SECONDS)
@@ -79,9 +79,9 @@ def one_life(
 def new_place(client: testing.TestClient) -> University:
     """A university on a database with indexes and nothing else."""
     delete_records(get_db())
-    api_key.forget_keys()
-    link_token.forget_keys()
-    place = university("Alice's University", Api.in_process(client))
+    api_key.forget_api_keys()
+    link_token.forget_link_keys()
+    place = create_university("Alice's University", Api.in_process(client))
     place.set_webhook_key()
     return place
 
@@ -91,14 +91,16 @@ def recover(scenario: Scenario, place: University, given: dict[str, Any], *, kil
     # The server does so by itself within seconds; tests/system/test_faults.py waits for that.
     get_db().client.admin.command({"killAllSessions": []})
     if killed and scenario.again:
-        get_db().idempotency_keys.update_many({"status": None}, {"$set": {"taken_at": LONG_AGO}})
+        get_db().idempotency_keys.update_many(
+            {"status": None}, {"$set": {"taken_at": ABANDONED_REQUEST_TIME}}
+        )
         scenario.act(place, given)
     get_db().emails.update_many(
         {"donations_count": {"$type": "string"}}, {"$set": {"donations_count": 0}}
     )
     for collection in ("donations", "deliveries"):  # as if the pauses were over
         get_db()[collection].update_many({}, {"$unset": {"trouble.retry_at": ""}})
-    while sweep():
+    while sweep_due_records():
         pass
 
 
@@ -110,10 +112,10 @@ def check(scenario: Scenario, place: University, given: dict[str, Any]) -> None:
     assert report["emails"]["opens"] == scenario.opens
     matched = place.report(given["spring"])["donations"]["by_match"]
     assert sum(of["count"] for of in matched.values()) == scenario.gifts
-    pages = what_if(ObjectId(place.id), MatchPolicy(), lambda held: held)
+    pages = preview_policy(ObjectId(place.id), MatchPolicy(), lambda held: held)
     assert not [change for _, changes in pages for change in changes]
     mailing = get_db().mailings.find_one({"_id": ObjectId(given["mailing"])})
     assert mailing
     emails = {"mailing_id": mailing["_id"], "deleted_at": None}
     assert mailing["emails_count"] == get_db().emails.count_documents(emails)
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []

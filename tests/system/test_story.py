@@ -11,8 +11,8 @@ import pytest
 from mongoengine import get_db
 
 from documents.recount import recount
-from documents.storage.marks import DUE
-from tools.testbed.cast import BOB, University, event, university
+from documents.storage.marks import DUE_FILTER
+from tools.testbed.cast import BOB, University, create_university, make_event
 from tools.testbed.stack import Stack, wait_until
 
 AT = 1_700_000_000
@@ -21,7 +21,7 @@ EVE = {"name": "Eve", "email": "eve@example.org"}
 
 @pytest.fixture
 def alice(stack: Stack) -> University:
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     alice.set_webhook_key()
     return alice
 
@@ -42,11 +42,11 @@ def test_a_gift_finds_its_email(alice: University) -> None:
     mailing = alice.mailing(spring, cost={"amount": 1000, "currency": "USD"})
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(10)]
     emails = [alice.email(spring, who, mailing_id=mailing, sent_at=None) for who in people]
-    events = [event(email, "processed", AT) for email in emails]
-    events += [event(email, "delivered", AT + 1) for email in emails[:8]]
-    events += [event(email, "bounce", AT + 1, type="bounce") for email in emails[8:]]
-    events += [event(email, "open", AT + n) for n, email in enumerate(emails[:5])]
-    events += [event(email, "click", AT + 10) for email in emails[:4]]
+    events = [make_event(email, "processed", AT) for email in emails]
+    events += [make_event(email, "delivered", AT + 1) for email in emails[:8]]
+    events += [make_event(email, "bounce", AT + 1, type="bounce") for email in emails[8:]]
+    events += [make_event(email, "open", AT + n) for n, email in enumerate(emails[:5])]
+    events += [make_event(email, "click", AT + 10) for email in emails[:4]]
     for start in range(0, len(events), 10):
         assert alice.deliver(events[start : start + 10]).status == 202
     assert alice.deliver(events[:20]).status == 202  # once more
@@ -114,20 +114,20 @@ def test_a_gift_finds_its_email(alice: University) -> None:
     assert report["donations"]["refunded"] == {"USD": 2501}
     assert report["emails"]["donated"] == 2
     assert alice.get(f"/v1/emails/{emails[0]}")["donated"] is False
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def test_the_same_delivery_sent_fifty_times_eight_at_a_time_counts_once(alice: University) -> None:
     spring = alice.fundraiser()
     emails = [alice.email(spring, {"name": "P", "email": f"p{n}@x.edu"}) for n in range(20)]
-    events = [event(email, type_, AT) for email in emails for type_ in ("open", "click")]
+    events = [make_event(email, type_, AT) for email in emails for type_ in ("open", "click")]
     with ThreadPoolExecutor(8) as senders:
         answers = list(senders.map(lambda _: alice.deliver(events).status, range(50)))
     assert answers == [202] * 50
     report = settled(alice, spring)["emails"]
     assert (report["opens"], report["clicks"]) == (20, 20)
     assert (report["opened"], report["clicked"]) == (20, 20)
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def test_the_same_gift_sent_fifty_times_eight_at_a_time_is_one_gift(alice: University) -> None:
@@ -160,7 +160,7 @@ def test_fifty_changes_at_once_leave_one_of_them(alice: University) -> None:
     assert set(answers) == {200}
     left = 2500 - alice.get(f"/v1/donations/{gift}")["refunded_amount"]
     assert settled(alice, spring)["donations"]["raised"] == {"USD": left}
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
@@ -187,10 +187,10 @@ def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
     stack.kill("worker")
     with ThreadPoolExecutor(8) as senders:
         given = list(senders.map(give, range(2000)))
-    waiting = due = get_db().donations.count_documents(DUE)
+    waiting = due = get_db().donations.count_documents(DUE_FILTER)
 
     def are_less_than(count: int) -> bool:
-        return bool(get_db().donations.count_documents(DUE) < count)
+        return bool(get_db().donations.count_documents(DUE_FILTER) < count)
 
     assert waiting > 1000
     left_at_kills = []
@@ -198,7 +198,7 @@ def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
         stack.start_worker()
         wait_until(partial(are_less_than, due), "progress")
         stack.kill("worker", signal.SIGKILL)
-        due = get_db().donations.count_documents(DUE)
+        due = get_db().donations.count_documents(DUE_FILTER)
         left_at_kills.append(due)
         if due == 0:
             break
@@ -210,7 +210,7 @@ def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
         assert (figures["count"], figures["raised"]) == (1000, {"USD": sum(amounts)})
         by_match = figures["by_match"].values()
         assert sum(of["raised"].get("USD", 0) for of in by_match) == sum(amounts)
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def test_the_web_service_killed_in_the_middle_loses_nothing_it_acknowledged(

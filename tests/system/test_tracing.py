@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from config.settings import Settings, SettingsError
-from tools.testbed.cast import BOB, University, university
+from tools.testbed.cast import BOB, University, create_university
 from tools.testbed.stack import Servers, Stack, wait_until
 
 CLIENTS_SPAN = "b7ad6b7169203331"
@@ -129,7 +129,7 @@ def inserted(collector: Collector, **where: str) -> Callable[[], list[Told]]:
 
 def test_a_trace_leads_from_the_request_into_the_job(traced: Stack, collector: Collector) -> None:
     """Bob's client has a trace of its own, and the worker's transaction is a part of it."""
-    alice = university("Alice's University", traced.api())
+    alice = create_university("Alice's University", traced.api())
     spring = alice.fundraiser()
     numbers = itertools.count(1)
 
@@ -170,7 +170,7 @@ def test_a_trace_leads_from_the_request_into_the_job(traced: Stack, collector: C
 
 def test_what_nobody_asked_for_is_no_trace(traced: Stack, collector: Collector) -> None:
     """A worker looks for what is due and reads its queue all the time."""
-    alice = university("Alice's University", traced.api())
+    alice = create_university("Alice's University", traced.api())
     give(alice, alice.fundraiser())
     wait_until(lambda: collector.spans(name="update_email_donation"), "the job's span")
     told = collector.spans()
@@ -182,7 +182,7 @@ def test_what_nobody_asked_for_is_no_trace(traced: Stack, collector: Collector) 
 
 def test_traces_tell_of_nobody(traced: Stack, collector: Collector) -> None:
     """Neither what a request holds nor what the database refuses leaves the process."""
-    alice = university("Alice's University", traced.api())
+    alice = create_university("Alice's University", traced.api())
     person = {"name": "Zebulon Quagmire", "email": ADDRESS}
     sent: list[tuple[str, str, Any, int]] = [
         ("POST", "/v1/users", person, 201),
@@ -235,8 +235,8 @@ def test_nothing_is_imported_when_they_are_off() -> None:
     code = (
         "import sys, service.app, jobs.worker\n"
         "from config.observability import traces\n"
-        "traces.start('web')\n"
-        "assert traces.trace_id() == '' and not traces.are_on()\n"
+        "traces.start_tracing('web')\n"
+        "assert traces.get_trace_id() == '' and not traces.is_tracing()\n"
         "ours = tuple(f'opentelemetry.{n}' for n in ('instrumentation', 'exporter', 'sdk.trace'))\n"
         "assert not [name for name in sys.modules if name.startswith(ours)]"
     )

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from service.local import addresses, instance, readiness, servers
-from service.local.command import matchback_command
+from service.local.command import build_matchback_command
 from tools.testbed.stack import Servers, wait_until
 
 
@@ -42,7 +42,7 @@ def run(*arguments: str, **options: Any) -> tuple[int, str]:
 
 @contextmanager
 def up(data: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    port = str(servers.free_port())
+    port = str(servers.find_free_port())
     process = matchback("up", "--data", str(data), "--port", port, *more)
     try:
         wait_until(lambda: is_ready(data) or process.poll() is not None, "readiness")
@@ -55,7 +55,7 @@ def up(data: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def is_ready(data: Path) -> bool:
-    url = addresses.read(data).get("MATCHBACK_URL")
+    url = addresses.read_addresses(data).get("MATCHBACK_URL")
     return url is not None and readiness.is_ready(url)
 
 
@@ -64,7 +64,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def part(data: Path, name: str) -> int:
-    return int(instance.load(data)["processes"][name][0])
+    return int(instance.load_state(data)["processes"][name][0])
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -77,19 +77,19 @@ def test_it_starts_everything_and_a_signal_stops_it_all(
         assert any("matchback worker" in title for title in titles)
         shell = f". {tmp_path}/up.env && echo $MATCHBACK_URL $MATCHBACK_MONGODB_URI"
         told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
-        assert told.stdout.split() == list(addresses.read(tmp_path).values())[:2]
+        assert told.stdout.split() == list(addresses.read_addresses(tmp_path).values())[:2]
         children = family(process)
         assert len(children) >= 6
         process.send_signal(how)
         assert process.wait(60) == 0
         psutil.wait_procs(children, timeout=10)
         assert not [child for child in children if child.is_running()]
-    assert not addresses.path(tmp_path).exists()
+    assert not addresses.env_file_path(tmp_path).exists()
 
 
 def is_replaced(data: Path, name: str, before: int) -> bool:
     """Tell from one reading of the state, because the part is not in it while it restarts."""
-    started = instance.load(data)["processes"].get(name)
+    started = instance.load_state(data)["processes"].get(name)
     return started is not None and int(started[0]) != before
 
 
@@ -123,7 +123,7 @@ def test_a_killed_supervisor_leaves_nothing_that_a_new_start_does_not_clear_up(
         assert process.poll() is None
         secret = key.split('"api_key": "')[1].split('"')[0]
         headers = {"Authorization": f"Bearer {secret}"}
-        url = addresses.read(tmp_path)["MATCHBACK_URL"]
+        url = addresses.read_addresses(tmp_path)["MATCHBACK_URL"]
         # the data is still there, though MongoDB may have another port now
         assert httpx.get(f"{url}/v1/users", headers=headers).status_code == 200
 
@@ -132,9 +132,9 @@ def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
     with up(tmp_path, "--no-demo"):
         status, output = run("org", "create", "U", "--json", "--data", str(tmp_path))
         assert status == 0, output
-    state = instance.load(tmp_path)
+    state = instance.load_state(tmp_path)
     state["ports"] = {}
-    instance.note(tmp_path, state)
+    instance.save_state(tmp_path, state)
     with up(tmp_path, "--no-demo") as process:
         assert process.poll() is None
         assert run("recount", "--data", str(tmp_path)) == (0, "0 counters off\n")
@@ -144,18 +144,18 @@ def test_servers_of_ones_own_are_used_every_time(
     tmp_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And addresses sourced from an up.env of ours are not taken for one's own."""
-    uri = servers.mongodb_uri(real_servers.mongodb_port, "own")
+    uri = servers.build_mongodb_uri(real_servers.mongodb_port, "own")
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     for _ in range(2):
         with up(tmp_path, "--no-demo"):
-            assert addresses.read(tmp_path)["MATCHBACK_MONGODB_URI"] == uri
-            assert "MongoDB" not in instance.load(tmp_path)["processes"]
-            ours = addresses.read(tmp_path)["MATCHBACK_REDIS_URL"]
+            assert addresses.read_addresses(tmp_path)["MATCHBACK_MONGODB_URI"] == uri
+            assert "MongoDB" not in instance.load_state(tmp_path)["processes"]
+            ours = addresses.read_addresses(tmp_path)["MATCHBACK_REDIS_URL"]
         monkeypatch.setenv("MATCHBACK_REDIS_URL", ours)
 
 
 def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    held = instance.lock(tmp_path)
+    held = instance.lock_data_folder(tmp_path)
     status, output = run("up", "--data", str(tmp_path))
     held.close()
     assert status == 1
@@ -168,14 +168,14 @@ def test_without_mongod_it_says_the_three_ways_out(
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(servers, "_packaged", lambda package, path: None)
     with pytest.raises(servers.MissingServer) as error:
-        servers.mongodb_part(tmp_path, 1)
+        servers.build_mongodb_part(tmp_path, 1)
     for way in ("install MongoDB", "container", "MATCHBACK_MONGODB_URI"):
         assert way in str(error.value)
 
 
 def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
-        taken.bind((servers.LOOPBACK, 0))
+        taken.bind((servers.LOOPBACK_ADDRESS, 0))
         taken.listen()
         port = taken.getsockname()[1]
         status, output = run("up", "--data", str(tmp_path), "--port", str(port), "--no-demo")
@@ -195,7 +195,7 @@ def test_a_misspelt_setting_is_a_sentence(tmp_path: Path) -> None:
 def test_commands_without_a_database_say_what_to_do(tmp_path: Path) -> None:
     environment = {
         **os.environ,
-        "MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{servers.free_port()}/?replicaSet=rs0",
+        "MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{servers.find_free_port()}/?replicaSet=rs0",
         "MATCHBACK_DATABASE_TIMEOUT_SECONDS": "0.5",
     }
     status, output = run("org", "create", "U", env=environment, cwd=tmp_path)
@@ -219,7 +219,7 @@ def test_the_demo_stopped_while_it_is_made_stops_at_once_and_goes_on_later(tmp_p
     for line in process.stdout:
         if "playing its giving day" in line:
             break
-    url = addresses.read(tmp_path)["MATCHBACK_URL"]
+    url = addresses.read_addresses(tmp_path)["MATCHBACK_URL"]
     key = json.loads((tmp_path / "demo.json").read_text())["api_key"]
     headers = {"Authorization": f"Bearer {key}"}
     listed = httpx.get(f"{url}/v1/fundraisers", headers=headers).json()["data"]
@@ -246,16 +246,16 @@ def test_it_stops_everything_though_nobody_reads_what_it_says(tmp_path: Path) ->
     process.send_signal(signal.SIGTERM)
     process.wait(40)
     assert not [child for child in children if child.is_running()]
-    assert not addresses.path(tmp_path).exists()
+    assert not addresses.env_file_path(tmp_path).exists()
 
 
 def warehouse(command: str, data: Path) -> str:
-    asked = [*matchback_command(), "warehouse", command, "--data", str(data)]
+    asked = [*build_matchback_command(), "warehouse", command, "--data", str(data)]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_demo_plays_its_day_and_tells_what_to_try(tmp_path: Path) -> None:
-    process = matchback("up", "--data", str(tmp_path), "--port", str(servers.free_port()))
+    process = matchback("up", "--data", str(tmp_path), "--port", str(servers.find_free_port()))
     lines: list[str] = []
     assert process.stdout
     deadline = time.monotonic() + 120

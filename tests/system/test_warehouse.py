@@ -9,15 +9,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from config.settings import settings
+from config.settings import get_settings
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
 from jobs.warehouse.engine import open_warehouse
-from service.local.command import matchback_command
+from service.local.command import build_matchback_command
 from service.local.supervisor import Part
-from tools.testbed.cast import University, event, university
+from tools.testbed.cast import University, create_university, make_event
 from tools.testbed.stack import Servers, Stack, wait_until
-from tools.testbed.warehouse_contents import contents, truth
+from tools.testbed.warehouse_contents import compute_contents, read_contents
 
 AT = 1_790_000_000
 
@@ -32,24 +32,24 @@ def exporting_stack(
     """The service, a worker, and a warehouse of DuckDB's; its worker is not started."""
     url = f"duckdb:///{tmp_path / 'warehouse.duckdb'}"
     monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", url)
-    settings.cache_clear()
+    get_settings.cache_clear()
     environment = {"MATCHBACK_WAREHOUSE_URL": url}
     try:
         with Stack(real_servers, real_database, tmp_path, environment=environment).up() as stack:
             yield stack
     finally:
-        settings.cache_clear()
+        get_settings.cache_clear()
 
 
 def start_exporter(stack: Stack) -> None:
-    command = [*matchback_command(), "warehouse", "worker"]
+    command = [*build_matchback_command(), "warehouse", "worker"]
     log = stack.folder / "warehouse.log"
     stack.supervisor.start(Part("warehouse", command, log, stack.environment))
 
 
 def run(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*matchback_command(), "warehouse", *arguments],
+        [*build_matchback_command(), "warehouse", *arguments],
         env=stack.environment,
         capture_output=True,
         text=True,
@@ -60,17 +60,17 @@ def run(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def give(ann: University, spring: str, mailing: str, number: int) -> None:
     person = {"name": f"Person {number}", "email": f"person{number}@example.edu"}
     email = ann.email(spring, person, mailing_id=mailing)
-    ann.deliver([event(email, "open", AT + number), event(email, "delivered", AT)])
+    ann.deliver([make_event(email, "open", AT + number), make_event(email, "delivered", AT)])
     ann.gift(spring, 100 + number, person)
 
 
 def caught_up() -> bool:
-    return export_outbox.is_none() and WarehouseState.current().is_filled
+    return export_outbox.is_export_complete() and WarehouseState.current().is_filled
 
 
 def test_killed_again_and_again_it_ends_up_with_all_of_it(exporting_stack: Stack) -> None:
     stack = exporting_stack
-    ann = university("Ann's University", stack.api())
+    ann = create_university("Ann's University", stack.api())
     ann.set_webhook_key()
     spring = ann.fundraiser()
     mailing = ann.mailing(spring)
@@ -85,7 +85,7 @@ def test_killed_again_and_again_it_ends_up_with_all_of_it(exporting_stack: Stack
     wait_until(lambda: not ann.report(spring)["unsettled"]["donations"], "everything is settled")
     wait_until(caught_up, "the warehouse knows everything")
     warehouse = open_warehouse(stack.environment["MATCHBACK_WAREHOUSE_URL"])
-    assert contents(warehouse) == truth()
+    assert read_contents(warehouse) == compute_contents()
 
     verified = run(stack, "verify")
     assert (verified.returncode, verified.stdout) == (0, "All sums agree.\n"), verified.stderr

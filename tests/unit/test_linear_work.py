@@ -36,7 +36,7 @@ from documents.people import search_words
 from documents.providers import sendgrid, signatures
 from documents.providers.registry import PROVIDERS
 from documents.storage import pagination
-from documents.tracking.rules import Click, Rule, is_machine, reasons
+from documents.tracking.rules import Click, MachineClickRule, find_machine_reasons, is_machine_agent
 from documents.values import address, json_items, json_size
 from service.api import idempotency, problems, validation
 from service.api import parsing as reading
@@ -92,12 +92,12 @@ def read_event(text: str) -> None:
     names = ("event", "email", "email_id", "sg_message_id", "url", "useragent", "type", "category")
     item = dict.fromkeys(names, text) | {"timestamp": text, "url_offset": {"index": text}}
     with suppress(ValueError, Unusable):
-        sendgrid.read(ORGANIZATION.binary, item)
-    report = sendgrid.read(ORGANIZATION.binary, item | {"timestamp": 1_700_000_000})
-    link.link_of(report.url or "")
-    address.mailbox(report.address)
-    references.resolve(ORGANIZATION, report.email_ref)
-    is_machine(report.user_agent or "")
+        sendgrid.read_event_report(ORGANIZATION.binary, item)
+    report = sendgrid.read_event_report(ORGANIZATION.binary, item | {"timestamp": 1_700_000_000})
+    link.normalize_link(report.url or "")
+    address.to_mailbox(report.address)
+    references.resolve_reference(ORGANIZATION, report.email_ref)
+    is_machine_agent(report.user_agent or "")
 
 
 def read_charge(text: str) -> None:
@@ -105,11 +105,11 @@ def read_charge(text: str) -> None:
     told = {"object": "charge", "id": "ch_1", "amount": 1, "currency": "usd", "status": text}
     thing = {**told, "billing_details": billing, "metadata": {"email_id": text}, "created": 1}
     event = {"object": "event", "type": text, "created": 1, "data": {"object": thing}}
-    stripe_events.read(event)
+    stripe_events.read_facts(event)
 
 
 def read_payment(text: str) -> None:
-    payments.read(delivery_row(body=raw(text), provider="payments"))
+    payments.read_payment_webhook(delivery_row(body=raw(text), provider="payments"))
 
 
 def verify(provider: str, header: str) -> Callable[[str], object]:
@@ -151,15 +151,15 @@ def read_csv(text: str) -> None:
 
 def log_line(text: str) -> None:
     line: dict[str, Any] = dict.fromkeys(("time", "level", "logger", "process"), "")
-    log.as_json(None, "info", line | {"event": f"{text} a@b.c"})
-    log.as_text(None, "info", line | {"event": text})
+    log.to_json_line(None, "info", line | {"event": f"{text} a@b.c"})
+    log.to_text_line(None, "info", line | {"event": text})
 
 
 def erase(text: str) -> None:
     for body in (f'[tru, {text}, "bob@example.edu"]', f'["bob@example.edu", {json.dumps(text)}]'):
         BOB.has_address_or_reference(raw(body).decode("utf-8", "replace"))
         with suppress(ValueError, Unusable):
-            erased_items.without_items(raw(body), [0])
+            erased_items.remove_items(raw(body), [0])
 
 
 def in_field(model: Any) -> Callable[[str], object]:
@@ -170,15 +170,15 @@ def fields_of(text: str) -> None:
     """The text as many names: of an object's fields."""
     value = {f"{text[start : start + 3]}{start}": text[:3] for start in range(0, len(text), 5)}
     for model in (UserIn, DonationIn):
-        with suppress(problems.Invalid):
-            validation.validate(model, value)
-    json_size.is_too_large(value)
+        with suppress(problems.InvalidRequest):
+            validation.validate_value(model, value)
+    json_size.has_too_many_members(value)
     with suppress(ValueError, Unusable):
-        standard_webhooks.read(value)
+        standard_webhooks.read_gift_post(value)
 
 
 def tell_origin(text: str) -> None:
-    context.REQUEST_ID.fullmatch(text)
+    context.REQUEST_ID_PATTERN.fullmatch(text)
     context.Origin.read(text)
 
 
@@ -193,8 +193,8 @@ WORK: dict[str, Callable[[str], object]] = {
     "mailboxes in a text": lambda text: digests_in(ORGANIZATION, [text, text[::-1]]),
     "Stripe's signature": verify("stripe", signatures.STRIPE_HEADER),
     "a standard signature": verify("payments", "Webhook-Signature"),
-    "parse a body": lambda text: reading.parse(raw(text)),
-    "parse a text": lambda text: reading.parse(json.dumps({"a": text}).encode()),
+    "parse a body": lambda text: reading.parse_json(raw(text)),
+    "parse a text": lambda text: reading.parse_json(json.dumps({"a": text}).encode()),
     "read a query": read_query,
     "read a query's value": lambda text: reading._decode(latin(text)),
     "read a form": read_form,
@@ -202,19 +202,21 @@ WORK: dict[str, Callable[[str], object]] = {
         request(path="/a", query_string=latin(text)), falcon.Response()
     ),
     "an Authorization header": lambda text: api_key._find(f"mb_{text}"),
-    "an Idempotency-Key": idempotency.KEY.fullmatch,
-    "cookies": lambda text: cookies.secret_of(request({"Cookie": latin(text)}), cookies.SESSION),
-    "our cookie": lambda text: cookies.secret_of(
-        request({"Cookie": f'{cookies.SESSION}="{latin(text)}"'}), cookies.SESSION
+    "an Idempotency-Key": idempotency.IDEMPOTENCY_KEY_PATTERN.fullmatch,
+    "cookies": lambda text: cookies.read_secret(
+        request({"Cookie": latin(text)}), cookies.SESSION_COOKIE
+    ),
+    "our cookie": lambda text: cookies.read_secret(
+        request({"Cookie": f'{cookies.SESSION_COOKIE}="{latin(text)}"'}), cookies.SESSION_COOKIE
     ),
     "If-None-Match": get_conditionally,
-    "X-Forwarded-For": lambda text: client_address.client_address(
+    "X-Forwarded-For": lambda text: client_address.find_client_address(
         request({"X-Forwarded-For": latin(text)})
     ),
     "a request's ID": tell_origin,
     "a cursor": lambda text: pagination.decode_cursor(text, "-created_at"),
     "a watched list": lambda text: watch.read_watch(text, ORGANIZATION),
-    "a pointer": lambda text: problems.pointer((text, text)),
+    "a pointer": lambda text: problems.to_json_pointer((text, text)),
     "names of fields": fields_of,
     "a name": in_field(Name),
     "a text": in_field(Text),
@@ -222,10 +224,10 @@ WORK: dict[str, Callable[[str], object]] = {
     "a time": in_field(Time),
     "an ID": in_field(Id),
     "is it an address": address.is_address,
-    "a link": link.link_of,
-    "a link's query": lambda text: link.link_of(f"https://x.edu/?a={text}"),
-    "words of a person": lambda text: search_words.words_of(text, text),
-    "terms of a search": search_words.terms,
+    "a link": link.normalize_link,
+    "a link's query": lambda text: link.normalize_link(f"https://x.edu/?a={text}"),
+    "words of a person": lambda text: search_words.list_search_words(text, text),
+    "terms of a search": search_words.parse_terms,
     "a table's cell": lambda text: csv_file.to_csv(["a"], [[text]]),
     "a file of emails": read_csv,
     "a log line": log_line,
@@ -234,9 +236,9 @@ EXPECTED = (
     ValueError,
     Unusable,
     falcon.HTTPError,
-    problems.Invalid,
+    problems.InvalidRequest,
     ValidationError,
-    pagination.BadCursor,
+    pagination.InvalidCursor,
 )
 
 
@@ -312,7 +314,7 @@ def _clicks(number: int) -> list[Click]:
 
 
 def _judge(number: str) -> None:
-    found = reasons(_clicks(len(number)), None, Rule())
+    found = find_machine_reasons(_clicks(len(number)), None, MachineClickRule())
     assert set(found) == {"burst"}
 
 

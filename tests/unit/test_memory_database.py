@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.database import catch_up
+from config.database import await_majority
 from documents.storage.transaction import in_transaction
 from tools.testbed.readme import ROOT
 
@@ -17,6 +17,6 @@ def test_no_code_of_the_service_knows_of_a_database_in_memory() -> None:
 
 @pytest.mark.usefixtures("mock_database")
 def test_a_database_in_memory_is_never_behind_and_has_no_transactions() -> None:
-    catch_up()
+    await_majority()
     with pytest.raises(AttributeError):
         in_transaction(lambda *_: None)

@@ -2,32 +2,42 @@
 
 import pytest
 
-from tools.bench.scaling import BEGIN, END, HOW_MANY, PAGE, SAMPLE, text
+from tools.bench.scaling import (
+    BEGIN_MARKER,
+    END_MARKER,
+    MEASURED_RECORDS,
+    RECORD_COUNTS,
+    SCALING_PAGE,
+    format_page,
+)
 from tools.bench.scaling_turns import (
     EVENTS_A_SECOND,
     HALF_HOUR_SECONDS,
-    arrived,
-    arrived_at,
-    shares,
-    simulate,
+    compute_shares,
+    count_arrived,
+    find_arrival_seconds,
+    simulate_half_hour,
 )
 
 
 def test_the_page_shows_what_is_calculated() -> None:
     """If not: `python -m tools.bench.scaling --write`."""
-    assert PAGE.read_text().partition(BEGIN)[2].partition(END)[0].strip() == text()
-    assert {one.collection for one in SAMPLE} == HOW_MANY.keys()
+    assert (
+        SCALING_PAGE.read_text().partition(BEGIN_MARKER)[2].partition(END_MARKER)[0].strip()
+        == format_page()
+    )
+    assert {one.collection for one in MEASURED_RECORDS} == RECORD_COUNTS.keys()
 
 
 def test_what_arrives_adds_up() -> None:
-    assert sum(shares(1000)) == pytest.approx(1)
-    assert arrived(HALF_HOUR_SECONDS, 6000) == pytest.approx(6000)
+    assert sum(compute_shares(1000)) == pytest.approx(1)
+    assert count_arrived(HALF_HOUR_SECONDS, 6000) == pytest.approx(6000)
     for second in (1, 299, 301, 1799):
-        assert arrived_at(arrived(second, 1)) == pytest.approx(second)
+        assert find_arrival_seconds(count_arrived(second, 1)) == pytest.approx(second)
 
 
 def test_workers_that_keep_up_leave_nothing_waiting() -> None:
-    run = simulate(4, shares(20), 100_000)
+    run = simulate_half_hour(4, compute_shares(20), 100_000)
     assert max(run.lags) <= 4
     assert run.busy < 0.6
 
@@ -35,6 +45,6 @@ def test_workers_that_keep_up_leave_nothing_waiting() -> None:
 def test_one_organization_is_counted_by_one_worker_however_many_there_are() -> None:
     """Twice as many events as one worker can count: seven more do not help."""
     total = 2 * EVENTS_A_SECOND * HALF_HOUR_SECONDS
-    one, eight = simulate(1, [1.0], total), simulate(8, [1.0], total)
+    one, eight = simulate_half_hour(1, [1.0], total), simulate_half_hour(8, [1.0], total)
     assert one.backlog == eight.backlog > total / 3
     assert eight.busy == pytest.approx(one.busy / 8)

@@ -7,23 +7,23 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tools.bench.figures import chart, write
-from tools.bench.naive import QUEUES
-from tools.bench.scenarios import SHORT, Bench, Size
+from tools.bench.figures import draw_chart, write_results
+from tools.bench.naive import QUEUE_NAMES
+from tools.bench.scenarios import SHORT_SIZE, Bench, BenchSize
 
-RESULTS = Path("build/bench")
+RESULTS_FOLDER = Path("build/bench")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a little of each, for its shape")
-    parser.add_argument("--rounds", type=int, default=Size().rounds)
-    parser.add_argument("--peers", nargs="*", choices=QUEUES, default=QUEUES)
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--rounds", type=int, default=BenchSize().rounds)
+    parser.add_argument("--peers", nargs="*", choices=QUEUE_NAMES, default=QUEUE_NAMES)
+    parser.add_argument("--results", type=Path, default=RESULTS_FOLDER)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         of = {"rounds": given.rounds, "settlings": min(3, given.rounds), "queues": given.peers}
-        size = SHORT if given.short else replace(Size(), **of)
+        size = SHORT_SIZE if given.short else replace(BenchSize(), **of)
         bench = Bench(size, Path(folder))
         bench.run()
     about = {
@@ -31,8 +31,8 @@ def main() -> None:
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
-    write(given.results, bench.figures, about)
-    chart(given.results / "rates.svg", bench.figures)
+    write_results(given.results, bench.figures, about)
+    draw_chart(given.results / "rates.svg", bench.figures)
     print(f"{given.results}/results.json and rates.svg")  # noqa: T201
 
 

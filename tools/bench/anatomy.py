@@ -18,19 +18,19 @@ from mongoengine import get_db
 from pymongo import monitoring
 
 from config import memory
-from documents.storage.marks import DUE
-from jobs.sweep import sweep
+from documents.storage.marks import DUE_FILTER
+from jobs.sweep import sweep_due_records
 from service.app import create_app
 from tools.bench import figures
-from tools.bench.ours import Ours
+from tools.bench.ours import MeasuredStack
 from tools.bench.workload import Workload
-from tools.testbed.stack import NO_LIMIT, running
+from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
-REST = "Python"
-SMALL = 0.04  # parts below this share are drawn together
+PYTHON_PART = "Python"
+SMALL_SHARE = 0.04  # parts below this share are drawn together
 
 
-class Commands(monitoring.CommandListener):
+class CommandTimes(monitoring.CommandListener):
     """How long MongoDB took, by command and collection, in microseconds."""
 
     def __init__(self) -> None:
@@ -49,22 +49,22 @@ class Commands(monitoring.CommandListener):
         self.took[self.names.pop(event.request_id)] += event.duration_micros
 
 
-def measure(commands: Commands, work: Callable[[], Any], many: int) -> dict[str, float]:
+def measure_parts(commands: CommandTimes, work: Callable[[], Any], many: int) -> dict[str, float]:
     """Microseconds of one of many, by part, the largest first."""
     commands.took.clear()
     begun = time.perf_counter()
     work()
     whole = (time.perf_counter() - begun) * 1e6
-    told = dict(commands.took) | {REST: whole - sum(commands.took.values())}
+    told = dict(commands.took) | {PYTHON_PART: whole - sum(commands.took.values())}
     parts = {name: took / many for name, took in Counter(told).most_common()}
-    rest = sum(took for took in parts.values() if took < SMALL * whole / many)
-    parts = {name: took for name, took in parts.items() if took >= SMALL * whole / many}
+    rest = sum(took for took in parts.values() if took < SMALL_SHARE * whole / many)
+    parts = {name: took for name, took in parts.items() if took >= SMALL_SHARE * whole / many}
     return parts | {"other commands": rest}
 
 
-def drained() -> None:
+def settle_backlog() -> None:
     """Settle everything that is due, in this thread."""
-    while sweep():
+    while sweep_due_records():
         pass
 
 
@@ -72,31 +72,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("build/bench"))
     given = parser.parse_args()
-    memory.spare_collector()  # as the services do
-    commands = Commands()
+    memory.tune_collector()  # as the services do
+    commands = CommandTimes()
     monitoring.register(commands)
     with (
         tempfile.TemporaryDirectory(prefix="bench-anatomy") as folder,
-        running(Path(folder), NO_LIMIT) as stack,
+        run_stack(Path(folder), NO_RATE_LIMITS) as stack,
     ):
-        mine = Ours(stack, Workload(fundraisers=1))
+        mine = MeasuredStack(stack, Workload(fundraisers=1))
         bars = {
-            "POST of a gift": measure(commands, lambda: _requests(mine, 1000), 1000),
-            "settling a gift": measure(commands, drained, 1000),
+            "POST of a gift": measure_parts(commands, lambda: _requests(mine, 1000), 1000),
+            "settling a gift": measure_parts(commands, settle_backlog, 1000),
         }
         mine.gifts(5000)
-        bars["settling a gift of a backlog"] = measure(commands, drained, 5000)
-        mine.backlog_of_events(50_000)
-        bars["counting an event of a backlog"] = measure(commands, drained, 50_000)
-        assert not get_db().donations.count_documents(DUE)
+        bars["settling a gift of a backlog"] = measure_parts(commands, settle_backlog, 5000)
+        mine.store_event_backlog(50_000)
+        bars["counting an event of a backlog"] = measure_parts(commands, settle_backlog, 50_000)
+        assert not get_db().donations.count_documents(DUE_FILTER)
     for bar, parts in bars.items():
         told = ", ".join(f"{name} {took:.0f}" for name, took in parts.items())
         print(f"{bar}: {sum(parts.values()):.0f} µs ({told})")  # noqa: T201
     given.results.mkdir(parents=True, exist_ok=True)
-    figures.parts(given.results / "anatomy.svg", "Where the time goes", bars, "µs of one")
+    figures.draw_parts(given.results / "anatomy.svg", "Where the time goes", bars, "µs of one")
 
 
-def _requests(mine: Ours, many: int) -> None:
+def _requests(mine: MeasuredStack, many: int) -> None:
     client = testing.TestClient(create_app())
     headers = {"Authorization": f"Bearer {mine.alice.key}", "Content-Type": "application/json"}
     for number in range(20_000_000, 20_000_000 + many):

@@ -19,19 +19,19 @@ from mongoengine import get_db
 from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
-from service.dashboard.cookies import SESSION
-from service.dashboard.render import ASSETS
+from service.dashboard.cookies import SESSION_COOKIE
+from service.dashboard.render import ASSETS_FOLDER
 from tools.bench import mailing_day
 from tools.testbed.cast import University
-from tools.testbed.stack import NO_LIMIT, Stack, running, wait_until
+from tools.testbed.stack import NO_RATE_LIMITS, Stack, run_stack, wait_until
 
-GIFTS = 300
-ROUNDS = 40
-MOST_MILLISECONDS, MOST_BYTES = 50, 100_000
+GIFT_COUNT = 300
+LOADS_A_PAGE = 40
+MAX_PAGE_MILLISECONDS, MAX_PAGE_BYTES = 50, 100_000
 
 
 @dataclass(frozen=True)
-class Load:
+class PageLoad:
     """Of one page: milliseconds and bytes."""
 
     name: str
@@ -40,9 +40,11 @@ class Load:
     weight: int
 
 
-def against(stack: Stack, emails: int, gifts: int = GIFTS, rounds: int = ROUNDS) -> list[Load]:
+def load_pages(
+    stack: Stack, emails: int, gifts: int = GIFT_COUNT, rounds: int = LOADS_A_PAGE
+) -> list[PageLoad]:
     """Fill a service that runs, and load its pages."""
-    mailing_day.against(stack, emails)
+    mailing_day.send_mailing(stack, emails)
     fundraiser = get_db().fundraisers.find_one()
     place = _place(stack, fundraiser["organization_id"])
     _give(place, str(fundraiser["_id"]), gifts)
@@ -94,9 +96,11 @@ def _paths(emails: int) -> dict[str, str]:
     }
 
 
-def _load(url: str, staff: Staff, name: str, path: str, rounds: int) -> Load:
+def _load(url: str, staff: Staff, name: str, path: str, rounds: int) -> PageLoad:
     took, weight = [], 0
-    cookies = {SESSION: StaffSession.begin(staff)}  # a session of its own: they are rate-limited
+    cookies = {
+        SESSION_COOKIE: StaffSession.begin(staff)
+    }  # a session of its own: they are rate-limited
     with httpx.Client(base_url=url, cookies=cookies, timeout=30) as browser:
         for _ in range(rounds):
             begun = time.perf_counter()
@@ -104,7 +108,7 @@ def _load(url: str, staff: Staff, name: str, path: str, rounds: int) -> Load:
             took.append((time.perf_counter() - begun) * 1000)
             assert answer.status_code == 200, (path, answer.status_code)
             weight = len(answer.content)
-    return Load(name, statistics.median(took), max(took), weight)
+    return PageLoad(name, statistics.median(took), max(took), weight)
 
 
 def main() -> int:
@@ -114,18 +118,19 @@ def main() -> int:
     emails = options.parse_args().emails
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), NO_LIMIT) as stack,
+        run_stack(Path(folder), NO_RATE_LIMITS) as stack,
     ):
-        loads = against(stack, emails)
-    assets = sum(file.stat().st_size for file in Path(str(ASSETS)).iterdir())
-    print(f"{emails} recipients, {GIFTS} gifts, {ROUNDS} loads each; assets {assets} bytes")  # noqa: T201
+        loads = load_pages(stack, emails)
+    assets = sum(file.stat().st_size for file in Path(str(ASSETS_FOLDER)).iterdir())
+    sizes = f"{emails} recipients, {GIFT_COUNT} gifts, {LOADS_A_PAGE} loads each"
+    print(f"{sizes}; assets {assets} bytes")  # noqa: T201
     for load in loads:
         print(  # noqa: T201
             f"{load.name:>26}: {load.median:6.1f} ms (median) {load.slowest:6.1f} ms (slowest) "
             f"{load.weight:7d} bytes"
         )
-    is_slow = max(load.median for load in loads) > MOST_MILLISECONDS
-    is_heavy = max(load.weight for load in loads) + assets > MOST_BYTES
+    is_slow = max(load.median for load in loads) > MAX_PAGE_MILLISECONDS
+    is_heavy = max(load.weight for load in loads) + assets > MAX_PAGE_BYTES
     return int(is_slow or is_heavy)
 
 

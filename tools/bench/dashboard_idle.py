@@ -24,48 +24,53 @@ from mongoengine import get_db
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.organization import Organization
-from service.dashboard.cookies import SESSION
-from tools.testbed.stack import NO_LIMIT, Stack, running, wait_until
+from service.dashboard.cookies import SESSION_COOKIE
+from tools.testbed.stack import NO_RATE_LIMITS, Stack, run_stack, wait_until
 
-CHANGES = 20
-MOST_PERCENT, MOST_MILLISECONDS = 5, 1500  # of a core; of the two seconds, the rest is fetching
-PAUSE_SECONDS = 0.73  # so that changes fall into every part of a tick
-WARM_SECONDS = 3
+CHANGE_COUNT = 20
+MAX_CORE_PERCENT, MAX_CHANGE_MILLISECONDS = (
+    5,
+    1500,
+)  # of a core; of the two seconds, the rest is fetching
+CHANGE_PAUSE_SECONDS = 0.73  # so that changes fall into every part of a tick
+WARM_UP_SECONDS = 3
 
 
 def open_session(organization_id: ObjectId) -> dict[str, str]:
     """The headers of somebody of the organization who has signed in."""
     staff = Staff.add(organization_id, "Alice", f"{ObjectId()}@example.edu", "viewer")
-    return {"Cookie": f"{SESSION}={StaffSession.begin(staff)}"}
+    return {"Cookie": f"{SESSION_COOKIE}={StaffSession.begin(staff)}"}
 
 
 @dataclass
-class Use:
+class CpuUse:
     """CPU seconds of all web processes, and of mongod."""
 
     web: float
     mongod: float
 
     @classmethod
-    def so_far(cls, stack: Stack) -> "Use":
+    def measure_total(cls, stack: Stack) -> "CpuUse":
         master = psutil.Process(stack.pid("web"))
         web = [master, *master.children(recursive=True)]
         mongod = psutil.Process(stack.servers.pid("MongoDB"))
-        return cls(sum(map(seconds_of, web)), seconds_of(mongod))
+        return cls(sum(map(measure_cpu_seconds, web)), measure_cpu_seconds(mongod))
 
 
-def seconds_of(process: psutil.Process) -> float:
+def measure_cpu_seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
-def use_within(stack: Stack, seconds: float) -> Use:
+def measure_cpu_use(stack: Stack, seconds: float) -> CpuUse:
     """Percent of one core, over so many seconds."""
-    time.sleep(WARM_SECONDS)
-    before, begun = Use.so_far(stack), time.monotonic()
+    time.sleep(WARM_UP_SECONDS)
+    before, begun = CpuUse.measure_total(stack), time.monotonic()
     time.sleep(seconds)
-    after, took = Use.so_far(stack), time.monotonic() - begun
-    return Use(100 * (after.web - before.web) / took, 100 * (after.mongod - before.mongod) / took)
+    after, took = CpuUse.measure_total(stack), time.monotonic() - begun
+    return CpuUse(
+        100 * (after.web - before.web) / took, 100 * (after.mongod - before.mongod) / took
+    )
 
 
 class Dashboards:
@@ -107,7 +112,7 @@ class Dashboards:
 
 
 @contextmanager
-def dashboards(
+def open_dashboards(
     stack: Stack, number: int, organization_id: ObjectId, watch: str
 ) -> Iterator[Dashboards]:
     """So many open ones, each somebody else's."""
@@ -119,11 +124,11 @@ def dashboards(
         yield opened
 
 
-def latencies(opened: Dashboards, number: int, fundraiser: ObjectId) -> list[float]:
+def measure_latencies(opened: Dashboards, number: int, fundraiser: ObjectId) -> list[float]:
     """Milliseconds from a counter's change until the last dashboard has heard of it."""
     took = []
-    for count in range(1, CHANGES + 1):
-        time.sleep(PAUSE_SECONDS)
+    for count in range(1, CHANGE_COUNT + 1):
+        time.sleep(CHANGE_PAUSE_SECONDS)
         begun = time.perf_counter()
         get_db().fundraisers.update_one({"_id": fundraiser}, {"$inc": {"donations_count": 1}})
         wait_until(lambda: opened.changes >= number * count, "all have heard")  # noqa: B023
@@ -131,7 +136,7 @@ def latencies(opened: Dashboards, number: int, fundraiser: ObjectId) -> list[flo
     return took
 
 
-def furnish(organization_id: ObjectId) -> tuple[ObjectId, str]:
+def create_watched_records(organization_id: ObjectId) -> tuple[ObjectId, str]:
     """A fundraiser, and what its page watches: it, and ten mailings."""
     owned = {"organization_id": organization_id, "donations_count": 0}
     spring = get_db().fundraisers.insert_one({**owned}).inserted_id
@@ -139,23 +144,23 @@ def furnish(organization_id: ObjectId) -> tuple[ObjectId, str]:
     return spring, ",".join([f"fundraisers:{spring}", *(f"mailings:{id_}" for id_ in mailings)])
 
 
-def measure(stack: Stack, number: int, seconds: float) -> bool:
+def measure_idle_cost(stack: Stack, number: int, seconds: float) -> bool:
     """Print what it costs. Returns whether it is as little, and as soon, as promised."""
     organization_id = Organization.create("Idle University").id
-    spring, watch = furnish(organization_id)
-    none = use_within(stack, seconds)
-    with dashboards(stack, number, organization_id, watch) as opened:
-        some = use_within(stack, seconds)
-        took = latencies(opened, number, spring)
+    spring, watch = create_watched_records(organization_id)
+    none = measure_cpu_use(stack, seconds)
+    with open_dashboards(stack, number, organization_id, watch) as opened:
+        some = measure_cpu_use(stack, seconds)
+        took = measure_latencies(opened, number, spring)
     for name, use in (("no dashboard", none), (f"{number} dashboards", some)):
         print(f"{name:>15}: web {use.web:.2f} %, mongod {use.mongod:.2f} % of a core")  # noqa: T201
     more = some.web - none.web
     print(f"{'more':>15}: web {more:.2f} %, mongod {some.mongod - none.mongod:.2f} %")  # noqa: T201
     print(  # noqa: T201
-        f"{CHANGES} changes: all have heard after {statistics.median(took):.0f} ms (median), "
+        f"{CHANGE_COUNT} changes: all have heard after {statistics.median(took):.0f} ms (median), "
         f"{max(took):.0f} ms (longest)"
     )
-    return more <= MOST_PERCENT and max(took) <= MOST_MILLISECONDS
+    return more <= MAX_CORE_PERCENT and max(took) <= MAX_CHANGE_MILLISECONDS
 
 
 def main() -> int:
@@ -166,9 +171,9 @@ def main() -> int:
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), {**NO_LIMIT, "MATCHBACK_WEB_WORKERS": "2"}) as stack,
+        run_stack(Path(folder), {**NO_RATE_LIMITS, "MATCHBACK_WEB_WORKERS": "2"}) as stack,
     ):
-        return int(not measure(stack, asked.dashboards, asked.seconds))
+        return int(not measure_idle_cost(stack, asked.dashboards, asked.seconds))
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from service.dashboard.presentation.charts import library
+from service.dashboard.presentation.charts import load_pygal
 
 AT_LEAST, AT_MOST = "at least", "at most"
 COLOURS = ("#2f5d8a", "#c8762b", "#6b8e4e", "#8a5a83", "#b0a030", "#777777", "#9b3d3d", "#4aa3a3")
-LOOK: dict[str, Any] = {
+CHART_OPTIONS: dict[str, Any] = {
     "js": (),
     "disable_xml_declaration": True,
     "width": 900,
 }
-STYLE: dict[str, Any] = {
+CHART_STYLE: dict[str, Any] = {
     "background": "white",
     "plot_background": "white",
     "font_family": "sans-serif",
@@ -47,7 +47,7 @@ class Figure:
         return self.median >= self.target if self.bound == AT_LEAST else self.median <= self.target
 
 
-def ratio(
+def build_ratio_figure(
     name: str, one: Figure, other: Figure, bound: str = "", target: float | None = None
 ) -> Figure:
     """One figure by the other, round by round: what a noisy machine does to both cancels out."""
@@ -55,7 +55,7 @@ def ratio(
     return Figure(name, "×", [a / b if b else 0.0 for a, b in pairs], bound, target)
 
 
-def table(figures: Sequence[Figure]) -> str:
+def format_table(figures: Sequence[Figure]) -> str:
     """The median of each, its spread, and what it is held against."""
     lines = []
     for figure in figures:
@@ -74,7 +74,7 @@ def _told(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def write(folder: Path, figures: Sequence[Figure], about: dict[str, Any]) -> None:
+def write_results(folder: Path, figures: Sequence[Figure], about: dict[str, Any]) -> None:
     """The same as results.json."""
     told = [asdict(one) | {"median": one.median, "is_met": one.is_met} for one in figures]
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def write(folder: Path, figures: Sequence[Figure], about: dict[str, Any]) -> Non
     (folder / "results.json").write_text(text + "\n")
 
 
-def chart(path: Path, figures: Sequence[Figure]) -> None:
+def draw_chart(path: Path, figures: Sequence[Figure]) -> None:
     """The rates that have a peer, side by side, on a logarithmic axis."""
     rates = [one for one in figures if one.unit.endswith("/s")]
     drawing = _drawn(
@@ -99,7 +99,7 @@ def chart(path: Path, figures: Sequence[Figure]) -> None:
     path.write_text(drawing.render() + "\n")
 
 
-def parts(path: Path, title: str, bars: dict[str, dict[str, float]], unit: str) -> None:
+def draw_parts(path: Path, title: str, bars: dict[str, dict[str, float]], unit: str) -> None:
     """Bars of parts, each part in its own colour: {bar: {part: value}}."""
     drawing = _drawn(
         "HorizontalStackedBar",
@@ -115,5 +115,5 @@ def parts(path: Path, title: str, bars: dict[str, dict[str, float]], unit: str) 
 
 
 def _drawn(kind: str, **options: Any) -> Any:
-    pygal = library()
-    return getattr(pygal, kind)(style=pygal.style.Style(**STYLE), **LOOK, **options)
+    pygal = load_pygal()
+    return getattr(pygal, kind)(style=pygal.style.Style(**CHART_STYLE), **CHART_OPTIONS, **options)

@@ -15,20 +15,22 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.event import to_row
-from documents.providers.sendgrid import read
-from tools.bench.figures import AT_MOST, Figure, ratio, table, write
-from tools.bench.ours import Ours
-from tools.bench.stored import insert
-from tools.bench.workload import Workload, id_of
-from tools.testbed.stack import NO_LIMIT, running
+from documents.event import to_event_row
+from documents.providers.sendgrid import read_event_report
+from tools.bench.figures import AT_MOST, Figure, build_ratio_figure, format_table, write_results
+from tools.bench.ours import MeasuredStack
+from tools.bench.stored import insert_rows
+from tools.bench.workload import Workload, build_id
+from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
-FEW = 10_000
-STORED_FROM = 50_000_000  # events that are stored beforehand, and that nobody sends
-ROUNDS = 5
-CACHE_GB = 8.0  # what a machine with 17 GB gives: two million emails and their events fit in
-MICROSECONDS = 1e6
-PAGES = {
+FEW_EMAILS = 10_000
+FIRST_STORED_EVENT = 50_000_000  # events that are stored beforehand, and that nobody sends
+ROUND_COUNT = 5
+MONGODB_CACHE_GB = (
+    8.0  # what a machine with 17 GB gives: two million emails and their events fit in
+)
+MICROSECONDS_A_SECOND = 1e6
+MEASURED_PATHS = {
     "a fundraiser's report": "/v1/fundraisers/{fundraiser}/report",
     "a mailing's report": "/v1/mailings/{mailing}/report",
     "a page of a mailing's emails": "/v1/emails?mailing_id={mailing}&limit=100",
@@ -37,25 +39,25 @@ PAGES = {
 }
 
 
-def costs(mine: Ours, rounds: int, scale: int = 1) -> list[Figure]:
+def measure_costs(mine: MeasuredStack, rounds: int, scale: int = 1) -> list[Figure]:
     """What is measured at either size, in microseconds of one, each round."""
     found: dict[str, list[float]] = {}
 
     def note(name: str, seconds: float) -> None:
-        found.setdefault(name, []).append(seconds * MICROSECONDS)
+        found.setdefault(name, []).append(seconds * MICROSECONDS_A_SECOND)
 
     for _ in range(rounds):
         note("POST of a donation", 1 / mine.gifts(2000 // scale).rate)
         note("settling a donation", 1 / mine.settle("donations"))
         note("accepting an event", 1 / (100 * mine.posts(200 // scale, 100).rate))
         note("settling an event", 1 / (100 * mine.settle("deliveries")))
-        for name, path in PAGES.items():
-            place = {"fundraiser": id_of("fundraiser", 0), "mailing": id_of("mailing", 0)}
+        for name, path in MEASURED_PATHS.items():
+            place = {"fundraiser": build_id("fundraiser", 0), "mailing": build_id("mailing", 0)}
             note(name, statistics.median(_times(mine, path.format(**place), 60 // scale)))
     return [Figure(name, "µs", values) for name, values in found.items()]
 
 
-def _times(mine: Ours, path: str, many: int) -> Iterator[float]:
+def _times(mine: MeasuredStack, path: str, many: int) -> Iterator[float]:
     for _ in range(many):
         begun = time.perf_counter()
         mine.alice.get(path)
@@ -68,14 +70,16 @@ def store_events(organization_id: ObjectId, workload: Workload, many: int) -> No
 
     def rows() -> Iterator[dict[str, Any]]:
         for number in range(many):
-            report = read(organization_id.binary, workload.event(STORED_FROM + number))
+            report = read_event_report(
+                organization_id.binary, workload.event(FIRST_STORED_EVENT + number)
+            )
             named = {"email_id": ObjectId(report.email_ref), "tied_by": "email_id"}
-            yield to_row(report, organization_id, delivery_id, number) | named
+            yield to_event_row(report, organization_id, delivery_id, number) | named
 
-    insert("events", rows())
+    insert_rows("events", rows())
 
 
-def sizes(name: str) -> list[Figure]:
+def measure_sizes(name: str) -> list[Figure]:
     """The bytes of one record of a collection, in storage and in each index."""
     told = get_db().command("collStats", name)
     many = told["count"]
@@ -87,24 +91,29 @@ def sizes(name: str) -> list[Figure]:
     return each
 
 
-def at(folder: Path, emails: int, rounds: int, scale: int) -> tuple[list[Figure], list[Figure]]:
+def measure_stored(
+    folder: Path, emails: int, rounds: int, scale: int
+) -> tuple[list[Figure], list[Figure]]:
     """Costs and sizes with so many emails and events stored."""
     workload = Workload(users=emails // 2, emails=emails)
-    with running(folder, NO_LIMIT, cache_gb=CACHE_GB) as stack:
-        mine = Ours(stack, workload)
+    with run_stack(folder, NO_RATE_LIMITS, cache_gb=MONGODB_CACHE_GB) as stack:
+        mine = MeasuredStack(stack, workload)
         store_events(mine.organization_id, workload, emails)
         get_db().client.admin.command("fsync")  # to write all that is no part of what follows
-        costs(mine, 1, scale)  # what is read first is read from the disk
-        return costs(mine, rounds, scale), [*sizes("emails"), *sizes("events")]
+        measure_costs(mine, 1, scale)  # what is read first is read from the disk
+        return measure_costs(mine, rounds, scale), [
+            *measure_sizes("emails"),
+            *measure_sizes("events"),
+        ]
 
 
-def compare(folder: Path, few: int, many: int, rounds: int, scale: int = 1) -> list[Figure]:
+def compare_growth(folder: Path, few: int, many: int, rounds: int, scale: int = 1) -> list[Figure]:
     """All of it: the costs of many beside those of few, and the sizes of many."""
-    before, _ = at(folder / "few", few, rounds, scale)
-    after, bytes_ = at(folder / "many", many, rounds, scale)
+    before, _ = measure_stored(folder / "few", few, rounds, scale)
+    after, bytes_ = measure_stored(folder / "many", many, rounds, scale)
     figures = []
     for one, other in zip(before, after, strict=True):
-        told = ratio(f"{one.name}: {many:,} to {few:,}", other, one, AT_MOST, 1.2)
+        told = build_ratio_figure(f"{one.name}: {many:,} to {few:,}", other, one, AT_MOST, 1.2)
         figures += [one, Figure(f"{other.name}, of many", "µs", other.values), told]
     return [*figures, *bytes_]
 
@@ -115,9 +124,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("build/bench-growth"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-growth") as folder:
-        figures = compare(Path(folder), FEW, given.many, ROUNDS)
-    write(given.results, figures, {"few": FEW, "many": given.many})
-    print(table(figures))  # noqa: T201
+        figures = compare_growth(Path(folder), FEW_EMAILS, given.many, ROUND_COUNT)
+    write_results(given.results, figures, {"few": FEW_EMAILS, "many": given.many})
+    print(format_table(figures))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ import psutil
 
 from service.local import servers
 from service.local.supervisor import Part
-from tools.bench.slow_clients import stalled
-from tools.testbed.cast import BOB, Api, University, university
-from tools.testbed.stack import NO_LIMIT, Servers, connected, wait_until
+from tools.bench.slow_clients import stall_connections
+from tools.testbed.cast import BOB, Api, University, create_university
+from tools.testbed.stack import NO_RATE_LIMITS, Servers, run_servers, wait_until
 
-CLIENTS = 16
-SECONDS = 3.0
-CHUNKS = 2_000_000
-GIFT = b'{"fundraiser_id":"%s","amount":100,"currency":"USD","donor":%s}'
+CLIENT_COUNT = 16
+RATE_SECONDS = 3.0
+CHUNK_COUNT = 2_000_000
+GIFT_TEMPLATE = b'{"fundraiser_id":"%s","amount":100,"currency":"USD","donor":%s}'
 
 
 @dataclass
@@ -52,16 +52,16 @@ class Service:
         return sum(each.user + each.system for each in times)
 
 
-def start(
+def start_service(
     started: Servers, uri: str, folder: Path, name: str, checkout: Path, more: str
 ) -> Service:
     """Start gunicorn of a checkout, with more arguments of its command line."""
-    port = servers.free_port()
+    port = servers.find_free_port()
     python = checkout / ".venv/bin/python"
     command = ["env", "--chdir", str(checkout), str(python), "-m", "gunicorn"]
     command += ["-c", str(checkout / "gunicorn.conf.py")]
     environment = {
-        **NO_LIMIT,
+        **NO_RATE_LIMITS,
         "MATCHBACK_MONGODB_URI": uri,
         "MATCHBACK_REDIS_URL": started.redis_url,
         "MATCHBACK_PORT": str(port),
@@ -81,7 +81,7 @@ def start(
     return Service(name, part, port)
 
 
-def request(connection: socket.socket, data: bytes) -> bytes:
+def send_request(connection: socket.socket, data: bytes) -> bytes:
     """Send a request; return the whole answer, by its Content-Length."""
     connection.sendall(data)
     answer = b""
@@ -97,28 +97,28 @@ def request(connection: socket.socket, data: bytes) -> bytes:
     return head
 
 
-def rate(service: Service, data: bytes, status: bytes) -> float:
+def measure_rate(service: Service, data: bytes, status: bytes) -> float:
     """Requests a second by sixteen clients that keep their connections."""
-    until, counts = time.monotonic() + SECONDS, [0] * CLIENTS
+    until, counts = time.monotonic() + RATE_SECONDS, [0] * CLIENT_COUNT
 
     def ask(number: int) -> None:
         with socket.create_connection(("127.0.0.1", service.port), 30) as connection:
             while time.monotonic() < until:
-                if request(connection, data)[9:12] != status:
+                if send_request(connection, data)[9:12] != status:
                     return
                 counts[number] += 1
 
     _together(ask)
-    return sum(counts) / SECONDS
+    return sum(counts) / RATE_SECONDS
 
 
-def lost_at_restarts(service: Service, data: bytes) -> tuple[int, int]:
+def count_lost_requests(service: Service, data: bytes) -> tuple[int, int]:
     """Restart processes in turn under load; return how many requests were lost, and of how many.
 
     A kept connection that closes between two requests is no loss; one that closes without an
     answer to a request is, unless the server had said `Connection: close`.
     """
-    is_over, asked, lost = threading.Event(), [0] * CLIENTS, [0] * CLIENTS
+    is_over, asked, lost = threading.Event(), [0] * CLIENT_COUNT, [0] * CLIENT_COUNT
 
     def ask(number: int) -> None:
         connection = None
@@ -128,7 +128,7 @@ def lost_at_restarts(service: Service, data: bytes) -> tuple[int, int]:
             try:
                 if connection is None:
                     connection = socket.create_connection(("127.0.0.1", service.port), 30)
-                if b"connection: close" in request(connection, data).lower():
+                if b"connection: close" in send_request(connection, data).lower():
                     connection.close()
                     connection = None
             except OSError as error:
@@ -154,7 +154,7 @@ def _are_gone(service: Service, processes: set[int]) -> bool:
     return not processes & {one.pid for one in service.processes()}
 
 
-def one_byte_chunks(service: Service, number: int) -> float:
+def measure_chunks(service: Service, number: int) -> float:
     """Processor seconds for a body of so many chunks of one byte, without a key."""
     before = service.cpu_seconds()
     head = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -169,10 +169,10 @@ def one_byte_chunks(service: Service, number: int) -> float:
     return service.cpu_seconds() - before
 
 
-def longest_ready(service: Service, number: int) -> float:
+def measure_longest_ready(service: Service, number: int) -> float:
     """The longest of 50 `/readyz` while so many connections stall, in milliseconds."""
     took = []
-    with stalled(f"http://127.0.0.1:{service.port}", number):
+    with stall_connections(f"http://127.0.0.1:{service.port}", number):
         for _ in range(50):
             began = time.perf_counter()
             httpx.get(f"http://127.0.0.1:{service.port}/readyz", timeout=60)
@@ -181,7 +181,7 @@ def longest_ready(service: Service, number: int) -> float:
 
 
 def _together(act: Callable[[int], None]) -> None:
-    threads = [threading.Thread(target=act, args=(number,)) for number in range(CLIENTS)]
+    threads = [threading.Thread(target=act, args=(number,)) for number in range(CLIENT_COUNT)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -189,15 +189,15 @@ def _together(act: Callable[[int], None]) -> None:
 
 
 @contextmanager
-def two(before: Path, more: str) -> Iterator[tuple[Service, Service, University]]:
+def run_both(before: Path, more: str) -> Iterator[tuple[Service, Service, University]]:
     """Both services, and an organization."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with connected(folder) as (started, uri):
-            first = start(started, uri, folder, "before", before, "")
-            second = start(started, uri, folder, "now", Path(__file__).parents[2], more)
+        with run_servers(folder) as (started, uri):
+            first = start_service(started, uri, folder, "before", before, "")
+            second = start_service(started, uri, folder, "now", Path(__file__).parents[2], more)
             with httpx.Client(base_url=f"http://127.0.0.1:{first.port}", timeout=30) as http:
-                yield first, second, university("Pairs", Api.over_http(http))
+                yield first, second, create_university("Pairs", Api.over_http(http))
 
 
 def main() -> int:
@@ -210,15 +210,15 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--only", default="post,get,stalled,chunks,restart")
     given = parser.parse_args()
-    with two(given.before.resolve(), given.gunicorn) as (first, second, place):
-        body = GIFT % (place.fundraiser().encode(), json.dumps(BOB).encode())
+    with run_both(given.before.resolve(), given.gunicorn) as (first, second, place):
+        body = GIFT_TEMPLATE % (place.fundraiser().encode(), json.dumps(BOB).encode())
         key = f"Authorization: Bearer {place.key}\r\n".encode()
         post = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + key
         post += b"Content-Length: %d\r\n\r\n" % len(body) + body
         get = b"GET /v1/organization HTTP/1.1\r\nHost: x\r\n" + key + b"\r\n"
         kinds: dict[str, Callable[[Service], float]] = {
-            "post": lambda one: rate(one, post, b"201"),
-            "get": lambda one: rate(one, get, b"200"),
+            "post": lambda one: measure_rate(one, post, b"201"),
+            "get": lambda one: measure_rate(one, get, b"200"),
         }
         for name, measure in kinds.items():
             if name in given.only:
@@ -226,15 +226,15 @@ def main() -> int:
         if "stalled" in given.only:
             for number in (200, 1000):
                 for one in (first, second):
-                    took = longest_ready(one, number)
+                    took = measure_longest_ready(one, number)
                     _say(f"{one.name}: readyz with {number} stalled {took:.0f} ms")
         if "chunks" in given.only:
-            for number in (100_000, 333_333, CHUNKS):
+            for number in (100_000, 333_333, CHUNK_COUNT):
                 for one in (second, first) if number == 100_000 else (second,):
-                    _say(f"{one.name}: {number} chunks {one_byte_chunks(one, number):.2f} s")
+                    _say(f"{one.name}: {number} chunks {measure_chunks(one, number):.2f} s")
         if "restart" in given.only:
             for one in (first, second):
-                lost, asked = lost_at_restarts(one, get)
+                lost, asked = count_lost_requests(one, get)
                 _say(f"{one.name}: lost {lost} of {asked} requests at three restarts")
     return 0
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-CHUNK = 65_536
-HANGS_SECONDS = 60
+CHUNK_BYTES = 65_536
+HANG_TIMEOUT_SECONDS = 60
 
 
 @dataclass
-class Load:
+class LoadResult:
     """What came of it. `seconds` is how long each request took, in the order of the answers."""
 
     took: float = 0.0
@@ -35,7 +35,7 @@ class Load:
         return statistics.quantiles(self.seconds, n=100, method="inclusive")[percent - 1] * 1000
 
 
-def request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
+def build_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     """The bytes of a POST of JSON."""
     given = {"Host": "bench", "Content-Type": "application/json", **headers}
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
@@ -58,7 +58,7 @@ class _Client:
 
     def read(self) -> int | None:
         """The status, once the answer is whole."""
-        chunk = self.socket.recv(CHUNK)
+        chunk = self.socket.recv(CHUNK_BYTES)
         if not chunk:
             raise ConnectionError("the service closed the connection")
         self._came += chunk
@@ -70,14 +70,14 @@ class _Client:
         return int(head[9:12]) if len(body) >= wanted else None
 
 
-def apply(url: str, clients: int, requests: Iterator[bytes]) -> Load:
+def apply_load(url: str, clients: int, requests: Iterator[bytes]) -> LoadResult:
     """Send the requests, so many at a time, until there are no more.
 
     Raises:
         ConnectionError: the service closed a connection, or does not answer any more.
     """
     parts = urlsplit(url)
-    load, begun = Load(), time.perf_counter()
+    load, begun = LoadResult(), time.perf_counter()
     with selectors.DefaultSelector() as selector:
         for message in (next(requests, None) for _ in range(clients)):
             if message is not None:
@@ -85,9 +85,9 @@ def apply(url: str, clients: int, requests: Iterator[bytes]) -> Load:
                 selector.register(client.socket, selectors.EVENT_READ, client)
                 client.send(message)
         while selector.get_map():
-            ready = selector.select(HANGS_SECONDS)
+            ready = selector.select(HANG_TIMEOUT_SECONDS)
             if not ready:
-                raise ConnectionError(f"no answer within {HANGS_SECONDS} s")
+                raise ConnectionError(f"no answer within {HANG_TIMEOUT_SECONDS} s")
             for key, _ in ready:
                 _go_on(selector, key.data, load, requests)
     load.took = time.perf_counter() - begun
@@ -95,7 +95,7 @@ def apply(url: str, clients: int, requests: Iterator[bytes]) -> Load:
 
 
 def _go_on(
-    selector: selectors.BaseSelector, client: _Client, load: Load, requests: Iterator[bytes]
+    selector: selectors.BaseSelector, client: _Client, load: LoadResult, requests: Iterator[bytes]
 ) -> None:
     status = client.read()
     if status is None:

@@ -22,31 +22,36 @@ import mongoengine
 import psutil
 
 from documents.recount import recount
-from tools.testbed.cast import University, event, university
-from tools.testbed.stack import Stack, running, wait_until
+from tools.testbed.cast import University, create_university, make_event
+from tools.testbed.stack import Stack, run_stack, wait_until
 
-AT = 1_700_000_000
+MAILING_SENT_AT = 1_700_000_000
 EVENTS_A_POST = 500
-SENDERS = 4
-PATIENCE_SECONDS = 1800
-MEGABYTE = 1024 * 1024
-LINK = "https://give.example.edu/spring"
-MACHINE = {"sg_machine_open": True}
+SENDER_THREADS = 4
+SETTLE_TIMEOUT_SECONDS = 1800
+MEBIBYTE = 1024 * 1024
+GIVING_PAGE_URL = "https://give.example.edu/spring"
+MACHINE_OPEN_FIELDS = {"sg_machine_open": True}
 
 
-def fate(number: int) -> list[tuple[str, int, dict[str, Any]]]:
+def list_email_events(number: int) -> list[tuple[str, int, dict[str, Any]]]:
     """The four events of the email with this number: type, seconds after sending, fields."""
     sent: list[tuple[str, int, dict[str, Any]]] = [("processed", 0, {})]
     match number % 10:
         case 0:
             return [*sent, ("deferred", 2, {}), ("deferred", 60, {}), ("bounce", 90, {})]
         case 1:
-            return [*sent, ("delivered", 3, {}), ("open", 9, MACHINE), ("open", 99, MACHINE)]
+            return [
+                *sent,
+                ("delivered", 3, {}),
+                ("open", 9, MACHINE_OPEN_FIELDS),
+                ("open", 99, MACHINE_OPEN_FIELDS),
+            ]
         case 2:
-            gateway = {"url": LINK, "useragent": "Mimecast"}
+            gateway = {"url": GIVING_PAGE_URL, "useragent": "Mimecast"}
             return [*sent, ("delivered", 3, {}), ("click", 4, gateway), ("open", 700, {})]
         case 3 | 4:
-            link = {"url": f"{LINK}?email_id={number:024d}"}
+            link = {"url": f"{GIVING_PAGE_URL}?email_id={number:024d}"}
             return [*sent, ("delivered", 3, {}), ("open", 600, {}), ("click", 660, link)]
         case 5:
             return [*sent, ("delivered", 3, {}), ("open", 50, {}), ("unsubscribe", 80, {})]
@@ -54,7 +59,7 @@ def fate(number: int) -> list[tuple[str, int, dict[str, Any]]]:
             return [*sent, ("deferred", 2, {}), ("delivered", 300, {}), ("open", 900, {})]
 
 
-def expected(emails: int) -> dict[str, int]:
+def count_expected(emails: int) -> dict[str, int]:
     """What a person with a pencil would count."""
     kinds = Counter(number % 10 for number in range(emails))
     some = kinds[6] + kinds[7] + kinds[8] + kinds[9]
@@ -76,7 +81,7 @@ def expected(emails: int) -> dict[str, int]:
 
 
 @dataclass
-class Result:
+class MailingDayResult:
     """What was measured, and what was not as expected."""
 
     emails: int
@@ -105,19 +110,19 @@ class Result:
         return [*lines, f"{len(self.differences)} differences", *self.differences[:20]]
 
 
-def run(folder: Path, emails: int) -> Result:
+def run_mailing_day(folder: Path, emails: int) -> MailingDayResult:
     """Start everything, send the mailing, compare."""
-    with running(folder) as stack:
-        return against(stack, emails)
+    with run_stack(folder) as stack:
+        return send_mailing(stack, emails)
 
 
-def against(stack: Stack, emails: int) -> Result:
+def send_mailing(stack: Stack, emails: int) -> MailingDayResult:
     """Send the mailing to services that run."""
-    place = university("Mailing day", stack.api())
+    place = create_university("Mailing day", stack.api())
     place.set_webhook_key()
     fundraiser = place.fundraiser()
     mailing = place.mailing(fundraiser)
-    result = Result(emails)
+    result = MailingDayResult(emails)
     result.megabytes = {name: [size, size] for name, size in _memory(stack).items()}
     for name, answer in (("import", "created"), ("again", "found")):
         begun = time.monotonic()
@@ -132,7 +137,7 @@ def against(stack: Stack, emails: int) -> Result:
     posts = list(_posts(emails))
     result.sent_events = sum(map(len, posts))
     begun = time.monotonic()
-    with ThreadPoolExecutor(SENDERS) as senders:
+    with ThreadPoolExecutor(SENDER_THREADS) as senders:
         jobs = [senders.submit(place.deliver, post) for post in posts]
         if any(job.result().status != 202 for job in jobs):
             result.differences.append("a post was not accepted")
@@ -146,12 +151,12 @@ def against(stack: Stack, emails: int) -> Result:
 
 def _lines(fundraiser: str, mailing: str, emails: int) -> Iterator[bytes]:
     for number in range(emails):
-        user = {"name": f"Person {number}", "email": address(number)}
+        user = {"name": f"Person {number}", "email": build_recipient_address(number)}
         line = {"fundraiser_id": fundraiser, "mailing_id": mailing, "user": user, "sent_at": None}
         yield json.dumps(line).encode() + b"\n"
 
 
-def address(number: int) -> str:
+def build_recipient_address(number: int) -> str:
     """Whom the email with this number is to."""
     return f"p{number}@example.edu"
 
@@ -181,10 +186,10 @@ def _posts(emails: int) -> Iterator[list[dict[str, Any]]]:
     sent: list[tuple[float, dict[str, Any]]] = []
     ids = _ids()
     for number in range(emails):
-        begun = AT + number // 100  # a hundred are sent a second
-        for type_, seconds, more in fate(number):
+        begun = MAILING_SENT_AT + number // 100  # a hundred are sent a second
+        for type_, seconds, more in list_email_events(number):
             at = begun + seconds
-            told = event(ids[number], type_, at, email=address(number), **more)
+            told = make_event(ids[number], type_, at, email=build_recipient_address(number), **more)
             delay = 4 * 3600 * chance.random() if chance.random() < 0.05 else 0
             sent.append((at + delay, told))
             if chance.random() < 0.1:
@@ -213,7 +218,7 @@ def _await_settled(place: University, fundraiser: str) -> None:
         due = {"due": {"$type": "date"}}
         return not any(counters[name].find_one(due) for name in ("emails", "deliveries"))
 
-    wait_until(settled, "everything counted", PATIENCE_SECONDS)
+    wait_until(settled, "everything counted", SETTLE_TIMEOUT_SECONDS)
     assert not any(place.report(fundraiser)["unsettled"].values())
 
 
@@ -223,17 +228,17 @@ def _memory(stack: Stack) -> dict[str, float]:
     for name in ("web", "worker"):
         parent = psutil.Process(stack.pid(name))
         family = [parent, *parent.children(recursive=True)]
-        sizes[name] = max(one.memory_info().rss for one in family) / MEGABYTE
+        sizes[name] = max(one.memory_info().rss for one in family) / MEBIBYTE
     return sizes
 
 
-def _note_memory(stack: Stack, result: Result) -> None:
+def _note_memory(stack: Stack, result: MailingDayResult) -> None:
     for name, size in _memory(stack).items():
         result.megabytes[name][1] = max(result.megabytes[name][1], size)
 
 
-def _compare(place: University, fundraiser: str, mailing: str, result: Result) -> None:
-    wanted = expected(result.emails)
+def _compare(place: University, fundraiser: str, mailing: str, result: MailingDayResult) -> None:
+    wanted = count_expected(result.emails)
     for path in (f"fundraisers/{fundraiser}", f"mailings/{mailing}"):
         report = place.get(f"/v1/{path}/report")
         if report["emails"] != wanted:
@@ -245,14 +250,14 @@ def _compare(place: University, fundraiser: str, mailing: str, result: Result) -
     links = place.get(f"/v1/mailings/{mailing}/links")["data"]
     if [link["emails"] for link in links] != [wanted["clicked"]]:
         result.differences.append(f"links: {links}")
-    result.differences += [str(drift) for drift in recount.recount()]
+    result.differences += [str(drift) for drift in recount.find_drifts()]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--emails", type=int, default=100_000)
     with tempfile.TemporaryDirectory(prefix="mailing-day") as folder:
-        result = run(Path(folder), options.parse_args().emails)
+        result = run_mailing_day(Path(folder), options.parse_args().emails)
     print("\n".join(result.lines()))  # noqa: T201
     sys.exit(1 if result.differences else 0)
 

@@ -15,45 +15,45 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.recount import recount
-from documents.storage.marks import DUE
-from service.local.servers import free_port
+from documents.storage.marks import DUE_FILTER
+from service.local.servers import find_free_port
 from tools.bench import load, stored
-from tools.bench.load import Load
-from tools.bench.processes import workers
-from tools.bench.progress import drain
+from tools.bench.load import LoadResult
+from tools.bench.processes import run_workers
+from tools.bench.progress import wait_for_drain
 from tools.bench.workload import Workload
-from tools.testbed.cast import University, signed, university
+from tools.testbed.cast import University, create_university, sign_webhook
 from tools.testbed.stack import Stack, wait_until
 
-CLIENTS = 16
-LATENCY_LOOK_SECONDS = 0.001
+CLIENT_COUNT = 16
+LATENCY_POLL_SECONDS = 0.001
 
 
-class Ours:
+class MeasuredStack:
     """A stack with the workload in it, its worker stopped."""
 
     def __init__(self, stack: Stack, workload: Workload) -> None:
         self.stack = stack
         self.workload = workload
-        self.alice: University = university("Bench", stack.api())
+        self.alice: University = create_university("Bench", stack.api())
         self.alice.set_webhook_key()
         self.organization_id = ObjectId(self.alice.id)
-        stored.store(self.organization_id, workload)
+        stored.store_workload(self.organization_id, workload)
         stack.kill("worker", signal.SIGTERM)
         self._gifts = 0
         self.posted_events = 0
 
-    def gifts(self, many: int, clients: int = CLIENTS) -> Load:
+    def gifts(self, many: int, clients: int = CLIENT_COUNT) -> LoadResult:
         """POST so many new gifts. Every one of them must be answered 201."""
         first, self._gifts = self._gifts, self._gifts + many
         headers = {"Authorization": f"Bearer {self.alice.key}"}
         requests = [
-            load.request("/v1/donations", json.dumps(self.workload.gift(n)).encode(), headers)
+            load.build_request("/v1/donations", json.dumps(self.workload.gift(n)).encode(), headers)
             for n in range(first, first + many)
         ]
         return self._all(201, self.stack.url, clients, iter(requests))
 
-    def posts(self, many: int, events: int, clients: int = CLIENTS) -> Load:
+    def posts(self, many: int, events: int, clients: int = CLIENT_COUNT) -> LoadResult:
         """POST so many webhook posts of so many events each."""
         return self._all(202, self.stack.url, clients, iter(list(self._signed(many, events))))
 
@@ -64,14 +64,14 @@ class Ours:
             start = first + number * events
             told = [self.workload.event(index) for index in range(start, start + events)]
             body = json.dumps(told).encode()
-            yield load.request(path, body, signed(self.alice.signing_key, body))
+            yield load.build_request(path, body, sign_webhook(self.alice.signing_key, body))
 
-    def _all(self, status: int, url: str, clients: int, requests: Iterator[bytes]) -> Load:
-        done = load.apply(url, clients, requests)
+    def _all(self, status: int, url: str, clients: int, requests: Iterator[bytes]) -> LoadResult:
+        done = load.apply_load(url, clients, requests)
         assert set(done.statuses) == {status}, done.statuses
         return done
 
-    def backlog_of_events(self, many: int) -> None:
+    def store_event_backlog(self, many: int) -> None:
         """Store so many new events as the webhook does."""
         first, rest = divmod(self.posted_events, 100)
         assert not rest
@@ -84,8 +84,8 @@ class Ours:
 
         Of deliveries, it is the deliveries that are counted, of a hundred events each.
         """
-        with workers(self.stack, many_workers):
-            drained = drain(lambda: get_db()[collection].count_documents(DUE))
+        with run_workers(self.stack, many_workers):
+            drained = wait_for_drain(lambda: get_db()[collection].count_documents(DUE_FILTER))
         assert drained.left == 0
         return drained.rate
 
@@ -101,15 +101,15 @@ class Ours:
 
     def _until_counted(self) -> float:
         answered = time.perf_counter()
-        while get_db().donations.find_one(DUE, {"_id": 1}):
-            time.sleep(LATENCY_LOOK_SECONDS)
+        while get_db().donations.find_one(DUE_FILTER, {"_id": 1}):
+            time.sleep(LATENCY_POLL_SECONDS)
         return time.perf_counter() - answered
 
     def differences(self) -> int:
         """Settle what is due, and compare all counters with what they count."""
-        with workers(self.stack, 1):
-            wait_until(lambda: not stored.is_due("donations", "deliveries"), "settled", 600)
-        return len(list(recount.recount()))
+        with run_workers(self.stack, 1):
+            wait_until(lambda: not stored.has_due_rows("donations", "deliveries"), "settled", 600)
+        return len(list(recount.find_drifts()))
 
     def totals(self) -> dict[str, int]:
         """What the fundraisers count, all together."""
@@ -122,11 +122,11 @@ class Ours:
         }
 
 
-def start_seconds() -> float:
+def measure_start() -> float:
     """From `matchback up`, on an empty folder, to its line that says that all is ready."""
     with tempfile.TemporaryDirectory(prefix="bench-up") as folder:
         matchback = str(Path(sys.executable).with_name("matchback"))
-        command = [matchback, "up", "--no-demo", "--data", folder, "--port", str(free_port())]
+        command = [matchback, "up", "--no-demo", "--data", folder, "--port", str(find_free_port())]
         begun = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
@@ -137,7 +137,7 @@ def start_seconds() -> float:
         return took
 
 
-def import_seconds(module: str, runs: int) -> list[float]:
+def measure_imports(module: str, runs: int) -> list[float]:
     """How long a process needs that imports this and ends, less one that imports nothing."""
 
     def one(code: str) -> float:

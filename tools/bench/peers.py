@@ -8,18 +8,18 @@ from pathlib import Path
 import psutil
 import redis
 
-from service.local.servers import mongodb_uri
+from service.local.servers import build_mongodb_uri
 from service.local.supervisor import Supervisor
-from tools.bench.naive import counting, queue
-from tools.bench.processes import parts, started
-from tools.bench.progress import drain
+from tools.bench.naive import counting, import_queue
+from tools.bench.processes import build_parts, run_parts
+from tools.bench.progress import wait_for_drain
 from tools.bench.workload import Workload
 from tools.testbed.stack import Servers, wait_until
 
-LOST_AFTER = 0.3  # killed when so much is done
+KILL_AFTER_SHARE = 0.3  # killed when so much is done
 
 
-Working = Callable[..., AbstractContextManager[object]]
+WorkersContext = Callable[..., AbstractContextManager[object]]
 
 
 class Peer:
@@ -36,9 +36,9 @@ class Peer:
         self.workload = workload
         self.folder = folder
         self.patience = patience
-        self.environment = environment(servers, name)
-        counting.use(self.environment)
-        self.queue = queue(name)
+        self.environment = build_naive_environment(servers, name)
+        counting.use_servers(self.environment)
+        self.queue = import_queue(name)
 
     def gifts(self, many: int) -> float:
         """Settle so many gifts from a backlog. Gifts a second."""
@@ -51,7 +51,7 @@ class Peer:
     def lost(self, many: int) -> int:
         """By how much the counters are off after a kill in the middle of so many events."""
         self._settle(self._enqueue_events(many), "opens clicks", self._killed_workers)
-        counted = counting.totals()
+        counted = counting.read_totals()
         return abs(many - counted["opens"] - counted["clicks"])
 
     def _enqueue_gifts(self, many: int) -> int:
@@ -68,44 +68,44 @@ class Peer:
 
     def _empty(self) -> None:
         redis.Redis.from_url(self.environment["BENCH_REDIS_URL"]).flushdb()
-        counting.store(self.workload)
+        counting.store_naive_workload(self.workload)
 
-    def _settle(self, many: int, fields: str, working: Working) -> float:
+    def _settle(self, many: int, fields: str, working: WorkersContext) -> float:
         def left() -> int:
-            totals = counting.totals()
+            totals = counting.read_totals()
             return many - sum(totals[name] for name in fields.split())
 
         with working(left, many):
-            return drain(left, self.patience).rate
+            return wait_for_drain(left, self.patience).rate
 
     @contextmanager
     def _workers(self, *_: object) -> Iterator[Supervisor]:
-        workers = parts(self.name, self.queue.WORKERS, self.folder, self.environment)
-        with started(workers) as supervisor:
+        workers = build_parts(self.name, self.queue.WORKERS, self.folder, self.environment)
+        with run_parts(workers) as supervisor:
             yield supervisor
 
     @contextmanager
     def _killed_workers(self, left: Callable[[], int], many: int) -> Iterator[None]:
         """Workers in place of others that were killed."""
         with self._workers() as first:
-            wait_until(lambda: left() < many * (1 - LOST_AFTER), f"{self.name} works")
+            wait_until(lambda: left() < many * (1 - KILL_AFTER_SHARE), f"{self.name} works")
             for pid in first.pids().values():
-                kill_family(pid)
+                kill_process_tree(pid)
         with self._workers():
             yield
 
 
-def kill_family(pid: int) -> None:
+def kill_process_tree(pid: int) -> None:
     """SIGKILL to a process and its children, as when the machine goes away."""
     parent = psutil.Process(pid)
     for process in [parent, *parent.children(recursive=True)]:
         process.send_signal(signal.SIGKILL)
 
 
-def environment(servers: Servers, name: str) -> dict[str, str]:
+def build_naive_environment(servers: Servers, name: str) -> dict[str, str]:
     """Where a naive form finds its servers, and which one it is."""
     return {
-        "BENCH_MONGODB_URI": mongodb_uri(servers.mongodb_port, "naive"),
+        "BENCH_MONGODB_URI": build_mongodb_uri(servers.mongodb_port, "naive"),
         "BENCH_REDIS_URL": f"{servers.redis_url.rpartition('/')[0]}/1",
         "BENCH_QUEUE": name,
     }

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import psutil
 
-from config.settings import settings
-from service.local.command import worker_command
-from service.local.servers import LOOPBACK, free_port
+from config.settings import get_settings
+from service.local.command import build_worker_command
+from service.local.servers import LOOPBACK_ADDRESS, find_free_port
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.stack import Stack
 
 
 @contextmanager
-def started(parts: Iterable[Part]) -> Iterator[Supervisor]:
+def run_parts(parts: Iterable[Part]) -> Iterator[Supervisor]:
     """These, one after the other, and stopped whatever happens."""
     supervisor = Supervisor(say=lambda text: None)
     try:
@@ -27,7 +27,7 @@ def started(parts: Iterable[Part]) -> Iterator[Supervisor]:
         supervisor.stop()
 
 
-def parts(
+def build_parts(
     name: str, commands: Iterable[list[str]], folder: Path, environment: dict[str, str]
 ) -> list[Part]:
     """Processes of one kind, numbered, each with a log of its own."""
@@ -38,37 +38,42 @@ def parts(
 
 
 @contextmanager
-def wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
+def run_wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """The application on gunicorn, with as many processes and threads as ours. Its URL."""
-    port = free_port()
+    port = find_free_port()
     command = [
-        *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK}:{port}"),
-        *("--workers", str(settings().web_workers), "--threads", str(settings().web_threads)),
+        *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK_ADDRESS}:{port}"),
+        *(
+            "--workers",
+            str(get_settings().web_workers),
+            "--threads",
+            str(get_settings().web_threads),
+        ),
         *("--worker-class", "gthread", "--keep-alive", "75", "--reuse-port"),
         *("--no-control-socket", "--log-level", "warning"),
     ]
     log = folder / f"{port}.log"
-    with started([Part(application, command, log, environment, ready=lambda: _listens(port))]):
-        yield f"http://{LOOPBACK}:{port}"
+    with run_parts([Part(application, command, log, environment, ready=lambda: _listens(port))]):
+        yield f"http://{LOOPBACK_ADDRESS}:{port}"
 
 
 def _listens(port: int) -> bool:
     try:
-        socket.create_connection((LOOPBACK, port), 1).close()
+        socket.create_connection((LOOPBACK_ADDRESS, port), 1).close()
     except OSError:
         return False
     return True
 
 
 @contextmanager
-def workers(stack: Stack, many: int) -> Iterator[Supervisor]:
+def run_workers(stack: Stack, many: int) -> Iterator[Supervisor]:
     """So many of Matchback's workers."""
-    commands = [worker_command() for _ in range(many)]
-    with started(parts("worker", commands, stack.folder, stack.environment)) as supervisor:
+    commands = [build_worker_command() for _ in range(many)]
+    with run_parts(build_parts("worker", commands, stack.folder, stack.environment)) as supervisor:
         yield supervisor
 
 
-def memory(pid: int) -> float:
+def measure_memory(pid: int) -> float:
     """The resident memory of the largest process of this one and its children, in MB."""
     parent = psutil.Process(pid)
     family = [parent, *parent.children(recursive=True)]

@@ -20,20 +20,20 @@ from mongoengine import signals
 from config.database import connect_web
 from config.observability.log import configure_logging
 from documents.donation import Donation
-from jobs.callbacks import schedule
+from jobs.callbacks import schedule_job
 from service.app import create_app
-from service.middleware.access_log import request_log
+from service.middleware.access_log import build_log_middleware
 from tools.bench.workload import Workload
 
-FIRST = 10_000_000  # gifts that nobody else sends
+FIRST_GIFT_NUMBER = 10_000_000  # gifts that nobody else sends
 
 
 def main(key: str, rounds: int, requests: int) -> list[float]:
     configure_logging("web")
     connect_web()
-    client = testing.TestClient(create_app(*request_log()))
+    client = testing.TestClient(create_app(*build_log_middleware()))
     workload = Workload()
-    numbers = iter(range(FIRST, FIRST + 2 * rounds * requests))
+    numbers = iter(range(FIRST_GIFT_NUMBER, FIRST_GIFT_NUMBER + 2 * rounds * requests))
 
     def post() -> float:
         body = json.dumps(workload.gift(next(numbers))).encode()
@@ -48,9 +48,9 @@ def main(key: str, rounds: int, requests: int) -> list[float]:
     for _ in range(rounds):
         without, with_it = [], []
         for _ in range(requests):
-            signals.post_save.disconnect(schedule, sender=Donation)
+            signals.post_save.disconnect(schedule_job, sender=Donation)
             without.append(post())
-            signals.post_save.connect(schedule, sender=Donation)
+            signals.post_save.connect(schedule_job, sender=Donation)
             with_it.append(post())
         shares.append(100 * (1 - statistics.median(without) / statistics.median(with_it)))
     return shares

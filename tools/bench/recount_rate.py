@@ -21,25 +21,25 @@ from mongoengine import get_db
 from config import database
 from config.settings import Settings
 from documents.counters import LEDGER
-from documents.donor import donor_id, new_donor
-from documents.gift_day import gift_day_id, new_gift_day
-from documents.migrations.indexes import create_indexes
+from documents.donor import build_donor_row, make_donor_id
+from documents.gift_day import build_gift_day_row, make_gift_day_id
+from documents.migrations.indexes import update_indexes
 from documents.recount import recount
 from matchback.engine import increase, to_stored
 from service.local.supervisor import Supervisor
 from tools.testbed.stack import Servers
 
 EMAILS_A_MAILING = 20_000
-GIFTS = 20  # one of so many emails led to a gift
-EVENTS = ("delivered", "open", "click")
-DUE = 10  # one of so many rows is due
+EMAILS_A_GIFT = 20  # one of so many emails led to a gift
+EVENT_TYPES = ("delivered", "open", "click")
+ROWS_A_DUE_ROW = 10  # one of so many rows is due
 ROWS_A_COMMAND = 5_000
-SENT_AT = datetime(2026, 11, 1, tzinfo=UTC)
+EMAILS_SENT_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 Rows = defaultdict[str, dict[Any, Any]]  # by collection and ID
 
 
-def fill(emails: int, *, events: bool = True) -> int:
+def store_records(emails: int, *, events: bool = True) -> int:
     """Store this many emails with their users, gifts and events. Returns how many records."""
     rows: Rows = defaultdict(dict)
     of = {"organization_id": ObjectId(), "fundraiser_id": ObjectId()}
@@ -54,7 +54,7 @@ def fill(emails: int, *, events: bool = True) -> int:
         whole = [{"_id": id_, **row} for id_, row in stored.items()]
         for start in range(0, len(whole), ROWS_A_COMMAND):
             get_db()[name].insert_many(whole[start : start + ROWS_A_COMMAND], ordered=False)
-    return sum(len(rows[name]) for name in recount.COLLECTIONS)
+    return sum(len(rows[name]) for name in recount.COUNTED_COLLECTIONS)
 
 
 def _email(rows: Rows, of: dict[str, Any], number: int, *, events: bool) -> None:
@@ -62,29 +62,29 @@ def _email(rows: Rows, of: dict[str, Any], number: int, *, events: bool) -> None
     organization_id = of["organization_id"]
     rows["users"][user_id] = {"organization_id": organization_id, "name": f"P{number}"}
     of |= {"user_id": user_id}
-    rows["emails"][email_id] = {**of, "sent_at": SENT_AT, "delivered_at": SENT_AT}
-    for place, kind in enumerate(EVENTS if events else ()):
+    rows["emails"][email_id] = {**of, "sent_at": EMAILS_SENT_AT, "delivered_at": EMAILS_SENT_AT}
+    for place, kind in enumerate(EVENT_TYPES if events else ()):
         event = {"organization_id": organization_id, "email_id": email_id, "type": kind}
         rows["events"][email_id.binary + bytes([place])] = {
             **event,
-            "at": SENT_AT,
+            "at": EMAILS_SENT_AT,
             "machine": False,
         }
-    if number % GIFTS == 0:
+    if number % EMAILS_A_GIFT == 0:
         _gift(rows, {**of, "email_id": email_id}, number)
 
 
 def _gift(rows: Rows, of: dict[str, Any], number: int) -> None:
     id_ = ObjectId()
-    at = SENT_AT + timedelta(minutes=number % 10_000)
+    at = EMAILS_SENT_AT + timedelta(minutes=number % 10_000)
     gift: Any = {**of, "_id": id_, "donated_at": at, "amount": 2500, "currency": "USD"}
     gift |= {"status": "succeeded", "match": "direct"}
     for kind in ("fundraiser", "mailing"):
         parent = gift[f"{kind}_id"]
-        gift[f"{kind}_donor_id"] = donor_id(kind, parent, gift)
-        gift[f"{kind}_day_id"] = gift_day_id(kind, parent, gift)
-        rows["donors"][gift[f"{kind}_donor_id"]] = new_donor(gift[f"{kind}_donor_id"])
-        rows["gift_days"][gift[f"{kind}_day_id"]] = new_gift_day(gift[f"{kind}_day_id"])
+        gift[f"{kind}_donor_id"] = make_donor_id(kind, parent, gift)
+        gift[f"{kind}_day_id"] = make_gift_day_id(kind, parent, gift)
+        rows["donors"][gift[f"{kind}_donor_id"]] = build_donor_row(gift[f"{kind}_donor_id"])
+        rows["gift_days"][gift[f"{kind}_day_id"]] = build_gift_day_row(gift[f"{kind}_day_id"])
     rows["users"][gift["user_id"]]["last_donated_at"] = at
     rows["donations"][id_] = {name: value for name, value in gift.items() if name != "_id"}
 
@@ -98,14 +98,14 @@ def _count(rows: Rows) -> None:
             contribution = LEDGER.contribution(name, {"_id": id_, **row})
             if "counted" in LEDGER.documents[name]._fields:  # type: ignore[attr-defined]
                 row["counted"] = to_stored(contribution)
-                if number % DUE == 0:
-                    row["due"] = SENT_AT
+                if number % ROWS_A_DUE_ROW == 0:
+                    row["due"] = EMAILS_SENT_AT
             for (target, target_id), amounts in contribution.items():
                 increase(rows[target][target_id], amounts)
 
 
 @dataclass(frozen=True)
-class Rate:
+class RecountRate:
     """How a recount of everything went."""
 
     records: int
@@ -121,14 +121,14 @@ class Rate:
         )
 
 
-def measure() -> Rate:
+def measure_recount() -> RecountRate:
     """Compare every record that is stored."""
     begun_at = time.perf_counter()
     records = incorrect = 0
-    for page in recount.pages():
+    for page in recount.compare_all_counters():
         records += page.size
         incorrect += len(page.drifts)
-    return Rate(records, time.perf_counter() - begun_at, incorrect)
+    return RecountRate(records, time.perf_counter() - begun_at, incorrect)
 
 
 def main() -> None:
@@ -140,10 +140,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="recount-rate") as folder:
         try:
             servers = Servers.start(Path(folder), supervisor)
-            database.connect(Settings(mongodb_uri=servers.new_database()))
-            create_indexes()
-            fill(options.emails, events=not options.no_events)
-            sys.stdout.write(measure().line() + "\n")
+            database.connect_database(Settings(mongodb_uri=servers.create_database()))
+            update_indexes()
+            store_records(options.emails, events=not options.no_events)
+            sys.stdout.write(measure_recount().line() + "\n")
         finally:
             mongoengine.disconnect_all()
             supervisor.stop()

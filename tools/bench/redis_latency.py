@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from service.local.supervisor import Supervisor
-from tools.testbed.cast import University, university
-from tools.testbed.stack import running, wait_until
+from tools.testbed.cast import University, create_university
+from tools.testbed.stack import run_stack, wait_until
 
-ROUNDS = 6
-POSTS = 60
+ROUND_COUNT = 6
+POSTS_A_ROUND = 60
 
 
 def _is_back(supervisor: Supervisor) -> bool:
@@ -23,21 +23,21 @@ def _is_back(supervisor: Supervisor) -> bool:
     return "Redis" in supervisor.pids()
 
 
-def measure(folder: Path) -> dict[str, list[float]]:
+def measure_conditions(folder: Path) -> dict[str, list[float]]:
     """Milliseconds of each POST /v1/donations under each condition."""
     took: dict[str, list[float]] = {"up": [], "hung": [], "gone": []}
-    with running(folder) as stack:
+    with run_stack(folder) as stack:
         servers, supervisor = stack.servers, stack.servers.supervisor
-        place = university("Latency", stack.api())
+        place = create_university("Latency", stack.api())
         fundraiser = place.fundraiser()
-        posts(place, fundraiser)  # warm
-        for _ in range(ROUNDS):
-            took["up"] += posts(place, fundraiser)
+        time_posts(place, fundraiser)  # warm
+        for _ in range(ROUND_COUNT):
+            took["up"] += time_posts(place, fundraiser)
             os.kill(servers.pid("Redis"), signal.SIGSTOP)
-            took["hung"] += posts(place, fundraiser)
+            took["hung"] += time_posts(place, fundraiser)
             os.kill(servers.pid("Redis"), signal.SIGKILL)
             time.sleep(0.2)
-            took["gone"] += posts(place, fundraiser)
+            took["gone"] += time_posts(place, fundraiser)
             wait_until(partial(_is_back, supervisor), "Redis")
             time.sleep(2)
         begun = time.monotonic()
@@ -46,10 +46,10 @@ def measure(folder: Path) -> dict[str, list[float]]:
     return took
 
 
-def posts(place: University, fundraiser: str) -> list[float]:
+def time_posts(place: University, fundraiser: str) -> list[float]:
     """One after the other."""
     took = []
-    for _ in range(POSTS):
+    for _ in range(POSTS_A_ROUND):
         begun = time.perf_counter()
         place.gift(fundraiser, 100)
         took.append((time.perf_counter() - begun) * 1000)
@@ -59,7 +59,7 @@ def posts(place: University, fundraiser: str) -> list[float]:
 def main() -> int:
     """Print medians and ratios; exit code 1 when one is over 1.5."""
     with tempfile.TemporaryDirectory() as folder:
-        took = measure(Path(folder))
+        took = measure_conditions(Path(folder))
     up = statistics.median(took["up"])
     worst = 0.0
     for name, values in took.items():

@@ -19,20 +19,20 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.fundraiser import Fundraiser
-from documents.gift_day import gift_day_id, quarter
+from documents.gift_day import make_gift_day_id, quarter_key
 from documents.organization import Organization
-from documents.reports.report import fundraiser_report
-from tools.testbed.stack import connected
+from documents.reports.report import build_fundraiser_report
+from tools.testbed.stack import run_servers
 
-SMALL, LARGE = 1_000, 1_000_000
-ROUNDS = 200
+FEW_DONATIONS, MANY_DONATIONS = 1_000, 1_000_000
+TIMED_REPORTS = 200
 ROWS_A_COMMAND = 10_000
-DAYS = 90
-END = datetime(2026, 11, 23, tzinfo=UTC)
-MOST = 1.5
+DONATION_DAYS = 90
+LAST_DONATION_AT = datetime(2026, 11, 23, tzinfo=UTC)
+MAX_COST_RATIO = 1.5
 
 
-def fill(organization_id: ObjectId, number: int) -> Fundraiser:
+def create_counted_fundraiser(organization_id: ObjectId, number: int) -> Fundraiser:
     """A fundraiser with so many donations over ninety days, counted."""
     fundraiser = Fundraiser.create(organization_id, {"name": f"{number} gifts"})
     days: dict[str, Counter[str]] = {}
@@ -61,10 +61,10 @@ def _rows(
         donations, emails, donors, events = [], [], [], []
         for index in range(start, min(number, start + ROWS_A_COMMAND)):
             email_id, user_id = ObjectId(), ObjectId()
-            at = END - timedelta(minutes=index * DAYS * 24 * 60 // number)
+            at = LAST_DONATION_AT - timedelta(minutes=index * DONATION_DAYS * 24 * 60 // number)
             gift: Any = {"donated_at": at, "amount": 2500, "currency": "USD", "status": "succeeded"}
-            day = gift_day_id("fundraiser", fundraiser.id, gift)
-            days.setdefault(day, Counter())[quarter(gift)] += 1
+            day = make_gift_day_id("fundraiser", fundraiser.id, gift)
+            days.setdefault(day, Counter())[quarter_key(gift)] += 1
             donor = f"fundraiser:{fundraiser.id}:{user_id}"
             links = {"email_id": email_id, "user_id": user_id, "fundraiser_day_id": day}
             matched = {"match": "direct", "fundraiser_donor_id": donor}
@@ -81,42 +81,42 @@ def _rows(
         )
 
 
-def seconds(fundraiser: Fundraiser) -> float:
+def time_report(fundraiser: Fundraiser) -> float:
     """How long one report takes."""
     begun = time.perf_counter()
-    report = fundraiser_report(fundraiser)
+    report = build_fundraiser_report(fundraiser)
     spent = time.perf_counter() - begun
-    assert report["donations"]["count"] == fundraiser_count(fundraiser)
+    assert report["donations"]["count"] == read_donation_count(fundraiser)
     return spent
 
 
-def fundraiser_count(fundraiser: Fundraiser) -> int:
+def read_donation_count(fundraiser: Fundraiser) -> int:
     return int(fundraiser.name.split()[0])
 
 
-def compare(small: int, large: int, rounds: int) -> tuple[float, float]:
+def compare_reports(small: int, large: int, rounds: int) -> tuple[float, float]:
     """The median seconds of a report of either, taken in turn."""
     organization = Organization.create("Reports", "America/New_York")
-    both = [fill(organization.id, number) for number in (small, large)]
+    both = [create_counted_fundraiser(organization.id, number) for number in (small, large)]
     times: list[list[float]] = [[], []]
     for _ in range(rounds):
         for index, fundraiser in enumerate(both):
-            times[index].append(seconds(fundraiser))
+            times[index].append(time_report(fundraiser))
     few, many = (statistics.median(of) for of in times)
     return few, many
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--donations", type=int, default=LARGE)
+    parser.add_argument("--donations", type=int, default=MANY_DONATIONS)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="report-cost") as folder, connected(Path(folder)):
-        few, many = compare(SMALL, arguments.donations, ROUNDS)
+    with tempfile.TemporaryDirectory(prefix="report-cost") as folder, run_servers(Path(folder)):
+        few, many = compare_reports(FEW_DONATIONS, arguments.donations, TIMED_REPORTS)
     print(  # noqa: T201
-        f"report of {SMALL:,} donations: {few * 1000:.2f} ms; "
+        f"report of {FEW_DONATIONS:,} donations: {few * 1000:.2f} ms; "
         f"of {arguments.donations:,}: {many * 1000:.2f} ms; ratio {many / few:.2f}"
     )
-    sys.exit(0 if many / few < MOST else 1)
+    sys.exit(0 if many / few < MAX_COST_RATIO else 1)
 
 
 if __name__ == "__main__":

@@ -10,23 +10,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.bench.scaling_turns import FIRST_PART, FIRST_SECONDS, shares, simulate
+from tools.bench.scaling_turns import EARLY_SECONDS, EARLY_SHARE, compute_shares, simulate_half_hour
 
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "scaling.md"
-BEGIN, END = "<!-- from tools/bench/scaling.py -->", "<!-- until here -->"
+SCALING_PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "scaling.md"
+BEGIN_MARKER, END_MARKER = "<!-- from tools/bench/scaling.py -->", "<!-- until here -->"
 
 # Assumptions.
-ORGANIZATIONS = 1_000
-EVENTS = 1_000_000_000
-KEPT_DAYS = 400  # MATCHBACK_KEEP_EVENTS_DAYS
+ORGANIZATION_COUNT = 1_000
+EVENT_COUNT = 1_000_000_000
+EVENTS_KEPT_DAYS = 400  # MATCHBACK_KEEP_EVENTS_DAYS
 DELIVERIES_KEPT_DAYS = 30  # MATCHBACK_KEEP_DELIVERIES_DAYS
 EVENTS_AN_EMAIL = 4
 EMAILS_A_USER = 10
 EMAILS_A_GIFT = 200
 EVENTS_A_POST = 100
 # The busiest day has so many times the events of the mean one, half an hour of it a fifth of these.
-BUSIEST_DAY, BUSIEST_HALF_HOUR = 10, 1 / 5
-WORKERS = (1, 2, 3, 4, 8)
+BUSIEST_DAY_FACTOR, BUSIEST_HALF_HOUR_SHARE = 10, 1 / 5
+WORKER_COUNTS = (1, 2, 3, 4, 8)
 DAY_SECONDS = 86_400
 GIGABYTE = 1e9
 STORAGE_HEAD = (
@@ -46,19 +46,19 @@ class Measured:
     random: int
 
 
-EMAILS = EVENTS // EVENTS_AN_EMAIL
-GIFTS = EMAILS // EMAILS_A_GIFT
-HOW_MANY = {
-    "events": EVENTS,
-    "emails": EMAILS,
-    "messages": EMAILS,
-    "users": EMAILS // EMAILS_A_USER,
-    "deliveries": EVENTS // EVENTS_A_POST * DELIVERIES_KEPT_DAYS // KEPT_DAYS,
-    "donations": GIFTS,
-    "donors": 2 * GIFTS,  # to the fundraiser, and to the mailing
+EMAIL_COUNT = EVENT_COUNT // EVENTS_AN_EMAIL
+GIFT_COUNT = EMAIL_COUNT // EMAILS_A_GIFT
+RECORD_COUNTS = {
+    "events": EVENT_COUNT,
+    "emails": EMAIL_COUNT,
+    "messages": EMAIL_COUNT,
+    "users": EMAIL_COUNT // EMAILS_A_USER,
+    "deliveries": EVENT_COUNT // EVENTS_A_POST * DELIVERIES_KEPT_DAYS // EVENTS_KEPT_DAYS,
+    "donations": GIFT_COUNT,
+    "donors": 2 * GIFT_COUNT,  # to the fundraiser, and to the mailing
 }
 # Of 20,000 emails, as many events, 5,000 gifts: python -m tools.bench.scaling_sample
-SAMPLE = (
+MEASURED_RECORDS = (
     Measured("events", 99, 179, 109),
     Measured("emails", 173, 239, 63),
     Measured("messages", 32, 45, 45),
@@ -69,12 +69,12 @@ SAMPLE = (
 )
 
 
-def storage() -> list[tuple[str, ...]]:
+def calculate_storage() -> list[tuple[str, ...]]:
     """What is stored, by collection, in bytes and gigabytes."""
     rows = []
     totals = [0.0, 0.0, 0.0]
-    for one in SAMPLE:
-        many = HOW_MANY[one.collection]
+    for one in MEASURED_RECORDS:
+        many = RECORD_COUNTS[one.collection]
         sizes = [many * each / GIGABYTE for each in (one.stored, one.indexed, one.random)]
         totals = [total + size for total, size in zip(totals, sizes, strict=True)]
         each = f"{one.stored:,} + {one.indexed:,}"
@@ -82,16 +82,16 @@ def storage() -> list[tuple[str, ...]]:
     return [*rows, ("all", "", "", *map(_gigabytes, totals))]
 
 
-def peak() -> float:
+def calculate_peak() -> float:
     """Events of the busiest half hour."""
-    return EVENTS / KEPT_DAYS * BUSIEST_DAY * BUSIEST_HALF_HOUR
+    return EVENT_COUNT / EVENTS_KEPT_DAYS * BUSIEST_DAY_FACTOR * BUSIEST_HALF_HOUR_SHARE
 
 
-def turns(many_workers: Iterable[int]) -> list[tuple[str, ...]]:
+def simulate_turns(many_workers: Iterable[int]) -> list[tuple[str, ...]]:
     """The busiest half hour with so many workers."""
     rows = []
     for workers in many_workers:
-        run = simulate(workers, shares(ORGANIZATIONS), peak())
+        run = simulate_half_hour(workers, compute_shares(ORGANIZATION_COUNT), calculate_peak())
         ordered = sorted(run.lags)
         lags = (run.lags[0], ordered[len(ordered) // 2], ordered[-1])
         rows.append(
@@ -105,17 +105,23 @@ def turns(many_workers: Iterable[int]) -> list[tuple[str, ...]]:
     return rows
 
 
-def text() -> str:
+def format_page() -> str:
     """What the page shows."""
-    first = peak() * FIRST_PART / FIRST_SECONDS
-    of = shares(ORGANIZATIONS)
+    first = calculate_peak() * EARLY_SHARE / EARLY_SECONDS
+    of = compute_shares(ORGANIZATION_COUNT)
     rates = (
-        f"{EVENTS / KEPT_DAYS / DAY_SECONDS:,.0f} events a second in the mean; {first:,.0f} in the "
-        f"busiest five minutes. Of these the largest organization's are {of[0]:.1%}, "
+        f"{EVENT_COUNT / EVENTS_KEPT_DAYS / DAY_SECONDS:,.0f} events a second in the mean; "
+        f"{first:,.0f} in the busiest five minutes. Of these the largest organization's are {of[0]:.1%}, "
         f"{first * of[0]:,.0f} a second, and the smallest's {first * of[-1]:.2f} a second."
     )
     return "\n".join(
-        [*_table(STORAGE_HEAD, storage()), "", rates, "", *_table(TURNS_HEAD, turns(WORKERS))]
+        [
+            *_table(STORAGE_HEAD, calculate_storage()),
+            "",
+            rates,
+            "",
+            *_table(TURNS_HEAD, simulate_turns(WORKER_COUNTS)),
+        ]
     )
 
 
@@ -133,11 +139,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="into docs/explanation/scaling.md")
     if parser.parse_args().write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{text()}\n{END}{after}")
+        before, _, rest = SCALING_PAGE.read_text().partition(BEGIN_MARKER)
+        _, _, after = rest.partition(END_MARKER)
+        SCALING_PAGE.write_text(f"{before}{BEGIN_MARKER}\n{format_page()}\n{END_MARKER}{after}")
     else:
-        print(text())  # noqa: T201
+        print(format_page())  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from mongoengine import get_connection, get_db
 
-from tools.bench.ours import Ours
-from tools.bench.scaling import HOW_MANY
+from tools.bench.ours import MeasuredStack
+from tools.bench.scaling import RECORD_COUNTS
 from tools.bench.workload import EVENTS_A_POST, Workload
-from tools.testbed.stack import NO_LIMIT, running
+from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
-MANY = 20_000
-GIFTS = 5_000
+SAMPLE_EMAILS = 20_000
+SAMPLE_GIFTS = 5_000
 # Their keys are digests, addresses, or ids that others choose, or are looked up for records of any
 # age: the next one may be anywhere. Those of other indexes grow at the end, or are few.
-RANDOM = {
+RANDOM_INDEXES = {
     "events": ("_id_", "organization_id_1_sg_event_id_1"),
     "messages": ("_id_",),
     "emails": ("_id_", "user_id_1_fundraiser_id_1_sent_at_1"),
@@ -32,17 +32,17 @@ def main() -> None:
     """Measure, and print what belongs into scaling.py."""
     with (
         tempfile.TemporaryDirectory(prefix="scaling") as folder,
-        running(Path(folder), NO_LIMIT) as stack,
+        run_stack(Path(folder), NO_RATE_LIMITS) as stack,
     ):
-        mine = Ours(stack, Workload(users=MANY // 2, emails=MANY))
-        mine.gifts(GIFTS)
-        mine.posts(MANY // EVENTS_A_POST, EVENTS_A_POST)
+        mine = MeasuredStack(stack, Workload(users=SAMPLE_EMAILS // 2, emails=SAMPLE_EMAILS))
+        mine.gifts(SAMPLE_GIFTS)
+        mine.posts(SAMPLE_EMAILS // EVENTS_A_POST, EVENTS_A_POST)
         assert mine.differences() == 0
         get_connection().admin.command("fsync")  # sizes are known after a checkpoint
-        for name in HOW_MANY:
+        for name in RECORD_COUNTS:
             told = get_db().command("collStats", name)
             sizes = told["indexSizes"]
-            random = sum(sizes[index] for index in RANDOM.get(name, ()))
+            random = sum(sizes[index] for index in RANDOM_INDEXES.get(name, ()))
             each = [
                 round(size / told["count"])
                 for size in (told["storageSize"], told["totalIndexSize"], random)

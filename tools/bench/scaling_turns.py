@@ -5,36 +5,36 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 # A third of the half hour's events arrive in its first five minutes, of all organizations at once.
-FIRST_PART, FIRST_SECONDS, HALF_HOUR_SECONDS = 1 / 3, 300, 1800
+EARLY_SHARE, EARLY_SECONDS, HALF_HOUR_SECONDS = 1 / 3, 300, 1800
 # A worker counts so many events a second, and needs so long for a turn, however short.
 EVENTS_A_SECOND = 3_000  # docs/explanation/performance.md
 SECONDS_A_TURN = 0.01
 STEP_SECONDS = 2
 
 
-def shares(many: int) -> list[float]:
+def compute_shares(many: int) -> list[float]:
     """Which part of all is whose: the n-th largest has 1/n of what the largest has (Zipf)."""
     weights = [1 / rank for rank in range(1, many + 1)]
     return [weight / sum(weights) for weight in weights]
 
 
-def arrived(second: float, total: float) -> float:
+def count_arrived(second: float, total: float) -> float:
     """Events of all organizations from the beginning of the half hour until then."""
-    early = min(second, FIRST_SECONDS) / FIRST_SECONDS * FIRST_PART
-    late = max(0.0, min(second, HALF_HOUR_SECONDS) - FIRST_SECONDS)
-    return total * (early + (1 - FIRST_PART) * late / (HALF_HOUR_SECONDS - FIRST_SECONDS))
+    early = min(second, EARLY_SECONDS) / EARLY_SECONDS * EARLY_SHARE
+    late = max(0.0, min(second, HALF_HOUR_SECONDS) - EARLY_SECONDS)
+    return total * (early + (1 - EARLY_SHARE) * late / (HALF_HOUR_SECONDS - EARLY_SECONDS))
 
 
-def arrived_at(part: float) -> float:
+def find_arrival_seconds(part: float) -> float:
     """When this part of the half hour's events had arrived: `arrived`, the other way round."""
-    if part <= FIRST_PART:
-        return part / FIRST_PART * FIRST_SECONDS
-    rest = (part - FIRST_PART) / (1 - FIRST_PART)
-    return FIRST_SECONDS + rest * (HALF_HOUR_SECONDS - FIRST_SECONDS)
+    if part <= EARLY_SHARE:
+        return part / EARLY_SHARE * EARLY_SECONDS
+    rest = (part - EARLY_SHARE) / (1 - EARLY_SHARE)
+    return EARLY_SECONDS + rest * (HALF_HOUR_SECONDS - EARLY_SECONDS)
 
 
 @dataclass
-class Run:
+class SimulationRun:
     """What a simulation has seen."""
 
     workers: int
@@ -43,7 +43,7 @@ class Run:
     busy: float = 0.0  # part of the workers' time
 
 
-def simulate(workers: int, of: list[float], total: float) -> Run:
+def simulate_half_hour(workers: int, of: list[float], total: float) -> SimulationRun:
     """The busiest half hour, step by step.
 
     In each step a worker takes organizations in turn, whoever has waited longest first, and counts
@@ -52,11 +52,14 @@ def simulate(workers: int, of: list[float], total: float) -> Run:
     """
     counted = [0.0] * len(of)
     lags = [0.0] * len(of)
-    run = Run(workers)
+    run = SimulationRun(workers)
     steps = range(STEP_SECONDS, HALF_HOUR_SECONDS + 1, STEP_SECONDS)
     for second in steps:
-        told = arrived(second, total)
-        oldest = [(arrived_at(counted[one] / (share * total)), one) for one, share in enumerate(of)]
+        told = count_arrived(second, total)
+        oldest = [
+            (find_arrival_seconds(counted[one] / (share * total)), one)
+            for one, share in enumerate(of)
+        ]
         waiting = [(since, one) for since, one in oldest if of[one] * told - counted[one] >= 1]
         for since, one in waiting:
             lags[one] = max(lags[one], second - since)

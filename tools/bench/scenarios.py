@@ -13,23 +13,23 @@ from pathlib import Path
 
 from mongoengine import get_db
 
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from tools.bench import load, ours, peers
-from tools.bench.figures import AT_LEAST, AT_MOST, Figure, ratio, table
-from tools.bench.load import Load
-from tools.bench.naive import QUEUES, counting
-from tools.bench.ours import CLIENTS, Ours
-from tools.bench.peers import Peer, kill_family
-from tools.bench.processes import memory, workers, wsgi
+from tools.bench.figures import AT_LEAST, AT_MOST, Figure, build_ratio_figure, format_table
+from tools.bench.load import LoadResult
+from tools.bench.naive import QUEUE_NAMES, counting
+from tools.bench.ours import CLIENT_COUNT, MeasuredStack
+from tools.bench.peers import Peer, kill_process_tree
+from tools.bench.processes import measure_memory, run_workers, run_wsgi
 from tools.bench.workload import Workload
-from tools.testbed.stack import NO_LIMIT, Servers, Stack, running, wait_until
+from tools.testbed.stack import NO_RATE_LIMITS, Servers, Stack, run_stack, wait_until
 
-LIMIT = "tools.bench.limit:handler"
-NAIVE = "tools.bench.naive.web:handler"
+LIMIT_APPLICATION = "tools.bench.limit:handler"
+NAIVE_APPLICATION = "tools.bench.naive.web:handler"
 
 
 @dataclass(frozen=True)
-class Size:
+class BenchSize:
     """How much of each."""
 
     rounds: int = 5
@@ -46,13 +46,13 @@ class Size:
     peer_gifts: int = 750
     starts: int = 5
     patience: float = 10.0  # seconds
-    queues: tuple[str, ...] = QUEUES
+    queues: tuple[str, ...] = QUEUE_NAMES
 
     def workload(self, fundraisers: int = 20) -> Workload:
         return Workload(self.users, fundraisers, self.emails)
 
 
-SHORT = Size(
+SHORT_SIZE = BenchSize(
     rounds=1,
     users=200,
     emails=400,
@@ -67,7 +67,7 @@ SHORT = Size(
     peer_gifts=8,
     starts=1,
     patience=3.0,
-    queues=QUEUES[:2],
+    queues=QUEUE_NAMES[:2],
 )
 
 
@@ -75,24 +75,24 @@ SHORT = Size(
 class Bench:
     """All figures so far."""
 
-    size: Size
+    size: BenchSize
     folder: Path
     figures: list[Figure] = field(default_factory=list)
 
     def run(self) -> None:
         """Measure everything."""
-        with running(self.folder / "twenty", NO_LIMIT) as stack:
-            self._twenty(stack, Ours(stack, self.size.workload()))
-        with running(self.folder / "hot", NO_LIMIT) as stack:
-            self._hot(Ours(stack, self.size.workload(fundraisers=1)))
-        with running(self.folder / "peers", NO_LIMIT) as stack:
+        with run_stack(self.folder / "twenty", NO_RATE_LIMITS) as stack:
+            self._twenty(stack, MeasuredStack(stack, self.size.workload()))
+        with run_stack(self.folder / "hot", NO_RATE_LIMITS) as stack:
+            self._hot(MeasuredStack(stack, self.size.workload(fundraisers=1)))
+        with run_stack(self.folder / "peers", NO_RATE_LIMITS) as stack:
             self._peers(stack.servers)
         self._starts()
 
     def add(self, *figures: Figure) -> None:
         """Keep figures, and print them as they come."""
         self.figures += figures
-        print(table(figures), flush=True)  # noqa: T201
+        print(format_table(figures), flush=True)  # noqa: T201
 
     def _note(
         self,
@@ -106,7 +106,7 @@ class Bench:
         self.add(figure)
         return figure
 
-    def _twenty(self, stack: Stack, mine: Ours) -> None:
+    def _twenty(self, stack: Stack, mine: MeasuredStack) -> None:
         """Twenty fundraisers: requests, settling, and what memory it takes."""
         idle = self._donations(stack, mine)
         self._webhook(mine)
@@ -117,18 +117,18 @@ class Bench:
         off = mine.differences()
         self._note("counters that are off after all this", "", [off], AT_MOST, 0)
 
-    def _donations(self, stack: Stack, mine: Ours) -> Figure:
+    def _donations(self, stack: Stack, mine: MeasuredStack) -> Figure:
         contestants = ["limit", "inline", *self.size.queues]
-        loads: dict[str, list[Load]] = {name: [] for name in ["matchback", *contestants]}
+        loads: dict[str, list[LoadResult]] = {name: [] for name in ["matchback", *contestants]}
         with ExitStack() as open_:
             urls = {}
             for name in contestants:
-                told = peers.environment(stack.servers, name)
-                application = LIMIT if name == "limit" else NAIVE
-                urls[name] = open_.enter_context(wsgi(application, self.folder, told))
-            open_.callback(counting.close)
-            counting.use(peers.environment(stack.servers, "inline"))
-            counting.store(self.size.workload())
+                told = peers.build_naive_environment(stack.servers, name)
+                application = LIMIT_APPLICATION if name == "limit" else NAIVE_APPLICATION
+                urls[name] = open_.enter_context(run_wsgi(application, self.folder, told))
+            open_.callback(counting.close_client)
+            counting.use_servers(peers.build_naive_environment(stack.servers, "inline"))
+            counting.store_naive_workload(self.size.workload())
             for number in range(self.size.rounds):
                 loads["matchback"].append(mine.gifts(self.size.requests))
                 for name in contestants:
@@ -138,24 +138,26 @@ class Bench:
             for name, found in loads.items()
         }
         own = rates.pop("matchback")
-        self.add(ratio("POST donation, to the limit", own, rates["limit"], AT_LEAST, 0.6))
+        self.add(
+            build_ratio_figure("POST donation, to the limit", own, rates["limit"], AT_LEAST, 0.6)
+        )
         for name in contestants[1:]:
-            self.add(ratio(f"POST donation, to naive {name}", own, rates[name]))
+            self.add(build_ratio_figure(f"POST donation, to naive {name}", own, rates[name]))
         found = loads["matchback"]
         p50 = self._note("POST donation, p50", "ms", [one.percentile(50) for one in found])
         p99 = self._note("POST donation, p99", "ms", [one.percentile(99) for one in found])
-        self.add(ratio("POST donation, p99 to p50", p99, p50, AT_MOST, 4.0))
+        self.add(build_ratio_figure("POST donation, p99 to p50", p99, p50, AT_MOST, 4.0))
         return p50
 
-    def _bare(self, url: str, number: int) -> Load:
+    def _bare(self, url: str, number: int) -> LoadResult:
         many = self.size.requests
         gifts = map(self.size.workload().gift, range(number * many, (number + 1) * many))
-        requests = [load.request("/", json.dumps(gift).encode(), {}) for gift in gifts]
-        done = load.apply(url, CLIENTS, iter(requests))
+        requests = [load.build_request("/", json.dumps(gift).encode(), {}) for gift in gifts]
+        done = load.apply_load(url, CLIENT_COUNT, iter(requests))
         assert set(done.statuses) == {201}, done.statuses
         return done
 
-    def _webhook(self, mine: Ours) -> None:
+    def _webhook(self, mine: MeasuredStack) -> None:
         rounds = range(self.size.rounds)
         rates = [mine.posts(self.size.posts, 100).rate * 100 for _ in rounds]
         self._note("webhook, in posts of 100", "events/s", rates, AT_LEAST, 30_000)
@@ -163,28 +165,28 @@ class Bench:
         self._note("webhook, a post of 1,000, p50", "ms", p50s, AT_MOST, 25)
         mine.settle("deliveries")
 
-    def _settle_gifts(self, mine: Ours, what: str) -> None:
+    def _settle_gifts(self, mine: MeasuredStack, what: str) -> None:
         rates = []
         for _ in range(self.size.settlings):
-            due = get_db().donations.count_documents(DUE)
+            due = get_db().donations.count_documents(DUE_FILTER)
             if due < self.size.gifts:
                 mine.gifts(self.size.gifts - due)
             rates.append(mine.settle("donations"))
         self._note(f"settling donations, {what}", "gifts/s", rates, AT_LEAST, 2_500)
 
-    def _trickle(self, mine: Ours) -> None:
-        with workers(mine.stack, 1):
+    def _trickle(self, mine: MeasuredStack) -> None:
+        with run_workers(mine.stack, 1):
             mine.trickle(3, 0.1)  # the worker is there
-            idle = Load(seconds=mine.trickle(self.size.trickle, 0.1))
-            mine.backlog_of_events(self.size.events)
-            busy = Load(seconds=mine.trickle(self.size.trickle, 0.1))
+            idle = LoadResult(seconds=mine.trickle(self.size.trickle, 0.1))
+            mine.store_event_backlog(self.size.events)
+            busy = LoadResult(seconds=mine.trickle(self.size.trickle, 0.1))
         self._note("from answer to counter, p50", "ms", [idle.percentile(50)], AT_MOST, 100)
         self._note("from answer to counter, p99", "ms", [idle.percentile(99)], AT_MOST, 1000)
         told = "from answer to counter, beside a backlog of events"
         self._note(f"{told}, p50", "ms", [busy.percentile(50)])
         self._note(f"{told}, p99", "ms", [busy.percentile(99)])
 
-    def _queueing(self, mine: Ours) -> None:
+    def _queueing(self, mine: MeasuredStack) -> None:
         """In a process of its own, which is told where the servers are as a web process is."""
         command = [sys.executable, "-m", "tools.bench.queueing", mine.alice.key]
         command += [str(self.size.rounds), str(self.size.requests // 10)]
@@ -193,44 +195,46 @@ class Bench:
         shares = json.loads(answer.stdout)
         self._note("queueing's part of a request", "%", shares, AT_MOST, 10)
 
-    def _saturated(self, stack: Stack, mine: Ours, idle: Figure) -> None:
+    def _saturated(self, stack: Stack, mine: MeasuredStack, idle: Figure) -> None:
         """Requests while a worker has more to settle than it can, and the memory of both."""
-        with workers(stack, 1) as running_workers:
+        with run_workers(stack, 1) as running_workers:
             loads = []
             for _ in range(self.size.rounds):
-                mine.backlog_of_events(self.size.events)
+                mine.store_event_backlog(self.size.events)
                 loads.append(mine.gifts(self.size.requests))
             busy = Figure("POST donation, worker saturated, p50", "ms")
             busy.values = [one.percentile(50) for one in loads]
             rate = Figure("POST donation, worker saturated", "requests/s")
             rate.values = [one.rate for one in loads]
-            self.add(rate, busy, ratio("saturated to idle, p50", busy, idle, AT_MOST, 2.0))
-            web = memory(stack.pid("web"))
-            worker = max(memory(pid) for pid in running_workers.pids().values())
+            self.add(
+                rate, busy, build_ratio_figure("saturated to idle, p50", busy, idle, AT_MOST, 2.0)
+            )
+            web = measure_memory(stack.pid("web"))
+            worker = max(measure_memory(pid) for pid in running_workers.pids().values())
         self._note("memory, web process", "MB", [web], AT_MOST, 90)
         self._note("memory, worker", "MB", [worker], AT_MOST, 130)
 
-    def _hot(self, mine: Ours) -> None:
+    def _hot(self, mine: MeasuredStack) -> None:
         """One fundraiser, one mailing: everybody increments the same records."""
         self._settle_gifts(mine, "1 fundraiser")
         rates: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(self.size.settlings):
             for many, found in rates.items():
-                mine.backlog_of_events(self.size.events)
+                mine.store_event_backlog(self.size.events)
                 found.append(mine.settle("deliveries", many) * 100)
         one = Figure("settling events, hot mailing", "events/s", rates[1], AT_LEAST, 10_000)
         two = Figure("settling events, hot mailing, 2 workers", "events/s", rates[2])
-        self.add(one, two, ratio("two workers to one", two, one, AT_LEAST, 1.0))
+        self.add(one, two, build_ratio_figure("two workers to one", two, one, AT_LEAST, 1.0))
         self._killed(mine)
 
-    def _killed(self, mine: Ours) -> None:
+    def _killed(self, mine: MeasuredStack) -> None:
         """A worker is killed in the middle: nothing may be off."""
-        mine.backlog_of_events(self.size.events)
-        due: Callable[[], int] = lambda: get_db().deliveries.count_documents(DUE)  # noqa: E731
+        mine.store_event_backlog(self.size.events)
+        due: Callable[[], int] = lambda: get_db().deliveries.count_documents(DUE_FILTER)  # noqa: E731
         total = due()
-        with workers(mine.stack, 1) as first:
+        with run_workers(mine.stack, 1) as first:
             wait_until(lambda: due() < total, "the worker works")
-            kill_family(first.pids()["worker0"])
+            kill_process_tree(first.pids()["worker0"])
         off = mine.differences()
         counted = mine.totals()
         lost = mine.posted_events - counted["opens"] - counted["clicks"]
@@ -251,7 +255,7 @@ class Bench:
             settled["gifts"].append(self._note(f"settling donations, {name}", "gifts/s", gifts))
             lost = peer.lost(self.size.peer_events)
             self._note(f"events lost or twice after a kill, {name}", "", [lost])
-        counting.close()
+        counting.close_client()
         for what, mine, times in (
             ("events", "settling events, hot mailing", 8.0),
             ("gifts", "settling donations, 1 fundraiser", 3.0),
@@ -261,8 +265,8 @@ class Bench:
             self._note(told, "×", [own[mine] / best.median], AT_LEAST, times)
 
     def _starts(self) -> None:
-        starts = [ours.start_seconds() for _ in range(self.size.starts)]
+        starts = [ours.measure_start() for _ in range(self.size.starts)]
         self._note("`matchback up`, until it is ready", "s", starts, AT_MOST, 4)
         for module in ("service.app", "jobs.worker"):
-            took = ours.import_seconds(module, self.size.starts)
+            took = ours.measure_imports(module, self.size.starts)
             self._note(f"importing {module}", "s", took, AT_MOST, 1)

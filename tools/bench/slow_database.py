@@ -20,18 +20,18 @@ from pathlib import Path
 import httpx
 from mongoengine import get_db
 
-from tools.testbed.cast import University, university
-from tools.testbed.stack import Stack, running, wait_until
+from tools.testbed.cast import University, create_university
+from tools.testbed.stack import Stack, run_stack, wait_until
 
-PAUSE_SECONDS = 5.0  # servers.TRANSACTION_SECONDS is 3
-CATCH_UP_SECONDS = 10.0
-PATIENCE_SECONDS = 600
+DATABASE_PAUSE_SECONDS = 5.0  # servers.TRANSACTION_SECONDS is 3
+MAX_CATCH_UP_SECONDS = 10.0
+COUNT_TIMEOUT_SECONDS = 600
 LINES_A_POST = 1000
-DUE = {"due": {"$type": "date"}}
+DUE_EMAILS_FILTER = {"due": {"$type": "date"}}
 
 
 @contextmanager
-def paused(pid: int) -> Iterator[None]:
+def pause_process(pid: int) -> Iterator[None]:
     """A process that answers nothing until the end of the context."""
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -41,7 +41,7 @@ def paused(pid: int) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Result:
+class PauseResult:
     """Times in seconds, and how many emails were counted."""
 
     emails: int
@@ -52,35 +52,35 @@ class Result:
 
     def line(self) -> str:
         """One line for people."""
-        working = self.total - self.pauses * PAUSE_SECONDS
+        working = self.total - self.pauses * DATABASE_PAUSE_SECONDS
         return (
-            f"{self.emails} emails, {self.pauses} pauses of {PAUSE_SECONDS:.0f} s: {self.total:.1f}"
-            f" s, {self.emails / working:.0f} a second while MongoDB ran; all counted"
+            f"{self.emails} emails, {self.pauses} pauses of {DATABASE_PAUSE_SECONDS:.0f} s: "
+            f"{self.total:.1f} s, {self.emails / working:.0f} a second while MongoDB ran; all counted"
             f" {self.after_last_pause:.1f} s after the last pause"
         )
 
 
-def measure(stack: Stack, place: University, emails: int, pauses: int) -> Result:
+def measure_under_pauses(stack: Stack, place: University, emails: int, pauses: int) -> PauseResult:
     """Import emails while no worker runs, then count them under pauses."""
     fundraiser = place.fundraiser()
     stack.kill("worker", signal.SIGTERM)
-    import_emails(place, stack.url, fundraiser, emails)
+    import_numbered_emails(place, stack.url, fundraiser, emails)
     stack.start_worker()
-    wait_until(lambda: due() < emails, "the first are counted", PATIENCE_SECONDS)
+    wait_until(lambda: count_due_emails() < emails, "the first are counted", COUNT_TIMEOUT_SECONDS)
     begun = continued = time.monotonic()
     for number in range(1, pauses + 1):
         left = emails * (pauses + 1 - number) // (pauses + 1)
-        wait_until(partial(_are_due, left), "some are counted", PATIENCE_SECONDS)
-        with paused(stack.servers.pid("MongoDB")):
-            time.sleep(PAUSE_SECONDS)
+        wait_until(partial(_are_due, left), "some are counted", COUNT_TIMEOUT_SECONDS)
+        with pause_process(stack.servers.pid("MongoDB")):
+            time.sleep(DATABASE_PAUSE_SECONDS)
         continued = time.monotonic()
-    wait_until(lambda: due() == 0, "all are counted", PATIENCE_SECONDS)
+    wait_until(lambda: count_due_emails() == 0, "all are counted", COUNT_TIMEOUT_SECONDS)
     ended = time.monotonic()
     counted = place.report(fundraiser)["emails"]["sent"]
-    return Result(emails, pauses, ended - begun, ended - continued, counted)
+    return PauseResult(emails, pauses, ended - begun, ended - continued, counted)
 
 
-def import_emails(place: University, url: str, fundraiser: str, emails: int) -> None:
+def import_numbered_emails(place: University, url: str, fundraiser: str, emails: int) -> None:
     """Import emails to as many people."""
     mailing = place.mailing(fundraiser)
     for start in range(0, emails, LINES_A_POST):
@@ -104,13 +104,13 @@ def import_emails(place: University, url: str, fundraiser: str, emails: int) -> 
         assert answer.status_code == 200, answer.content
 
 
-def due() -> int:
+def count_due_emails() -> int:
     """How many emails are not counted yet."""
-    return int(get_db().emails.count_documents(DUE))
+    return int(get_db().emails.count_documents(DUE_EMAILS_FILTER))
 
 
 def _are_due(at_most: int) -> bool:
-    return due() <= at_most
+    return count_due_emails() <= at_most
 
 
 def main() -> int:
@@ -121,11 +121,11 @@ def main() -> int:
     told = options.parse_args()
     results = []
     for pauses in (0, told.pauses):
-        with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as stack:
-            place = university("Slow database", stack.api())
-            results.append(measure(stack, place, told.emails, pauses))
+        with tempfile.TemporaryDirectory() as folder, run_stack(Path(folder)) as stack:
+            place = create_university("Slow database", stack.api())
+            results.append(measure_under_pauses(stack, place, told.emails, pauses))
         print(results[-1].line(), flush=True)  # noqa: T201
-    return 1 if results[-1].after_last_pause > CATCH_UP_SECONDS else 0
+    return 1 if results[-1].after_last_pause > MAX_CATCH_UP_SECONDS else 0
 
 
 if __name__ == "__main__":

@@ -13,49 +13,49 @@ from documents.counters import LEDGER
 from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.people.search_words import words_of
-from documents.providers.sendgrid import PROVIDER
-from documents.storage.marks import DUE
-from documents.storage.record import new_row
+from documents.people.search_words import list_search_words
+from documents.providers.sendgrid import SENDGRID_PROVIDER
+from documents.storage.marks import DUE_FILTER
+from documents.storage.record import build_record_row
 from documents.user import User
-from documents.values.address import fold, mailbox
+from documents.values.address import fold_text, to_mailbox
 from documents.values.time import now
 from documents.webhook_delivery import WebhookDelivery
 from matchback.engine import Contribution, add, increase, to_stored
-from tools.bench.workload import SENT_AT, Workload, address, id_of
+from tools.bench.workload import WORKLOAD_UNIX_SECONDS, Workload, build_id, build_user_address
 
 ROWS_A_COMMAND = 10_000
-SENT = datetime.fromtimestamp(SENT_AT, UTC)
+WORKLOAD_SENT_AT = datetime.fromtimestamp(WORKLOAD_UNIX_SECONDS, UTC)
 
 
-def store(organization_id: ObjectId, workload: Workload) -> None:
+def store_workload(organization_id: ObjectId, workload: Workload) -> None:
     """Store users, fundraisers, mailings and emails, as they are once they are counted."""
     of = {"organization_id": organization_id}
     counters: Contribution = {}
-    insert("emails", _emails(of, workload, counters))
-    insert("users", (_with(counters, "users", row) for row in _users(of, workload)))
+    insert_rows("emails", _emails(of, workload, counters))
+    insert_rows("users", (_with(counters, "users", row) for row in _users(of, workload)))
     for number in range(workload.fundraisers):
         for name, document in (("mailings", Mailing), ("fundraisers", Fundraiser)):
-            link = {"fundraiser_id": ObjectId(id_of("fundraiser", number))}
-            row = new_row(document, **of, name=f"Number {number}")
-            row |= {"_id": ObjectId(id_of(name[:-1], number))}
-            row |= {"sent_at": SENT, **link} if document is Mailing else {}
-            insert(name, [_with(counters, name, row)])
+            link = {"fundraiser_id": ObjectId(build_id("fundraiser", number))}
+            row = build_record_row(document, **of, name=f"Number {number}")
+            row |= {"_id": ObjectId(build_id(name[:-1], number))}
+            row |= {"sent_at": WORKLOAD_SENT_AT, **link} if document is Mailing else {}
+            insert_rows(name, [_with(counters, name, row)])
 
 
 def _emails(
     of: dict[str, Any], workload: Workload, counters: Contribution
 ) -> Iterator[dict[str, Any]]:
     for number in range(workload.emails):
-        row = new_row(
+        row = build_record_row(
             Email,
             **of,
-            fundraiser_id=ObjectId(id_of("fundraiser", workload.fundraiser_of(number))),
-            mailing_id=ObjectId(id_of("mailing", workload.fundraiser_of(number))),
-            user_id=ObjectId(id_of("user", workload.user_of(number))),
-            sent_at=SENT,
+            fundraiser_id=ObjectId(build_id("fundraiser", workload.fundraiser_of(number))),
+            mailing_id=ObjectId(build_id("mailing", workload.fundraiser_of(number))),
+            user_id=ObjectId(build_id("user", workload.user_of(number))),
+            sent_at=WORKLOAD_SENT_AT,
         )
-        row["_id"] = ObjectId(id_of("email", number))
+        row["_id"] = ObjectId(build_id("email", number))
         contribution = LEDGER.contribution("emails", row)
         add(counters, contribution)
         yield row | {"counted": to_stored(contribution)}
@@ -63,16 +63,16 @@ def _emails(
 
 def _users(of: dict[str, Any], workload: Workload) -> Iterator[dict[str, Any]]:
     for number in range(workload.users):
-        row = new_row(
+        row = build_record_row(
             User,
             **of,
             name=f"Person {number}",
-            email=address(number),
-            address=fold(address(number)),
-            mailbox=mailbox(address(number)),
-            words=words_of(f"Person {number}", address(number)),
+            email=build_user_address(number),
+            address=fold_text(build_user_address(number)),
+            mailbox=to_mailbox(build_user_address(number)),
+            words=list_search_words(f"Person {number}", build_user_address(number)),
         )
-        yield row | {"_id": ObjectId(id_of("user", number))}
+        yield row | {"_id": ObjectId(build_id("user", number))}
 
 
 def _with(counters: Contribution, name: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _with(counters: Contribution, name: str, row: dict[str, Any]) -> dict[str, A
     return row
 
 
-def insert(name: str, rows: Iterable[dict[str, Any]]) -> None:
+def insert_rows(name: str, rows: Iterable[dict[str, Any]]) -> None:
     """Store rows, many in a command."""
     rows = iter(rows)
     while batch := list(islice(rows, ROWS_A_COMMAND)):
@@ -96,19 +96,19 @@ def store_deliveries(
     for number in posts:
         body = json.dumps(workload.post(number, events)).encode()
         due = begun + timedelta(milliseconds=len(rows))
-        row = new_row(
+        row = build_record_row(
             WebhookDelivery,
             organization_id=organization_id,
-            provider=PROVIDER,
+            provider=SENDGRID_PROVIDER,
             body=body,
             items=events,
             due=due - timedelta(milliseconds=len(posts)),
         )
         rows.append(row)
-    insert("deliveries", rows)
+    insert_rows("deliveries", rows)
     return [row["_id"] for row in rows]
 
 
-def is_due(*names: str) -> bool:
+def has_due_rows(*names: str) -> bool:
     """Whether anything of these collections waits to be counted."""
-    return any(get_db()[name].find_one(DUE, {"_id": 1}) for name in names)
+    return any(get_db()[name].find_one(DUE_FILTER, {"_id": 1}) for name in names)

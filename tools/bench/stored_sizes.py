@@ -9,20 +9,20 @@ from pathlib import Path
 
 from mongoengine import get_db
 
-from documents.storage.marks import DUE
-from tools.bench.mailing_day import address, against
-from tools.testbed.cast import university
-from tools.testbed.stack import Stack, running, wait_until
+from documents.storage.marks import DUE_FILTER
+from tools.bench.mailing_day import build_recipient_address, send_mailing
+from tools.testbed.cast import create_university
+from tools.testbed.stack import Stack, run_stack, wait_until
 
 MEGABYTE = 1_000_000
-PER = 100_000
+SCALED_EMAILS = 100_000
 EMAILS_A_GIFT = 20
 
 
-def measure(folder: Path, emails: int) -> list[tuple[str, int, float, float]]:
+def measure_collections(folder: Path, emails: int) -> list[tuple[str, int, float, float]]:
     """Return for each collection: documents, and megabytes of data and of indexes."""
-    with running(folder) as stack:
-        result = against(stack, emails)
+    with run_stack(folder) as stack:
+        result = send_mailing(stack, emails)
         assert not result.differences, result.differences
         _give(stack, emails // EMAILS_A_GIFT)
         rows = []
@@ -36,13 +36,13 @@ def measure(folder: Path, emails: int) -> list[tuple[str, int, float, float]]:
 
 
 def _give(stack: Stack, gifts: int) -> None:
-    place = university("Gifts", stack.api())
+    place = create_university("Gifts", stack.api())
     fundraiser = place.fundraiser()
     for number in range(gifts):
-        donor = {"name": f"Person {number}", "email": address(number)}
+        donor = {"name": f"Person {number}", "email": build_recipient_address(number)}
         email = place.email(fundraiser, donor)
         place.gift(fundraiser, donor=donor, email_id=email, external_id=f"gift-{number}")
-    wait_until(lambda: not get_db().donations.find_one(DUE), "all gifts settled", 600)
+    wait_until(lambda: not get_db().donations.find_one(DUE_FILTER), "all gifts settled", 600)
 
 
 def main() -> None:
@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--emails", type=int, default=10_000)
     emails = parser.parse_args().emails
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder), emails)
-    scale = PER / emails
+        rows = measure_collections(Path(folder), emails)
+    scale = SCALED_EMAILS / emails
     lines = ["| collection | documents | data, MB | indexes, MB |", "| --- | --- | --- | --- |"]
     lines += [
         f"| `{name}` | {count * scale:,.0f} | {data * scale:,.1f} | {indexes * scale:,.1f} |"

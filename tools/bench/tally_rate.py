@@ -20,22 +20,22 @@ from config.settings import Settings
 from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.migrations.indexes import create_indexes
+from documents.migrations.indexes import update_indexes
 from documents.organization import Organization
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from service.local.supervisor import Supervisor
-from tools.testbed.cast import event
+from tools.testbed.cast import make_event
 from tools.testbed.stack import Servers
 
-AT = 1_700_000_000
-EMAILS = 2000
+FIRST_EVENT_AT = 1_700_000_000
+EMAIL_COUNT = 2000
 EVENTS_A_POST = (100, 3)  # of a large mailing, and of a quiet day
-ROUNDS = 5
+ROUND_COUNT = 5
 
 
-def prepare() -> tuple[ObjectId, list[str]]:
+def prepare_mailing() -> tuple[ObjectId, list[str]]:
     """A mailing with its emails, everything counted."""
     organization = Organization.create("Rates")
     fundraiser = Fundraiser.create(organization.id, {"name": "Spring"})
@@ -43,20 +43,20 @@ def prepare() -> tuple[ObjectId, list[str]]:
     mailing = Mailing.create(organization.id, values)
     user = User.create(organization.id, "Bob", "bob@example.edu")
     of = {"fundraiser_id": fundraiser.id, "mailing_id": mailing.id, "user_id": user.id}
-    emails = [str(Email.create(organization.id, of).id) for _ in range(EMAILS)]
-    while sweep():
+    emails = [str(Email.create(organization.id, of).id) for _ in range(EMAIL_COUNT)]
+    while sweep_due_records():
         pass
     return organization.id, emails
 
 
-def one_round(
+def measure_round(
     organization_id: ObjectId, emails: list[str], number: int, events_a_post: int
 ) -> float:
     """Events a second: delivered, two opens and, of some, a click."""
-    at = AT + number * 1000
+    at = FIRST_EVENT_AT + number * 1000
     kinds = (("delivered", 0), ("open", 60), ("open", 90), ("click", 120))
     events = [
-        event(email, kind, at + seconds, url="https://x.edu/give" if kind == "click" else None)
+        make_event(email, kind, at + seconds, url="https://x.edu/give" if kind == "click" else None)
         for index, email in enumerate(emails)
         for kind, seconds in kinds
         if kind != "click" or index % 3 == 0
@@ -65,7 +65,7 @@ def one_round(
         body = json.dumps(events[start : start + events_a_post]).encode()
         WebhookDelivery.receive(organization_id, "sendgrid", body)
     begun = time.perf_counter()
-    while sweep():
+    while sweep_due_records():
         pass
     return len(events) / (time.perf_counter() - begun)
 
@@ -75,19 +75,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tally-rate") as folder:
         try:
             servers = Servers.start(Path(folder), supervisor)
-            database.connect(Settings(mongodb_uri=servers.new_database()))
-            create_indexes()
-            place = prepare()
+            database.connect_database(Settings(mongodb_uri=servers.create_database()))
+            update_indexes()
+            place = prepare_mailing()
             for of, events in enumerate(EVENTS_A_POST):
-                numbers = range(of * ROUNDS, (of + 1) * ROUNDS)
-                report(events, [one_round(*place, number, events) for number in numbers])
+                numbers = range(of * ROUND_COUNT, (of + 1) * ROUND_COUNT)
+                print_rates(events, [measure_round(*place, number, events) for number in numbers])
         finally:
             mongoengine.disconnect_all()
             supervisor.stop()
     sys.exit(0)
 
 
-def report(events_a_post: int, rates: list[float]) -> None:
+def print_rates(events_a_post: int, rates: list[float]) -> None:
     rounds = ", ".join(f"{rate:.0f}" for rate in rates)
     print(  # noqa: T201
         f"{events_a_post} events a post: {statistics.median(rates):.0f} events a second "

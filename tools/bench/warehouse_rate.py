@@ -14,37 +14,37 @@ from pathlib import Path
 
 import psutil
 
-from config.settings import settings
+from config.settings import get_settings
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
 from jobs.warehouse.engine import open_warehouse
-from jobs.warehouse.tables import TABLES
-from jobs.warehouse.verify import verify
-from service.local.command import matchback_command
+from jobs.warehouse.tables import WAREHOUSE_TABLES
+from jobs.warehouse.verify import find_differences
+from service.local.command import build_matchback_command
 from service.local.supervisor import Part
 from tools.bench import mailing_day
-from tools.testbed.stack import Stack, running
+from tools.testbed.stack import Stack, run_stack
 
-PATIENCE_SECONDS = 600
-MEGABYTE = 1024 * 1024
+CATCH_UP_TIMEOUT_SECONDS = 600
+MEBIBYTE = 1024 * 1024
 
 
-def measure(folder: Path, emails: int) -> list[str]:
+def measure_catch_up(folder: Path, emails: int) -> list[str]:
     """What it took, in lines for people."""
     url = f"duckdb:///{folder / 'warehouse.duckdb'}"
     os.environ["MATCHBACK_WAREHOUSE_URL"] = url
-    settings.cache_clear()
-    with running(folder, {"MATCHBACK_WAREHOUSE_URL": url}) as stack:
+    get_settings.cache_clear()
+    with run_stack(folder, {"MATCHBACK_WAREHOUSE_URL": url}) as stack:
         _catch_up(stack)
         stack.kill("warehouse", signal.SIGTERM)
-        lines = mailing_day.against(stack, emails).lines()
+        lines = mailing_day.send_mailing(stack, emails).lines()
         seconds, megabytes = _catch_up(stack)
         warehouse = open_warehouse(url)
         rows = 0
-        for table in TABLES:
+        for table in WAREHOUSE_TABLES:
             with warehouse.query(f"SELECT count(*) FROM {table.name}") as answer:
                 rows += next(answer.rows)[0]
-        differences = list(verify(warehouse))
+        differences = list(find_differences(warehouse))
         lines += [
             f"{rows} rows exported in {seconds:.1f} s: {rows / seconds:.0f} rows a second",
             f"the warehouse's worker: {megabytes:.0f} MB at the most",
@@ -55,14 +55,14 @@ def measure(folder: Path, emails: int) -> list[str]:
 
 def _catch_up(stack: Stack) -> tuple[float, float]:
     """Seconds until nothing waits, and the most memory meanwhile, in MB."""
-    command = [*matchback_command(), "warehouse", "worker"]
+    command = [*build_matchback_command(), "warehouse", "worker"]
     log = stack.folder / "warehouse.log"
     begun, most = time.monotonic(), 0.0
     stack.supervisor.start(Part("warehouse", command, log, stack.environment))
     process = psutil.Process(stack.pid("warehouse"))
-    while not (export_outbox.is_none() and WarehouseState.current().is_filled):
-        most = max(most, process.memory_info().rss / MEGABYTE)
-        assert time.monotonic() - begun < PATIENCE_SECONDS, log.read_text()
+    while not (export_outbox.is_export_complete() and WarehouseState.current().is_filled):
+        most = max(most, process.memory_info().rss / MEBIBYTE)
+        assert time.monotonic() - begun < CATCH_UP_TIMEOUT_SECONDS, log.read_text()
         time.sleep(0.1)
     return time.monotonic() - begun, most
 
@@ -71,7 +71,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--emails", type=int, default=100_000)
     with tempfile.TemporaryDirectory(prefix="warehouse-rate") as folder:
-        sys.stdout.write("\n".join(measure(Path(folder), parser.parse_args().emails)) + "\n")
+        sys.stdout.write(
+            "\n".join(measure_catch_up(Path(folder), parser.parse_args().emails)) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-SENT_AT = 1_790_000_000
+WORKLOAD_UNIX_SECONDS = 1_790_000_000
 EVENTS_A_POST = 100
-LINKS = 5
-AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
-KINDS = {"fundraiser": 1, "mailing": 2, "user": 3, "email": 4}
+LINK_COUNT = 5
+USER_AGENT = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
+)
+KIND_NUMBERS = {"fundraiser": 1, "mailing": 2, "user": 3, "email": 4}
 
 
-def mixed(index: int) -> int:
+def mix_bits(index: int) -> int:
     """64 bits that look random. Source: Steele, Lea and Flood's SplitMix64 (OOPSLA 2014)."""
     value = (index + 1) * 0x9E3779B97F4A7C15 % 2**64
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
@@ -32,12 +34,12 @@ def mixed(index: int) -> int:
     return value ^ (value >> 31)
 
 
-def id_of(kind: str, index: int) -> str:
+def build_id(kind: str, index: int) -> str:
     """The id of the fundraiser, mailing, user or email with this index."""
-    return f"{SENT_AT - 86400:08x}{KINDS[kind]:04x}{index:012x}"
+    return f"{WORKLOAD_UNIX_SECONDS - 86400:08x}{KIND_NUMBERS[kind]:04x}{index:012x}"
 
 
-def address(user: int) -> str:
+def build_user_address(user: int) -> str:
     """The address of the user with this index."""
     return f"person{user}@example.edu"
 
@@ -64,40 +66,42 @@ class Workload:
 
     def gift(self, index: int) -> dict[str, Any]:
         """The body of POST /v1/donations for the gift with this index."""
-        chance = mixed(index)
+        chance = mix_bits(index)
         email = chance % self.emails
         kind = index % 20
         user = self.user_of(email)
-        reference = id_of("email", email) if kind < 14 else "garbage" if kind == 18 else ""
-        who = address(user) if kind < 19 else f"stranger{index}@example.org"
+        reference = build_id("email", email) if kind < 14 else "garbage" if kind == 18 else ""
+        who = build_user_address(user) if kind < 19 else f"stranger{index}@example.org"
         return {
-            "fundraiser_id": id_of("fundraiser", self.fundraiser_of(email)),
+            "fundraiser_id": build_id("fundraiser", self.fundraiser_of(email)),
             "amount": 500 + (chance >> 40) % 20_000,
             "currency": "USD",
             "donor": {"name": f"Person {user}", "email": who},
             "email_id": reference,
             "external_id": f"gift-{index}",
-            "donated_at": datetime.fromtimestamp(SENT_AT + index % 1_000_000, UTC).isoformat(),
+            "donated_at": datetime.fromtimestamp(
+                WORKLOAD_UNIX_SECONDS + index % 1_000_000, UTC
+            ).isoformat(),
         }
 
     def event(self, index: int) -> dict[str, Any]:
         """The event with this index, as SendGrid reports it."""
-        email = mixed(index) % self.emails
+        email = mix_bits(index) % self.emails
         user = self.user_of(email)
         told = {
-            "email": address(user),
-            "timestamp": SENT_AT + index,
+            "email": build_user_address(user),
+            "timestamp": WORKLOAD_UNIX_SECONDS + index,
             "event": "open",
             "sg_event_id": f"bench-event-{index}",
             "sg_message_id": f"message-{email}.filter0001.1234.5678ABCD-0",
-            "useragent": AGENT,
+            "useragent": USER_AGENT,
             "ip": f"203.0.113.{index % 256}",
-            "email_id": id_of("email", email),
+            "email_id": build_id("email", email),
         }
         if index % 4 == 3:
             return told | {
                 "event": "click",
-                "url": f"https://give.example.edu/{mixed(index) % LINKS}",
+                "url": f"https://give.example.edu/{mix_bits(index) % LINK_COUNT}",
             }
         return told | {"sg_machine_open": False, "sg_content_type": "html"}
 

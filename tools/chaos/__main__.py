@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.chaos.run import run
+from tools.chaos.run import run_chaos
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     differences = 0
     for seed in range(options.seed, options.seed + options.runs):
         folder = Path(tempfile.mkdtemp(prefix="chaos"))
-        result = run(folder, options.seconds, seed)
+        result = run_chaos(folder, options.seconds, seed)
         print("\n".join(result.lines()), flush=True)  # noqa: T201
         if result.differences:
             print(f"  logs: {folder}", flush=True)  # noqa: T201

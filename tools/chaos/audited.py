@@ -10,9 +10,9 @@ from documents.access.audit import AuditEntry, OpenAct
 Acts = Counter[tuple[str, str]]  # verb and record
 
 
-def audit_differences(organization_id: ObjectId, acknowledged: Acts) -> list[str]:
+def compare_audit(organization_id: ObjectId, acknowledged: Acts) -> list[str]:
     """What the audit lacks of what clients were told is done."""
-    chain = audit.verify(organization_id)
+    chain = audit.verify_chain(organization_id)
     if chain.broken_at is not None:
         return [f"the audit is broken at {chain.broken_at}"]
     noted: Acts = Counter()

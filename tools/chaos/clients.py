@@ -18,18 +18,18 @@ from stripe import WebhookSignature
 from documents.providers.sendgrid import SIGNATURE_HEADER
 from tools.chaos import importing
 from tools.chaos.audited import Acts
-from tools.testbed.cast import University, event, signed
-from tools.testbed.stripe_events import SECRET, charge
+from tools.testbed.cast import University, make_event, sign_webhook
+from tools.testbed.stripe_events import STRIPE_SECRET, make_charge_event
 
-AT = 1_700_000_000
-MOST_COPIES = 46
+FIRST_EVENT_AT = 1_700_000_000
+MAX_EVENT_COPIES = 46
 # What a true answer may be; anything else is a defect.
-USUAL = {200, 201, 202, 204, 503}
-PERSISTENCE_SECONDS = 90
+EXPECTED_STATUSES = {200, 201, 202, 204, 503}
+RETRY_TIMEOUT_SECONDS = 90
 
 
 @dataclass
-class Gift:
+class ClientGift:
     """What a client knows of one of its gifts."""
 
     id: str
@@ -49,7 +49,7 @@ class Gift:
 
 
 @dataclass
-class Tally:
+class ClientTally:
     """What the clients saw, together."""
 
     requests: int = 0
@@ -59,17 +59,22 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
-class Client(threading.Thread):
+class ChaosClient(threading.Thread):
     """One program of the university."""
 
     def __init__(
-        self, number: int, place: University, urls: list[str], files: importing.Files, seed: int
+        self,
+        number: int,
+        place: University,
+        urls: list[str],
+        files: importing.ImportFiles,
+        seed: int,
     ) -> None:
         super().__init__(name=f"client {number}", daemon=True)
         self.number = number
         self.place = place
-        self.tally = Tally()
-        self.gifts: list[Gift] = []
+        self.tally = ClientTally()
+        self.gifts: list[ClientGift] = []
         self.emails: dict[str, str] = {}  # id: fundraiser
         self.deleted_emails: set[str] = set()
         self.events: dict[str, set[tuple[str, int]]] = {}  # email: distinct events
@@ -133,7 +138,7 @@ class Client(threading.Thread):
         if self._chance.random() < 0.2:
             body["recurring_id"] = f"plan {self.number}.{self._chance.randrange(5)}"
         made = self._call("POST", "/v1/donations", body)
-        self.gifts.append(Gift(made["id"], body["currency"], body["amount"]))
+        self.gifts.append(ClientGift(made["id"], body["currency"], body["amount"]))
         if self._chance.random() < 0.2:
             again = self._call("POST", "/v1/donations", body)
             if again["id"] != made["id"]:
@@ -185,12 +190,12 @@ class Client(threading.Thread):
             gift.status = "refunded" if gift.refunded == gift.amount else "succeeded"
         else:
             amount = self._chance.randrange(1, 10_000)
-            gift = Gift("", "USD", amount, payment=f"pi_{self.number}_{self._next()}")
+            gift = ClientGift("", "USD", amount, payment=f"pi_{self.number}_{self._next()}")
             gift.fundraiser = self._chance.choice(self._fundraisers)
             self.gifts.append(gift)
         gift.told += 1
         who = self._person()
-        told = charge(
+        told = make_charge_event(
             "refunded" if gift.refunded else "succeeded",
             gift.told,
             id=gift.payment.replace("pi", "ch"),
@@ -252,10 +257,10 @@ class Client(threading.Thread):
         if self._chance.random() < 0.4:
             with contextlib.suppress(OSError):
                 url, sent = self._chance.choice(self._urls), self._chance.randrange(len(body))
-                importing.cut(url, self.place.key, body, sent)
+                importing.cut_import(url, self.place.key, body, sent)
         for _ in range(self._chance.choice([1, 1, 2])):
             told = self._call("IMPORT", "/v1/emails/import", body)
-            if told["created"] + told["found"] != importing.LINES or told["refused_count"]:
+            if told["created"] + told["found"] != importing.LINES_A_FILE or told["refused_count"]:
                 self.tally.wrong.append(f"import {file}: {told}")
             self._files.acknowledged.add(file)
 
@@ -263,16 +268,19 @@ class Client(threading.Thread):
         """Some new events, each to be sent 1 to 46 times, among copies of earlier ones."""
         if not self._stopping.is_set():
             for email in self._chance.sample(list(self.emails), min(3, len(self.emails))):
-                at, type_ = AT + self._next(), self._chance.choice(["open", "open", "click"])
+                at, type_ = (
+                    FIRST_EVENT_AT + self._next(),
+                    self._chance.choice(["open", "open", "click"]),
+                )
                 self.events[email].add((type_, at))
-                copies = min(MOST_COPIES, int(self._chance.paretovariate(1)))
-                self._copies += [event(email, type_, at)] * copies
+                copies = min(MAX_EVENT_COPIES, int(self._chance.paretovariate(1)))
+                self._copies += [make_event(email, type_, at)] * copies
         self._chance.shuffle(self._copies)
         batch, self._copies = self._copies[:40], self._copies[40:]
         if batch:
             self._call("WEBHOOK", f"/v1/webhooks/sendgrid/{self.place.id}", batch)
 
-    def _some_gift(self) -> Gift | None:
+    def _some_gift(self) -> ClientGift | None:
         standing = [gift for gift in self.gifts[-40:] if gift.id and not gift.deleted]
         return self._chance.choice(standing) if standing else None
 
@@ -296,7 +304,7 @@ class Client(threading.Thread):
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Any:
         """Until it is acknowledged. What was not answered is sent again, to whoever answers."""
-        deadline = time.monotonic() + PERSISTENCE_SECONDS
+        deadline = time.monotonic() + RETRY_TIMEOUT_SECONDS
         attempts = 0
         while True:
             attempts += 1
@@ -309,7 +317,7 @@ class Client(threading.Thread):
                 if method in {"PATCH", "PUT", "DELETE"}:
                     self.acts[method, path.partition("?")[0].split("/")[3]] += 1
                 return answer.json() if answer.content and status != 404 else None
-            if status and status not in USUAL and not waits:
+            if status and status not in EXPECTED_STATUSES and not waits:
                 assert answer is not None
                 self.tally.wrong.append(f"{method} {path}: {status} {answer.text[:200]}")
                 raise AssertionError(self.tally.wrong[-1])
@@ -325,13 +333,13 @@ class Client(threading.Thread):
             headers["Content-Type"] = "application/x-ndjson"
         elif method == "WEBHOOK":
             assert content
-            method, headers = "POST", signed(self.place.signing_key, content)
+            method, headers = "POST", sign_webhook(self.place.signing_key, content)
             assert SIGNATURE_HEADER in headers
         elif method == "STRIPE":
             assert content
             sent_at = int(time.time())
             signature = WebhookSignature.generate_signature_header(
-                content.decode(), SECRET, sent_at
+                content.decode(), STRIPE_SECRET, sent_at
             )
             method, headers = "POST", {"Stripe-Signature": signature}
         else:

@@ -10,18 +10,18 @@ import httpx
 import redis
 from pymongo.errors import PyMongoError
 
-from config.database import Client
+from config.database import DatabaseClient
 from service.local import servers
-from service.local.command import serve_command, worker_command
+from service.local.command import build_serve_command, build_worker_command
 from service.local.supervisor import Part, Supervisor
 from tools.chaos.disk import Disk
 from tools.chaos.proxy import Proxy
 from tools.testbed.stack import wait_until
 
-NODES = 3
-WEBS = 2
-WORKERS = 2
-ELECTION_MILLISECONDS = 1500
+NODE_COUNT = 3
+WEB_COUNT = 2
+WORKER_COUNT = 2
+ELECTION_TIMEOUT_MILLISECONDS = 1500
 
 
 class Cluster:
@@ -34,41 +34,43 @@ class Cluster:
         self.proxies: list[Proxy] = []
         self._seed = seed
         self._stopping = threading.Event()
-        self.disk = Disk(folder / f"node{seed % NODES}" / "mongodb")  # of one node
+        self.disk = Disk(folder / f"node{seed % NODE_COUNT}" / "mongodb")  # of one node
 
     def start(self) -> None:
-        self.mongodb_ports = [servers.free_port() for _ in range(NODES)]
+        self.mongodb_ports = [servers.find_free_port() for _ in range(NODE_COUNT)]
         for number, port in enumerate(self.mongodb_ports):
-            part = servers.mongodb_part(self.folder / f"node{number}", port)
-            if number == self._seed % NODES:
+            part = servers.build_mongodb_part(self.folder / f"node{number}", port)
+            if number == self._seed % NODE_COUNT:
                 self.disk.mount()
             part.name = f"MongoDB {number}"
             self.supervisor.start(part)
         self._initiate()
-        self.redis_port = servers.free_port()
-        self.supervisor.start(servers.redis_part(self.folder, self.redis_port))
-        nodes = ",".join(f"{servers.LOOPBACK}:{port}" for port in self.mongodb_ports)
-        self.uri = f"mongodb://{nodes}/chaos?replicaSet={servers.REPLICA_SET}"
+        self.redis_port = servers.find_free_port()
+        self.supervisor.start(servers.build_redis_part(self.folder, self.redis_port))
+        nodes = ",".join(f"{servers.LOOPBACK_ADDRESS}:{port}" for port in self.mongodb_ports)
+        self.uri = f"mongodb://{nodes}/chaos?replicaSet={servers.REPLICA_SET_NAME}"
         self.environment = {
             "MATCHBACK_MONGODB_URI": self.uri,
-            "MATCHBACK_REDIS_URL": servers.redis_url(self.redis_port),
+            "MATCHBACK_REDIS_URL": servers.build_redis_url(self.redis_port),
             "MATCHBACK_WEB_WORKERS": "1",
             "MATCHBACK_LOG_LEVEL": "warning",
         }
 
     def start_service(self) -> None:
         """After the indexes are there."""
-        for number in range(WEBS):
+        for number in range(WEB_COUNT):
             self._start_web(number)
-        for number in range(WORKERS):
+        for number in range(WORKER_COUNT):
             log = self.folder / f"worker{number}.log"
-            self.supervisor.start(Part(f"worker {number}", worker_command(), log, self.environment))
+            self.supervisor.start(
+                Part(f"worker {number}", build_worker_command(), log, self.environment)
+            )
         threading.Thread(target=self._watch, daemon=True).start()
 
     @property
     def urls(self) -> list[str]:
         """The web services, through their proxies."""
-        return [f"http://{servers.LOOPBACK}:{proxy.port}" for proxy in self.proxies]
+        return [f"http://{servers.LOOPBACK_ADDRESS}:{proxy.port}" for proxy in self.proxies]
 
     def pid(self, name: str) -> int | None:
         with self.guard:
@@ -77,8 +79,8 @@ class Cluster:
     def primary(self) -> str | None:
         """The name of the node that takes writes, as far as anybody knows."""
         for number, port in enumerate(self.mongodb_ports):
-            with Client(
-                servers.LOOPBACK,
+            with DatabaseClient(
+                servers.LOOPBACK_ADDRESS,
                 port,
                 directConnection=True,
                 serverSelectionTimeoutMS=300,
@@ -97,8 +99,8 @@ class Cluster:
         if name is None:
             return False
         port = self.mongodb_ports[int(name.split()[1])]
-        with Client(
-            servers.LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1000
+        with DatabaseClient(
+            servers.LOOPBACK_ADDRESS, port, directConnection=True, serverSelectionTimeoutMS=1000
         ) as mongo:
             try:
                 mongo.admin.command({"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 2})
@@ -108,7 +110,7 @@ class Cluster:
 
     def flush_redis(self) -> bool:
         try:
-            with redis.Redis(servers.LOOPBACK, self.redis_port, socket_timeout=1) as queue:
+            with redis.Redis(servers.LOOPBACK_ADDRESS, self.redis_port, socket_timeout=1) as queue:
                 return bool(queue.flushall())
         except redis.RedisError:
             return False
@@ -135,28 +137,36 @@ class Cluster:
 
     def _initiate(self) -> None:
         members = [
-            {"_id": number, "host": f"{servers.LOOPBACK}:{port}"}
+            {"_id": number, "host": f"{servers.LOOPBACK_ADDRESS}:{port}"}
             for number, port in enumerate(self.mongodb_ports)
         ]
-        settings = {"electionTimeoutMillis": ELECTION_MILLISECONDS, "heartbeatIntervalMillis": 500}
-        config = {"_id": servers.REPLICA_SET, "members": members, "settings": settings}
-        with Client(servers.LOOPBACK, self.mongodb_ports[0], directConnection=True) as mongo:
+        settings = {
+            "electionTimeoutMillis": ELECTION_TIMEOUT_MILLISECONDS,
+            "heartbeatIntervalMillis": 500,
+        }
+        config = {"_id": servers.REPLICA_SET_NAME, "members": members, "settings": settings}
+        with DatabaseClient(
+            servers.LOOPBACK_ADDRESS, self.mongodb_ports[0], directConnection=True
+        ) as mongo:
             mongo.admin.command("replSetInitiate", config)
         wait_until(self.primary, "a primary")
 
     def _start_web(self, number: int) -> None:
-        port = servers.free_port()
+        port = servers.find_free_port()
         self.proxies.append(Proxy(port, self._seed + number))
         environment = {**self.environment, "MATCHBACK_PORT": str(port)}
 
         def answers() -> bool:
             try:
-                return httpx.get(f"http://{servers.LOOPBACK}:{port}/healthz").status_code == 200
+                return (
+                    httpx.get(f"http://{servers.LOOPBACK_ADDRESS}:{port}/healthz").status_code
+                    == 200
+                )
             except httpx.HTTPError:
                 time.sleep(0.1)
                 return False
 
         log = self.folder / f"web{number}.log"
         self.supervisor.start(
-            Part(f"web {number}", serve_command(), log, environment, ready=answers)
+            Part(f"web {number}", build_serve_command(), log, environment, ready=answers)
         )

@@ -5,9 +5,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-MEGABYTE = 1024 * 1024
-SIZE = 1024 * MEGABYTE  # three journal files of 100 MB, and what five minutes write
-BALLAST = "ballast"
+MEBIBYTE = 1024 * 1024
+DISK_BYTES = 1024 * MEBIBYTE  # three journal files of 100 MB, and what five minutes write
+BALLAST_FILE = "ballast"
 
 
 class Disk:
@@ -21,7 +21,7 @@ class Disk:
         self.folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() != 0 or shutil.which("mount") is None:
             return
-        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(self.folder)]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(self.folder)]
         self.is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def unmount(self) -> None:
@@ -34,8 +34,8 @@ class Disk:
         """Leave no block free. Returns whether that is possible here."""
         if not self.is_mounted:
             return False
-        with (self.folder / BALLAST).open("ab", buffering=0) as ballast:
-            for size in (MEGABYTE, 4096):
+        with (self.folder / BALLAST_FILE).open("ab", buffering=0) as ballast:
+            for size in (MEBIBYTE, 4096):
                 block = bytes(size)
                 try:
                     while ballast.write(block) == size:
@@ -46,4 +46,4 @@ class Disk:
 
     def free(self) -> None:
         """Give the space back."""
-        (self.folder / BALLAST).unlink(missing_ok=True)
+        (self.folder / BALLAST_FILE).unlink(missing_ok=True)

@@ -15,20 +15,20 @@ from urllib.parse import urlsplit
 import httpx
 from stripe import WebhookSignature
 
-from tools.testbed.cast import University, signed
+from tools.testbed.cast import University, sign_webhook
 
-CONNECTIONS = 30
-SLOW_SECONDS = 4.0
-CHUNKS = 3000
-QUOTES = 16_000
-DEPTH = 20_000
-OVERSIZE = 12 * 1024 * 1024
-TIMEOUT_SECONDS = 20
+STALLED_CONNECTIONS = 30
+STALL_SECONDS = 4.0
+CHUNK_COUNT = 3000
+QUOTE_COUNT = 16_000
+NESTING_DEPTH = 20_000
+OVERSIZE_BYTES = 12 * 1024 * 1024
+ATTACK_TIMEOUT_SECONDS = 20
 
 Findings = list[str]
 
 
-def stall(url: str, place: University, chance: random.Random) -> Findings:
+def send_stalled_requests(url: str, place: University, chance: random.Random) -> Findings:
     """Slowloris: heads that never end, and bodies of one byte now and then."""
     media = chance.choice(["application/json", "application/x-ndjson"])
     paths = ("/v1/emails/import", f"/v1/webhooks/stripe/{place.id}", "/v1/donations")
@@ -38,10 +38,10 @@ def stall(url: str, place: University, chance: random.Random) -> Findings:
     )
     whole = f"{head}Content-Length: 100000\r\n\r\n"
     with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-        held = [stack.enter_context(_connected(url)) for _ in range(CONNECTIONS)]
+        held = [stack.enter_context(_connected(url)) for _ in range(STALLED_CONNECTIONS)]
         for number, connection in enumerate(held):
             connection.sendall((whole if number % 2 else head).encode())
-        deadline = time.monotonic() + SLOW_SECONDS
+        deadline = time.monotonic() + STALL_SECONDS
         while time.monotonic() < deadline:
             time.sleep(0.5)
             for connection in held:
@@ -50,11 +50,11 @@ def stall(url: str, place: University, chance: random.Random) -> Findings:
     return []
 
 
-def drip(url: str, place: University, chance: random.Random) -> Findings:
+def send_byte_chunks(url: str, place: University, chance: random.Random) -> Findings:
     """A gift that is not JSON, in chunks of one byte."""
 
     def chunks() -> Iterator[bytes]:
-        for _ in range(CHUNKS):
+        for _ in range(CHUNK_COUNT):
             yield chance.choice([b"[", b"{", b'"', b" "])
 
     return _rejected(url, "/v1/donations", place, content=chunks())
@@ -64,15 +64,17 @@ def post_quotes(url: str, place: University, chance: random.Random) -> Findings:
     """Signed posts that are hard to parse: kept and reported, and nothing is counted."""
     body = chance.choice(
         [
-            b"[" + b'\\"' * QUOTES + b"]",
-            b"[" * DEPTH,
-            b'[{"a":' * (DEPTH // 6) + b"]",
-            b"[" + b"{}," * DEPTH + b"]",
-            b'["' + b"\\" * QUOTES + b'"]',
+            b"[" + b'\\"' * QUOTE_COUNT + b"]",
+            b"[" * NESTING_DEPTH,
+            b'[{"a":' * (NESTING_DEPTH // 6) + b"]",
+            b"[" + b"{}," * NESTING_DEPTH + b"]",
+            b'["' + b"\\" * QUOTE_COUNT + b'"]',
         ]
     )
     path = f"/v1/webhooks/sendgrid/{place.id}"
-    answer = _answer("POST", url + path, content=body, headers=signed(place.signing_key, body))
+    answer = _answer(
+        "POST", url + path, content=body, headers=sign_webhook(place.signing_key, body)
+    )
     return _false(path, answer, {202, 400, 413, 422, 503})
 
 
@@ -89,7 +91,7 @@ def post_garbage(url: str, place: University, chance: random.Random) -> Findings
 def use_wrong_keys(url: str, place: University, chance: random.Random) -> Findings:
     """An unknown API key, and webhooks signed with the wrong secret."""
     body = json.dumps([{"email": "mallory@example.edu", "event": "open", "timestamp": 1}]).encode()
-    forged = {**signed(place.signing_key, body + b" "), "Content-Type": "application/json"}
+    forged = {**sign_webhook(place.signing_key, body + b" "), "Content-Type": "application/json"}
     text = "{}"
     stripe = WebhookSignature.generate_signature_header(text, "whsec_forged", int(time.time()))
     tried = [
@@ -109,7 +111,7 @@ def post_oversize(url: str, place: University, chance: random.Random) -> Finding
     block = b'{"fundraiser_id": "' + b"x" * (1024 * 1024)
 
     def chunks() -> Iterator[bytes]:
-        for _ in range(OVERSIZE // len(block)):
+        for _ in range(OVERSIZE_BYTES // len(block)):
             yield block
 
     content = chunks() if chance.random() < 0.5 else b"".join(chunks())
@@ -117,8 +119,8 @@ def post_oversize(url: str, place: University, chance: random.Random) -> Finding
 
 
 ATTACKS = {
-    "stalled connections": stall,
-    "one-byte chunks": drip,
+    "stalled connections": send_stalled_requests,
+    "one-byte chunks": send_byte_chunks,
     "hostile JSON": post_quotes,
     "garbage": post_garbage,
     "wrong keys": use_wrong_keys,
@@ -137,7 +139,7 @@ def _answer(
 ) -> int | None:
     try:
         return httpx.request(
-            method, url, content=content, headers=headers, timeout=TIMEOUT_SECONDS
+            method, url, content=content, headers=headers, timeout=ATTACK_TIMEOUT_SECONDS
         ).status_code
     except httpx.HTTPError:
         return None

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-LINES = 25
-SENT_AT = "2025-06-01T12:00:00Z"
+LINES_A_FILE = 25
+IMPORTED_SENT_AT = "2025-06-01T12:00:00Z"
 
 
-class Files:
+class ImportFiles:
     """The files that clients share.
 
     Attributes:
@@ -43,22 +43,22 @@ class Files:
         return [
             {
                 "fundraiser_id": self.fundraisers[(file + line) % len(self.fundraisers)],
-                "user": {"name": f"Imported {line}", "email": address(file, line)},
-                "sent_at": SENT_AT,
+                "user": {"name": f"Imported {line}", "email": build_import_address(file, line)},
+                "sent_at": IMPORTED_SENT_AT,
             }
-            for line in range(LINES)
+            for line in range(LINES_A_FILE)
         ]
 
     def body(self, file: int) -> bytes:
         return b"".join(json.dumps(line).encode() + b"\n" for line in self.lines(file))
 
 
-def address(file: int, line: int) -> str:
+def build_import_address(file: int, line: int) -> str:
     """Return whom the email of a line is to."""
     return f"i{file}.{line}@example.edu"
 
 
-def cut(url: str, key: str, body: bytes, sent: int) -> None:
+def cut_import(url: str, key: str, body: bytes, sent: int) -> None:
     """Begin an import, and close the connection in the middle of a line.
 
     Raises:

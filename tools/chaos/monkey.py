@@ -9,12 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from tools.chaos.cluster import NODES, WEBS, WORKERS, Cluster
+from tools.chaos.cluster import NODE_COUNT, WEB_COUNT, WORKER_COUNT, Cluster
 from tools.chaos.hostile import ATTACKS
 from tools.testbed.cast import University
 
-LONGEST_PAUSE_SECONDS = 4.0
-LONGEST_DATABASE_PAUSE_SECONDS = 6.0
+MAX_PAUSE_SECONDS = 4.0
+MAX_DATABASE_PAUSE_SECONDS = 6.0
 # MongoDB runs for a fifth of the time while it is slow.
 STOPPED_SECONDS, RUNNING_SECONDS = 0.08, 0.02
 
@@ -64,10 +64,10 @@ class Monkey(threading.Thread):
             attack.join()
 
     def _web(self) -> str:
-        return f"web {self._chance.randrange(WEBS)}"
+        return f"web {self._chance.randrange(WEB_COUNT)}"
 
     def _worker(self) -> str:
-        return f"worker {self._chance.randrange(WORKERS)}"
+        return f"worker {self._chance.randrange(WORKER_COUNT)}"
 
     def _signal(self, name: str | None, how: signal.Signals, deed: str) -> None:
         pid = self.cluster.pid(name) if name else None
@@ -85,7 +85,7 @@ class Monkey(threading.Thread):
         name: str | None,
         deed: str,
         shortest: float = 0.5,
-        longest: float = LONGEST_PAUSE_SECONDS,
+        longest: float = MAX_PAUSE_SECONDS,
     ) -> None:
         pid = self.cluster.pid(name) if name else None
         if pid is None:
@@ -97,10 +97,10 @@ class Monkey(threading.Thread):
             os.killpg(pid, signal.SIGCONT)
 
     def _node(self) -> str:
-        return f"MongoDB {self._chance.randrange(NODES)}"
+        return f"MongoDB {self._chance.randrange(NODE_COUNT)}"
 
     def _pause_database(self, name: str | None, deed: str) -> None:
-        self._pause(name, deed, 1.0, LONGEST_DATABASE_PAUSE_SECONDS)
+        self._pause(name, deed, 1.0, MAX_DATABASE_PAUSE_SECONDS)
 
     def _slow(self, name: str | None, deed: str) -> None:
         """Stop and continue a process many times a second."""

@@ -8,11 +8,11 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from tools.chaos.clients import Client
-from tools.chaos.importing import Files
+from tools.chaos.clients import ChaosClient
+from tools.chaos.importing import ImportFiles
 
 # What a person is known by, decoded or not. Answers for an Idempotency-Key are sealed.
-SEARCHED = (
+SEARCHED_COLLECTIONS = (
     "users",
     "emails",
     "donations",
@@ -29,14 +29,14 @@ SEARCHED = (
 )
 
 
-def compare_people(clients: list[Client], files: Files, differences: list[str]) -> None:
+def compare_people(clients: list[ChaosClient], files: ImportFiles, differences: list[str]) -> None:
     """Add what is not as the clients know it."""
     differences += _imported(files)
     differences += _counted(clients, files)
     differences += _erased(clients)
 
 
-def _imported(files: Files) -> Iterator[str]:
+def _imported(files: ImportFiles) -> Iterator[str]:
     users = {row.get("email"): row["_id"] for row in get_db().users.find({}, {"email": 1})}
     emails = Counter(
         (row["user_id"], str(row["fundraiser_id"]))
@@ -49,7 +49,7 @@ def _imported(files: Files) -> Iterator[str]:
                 yield f"import {file}: {number} emails to {line['user']['email']}"
 
 
-def _counted(clients: list[Client], files: Files) -> Iterator[str]:
+def _counted(clients: list[ChaosClient], files: ImportFiles) -> Iterator[str]:
     truth = Counter(where for client in clients for where in client.emails.values())
     for file in files.acknowledged:
         truth.update(line["fundraiser_id"] for line in files.lines(file))
@@ -62,13 +62,13 @@ def _counted(clients: list[Client], files: Files) -> Iterator[str]:
             )
 
 
-def _erased(clients: list[Client]) -> Iterator[str]:
+def _erased(clients: list[ChaosClient]) -> Iterator[str]:
     addresses = [address for client in clients for address in client.erased.values()]
     if not addresses:
         return
     for address in addresses:
         names = re.compile(rf"(?<![\w.]){re.escape(address)}".encode())
-        for name in SEARCHED:
+        for name in SEARCHED_COLLECTIONS:
             for row in get_db()[name].find():
                 if names.search(_bytes(row)):
                     yield f"{name} {row['_id']} holds the erased address {address}"

@@ -7,7 +7,7 @@ import threading
 
 from service.local import servers
 
-CHUNK = 65536
+CHUNK_BYTES = 65536
 
 
 class Proxy:
@@ -18,7 +18,7 @@ class Proxy:
         self.drop_share = 0.0
         self.dropped = 0
         self._chance = random.Random(seed)
-        self._listener = socket.create_server((servers.LOOPBACK, 0))
+        self._listener = socket.create_server((servers.LOOPBACK_ADDRESS, 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -37,19 +37,19 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            server = socket.create_connection((servers.LOOPBACK, self.upstream), timeout=5)
+            server = socket.create_connection((servers.LOOPBACK_ADDRESS, self.upstream), timeout=5)
             server.settimeout(None)
             with server:
                 back = threading.Thread(target=self._replies, args=(server, client), daemon=True)
                 back.start()
-                while data := client.recv(CHUNK):
+                while data := client.recv(CHUNK_BYTES):
                     server.sendall(data)
                 server.shutdown(socket.SHUT_WR)
                 back.join()
 
     def _replies(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := server.recv(CHUNK):
+            while data := server.recv(CHUNK_BYTES):
                 if self._chance.random() < self.drop_share:
                     self.dropped += 1
                     break  # the server has acted, and nobody will hear of it

@@ -11,26 +11,26 @@ from mongoengine import get_db
 
 from documents.matching import user_changes
 from documents.matching.policy import MatchPolicy
-from documents.matching.preview import what_if
+from documents.matching.preview import preview_policy
 from documents.recount import recount
-from documents.storage.marks import DUE
-from tools.chaos.audited import audit_differences
-from tools.chaos.clients import Client
+from documents.storage.marks import DUE_FILTER
+from tools.chaos.audited import compare_audit
+from tools.chaos.clients import ChaosClient
 from tools.chaos.cluster import Cluster
-from tools.chaos.importing import LINES, Files
+from tools.chaos.importing import LINES_A_FILE, ImportFiles
 from tools.chaos.monkey import Monkey
 from tools.chaos.people import compare_people
-from tools.testbed.cast import Api, University, university
+from tools.testbed.cast import Api, University, create_university
 from tools.testbed.stack import connect_to_cluster
-from tools.testbed.stripe_events import SECRET
+from tools.testbed.stripe_events import STRIPE_SECRET
 
-CLIENTS = 4
-CONVERGE_SECONDS = 60
+CLIENT_COUNT = 4
+CONVERGE_TIMEOUT_SECONDS = 60
 ERASE_DUE = {"erase_due": {"$type": "date"}}
 
 
 @dataclass
-class Result:
+class ChaosResult:
     """What a run has to tell."""
 
     seed: int
@@ -63,15 +63,15 @@ def _call_nothing(*_: object) -> NoReturn:
     raise AssertionError("The clients call the cluster themselves.")
 
 
-def run(folder: Path, seconds: float, seed: int) -> Result:
+def run_chaos(folder: Path, seconds: float, seed: int) -> ChaosResult:
     """Disturb for so many seconds, by this seed."""
-    result = Result(seed, seconds)
+    result = ChaosResult(seed, seconds)
     cluster = Cluster(folder, seed)
     try:
         cluster.start()
         connect_to_cluster(cluster.uri)
         cluster.start_service()
-        place = university(f"Chaos {seed}", Api(_call_nothing))
+        place = create_university(f"Chaos {seed}", Api(_call_nothing))
         clients, files = _clients(cluster, place, seed)
         _disturb(cluster, clients, seconds, result)
         begun = time.monotonic()
@@ -79,7 +79,7 @@ def run(folder: Path, seconds: float, seed: int) -> Result:
         result.converged_seconds = time.monotonic() - begun
         _compare(place, clients, result)
         compare_people(clients, files, result.differences)
-        result.imported = len(files.acknowledged) * LINES
+        result.imported = len(files.acknowledged) * LINES_A_FILE
         result.erased = sum(len(client.erased) for client in clients)
     finally:
         mongoengine.disconnect_all()
@@ -87,27 +87,31 @@ def run(folder: Path, seconds: float, seed: int) -> Result:
     return result
 
 
-def _clients(cluster: Cluster, place: University, seed: int) -> tuple[list[Client], Files]:
+def _clients(
+    cluster: Cluster, place: University, seed: int
+) -> tuple[list[ChaosClient], ImportFiles]:
     from bson import ObjectId
 
     from documents.fundraiser import Fundraiser
     from documents.webhook_key import WebhookKey
-    from tools.testbed.cast import public_key
+    from tools.testbed.cast import export_public_key
 
     organization = ObjectId(place.id)
-    WebhookKey.put(organization, "sendgrid", public_key(place.signing_key))
-    WebhookKey.put(organization, "stripe", SECRET)
+    WebhookKey.put(organization, "sendgrid", export_public_key(place.signing_key))
+    WebhookKey.put(organization, "stripe", STRIPE_SECRET)
     names = ("Spring", "Autumn")
     fundraisers = [str(Fundraiser.create(organization, {"name": name}).id) for name in names]
-    files = Files(fundraisers)
+    files = ImportFiles(fundraisers)
     clients = [
-        Client(number, place, cluster.urls, files, seed * 1000 + number)
-        for number in range(CLIENTS)
+        ChaosClient(number, place, cluster.urls, files, seed * 1000 + number)
+        for number in range(CLIENT_COUNT)
     ]
     return clients, files
 
 
-def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Result) -> None:
+def _disturb(
+    cluster: Cluster, clients: list[ChaosClient], seconds: float, result: ChaosResult
+) -> None:
     monkey = Monkey(cluster, clients[0].place, result.seed)
     for client in clients:
         client.start()
@@ -131,19 +135,21 @@ def _disturb(cluster: Cluster, clients: list[Client], seconds: float, result: Re
         result.differences += client.tally.wrong
 
 
-def _converge(result: Result) -> None:
-    deadline = time.monotonic() + CONVERGE_SECONDS
+def _converge(result: ChaosResult) -> None:
+    deadline = time.monotonic() + CONVERGE_TIMEOUT_SECONDS
     names = ("donations", "emails", "mailings", "deliveries", "late_touches")
-    while any(get_db()[name].count_documents(DUE) for name in names) or (
-        get_db().users.count_documents({"$or": [user_changes.DUE, ERASE_DUE]})
+    while any(get_db()[name].count_documents(DUE_FILTER) for name in names) or (
+        get_db().users.count_documents({"$or": [user_changes.REMATCH_DUE_FILTER, ERASE_DUE]})
     ):
         if time.monotonic() > deadline:
-            result.differences.append(f"not settled {CONVERGE_SECONDS} s after everything healed")
+            result.differences.append(
+                f"not settled {CONVERGE_TIMEOUT_SECONDS} s after everything healed"
+            )
             return
         time.sleep(0.1)
 
 
-def _compare(place: University, clients: list[Client], result: Result) -> None:
+def _compare(place: University, clients: list[ChaosClient], result: ChaosResult) -> None:
     gifts = [gift for client in clients for gift in client.gifts]
     stored = {str(row["_id"]): row for row in get_db().donations.find()}
     by_payment = {row.get("external_id"): id_ for id_, row in stored.items()}
@@ -165,9 +171,9 @@ def _compare(place: University, clients: list[Client], result: Result) -> None:
             result.differences.append(f"{name} say {dict(+found)}, clients say {dict(+truth)}")
     _compare_events(clients, result)
     acts = sum((client.acts for client in clients), Counter())
-    result.differences += audit_differences(_id(place.id), acts)
-    result.differences += [f"recount: {drift}" for drift in recount.recount()]
-    for _, changes in what_if(_id(place.id), MatchPolicy(), lambda held: held):
+    result.differences += compare_audit(_id(place.id), acts)
+    result.differences += [f"recount: {drift}" for drift in recount.find_drifts()]
+    for _, changes in preview_policy(_id(place.id), MatchPolicy(), lambda held: held):
         result.differences += [f"a fresh look says: {change}" for change in changes]
     failed = {"trouble": {"$exists": True}}
     result.differences += [
@@ -203,7 +209,7 @@ def _sums(erased: list[Any]) -> dict[str, Counter[str]]:
     }
 
 
-def _compare_events(clients: list[Client], result: Result) -> None:
+def _compare_events(clients: list[ChaosClient], result: ChaosResult) -> None:
     for client in clients:
         for email_id, events in client.events.items():
             if email_id in client.deleted_emails:

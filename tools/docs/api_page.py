@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from service.api.openapi import document
-from service.api.openapi_parts import WHY
-from service.routes import ROUTES
+from service.api.openapi import build_openapi_document
+from service.api.openapi_parts import PROBLEM_DESCRIPTIONS
+from service.routes import API_ROUTES
 
-ABOUT = """# API
+API_PAGE_INTRO = """# API
 
 `make reference` generates this page from the service's OpenAPI document. A running service has the
 document at `/openapi.json`, and a readable form at `/docs`. For Python, use
@@ -24,17 +24,17 @@ document at `/openapi.json`, and a readable form at `/docs`. For Python, use
 | --- | --- |
 {problems}
 """
-TYPES = {"date-time": "time", "boolean": "true or false"}
+TYPE_WORDS = {"date-time": "time", "boolean": "true or false"}
 
 
-def page() -> str:
+def build_page() -> str:
     """The page."""
-    openapi = document(ROUTES)
+    openapi = build_openapi_document(API_ROUTES)
     parts = openapi["components"]
-    text = ABOUT.format(
+    text = API_PAGE_INTRO.format(
         description=openapi["info"]["description"],
         key=parts["securitySchemes"]["key"]["description"],
-        problems="\n".join(f"| {status} | {why} |" for status, why in WHY.items()),
+        problems="\n".join(f"| {status} | {why} |" for status, why in PROBLEM_DESCRIPTIONS.items()),
     )
     for title, routes in _by_noun(openapi["paths"]).items():
         text += f"\n## {title}\n"
@@ -58,7 +58,12 @@ def _operation(declared: dict[str, Any]) -> str:
     needs = declared.get("description", "Needs no API key.")
     text = f"{declared['summary']}. {needs}\n"
     rows = [
-        (f"`{one['name']}`", one["in"], kind(one["schema"]), about(one) or about(one["schema"]))
+        (
+            f"`{one['name']}`",
+            one["in"],
+            describe_type(one["schema"]),
+            describe_value(one) or describe_value(one["schema"]),
+        )
         for one in declared["parameters"]
     ]
     text += _table(("parameter", "in", "type", "meaning"), rows)
@@ -72,7 +77,9 @@ def _body(content: dict[str, Any]) -> str:
     example, language = sent["example"], "text"
     if not isinstance(example, str):
         example, language = json.dumps(example, indent=2, ensure_ascii=False), "json"
-    title = " ".join(filter(None, ("Body:", kind(sent["schema"]), f"as `{media_type}`. Example:")))
+    title = " ".join(
+        filter(None, ("Body:", describe_type(sent["schema"]), f"as `{media_type}`. Example:"))
+    )
     return f"\n{title}\n\n```{language}\n{example.strip()}\n```\n"
 
 
@@ -83,7 +90,7 @@ def _answers(responses: dict[str, Any]) -> str:
         if "application/problem+json" in content:
             problems.append(status)
             continue
-        kinds = [kind(told["schema"]) for told in content.values()]
+        kinds = [describe_type(told["schema"]) for told in content.values()]
         types = [f"`{media_type}`" for media_type in content if "json" not in media_type]
         rows.append((status, " ".join(types or kinds) or "nothing"))
     rows += [("problems", ", ".join(problems))] if problems else []
@@ -94,7 +101,12 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
     required = schema.get("required", [])
     said = inspect.cleandoc(schema.get("description", ""))
     rows = [
-        (f"`{field}`", kind(of), "required" if field in required else "", about(of))
+        (
+            f"`{field}`",
+            describe_type(of),
+            "required" if field in required else "",
+            describe_value(of),
+        )
         for field, of in schema.get("properties", {}).items()
     ]
     text = f"\n### {name}\n" + (f"\n{said}\n" if said else "")
@@ -109,22 +121,22 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f"\n| {' | '.join(head)} |\n| {' | '.join(dashes)} |\n{''.join(lines)}" if lines else ""
 
 
-def kind(schema: dict[str, Any]) -> str:
+def describe_type(schema: dict[str, Any]) -> str:
     """A type, for people."""
     if "$ref" in schema:
         name = str(schema["$ref"].rsplit("/", 1)[-1])
         return f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
-        return " or ".join(map(kind, schema["anyOf"]))
+        return " or ".join(map(describe_type, schema["anyOf"]))
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
-        return f"list of {kind(schema['items'])}"
+        return f"list of {describe_type(schema['items'])}"
     name = str(schema.get("format") or schema.get("type", ""))
-    return TYPES.get(name, name)
+    return TYPE_WORDS.get(name, name)
 
 
-def about(described: dict[str, Any]) -> str:
+def describe_value(described: dict[str, Any]) -> str:
     """Return its description in one line, with its default."""
     text = " ".join(described.get("description", "").split()).replace("|", "/")
     default = described.get("default")

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 
 from tools.testbed.readme import ROOT
 
-DOCS = ROOT / "docs"
+DOCS_FOLDER = ROOT / "docs"
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Block:
 
 
 @cache
-def pages() -> list[str]:
+def list_pages() -> list[str]:
     """All pages, by their path in docs/."""
-    return sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+    return sorted(str(path.relative_to(DOCS_FOLDER)) for path in DOCS_FOLDER.rglob("*.md"))
 
 
 @cache
-def blocks(page: str) -> list[Block]:
+def read_blocks(page: str) -> list[Block]:
     """The blocks of a page, in their order."""
-    tokens = MarkdownIt().parse((DOCS / page).read_text())
+    tokens = MarkdownIt().parse((DOCS_FOLDER / page).read_text())
     return [
         _block(page, token.map[0] + 1, token.info, token.content)
         for token in tokens
@@ -66,6 +66,8 @@ def _block(page: str, line: int, info: str, text: str) -> Block:
     return Block(page, line, language, marks, title[1] if title else None, text)
 
 
-def every(language: str) -> list[Block]:
+def list_blocks(language: str) -> list[Block]:
     """All blocks in a language."""
-    return [block for page in pages() for block in blocks(page) if block.language == language]
+    return [
+        block for page in list_pages() for block in read_blocks(page) if block.language == language
+    ]

@@ -7,7 +7,7 @@ import click
 
 from service.cli import main
 
-ABOUT = """# Command line
+COMMANDS_PAGE_INTRO = """# Command line
 
 `make reference` generates this page from the commands.
 
@@ -17,22 +17,24 @@ Commands that use the database find a running `matchback up` by its `--data` fol
 A command that fails prints a message and ends with exit code 1. A command with invalid options or
 arguments ends with exit code 2.
 """
-WRAPPED = "\b"  # how click is told to leave the lines of a paragraph as they are
+NO_WRAP_MARK = "\b"  # how click is told to leave the lines of a paragraph as they are
 
 
-def page() -> str:
+def build_page() -> str:
     """The page."""
-    return ABOUT + "".join(_section(name, command) for name, command in commands())
+    return COMMANDS_PAGE_INTRO + "".join(
+        _section(name, command) for name, command in list_commands()
+    )
 
 
-def commands(
+def list_commands(
     group: click.Group = main, of: str = "matchback"
 ) -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, with its whole name, in the order of the alphabet."""
     for word, command in sorted(group.commands.items()):
         name = f"{of} {word}"
         if isinstance(command, click.Group):
-            yield from commands(command, name)
+            yield from list_commands(command, name)
         else:
             yield name, command
 
@@ -46,7 +48,7 @@ def _section(name: str, command: click.Command) -> str:
     if rows:
         text += "\n| option | meaning |\n| --- | --- |\n" + "".join(rows)
     if command.epilog:
-        epilog = inspect.cleandoc(command.epilog).removeprefix(WRAPPED).strip()
+        epilog = inspect.cleandoc(command.epilog).removeprefix(NO_WRAP_MARK).strip()
         text += f"\n```text\n{epilog}\n```\n"
     return text
 

@@ -19,8 +19,8 @@ from service.metrics import process as web_metrics
 from service.metrics.stored import StoredCollector
 from tools.testbed.readme import ROOT
 
-PAGE = ROOT / "docs" / "reference" / "metrics.md"
-ABOUT = """# Metrics
+METRICS_PAGE = ROOT / "docs" / "reference" / "metrics.md"
+METRICS_PAGE_INTRO = """# Metrics
 
 `python -m tools.docs.metrics_reference` generates this page from the metrics.
 [Monitor a deployment](../how-to/monitor.md) explains how to collect them.
@@ -36,7 +36,7 @@ process, as Prometheus expects. No label identifies an organization, a record or
 A histogram `x` consists of `x_bucket` (with the label `le`), `x_sum` and `x_count`.
 
 """
-SECTIONS = {
+METRICS_SECTIONS = {
     "Metrics of the database": """The web service reads these from MongoDB at each scrape. Metrics
 of the recount appear after the first one, and metrics of the warehouse if you use one. While
 MongoDB is unavailable, only the first metric appears.""",
@@ -46,7 +46,7 @@ reach the queue.""",
 }
 
 
-class Row(NamedTuple):
+class MetricRow(NamedTuple):
     """A metric as it is told."""
 
     name: str
@@ -55,15 +55,15 @@ class Row(NamedTuple):
     help: str
 
 
-def stored() -> Iterator[Row]:
+def list_stored_metrics() -> Iterator[MetricRow]:
     """Of the connected database, with all that there may be in it."""
     SteadyRecount(last_off=0, last_finished_at=now()).save()
-    with patch("documents.storage.export_outbox.is_on", lambda: True):
+    with patch("documents.storage.export_outbox.has_warehouse", lambda: True):
         for metric in StoredCollector().collect():
             yield _row(metric, tuple(metric.samples[0].labels))
 
 
-def counted(module: ModuleType) -> Iterator[Row]:
+def list_counted_metrics(module: ModuleType) -> Iterator[MetricRow]:
     """In the order in which a module declares them."""
     for metric in vars(module).values():
         if isinstance(metric, MetricWrapperBase):
@@ -72,23 +72,27 @@ def counted(module: ModuleType) -> Iterator[Row]:
             yield _row(described, tuple(metric._labelnames))
 
 
-def _row(metric: Metric, labels: tuple[str, ...]) -> Row:
+def _row(metric: Metric, labels: tuple[str, ...]) -> MetricRow:
     name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-    return Row(name, metric.type, labels, metric.documentation)
+    return MetricRow(name, metric.type, labels, metric.documentation)
 
 
-def rows() -> dict[str, list[Row]]:
+def list_metrics() -> dict[str, list[MetricRow]]:
     """All metrics, by where they come from."""
-    found = (stored(), counted(web_metrics), counted(own_metrics))
-    return dict(zip(SECTIONS, map(list, found), strict=True))
+    found = (
+        list_stored_metrics(),
+        list_counted_metrics(web_metrics),
+        list_counted_metrics(own_metrics),
+    )
+    return dict(zip(METRICS_SECTIONS, map(list, found), strict=True))
 
 
-def page() -> str:
+def build_page() -> str:
     """The reference, of the connected database."""
-    text = ABOUT
-    for title, listed in rows().items():
+    text = METRICS_PAGE_INTRO
+    for title, listed in list_metrics().items():
         text += f"## {title}\n\n"
-        text += f"{SECTIONS[title]}\n\n" if SECTIONS[title] else ""
+        text += f"{METRICS_SECTIONS[title]}\n\n" if METRICS_SECTIONS[title] else ""
         text += "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n"
         for row in listed:
             labels = ", ".join(f"`{label}`" for label in row.labels)
@@ -100,5 +104,5 @@ def page() -> str:
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
     nowhere = Settings(mongodb_uri="mongodb://mock/matchback")
-    database.connect(nowhere, mongo_client_class=mongomock.MongoClient)
-    PAGE.write_text(page())
+    database.connect_database(nowhere, mongo_client_class=mongomock.MongoClient)
+    METRICS_PAGE.write_text(build_page())

@@ -9,18 +9,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tools.testbed.readme import ROOT
 
-RULES = ROOT / "deploy" / "prometheus"
-DASHBOARD = ROOT / "deploy" / "grafana" / "matchback.json"
+PROMETHEUS_FOLDER = ROOT / "deploy" / "prometheus"
+GRAFANA_DASHBOARD = ROOT / "deploy" / "grafana" / "matchback.json"
 
 
-class Told:
+class ScrapedSamples:
     """The samples of a scrape."""
 
     def __init__(self, metrics: Any) -> None:
         self.samples = [sample for metric in metrics for sample in metric.samples]
 
     @classmethod
-    def by(cls, url: str) -> "Told":
+    def by(cls, url: str) -> "ScrapedSamples":
         text = httpx.get(f"{url}/metrics", timeout=30).raise_for_status().text
         return cls(text_string_to_metric_families(text))
 
@@ -34,18 +34,18 @@ class Told:
         return {sample.name for sample in self.samples}
 
 
-def expressions() -> list[str]:
+def list_expressions() -> list[str]:
     """All that the dashboard asks Prometheus."""
-    dashboard = json.loads(DASHBOARD.read_text())
+    dashboard = json.loads(GRAFANA_DASHBOARD.read_text())
     told = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     told += [each["expr"] for each in dashboard["annotations"]["list"]]
     return [expression.replace("$__rate_interval", "5m") for expression in told]
 
 
-def used() -> set[str]:
+def list_used_metrics() -> set[str]:
     """The metrics that the dashboard or a rule names."""
-    alerts = (RULES / "alerts.yml").read_text()
+    alerts = (PROMETHEUS_FOLDER / "alerts.yml").read_text()
     rules = re.findall(r"expr: \|?(.*?)\n +(?:for|labels):", alerts, re.DOTALL)
     assert len(rules) == alerts.count("- alert:")
-    text = re.sub(r'"[^"]*"', "", "\n".join([*expressions(), *rules]))
+    text = re.sub(r'"[^"]*"', "", "\n".join([*list_expressions(), *rules]))
     return set(re.findall(r"\b(?:matchback_\w+|process_\w+|up(?={)|ALERTS)", text))

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from tools.docs import api_page, commands_page, settings_page
 from tools.testbed.readme import ROOT
 
-FOLDER = ROOT / "docs" / "reference"
-PAGES: dict[str, Callable[[], str]] = {
-    "settings.md": settings_page.page,
-    "command-line.md": commands_page.page,
-    "api.md": api_page.page,
+REFERENCE_FOLDER = ROOT / "docs" / "reference"
+PAGE_BUILDERS: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page.build_page,
+    "command-line.md": commands_page.build_page,
+    "api.md": api_page.build_page,
 }
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
-    for name, page in PAGES.items():
-        (FOLDER / name).write_text(page())
+    for name, page in PAGE_BUILDERS.items():
+        (REFERENCE_FOLDER / name).write_text(page())

@@ -12,16 +12,16 @@ from typing import Literal
 import click
 from playwright.sync_api import Browser, Page
 
-from tools.testbed.chromium import chromium
+from tools.testbed.chromium import launch_chromium
 from tools.testbed.readme import ROOT
 
-WIDTHS = {"phone": 390, "laptop": 1024, "wide": 1600}
-LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\S+")
-OF_THE_README = ROOT / "docs" / "dashboard.png"
+SCREEN_WIDTHS = {"phone": 390, "laptop": 1024, "wide": 1600}
+SIGN_IN_LINK_PATTERN = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\S+")
+README_SCREENSHOT = ROOT / "docs" / "dashboard.png"
 
 
-Scheme = Literal["light", "dark"]
-SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+ColorScheme = Literal["light", "dark"]
+COLOR_SCHEMES: tuple[ColorScheme, ...] = ("light", "dark")
 
 
 @click.command()
@@ -31,7 +31,7 @@ def main(out: Path, link: str | None) -> None:
     """Take them, at three widths, in light and dark."""
     out.mkdir(parents=True, exist_ok=True)
     if link:
-        take(link, out)
+        take_screenshots(link, out)
         return
     with tempfile.TemporaryDirectory() as data:
         command = [sys.executable, "-m", "service.cli", "up", "--data", data, "--port", "0"]
@@ -42,23 +42,23 @@ def main(out: Path, link: str | None) -> None:
                 told += line
                 if "Ctrl-C stops everything" in line:
                     break
-            found = LINK.search(told)
+            found = SIGN_IN_LINK_PATTERN.search(told)
             assert found, told
-            take(found[0], out)
+            take_screenshots(found[0], out)
             demo.send_signal(signal.SIGTERM)
 
 
-def take(link: str, out: Path) -> None:
+def take_screenshots(link: str, out: Path) -> None:
     """Every page, at every width."""
-    with chromium() as browser:
-        for scheme in SCHEMES:
-            for name, width in WIDTHS.items():
+    with launch_chromium() as browser:
+        for scheme in COLOR_SCHEMES:
+            for name, width in SCREEN_WIDTHS.items():
                 _take(browser, link, out, scheme, name, width)
         _take_the_readmes(browser, link)
-    click.echo(f"{out} and {OF_THE_README}")
+    click.echo(f"{out} and {README_SCREENSHOT}")
 
 
-def pages(page: Page) -> dict[str, str]:
+def find_pages(page: Page) -> dict[str, str]:
     """Where each kind of page is, found by following links as a person would."""
     found = {"overview": "/dashboard"}
 
@@ -84,7 +84,9 @@ def pages(page: Page) -> dict[str, str]:
     }
 
 
-def _take(browser: Browser, link: str, out: Path, scheme: Scheme, name: str, width: int) -> None:
+def _take(
+    browser: Browser, link: str, out: Path, scheme: ColorScheme, name: str, width: int
+) -> None:
     context = browser.new_context(
         color_scheme=scheme,
         viewport={"width": width, "height": 900},
@@ -92,7 +94,7 @@ def _take(browser: Browser, link: str, out: Path, scheme: Scheme, name: str, wid
     page = context.new_page()
     page.goto(link)
     origin = page.url.split("/dashboard")[0]
-    for kind, where in pages(page).items():
+    for kind, where in find_pages(page).items():
         page.goto(origin + where)
         page.screenshot(path=out / f"{kind}-{scheme}-{name}.png", full_page=True)
     page.goto(f"{origin}/dashboard/sign-in")
@@ -104,10 +106,10 @@ def _take_the_readmes(browser: Browser, link: str) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 860}, color_scheme="light")
     page = context.new_page()
     page.goto(link)
-    where = pages(page)["fundraisers"]
+    where = find_pages(page)["fundraisers"]
     page.goto(page.url.split("/dashboard")[0] + where)
     page.get_by_text("Live", exact=True).wait_for()
-    page.screenshot(path=OF_THE_README)
+    page.screenshot(path=README_SCREENSHOT)
     context.close()
 
 

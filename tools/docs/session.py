@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.system.test_readme import CURL
-from tools.docs.blocks import Block, blocks
+from tools.docs.blocks import Block, read_blocks
 from tools.testbed.stack import wait_until
 
 # In the order in which the later ones need what the earlier ones have made.
-PAGES = (
+READER_PAGES = (
     "tutorial.md",
     "how-to/reports.md",
     "how-to/sendgrid.md",
@@ -35,13 +35,13 @@ PAGES = (
     "how-to/upgrade.md",
     "how-to/troubleshoot.md",
 )
-RUN = {"sh", "python"}
-LEFT = {"not-run", "fragment", "settings", "up"}
-MARK = "\x1e"
-PATIENCE_SECONDS = 300
+RUN_LANGUAGES = {"sh", "python"}
+SKIPPED_MARKS = {"not-run", "fragment", "settings", "up"}
+STEP_MARK = "\x1e"
+SESSION_TIMEOUT_SECONDS = 300
 
 # For as long as something is due: a machine that has other work to do takes longer than a reader's.
-SLEEP = f"""#!{sys.executable}
+SLEEP_SCRIPT = f"""#!{sys.executable}
 import os, sys, time, urllib.request
 time.sleep(float(sys.argv[1]))
 for _ in range(600):
@@ -54,17 +54,21 @@ sys.exit("something is due for longer than a minute")
 """
 
 
-def steps() -> list[Block]:
+def list_steps() -> list[Block]:
     """What is run, in its order."""
-    found = (block for page in PAGES for block in blocks(page))
-    return [block for block in found if block.language in RUN and not block.marks & LEFT]
+    found = (block for page in READER_PAGES for block in read_blocks(page))
+    return [
+        block
+        for block in found
+        if block.language in RUN_LANGUAGES and not block.marks & SKIPPED_MARKS
+    ]
 
 
-def script(folder: Path) -> str:
+def build_script(folder: Path) -> str:
     """All steps as one script, which tells before each where it is."""
     lines = ["set -euo pipefail"]
-    for number, block in enumerate(steps()):
-        lines.append(f"printf '{MARK}%s\\n' {block.place}")
+    for number, block in enumerate(list_steps()):
+        lines.append(f"printf '{STEP_MARK}%s\\n' {block.place}")
         if block.title:
             lines.append(f"cp {folder / f'step{number}'} {shlex.quote(block.title)}")
         elif block.language == "python":
@@ -76,10 +80,10 @@ def script(folder: Path) -> str:
 
 
 @contextmanager
-def everything_up(folder: Path) -> Iterator[None]:
+def start_tutorial(folder: Path) -> Iterator[None]:
     """What the tutorial starts in its first terminal, at any port that is free."""
     (folder / ".venv").symlink_to(sys.prefix)
-    [block] = [block for block in blocks("tutorial.md") if "up" in block.marks]
+    [block] = [block for block in read_blocks("tutorial.md") if "up" in block.marks]
     command = [*shlex.split(block.text), "--port", "0"]
     with (folder / "up.log").open("w") as log:
         process = subprocess.Popen(
@@ -98,24 +102,24 @@ def _is_ready(folder: Path) -> bool:
     return "ready:" in (folder / "up.log").read_text()
 
 
-def follow(folder: Path) -> tuple[dict[str, str], str]:
+def run_session(folder: Path) -> tuple[dict[str, str], str]:
     """What each step printed, by its place; and where and why it ended early, if it did."""
     tools = folder / "tools"
     tools.mkdir()
-    _tool(tools / "sleep", SLEEP)
+    _tool(tools / "sleep", SLEEP_SCRIPT)
     if shutil.which("curl") is None:
         _tool(tools / "curl", CURL)
     (folder / "steps").mkdir()
     done = subprocess.run(
-        ["bash", "-c", script(folder / "steps")],
+        ["bash", "-c", build_script(folder / "steps")],
         cwd=folder,
         env=_environment(folder),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=SESSION_TIMEOUT_SECONDS,
         check=False,
     )
-    told = dict(part.split("\n", 1) for part in done.stdout.split(MARK)[1:])
+    told = dict(part.split("\n", 1) for part in done.stdout.split(STEP_MARK)[1:])
     last = list(told)[-1] if told else "the beginning"
     return told, "" if done.returncode == 0 else f"{last}: {told.get(last)}{done.stderr}"
 

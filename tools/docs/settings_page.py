@@ -4,9 +4,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from config.settings import Settings, variable
+from config.settings import Settings, get_variable_name
 
-ABOUT = """# Settings
+SETTINGS_PAGE_INTRO = """# Settings
 
 `make reference` generates this page from `config/settings.py`.
 
@@ -17,17 +17,29 @@ value. All processes of a deployment need the same settings.
 | variable | default | values | meaning |
 | --- | --- | --- | --- |
 """
-NAMES: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "yes or no"}
-BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+TYPE_NAMES: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "yes or no",
+}
+BOUND_WORDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
-def page() -> str:
+def build_page() -> str:
     """The page."""
-    return ABOUT + "".join(map(_row, Settings.model_fields, Settings.model_fields.values()))
+    return SETTINGS_PAGE_INTRO + "".join(
+        map(_row, Settings.model_fields, Settings.model_fields.values())
+    )
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    cells = (f"`{variable(name)}`", _default(field.default), _takes(field), field.description or "")
+    cells = (
+        f"`{get_variable_name(name)}`",
+        _default(field.default),
+        _takes(field),
+        field.description or "",
+    )
     return f"| {' | '.join(cells)} |\n"
 
 
@@ -46,7 +58,7 @@ def _takes(field: FieldInfo) -> str:
     bounds = [
         f"{words} {getattr(limit, bound):g}"
         for limit in field.metadata
-        for bound, words in BOUNDS.items()
+        for bound, words in BOUND_WORDS.items()
         if hasattr(limit, bound)
     ]
-    return ", ".join([NAMES[kind], *bounds])
+    return ", ".join([TYPE_NAMES[kind], *bounds])

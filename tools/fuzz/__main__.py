@@ -12,25 +12,26 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.testbed.cast import University, university
-from tools.testbed.stack import NO_LIMIT, running
+from tools.testbed.cast import University, create_university
+from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
-HERE = Path(__file__).parent
-USERS = ("admin", "write", "read", "nobody")
+FUZZ_FOLDER = Path(__file__).parent
+FUZZ_USERS = ("admin", "write", "read", "nobody")
 # Its keys cannot be guessed, and what it may not do is the tenancy walk's; see test_tenancy.py.
-LEFT_OUT = ("object_level_authorization",)
+EXCLUDED_CHECKS = ("object_level_authorization",)
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
-def keys(place: University) -> dict[str, str | None]:
+def make_keys(place: University) -> dict[str, str | None]:
     """A key of each scope, and none."""
     made: dict[str, str | None] = {
-        scope: place.make("api-keys", name=scope, scopes=[scope])["secret"] for scope in USERS[:-1]
+        scope: place.make("api-keys", name=scope, scopes=[scope])["secret"]
+        for scope in FUZZ_USERS[:-1]
     }
     return {**made, "nobody": None}
 
 
-def fuzz(
+def fuzz_service(
     url: str,
     key: str | None,
     examples: int,
@@ -41,10 +42,10 @@ def fuzz(
     """Run schemathesis as one user, and return its exit code."""
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
-        *("--config-file", str(HERE / "fuzz.toml")),
+        *("--config-file", str(FUZZ_FOLDER / "fuzz.toml")),
         *("run", f"{url}/openapi.json", "--seed", str(seed), "--max-examples", str(examples)),
         *("--phases", ",".join(phases)),
-        *("--continue-on-failure", "--no-color", "--exclude-checks", ",".join(LEFT_OUT)),
+        *("--continue-on-failure", "--no-color", "--exclude-checks", ",".join(EXCLUDED_CHECKS)),
         *("--request-timeout", "30", "--workers", "1", "--suppress-health-check", "all"),
         *("--warnings", "off"),
     ]
@@ -55,7 +56,7 @@ def fuzz(
         environment = {
             **os.environ,
             "SCHEMATHESIS_HOOKS": "tools.fuzz.fuzz_hooks",
-            "PYTHONPATH": str(HERE.parents[1]),
+            "PYTHONPATH": str(FUZZ_FOLDER.parents[1]),
         }
         return subprocess.run(
             command, stdout=output, stderr=output, env=environment, cwd=report.parent, check=False
@@ -67,18 +68,18 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--user", choices=USERS, action="append")
+    parser.add_argument("--user", choices=FUZZ_USERS, action="append")
     given = parser.parse_args()
     failed = False
-    with tempfile.TemporaryDirectory() as name, running(Path(name), NO_LIMIT) as stack:
-        place = university("Fuzz University", stack.api())
+    with tempfile.TemporaryDirectory() as name, run_stack(Path(name), NO_RATE_LIMITS) as stack:
+        place = create_university("Fuzz University", stack.api())
         place.set_webhook_key()
         place.gift(place.fundraiser(), email_id="")
-        for user, key in keys(place).items():
+        for user, key in make_keys(place).items():
             if given.user and user not in given.user:
                 continue
             report = Path(name) / f"{user}.txt"
-            code = fuzz(stack.url, key, given.examples, given.seed, report)
+            code = fuzz_service(stack.url, key, given.examples, given.seed, report)
             print(f"as {user}: {report.read_text()}")  # noqa: T201
             failed = failed or code != 0
     return int(failed)

@@ -4,6 +4,6 @@ import schemathesis
 
 
 @schemathesis.serializer("application/x-ndjson")
-def lines(context: object, value: object) -> bytes:
+def serialize_lines(context: object, value: object) -> bytes:
     """Lines, as they are."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

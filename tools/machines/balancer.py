@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import httpx
 
-CHECK_SECONDS = 0.25
-CHECK_TIMEOUT_SECONDS = 1.0
-CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 20.0
+HEALTH_CHECK_SECONDS = 0.25
+HEALTH_CHECK_TIMEOUT_SECONDS = 1.0
+CONNECT_TIMEOUT_SECONDS = 3.0
+ANSWER_TIMEOUT_SECONDS = 20.0
 
 
 @dataclass
-class Passed:
+class ForwardedAnswer:
     """An answer, and whose it is."""
 
     host: str
@@ -36,8 +36,8 @@ class Balancer(threading.Thread):
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        with httpx.Client(timeout=CHECK_TIMEOUT_SECONDS) as http:
-            while not self._stopping.wait(CHECK_SECONDS):
+        with httpx.Client(timeout=HEALTH_CHECK_TIMEOUT_SECONDS) as http:
+            while not self._stopping.wait(HEALTH_CHECK_SECONDS):
                 for name, url in self._urls.items():
                     try:
                         self.ready[name] = http.get(f"{url}/readyz").status_code == 200
@@ -48,9 +48,9 @@ class Balancer(threading.Thread):
         self._stopping.set()
         self.join()
 
-    def passed_on(
+    def forward_request(
         self, http: httpx.Client, path: str, content: bytes, headers: dict[str, str]
-    ) -> Passed:
+    ) -> ForwardedAnswer:
         """POST to one of the hosts.
 
         Raises:
@@ -60,7 +60,7 @@ class Balancer(threading.Thread):
         for name in self._in_turn():
             try:
                 answer = http.post(self._urls[name] + path, content=content, headers=headers)
-                return Passed(name, answer)
+                return ForwardedAnswer(name, answer)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 refused = error
         assert refused

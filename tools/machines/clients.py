@@ -18,15 +18,15 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tools.machines.balancer import ANSWER_SECONDS, CONNECT_SECONDS, Balancer
-from tools.testbed.cast import event, signed
+from tools.machines.balancer import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Balancer
+from tools.testbed.cast import make_event, sign_webhook
 
-GIVERS = 4
-PAUSE_SECONDS = 0.1
+GIVER_COUNT = 4
+REQUEST_PAUSE_SECONDS = 0.1
 EVENTS_A_POST = 5
-AT = 1_790_000_000
-PERSISTENCE_SECONDS = 60
-Work = Iterator[tuple[str, str, bytes, dict[str, str]]]  # name, path, body, headers
+FIRST_EVENT_AT = 1_790_000_000
+RETRY_TIMEOUT_SECONDS = 60
+RequestStream = Iterator[tuple[str, str, bytes, dict[str, str]]]  # name, path, body, headers
 
 
 class Clients:
@@ -43,7 +43,7 @@ class Clients:
         """Until SIGTERM; what was begun is seen through."""
         signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
         self.balancer.start()
-        works = [self._gifts(number) for number in range(GIVERS)]
+        works = [self._gifts(number) for number in range(GIVER_COUNT)]
         works.append(self._posts())
         # Every other one keeps its connections, the rest make a new one for each request.
         threads = [
@@ -58,17 +58,17 @@ class Clients:
             thread.join()
         self.balancer.stop()
 
-    def _work(self, work: Work, keeps: bool) -> None:
+    def _work(self, work: RequestStream, keeps: bool) -> None:
         limits = httpx.Limits(max_keepalive_connections=2 if keeps else 0)
-        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        timeout = httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
         with httpx.Client(limits=limits, timeout=timeout) as http:
             for name, path, body, headers in work:
-                deadline = time.monotonic() + PERSISTENCE_SECONDS
+                deadline = time.monotonic() + RETRY_TIMEOUT_SECONDS
                 while not self._send(http, name, path, body, headers):
                     if time.monotonic() > deadline:
                         return
-                    time.sleep(PAUSE_SECONDS)
-                if self._stopping.wait(PAUSE_SECONDS):
+                    time.sleep(REQUEST_PAUSE_SECONDS)
+                if self._stopping.wait(REQUEST_PAUSE_SECONDS):
                     return
 
     def _send(
@@ -76,7 +76,7 @@ class Clients:
     ) -> bool:
         line: dict[str, Any] = {"name": name, "began": time.time(), "host": "", "status": 0}
         try:
-            passed = self.balancer.passed_on(http, path, body, headers)
+            passed = self.balancer.forward_request(http, path, body, headers)
         except httpx.HTTPError as error:
             line["error"] = repr(error)
         else:
@@ -91,7 +91,7 @@ class Clients:
             print(json.dumps(line), file=self._told, flush=True)
         return line["status"] in (200, 201, 202)
 
-    def _gifts(self, giver: int) -> Work:
+    def _gifts(self, giver: int) -> RequestStream:
         headers = {
             "Authorization": f"Bearer {self.what['key']}",
             "Content-Type": "application/json",
@@ -99,7 +99,7 @@ class Clients:
         emails = self.what["emails"]
         number = 0
         while True:
-            email = emails[(giver + GIVERS * number) % len(emails)]
+            email = emails[(giver + GIVER_COUNT * number) % len(emails)]
             gift = {
                 "fundraiser_id": email["fundraiser_id"],
                 "amount": 100 + number % 50,
@@ -111,19 +111,19 @@ class Clients:
             number += 1
             yield gift["external_id"], "/v1/donations", json.dumps(gift).encode(), headers
 
-    def _posts(self) -> Work:
+    def _posts(self) -> RequestStream:
         key = load_pem_private_key(self.what["signing_key"].encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         emails = [email["id"] for email in self.what["emails"]]
         number = 0
         while True:
             events = [
-                event(emails[one % len(emails)], "open", AT + one)
+                make_event(emails[one % len(emails)], "open", FIRST_EVENT_AT + one)
                 for one in range(number * EVENTS_A_POST, (number + 1) * EVENTS_A_POST)
             ]
             body = json.dumps(events).encode()
             path = f"/v1/webhooks/sendgrid/{self.what['organization']}"
-            yield f"post {number}", path, body, signed(key, body)
+            yield f"post {number}", path, body, sign_webhook(key, body)
             number += 1
 
 

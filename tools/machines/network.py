@@ -14,40 +14,42 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = re.compile(r"\bmb([0-9]+)-[a-z0-9]+")
-SWITCH = "sw"
-NOBODY = "02:00:00:00:00:01"  # a hardware address that no host has
-OPERATOR = 254  # the last byte of the address of whoever runs the tests
+NAMESPACE_PATTERN = re.compile(r"\bmb([0-9]+)-[a-z0-9]+")
+SWITCH_NAME = "sw"
+UNUSED_HARDWARE_ADDRESS = "02:00:00:00:00:01"  # a hardware address that no host has
+OPERATOR_HOST_BYTE = 254  # the last byte of the address of whoever runs the tests
 # Debian's iproute2 is not on everybody's PATH.
-PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+IP_SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
-NO_IP = (
+MISSING_IP_MESSAGE = (
     "The tests of several machines need the command «ip», which is missing "
     "(Debian: sudo apt-get install iproute2)."
 )
-NO_NAMESPACES = (
+MISSING_NAMESPACES_MESSAGE = (
     "The tests of several machines need network namespaces, which cannot be made here: run them "
     "as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (in a container: --privileged), or allow user "
     "namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)."
 )
 
 
-class NoNetwork(Exception):
+class NetworkUnavailable(Exception):
     """Hosts cannot be made here. The message says what is missing."""
 
 
-def ip(*words: str) -> str:
+def run_ip(*words: str) -> str:
     """Run `ip`; what it printed.
 
     Raises:
         NoNetwork: it is missing, or may not do that.
     """
-    command = shutil.which("ip", path=PATH)
+    command = shutil.which("ip", path=IP_SEARCH_PATH)
     if command is None:
-        raise NoNetwork(NO_IP)
+        raise NetworkUnavailable(MISSING_IP_MESSAGE)
     done = subprocess.run([command, *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NoNetwork(f"{NO_NAMESPACES} («ip {' '.join(words)}»: {done.stderr.strip()})")
+        raise NetworkUnavailable(
+            f"{MISSING_NAMESPACES_MESSAGE} («ip {' '.join(words)}»: {done.stderr.strip()})"
+        )
     return done.stdout
 
 
@@ -61,7 +63,7 @@ class Host:
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """The command, as it is run on this host."""
-        found = shutil.which("ip", path=PATH)
+        found = shutil.which("ip", path=IP_SEARCH_PATH)
         assert found  # the host was made with it
         return [found, "netns", "exec", self.namespace, *command]
 
@@ -80,13 +82,13 @@ class Network:
         self.hosts: dict[str, Host] = {}
 
     def __enter__(self) -> "Network":
-        clear_up()
+        remove_leftover_hosts()
         try:
-            ip("netns", "add", self._name(SWITCH))
+            run_ip("netns", "add", self._name(SWITCH_NAME))
             self._switch("link", "add", "bridge", "type", "bridge")
             self._switch("link", "set", "bridge", "up")
             own = self._name("op")
-            ip(
+            run_ip(
                 "link",
                 "add",
                 own,
@@ -96,11 +98,11 @@ class Network:
                 "name",
                 "op",
                 "netns",
-                self._name(SWITCH),
+                self._name(SWITCH_NAME),
             )
             self._plug("op")
-            ip("address", "add", f"{self._subnet}.{OPERATOR}/24", "dev", own)
-            ip("link", "set", "dev", own, "up")
+            run_ip("address", "add", f"{self._subnet}.{OPERATOR_HOST_BYTE}/24", "dev", own)
+            run_ip("link", "set", "dev", own, "up")
         except BaseException:
             self.close()
             raise
@@ -114,17 +116,17 @@ class Network:
         number = len(self.hosts) + 1
         host = Host(name, self._name(name), f"{self._subnet}.{number}")
         self.hosts[name] = host
-        ip("netns", "add", host.namespace)
-        inside, at_switch = ("-netns", host.namespace), ("netns", self._name(SWITCH))
-        ip(*inside, "link", "add", "eth0", "type", "veth", "peer", "name", name, *at_switch)
+        run_ip("netns", "add", host.namespace)
+        inside, at_switch = ("-netns", host.namespace), ("netns", self._name(SWITCH_NAME))
+        run_ip(*inside, "link", "add", "eth0", "type", "veth", "peer", "name", name, *at_switch)
         self._plug(name)
-        ip(*inside, "address", "add", f"{host.address}/24", "dev", "eth0")
+        run_ip(*inside, "address", "add", f"{host.address}/24", "dev", "eth0")
         for device in ("lo", "eth0"):
-            ip(*inside, "link", "set", "dev", device, "up")
+            run_ip(*inside, "link", "set", "dev", device, "up")
         return host
 
     @contextlib.contextmanager
-    def unplugged(self, host: Host) -> Iterator[None]:
+    def unplug(self, host: Host) -> Iterator[None]:
         """Within, its cable is out: what is sent to it or by it is lost without a word."""
         self._switch("link", "set", "dev", host.name, "down")
         try:
@@ -137,7 +139,7 @@ class Network:
         """Within, the host and the others do not reach each other; all else does."""
         pairs = [pair for other in others for pair in ((host, other), (other, host))]
         for one, other in pairs:
-            _neighbour(one, "replace", other, "lladdr", NOBODY, "nud", "permanent")
+            _neighbour(one, "replace", other, "lladdr", UNUSED_HARDWARE_ADDRESS, "nud", "permanent")
         try:
             yield
         finally:
@@ -152,19 +154,21 @@ class Network:
         return f"{self._mark}-{what}"
 
     def _switch(self, *words: str) -> None:
-        ip("-netns", self._name(SWITCH), *words)
+        run_ip("-netns", self._name(SWITCH_NAME), *words)
 
     def _plug(self, port: str) -> None:
         self._switch("link", "set", "dev", port, "master", "bridge", "up")
 
 
 def _neighbour(host: Host, change: str, other: Host, *how: str) -> None:
-    ip("-netns", host.namespace, "neighbour", change, other.address, *how, "dev", "eth0")
+    run_ip("-netns", host.namespace, "neighbour", change, other.address, *how, "dev", "eth0")
 
 
-def clear_up() -> None:
+def remove_leftover_hosts() -> None:
     """Take away what runs that were killed have left."""
-    marks = {found[0].split("-")[0]: found[1] for found in NAME.finditer(_everything())}
+    marks = {
+        found[0].split("-")[0]: found[1] for found in NAMESPACE_PATTERN.finditer(_everything())
+    }
     for mark, pid in marks.items():
         if not Path(f"/proc/{pid}").exists():
             _remove(mark)
@@ -172,23 +176,25 @@ def clear_up() -> None:
 
 def _remove(mark: str) -> None:
     """Namespaces with what runs in them, and the cables that are left."""
-    for name in _named(mark, ip("netns", "list")):
+    for name in _named(mark, run_ip("netns", "list")):
         _kill(name)
-        ip("netns", "del", name)
-    for name in _named(mark, ip("-brief", "link")):
-        with contextlib.suppress(NoNetwork):  # it goes with its other end, a moment later
-            ip("link", "del", name)
+        run_ip("netns", "del", name)
+    for name in _named(mark, run_ip("-brief", "link")):
+        with contextlib.suppress(NetworkUnavailable):  # it goes with its other end, a moment later
+            run_ip("link", "del", name)
 
 
 def _named(mark: str, text: str) -> set[str]:
-    return {found[0] for found in NAME.finditer(text) if found[0].split("-")[0] == mark}
+    return {
+        found[0] for found in NAMESPACE_PATTERN.finditer(text) if found[0].split("-")[0] == mark
+    }
 
 
 def _everything() -> str:
-    return ip("netns", "list") + ip("-brief", "link")
+    return run_ip("netns", "list") + run_ip("-brief", "link")
 
 
 def _kill(namespace: str) -> None:
-    for pid in ip("netns", "pids", namespace).split():
+    for pid in run_ip("netns", "pids", namespace).split():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)

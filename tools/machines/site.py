@@ -8,27 +8,27 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
-from config.database import Client
+from config.database import DatabaseClient
 from service.local import servers
-from service.local.command import serve_command, worker_command
+from service.local.command import build_serve_command, build_worker_command
 from service.local.readiness import is_ready
 from service.local.supervisor import Part, Supervisor
 from tools.machines.network import Host, Network
-from tools.testbed.stack import NO_LIMIT, PATIENCE_SECONDS, wait_until
+from tools.testbed.stack import NO_RATE_LIMITS, WAIT_TIMEOUT_SECONDS, wait_until
 
-NODES = ("node0", "node1", "node2")
-WEBS = ("web0", "web1")
-WORKERS = ("worker0", "worker1")
-CLIENTS = "clients"
-REDIS = "redis"
-PORTS = {"MongoDB": 27017, "Redis": 6379, "web": 8000}
+NODE_NAMES = ("node0", "node1", "node2")
+WEB_NAMES = ("web0", "web1")
+WORKER_NAMES = ("worker0", "worker1")
+CLIENTS_HOST = "clients"
+REDIS_HOST = "redis"
+SERVER_PORTS = {"MongoDB": 27017, "Redis": 6379, "web": 8000}
 # The driver's defaults are for machines that are not all one slow machine.
-ELECTION_MILLISECONDS = 4000
-HEARTBEAT_MILLISECONDS = 500
+ELECTION_TIMEOUT_MILLISECONDS = 4000
+HEARTBEAT_INTERVAL_MILLISECONDS = 500
 DATABASE_TIMEOUT_SECONDS = 3
-GRACE_SECONDS = 30
-CACHE_GB = 0.25
-DATABASE = "machines"
+STOP_GRACE_SECONDS = 30
+MONGODB_CACHE_GB = 0.25
+DATABASE_NAME = "machines"
 
 
 class Site:
@@ -38,7 +38,7 @@ class Site:
         self.folder = folder
         self.network = network
         self.supervisor = Supervisor(say=lambda text: None)
-        for name in (*NODES, REDIS, *WEBS, *WORKERS, CLIENTS):
+        for name in (*NODE_NAMES, REDIS_HOST, *WEB_NAMES, *WORKER_NAMES, CLIENTS_HOST):
             network.host(name)
 
     def host(self, name: str) -> Host:
@@ -46,34 +46,36 @@ class Site:
 
     @property
     def nodes(self) -> list[Host]:
-        return [self.host(name) for name in NODES]
+        return [self.host(name) for name in NODE_NAMES]
 
     @property
     def uri(self) -> str:
-        nodes = ",".join(f"{host.address}:{PORTS['MongoDB']}" for host in self.nodes)
-        return f"mongodb://{nodes}/{DATABASE}?replicaSet={servers.REPLICA_SET}"
+        nodes = ",".join(f"{host.address}:{SERVER_PORTS['MongoDB']}" for host in self.nodes)
+        return f"mongodb://{nodes}/{DATABASE_NAME}?replicaSet={servers.REPLICA_SET_NAME}"
 
     @property
     def redis_url(self) -> str:
-        return f"redis://{self.host(REDIS).address}:{PORTS['Redis']}/0"
+        return f"redis://{self.host(REDIS_HOST).address}:{SERVER_PORTS['Redis']}/0"
 
     @property
     def urls(self) -> dict[str, str]:
         """Of the web hosts."""
-        return {name: f"http://{self.host(name).address}:{PORTS['web']}" for name in WEBS}
+        return {
+            name: f"http://{self.host(name).address}:{SERVER_PORTS['web']}" for name in WEB_NAMES
+        }
 
     def start_servers(self) -> None:
         """MongoDB and Redis."""
-        for name in NODES:
+        for name in NODE_NAMES:
             self.start(name)
         self._initiate()
-        self.start(REDIS)
+        self.start(REDIS_HOST)
 
     def start(self, name: str) -> None:
         """What runs on this host; returns when it is ready."""
         self.supervisor.start(self._part(name))
 
-    def stop_softly(self, name: str) -> None:
+    def stop_gracefully(self, name: str) -> None:
         """SIGTERM, and after a while SIGKILL, as a service manager does.
 
         A worker may be settling a fundraiser for which more gifts come all the time: it is
@@ -83,20 +85,20 @@ class Site:
         assert process
         process.send_signal(signal.SIGTERM)
         try:
-            assert process.wait(GRACE_SECONDS) == 0, f"{name} did not end in order"
+            assert process.wait(STOP_GRACE_SECONDS) == 0, f"{name} did not end in order"
         except subprocess.TimeoutExpired:
-            assert name in WORKERS, f"{name} did not end"
+            assert name in WORKER_NAMES, f"{name} did not end"
             self.host(name).lose()
-            process.wait(PATIENCE_SECONDS)
+            process.wait(WAIT_TIMEOUT_SECONDS)
 
     def lose(self, name: str) -> None:
         """The host is gone, with all that ran there."""
         part = self._forget(name)
         self.host(name).lose()
         assert part.process
-        part.process.wait(PATIENCE_SECONDS)
+        part.process.wait(WAIT_TIMEOUT_SECONDS)
 
-    def primary(self, among: tuple[str, ...] = NODES) -> str | None:
+    def primary(self, among: tuple[str, ...] = NODE_NAMES) -> str | None:
         """Which of these nodes takes writes and says so."""
         return next((name for name in among if self._hello(name).get("isWritablePrimary")), None)
 
@@ -114,23 +116,29 @@ class Site:
         self.supervisor.stop()
 
     def _part(self, name: str) -> Part:
-        if name in NODES:
-            part = servers.mongodb_part(self.folder / name, PORTS["MongoDB"], CACHE_GB)
+        if name in NODE_NAMES:
+            part = servers.build_mongodb_part(
+                self.folder / name, SERVER_PORTS["MongoDB"], MONGODB_CACHE_GB
+            )
             return self._at(name, part, lambda: bool(self._hello(name)))
-        if name == REDIS:
-            return self._at(name, servers.redis_part(self.folder / name, PORTS["Redis"]), None)
+        if name == REDIS_HOST:
+            return self._at(
+                name, servers.build_redis_part(self.folder / name, SERVER_PORTS["Redis"]), None
+            )
         environment = {
             "MATCHBACK_MONGODB_URI": self.uri,
             "MATCHBACK_REDIS_URL": self.redis_url,
             "MATCHBACK_HOST": self.host(name).address,
-            "MATCHBACK_PORT": str(PORTS["web"]),
+            "MATCHBACK_PORT": str(SERVER_PORTS["web"]),
             "MATCHBACK_WEB_WORKERS": "1",
             "MATCHBACK_DATABASE_TIMEOUT_SECONDS": str(DATABASE_TIMEOUT_SECONDS),
             "MATCHBACK_LOG_LEVEL": "info",
-            **NO_LIMIT,
+            **NO_RATE_LIMITS,
         }
-        is_web = name in WEBS
-        command = self.host(name).inside(serve_command() if is_web else worker_command())
+        is_web = name in WEB_NAMES
+        command = self.host(name).inside(
+            build_serve_command() if is_web else build_worker_command()
+        )
         ready = (lambda: self.is_ready(name)) if is_web else (lambda: self._has_said(name))
         return Part(name, command, self._log(name), environment, ready=ready)
 
@@ -138,10 +146,10 @@ class Site:
         """A server of this machine's, listening on a host's address in place of the loopback."""
         host = self.host(name)
         part.command = host.inside(
-            [host.address if word == servers.LOOPBACK else word for word in part.command]
+            [host.address if word == servers.LOOPBACK_ADDRESS else word for word in part.command]
         )
         part.name, part.ready = name, ready
-        if name == REDIS:
+        if name == REDIS_HOST:
             part.command += ["--protected-mode", "no"]
         return part
 
@@ -156,14 +164,14 @@ class Site:
         part = next(part for part in self.supervisor.parts if part.name == name)
         self.supervisor.parts.remove(part)
         log = self._log(name)
-        if name in WORKERS:
+        if name in WORKER_NAMES:
             log.rename(log.with_suffix(f".{os.urandom(2).hex()}.log"))
         return part
 
     def _hello(self, name: str) -> dict[str, object]:
-        with Client(
+        with DatabaseClient(
             self.host(name).address,
-            PORTS["MongoDB"],
+            SERVER_PORTS["MongoDB"],
             directConnection=True,
             serverSelectionTimeoutMS=500,
             socketTimeoutMS=1000,
@@ -175,14 +183,14 @@ class Site:
 
     def _initiate(self) -> None:
         members = [
-            {"_id": number, "host": f"{host.address}:{PORTS['MongoDB']}"}
+            {"_id": number, "host": f"{host.address}:{SERVER_PORTS['MongoDB']}"}
             for number, host in enumerate(self.nodes)
         ]
         settings = {
-            "electionTimeoutMillis": ELECTION_MILLISECONDS,
-            "heartbeatIntervalMillis": HEARTBEAT_MILLISECONDS,
+            "electionTimeoutMillis": ELECTION_TIMEOUT_MILLISECONDS,
+            "heartbeatIntervalMillis": HEARTBEAT_INTERVAL_MILLISECONDS,
         }
-        config = {"_id": servers.REPLICA_SET, "members": members, "settings": settings}
-        with Client(self.nodes[0].address, directConnection=True) as mongo:
+        config = {"_id": servers.REPLICA_SET_NAME, "members": members, "settings": settings}
+        with DatabaseClient(self.nodes[0].address, directConnection=True) as mongo:
             mongo.admin.command("replSetInitiate", config)
         wait_until(self.primary, "a primary")

@@ -16,19 +16,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from mongoengine import get_db
 
 from documents.matching import user_changes
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from service.local.supervisor import Part
 from tools.machines.network import Network
-from tools.machines.site import CLIENTS, WEBS, WORKERS, Site
-from tools.testbed.cast import Api, University, university
+from tools.machines.site import CLIENTS_HOST, WEB_NAMES, WORKER_NAMES, Site
+from tools.testbed.cast import Api, University, create_university
 from tools.testbed.stack import connect_to_cluster, wait_until
 
-EMAILS = 30
-DUE_OF = {
-    **dict.fromkeys(("donations", "emails", "mailings", "deliveries", "late_touches"), DUE),
-    "users": user_changes.DUE,
+EMAIL_COUNT = 30
+DUE_FILTERS = {
+    **dict.fromkeys(("donations", "emails", "mailings", "deliveries", "late_touches"), DUE_FILTER),
+    "users": user_changes.REMATCH_DUE_FILTER,
 }
-Line = dict[str, Any]
+RequestLine = dict[str, Any]
 
 
 @dataclass
@@ -38,10 +38,10 @@ class Story:
     site: Site
     alice: University
     told: Path
-    _read: list[Line] = field(default_factory=list)
+    _read: list[RequestLine] = field(default_factory=list)
     _offset: int = 0
 
-    def lines(self, since: float = 0.0) -> list[Line]:
+    def lines(self, since: float = 0.0) -> list[RequestLine]:
         """What became of the requests that began after this time."""
         with self.told.open() as told:
             told.seek(self._offset)
@@ -51,21 +51,23 @@ class Story:
             self._read += map(json.loads, text.split("\n"))
         return [line for line in self._read if line["began"] >= since]
 
-    def goes_on(self, requests: int = 20) -> None:
+    def wait_for_requests(self, requests: int = 20) -> None:
         """Wait until so many more requests are acknowledged."""
         since = time.time()
-        wait_until(lambda: len(done(self.lines(since))) >= requests, "clients being served")
+        wait_until(
+            lambda: len(list_acknowledged(self.lines(since))) >= requests, "clients being served"
+        )
 
-    def is_answered_by(self, name: str) -> None:
+    def wait_until_used(self, name: str) -> None:
         """Wait until the balancer uses this web host."""
         since = time.time()
 
         def hosts() -> set[str]:
-            return {line["host"] for line in done(self.lines(since))}
+            return {line["host"] for line in list_acknowledged(self.lines(since))}
 
         wait_until(lambda: name in hosts(), f"requests to {name}")
 
-    def is_left_alone(self, name: str) -> None:
+    def wait_until_unused(self, name: str) -> None:
         """Wait until the balancer uses this web host no more, and what it has is answered."""
 
         def quiet() -> bool:
@@ -76,29 +78,29 @@ class Story:
 
         wait_until(quiet, f"no request to {name}")
 
-    def settles(self) -> None:
+    def wait_until_settled(self) -> None:
         """Wait until the gifts that are acknowledged by now are settled. More come all the time."""
         ids = [ObjectId(line["id"]) for line in self.lines() if "id" in line]
-        query = {**DUE, "_id": {"$in": ids}}
+        query = {**DUE_FILTER, "_id": {"$in": ids}}
         wait_until(lambda: not get_db().donations.count_documents(query), "settling")
 
 
-def done(lines: list[Line]) -> list[Line]:
+def list_acknowledged(lines: list[RequestLine]) -> list[RequestLine]:
     """The requests that were acknowledged."""
     return [line for line in lines if line["status"] in (200, 201, 202)]
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[Story]:
+def run_story(folder: Path) -> Iterator[Story]:
     """A site with everything running and its clients at work; this process connected to it."""
     with Network() as network:
         site = Site(folder, network)
         try:
             site.start_servers()
             connect_to_cluster(site.uri)
-            for name in (*WEBS, *WORKERS):
+            for name in (*WEB_NAMES, *WORKER_NAMES):
                 site.start(name)
-            with httpx.Client(base_url=site.urls[WEBS[0]], timeout=30) as http:
+            with httpx.Client(base_url=site.urls[WEB_NAMES[0]], timeout=30) as http:
                 story = _prepare(site, http)
             yield story
         finally:
@@ -107,11 +109,11 @@ def told(folder: Path) -> Iterator[Story]:
 
 
 def _prepare(site: Site, http: httpx.Client) -> Story:
-    alice = university("Alice's University", Api.over_http(http))
+    alice = create_university("Alice's University", Api.over_http(http))
     alice.set_webhook_key()
     fundraisers = [alice.fundraiser(name) for name in ("Spring", "Autumn", "Winter")]
     emails = []
-    for number in range(EMAILS):
+    for number in range(EMAIL_COUNT):
         user = {"name": f"Person {number}", "email": f"person{number}@example.edu"}
         where = fundraisers[number % len(fundraisers)]
         emails.append({"id": alice.email(where, user), "fundraiser_id": where, "user": user})
@@ -128,8 +130,8 @@ def _prepare(site: Site, http: httpx.Client) -> Story:
     command = [sys.executable, "-m", "tools.machines.clients", str(plan), str(told)]
     site.supervisor.start(
         Part(
-            CLIENTS,
-            site.host(CLIENTS).inside(command),
+            CLIENTS_HOST,
+            site.host(CLIENTS_HOST).inside(command),
             site.folder / "clients.log",
             ready=lambda: told.exists() and bool(told.read_text()),
         )

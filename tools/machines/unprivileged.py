@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-from tools.machines.network import NO_NAMESPACES, NoNetwork
+from tools.machines.network import MISSING_NAMESPACES_MESSAGE, NetworkUnavailable
 
 # `ip netns` keeps its names in /run, where only root may write.
-INSIDE = (
+NAMESPACE_SCRIPT = (
     'mount -t tmpfs tmpfs /run && PATH=$PATH:/sbin:/usr/sbin ip link set dev lo up && exec "$@"'
 )
 
@@ -22,9 +22,12 @@ def run_as_root(test: str) -> None:
     try:
         subprocess.run([*spaces, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise NoNetwork(f"{NO_NAMESPACES} ({error})") from None
+        raise NetworkUnavailable(f"{MISSING_NAMESPACES_MESSAGE} ({error})") from None
     done = subprocess.run(
-        [*spaces, "sh", "-c", INSIDE, "sh", *pytest], capture_output=True, text=True, check=False
+        [*spaces, "sh", "-c", NAMESPACE_SCRIPT, "sh", *pytest],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise NoNetwork(done.stdout + done.stderr)
+        raise NetworkUnavailable(done.stdout + done.stderr)

@@ -11,7 +11,7 @@ from pymongo import monitoring
 
 from config import database
 from config.settings import Settings
-from jobs.wakeups import buffer
+from jobs.wakeups import wakeup_buffer
 from service.app import create_app
 from tools.seams.scenarios import SCENARIOS
 from tools.testbed.cast import Api, University
@@ -44,16 +44,16 @@ class Killer(monitoring.CommandListener):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def act(
+def run_scenario(
     pipe: Connection, uri: str, scenario: str, given: dict[str, Any], where: tuple[int, str]
 ) -> None:
     """Do what the scenario says; tell the names of the commands it took, if it comes to that."""
     killer = Killer(*where)
-    database.connect(Settings(mongodb_uri=uri), event_listeners=[killer])
-    patch.object(buffer, "put", lambda task, id_: None).start()
+    database.connect_database(Settings(mongodb_uri=uri), event_listeners=[killer])
+    patch.object(wakeup_buffer, "put", lambda task, id_: None).start()
     api = Api.in_process(testing.TestClient(create_app()))
     place = University(given["organization_id"], given["key"], api)
-    database.client().admin.command("ping")
+    database.get_client().admin.command("ping")
     killer.armed = True
     SCENARIOS[scenario].act(place, given)
     killer.armed = False

@@ -7,10 +7,10 @@ it here. Without it, a child takes a second to import the same modules.
 import multiprocessing
 from multiprocessing.context import ForkServerContext
 
-PRELOADED = "tools.seams.child"
+PRELOADED_MODULE = "tools.seams.child"
 
 
-def forks() -> ForkServerContext:
+def get_fork_context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([PRELOADED])
+    context.set_forkserver_preload([PRELOADED_MODULE])
     return context

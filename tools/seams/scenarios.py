@@ -11,19 +11,24 @@ from mongoengine import get_db
 
 from documents.privacy import erasure, retention
 from documents.recount.background import SteadyRecount
-from documents.storage.marks import DUE
+from documents.storage.marks import DUE_FILTER
 from documents.tracking.relabelling import Relabelling
-from documents.tracking.rules import Rule
+from documents.tracking.rules import MachineClickRule
 from jobs import tasks
-from jobs.sweep import sweep
-from tools.testbed.cast import BOB, University, event, signed
-from tools.testbed.stripe_events import charge, ours, set_secret, tell
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import BOB, University, make_event, sign_webhook
+from tools.testbed.stripe_events import (
+    make_charge_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
+)
 
-AT = 1_700_000_000
+FIRST_EVENT_AT = 1_700_000_000
 EVE = {"name": "Eve", "email": "eve@example.org"}
 Given = dict[str, Any]
-BOBS_USER = "bob's user"
-SOON = datetime.now(UTC) + timedelta(days=1)
+BOB_USER_KEY = "bob's user"
+RETENTION_CUTOFF = datetime.now(UTC) + timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ class Scenario:
     opens: int = 0
 
 
-def scene(place: University) -> Given:
+def prepare_scene(place: University) -> Given:
     """A mailing with two emails, everything counted."""
     spring = place.fundraiser()
     mailing = place.mailing(spring, cost={"amount": 100, "currency": "USD"})
     bob = place.email(spring, mailing_id=mailing)
     eve = place.email(spring, EVE, mailing_id=mailing)
-    sweep()
+    sweep_due_records()
     return {
         "organization_id": place.id,
         "key": place.key,
@@ -70,155 +75,164 @@ def _gift(given: Given, **more: Any) -> dict[str, Any]:
     }
 
 
-def nothing(place: University, given: Given) -> None:
+def prepare_nothing(place: University, given: Given) -> None:
     """The scene is all there is."""
 
 
-def settled_gift(place: University, given: Given) -> None:
+def prepare_settled_gift(place: University, given: Given) -> None:
     given["gift"] = place.make("donations", **_gift(given))["id"]
-    sweep()
+    sweep_due_records()
 
 
-def new_gift(place: University, given: Given) -> None:
+def prepare_new_gift(place: University, given: Given) -> None:
     given["gift"] = place.make("donations", **_gift(given))["id"]
 
 
-def refunded_gift(place: University, given: Given) -> None:
-    settled_gift(place, given)
+def prepare_refunded_gift(place: University, given: Given) -> None:
+    prepare_settled_gift(place, given)
     place.call("PATCH", f"/v1/donations/{given['gift']}", {"refunded_amount": 400})
 
 
-def deleted_gift(place: University, given: Given) -> None:
-    settled_gift(place, given)
+def prepare_deleted_gift(place: University, given: Given) -> None:
+    prepare_settled_gift(place, given)
     place.call("DELETE", f"/v1/donations/{given['gift']}")
 
 
-def deleted_email(place: University, given: Given) -> None:
-    settled_gift(place, given)
+def prepare_deleted_email(place: University, given: Given) -> None:
+    prepare_settled_gift(place, given)
     place.call("DELETE", f"/v1/emails/{given['bob']}")
 
 
-def new_email(place: University, given: Given) -> None:
+def prepare_new_email(place: University, given: Given) -> None:
     given["new"] = place.email(given["spring"], EVE, mailing_id=given["mailing"])
 
 
-def new_mailing(place: University, given: Given) -> None:
+def prepare_new_mailing(place: University, given: Given) -> None:
     given["new"] = place.mailing(given["spring"], cost={"amount": 50, "currency": "USD"})
 
 
-def webhook(place: University, given: Given) -> None:
-    events = [event(given[who], "open", AT + n) for who in ("bob", "eve") for n in (0, 1)]
+def prepare_webhook(place: University, given: Given) -> None:
+    events = [
+        make_event(given[who], "open", FIRST_EVENT_AT + n) for who in ("bob", "eve") for n in (0, 1)
+    ]
     given["body"] = json.dumps([*events, events[0], None])
-    given["headers"] = signed(place.signing_key, given["body"].encode())
+    given["headers"] = sign_webhook(place.signing_key, given["body"].encode())
 
 
-def delivery(place: University, given: Given) -> None:
-    webhook(place, given)
+def prepare_delivery(place: University, given: Given) -> None:
+    prepare_webhook(place, given)
     post_webhook(place, given)
     row = get_db().deliveries.find_one()
     assert row
     given["delivery"] = str(row["_id"])
 
 
-def tallied(place: University, given: Given) -> None:
+def prepare_tallied_clicks(place: University, given: Given) -> None:
     """Opens by Bob and Eve, and Bob's clicks, are counted."""
-    delivery(place, given)
-    clicks = [event(given["bob"], "click", AT + n, url=f"https://x/{n}") for n in (60, 90)]
+    prepare_delivery(place, given)
+    clicks = [
+        make_event(given["bob"], "click", FIRST_EVENT_AT + n, url=f"https://x/{n}")
+        for n in (60, 90)
+    ]
     body = json.dumps(clicks).encode()
-    headers = signed(place.signing_key, body)
+    headers = sign_webhook(place.signing_key, body)
     place.api.call("POST", f"/v1/webhooks/sendgrid/{place.id}", body=body, headers=headers)
     row = get_db().emails.find_one({"_id": ObjectId(given["bob"])})
     assert row
-    given[BOBS_USER] = str(row["user_id"])
-    sweep()
+    given[BOB_USER_KEY] = str(row["user_id"])
+    sweep_due_records()
 
 
-def erased_user(place: University, given: Given) -> None:
-    tallied(place, given)
-    place.call("DELETE", f"/v1/users/{given[BOBS_USER]}?erase=true")
+def prepare_erased_user(place: University, given: Given) -> None:
+    prepare_tallied_clicks(place, given)
+    place.call("DELETE", f"/v1/users/{given[BOB_USER_KEY]}?erase=true")
 
 
-def late_delivery(place: University, given: Given) -> None:
+def prepare_late_delivery(place: University, given: Given) -> None:
     """What is reported of an email that is recorded later, and is due now."""
-    opened = event("x", "open", AT, email="zoe@example.edu", category=given["mailing"])
+    opened = make_event(
+        "x", "open", FIRST_EVENT_AT, email="zoe@example.edu", category=given["mailing"]
+    )
     body = json.dumps([opened]).encode()
-    headers = signed(place.signing_key, body)
+    headers = sign_webhook(place.signing_key, body)
     place.api.call("POST", f"/v1/webhooks/sendgrid/{place.id}", body=body, headers=headers)
-    sweep()
+    sweep_due_records()
     zoe = {"name": "Zoe", "email": "zoe@example.edu"}
     given["new"] = place.email(given["spring"], zoe, mailing_id=given["mailing"])
 
 
-def strangers_gift(place: University, given: Given) -> None:
+def prepare_stranger_gift(place: University, given: Given) -> None:
     """From an address that is nobody's yet."""
     zoe = {"name": "Zoe", "email": "zoe@example.edu"}
     place.make("donations", **_gift(given, donor=zoe, email_id=""))
-    sweep()
+    sweep_due_records()
 
 
-def moved_user(place: University, given: Given) -> None:
+def prepare_moved_user(place: University, given: Given) -> None:
     """Eve has Zoe's address now, and so her gift."""
-    strangers_gift(place, given)
+    prepare_stranger_gift(place, given)
     user_id = place.get(f"/v1/emails/{given['eve']}")["user_id"]
     place.call("PATCH", f"/v1/users/{user_id}", {"email": "zoe@example.edu"})
     given["user"] = user_id
 
 
-def pinned_gift(place: University, given: Given) -> None:
-    settled_gift(place, given)
+def prepare_pinned_gift(place: University, given: Given) -> None:
+    prepare_settled_gift(place, given)
     place.call("PUT", f"/v1/donations/{given['gift']}/match", {"email_id": given["eve"]})
 
 
-def instalments(place: University, given: Given) -> None:
+def prepare_instalments(place: University, given: Given) -> None:
     """Two settled, and an earlier one that is due: the others are to follow it."""
     for day in ("2025-02-01T00:00:00Z", "2025-03-01T00:00:00Z"):
         plan = {"recurring_id": "plan", "donated_at": day}
         place.make("donations", **_gift(given, amount=100, **plan))
-    sweep()
+    sweep_due_records()
     first = {"recurring_id": "plan", "donated_at": "2025-01-01T00:00:00Z"}
     given["gift"] = place.make("donations", **_gift(given, email_id=given["eve"], **first))["id"]
 
 
-def late_click(place: University, given: Given) -> None:
+def prepare_late_click(place: University, given: Given) -> None:
     """Of an older email of Bob's; it comes after the gift that it may have led to."""
     older = place.email(given["spring"], sent_at="2025-01-01T00:00:00Z")
     day = {"donated_at": "2025-01-10T00:00:00Z"}
     place.email(given["spring"], sent_at="2025-01-02T00:00:00Z")
     given["gift"] = place.make("donations", **_gift(given, email_id="", **day))["id"]
-    sweep()
-    clicked = event(older, "open", 1_736_000_000)  # 2025-01-04
+    sweep_due_records()
+    clicked = make_event(older, "open", 1_736_000_000)  # 2025-01-04
     body = json.dumps([clicked]).encode()
-    headers = signed(place.signing_key, body)
+    headers = sign_webhook(place.signing_key, body)
     place.api.call("POST", f"/v1/webhooks/sendgrid/{place.id}", body=body, headers=headers)
     row = get_db().deliveries.find_one()
     assert row
     given["delivery"] = str(row["_id"])
 
 
-def stripe_secret(place: University, given: Given) -> None:
-    set_secret(place)
-    paid = ours(charge("succeeded"), fundraiser_id=given["spring"], email_id=given["bob"])
+def prepare_stripe_secret(place: University, given: Given) -> None:
+    set_stripe_secret(place)
+    paid = set_metadata(
+        make_charge_event("succeeded"), fundraiser_id=given["spring"], email_id=given["bob"]
+    )
     given["event"] = paid
 
 
 def post_stripe(place: University, given: Given) -> None:
-    assert tell(place, given["event"]).status == 202
+    assert post_stripe_event(place, given["event"]).status == 202
 
 
-def stripe_delivery(place: University, given: Given) -> None:
+def prepare_stripe_delivery(place: University, given: Given) -> None:
     """A part of it was refunded; what it is for is told second."""
-    stripe_secret(place, given)
-    back = charge("refunded", 5, amount_refunded=400)
-    tell(place, back)
-    sweep()
-    given["event"] = ours(back, **given["event"]["data"]["object"]["metadata"])
+    prepare_stripe_secret(place, given)
+    back = make_charge_event("refunded", 5, amount_refunded=400)
+    post_stripe_event(place, back)
+    sweep_due_records()
+    given["event"] = set_metadata(back, **given["event"]["data"]["object"]["metadata"])
     post_stripe(place, given)
-    row = get_db().deliveries.find_one(DUE)
+    row = get_db().deliveries.find_one(DUE_FILTER)
     assert row
     given["delivery"] = str(row["_id"])
 
 
-def import_emails(place: University, given: Given) -> None:
+def import_two_emails(place: University, given: Given) -> None:
     people = (BOB, {"name": "Zoe", "email": "zoe@example.edu"})
     line = {"fundraiser_id": given["spring"], "mailing_id": given["mailing"]}
     body = "\n".join(json.dumps(line | {"user": who}) for who in people).encode()
@@ -227,24 +241,24 @@ def import_emails(place: University, given: Given) -> None:
     assert (answer.status, answer.json["refused_count"]) == (200, 0), answer.content
 
 
-def relabel(place: University, given: Given) -> None:
-    rule = Rule(links=1)
-    while Relabelling.towards(rule).step(rule):
+def relabel_clicks(place: University, given: Given) -> None:
+    rule = MachineClickRule(links=1)
+    while Relabelling.continue_with(rule).step(rule):
         pass
 
 
-def everything_due(place: University, given: Given) -> None:
-    settled_gift(place, given)
+def prepare_everything_due(place: University, given: Given) -> None:
+    prepare_settled_gift(place, given)
     place.make("donations", **_gift(given, amount=100))
-    new_email(place, given)
-    delivery(place, given)
+    prepare_new_email(place, given)
+    prepare_delivery(place, given)
 
 
-def poisoned_gift(place: University, given: Given) -> None:
+def prepare_poisoned_gift(place: University, given: Given) -> None:
     """Bob's email cannot be counted on: his gift cannot be settled, Eve's can."""
     where = {"_id": ObjectId(given["bob"])}
     get_db().emails.update_one(where, {"$set": {"donations_count": "many"}})
-    new_gift(place, given)
+    prepare_new_gift(place, given)
     place.make("donations", **_gift(given, amount=100, donor=EVE, email_id=given["eve"]))
 
 
@@ -288,87 +302,115 @@ def _requests() -> dict[str, Scenario]:
     gift = "/v1/donations/{gift}"
     return {
         "POST /v1/donations, external_id": Scenario(
-            nothing, _post("donations", lambda given: _gift(given, external_id="x")), True, 2500, 1
+            prepare_nothing,
+            _post("donations", lambda given: _gift(given, external_id="x")),
+            True,
+            2500,
+            1,
         ),
         "POST /v1/donations, Idempotency-Key": Scenario(
-            nothing, _post("donations", _gift, Idempotency_Key="gift-1"), True, 2500, 1
+            prepare_nothing, _post("donations", _gift, Idempotency_Key="gift-1"), True, 2500, 1
         ),
         "PATCH /v1/donations, part refund": Scenario(
-            settled_gift, _change("PATCH", gift, {"refunded_amount": 400}), True, 2100, 1
+            prepare_settled_gift, _change("PATCH", gift, {"refunded_amount": 400}), True, 2100, 1
         ),
         "PATCH /v1/donations, refunded": Scenario(
-            settled_gift, _change("PATCH", gift, {"status": "refunded"}), True, 0, 0
+            prepare_settled_gift, _change("PATCH", gift, {"status": "refunded"}), True, 0, 0
         ),
-        "DELETE /v1/donations": Scenario(settled_gift, _change("DELETE", gift), True, 0, 0),
-        "POST /v1/emails": Scenario(nothing, email, True, 0, 0),
+        "DELETE /v1/donations": Scenario(prepare_settled_gift, _change("DELETE", gift), True, 0, 0),
+        "POST /v1/emails": Scenario(prepare_nothing, email, True, 0, 0),
         "DELETE /v1/emails": Scenario(
-            settled_gift, _change("DELETE", "/v1/emails/{bob}"), True, 2500, 1
+            prepare_settled_gift, _change("DELETE", "/v1/emails/{bob}"), True, 2500, 1
         ),
-        "POST /v1/emails/import": Scenario(nothing, import_emails, True, 0, 0),
+        "POST /v1/emails/import": Scenario(prepare_nothing, import_two_emails, True, 0, 0),
         "DELETE /v1/users, erase": Scenario(
-            tallied, _change("DELETE", "/v1/users/{bob's user}?erase=true"), True, 0, 0, 4
+            prepare_tallied_clicks,
+            _change("DELETE", "/v1/users/{bob's user}?erase=true"),
+            True,
+            0,
+            0,
+            4,
         ),
         "PUT /v1/donations/match": Scenario(
-            settled_gift, _change("PUT", f"{gift}/match", {"email_id": None}), True, 2500, 1
+            prepare_settled_gift, _change("PUT", f"{gift}/match", {"email_id": None}), True, 2500, 1
         ),
         "PATCH /v1/users, address": Scenario(
-            moved_user,
+            prepare_moved_user,
             _change("PATCH", "/v1/users/{user}", {"email": "zoe@new.edu"}),
             True,
             2500,
             1,
         ),
-        "POST /v1/webhooks/stripe": Scenario(stripe_secret, post_stripe, True, 2500, 1),
-        "POST /v1/webhooks/sendgrid": Scenario(webhook, post_webhook, True, 0, 0, 4),
+        "POST /v1/webhooks/stripe": Scenario(prepare_stripe_secret, post_stripe, True, 2500, 1),
+        "POST /v1/webhooks/sendgrid": Scenario(prepare_webhook, post_webhook, True, 0, 0, 4),
     }
 
 
 def _jobs() -> dict[str, Scenario]:
     settle = _job(tasks.update_email_donation, "gift")
     return {
-        "update_email_donation, new gift": Scenario(new_gift, settle, False, 2500, 1),
-        "update_email_donation, part refund": Scenario(refunded_gift, settle, False, 2100, 1),
-        "update_email_donation, deleted gift": Scenario(deleted_gift, settle, False, 0, 0),
-        "update_email_donation, pinned": Scenario(pinned_gift, settle, False, 2500, 1),
-        "update_email_donation, first instalment": Scenario(instalments, settle, False, 2700, 3),
-        "follow_user, moved": Scenario(moved_user, _job(tasks.follow_user, "user"), False, 2500, 1),
+        "update_email_donation, new gift": Scenario(prepare_new_gift, settle, False, 2500, 1),
+        "update_email_donation, part refund": Scenario(
+            prepare_refunded_gift, settle, False, 2100, 1
+        ),
+        "update_email_donation, deleted gift": Scenario(prepare_deleted_gift, settle, False, 0, 0),
+        "update_email_donation, pinned": Scenario(prepare_pinned_gift, settle, False, 2500, 1),
+        "update_email_donation, first instalment": Scenario(
+            prepare_instalments, settle, False, 2700, 3
+        ),
+        "follow_user, moved": Scenario(
+            prepare_moved_user, _job(tasks.follow_user, "user"), False, 2500, 1
+        ),
         "tally_delivery, late click": Scenario(
-            late_click, _job(tasks.tally_delivery, "delivery"), False, 2500, 1, 1
+            prepare_late_click, _job(tasks.tally_delivery, "delivery"), False, 2500, 1, 1
         ),
-        "count_email, new email": Scenario(new_email, _job(tasks.count_email, "new"), False, 0, 0),
+        "count_email, new email": Scenario(
+            prepare_new_email, _job(tasks.count_email, "new"), False, 0, 0
+        ),
         "count_email, deleted email with a gift": Scenario(
-            deleted_email, _job(tasks.count_email, "bob"), False, 2500, 1
+            prepare_deleted_email, _job(tasks.count_email, "bob"), False, 2500, 1
         ),
-        "count_mailing": Scenario(new_mailing, _job(tasks.count_mailing, "new"), False, 0, 0),
+        "count_mailing": Scenario(
+            prepare_new_mailing, _job(tasks.count_mailing, "new"), False, 0, 0
+        ),
         "tally_delivery": Scenario(
-            delivery, _job(tasks.tally_delivery, "delivery"), False, 0, 0, 4
+            prepare_delivery, _job(tasks.tally_delivery, "delivery"), False, 0, 0, 4
         ),
         "tally_delivery, stripe": Scenario(
-            stripe_delivery, _job(tasks.tally_delivery, "delivery"), False, 2100, 1
+            prepare_stripe_delivery, _job(tasks.tally_delivery, "delivery"), False, 2100, 1
         ),
         "sweep, everything due": Scenario(
-            everything_due, lambda place, given: sweep(), False, 2600, 2, 4
+            prepare_everything_due, lambda place, given: sweep_due_records(), False, 2600, 2, 4
         ),
         "sweep, a gift that cannot be settled": Scenario(
-            poisoned_gift, lambda place, given: sweep(), False, 2600, 2
+            prepare_poisoned_gift, lambda place, given: sweep_due_records(), False, 2600, 2
         ),
         "count_email, reported of before": Scenario(
-            late_delivery, _job(tasks.count_email, "new"), False, 0, 0, 1
+            prepare_late_delivery, _job(tasks.count_email, "new"), False, 0, 0, 1
         ),
         "erase": Scenario(
-            erased_user,
-            lambda place, given: erasure.erase(ObjectId(given[BOBS_USER])),
+            prepare_erased_user,
+            lambda place, given: erasure.erase_user(ObjectId(given[BOB_USER_KEY])),
             False,
             0,
             0,
             4,
         ),
         "drop old events": Scenario(
-            tallied, lambda place, given: retention.drop_events(SOON), False, 0, 0, 4
+            prepare_tallied_clicks,
+            lambda place, given: retention.drop_events(RETENTION_CUTOFF),
+            False,
+            0,
+            0,
+            4,
         ),
-        "relabel": Scenario(tallied, relabel, False, 0, 0, 4),
+        "relabel": Scenario(prepare_tallied_clicks, relabel_clicks, False, 0, 0, 4),
         "steady recount": Scenario(
-            settled_gift, lambda place, given: SteadyRecount.current().step(), False, 2500, 1
+            prepare_settled_gift,
+            lambda place, given: SteadyRecount.current().step(),
+            False,
+            2500,
+            1,
         ),
     }
 

@@ -22,7 +22,7 @@ UNKNOWN_ID = "f" * 24
 
 
 @dataclass
-class Answer:
+class ApiAnswer:
     """What came back."""
 
     status: int
@@ -34,32 +34,32 @@ class Answer:
         return json.loads(self.content)
 
 
-Send = Callable[[str, str, bytes | None, dict[str, str]], Answer]
+SendRequest = Callable[[str, str, bytes | None, dict[str, str]], ApiAnswer]
 
 
 class Api:
     """Calls the service, in this process or over HTTP, in the same way."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: SendRequest) -> None:
         self._send = send
 
     @classmethod
     def in_process(cls, client: testing.TestClient) -> "Api":
-        def send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        def send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> ApiAnswer:
             path, _, query = path.partition("?")
             result = client.simulate_request(
                 method, path, query_string=query, body=body, headers=headers
             )
             lower = {name.lower(): value for name, value in result.headers.items()}
-            return Answer(result.status_code, lower, result.content)
+            return ApiAnswer(result.status_code, lower, result.content)
 
         return cls(send)
 
     @classmethod
     def over_http(cls, http: httpx.Client) -> "Api":
-        def send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        def send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> ApiAnswer:
             result = http.request(method, path, content=body, headers=headers)
-            return Answer(result.status_code, dict(result.headers), result.content)
+            return ApiAnswer(result.status_code, dict(result.headers), result.content)
 
         return cls(send)
 
@@ -71,7 +71,7 @@ class Api:
         *,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
-    ) -> Answer:
+    ) -> ApiAnswer:
         headers = dict(headers or {})
         if json_ is not None:
             body = json.dumps(json_).encode()
@@ -91,7 +91,7 @@ class University:
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
 
-    def call(self, method: str, path: str, json_: Any = None, **more: Any) -> Answer:
+    def call(self, method: str, path: str, json_: Any = None, **more: Any) -> ApiAnswer:
         headers = {"Authorization": f"Bearer {self.key}", **more.pop("headers", {})}
         return self.api.call(method, path, json_, headers=headers, **more)
 
@@ -129,34 +129,34 @@ class University:
 
     def set_webhook_key(self) -> None:
         answer = self.call(
-            "PUT", "/v1/webhook-keys/sendgrid", {"public_key": public_key(self.signing_key)}
+            "PUT", "/v1/webhook-keys/sendgrid", {"public_key": export_public_key(self.signing_key)}
         )
         assert answer.status == 200, answer.content
 
-    def deliver(self, events: Any, *, body: bytes | None = None) -> Answer:
+    def deliver(self, events: Any, *, body: bytes | None = None) -> ApiAnswer:
         """Post events as SendGrid would."""
         body = json.dumps(events).encode() if body is None else body
         return self.api.call(
             "POST",
             f"/v1/webhooks/sendgrid/{self.id}",
             body=body,
-            headers=signed(self.signing_key, body),
+            headers=sign_webhook(self.signing_key, body),
         )
 
 
-def university(name: str, api: Api) -> University:
+def create_university(name: str, api: Api) -> University:
     """A new one."""
     organization = Organization.create(name)
     _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
     return University(str(organization.id), secret, api)
 
 
-def public_key(key: ec.EllipticCurvePrivateKey) -> str:
+def export_public_key(key: ec.EllipticCurvePrivateKey) -> str:
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(der).decode()
 
 
-def signed(key: ec.EllipticCurvePrivateKey, body: bytes) -> dict[str, str]:
+def sign_webhook(key: ec.EllipticCurvePrivateKey, body: bytes) -> dict[str, str]:
     timestamp = str(int(time.time()))
     signature = key.sign(timestamp.encode() + body, ec.ECDSA(SHA256()))
     return {
@@ -165,7 +165,7 @@ def signed(key: ec.EllipticCurvePrivateKey, body: bytes) -> dict[str, str]:
     }
 
 
-def event(email_id: str, type_: str, at: float, **more: Any) -> dict[str, Any]:
+def make_event(email_id: str, type_: str, at: float, **more: Any) -> dict[str, Any]:
     """An event as SendGrid reports it, with an id of its own unless said."""
     return {
         "email": BOB["email"],

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # It looks nothing up, and asks nobody but us.
-FLAGS = [
+CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-gpu",
@@ -19,25 +19,27 @@ FLAGS = [
 ]
 
 
-def path() -> str:
+def find_chromium() -> str:
     """Where it is.
 
     Raises:
         FileNotFoundError: nowhere.
     """
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if found is None:
         raise FileNotFoundError("Debian's package «chromium» is missing: apt-get install chromium")
     return found
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def launch_chromium() -> Iterator[Browser]:
     """A headless one, until the end of the block."""
     # Its sandbox refuses root, who runs tests in containers; it sees our own pages alone.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path(), args=[*FLAGS, *sandbox])
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=[*CHROMIUM_FLAGS, *sandbox]
+        )
         try:
             yield browser
         finally:

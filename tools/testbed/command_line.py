@@ -5,6 +5,6 @@ from click.testing import CliRunner, Result
 from service.cli import main
 
 
-def matchback(*arguments: str, said: str | None = None) -> Result:
+def run_matchback(*arguments: str, said: str | None = None) -> Result:
     """Run a command; `said` is what is typed at its questions."""
     return CliRunner().invoke(main, arguments, input=said)

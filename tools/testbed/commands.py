@@ -7,7 +7,7 @@ from pymongo import monitoring
 
 
 @dataclass
-class Commands(monitoring.CommandListener):
+class CommandRecorder(monitoring.CommandListener):
     """The commands that were sent, as they were; the name of each is its first key."""
 
     sent: list[dict[str, Any]] = field(default_factory=list)
@@ -20,6 +20,6 @@ class Commands(monitoring.CommandListener):
     def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
 
-def name_of(command: dict[str, Any]) -> str:
+def read_command_name(command: dict[str, Any]) -> str:
     """What the command is called: find, insert, …"""
     return next(iter(command))

@@ -5,8 +5,8 @@ from typing import Any
 from pymongo.database import Database
 
 from config import database
-from config.database import Client
-from documents.migrations.indexes import create_indexes
+from config.database import DatabaseClient
+from documents.migrations.indexes import update_indexes
 
 # The server counts these commands, whichever process sends them.
 INDEX_COMMANDS = (
@@ -21,7 +21,7 @@ INDEX_COMMANDS = (
 
 def empty(uri: str) -> None:
     """Delete all records, and end what processes that died have left on the server."""
-    with Client(uri) as mongo:
+    with DatabaseClient(uri) as mongo:
         mongo.admin.command({"killAllSessions": []})  # Their transactions hold records.
         emptied = mongo.get_default_database()
         emptied.command("profile", 0)
@@ -57,13 +57,13 @@ def restore_indexes(known: list[int]) -> list[int]:
     Args:
         known: what this returned last, or nothing.
     """
-    mongo = database.client()
+    mongo = database.get_client()
     if known != _count_index_commands(mongo):
-        create_indexes()
+        update_indexes()
     return _count_index_commands(mongo)
 
 
-def _count_index_commands(mongo: Client) -> list[int]:
+def _count_index_commands(mongo: DatabaseClient) -> list[int]:
     """Return how often each command that can change an index has run since the server's start."""
     status = mongo.admin.command({"serverStatus": 1, "repl": 0, "wiredTiger": 0, "tcmalloc": 0})
     commands = status["metrics"]["commands"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-MEGABYTE = 1 << 20
+MEBIBYTE = 1 << 20
 
 
 @dataclass
@@ -25,7 +25,7 @@ class SmallDisk:
     def fill(self) -> None:
         """Leave not one byte."""
         with self._filler.open("ab", buffering=0) as file:
-            for size in (MEGABYTE, 4096, 1):
+            for size in (MEBIBYTE, 4096, 1):
                 with contextlib.suppress(OSError):
                     while True:
                         file.write(b"x" * size)
@@ -36,7 +36,7 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk | None]:
+def mount_small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk | None]:
     """Mount one within the block. Yields None where this is not permitted."""
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
@@ -49,6 +49,6 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk | None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def full(*args: object, **kwargs: object) -> None:
+def raise_disk_full(*args: object, **kwargs: object) -> None:
     """Fail as a write to a full disk does."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

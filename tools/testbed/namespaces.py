@@ -6,20 +6,20 @@ import subprocess
 import sys
 from functools import cache
 
-UNSHARED = ("unshare", "--pid", "--fork", "--kill-child")
-PRETENDED = (sys.executable, "-m", "tools.testbed.namespaces")
+UNSHARE_COMMAND = ("unshare", "--pid", "--fork", "--kill-child")
+PRETEND_COMMAND = (sys.executable, "-m", "tools.testbed.namespaces")
 SHARED_PID = 1
 
 
 @cache
-def of_one_pid() -> tuple[str, ...]:
+def find_shared_pid_command() -> tuple[str, ...]:
     """What to put before a Python command, so that each such process has the same PID.
 
     Each is the first process of a PID namespace of its own, or, on a host that permits none,
     a process that Python reports as such.
     """
-    permitted = subprocess.run([*UNSHARED, "true"], capture_output=True, check=False)
-    return UNSHARED if permitted.returncode == 0 else PRETENDED
+    permitted = subprocess.run([*UNSHARE_COMMAND, "true"], capture_output=True, check=False)
+    return UNSHARE_COMMAND if permitted.returncode == 0 else PRETEND_COMMAND
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PATIENCE_SECONDS = 300
+PROCESS_TIMEOUT_SECONDS = 300
 
 
-def output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+def read_output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
     """Run it in a folder, with this environment and nothing else."""
     done = subprocess.run(
         command,
@@ -15,7 +15,7 @@ def output(command: Sequence[str], folder: Path, environment: Mapping[str, str])
         env=environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PROCESS_TIMEOUT_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,8 +11,8 @@ from falcon import testing
 
 from documents.access.staff import Staff
 
-PASSWORD = "correct horse battery"
-TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
+STAFF_PASSWORD = "correct horse battery"
+FORM_TOKEN_PATTERN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Browser:
             )
         )
 
-    def sign_in(self, email: str, password: str = PASSWORD, back: str = "") -> testing.Result:
+    def sign_in(self, email: str, password: str = STAFF_PASSWORD, back: str = "") -> testing.Result:
         self.get("/dashboard/sign-in")
         return self.send("/dashboard/sign-in", {"email": email, "password": password, "back": back})
 
@@ -51,18 +51,18 @@ class Browser:
                 self.cookies.pop(name, None)
             else:
                 self.cookies[name] = cookie.value
-        if found := TOKEN.search(result.text or ""):
+        if found := FORM_TOKEN_PATTERN.search(result.text or ""):
             self.token = found[1]
         return result
 
 
 def add_staff(
-    organization_id: str, email: str, role: str = "admin", password: str = PASSWORD
+    organization_id: str, email: str, role: str = "admin", password: str = STAFF_PASSWORD
 ) -> Staff:
     name = email.partition("@")[0].title()
     return Staff.add(ObjectId(organization_id), name, email, role, password)
 
 
-def text_of(result: testing.Result) -> str:
+def extract_text(result: testing.Result) -> str:
     """What a page says, without its markup."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", result.text)).split())

@@ -20,13 +20,13 @@ import duckdb
 import redis
 from mongoengine import get_db
 
-UNSEEN = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-DEEPEST = 5
-Place = tuple[str, Any, str]
+INVISIBLE_PATTERN = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+MAX_DECODINGS = 5
+PersonPlace = tuple[str, Any, str]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedPerson:
     """One person: the local part and domain of an address, and the words of the name."""
 
     local: str
@@ -34,7 +34,7 @@ class Wanted:
     name: str
 
     def is_in(self, text: str) -> bool:
-        plain = UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
+        plain = INVISIBLE_PATTERN.sub("", unicodedata.normalize("NFKC", text)).casefold()
         address = (
             rf"(?<![\w.+~-]){re.escape(self.local)}(\+\w+)?@{re.escape(self.domain)}"
             r"(?![a-z0-9-]*[a-z]|\.[a-z])"
@@ -46,82 +46,82 @@ class Wanted:
         return bool(re.search(address, plain) or re.search(name, bare))
 
 
-def everywhere(
-    wanted: Wanted, *, warehouse: str = "", redis_url: str = "", logs: str = ""
-) -> list[Place]:
+def search_everywhere(
+    wanted: WantedPerson, *, warehouse: str = "", redis_url: str = "", logs: str = ""
+) -> list[PersonPlace]:
     """Return each place that has the person: where, which record, and the text."""
-    found = [*in_database(wanted)]
-    found += in_warehouse(wanted, warehouse) if warehouse else ()
-    found += in_redis(wanted, redis_url) if redis_url else ()
-    found += [("logs", None, line) for line in logs.splitlines() if finds(wanted, line)]
+    found = [*search_database(wanted)]
+    found += search_warehouse(wanted, warehouse) if warehouse else ()
+    found += search_redis(wanted, redis_url) if redis_url else ()
+    found += [("logs", None, line) for line in logs.splitlines() if has_person(wanted, line)]
     return found
 
 
-def in_database(wanted: Wanted) -> Iterator[Place]:
+def search_database(wanted: WantedPerson) -> Iterator[PersonPlace]:
     database = get_db()
     for name in database.list_collection_names():
         if name.startswith("system."):
             continue
         for row in database[name].find():
-            for text in leaves(row):
-                if finds(wanted, text):
+            for text in list_texts(row):
+                if has_person(wanted, text):
                     yield name, row["_id"], text[:300]
 
 
-def in_warehouse(wanted: Wanted, file: str) -> Iterator[Place]:
+def search_warehouse(wanted: WantedPerson, file: str) -> Iterator[PersonPlace]:
     with duckdb.connect(file, read_only=True) as connection:
         tables = connection.execute(
             "SELECT table_schema, table_name FROM information_schema.tables"
         ).fetchall()
         for schema, table in tables:
             for row in connection.execute(f'SELECT * FROM "{schema}"."{table}"').fetchall():
-                for text in leaves(list(row)):
-                    if finds(wanted, text):
+                for text in list_texts(list(row)):
+                    if has_person(wanted, text):
                         yield f"warehouse {table}", row[0], text[:300]
 
 
-def in_redis(wanted: Wanted, url: str) -> Iterator[Place]:
+def search_redis(wanted: WantedPerson, url: str) -> Iterator[PersonPlace]:
     with redis.Redis.from_url(url) as client:
         for key in client.scan_iter():
             for value in (key, client.dump(key) or b""):
-                if finds(wanted, value.decode("utf-8", "replace")):
+                if has_person(wanted, value.decode("utf-8", "replace")):
                     yield "redis", key, str(value)[:300]
 
 
-def finds(wanted: Wanted, text: str) -> bool:
-    return any(map(wanted.is_in, forms(text)))
+def has_person(wanted: WantedPerson, text: str) -> bool:
+    return any(map(wanted.is_in, list_decodings(text)))
 
 
-def leaves(value: Any) -> Iterator[str]:
+def list_texts(value: Any) -> Iterator[str]:
     """Yield all texts of a stored value, names of fields and bodies of posts included."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from leaves(name)
-            yield from leaves(inner)
+            yield from list_texts(name)
+            yield from list_texts(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from leaves(inner)
+            yield from list_texts(inner)
     elif isinstance(value, bytes):
         text = value.decode("utf-8", "replace")
         try:
-            yield from leaves(json.loads(text))
+            yield from list_texts(json.loads(text))
         except ValueError:
             yield text
     else:
         yield str(value)
 
 
-def forms(text: str) -> set[str]:
+def list_decodings(text: str) -> set[str]:
     """Return the text and all that decoding makes of it, in any order."""
     known = {text}
     new = {text}
-    for _ in range(DEEPEST):
-        new = {made for one in new for made in decoded(one)} - known
+    for _ in range(MAX_DECODINGS):
+        new = {made for one in new for made in decode_once(one)} - known
         known |= new
     return known
 
 
-def decoded(text: str) -> Iterator[str]:
+def decode_once(text: str) -> Iterator[str]:
     yield unquote(text)
     if "%40" in text:
         yield unquote_plus(text)

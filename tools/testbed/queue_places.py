@@ -15,18 +15,18 @@ import httpx
 import redis
 
 from service.local import servers
-from service.local.servers import LOOPBACK
+from service.local.servers import LOOPBACK_ADDRESS
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.stack import wait_until
-from tools.testbed.tls import certificate, terminating
+from tools.testbed.tls import make_certificate, terminate_tls
 
-AWAY_SECONDS = 1.5
-WORD = "horse battery/@:" + secrets.token_hex(8)  # a URL must spell it otherwise
-SERVICE = "giving"
+OUTAGE_SECONDS = 1.5
+QUEUE_PASSWORD = "horse battery/@:" + secrets.token_hex(8)  # a URL must spell it otherwise
+SENTINEL_SERVICE = "giving"
 
 
 @dataclass
-class Place:
+class QueuePlace:
     """Where wake-ups wait."""
 
     url: str
@@ -34,7 +34,7 @@ class Place:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def kill(supervisor: Supervisor, name: str) -> Part:
+def kill_part(supervisor: Supervisor, name: str) -> Part:
     """End a server at once; what it was."""
     part = next(part for part in supervisor.parts if part.name == name)
     assert part.process
@@ -45,17 +45,19 @@ def kill(supervisor: Supervisor, name: str) -> Part:
 
 
 @contextmanager
-def killed(supervisor: Supervisor, name: str) -> Iterator[None]:
+def take_part_down(supervisor: Supervisor, name: str) -> Iterator[None]:
     """Gone, and begun anew with nothing in it."""
-    part = kill(supervisor, name)
+    part = kill_part(supervisor, name)
     yield
     supervisor.start(part)
 
 
-def answers(port: int, password: str | None = None) -> Callable[[], bool]:
+def make_redis_probe(port: int, password: str | None = None) -> Callable[[], bool]:
     def look() -> bool:
         try:
-            with redis.Redis(LOOPBACK, port, password=password, socket_timeout=0.5) as probe:
+            with redis.Redis(
+                LOOPBACK_ADDRESS, port, password=password, socket_timeout=0.5
+            ) as probe:
                 return bool(probe.ping())
         except redis.RedisError:
             return False
@@ -63,86 +65,97 @@ def answers(port: int, password: str | None = None) -> Callable[[], bool]:
     return look
 
 
-def redis_part(folder: Path, name: str, port: int, *more: str, password: str = WORD) -> Part:
+def build_guarded_redis_part(
+    folder: Path, name: str, port: int, *more: str, password: str = QUEUE_PASSWORD
+) -> Part:
     home = folder / name
     home.mkdir()
-    command = [servers.redis_binary(), "--port", str(port), "--bind", LOOPBACK]
+    command = [servers.find_redis_server(), "--port", str(port), "--bind", LOOPBACK_ADDRESS]
     command += ["--dir", str(home), "--save", "", "--appendonly", "no", "--requirepass", password]
-    return Part(name, [*command, *more], folder / f"{name}.log", ready=answers(port, password))
+    return Part(
+        name, [*command, *more], folder / f"{name}.log", ready=make_redis_probe(port, password)
+    )
 
 
 @contextmanager
-def plain_redis(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
-    port = servers.free_port()
-    supervisor.start(servers.redis_part(folder, port))
-    yield Place(servers.redis_url(port), lambda: killed(supervisor, "Redis"))
+def run_plain_redis(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
+    port = servers.find_free_port()
+    supervisor.start(servers.build_redis_part(folder, port))
+    yield QueuePlace(servers.build_redis_url(port), lambda: take_part_down(supervisor, "Redis"))
 
 
 @contextmanager
-def redis_by_tls(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
+def run_redis_by_tls(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
     """With a password, and TLS whose certificate is checked."""
-    inner, outer = servers.free_port(), servers.free_port()
-    supervisor.start(redis_part(folder, "guarded", inner))
-    files = certificate(folder)
-    url = f"rediss://:{quote(WORD, safe='')}@{LOOPBACK}:{outer}/0?ssl_ca_certs={files[0]}"
-    with terminating(files, outer, inner) as tls:
+    inner, outer = servers.find_free_port(), servers.find_free_port()
+    supervisor.start(build_guarded_redis_part(folder, "guarded", inner))
+    files = make_certificate(folder)
+    password = quote(QUEUE_PASSWORD, safe="")
+    url = f"rediss://:{password}@{LOOPBACK_ADDRESS}:{outer}/0?ssl_ca_certs={files[0]}"
+    with terminate_tls(files, outer, inner) as tls:
 
         @contextmanager
         def away() -> Iterator[None]:
-            tls.is_away = True
+            tls.is_unavailable = True
             tls.cut()
             yield
-            tls.is_away = False
+            tls.is_unavailable = False
 
-        yield Place(url, away)
+        yield QueuePlace(url, away)
 
 
 @contextmanager
-def sentinel(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
+def run_sentinel(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
     """A master, a replica, and a Sentinel that lets the replica take over when the master dies."""
-    ports = [servers.free_port() for _ in range(3)]
+    ports = [servers.find_free_port() for _ in range(3)]
     copying = ("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
-    supervisor.start(redis_part(folder, "first", ports[0], *copying, "--masterauth", WORD))
-    follows = ("--replicaof", LOOPBACK, str(ports[0]), "--masterauth", WORD)
-    supervisor.start(redis_part(folder, "second", ports[1], *copying, *follows))
+    supervisor.start(
+        build_guarded_redis_part(
+            folder, "first", ports[0], *copying, "--masterauth", QUEUE_PASSWORD
+        )
+    )
+    follows = ("--replicaof", LOOPBACK_ADDRESS, str(ports[0]), "--masterauth", QUEUE_PASSWORD)
+    supervisor.start(build_guarded_redis_part(folder, "second", ports[1], *copying, *follows))
     own_word = secrets.token_hex(8)
     supervisor.start(_watcher(folder, ports, own_word))
     with (
-        redis.Redis(LOOPBACK, ports[1], password=WORD) as replica,
-        redis.Redis(LOOPBACK, ports[2], password=own_word) as watcher,
+        redis.Redis(LOOPBACK_ADDRESS, ports[1], password=QUEUE_PASSWORD) as replica,
+        redis.Redis(LOOPBACK_ADDRESS, ports[2], password=own_word) as watcher,
     ):
         wait_until(lambda: replica.info("replication")["master_link_status"] == "up", "a copy")
-        wait_until(lambda: watcher.sentinel_slaves(SERVICE), "the replica known")
+        wait_until(lambda: watcher.sentinel_slaves(SENTINEL_SERVICE), "the replica known")
 
         @contextmanager
         def away() -> Iterator[None]:
             """The master dies, for good."""
-            kill(supervisor, "first")
+            kill_part(supervisor, "first")
             yield
             wait_until(lambda: replica.info("replication")["role"] == "master", "a failover")
 
-        login = f":{quote(WORD, safe='')}@"
+        login = f":{quote(QUEUE_PASSWORD, safe='')}@"
         # The first of the Sentinels is not there: any may be asked.
-        hosts = f"{LOOPBACK}:{servers.free_port()},{LOOPBACK}:{ports[2]}"
-        url = f"redis+sentinel://{login}{hosts}/{SERVICE}/0?sentinel_password={own_word}"
-        yield Place(url, away)
+        hosts = f"{LOOPBACK_ADDRESS}:{servers.find_free_port()},{LOOPBACK_ADDRESS}:{ports[2]}"
+        url = f"redis+sentinel://{login}{hosts}/{SENTINEL_SERVICE}/0?sentinel_password={own_word}"
+        yield QueuePlace(url, away)
 
 
 def _watcher(folder: Path, ports: list[int], own_word: str) -> Part:
     file = folder / "sentinel.conf"
     file.write_text(
-        f"port {ports[2]}\nbind {LOOPBACK}\ndir {folder}\nrequirepass {own_word}\n"
-        f"sentinel monitor {SERVICE} {LOOPBACK} {ports[0]} 1\n"
-        f'sentinel auth-pass {SERVICE} "{WORD}"\n'
-        f"sentinel down-after-milliseconds {SERVICE} 500\n"
-        f"sentinel failover-timeout {SERVICE} 2000\n"
+        f"port {ports[2]}\nbind {LOOPBACK_ADDRESS}\ndir {folder}\nrequirepass {own_word}\n"
+        f"sentinel monitor {SENTINEL_SERVICE} {LOOPBACK_ADDRESS} {ports[0]} 1\n"
+        f'sentinel auth-pass {SENTINEL_SERVICE} "{QUEUE_PASSWORD}"\n'
+        f"sentinel down-after-milliseconds {SENTINEL_SERVICE} 500\n"
+        f"sentinel failover-timeout {SENTINEL_SERVICE} 2000\n"
     )
-    command = [servers.redis_binary(), str(file), "--sentinel"]
-    return Part("watcher", command, folder / "watcher.log", ready=answers(ports[2], own_word))
+    command = [servers.find_redis_server(), str(file), "--sentinel"]
+    return Part(
+        "watcher", command, folder / "watcher.log", ready=make_redis_probe(ports[2], own_word)
+    )
 
 
 @contextmanager
-def sqlite_file(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
+def use_sqlite_file(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
     """A file, and no Redis anywhere."""
     file = folder / "queue.sqlite"
 
@@ -158,14 +171,14 @@ def sqlite_file(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
         for one in folder.glob("queue.sqlite*"):
             one.unlink()
 
-    yield Place(f"sqlite:///{file}", away)
+    yield QueuePlace(f"sqlite:///{file}", away)
 
 
 @contextmanager
-def sqs(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
+def run_sqs(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
     """What speaks like SQS; when it comes back, its queues are gone."""
-    port = servers.free_port()
-    endpoint = f"http://{LOOPBACK}:{port}"
+    port = servers.find_free_port()
+    endpoint = f"http://{LOOPBACK_ADDRESS}:{port}"
 
     def is_ready() -> bool:
         try:
@@ -173,21 +186,27 @@ def sqs(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
         except httpx.HTTPError:
             return False
 
-    server = [str(Path(sys.executable).with_name("moto_server")), "-H", LOOPBACK, "-p", str(port)]
+    server = [
+        str(Path(sys.executable).with_name("moto_server")),
+        "-H",
+        LOOPBACK_ADDRESS,
+        "-p",
+        str(port),
+    ]
     supervisor.start(Part("SQS", server, folder / "sqs.log", ready=is_ready))
     url = f"sqs://eu-west-1/test?endpoint_url={quote(endpoint, safe=':/')}"
-    yield Place(url, lambda: killed(supervisor, "SQS"), AWS)
+    yield QueuePlace(url, lambda: take_part_down(supervisor, "SQS"), AWS_ENVIRONMENT)
 
 
 # Who asks for what does not matter there; boto3 will not ask without.
-AWS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "any") | {
+AWS_ENVIRONMENT = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "any") | {
     "AWS_EC2_METADATA_DISABLED": "true"
 }
 
-PLACES = {
-    "redis": plain_redis,
-    "redis by TLS": redis_by_tls,
-    "sentinel": sentinel,
-    "sqlite": sqlite_file,
-    "sqs": sqs,
+QUEUE_PLACES = {
+    "redis": run_plain_redis,
+    "redis by TLS": run_redis_by_tls,
+    "sentinel": run_sentinel,
+    "sqlite": use_sqlite_file,
+    "sqs": run_sqs,
 }

@@ -1,11 +1,11 @@
 """Settling within the test's own process, without a worker."""
 
 from documents.recount import recount
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 
 
-def settle() -> None:
+def settle_all() -> None:
     """Settle everything that is due; then no counter is off."""
-    while sweep():
+    while sweep_due_records():
         pass
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []

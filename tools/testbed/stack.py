@@ -15,23 +15,25 @@ import mongoengine
 import redis
 
 from config import database
-from config.observability.buffered_lines import LATE_SECONDS
+from config.observability.buffered_lines import LOG_WRITE_INTERVAL_SECONDS
 from config.settings import Settings
-from documents.migrations.indexes import create_indexes
+from documents.migrations.indexes import update_indexes
 from service.local import servers
-from service.local.command import serve_command, worker_command
+from service.local.command import build_serve_command, build_worker_command
 from service.local.readiness import NO_CERTIFICATES, is_ready
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.cast import Api
 from tools.testbed.emptied import empty, restore_indexes
 
 _numbers = itertools.count(1)
-PATIENCE_SECONDS = 60
+WAIT_TIMEOUT_SECONDS = 60
 # For a service that is asked as often as it can be.
-NO_LIMIT = {f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")}
+NO_RATE_LIMITS = {
+    f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")
+}
 
 
-def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+def wait_until(true: Callable[[], Any], what: str, seconds: float = WAIT_TIMEOUT_SECONDS) -> Any:
     """Wait for something to become true; the limit is for hangs, not for speed."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
@@ -51,32 +53,32 @@ class Servers:
 
     @classmethod
     def start(cls, data: Path, supervisor: Supervisor, cache_gb: float = 0.5) -> "Servers":
-        mongodb_port, redis_port = servers.free_port(), servers.free_port()
-        mongodb = servers.mongodb_part(data, mongodb_port, cache_gb)
+        mongodb_port, redis_port = servers.find_free_port(), servers.find_free_port()
+        mongodb = servers.build_mongodb_part(data, mongodb_port, cache_gb)
         fail_points = ("--setParameter", "enableTestCommands=1")
         mongodb.command = (*mongodb.command, *fail_points)
         supervisor.start(mongodb)
         servers.make_primary(mongodb_port)
-        supervisor.start(servers.redis_part(data, redis_port))
+        supervisor.start(servers.build_redis_part(data, redis_port))
         return cls(mongodb_port, redis_port, supervisor)
 
     @property
     def redis_url(self) -> str:
-        return servers.redis_url(self.redis_port)
+        return servers.build_redis_url(self.redis_port)
 
-    def new_database(self) -> str:
+    def create_database(self) -> str:
         """The URI of a database nobody has used, with an empty queue."""
         self._empty_queue()
-        return servers.mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
+        return servers.build_mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
 
-    def empty_database(self) -> str:
+    def clear_database(self) -> str:
         """Return the URI of a database without records, and empty the queue.
 
         It is the same database each time, because a hundred indexes take a second to create, and
         MongoDB keeps the files of dropped ones open for minutes.
         """
         self._empty_queue()
-        empty(uri := servers.mongodb_uri(self.mongodb_port, "tests"))
+        empty(uri := servers.build_mongodb_uri(self.mongodb_port, "tests"))
         return uri
 
     def restore_indexes(self) -> None:
@@ -84,7 +86,7 @@ class Servers:
         self._index_commands = restore_indexes(self._index_commands)
 
     def _empty_queue(self) -> None:
-        with redis.Redis(servers.LOOPBACK, self.redis_port) as queue:
+        with redis.Redis(servers.LOOPBACK_ADDRESS, self.redis_port) as queue:
             queue.flushall()
 
     def pid(self, name: str) -> int:
@@ -118,8 +120,8 @@ class Stack:
             self.stop()
 
     def start(self) -> None:
-        port = servers.free_port()
-        self.url = f"http://{servers.LOOPBACK}:{port}"
+        port = servers.find_free_port()
+        self.url = f"http://{servers.LOOPBACK_ADDRESS}:{port}"
         self.environment |= {
             "MATCHBACK_MONGODB_URI": self.mongodb_uri,
             "MATCHBACK_REDIS_URL": self.servers.redis_url,
@@ -132,19 +134,19 @@ class Stack:
     def start_web(self) -> None:
         log = self.folder / "web.log"
         self.supervisor.start(
-            Part("web", serve_command(), log, self.environment, ready=self._web_answers)
+            Part("web", build_serve_command(), log, self.environment, ready=self._web_answers)
         )
 
     def start_worker(self) -> None:
         log = self.folder / "worker.log"
-        self.supervisor.start(Part("worker", worker_command(), log, self.environment))
+        self.supervisor.start(Part("worker", build_worker_command(), log, self.environment))
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """End a part's process group at once, and forget it."""
         part = next(part for part in self.supervisor.parts if part.name == name)
         assert part.process
         os.killpg(part.process.pid, how)
-        part.process.wait(timeout=PATIENCE_SECONDS)
+        part.process.wait(timeout=WAIT_TIMEOUT_SECONDS)
         self.supervisor.parts.remove(part)
 
     def pid(self, name: str) -> int:
@@ -157,7 +159,7 @@ class Stack:
 
     def log(self, name: str) -> str:
         """What a part has said, the lines of its latest requests too."""
-        time.sleep(2 * LATE_SECONDS)
+        time.sleep(2 * LOG_WRITE_INTERVAL_SECONDS)
         return (self.folder / f"{name}.log").read_text()
 
     def _web_answers(self) -> bool:
@@ -167,19 +169,19 @@ class Stack:
 def connect_to_cluster(uri: str) -> None:
     """This process, whatever it was connected to; it waits for elections. Indexes are made."""
     mongoengine.disconnect_all()
-    database.connect(Settings(mongodb_uri=uri, database_timeout_seconds=10))
-    create_indexes()
+    database.connect_database(Settings(mongodb_uri=uri, database_timeout_seconds=10))
+    update_indexes()
 
 
 @contextmanager
-def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, str]]:
+def run_servers(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, str]]:
     """Servers and the URI of an empty database, outside of pytest; this process connected."""
     supervisor = Supervisor(say=lambda text: None)
     try:
         started = Servers.start(folder, supervisor, cache_gb)
-        uri = started.new_database()
-        database.connect(Settings(mongodb_uri=uri))
-        create_indexes()
+        uri = started.create_database()
+        database.connect_database(Settings(mongodb_uri=uri))
+        update_indexes()
         yield started, uri
     finally:
         mongoengine.disconnect_all()  # before: it tells the servers, and would wait for them
@@ -187,12 +189,12 @@ def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, st
 
 
 @contextmanager
-def running(
+def run_stack(
     folder: Path, environment: Mapping[str, str] | None = None, *, cache_gb: float = 0.5
 ) -> Iterator[Stack]:
     """The same, and the services."""
     with (
-        connected(folder, cache_gb) as (started, uri),
+        run_servers(folder, cache_gb) as (started, uri),
         Stack(started, uri, folder, environment=dict(environment or {})).up() as stack,
     ):
         yield stack

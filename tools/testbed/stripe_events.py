@@ -6,36 +6,36 @@ from typing import Any
 
 from stripe import WebhookSignature
 
-from tools.testbed.cast import BOB, Answer, University
+from tools.testbed.cast import BOB, ApiAnswer, University
 
-SECRET = "whsec_test-of-matchback"
-AT = 1_763_800_000  # 2025-11-22T08:26:40Z
-INTENT, CHARGE, INVOICE = "pi_1", "ch_1", "in_1"
-BASIL, OLDER = "2025-03-31.basil", "2024-06-20"
+STRIPE_SECRET = "whsec_test-of-matchback"
+FIRST_EVENT_AT = 1_763_800_000  # 2025-11-22T08:26:40Z
+INTENT_ID, CHARGE_ID, INVOICE_ID = "pi_1", "ch_1", "in_1"
+BASIL_API_VERSION, OLDER_API_VERSION = "2025-03-31.basil", "2024-06-20"
 
-Event = dict[str, Any]
+StripeEvent = dict[str, Any]
 
 
-def _event(type_: str, at: int, thing: Event) -> Event:
+def _event(type_: str, at: int, thing: StripeEvent) -> StripeEvent:
     return {
         "id": f"evt_{type_}_{at}",
         "object": "event",
         "type": type_,
-        "created": AT + at,
+        "created": FIRST_EVENT_AT + at,
         "livemode": True,
         "data": {"object": thing},
     }
 
 
-def intent(type_: str, status: str, at: int = 0, **more: Any) -> Event:
+def make_intent_event(type_: str, status: str, at: int = 0, **more: Any) -> StripeEvent:
     thing = {
-        "id": INTENT,
+        "id": INTENT_ID,
         "object": "payment_intent",
         "status": status,
         "amount": 2500,
         "amount_received": 2500 if status == "succeeded" else 0,
         "currency": "usd",
-        "created": AT,
+        "created": FIRST_EVENT_AT,
         "receipt_email": None,
         "last_payment_error": {"code": "card_declined"} if type_ == "payment_failed" else None,
         "metadata": {},
@@ -43,18 +43,18 @@ def intent(type_: str, status: str, at: int = 0, **more: Any) -> Event:
     return _event(f"payment_intent.{type_}", at, thing | more)
 
 
-def charge(type_: str, at: int = 0, **more: Any) -> Event:
+def make_charge_event(type_: str, at: int = 0, **more: Any) -> StripeEvent:
     thing = {
-        "id": CHARGE,
+        "id": CHARGE_ID,
         "object": "charge",
-        "payment_intent": INTENT,
+        "payment_intent": INTENT_ID,
         "status": "succeeded",
         "captured": True,
         "amount": 2500,
         "amount_captured": 2500,
         "amount_refunded": 0,
         "currency": "usd",
-        "created": AT + 1,
+        "created": FIRST_EVENT_AT + 1,
         "receipt_email": None,
         "billing_details": BOB,
         "metadata": {},
@@ -62,34 +62,34 @@ def charge(type_: str, at: int = 0, **more: Any) -> Event:
     return _event(f"charge.{type_}", at, thing | more)
 
 
-def failed(thing: Event) -> Event:
+def mark_charge_failed(thing: StripeEvent) -> StripeEvent:
     """A charge that was declined."""
     thing["data"]["object"] |= {"status": "failed", "captured": False, "amount_captured": 0}
     return thing
 
 
-def refund(
+def make_refund_event(
     type_: str, id_: str, amount: int, at: int, status: str = "succeeded", **more: Any
-) -> Event:
+) -> StripeEvent:
     thing = {
         "id": id_,
         "object": "refund",
-        "charge": CHARGE,
-        "payment_intent": INTENT,
+        "charge": CHARGE_ID,
+        "payment_intent": INTENT_ID,
         "amount": amount,
         "currency": "usd",
         "status": status,
-        "created": AT + at,
+        "created": FIRST_EVENT_AT + at,
     }
     return _event(type_, at, thing | more)
 
 
-def dispute(type_: str, status: str, at: int) -> Event:
+def make_dispute_event(type_: str, status: str, at: int) -> StripeEvent:
     thing = {
         "id": "du_1",
         "object": "dispute",
-        "charge": CHARGE,
-        "payment_intent": INTENT,
+        "charge": CHARGE_ID,
+        "payment_intent": INTENT_ID,
         "amount": 2500,
         "currency": "usd",
         "status": status,
@@ -97,38 +97,38 @@ def dispute(type_: str, status: str, at: int) -> Event:
     return _event(f"charge.dispute.{type_}", at, thing)
 
 
-def invoice(type_: str, at: int = 0, **more: Any) -> Event:
+def make_invoice_event(type_: str, at: int = 0, **more: Any) -> StripeEvent:
     """As newer versions of the API have it: without its payment."""
     thing = {
-        "id": INVOICE,
+        "id": INVOICE_ID,
         "object": "invoice",
         "status": "paid" if type_ in ("paid", "payment_succeeded") else "open",
         "attempted": True,
         "amount_due": 2500,
         "amount_paid": 2500 if type_ in ("paid", "payment_succeeded") else 0,
         "currency": "usd",
-        "created": AT,
+        "created": FIRST_EVENT_AT,
         "customer_email": BOB["email"],
         "customer_name": BOB["name"],
-        "status_transitions": {"paid_at": AT + 2},
+        "status_transitions": {"paid_at": FIRST_EVENT_AT + 2},
         "parent": {"subscription_details": {"subscription": "sub_1", "metadata": {}}},
         "metadata": {},
     }
     return _event(f"invoice.{type_}", at, thing | more)
 
 
-def invoice_payment(at: int = 0) -> Event:
+def make_invoice_payment_event(at: int = 0) -> StripeEvent:
     thing = {
         "id": "inpay_1",
         "object": "invoice_payment",
-        "invoice": INVOICE,
-        "payment": {"type": "payment_intent", "payment_intent": INTENT},
+        "invoice": INVOICE_ID,
+        "payment": {"type": "payment_intent", "payment_intent": INTENT_ID},
         "status": "paid",
     }
     return _event("invoice_payment.paid", at, thing)
 
 
-def session(type_: str, at: int = 0, **more: Any) -> Event:
+def make_session_event(type_: str, at: int = 0, **more: Any) -> StripeEvent:
     """A Checkout Session, as one that a Payment Link makes."""
     thing = {
         "id": "cs_1",
@@ -136,14 +136,14 @@ def session(type_: str, at: int = 0, **more: Any) -> Event:
         "mode": "payment",
         "status": "complete",
         "payment_status": "paid",
-        "payment_intent": INTENT,
+        "payment_intent": INTENT_ID,
         "invoice": None,
         "subscription": None,
         "payment_link": None,
         "client_reference_id": None,
         "amount_total": 2500,
         "currency": "usd",
-        "created": AT - 60,
+        "created": FIRST_EVENT_AT - 60,
         "customer_details": BOB,
         "customer_email": None,
         "metadata": {},
@@ -151,7 +151,7 @@ def session(type_: str, at: int = 0, **more: Any) -> Event:
     return _event(f"checkout.session.{type_}", at, thing | more)
 
 
-def in_mode(livemode: Any, event: Event) -> Event:
+def set_livemode(livemode: Any, event: StripeEvent) -> StripeEvent:
     """With this mode in the event and in its object; left out if it is `...`."""
     modes = {} if livemode is ... else {"livemode": livemode}
     thing = {name: it for name, it in event["data"]["object"].items() if name != "livemode"}
@@ -159,54 +159,57 @@ def in_mode(livemode: Any, event: Event) -> Event:
     return {**rest, **modes, "data": {"object": thing | modes}}
 
 
-def sent_by(version: str | None, event: Event) -> Event:
+def set_api_version(version: str | None, event: StripeEvent) -> StripeEvent:
     """As an endpoint of this API version gets it."""
     return event | {"api_version": version}
 
 
-def ours(event: Event, **metadata: str) -> Event:
+def set_metadata(event: StripeEvent, **metadata: str) -> StripeEvent:
     """With what a fundraising platform puts into the metadata."""
     thing = event["data"]["object"]
     return event | {"data": {"object": thing | {"metadata": metadata}}}
 
 
-def stories() -> dict[str, tuple[list[Event], tuple[str, int]]]:
+def list_payment_stories() -> dict[str, tuple[list[StripeEvent], tuple[str, int]]]:
     """What Stripe tells of one gift of 25 USD, and how it ends: status, and what was refunded."""
-    begun = intent("created", "requires_payment_method")
-    succeeded = [intent("succeeded", "succeeded", 2), charge("succeeded", 1)]
-    part = charge("refunded", 5, amount_refunded=1000)
-    whole = charge("refunded", 7, amount_refunded=2500)
+    begun = make_intent_event("created", "requires_payment_method")
+    succeeded = [make_intent_event("succeeded", "succeeded", 2), make_charge_event("succeeded", 1)]
+    part = make_charge_event("refunded", 5, amount_refunded=1000)
+    whole = make_charge_event("refunded", 7, amount_refunded=2500)
     return {
-        "a card": ([begun, *succeeded, charge("updated", 3)], ("succeeded", 0)),
+        "a card": ([begun, *succeeded, make_charge_event("updated", 3)], ("succeeded", 0)),
         "a subscription": (
-            [*succeeded, invoice("paid", 3), invoice_payment(3)],
+            [*succeeded, make_invoice_event("paid", 3), make_invoice_payment_event(3)],
             ("succeeded", 0),
         ),
         "declined, then taken": (
             [
-                failed(charge("failed", 1, id="ch_0")),
-                intent("payment_failed", "requires_payment_method", 1),
-                charge("succeeded", 9),
-                intent("succeeded", "succeeded", 9),
+                mark_charge_failed(make_charge_event("failed", 1, id="ch_0")),
+                make_intent_event("payment_failed", "requires_payment_method", 1),
+                make_charge_event("succeeded", 9),
+                make_intent_event("succeeded", "succeeded", 9),
             ],
             ("succeeded", 0),
         ),
         "declined": (
-            [failed(charge("failed", 1)), intent("payment_failed", "requires_payment_method", 1)],
+            [
+                mark_charge_failed(make_charge_event("failed", 1)),
+                make_intent_event("payment_failed", "requires_payment_method", 1),
+            ],
             ("failed", 0),
         ),
-        "cancelled": ([begun, intent("canceled", "canceled", 4)], ("failed", 0)),
+        "cancelled": ([begun, make_intent_event("canceled", "canceled", 4)], ("failed", 0)),
         "from a bank, and failed later": (
             [
-                intent("processing", "processing", 1),
-                charge("pending", 1, status="pending", captured=False),
+                make_intent_event("processing", "processing", 1),
+                make_charge_event("pending", 1, status="pending", captured=False),
                 *succeeded,
-                failed(charge("failed", 90)),
+                mark_charge_failed(make_charge_event("failed", 90)),
             ],
             ("failed", 0),
         ),
         "refunded in part": (
-            [*succeeded, refund("refund.created", "re_1", 1000, 5), part],
+            [*succeeded, make_refund_event("refund.created", "re_1", 1000, 5), part],
             ("succeeded", 1000),
         ),
         "refunded in two parts": ([*succeeded, part, whole], ("refunded", 2500)),
@@ -214,33 +217,41 @@ def stories() -> dict[str, tuple[list[Event], tuple[str, int]]]:
             [
                 *succeeded,
                 part,
-                refund("refund.created", "re_2", 1500, 7, "pending"),
+                make_refund_event("refund.created", "re_2", 1500, 7, "pending"),
                 whole,
-                refund("refund.failed", "re_2", 1500, 8, "failed", created=AT + 7),
+                make_refund_event(
+                    "refund.failed", "re_2", 1500, 8, "failed", created=FIRST_EVENT_AT + 7
+                ),
             ],
             ("succeeded", 1000),
         ),
         "a dispute won": (
-            [*succeeded, dispute("created", "needs_response", 5), dispute("closed", "won", 9)],
+            [
+                *succeeded,
+                make_dispute_event("created", "needs_response", 5),
+                make_dispute_event("closed", "won", 9),
+            ],
             ("succeeded", 0),
         ),
         "a dispute lost": (
             [
                 *succeeded,
-                dispute("created", "needs_response", 5),
-                dispute("funds_withdrawn", "needs_response", 5),
-                dispute("closed", "lost", 9),
+                make_dispute_event("created", "needs_response", 5),
+                make_dispute_event("funds_withdrawn", "needs_response", 5),
+                make_dispute_event("closed", "lost", 9),
             ],
             ("disputed", 0),
         ),
         "an inquiry": (
-            [*succeeded, dispute("created", "warning_needs_response", 5)],
+            [*succeeded, make_dispute_event("created", "warning_needs_response", 5)],
             ("succeeded", 0),
         ),
     }
 
 
-def tell(place: University, event: Any, secret: str = SECRET, *, body: str | None = None) -> Answer:
+def post_stripe_event(
+    place: University, event: Any, secret: str = STRIPE_SECRET, *, body: str | None = None
+) -> ApiAnswer:
     """Post an event as Stripe would."""
     text = json.dumps(event) if body is None else body
     header = WebhookSignature.generate_signature_header(text, secret, int(time.time()))
@@ -252,6 +263,6 @@ def tell(place: University, event: Any, secret: str = SECRET, *, body: str | Non
     )
 
 
-def set_secret(place: University, secret: str = SECRET, **flags: Any) -> None:
+def set_stripe_secret(place: University, secret: str = STRIPE_SECRET, **flags: Any) -> None:
     answer = place.call("PUT", "/v1/webhook-keys/stripe", {"secret": secret, **flags})
     assert answer.status == 200, answer.content

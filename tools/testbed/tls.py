@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from service.local.servers import LOOPBACK
+from service.local.servers import LOOPBACK_ADDRESS
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
+def make_certificate(folder: Path) -> tuple[Path, Path]:
     """One that vouches for itself, of the loopback address, and its key; both as files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A Redis of the tests")])
@@ -33,7 +33,8 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), False
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK_ADDRESS))]),
+            False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, SHA256())
@@ -44,12 +45,12 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return crt, pem
 
 
-class Terminator:
+class TlsTerminator:
     """Takes TLS off at a port, and passes on what is within to another."""
 
     def __init__(self, files: tuple[Path, Path], port: int, inner_port: int) -> None:
         self.port = port
-        self.is_away = False
+        self.is_unavailable = False
         self._inner_port = inner_port
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(*files)
@@ -58,7 +59,9 @@ class Terminator:
     async def serve(self, ready: threading.Event) -> None:
         """Until it is told to stop."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._pass_on, LOOPBACK, self.port, ssl=self._context)
+        server = await asyncio.start_server(
+            self._pass_on, LOOPBACK_ADDRESS, self.port, ssl=self._context
+        )
         ready.set()
         await self._stop.wait()
         server.close()
@@ -77,10 +80,10 @@ class Terminator:
             writer.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.is_away:
+        if self.is_unavailable:
             writer.transport.abort()
             return
-        there = await asyncio.open_connection(LOOPBACK, self._inner_port)
+        there = await asyncio.open_connection(LOOPBACK_ADDRESS, self._inner_port)
         self._open |= {writer, there[1]}
         try:
             await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
@@ -97,9 +100,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextmanager
-def terminating(files: tuple[Path, Path], port: int, inner_port: int) -> Iterator[Terminator]:
+def terminate_tls(files: tuple[Path, Path], port: int, inner_port: int) -> Iterator[TlsTerminator]:
     """TLS at the port, by a thread."""
-    made, ready = Terminator(files, port, inner_port), threading.Event()
+    made, ready = TlsTerminator(files, port, inner_port), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(made.serve(ready)), name="tls")
     thread.start()
     try:

@@ -4,18 +4,18 @@ from typing import Any
 
 from mongoengine import get_db
 
-from config.settings import settings
+from config.settings import get_settings
 from jobs.warehouse.engine import Warehouse
-from jobs.warehouse.export import export
-from jobs.warehouse.tables import ID, TABLES, Table, text_of
-from tools.testbed.settled import settle
+from jobs.warehouse.export import export_next_changes
+from jobs.warehouse.tables import ID_COLUMN, WAREHOUSE_TABLES, Table, to_id_text
+from tools.testbed.settled import settle_all
 
 Contents = dict[str, dict[str, tuple[Any, ...]]]
 
 
-def held(warehouse: Warehouse, table: Table) -> dict[str, tuple[Any, ...]]:
+def read_table(warehouse: Warehouse, table: Table) -> dict[str, tuple[Any, ...]]:
     """What a table's view shows, by id."""
-    names = [ID, *(column.name for column in table.columns)]
+    names = [ID_COLUMN, *(column.name for column in table.columns)]
     with warehouse.query(f"SELECT {', '.join(names)} FROM {table.name}") as answer:
         rows = list(answer.rows)
     found = {row[0]: tuple(map(_plain, row[1:])) for row in rows}
@@ -23,18 +23,18 @@ def held(warehouse: Warehouse, table: Table) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def contents(warehouse: Warehouse) -> Contents:
-    return {table.name: held(warehouse, table) for table in TABLES}
+def read_contents(warehouse: Warehouse) -> Contents:
+    return {table.name: read_table(warehouse, table) for table in WAREHOUSE_TABLES}
 
 
-def truth() -> Contents:
+def compute_contents() -> Contents:
     """What a warehouse that is up to date holds."""
-    personal = settings().warehouse_personal_data
+    personal = get_settings().warehouse_personal_data
     found: Contents = {}
-    for table in TABLES:
+    for table in WAREHOUSE_TABLES:
         rows = [table.row(one, 1, personal=personal) for one in get_db()[table.name].find()]
         found[table.name] = {
-            text_of(row[ID]): tuple(_plain(row[column.name]) for column in table.columns)
+            to_id_text(row[ID_COLUMN]): tuple(_plain(row[column.name]) for column in table.columns)
             for row in rows
             if not row["deleted"]
         }
@@ -46,11 +46,11 @@ def _plain(value: Any) -> Any:
         return value
     if hasattr(value, "isoformat"):
         return value.replace(tzinfo=None).isoformat(timespec="milliseconds")
-    return text_of(value)
+    return to_id_text(value)
 
 
 def export_all(warehouse: Warehouse) -> None:
     """Settle everything, then export everything."""
-    settle()
-    while export(warehouse):
+    settle_all()
+    while export_next_changes(warehouse):
         pass

@@ -7,54 +7,69 @@ Sources: https://docs.stripe.com/api/charges/object, /api/payment_intents/object
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from documents.payments.facts import CAPTURE, FAILED, PENDING, SUCCEEDED, Fact, Facts
-from documents.payments.stripe.event import Event
+from documents.payments.facts import (
+    CAPTURE_KIND,
+    FAILED_STATUS,
+    PENDING_STATUS,
+    SUCCEEDED_STATUS,
+    PaymentFact,
+    PaymentFacts,
+)
+from documents.payments.stripe.event import StripeEvent
 from documents.values.stripe_values import (
-    METADATA,
-    amount,
-    code_of,
-    currency_of,
-    id_of,
-    ours,
-    ref,
-    reported_amount,
-    seconds,
-    text,
+    METADATA_FIELDS,
+    convert_amount,
+    convert_reported_amount,
+    read_currency,
+    read_currency_code,
+    read_metadata,
+    read_object_id,
+    read_reference,
+    read_string,
+    read_unix_seconds,
 )
 
-CLOSED_DISPUTES = ("won", "lost", "warning_closed", "prevented")
-NOT_BEGUN = ("requires_payment_method", "requires_confirmation", "requires_action")
-RELEASED = "expired_uncaptured_charge"  # the one reason for a refund that Stripe gives by itself
-REFUNDS_READ = 100
+CLOSED_DISPUTE_STATUSES = ("won", "lost", "warning_closed", "prevented")
+NOT_BEGUN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
+RELEASE_REASON = (
+    "expired_uncaptured_charge"  # the one reason for a refund that Stripe gives by itself
+)
+MAX_EMBEDDED_REFUNDS = 100
 
-Object = Mapping[str, Any]
+StripeObject = Mapping[str, Any]
 
 
-def read_charge(event: Event) -> tuple[str | None, Facts]:
+def read_charge(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
     """Return the key of a charge's payment, and facts: the charge, its capture, its refunds."""
-    charge, id_ = event.thing, id_of(event.thing)
+    charge, id_ = event.thing, read_object_id(event.thing)
     fact = _charge(charge) | {"is_basil": event.is_basil}
     facts = {id_: fact}
     if fact["captured"] and fact["is_final"]:
-        facts[f"{id_}:{CAPTURE}{':basil' if event.is_basil else ''}"] = {
-            "kind": CAPTURE,
+        facts[f"{id_}:{CAPTURE_KIND}{':basil' if event.is_basil else ''}"] = {
+            "kind": CAPTURE_KIND,
             "charge": id_,
             "is_capture": event.type == "charge.captured",
             **{name: fact[name] for name in ("captured", "amount_refunded", "is_basil")},
         }
     for refund in _listed(charge):
-        facts[id_of(refund)] = _refund(refund, event) | {"charge": id_}
-    return ref(charge.get("payment_intent")) or id_, facts
+        facts[read_object_id(refund)] = _refund(refund, event) | {"charge": id_}
+    return read_reference(charge.get("payment_intent")) or id_, facts
 
 
-def _charge(charge: Object) -> Fact:
-    currency = currency_of(charge)
-    whole = amount(charge.get("amount"), currency)
-    captured = amount(charge.get("amount_captured") or 0, currency)
+def _charge(charge: StripeObject) -> PaymentFact:
+    currency = read_currency(charge)
+    whole = convert_amount(charge.get("amount"), currency)
+    captured = convert_amount(charge.get("amount_captured") or 0, currency)
     is_final = charge.get("captured") is not False
     # Of several captures, the first ones leave `captured` false and take money all the same.
     taken = charge.get("status") == "succeeded" and (is_final or captured > 0)
-    status = SUCCEEDED if taken else FAILED if charge.get("status") == "failed" else PENDING
+    status = (
+        SUCCEEDED_STATUS
+        if taken
+        else FAILED_STATUS
+        if charge.get("status") == "failed"
+        else PENDING_STATUS
+    )
     billing = charge.get("billing_details")
     billing = billing if isinstance(billing, Mapping) else {}
     return {
@@ -65,94 +80,96 @@ def _charge(charge: Object) -> Fact:
         "authorized": whole,
         "captured": (captured or whole) if taken else 0,
         "is_final": is_final,
-        "amount_refunded": amount(charge.get("amount_refunded") or 0, currency),
+        "amount_refunded": convert_amount(charge.get("amount_refunded") or 0, currency),
         "is_refunded": charge.get("refunded") is True,
-        "donated_at": seconds(charge.get("created")),
-        "email": text(charge.get("receipt_email"), "email") or text(billing.get("email"), "email"),
-        "name": text(billing.get("name"), "name"),
-        **ours(charge.get("metadata")),
+        "donated_at": read_unix_seconds(charge.get("created")),
+        "email": read_string(charge.get("receipt_email"), "email")
+        or read_string(billing.get("email"), "email"),
+        "name": read_string(billing.get("name"), "name"),
+        **read_metadata(charge.get("metadata")),
     }
 
 
-def _listed(charge: Object) -> Iterator[Object]:
+def _listed(charge: StripeObject) -> Iterator[StripeObject]:
     """The refunds that a charge lists: by default before API version 2022-11-15, later if asked."""
     refunds = charge.get("refunds")
     listed = refunds.get("data") if isinstance(refunds, Mapping) else None
-    for refund in listed[:REFUNDS_READ] if isinstance(listed, list) else ():
-        if isinstance(refund, Mapping) and ref(refund.get("id")):
+    for refund in listed[:MAX_EMBEDDED_REFUNDS] if isinstance(listed, list) else ():
+        if isinstance(refund, Mapping) and read_reference(refund.get("id")):
             yield refund
 
 
-def read_intent(event: Event) -> tuple[str | None, Facts]:
+def read_intent(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
     """Return the key of a payment intent, and its fact."""
     intent, told = event.thing, event.thing.get("status")
-    currency = currency_of(intent)
-    received = amount(intent.get("amount_received") or 0, currency)
-    authorized = amount(intent.get("amount") or intent.get("amount_received"), currency)
+    currency = read_currency(intent)
+    received = convert_amount(intent.get("amount_received") or 0, currency)
+    authorized = convert_amount(intent.get("amount") or intent.get("amount_received"), currency)
     failed = event.type == "payment_intent.payment_failed" or bool(intent.get("last_payment_error"))
-    status = PENDING
+    status = PENDING_STATUS
     if told == "succeeded" or (told in ("requires_capture", "canceled") and received):
-        status = SUCCEEDED
+        status = SUCCEEDED_STATUS
     elif told == "canceled" or (told == "requires_payment_method" and failed):
-        status = FAILED
-    return id_of(intent), {
-        id_of(intent): {
+        status = FAILED_STATUS
+    return read_object_id(intent), {
+        read_object_id(intent): {
             "kind": "intent",
             "status": status,
-            "is_begun": status != PENDING or told not in NOT_BEGUN,
+            "is_begun": status != PENDING_STATUS or told not in NOT_BEGUN_STATUSES,
             "currency": currency,
             "amount": received or authorized,
             "authorized": authorized,
-            "captured": (received or authorized) if status == SUCCEEDED else 0,
+            "captured": (received or authorized) if status == SUCCEEDED_STATUS else 0,
             "is_final": told != "requires_capture",
             "is_basil": event.is_basil,
-            "donated_at": seconds(intent.get("created")),
-            "email": text(intent.get("receipt_email"), "email"),
-            **ours(intent.get("metadata")),
+            "donated_at": read_unix_seconds(intent.get("created")),
+            "email": read_string(intent.get("receipt_email"), "email"),
+            **read_metadata(intent.get("metadata")),
         }
     }
 
 
-def read_refund(event: Event) -> tuple[str | None, Facts]:
+def read_refund(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
     """Return the key of a refund's payment, and its fact."""
     refund = event.thing
-    key = ref(refund.get("payment_intent")) or ref(refund.get("charge"))
-    return key, {id_of(refund): _refund(refund, event)}
+    key = read_reference(refund.get("payment_intent")) or read_reference(refund.get("charge"))
+    return key, {read_object_id(refund): _refund(refund, event)}
 
 
-def _refund(refund: Object, event: Event) -> Fact:
-    status = text(refund.get("status")) or "pending"
-    currency, reason = code_of(refund), refund.get("reason")
+def _refund(refund: StripeObject, event: StripeEvent) -> PaymentFact:
+    status = read_string(refund.get("status")) or "pending"
+    currency, reason = read_currency_code(refund), refund.get("reason")
     return {
         "kind": "refund",
         "status": "failed" if event.type == "refund.failed" else status,
         "is_closed": status in ("succeeded", "failed", "canceled"),
         "currency": currency,
-        "amount": reported_amount(refund.get("amount"), currency),
-        "charge": ref(refund.get("charge")),
-        "is_release": reason == RELEASED,
+        "amount": convert_reported_amount(refund.get("amount"), currency),
+        "charge": read_reference(refund.get("charge")),
+        "is_release": reason == RELEASE_REASON,
         # People give reasons and metadata. Stripe, for a release, gives neither.
-        "is_given_back": reason != RELEASED and bool(reason or _is_noted(refund.get("metadata"))),
+        "is_given_back": reason != RELEASE_REASON
+        and bool(reason or _is_noted(refund.get("metadata"))),
         "is_basil": event.is_basil,
-        "created": seconds(refund.get("created")) or 0,
+        "created": read_unix_seconds(refund.get("created")) or 0,
     }
 
 
 def _is_noted(metadata: Any) -> bool:
-    return isinstance(metadata, Mapping) and not set(metadata) <= set(METADATA)
+    return isinstance(metadata, Mapping) and not set(metadata) <= set(METADATA_FIELDS)
 
 
-def read_dispute(event: Event) -> tuple[str | None, Facts]:
+def read_dispute(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
     """Return the key of a dispute's payment, and its fact."""
     dispute = event.thing
-    status = text(dispute.get("status")) or ""
-    key = ref(dispute.get("payment_intent")) or ref(dispute.get("charge"))
-    currency = code_of(dispute) if dispute.get("currency") is not None else None
+    status = read_string(dispute.get("status")) or ""
+    key = read_reference(dispute.get("payment_intent")) or read_reference(dispute.get("charge"))
+    currency = read_currency_code(dispute) if dispute.get("currency") is not None else None
     return key, {
-        id_of(dispute): {
+        read_object_id(dispute): {
             "kind": "dispute",
             "status": status,
-            "is_closed": status in CLOSED_DISPUTES,
+            "is_closed": status in CLOSED_DISPUTE_STATUSES,
             **({"currency": currency} if currency else {}),
         }
     }

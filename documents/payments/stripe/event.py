@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from documents.errors import Unusable
-from documents.values.stripe_values import seconds
+from documents.values.stripe_values import read_unix_seconds
 
-BASIL = "2025-03-31"
-LONGEST_VERSION = 100
+BASIL_API_VERSION = "2025-03-31"
+MAX_API_VERSION_LENGTH = 100
 
 
 @dataclass(frozen=True)
-class Event:
+class StripeEvent:
     """An event as its envelope states it.
 
     at: Unix seconds.
@@ -31,7 +31,7 @@ class Event:
     is_live: bool
 
 
-def open_event(event: Any) -> Event:
+def open_event(event: Any) -> StripeEvent:
     """Return the parts of an event.
 
     Raises:
@@ -43,14 +43,14 @@ def open_event(event: Any) -> Event:
     thing = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(thing, Mapping) or not isinstance(type_, str):
         raise Unusable("the event has no object")
-    if (at := seconds(created)) is None:
+    if (at := read_unix_seconds(created)) is None:
         raise Unusable("the event has no time")
-    return Event(type_, at, thing, _is_basil(event), _is_live(event, thing))
+    return StripeEvent(type_, at, thing, _is_basil(event), _is_live(event, thing))
 
 
 def _is_basil(event: Mapping[str, Any]) -> bool:
     version = event.get("api_version")
-    return isinstance(version, str) and version[:LONGEST_VERSION] >= BASIL
+    return isinstance(version, str) and version[:MAX_API_VERSION_LENGTH] >= BASIL_API_VERSION
 
 
 def _is_live(event: Mapping[str, Any], thing: Mapping[str, Any]) -> bool:

@@ -6,13 +6,18 @@ Source: https://docs.stripe.com/api/events/types.
 from collections.abc import Callable
 from typing import Any
 
-from documents.payments.facts import Facts
+from documents.payments.facts import PaymentFacts
 from documents.payments.stripe.charges import read_charge, read_dispute, read_intent, read_refund
-from documents.payments.stripe.event import Event, open_event
-from documents.payments.stripe.invoices import key_of_invoice, paid_by, read_invoice, read_session
-from documents.values.stripe_values import id_of, ref
+from documents.payments.stripe.event import StripeEvent, open_event
+from documents.payments.stripe.invoices import (
+    find_paying_key,
+    find_payment_key,
+    read_invoice,
+    read_session,
+)
+from documents.values.stripe_values import read_object_id, read_reference
 
-READERS: dict[str, Callable[[Event], tuple[str | None, Facts]]] = {
+FACT_READERS: dict[str, Callable[[StripeEvent], tuple[str | None, PaymentFacts]]] = {
     "charge": read_charge,
     "payment_intent": read_intent,
     "invoice": read_invoice,
@@ -22,7 +27,7 @@ READERS: dict[str, Callable[[Event], tuple[str | None, Facts]]] = {
 }
 
 
-def read(event: Any) -> dict[str, Facts]:
+def read_facts(event: Any) -> dict[str, PaymentFacts]:
     """Return the facts that an event states, by the key of the payment that they are of.
 
     The key is the payment intent's ID, or the charge's where there is none. An invoice that does
@@ -34,7 +39,7 @@ def read(event: Any) -> dict[str, Facts]:
         Unusable: it cannot be understood; with a reason that repeats nothing of it.
     """
     opened = open_event(event)
-    reader = READERS.get(str(opened.thing.get("object")))
+    reader = FACT_READERS.get(str(opened.thing.get("object")))
     key, facts = reader(opened) if reader else (None, {})
     if key is None:
         return {}
@@ -43,7 +48,7 @@ def read(event: Any) -> dict[str, Facts]:
     return {key: facts} | {one["plan"]: facts for one in sessions if "plan" in one}
 
 
-def is_live(event: Any) -> bool:
+def is_live_event(event: Any) -> bool:
     """Whether an event is of Stripe's live mode.
 
     Raises:
@@ -52,13 +57,13 @@ def is_live(event: Any) -> bool:
     return open_event(event).is_live
 
 
-def link_of(event: Any) -> tuple[str, str] | None:
+def find_invoice_link(event: Any) -> tuple[str, str] | None:
     """Return an invoice and the payment that it is of, if the event states both."""
     thing = open_event(event).thing
     if thing.get("object") == "invoice":
-        key = key_of_invoice(thing)
-        return (id_of(thing), key) if key else None
+        key = find_payment_key(thing)
+        return (read_object_id(thing), key) if key else None
     if thing.get("object") == "invoice_payment":
-        invoice, key = ref(thing.get("invoice")), paid_by(thing)
+        invoice, key = read_reference(thing.get("invoice")), find_paying_key(thing)
         return (invoice, key) if invoice and key else None
     return None

@@ -7,111 +7,127 @@ Sources: https://docs.stripe.com/api/invoices/object, /api/invoice-payment/objec
 from collections.abc import Mapping
 from typing import Any
 
-from documents.giving_links.damaged_links import ids_in, tokens_in
-from documents.payments.facts import FAILED, PENDING, SUCCEEDED, Facts
-from documents.payments.stripe.event import Event
-from documents.values.stripe_values import amount, currency_of, id_of, ours, ref, seconds, text
+from documents.giving_links.damaged_links import find_email_ids, find_token_candidates
+from documents.payments.facts import FAILED_STATUS, PENDING_STATUS, SUCCEEDED_STATUS, PaymentFacts
+from documents.payments.stripe.event import StripeEvent
+from documents.values.stripe_values import (
+    convert_amount,
+    read_currency,
+    read_metadata,
+    read_object_id,
+    read_reference,
+    read_string,
+    read_unix_seconds,
+)
 
-GIVEN_UP = ("void", "uncollectible")
+CLOSED_INVOICE_STATUSES = ("void", "uncollectible")
 
-Object = Mapping[str, Any]
+StripeObject = Mapping[str, Any]
 
 
-def read_invoice(event: Event) -> tuple[str | None, Facts]:
+def read_invoice(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
     """Return the key of an invoice's payment, or its own while that is unknown, and its fact."""
     invoice = event.thing
     if invoice.get("paid_out_of_band") or not invoice.get("id"):  # only planned
         return None, {}
     paid = invoice.get("status") == "paid" or invoice.get("paid") is True
-    failed = event.type == "invoice.payment_failed" or invoice.get("status") in GIVEN_UP
-    currency = currency_of(invoice)
+    failed = (
+        event.type == "invoice.payment_failed" or invoice.get("status") in CLOSED_INVOICE_STATUSES
+    )
+    currency = read_currency(invoice)
     told = invoice.get("status_transitions")
     paid_at = told.get("paid_at") if isinstance(told, Mapping) else None
     subscription, metadata = _subscription(invoice)
     plan = {"recurring_id": subscription, "plan": subscription} if subscription else {}
-    return key_of_invoice(invoice) or id_of(invoice), {
-        id_of(invoice): {
+    return find_payment_key(invoice) or read_object_id(invoice), {
+        read_object_id(invoice): {
             "kind": "invoice",
-            "status": SUCCEEDED if paid else FAILED if failed else PENDING,
+            "status": SUCCEEDED_STATUS if paid else FAILED_STATUS if failed else PENDING_STATUS,
             "is_begun": paid or bool(invoice.get("attempted")),
             "currency": currency,
-            "amount": amount(invoice.get("amount_paid") or invoice.get("amount_due"), currency),
-            "donated_at": seconds(paid_at) or seconds(invoice.get("created")),
-            "email": text(invoice.get("customer_email"), "email"),
-            "name": text(invoice.get("customer_name"), "name"),
+            "amount": convert_amount(
+                invoice.get("amount_paid") or invoice.get("amount_due"), currency
+            ),
+            "donated_at": read_unix_seconds(paid_at) or read_unix_seconds(invoice.get("created")),
+            "email": read_string(invoice.get("customer_email"), "email"),
+            "name": read_string(invoice.get("customer_name"), "name"),
             **plan,
-            **ours(metadata),
-            **ours(invoice.get("metadata")),
+            **read_metadata(metadata),
+            **read_metadata(invoice.get("metadata")),
         }
     }
 
 
-def _subscription(invoice: Object) -> tuple[str | None, Any]:
+def _subscription(invoice: StripeObject) -> tuple[str | None, Any]:
     """The subscription and its metadata, where older and newer versions of the API have them."""
     parent = invoice.get("parent")
     newer = parent.get("subscription_details") if isinstance(parent, Mapping) else None
     older = invoice.get("subscription_details")
-    id_ = ref(invoice.get("subscription"))
+    id_ = read_reference(invoice.get("subscription"))
     metadata = None
     for details in (newer, older):
         if isinstance(details, Mapping):
-            id_ = id_ or ref(details.get("subscription"))
+            id_ = id_ or read_reference(details.get("subscription"))
             metadata = metadata or details.get("metadata")
     return id_, metadata
 
 
-def key_of_invoice(invoice: Object) -> str | None:
+def find_payment_key(invoice: StripeObject) -> str | None:
     """Return the key of the payment that an invoice names, if it names one."""
-    key = ref(invoice.get("payment_intent")) or ref(invoice.get("charge"))
+    key = read_reference(invoice.get("payment_intent")) or read_reference(invoice.get("charge"))
     payments = invoice.get("payments")
     listed = payments.get("data") if isinstance(payments, Mapping) else None
     for payment in listed if isinstance(listed, list) else ():
-        key = key or paid_by(payment)
+        key = key or find_paying_key(payment)
     return key
 
 
-def paid_by(invoice_payment: Any) -> str | None:
+def find_paying_key(invoice_payment: Any) -> str | None:
     """Return the key of the payment that an invoice payment names, if it names one."""
     payment = invoice_payment.get("payment") if isinstance(invoice_payment, Mapping) else None
     if not isinstance(payment, Mapping):
         return None
-    return ref(payment.get("payment_intent")) or ref(payment.get("charge"))
+    return read_reference(payment.get("payment_intent")) or read_reference(payment.get("charge"))
 
 
-def read_session(event: Event) -> tuple[str | None, Facts]:
+def read_session(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
     """Return the key of a Checkout Session's payment, or of its first invoice, and its fact.
 
     A Payment Link makes a session for each visit, with the link's metadata. What a session states
     of money is used only while nothing nearer to the money is known.
     """
-    session, intent = event.thing, ref(event.thing.get("payment_intent"))
-    subscription = ref(session.get("subscription"))
+    session, intent = event.thing, read_reference(event.thing.get("payment_intent"))
+    subscription = read_reference(session.get("subscription"))
     paid = session.get("payment_status") == "paid"
     customer = session.get("customer_details")
     customer = customer if isinstance(customer, Mapping) else {}
-    reference = text(session.get("client_reference_id")) or ""
+    reference = read_string(session.get("client_reference_id")) or ""
     fact: dict[str, Any] = {
         "kind": "session",
-        "status": SUCCEEDED if paid else PENDING,
+        "status": SUCCEEDED_STATUS if paid else PENDING_STATUS,
         # Without an intent it is of a plan, and knows nothing of the later instalments.
         "is_begun": bool(intent) and (paid or session.get("status") == "complete"),
-        "donated_at": seconds(session.get("created")),
-        "email": text(customer.get("email"), "email")
-        or text(session.get("customer_email"), "email"),
-        "name": text(customer.get("name"), "name"),
+        "donated_at": read_unix_seconds(session.get("created")),
+        "email": read_string(customer.get("email"), "email")
+        or read_string(session.get("customer_email"), "email"),
+        "name": read_string(customer.get("name"), "name"),
         "reference": reference if _may_name_email(reference) else None,
         **({"recurring_id": subscription, "plan": subscription} if subscription else {}),
-        **ours(session.get("metadata")),
+        **read_metadata(session.get("metadata")),
     }
     if intent and session.get("currency") is not None:
-        currency = currency_of(session)
+        currency = read_currency(session)
         fact |= {
             "currency": currency,
-            "amount": amount(session.get("amount_total") or 0, currency),
+            "amount": convert_amount(session.get("amount_total") or 0, currency),
         }
-    return intent or ref(session.get("invoice")) or subscription, {id_of(session): fact}
+    return intent or read_reference(session.get("invoice")) or subscription, {
+        read_object_id(session): fact
+    }
 
 
 def _may_name_email(reference: str) -> bool:
     """Whether a client_reference_id may hold a link token or an email's ID, damaged or not."""
-    return any(True for _ in tokens_in(reference)) or len(ids_in(reference)) == 1
+    return (
+        any(True for _ in find_token_candidates(reference)) or len(find_email_ids(reference)) == 1
+    )

@@ -4,22 +4,29 @@ from collections.abc import Callable
 from typing import Any
 
 from documents.errors import Unusable
-from documents.payments.facts import Facts
-from documents.payments.stripe.event import Event, open_event
-from documents.payments.stripe.invoices import key_of_invoice
-from documents.values.money import LARGEST_AMOUNT
-from documents.values.stripe_values import Object, code_of, id_of, ref
+from documents.payments.facts import PaymentFacts
+from documents.payments.stripe.event import StripeEvent, open_event
+from documents.payments.stripe.invoices import find_payment_key
+from documents.values.money import MAX_AMOUNT
+from documents.values.stripe_values import (
+    StripeObject,
+    read_currency_code,
+    read_object_id,
+    read_reference,
+)
 
-KEYS: dict[str, Callable[[Event], str | None]] = {
-    "charge": lambda event: ref(event.thing.get("payment_intent")) or id_of(event.thing),
-    "payment_intent": lambda event: id_of(event.thing),
-    "invoice": lambda event: key_of_invoice(event.thing) or id_of(event.thing),
-    "checkout.session": lambda event: ref(event.thing.get("payment_intent")),
+KEY_READERS: dict[str, Callable[[StripeEvent], str | None]] = {
+    "charge": lambda event: (
+        read_reference(event.thing.get("payment_intent")) or read_object_id(event.thing)
+    ),
+    "payment_intent": lambda event: read_object_id(event.thing),
+    "invoice": lambda event: find_payment_key(event.thing) or read_object_id(event.thing),
+    "checkout.session": lambda event: read_reference(event.thing.get("payment_intent")),
 }
-AMOUNTS = ("amount", "amount_due", "amount_total")
+AMOUNT_FIELDS = ("amount", "amount_due", "amount_total")
 
 
-def read(event: Any, reason: str) -> dict[str, Facts]:
+def read_unusable_fact(event: Any, reason: str) -> dict[str, PaymentFacts]:
     """Return a fact that makes no gift, by the key of its payment; none for other objects.
 
     The amount is in Stripe's smallest unit.
@@ -28,21 +35,21 @@ def read(event: Any, reason: str) -> dict[str, Facts]:
         Unusable: the event cannot be understood.
     """
     opened = open_event(event)
-    find = KEYS.get(str(opened.thing.get("object")))
+    find = KEY_READERS.get(str(opened.thing.get("object")))
     key = find(opened) if find else None
     if key is None:
         return {}
     fact = {"at": opened.at, "kind": reason, **_money(opened.thing)}
-    return {key: {f"{id_of(opened.thing)}:{reason}": fact}}
+    return {key: {f"{read_object_id(opened.thing)}:{reason}": fact}}
 
 
-def _money(thing: Object) -> dict[str, Any]:
+def _money(thing: StripeObject) -> dict[str, Any]:
     """Return the currency and the amount as far as they can be read."""
     try:
-        currency = code_of(thing)
+        currency = read_currency_code(thing)
     except Unusable:
         return {}
-    amount = next((value for name in AMOUNTS if (value := thing.get(name))), None)
-    if isinstance(amount, bool) or not isinstance(amount, int) or not 0 < amount <= LARGEST_AMOUNT:
+    amount = next((value for name in AMOUNT_FIELDS if (value := thing.get(name))), None)
+    if isinstance(amount, bool) or not isinstance(amount, int) or not 0 < amount <= MAX_AMOUNT:
         return {"currency": currency}
     return {"currency": currency, "amount": amount}

@@ -6,20 +6,20 @@ import falcon
 from pydantic import Field
 
 from documents.access.api_key import ApiKey
-from documents.removal import remove
-from service.api.fields import Answer, Id, ListQuery, Name, Request, Time
-from service.api.operation import answer, answer_page, operation
+from documents.removal import remove_record
+from service.api.fields import Id, ListQuery, Name, RequestModel, ResponseModel, Time
+from service.api.operation import answer_model, answer_page, operation
 
 Scopes = Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1, max_length=3)]
 
 
-class ApiKeyIn(Request):
+class ApiKeyIn(RequestModel):
     name: Name
     scopes: Scopes
     expires_at: Time | None = None
 
 
-class ApiKeyOut(Answer):
+class ApiKeyOut(ResponseModel):
     id: Id
     name: str
     scopes: Scopes
@@ -34,7 +34,7 @@ class NewApiKey(ApiKeyOut):
     secret: Annotated[str, Field(description="Shown this once")]
 
 
-class ApiKeyList(Answer):
+class ApiKeyList(ResponseModel):
     data: list[ApiKeyOut]
     next_cursor: str | None
 
@@ -61,13 +61,13 @@ class ApiKeys:
         )
         shown = ApiKeyOut.model_validate(key).model_dump() | {"secret": secret}
         resp.location = f"{req.path}/{key.id}"
-        answer(resp, NewApiKey, shown, 201)
+        answer_model(resp, NewApiKey, shown, 201)
 
     @operation("Get an API key", scope="admin", answers={200: ApiKeyOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, ApiKeyOut, ApiKey.fetch(req.context.organization_id, id))
+        answer_model(resp, ApiKeyOut, ApiKey.fetch(req.context.organization_id, id))
 
     @operation("Revoke an API key", scope="admin", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        remove(ApiKey.fetch(req.context.organization_id, id))
+        remove_record(ApiKey.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -6,11 +6,11 @@ import falcon
 from pydantic import MISSING, Field
 
 from documents.access.audit import AuditEntry
-from service.api.fields import Answer, Id, ListQuery, Text, Time
+from service.api.fields import Id, ListQuery, ResponseModel, Text, Time
 from service.api.operation import answer_page, operation
 
 
-class AuditEntryOut(Answer):
+class AuditEntryOut(ResponseModel):
     id: Id
     seq: Annotated[int, Field(description="Its place in the organization's chain, from 1")]
     at: Time
@@ -25,7 +25,7 @@ class AuditEntryOut(Answer):
     hash: Annotated[str, Field(description="SHA-256 over all the rest")]
 
 
-class AuditList(Answer):
+class AuditList(ResponseModel):
     data: list[AuditEntryOut]
     next_cursor: str | None
 

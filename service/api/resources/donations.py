@@ -6,37 +6,37 @@ import falcon
 from pydantic import MISSING, Field
 
 from documents.donation import Donation
-from documents.matching.rules import Match
-from documents.removal import remove
+from documents.matching.rules import MatchKind
+from documents.removal import remove_record
 from service.api.fields import (
     Amount,
     AmountOrZero,
-    Answer,
     Currency,
     Id,
     ListQuery,
     Name,
     OptionalAddress,
-    Request,
+    RequestModel,
+    ResponseModel,
     Text,
     Time,
 )
-from service.api.operation import answer, answer_page, operation
+from service.api.operation import answer_model, answer_page, operation
 
-Status = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
+DonationStatus = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
 
 
-class Giver(Request):
+class Giver(RequestModel):
     name: Name
     email: OptionalAddress = None
 
 
-class GiverOut(Answer):
+class GiverOut(ResponseModel):
     name: Annotated[str, Field(description="`Anonymous` if nobody is named")]
     email: Annotated[str, Field(description="Blank if it is unknown")]
 
 
-class DonationIn(Request):
+class DonationIn(RequestModel):
     fundraiser_id: Id
     amount: Amount
     currency: Currency
@@ -65,32 +65,32 @@ class DonationIn(Request):
     donated_at: Annotated[Time | None, Field(description="Defaults to the current time.")] = None
 
 
-class DonationPatch(Request):
-    status: Status | MISSING = MISSING
+class DonationPatch(RequestModel):
+    status: DonationStatus | MISSING = MISSING
     refunded_amount: (
         Annotated[AmountOrZero, Field(description="In all so far, not in addition")] | MISSING
     ) = MISSING
 
 
-class DonationOut(Answer):
+class DonationOut(ResponseModel):
     id: Id
     fundraiser_id: Id
     amount: int
     currency: str
     donor: GiverOut
-    status: Status
+    status: DonationStatus
     external_id: str | None
     recurring_id: str | None
     donated_at: Time
     refunded_amount: int
-    match: Annotated[Match | None, Field(description="Null while not decided")]
+    match: Annotated[MatchKind | None, Field(description="Null while not decided")]
     email_id: Annotated[Id | None, Field(description="The email it was matched to")]
     user_id: Id | None
     created_at: Time
     updated_at: Time
 
 
-class DonationList(Answer):
+class DonationList(ResponseModel):
     data: list[DonationOut]
     next_cursor: str | None
 
@@ -99,8 +99,8 @@ class DonationQuery(ListQuery):
     fundraiser_id: Id | MISSING = MISSING
     user_id: Id | MISSING = MISSING
     email_id: Id | MISSING = MISSING
-    status: Status | MISSING = MISSING
-    match: Match | MISSING = MISSING
+    status: DonationStatus | MISSING = MISSING
+    match: MatchKind | MISSING = MISSING
     external_id: Text | MISSING = MISSING
     sort: Literal["created_at", "-created_at", "donated_at", "-donated_at", "amount", "-amount"] = (
         "-created_at"
@@ -138,11 +138,11 @@ class Donations:
             id_=req.context.record_id,
         )
         resp.location = f"{req.path}/{gift['_id']}"
-        answer(resp, DonationOut, Donation.told(gift), 201 if is_new else 200)
+        answer_model(resp, DonationOut, Donation.told(gift), 201 if is_new else 200)
 
     @operation("Get a gift", scope="read", answers={200: DonationOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, DonationOut, Donation.fetch(req.context.organization_id, id))
+        answer_model(resp, DonationOut, Donation.fetch(req.context.organization_id, id))
 
     @operation(
         "Say what became of a gift",
@@ -155,9 +155,9 @@ class Donations:
         self, req: falcon.Request, resp: falcon.Response, id: str, body: DonationPatch
     ) -> None:
         gift = Donation.fetch(req.context.organization_id, id)
-        answer(resp, DonationOut, gift.amend(**body.model_dump(exclude_unset=True)))
+        answer_model(resp, DonationOut, gift.amend(**body.model_dump(exclude_unset=True)))
 
     @operation("Delete a gift", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        remove(Donation.fetch(req.context.organization_id, id))
+        remove_record(Donation.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -6,31 +6,31 @@ from typing import Annotated
 import falcon
 from pydantic import Field
 
-from config.settings import settings
-from documents.imports.emails import REFUSED_KEPT, EmailImport
-from service.api.email_lines import take_in
-from service.api.fields import Answer
+from config.settings import get_settings
+from documents.imports.emails import MAX_REJECTED_LINES, EmailImport
+from service.api.email_lines import import_email_lines
+from service.api.fields import ResponseModel
 from service.api.import_shares import ImportShares
-from service.api.operation import answer, operation
-from service.api.parsing import NDJSON, read_lines
-from service.api.problems import ERRORS_LISTED
+from service.api.operation import answer_model, operation
+from service.api.parsing import NDJSON_MEDIA_TYPE, read_lines
+from service.api.problems import MAX_LISTED_ERRORS
 
 
-class LineError(Answer):
+class LineError(ResponseModel):
     pointer: str
     code: str
     detail: str
 
 
-class RefusedLine(Answer):
+class RefusedLine(ResponseModel):
     line: Annotated[int, Field(description="Line number, from 1")]
-    errors: Annotated[list[LineError], Field(max_length=ERRORS_LISTED)]
+    errors: Annotated[list[LineError], Field(max_length=MAX_LISTED_ERRORS)]
     errors_left_out: Annotated[
         int, Field(description="Number of further errors of the line, which are not listed")
     ]
 
 
-class Imported(Answer):
+class Imported(ResponseModel):
     """Result of the import."""
 
     created: int
@@ -38,7 +38,10 @@ class Imported(Answer):
     refused_count: Annotated[int, Field(description="Number of rejected lines")]
     refused: Annotated[
         list[RefusedLine],
-        Field(max_length=REFUSED_KEPT, description="The first 1,000 rejected lines, with reasons"),
+        Field(
+            max_length=MAX_REJECTED_LINES,
+            description="The first 1,000 rejected lines, with reasons",
+        ),
     ]
     refused_left_out: Annotated[
         int, Field(description="Number of further rejected lines, which are not listed")
@@ -50,18 +53,18 @@ class EmailImports:
 
     @cached_property
     def _shares(self) -> ImportShares:
-        return ImportShares(max(1, settings().web_threads // 2))
+        return ImportShares(max(1, get_settings().web_threads // 2))
 
     @operation(
         "Import emails",
         scope="write",
         answers={200: Imported},
         problems=(415, 503),
-        raw=NDJSON,
+        raw=NDJSON_MEDIA_TYPE,
         streams=True,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         with self._shares.one_of(req.context.organization_id):
             importing = EmailImport(req.context.organization_id)
-            take_in(importing, read_lines(req))
-            answer(resp, Imported, importing)
+            import_email_lines(importing, read_lines(req))
+            answer_model(resp, Imported, importing)

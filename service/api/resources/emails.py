@@ -7,19 +7,28 @@ from pydantic import MISSING, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from documents.email import Email
-from documents.removal import remove
-from service.api.fields import Address, Answer, Id, ListQuery, Name, Request, Time, Totals
-from service.api.operation import answer, answer_created, answer_page, operation
+from documents.removal import remove_record
+from service.api.fields import (
+    Address,
+    Id,
+    ListQuery,
+    Name,
+    RequestModel,
+    ResponseModel,
+    Time,
+    Totals,
+)
+from service.api.operation import answer_created, answer_model, answer_page, operation
 
 
-class Recipient(Request):
+class Recipient(RequestModel):
     """Found by address, or created."""
 
     name: Name
     email: Address
 
 
-class EmailIn(Request):
+class EmailIn(RequestModel):
     fundraiser_id: Id
     mailing_id: Id | None = None
     user_id: Id | None = None
@@ -39,7 +48,7 @@ class EmailIn(Request):
         return self
 
 
-class EmailOut(Answer):
+class EmailOut(ResponseModel):
     id: Id
     link_token: Annotated[
         str, Field(description="For the giving link: names the email, and cannot be guessed")
@@ -72,7 +81,7 @@ class EmailOut(Answer):
     updated_at: Time
 
 
-class EmailList(Answer):
+class EmailList(ResponseModel):
     data: list[EmailOut]
     next_cursor: str | None
 
@@ -105,9 +114,9 @@ class Emails:
 
     @operation("Get an email", scope="read", answers={200: EmailOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, EmailOut, Email.fetch(req.context.organization_id, id))
+        answer_model(resp, EmailOut, Email.fetch(req.context.organization_id, id))
 
     @operation("Delete an email", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        remove(Email.fetch(req.context.organization_id, id))
+        remove_record(Email.fetch(req.context.organization_id, id))
         resp.status = 204

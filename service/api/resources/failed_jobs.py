@@ -7,12 +7,12 @@ from bson import ObjectId
 from pydantic import Field
 
 from documents.settling.failed_job import FailedJob
-from service.api.fields import ID, Answer, Id, ListQuery, Time
-from service.api.operation import answer, operation
-from service.api.parsing import malformed
+from service.api.fields import OBJECT_ID_PATTERN, Id, ListQuery, ResponseModel, Time
+from service.api.operation import answer_model, operation
+from service.api.parsing import bad_request
 
 
-class FailedJobOut(Answer):
+class FailedJobOut(ResponseModel):
     id: Annotated[Id, Field(description="The id of the record that it is about")]
     job: str
     collection: str
@@ -21,7 +21,7 @@ class FailedJobOut(Answer):
     failed_at: Time
 
 
-class FailedJobList(Answer):
+class FailedJobList(ResponseModel):
     data: list[FailedJobOut]
     next_cursor: str | None
 
@@ -35,18 +35,18 @@ class FailedJobs:
 
     @operation("List failed jobs", scope="read", query=FailedJobQuery, answers={200: FailedJobList})
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: FailedJobQuery) -> None:
-        if query.cursor is not None and not ID.fullmatch(query.cursor):
-            raise malformed("The cursor is not one that this list gave.")
+        if query.cursor is not None and not OBJECT_ID_PATTERN.fullmatch(query.cursor):
+            raise bad_request("The cursor is not one that this list gave.")
         after = ObjectId(query.cursor) if query.cursor else None
         found = FailedJob.page(req.context.organization_id, query.limit + 1, after)
         more = len(found) > query.limit
         page = found[: query.limit]
         listed = {"data": page, "next_cursor": str(page[-1].id) if more else None}
-        answer(resp, FailedJobList, listed)
+        answer_model(resp, FailedJobList, listed)
 
     @operation("Get a failed job", scope="read", answers={200: FailedJobOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, FailedJobOut, FailedJob.fetch(req.context.organization_id, id))
+        answer_model(resp, FailedJobOut, FailedJob.fetch(req.context.organization_id, id))
 
     @operation("Give a failed job up", scope="admin", answers={204: None})
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
@@ -57,4 +57,4 @@ class FailedJobs:
     def on_post_retry(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         job = FailedJob.fetch(req.context.organization_id, id)
         job.retry()
-        answer(resp, FailedJobOut, job, 202)
+        answer_model(resp, FailedJobOut, job, 202)

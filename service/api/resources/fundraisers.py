@@ -6,14 +6,14 @@ import falcon
 from pydantic import MISSING
 
 from documents.fundraiser import Fundraiser
-from documents.removal import remove
-from documents.reports.report import fundraiser_report
-from service.api.fields import Answer, Id, ListQuery, Money, Name, Request, Time, Totals
-from service.api.operation import answer, answer_created, answer_page, operation
+from documents.removal import remove_record
+from documents.reports.report import build_fundraiser_report
+from service.api.fields import Id, ListQuery, Money, Name, RequestModel, ResponseModel, Time, Totals
+from service.api.operation import answer_created, answer_model, answer_page, operation
 from service.api.resources.reports import Report, answer_report
 
 
-class FundraiserPatch(Request):
+class FundraiserPatch(RequestModel):
     name: Name | MISSING = MISSING
     goal: Money | None = None
     starts_at: Time | None = None
@@ -24,7 +24,7 @@ class FundraiserIn(FundraiserPatch):
     name: Name
 
 
-class FundraiserOut(Answer):
+class FundraiserOut(ResponseModel):
     id: Id
     name: str
     goal: Money | None
@@ -37,7 +37,7 @@ class FundraiserOut(Answer):
     updated_at: Time
 
 
-class FundraiserList(Answer):
+class FundraiserList(ResponseModel):
     data: list[FundraiserOut]
     next_cursor: str | None
 
@@ -74,7 +74,7 @@ class Fundraisers:
 
     @operation("Get a fundraiser", scope="read", answers={200: FundraiserOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, FundraiserOut, Fundraiser.fetch(req.context.organization_id, id))
+        answer_model(resp, FundraiserOut, Fundraiser.fetch(req.context.organization_id, id))
 
     @operation(
         "Change a fundraiser",
@@ -87,14 +87,14 @@ class Fundraisers:
         self, req: falcon.Request, resp: falcon.Response, id: str, body: FundraiserPatch
     ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        answer(resp, FundraiserOut, fundraiser.amend(body.model_dump(exclude_unset=True)))
+        answer_model(resp, FundraiserOut, fundraiser.amend(body.model_dump(exclude_unset=True)))
 
     @operation("Delete a fundraiser", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        remove(Fundraiser.fetch(req.context.organization_id, id))
+        remove_record(Fundraiser.fetch(req.context.organization_id, id))
         resp.status = 204
 
     @operation("What a fundraiser has brought", scope="read", answers={200: Report})
     def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        answer_report(resp, fundraiser_report(fundraiser))
+        answer_report(resp, build_fundraiser_report(fundraiser))

@@ -7,14 +7,24 @@ from pydantic import MISSING, Field
 
 from documents.link import Link
 from documents.mailing import Mailing
-from documents.removal import remove
-from documents.reports.report import mailing_report
-from service.api.fields import Answer, Id, ListQuery, Money, Name, Request, Text, Time, Totals
-from service.api.operation import answer, answer_created, answer_page, operation
+from documents.removal import remove_record
+from documents.reports.report import build_mailing_report
+from service.api.fields import (
+    Id,
+    ListQuery,
+    Money,
+    Name,
+    RequestModel,
+    ResponseModel,
+    Text,
+    Time,
+    Totals,
+)
+from service.api.operation import answer_created, answer_model, answer_page, operation
 from service.api.resources.reports import Report, answer_report
 
 
-class MailingPatch(Request):
+class MailingPatch(RequestModel):
     name: Name | MISSING = MISSING
     subject: Text | None = None
     sent_at: Time | None = None
@@ -26,7 +36,7 @@ class MailingIn(MailingPatch):
     name: Name
 
 
-class MailingOut(Answer):
+class MailingOut(ResponseModel):
     id: Id
     fundraiser_id: Id
     name: str
@@ -40,7 +50,7 @@ class MailingOut(Answer):
     updated_at: Time
 
 
-class MailingList(Answer):
+class MailingList(ResponseModel):
     data: list[MailingOut]
     next_cursor: str | None
 
@@ -62,7 +72,7 @@ class MailingQuery(ListQuery):
     ] = "-created_at"
 
 
-class LinkOut(Answer):
+class LinkOut(ResponseModel):
     """A link as the message has it, without what names the recipient. Clicks are people's."""
 
     id: Id
@@ -72,7 +82,7 @@ class LinkOut(Answer):
     machine_clicks: int
 
 
-class LinkList(Answer):
+class LinkList(ResponseModel):
     data: list[LinkOut]
     next_cursor: str | None
 
@@ -97,7 +107,7 @@ class Mailings:
 
     @operation("Get a mailing", scope="read", answers={200: MailingOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, MailingOut, Mailing.fetch(req.context.organization_id, id))
+        answer_model(resp, MailingOut, Mailing.fetch(req.context.organization_id, id))
 
     @operation(
         "List a mailing's clicked links",
@@ -123,13 +133,13 @@ class Mailings:
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
         changes: dict[str, Any] = body.model_dump(exclude_unset=True)
-        answer(resp, MailingOut, mailing.amend(changes))
+        answer_model(resp, MailingOut, mailing.amend(changes))
 
     @operation("Delete a mailing", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        remove(Mailing.fetch(req.context.organization_id, id))
+        remove_record(Mailing.fetch(req.context.organization_id, id))
         resp.status = 204
 
     @operation("What a mailing has brought", scope="read", answers={200: Report})
     def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer_report(resp, mailing_report(Mailing.fetch(req.context.organization_id, id)))
+        answer_report(resp, build_mailing_report(Mailing.fetch(req.context.organization_id, id)))

@@ -10,18 +10,18 @@ from pydantic import MISSING, AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from documents.fundraiser import Fundraiser
-from documents.matching.policy import MatchPolicy, Touch
-from documents.matching.policy_version import PolicyVersion, policy_of
-from jobs.tasks import policy
+from documents.matching.policy import MatchPolicy, TouchKind
+from documents.matching.policy_version import PolicyVersion, find_effective_policy
+from jobs.tasks import build_settling_policy
 from matchback.engine import Tx
-from service.api.fields import Answer, Request
-from service.api.operation import answer, operation
+from service.api.fields import RequestModel, ResponseModel
+from service.api.operation import answer_model, operation
 
-DAY = 24 * 60 * 60
-LONGEST_WINDOW = 3650 * DAY
+DAY_SECONDS = 24 * 60 * 60
+MAX_WINDOW_SECONDS = 3650 * DAY_SECONDS
 
 
-def _each_once(prefer: list[Touch]) -> list[Touch]:
+def _each_once(prefer: list[TouchKind]) -> list[TouchKind]:
     if len(set(prefer)) != len(prefer):
         raise PydanticCustomError("repeated", "Each stands once at the most.")
     return prefer
@@ -29,10 +29,12 @@ def _each_once(prefer: list[Touch]) -> list[Touch]:
 
 Window = Annotated[
     int,
-    Field(ge=1, le=LONGEST_WINDOW, description="How long after an email a gift can be tied to it"),
+    Field(
+        ge=1, le=MAX_WINDOW_SECONDS, description="How long after an email a gift can be tied to it"
+    ),
 ]
 Prefer = Annotated[
-    list[Touch],
+    list[TouchKind],
     Field(
         min_length=1,
         max_length=3,
@@ -53,7 +55,7 @@ OtherFundraiser = Annotated[
 ]
 
 
-class PolicyIn(Request):
+class PolicyIn(RequestModel):
     """What is left out is as by default."""
 
     window_seconds: Window | MISSING = MISSING
@@ -62,9 +64,9 @@ class PolicyIn(Request):
     other_fundraiser: OtherFundraiser = "note"
 
 
-class PolicyOut(Answer):
+class PolicyOut(ResponseModel):
     window_seconds: int
-    prefer: list[Touch]
+    prefer: list[TouchKind]
     touch: WhichTouch
     other_fundraiser: OtherFundraiser
     scope: Annotated[
@@ -79,7 +81,7 @@ class OrganizationPolicy:
 
     @operation("Get the match policy", scope="read", answers={200: PolicyOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _answer(resp, current_policy(req.context.organization_id, None))
+        _answer(resp, find_current_policy(req.context.organization_id, None))
 
     @operation(
         "Set the match policy, for gifts decided from now on",
@@ -105,7 +107,7 @@ class FundraiserPolicy:
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        _answer(resp, current_policy(fundraiser.organization_id, fundraiser.id))
+        _answer(resp, find_current_policy(fundraiser.organization_id, fundraiser.id))
 
     @operation(
         "Set a fundraiser's own match policy, for gifts decided from now on",
@@ -127,16 +129,20 @@ class FundraiserPolicy:
         resp.status = 204
 
 
-def current_policy(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> MatchPolicy:
+def find_current_policy(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> MatchPolicy:
     """The policy that holds now."""
-    return policy_of(Tx(get_db()), organization_id, fundraiser_id, policy().matching)
+    return find_effective_policy(
+        Tx(get_db()), organization_id, fundraiser_id, build_settling_policy().matching
+    )
 
 
 def read_policy(body: PolicyIn) -> MatchPolicy:
     """A policy as it was sent."""
     seconds = body.window_seconds
     return MatchPolicy(
-        window=policy().matching.window if seconds is MISSING else timedelta(seconds=seconds),
+        window=build_settling_policy().matching.window
+        if seconds is MISSING
+        else timedelta(seconds=seconds),
         prefer=tuple(body.prefer),
         touch=body.touch,
         other_fundraiser=body.other_fundraiser,
@@ -145,4 +151,4 @@ def read_policy(body: PolicyIn) -> MatchPolicy:
 
 def _answer(resp: falcon.Response, held: MatchPolicy) -> None:
     values: dict[str, Any] = {**vars(held), "window_seconds": int(held.window.total_seconds())}
-    answer(resp, PolicyOut, values)
+    answer_model(resp, PolicyOut, values)

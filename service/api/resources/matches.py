@@ -7,35 +7,37 @@ from pydantic import Field
 
 from documents.donation import Donation
 from documents.matching.past_match import PastMatch
-from documents.matching.policy import Touch as AnyTouch
-from documents.matching.rules import Match, Rule
-from service.api.fields import Answer, Id, Request, Text, Time
-from service.api.operation import answer, operation
+from documents.matching.policy import TouchKind as AnyTouch
+from documents.matching.rules import MatchKind, MatchRule
+from service.api.fields import Id, RequestModel, ResponseModel, Text, Time
+from service.api.operation import answer_model, operation
 
-RuleOut = Annotated[Rule, Field(description="By which rule, in the order in which they are tried")]
-Touch = Annotated[
+RuleOut = Annotated[
+    MatchRule, Field(description="By which rule, in the order in which they are tried")
+]
+BestTouch = Annotated[
     AnyTouch | None,
     Field(description="The best thing that the donor did with the email before the gift"),
 ]
 
 
-class Considered(Answer):
+class Considered(ResponseModel):
     email_id: Id
     reason: Annotated[str, Field(description="Why it was chosen, or why not")]
 
 
-class PolicyReference(Answer):
+class PolicyReference(ResponseModel):
     """Whose policy it was, and which version of it."""
 
     scope: Literal["default", "organization", "fundraiser"]
     version: int
 
 
-class Decided(Answer):
-    match: Match | None
+class Decided(ResponseModel):
+    match: MatchKind | None
     email_id: Id | None
     rule: RuleOut | None = None
-    touch: Touch = None
+    touch: BestTouch = None
     note: str | None = None
     window_seconds: int | None = None
     policy: PolicyReference | None = None
@@ -47,7 +49,7 @@ class Replaced(Decided):
     replaced_at: Time
 
 
-class PinOut(Answer):
+class PinOut(ResponseModel):
     email_id: Annotated[Id | None, Field(description="Null: no email led to it")]
     at: Time
 
@@ -62,7 +64,7 @@ class MatchOut(Decided):
     ]
 
 
-class PinIn(Request):
+class PinIn(RequestModel):
     email_id: Annotated[
         Text | None,
         Field(description="An email of the organization, by id or link_token; null: none"),
@@ -74,7 +76,9 @@ class Matches:
 
     @operation("Why this email", scope="read", answers={200: MatchOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, MatchOut, explained(Donation.fetch(req.context.organization_id, id)))
+        answer_model(
+            resp, MatchOut, describe_match(Donation.fetch(req.context.organization_id, id))
+        )
 
     @operation(
         "Pin a gift's email by hand",
@@ -85,17 +89,17 @@ class Matches:
     )
     def on_put(self, req: falcon.Request, resp: falcon.Response, id: str, body: PinIn) -> None:
         gift = Donation.fetch(req.context.organization_id, id)
-        answer(resp, MatchOut, explained(gift.pin_to(body.email_id)))
+        answer_model(resp, MatchOut, describe_match(gift.pin_to(body.email_id)))
 
     @operation(
         "Unpin: let the rules decide", scope="write", answers={200: MatchOut}, problems=(409,)
     )
     def on_delete(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         gift = Donation.fetch(req.context.organization_id, id)
-        answer(resp, MatchOut, explained(gift.unpin()))
+        answer_model(resp, MatchOut, describe_match(gift.unpin()))
 
 
-def explained(gift: Donation) -> dict[str, Any]:
+def describe_match(gift: Donation) -> dict[str, Any]:
     """A gift's decision as it is kept, or nothing while there is none, and those before it."""
     past = PastMatch.of(gift.organization_id, gift.id)
     return {

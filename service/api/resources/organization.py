@@ -6,8 +6,8 @@ import falcon
 from pydantic import MISSING, Field
 
 from documents.organization import Organization
-from service.api.fields import Answer, Id, Name, Request, Text, Time
-from service.api.operation import answer, operation
+from service.api.fields import Id, Name, RequestModel, ResponseModel, Text, Time
+from service.api.operation import answer_model, operation
 
 TimeZone = Annotated[
     Text,
@@ -15,12 +15,12 @@ TimeZone = Annotated[
 ]
 
 
-class OrganizationPatch(Request):
+class OrganizationPatch(RequestModel):
     name: Name | MISSING = MISSING
     time_zone: TimeZone | MISSING = MISSING
 
 
-class OrganizationOut(Answer):
+class OrganizationOut(ResponseModel):
     id: Id
     name: str
     time_zone: TimeZone
@@ -32,7 +32,7 @@ class OwnOrganization:
 
     @operation("Get the key's organization", scope="read", answers={200: OrganizationOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer(resp, OrganizationOut, _own(req))
+        answer_model(resp, OrganizationOut, _own(req))
 
     @operation(
         "Change the organization's name or time zone",
@@ -41,7 +41,7 @@ class OwnOrganization:
         answers={200: OrganizationOut},
     )
     def on_patch(self, req: falcon.Request, resp: falcon.Response, body: OrganizationPatch) -> None:
-        answer(resp, OrganizationOut, _own(req).amend(body.model_dump(exclude_unset=True)))
+        answer_model(resp, OrganizationOut, _own(req).amend(body.model_dump(exclude_unset=True)))
 
 
 def _own(req: falcon.Request) -> Organization:

@@ -5,17 +5,16 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import MISSING, Field
 
-from documents.payments.assignment import assign, take_back
-from documents.payments.lines import line_of
+from documents.payments.assignment import assign_fundraiser, remove_assignment
+from documents.payments.lines import describe_payment
 from documents.payments.payment import Payment
-from documents.payments.reasons import Reason
-from service.api.fields import Answer, Id, ListQuery, Request, Time
-from service.api.operation import answer, answer_page, operation
-from service.api.resources.donations import GiverOut
-from service.api.resources.donations import Status as DonationStatus
+from documents.payments.reasons import MissingGiftReason
+from service.api.fields import Id, ListQuery, RequestModel, ResponseModel, Time
+from service.api.operation import answer_model, answer_page, operation
+from service.api.resources.donations import DonationStatus, GiverOut
 
-Provider = Literal["stripe", "payments"]
-Status = Annotated[
+PaymentProvider = Literal["stripe", "payments"]
+PaymentStatus = Annotated[
     Literal["unassigned", "incomplete", "assigned"],
     Field(
         description="`unassigned`: it cannot become a donation, for the `reason`. "
@@ -24,12 +23,12 @@ Status = Annotated[
 ]
 
 
-class PaymentOut(Answer):
+class PaymentOut(ResponseModel):
     id: Id
-    provider: Provider
+    provider: PaymentProvider
     payment_id: Annotated[str, Field(description="The provider's ID, such as `pi_…` of Stripe's")]
-    status: Status
-    reason: Annotated[Reason | None, Field(description="Why it has no donation")]
+    status: PaymentStatus
+    reason: Annotated[MissingGiftReason | None, Field(description="Why it has no donation")]
     detail: Annotated[str | None, Field(description="The reason, in a sentence")]
     payment_status: Annotated[
         DonationStatus | None, Field(description="What the provider reports of the money")
@@ -44,18 +43,18 @@ class PaymentOut(Answer):
     created_at: Time
 
 
-class PaymentList(Answer):
+class PaymentList(ResponseModel):
     data: list[PaymentOut]
     next_cursor: str | None
 
 
 class PaymentQuery(ListQuery):
-    status: Status | MISSING = MISSING
-    reason: Reason | MISSING = MISSING
+    status: PaymentStatus | MISSING = MISSING
+    reason: MissingGiftReason | MISSING = MISSING
     sort: Literal["created_at", "-created_at"] = "-created_at"
 
 
-class AssignmentIn(Request):
+class AssignmentIn(RequestModel):
     fundraiser_id: Id
 
 
@@ -64,7 +63,7 @@ class Payments:
 
     @operation("List payments", scope="read", query=PaymentQuery, answers={200: PaymentList})
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: PaymentQuery) -> None:
-        answer_page(req, resp, Payment, PaymentOut, query, told=line_of)
+        answer_page(req, resp, Payment, PaymentOut, query, told=describe_payment)
 
     @operation("Get a payment", scope="read", answers={200: PaymentOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
@@ -80,7 +79,7 @@ class Payments:
     def on_put_fundraiser(
         self, req: falcon.Request, resp: falcon.Response, id: str, body: AssignmentIn
     ) -> None:
-        assign(req.context.organization_id, id, body.fundraiser_id)
+        assign_fundraiser(req.context.organization_id, id, body.fundraiser_id)
         answer_payment(req, resp, id)
 
     @operation(
@@ -90,10 +89,12 @@ class Payments:
         problems=(409,),
     )
     def on_delete_fundraiser(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        take_back(req.context.organization_id, id)
+        remove_assignment(req.context.organization_id, id)
         answer_payment(req, resp, id)
 
 
 def answer_payment(req: falcon.Request, resp: falcon.Response, id_: str) -> None:
     """Answer with a payment."""
-    answer(resp, PaymentOut, line_of(Payment.fetch(req.context.organization_id, id_)))
+    answer_model(
+        resp, PaymentOut, describe_payment(Payment.fetch(req.context.organization_id, id_))
+    )

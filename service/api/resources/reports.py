@@ -7,14 +7,14 @@ import falcon
 from pydantic import Field, PlainSerializer
 
 from documents.reports import figures
-from service.api.fields import Answer, Id, Time
-from service.api.operation import answer
+from service.api.fields import Id, ResponseModel, Time
+from service.api.operation import answer_model
 
 Rate = Annotated[float | None, Field(description="A fraction; null with nothing below the line")]
 Amounts = Annotated[dict[str, int], Field(description="Minor units by currency")]
 
 
-class Unsettled(Answer):
+class Unsettled(ResponseModel):
     """What is stored and not counted yet. Deliveries are the whole organization's."""
 
     donations: int
@@ -22,7 +22,7 @@ class Unsettled(Answer):
     oldest_seconds: float
 
 
-class EmailFigures(Answer):
+class EmailFigures(ResponseModel):
     """Emails by what became of them. Opens, machine_opens and clicks count events."""
 
     sent: int
@@ -39,32 +39,32 @@ class EmailFigures(Answer):
     donated: int
 
 
-class DeliveryFigures(Answer):
+class DeliveryFigures(ResponseModel):
     """Emails that wait for the receiving server, and those, part of `bounced`, that it blocked."""
 
     deferred: int
     blocked: int
 
 
-class MachineFigures(Answer):
+class MachineFigures(ResponseModel):
     """Events that no person made; in neither opens nor clicks."""
 
     opens: int
     clicks: int
 
 
-class MatchClass(Answer):
+class MatchClass(ResponseModel):
     count: int
     raised: Amounts
 
 
-class MatchClasses(Answer):
+class MatchClasses(ResponseModel):
     direct: MatchClass
     indirect: MatchClass
     unresolved: MatchClass
 
 
-class RecurringFigures(Answer):
+class RecurringFigures(ResponseModel):
     """Recurring gifts, net of refunds: plans, what their first gifts brought, and what they have
     brought in all so far."""
 
@@ -73,7 +73,7 @@ class RecurringFigures(Answer):
     lifetime: Amounts
 
 
-class DonationFigures(Answer):
+class DonationFigures(ResponseModel):
     """Gifts that count, net of refunds; donors are people."""
 
     count: int
@@ -84,7 +84,7 @@ class DonationFigures(Answer):
     by_match: MatchClasses
 
 
-class Rates(Answer):
+class Rates(ResponseModel):
     """Of people: what machines opened and clicked is in none of these.
 
     Delivery is of emails sent; open, click and conversion (emails that led to a gift) of emails
@@ -97,7 +97,7 @@ class Rates(Answer):
     conversion: Rate
 
 
-class GivingRates(Answer):
+class GivingRates(ResponseModel):
     """Gifts that an email led to, of emails sent; and emails that led to a gift, of emails that
     people clicked."""
 
@@ -105,7 +105,7 @@ class GivingRates(Answer):
     click_to_gift: Rate
 
 
-class Figures(Answer):
+class Figures(ResponseModel):
     emails: EmailFigures
     delivery: DeliveryFigures
     machines: MachineFigures
@@ -130,15 +130,15 @@ class MailingLine(Figures):
     sent_at: Time | None
 
 
-class UnmatchedEvents(Answer):
+class UnmatchedEvents(ResponseModel):
     """Events of which no email is known (yet). Those whose category names a mailing are its own
     and its fundraiser's; the others are the organization's alone. Counted up to 10,000."""
 
-    here: int
+    get_traceparent: int
     in_organization: int
 
 
-class DayLine(Answer):
+class DayLine(ResponseModel):
     """What came in on a day with gifts."""
 
     day: Annotated[
@@ -150,7 +150,7 @@ class DayLine(Answer):
     raised: Amounts
 
 
-class HourLine(Answer):
+class HourLine(ResponseModel):
     """What came in within an hour with gifts."""
 
     hour: Annotated[
@@ -176,4 +176,4 @@ class Report(Figures):
 
 def answer_report(resp: falcon.Response, report: figures.Report) -> None:
     """Answer with a report; one that differs by its time alone is none that is new."""
-    answer(resp, Report, report, volatile=frozenset({"as_of"}))
+    answer_model(resp, Report, report, volatile=frozenset({"as_of"}))

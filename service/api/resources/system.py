@@ -11,19 +11,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pymongo.errors import PyMongoError
 
 from config.database import DeploymentError, check_deployment
-from service.api.docs_page import POLICY, docs_page
-from service.api.fields import Answer
-from service.api.openapi import Routes, document
-from service.api.operation import answer, operation
-from service.metrics.process import process_metrics
+from service.api.docs_page import DOCS_PAGE_CSP, render_docs_page
+from service.api.fields import ResponseModel
+from service.api.openapi import Routes, build_openapi_document
+from service.api.operation import answer_model, operation
+from service.metrics.process import collect_process_metrics
 from service.metrics.stored import StoredCollector
 
 
-class HealthOut(Answer):
+class HealthOut(ResponseModel):
     status: Literal["ok"]
 
 
-class ReadinessOut(Answer):
+class ReadinessOut(ResponseModel):
     status: Literal["ready", "not ready"]
     reason: str | None = None
     warnings: list[str] = []
@@ -34,7 +34,7 @@ class Health:
 
     @operation("Whether the process is alive", answers={200: HealthOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer(resp, HealthOut, {"status": "ok"})
+        answer_model(resp, HealthOut, {"status": "ok"})
 
 
 class Readiness:
@@ -51,9 +51,9 @@ class Readiness:
         except PyMongoError:
             reason = "The database is not available."
         else:
-            answer(resp, ReadinessOut, {"status": "ready", "warnings": warnings})
+            answer_model(resp, ReadinessOut, {"status": "ready", "warnings": warnings})
             return
-        answer(resp, ReadinessOut, {"status": "not ready", "reason": reason}, 503)
+        answer_model(resp, ReadinessOut, {"status": "not ready", "reason": reason}, 503)
 
 
 class Metrics:
@@ -66,7 +66,7 @@ class Metrics:
     @operation("Metrics for Prometheus", answers={200: "text/plain"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = CONTENT_TYPE_LATEST
-        resp.data = generate_latest(self._registry) + generate_latest(process_metrics())
+        resp.data = generate_latest(self._registry) + generate_latest(collect_process_metrics())
 
 
 class OpenApi:
@@ -81,7 +81,7 @@ class OpenApi:
 
     @cached_property
     def _document(self) -> bytes:
-        return orjson.dumps(document(self._routes()))
+        return orjson.dumps(build_openapi_document(self._routes()))
 
 
 class Docs:
@@ -93,9 +93,9 @@ class Docs:
     @operation("The document for people", answers={200: "text/html"}, public=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
-        resp.set_header("Content-Security-Policy", POLICY)
+        resp.set_header("Content-Security-Policy", DOCS_PAGE_CSP)
         resp.data = self._page
 
     @cached_property
     def _page(self) -> bytes:
-        return docs_page(document(self._routes())).encode()
+        return render_docs_page(build_openapi_document(self._routes())).encode()

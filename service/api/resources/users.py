@@ -6,23 +6,32 @@ import falcon
 from pydantic import MISSING, BeforeValidator, Field
 
 from documents.privacy import erasure
-from documents.removal import remove
+from documents.removal import remove_record
 from documents.user import User
-from service.api.fields import Address, Answer, Id, ListQuery, Name, Request, Time, Totals
-from service.api.operation import answer, answer_created, answer_page, operation
+from service.api.fields import (
+    Address,
+    Id,
+    ListQuery,
+    Name,
+    RequestModel,
+    ResponseModel,
+    Time,
+    Totals,
+)
+from service.api.operation import answer_created, answer_model, answer_page, operation
 
 
-class UserIn(Request):
+class UserIn(RequestModel):
     name: Name
     email: Address
 
 
-class UserPatch(Request):
+class UserPatch(RequestModel):
     name: Name | MISSING = MISSING
     email: Address | MISSING = MISSING
 
 
-class UserOut(Answer):
+class UserOut(ResponseModel):
     id: Id
     name: str
     email: str
@@ -34,7 +43,7 @@ class UserOut(Answer):
     updated_at: Time
 
 
-class UserList(Answer):
+class UserList(ResponseModel):
     data: list[UserOut]
     next_cursor: str | None
 
@@ -56,7 +65,7 @@ class UserQuery(ListQuery):
     ] = "-created_at"
 
 
-class EraseQuery(Request):
+class EraseQuery(RequestModel):
     erase: Annotated[
         bool,
         BeforeValidator({"true": True, "false": False}.get),
@@ -83,7 +92,7 @@ class Users:
 
     @operation("Get a user", scope="read", answers={200: UserOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer(resp, UserOut, User.fetch(req.context.organization_id, id))
+        answer_model(resp, UserOut, User.fetch(req.context.organization_id, id))
 
     @operation(
         "Change a user", scope="write", body=UserPatch, answers={200: UserOut}, problems=(409,)
@@ -92,7 +101,7 @@ class Users:
         self, req: falcon.Request, resp: falcon.Response, id: str, body: UserPatch
     ) -> None:
         user = User.fetch(req.context.organization_id, id)
-        answer(resp, UserOut, user.amend(body.model_dump(exclude_unset=True)))
+        answer_model(resp, UserOut, user.amend(body.model_dump(exclude_unset=True)))
 
     @operation(
         "Delete a user, or erase a person",
@@ -105,7 +114,7 @@ class Users:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: EraseQuery
     ) -> None:
         if query.erase:
-            erasure.mark(req.context.organization_id, id)
+            erasure.request_erasure(req.context.organization_id, id)
         else:
-            remove(User.fetch(req.context.organization_id, id))
+            remove_record(User.fetch(req.context.organization_id, id))
         resp.status = 204

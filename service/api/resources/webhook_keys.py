@@ -7,15 +7,15 @@ from pydantic import Field
 
 from documents.errors import NotFound
 from documents.webhook_key import WebhookKey
-from service.api.fields import Answer, Request, Text, Time
-from service.api.operation import answer, operation
+from service.api.fields import RequestModel, ResponseModel, Text, Time
+from service.api.operation import answer_model, operation
 
 
-class SendGridKeyIn(Request):
+class SendGridKeyIn(RequestModel):
     public_key: Annotated[Text, Field(description="The verification key SendGrid shows: base64")]
 
 
-class SendGridKeyOut(Answer):
+class SendGridKeyOut(ResponseModel):
     """The key in use, and the one before while it is being replaced."""
 
     public_key: str
@@ -36,7 +36,7 @@ class SendGridKeys:
     )
     def on_put(self, req: falcon.Request, resp: falcon.Response, body: SendGridKeyIn) -> None:
         keys = WebhookKey.put(req.context.organization_id, "sendgrid", body.public_key)
-        answer(resp, SendGridKeyOut, keys)
+        answer_model(resp, SendGridKeyOut, keys)
 
     @operation(
         "Get SendGrid's verification key",
@@ -45,7 +45,7 @@ class SendGridKeys:
         problems=(404,),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer(resp, SendGridKeyOut, _keys(req, "sendgrid"))
+        answer_model(resp, SendGridKeyOut, _keys(req, "sendgrid"))
 
     @operation("Remove SendGrid's keys", scope="admin", answers={204: None}, problems=(404,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -53,11 +53,11 @@ class SendGridKeys:
         resp.status = 204
 
 
-class SecretIn(Request):
+class SecretIn(RequestModel):
     secret: Annotated[Text, Field(description="As the provider shows it: whsec_…")]
 
 
-class SecretOut(Answer):
+class SecretOut(ResponseModel):
     """The end of the secret in use, and of the one before while it is being replaced."""
 
     secret_ends_with: str
@@ -77,7 +77,7 @@ class StripeSecretIn(SecretIn):
     ] = False
 
 
-class Valid(Answer):
+class Valid(ResponseModel):
     """A secret that is valid now."""
 
     ends_with: str
@@ -104,7 +104,7 @@ class StripeSecrets:
     def on_put(self, req: falcon.Request, resp: falcon.Response, body: StripeSecretIn) -> None:
         owner = req.context.organization_id
         keys = WebhookKey.put(owner, "stripe", body.secret, is_test=body.test)
-        answer(resp, StripeSecretOut, keys)
+        answer_model(resp, StripeSecretOut, keys)
 
     @operation(
         "Get the ends of Stripe's signing secrets",
@@ -113,7 +113,7 @@ class StripeSecrets:
         problems=(404,),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer(resp, StripeSecretOut, _keys(req, "stripe"))
+        answer_model(resp, StripeSecretOut, _keys(req, "stripe"))
 
     @operation(
         "Remove Stripe's signing secrets", scope="admin", answers={204: None}, problems=(404,)
@@ -138,7 +138,7 @@ class Secrets:
     )
     def on_put(self, req: falcon.Request, resp: falcon.Response, body: SecretIn) -> None:
         keys = WebhookKey.put(req.context.organization_id, self._provider, body.secret)
-        answer(resp, SecretOut, keys)
+        answer_model(resp, SecretOut, keys)
 
     @operation(
         "Get the ends of the webhook's signing secrets",
@@ -147,7 +147,7 @@ class Secrets:
         problems=(404,),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        answer(resp, SecretOut, _keys(req, self._provider))
+        answer_model(resp, SecretOut, _keys(req, self._provider))
 
     @operation("Remove the signing secrets", scope="admin", answers={204: None}, problems=(404,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -6,20 +6,20 @@ Requests need no API key, because the signature over the raw body identifies the
 import falcon
 
 from documents.providers.registry import PROVIDERS, Provider
-from documents.storage.tenancy import acting_for
+from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
-from service.api.fields import Answer
-from service.api.operation import answer, operation
+from service.api.fields import ResponseModel
+from service.api.operation import answer_model, operation
 from service.api.parsing import read_bytes
-from service.middleware.client_address import client_address
-from service.middleware.rate_limit import take_as_stranger
+from service.middleware.client_address import find_client_address
+from service.middleware.rate_limit import count_anonymous_request
 
-BODY_LIMIT = 2 * 1024 * 1024
-PROBLEMS = (401, 413, 429, 503)
+MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
+WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
 
 
-class Accepted(Answer):
+class Accepted(ResponseModel):
     """How many events are stored, to be counted in a moment."""
 
     accepted: int
@@ -32,7 +32,7 @@ def _resource(provider: Provider) -> object:
         @operation(
             f"Receive {provider.sends}",
             answers={202: Accepted},
-            problems=PROBLEMS,
+            problems=WEBHOOK_PROBLEM_STATUSES,
             raw=falcon.MEDIA_JSON,
             signed_by=provider.name,
             headers=dict(provider.signed_headers),
@@ -47,17 +47,17 @@ def _resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    body = read_bytes(req, BODY_LIMIT)
-    signer = WebhookKey.who_signed(organization_id, provider, req.headers, body)
+    body = read_bytes(req, MAX_WEBHOOK_BYTES)
+    signer = WebhookKey.find_signer(organization_id, provider, req.headers, body)
     if signer is None:
-        take_as_stranger(client_address(req))
+        count_anonymous_request(find_client_address(req))
         # An organization without keys, or none at all, is no different from a bad signature.
         raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
-    with acting_for(signer.organization_id):
+    with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
             signer.organization_id, provider, body, by_test_key=signer.by_test_key
         )
-    answer(resp, Accepted, {"accepted": accepted}, 202)
+    answer_model(resp, Accepted, {"accepted": accepted}, 202)
 
 
-BY_PROVIDER = {name: _resource(provider) for name, provider in PROVIDERS.items()}
+WEBHOOK_RESOURCES = {name: _resource(provider) for name, provider in PROVIDERS.items()}

@@ -5,9 +5,9 @@ import sys
 
 import click
 
-from service.commands.connected import of_data, sentences
+from service.commands.connected import explain_errors, with_data_option
 
-KEYS = """\b
+STATUS_JSON_HELP = """\b
 The object of --json:
   at         when it was asked
   status     well, attention or unknown
@@ -26,33 +26,33 @@ The object of --json:
 What is not known, or not there, is null."""
 
 
-@click.command(epilog=KEYS)
+@click.command(epilog=STATUS_JSON_HELP)
 @click.option("--once", is_flag=True, help="Print it once, as where the output is no terminal.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, once.")
-@of_data
+@with_data_option
 def status(once: bool, as_json: bool) -> None:
     """Show how everything does, anew each second; q or Ctrl-C ends it.
 
     Exit code of --once and --json: 0 all is well, 1 something needs attention, 2 the database
     does not tell.
     """
-    from config.settings import settings
-    from service.commands.status.judgement import judge
-    from service.commands.status.screen import closing, lines, print_lines
-    from service.commands.status.values import as_object
-    from service.commands.status.watch import Watch
+    from config.settings import get_settings
+    from service.commands.status.judgement import judge_facts
+    from service.commands.status.screen import format_facts, format_verdict, print_lines
+    from service.commands.status.values import to_json_object
+    from service.commands.status.watch import FactCollector
 
-    with sentences():
-        settings()
-    watch = Watch()
+    with explain_errors():
+        get_settings()
+    watch = FactCollector()
     if as_json or once or not sys.stdout.isatty():
-        facts = watch.look_twice()
-        verdict = judge(facts)
+        facts = watch.collect_with_rates()
+        verdict = judge_facts(facts)
         if as_json:
-            click.echo(json.dumps(as_object(facts, verdict)))
+            click.echo(json.dumps(to_json_object(facts, verdict)))
         else:
-            print_lines([*lines(facts), *closing(verdict)])
+            print_lines([*format_facts(facts), *format_verdict(verdict)])
         sys.exit(verdict.level)
-    from service.commands.status.live import show
+    from service.commands.status.live import show_live_status
 
-    show(watch)
+    show_live_status(watch)

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from documents.reports.health import COUNTED, ServiceHealth
+from documents.reports.health import MAX_COUNTED_RECORDS, ServiceHealth
 
 # Source: MongoDB's «Software Lifecycle Schedules». Releases in between are not in it.
-SUPPORTED_UNTIL = {
+MONGODB_SUPPORTED_UNTIL = {
     (5, 0): date(2024, 10, 31),
     (6, 0): date(2025, 7, 31),
     (7, 0): date(2027, 8, 31),
     (8, 0): date(2029, 10, 31),
 }
-HEALTHY = ("PRIMARY", "SECONDARY", "ARBITER")
+HEALTHY_MEMBER_STATES = ("PRIMARY", "SECONDARY", "ARBITER")
 
 
 @dataclass(frozen=True)
-class Member:
+class ReplicaSetMember:
     """A member of the replica set, as one of the others sees it."""
 
     host: str
@@ -28,7 +28,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class MongoDB:
+class MongoDBFacts:
     """Whether a server answers, which, and who else is in its set."""
 
     answers: bool
@@ -36,11 +36,11 @@ class MongoDB:
     version: str | None = None
     supported_until: date | None = None
     primary: str | None = None  # also the router, where there is one
-    members: Sequence[Member] = ()
+    members: Sequence[ReplicaSetMember] = ()
 
 
 @dataclass(frozen=True)
-class Queue:
+class QueueFacts:
     """How many wake-ups wait."""
 
     answers: bool
@@ -49,7 +49,7 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class Rates:
+class ActivityRates:
     """What happened a second, between two looks; None where that cannot be told."""
 
     seconds: float
@@ -64,23 +64,23 @@ class Facts:
     """One look. `service` is None where the database does not tell, and `reason` says why."""
 
     at: datetime
-    mongodb: MongoDB
-    queue: Queue
+    mongodb: MongoDBFacts
+    queue: QueueFacts
     service: ServiceHealth | None = None
     reason: str | None = None
-    rates: Rates | None = None
+    rates: ActivityRates | None = None
     recount_hours: float = 24.0
     has_indexes: bool = True
 
 
-def supported_until(version: str) -> date | None:
+def find_support_end(version: str) -> date | None:
     """The last day of a release's support; None where it is not known."""
     major, minor = map(int, version.split(".")[:2])
-    known = SUPPORTED_UNTIL.get((major, minor))
-    return SUPPORTED_UNTIL[5, 0] if known is None and major < 5 else known
+    known = MONGODB_SUPPORTED_UNTIL.get((major, minor))
+    return MONGODB_SUPPORTED_UNTIL[5, 0] if known is None and major < 5 else known
 
 
-def members(status: dict[str, Any]) -> list[Member]:
+def read_members(status: dict[str, Any]) -> list[ReplicaSetMember]:
     """Who is in the set, from the answer to `replSetGetStatus`."""
     rows = status["members"]
     ahead = [row["optimeDate"] for row in rows if row["stateStr"] == "PRIMARY"]
@@ -91,11 +91,14 @@ def members(status: dict[str, Any]) -> list[Member]:
         return float(max(0.0, (ahead[0] - row["optimeDate"]).total_seconds()))
 
     return [
-        Member(row["name"], row["stateStr"], row["stateStr"] in HEALTHY, lag(row)) for row in rows
+        ReplicaSetMember(
+            row["name"], row["stateStr"], row["stateStr"] in HEALTHY_MEMBER_STATES, lag(row)
+        )
+        for row in rows
     ]
 
 
-def rates(before: ServiceHealth, after: ServiceHealth, seconds: float) -> Rates:
+def compute_rates(before: ServiceHealth, after: ServiceHealth, seconds: float) -> ActivityRates:
     """What happened between two looks. Records that are taken away meanwhile are not told apart."""
 
     def grown(kind: str) -> int:
@@ -106,8 +109,8 @@ def rates(before: ServiceHealth, after: ServiceHealth, seconds: float) -> Rates:
 
     stored, waited, wait = grown("donations"), due(before), due(after)
     # A gift that was changed is due again and settled again: this is what left, at the least.
-    settled = max(0, stored + waited - wait) if max(waited, wait) < COUNTED else None
-    return Rates(
+    settled = max(0, stored + waited - wait) if max(waited, wait) < MAX_COUNTED_RECORDS else None
+    return ActivityRates(
         seconds,
         stored / seconds,
         None if settled is None else settled / seconds,

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from documents.reports.health import ServiceHealth
-from service.commands.status.facts import Facts, MongoDB
+from service.commands.status.facts import Facts, MongoDBFacts
 
-WELL, ATTENTION, UNKNOWN = 0, 1, 2
-NAMES = ("well", "attention", "unknown")
+WELL_LEVEL, ATTENTION_LEVEL, UNKNOWN_LEVEL = 0, 1, 2
+LEVEL_NAMES = ("well", "attention", "unknown")
 # Settling takes a second, and seconds after a kill; a longer wait is no hiccup.
-LATE_SECONDS = 30
-LATE_TRIED_SECONDS = 300  # what failed is tried again after pauses, the longest of three minutes
-LAG_SECONDS = 30
-WAREHOUSE_LAG_SECONDS = 120
-LONG_QUEUE = 100_000
-ROUNDS_LATE = 3
+LATE_DUE_SECONDS = 30
+LATE_RETRY_SECONDS = 300  # what failed is tried again after pauses, the longest of three minutes
+MAX_REPLICA_LAG_SECONDS = 30
+MAX_WAREHOUSE_LAG_SECONDS = 120
+MAX_QUEUE_LENGTH = 100_000
+MAX_MISSED_RECOUNTS = 3
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Verdict:
     @property
     def name(self) -> str:
         """The level in a word."""
-        return NAMES[self.level]
+        return LEVEL_NAMES[self.level]
 
     @property
     def sentence(self) -> str:
@@ -36,10 +36,10 @@ class Verdict:
         return self.problems[0] if self.problems else "All is well."
 
 
-def judge(facts: Facts) -> Verdict:
+def judge_facts(facts: Facts) -> Verdict:
     """Say whether somebody must do something, and what comes first."""
     if unknown := _unknown(facts):
-        return Verdict(UNKNOWN, (unknown, *_queue(facts)))
+        return Verdict(UNKNOWN_LEVEL, (unknown, *_queue(facts)))
     assert facts.service
     problems = (
         *_members(facts.mongodb),
@@ -49,7 +49,7 @@ def judge(facts: Facts) -> Verdict:
         *_recount(facts.service, facts),
         *_warehouse(facts.service),
     )
-    return Verdict(ATTENTION if problems else WELL, problems)
+    return Verdict(ATTENTION_LEVEL if problems else WELL_LEVEL, problems)
 
 
 def _unknown(facts: Facts) -> str | None:
@@ -71,14 +71,14 @@ def _unknown(facts: Facts) -> str | None:
     return None
 
 
-def _members(mongodb: MongoDB) -> Iterator[str]:
+def _members(mongodb: MongoDBFacts) -> Iterator[str]:
     for one in mongodb.members:
         if not one.is_well:
             yield (
                 f"{one.host} of the replica set is {one.state}. Start it again: when one more is "
                 "lost, nothing may be stored any longer."
             )
-        elif (one.lag_seconds or 0) > LAG_SECONDS:
+        elif (one.lag_seconds or 0) > MAX_REPLICA_LAG_SECONDS:
             yield (
                 f"{one.host} of the replica set is {one.lag_seconds:.0f} s behind. See its disk "
                 "and its network."
@@ -89,7 +89,7 @@ def _waiting(service: ServiceHealth, facts: Facts) -> Iterator[str]:
     late = [
         one
         for one in service.due
-        if one.oldest_seconds > (LATE_TRIED_SECONDS if one.oldest_tries else LATE_SECONDS)
+        if one.oldest_seconds > (LATE_RETRY_SECONDS if one.oldest_tries else LATE_DUE_SECONDS)
     ]
     if not late:
         return
@@ -123,7 +123,7 @@ def _queue(facts: Facts) -> Iterator[str]:
             "unless MATCHBACK_QUEUE_URL names another. Nothing is lost: workers find what is due "
             "without it, a little later."
         )
-    elif (facts.queue.length or 0) > LONG_QUEUE:
+    elif (facts.queue.length or 0) > MAX_QUEUE_LENGTH:
         yield (
             f"{facts.queue.length} wake-ups wait in the queue. See that workers run; "
             "«matchback worker» starts one."
@@ -138,7 +138,7 @@ def _recount(service: ServiceHealth, facts: Facts) -> Iterator[str]:
             "them, «matchback recount --repair» puts them right."
         )
     ended = found.last_finished_at
-    if ended and facts.at - ended > timedelta(hours=ROUNDS_LATE * facts.recount_hours):
+    if ended and facts.at - ended > timedelta(hours=MAX_MISSED_RECOUNTS * facts.recount_hours):
         yield f"No recount has ended since {ended:%Y-%m-%d}. See that a worker runs, and its log."
 
 
@@ -148,7 +148,7 @@ def _warehouse(service: ServiceHealth) -> Iterator[str]:
         return
     if found.is_failing:
         yield "The export to the warehouse fails. «matchback warehouse status» says why."
-    elif found.is_filled and found.lag_seconds > WAREHOUSE_LAG_SECONDS:
+    elif found.is_filled and found.lag_seconds > MAX_WAREHOUSE_LAG_SECONDS:
         yield (
             f"The warehouse is {found.lag_seconds:.0f} s behind. See that its worker runs; "
             "«matchback warehouse worker» starts one."

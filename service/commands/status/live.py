@@ -13,16 +13,16 @@ from rich.live import Live
 from rich.text import Text
 
 from service.commands.status.facts import Facts
-from service.commands.status.judgement import judge
-from service.commands.status.screen import closing, lines, print_lines
-from service.commands.status.watch import PAUSE_SECONDS, Question, Watch
+from service.commands.status.judgement import judge_facts
+from service.commands.status.screen import format_facts, format_verdict, print_lines
+from service.commands.status.watch import STATUS_REFRESH_SECONDS, BackgroundQuery, FactCollector
 
-KEY_SECONDS = 0.1
-ENDING = "q"
-TYPED = 64
+KEY_POLL_SECONDS = 0.1
+QUIT_KEY = "q"
+KEY_READ_BYTES = 64
 
 
-def show(watch: Watch) -> None:
+def show_live_status(watch: FactCollector) -> None:
     """Show it on a screen of its own; the last look stays on the terminal when that ends."""
     facts = None
     with (
@@ -31,29 +31,29 @@ def show(watch: Watch) -> None:
         Live(Text("Looking …"), screen=True, auto_refresh=False) as live,
     ):
         live.refresh()
-        for facts in looks(watch, is_ended):
+        for facts in poll_facts(watch, is_ended):
             live.update(_view(facts, live.console), refresh=True)
     if facts is not None:
-        print_lines([*lines(facts), *closing(judge(facts))])
+        print_lines([*format_facts(facts), *format_verdict(judge_facts(facts))])
 
 
-def looks(watch: Watch, is_ended: Callable[[], bool]) -> Iterator[Facts]:
+def poll_facts(watch: FactCollector, is_ended: Callable[[], bool]) -> Iterator[Facts]:
     """A look each second. They are waited for elsewhere, so that a key ends it at any moment."""
-    question, is_new, asked = Question(watch.look), True, time.monotonic()
+    question, is_new, asked = BackgroundQuery(watch.look), True, time.monotonic()
     question.ask()
     while not is_ended():
         if is_new and not question.is_open:
             is_new = False
             yield question.answer(0)
-        elif not is_new and time.monotonic() >= asked + PAUSE_SECONDS:
+        elif not is_new and time.monotonic() >= asked + STATUS_REFRESH_SECONDS:
             is_new, asked = True, time.monotonic()
             question.ask()
 
 
 def _view(facts: Facts, console: Console) -> RenderableType:
     """The facts, cut off where they do not fit, above how it is, which is always seen."""
-    told = Group(*lines(facts))
-    end = Group(*closing(judge(facts)), Text(f"{ENDING} ends this", "dim"))
+    told = Group(*format_facts(facts))
+    end = Group(*format_verdict(judge_facts(facts)), Text(f"{QUIT_KEY} ends this", "dim"))
     height, below = len(console.render_lines(told)), len(console.render_lines(end))
     if height + below <= console.height:
         return Group(told, end)
@@ -72,9 +72,9 @@ def _ended() -> Iterator[Callable[[], bool]]:
     import tty
 
     def is_hit() -> bool:
-        ready, _, _ = select.select([sys.stdin], [], [], KEY_SECONDS)
-        typed = os.read(sys.stdin.fileno(), TYPED) if ready else None
-        return typed is not None and (not typed or ENDING in typed.decode("utf-8", "replace"))
+        ready, _, _ = select.select([sys.stdin], [], [], KEY_POLL_SECONDS)
+        typed = os.read(sys.stdin.fileno(), KEY_READ_BYTES) if ready else None
+        return typed is not None and (not typed or QUIT_KEY in typed.decode("utf-8", "replace"))
 
     before = termios.tcgetattr(sys.stdin)
     tty.setcbreak(sys.stdin)
@@ -85,5 +85,5 @@ def _ended() -> Iterator[Callable[[], bool]]:
 
 
 def _nobody_types() -> bool:
-    time.sleep(KEY_SECONDS)
+    time.sleep(KEY_POLL_SECONDS)
     return False

@@ -6,16 +6,16 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from documents.reports.health import COUNTED, FAILED_SHOWN, ServiceHealth
-from service.commands.status.facts import Facts, Member
+from documents.reports.health import MAX_COUNTED_RECORDS, MAX_SHOWN_FAILED_JOBS, ServiceHealth
+from service.commands.status.facts import Facts, ReplicaSetMember
 from service.commands.status.judgement import Verdict
-from service.commands.status.values import latest
+from service.commands.status.values import list_latest_failures
 
-STYLES = ("bold green", "bold yellow", "bold red")
-MINUTE, HOUR, DAY = 60, 3600, 86400
+LEVEL_STYLES = ("bold green", "bold yellow", "bold red")
+MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3600, 86400
 
 
-def lines(facts: Facts) -> list[Text]:
+def format_facts(facts: Facts) -> list[Text]:
     """A line each fact."""
     found: list[tuple[str, str]] = [("MongoDB", one) for one in _mongodb(facts)]
     found += [("Queue", _queue(facts))]
@@ -28,10 +28,10 @@ def lines(facts: Facts) -> list[Text]:
     return [*shown, Text()]
 
 
-def closing(verdict: Verdict) -> list[Text]:
+def format_verdict(verdict: Verdict) -> list[Text]:
     """How it is: the sentence, and after it what else is wrong."""
     return [
-        Text(text, STYLES[verdict.level] if number == 0 else "")
+        Text(text, LEVEL_STYLES[verdict.level] if number == 0 else "")
         for number, text in enumerate(verdict.problems or (verdict.sentence,))
     ]
 
@@ -54,7 +54,7 @@ def _mongodb(facts: Facts) -> Iterator[str]:
     yield from (_member(one) for one in found.members if one.host != found.primary)
 
 
-def _member(one: Member) -> str:
+def _member(one: ReplicaSetMember) -> str:
     lag = "" if one.lag_seconds is None else f", {one.lag_seconds:.1f} s behind"
     return f"{one.host} {one.state or 'is a member'}{lag}"
 
@@ -81,7 +81,7 @@ def _due(service: ServiceHealth) -> Iterator[str]:
     waiting = [one for one in service.due if one.count]
     for one in waiting:
         tries = f", which failed {one.oldest_tries} times so far" if one.oldest_tries else ""
-        count = f"{one.count}{' or more' if one.count >= COUNTED else ''}"
+        count = f"{one.count}{' or more' if one.count >= MAX_COUNTED_RECORDS else ''}"
         yield f"{one.kind} {count}, the oldest for {_age(one.oldest_seconds)}{tries}"
     if not waiting:
         yield "nothing"
@@ -89,8 +89,8 @@ def _due(service: ServiceHealth) -> Iterator[str]:
 
 def _failed(service: ServiceHealth, facts: Facts) -> Iterator[str]:
     count = service.failed.count
-    yield "none" if not count else f"{count}{' or more' if count >= FAILED_SHOWN else ''}"
-    for one in latest(facts):
+    yield "none" if not count else f"{count}{' or more' if count >= MAX_SHOWN_FAILED_JOBS else ''}"
+    for one in list_latest_failures(facts):
         tries = f"{one['error']} at {one['tries']} tries"
         yield f"{one['kind']} {one['id']}: {tries}; «{one['retry']}»"
 
@@ -125,7 +125,7 @@ def _posts(service: ServiceHealth, at: datetime) -> str:
 
 
 def _age(seconds: float) -> str:
-    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+    for unit, name in ((DAY_SECONDS, "d"), (HOUR_SECONDS, "h"), (MINUTE_SECONDS, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"
     return f"{max(0.0, seconds):.1f} s"

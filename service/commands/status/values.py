@@ -8,10 +8,10 @@ from documents.settling.failed_job import FailedJob
 from service.commands.status.facts import Facts
 from service.commands.status.judgement import Verdict
 
-LATEST = 3
+MAX_LATEST_FAILURES = 3
 
 
-def as_object(facts: Facts, verdict: Verdict) -> dict[str, Any]:
+def to_json_object(facts: Facts, verdict: Verdict) -> dict[str, Any]:
     """All of it; times as ISO 8601. No name, address or text of a record is in it."""
     service = facts.service
     found = {
@@ -22,7 +22,8 @@ def as_object(facts: Facts, verdict: Verdict) -> dict[str, Any]:
         "mongodb": asdict(facts.mongodb),
         "queue": asdict(facts.queue),
         "due": service and [asdict(one) for one in service.due],
-        "failed": service and {"count": service.failed.count, "latest": latest(facts)},
+        "failed": service
+        and {"count": service.failed.count, "latest": list_latest_failures(facts)},
         "rates": facts.rates and asdict(facts.rates),
         "recount": service
         and {"off": service.recount.last_off, "ended_at": service.recount.last_finished_at},
@@ -32,10 +33,10 @@ def as_object(facts: Facts, verdict: Verdict) -> dict[str, Any]:
     return {name: _plain(value) for name, value in found.items()}
 
 
-def latest(facts: Facts) -> list[dict[str, Any]]:
+def list_latest_failures(facts: Facts) -> list[dict[str, Any]]:
     """The last jobs that failed, each with the command that tries it again."""
     found = facts.service.failed.latest if facts.service else []
-    return [_failed(one) for one in found[:LATEST]]
+    return [_failed(one) for one in found[:MAX_LATEST_FAILURES]]
 
 
 def _failed(one: FailedJob) -> dict[str, Any]:

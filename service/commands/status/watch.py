@@ -14,23 +14,31 @@ from pymongo import ReadPreference
 from pymongo.errors import OperationFailure
 
 from config import database
-from config.settings import settings
-from config.transient_errors import is_passing
-from documents.concurrency.retries import describe
-from documents.reports.health import ServiceHealth, service_health
+from config.settings import get_settings
+from config.transient_errors import is_transient
+from documents.concurrency.retries import describe_error
+from documents.reports.health import ServiceHealth, measure_service_health
 from documents.values.time import now
-from service.commands.connected import NO_LEAVE
-from service.commands.status.facts import Facts, Member, MongoDB, Queue, Rates, members, rates
-from service.commands.status.facts import supported_until as until_of
+from service.commands.connected import AUTHENTICATION_ERROR_CODES
+from service.commands.status.facts import (
+    ActivityRates,
+    Facts,
+    MongoDBFacts,
+    QueueFacts,
+    ReplicaSetMember,
+    compute_rates,
+    read_members,
+)
+from service.commands.status.facts import find_support_end as until_of
 
-PATIENCE_SECONDS = 3.0
-ASKING_SECONDS = 2.5  # so that as a rule the driver gives up first, and says why
-PAUSE_SECONDS = 1.0
-LOOKS_COMPARED = 10
-BAD_VALUE = 2  # what MongoDB answers to the hint of an index that is not there
+FACTS_TIMEOUT_SECONDS = 3.0
+MONGODB_TIMEOUT_SECONDS = 2.5  # so that as a rule the driver gives up first, and says why
+STATUS_REFRESH_SECONDS = 1.0
+MAX_COMPARED_SAMPLES = 10
+MONGODB_BAD_VALUE_CODE = 2  # what MongoDB answers to the hint of an index that is not there
 
 
-class Question:
+class BackgroundQuery:
     """Asked in a thread of its own, so that who does not answer holds up nobody.
 
     While one is open, asking again waits for the same answer: threads must not pile up.
@@ -63,37 +71,37 @@ class Question:
         return self._answer is not None and not self._answer.done()
 
 
-class Connection:
+class MongoDBConnection:
     """Made when it is first asked for: reading the address may ask the network."""
 
     def __init__(self) -> None:
         self._guard = Lock()
-        self._client: database.Client | None = None
+        self._client: database.DatabaseClient | None = None
 
-    def client(self) -> database.Client:
+    def client(self) -> database.DatabaseClient:
         """The client, which gives up soon."""
         with self._guard:
             if self._client is None:
-                asking = int(ASKING_SECONDS * database.MILLISECOND)
-                self._client = database.connect(
+                asking = int(MONGODB_TIMEOUT_SECONDS * database.MILLISECONDS_PER_SECOND)
+                self._client = database.connect_database(
                     serverSelectionTimeoutMS=asking, connectTimeoutMS=asking, timeoutMS=asking
                 )
             return self._client
 
 
-class Watch:
+class FactCollector:
     """Looks at everything, and remembers the last looks, for the rates."""
 
     def __init__(self) -> None:
-        mongodb = Connection()
-        self._server = Question(lambda: _ask_server(mongodb.client()))
-        self._service = Question(lambda: _ask_service(mongodb.client()))
-        self._queue = Question(_ask_queue)
-        self._looks: deque[tuple[datetime, ServiceHealth]] = deque(maxlen=LOOKS_COMPARED + 1)
+        mongodb = MongoDBConnection()
+        self._server = BackgroundQuery(lambda: _ask_server(mongodb.client()))
+        self._service = BackgroundQuery(lambda: _ask_service(mongodb.client()))
+        self._queue = BackgroundQuery(_ask_queue)
+        self._looks: deque[tuple[datetime, ServiceHealth]] = deque(maxlen=MAX_COMPARED_SAMPLES + 1)
 
     def look(self) -> Facts:
         """What is the case now, within three seconds."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + FACTS_TIMEOUT_SECONDS
         for question in (self._server, self._queue, self._service):
             question.ask()
         mongodb, away = _answer(self._server, deadline)
@@ -102,36 +110,38 @@ class Watch:
         at = now()
         return Facts(
             at,
-            mongodb or MongoDB(answers=False, reason=_reason(away)),
-            Queue(no_queue is None, _reason(no_queue), length),
+            mongodb or MongoDBFacts(answers=False, reason=_reason(away)),
+            QueueFacts(no_queue is None, _reason(no_queue), length),
             service,
             _reason(error),
             self._rates(at, service) if service else None,
-            settings().recount_hours,
-            has_indexes=not (isinstance(error, OperationFailure) and error.code == BAD_VALUE),
+            get_settings().recount_hours,
+            has_indexes=not (
+                isinstance(error, OperationFailure) and error.code == MONGODB_BAD_VALUE_CODE
+            ),
         )
 
-    def look_twice(self) -> Facts:
+    def collect_with_rates(self) -> Facts:
         """A look, and a second one at what moves, for the rates."""
         facts = self.look()
         if facts.service is None:
             return facts
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(STATUS_REFRESH_SECONDS)
         self._service.ask()
-        service, _ = _answer(self._service, time.monotonic() + PATIENCE_SECONDS)
+        service, _ = _answer(self._service, time.monotonic() + FACTS_TIMEOUT_SECONDS)
         if service is None:
             return facts
         at = now()
         return replace(facts, at=at, service=service, rates=self._rates(at, service))
 
-    def _rates(self, at: datetime, service: ServiceHealth) -> Rates | None:
+    def _rates(self, at: datetime, service: ServiceHealth) -> ActivityRates | None:
         self._looks.append((at, service))
         since, before = self._looks[0]
         seconds = (at - since).total_seconds()
-        return rates(before, service, seconds) if seconds > 0 else None
+        return compute_rates(before, service, seconds) if seconds > 0 else None
 
 
-def _answer(question: Question, deadline: float) -> tuple[Any, Exception | None]:
+def _answer(question: BackgroundQuery, deadline: float) -> tuple[Any, Exception | None]:
     try:
         return question.answer(deadline - time.monotonic()), None
     except Exception as error:  # noqa: BLE001  (it is shown)
@@ -144,16 +154,16 @@ def _reason(error: Exception | None) -> str | None:
         return None
     if isinstance(error, database.DeploymentError):
         return "it is a standalone server, and Matchback needs a replica set"
-    if getattr(error, "code", None) in NO_LEAVE:
+    if getattr(error, "code", None) in AUTHENTICATION_ERROR_CODES:
         return "it refuses the user or password"
-    if isinstance(error, TimeoutError) or is_passing(error):
+    if isinstance(error, TimeoutError) or is_transient(error):
         return "it does not answer"
-    return describe(error)
+    return describe_error(error)
 
 
-def _ask_server(mongo: database.Client) -> MongoDB:
+def _ask_server(mongo: database.DatabaseClient) -> MongoDBFacts:
     anyone = ReadPreference.NEAREST
-    with pymongo.timeout(ASKING_SECONDS):
+    with pymongo.timeout(MONGODB_TIMEOUT_SECONDS):
         hello = mongo.admin.command("hello", read_preference=anyone)
         version = mongo.admin.command("buildInfo", read_preference=anyone)["version"]
         is_router = hello.get("msg") == "isdbgrid"
@@ -161,16 +171,16 @@ def _ask_server(mongo: database.Client) -> MongoDB:
             raise database.DeploymentError
         primary = "a router" if is_router else hello.get("primary")
         try:
-            others = members(mongo.admin.command("replSetGetStatus", read_preference=anyone))
+            others = read_members(mongo.admin.command("replSetGetStatus", read_preference=anyone))
         except OperationFailure:  # it is not ours to ask: a managed service, or a router
-            others = [Member(host) for host in hello.get("hosts", ())]
-    return MongoDB(True, None, version, until_of(version), primary, others)
+            others = [ReplicaSetMember(host) for host in hello.get("hosts", ())]
+    return MongoDBFacts(True, None, version, until_of(version), primary, others)
 
 
-def _ask_service(_: database.Client) -> ServiceHealth:
+def _ask_service(_: database.DatabaseClient) -> ServiceHealth:
     """Documents find the client by themselves, once there is one."""
-    with pymongo.timeout(ASKING_SECONDS):
-        return service_health()
+    with pymongo.timeout(MONGODB_TIMEOUT_SECONDS):
+        return measure_service_health()
 
 
 def _ask_queue() -> int:

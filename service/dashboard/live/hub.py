@@ -12,26 +12,26 @@ from typing import Any
 import pymongo
 from pymongo.errors import PyMongoError
 
-from config.background import Background
+from config.background import BackgroundThread
 from config.observability.outage import Outage
 from service.dashboard.live import look
 from service.dashboard.live.look import Digests
 from service.dashboard.live.viewer import Viewer
-from service.dashboard.live.watch import Watched
+from service.dashboard.live.watch import WatchedRecord
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.5
-BEAT_SECONDS = 10.0
-LOOK_SECONDS = 3.0  # a database that takes longer is away
+HUB_TICK_SECONDS = 0.5
+HEARTBEAT_SECONDS = 10.0
+WATCH_QUERY_TIMEOUT_SECONDS = 3.0  # a database that takes longer is away
 
 # In a process: so that nobody takes the places, or the time, of others.
-PAGES_A_SESSION, PAGES_AN_ORGANIZATION, WATCHED_AN_ORGANIZATION = 20, 300, 5_000
+MAX_PAGES_A_SESSION, MAX_PAGES_AN_ORGANIZATION, MAX_WATCHED_AN_ORGANIZATION = 20, 300, 5_000
 
-StillValid = Callable[[set[Any]], set[Any]]
+SessionFilter = Callable[[set[Any]], set[Any]]
 
 
-def all_valid(session_ids: set[Any]) -> set[Any]:
+def keep_all_sessions(session_ids: set[Any]) -> set[Any]:
     """Where sessions do not end."""
     return session_ids
 
@@ -50,9 +50,9 @@ class Hub:
 
     def __init__(
         self,
-        still_valid: StillValid = all_valid,
-        digests: Callable[[Iterable[Watched]], Digests] = look.digests,
-        behind: Callable[[], int] = look.behind_seconds,
+        still_valid: SessionFilter = keep_all_sessions,
+        digests: Callable[[Iterable[WatchedRecord]], Digests] = look.digest_records,
+        behind: Callable[[], int] = look.measure_behind_seconds,
     ) -> None:
         self._still_valid = still_valid
         self._digests = digests
@@ -63,7 +63,7 @@ class Hub:
         self._beat_at = 0.0
         self._outage = Outage(log.warning, log.info)
         self._failure = Outage(log.exception, log.info)
-        self._watching = Background("live", self._watch)
+        self._watching = BackgroundThread("live", self._watch)
 
     def subscribe(self, viewer: Viewer) -> None:
         """Greet a page, and have it told from now on what changes.
@@ -73,17 +73,17 @@ class Hub:
         """
         self._check_room(viewer)
         self.greet(viewer)
-        self._watching.ensure()
+        self._watching.ensure_started()
 
     def greet(self, viewer: Viewer) -> None:
         """Say hello; whoever ticks tells the rest."""
         try:
             if self._outage.is_on:  # known already: a request must not wait for it once more
-                viewer.welcome_blindly()
+                viewer.welcome_without_data()
             else:
                 viewer.welcome(self._digests(viewer.watched), self._behind())
         except PyMongoError:
-            viewer.welcome_blindly()
+            viewer.welcome_without_data()
         with self._guard:
             self._viewers.add(viewer)
             self._has_viewers.set()
@@ -96,9 +96,9 @@ class Hub:
         of_session = sum(other.session_id == viewer.session_id for other in theirs)
         watched = set(viewer.watched).union(*(other.watched for other in theirs))
         if (
-            of_session >= PAGES_A_SESSION
-            or len(theirs) >= PAGES_AN_ORGANIZATION
-            or len(watched) > WATCHED_AN_ORGANIZATION
+            of_session >= MAX_PAGES_A_SESSION
+            or len(theirs) >= MAX_PAGES_AN_ORGANIZATION
+            or len(watched) > MAX_WATCHED_AN_ORGANIZATION
         ):
             raise TooManyPages
 
@@ -115,7 +115,7 @@ class Hub:
         with self._guard:
             viewers = list(self._viewers)
         try:
-            with pymongo.timeout(LOOK_SECONDS):
+            with pymongo.timeout(WATCH_QUERY_TIMEOUT_SECONDS):
                 found = self._digests({one for viewer in viewers for one in viewer.watched})
                 behind = self._behind()
         except PyMongoError as error:
@@ -127,7 +127,7 @@ class Hub:
             for viewer in viewers:
                 viewer.compare(found, behind)
         if at >= self._beat_at:
-            self._beat_at = at + BEAT_SECONDS
+            self._beat_at = at + HEARTBEAT_SECONDS
             self._beat(viewers)
 
     @property
@@ -159,4 +159,4 @@ class Hub:
                 self._failure.begin("live: a round failed; the next one is tried")
             else:
                 self._failure.end("live: rounds succeed again")
-            time.sleep(TICK_SECONDS)
+            time.sleep(HUB_TICK_SECONDS)

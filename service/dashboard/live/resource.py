@@ -4,15 +4,15 @@ from functools import partial
 
 import falcon
 
-from service.dashboard.live.hub import Hub, StillValid, TooManyPages, all_valid
+from service.dashboard.live.hub import Hub, SessionFilter, TooManyPages, keep_all_sessions
 from service.dashboard.live.viewer import Viewer
 from service.dashboard.live.watch import LiveQuery, read_watch
 from service.dashboard.page import page
-from service.server.stream import Stream, TooManyStreams, hand_over
+from service.server.stream import Stream, TooManyStreams, hand_over_stream
 
-EVENT_STREAM = "text/event-stream"
-RETRY_AFTER_SECONDS = 10
-HEADERS = {
+EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
+LIVE_RETRY_AFTER_SECONDS = 10
+EVENT_STREAM_HEADERS = {
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",  # nginx would keep events until it has many
 }
@@ -21,7 +21,9 @@ HEADERS = {
 class Live:
     """Tells a page when something that it watches has changed."""
 
-    def __init__(self, still_valid: StillValid = all_valid, hub: Hub | None = None) -> None:
+    def __init__(
+        self, still_valid: SessionFilter = keep_all_sessions, hub: Hub | None = None
+    ) -> None:
         self._hub = hub or Hub(still_valid)
 
     @page(query=LiveQuery)
@@ -38,12 +40,12 @@ class Live:
             stream.close()
             raise
         stream.when_closed(partial(self._hub.unsubscribe, viewer))
-        resp.content_type = EVENT_STREAM
-        resp.set_headers(HEADERS)
+        resp.content_type = EVENT_STREAM_MEDIA_TYPE
+        resp.set_headers(EVENT_STREAM_HEADERS)
         if getattr(req.context, "is_head", False):
             stream.close()
         else:
-            resp.stream = hand_over(req.env, stream)
+            resp.stream = hand_over_stream(req.env, stream)
 
 
 def _open() -> Stream:
@@ -56,5 +58,5 @@ def _open() -> Stream:
 def _full() -> falcon.HTTPServiceUnavailable:
     return falcon.HTTPServiceUnavailable(
         description="As many pages are open here as can be told of changes.",
-        retry_after=RETRY_AFTER_SECONDS,
+        retry_after=LIVE_RETRY_AFTER_SECONDS,
     )

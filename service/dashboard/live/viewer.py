@@ -2,9 +2,18 @@
 
 from collections.abc import Callable, Hashable, Iterable
 
-from service.dashboard.live.events import AWAY, BACK, BEAT, BYE, CHANGED, event, hello, step
+from service.dashboard.live.events import (
+    AVAILABLE_EVENT,
+    CHANGED_EVENT,
+    GOODBYE_EVENT,
+    HEARTBEAT_EVENT,
+    UNAVAILABLE_EVENT,
+    find_behind_step,
+    format_event,
+    format_hello,
+)
 from service.dashboard.live.look import Digests
-from service.dashboard.live.watch import Watched
+from service.dashboard.live.watch import WatchedRecord
 
 
 class Viewer:
@@ -18,7 +27,7 @@ class Viewer:
     def __init__(
         self,
         session_id: Hashable,
-        watched: Iterable[Watched],
+        watched: Iterable[WatchedRecord],
         send: Callable[[bytes], None],
         end: Callable[[], None],
     ) -> None:
@@ -33,38 +42,38 @@ class Viewer:
 
     def welcome(self, found: Digests, behind: int) -> None:
         """Say hello: what it will be told of is what changes from now on."""
-        self._seen, self._step = self._own(found), step(behind)
-        self._send(hello(behind))
+        self._seen, self._step = self._own(found), find_behind_step(behind)
+        self._send(format_hello(behind))
 
-    def welcome_blindly(self) -> None:
+    def welcome_without_data(self) -> None:
         """Say hello while the database is away."""
-        self._send(hello(0))
+        self._send(format_hello(0))
         self.lose()
 
     def compare(self, found: Digests, behind: int) -> None:
         """Tell what is new."""
         own = self._own(found)
         if self._is_away:
-            self._send(BACK)
+            self._send(AVAILABLE_EVENT)
         if self._is_away or own != self._seen:
-            self._send(CHANGED)
-        if step(behind) != self._step:
-            self._send(event("behind", behind_seconds=behind))
-        self._seen, self._step, self._is_away = own, step(behind), False
+            self._send(CHANGED_EVENT)
+        if find_behind_step(behind) != self._step:
+            self._send(format_event("behind", behind_seconds=behind))
+        self._seen, self._step, self._is_away = own, find_behind_step(behind), False
 
     def lose(self) -> None:
         """The database is away; say so once."""
         if not self._is_away:
-            self._send(AWAY)
+            self._send(UNAVAILABLE_EVENT)
         self._is_away = True
 
     def beat(self) -> None:
         """Nothing new, and all is well."""
-        self._send(BEAT)
+        self._send(HEARTBEAT_EVENT)
 
     def dismiss(self) -> None:
         """Its session is over."""
-        self._send(BYE)
+        self._send(GOODBYE_EVENT)
         self._end()
 
     def _own(self, found: Digests) -> Digests:

@@ -5,23 +5,23 @@ from typing import NamedTuple
 from bson import ObjectId
 from pydantic import Field
 
-from service.api.fields import Request
-from service.api.parsing import malformed
+from service.api.fields import RequestModel
+from service.api.parsing import bad_request
 
-RECORDS = ("fundraisers", "mailings", "emails", "users", "donations")
+WATCHED_RECORD_COLLECTIONS = ("fundraisers", "mailings", "emails", "users", "donations")
 # Not a record, but which is the newest of the organization's: by it a page learns of what it does
 # not show yet.
-NEWEST = {
+NEWEST_RECORD_COLLECTIONS = {
     "new_fundraisers": "fundraisers",
     "new_mailings": "mailings",
     "new_donations": "donations",
 }
-COLLECTIONS = (*RECORDS, *NEWEST)
-WATCHED_LIMIT = 100
-LONGEST = WATCHED_LIMIT * (max(map(len, COLLECTIONS)) + 26)
+WATCHED_COLLECTIONS = (*WATCHED_RECORD_COLLECTIONS, *NEWEST_RECORD_COLLECTIONS)
+MAX_WATCHED_RECORDS = 100
+MAX_WATCH_LENGTH = MAX_WATCHED_RECORDS * (max(map(len, WATCHED_COLLECTIONS)) + 26)
 
 
-class Watched(NamedTuple):
+class WatchedRecord(NamedTuple):
     """A record, and whose it is: another organization's is never the same, whatever its id."""
 
     organization_id: ObjectId
@@ -29,23 +29,25 @@ class Watched(NamedTuple):
     id: ObjectId
 
 
-class LiveQuery(Request):
-    watch: str = Field(min_length=1, max_length=LONGEST, description="fundraisers:<id>,users:<id>")
+class LiveQuery(RequestModel):
+    watch: str = Field(
+        min_length=1, max_length=MAX_WATCH_LENGTH, description="fundraisers:<id>,users:<id>"
+    )
 
 
-def read_watch(text: str, organization_id: ObjectId) -> set[Watched]:
+def read_watch(text: str, organization_id: ObjectId) -> set[WatchedRecord]:
     """The records that are named, as the organization's.
 
     Raises:
         falcon.HTTPBadRequest: a collection is unknown, an id is none, or there are too many.
     """
     parts = text.split(",")
-    if len(parts) > WATCHED_LIMIT:
-        raise malformed(f"At most {WATCHED_LIMIT} records can be watched.")
+    if len(parts) > MAX_WATCHED_RECORDS:
+        raise bad_request(f"At most {MAX_WATCHED_RECORDS} records can be watched.")
     watched = set()
     for part in parts:
         collection, _, id_ = part.partition(":")
-        if collection not in COLLECTIONS or not ObjectId.is_valid(id_):
-            raise malformed("What is watched is named as «fundraisers:<id>,mailings:<id>».")
-        watched.add(Watched(organization_id, collection, ObjectId(id_)))
+        if collection not in WATCHED_COLLECTIONS or not ObjectId.is_valid(id_):
+            raise bad_request("What is watched is named as «fundraisers:<id>,mailings:<id>».")
+        watched.add(WatchedRecord(organization_id, collection, ObjectId(id_)))
     return watched

@@ -6,12 +6,12 @@ from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.errors import Unacceptable
 from service.dashboard.forms import Form
-from service.dashboard.page import form, go_to, page
-from service.dashboard.pages.sign_in import begin
+from service.dashboard.page import form, page, redirect_to
+from service.dashboard.pages.sign_in import begin_session
 from service.dashboard.queries import PageQuery
-from service.dashboard.render import render
-from service.middleware.client_address import client_address
-from service.middleware.rate_limit import take_as_sign_in
+from service.dashboard.render import render_page
+from service.middleware.client_address import find_client_address
+from service.middleware.rate_limit import count_sign_in
 
 
 class AccountQuery(PageQuery):
@@ -24,7 +24,7 @@ class Account:
     @page(query=AccountQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: AccountQuery) -> None:
         sessions = StaffSession.of(req.context.staff.id)
-        render(
+        render_page(
             req,
             resp,
             "account.html",
@@ -37,13 +37,13 @@ class Account:
     @form(role="viewer")
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         staff: Staff = req.context.staff
-        take_as_sign_in(str(staff.id), client_address(req))
+        count_sign_in(str(staff.id), find_client_address(req))
         if _needs_current(req) and not staff.has_password(form.raw("current")):
             raise Unacceptable("/current", "wrong", "That is not your present password.")
-        begin(req, resp, staff.set_password(form.raw("password")))
-        go_to(resp, f"{req.path}?done=changed")
+        begin_session(req, resp, staff.set_password(form.raw("password")))
+        redirect_to(resp, f"{req.path}?done=changed")
 
 
 def _needs_current(req: falcon.Request) -> bool:
     """Whoever came by a link may have forgotten it."""
-    return bool(req.context.staff.password) and not req.context.session.may_forget
+    return bool(req.context.staff.password) and not req.context.session.can_skip_password

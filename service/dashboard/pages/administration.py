@@ -5,61 +5,72 @@ from typing import Any
 import falcon
 from bson import ObjectId
 
-from config.settings import settings
+from config.settings import get_settings
 from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.fundraiser import Fundraiser
-from documents.matching.policy import TOUCHES, MatchPolicy
+from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
-from documents.removal import remove
+from documents.removal import remove_record
 from documents.webhook_key import WebhookKey
-from service.api.parsing import malformed
+from service.api.parsing import bad_request
 from service.api.resources.api_keys import ApiKeyIn
-from service.api.resources.match_policies import DAY, PolicyIn, current_policy, read_policy
+from service.api.resources.match_policies import (
+    DAY_SECONDS,
+    PolicyIn,
+    find_current_policy,
+    read_policy,
+)
 from service.api.resources.webhook_keys import SecretIn, SendGridKeyIn
-from service.api.validation import validate
+from service.api.validation import validate_value
 from service.dashboard import cookies
-from service.dashboard.forms import Form, chosen
-from service.dashboard.page import form, go_to, page
+from service.dashboard.forms import Form, read_choice
+from service.dashboard.page import form, page, redirect_to
 from service.dashboard.queries import PageQuery
-from service.dashboard.render import render
+from service.dashboard.render import render_page
 
-PROVIDERS = {"sendgrid": "SendGrid", "stripe": "Stripe", "payments": "another processor"}
-DONE = {
+WEBHOOK_PROVIDER_NAMES = {
+    "sendgrid": "SendGrid",
+    "stripe": "Stripe",
+    "payments": "another processor",
+}
+SETTINGS_MESSAGES = {
     "made": "That key was made already. If its secret is lost, revoke it and make another.",
     "revoked": "The key is revoked.",
     "set": "The key is set.",
     "removed": "It is removed.",
     "policy": "The policy holds for gifts decided from now on.",
 }
-KEYS_SHOWN = 100
-HERE = "/dashboard/settings"
+MAX_API_KEYS_SHOWN = 100
+SETTINGS_PATH = "/dashboard/settings"
 
 
 class SettingsQuery(PageQuery):
     done: str = ""
 
 
-class Settings:
+class SettingsPage:
     """/dashboard/settings"""
 
     @page(role="admin", query=SettingsQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: SettingsQuery) -> None:
         organization_id = req.context.organization_id
-        keys = ApiKey.live(organization_id).order_by("-id").limit(KEYS_SHOWN)
-        render(
+        keys = ApiKey.live(organization_id).order_by("-id").limit(MAX_API_KEYS_SHOWN)
+        render_page(
             req,
             resp,
             "settings.html",
-            url=settings().url,
+            url=get_settings().url,
             keys=list(keys),
             offered=_offer(req),
-            webhooks={name: WebhookKey.of(organization_id, name) for name in PROVIDERS},
-            providers=PROVIDERS,
+            webhooks={
+                name: WebhookKey.of(organization_id, name) for name in WEBHOOK_PROVIDER_NAMES
+            },
+            providers=WEBHOOK_PROVIDER_NAMES,
             policies=_policies(organization_id),
-            touches=TOUCHES,
+            touches=TOUCH_PREFERENCE,
             people=list(Staff.live(organization_id).order_by("id")),
-            done=DONE.get(query.done, ""),
+            done=SETTINGS_MESSAGES.get(query.done, ""),
         )
 
 
@@ -68,20 +79,20 @@ class ApiKeyForms:
 
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        body = _valid(ApiKeyIn, name=form.text("name"), scopes=form.every("scopes"))
+        body = _valid(ApiKeyIn, name=form.text("name"), scopes=form.list_values("scopes"))
         organization_id, id_ = req.context.organization_id, _offered(req, form.text("key"))
         if ApiKey.objects(organization_id=organization_id, id=id_).first():
-            go_to(resp, f"{HERE}?done=made")  # the form was sent once more
+            redirect_to(resp, f"{SETTINGS_PATH}?done=made")  # the form was sent once more
             return
         key, secret = ApiKey.issue(organization_id, body.name, list(body.scopes), id_=id_)
-        render(req, resp, "new_key.html", 201, key=key, secret=secret)
+        render_page(req, resp, "new_key.html", 201, key=key, secret=secret)
 
     @form()
     def on_post_revoke(
         self, req: falcon.Request, resp: falcon.Response, id: str, form: Form
     ) -> None:
-        remove(ApiKey.fetch(req.context.organization_id, id))
-        go_to(resp, f"{HERE}?done=revoked")
+        remove_record(ApiKey.fetch(req.context.organization_id, id))
+        redirect_to(resp, f"{SETTINGS_PATH}?done=revoked")
 
 
 class WebhookKeyForms:
@@ -90,18 +101,18 @@ class WebhookKeyForms:
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         organization_id = req.context.organization_id
-        provider = chosen(form, "provider", PROVIDERS)
+        provider = read_choice(form, "provider", WEBHOOK_PROVIDER_NAMES)
         if form.text("remove"):
             if keys := WebhookKey.of(organization_id, provider):
                 keys.delete()
-            go_to(resp, f"{HERE}?done=removed")
+            redirect_to(resp, f"{SETTINGS_PATH}?done=removed")
             return
         if provider == "sendgrid":
             key = _valid(SendGridKeyIn, public_key=form.text("key")).public_key
         else:
             key = _valid(SecretIn, secret=form.text("key")).secret
         WebhookKey.put(organization_id, provider, key)
-        go_to(resp, f"{HERE}?done=set")
+        redirect_to(resp, f"{SETTINGS_PATH}?done=set")
 
 
 class PolicyForms:
@@ -113,40 +124,40 @@ class PolicyForms:
         fundraiser_id = Fundraiser.fetch(organization_id, of).id if of else None
         if form.text("remove"):
             PolicyVersion.remove(organization_id, fundraiser_id)
-            go_to(resp, f"{HERE}?done=removed")
+            redirect_to(resp, f"{SETTINGS_PATH}?done=removed")
             return
         days = form.number("days")
         body = _valid(
             PolicyIn,
-            window_seconds=round(days * DAY) if isinstance(days, float) else days,
-            prefer=form.every("prefer"),
+            window_seconds=round(days * DAY_SECONDS) if isinstance(days, float) else days,
+            prefer=form.list_values("prefer"),
             touch=form.text("touch"),
             other_fundraiser=form.text("other_fundraiser"),
         )
         PolicyVersion.set(organization_id, fundraiser_id, read_policy(body))
-        go_to(resp, f"{HERE}?done=policy")
+        redirect_to(resp, f"{SETTINGS_PATH}?done=policy")
 
 
 def _offer(req: falcon.Request) -> str:
     """An id for a new key, which a form brings along: sent twice, it makes one key."""
     id_ = str(ObjectId())
-    secret = cookies.secret_of(req, cookies.SESSION) or ""
-    return f"{id_}.{cookies.form_token(secret, id_)}"
+    secret = cookies.read_secret(req, cookies.SESSION_COOKIE) or ""
+    return f"{id_}.{cookies.make_form_token(secret, id_)}"
 
 
 def _offered(req: falcon.Request, text: str) -> ObjectId:
     id_, _, token = text.partition(".")
-    if not cookies.is_form_token(cookies.secret_of(req, cookies.SESSION), token, id_):
-        raise malformed("The form is not one of ours.")
+    if not cookies.is_form_token(cookies.read_secret(req, cookies.SESSION_COOKIE), token, id_):
+        raise bad_request("The form is not one of ours.")
     return ObjectId(id_)
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:
     """The organization's policy, and those of fundraisers that have one of their own."""
-    own = PolicyVersion.fundraisers_with_own(organization_id)
+    own = PolicyVersion.list_fundraisers_with_policy(organization_id)
     found = {one.id: one for one in Fundraiser.live(organization_id, id__in=own)}
     return [
-        (found.get(id_) if id_ else None, current_policy(organization_id, id_))
+        (found.get(id_) if id_ else None, find_current_policy(organization_id, id_))
         for id_ in [None, *found]
     ]
 
@@ -157,4 +168,4 @@ def _valid(model: Any, **values: Any) -> Any:
     Raises:
         Invalid: the API would not accept them.
     """
-    return validate(model, values)
+    return validate_value(model, values)

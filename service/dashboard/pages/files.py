@@ -5,10 +5,14 @@ from typing import ClassVar
 
 import falcon
 
-from service.dashboard.render import ASSETS, digest
+from service.dashboard.render import ASSETS_FOLDER, compute_asset_digest
 
-KINDS = {"dashboard.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
-YEAR_SECONDS = 365 * 24 * 3600
+ASSET_MEDIA_TYPES = {
+    "dashboard.css": "text/css",
+    "live.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+ASSET_MAX_AGE_SECONDS = 365 * 24 * 3600
 
 
 class Assets:
@@ -17,14 +21,14 @@ class Assets:
     page_role: ClassVar[None] = None
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, version: str, name: str) -> None:
-        if name not in KINDS or version != digest(name):
+        if name not in ASSET_MEDIA_TYPES or version != compute_asset_digest(name):
             raise falcon.HTTPNotFound
-        resp.content_type = f"{KINDS[name]}; charset=utf-8"
+        resp.content_type = f"{ASSET_MEDIA_TYPES[name]}; charset=utf-8"
         # Not by `data`: what never changes needs no tag.
         resp.text = _read(name)
-        resp.set_header("Cache-Control", f"public, max-age={YEAR_SECONDS}, immutable")
+        resp.set_header("Cache-Control", f"public, max-age={ASSET_MAX_AGE_SECONDS}, immutable")
 
 
 @cache
 def _read(name: str) -> str:
-    return (ASSETS / name).read_text()
+    return (ASSETS_FOLDER / name).read_text()

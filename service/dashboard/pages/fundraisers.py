@@ -6,53 +6,55 @@ import falcon
 
 from documents.fundraiser import Fundraiser
 from documents.reports import gift_lines
-from documents.reports.report import fundraiser_report
+from documents.reports.report import build_fundraiser_report
 from service.dashboard.page import page
 from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
-from service.dashboard.presentation.figures import shown
-from service.dashboard.queries import PageQuery, watch
-from service.dashboard.render import render
+from service.dashboard.presentation.figures import build_template_values
+from service.dashboard.queries import PageQuery, format_watch
+from service.dashboard.render import render_page
 
-LATEST_GIFTS = 10
-MAILINGS_SHOWN, MAILINGS_IN_ALL, MAILINGS_WATCHED = 25, 1_000, 50
+MAX_LATEST_GIFTS = 10
+DEFAULT_MAILINGS_SHOWN, MAX_MAILINGS_SHOWN, MAX_MAILINGS_WATCHED = 25, 1_000, 50
 
 
-class FundraiserQuery(PageQuery):
+class FundraiserPageQuery(PageQuery):
     mailings: Literal["", "all"] = ""
 
 
 class FundraiserPages:
     """/dashboard/fundraisers/{id}, and its tables as CSV"""
 
-    @page(query=FundraiserQuery)
+    @page(query=FundraiserPageQuery)
     def on_get(
-        self, req: falcon.Request, resp: falcon.Response, id: str, query: FundraiserQuery
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: FundraiserPageQuery
     ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        most = MAILINGS_IN_ALL if query.mailings == "all" else MAILINGS_SHOWN
-        report = fundraiser_report(fundraiser, most)
-        mailings = [line["id"] for line in report["mailings"]][:MAILINGS_WATCHED]
-        render(
+        most = MAX_MAILINGS_SHOWN if query.mailings == "all" else DEFAULT_MAILINGS_SHOWN
+        report = build_fundraiser_report(fundraiser, most)
+        mailings = [line["id"] for line in report["mailings"]][:MAX_MAILINGS_WATCHED]
+        render_page(
             req,
             resp,
             "fundraiser.html",
             fundraiser=fundraiser,
             more_mailings=len(report["mailings"]) == most,
-            gifts=gift_lines.latest(fundraiser.organization_id, fundraiser.id, LATEST_GIFTS),
-            watch=watch(
+            gifts=gift_lines.list_latest_gifts(
+                fundraiser.organization_id, fundraiser.id, MAX_LATEST_GIFTS
+            ),
+            watch=format_watch(
                 fundraisers=[fundraiser.id],
                 new_mailings=[fundraiser.organization_id],
                 mailings=mailings,
             ),
-            **shown(report),
+            **build_template_values(report),
         )
 
     @page()
     def on_get_csv(self, req: falcon.Request, resp: falcon.Response, id: str, table: str) -> None:
-        if table not in tables.TABLES:
+        if table not in tables.REPORT_TABLES:
             raise falcon.HTTPNotFound
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        report = fundraiser_report(fundraiser, MAILINGS_IN_ALL)
-        made = tables.TABLES[table](report)
+        report = build_fundraiser_report(fundraiser, MAX_MAILINGS_SHOWN)
+        made = tables.REPORT_TABLES[table](report)
         answer_csv(resp, f"{table}-{id}", made.header, made.rows)

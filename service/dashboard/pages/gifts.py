@@ -10,19 +10,19 @@ from documents.errors import NotFound
 from documents.matching.past_match import PastMatch
 from documents.payments.payment import Payment
 from documents.reports import gift_lines
-from documents.storage.pagination import BadCursor
-from documents.storage.pagination import page as page_of
-from service.api.parsing import malformed
+from documents.storage.pagination import InvalidCursor
+from documents.storage.pagination import list_page as page_of
+from service.api.parsing import bad_request
 from service.dashboard.forms import Form
-from service.dashboard.page import form, go_to, page
-from service.dashboard.queries import Cursor, PageQuery, Search, watch
-from service.dashboard.render import render
+from service.dashboard.page import form, page, redirect_to
+from service.dashboard.queries import Cursor, PageQuery, Search, format_watch
+from service.dashboard.render import render_page
 
-GIFTS_SHOWN = 50
-MOST_COUNTED = 100
-TABS = {"unresolved": "Unresolved", "direct": "Direct", "indirect": "Indirect", "all": "All"}
-NO_EMAIL = "none"
-PINNED = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
+LISTED_GIFTS_A_PAGE = 50
+MAX_UNASSIGNED_COUNT = 100
+MATCH_TABS = {"unresolved": "Unresolved", "direct": "Direct", "indirect": "Indirect", "all": "All"}
+NO_EMAIL_CHOICE = "none"
+PIN_MESSAGES = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
 
 
 class GiftQuery(PageQuery):
@@ -48,25 +48,25 @@ class Gifts:
                 organization_id,
                 filters=filters,
                 sort="-_id",
-                limit=GIFTS_SHOWN,
+                limit=LISTED_GIFTS_A_PAGE,
                 cursor=query.cursor,
             )
-        except BadCursor:
-            raise malformed("This is no page of this list.") from None
-        gifts = gift_lines.told(organization_id, found.records)
-        render(
+        except InvalidCursor:
+            raise bad_request("This is no page of this list.") from None
+        gifts = gift_lines.describe_gifts(organization_id, found.records)
+        render_page(
             req,
             resp,
             "gifts.html",
             gifts=gifts,
             query=query,
-            tabs=TABS,
+            tabs=MATCH_TABS,
             next_cursor=found.next_cursor,
-            unassigned=Payment.unassigned(organization_id, MOST_COUNTED),
-            watch=watch(
+            unassigned=Payment.unassigned(organization_id, MAX_UNASSIGNED_COUNT),
+            watch=format_watch(
                 new_donations=[organization_id],
                 donations=(line.gift.id for line in gifts),
-                fundraisers=gift_lines.fundraisers_with_latest_gifts(organization_id),
+                fundraisers=gift_lines.find_latest_fundraisers(organization_id),
             ),
         )
 
@@ -75,20 +75,20 @@ class Gifts:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: GiftPageQuery
     ) -> None:
         gift = Donation.fetch(req.context.organization_id, id)
-        (line,) = gift_lines.told(gift.organization_id, [gift])
-        render(
+        (line,) = gift_lines.describe_gifts(gift.organization_id, [gift])
+        render_page(
             req,
             resp,
             "gift.html",
             line=line,
             gift=gift,
             email=_matched(gift),
-            considered=gift_lines.considered(gift.organization_id, gift.decision or {}),
-            candidates=gift_lines.candidates(gift, query.q),
+            considered=gift_lines.list_considered_emails(gift.organization_id, gift.decision or {}),
+            candidates=gift_lines.list_pin_candidates(gift, query.q),
             query=query,
             past=PastMatch.of(gift.organization_id, gift.id),
-            done=PINNED.get(query.done, ""),
-            watch=watch(donations=[gift.id]),
+            done=PIN_MESSAGES.get(query.done, ""),
+            watch=format_watch(donations=[gift.id]),
         )
 
     @form()
@@ -96,16 +96,16 @@ class Gifts:
         gift = Donation.fetch(req.context.organization_id, id)
         email = form.text("email")
         if not email:
-            raise malformed("Choose an email, or say that none led to the gift.")
-        gift.pin_to(None if email == NO_EMAIL else email)
-        go_to(resp, f"/dashboard/gifts/{gift.id}?done=pinned")
+            raise bad_request("Choose an email, or say that none led to the gift.")
+        gift.pin_to(None if email == NO_EMAIL_CHOICE else email)
+        redirect_to(resp, f"/dashboard/gifts/{gift.id}?done=pinned")
 
     @form()
     def on_post_unpin(
         self, req: falcon.Request, resp: falcon.Response, id: str, form: Form
     ) -> None:
         gift = Donation.fetch(req.context.organization_id, id).unpin()
-        go_to(resp, f"/dashboard/gifts/{gift.id}?done=unpinned")
+        redirect_to(resp, f"/dashboard/gifts/{gift.id}?done=unpinned")
 
 
 def _matched(gift: Donation) -> Email | None:

@@ -4,14 +4,14 @@ from typing import Any
 
 import falcon
 
-from documents.reports.health import Health, health
+from documents.reports.health import OrganizationHealth, measure_health
 from documents.settling.failed_job import FailedJob
 from service.dashboard.forms import Form
-from service.dashboard.page import form, go_to, page
-from service.dashboard.queries import PageQuery, watch
-from service.dashboard.render import render
+from service.dashboard.page import form, page, redirect_to
+from service.dashboard.queries import PageQuery, format_watch
+from service.dashboard.render import render_page
 
-JOBS = {
+JOB_LABELS = {
     "update_email_donation": "Match a gift and count it",
     "count_email": "Count an email",
     "count_mailing": "Count a mailing",
@@ -19,7 +19,7 @@ JOBS = {
 }
 
 
-WATCHED = ("donations", "emails", "mailings")
+WATCHED_JOB_COLLECTIONS = ("donations", "emails", "mailings")
 
 
 class HealthQuery(PageQuery):
@@ -32,14 +32,14 @@ class HealthPages:
     @page(query=HealthQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: HealthQuery) -> None:
         organization_id = req.context.organization_id
-        found = health(organization_id)
-        render(
+        found = measure_health(organization_id)
+        render_page(
             req,
             resp,
             "health.html",
             health=found,
-            jobs=JOBS,
-            watch=watch(new_donations=[organization_id], **_failed(found)),
+            jobs=JOB_LABELS,
+            watch=format_watch(new_donations=[organization_id], **_failed(found)),
             done="It is tried again." if query.done == "retried" else "",
         )
 
@@ -48,9 +48,12 @@ class HealthPages:
         self, req: falcon.Request, resp: falcon.Response, id: str, form: Form
     ) -> None:
         FailedJob.fetch(req.context.organization_id, id).retry()
-        go_to(resp, "/dashboard/health?done=retried")
+        redirect_to(resp, "/dashboard/health?done=retried")
 
 
-def _failed(found: Health) -> dict[str, list[Any]]:
+def _failed(found: OrganizationHealth) -> dict[str, list[Any]]:
     """What failed, as far as it can be watched: so that one that is tried again goes."""
-    return {name: [job.id for job in found.failed if job.collection == name] for name in WATCHED}
+    return {
+        name: [job.id for job in found.failed if job.collection == name]
+        for name in WATCHED_JOB_COLLECTIONS
+    }

@@ -8,21 +8,21 @@ from pydantic import Field
 from documents.fundraiser import Fundraiser
 from documents.link import Link
 from documents.mailing import Mailing
-from documents.reports.recipients import Did, recipients
-from documents.reports.report import mailing_report
-from documents.storage.pagination import BadCursor
-from documents.storage.pagination import page as page_of
-from service.api.parsing import malformed
+from documents.reports.recipients import RecipientAction, list_recipients
+from documents.reports.report import build_mailing_report
+from documents.storage.pagination import InvalidCursor
+from documents.storage.pagination import list_page as page_of
+from service.api.parsing import bad_request
 from service.dashboard.page import page
 from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
-from service.dashboard.presentation.figures import shown
-from service.dashboard.queries import Cursor, PageQuery, Search, watch
-from service.dashboard.render import render
+from service.dashboard.presentation.figures import build_template_values
+from service.dashboard.queries import Cursor, PageQuery, Search, format_watch
+from service.dashboard.render import render_page
 
-LINKS_SHOWN = 20
-RECIPIENTS_SHOWN = 50
-DID = {
+MAX_LINKS_SHOWN = 20
+RECIPIENTS_A_PAGE = 50
+RECIPIENT_FILTER_LABELS = {
     "": "Everybody",
     "opened": "Opened",
     "clicked": "Clicked",
@@ -46,14 +46,14 @@ class MailingPages:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: RecipientQuery
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
-        did: Did | None = query.did or None
+        did: RecipientAction | None = query.did or None
         try:
-            found = recipients(
-                mailing, did=did, search=query.q, limit=RECIPIENTS_SHOWN, cursor=query.cursor
+            found = list_recipients(
+                mailing, did=did, search=query.q, limit=RECIPIENTS_A_PAGE, cursor=query.cursor
             )
-        except BadCursor:
-            raise malformed("This is no page of this list.") from None
-        render(
+        except InvalidCursor:
+            raise bad_request("This is no page of this list.") from None
+        render_page(
             req,
             resp,
             "mailing.html",
@@ -62,9 +62,9 @@ class MailingPages:
             links=_links(mailing),
             recipients=found,
             query=query,
-            did=DID,
-            watch=watch(mailings=[mailing.id]),
-            **shown(mailing_report(mailing)),
+            did=RECIPIENT_FILTER_LABELS,
+            watch=format_watch(mailings=[mailing.id]),
+            **build_template_values(build_mailing_report(mailing)),
         )
 
     @page()
@@ -78,9 +78,9 @@ class MailingPages:
             header = ["Link", "Emails", "Clicks", "Clicks by machines"]
             answer_csv(resp, f"links-{id}", header, rows)
             return
-        if table not in tables.TABLES or table == "mailings":
+        if table not in tables.REPORT_TABLES or table == "mailings":
             raise falcon.HTTPNotFound
-        made = tables.TABLES[table](mailing_report(mailing))
+        made = tables.REPORT_TABLES[table](build_mailing_report(mailing))
         answer_csv(resp, f"{table}-{id}", made.header, made.rows)
 
 
@@ -91,6 +91,6 @@ def _links(mailing: Mailing) -> list[Link]:
         mailing.organization_id,
         filters=Link.filters({"mailing_id": mailing.id}),
         sort="-emails",
-        limit=LINKS_SHOWN,
+        limit=MAX_LINKS_SHOWN,
         cursor=None,
     ).records

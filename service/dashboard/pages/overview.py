@@ -5,14 +5,14 @@ from typing import Annotated, Literal, cast
 import falcon
 from pydantic import Field
 
-from documents.reports.overview import Order, Overview, overview, sparklines
-from service.dashboard.page import HOME, go_to, page, public
+from documents.reports.overview import FundraiserOrder, Overview, build_sparklines, list_fundraisers
+from service.dashboard.page import HOME_PATH, page, public, redirect_to
 from service.dashboard.presentation.csv_file import answer_csv
-from service.dashboard.presentation.wording import units
-from service.dashboard.queries import PageQuery, Search, watch
-from service.dashboard.render import render
+from service.dashboard.presentation.wording import format_amount
+from service.dashboard.queries import PageQuery, Search, format_watch
+from service.dashboard.render import render_page
 
-A_PAGE, IN_A_FILE = 25, 10_000
+FUNDRAISERS_A_PAGE, MAX_FUNDRAISERS_IN_CSV = 25, 10_000
 
 
 class Root:
@@ -20,7 +20,7 @@ class Root:
 
     @public
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        go_to(resp, HOME)
+        redirect_to(resp, HOME_PATH)
 
 
 class OverviewQuery(PageQuery):
@@ -37,16 +37,16 @@ class OverviewPages:
 
     @page(query=OverviewQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
-        found = _found(req, query, (query.page - 1) * A_PAGE, A_PAGE)
-        render(
+        found = _found(req, query, (query.page - 1) * FUNDRAISERS_A_PAGE, FUNDRAISERS_A_PAGE)
+        render_page(
             req,
             resp,
             "overview.html",
             query=query,
             found=found,
-            pages=-(-found.count // A_PAGE),
-            sparklines=sparklines(found.lines),
-            watch=watch(
+            pages=-(-found.count // FUNDRAISERS_A_PAGE),
+            sparklines=build_sparklines(found.lines),
+            watch=format_watch(
                 new_fundraisers=[req.context.organization_id],
                 fundraisers=(line.id for line in found.lines),
             ),
@@ -54,14 +54,14 @@ class OverviewPages:
 
     @page(query=OverviewQuery)
     def on_get_csv(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
-        lines = _found(req, query, 0, IN_A_FILE).lines
+        lines = _found(req, query, 0, MAX_FUNDRAISERS_IN_CSV).lines
         money = sorted({code for line in lines for code in line.raised}) or ["USD"]
         header = ["Fundraiser", *(f"Raised {code}" for code in money), "Reached of goal"]
         header += ["Gifts", "Donors", "Sent", "Conversion"]
         rows = [
             [
                 line.name,
-                *(units(line.raised.get(code, 0), code) for code in money),
+                *(format_amount(line.raised.get(code, 0), code) for code in money),
                 line.reached,
                 line.gifts,
                 line.donors,
@@ -74,9 +74,9 @@ class OverviewPages:
 
 
 def _found(req: falcon.Request, query: OverviewQuery, skip: int, limit: int) -> Overview:
-    return overview(
+    return list_fundraisers(
         req.context.organization_id,
-        sort=cast("Order", query.sort.removeprefix("-")),
+        sort=cast("FundraiserOrder", query.sort.removeprefix("-")),
         descending=query.sort.startswith("-"),
         search=query.q,
         skip=skip,

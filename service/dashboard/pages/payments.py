@@ -5,28 +5,28 @@ from typing import Literal
 import falcon
 
 from documents.fundraiser import Fundraiser
-from documents.payments.assignment import assign
-from documents.payments.lines import line_of
+from documents.payments.assignment import assign_fundraiser
+from documents.payments.lines import describe_payment
 from documents.payments.payment import Payment
-from documents.payments.reasons import ASSIGNABLE
-from documents.storage.pagination import BadCursor
-from documents.storage.pagination import page as page_of
-from service.api.parsing import malformed
+from documents.payments.reasons import ASSIGNABLE_REASONS
+from documents.storage.pagination import InvalidCursor
+from documents.storage.pagination import list_page as page_of
+from service.api.parsing import bad_request
 from service.dashboard.forms import Form
-from service.dashboard.page import form, go_to, page
+from service.dashboard.page import form, page, redirect_to
 from service.dashboard.queries import Cursor, PageQuery
-from service.dashboard.render import render
+from service.dashboard.render import render_page
 
-PAYMENTS_SHOWN = 50
-FUNDRAISERS_SHOWN = 200
-HERE = "/dashboard/payments"
-DONE = {
+PAYMENTS_A_PAGE = 50
+MAX_FUNDRAISERS_OFFERED = 200
+PAYMENTS_PATH = "/dashboard/payments"
+ASSIGNMENT_MESSAGES = {
     "assigned": "Assigned. The payment is a gift now.",
     "waiting": "Assigned. The payment becomes a gift when the missing event arrives.",
 }
 
 
-class PaymentQuery(PageQuery):
+class PaymentPageQuery(PageQuery):
     cursor: Cursor | None = None
     done: Literal["", "assigned", "waiting"] = ""
 
@@ -34,8 +34,8 @@ class PaymentQuery(PageQuery):
 class PaymentPages:
     """/dashboard/payments, and /dashboard/payments/{id}/fundraiser"""
 
-    @page(query=PaymentQuery)
-    def on_get(self, req: falcon.Request, resp: falcon.Response, query: PaymentQuery) -> None:
+    @page(query=PaymentPageQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: PaymentPageQuery) -> None:
         organization_id = req.context.organization_id
         try:
             found = page_of(
@@ -43,23 +43,25 @@ class PaymentPages:
                 organization_id,
                 filters=Payment.filters({"status": "unassigned"}),
                 sort="-_id",
-                limit=PAYMENTS_SHOWN,
+                limit=PAYMENTS_A_PAGE,
                 cursor=query.cursor,
             )
-        except BadCursor:
-            raise malformed("This is no page of this list.") from None
-        fundraisers = Fundraiser.live(organization_id).order_by("-id").limit(FUNDRAISERS_SHOWN)
-        render(
+        except InvalidCursor:
+            raise bad_request("This is no page of this list.") from None
+        fundraisers = (
+            Fundraiser.live(organization_id).order_by("-id").limit(MAX_FUNDRAISERS_OFFERED)
+        )
+        render_page(
             req,
             resp,
             "payments.html",
-            payments=[line_of(payment) for payment in found.records],
+            payments=[describe_payment(payment) for payment in found.records],
             fundraisers={one.id: one.name for one in fundraisers},
-            most=FUNDRAISERS_SHOWN,
-            assignable=ASSIGNABLE,
+            most=MAX_FUNDRAISERS_OFFERED,
+            assignable=ASSIGNABLE_REASONS,
             query=query,
             next_cursor=found.next_cursor,
-            done=DONE.get(query.done, ""),
+            done=ASSIGNMENT_MESSAGES.get(query.done, ""),
         )
 
     @form()
@@ -69,7 +71,7 @@ class PaymentPages:
         organization_id, chosen = req.context.organization_id, form.text("fundraiser")
         Payment.fetch(organization_id, id)
         if not chosen:
-            raise malformed("Choose a fundraiser.")
-        assign(organization_id, id, Fundraiser.fetch(organization_id, chosen).id)
-        is_gift = line_of(Payment.fetch(organization_id, id)).donation_id is not None
-        go_to(resp, f"{HERE}?done={'assigned' if is_gift else 'waiting'}")
+            raise bad_request("Choose a fundraiser.")
+        assign_fundraiser(organization_id, id, Fundraiser.fetch(organization_id, chosen).id)
+        is_gift = describe_payment(Payment.fetch(organization_id, id)).donation_id is not None
+        redirect_to(resp, f"{PAYMENTS_PATH}?done={'assigned' if is_gift else 'waiting'}")

@@ -2,22 +2,22 @@
 
 import falcon
 
-from documents.reports.timeline import timeline
-from documents.storage.pagination import BadCursor
+from documents.reports.timeline import list_timeline
+from documents.storage.pagination import InvalidCursor
 from documents.user import User
-from service.api.parsing import malformed
+from service.api.parsing import bad_request
 from service.dashboard.page import page
-from service.dashboard.queries import Cursor, PageQuery, watch
-from service.dashboard.render import render
+from service.dashboard.queries import Cursor, PageQuery, format_watch
+from service.dashboard.render import render_page
 
-ENTRIES_SHOWN = 50
+TIMELINE_ENTRIES_A_PAGE = 50
 
 
 class PersonQuery(PageQuery):
     cursor: Cursor | None = None
 
 
-class People:
+class PersonPages:
     """/dashboard/people/{id}"""
 
     @page(query=PersonQuery)
@@ -26,16 +26,16 @@ class People:
     ) -> None:
         user = User.fetch(req.context.organization_id, id)
         try:
-            told = timeline(user, limit=ENTRIES_SHOWN, cursor=query.cursor)
-        except BadCursor:
-            raise malformed("This is no page of this list.") from None
+            told = list_timeline(user, limit=TIMELINE_ENTRIES_A_PAGE, cursor=query.cursor)
+        except InvalidCursor:
+            raise bad_request("This is no page of this list.") from None
         emails = dict.fromkeys(entry.email_id for entry in told.entries if entry.email_id)
-        render(
+        render_page(
             req,
             resp,
             "person.html",
             user=user,
             told=told,
             query=query,
-            watch=watch(users=[user.id], emails=emails),
+            watch=format_watch(users=[user.id], emails=emails),
         )

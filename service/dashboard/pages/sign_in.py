@@ -9,27 +9,29 @@ from pydantic import Field
 from documents.access.audit import OpenAct
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
-from documents.values.address import pseudonym
-from service.api.fields import Request
+from documents.values.address import pseudonymize_address
+from service.api.fields import RequestModel
 from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import Form
-from service.dashboard.page import HOME, SIGN_IN, form, go_to, public
-from service.dashboard.render import render
-from service.middleware.client_address import client_address
-from service.middleware.rate_limit import take_as_sign_in
+from service.dashboard.page import HOME_PATH, SIGN_IN_PATH, form, public, redirect_to
+from service.dashboard.render import render_page
+from service.middleware.client_address import find_client_address
+from service.middleware.rate_limit import count_sign_in
 
 # A page of ours, and nothing that a browser takes for another host.
-OWN_PATH = re.compile(r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII)
-WRONG = "That email and password do not sign in."
-TOO_OLD = "This link was used already, or it has expired. Ask for a new one."
+DASHBOARD_PATH_PATTERN = re.compile(
+    r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII
+)
+WRONG_SIGN_IN_MESSAGE = "That email and password do not sign in."
+EXPIRED_LINK_MESSAGE = "This link was used already, or it has expired. Ask for a new one."
 
 
-class SignInQuery(Request):
-    back: Annotated[str, Field(max_length=2000)] = HOME
+class SignInQuery(RequestModel):
+    back: Annotated[str, Field(max_length=2000)] = HOME_PATH
 
 
-class LinkQuery(Request):
+class SignInLinkQuery(RequestModel):
     token: Annotated[str, Field(max_length=200)]
 
 
@@ -43,13 +45,13 @@ class SignIn:
     @public
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         email, back = form.text("email"), form.text("back")
-        take_as_sign_in(pseudonym(email), client_address(req))
+        count_sign_in(pseudonymize_address(email), find_client_address(req))
         staff = Staff.authenticate(email, form.raw("password"))
         if staff is None:
-            _show(req, resp, back, email=email, problem=WRONG, status=422)
+            _show(req, resp, back, email=email, problem=WRONG_SIGN_IN_MESSAGE, status=422)
             return
-        begin(req, resp, staff)
-        go_to(resp, back if OWN_PATH.fullmatch(back) else HOME)
+        begin_session(req, resp, staff)
+        redirect_to(resp, back if DASHBOARD_PATH_PATTERN.fullmatch(back) else HOME_PATH)
 
 
 class SignInByLink:
@@ -57,36 +59,36 @@ class SignInByLink:
 
     @public
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        token = read_query(req, LinkQuery).token
-        take_as_sign_in(pseudonym(token), client_address(req))
+        token = read_query(req, SignInLinkQuery).token
+        count_sign_in(pseudonymize_address(token), find_client_address(req))
         link = SignInLink.known(token)
         if link is None:
-            _show(req, resp, HOME, problem=TOO_OLD, status=422)
+            _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         elif link.reusable:
-            _use(req, resp, token, HOME)
+            _use(req, resp, token, HOME_PATH)
         else:  # what looks at links before people do, in mail and chats, must not use it up
             _offer(req, resp, token)
 
     @public
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         token = form.text("token")
-        take_as_sign_in(pseudonym(token), client_address(req))
-        _use(req, resp, token, f"{HOME}/account")
+        count_sign_in(pseudonymize_address(token), find_client_address(req))
+        _use(req, resp, token, f"{HOME_PATH}/account")
 
 
 def _offer(req: falcon.Request, resp: falcon.Response, token: str) -> None:
-    req.context.form_token = cookies.form_token(cookies.visitor(req, resp))
-    render(req, resp, "sign_in_link.html", token=token)
+    req.context.form_token = cookies.make_form_token(cookies.ensure_visitor_secret(req, resp))
+    render_page(req, resp, "sign_in_link.html", token=token)
 
 
 def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> None:
     link = SignInLink.use(token)
     staff = Staff.signed_in(link)
     if staff is None:
-        _show(req, resp, HOME, problem=TOO_OLD, status=422)
+        _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         return
-    begin(req, resp, staff, by_link=True)
-    go_to(resp, then)
+    begin_session(req, resp, staff, by_link=True)
+    redirect_to(resp, then)
 
 
 class SignOut:
@@ -99,19 +101,21 @@ class SignOut:
             staff.sign_out_everywhere()
         else:
             StaffSession.objects(id=req.context.session_id).delete()
-        cookies.drop(resp, cookies.SESSION)
+        cookies.delete_cookie(resp, cookies.SESSION_COOKIE)
         resp.set_header("Clear-Site-Data", '"cache"')  # pages of people, which Back would show
-        go_to(resp, SIGN_IN)
+        redirect_to(resp, SIGN_IN_PATH)
 
 
-def begin(
+def begin_session(
     req: falcon.Request, resp: falcon.Response, staff: Staff, *, by_link: bool = False
 ) -> None:
     """Sign this browser in, under a new secret; whoever was signed in here is out."""
-    if before := cookies.secret_of(req, cookies.SESSION):
+    if before := cookies.read_secret(req, cookies.SESSION_COOKIE):
         StaffSession.end_with(before)
-    cookies.keep(resp, cookies.SESSION, StaffSession.begin(staff, by_link=by_link))
-    cookies.drop(resp, cookies.BEFORE)
+    cookies.set_secret_cookie(
+        resp, cookies.SESSION_COOKIE, StaffSession.begin(staff, by_link=by_link)
+    )
+    cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
     action = f"{req.method} {req.uri_template}"
     OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
 
@@ -125,5 +129,5 @@ def _show(
     problem: str = "",
     status: int = 200,
 ) -> None:
-    req.context.form_token = cookies.form_token(cookies.visitor(req, resp))
-    render(req, resp, "sign_in.html", status, back=back, email=email, problem=problem)
+    req.context.form_token = cookies.make_form_token(cookies.ensure_visitor_secret(req, resp))
+    render_page(req, resp, "sign_in.html", status, back=back, email=email, problem=problem)

@@ -13,30 +13,32 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-SIZES = {"narrow": (380, 230), "wide": (620, 240)}
-LABELS = {"narrow": 3, "wide": 5}
-DROPPED = {"defs", "desc", "script", "style", "title"}
-OVERLAYS = {"titles", "plot overlay", "plot text-overlay", "plot tooltip-overlay"}
+CHART_SIZES = {"narrow": (380, 230), "wide": (620, 240)}
+MAX_LABELS_BY_SIZE = {"narrow": 3, "wide": 5}
+DROPPED_SVG_TAGS = {"defs", "desc", "script", "style", "title"}
+DROPPED_SVG_CLASSES = {"titles", "plot overlay", "plot text-overlay", "plot tooltip-overlay"}
 ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
 
 
 @lru_cache(512)
-def bars(name: str, description: str, labels: Sequence[str], values: Sequence[float]) -> Markup:
+def draw_bars(
+    name: str, description: str, labels: Sequence[str], values: Sequence[float]
+) -> Markup:
     """A bar for each label. The same figures again cost nothing.
 
     Args:
         name, description: what a screen reader says of it.
         values: in the larger unit of a currency, or plain counts.
     """
-    drawn = (_draw(size, name, description, labels, values) for size in SIZES)
+    drawn = (_draw(size, name, description, labels, values) for size in CHART_SIZES)
     return Markup("").join(drawn)
 
 
 def _draw(
     size: str, name: str, description: str, labels: Sequence[str], values: Sequence[float]
 ) -> Markup:
-    width, height = SIZES[size]
-    chart = library().Bar(
+    width, height = CHART_SIZES[size]
+    chart = load_pygal().Bar(
         width=width,
         height=height,
         css=[],
@@ -46,7 +48,7 @@ def _draw(
         no_prefix=True,
         show_legend=False,
         show_minor_x_labels=False,
-        x_labels_major_every=max(1, -(-len(labels) // LABELS[size])),
+        x_labels_major_every=max(1, -(-len(labels) // MAX_LABELS_BY_SIZE[size])),
         truncate_label=-1,
         margin=8,
         spacing=6,
@@ -61,7 +63,7 @@ def _draw(
 
 
 @cache
-def library() -> Any:
+def load_pygal() -> Any:
     """Loaded with the first chart: where nobody looks at the dashboard, never."""
     import pygal
 
@@ -91,7 +93,7 @@ def _cleaned(svg: str, size: str, name: str, description: str) -> Markup:
 
 def _is_dropped(element: Any) -> bool:
     return (
-        element.tag.rpartition("}")[2] in DROPPED
-        or element.get("class") in OVERLAYS
+        element.tag.rpartition("}")[2] in DROPPED_SVG_TAGS
+        or element.get("class") in DROPPED_SVG_CLASSES
         or "style" in element.attrib
     )

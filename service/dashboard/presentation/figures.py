@@ -3,20 +3,20 @@
 from typing import Any
 
 from documents.reports.figures import Report
-from documents.values.money import larger, minor_units
+from documents.values.money import count_decimals, to_major_units
 from service.dashboard.presentation import charts, tables, time_axis
-from service.dashboard.presentation.wording import money
+from service.dashboard.presentation.wording import format_money
 
-CHARTS = 3
+MAX_CHARTS = 3
 
 
-def shown(report: Report) -> dict[str, Any]:
+def build_template_values(report: Report) -> dict[str, Any]:
     """What the templates take of a report."""
     return {
         "report": report,
-        "stages": tables.stages(report),
-        "currencies": tables.currencies(report),
-        "over_time": tables.over_time(report),
+        "stages": tables.build_funnel_stages(report),
+        "currencies": tables.list_currencies(report),
+        "over_time": tables.build_raised_table(report),
         "charts": [(code, _over_time(report, code)) for code in _charted(report)],
         "top_value": _most_valuable(report),
     }
@@ -24,21 +24,21 @@ def shown(report: Report) -> dict[str, Any]:
 
 def _charted(report: Report) -> list[str]:
     """Return the currencies that have a chart; the table beside them has all."""
-    known = [code for code in tables.currencies(report) if minor_units(code) is not None]
-    return known[:CHARTS] if report["by_day"] else []
+    known = [code for code in tables.list_currencies(report) if count_decimals(code) is not None]
+    return known[:MAX_CHARTS] if report["by_day"] else []
 
 
 def _over_time(report: Report, currency: str) -> Any:
     if tables.is_by_day(report):
-        points = time_axis.by_day(report["by_day"], currency)
+        points = time_axis.list_day_points(report["by_day"], currency)
     else:
-        points = time_axis.by_hour(report["by_hour"], currency)
+        points = time_axis.list_hour_points(report["by_hour"], currency)
     label, most = max(points, key=lambda point: point[1])
-    return charts.bars(
+    return charts.draw_bars(
         f"Raised over time, {currency}",
-        f"{points[0][0]} to {points[-1][0]}; the most, {money(most, currency)}, on {label}",
+        f"{points[0][0]} to {points[-1][0]}; the most, {format_money(most, currency)}, on {label}",
         tuple(label for label, _ in points),
-        tuple(larger(amount, currency) or 0 for _, amount in points),
+        tuple(to_major_units(amount, currency) or 0 for _, amount in points),
     )
 
 

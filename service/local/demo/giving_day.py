@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-DAY_SECONDS = 25.0
-A_SECOND = 50 * 60  # of the day played stands for so many: it is 21 hours long
+PLAYED_DAY_SECONDS = 25.0
+TIME_LAPSE_FACTOR = 50 * 60  # of the day played stands for so many: it is 21 hours long
 EVENTS_A_POST = 60
 OPEN_SHARE, MACHINE_SHARE, CLICK_SHARE, GIVE_SHARE = 0.46, 0.18, 0.34, 0.55
 BOUNCE_SHARE, REPEAT_SHARE, REFUND_SHARE = 0.02, 0.1, 0.05
-STRANGERS = 6
-LINK = "https://give.example.edu/spring"
-GIFTS = (1000, 2500, 2500, 5000, 5000, 10000, 25000)
+STRANGER_COUNT = 6
+GIVING_PAGE_URL = "https://give.example.edu/spring"
+GIFT_AMOUNTS_CENTS = (1000, 2500, 2500, 5000, 5000, 10000, 25000)
 
 
 @dataclass(frozen=True)
-class Recipient:
+class DemoRecipient:
     """One email of the mailing."""
 
     email_id: str
@@ -27,7 +27,7 @@ class Recipient:
 
 
 @dataclass(frozen=True)
-class Step:
+class GivingDayStep:
     """Something that happens at a second of the day: a post of events, a gift, a refund."""
 
     at: float
@@ -35,9 +35,9 @@ class Step:
     payload: Any
 
 
-def script(
-    recipients: Sequence[Recipient], fundraiser_id: str, start: int, seed: int = 7
-) -> list[Step]:
+def plan_giving_day(
+    recipients: Sequence[DemoRecipient], fundraiser_id: str, start: int, seed: int = 7
+) -> list[GivingDayStep]:
     """Everything that happens, in order.
 
     Args:
@@ -45,18 +45,18 @@ def script(
     """
     chance = random.Random(seed)  # noqa: S311
     events: list[tuple[float, dict[str, Any]]] = []
-    gifts: list[Step] = []
+    gifts: list[GivingDayStep] = []
     for number, recipient in enumerate(recipients):
         told, clicked = _story(chance, number, recipient, start)
         events += told
         if clicked is not None and chance.random() < GIVE_SHARE:
             gifts += _gift(chance, number, recipient, fundraiser_id, clicked=clicked, start=start)
-    gifts += [_stranger(chance, number, fundraiser_id, start) for number in range(STRANGERS)]
+    gifts += [_stranger(chance, number, fundraiser_id, start) for number in range(STRANGER_COUNT)]
     return sorted([*_posts(chance, events), *gifts], key=lambda step: step.at)
 
 
 def _story(
-    chance: random.Random, number: int, recipient: Recipient, start: int
+    chance: random.Random, number: int, recipient: DemoRecipient, start: int
 ) -> tuple[list[tuple[float, dict[str, Any]]], float | None]:
     """What SendGrid tells of one email, and when it was clicked, if it was."""
     told: list[tuple[float, dict[str, Any]]] = []
@@ -67,7 +67,7 @@ def _story(
                 at,
                 {
                     "email": recipient.address,
-                    "timestamp": start + int(at * A_SECOND),
+                    "timestamp": start + int(at * TIME_LAPSE_FACTOR),
                     "event": event,
                     "sg_event_id": f"demo-{recipient.email_id}-{event}-{len(told)}",
                     "sg_message_id": f"demo-{recipient.email_id}",
@@ -93,55 +93,57 @@ def _story(
     if chance.random() > CLICK_SHARE:
         return told, None
     clicked = opened + chance.uniform(0.1, 3)
-    tell(clicked, "click", url=f"{LINK}?email_id={recipient.link_token}")
+    tell(clicked, "click", url=f"{GIVING_PAGE_URL}?email_id={recipient.link_token}")
     return told, clicked
 
 
-def _posts(chance: random.Random, events: list[tuple[float, dict[str, Any]]]) -> Iterator[Step]:
+def _posts(
+    chance: random.Random, events: list[tuple[float, dict[str, Any]]]
+) -> Iterator[GivingDayStep]:
     """Events in posts as they come, some of the posts twice."""
     events = sorted(events, key=lambda event: event[0])
     for first in range(0, len(events), EVENTS_A_POST):
         batch = events[first : first + EVENTS_A_POST]
         at = batch[-1][0]
         payload = [event for _, event in batch]
-        yield Step(at, "events", payload)
+        yield GivingDayStep(at, "events", payload)
         if chance.random() < REPEAT_SHARE:
-            yield Step(at + 1, "events", payload)
+            yield GivingDayStep(at + 1, "events", payload)
 
 
 def _gift(
     chance: random.Random,
     number: int,
-    recipient: Recipient,
+    recipient: DemoRecipient,
     fundraiser_id: str,
     *,
     clicked: float,
     start: int,
-) -> list[Step]:
+) -> list[GivingDayStep]:
     """A gift by somebody who clicked: most links carry their token, some lose it on the way."""
-    at = min(clicked + chance.uniform(0.2, 4), DAY_SECONDS)
+    at = min(clicked + chance.uniform(0.2, 4), PLAYED_DAY_SECONDS)
     email_id = chance.choices(
         [recipient.link_token, "", "utm_source=newsletter"], weights=[75, 17, 8]
     )[0]
     gift = _donation(chance, f"demo-{number}", fundraiser_id, recipient.name, recipient.address)
     given = {"email_id": email_id, "donated_at": _time(start, at)}
-    steps = [Step(at, "gift", gift | given)]
+    steps = [GivingDayStep(at, "gift", gift | given)]
     if chance.random() < REFUND_SHARE:
-        steps.append(Step(at + 2, "refund", gift["external_id"]))
+        steps.append(GivingDayStep(at + 2, "refund", gift["external_id"]))
     return steps
 
 
-def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int) -> Step:
+def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int) -> GivingDayStep:
     """Somebody nobody wrote to."""
     name, address = f"Guest {number}", f"guest{number}@example.org"
     gift = _donation(chance, f"demo-guest-{number}", fundraiser_id, name, address)
-    at = chance.uniform(5, DAY_SECONDS)
-    return Step(at, "gift", gift | {"donated_at": _time(start, at)})
+    at = chance.uniform(5, PLAYED_DAY_SECONDS)
+    return GivingDayStep(at, "gift", gift | {"donated_at": _time(start, at)})
 
 
 def _time(start: int, at: float) -> str:
     """When what happens at a second of the day played happens."""
-    return datetime.fromtimestamp(start + int(at * A_SECOND), UTC).isoformat()
+    return datetime.fromtimestamp(start + int(at * TIME_LAPSE_FACTOR), UTC).isoformat()
 
 
 def _donation(
@@ -149,7 +151,7 @@ def _donation(
 ) -> dict[str, Any]:
     return {
         "fundraiser_id": fundraiser_id,
-        "amount": chance.choice(GIFTS),
+        "amount": chance.choice(GIFT_AMOUNTS_CENTS),
         "currency": "USD",
         "donor": {"name": name, "email": address},
         "external_id": external_id,

@@ -9,16 +9,20 @@ from rich.live import Live
 
 from documents.access.api_key import ApiKey
 from matchback.client import Matchback, MatchbackError
-from service.local.command import WATCH_SECONDS, Up, matchback_command
+from service.local.command import (
+    SUPERVISION_INTERVAL_SECONDS,
+    LocalDeployment,
+    build_matchback_command,
+)
 from service.local.demo import giving_day, university, view
-from service.local.demo.staff import dashboard_link
-from service.local.demo.university import Client, Interrupted, University
-from service.local.terminal import console, say
+from service.local.demo.staff import make_dashboard_link
+from service.local.demo.university import DemoClient, DemoUniversity, Interrupted
+from service.local.terminal import console, print_progress
 
-LINE_SECONDS = 2.0
-PROGRESS_STEP = 100
-REPORT_SECONDS = 2.0
-QUESTION = (
+LINE_INTERVAL_SECONDS = 2.0
+EMAILS_A_PROGRESS_LINE = 100
+REPORT_TIMEOUT_SECONDS = 2.0
+EXAMPLE_WAREHOUSE_QUERY = (
     "select match, count(*) as gifts, sum(counted_amount) as raised from donations group by match"
 )
 
@@ -34,7 +38,7 @@ class Player(threading.Thread):
         self._url = url
         self._data = data
         self._gifts: dict[str, str] = {}
-        self.place = University.load(data)
+        self.place = DemoUniversity.load(data)
         self.failure: Exception | None = None
         self._stopping = threading.Event()
 
@@ -42,12 +46,14 @@ class Player(threading.Thread):
         try:
             place = self.place
             if place is None or not ApiKey.authenticate(place.api_key):
-                place = university.found()  # the first start, or its database is gone
+                place = (
+                    university.create_demo_university()
+                )  # the first start, or its database is gone
                 place.save(self._data)
             if not place.started_at:
                 self._furnish(place)
             self.place = place
-            say(f"see it happen: {dashboard_link(self._url, place)}")
+            print_progress(f"see it happen: {make_dashboard_link(self._url, place)}")
             if not place.played:
                 self._play(place)
         except Interrupted:
@@ -60,27 +66,31 @@ class Player(threading.Thread):
         self._stopping.set()
         self.join()
 
-    def _client(self, place: University) -> Client:
-        return Client(self._url, place, self._stopping)
+    def _client(self, place: DemoUniversity) -> DemoClient:
+        return DemoClient(self._url, place, self._stopping)
 
-    def _furnish(self, place: University) -> None:
-        say("creating Demo University: two fundraisers, two mailings")
-        university.furnish(place, self._client(place), _tell_progress)
-        place.started_at = int(time.time()) - int(giving_day.DAY_SECONDS * giving_day.A_SECOND)
+    def _furnish(self, place: DemoUniversity) -> None:
+        print_progress("creating Demo University: two fundraisers, two mailings")
+        university.populate_demo_university(place, self._client(place), _tell_progress)
+        place.started_at = int(time.time()) - int(
+            giving_day.PLAYED_DAY_SECONDS * giving_day.TIME_LAPSE_FACTOR
+        )
         place.save(self._data)
 
-    def _play(self, place: University) -> None:
-        say(f"playing its giving day, {giving_day.DAY_SECONDS:.0f} s, through the HTTP API")
+    def _play(self, place: DemoUniversity) -> None:
+        print_progress(
+            f"playing its giving day, {giving_day.PLAYED_DAY_SECONDS:.0f} s, through the HTTP API"
+        )
         client = self._client(place)
-        recipients = [giving_day.Recipient(**one) for one in place.recipients]
+        recipients = [giving_day.DemoRecipient(**one) for one in place.recipients]
         begun = time.monotonic()
-        for step in giving_day.script(recipients, place.fundraiser_id, place.started_at):
+        for step in giving_day.plan_giving_day(recipients, place.fundraiser_id, place.started_at):
             self._stopping.wait(max(0.0, step.at - (time.monotonic() - begun)))
             self._do(client, step)
         place.played = True
         place.save(self._data)
 
-    def _do(self, client: Client, step: giving_day.Step) -> None:
+    def _do(self, client: DemoClient, step: giving_day.GivingDayStep) -> None:
         if step.kind == "events":
             client.deliver(step.payload)
         elif step.kind == "gift":
@@ -93,7 +103,7 @@ class Player(threading.Thread):
                 api.donations.update(gift_id, status="refunded")
 
 
-def show(up: Up) -> None:
+def show_demo(up: LocalDeployment) -> None:
     """Play the demo, if it was not played yet, and show how it stands. For ever."""
     player = Player(up.addresses["MATCHBACK_URL"], up.data)
     player.start()
@@ -103,36 +113,36 @@ def show(up: Up) -> None:
         player.stop()
 
 
-def _watch(up: Up, player: Player) -> None:
+def _watch(up: LocalDeployment, player: Player) -> None:
     told, last_line = False, 0.0
     with Live(console=console, refresh_per_second=8, transient=True) as live:
         while True:
             up.watch()
-            time.sleep(WATCH_SECONDS)
+            time.sleep(SUPERVISION_INTERVAL_SECONDS)
             playing = player.is_alive()
             if player.failure and not told:
                 told = True
-                say(f"the demo stopped early: {player.failure!r}")
+                print_progress(f"the demo stopped early: {player.failure!r}")
             report = _report(up, player.place)
             if report is None:
                 continue  # not made yet, or the web service is being restarted
             if console.is_terminal:
                 note = "the day goes on" if playing else "Ctrl-C stops everything"
-                live.update(view.panel("Spring Giving Day", report, note))
-            elif playing and time.monotonic() - last_line > LINE_SECONDS:
+                live.update(view.build_panel("Spring Giving Day", report, note))
+            elif playing and time.monotonic() - last_line > LINE_INTERVAL_SECONDS:
                 last_line = time.monotonic()
-                say(view.funnel_line(report))
+                print_progress(view.format_funnel_line(report))
             if not told and not playing and _is_settled(report):
                 told = True
                 _tell(up, player, report)
 
 
-def _report(up: Up, place: University | None) -> dict[str, Any] | None:
+def _report(up: LocalDeployment, place: DemoUniversity | None) -> dict[str, Any] | None:
     """One try: whoever watches over the parts must not wait for one of them."""
     if place is None or not place.started_at:
         return None
     url = up.addresses["MATCHBACK_URL"]
-    seconds = REPORT_SECONDS
+    seconds = REPORT_TIMEOUT_SECONDS
     with Matchback(url, place.api_key, timeout_seconds=seconds, patience_seconds=0) as api:
         try:
             return api.fundraisers.report(place.fundraiser_id)
@@ -141,23 +151,23 @@ def _report(up: Up, place: University | None) -> dict[str, Any] | None:
 
 
 def _tell_progress(done: int) -> None:
-    if done % PROGRESS_STEP == 0:
-        say(f"  {done} of {university.RECIPIENTS} emails recorded")
+    if done % EMAILS_A_PROGRESS_LINE == 0:
+        print_progress(f"  {done} of {university.RECIPIENT_COUNT} emails recorded")
 
 
 def _is_settled(report: dict[str, Any]) -> bool:
     return not any(report["unsettled"].values())
 
 
-def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
+def _tell(up: LocalDeployment, player: Player, report: dict[str, Any]) -> None:
     assert player.place
     place = player.place
-    say(view.funnel_line(report))
+    print_progress(view.format_funnel_line(report))
     url, key = up.addresses["MATCHBACK_URL"], place.api_key
     console.print(
         f"""
 [bold]Open[/]
-  {dashboard_link(url, place)}
+  {make_dashboard_link(url, place)}
                         the dashboard, signed in
   {url}/docs            the API, for people
   {url}/openapi.json    the same, for programs
@@ -171,8 +181,8 @@ def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
   curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
     -d '{{"fundraiser_id": "{place.fundraiser_id}", "amount": 2500, "currency": "USD",
          "donor": {{"name": "Ada Abbott", "email": "ada.abbott0@example.edu"}}}}' {url}/v1/donations
-  {matchback_command()[1]} warehouse sql --data {up.data} \\
-    "{QUESTION}"
+  {build_matchback_command()[1]} warehouse sql --data {up.data} \\
+    "{EXAMPLE_WAREHOUSE_QUERY}"
 
 Logs and data are in {up.data}. Ctrl-C stops everything.
 """

@@ -6,19 +6,21 @@ from bson import ObjectId
 
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
-from service.dashboard.sign_in_links import sign_in_link
-from service.local.demo.university import University
+from service.dashboard.sign_in_links import build_sign_in_link
+from service.local.demo.university import DemoUniversity
 
-ADDRESS, NAME = "staff@demo.example.edu", "Demo Staff"
-LASTS = timedelta(days=1)
+DEMO_STAFF_ADDRESS, DEMO_STAFF_NAME = "staff@demo.example.edu", "Demo Staff"
+DEMO_LINK_LIFETIME = timedelta(days=1)
 
 
-def dashboard_link(url: str, place: University) -> str:
+def make_dashboard_link(url: str, place: DemoUniversity) -> str:
     """A link that signs into the demo, as often as wanted for a day: it is for this machine."""
-    staff = Staff.known(ADDRESS)
+    staff = Staff.known(DEMO_STAFF_ADDRESS)
     if staff is not None and str(staff.organization_id) != place.organization_id:
         staff.remove()  # of a demo that was made before this one
         staff = None
     if staff is None:
-        staff = Staff.add(ObjectId(place.organization_id), NAME, ADDRESS, "admin")
-    return sign_in_link(url, SignInLink.make(staff, LASTS, reusable=True))
+        staff = Staff.add(
+            ObjectId(place.organization_id), DEMO_STAFF_NAME, DEMO_STAFF_ADDRESS, "admin"
+        )
+    return build_sign_in_link(url, SignInLink.make(staff, DEMO_LINK_LIFETIME, reusable=True))

@@ -28,18 +28,22 @@ from documents.organization import Organization
 from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from matchback.client import Matchback, Unreachable
 from matchback.transport import Transport
-from service.local.demo.giving_day import A_SECOND, DAY_SECONDS, Recipient
+from service.local.demo.giving_day import PLAYED_DAY_SECONDS, TIME_LAPSE_FACTOR, DemoRecipient
 
-RECIPIENTS = 600
-CLIENTS = 8
-SENDGRID_SECONDS, PATIENCE_SECONDS = 10, 60
-MAILINGS = (("Today is the day", 12_000), ("Your class is ahead", 9_000))
-FIRST = "Ada Ben Chloe David Elif Femi Grace Hugo Ines Jonas Kofi Lena Mina Noor Omar Priya".split()
-LAST = "Abbott Brandt Castro Diaz Evans Fischer Garcia Haddad Ito Jensen Khan Lopez Moreau".split()
+RECIPIENT_COUNT = 600
+CLIENT_THREADS = 8
+SENDGRID_TIMEOUT_SECONDS, SENDGRID_RETRY_SECONDS = 10, 60
+DEMO_MAILINGS = (("Today is the day", 12_000), ("Your class is ahead", 9_000))
+FIRST_NAMES = (
+    "Ada Ben Chloe David Elif Femi Grace Hugo Ines Jonas Kofi Lena Mina Noor Omar Priya".split()
+)
+LAST_NAMES = (
+    "Abbott Brandt Castro Diaz Evans Fischer Garcia Haddad Ito Jensen Khan Lopez Moreau".split()
+)
 
 
 @dataclass
-class University:
+class DemoUniversity:
     """What the demo must remember to go on after a restart."""
 
     organization_id: str
@@ -59,7 +63,7 @@ class University:
         draft.replace(data / "demo.json")
 
     @classmethod
-    def load(cls, data: Path) -> "University | None":
+    def load(cls, data: Path) -> "DemoUniversity | None":
         """What was kept, if anything whole was."""
         try:
             return cls(**json.loads((data / "demo.json").read_text()))
@@ -71,14 +75,14 @@ class Interrupted(Exception):
     """Everything is being stopped: whatever is still to be sent is not sent any more."""
 
 
-class Client:
+class DemoClient:
     """The university's own programs: Matchback's client, and SendGrid, which posts for it."""
 
-    def __init__(self, url: str, university: University, stopping: threading.Event) -> None:
+    def __init__(self, url: str, university: DemoUniversity, stopping: threading.Event) -> None:
         self._stopping = stopping
         self._api = Matchback(url, university.api_key, stopping=stopping)
-        http = httpx.Client(base_url=url, timeout=SENDGRID_SECONDS)
-        self._sendgrid = Transport(http, None, PATIENCE_SECONDS, stopping)
+        http = httpx.Client(base_url=url, timeout=SENDGRID_TIMEOUT_SECONDS)
+        self._sendgrid = Transport(http, None, SENDGRID_RETRY_SECONDS, stopping)
         self._key = load_pem_private_key(university.signing_key.encode(), password=None)
         self._webhook = f"/v1/webhooks/sendgrid/{university.organization_id}"
 
@@ -111,17 +115,19 @@ class Client:
             self._sendgrid.call("POST", self._webhook, content=body, headers=headers)
 
 
-def found() -> University:
+def create_demo_university() -> DemoUniversity:
     """A new organization with its keys: what the command line does."""
     organization = Organization.create("Demo University")
     _, secret = ApiKey.issue(organization.id, "demo", ["admin"])
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    sent_at = datetime.now(UTC) - timedelta(seconds=DAY_SECONDS * A_SECOND)
-    return University(str(organization.id), secret, pem, sent_at.isoformat(timespec="seconds"))
+    sent_at = datetime.now(UTC) - timedelta(seconds=PLAYED_DAY_SECONDS * TIME_LAPSE_FACTOR)
+    return DemoUniversity(str(organization.id), secret, pem, sent_at.isoformat(timespec="seconds"))
 
 
-def furnish(university: University, client: Client, progress: Callable[[int], None]) -> None:
+def populate_demo_university(
+    university: DemoUniversity, client: DemoClient, progress: Callable[[int], None]
+) -> None:
     """Its fundraisers, its mailings, and an email for everybody on the list.
 
     Each under an Idempotency-Key, so that a demo which was interrupted goes on where it was.
@@ -141,7 +147,7 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
                 sent_at=university.sent_at,
                 once=f"mailing-{number}",
             )
-            for number, (subject, cost) in enumerate(MAILINGS)
+            for number, (subject, cost) in enumerate(DEMO_MAILINGS)
         ]
     university.fundraiser_id = spring["id"]
 
@@ -155,22 +161,22 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
                 sent_at=None,
                 once=address,
             )
-        return asdict(Recipient(email["id"], name, address, email["link_token"]))
+        return asdict(DemoRecipient(email["id"], name, address, email["link_token"]))
 
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        for recipient in clients.map(write_to, people()):
+    with ThreadPoolExecutor(CLIENT_THREADS) as clients:
+        for recipient in clients.map(write_to, list_people()):
             university.recipients.append(recipient)
             progress(len(university.recipients))
 
 
-def people() -> Iterator[tuple[int, str, str]]:
+def list_people() -> Iterator[tuple[int, str, str]]:
     """The mailing list: numbers, names and addresses."""
-    for number in range(RECIPIENTS):
-        first, last = FIRST[number % len(FIRST)], LAST[number % len(LAST)]
+    for number in range(RECIPIENT_COUNT):
+        first, last = FIRST_NAMES[number % len(FIRST_NAMES)], LAST_NAMES[number % len(LAST_NAMES)]
         yield number, f"{first} {last}", f"{first}.{last}{number}@example.edu".lower()
 
 
-def _public(university: University) -> str:
+def _public(university: DemoUniversity) -> str:
     key = load_pem_private_key(university.signing_key.encode(), password=None)
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(der).decode()

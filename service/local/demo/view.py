@@ -8,15 +8,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from documents.values.money import display
+from documents.values.money import format_money_amount
 
-FUNNEL = ("sent", "delivered", "opened", "clicked", "donated")
-BAR = 40
+DEMO_FUNNEL_STAGES = ("sent", "delivered", "opened", "clicked", "donated")
+BAR_WIDTH = 40
 
 
-def funnel_line(report: Mapping[str, Any]) -> str:
+def format_funnel_line(report: Mapping[str, Any]) -> str:
     """One line, for where there is no terminal to draw on."""
-    stages = " → ".join(f"{name} {report['emails'][name]}" for name in FUNNEL)
+    stages = " → ".join(f"{name} {report['emails'][name]}" for name in DEMO_FUNNEL_STAGES)
     gifts = report["donations"]
     matched = ", ".join(f"{name} {of['count']}" for name, of in gifts["by_match"].items())
     return (
@@ -24,7 +24,7 @@ def funnel_line(report: Mapping[str, Any]) -> str:
     )
 
 
-def panel(title: str, report: Mapping[str, Any], note: str) -> Panel:
+def build_panel(title: str, report: Mapping[str, Any], note: str) -> Panel:
     """The funnel, the gifts by how they were matched, and how far behind the counters are."""
     return Panel(
         Group(_stages(report), Text(), _gifts(report), Text(), Text(_lag(report)), Text(note)),
@@ -38,11 +38,11 @@ def _stages(report: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=10)
     table.add_column(justify="right", width=6)
-    table.add_column(width=BAR)
+    table.add_column(width=BAR_WIDTH)
     emails = report["emails"]
     top = max(emails["sent"], 1)
-    for name in FUNNEL:
-        filled = round(BAR * emails[name] / top)
+    for name in DEMO_FUNNEL_STAGES:
+        filled = round(BAR_WIDTH * emails[name] / top)
         table.add_row(name, str(emails[name]), Text("█" * filled, style="cyan"))
     return table
 
@@ -68,4 +68,7 @@ def _lag(report: Mapping[str, Any]) -> str:
 
 
 def _money(totals: Mapping[str, int]) -> str:
-    return ", ".join(display(amount, code) for code, amount in totals.items()) or "nothing yet"
+    return (
+        ", ".join(format_money_amount(amount, code) for code, amount in totals.items())
+        or "nothing yet"
+    )

@@ -5,36 +5,36 @@ from pathlib import Path
 import pytest
 from falcon import testing
 
-from config.database import Client, DeploymentError, check_deployment, client
+from config.database import DatabaseClient, DeploymentError, check_deployment, get_client
 from service.local import servers
 from service.local.supervisor import Supervisor
 from tools.testbed.stack import Servers
 
 
 def test_our_own_server_is_as_it_should_be(real_servers: Servers) -> None:
-    with Client(servers.mongodb_uri(real_servers.mongodb_port)) as mongo:
+    with DatabaseClient(servers.build_mongodb_uri(real_servers.mongodb_port)) as mongo:
         assert check_deployment(mongo) == []
 
 
 def test_long_transactions_are_warned_of(real_servers: Servers) -> None:
-    with Client(servers.mongodb_uri(real_servers.mongodb_port)) as mongo:
+    with DatabaseClient(servers.build_mongodb_uri(real_servers.mongodb_port)) as mongo:
         name = "transactionLifetimeLimitSeconds"
         mongo.admin.command({"setParameter": 1, name: 60})
         try:
             (warning,) = check_deployment(mongo)
         finally:
-            mongo.admin.command({"setParameter": 1, name: servers.TRANSACTION_SECONDS})
+            mongo.admin.command({"setParameter": 1, name: servers.TRANSACTION_LIFETIME_SECONDS})
     assert "set it to 3" in warning
 
 
 def test_readiness_tells_of_long_transactions(real_client: testing.TestClient) -> None:
     name = "transactionLifetimeLimitSeconds"
     assert real_client.simulate_get("/readyz").json["warnings"] == []
-    client().admin.command({"setParameter": 1, name: 60})
+    get_client().admin.command({"setParameter": 1, name: 60})
     try:
         answer = real_client.simulate_get("/readyz")
     finally:
-        client().admin.command({"setParameter": 1, name: servers.TRANSACTION_SECONDS})
+        get_client().admin.command({"setParameter": 1, name: servers.TRANSACTION_LIFETIME_SECONDS})
     assert answer.status_code == 200
     assert name in answer.json["warnings"][0]
 
@@ -53,14 +53,14 @@ def test_readiness_refuses_a_standalone_server(
 
 def test_a_standalone_server_is_refused_with_what_to_do(tmp_path: Path) -> None:
     supervisor = Supervisor(say=lambda text: None)
-    port = servers.free_port()
-    part = servers.mongodb_part(tmp_path, port)
+    port = servers.find_free_port()
+    part = servers.build_mongodb_part(tmp_path, port)
     replica_set = list(part.command).index("--replSet")
     part.command = [*part.command[:replica_set], *part.command[replica_set + 2 :]]
     try:
         supervisor.start(part)
         with (
-            Client(servers.LOOPBACK, port) as mongo,
+            DatabaseClient(servers.LOOPBACK_ADDRESS, port) as mongo,
             pytest.raises(DeploymentError, match="--replSet"),
         ):
             check_deployment(mongo)

@@ -19,15 +19,15 @@ from falcon import testing
 from mongoengine import get_db
 
 from config import database
-from config.database import Client
-from config.settings import settings
+from config.database import DatabaseClient
+from config.settings import get_settings
 from documents.recount import recount
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from service.middleware import api_key
-from tools.docs.blocks import blocks
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.output import output
-from tools.testbed.settled import settle
+from tools.docs.blocks import read_blocks
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.output import read_output
+from tools.testbed.settled import settle_all
 
 PAGE = "how-to/backup.md"
 AT = 1_700_000_000
@@ -36,7 +36,7 @@ RAW = CodecOptions(RawBSONDocument)
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.fixture
@@ -45,13 +45,13 @@ def restored(real_database: str) -> Iterator[str]:
     uri = real_database.replace("/tests?", "/restored?")
     assert uri != real_database
     yield uri
-    with Client(uri) as mongo:
+    with DatabaseClient(uri) as mongo:
         mongo.drop_database("restored")
 
 
 def dump(uri: str, folder: Path) -> None:
     """Each collection as BSON, all of them as they were at one moment."""
-    with Client(uri) as mongo, mongo.start_session(snapshot=True) as session:
+    with DatabaseClient(uri) as mongo, mongo.start_session(snapshot=True) as session:
         source = mongo.get_default_database()
         for name in source.list_collection_names(filter={"type": "collection"}):
             batches = cast("Iterable[bytes]", source[name].find_raw_batches(session=session))
@@ -59,7 +59,7 @@ def dump(uri: str, folder: Path) -> None:
 
 
 def restore(uri: str, folder: Path) -> None:
-    with Client(uri) as mongo:
+    with DatabaseClient(uri) as mongo:
         for path in folder.glob("*.bson"):
             if rows := bson.decode_all(path.read_bytes(), RAW):
                 mongo.get_default_database()[path.stem].insert_many(rows)
@@ -67,23 +67,23 @@ def restore(uri: str, folder: Path) -> None:
 
 def follow(uri: str, folder: Path) -> str:
     """What the page's commands print, run on the restored database."""
-    steps = [block.text for block in blocks(PAGE) if not block.marks]
+    steps = [block.text for block in read_blocks(PAGE) if not block.marks]
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "MATCHBACK_MONGODB_URI": uri,
-        "MATCHBACK_REDIS_URL": settings().redis_url,
+        "MATCHBACK_REDIS_URL": get_settings().redis_url,
     }
     command = ["bash", "-c", "\n".join(["set -euo pipefail", *steps])]
-    return output(command, folder, environment)
+    return read_output(command, folder, environment)
 
 
 def use(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process speaks to another database from now on."""
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
-    settings.cache_clear()
+    get_settings.cache_clear()
     mongoengine.disconnect_all()
-    api_key.forget_keys()
-    database.connect()
+    api_key.forget_api_keys()
+    database.connect_database()
 
 
 def told(alice: University, spring: str) -> Any:
@@ -110,12 +110,12 @@ def test_a_restored_copy_is_whole_and_goes_on(
     spring = alice.fundraiser()
     email = alice.email(spring)
     alice.gift(spring, 2500, email_id=email)
-    alice.deliver([event(email, "open", AT)])
-    settle()
+    alice.deliver([make_event(email, "open", AT)])
+    settle_all()
     alice.gift(spring, 1000, BOB)
-    alice.deliver([event(email, "click", AT + 60)])
+    alice.deliver([make_event(email, "click", AT + 60)])
     dump(real_database, tmp_path)
-    settle()
+    settle_all()
     expected = told(alice, spring)
 
     restore(restored, tmp_path)
@@ -124,10 +124,10 @@ def test_a_restored_copy_is_whole_and_goes_on(
     assert "2 deliveries to be tallied again" in output
 
     use(restored, monkeypatch)
-    while sweep():
+    while sweep_due_records():
         pass
     assert told(alice, spring) == expected
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
     assert expected[0]["donations"]["raised"] == {"USD": 3500}
     assert (expected[0]["emails"]["opens"], expected[0]["emails"]["clicks"]) == (1, 1)
     assert "due" in {
@@ -145,20 +145,20 @@ def test_without_one_moment_a_recount_finds_it_and_mends_it(
     """A gift that came between the dump of the fundraisers and that of the gifts."""
     spring = alice.fundraiser()
     alice.gift(spring, 2500)
-    settle()
+    settle_all()
     dump(real_database, tmp_path)
     alice.gift(spring, 1000)
-    settle()
+    settle_all()
     (tmp_path / "later").mkdir()
     dump(real_database, tmp_path / "later")
     (tmp_path / "later" / "donations.bson").replace(tmp_path / "donations.bson")
 
     restore(restored, tmp_path)
     use(restored, monkeypatch)
-    off = list(recount.recount())
+    off = list(recount.find_drifts())
     assert ("fundraisers", "raised.USD") in {(drift.collection, drift.field) for drift in off}
     while off:
         for drift in off:
-            recount.repair(drift)
-        off = list(recount.recount())
+            recount.repair_counter(drift)
+        off = list(recount.find_drifts())
     assert alice.report(spring)["donations"]["raised"] == {"USD": 3500}

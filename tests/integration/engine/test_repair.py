@@ -8,9 +8,9 @@ from mongoengine import get_db
 
 from documents.counters import LEDGER
 from documents.recount import recount
-from matchback.engine.recount import flat
-from tools.testbed.cast import Api, university
-from tools.testbed.settled import settle
+from matchback.engine.recount import flatten_counters
+from tools.testbed.cast import Api, create_university
+from tools.testbed.settled import settle_all
 
 ODD = ["many", "", [1], [], {}, {"x": 3}, None, True, float("nan"), 1.5]
 
@@ -28,18 +28,20 @@ ODD = ["many", "", [1], [], {}, {"x": 3}, None, True, float("nan"), 1.5]
 def test_a_counter_that_is_not_a_number_is_repaired(
     real_client: testing.TestClient, collection: str, fields: list[str], wrong: Any
 ) -> None:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     email = alice.email(spring, mailing_id=alice.mailing(spring))
     alice.gift(spring, 100, email_id=email)
-    settle()
+    settle_all()
     before = get_db()[collection].find_one({})
     assert before
     get_db()[collection].update_one({}, {"$set": dict.fromkeys(fields, wrong)})
     for _ in range(3):  # a value of the wrong shape can hide another one
-        for drift in list(recount.recount()):
-            recount.repair(drift)
-    assert list(recount.recount()) == []
+        for drift in list(recount.find_drifts()):
+            recount.repair_counter(drift)
+    assert list(recount.find_drifts()) == []
     after = get_db()[collection].find_one({})
     assert after
-    assert flat(LEDGER, collection, after) == flat(LEDGER, collection, before)
+    assert flatten_counters(LEDGER, collection, after) == flatten_counters(
+        LEDGER, collection, before
+    )

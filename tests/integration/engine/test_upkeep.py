@@ -9,18 +9,18 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents.message import message_keys
+from documents.message import list_message_keys
 from documents.privacy import retention
-from documents.settling.policies import Policy
+from documents.settling.policies import SettlingPolicy
 from documents.tracking import relabelling
-from documents.tracking.click_labels import judge_all
+from documents.tracking.click_labels import relabel_stored_clicks
 from documents.tracking.relabelling import Relabelling
-from documents.tracking.rules import Rule
+from documents.tracking.rules import MachineClickRule
 from jobs.periodic import relabel as relabel_job
 from jobs.periodic import retention as retention_job
 from service.cli import main
-from tools.testbed.cast import Api, University, event, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/"
@@ -29,7 +29,7 @@ SOON = datetime.now(UTC) + timedelta(days=1)
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -41,14 +41,14 @@ def clicked(alice: University) -> tuple[str, str, str]:
     email = alice.email(spring, mailing_id=mailing)
     alice.deliver(
         [
-            event(email, "delivered", AT),
-            event(email, "open", AT + 9),
-            event(email, "open", AT + 8, sg_machine_open=True),
-            event(email, "click", AT + 60, url=LINK),
-            *(event(email, "click", AT + 300, url=LINK + n, sg_event_id=n) for n in "abc"),
+            make_event(email, "delivered", AT),
+            make_event(email, "open", AT + 9),
+            make_event(email, "open", AT + 8, sg_machine_open=True),
+            make_event(email, "click", AT + 60, url=LINK),
+            *(make_event(email, "click", AT + 300, url=LINK + n, sg_event_id=n) for n in "abc"),
         ]
     )
-    settle()
+    settle_all()
     return spring, mailing, email
 
 
@@ -67,13 +67,17 @@ def test_a_changed_rule_relabels_what_is_stored(
     spring, mailing, email = clicked(alice)
     before = everything(alice, spring, mailing, email)
     assert (before[2]["clicks"], before[2]["machine_clicks"]) == (1, 3)
-    monkeypatch.setattr(relabelling, "EMAILS_A_PAGE", 1)
-    for rule, clicks in ((Rule(links=0), 4), (Rule(links=1), 0), (Rule(), 1)):
+    monkeypatch.setattr(relabelling, "EMAILS_PER_PAGE", 1)
+    for rule, clicks in (
+        (MachineClickRule(links=0), 4),
+        (MachineClickRule(links=1), 0),
+        (MachineClickRule(), 1),
+    ):
         assert not Relabelling.is_done(rule)
-        while Relabelling.towards(rule).step(rule):
+        while Relabelling.continue_with(rule).step(rule):
             pass
         assert Relabelling.is_done(rule)
-        settle()
+        settle_all()
         assert alice.report(spring)["emails"]["clicks"] == clicks
         found = alice.get(f"/v1/emails/{email}")
         assert (found["first_clicked_at"] is None) == (clicks == 0)
@@ -88,24 +92,28 @@ def test_a_worker_relabels_when_the_rule_was_changed(
         pass
     assert alice.report(spring)["emails"]["clicks"] == 1
     monkeypatch.setattr(
-        relabel_job, "policy", lambda: relabel_job_policy(Rule(agents=("nothing",), links=0))
+        relabel_job,
+        "build_settling_policy",
+        lambda: relabel_job_policy(MachineClickRule(agents=("nothing",), links=0)),
     )
     while relabel_job.step():
         pass
-    settle()
+    settle_all()
     assert alice.report(spring)["emails"]["clicks"] == 4
 
 
-def relabel_job_policy(rule: Rule) -> Any:
-    return Policy(clicks=rule)
+def relabel_job_policy(rule: MachineClickRule) -> Any:
+    return SettlingPolicy(clicks=rule)
 
 
 def test_the_command_relabels(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
     spring, *_ = clicked(alice)
-    monkeypatch.setattr("jobs.tasks.policy", lambda: relabel_job_policy(Rule(links=0)))
+    monkeypatch.setattr(
+        "jobs.tasks.build_settling_policy", lambda: relabel_job_policy(MachineClickRule(links=0))
+    )
     done = CliRunner().invoke(main, ["relabel"])
     assert (done.exit_code, done.stdout) == (0, "3 clicks changed sides\n")
-    settle()
+    settle_all()
     assert alice.report(spring)["emails"]["clicks"] == 4
 
 
@@ -114,16 +122,18 @@ def test_dropping_old_events_and_deliveries_changes_no_figure(
 ) -> None:
     of = clicked(alice)
     before = everything(alice, *of)
-    monkeypatch.setattr(retention, "A_STEP", 2)
+    monkeypatch.setattr(retention, "DROPPED_RECORDS_PER_STEP", 2)
     while retention.drop_events(SOON):
-        settle()
+        settle_all()
         assert everything(alice, *of) == before
     while retention.drop_deliveries(SOON):
         pass
     assert get_db().events.count_documents({}) == get_db().deliveries.count_documents({}) == 0
     spring, _, email = of
-    alice.deliver([event(email, "click", AT + 9000, url=LINK), event(email, "open", AT + 9001)])
-    settle()
+    alice.deliver(
+        [make_event(email, "click", AT + 9000, url=LINK), make_event(email, "open", AT + 9001)]
+    )
+    settle_all()
     figures = alice.report(spring)["emails"]
     assert (figures["opens"], figures["machine_opens"], figures["clicks"]) == (2, 1, 2)
     assert alice.get(f"/v1/emails/{email}")["first_clicked_at"] == "2023-11-14T22:14:20Z"
@@ -132,8 +142,8 @@ def test_dropping_old_events_and_deliveries_changes_no_figure(
 def test_an_event_that_cannot_be_dropped_keeps_no_other(alice: University) -> None:
     spring, _, _email = clicked(alice)
     other = alice.email(spring)
-    alice.deliver([event(other, "click", AT + number, url=LINK) for number in range(3)])
-    settle()
+    alice.deliver([make_event(other, "click", AT + number, url=LINK) for number in range(3)])
+    settle_all()
     broken = ObjectId(other)
     get_db().archives.insert_one({"_id": broken, "clicks": "many"})
     while retention.drop_events(SOON):
@@ -151,19 +161,19 @@ def test_an_email_whose_clicks_cannot_be_judged_keeps_no_other(
 ) -> None:
     spring, _, email = clicked(alice)
     broken = alice.email(spring)
-    alice.deliver([event(broken, "click", AT + 60, url=LINK)])
-    settle()
+    alice.deliver([make_event(broken, "click", AT + 60, url=LINK)])
+    settle_all()
 
-    def judge(tx: Any, emails: Any, rule: Rule) -> Any:
+    def judge(tx: Any, emails: Any, rule: MachineClickRule) -> Any:
         if ObjectId(broken) in emails:
             raise TypeError
-        return judge_all(tx, emails, rule)
+        return relabel_stored_clicks(tx, emails, rule)
 
-    monkeypatch.setattr(relabelling, "judge_all", judge)
-    state = Relabelling.towards(Rule(links=0))
-    while state.step(Rule(links=0)):
+    monkeypatch.setattr(relabelling, "relabel_stored_clicks", judge)
+    state = Relabelling.continue_with(MachineClickRule(links=0))
+    while state.step(MachineClickRule(links=0)):
         pass
-    assert Relabelling.is_done(Rule(links=0))
+    assert Relabelling.is_done(MachineClickRule(links=0))
     assert state.changed == 3
     assert alice.get(f"/v1/emails/{email}")["machine_clicks"] == 0
 
@@ -196,16 +206,16 @@ def alice_delivery(days: int) -> ObjectId:
 def test_a_replay_changes_nothing_that_was_right(alice: University) -> None:
     of = clicked(alice)
     _, _, email = of
-    opened = event(email, "open", AT + 9)
-    alice.deliver([opened, opened, 7, event(email, "open", AT + 70)])
-    settle()
+    opened = make_event(email, "open", AT + 9)
+    alice.deliver([opened, opened, 7, make_event(email, "open", AT + 70)])
+    settle_all()
     before = everything(alice, *of)
     outcomes = list(get_db().deliveries.find({}, {"tallied_at": 0}))
     for options in ((), ("--organization", alice.id), ("--since", "2026-01-01T00:00:00Z")):
         done = CliRunner().invoke(main, ["replay", *options])
         assert (done.exit_code, done.stdout) == (0, "2 deliveries to be tallied again\n")
         assert get_db().deliveries.count_documents({"due": {"$type": "date"}}) == 2
-        settle()
+        settle_all()
         assert everything(alice, *of) == before
         assert list(get_db().deliveries.find({}, {"tallied_at": 0})) == outcomes
 
@@ -216,12 +226,12 @@ def test_a_replay_after_a_mend_counts_what_was_refused(
     email = alice.email(alice.fundraiser())
     with monkeypatch.context() as broken:
         broken.setattr("documents.providers.sendgrid._time", refuse)
-        alice.deliver([event(email, "open", AT)])
-        settle()
+        alice.deliver([make_event(email, "open", AT)])
+        settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
     delivery = get_db().deliveries.find_one() or {}
     assert CliRunner().invoke(main, ["replay", "--delivery", str(delivery["_id"])]).exit_code == 0
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
     delivery = get_db().deliveries.find_one() or {}
     assert (delivery["counted_events"], delivery["refused"]) == (1, [])
@@ -248,10 +258,10 @@ def test_commands_say_what_is_wrong(alice: University, arguments: list[str]) -> 
 def test_messages_under_an_earlier_key_go_too(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
-    alice.deliver([event(email, "open", AT, email="Ann\u200b@Example.edu")])
-    settle()
+    alice.deliver([make_event(email, "open", AT, email="Ann\u200b@Example.edu")])
+    settle_all()
     [row] = get_db().events.find()
-    today, earlier = message_keys(row)
+    today, earlier = list_message_keys(row)
     get_db().messages.insert_one({"_id": earlier, "email_id": ObjectId(email)})
     assert get_db().messages.count_documents({"_id": today}) == 1
     while retention.drop_events(SOON):
@@ -262,8 +272,8 @@ def test_messages_under_an_earlier_key_go_too(alice: University) -> None:
 def test_messages_go_with_the_last_event_of_their_email(alice: University) -> None:
     spring, mailing, email = clicked(alice)
     other = alice.email(spring, mailing_id=mailing)
-    alice.deliver([event(other, "open", AT + 20)])
-    settle()
+    alice.deliver([make_event(other, "open", AT + 20)])
+    settle_all()
     before = everything(alice, spring, mailing, email)
     assert get_db().messages.count_documents({}) == 2
     # One event of the first email arrived too late to be dropped with the others.
@@ -277,6 +287,8 @@ def test_messages_go_with_the_last_event_of_their_email(alice: University) -> No
         pass
     assert get_db().messages.count_documents({}) == 0
     assert everything(alice, spring, mailing, email) == before
-    alice.deliver([event(other, "click", AT + 99, url=LINK)])  # known by its email, and known again
-    settle()
+    alice.deliver(
+        [make_event(other, "click", AT + 99, url=LINK)]
+    )  # known by its email, and known again
+    settle_all()
     assert get_db().messages.count_documents({"email_id": ObjectId(other)}) == 1

@@ -10,12 +10,12 @@ from falcon import testing
 from huey.api import Huey
 from mongoengine import get_db
 
-from config.queue import QUEUE, huey, queue
-from documents.storage.marks import DUE
+from config.queue import QUEUE_NAME, huey, make_queue
+from documents.storage.marks import DUE_FILTER
 from jobs import tasks
-from jobs.callbacks import AFTER_SAVE
-from jobs.sweep import sweep
-from tools.testbed.cast import Api, University, event, university
+from jobs.callbacks import JOB_BY_DOCUMENT
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import Api, University, create_university, make_event
 
 # As the first version wrote them, to the byte; with each one's id.
 FIRST_FORMAT = (
@@ -33,14 +33,14 @@ ID = "6565a1f2c3d4e5f601234567"
 @pytest.fixture
 def redis_queue(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Huey:
     """A Huey that knows no task yet, on the same real queue as ours."""
-    other = queue(QUEUE)
+    other = make_queue(QUEUE_NAME)
     monkeypatch.setattr(huey, "storage", other.storage)
     return other
 
 
 @pytest.fixture
 def alice(redis_queue: Huey, real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 def work_off(worker: Huey) -> Iterator[str]:
@@ -61,20 +61,22 @@ def test_messages_of_the_first_version_are_understood(
     )
     mailing = alice.mailing(spring, cost={"amount": 500, "currency": "USD"})
     email = alice.email(spring, mailing_id=mailing, sent_at="2026-05-01T00:00:00Z")
-    assert alice.deliver([event(email, "open", 1_790_000_000)]).status == 202
+    assert alice.deliver([make_event(email, "open", 1_790_000_000)]).status == 202
     assert {task for task, _ in wakeups} == {
-        task.task_class.__name__ for task in AFTER_SAVE.values()
+        task.task_class.__name__ for task in JOB_BY_DOCUMENT.values()
     }
     for task, id_ in wakeups:
         huey.storage.enqueue(FIRST_FORMAT.format(task=task, id=id_).encode())
     assert sorted(work_off(huey)) == sorted(task for task, _ in wakeups)
     for name in ("donations", "emails", "mailings", "deliveries"):
-        assert get_db()[name].count_documents(DUE) == 0
+        assert get_db()[name].count_documents(DUE_FILTER) == 0
     row = get_db().emails.find_one({"_id": ObjectId(email)})
     assert (row["opens"], row["donations_count"], row["raised"]) == (1, 1, {"USD": 2500})
 
 
-@pytest.mark.parametrize("task", AFTER_SAVE.values(), ids=lambda task: task.task_class.__name__)
+@pytest.mark.parametrize(
+    "task", JOB_BY_DOCUMENT.values(), ids=lambda task: task.task_class.__name__
+)
 def test_a_message_of_one_id_is_what_the_first_version_reads(redis_queue: Huey, task: Any) -> None:
     task(ID)
     told = json.loads(redis_queue.storage.dequeue())
@@ -104,6 +106,6 @@ def test_what_the_first_version_cannot_read_is_left_to_the_sweep(
     tasks.update_email_donation(gifts[0])
     assert list(work_off(redis_queue)) == ["update_email_donation"] * 2
     assert done == gifts[:1]
-    assert get_db().donations.count_documents(DUE) == 3
-    sweep()
+    assert get_db().donations.count_documents(DUE_FILTER) == 3
+    sweep_due_records()
     assert alice.report(spring)["donations"]["count"] == 3

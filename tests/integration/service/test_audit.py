@@ -12,28 +12,28 @@ from mongoengine import get_db
 from documents.access import audit
 from documents.access.audit import AuditEntry, OpenAct
 from documents.values.time import now
-from jobs.sweep import sweep
-from service.api.openapi import operations
+from jobs.sweep import sweep_due_records
+from service.api.openapi import list_operations
 from service.cli import main
-from service.routes import ROUTES
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
-from tools.testbed.stripe_events import invoice, set_secret, tell
+from service.routes import API_ROUTES
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university
+from tools.testbed.stripe_events import make_invoice_event, post_stripe_event, set_stripe_secret
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
     """On a real database, because assigning a payment needs a transaction."""
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.fixture
 def charlie(real_client: testing.TestClient) -> University:
-    return university("Charlie's University", Api.in_process(real_client))
+    return create_university("Charlie's University", Api.in_process(real_client))
 
 
 def entries(place: University) -> list[dict[str, Any]]:
     """The chain, from its beginning, with what is done by now in it."""
-    audit.link()
+    audit.link_finished_acts()
     listed: list[dict[str, Any]] = place.get("/v1/audit?sort=seq")["data"]
     return listed
 
@@ -55,9 +55,9 @@ def do_everything(place: University) -> set[str]:
         get_db().emails.update_one(
             {"_id": ObjectId(id_)}, {"$set": {"trouble": trouble}, "$unset": {"due": ""}}
         )
-    set_secret(place)
-    tell(place, invoice("paid", 3))
-    sweep()
+    set_stripe_secret(place)
+    post_stripe_event(place, make_invoice_event("paid", 3))
+    sweep_due_records()
     payment = place.get("/v1/payments")["data"][0]["id"]
     secret = {"secret": "whsec_" + "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
     acts: list[tuple[str, str, Any]] = [
@@ -105,12 +105,12 @@ def test_everything_that_changes_or_administers_is_in_it(alice: University) -> N
     done = do_everything(alice)
     declared = {
         f"{verb.upper()} {path}"
-        for path, verb, operation, _ in operations(ROUTES)
+        for path, verb, operation, _ in list_operations(API_ROUTES)
         if operation.scope and verb != "get" and (operation.scope == "admin" or verb != "post")
     }
     assert done == declared  # the test does all there is
     assert set(actions(alice)) == declared
-    assert audit.verify(ObjectId(alice.id)).broken_at is None
+    assert audit.verify_chain(ObjectId(alice.id)).broken_at is None
 
 
 def test_an_entry_says_who_what_and_when_and_no_more(
@@ -168,7 +168,7 @@ def test_linking_that_died_in_the_middle_goes_on(alice: University) -> None:
     audit._append(first)  # and then the worker died
     assert [entry["seq"] for entry in entries(alice)] == [1, 2]
     assert OpenAct.objects.count() == 0
-    assert audit.verify(ObjectId(alice.id)).broken_at is None
+    assert audit.verify_chain(ObjectId(alice.id)).broken_at is None
 
 
 TAMPERING = {
@@ -192,7 +192,7 @@ def test_tampering_is_found(alice: University, tamper: Any) -> None:
     entries(alice)
     OpenAct.objects.delete()
     tamper(get_db().audit)
-    assert audit.verify(ObjectId(alice.id)).broken_at == 2
+    assert audit.verify_chain(ObjectId(alice.id)).broken_at == 2
 
 
 def test_a_cut_end_is_found_by_whoever_noted_the_head(alice: University) -> None:
@@ -200,17 +200,17 @@ def test_a_cut_end_is_found_by_whoever_noted_the_head(alice: University) -> None
     for name in "ABCD":
         alice.call("PATCH", "/v1/organization", {"name": name})
     entries(alice)
-    head = audit.verify(owner).head
-    assert audit.verify(owner, head).broken_at is None
+    head = audit.verify_chain(owner).head
+    assert audit.verify_chain(owner, head).broken_at is None
     alice.call("PATCH", "/v1/organization", {"name": "E"})
     entries(alice)
-    assert audit.verify(owner, head).broken_at is None  # it goes on through the head
+    assert audit.verify_chain(owner, head).broken_at is None  # it goes on through the head
     get_db().audit.delete_many({"seq": {"$gte": 4}})
-    assert audit.verify(owner).broken_at is None
-    assert audit.verify(owner, head).broken_at == 4
+    assert audit.verify_chain(owner).broken_at is None
+    assert audit.verify_chain(owner, head).broken_at == 4
     alice.call("PATCH", "/v1/organization", {"name": "made anew"})
     entries(alice)
-    assert audit.verify(owner, head).broken_at == 4
+    assert audit.verify_chain(owner, head).broken_at == 4
 
 
 def test_the_command_line_notes_and_verifies(
@@ -220,7 +220,7 @@ def test_the_command_line_notes_and_verifies(
     assert run(main, ["key", "create", alice_on_disk]).exit_code == 0
     assert run(main, ["link-key", "rotate"]).exit_code == 0
     assert run(main, ["recount"]).exit_code == 0  # reads only
-    audit.link()
+    audit.link_finished_acts()
     done = [(row.organization_id, row.action, row.actor) for row in AuditEntry.objects]
     assert done == [
         (ObjectId(alice_on_disk), "key create", "command line"),
@@ -229,7 +229,7 @@ def test_the_command_line_notes_and_verifies(
     verified = run(main, ["audit", "verify"])
     assert verified.exit_code == 0
     assert verified.output.count("whole") == 2
-    head = audit.verify(ObjectId(alice_on_disk)).head
+    head = audit.verify_chain(ObjectId(alice_on_disk)).head
     named = ["audit", "verify", "--organization", alice_on_disk]
     assert run(main, [*named, "--head", head]).exit_code == 0
     get_db().audit.update_one({"action": "key create"}, {"$set": {"action": "nothing"}})

@@ -16,25 +16,25 @@ from mongoengine import get_db
 from config import database
 from documents.access import audit as auditing
 from documents.concurrency import retries
-from documents.concurrency.lease import held
+from documents.concurrency.lease import hold_lease
 from documents.values.time import now
 from jobs.periodic import recount as recounting
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from service.cli import main
 from service.commands import tables
-from tools.testbed.cast import Api, University, university
-from tools.testbed.command_line import matchback
+from tools.testbed.cast import Api, University, create_university
+from tools.testbed.command_line import run_matchback
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
     # The commands connect by themselves: to the test's database, which is connected already.
-    monkeypatch.setattr("config.database.connect", database.client)
-    return university("Alice's University", Api.in_process(real_client))
+    monkeypatch.setattr("config.database.connect_database", database.get_client)
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 def test_an_organization_is_created_with_an_admin_key(alice: University) -> None:
-    made = json.loads(matchback("org", "create", "My University", "--json").stdout)
+    made = json.loads(run_matchback("org", "create", "My University", "--json").stdout)
     assert made.keys() == {"organization_id", "api_key"}
     place = University(made["organization_id"], made["api_key"], alice.api)
     assert place.get("/v1/api-keys")["data"][0]["scopes"] == ["admin"]
@@ -42,81 +42,86 @@ def test_an_organization_is_created_with_an_admin_key(alice: University) -> None
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201])
 def test_a_name_that_is_none_is_a_sentence(alice: University, name: str) -> None:
-    result = matchback("org", "create", name)
+    result = run_matchback("org", "create", name)
     assert (result.exit_code, result.stderr) == (1, "Error: A name is 1 to 200 characters.\n")
 
 
 def test_a_key_is_created_with_its_scopes(alice: University) -> None:
-    result = matchback("key", "create", alice.id, "--scope", "read", "--json")
+    result = run_matchback("key", "create", alice.id, "--scope", "read", "--json")
     reader = University(alice.id, json.loads(result.stdout)["api_key"], alice.api)
     assert reader.call("GET", "/v1/users").status == 200
     assert reader.call("POST", "/v1/users", {}).status == 403
-    assert matchback("key", "create", "f" * 24).exit_code == 1
+    assert run_matchback("key", "create", "f" * 24).exit_code == 1
 
 
 def test_recount_tells_and_repairs(alice: University) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     alice.gift(spring)
-    sweep()
-    assert (matchback("recount").exit_code, matchback("recount").stdout) == (0, "0 counters off\n")
+    sweep_due_records()
+    assert (run_matchback("recount").exit_code, run_matchback("recount").stdout) == (
+        0,
+        "0 counters off\n",
+    )
     get_db().fundraisers.update_one({"_id": ObjectId(spring)}, {"$inc": {"raised.USD": 1}})
-    told = matchback("recount")
+    told = run_matchback("recount")
     assert told.exit_code == 1
     assert f"fundraisers {spring} raised.USD: says 2501, is 2500\n1 counters off\n" in told.stdout
-    assert matchback("recount", "--fundraiser", autumn).stdout == "0 counters off\n"
-    line = json.loads(matchback("recount", "--fundraiser", spring, "--json").stdout)
+    assert run_matchback("recount", "--fundraiser", autumn).stdout == "0 counters off\n"
+    line = json.loads(run_matchback("recount", "--fundraiser", spring, "--json").stdout)
     assert (line["field"], line["says"], line["right"]) == ("raised.USD", "2501", "2500")
-    mended = matchback("recount", "--fundraiser", spring, "--repair")
+    mended = run_matchback("recount", "--fundraiser", spring, "--repair")
     assert mended.exit_code == 0
-    assert matchback("recount").stdout == "0 counters off\n"
-    assert matchback("recount", "--fundraiser", "x").exit_code == 2
+    assert run_matchback("recount").stdout == "0 counters off\n"
+    assert run_matchback("recount", "--fundraiser", "x").exit_code == 2
 
 
 def test_one_repair_at_a_time(alice: University) -> None:
-    with held("repair") as holding:
+    with hold_lease("repair") as holding:
         assert holding is not None
-        result = matchback("recount", "--repair")
+        result = run_matchback("recount", "--repair")
         assert result.exit_code == 1
         assert "Another repair is running" in result.stderr
-        assert matchback("recount").exit_code == 0
-    assert matchback("recount", "--repair").exit_code == 0
+        assert run_matchback("recount").exit_code == 0
+    assert run_matchback("recount", "--repair").exit_code == 0
 
 
 def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
     gift = alice.gift(alice.fundraiser())
-    failed = {"tries": retries.TRIES, "error": "TypeError", "failed_at": now()}
+    failed = {"tries": retries.MAX_ATTEMPTS, "error": "TypeError", "failed_at": now()}
     get_db().donations.update_one({}, {"$set": {"trouble": failed}, "$unset": {"due": ""}})
-    assert matchback("jobs", "failed").stdout == f"{gift}  update_email_donation  TypeError\n"
-    [told] = json.loads(matchback("jobs", "failed", "--json").stdout)
+    assert run_matchback("jobs", "failed").stdout == f"{gift}  update_email_donation  TypeError\n"
+    [told] = json.loads(run_matchback("jobs", "failed", "--json").stdout)
     job = {"id": gift, "job": "update_email_donation", "error": "TypeError"}
-    assert told == {**job, "tries": retries.TRIES}
-    assert matchback("jobs", "retry").exit_code == 2
-    assert matchback("jobs", "retry", "f" * 24).exit_code == 1
-    assert matchback("jobs", "retry", "--all").stdout == "1 to be tried again\n"
-    assert matchback("jobs", "failed").stdout == ""
-    assert json.loads(matchback("jobs", "failed", "--json").stdout) == []
-    assert sweep() == 1
+    assert told == {**job, "tries": retries.MAX_ATTEMPTS}
+    assert run_matchback("jobs", "retry").exit_code == 2
+    assert run_matchback("jobs", "retry", "f" * 24).exit_code == 1
+    assert run_matchback("jobs", "retry", "--all").stdout == "1 to be tried again\n"
+    assert run_matchback("jobs", "failed").stdout == ""
+    assert json.loads(run_matchback("jobs", "failed", "--json").stdout) == []
+    assert sweep_due_records() == 1
 
 
 def test_the_audit_is_verified_for_programs(alice: University) -> None:
-    matchback("key", "create", alice.id)
-    auditing.link()
-    [chain] = json.loads(matchback("audit", "verify", "--organization", alice.id, "--json").stdout)
+    run_matchback("key", "create", alice.id)
+    auditing.link_finished_acts()
+    [chain] = json.loads(
+        run_matchback("audit", "verify", "--organization", alice.id, "--json").stdout
+    )
     assert (chain["organization_id"], chain["broken_at"]) == (alice.id, None)
     get_db().audit.update_one({"action": "key create"}, {"$set": {"action": "nothing"}})
-    result = matchback("audit", "verify", "--json")
+    result = run_matchback("audit", "verify", "--json")
     assert result.exit_code == 1
     assert any(chain["broken_at"] for chain in json.loads(result.stdout))
 
 
 def test_staff_are_listed_for_programs(alice: University) -> None:
     for name in ("bob", "carol"):
-        matchback("staff", "add", f"{name}@example.edu", "--organization", alice.id)
+        run_matchback("staff", "add", f"{name}@example.edu", "--organization", alice.id)
     words = ("staff", "list", "--organization", alice.id)
-    told = json.loads(matchback(*words, "--json").stdout)
+    told = json.loads(run_matchback(*words, "--json").stdout)
     assert [one["role"] for one in told] == ["viewer", "viewer"]
     assert told[0].keys() == {"id", "email", "name", "role"}
-    first, _ = matchback(*words).stdout.splitlines()
+    first, _ = run_matchback(*words).stdout.splitlines()
     assert first == "bob@example.edu  viewer  bob@example.edu"
 
 
@@ -132,7 +137,7 @@ def test_what_a_recount_found_is_a_metric(alice: University) -> None:
 def test_a_folder_where_nothing_is_up_is_not_another_database(
     alice: University, tmp_path: Path
 ) -> None:
-    result = matchback("org", "create", "Wrong", "--data", str(tmp_path))
+    result = run_matchback("org", "create", "Wrong", "--data", str(tmp_path))
     assert result.exit_code == 1
     assert f"Nothing is up in {tmp_path}" in result.stderr
     assert get_db().organizations.count_documents({}) == 1
@@ -146,13 +151,13 @@ def test_a_standalone_server_is_refused_by_every_command(
 
     monkeypatch.setattr("config.database.check_deployment", standalone)
     for words in (("org", "create", "U"), ("recount",), ("serve",)):
-        result = matchback(*words)
+        result = run_matchback(*words)
         assert (result.exit_code, "--replSet" in result.stderr) == (1, True), words
 
 
 def test_every_command_has_help() -> None:
     for words in ((), ("up",), ("org",), ("org", "create"), ("recount",), ("jobs", "retry")):
-        result = matchback(*words, "--help")
+        result = run_matchback(*words, "--help")
         assert result.exit_code == 0
         assert len(result.stdout.splitlines()) > 5
 
@@ -192,7 +197,9 @@ def prints_a_list(function: ast.FunctionDef) -> bool:
     loops = [node for node in ast.walk(function) if isinstance(node, ast.For | ast.While)]
     by_hand = any(echoes(node) for loop in loops for node in ast.walk(loop))
     called = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-    return by_hand or bool(called & {"print_table", "print_array", "print_answer", "print_values"})
+    return by_hand or bool(
+        called & {"print_table", "print_array", "print_query_result", "print_values"}
+    )
 
 
 def test_every_command_that_prints_a_list_or_values_offers_json() -> None:
@@ -217,13 +224,13 @@ def test_what_a_database_answers_is_a_line_a_row_or_the_first_thousand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def rows() -> Iterator[tuple[int, date]]:
-        return ((number, date(2026, 11, 26)) for number in range(tables.ROWS_SHOWN + 1))
+        return ((number, date(2026, 11, 26)) for number in range(tables.MAX_ROWS_SHOWN + 1))
 
-    tables.print_answer(["n", "day"], rows(), as_json=True)
+    tables.print_query_result(["n", "day"], rows(), as_json=True)
     told = list(map(json.loads, capsys.readouterr().out.splitlines()))
-    assert len(told) == tables.ROWS_SHOWN + 1
+    assert len(told) == tables.MAX_ROWS_SHOWN + 1
     assert told[-1] == {"n": 1000, "day": "2026-11-26"}
-    tables.print_answer(["n", "day"], rows(), as_json=False)
+    tables.print_query_result(["n", "day"], rows(), as_json=False)
     shown = capsys.readouterr().out
     assert "│ 999 " in shown
     assert "│ 1000" not in shown

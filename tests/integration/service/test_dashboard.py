@@ -11,20 +11,20 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from config.settings import settings
+from config.settings import get_settings
 from documents.access.audit import OpenAct
 from documents.access.staff import Staff
 from documents.donation import Donation
 from documents.email import Email
 from documents.fundraiser import Fundraiser
-from documents.recount.recount import COLLECTIONS
+from documents.recount.recount import COUNTED_COLLECTIONS
 from documents.storage.export_state import WarehouseState
 from documents.values.time import now
-from jobs.sweep import sweep
-from service.routes import PAGES
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
-from tools.testbed.pages import Browser, add_staff, text_of
-from tools.testbed.stripe_events import charge, set_secret, tell
+from jobs.sweep import sweep_due_records
+from service.routes import DASHBOARD_ROUTES
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university, make_event
+from tools.testbed.pages import Browser, add_staff, extract_text
+from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 HOSTILE = """<script>alert(1)</script> "onload='alert(2)' {{7*7}} =cmd|'/C calc'!A1"""
 AT = 1_790_000_000
@@ -33,7 +33,7 @@ AT = 1_790_000_000
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
     """Alice's university, on the real database: pages are of what jobs have counted."""
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.fixture
@@ -55,17 +55,19 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
     )
     email = place.email(spring, {**BOB, "name": name}, mailing_id=mailing, sent_at=sent_at)
     told = [
-        event(email, "delivered", AT),
-        event(email, "open", AT + 1),
-        event(email, "click", AT + 2, url=f"https://give.example.edu/{name}"),
+        make_event(email, "delivered", AT),
+        make_event(email, "open", AT + 1),
+        make_event(email, "click", AT + 2, url=f"https://give.example.edu/{name}"),
     ]
     place.deliver(told)
-    sweep()
+    sweep_due_records()
     gift = place.gift(spring, email_id=email, donor={**BOB, "name": name})
     lost = place.gift(spring, 4000, {"name": name, "email": "stranger@example.org"})
-    set_secret(place)
-    tell(place, charge("succeeded", billing_details={"name": name, "email": BOB["email"]}))
-    sweep()
+    set_stripe_secret(place)
+    post_stripe_event(
+        place, make_charge_event("succeeded", billing_details={"name": name, "email": BOB["email"]})
+    )
+    sweep_due_records()
     return {
         "payments": place.get("/v1/payments")["data"][0]["id"],
         "fundraisers": spring,
@@ -82,7 +84,7 @@ def test_the_overview_shows_raised_against_goal_and_conversion(
 ) -> None:
     furnish(alice)
     alice.fundraiser("Library")
-    said = text_of(browser.get("/dashboard"))
+    said = extract_text(browser.get("/dashboard"))
     assert "Library" in said
     assert "65.00 USD" in said
     assert "65.0 % of 100.00 USD" in said
@@ -102,7 +104,7 @@ def test_the_overview_is_sorted_by_each_column_both_ways(
     alice.gift(high, 5000)
     alice.email(high, {"name": "Eve", "email": "eve@example.edu"})
     alice.fundraiser("z")
-    sweep()
+    sweep_due_records()
     Fundraiser.objects(id=low).update(set__funnel__delivered=10)
     seen = {}
     for sort in (column, f"-{column}"):
@@ -134,7 +136,7 @@ def test_a_fundraiser_shows_its_funnel_its_classes_its_mailings_and_why(
     alice: University, browser: Browser
 ) -> None:
     ids = furnish(alice)
-    said = text_of(browser.get(f"/dashboard/fundraisers/{ids['fundraisers']}"))
+    said = extract_text(browser.get(f"/dashboard/fundraisers/{ids['fundraisers']}"))
     for part in (
         "Delivered 1 100.0 %",
         "Opened 1 100.0 %",
@@ -156,7 +158,7 @@ def test_a_mailing_shows_its_links_and_its_recipients_with_what_each_did(
 ) -> None:
     ids = furnish(alice)
     at = f"/dashboard/mailings/{ids['mailings']}"
-    said = text_of(browser.get(at))
+    said = extract_text(browser.get(at))
     assert "https://give.example.edu/Spring Giving Day 1 1 0" in said
     assert BOB["email"] in said
     for did, is_there in (("clicked", True), ("gave", True), ("bounced", False), ("left", False)):
@@ -169,7 +171,7 @@ def test_a_mailing_shows_its_links_and_its_recipients_with_what_each_did(
 
 def test_a_person_has_one_time_line(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
-    said = text_of(browser.get(f"/dashboard/people/{ids['people']}"))
+    said = extract_text(browser.get(f"/dashboard/people/{ids['people']}"))
     parts = ["Gave 25.00 USD", "Clicked", "Opened", "Delivered", "Email sent"]
     places = [said.index(part) for part in parts]
     assert places == sorted(places)  # the latest first
@@ -187,15 +189,15 @@ def test_gifts_without_an_email_come_first_and_are_pinned_by_hand(
     assert f'value="{ids["emails"]}"' in found
     answer = browser.send(f"/dashboard/gifts/{ids['lost']}/pin", {"email": ids["emails"]})
     assert answer.status_code == 303
-    sweep()
+    sweep_due_records()
     assert str(Donation.objects.get(id=ids["lost"]).email_id) == ids["emails"]
-    assert "Pinned by staff" in text_of(browser.get(f"/dashboard/gifts/{ids['lost']}"))
+    assert "Pinned by staff" in extract_text(browser.get(f"/dashboard/gifts/{ids['lost']}"))
     assert alice.report(ids["fundraisers"])["donations"]["by_match"]["direct"]["count"] == 2
     act = OpenAct.objects(action="POST /dashboard/gifts/{id}/pin").first()
     staff = Staff.named("alice@example.edu")
     assert (act.actor, act.record, act.outcome) == (f"staff:{staff.id}", ids["lost"], 303)
     browser.send(f"/dashboard/gifts/{ids['lost']}/unpin")
-    sweep()
+    sweep_due_records()
     assert Donation.objects.get(id=ids["lost"]).match == "unresolved"
 
 
@@ -220,33 +222,33 @@ def fail(email_id: str) -> None:
 def test_health_tells_how_the_warehouse_is(
     alice: University, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "reporting database" not in text_of(browser.get("/dashboard/health"))
+    assert "reporting database" not in extract_text(browser.get("/dashboard/health"))
     monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", "duckdb:///nowhere")
-    settings.cache_clear()
+    get_settings.cache_clear()
     try:
         alice.fundraiser("Marked")
         get_db().fundraisers.update_one(
             {"name": "Marked"}, {"$set": {"export_due": now() - timedelta(seconds=90)}}
         )
-        said = text_of(browser.get("/dashboard/health"))
+        said = extract_text(browser.get("/dashboard/health"))
         assert "s behind" in said.split("reporting database")[1]
         assert "still being filled" in said
         WarehouseState.note(error="it is away", backfill=[])
-        assert "Cannot be reached" in text_of(browser.get("/dashboard/health"))
+        assert "Cannot be reached" in extract_text(browser.get("/dashboard/health"))
     finally:
         monkeypatch.undo()
-        settings.cache_clear()
+        get_settings.cache_clear()
 
 
 def test_health_tells_what_failed_and_tries_it_again(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
-    assert "Up to date" in text_of(browser.get("/dashboard/health"))
+    assert "Up to date" in extract_text(browser.get("/dashboard/health"))
     fail(ids["emails"])
-    said = text_of(browser.get("/dashboard/health"))
+    said = extract_text(browser.get("/dashboard/health"))
     assert f"Count an email {ids['emails']} ValueError 5" in said
     assert browser.send(f"/dashboard/jobs/{ids['emails']}/retry").status_code == 303
-    sweep()
-    assert "None. What cannot be counted is tried five times" in text_of(
+    sweep_due_records()
+    assert "None. What cannot be counted is tried five times" in extract_text(
         browser.get("/dashboard/health")
     )
     assert browser.send(f"/dashboard/jobs/{ids['emails']}/retry").status_code == 404
@@ -299,7 +301,7 @@ def test_an_admin_sets_and_removes_webhook_keys_and_policies(
     assert browser.send("/dashboard/match-policy", own).status_code == 303
     held = alice.get(f"/v1/fundraisers/{spring}/match-policy")
     assert (held["scope"], held["window_seconds"]) == ("fundraiser", 7 * 86400)
-    assert "Spring" in text_of(browser.get("/dashboard/settings"))
+    assert "Spring" in extract_text(browser.get("/dashboard/settings"))
     gone = {"fundraiser": spring, "remove": "1"}
     assert browser.send("/dashboard/match-policy", gone).status_code == 303
     mistakes: list[dict[str, Any]] = [
@@ -399,7 +401,7 @@ def test_assets_may_be_kept_for_ever_and_are_named_by_their_content(browser: Bro
 def test_every_page_but_the_sign_in_and_assets_needs_a_session() -> None:
     free = {
         path
-        for path, resource, suffix in PAGES
+        for path, resource, suffix in DASHBOARD_ROUTES
         for verb in ("get", "post")
         if (responder := getattr(resource, f"on_{verb}{'_' + suffix if suffix else ''}", None))
         and getattr(responder, "page_role", None) is None
@@ -417,7 +419,7 @@ def test_charlie_sees_and_changes_nothing_of_alices(
 ) -> None:
     hers = furnish(alice, "Alices Secret")
     fail(hers["emails"])
-    charlie = university("Charlie's University", alice.api)
+    charlie = create_university("Charlie's University", alice.api)
     his = furnish(charlie, "Charlies Own")
     add_staff(charlie.id, "charlie@example.edu")
     spy = Browser(real_client)
@@ -426,7 +428,7 @@ def test_charlie_sees_and_changes_nothing_of_alices(
         assert "Alices Secret" not in spy.get(path).text, path
     walked = 0
     before = everything_of(alice)
-    for path, resource, suffix in PAGES:
+    for path, resource, suffix in DASHBOARD_ROUTES:
         if "{id}" not in path:
             continue
         noun = {"jobs": "emails", "api-keys": "gifts"}.get(path.split("/")[2], path.split("/")[2])
@@ -456,4 +458,4 @@ def everything_of(place: University) -> dict[str, Any]:
     from mongoengine import get_db
 
     owner = {"organization_id": ObjectId(place.id)}
-    return {name: list(get_db()[name].find(owner).sort("_id", 1)) for name in COLLECTIONS}
+    return {name: list(get_db()[name].find(owner).sort("_id", 1)) for name in COUNTED_COLLECTIONS}

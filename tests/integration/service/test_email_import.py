@@ -11,15 +11,15 @@ from falcon import testing
 from mongoengine import get_db
 
 from service.cli import main
-from tools.testbed.cast import BOB, UNKNOWN_ID, Answer, Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, ApiAnswer, University, create_university
+from tools.testbed.settled import settle_all
 
 EVE = {"name": "Eve", "email": "eve@example.org"}
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 def ndjson(*lines: Any) -> bytes:
@@ -27,7 +27,7 @@ def ndjson(*lines: Any) -> bytes:
     return b"\n".join(texts) + b"\n"
 
 
-def post(alice: University, body: bytes, **headers: str) -> Answer:
+def post(alice: University, body: bytes, **headers: str) -> ApiAnswer:
     headers = {"Content-Type": "application/x-ndjson", **headers}
     return alice.call("POST", "/v1/emails/import", body=body, headers=headers)
 
@@ -57,7 +57,7 @@ def test_it_counts_like_single_creation_and_again_finds_them(alice: University) 
         "refused": [],
         "refused_left_out": 0,
     }
-    settle()
+    settle_all()
     report = alice.report(spring)
     assert report["emails"]["sent"] == 2502
     assert alice.get(f"/v1/users/{bob['id']}")["emails_count"] == 2
@@ -65,7 +65,7 @@ def test_it_counts_like_single_creation_and_again_finds_them(alice: University) 
     assert {email["sent_at"] for email in emails} == {"2026-11-01T10:00:00Z"}
     single = alice.make("emails", fundraiser_id=spring, user=EVE)
     stored = get_db().emails.find_one({"mailing_id": {"$ne": None}}) or {}
-    settle()
+    settle_all()
     made = get_db().emails.find_one({"user_id": stored["user_id"]}) or {}
     assert set(alice.get(f"/v1/emails/{stored['_id']}")) == set(single)
     assert made["counted"]
@@ -84,7 +84,7 @@ def test_what_was_posted_alone_is_found(alice: University) -> None:
 
 
 def test_a_refused_line_stops_no_other(alice: University, real_client: testing.TestClient) -> None:
-    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie = create_university("Charlie's University", Api.in_process(real_client))
     spring, theirs = alice.fundraiser(), charlie.fundraiser()
     good = {"fundraiser_id": spring, "user": BOB}
     body = ndjson(
@@ -132,7 +132,7 @@ def test_an_empty_import_does_nothing(alice: University) -> None:
 def test_two_imports_at_once_make_each_email_once(alice: University) -> None:
     spring = alice.fundraiser()
     lines = [{"fundraiser_id": spring, "user": one, "sent_at": None} for one in people(1500)]
-    answers: list[Answer] = []
+    answers: list[ApiAnswer] = []
     threads = [
         threading.Thread(target=lambda: answers.append(post(alice, ndjson(*lines))))
         for _ in range(3)
@@ -144,7 +144,7 @@ def test_two_imports_at_once_make_each_email_once(alice: University) -> None:
     assert [answer.status for answer in answers] == [200] * 3
     assert sum(answer.json["created"] for answer in answers) == 1500
     assert sum(answer.json["found"] for answer in answers) == 3000
-    settle()
+    settle_all()
     assert get_db().emails.count_documents({}) == get_db().users.count_documents({}) == 1500
 
 

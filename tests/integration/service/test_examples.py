@@ -14,15 +14,15 @@ from standardwebhooks import Webhook
 
 from documents.values.time import now
 from service.api import examples
-from service.api.openapi import document, operations
-from service.routes import ROUTES
-from tools.testbed.cast import Api, University, signed, university
+from service.api.openapi import build_openapi_document, list_operations
+from service.routes import API_ROUTES
+from tools.testbed.cast import Api, University, create_university, sign_webhook
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of more than 24 bytes").decode()
 ASSIGNMENT = "/v1/payments/{id}/fundraiser"
 BODIES = [
     (path, verb)
-    for path, verb, declared, _ in operations(ROUTES)
+    for path, verb, declared, _ in list_operations(API_ROUTES)
     if declared.body is not None or declared.raw
 ]
 
@@ -30,7 +30,7 @@ BODIES = [
 def signature(path: str, body: bytes, alice: University) -> dict[str, str]:
     """As the provider would sign it."""
     if "sendgrid" in path:
-        return signed(alice.signing_key, body)
+        return sign_webhook(alice.signing_key, body)
     at = int(time.time())
     if "stripe" in path:
         code = stripe.WebhookSignature._compute_signature(f"{at}.{body.decode()}", SECRET)
@@ -52,7 +52,7 @@ def payment(alice: University) -> str:
 def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb: str) -> None:
     # What needs a transaction needs a real database.
     client = request.getfixturevalue("real_client" if path == ASSIGNMENT else "client")
-    alice = university("Alice's University", Api.in_process(client))
+    alice = create_university("Alice's University", Api.in_process(client))
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, {"name": "Eve", "email": "eve@example.edu"}, mailing_id=mailing)
@@ -62,12 +62,12 @@ def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb:
     for provider in ("stripe", "payments"):
         alice.call("PUT", f"/v1/webhook-keys/{provider}", {"secret": SECRET})
     real = {
-        examples.FUNDRAISER: spring,
-        examples.MAILING: mailing,
-        examples.EMAIL: email,
-        examples.USER: user,
+        examples.EXAMPLE_FUNDRAISER_ID: spring,
+        examples.EXAMPLE_MAILING_ID: mailing,
+        examples.EXAMPLE_EMAIL_ID: email,
+        examples.EXAMPLE_USER_ID: user,
     }
-    described: Any = document(ROUTES)["paths"][path][verb]
+    described: Any = build_openapi_document(API_ROUTES)["paths"][path][verb]
     ((media_type, content),) = described["requestBody"]["content"].items()
     example = content["example"]
     text = example if isinstance(example, str) else json.dumps(example)
@@ -89,7 +89,9 @@ def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb:
 
 
 def test_every_body_has_an_example() -> None:
-    models = {declared.body.__name__ for *_, declared, _ in operations(ROUTES) if declared.body}
-    assert examples.BODIES.keys() == models
-    raw = {path for path, _, declared, _ in operations(ROUTES) if declared.raw}
-    assert examples.RAW.keys() == raw
+    models = {
+        declared.body.__name__ for *_, declared, _ in list_operations(API_ROUTES) if declared.body
+    }
+    assert examples.EXAMPLE_BODIES.keys() == models
+    raw = {path for path, _, declared, _ in list_operations(API_ROUTES) if declared.raw}
+    assert examples.EXAMPLE_RAW_BODIES.keys() == raw

@@ -20,24 +20,24 @@ from jobs.periodic import recount as recounting
 from jobs.periodic import relabel as relabelling
 from jobs.periodic import retention
 from service.app import create_app
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.commands import Commands, name_of
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.commands import CommandRecorder, read_command_name
 from tools.testbed.readme import ROOT
-from tools.testbed.settled import settle
+from tools.testbed.settled import settle_all
 
 # What belongs to a connection or an end, and a cursor's next batch, which has its query's limit.
 NO_QUERIES = {"hello", "ping", "endSessions", "getMore", "abortTransaction", "killCursors"}
 
 
 @pytest.fixture
-def commands(real_database: str) -> Iterator[Commands]:
+def commands(real_database: str) -> Iterator[CommandRecorder]:
     mongoengine.disconnect_all()
-    yield Commands()
+    yield CommandRecorder()
     mongoengine.disconnect_all()
 
 
-def without_limit(commands: Commands) -> list[dict[str, Any]]:
-    queries = [sent for sent in commands.sent if name_of(sent) not in NO_QUERIES]
+def without_limit(commands: CommandRecorder) -> list[dict[str, Any]]:
+    queries = [sent for sent in commands.sent if read_command_name(sent) not in NO_QUERIES]
     assert queries
     return [sent for sent in queries if not 0 < sent.get("maxTimeMS", 0) <= 20_000]
 
@@ -47,7 +47,7 @@ def use(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing)
-    alice.deliver([event(email, "click", 1_700_000_000, url="https://example.edu")])
+    alice.deliver([make_event(email, "click", 1_700_000_000, url="https://example.edu")])
     gift = alice.gift(spring)
     line = {"fundraiser_id": spring, "user": {"name": "Eve", "email": "eve@example.edu"}}
     headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "x"}
@@ -63,17 +63,17 @@ def use(alice: University) -> None:
     assert alice.call("GET", "/metrics").status == 200
 
 
-def test_every_query_of_a_request_has_a_limit_of_time(commands: Commands) -> None:
+def test_every_query_of_a_request_has_a_limit_of_time(commands: CommandRecorder) -> None:
     database.connect_web(event_listeners=[commands])
-    use(university("Alice's", Api.in_process(testing.TestClient(create_app()))))
+    use(create_university("Alice's", Api.in_process(testing.TestClient(create_app()))))
     assert without_limit(commands) == []
 
 
-def test_every_query_of_a_worker_has_one(commands: Commands) -> None:
+def test_every_query_of_a_worker_has_one(commands: CommandRecorder) -> None:
     database.connect_worker(event_listeners=[commands])
-    use(university("Alice's", Api.in_process(testing.TestClient(create_app()))))
-    settle()
-    for step in (recounting.step, relabelling.step, retention.step, audit.link):
+    use(create_university("Alice's", Api.in_process(testing.TestClient(create_app()))))
+    settle_all()
+    for step in (recounting.step, relabelling.step, retention.step, audit.link_finished_acts):
         step()
     assert without_limit(commands) == []
 

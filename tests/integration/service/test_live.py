@@ -13,15 +13,15 @@ from pymongo.errors import AutoReconnect
 
 from documents.values.time import now
 from service.dashboard.live import look
-from service.dashboard.live.events import step
-from service.dashboard.live.hub import BEAT_SECONDS, Hub, TooManyPages
+from service.dashboard.live.events import find_behind_step
+from service.dashboard.live.hub import HEARTBEAT_SECONDS, Hub, TooManyPages
 from service.dashboard.live.resource import Live
 from service.dashboard.live.viewer import Viewer
-from service.dashboard.live.watch import WATCHED_LIMIT, LiveQuery, Watched, read_watch
-from service.middleware.request import Heads
+from service.dashboard.live.watch import MAX_WATCHED_RECORDS, LiveQuery, WatchedRecord, read_watch
+from service.middleware.request import HeadRequests
 from tools.bench.dashboard_idle import open_session
-from tools.testbed.cast import Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import Api, University, create_university
+from tools.testbed.settled import settle_all
 
 ID = "0123456789abcdef01234567"
 CHANGED: list[tuple[str, Any]] = [("changed", {})]
@@ -30,7 +30,7 @@ CHANGED: list[tuple[str, Any]] = [("changed", {})]
 class Page:
     """An open page: what it was told, and whether its stream has ended."""
 
-    def __init__(self, hub: Hub, watched: set[Watched], session_id: str = "session") -> None:
+    def __init__(self, hub: Hub, watched: set[WatchedRecord], session_id: str = "session") -> None:
         self._told = b""
         self.is_ended = False
         self.viewer = Viewer(session_id, watched, self._send, self._end)
@@ -61,7 +61,7 @@ class Clock:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._at = 1000.0
-        hub._beat_at = self._at + BEAT_SECONDS
+        hub._beat_at = self._at + HEARTBEAT_SECONDS
 
     def tick(self, seconds: float = 0.01) -> None:
         self._at += seconds
@@ -77,15 +77,15 @@ def quiet(hub: Hub, *pages: Page) -> Clock:
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.fixture
 def charlie(real_client: testing.TestClient) -> University:
-    return university("Charlie's University", Api.in_process(real_client))
+    return create_university("Charlie's University", Api.in_process(real_client))
 
 
-def watch(place: University, **ids: str) -> set[Watched]:
+def watch(place: University, **ids: str) -> set[WatchedRecord]:
     text = ",".join(f"{collection}:{id_}" for collection, id_ in ids.items())
     return read_watch(text, ObjectId(place.id))
 
@@ -99,7 +99,7 @@ def test_a_change_is_told_once_and_only_to_pages_that_show_it(alice: University)
     clock.tick()
     assert shows.news() == other.news() == []
     alice.gift(spring)
-    settle()
+    settle_all()
     clock.tick()
     assert (shows.news(), other.news()) == (CHANGED, [])
     clock.tick()
@@ -114,7 +114,7 @@ def test_another_organizations_change_is_never_told(alice: University, charlie: 
     clock = quiet(hub, hers, his)
     for amount in (100, 200):
         alice.gift(spring, amount)
-        settle()
+        settle_all()
         clock.tick()
         assert (hers.news(), his.news()) == (CHANGED, [])
     get_db().fundraisers.delete_one({"_id": ObjectId(spring)})
@@ -129,7 +129,7 @@ def test_several_changes_in_one_tick_are_one_event(alice: University) -> None:
     hub = Hub()
     page = Page(hub, watch(alice, fundraisers=spring, emails=email, donations=gift))
     clock = quiet(hub, page)
-    settle()
+    settle_all()
     clock.tick()
     assert page.news() == CHANGED
 
@@ -146,7 +146,7 @@ def test_a_record_that_appears_is_a_change(alice: University) -> None:
 def test_what_settling_notes_for_itself_is_no_change(alice: University) -> None:
     spring = alice.fundraiser()
     gift, email = alice.gift(spring), alice.email(spring)
-    settle()
+    settle_all()
     hub = Hub()
     page = Page(hub, watch(alice, donations=gift, emails=email))
     clock = quiet(hub, page)
@@ -158,9 +158,9 @@ def test_what_settling_notes_for_itself_is_no_change(alice: University) -> None:
 
 
 def test_one_query_a_collection_whoever_watches(real_database: str) -> None:
-    asked: list[set[Watched]] = []
+    asked: list[set[WatchedRecord]] = []
 
-    def digests(watched: Any) -> dict[Watched, bytes]:
+    def digests(watched: Any) -> dict[WatchedRecord, bytes]:
         asked.append(set(watched))
         return {}
 
@@ -189,18 +189,18 @@ def test_how_far_counting_is_behind_is_told_in_steps(alice: University) -> None:
 
     assert told(1) == []
     ((name, data),) = told(12)
-    assert (name, step(data["behind_seconds"])) == ("behind", 10)
+    assert (name, find_behind_step(data["behind_seconds"])) == ("behind", 10)
     assert told(14) == []
     later = Page(hub, watch(alice, mailings=ID)).news()
-    assert step(later[0][1]["behind_seconds"]) == 10
+    assert find_behind_step(later[0][1]["behind_seconds"]) == 10
     ((name, data),) = told(70)
-    assert (name, step(data["behind_seconds"])) == ("behind", 60)
+    assert (name, find_behind_step(data["behind_seconds"])) == ("behind", 60)
     trouble = {"retry_at": now() + timedelta(minutes=1)}
     assert told(80, trouble=trouble) == [("behind", {"behind_seconds": 0})]
 
 
 def test_steps() -> None:
-    assert [step(behind) for behind in (0, 1, 2, 4, 5, 59, 60, 10**6)] == [
+    assert [find_behind_step(behind) for behind in (0, 1, 2, 4, 5, 59, 60, 10**6)] == [
         0,
         0,
         2,
@@ -216,10 +216,10 @@ def test_a_beat_every_ten_seconds_says_that_all_is_well(real_database: str) -> N
     hub = Hub()
     page = Page(hub, read_watch(f"users:{ID}", ObjectId()))
     clock = quiet(hub, page)
-    clock.tick(BEAT_SECONDS)
+    clock.tick(HEARTBEAT_SECONDS)
     clock.tick()
     assert page.news() == [("beat", {})]
-    clock.tick(BEAT_SECONDS)
+    clock.tick(HEARTBEAT_SECONDS)
     assert page.news() == [("beat", {})]
 
 
@@ -229,7 +229,7 @@ def test_an_absent_database_is_told_once_and_so_is_its_return(
     """Pages go on hearing that the service is there; a new one is told what is the matter."""
     is_there = True
 
-    def digests(watched: Any) -> dict[Watched, bytes]:
+    def digests(watched: Any) -> dict[WatchedRecord, bytes]:
         if not is_there:
             raise AutoReconnect("away")
         return {}
@@ -240,7 +240,7 @@ def test_an_absent_database_is_told_once_and_so_is_its_return(
     clock = quiet(hub, page)
     is_there = False
     clock.tick()
-    clock.tick(BEAT_SECONDS)
+    clock.tick(HEARTBEAT_SECONDS)
     assert page.news() == [("away", {}), ("beat", {})]
     late = Page(hub, watched)
     assert [name for name, _ in late.news()] == ["hello", "away"]
@@ -269,11 +269,11 @@ def test_whose_session_has_ended_is_told_goodbye() -> None:
     valid.discard("eve")
     clock.tick()
     assert asked == []
-    clock.tick(BEAT_SECONDS)
+    clock.tick(HEARTBEAT_SECONDS)
     assert asked == [{"bob", "eve"}]
     assert (eve.news(), eve.is_ended) == ([("bye", {})], True)
     valid.discard("bob")
-    clock.tick(BEAT_SECONDS)
+    clock.tick(HEARTBEAT_SECONDS)
     assert (bob.news(), bob.is_ended) == ([("beat", {})] * 2, False)
     assert asked[-1] == {"bob"}
 
@@ -285,7 +285,7 @@ BAD = {
     "an unknown collection": f"api_keys:{ID}",
     "an empty part": f"fundraisers:{ID},",
     "an operator": "fundraisers:$ne",
-    "too many": ",".join([f"users:{ID}"] * (WATCHED_LIMIT + 1)),
+    "too many": ",".join([f"users:{ID}"] * (MAX_WATCHED_RECORDS + 1)),
 }
 
 
@@ -296,14 +296,14 @@ def test_a_watch_that_cannot_be_read_is_refused(text: str) -> None:
 
 
 def test_a_hundred_may_be_watched() -> None:
-    text = ",".join(f"fundraisers:{ObjectId()}" for _ in range(WATCHED_LIMIT))
-    assert len(read_watch(LiveQuery(watch=text).watch, ObjectId())) == WATCHED_LIMIT
+    text = ",".join(f"fundraisers:{ObjectId()}" for _ in range(MAX_WATCHED_RECORDS))
+    assert len(read_watch(LiveQuery(watch=text).watch, ObjectId())) == MAX_WATCHED_RECORDS
 
 
 def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: University) -> None:
     """Through the resource, with the tests' client, which takes the beginning of a stream."""
     hub = Hub()
-    app = falcon.App(middleware=[Heads()])
+    app = falcon.App(middleware=[HeadRequests()])
     app.add_route("/live", Live(hub=hub))
     client = testing.TestClient(app, headers=open_session(ObjectId(alice.id)))
     answer = client.simulate_get(f"/live?watch=users:{ID}")
@@ -321,15 +321,15 @@ def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: Univer
 
 def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session, an organization, and what an organization watches: each has its bound."""
-    monkeypatch.setattr("service.dashboard.live.hub.PAGES_A_SESSION", 2)
-    monkeypatch.setattr("service.dashboard.live.hub.PAGES_AN_ORGANIZATION", 3)
-    monkeypatch.setattr("service.dashboard.live.hub.WATCHED_AN_ORGANIZATION", 4)
+    monkeypatch.setattr("service.dashboard.live.hub.MAX_PAGES_A_SESSION", 2)
+    monkeypatch.setattr("service.dashboard.live.hub.MAX_PAGES_AN_ORGANIZATION", 3)
+    monkeypatch.setattr("service.dashboard.live.hub.MAX_WATCHED_AN_ORGANIZATION", 4)
     hub = Hub(digests=lambda watched: {}, behind=lambda: 0)
-    monkeypatch.setattr(hub._watching, "ensure", lambda: None)
+    monkeypatch.setattr(hub._watching, "ensure_started", lambda: None)
     alices, charlies = ObjectId(), ObjectId()
 
     def open_page(session: str, organization_id: ObjectId, number: int = 1) -> Viewer:
-        watched = [Watched(organization_id, "users", ObjectId()) for _ in range(number)]
+        watched = [WatchedRecord(organization_id, "users", ObjectId()) for _ in range(number)]
         viewer = Viewer(session, watched, lambda data: None, lambda: None)
         hub.subscribe(viewer)
         return viewer
@@ -352,16 +352,19 @@ def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
 ) -> None:
     """One step in an index for each organization, however much it has."""
     api = Api.in_process(real_client)
-    alice, charlie = university("Alice's University", api), university("Charlie's", api)
+    alice, charlie = (
+        create_university("Alice's University", api),
+        create_university("Charlie's", api),
+    )
     spring = alice.fundraiser()
     for _ in range(30):
         alice.gift(spring)
-    hers = Watched(ObjectId(alice.id), "new_donations", ObjectId(alice.id))
-    spying = Watched(ObjectId(charlie.id), "new_donations", ObjectId(alice.id))
-    before = look.digests([hers, spying])
+    hers = WatchedRecord(ObjectId(alice.id), "new_donations", ObjectId(alice.id))
+    spying = WatchedRecord(ObjectId(charlie.id), "new_donations", ObjectId(alice.id))
+    before = look.digest_records([hers, spying])
     assert spying not in before
     alice.gift(spring)
-    after = look.digests([hers, spying])
+    after = look.digest_records([hers, spying])
     assert after.keys() == {hers}
     assert after[hers] != before[hers]
     profile = explained_newest(ObjectId(alice.id))
@@ -373,8 +376,8 @@ def explained_newest(organization_id: ObjectId) -> Any:
     """What MongoDB does to find the newest."""
     asked = {
         "aggregate": "donations",
-        "pipeline": look.newest_of([organization_id]),
-        "hint": look.BY_ORGANIZATION,
+        "pipeline": look.build_newest_pipeline([organization_id]),
+        "hint": look.ORGANIZATION_INDEX,
         "cursor": {},
     }
     explain = {"explain": asked, "verbosity": "executionStats"}

@@ -5,8 +5,8 @@ from bson import ObjectId
 from falcon import testing
 
 from documents.access.api_key import ApiKey
-from tools.testbed.cast import Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import Api, University, create_university
+from tools.testbed.settled import settle_all
 
 
 def test_a_key_sees_and_changes_its_own_organization(
@@ -49,7 +49,7 @@ def test_bad_input_is_told_where(alice: University, body: object, pointer: str) 
 
 
 def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClient) -> None:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.call("PATCH", "/v1/organization", {"time_zone": "America/New_York"})
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
@@ -58,7 +58,7 @@ def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClien
         gift = alice.gift(spring, donated_at=at, email_id=email)
     alice.gift(spring, 999, currency="JPY", donated_at="2026-11-01T06:30:00Z")
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 500})
-    settle()
+    settle_all()
     report = alice.report(spring)
     assert report["time_zone"] == "America/New_York"
     assert report["by_day"] == [
@@ -77,7 +77,7 @@ def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClien
         "click_to_gift": None,
     }  # gifts for one email sent
     alice.call("DELETE", f"/v1/donations/{gift}")
-    settle()
+    settle_all()
     assert [line["count"] for line in alice.report(spring)["by_day"]] == [1, 2]
     assert [line["count"] for line in alice.get(f"/v1/mailings/{mailing}/report")["by_day"]] == [
         1,

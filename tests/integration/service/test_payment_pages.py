@@ -8,10 +8,16 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.access import audit
-from tools.testbed.cast import UNKNOWN_ID, Api, University, university
-from tools.testbed.pages import Browser, add_staff, text_of
-from tools.testbed.settled import settle
-from tools.testbed.stripe_events import charge, invoice, ours, set_secret, tell
+from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
+from tools.testbed.pages import Browser, add_staff, extract_text
+from tools.testbed.settled import settle_all
+from tools.testbed.stripe_events import (
+    make_charge_event,
+    make_invoice_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
+)
 
 HERE = "/dashboard/payments"
 HOSTILE = """<script>alert(1)</script> "onload='alert(2)' {{7*7}}"""
@@ -19,8 +25,8 @@ HOSTILE = """<script>alert(1)</script> "onload='alert(2)' {{7*7}}"""
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     return alice
 
 
@@ -38,32 +44,34 @@ def browser(real_client: testing.TestClient, alice: University) -> Browser:
 
 def waiting(place: University, *events: Any) -> list[Any]:
     for event in events:
-        tell(place, event)
-    settle()
+        post_stripe_event(place, event)
+    settle_all()
     found: list[Any] = place.get("/v1/payments?status=unassigned")["data"]
     return found
 
 
 def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Browser) -> None:
     spring = alice.fundraiser("Spring Giving Day")
-    [payment] = waiting(alice, charge("succeeded", billing_details={"name": HOSTILE, "email": ""}))
-    assert "Payments to assign (1)" in text_of(browser.get("/dashboard/gifts"))
+    [payment] = waiting(
+        alice, make_charge_event("succeeded", billing_details={"name": HOSTILE, "email": ""})
+    )
+    assert "Payments to assign (1)" in extract_text(browser.get("/dashboard/gifts"))
     page = browser.get(HERE)
     for said in ("Stripe pi_1", "25.00 USD", "It does not name a fundraiser.", "Assign Stripe"):
-        assert said in text_of(page)
+        assert said in extract_text(page)
     assert HOSTILE not in page.text
     path = f"{HERE}/{payment['id']}/fundraiser"
     assert f'formaction="{path}"' in page.text
     for _ in range(2):  # the form is sent twice
         done = browser.send(path, {"fundraiser": spring})
         assert (done.status_code, done.headers["location"]) == (303, f"{HERE}?done=assigned")
-    said = text_of(browser.get(HERE, query_string="done=assigned"))
+    said = extract_text(browser.get(HERE, query_string="done=assigned"))
     assert "Assigned. The payment is a gift now." in said
     assert "No payment needs a fundraiser." in said
-    assert "Payments to assign (" not in text_of(browser.get("/dashboard/gifts"))
-    settle()
+    assert "Payments to assign (" not in extract_text(browser.get("/dashboard/gifts"))
+    settle_all()
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
-    audit.link()
+    audit.link_finished_acts()
     acts = alice.get("/v1/audit")["data"]
     assert {act["action"] for act in acts if act["record"] == payment["id"]} == {
         "POST /dashboard/payments/{id}/fundraiser"
@@ -74,16 +82,16 @@ def test_what_waits_for_an_event_says_so_and_what_cannot_be_assigned_has_no_butt
     alice: University, browser: Browser
 ) -> None:
     spring = alice.fundraiser("Spring Giving Day")
-    waiting(alice, charge("succeeded", currency="qqq", amount=1955))
-    payments = waiting(alice, invoice("paid", 3))
+    waiting(alice, make_charge_event("succeeded", currency="qqq", amount=1955))
+    payments = waiting(alice, make_invoice_event("paid", 3))
     ids = {one["reason"]: one["id"] for one in payments}
     page = browser.get(HERE)
-    assert "1,955 minor units of QQQ" in text_of(page)
+    assert "1,955 minor units of QQQ" in extract_text(page)
     assert ids["unlinked_invoice"] in page.text.split("<tbody>")[1]
     assert f"{ids['unknown_currency']}/fundraiser" not in page.text
     done = browser.send(f"{HERE}/{ids['unlinked_invoice']}/fundraiser", {"fundraiser": spring})
     assert done.headers["location"] == f"{HERE}?done=waiting"
-    assert "Assigned to Spring Giving Day." in text_of(browser.get(HERE))
+    assert "Assigned to Spring Giving Day." in extract_text(browser.get(HERE))
     refused = browser.send(f"{HERE}/{ids['unknown_currency']}/fundraiser", {"fundraiser": spring})
     assert refused.status_code == 409
 
@@ -92,11 +100,11 @@ def test_a_viewer_sees_the_payments_without_the_form(
     alice: University, real_client: testing.TestClient
 ) -> None:
     spring = alice.fundraiser()
-    [payment] = waiting(alice, charge("succeeded"))
+    [payment] = waiting(alice, make_charge_event("succeeded"))
     viewer = sign_in(real_client, alice, "vera", "viewer")
     page = viewer.get(HERE)
-    assert "It does not name a fundraiser." in text_of(page)
-    assert "An admin can assign them." in text_of(page)
+    assert "It does not name a fundraiser." in extract_text(page)
+    assert "An admin can assign them." in extract_text(page)
     assert "formaction" not in page.text
     assert "<select" not in page.text
     answer = viewer.send(f"{HERE}/{payment['id']}/fundraiser", {"fundraiser": spring})
@@ -108,9 +116,9 @@ def test_a_form_that_is_wrong_or_forged_assigns_nothing(
     alice: University, browser: Browser, real_client: testing.TestClient
 ) -> None:
     spring = alice.fundraiser()
-    charlie = university("Charlie's University", alice.api)
+    charlie = create_university("Charlie's University", alice.api)
     his = charlie.fundraiser()
-    [payment] = waiting(alice, charge("succeeded"))
+    [payment] = waiting(alice, make_charge_event("succeeded"))
     path = f"{HERE}/{payment['id']}/fundraiser"
     browser.get(HERE)
     token = browser.token
@@ -128,14 +136,14 @@ def test_a_form_that_is_wrong_or_forged_assigns_nothing(
     spy = sign_in(real_client, charlie, "charlie", "admin")
     spy.get(HERE)
     assert spy.send(path, {"fundraiser": his}).status_code == 404
-    assert text_of(spy.get(HERE)).count("No payment needs a fundraiser.") == 1
+    assert extract_text(spy.get(HERE)).count("No payment needs a fundraiser.") == 1
     assert len(waiting(alice)) == 1
 
 
 def test_the_page_goes_on_and_says_what_to_do_first(alice: University, browser: Browser) -> None:
-    assert "No payment needs a fundraiser." in text_of(browser.get(HERE))
-    tell(alice, ours(charge("succeeded"), fundraiser_id="Spring"))
-    settle()
+    assert "No payment needs a fundraiser." in extract_text(browser.get(HERE))
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), fundraiser_id="Spring"))
+    settle_all()
     row = get_db().payments.find_one()
     assert row
     more = [
@@ -143,9 +151,9 @@ def test_the_page_goes_on_and_says_what_to_do_first(alice: University, browser: 
     ]
     get_db().payments.insert_many(more)
     page = browser.get(HERE)
-    assert "Add a fundraiser first." in text_of(page)
+    assert "Add a fundraiser first." in extract_text(page)
     assert "<select" not in page.text
-    assert "Payments to assign (100+)" in text_of(browser.get("/dashboard/gifts"))
+    assert "Payments to assign (100+)" in extract_text(browser.get("/dashboard/gifts"))
     alice.fundraiser()
     seen, query = 0, ""
     while True:

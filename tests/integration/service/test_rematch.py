@@ -9,8 +9,8 @@ from falcon import testing
 
 from config import database
 from service.cli import main
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 EVE = {"name": "Eve", "email": "eve@example.org"}
 GIVEN = "2025-11-23T00:00:00Z"
@@ -19,8 +19,8 @@ CLICKED = 1_763_800_000  # 2025-11-22T08:26:40Z
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    monkeypatch.setattr("config.database.connect", database.client)
-    alice = university("Alice's University", Api.in_process(real_client))
+    monkeypatch.setattr("config.database.connect_database", database.get_client)
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -46,7 +46,7 @@ def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: Un
     follower = alice.gift(spring, 5, donated_at=GIVEN)
     pinned = alice.gift(spring, donated_at=GIVEN)
     alice.call("PUT", f"/v1/donations/{pinned}/match", {"email_id": early})
-    settle()
+    settle_all()
     before = alice.report(spring)
 
     assert told(alice) == []
@@ -62,16 +62,16 @@ def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: Un
     assert text.startswith("4 gifts looked at, 2 would change\n  indirect -> indirect: 2\n")
     assert f"mailing {appeal}: +25.05 USD" in text
     assert f"mailing {reminder}: -25.05 USD" in text
-    settle()
+    settle_all()
     assert alice.report(spring) | {"as_of": 0} == before | {"as_of": 0}
 
     # Set, it holds for what is decided from now on; and for all, when that is asked for.
     answer = alice.call("PUT", "/v1/match-policy", {"touch": "first"})
     assert answer.status == 200
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == late
     assert rematch(alice).stdout == "3 gifts to be decided again\n"
-    settle()
+    settle_all()
     found = alice.get(f"/v1/donations/{gift}/match")
     assert found["email_id"] == early
     assert found["policy"] == {"scope": "organization", "version": 1}
@@ -84,7 +84,7 @@ def test_later_instalments_go_where_the_first_would(alice: University) -> None:
     alice.email(spring, sent_at="2025-11-01T00:00:00Z")
     days = ("2025-11-20T00:00:00Z", "2025-12-20T00:00:00Z", "2026-01-20T00:00:00Z")
     gifts = [alice.gift(spring, recurring_id="plan", donated_at=day) for day in days]
-    settle()
+    settle_all()
     assert {one["donation_id"] for one in told(alice, "--window", "10d")} == set(gifts)
 
 
@@ -92,9 +92,9 @@ def test_a_click_that_matters_only_under_another_order(alice: University) -> Non
     spring = alice.fundraiser()
     clicked = alice.email(spring, sent_at="2025-11-01T00:00:00Z")
     latest = alice.email(spring, sent_at="2025-11-20T00:00:00Z")
-    alice.deliver([event(clicked, "click", CLICKED, url="https://give.example.edu/")])
+    alice.deliver([make_event(clicked, "click", CLICKED, url="https://give.example.edu/")])
     gift = alice.gift(spring, donor=BOB, donated_at=GIVEN)
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == clicked
     [change] = told(alice, "--prefer", "sent")
     assert change["after"]["email_id"] == latest
@@ -135,6 +135,6 @@ def test_the_link_key_is_rotated(alice: University) -> None:
     assert result.stdout.startswith("link key 2 ")
     assert alice.get(f"/v1/emails/{email}")["link_token"] != old
     gift = alice.gift(alice.fundraiser("Autumn"), email_id=old)
-    settle()
+    settle_all()
     found = alice.get(f"/v1/donations/{gift}/match")
     assert found["considered"][0]["email_id"] == email

@@ -10,14 +10,19 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.access.staff import Staff
-from documents.people.duplicate import pairs
+from documents.people.duplicate import list_duplicates
 from documents.user import User
 from documents.values.time import now
 from tests.integration.documents.payments.test_payments import SECRET, post
-from tools.testbed.cast import Api, University, event, university
+from tools.testbed.cast import Api, University, create_university, make_event
 from tools.testbed.pages import Browser, add_staff
-from tools.testbed.settled import settle
-from tools.testbed.stripe_events import charge, ours, set_secret, tell
+from tools.testbed.settled import settle_all
+from tools.testbed.stripe_events import (
+    make_charge_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
+)
 
 NED = {"name": "Ned", "email": "ned@b\u00fccher.example"}
 SPELLINGS = [
@@ -109,7 +114,7 @@ def test_an_address_of_invisible_characters_alone_is_blank(place: University, bl
     body = {"fundraiser_id": spring, "amount": 100, "currency": "USD"}
     place.make("donations", **body, donor={"name": "Ned", "email": blank})
     post(place, "gift-1", 1_763_800_000, spring, donor={"name": "Ned", "email": blank[:1000]})
-    settle()
+    settle_all()
     donors = [gift["donor"] for gift in place.get("/v1/donations")["data"]]
     assert donors == [{"name": "Ned", "email": ""}] * 2
 
@@ -118,7 +123,7 @@ def test_staff_find_the_person(alice: University) -> None:
     user = alice.make("users", **NED)["id"]
     for search in [*SPELLINGS, "ned@b\u00fcch", "b\u00fccher", "ned@"]:
         if " " not in search:
-            found = User.with_words(ObjectId(alice.id), search, 10)
+            found = User.find_by_words(ObjectId(alice.id), search, 10)
             assert [str(one.id) for one in found] == [user], ascii(search)
 
 
@@ -151,16 +156,16 @@ def test_the_health_page_lists_who_shares_a_mailbox(
     assert "Ned Again" in page
     assert f"/dashboard/people/{kept}" in page
     assert "erase both" in page
-    assert list(pairs(ObjectId(charlie.id))) == []
+    assert list(list_duplicates(ObjectId(charlie.id))) == []
     alice.call("DELETE", f"/v1/users/{other}")
     assert "Duplicate people" not in browser.get("/dashboard/health").text
 
 
 @pytest.fixture
 def place(real_client: testing.TestClient) -> University:
-    place = university("Alice's University", Api.in_process(real_client))
+    place = create_university("Alice's University", Api.in_process(real_client))
     place.set_webhook_key()
-    set_secret(place)
+    set_stripe_secret(place)
     place.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
     return place
 
@@ -175,11 +180,13 @@ def test_gifts_and_events_find_the_person(place: University) -> None:
         donor = {"name": "Ned", "email": spelling}
         place.gift(spring, donor=donor, donated_at=at, external_id=f"gift-{number}")
         post(place, f"post-{number}", 1_763_700_000, spring, donor=donor)
-        paid = charge("succeeded", id=f"ch_{number}", payment_intent=None, billing_details=donor)
-        tell(place, ours(paid, fundraiser_id=spring))
-        place.deliver([event("", "open", 1_763_700_000 + number, email=spelling,
+        paid = make_charge_event(
+            "succeeded", id=f"ch_{number}", payment_intent=None, billing_details=donor
+        )
+        post_stripe_event(place, set_metadata(paid, fundraiser_id=spring))
+        place.deliver([make_event("", "open", 1_763_700_000 + number, email=spelling,
                              category=["Appeal"], sg_message_id="")])  # fmt: skip
-    settle()
+    settle_all()
     gifts = list(get_db().donations.find())
     assert len(gifts) == 3 * len(SPELLINGS)
     assert {(str(gift.get("user_id")), str(gift.get("email_id"))) for gift in gifts} == {
@@ -192,13 +199,16 @@ def test_gifts_and_events_find_the_person(place: University) -> None:
 def test_events_of_one_message_find_its_email(place: University) -> None:
     spring = place.fundraiser()
     email = place.email(spring, NED)
-    place.deliver([event(email, "delivered", 1_763_700_000, email=NED["email"])])
-    settle()
+    place.deliver([make_event(email, "delivered", 1_763_700_000, email=NED["email"])])
+    settle_all()
     same = {"sg_message_id": f"message-{email}"}
     place.deliver(
-        [event("", "open", 1_763_700_100 + n, email=one, **same) for n, one in enumerate(SPELLINGS)]
+        [
+            make_event("", "open", 1_763_700_100 + n, email=one, **same)
+            for n, one in enumerate(SPELLINGS)
+        ]
     )
-    settle()
+    settle_all()
     assert place.get(f"/v1/emails/{email}")["opens"] == len(SPELLINGS)
 
 
@@ -208,7 +218,7 @@ def test_strangers_of_one_mailbox_are_one_donor(place: University) -> None:
         place.gift(spring, donor={"name": "Ned", "email": spelling})
     for spelling in OTHERS:
         place.gift(spring, donor={"name": "Other", "email": spelling})
-    settle()
+    settle_all()
     assert place.report(spring)["donations"]["donors"] == 1 + len(OTHERS)
 
 
@@ -228,12 +238,12 @@ def test_a_damaged_reference_is_found_at_every_entrance(
     stranger: dict[str, Any] = {"name": "S", "email": "stranger@example.net"}
     gift = place.gift(spring, donor=stranger, email_id=sent)
     post(place, "post-1", 1_763_700_000, spring, donor=stranger, email_id=sent)
-    paid = charge("succeeded", payment_intent=None, billing_details=stranger)
-    tell(place, ours(paid, fundraiser_id=spring, email_id=sent))
-    place.deliver([event(sent, "open", 1_763_700_000)])
+    paid = make_charge_event("succeeded", payment_intent=None, billing_details=stranger)
+    post_stripe_event(place, set_metadata(paid, fundraiser_id=spring, email_id=sent))
+    place.deliver([make_event(sent, "open", 1_763_700_000)])
     pinned = place.gift(spring, donor=stranger)
     assert place.call("PUT", f"/v1/donations/{pinned}/match", {"email_id": sent}).status == 200
-    settle()
+    settle_all()
     found = list(get_db().donations.find())
     assert [str(one["email_id"]) for one in found] == [email["id"]] * 4
     assert place.get(f"/v1/emails/{email['id']}")["opens"] == 1
@@ -243,11 +253,11 @@ def test_a_damaged_reference_is_found_at_every_entrance(
 def test_a_damaged_reference_of_another_organization_is_none(
     place: University, real_client: testing.TestClient
 ) -> None:
-    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie = create_university("Charlie's University", Api.in_process(real_client))
     theirs = charlie.get(f"/v1/emails/{charlie.email(charlie.fundraiser())}")
     spring = place.fundraiser()
     for name in ("link_token", "id"):
         donor = {"name": "S", "email": "stranger@example.net"}
         place.gift(spring, donor=donor, email_id=f"{theirs[name]}.")
-    settle()
+    settle_all()
     assert {gift["match"] for gift in place.get("/v1/donations")["data"]} == {"unresolved"}

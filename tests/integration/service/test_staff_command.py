@@ -8,17 +8,17 @@ from falcon import testing
 
 from config import database
 from documents.access.staff import Staff
-from tools.testbed.cast import UNKNOWN_ID, Api, University, university
-from tools.testbed.command_line import matchback
-from tools.testbed.pages import PASSWORD, Browser
+from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
+from tools.testbed.command_line import run_matchback
+from tools.testbed.pages import STAFF_PASSWORD, Browser
 
 BOB = "bob@example.edu"
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    monkeypatch.setattr("config.database.connect", database.client)
-    return university("Alice's University", Api.in_process(real_client))
+    monkeypatch.setattr("config.database.connect_database", database.get_client)
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 def follow(client: testing.TestClient, told: str) -> tuple[Browser, str]:
@@ -33,20 +33,20 @@ def follow(client: testing.TestClient, told: str) -> tuple[Browser, str]:
 def test_who_is_added_gets_a_link_and_chooses_a_password(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    told = matchback("staff", "add", BOB, "--organization", alice.id, "--role", "admin").stdout
+    told = run_matchback("staff", "add", BOB, "--organization", alice.id, "--role", "admin").stdout
     browser, led_to = follow(real_client, told)
     assert led_to == "/dashboard/account"
     browser.get("/dashboard/account")
-    assert browser.send("/dashboard/account", {"password": PASSWORD}).status_code == 303
+    assert browser.send("/dashboard/account", {"password": STAFF_PASSWORD}).status_code == 303
     assert Browser(real_client).sign_in(BOB).status_code == 303
     assert Staff.named(BOB).is_admin
 
 
 def test_a_password_may_be_set_at_once(alice: University, real_client: testing.TestClient) -> None:
-    said = f"{PASSWORD}\n{PASSWORD}\n"
-    result = matchback("staff", "add", BOB, "--organization", alice.id, "--password", said=said)
+    said = f"{STAFF_PASSWORD}\n{STAFF_PASSWORD}\n"
+    result = run_matchback("staff", "add", BOB, "--organization", alice.id, "--password", said=said)
     assert result.exit_code == 0
-    assert PASSWORD not in result.output
+    assert STAFF_PASSWORD not in result.output
     assert Browser(real_client).sign_in(BOB).status_code == 303
     assert not Staff.named(BOB).is_admin
 
@@ -54,22 +54,24 @@ def test_a_password_may_be_set_at_once(alice: University, real_client: testing.T
 def test_a_forgotten_password_is_replaced_by_a_link_or_by_hand(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    matchback("staff", "add", BOB, "--organization", alice.id)
-    _, led_to = follow(real_client, matchback("staff", "link", BOB).stdout)
+    run_matchback("staff", "add", BOB, "--organization", alice.id)
+    _, led_to = follow(real_client, run_matchback("staff", "link", BOB).stdout)
     assert led_to == "/dashboard/account"
-    said = f"{PASSWORD}\n{PASSWORD}\n"
-    assert matchback("staff", "password", BOB, said=said).exit_code == 0
+    said = f"{STAFF_PASSWORD}\n{STAFF_PASSWORD}\n"
+    assert run_matchback("staff", "password", BOB, said=said).exit_code == 0
     assert Browser(real_client).sign_in(BOB).status_code == 303
 
 
 def test_who_is_there_is_listed_and_removed(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    matchback("staff", "add", BOB, "--organization", alice.id, "--name", "Bob")
-    [listed] = json.loads(matchback("staff", "list", "--organization", alice.id, "--json").stdout)
+    run_matchback("staff", "add", BOB, "--organization", alice.id, "--name", "Bob")
+    [listed] = json.loads(
+        run_matchback("staff", "list", "--organization", alice.id, "--json").stdout
+    )
     assert (listed["email"], listed["name"], listed["role"]) == (BOB, "Bob", "viewer")
-    assert matchback("staff", "remove", BOB).exit_code == 0
-    assert matchback("staff", "list", "--organization", alice.id).stdout == ""
+    assert run_matchback("staff", "remove", BOB).exit_code == 0
+    assert run_matchback("staff", "list", "--organization", alice.id).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -86,13 +88,13 @@ def test_who_is_there_is_listed_and_removed(
 def test_what_cannot_be_done_is_a_sentence(
     alice: University, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    matchback("staff", "add", BOB, "--organization", alice.id)
+    run_matchback("staff", "add", BOB, "--organization", alice.id)
     organization = ("--organization", alice.id) if arguments[0] == "add" else ()
-    result = matchback("staff", *arguments, *organization)
+    result = run_matchback("staff", *arguments, *organization)
     assert result.exit_code == 1
     assert sentence in result.stderr
 
 
 def test_an_organization_that_is_none_is_a_sentence(alice: University) -> None:
-    result = matchback("staff", "add", BOB, "--organization", UNKNOWN_ID)
+    result = run_matchback("staff", "add", BOB, "--organization", UNKNOWN_ID)
     assert (result.exit_code, result.stderr) == (1, "Error: There is no such record.\n")

@@ -18,17 +18,26 @@ from mongoengine import get_db
 from pymongo.database import Database
 
 from config import database
-from config.database import Client
+from config.database import DatabaseClient
 from documents.email import Email
 from documents.providers.sendgrid import SIGNATURE_HEADER
-from service.api.openapi import operations
+from service.api.openapi import list_operations
 from service.api.operation import NoQuery, Operation
-from service.routes import PAGES, ROUTES
-from tools.testbed.cast import BOB, UNKNOWN_ID, Answer, Api, University, event, signed, university
-from tools.testbed.commands import Commands, name_of
+from service.routes import API_ROUTES, DASHBOARD_ROUTES
+from tools.testbed.cast import (
+    BOB,
+    UNKNOWN_ID,
+    Api,
+    ApiAnswer,
+    University,
+    create_university,
+    make_event,
+    sign_webhook,
+)
+from tools.testbed.commands import CommandRecorder, read_command_name
 from tools.testbed.pages import Browser, add_staff
-from tools.testbed.settled import settle
-from tools.testbed.stripe_events import charge, set_secret, tell
+from tools.testbed.settled import settle_all
+from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 # What belongs to no organization, or is looked up before it is known whose it is.
 BEFORE_OR_BESIDE = {
@@ -46,25 +55,25 @@ class World:
     charlie: University
     hers: dict[str, str]
     his: dict[str, str]
-    commands: Commands
+    commands: CommandRecorder
     look: Database[dict[str, Any]]  # over a connection of the test's own, which is not listened to
 
 
 @pytest.fixture
 def world(real_database: str) -> Iterator[World]:
     mongoengine.disconnect_all()
-    commands = Commands()
-    database.connect(event_listeners=[commands])
+    commands = CommandRecorder()
+    database.connect_database(event_listeners=[commands])
     from service.app import create_app
 
     api = Api.in_process(testing.TestClient(create_app()))
-    alice, charlie = university("Alice's", api), university("Charlie's", api)
+    alice, charlie = create_university("Alice's", api), create_university("Charlie's", api)
     hers, his = furnish(alice), furnish(charlie)
-    settle()
+    settle_all()
     fail(hers)
     fail(his)
     commands.sent.clear()
-    with Client(real_database, tz_aware=True) as mongo:
+    with DatabaseClient(real_database, tz_aware=True) as mongo:
         yield World(alice, charlie, hers, his, commands, mongo.get_default_database())
     mongoengine.disconnect_all()
 
@@ -77,11 +86,11 @@ def furnish(place: University) -> dict[str, str]:
     email = place.email(spring, mailing_id=mailing)
     empty = place.email(spring, {"name": "Eve", "email": "eve@example.edu"})
     at = int(time.time())
-    place.deliver([event(email, "click", at, url="https://example.edu/give")])
+    place.deliver([make_event(email, "click", at, url="https://example.edu/give")])
     gift = place.gift(spring, external_id="gift-1", recurring_id="plan-1", email_id=email)
-    set_secret(place)
-    tell(place, charge("succeeded"))
-    settle()
+    set_stripe_secret(place)
+    post_stripe_event(place, make_charge_event("succeeded"))
+    settle_all()
     return {
         "payments": place.get("/v1/payments")["data"][0]["id"],
         "fundraisers": spring,
@@ -144,7 +153,7 @@ def id_fields(model: Any) -> set[str]:
     return {name for name in model.model_fields if name.endswith("_id")} - OWN_NAMES
 
 
-def plain(answer: Answer) -> Any:
+def plain(answer: ApiAnswer) -> Any:
     """An answer without what differs from one request to the next."""
     if not answer.content:
         return answer.status, None
@@ -172,7 +181,7 @@ def with_id(path: str, ids: dict[str, str]) -> tuple[str, str]:
 
 
 def routes() -> Iterator[tuple[str, str, Operation]]:
-    for path, verb, declared, _ in operations(ROUTES):
+    for path, verb, declared, _ in list_operations(API_ROUTES):
         yield path, verb.upper(), declared
 
 
@@ -223,7 +232,7 @@ def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -
             walked.add((path, name))
     assert len(walked) >= 7
     check_commands(world)
-    settle()
+    settle_all()
     assert everything_of_alice(world) == before
     matched = {
         row["email_id"]
@@ -273,11 +282,11 @@ def test_lines_of_an_import_name_ones_own_alone(world: World) -> None:
 
 def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
     before = everything_of_alice(world)
-    body = json.dumps([event(world.hers["emails"], "open", 1_700_000_000)]).encode()
+    body = json.dumps([make_event(world.hers["emails"], "open", 1_700_000_000)]).encode()
     for path, _, _ in routes():
         if "{organization_id}" not in path:
             continue
-        headers = signed(world.charlie.signing_key, body)
+        headers = sign_webhook(world.charlie.signing_key, body)
         assert SIGNATURE_HEADER in headers
         seen = [
             world.charlie.call(
@@ -288,9 +297,9 @@ def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
         assert plain(seen[0]) == plain(seen[1])
         assert seen[0].status == 401
     # His own post may tell of her email: it is his event, of an email that he does not have.
-    reported = event(world.hers["emails"], "open", 1_700_000_000)
+    reported = make_event(world.hers["emails"], "open", 1_700_000_000)
     assert world.charlie.deliver([reported]).status == 202
-    settle()
+    settle_all()
     assert everything_of_alice(world) == before
 
 
@@ -302,7 +311,7 @@ def test_every_page_asks_for_ones_own_alone(world: World) -> None:
     browser = Browser(testing.TestClient(create_app()))
     browser.sign_in("charlie@example.edu")
     walked = 0
-    for path, resource, suffix in PAGES:
+    for path, resource, suffix in DASHBOARD_ROUTES:
         if not hasattr(resource, f"on_get_{suffix}" if suffix else "on_get"):
             continue
         noun = {"people": "users", "gifts": "donations"}.get(path.split("/")[-2], "")
@@ -342,7 +351,7 @@ def test_what_clients_name_themselves_is_their_own(world: World) -> None:
     assert (mine.status, his_own.status) == (201, 201)
     assert "idempotency-replayed" not in his_own.headers
     assert mine.json["id"] != his_own.json["id"]
-    settle()
+    settle_all()
     after = everything_of_alice(world)
     assert len(after["donations"]) == len(before["donations"]) + 1
     assert {row["organization_id"] for row in after["donations"]} == {ObjectId(world.alice.id)}
@@ -382,7 +391,7 @@ def conditions(command: dict[str, Any]) -> Iterator[Any]:
 
 
 def is_of_an_organization(command: dict[str, Any]) -> bool:
-    collection = command[name_of(command)]
+    collection = command[read_command_name(command)]
     is_ours = command.get("$db") == get_db().name and isinstance(collection, str)
     return is_ours and collection not in BEFORE_OR_BESIDE
 

@@ -8,9 +8,17 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.webhook_key import WebhookKey
-from jobs.sweep import sweep
-from tools.testbed.cast import Api, University, university
-from tools.testbed.stripe_events import SECRET, charge, in_mode, intent, ours, set_secret, tell
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import Api, University, create_university
+from tools.testbed.stripe_events import (
+    STRIPE_SECRET,
+    make_charge_event,
+    make_intent_event,
+    post_stripe_event,
+    set_livemode,
+    set_metadata,
+    set_stripe_secret,
+)
 
 PATH = "/v1/webhook-keys/stripe"
 TEST_SECRET = "whsec_of-the-test-mode"
@@ -19,15 +27,17 @@ NEWER = "whsec_that-is-newer"
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
-def give(place: University, livemode: Any, secret: str = SECRET, number: int = 1) -> None:
+def give(place: University, livemode: Any, secret: str = STRIPE_SECRET, number: int = 1) -> None:
     spring = place.fundraiser(f"Spring {number}")
-    told = charge("succeeded", id=f"ch_{number}", payment_intent=f"pi_{number}")
-    answer = tell(place, in_mode(livemode, ours(told, fundraiser_id=spring)), secret)
+    told = make_charge_event("succeeded", id=f"ch_{number}", payment_intent=f"pi_{number}")
+    answer = post_stripe_event(
+        place, set_livemode(livemode, set_metadata(told, fundraiser_id=spring)), secret
+    )
     assert (answer.status, answer.json) == (202, {"accepted": 1})
-    sweep()
+    sweep_due_records()
 
 
 def made(place: University) -> int:
@@ -42,7 +52,7 @@ def refused() -> list[str]:
 def test_a_test_payment_is_kept_reported_and_not_counted(
     alice: University, caplog: pytest.LogCaptureFixture
 ) -> None:
-    set_secret(alice)
+    set_stripe_secret(alice)
     with caplog.at_level(logging.WARNING, "documents.payments.ingest"):
         give(alice, False)
     assert made(alice) == 0
@@ -73,7 +83,7 @@ def test_a_test_payment_is_kept_reported_and_not_counted(
 def test_modes_that_are_missing_or_odd(
     alice: University, livemode: Any, count: int, reason: str
 ) -> None:
-    set_secret(alice)
+    set_stripe_secret(alice)
     give(alice, livemode)
     assert made(alice) == count
     assert reason in "".join(refused())
@@ -82,19 +92,22 @@ def test_modes_that_are_missing_or_odd(
 
 @pytest.mark.parametrize("where", ["event", "object"])
 def test_either_of_two_modes_is_enough_to_be_a_test(alice: University, where: str) -> None:
-    set_secret(alice)
-    told = in_mode(True, ours(intent("succeeded", "succeeded"), fundraiser_id=alice.fundraiser()))
+    set_stripe_secret(alice)
+    told = set_livemode(
+        True,
+        set_metadata(make_intent_event("succeeded", "succeeded"), fundraiser_id=alice.fundraiser()),
+    )
     if where == "event":
         told["livemode"] = False
     else:
         told["data"]["object"]["livemode"] = False
-    tell(alice, told)
-    sweep()
+    post_stripe_event(alice, told)
+    sweep_due_records()
     assert made(alice) == 0
 
 
 def test_a_test_key_counts_test_payments(alice: University) -> None:
-    set_secret(alice, TEST_SECRET, test=True)
+    set_stripe_secret(alice, TEST_SECRET, test=True)
     found = alice.get(PATH)
     assert (found["test"], found["secret_ends_with"]) == (True, TEST_SECRET[-4:])
     give(alice, False, TEST_SECRET)
@@ -102,15 +115,15 @@ def test_a_test_key_counts_test_payments(alice: University) -> None:
 
 
 def test_a_live_key_and_a_test_key_are_valid_at_a_time(alice: University) -> None:
-    set_secret(alice)
-    set_secret(alice, TEST_SECRET, test=True)
-    give(alice, True, SECRET, 1)
+    set_stripe_secret(alice)
+    set_stripe_secret(alice, TEST_SECRET, test=True)
+    give(alice, True, STRIPE_SECRET, 1)
     give(alice, False, TEST_SECRET, 2)
     assert made(alice) == 2
-    give(alice, False, SECRET, 3)  # no test key signed it
+    give(alice, False, STRIPE_SECRET, 3)  # no test key signed it
     assert made(alice) == 2
-    set_secret(alice, NEWER)  # the live one is replaced, the test one stays
-    for number, secret in enumerate((SECRET, NEWER), 4):
+    set_stripe_secret(alice, NEWER)  # the live one is replaced, the test one stays
+    for number, secret in enumerate((STRIPE_SECRET, NEWER), 4):
         give(alice, True, secret, number)
     give(alice, False, TEST_SECRET, 6)
     assert made(alice) == 5
@@ -118,30 +131,34 @@ def test_a_live_key_and_a_test_key_are_valid_at_a_time(alice: University) -> Non
     assert [one["test"] for one in found["secrets"]] == [False, True, False]
     assert (found["secret_ends_with"], found["previous_secret_ends_with"]) == (
         NEWER[-4:],
-        SECRET[-4:],
+        STRIPE_SECRET[-4:],
     )
-    set_secret(alice, "whsec_newest-of-all")
-    assert tell(alice, {}).status == 401
-    assert tell(alice, {}, TEST_SECRET).status == tell(alice, {}, NEWER).status == 202
+    set_stripe_secret(alice, "whsec_newest-of-all")
+    assert post_stripe_event(alice, {}).status == 401
+    assert (
+        post_stripe_event(alice, {}, TEST_SECRET).status
+        == post_stripe_event(alice, {}, NEWER).status
+        == 202
+    )
 
 
 def test_a_key_that_is_set_again_has_its_latest_mode(alice: University) -> None:
-    set_secret(alice, test=True)
-    set_secret(alice)
+    set_stripe_secret(alice, test=True)
+    set_stripe_secret(alice)
     assert alice.get(PATH)["test"] is False
     give(alice, False)
     assert made(alice) == 0
-    set_secret(alice, test=True)
+    set_stripe_secret(alice, test=True)
     assert [one["test"] for one in alice.get(PATH)["secrets"]] == [True]
     give(alice, False, number=2)
     assert made(alice) == 1
 
 
 def test_an_earlier_key_is_a_live_key_and_sealing_anew_keeps_the_mode(alice: University) -> None:
-    set_secret(alice)
+    set_stripe_secret(alice)
     get_db().webhook_keys.update_many({}, {"$unset": {"test_keys": ""}})
     assert alice.get(PATH)["test"] is False
-    set_secret(alice, TEST_SECRET, test=True)
+    set_stripe_secret(alice, TEST_SECRET, test=True)
     assert WebhookKey.reseal() == 1
     assert [one["test"] for one in alice.get(PATH)["secrets"]] == [True, False]
     give(alice, False, TEST_SECRET)
@@ -150,7 +167,7 @@ def test_an_earlier_key_is_a_live_key_and_sealing_anew_keeps_the_mode(alice: Uni
 
 @pytest.mark.parametrize("flag", ["yes", 1, None, "true", []])
 def test_the_flag_is_a_boolean(alice: University, flag: Any) -> None:
-    answer = alice.call("PUT", PATH, {"secret": SECRET, "test": flag})
+    answer = alice.call("PUT", PATH, {"secret": STRIPE_SECRET, "test": flag})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/test")
 
 

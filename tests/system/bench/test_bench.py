@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tools.bench import figures, growth
 from tools.bench.figures import AT_LEAST, AT_MOST, Figure
-from tools.bench.load import Load
-from tools.bench.progress import drain
-from tools.bench.scenarios import SHORT, Bench
-from tools.bench.workload import Workload, mixed
+from tools.bench.load import LoadResult
+from tools.bench.progress import wait_for_drain
+from tools.bench.scenarios import SHORT_SIZE, Bench
+from tools.bench.workload import Workload, mix_bits
 
 EXACT = (
     "counters that are off after all this",
@@ -18,16 +18,16 @@ EXACT = (
 
 
 def test_everything_is_measured_and_nothing_is_off(tmp_path: Path) -> None:
-    bench = Bench(SHORT, tmp_path)
+    bench = Bench(SHORT_SIZE, tmp_path)
     bench.run()
-    figures.write(tmp_path, bench.figures, {"machine": "any"})
-    figures.chart(tmp_path / "rates.svg", bench.figures)
+    figures.write_results(tmp_path, bench.figures, {"machine": "any"})
+    figures.draw_chart(tmp_path / "rates.svg", bench.figures)
 
     told = {
         one["name"]: one for one in json.loads((tmp_path / "results.json").read_text())["figures"]
     }
     assert {name: told[name]["values"] for name in EXACT} == {name: [0] for name in EXACT}
-    for name in SHORT.queues:
+    for name in SHORT_SIZE.queues:
         assert told[f"settling events, {name}"]["median"] > 0
         assert told[f"settling donations, {name}"]["median"] > 0
         assert f"events lost or twice after a kill, {name}" in told
@@ -36,7 +36,7 @@ def test_everything_is_measured_and_nothing_is_off(tmp_path: Path) -> None:
 
 
 def test_growth_tells_costs_at_both_sizes_and_the_bytes_of_each_index(tmp_path: Path) -> None:
-    found = growth.compare(tmp_path, few=200, many=400, rounds=1, scale=50)
+    found = growth.compare_growth(tmp_path, few=200, many=400, rounds=1, scale=50)
     names = [figure.name for figure in found]
     assert "settling an event: 400 to 200" in names
     assert "events: storage" in names
@@ -54,19 +54,19 @@ def test_the_workload_is_what_is_written_down() -> None:
     assert workload.gift(7) == Workload().gift(7)
     clicks = [event for event in workload.post(3) if event["event"] == "click"]
     assert len(clicks) == 25
-    assert mixed(0) == 0xE220A8397B1DCDAF  # SplitMix64's first output of seed 0
+    assert mix_bits(0) == 0xE220A8397B1DCDAF  # SplitMix64's first output of seed 0
 
 
 def test_a_figure_knows_whether_its_target_is_met() -> None:
     assert Figure("a rate", "1/s", [9, 10, 30], AT_LEAST, 10).is_met
     assert not Figure("a time", "s", [9, 10, 30], AT_MOST, 9).is_met
     assert Figure("any", "s", [1]).is_met is None
-    half = figures.ratio("half", Figure("", "", [1, 2]), Figure("", "", [2, 4]))
+    half = figures.build_ratio_figure("half", Figure("", "", [1, 2]), Figure("", "", [2, 4]))
     assert half.values == [0.5, 0.5]
 
 
 def test_a_load_tells_its_rate_and_its_percentiles() -> None:
-    load = Load(took=2.0, seconds=[n / 1000 for n in range(1, 101)])
+    load = LoadResult(took=2.0, seconds=[n / 1000 for n in range(1, 101)])
     assert load.rate == 50
     assert 49 < load.percentile(50) < 52
     assert load.percentile(99) > 98
@@ -74,13 +74,13 @@ def test_a_load_tells_its_rate_and_its_percentiles() -> None:
 
 def test_a_backlog_that_stands_still_is_given_up() -> None:
     answers = iter([10, 6, 4, 4, 4, 4])
-    drained = drain(lambda: next(answers, 4), gives_up_seconds=0.3)
+    drained = wait_for_drain(lambda: next(answers, 4), gives_up_seconds=0.3)
     assert drained.left == 4
     assert drained.rate > 0
 
 
 def test_a_worker_that_takes_its_time_to_start_is_waited_for() -> None:
     answers = iter([2, 2, 2, 2, 1])
-    drained = drain(lambda: next(answers, 0), gives_up_seconds=0.1)
+    drained = wait_for_drain(lambda: next(answers, 0), gives_up_seconds=0.1)
     assert drained.left == 0
     assert drained.rate > 0

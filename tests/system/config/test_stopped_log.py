@@ -3,11 +3,11 @@
 import signal
 from pathlib import Path
 
-from tools.testbed.stack import running
+from tools.testbed.stack import run_stack
 
 
 def test_a_service_that_is_stopped_has_a_line_for_each_request(tmp_path: Path) -> None:
-    with running(tmp_path) as stack:
+    with run_stack(tmp_path) as stack:
         ids = [f"request-{number}" for number in range(50)]
         for id_ in ids:
             stack.api().call("GET", "/v1/users", headers={"X-Request-Id": id_})

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
-from config.settings import Settings, variable
+from config.settings import Settings, get_variable_name
 from service.cli import main
 from service.local import servers
 from tests.system.deploy.packages import build, elsewhere, run
@@ -71,7 +71,7 @@ def test_its_steps_make_a_service_that_is_well_and_stops_when_told(
     programs = tmp_path / "opt" / "matchback" / "bin"
     environment = elsewhere() | {
         "PATH": f"{programs}:{os.environ['PATH']}",
-        "MATCHBACK_PORT": str(servers.free_port()),
+        "MATCHBACK_PORT": str(servers.find_free_port()),
         "MATCHBACK_MONGODB_URI": os.environ["MATCHBACK_MONGODB_URI"],
         "MATCHBACK_REDIS_URL": real_servers.redis_url,
     }
@@ -91,7 +91,7 @@ def test_its_steps_make_a_service_that_is_well_and_stops_when_told(
 
 
 def test_compose_names_only_settings_and_commands_that_there_are() -> None:
-    known = set(map(variable, Settings.model_fields))
+    known = set(map(get_variable_name, Settings.model_fields))
     for name, service in OURS.items():
         assert set(service["environment"]) <= known, name
         first, *rest = service["command"]

@@ -2,7 +2,7 @@
 
 import re
 
-from config.settings import Settings, variable
+from config.settings import Settings, get_variable_name
 from service.cli import main
 from tools.testbed.readme import ROOT
 
@@ -16,7 +16,7 @@ def test_every_command_setting_and_unit_it_names_is_there() -> None:
     commands = re.findall(r"(?:\bmb|\bmatchback|--rm worker) ([a-z][a-z-]+)", PAGE)
     assert len(commands) > 8
     assert set(commands) <= set(main.commands)
-    known = set(map(variable, Settings.model_fields))
+    known = set(map(get_variable_name, Settings.model_fields))
     assert set(re.findall(r"MATCHBACK_[A-Z_]+", PAGE)) <= known
     units = {path.name for path in (DEPLOY / "systemd").iterdir()}
     for unit in re.findall(r"\bmatchback-([a-z]+)(@?)", PAGE):

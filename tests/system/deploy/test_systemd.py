@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from config.settings import Settings, variable
-from jobs.process import STOP_SECONDS
+from config.settings import Settings, get_variable_name
+from jobs.process import WORKER_STOP_SECONDS
 from service.cli import main
 from tools.testbed.readme import ROOT, find_group
 
@@ -97,8 +97,8 @@ def test_nothing_is_killed_before_it_gives_up_by_itself() -> None:
     conf = (ROOT / "gunicorn.conf.py").read_text()
     graceful = int(find_group(r"^graceful_timeout = (\d+)$", conf))
     assert int(told("matchback-web")["TimeoutStopSec"]) > graceful + 5
-    assert int(told("matchback-worker@")["TimeoutStopSec"]) > THREADS_IN_TURN * STOP_SECONDS
-    assert int(told("matchback-warehouse")["TimeoutStopSec"]) > 2 * STOP_SECONDS
+    assert int(told("matchback-worker@")["TimeoutStopSec"]) > THREADS_IN_TURN * WORKER_STOP_SECONDS
+    assert int(told("matchback-warehouse")["TimeoutStopSec"]) > 2 * WORKER_STOP_SECONDS
 
 
 def test_the_example_of_an_environment_can_be_used_and_a_shell_reads_it_alike() -> None:
@@ -106,7 +106,7 @@ def test_the_example_of_an_environment_can_be_used_and_a_shell_reads_it_alike() 
     pairs = [re.fullmatch(r'#?(MATCHBACK_[A-Z_]+)="(.*)"', line) for line in lines]
     given = {pair[1]: pair[2] for pair in pairs if pair}
     assert Settings.from_env(given).url.startswith("https://")
-    assert set(given) <= set(map(variable, Settings.model_fields))
+    assert set(given) <= set(map(get_variable_name, Settings.model_fields))
     shell = f"set -a; . {UNITS / 'environment.example'}; env"
     read = subprocess.run(
         ["sh", "-c", shell],

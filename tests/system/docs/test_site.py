@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tools.docs.blocks import DOCS, pages
+from tools.docs.blocks import DOCS_FOLDER, list_pages
 from tools.testbed.readme import ROOT
 
 CONFIG = ROOT / "zensical.toml"
@@ -44,7 +44,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The site, and what its builder said; of a copy, since it keeps a cache beside its source."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(CONFIG, folder)
-    shutil.copytree(DOCS, folder / "docs")
+    shutil.copytree(DOCS_FOLDER, folder / "docs")
     for package in SOURCE:  # pages link to it
         (folder / package).symlink_to(ROOT / package)
     done = subprocess.run(
@@ -85,8 +85,8 @@ def test_it_is_built_without_a_warning(built: tuple[Path, str]) -> None:
 
 
 def test_every_page_can_be_found(html: dict[str, Page]) -> None:
-    assert sorted(navigated(site()["nav"])) == pages()
-    assert {page.removesuffix(".md") for page in pages()} <= {
+    assert sorted(navigated(site()["nav"])) == list_pages()
+    assert {page.removesuffix(".md") for page in list_pages()} <= {
         page.removesuffix(".html") for page in html
     }
 

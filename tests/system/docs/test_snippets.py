@@ -16,7 +16,7 @@ import yaml
 
 from config.settings import Settings
 from tools.docs import session
-from tools.docs.blocks import Block, blocks, every, pages
+from tools.docs.blocks import Block, list_blocks, list_pages, read_blocks
 from tools.testbed.readme import ROOT
 
 # By the first line, so that a block that is added is looked at.
@@ -43,20 +43,20 @@ VOID = {"input", "br", "img", "meta", "link", "hr"}
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], str]]:
     """All pages that are run were followed, by one reader with one running Matchback."""
     folder = tmp_path_factory.mktemp("reader")
-    with session.everything_up(folder):
-        yield session.follow(folder)
+    with session.start_tutorial(folder):
+        yield session.run_session(folder)
 
 
 def test_every_command_runs(followed: tuple[dict[str, str], str]) -> None:
     told, trouble = followed
     assert not trouble
-    assert list(told) == [block.place for block in session.steps()]
+    assert list(told) == [block.place for block in session.list_steps()]
 
 
 ANSWERS = [
     (before, block)
-    for page in session.PAGES
-    for before, block in zip(blocks(page), blocks(page)[1:], strict=False)
+    for page in session.READER_PAGES
+    for before, block in zip(read_blocks(page), read_blocks(page)[1:], strict=False)
     if "answer" in block.marks
 ]
 
@@ -91,8 +91,8 @@ def alike(said: str, shown: str) -> bool:
 
 def test_what_is_not_run_is_on_the_list() -> None:
     left: dict[str, list[Block]] = {}
-    for page in pages():
-        if found := [block for block in blocks(page) if "not-run" in block.marks]:
+    for page in list_pages():
+        if found := [block for block in read_blocks(page) if "not-run" in block.marks]:
             left[page] = found
     assert left.keys() == NOT_RUN.keys()
     for page, listed in NOT_RUN.items():
@@ -102,13 +102,13 @@ def test_what_is_not_run_is_on_the_list() -> None:
 
 
 def test_each_block_is_checked_by_something() -> None:
-    for page in pages():
+    for page in list_pages():
         language, _ = ELSEWHERE.get(page, ("", ""))
-        for block in blocks(page):
+        for block in read_blocks(page):
             assert block.language in LANGUAGES, block.place
             if block.language in {"sh", "python", "sql", "nginx"} and block.language != language:
-                is_run = page in session.PAGES and block.language in session.RUN
-                assert is_run or block.marks & session.LEFT, block.place
+                is_run = page in session.READER_PAGES and block.language in session.RUN_LANGUAGES
+                assert is_run or block.marks & session.SKIPPED_MARKS, block.place
 
 
 @pytest.mark.parametrize("page", ELSEWHERE)
@@ -118,18 +118,18 @@ def test_what_is_run_elsewhere_is(page: str) -> None:
 
 
 def test_settings_are_taken_as_they_are_shown(tmp_path: Path) -> None:
-    shown = [pair for block in every("sh") for pair in ASSIGNMENT.findall(block.text)]
+    shown = [pair for block in list_blocks("sh") for pair in ASSIGNMENT.findall(block.text)]
     assert len(shown) >= 10
     for name, value in shown:
         if "$" not in value:
             # The folder of a queue is looked for.
             Settings.from_env({name: value.replace("/var/lib/matchback", str(tmp_path))})
-    for block in every("sh"):
+    for block in list_blocks("sh"):
         if "settings" in block.marks:
             assert all(map(ASSIGNMENT.match, block.text.splitlines())), block.place
 
 
-@pytest.mark.parametrize("block", every("python"), ids=lambda block: block.place)
+@pytest.mark.parametrize("block", list_blocks("python"), ids=lambda block: block.place)
 def test_python_compiles(block: Block) -> None:
     ast.parse(block.text)
 
@@ -142,12 +142,12 @@ def test_data_is_read(language: str) -> None:
         "toml": tomllib.loads,
         "ini": configparser.ConfigParser().read_string,
     }
-    for block in every(language):
+    for block in list_blocks(language):
         readers[language](block.text)
 
 
 def test_html_is_closed() -> None:
-    for block in every("html"):
+    for block in list_blocks("html"):
         Tags().check(block.text)
 
 
@@ -169,7 +169,7 @@ class Tags(HTMLParser):
 
 def test_fragments_name_what_there_is() -> None:
     """A fragment lacks keys and addresses, not modules."""
-    for block in every("python"):
+    for block in list_blocks("python"):
         if "fragment" in block.marks:
             imports: list[ast.stmt] = [
                 node

@@ -10,10 +10,10 @@ import pytest
 from huey.registry import Message
 
 from config.observability import context
-from config.observability.context import MOST_CARRIED, Origin
+from config.observability.context import MAX_CARRIED_REQUESTS, Origin
 from jobs.tasks import update_email_donation
 from jobs.wakeups import WakeUpBuffer
-from tools.testbed.cast import BOB, university
+from tools.testbed.cast import BOB, create_university
 from tools.testbed.stack import Stack, wait_until
 
 huey = update_email_donation.huey
@@ -42,14 +42,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 @pytest.fixture
 def at_rest() -> Iterator[None]:
     yield
-    context.rest()
+    context.clear_context()
 
 
 def during(monkeypatch: pytest.MonkeyPatch, data: bytes) -> dict[str, Any]:
     """What lines tell while the job of a message is done."""
     told: list[dict[str, Any]] = []
     task = huey.deserialize_task(data)
-    monkeypatch.setattr(type(task), "execute", lambda task: told.append(dict(context.told())))
+    monkeypatch.setattr(
+        type(task), "execute", lambda task: told.append(dict(context.get_log_fields()))
+    )
     monkeypatch.setattr(huey, "is_revoked", lambda *_: False)
     monkeypatch.setattr(huey, "delete", lambda *_: None)
     huey.execute(task)
@@ -60,13 +62,13 @@ def test_a_job_knows_the_requests_that_it_is_done_for(
     sent: list[bytes], monkeypatch: pytest.MonkeyPatch, at_rest: None
 ) -> None:
     buffer = WakeUpBuffer()
-    context.serve("request-1")
+    context.set_request("request-1")
     buffer.put(update_email_donation, ID)
     assert buffer.flush(10)
-    context.rest()
+    context.clear_context()
     told = during(monkeypatch, sent[0])
     assert told == {"job": "update_email_donation", "request_ids": ("request-1",)}
-    assert context.told() == {}, "what comes next is not done for it"
+    assert context.get_log_fields() == {}, "what comes next is not done for it"
 
 
 def test_what_nobody_asked_for_names_nobody(
@@ -81,16 +83,16 @@ def test_what_nobody_asked_for_names_nobody(
 
 def test_a_message_for_many_names_the_first_of_them() -> None:
     many = [Origin((f"request-{number // 2}",), (TRACE,)) for number in range(500)]
-    together = Origin.together(many)
+    together = Origin.combine(many)
     assert together == Origin(
-        tuple(f"request-{number}" for number in range(MOST_CARRIED)), (TRACE,)
+        tuple(f"request-{number}" for number in range(MAX_CARRIED_REQUESTS)), (TRACE,)
     )
     assert Origin.read(together.name("id")) == together
-    assert len(Origin.together([Origin(("x" * 100,), (TRACE,))] * 500).name("id")) < 300
+    assert len(Origin.combine([Origin(("x" * 100,), (TRACE,))] * 500).name("id")) < 300
 
 
 def test_an_old_worker_reads_the_messages_of_now(sent: list[bytes]) -> None:
-    with context.carrying(Origin(("request-1", "request-2"), (TRACE,))):
+    with context.carry_origin(Origin(("request-1", "request-2"), (TRACE,))):
         update_email_donation(ID)
     message = read_as_before(sent[0])
     assert (message.name, message.args, message.kwargs) == (
@@ -129,7 +131,7 @@ def test_what_a_newer_version_adds_is_passed_over() -> None:
 
 def test_the_workers_log_names_the_request(stack: Stack) -> None:
     """Bob's gift is posted to the web service; what the worker does with it can be looked up."""
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     spring = alice.fundraiser()
     gift = {"fundraiser_id": spring, "amount": 2500, "currency": "USD", "donor": BOB}
     made = alice.call("POST", "/v1/donations", gift, headers={"X-Request-Id": "bobs-gift-1"})

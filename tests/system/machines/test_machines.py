@@ -11,12 +11,12 @@ from pathlib import Path
 
 from mongoengine import get_db
 
-from config.database import Client
+from config.database import DatabaseClient
 from documents.recount import recount
 from tools.machines import story as stories
 from tools.machines.clients import EVENTS_A_POST
-from tools.machines.site import CLIENTS, DATABASE, NODES, WEBS, WORKERS
-from tools.machines.story import DUE_OF, Story, done
+from tools.machines.site import CLIENTS_HOST, DATABASE_NAME, NODE_NAMES, WEB_NAMES, WORKER_NAMES
+from tools.machines.story import DUE_FILTERS, Story, list_acknowledged
 from tools.machines.unprivileged import run_as_root
 from tools.testbed.stack import wait_until
 
@@ -27,7 +27,7 @@ def test_on_several_machines(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         run_as_root(f"{__file__}::test_on_several_machines")
         return
-    with stories.told(tmp_path) as story:
+    with stories.run_story(tmp_path) as story:
         work_is_shared(story)
         versions_change_and_nobody_notices(story)
         a_worker_host_is_lost(story)
@@ -42,40 +42,40 @@ def work_is_shared(story: Story) -> None:
     """Both web hosts answer, and both workers settle: MongoDB tells who increments fundraisers."""
     primary, since = story.site.primary(), time.time()
     assert primary
-    settling = {"ns": f"{DATABASE}.fundraisers", "op": "update"}
-    with Client(story.site.host(primary).address, directConnection=True) as mongo:
-        noted = mongo[DATABASE]
+    settling = {"ns": f"{DATABASE_NAME}.fundraisers", "op": "update"}
+    with DatabaseClient(story.site.host(primary).address, directConnection=True) as mongo:
+        noted = mongo[DATABASE_NAME]
         noted.command({"profile": 1, "slowms": -1, "filter": settling})
-        story.goes_on(100)
-        story.settles()
+        story.wait_for_requests(100)
+        story.wait_until_settled()
         noted.command({"profile": 0, "filter": "unset"})
         # Of what is under way when the filter goes, other commands are noted, too.
         found = noted["system.profile"].find(settling)
         settled = {row["client"].split(":")[0] for row in found}
-    assert {line["host"] for line in done(story.lines(since))} == set(WEBS)
-    assert settled == {story.site.host(name).address for name in WORKERS}
+    assert {line["host"] for line in list_acknowledged(story.lines(since))} == set(WEB_NAMES)
+    assert settled == {story.site.host(name).address for name in WORKER_NAMES}
 
 
 def versions_change_and_nobody_notices(story: Story) -> None:
     """One host after the other ends in order and starts anew. No request fails meanwhile."""
     since = time.time()
-    for name in (*WEBS, *WORKERS):
-        story.site.stop_softly(name)
-        story.goes_on()
+    for name in (*WEB_NAMES, *WORKER_NAMES):
+        story.site.stop_gracefully(name)
+        story.wait_for_requests()
         story.site.start(name)
-        if name in WEBS:
-            story.is_answered_by(name)
+        if name in WEB_NAMES:
+            story.wait_until_used(name)
     lines = story.lines(since)
-    assert [line for line in lines if line not in done(lines)] == []
+    assert [line for line in lines if line not in list_acknowledged(lines)] == []
     assert max(line["ended"] - line["began"] for line in lines) < LONGEST_ANSWER_SECONDS
 
 
 def a_worker_host_is_lost(story: Story) -> None:
     """The other one settles all of it."""
-    story.site.lose(WORKERS[0])
-    story.goes_on()
-    story.settles()
-    story.site.start(WORKERS[0])
+    story.site.lose(WORKER_NAMES[0])
+    story.wait_for_requests()
+    story.wait_until_settled()
+    story.site.start(WORKER_NAMES[0])
 
 
 def the_primarys_host_is_lost(story: Story) -> None:
@@ -83,32 +83,34 @@ def the_primarys_host_is_lost(story: Story) -> None:
     lost = story.site.primary()
     assert lost
     story.site.lose(lost)
-    story.goes_on()
-    story.settles()
+    story.wait_for_requests()
+    story.wait_until_settled()
     story.site.start(lost)
     wait_until(story.site.primary, "a primary")
 
 
 def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
     """It says so, and the balancer uses the other one alone, without a failure."""
-    site, name = story.site, WEBS[0]
+    site, name = story.site, WEB_NAMES[0]
     with site.network.cut(site.host(name), site.nodes):
         wait_until(lambda: not site.is_ready(name), "the host saying that it is not ready")
-        story.is_left_alone(name)
+        story.wait_until_unused(name)
         since = time.time()
-        story.goes_on()
+        story.wait_for_requests()
         lines = story.lines(since)
-        assert Counter(line["host"] for line in done(lines)) == {WEBS[1]: len(lines)}
+        assert Counter(line["host"] for line in list_acknowledged(lines)) == {
+            WEB_NAMES[1]: len(lines)
+        }
     wait_until(lambda: site.is_ready(name), "the host being ready again")
-    story.is_answered_by(name)
+    story.wait_until_used(name)
 
 
 def a_worker_host_is_cut_off(story: Story) -> None:
     """In the middle of whatever it does. The other one settles all of it."""
-    with story.site.network.unplugged(story.site.host(WORKERS[1])):
-        story.goes_on(100)
-        story.settles()
-    story.goes_on()
+    with story.site.network.unplug(story.site.host(WORKER_NAMES[1])):
+        story.wait_for_requests(100)
+        story.wait_until_settled()
+    story.wait_for_requests()
 
 
 def the_primary_is_cut_off_from_the_others(story: Story) -> None:
@@ -116,25 +118,25 @@ def the_primary_is_cut_off_from_the_others(story: Story) -> None:
     site = story.site
     former = site.primary()
     assert former
-    others = tuple(name for name in NODES if name != former)
+    others = tuple(name for name in NODE_NAMES if name != former)
     with site.network.cut(site.host(former), [site.host(name) for name in others]):
         wait_until(lambda: site.primary(others), "another primary")
-        story.goes_on()
-        story.settles()
+        story.wait_for_requests()
+        story.wait_until_settled()
         wait_until(lambda: not site.primary((former,)), "the former primary noticing")
-    story.goes_on()
+    story.wait_for_requests()
 
 
 def nothing_is_lost_and_nothing_counted_twice(story: Story) -> None:
     """Clients end when all they began is acknowledged; then figures are compared with it."""
-    story.site.stop_softly(CLIENTS)
+    story.site.stop_gracefully(CLIENTS_HOST)
     wait_until(
-        lambda: not any(get_db()[name].count_documents(due) for name, due in DUE_OF.items()),
+        lambda: not any(get_db()[name].count_documents(due) for name, due in DUE_FILTERS.items()),
         "everything settled",
     )
     lines = story.lines()
-    given = {line["id"]: line["name"] for line in done(lines) if "id" in line}
-    posts = {line["name"] for line in done(lines)} - set(given.values())
+    given = {line["id"]: line["name"] for line in list_acknowledged(lines) if "id" in line}
+    posts = {line["name"] for line in list_acknowledged(lines)} - set(given.values())
     assert {line["name"] for line in lines} == {*given.values(), *posts}
     stored = list(get_db().donations.find())
     assert {str(row["_id"]): row["external_id"] for row in stored} == given
@@ -145,4 +147,4 @@ def nothing_is_lost_and_nothing_counted_twice(story: Story) -> None:
         assert raised == sum(row["amount"] for row in stored)
     assert sum(row["opens"] for row in rows) == get_db().events.count_documents({})
     assert sum(row["opens"] for row in rows) == len(posts) * EVENTS_A_POST
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []

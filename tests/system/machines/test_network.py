@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tools.machines import network as module
-from tools.machines.network import Host, Network, NoNetwork, clear_up, ip
+from tools.machines.network import Host, Network, NetworkUnavailable, remove_leftover_hosts, run_ip
 from tools.machines.unprivileged import run_as_root
 
 CONNECT = """
@@ -42,10 +42,10 @@ def test_cables_and_cuts() -> None:
                 True,
                 True,
             ]
-        with network.unplugged(c):
+        with network.unplug(c):
             assert [meets(a, c), meets(c, a), meets(a, b)] == [False, False, True]
         assert [meets(a, b), meets(b, c)] == [True, True]
-    assert f"mb{os.getpid()}-" not in ip("netns", "list") + ip("link")
+    assert f"mb{os.getpid()}-" not in run_ip("netns", "list") + run_ip("link")
 
 
 def test_what_a_killed_run_left_is_taken_away() -> None:
@@ -63,12 +63,12 @@ def test_what_a_killed_run_left_is_taken_away() -> None:
     command = [sys.executable, "-c", build]
     killed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     left = f"mb{killed.stdout.strip()}-"
-    assert left in ip("netns", "list")
-    clear_up()
-    assert left not in ip("netns", "list") + ip("link")
+    assert left in run_ip("netns", "list")
+    remove_leftover_hosts()
+    assert left not in run_ip("netns", "list") + run_ip("link")
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATH", "/nowhere")
-    with pytest.raises(NoNetwork, match="apt-get install iproute2"):
+    monkeypatch.setattr(module, "IP_SEARCH_PATH", "/nowhere")
+    with pytest.raises(NetworkUnavailable, match="apt-get install iproute2"):
         Network().__enter__()

@@ -11,7 +11,7 @@ from config.observability.log import configure_logging
 from service.dashboard.live.resource import Live
 from service.server import stream
 from service.server.bridge import Bridge
-from service.server.stream import Stream, TooManyStreams, hand_over
+from service.server.stream import Stream, TooManyStreams, hand_over_stream
 
 APP = "tests.system.service.streaming_app:start()"
 LIMIT = "TEST_STREAMS_LIMIT"
@@ -33,7 +33,7 @@ class Plain:
         opened.when_closed(lambda: self._open.discard(opened))
         opened.send(b"hello\n")
         resp.content_type = "text/event-stream"
-        resp.stream = hand_over(req.env, opened)
+        resp.stream = hand_over_stream(req.env, opened)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         for _ in range(req.get_param_as_int("times", required=True)):

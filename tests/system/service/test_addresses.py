@@ -19,19 +19,19 @@ OURS = {
 )
 def test_a_shell_and_our_commands_read_the_same(tmp_path: Path, uri: str) -> None:
     given = {**OURS, "MATCHBACK_MONGODB_URI": uri}
-    addresses.write(tmp_path, given)
-    assert addresses.read(tmp_path) == given
+    addresses.write_addresses(tmp_path, given)
+    assert addresses.read_addresses(tmp_path) == given
     script = f'. "{tmp_path}/up.env" && printf %s "$MATCHBACK_MONGODB_URI"'
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == uri
 
 
 def test_a_reader_that_splits_lines_reads_it_as_well(tmp_path: Path) -> None:
-    addresses.write(tmp_path, OURS)
-    lines = addresses.path(tmp_path).read_text().splitlines()
+    addresses.write_addresses(tmp_path, OURS)
+    lines = addresses.env_file_path(tmp_path).read_text().splitlines()
     assert dict(line.split("=", 1) for line in lines) == OURS
 
 
 def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
-    addresses.write(tmp_path, OURS)
-    assert addresses.path(tmp_path).stat().st_mode & 0o077 == 0
+    addresses.write_addresses(tmp_path, OURS)
+    assert addresses.env_file_path(tmp_path).stat().st_mode & 0o077 == 0

@@ -5,7 +5,7 @@ import time
 from mongoengine import get_db
 
 from documents.access.api_key import ApiKey
-from tools.testbed.cast import University, university
+from tools.testbed.cast import University, create_university
 from tools.testbed.stack import Stack
 
 
@@ -49,7 +49,7 @@ def test_a_digest_that_is_only_found_is_not_enough(alice: University) -> None:
 
 
 def test_revocation_is_known_to_all_processes_within_a_second(stack: Stack) -> None:
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     made = alice.make("api-keys", name="leaked", scopes=["read"])
     headers = {"Authorization": f"Bearer {made['secret']}", "Connection": "close"}
 

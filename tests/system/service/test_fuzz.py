@@ -3,9 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools.fuzz.__main__ import PHASES, fuzz, keys
-from tools.testbed.cast import university
-from tools.testbed.stack import NO_LIMIT, Stack
+from tools.fuzz.__main__ import PHASES, fuzz_service, make_keys
+from tools.testbed.cast import create_university
+from tools.testbed.stack import NO_RATE_LIMITS, Stack
 
 EXAMPLES, SEED = 8, 1
 # The coverage phase sends the same 2,300 requests each time, out of 2,900. One user that
@@ -16,18 +16,18 @@ COVERING_USER = "admin"
 def test_no_user_gets_an_answer_that_is_not_described(stack: Stack, tmp_path: Path) -> None:
     """No 5xx, no status, header or body outside the document, and no way around a key."""
     stack.kill("web")
-    stack.environment |= NO_LIMIT
+    stack.environment |= NO_RATE_LIMITS
     stack.start_web()
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     alice.set_webhook_key()
     alice.gift(alice.fundraiser(), email_id="")
 
     def run(user: str, key: str | None) -> tuple[int, str]:
         report = tmp_path / f"{user}.txt"
         phases = [each for each in PHASES if each != "coverage" or user == COVERING_USER]
-        return fuzz(stack.url, key, EXAMPLES, SEED, report, phases), report.read_text()
+        return fuzz_service(stack.url, key, EXAMPLES, SEED, report, phases), report.read_text()
 
-    users = keys(alice)
+    users = make_keys(alice)
     with ThreadPoolExecutor(len(users)) as pool:
         found = dict(zip(users, pool.map(run, users, users.values()), strict=True))
     for user, (code, report) in found.items():

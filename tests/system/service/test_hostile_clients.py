@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.system.service.wire import NDJSON, Wire, chunked, head, sized, wire
-from tools.testbed.cast import BOB, UNKNOWN_ID, University, signed, university
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, create_university, sign_webhook
 from tools.testbed.shared_stack import restarted_web
 from tools.testbed.stack import Stack
 
@@ -37,12 +37,12 @@ def stack(shared_stack: Stack) -> Stack:
 
 @pytest.fixture
 def alice(stack: Stack) -> University:
-    return university("Alice's University", stack.api())
+    return create_university("Alice's University", stack.api())
 
 
 @pytest.fixture
 def charlie(stack: Stack) -> University:
-    return university("Charlie's University", stack.api())
+    return create_university("Charlie's University", stack.api())
 
 
 @contextmanager
@@ -449,7 +449,9 @@ def test_a_webhooks_url_may_have_a_slash_and_a_query(stack: Stack, alice: Univer
     for number, target in enumerate((path, f"{path}/", f"{path}?a=b&a=c&%ff", f"{path}/?")):
         event = {"email": BOB["email"], "timestamp": 1_700_000_000 + number, "event": "open"}
         body = json.dumps([event]).encode()
-        fields = [f"{name}: {value}" for name, value in signed(alice.signing_key, body).items()]
+        fields = [
+            f"{name}: {value}" for name, value in sign_webhook(alice.signing_key, body).items()
+        ]
         with wire(stack, sized(target, body, *fields)) as client:
             answer = client.answer()
             assert (answer.status, answer.body) == (202, b'{"accepted":1}'), target

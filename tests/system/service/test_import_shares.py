@@ -6,7 +6,7 @@ import falcon
 import pytest
 from bson import ObjectId
 
-from service.api.import_shares import CROWD, IMPORT_THREADS, ImportShares
+from service.api.import_shares import CROWDED_IMPORT_COUNT, MAX_IMPORT_THREADS, ImportShares
 
 SHARE = 4
 
@@ -37,6 +37,6 @@ def test_many_slow_organizations_leave_threads_for_others() -> None:
                     held += 1
                 except falcon.HTTPServiceUnavailable:
                     break
-        assert CROWD < held < IMPORT_THREADS
+        assert CROWDED_IMPORT_COUNT < held < MAX_IMPORT_THREADS
         with shares.one_of(ObjectId()):
             pass

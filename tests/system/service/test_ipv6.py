@@ -17,7 +17,7 @@ def test_the_service_listens_where_it_is_told(
 ) -> None:
     stack = Stack(real_servers, real_database, tmp_path, environment={"MATCHBACK_HOST": host})
     reached = {"::": "[::1]", "::1": "[::1]", "0.0.0.0": "127.0.0.1"}.get(host, host)
-    port = servers.free_port()
+    port = servers.find_free_port()
     stack.url = f"http://{reached}:{port}"
     stack.environment |= {
         "MATCHBACK_MONGODB_URI": real_database,
@@ -38,7 +38,7 @@ def test_up_writes_and_says_an_address_that_works(
     monkeypatch.setenv("MATCHBACK_HOST", host)
     with up(tmp_path, "--no-demo") as process:
         assert process.poll() is None
-        url = addresses.read(tmp_path)["MATCHBACK_URL"]
+        url = addresses.read_addresses(tmp_path)["MATCHBACK_URL"]
         assert url.startswith(f"http://{reached}:")
         assert httpx.get(f"{url}/readyz", timeout=10).status_code == 200
         command = f". {tmp_path}/up.env && printf %s $MATCHBACK_URL"

@@ -20,11 +20,11 @@ from pymongo.errors import ConnectionFailure
 from config.settings import Settings
 from documents.recount.background import SteadyRecount
 from documents.values.time import now
-from jobs.worker import show_metrics
+from jobs.worker import serve_metrics
 from service.local import servers
 from tools.docs import metrics_reference
-from tools.docs.monitored import Told, used
-from tools.testbed.cast import UNKNOWN_ID, University, event, university
+from tools.docs.monitored import ScrapedSamples, list_used_metrics
+from tools.testbed.cast import UNKNOWN_ID, University, create_university, make_event
 from tools.testbed.stack import Servers, Stack, wait_until
 
 AT = 1_700_000_000
@@ -36,7 +36,7 @@ USERS = {"method": "GET", "route": "/v1/users"}
 def watched(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator[Stack]:
     """Two web processes and a worker that tells its metrics, with a warehouse."""
     environment = {
-        "MATCHBACK_WORKER_METRICS_PORT": str(servers.free_port()),
+        "MATCHBACK_WORKER_METRICS_PORT": str(servers.find_free_port()),
         "MATCHBACK_WAREHOUSE_URL": f"duckdb:///{tmp_path}/warehouse.duckdb",
         "MATCHBACK_ADDRESS_REQUESTS_A_MINUTE": "5",
     }
@@ -45,13 +45,13 @@ def watched(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterat
         yield running
 
 
-def web(stack: Stack) -> Told:
-    return Told.by(stack.url)
+def web(stack: Stack) -> ScrapedSamples:
+    return ScrapedSamples.by(stack.url)
 
 
-def worker(stack: Stack) -> Told:
+def worker(stack: Stack) -> ScrapedSamples:
     port = stack.environment["MATCHBACK_WORKER_METRICS_PORT"]
-    return Told.by(f"http://{servers.LOOPBACK}:{port}")
+    return ScrapedSamples.by(f"http://{servers.LOOPBACK_ADDRESS}:{port}")
 
 
 def listens(stack: Stack) -> bool:
@@ -69,12 +69,12 @@ def wait_for(stack: Stack, expected: float, name: str, **labels: str) -> None:
     assert worker(stack).value(name, **labels) == expected
 
 
-def each_process(stack: Stack) -> list[Told]:
+def each_process(stack: Stack) -> list[ScrapedSamples]:
     """What each web process has counted, from the files in which they do."""
     told = []
     for process in psutil.Process(stack.pid("web")).children():
         found = Path(tempfile.gettempdir()).glob(f"matchback-metrics-*/*_{process.pid}.db")
-        told.append(Told(MultiProcessCollector.merge(list(map(str, found)))))
+        told.append(ScrapedSamples(MultiProcessCollector.merge(list(map(str, found)))))
     return told
 
 
@@ -100,10 +100,10 @@ def use(stack: Stack, alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     wait_for(stack, 1, "matchback_settle_seconds_count", kind="emails")
-    opened = event(email, "open", AT)
-    stranger = event(UNKNOWN_ID, "open", AT + 1, email="nobody@example.org")
-    alice.deliver([opened, event(email, "click", AT + 2), stranger, {"no": "event"}])
-    alice.deliver([opened, event(email, "sent by pigeon", AT + 3)])
+    opened = make_event(email, "open", AT)
+    stranger = make_event(UNKNOWN_ID, "open", AT + 1, email="nobody@example.org")
+    alice.deliver([opened, make_event(email, "click", AT + 2), stranger, {"no": "event"}])
+    alice.deliver([opened, make_event(email, "sent by pigeon", AT + 3)])
     wait_for(stack, 2, "matchback_settle_seconds_count", kind="deliveries")
     for _ in range(3):
         alice.gift(spring)
@@ -114,7 +114,7 @@ def use(stack: Stack, alice: University) -> None:
 
 def test_all_processes_together(watched: Stack) -> None:
     """The sum over web processes is exact, also when one is killed; the worker tells its own."""
-    alice = university("Alice's University", watched.api())
+    alice = create_university("Alice's University", watched.api())
     assert ask(alice, "/v1/users", REQUESTS) == {200}
     assert ask(alice, f"/v1/users/{UNKNOWN_ID}", 3) == {404}
     assert ask(alice, f"/nothing/{UNKNOWN_ID}", 2) == {404}
@@ -145,7 +145,7 @@ def test_all_processes_together(watched: Stack) -> None:
 
 def test_a_worker_tells_what_it_counted(watched: Stack) -> None:
     """And with what the web tells, nothing is missing that the rules or the dashboard ask for."""
-    alice = university("Alice's University", watched.api())
+    alice = create_university("Alice's University", watched.api())
     use(watched, alice)
     told = worker(watched)
     for type_, fate, number in (
@@ -173,24 +173,26 @@ def test_a_worker_tells_what_it_counted(watched: Stack) -> None:
     known = told.names() | worker(watched).names()
     assert told.value("matchback_database_up") == 1
     assert told.value("matchback_rate_limited_requests_total", kind="address") >= 10
-    assert used() - known == {"up", "ALERTS"}, "what Prometheus tells itself is no metric of ours"
-    listed = [row for section in metrics_reference.rows().values() for row in section]
+    assert list_used_metrics() - known == {"up", "ALERTS"}, (
+        "what Prometheus tells itself is no metric of ours"
+    )
+    listed = [row for section in metrics_reference.list_metrics().values() for row in section]
     assert {name_of(row) for row in listed} <= known
 
 
-def name_of(row: metrics_reference.Row) -> str:
+def name_of(row: metrics_reference.MetricRow) -> str:
     return f"{row.name}_count" if row.type == "histogram" else row.name
 
 
 def test_the_reference_is_up_to_date(mock_database: None) -> None:
-    assert metrics_reference.PAGE.read_text() == metrics_reference.page(), (
+    assert metrics_reference.METRICS_PAGE.read_text() == metrics_reference.build_page(), (
         "python -m tools.docs.metrics_reference"
     )
 
 
 def test_every_metric_is_in_the_reference(mock_database: None) -> None:
     told = [name for metric in REGISTRY.collect() if (name := metric.name).startswith("matchback_")]
-    listed = [row for section in metrics_reference.rows().values() for row in section]
+    listed = [row for section in metrics_reference.list_metrics().values() for row in section]
     assert {row.name.removesuffix("_total") for row in listed} >= set(told)
     for row in listed:
         assert row.name.endswith("_total") == (row.type == "counter")
@@ -202,7 +204,7 @@ def test_failed_jobs_are_told_by_kind(alice: University) -> None:
     failed = {"trouble": {"tries": 5, "error": "KeyError", "failed_at": now()}}
     get_db().donations.update_one({"_id": ObjectId(gift)}, {"$set": failed})
     text = alice.api.call("GET", "/metrics").content.decode()
-    told = Told(text_string_to_metric_families(text))
+    told = ScrapedSamples(text_string_to_metric_families(text))
     assert told.value("matchback_failed_jobs", kind="donations") == 1
     assert told.value("matchback_failed_jobs") == 1
 
@@ -215,7 +217,7 @@ def test_without_its_database_the_service_tells_what_it_counted(
 
     monkeypatch.setattr("service.metrics.due.DueCollector.collect", away)
     answer = alice.api.call("GET", "/metrics")
-    told = Told(text_string_to_metric_families(answer.content.decode()))
+    told = ScrapedSamples(text_string_to_metric_families(answer.content.decode()))
     assert answer.status == 200
     assert told.value("matchback_database_up") == 0
     assert {"matchback_database_up", "matchback_http_requests_total"} <= told.names()
@@ -225,9 +227,9 @@ def test_without_its_database_the_service_tells_what_it_counted(
 def test_a_port_that_is_taken_keeps_no_worker_from_its_work(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.create_server((servers.LOOPBACK, 0)) as taken:
+    with socket.create_server((servers.LOOPBACK_ADDRESS, 0)) as taken:
         port = taken.getsockname()[1]
         config = Settings(worker_metrics_port=port)
-        monkeypatch.setattr("jobs.worker.settings", lambda: config)
-        show_metrics()
+        monkeypatch.setattr("jobs.worker.get_settings", lambda: config)
+        serve_metrics()
     assert f"metrics cannot be told at 127.0.0.1:{port}" in caplog.text

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.docs.monitored import RULES, expressions
+from tools.docs.monitored import PROMETHEUS_FOLDER, list_expressions
 
 
 def promtool(*arguments: str | Path) -> str:
@@ -20,26 +20,26 @@ def promtool(*arguments: str | Path) -> str:
 
 
 def test_the_rules_are_what_prometheus_takes() -> None:
-    assert "SUCCESS" in promtool("check", "rules", RULES / "alerts.yml")
-    assert "FAILED" not in promtool("check", "config", RULES / "prometheus.yml")
+    assert "SUCCESS" in promtool("check", "rules", PROMETHEUS_FOLDER / "alerts.yml")
+    assert "FAILED" not in promtool("check", "config", PROMETHEUS_FOLDER / "prometheus.yml")
 
 
 def test_the_rules_tell_when_they_should_and_only_then() -> None:
-    assert "SUCCESS" in promtool("test", "rules", RULES / "alerts_test.yml")
-    tests = (RULES / "alerts_test.yml").read_text()
-    for name in re.findall(r"- alert: (\w+)", (RULES / "alerts.yml").read_text()):
+    assert "SUCCESS" in promtool("test", "rules", PROMETHEUS_FOLDER / "alerts_test.yml")
+    tests = (PROMETHEUS_FOLDER / "alerts_test.yml").read_text()
+    for name in re.findall(r"- alert: (\w+)", (PROMETHEUS_FOLDER / "alerts.yml").read_text()):
         assert re.search(rf"{name}\b|MatchbackWebhook\.\*", tests), f"{name} has no test"
 
 
 def test_every_rule_says_how_bad_it_is_and_what_to_do() -> None:
-    for rule in (RULES / "alerts.yml").read_text().split("- alert: ")[1:]:
+    for rule in (PROMETHEUS_FOLDER / "alerts.yml").read_text().split("- alert: ")[1:]:
         assert re.search(r"severity: (critical|warning)}\n", rule), rule
         assert "summary: " in rule, rule
         assert "runbook: " in rule, rule
 
 
 def test_prometheus_takes_what_the_dashboard_asks(tmp_path: Path) -> None:
-    rules = [{"record": f"asked:{at}", "expr": each} for at, each in enumerate(expressions())]
+    rules = [{"record": f"asked:{at}", "expr": each} for at, each in enumerate(list_expressions())]
     assert len(rules) > 20
     asked = tmp_path / "asked.yml"  # JSON is YAML
     asked.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))

@@ -9,8 +9,8 @@ from typing import Any
 
 from mongoengine import get_db
 
-from config.observability.log import WithoutAddresses
-from tools.testbed.cast import Answer, University, event, signed, university
+from config.observability.log import RedactingFormatter
+from tools.testbed.cast import ApiAnswer, University, create_university, make_event, sign_webhook
 from tools.testbed.stack import Stack, wait_until
 
 NAME, ADDRESS = "Zebulon Quagmire", "zebulon.quagmire@secret.example"
@@ -19,7 +19,7 @@ PERSON = {"name": NAME, "email": ADDRESS}
 TOLD = (NAME, "Zebulon", "Quagmire", "zebulon", "secret.example", SECRET, SECRET[6:])
 
 
-def everything(alice: University) -> list[Answer]:
+def everything(alice: University) -> list[ApiAnswer]:
     """Use the service, well and badly, always with what is not to be told; its problems."""
     alice.set_webhook_key()
     alice.call("PUT", "/v1/webhook-keys/stripe", {"secret": SECRET})
@@ -28,7 +28,7 @@ def everything(alice: University) -> list[Answer]:
     alice.gift(spring, 2500, PERSON, external_id=f"{ADDRESS}-1")
     now = int(time.time())
     alice.deliver(
-        [event(email, "click", now, url=f"https://x.example/{ADDRESS}") | {"email": ADDRESS}]
+        [make_event(email, "click", now, url=f"https://x.example/{ADDRESS}") | {"email": ADDRESS}]
     )
     alice.deliver([{"event": NAME, "email": ADDRESS}, {"email": 5}, [ADDRESS]])
     gift = {"fundraiser_id": spring, "amount": 1, "currency": "USD", "donor": PERSON}
@@ -64,7 +64,7 @@ def everything(alice: University) -> list[Answer]:
             "POST",
             f"/v1/webhooks/sendgrid/{alice.id}",
             body=body + b" ",
-            headers=signed(alice.signing_key, body) | {"X-Request-Id": f"{NAME} x"},
+            headers=sign_webhook(alice.signing_key, body) | {"X-Request-Id": f"{NAME} x"},
         )
     )
     return answers
@@ -75,7 +75,7 @@ def found(text: str, alice: University) -> list[str]:
 
 
 def test_neither_logs_nor_problems_tell(stack: Stack) -> None:
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     for answer in everything(alice):
         assert 400 <= answer.status < 500, answer.content
         assert found(answer.content.decode(), alice) == []
@@ -98,7 +98,7 @@ def test_neither_logs_nor_problems_tell(stack: Stack) -> None:
 
 
 def test_the_audit_and_the_metrics_tell_nothing(stack: Stack) -> None:
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     everything(alice)
     audit = alice.call("GET", "/v1/audit").content.decode()
     metrics = alice.api.call("GET", "/metrics").content.decode()
@@ -111,4 +111,4 @@ def test_the_last_resort_is_there_for_what_libraries_say() -> None:
     line = logging.LogRecord(
         "x", logging.ERROR, "", 0, f"E11000 {{ address: '{ADDRESS}' }}", (), None
     )
-    assert "zebulon" not in WithoutAddresses().format(line)
+    assert "zebulon" not in RedactingFormatter().format(line)

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as Away
 
 from config.settings import Settings
 from service.middleware import rate_limit as module
-from service.middleware.client_address import rightmost_stranger
+from service.middleware.client_address import find_untrusted_address
 from service.middleware.rate_limit import RateLimit
 from tools.testbed.cast import UNKNOWN_ID, University
 from tools.testbed.stack import Stack, wait_until
@@ -22,7 +22,7 @@ from tools.testbed.stack import Stack, wait_until
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Five requests a minute for a key, three for an address without one."""
     config = Settings(key_requests_a_minute=5, address_requests_a_minute=3)
-    monkeypatch.setattr(module, "settings", lambda: config)
+    monkeypatch.setattr(module, "get_settings", lambda: config)
     yield
     module.rate_limit.forget()
 
@@ -82,7 +82,7 @@ class Gone:
 
 
 def quiet(limit: RateLimit) -> RateLimit:
-    patch.object(limit._comparing, "ensure", lambda: None).start()
+    patch.object(limit._comparing, "ensure_started", lambda: None).start()
     return limit
 
 
@@ -127,18 +127,18 @@ def test_only_trusted_proxies_are_believed(
     monkeypatch: pytest.MonkeyPatch, peer: str, forwarded: str, counted: str
 ) -> None:
     config = Settings.from_env({"MATCHBACK_TRUSTED_PROXIES": "10.0.0.0/8"})
-    monkeypatch.setattr("service.middleware.client_address.settings", lambda: config)
-    assert rightmost_stranger(peer, forwarded.split(",")) == counted
+    monkeypatch.setattr("service.middleware.client_address.get_settings", lambda: config)
+    assert find_untrusted_address(peer, forwarded.split(",")) == counted
 
 
 def test_all_processes_and_redis_together(stack: Stack) -> None:
     """Two web processes of a real stack share one limit, within the fifth of a second."""
-    from tools.testbed.cast import university
+    from tools.testbed.cast import create_university
 
     stack.kill("web")
     stack.environment["MATCHBACK_KEY_REQUESTS_A_MINUTE"] = "30"
     stack.start_web()
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
 
     def asks() -> int:
         time.sleep(0.01)

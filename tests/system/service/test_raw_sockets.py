@@ -10,8 +10,8 @@ import pytest
 from mongoengine import get_db
 
 from tests.system.service.bad_requests import CATALOGUE, PLAIN, Bad
-from tools.bench.slow_clients import STALLS, posts, stalled
-from tools.testbed.cast import University, university
+from tools.bench.slow_clients import STALLED_REQUESTS, stall_connections, time_gifts
+from tools.testbed.cast import University, create_university
 from tools.testbed.shared_stack import restarted_web
 from tools.testbed.stack import Stack
 
@@ -26,7 +26,7 @@ def stack(shared_stack: Stack) -> Stack:
 
 @pytest.fixture
 def alice(stack: Stack) -> University:
-    return university("Alice's University", stack.api())
+    return create_university("Alice's University", stack.api())
 
 
 def send(stack: Stack, request: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -74,7 +74,7 @@ def wire(bad: Bad, **names: str) -> bytes:
 
 
 def test_every_bad_request_has_its_status_and_its_problem(stack: Stack, alice: University) -> None:
-    charlie = university("Charlie's University", stack.api())
+    charlie = create_university("Charlie's University", stack.api())
     names = {"key": alice.key, "charlie": charlie.key, "spring": alice.fundraiser()}
     assert len(CATALOGUE) + len(PLAIN) >= 70
     assert len({bad.why for bad in CATALOGUE}) == len(CATALOGUE)
@@ -108,18 +108,18 @@ def test_stalled_connections_hold_nobody_up(stack: Stack, alice: University) -> 
     """Two hundred, of every kind, and more of each than there are threads. See slow_clients.py for
     what it costs; here every gift is answered, within the time that one connection may stall."""
     fundraiser = alice.fundraiser()
-    with stalled(stack.url, 200):
-        took = posts(alice, fundraiser, 40)
+    with stall_connections(stack.url, 200):
+        took = time_gifts(alice, fundraiser, 40)
     assert len(took) == 40
     assert sum(took) < 20_000
 
 
 def test_half_a_request_is_answered_when_no_more_comes(stack: Stack) -> None:
     with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"):
-        status, headers, body = send(stack, STALLS["half a body"])
+        status, headers, body = send(stack, STALLED_REQUESTS["half a body"])
         assert (status, json.loads(body)["status"]) == (408, 408)
         assert headers["content-type"] == "application/problem+json"
-        assert send(stack, STALLS["half a head"])[0] == 0  # closed
+        assert send(stack, STALLED_REQUESTS["half a head"])[0] == 0  # closed
 
 
 def test_what_uvicorn_finds_malformed_has_its_plain_400(stack: Stack, alice: University) -> None:
@@ -144,7 +144,7 @@ def test_imports_that_stall_leave_room_for_others(
     try:
         for connection in held:
             connection.sendall(head)
-        assert len(posts(alice, alice.fundraiser(), 20)) == 20
+        assert len(time_gifts(alice, alice.fundraiser(), 20)) == 20
         for connection in held:
             connection.settimeout(0.5)
         told = [first_line(connection) for connection in held]

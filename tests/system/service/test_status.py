@@ -22,45 +22,61 @@ from mongoengine import get_db
 from rich.console import Console
 
 from config import database, queue
-from documents.concurrency.retries import TRIES
-from documents.reports.health import Due, Failed, Posts, Recount, ServiceHealth, Warehouse
+from documents.concurrency.retries import MAX_ATTEMPTS
+from documents.reports.health import (
+    DueRecords,
+    FailedJobSummary,
+    RecentPosts,
+    RecountResult,
+    ServiceHealth,
+    WarehouseLag,
+)
 from documents.settling.failed_job import FailedJob
 from documents.values.time import now
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from service.cli import main
 from service.commands.status.facts import (
+    ActivityRates,
     Facts,
-    Member,
-    MongoDB,
-    Queue,
-    Rates,
-    members,
-    rates,
-    supported_until,
+    MongoDBFacts,
+    QueueFacts,
+    ReplicaSetMember,
+    compute_rates,
+    find_support_end,
+    read_members,
 )
-from service.commands.status.judgement import ATTENTION, UNKNOWN, WELL, judge
+from service.commands.status.judgement import (
+    ATTENTION_LEVEL,
+    UNKNOWN_LEVEL,
+    WELL_LEVEL,
+    judge_facts,
+)
 from service.commands.status.live import _view
-from service.commands.status.screen import lines
-from service.commands.status.values import as_object
-from service.commands.status.watch import Question
-from tools.testbed.cast import BOB, Api, University, university
+from service.commands.status.screen import format_facts
+from service.commands.status.values import to_json_object
+from service.commands.status.watch import BackgroundQuery
+from tools.testbed.cast import BOB, Api, University, create_university
 from tools.testbed.readme import ROOT
-from tools.testbed.stack import PATIENCE_SECONDS, Stack, wait_until
+from tools.testbed.stack import WAIT_TIMEOUT_SECONDS, Stack, wait_until
 
 AT = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
-JOB = FailedJob(ObjectId(), ObjectId(), "donations", "TypeError", TRIES, AT)
+JOB = FailedJob(ObjectId(), ObjectId(), "donations", "TypeError", MAX_ATTEMPTS, AT)
 SERVICE = ServiceHealth(
-    due=[Due("donations", 0, 0.0, 0), Due("deliveries", 0, 0.0, 0)],
-    failed=Failed(0, []),
-    recount=Recount(0, AT - timedelta(hours=2)),
-    warehouse=Warehouse(0.4, is_failing=False, is_filled=True),
-    posts=Posts({"sendgrid": AT, "stripe": None}, 0),
+    due=[DueRecords("donations", 0, 0.0, 0), DueRecords("deliveries", 0, 0.0, 0)],
+    failed=FailedJobSummary(0, []),
+    recount=RecountResult(0, AT - timedelta(hours=2)),
+    warehouse=WarehouseLag(0.4, is_failing=False, is_filled=True),
+    posts=RecentPosts({"sendgrid": AT, "stripe": None}, 0),
     stored={"donations": 100, "deliveries": 10, "events": 1000},
 )
-SET = MongoDB(True, None, "8.0.4", date(2029, 10, 31), "a:1", [Member("a:1", "PRIMARY")])
-FACTS = Facts(AT, SET, Queue(True, None, 3), SERVICE, None, Rates(1.0, 5.0, 5.0, 1.0, 100.0))
-IDLE = Rates(1.0, 0.0, 0.0, 0.0, 0.0)
-AWAY = MongoDB(answers=False, reason="it does not answer")
+SET = MongoDBFacts(
+    True, None, "8.0.4", date(2029, 10, 31), "a:1", [ReplicaSetMember("a:1", "PRIMARY")]
+)
+FACTS = Facts(
+    AT, SET, QueueFacts(True, None, 3), SERVICE, None, ActivityRates(1.0, 5.0, 5.0, 1.0, 100.0)
+)
+IDLE = ActivityRates(1.0, 0.0, 0.0, 0.0, 0.0)
+AWAY = MongoDBFacts(answers=False, reason="it does not answer")
 
 
 def with_(**changes: Any) -> Facts:
@@ -69,51 +85,78 @@ def with_(**changes: Any) -> Facts:
 
 
 def test_a_service_that_is_well() -> None:
-    assert (judge(FACTS).level, judge(FACTS).sentence) == (WELL, "All is well.")
+    assert (judge_facts(FACTS).level, judge_facts(FACTS).sentence) == (WELL_LEVEL, "All is well.")
 
 
 # What is wrong, how bad that is, and what is said of it and of what to do.
 @pytest.mark.parametrize(
     ("facts", "level", "words"),
     [
-        (replace(FACTS, mongodb=AWAY, service=None), UNKNOWN, ["does not answer", "mongod"]),
-        (replace(FACTS, mongodb=replace(SET, primary=None)), UNKNOWN, ["no primary", "Start the"]),
-        (replace(FACTS, service=None, has_indexes=False), UNKNOWN, ["«matchback indexes»"]),
-        (replace(FACTS, service=None, reason="Odd"), UNKNOWN, ["(Odd)"]),
+        (replace(FACTS, mongodb=AWAY, service=None), UNKNOWN_LEVEL, ["does not answer", "mongod"]),
         (
-            replace(FACTS, mongodb=replace(SET, members=[Member("b:1", "DOWN", False)])),
-            ATTENTION,
+            replace(FACTS, mongodb=replace(SET, primary=None)),
+            UNKNOWN_LEVEL,
+            ["no primary", "Start the"],
+        ),
+        (replace(FACTS, service=None, has_indexes=False), UNKNOWN_LEVEL, ["«matchback indexes»"]),
+        (replace(FACTS, service=None, reason="Odd"), UNKNOWN_LEVEL, ["(Odd)"]),
+        (
+            replace(FACTS, mongodb=replace(SET, members=[ReplicaSetMember("b:1", "DOWN", False)])),
+            ATTENTION_LEVEL,
             ["b:1", "DOWN"],
         ),
         (
-            replace(FACTS, mongodb=replace(SET, members=[Member("b:1", "SECONDARY", True, 31)])),
-            ATTENTION,
+            replace(
+                FACTS,
+                mongodb=replace(SET, members=[ReplicaSetMember("b:1", "SECONDARY", True, 31)]),
+            ),
+            ATTENTION_LEVEL,
             ["b:1", "31 s behind"],
         ),
         (
-            replace(with_(due=[Due("donations", 9, 31.0, 0)]), rates=IDLE),
-            ATTENTION,
+            replace(with_(due=[DueRecords("donations", 9, 31.0, 0)]), rates=IDLE),
+            ATTENTION_LEVEL,
             ["Donations", "31 s", "«matchback worker»", "Nothing is lost"],
         ),
-        (with_(due=[Due("donations", 9, 31.0, 0)]), ATTENTION, ["though work goes on"]),
-        (with_(due=[Due("users", 9, 301.0, 3)]), ATTENTION, ["Users"]),
-        (with_(failed=Failed(2, [JOB])), ATTENTION, ["2 jobs", "«matchback jobs retry --all»"]),
         (
-            replace(FACTS, queue=Queue(False, "it does not answer")),
-            ATTENTION,
+            with_(due=[DueRecords("donations", 9, 31.0, 0)]),
+            ATTENTION_LEVEL,
+            ["though work goes on"],
+        ),
+        (with_(due=[DueRecords("users", 9, 301.0, 3)]), ATTENTION_LEVEL, ["Users"]),
+        (
+            with_(failed=FailedJobSummary(2, [JOB])),
+            ATTENTION_LEVEL,
+            ["2 jobs", "«matchback jobs retry --all»"],
+        ),
+        (
+            replace(FACTS, queue=QueueFacts(False, "it does not answer")),
+            ATTENTION_LEVEL,
             ["Redis", "Nothing is lost"],
         ),
-        (replace(FACTS, queue=Queue(True, None, 100_001)), ATTENTION, ["100001 wake-ups"]),
-        (with_(recount=Recount(7, AT)), ATTENTION, ["7 counters off", "--repair"]),
-        (with_(recount=Recount(0, AT - timedelta(hours=73))), ATTENTION, ["since 2026-11-23"]),
-        (with_(warehouse=Warehouse(0, True, True)), ATTENTION, ["«matchback warehouse status»"]),
-        (with_(warehouse=Warehouse(121, False, True)), ATTENTION, ["121 s behind"]),
+        (
+            replace(FACTS, queue=QueueFacts(True, None, 100_001)),
+            ATTENTION_LEVEL,
+            ["100001 wake-ups"],
+        ),
+        (with_(recount=RecountResult(7, AT)), ATTENTION_LEVEL, ["7 counters off", "--repair"]),
+        (
+            with_(recount=RecountResult(0, AT - timedelta(hours=73))),
+            ATTENTION_LEVEL,
+            ["since 2026-11-23"],
+        ),
+        (
+            with_(warehouse=WarehouseLag(0, True, True)),
+            ATTENTION_LEVEL,
+            ["«matchback warehouse status»"],
+        ),
+        (with_(warehouse=WarehouseLag(121, False, True)), ATTENTION_LEVEL, ["121 s behind"]),
     ],
 )
 def test_what_is_wrong_is_a_sentence_with_what_to_do(
     facts: Facts, level: int, words: list[str]
 ) -> None:
-    verdict = judge(facts)
+    verdict = judge_facts(facts)
     assert verdict.level == level
     assert len(verdict.problems) == 1
     assert all(word in verdict.sentence for word in words), verdict.sentence
@@ -122,22 +165,24 @@ def test_what_is_wrong_is_a_sentence_with_what_to_do(
 @pytest.mark.parametrize(
     "facts",
     [
-        with_(due=[Due("donations", 9_999, 29.0, 0)]),  # a burst
-        with_(due=[Due("donations", 1, 200.0, 3)]),  # between two tries
-        with_(recount=Recount(None, None)),  # it has just been set up
-        with_(warehouse=Warehouse(3600, False, False)),  # being filled
+        with_(due=[DueRecords("donations", 9_999, 29.0, 0)]),  # a burst
+        with_(due=[DueRecords("donations", 1, 200.0, 3)]),  # between two tries
+        with_(recount=RecountResult(None, None)),  # it has just been set up
+        with_(warehouse=WarehouseLag(3600, False, False)),  # being filled
         with_(warehouse=None),
         replace(FACTS, mongodb=replace(SET, supported_until=date(2025, 7, 31))),
         replace(FACTS, rates=None),
     ],
 )
 def test_what_passes_by_itself_wakes_nobody(facts: Facts) -> None:
-    assert judge(facts).sentence == "All is well."
+    assert judge_facts(facts).sentence == "All is well."
 
 
 def test_the_most_urgent_comes_first_and_nothing_is_kept_back() -> None:
-    facts = replace(with_(failed=Failed(1, [JOB])), queue=Queue(False, "it does not answer"))
-    first, second = judge(facts).problems
+    facts = replace(
+        with_(failed=FailedJobSummary(1, [JOB])), queue=QueueFacts(False, "it does not answer")
+    )
+    first, second = judge_facts(facts).problems
     assert first.startswith("1 job has failed")
     assert "Redis" in second
 
@@ -145,15 +190,17 @@ def test_the_most_urgent_comes_first_and_nothing_is_kept_back() -> None:
 def test_rates_are_what_came_between_two_looks() -> None:
     later = replace(
         SERVICE,
-        due=[Due("donations", 4, 1.0, 0)],
+        due=[DueRecords("donations", 4, 1.0, 0)],
         stored={"donations": 120, "deliveries": 12, "events": 900},
     )
-    found = rates(SERVICE, later, 2.0)
+    found = compute_rates(SERVICE, later, 2.0)
     assert (found.gifts_stored, found.gifts_settled) == (10.0, 8.0)
     assert (found.posts, found.events) == (1.0, 0.0)  # old events were dropped meanwhile
-    assert rates(later, SERVICE, 2.0).gifts_settled == 2.0
+    assert compute_rates(later, SERVICE, 2.0).gifts_settled == 2.0
     assert (
-        rates(SERVICE, replace(later, due=[Due("donations", 10_000, 9, 0)]), 2).gifts_settled
+        compute_rates(
+            SERVICE, replace(later, due=[DueRecords("donations", 10_000, 9, 0)]), 2
+        ).gifts_settled
         is None
     )
 
@@ -171,11 +218,11 @@ def test_members_and_how_far_they_are_behind() -> None:
             {"name": "d:1", "stateStr": "ARBITER"},
         ]
     }
-    assert members(told) == [
-        Member("a:1", "PRIMARY"),
-        Member("b:1", "SECONDARY", True, 4.0),
-        Member("c:1", "(not reachable/healthy)", False),
-        Member("d:1", "ARBITER"),
+    assert read_members(told) == [
+        ReplicaSetMember("a:1", "PRIMARY"),
+        ReplicaSetMember("b:1", "SECONDARY", True, 4.0),
+        ReplicaSetMember("c:1", "(not reachable/healthy)", False),
+        ReplicaSetMember("d:1", "ARBITER"),
     ]
 
 
@@ -189,16 +236,16 @@ def test_members_and_how_far_they_are_behind() -> None:
     ],
 )
 def test_how_long_a_server_is_supported(version: str, until: date | None) -> None:
-    assert supported_until(version) == until
+    assert find_support_end(version) == until
 
 
 def test_a_small_screen_cuts_facts_off_and_not_the_sentence() -> None:
-    facts = with_(failed=Failed(1, [JOB]))
+    facts = with_(failed=FailedJobSummary(1, [JOB]))
     for height in (40, 8):
         console = Console(width=60, height=height, force_terminal=True, record=True)
         console.print(_view(facts, console))
         shown = " ".join(console.export_text().split())
-        assert judge(facts).sentence in shown
+        assert judge_facts(facts).sentence in shown
         assert "q ends this" in shown
         assert ("Posts" in shown) == (height == 40)
 
@@ -210,7 +257,7 @@ def test_who_does_not_answer_is_asked_once() -> None:
         asked.append(1)
         time.sleep(0.5)
 
-    question = Question(ask)
+    question = BackgroundQuery(ask)
     for _ in range(3):
         question.ask()
         with pytest.raises(TimeoutError):
@@ -220,10 +267,10 @@ def test_who_does_not_answer_is_asked_once() -> None:
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    monkeypatch.setattr("config.database.connect", lambda **_: database.client())
-    monkeypatch.setattr(queue, "huey", queue.queue(queue.QUEUE))  # of this test's Redis
-    monkeypatch.setattr("service.commands.status.watch.PAUSE_SECONDS", 0.01)
-    alice = university("Alice's University", Api.in_process(real_client))
+    monkeypatch.setattr("config.database.connect_database", lambda **_: database.get_client())
+    monkeypatch.setattr(queue, "huey", queue.make_queue(queue.QUEUE_NAME))  # of this test's Redis
+    monkeypatch.setattr("service.commands.status.watch.STATUS_REFRESH_SECONDS", 0.01)
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -237,7 +284,7 @@ def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
     first, second = alice.gift(spring), alice.gift(spring)
     long_ago = now() - timedelta(minutes=5)
     get_db().donations.update_one({"_id": ObjectId(first)}, {"$set": {"due": long_ago}})
-    failed = {"tries": TRIES, "error": "TypeError (code 7)", "failed_at": now()}
+    failed = {"tries": MAX_ATTEMPTS, "error": "TypeError (code 7)", "failed_at": now()}
     get_db().donations.update_one(
         {"_id": ObjectId(second)}, {"$set": {"trouble": failed}, "$unset": {"due": ""}}
     )
@@ -248,7 +295,7 @@ def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
     assert f"«matchback jobs retry {second}»" in result.stdout
     assert "Donations have been waiting to be counted for 300 s." in result.stdout
     assert CliRunner().invoke(main, ["jobs", "retry", second]).exit_code == 0
-    sweep()
+    sweep_due_records()
     result = matchback()
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "All is well.")
     assert "past its support since 2025-07-31" in result.stdout
@@ -263,7 +310,7 @@ def test_the_object_has_the_keys_that_the_help_lists(alice: University) -> None:
     words = set(re.findall(r"\w+", described))
     parts = [told["mongodb"], *told["mongodb"]["members"], told["queue"], told["rates"]]
     parts += [*told["due"], told["failed"], told["recount"], told["posts"]]
-    for part in [*parts, *as_object(FACTS, judge(FACTS))["due"]]:
+    for part in [*parts, *to_json_object(FACTS, judge_facts(FACTS))["due"]]:
         assert set(part) <= words
     assert (told["status"], told["problems"]) == ("well", [])
     assert told["due"][0]["kind"] == "donations"
@@ -283,7 +330,7 @@ def test_looking_reads_indexes_and_little_else(alice: University) -> None:
     spring = alice.fundraiser()
     for _ in range(30):
         alice.gift(spring)
-    sweep()
+    sweep_due_records()
     get_db().command("profile", 2)
     try:
         assert matchback("--json").exit_code == 0
@@ -353,7 +400,7 @@ def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, sile
 
 
 def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
-    alice = university("Alice's University", stack.api())
+    alice = create_university("Alice's University", stack.api())
     spring = alice.fundraiser()
     ours, theirs = pty.openpty()
     with subprocess.Popen(
@@ -380,13 +427,13 @@ def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
             alice.gift(spring)
         wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts are seen")
         os.write(ours, b"q")
-        assert live.wait(PATIENCE_SECONDS) == 0
+        assert live.wait(WAIT_TIMEOUT_SECONDS) == 0
         wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last look stays")
     os.close(ours)
 
 
 def test_lines_are_for_people() -> None:
-    text = "\n".join(str(line) for line in lines(with_(failed=Failed(1, [JOB]))))
+    text = "\n".join(str(line) for line in format_facts(with_(failed=FailedJobSummary(1, [JOB]))))
     assert "Queue      3 wake-ups wait" in text
     assert "Recount    0 counters off, 2 h ago" in text
     assert f"«matchback jobs retry {JOB.id}»" in text

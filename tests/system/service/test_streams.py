@@ -17,10 +17,10 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from service.local.command import serve_command
+from service.local.command import build_serve_command
 from tests.system.service import streaming_app
 from tools.bench.dashboard_idle import open_session
-from tools.testbed.stack import PATIENCE_SECONDS, Servers, Stack, wait_until
+from tools.testbed.stack import WAIT_TIMEOUT_SECONDS, Servers, Stack, wait_until
 
 LIMIT = 30
 ASK = b"GET /streams HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -32,12 +32,13 @@ def stack(
     real_database: str, real_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
     monkeypatch.setattr(
-        "tools.testbed.stack.serve_command", lambda: [*serve_command(), streaming_app.APP]
+        "tools.testbed.stack.build_serve_command",
+        lambda: [*build_serve_command(), streaming_app.APP],
     )
     settings = {
         "MATCHBACK_WEB_WORKERS": "1",
         "MATCHBACK_WEB_THREADS": "1",
-        "GUNICORN_CMD_ARGS": f"--graceful-timeout={2 * PATIENCE_SECONDS}",
+        "GUNICORN_CMD_ARGS": f"--graceful-timeout={2 * WAIT_TIMEOUT_SECONDS}",
         streaming_app.LIMIT: str(LIMIT),
     }
     with Stack(real_servers, real_database, tmp_path, environment=settings).up() as running:
@@ -168,7 +169,7 @@ def test_a_reload_ends_streams_and_is_not_held_up(stack: Stack, clients: ExitSta
         assert client.rest().endswith(b"hello\n")
         client.socket.close()
     # A stream that were kept would take up graceful_timeout, which is twice as long.
-    gone, _ = psutil.wait_procs([old], PATIENCE_SECONDS)
+    gone, _ = psutil.wait_procs([old], WAIT_TIMEOUT_SECONDS)
     assert gone == [old]
     connect(stack, clients).until(b"hello\n")
 

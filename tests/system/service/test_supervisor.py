@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from service.local import instance, supervisor
-from service.local.command import Stopped, Up
+from service.local.command import LocalDeployment, Stopped
 from service.local.supervisor import Part, Supervisor
-from tools.testbed.full_disk import full, small_disk
+from tools.testbed.full_disk import mount_small_disk, raise_disk_full
 from tools.testbed.stack import wait_until
 
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.EAGAIN)
@@ -24,7 +24,7 @@ SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restarts that a test need not wait for."""
-    monkeypatch.setattr(supervisor, "LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(supervisor, "MAX_RESTART_PAUSE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def up(tmp_path: Path, said: list[str]) -> Any:
-    running = Up(tmp_path, 0, said.append)
+    running = LocalDeployment(tmp_path, 0, said.append)
     yield running
     running.supervisor.stop()
 
@@ -46,14 +46,14 @@ def refusing(code: int) -> Callable[..., Any]:
     return refuse
 
 
-def watch(up: Up, seconds: float) -> None:
+def watch(up: LocalDeployment, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         up.watch()
         time.sleep(0.02)
 
 
-def kill(up: Up, name: str) -> None:
+def kill(up: LocalDeployment, name: str) -> None:
     [part] = [part for part in up.supervisor.parts if part.name == name]
     assert part.process
     part.process.kill()
@@ -61,7 +61,7 @@ def kill(up: Up, name: str) -> None:
 
 
 def test_a_signal_during_the_start_of_a_process_does_not_lose_the_process(
-    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    up: LocalDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[subprocess.Popen[bytes]] = []
 
@@ -81,7 +81,7 @@ def test_a_signal_during_the_start_of_a_process_does_not_lose_the_process(
 
 @pytest.mark.parametrize("code", REFUSALS, ids=[errno.errorcode[code] for code in REFUSALS])
 def test_a_state_that_cannot_be_written_is_reported_once_and_written_later(
-    up: Up, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    up: LocalDeployment, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     up._start(Part("sleeper", SLEEP, tmp_path / "log" / "sleeper.log"))
     with monkeypatch.context() as refused:
@@ -95,12 +95,14 @@ def test_a_state_that_cannot_be_written_is_reported_once_and_written_later(
         ]
     up.watch()
     assert said[-1] == f"writing to {tmp_path} succeeds again."
-    assert instance.load(tmp_path)["processes"]["sleeper"][0] == up.supervisor.pids()["sleeper"]
+    assert (
+        instance.load_state(tmp_path)["processes"]["sleeper"][0] == up.supervisor.pids()["sleeper"]
+    )
 
 
 @pytest.mark.parametrize("code", REFUSALS, ids=[errno.errorcode[code] for code in REFUSALS])
 def test_a_part_that_cannot_be_started_is_started_later(
-    up: Up, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    up: LocalDeployment, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     up._start(Part("sleeper", SLEEP, tmp_path / "sleeper.log"))
     with monkeypatch.context() as refused:
@@ -118,8 +120,10 @@ def test_a_part_that_cannot_be_started_is_started_later(
     assert "starting sleeper succeeds again." in said
 
 
-def test_a_part_runs_without_a_log_where_no_file_can_be_made(up: Up, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 1) as disk:
+def test_a_part_runs_without_a_log_where_no_file_can_be_made(
+    up: LocalDeployment, tmp_path: Path
+) -> None:
+    with mount_small_disk(tmp_path / "disk", 1) as disk:
         log = tmp_path / "disk" / "sleeper.log"
         if disk is None:
             (tmp_path / "disk").rmdir()
@@ -155,12 +159,12 @@ def test_a_part_that_keeps_ending_is_reported_a_few_times(said: list[str], tmp_p
 
 
 def test_everything_is_stopped_though_nothing_can_be_written(
-    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    up: LocalDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up._start(Part("sleeper", SLEEP, tmp_path / "sleeper.log"))
     process = up.supervisor.parts[0].process
     assert process
     for name in ("unlink", "write_text"):
-        monkeypatch.setattr(Path, name, full)
+        monkeypatch.setattr(Path, name, raise_disk_full)
     up.stop()
     assert process.poll() is not None

@@ -8,15 +8,15 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.server import connection
-from service.server.connection import Connection
+from service.server.connection import ClientConnection
 
 
 async def app(scope: object, receive: object, send: object) -> None:
     return None
 
 
-def connected(unread: int) -> Connection:
-    made = Connection(Config(app), ServerState(), {})
+def connected(unread: int) -> ClientConnection:
+    made = ClientConnection(Config(app), ServerState(), {})
     transport = Mock()
     transport.get_extra_info.side_effect = lambda name: ("127.0.0.1", 1) if "name" in name else None
     transport.get_write_buffer_size.return_value = unread
@@ -24,13 +24,13 @@ def connected(unread: int) -> Connection:
     return made
 
 
-def is_dropped(one: Connection) -> bool:
+def is_dropped(one: ClientConnection) -> bool:
     assert isinstance(one.transport, Mock)
     return bool(one.transport.abort.called)
 
 
 def test_a_client_that_does_not_read_in_time_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "ANSWER_READ_SECONDS", 0.05)
 
     async def wait() -> None:
         slow, quick = connected(1), connected(1)
@@ -44,7 +44,7 @@ def test_a_client_that_does_not_read_in_time_is_dropped(monkeypatch: pytest.Monk
 
 
 def test_beyond_the_bound_the_slowest_client_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "UNREAD_BYTES", 1000)
+    monkeypatch.setattr(connection, "MAX_UNREAD_ANSWER_BYTES", 1000)
 
     async def wait() -> None:
         first, second, third = (connected(400) for _ in range(3))
@@ -53,6 +53,6 @@ def test_beyond_the_bound_the_slowest_client_is_dropped(monkeypatch: pytest.Monk
         assert [is_dropped(each) for each in (first, second, third)] == [True, False, False]
         for each in (first, second, third):
             each.connection_lost(None)
-        assert not Connection._unread
+        assert not ClientConnection._unread
 
     asyncio.run(wait())

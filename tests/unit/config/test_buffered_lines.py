@@ -9,13 +9,13 @@ import threading
 import pytest
 
 from config.observability import buffered_lines
-from config.observability.buffered_lines import Gathered
+from config.observability.buffered_lines import BufferedLines
 from tools.testbed.stack import wait_until
 
 
 def test_lines_of_many_threads_come_whole_and_in_order() -> None:
     file = io.BytesIO()
-    lines = Gathered(file)
+    lines = BufferedLines(file)
 
     def tell(name: int) -> None:
         for number in range(200):
@@ -35,10 +35,10 @@ def test_lines_of_many_threads_come_whole_and_in_order() -> None:
 
 
 def test_more_than_fits_is_written_by_who_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffered_lines, "MOST_LINES", 2)
-    monkeypatch.setattr(buffered_lines, "LATE_SECONDS", 60)
+    monkeypatch.setattr(buffered_lines, "MAX_BUFFERED_LINES", 2)
+    monkeypatch.setattr(buffered_lines, "LOG_WRITE_INTERVAL_SECONDS", 60)
     file = io.BytesIO()
-    lines = Gathered(file)
+    lines = BufferedLines(file)
     for number in range(3):
         assert file.getvalue() == b""
         lines.write(b"%d\n" % number)
@@ -48,7 +48,7 @@ def test_more_than_fits_is_written_by_who_tells_it(monkeypatch: pytest.MonkeyPat
 def test_a_reader_that_is_gone_stops_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    lines = Gathered(os.fdopen(writer, "wb", buffering=0))
+    lines = BufferedLines(os.fdopen(writer, "wb", buffering=0))
     lines.write(b"one\n")
     lines.write_out()
     lines.write(b"two\n")
@@ -58,7 +58,7 @@ def test_an_orderly_end_loses_no_line() -> None:
     code = (
         "import structlog\n"
         "from config.observability import buffered_lines, log\n"
-        "buffered_lines.LATE_SECONDS = 60\n"
+        "buffered_lines.LOG_WRITE_INTERVAL_SECONDS = 60\n"
         "log.configure_logging('web')\n"
         "structlog.get_logger('access').info('request', route='/v1/users')\n"
     )

@@ -13,7 +13,7 @@ import pytest
 from bson import ObjectId
 
 from config.observability import context
-from config.observability.log import Handler, SayItOnce, WithoutAddresses
+from config.observability.log import RedactingFormatter, RepeatedErrorFilter, StderrHandler
 
 ADDRESS = "Bob.Baker@example.edu"
 TOLD = ("bob", "baker", "secret", "example.edu")
@@ -25,8 +25,8 @@ class Log:
     def __init__(self, form: str = "json") -> None:
         self.stream = io.StringIO()
         self.logger = logging.Logger("documents.settling.settle")
-        handler = Handler(self.stream)
-        handler.setFormatter(WithoutAddresses("worker", form))
+        handler = StderrHandler(self.stream)
+        handler.setFormatter(RedactingFormatter("worker", form))
         self.logger.addHandler(handler)
 
     @property
@@ -67,11 +67,11 @@ def test_an_event_is_a_line_of_json() -> None:
 
 def test_a_line_tells_whom_the_work_is_for() -> None:
     log = Log()
-    context.serve("request-1")
+    context.set_request("request-1")
     log.logger.info("one")
-    context.work("count_email", context.Origin(("request-1", "request-2")))
+    context.set_job("count_email", context.Origin(("request-1", "request-2")))
     log.logger.info("two")
-    context.rest()
+    context.clear_context()
     log.logger.info("three")
     told = [{name: line.get(name) for name in ("request_id", "request_ids")} for line in log.lines]
     assert told == [
@@ -177,7 +177,7 @@ def test_a_process_tells_all_of_it_as_json(level: str, expected: list[tuple[str,
 
 
 def test_the_same_failure_is_a_line_a_minute() -> None:
-    once = SayItOnce()
+    once = RepeatedErrorFilter()
     said = [one for one in (record(ConnectionError("x")) for _ in range(100)) if once.filter(one)]
     assert [one.getMessage() for one in said] == ["Error reading from queue (ConnectionError)"]
     later = record(ConnectionError("x"))

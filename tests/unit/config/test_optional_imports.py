@@ -6,17 +6,17 @@ import sys
 
 import pytest
 
-from config.optional_imports import hidden
+from config.optional_imports import hide_module
 
 
 def test_a_hidden_module_is_as_if_not_installed() -> None:
-    with hidden("this_module_is_nowhere"), pytest.raises(ImportError):
+    with hide_module("this_module_is_nowhere"), pytest.raises(ImportError):
         importlib.import_module("this_module_is_nowhere")
     assert "this_module_is_nowhere" not in sys.modules
 
 
 def test_what_is_loaded_already_stays() -> None:
-    with hidden("importlib"):
+    with hide_module("importlib"):
         assert importlib.import_module("importlib") is importlib
     assert sys.modules["importlib"] is importlib
 

@@ -7,7 +7,7 @@ import pytest
 from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
 from config.queues import address
-from config.queues.redis_pool import pool
+from config.queues.redis_pool import make_pool
 from config.settings import Settings, SettingsError
 
 REDIS = "redis://127.0.0.1:6379/0"
@@ -68,8 +68,8 @@ def test_a_full_path_has_four_slashes_and_a_short_one_begins_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert address.sqlite_path(f"sqlite:///{tmp_path}/a%20queue.db") == tmp_path / "a queue.db"
-    assert address.sqlite_path("sqlite:///queue.db") == tmp_path / "queue.db"
+    assert address.read_sqlite_path(f"sqlite:///{tmp_path}/a%20queue.db") == tmp_path / "a queue.db"
+    assert address.read_sqlite_path("sqlite:///queue.db") == tmp_path / "queue.db"
 
 
 def test_sqs_asks_for_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_rates_are_shared_where_there_is_a_redis(tmp_path: Path) -> None:
 def test_sentinels_and_the_master_are_told_apart() -> None:
     """Their passwords, and what is of TLS is for both."""
     login = "us%40er:pass%2Fword"
-    made = pool(
+    made = make_pool(
         f"rediss+sentinel://{login}@a:1,b/giving/2"
         "?sentinel_username=s&sentinel_password=own%26word&ssl_ca_certs=/ca%20file&db=3"
     )

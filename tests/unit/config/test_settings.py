@@ -3,7 +3,7 @@
 import pytest
 
 from config import hosts
-from config.settings import Settings, SettingsError, variable
+from config.settings import Settings, SettingsError, get_variable_name
 from tools.testbed.readme import ROOT
 
 
@@ -57,7 +57,7 @@ def test_agents_are_told_between_commas() -> None:
 def test_the_reference_lists_every_setting_with_its_default_and_meaning() -> None:
     rows = (ROOT / "docs" / "reference" / "settings.md").read_text().splitlines()
     for name, field in Settings.model_fields.items():
-        row = next(row for row in rows if row.startswith(f"| `{variable(name)}` |"))
+        row = next(row for row in rows if row.startswith(f"| `{get_variable_name(name)}` |"))
         assert row.endswith(f" | {field.description} |"), row
         is_worded = isinstance(field.default, bool) or field.default in ("", ())
         assert is_worded or f" | `{field.default}` | " in row, row
@@ -81,7 +81,11 @@ def test_hosts_are_names_or_addresses_of_either_kind(
     given: str, host: str, in_url: str, reached_at: str
 ) -> None:
     found = Settings.from_env({"MATCHBACK_HOST": given}).host
-    assert (found, hosts.in_url(found), hosts.reached_at(found)) == (host, in_url, reached_at)
+    assert (found, hosts.to_url_host(found), hosts.to_reachable_host(found)) == (
+        host,
+        in_url,
+        reached_at,
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from config.transient_errors import PASSING_CODES, is_passing
+from config.transient_errors import TRANSIENT_ERROR_CODES, is_transient
 from matchback.engine import upkeep
 
 
@@ -70,7 +70,7 @@ def wrapped(error: Exception) -> OperationError:
     ],
 )
 def test_the_database_was_away(error: Exception) -> None:
-    assert is_passing(error)
+    assert is_transient(error)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_the_database_was_away(error: Exception) -> None:
     ],
 )
 def test_it_was_there_and_refused(error: Exception) -> None:
-    assert not is_passing(error)
+    assert not is_transient(error)
 
 
 def test_the_engine_knows_no_passing_code_that_this_list_does_not() -> None:
     """The engine has a shorter list of its own, because it depends on nothing of Matchback's."""
-    assert upkeep.TOO_LONG | upkeep.BUSY <= PASSING_CODES
+    assert upkeep.LONG_TRANSACTION_CODES | upkeep.BUSY_SERVER_CODES <= TRANSIENT_ERROR_CODES

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tools.docs.blocks import DOCS
+from tools.docs.blocks import DOCS_FOLDER
 from tools.testbed.readme import ROOT
 
 LONGEST_SENTENCE_WORDS = 25
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 def entries() -> list[Entry]:
     return [
         Entry(tuple(terms.split(", ")), meaning, file)
-        for terms, meaning, file in ROW.findall((DOCS / "glossary.md").read_text())
+        for terms, meaning, file in ROW.findall((DOCS_FOLDER / "glossary.md").read_text())
     ]
 
 
@@ -38,7 +38,7 @@ def all_terms() -> list[str]:
 
 
 def test_each_row_is_an_entry() -> None:
-    lines = (DOCS / "glossary.md").read_text().splitlines()
+    lines = (DOCS_FOLDER / "glossary.md").read_text().splitlines()
     assert len(entries()) == sum(line.startswith("|") for line in lines) - len(["head", "rule"])
 
 

@@ -9,10 +9,10 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tools.docs.blocks import DOCS
+from tools.docs.blocks import DOCS_FOLDER
 from tools.testbed.readme import ROOT
 
-FILES = [*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+FILES = [*DOCS_FOLDER.rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*.md")]
 
 
 @cache
@@ -60,6 +60,6 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 def test_a_heading_is_called_as_on_github() -> None:
     """Held against a link that README readers follow, and one that is made up."""
-    assert "put-a-proxy-in-front" in anchors(DOCS / "how-to" / "secure.md")
-    assert "get-v1donationsidmatch" in anchors(DOCS / "reference" / "api.md")
-    assert "nowhere" not in anchors(DOCS / "how-to" / "secure.md")
+    assert "put-a-proxy-in-front" in anchors(DOCS_FOLDER / "how-to" / "secure.md")
+    assert "get-v1donationsidmatch" in anchors(DOCS_FOLDER / "reference" / "api.md")
+    assert "nowhere" not in anchors(DOCS_FOLDER / "how-to" / "secure.md")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from bson import ObjectId
 
 from documents.matching.policy import MatchPolicy
-from documents.matching.rules import Candidate, Evidence, Gift, match
-from tools.docs.blocks import DOCS
+from documents.matching.rules import Candidate, MatchedGift, MatchEvidence, match_gift
+from tools.docs.blocks import DOCS_FOLDER
 from tools.testbed.readme import find_group
 
 ROW = re.compile(r"^\| ([A-F]) \|(.*?)\|(.*?)\|(.*?)\|(.*?)\|$", re.MULTILINE)
@@ -22,7 +22,7 @@ def day(text: str) -> datetime | None:
 
 
 def test_each_email_of_the_table_is_judged_as_it_says() -> None:
-    text = (DOCS / "explanation" / "matching.md").read_text()
+    text = (DOCS_FOLDER / "explanation" / "matching.md").read_text()
     emails, shown = {}, {}
     for name, sent, opened, clicked, becomes in ROW.findall(text):
         date, _, other = sent.partition(",")
@@ -34,7 +34,9 @@ def test_each_email_of_the_table_is_judged_as_it_says() -> None:
     given = day(find_group(r"Bob gives on (\w+ \d+)", text))
     assert given
     policy = MatchPolicy(window=timedelta(days=30))
-    decision = match(Gift(SPRING, given), Evidence(donors=list(emails.values())), policy)
+    decision = match_gift(
+        MatchedGift(SPRING, given), MatchEvidence(donors=list(emails.values())), policy
+    )
     assert decision.email is emails["B"]
     assert "**the match**" in shown["B"]
     reasons = dict(decision.considered)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.docs.blocks import DOCS
+from tools.docs.blocks import DOCS_FOLDER
 from tools.testbed.readme import ROOT
 
 PACKAGES = ("config", "documents", "jobs", "matchback", "service", "tests", "tools")
@@ -16,7 +16,7 @@ NAMED = re.compile(
     rf"(?<![\w./-])(?:(?:{'|'.join(TOP)})/[\w./-]*[\w/]|(?:[\w-]+/)*[\w.-]*\w\.py)(?![\w*])"
 )
 SAVED_AS = re.compile(r'title="([\w.]+)"')  # files that the reader of a page creates
-PAGES = [*ROOT.glob("*.md"), ROOT / "deploy" / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*ROOT.glob("*.md"), ROOT / "deploy" / "README.md", *sorted(DOCS_FOLDER.rglob("*.md"))]
 
 
 @cache

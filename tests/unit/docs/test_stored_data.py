@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from documents.migrations.indexes import DOCUMENTS
+from documents.migrations.indexes import DOCUMENT_CLASSES
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "stored-data.md"
 
@@ -11,4 +11,4 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "stored-data.md"
 def test_the_page_names_every_collection_and_no_other() -> None:
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
     named = [name for row in rows for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])]
-    assert sorted(named) == sorted(one._get_collection_name() for one in DOCUMENTS)
+    assert sorted(named) == sorted(one._get_collection_name() for one in DOCUMENT_CLASSES)

@@ -6,11 +6,11 @@ from functools import cache
 
 import pytest
 
-from tools.docs.blocks import DOCS
+from tools.docs.blocks import DOCS_FOLDER
 from tools.testbed.readme import ROOT
 
 PACKAGES = ("config", "documents", "jobs", "service")
-PAGE = DOCS / "how-to" / "troubleshoot.md"
+PAGE = DOCS_FOLDER / "how-to" / "troubleshoot.md"
 ROW = re.compile(r"^\| (?:\d{3} )?`(.+?)` \|", re.MULTILINE)
 VARIES = "…"
 

@@ -12,8 +12,8 @@ from matchback.engine.contribution import (
     difference,
     from_stored,
     increase,
+    sum_contributions,
     to_stored,
-    total,
 )
 
 targets = st.tuples(st.sampled_from(["mailings", "fundraisers"]), st.integers(0, 3))
@@ -29,7 +29,7 @@ contributions = st.dictionaries(targets, amounts)
 def test_adding_the_difference_leads_from_before_to_now(
     now: Contribution, before: Contribution
 ) -> None:
-    assert total([before, difference(now, before)]) == now
+    assert sum_contributions([before, difference(now, before)]) == now
 
 
 @given(contributions)
@@ -40,13 +40,13 @@ def test_a_contribution_survives_being_stored(contribution: Contribution) -> Non
 @given(st.lists(contributions), st.randoms())
 def test_the_order_of_adding_does_not_matter(many: list[Contribution], random: Any) -> None:
     shuffled = random.sample(many, len(many))
-    assert total(many) == total(shuffled)
+    assert sum_contributions(many) == sum_contributions(shuffled)
 
 
 @given(contributions)
 def test_nothing_is_left_of_what_is_taken_back(contribution: Contribution) -> None:
     assert difference({}, contribution) == difference({}, contribution)
-    assert total([contribution, difference({}, contribution)]) == {}
+    assert sum_contributions([contribution, difference({}, contribution)]) == {}
 
 
 def test_increase_does_what_inc_does() -> None:
@@ -84,7 +84,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @invariant()
     def counters_equal_a_recount(self) -> None:
-        assert self.counters == total(self.counted.values())
+        assert self.counters == sum_contributions(self.counted.values())
 
 
 TestAnySequence = AnySequence.TestCase

@@ -51,10 +51,10 @@ def test_the_callers_fields_do_not_change() -> None:
 
 def test_what_an_operator_does_can_be_taken_back() -> None:
     update = Update().minimum({"first": 3, "sent_at": 1}).maximum({"last": 8})
-    assert update.take_back("$min", "first") == 3
-    assert update.take_back("$min", "first") is None
-    assert update.take_back("$max", "last") == 8
-    assert update.take_back("$set", "name") is None
+    assert update.withdraw("$min", "first") == 3
+    assert update.withdraw("$min", "first") is None
+    assert update.withdraw("$max", "last") == 8
+    assert update.withdraw("$set", "name") is None
     assert update.operators == {"$min": {"sent_at": 1}}
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jobs.periodic import steps
-from jobs.periodic.periodic import IDLE_SECONDS
+from jobs.periodic.periodic import STEP_IDLE_SECONDS
 
 # Names as they stand in messages. Another version, or a message that waits, knows these.
 JOBS = {
@@ -21,9 +21,9 @@ JOBS = {
 }
 CONNECTED = """
 from mongoengine import signals
-from documents.storage.export_outbox import noted
+from documents.storage.export_outbox import export_noted
 import service.app, jobs.worker, jobs.warehouse.worker
-every = [signals.post_save, signals.post_bulk_insert, noted]
+every = [signals.post_save, signals.post_bulk_insert, export_noted]
 print([len(one.receivers) for one in every])
 for _ in range(2):
     service.app.create_app()
@@ -55,4 +55,4 @@ def test_each_periodic_step_has_a_thread_of_its_name() -> None:
     made = {thread.name: thread for thread in steps.make_threads()}
     assert list(made) == ["recount", "relabel", "retention", "audit"]
     assert not any(thread.is_alive() for thread in made.values())
-    assert made["audit"]._idle < made["recount"]._idle == IDLE_SECONDS
+    assert made["audit"]._idle < made["recount"]._idle == STEP_IDLE_SECONDS

@@ -9,17 +9,17 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from config.settings import settings
+from config.settings import get_settings
 from jobs import sweep as module
-from jobs.sweep import Group, Settling, Sweeper
+from jobs.sweep import DueGroup, SettleFunction, Sweeper
 
 LONG, SHORT = ("tally", ObjectId()), ("settle", ObjectId())
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    often = settings().model_copy(update={"sweep_seconds": 0.01})
-    monkeypatch.setattr(module, "settings", lambda: often)
+    often = get_settings().model_copy(update={"sweep_seconds": 0.01})
+    monkeypatch.setattr(module, "get_settings", lambda: often)
 
 
 @pytest.mark.usefixtures("quick")
@@ -27,7 +27,7 @@ def test_a_group_that_takes_long_is_begun_once_and_keeps_no_other_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     let_go, enough = threading.Event(), threading.Event()
-    begun: list[Group] = []
+    begun: list[DueGroup] = []
 
     def long() -> int:
         begun.append(LONG)
@@ -40,11 +40,11 @@ def test_a_group_that_takes_long_is_begun_once_and_keeps_no_other_waiting(
             enough.set()
         return 1
 
-    def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
+    def due_groups(older_than: timedelta) -> Iterator[tuple[DueGroup, SettleFunction]]:
         yield LONG, long
         yield SHORT, short
 
-    monkeypatch.setattr(module, "due_groups", due_groups)
+    monkeypatch.setattr(module, "iterate_due_groups", due_groups)
     sweeper = Sweeper()
     sweeper.start()
     assert enough.wait(30)
@@ -67,11 +67,11 @@ def test_what_fails_is_tried_again(
         done.set()
         return 0
 
-    def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
+    def due_groups(older_than: timedelta) -> Iterator[tuple[DueGroup, SettleFunction]]:
         fails()
         yield SHORT, lambda: 0
 
-    monkeypatch.setattr(module, "due_groups", due_groups)
+    monkeypatch.setattr(module, "iterate_due_groups", due_groups)
     sweeper = Sweeper()
     sweeper.start()
     assert done.wait(30)
@@ -88,13 +88,13 @@ def test_an_absent_database_is_two_lines_however_long_it_lasts(
     done = threading.Event()
     troubles = iter(range(20))
 
-    def due_groups(older_than: timedelta) -> Iterator[tuple[Group, Settling]]:
+    def due_groups(older_than: timedelta) -> Iterator[tuple[DueGroup, SettleFunction]]:
         if next(troubles, None) is not None:
             raise AutoReconnect("away")
         yield SHORT, lambda: 0
         done.set()
 
-    monkeypatch.setattr(module, "due_groups", due_groups)
+    monkeypatch.setattr(module, "iterate_due_groups", due_groups)
     sweeper = Sweeper()
     sweeper.start()
     assert done.wait(30)

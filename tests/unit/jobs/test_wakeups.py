@@ -23,7 +23,7 @@ def test_wakeups_are_sent_in_order_and_many_together() -> None:
         buffer.put(task, str(number))
     assert buffer.flush(10)
     assert [id_ for ids in sent for id_ in ids] == [str(number) for number in range(2000)]
-    assert max(map(len, sent)) <= module.IDS_A_MESSAGE
+    assert max(map(len, sent)) <= module.IDS_PER_MESSAGE
     assert len(sent) < 200
 
 
@@ -56,7 +56,7 @@ def test_a_hung_queue_keeps_nobody_waiting_and_memory_bounded() -> None:
 
 
 def test_a_queue_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "ENQUEUE_RETRY_SECONDS", 0.01)
     buffer, sent = WakeUpBuffer(), []
     away = True
 
@@ -73,7 +73,7 @@ def test_a_queue_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_did_not_reach_the_queue_is_counted_by_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "ENQUEUE_RETRY_SECONDS", 0.01)
     reasons = ("queue_away", "outbox_full", "error")
     before = [lost(reason) for reason in reasons]
     buffer = WakeUpBuffer(capacity=3)

@@ -8,7 +8,7 @@ import pytest
 from falcon import testing
 
 from documents.organization import Organization
-from tools.testbed.cast import BOB, UNKNOWN_ID, University, event, signed
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, make_event, sign_webhook
 
 GIFT: dict[str, Any] = {"amount": 2500, "currency": "USD", "donor": BOB}
 
@@ -237,10 +237,10 @@ def test_a_wrong_signature_is_401_and_stores_nothing(
 ) -> None:
     from documents.webhook_delivery import WebhookDelivery
 
-    body = json.dumps([event(UNKNOWN_ID, "open", 1_700_000_000)]).encode()
+    body = json.dumps([make_event(UNKNOWN_ID, "open", 1_700_000_000)]).encode()
     path = f"/v1/webhooks/sendgrid/{alice.id}"
-    right = signed(alice.signing_key, body)
-    for headers in ({}, right, signed(charlie.signing_key, body)):
+    right = sign_webhook(alice.signing_key, body)
+    for headers in ({}, right, sign_webhook(charlie.signing_key, body)):
         check_problem(alice.api.call("POST", path, body=body, headers=headers), 401)
     alice.set_webhook_key()
     for name in right:

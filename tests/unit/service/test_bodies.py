@@ -8,7 +8,7 @@ import pytest
 
 from service.server import body as bodies
 from service.server import import_body
-from service.server.body import Bodies, Body, Gone
+from service.server.body import Bodies, Body, ClientGone
 from service.server.import_body import open_import
 
 
@@ -48,20 +48,20 @@ def test_a_body_is_read_whole() -> None:
 
 
 def test_a_client_that_leaves_is_no_request() -> None:
-    with pytest.raises(Gone):
+    with pytest.raises(ClientGone):
         read(source(b"a", then="disconnect"))
 
 
 def test_a_body_over_the_limit_is_413_by_its_length_or_its_size() -> None:
     for found in (
-        read(source(then="nothing"), bodies.BODY_LIMIT + 1),
+        read(source(then="nothing"), bodies.MAX_BODY_BYTES + 1),
         read(source(*[b"x" * 65536] * 33, then="nothing")),
     ):
         assert isinstance(found, falcon.HTTPContentTooLarge)
 
 
 def test_a_body_over_its_deadline_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "settings", lambda: type("S", (), {"request_seconds": 0.05}))
+    monkeypatch.setattr(bodies, "get_settings", lambda: type("S", (), {"request_seconds": 0.05}))
     found = read(source(b"a", then="nothing"))
     assert isinstance(found, falcon.HTTPError)
     assert found.status_code == 408
@@ -69,7 +69,7 @@ def test_a_body_over_its_deadline_is_408(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow client cannot keep others out by filling what is there for all."""
-    monkeypatch.setattr(bodies, "BUFFER_BYTES", 1000)
+    monkeypatch.setattr(bodies, "MAX_BUFFERED_BYTES", 1000)
 
     async def both() -> list[Any]:
         held = Bodies()
@@ -98,7 +98,7 @@ def test_a_thread_reads_lines_however_they_come() -> None:
 
 
 def test_an_import_that_pauses_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_body, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(import_body, "MAX_IMPORT_PAUSE_SECONDS", 0.05)
 
     async def wait() -> None:
         body = Body(source(b"one", then="nothing"), None)

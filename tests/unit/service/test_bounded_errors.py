@@ -10,8 +10,8 @@ from bson import ObjectId
 
 from documents.errors import Unusable
 from documents.payments import standard_webhooks
-from service.api.email_lines import take_in
-from tools.testbed.cast import BOB, Answer, University
+from service.api.email_lines import import_email_lines
+from tools.testbed.cast import BOB, ApiAnswer, University
 
 MOST_LISTED = 20
 MANY = 50_000
@@ -65,7 +65,7 @@ def test_a_body_of_a_thousand_members_is_checked_field_by_field(alice: Universit
     assert errors[0]["code"] == "too_many_members"
 
 
-def _import(alice: University, lines: list[Any]) -> Answer:
+def _import(alice: University, lines: list[Any]) -> ApiAnswer:
     body = b"\n".join(json.dumps(line).encode() for line in lines)
     headers = {"Content-Type": "application/x-ndjson"}
     return alice.call("POST", "/v1/emails/import", body=body, headers=headers)
@@ -117,7 +117,7 @@ def test_memory_does_not_grow_with_the_rejected_lines(alice: University) -> None
 
     def import_lines(number: int) -> None:
         importing = EmailImport(ObjectId(alice.id))
-        take_in(importing, ((index, line) for index in range(number)))
+        import_email_lines(importing, ((index, line) for index in range(number)))
 
     one, many = _peak(lambda: import_lines(1)), _peak(lambda: import_lines(50))
     assert many - one < 1_000_000
@@ -128,10 +128,10 @@ def test_a_payment_post_of_many_fields_is_rejected_at_once() -> None:
 
     def read() -> None:
         with pytest.raises(Unusable, match="1,000") as raised:
-            standard_webhooks.read(body)
+            standard_webhooks.read_gift_post(body)
         assert len(str(raised.value)) < 1000
 
     assert _peak(read) < 100_000
     with pytest.raises(Unusable, match=r".") as raised:
-        standard_webhooks.read({f"{'x' * 5000}{index}": 1 for index in range(500)})
+        standard_webhooks.read_gift_post({f"{'x' * 5000}{index}": 1 for index in range(500)})
     assert len(str(raised.value)) < 1000

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from service.cli import main
 from tools.testbed.readme import ROOT
-from tools.testbed.stack import PATIENCE_SECONDS
+from tools.testbed.stack import WAIT_TIMEOUT_SECONDS
 
 # What a Tab must not wait for.
 SLOW = {
@@ -85,7 +85,7 @@ def test_tab_completes_in_a_bash_that_somebody_types_into(environment: dict[str,
 
 def read_until(terminal: int, text: str) -> None:
     """What comes from a terminal, until it says this."""
-    said, deadline = "", time.monotonic() + PATIENCE_SECONDS
+    said, deadline = "", time.monotonic() + WAIT_TIMEOUT_SECONDS
     while text not in said:
         assert time.monotonic() < deadline, said
         if select.select([terminal], [], [], 1)[0]:

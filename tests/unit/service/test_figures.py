@@ -9,7 +9,7 @@ import pytest
 
 from documents.reports.figures import DayLine, HourLine
 from service.dashboard.presentation import charts, time_axis, wording
-from service.dashboard.presentation.csv_file import safe, to_csv
+from service.dashboard.presentation.csv_file import escape_cell, to_csv
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -32,7 +32,7 @@ NEW_YORK = ZoneInfo("America/New_York")
     ],
 )
 def test_a_cell_that_a_sheet_would_run_is_text(cell: str) -> None:
-    assert safe(cell) == f"'{cell}"
+    assert escape_cell(cell) == f"'{cell}"
 
 
 UNSEEN = {
@@ -65,18 +65,18 @@ UNSEEN = {
 @pytest.mark.parametrize("sign", "=+-@|%\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207a")
 def test_no_formula_hides_behind_what_nobody_sees(unseen: str, sign: str) -> None:
     cell = f'{unseen}{sign}HYPERLINK("https://evil.example","Gift")'
-    assert safe(cell) == f"'{cell}"
+    assert escape_cell(cell) == f"'{cell}"
 
 
 @pytest.mark.parametrize("start", ["\t", "\r", "\n", "\ufeff\t", "\u200b\r"])
 def test_a_cell_that_begins_with_a_tab_or_line_break_is_text(start: str) -> None:
-    assert safe(f"{start}Spring") == f"'{start}Spring"
+    assert escape_cell(f"{start}Spring") == f"'{start}Spring"
 
 
 def test_a_long_run_of_unseen_characters_costs_no_more_than_its_length() -> None:
     cell = "\u200b" * 1_000_000
-    assert safe(cell) == cell
-    assert safe(f"{cell}=1") == f"'{cell}=1"
+    assert escape_cell(cell) == cell
+    assert escape_cell(f"{cell}=1") == f"'{cell}=1"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_long_run_of_unseen_characters_costs_no_more_than_its_length() -> None
     ],
 )
 def test_what_is_no_formula_stays_as_it_is(cell: str | float) -> None:
-    assert safe(cell) == cell
+    assert escape_cell(cell) == cell
 
 
 def test_a_file_says_that_it_is_utf_8_and_quotes_what_needs_it() -> None:
@@ -108,7 +108,7 @@ def test_a_file_says_that_it_is_utf_8_and_quotes_what_needs_it() -> None:
     ],
 )
 def test_money_is_said_in_its_larger_unit(amount: float | None, currency: str, said: str) -> None:
-    assert wording.money(amount, currency) == said
+    assert wording.format_money(amount, currency) == said
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_money_is_said_in_its_larger_unit(amount: float | None, currency: str, s
     [(123456, "USD", "1234.56"), (-5, "USD", "-0.05"), (1500, "JPY", "1500"), (1, "KWD", "0.001")],
 )
 def test_a_cell_of_money_can_be_added_up(amount: int, currency: str, cell: str) -> None:
-    assert wording.units(amount, currency) == cell
+    assert wording.format_amount(amount, currency) == cell
 
 
 def test_times_are_said_where_the_organization_is() -> None:
     at = datetime(2026, 11, 25, 4, 5, 6, tzinfo=UTC)
-    assert wording.moment(at, NEW_YORK) == "24 Nov 2026, 23:05"
-    assert wording.second(at, ZoneInfo("Asia/Kathmandu")) == "25 Nov 2026, 09:50:06"
+    assert wording.format_minute(at, NEW_YORK) == "24 Nov 2026, 23:05"
+    assert wording.format_second(at, ZoneInfo("Asia/Kathmandu")) == "25 Nov 2026, 09:50:06"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_times_are_said_where_the_organization_is() -> None:
     ],
 )
 def test_why_is_a_sentence(decision: dict[str, Any] | None, said: str) -> None:
-    assert wording.why(decision) == said
+    assert wording.explain_decision(decision) == said
 
 
 def day_line(day: date) -> DayLine:
@@ -152,7 +152,7 @@ def hour_line(hour: datetime) -> HourLine:
 
 def test_days_without_gifts_are_on_the_axis() -> None:
     lines = [day_line(date(2026, 11, 1)), day_line(date(2026, 11, 20))]
-    points = time_axis.by_day(lines, "USD")
+    points = time_axis.list_day_points(lines, "USD")
     assert len(points) == 20
     assert [amount for _, amount in points] == [100, *[0] * 18, 100]
     assert (points[0][0], points[-1][0]) == ("1 Nov", "20 Nov")
@@ -160,20 +160,20 @@ def test_days_without_gifts_are_on_the_axis() -> None:
 
 def test_of_days_far_apart_the_latest_two_months_are_drawn() -> None:
     lines = [day_line(date(2020, 1, 1)), day_line(date(2026, 11, 20))]
-    assert len(time_axis.by_day(lines, "USD")) == time_axis.DAYS_SHOWN
+    assert len(time_axis.list_day_points(lines, "USD")) == time_axis.MAX_DAYS_SHOWN
 
 
 def test_the_hour_that_comes_twice_when_clocks_go_back_is_two() -> None:
     first = datetime(2026, 11, 1, 1, tzinfo=NEW_YORK)
     again = first.replace(fold=1)
-    points = time_axis.by_hour([hour_line(first), hour_line(again)], "USD")
+    points = time_axis.list_hour_points([hour_line(first), hour_line(again)], "USD")
     assert [amount for _, amount in points][-2:] == [100, 100]
-    assert len(points) == time_axis.FEWEST_HOURS
+    assert len(points) == time_axis.MIN_HOURS_SHOWN
 
 
 def test_a_chart_is_svg_with_a_name_and_no_style_or_script_of_its_own() -> None:
     labels, values = ("<b>1 Nov</b>", "2 Nov"), (12.5, 0.0)
-    drawn = charts.bars('Raised "over" time', "1 Nov to 2 Nov", labels, values)
+    drawn = charts.draw_bars('Raised "over" time', "1 Nov to 2 Nov", labels, values)
     root = ElementTree.fromstring(f"<div>{drawn}</div>")
     assert [svg.get("class") for svg in root] == ["chart narrow", "chart wide"]
     for svg in root:
@@ -188,4 +188,4 @@ def test_a_chart_is_svg_with_a_name_and_no_style_or_script_of_its_own() -> None:
 @pytest.mark.parametrize("values", [(0.0,), (1e10, 3.0), tuple(float(n) for n in range(62))])
 def test_a_chart_of_whatever_figures_is_drawn(values: tuple[float, ...]) -> None:
     labels = tuple(str(number) for number in range(len(values)))
-    assert charts.bars("Raised", "", labels, values).count("<svg") == 2
+    assert charts.draw_bars("Raised", "", labels, values).count("<svg") == 2

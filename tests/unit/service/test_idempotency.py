@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from documents.donation import Donation
-from documents.storage.idempotency import ABANDONED_AFTER, IdempotencyKey
-from tools.testbed.cast import BOB, Answer, University
+from documents.storage.idempotency import REQUEST_ABANDONED_AFTER, IdempotencyKey
+from tools.testbed.cast import BOB, ApiAnswer, University
 
 
-def give(place: University, key: str, **changes: object) -> Answer:
+def give(place: University, key: str, **changes: object) -> ApiAnswer:
     spring = place.get("/v1/fundraisers")["data"] or [{"id": place.fundraiser()}]
     body = {"fundraiser_id": spring[0]["id"], "amount": 100, "currency": "USD", "donor": BOB}
     headers = {"Idempotency-Key": key}
@@ -59,7 +59,7 @@ def test_what_still_runs_is_409_and_what_died_is_gone_on_with(alice: University)
     kept = IdempotencyKey.objects.get()
     kept.update(unset__status=True, unset__answer=True, set__taken_at=kept.taken_at)
     assert give(alice, "k1").status == 409
-    kept.update(set__taken_at=kept.taken_at - ABANDONED_AFTER - timedelta(seconds=1))
+    kept.update(set__taken_at=kept.taken_at - REQUEST_ABANDONED_AFTER - timedelta(seconds=1))
     again = give(alice, "k1")
     assert (again.status, again.json["id"]) == (201, first.json["id"])
     assert Donation.objects.count() == 1
@@ -80,7 +80,7 @@ def test_every_noun_goes_on_where_a_process_died(alice: University) -> None:
         first = alice.call("POST", f"/v1/{noun}", body, headers=headers)
         kept = IdempotencyKey.objects.order_by("-created_at").first()
         kept.abandon()
-        long_ago = kept.taken_at - 2 * ABANDONED_AFTER
+        long_ago = kept.taken_at - 2 * REQUEST_ABANDONED_AFTER
         kept.update(unset__status=True, unset__answer=True, set__taken_at=long_ago)
         again = alice.call("POST", f"/v1/{noun}", body, headers=headers)
         assert (again.status, again.json["id"]) == (201, first.json["id"]), noun

@@ -71,7 +71,7 @@ def test_a_service_that_is_reached_by_https_says_so(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Settings(url="https://matchback.example.edu")
-    monkeypatch.setattr("service.app.settings", lambda: config)
+    monkeypatch.setattr("service.app.get_settings", lambda: config)
     api = Api.in_process(testing.TestClient(create_app()))
     headers = api.call("GET", "/healthz").headers
     assert headers["strict-transport-security"].startswith("max-age=")
@@ -86,7 +86,7 @@ def test_browsers_of_named_origins_alone_may_call(
     refused = alice.api.call("OPTIONS", "/v1/users", headers={"Origin": ours, **ask})
     assert allowed not in refused.headers  # by default nobody
     config = Settings(cors_origins=(ours,))
-    monkeypatch.setattr("service.app.settings", lambda: config)
+    monkeypatch.setattr("service.app.get_settings", lambda: config)
     api = Api.in_process(testing.TestClient(create_app()))
     for method, more in (("OPTIONS", ask), ("GET", {})):
         said = api.call(method, "/v1/users", headers={"Origin": ours, **more}).headers

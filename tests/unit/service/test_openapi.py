@@ -6,20 +6,20 @@ import hashlib
 from falcon import testing
 
 from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from service.api.openapi import operations
-from service.routes import ROUTES
-from tools.testbed.cast import Answer, Api, University
+from service.api.openapi import list_operations
+from service.routes import API_ROUTES
+from tools.testbed.cast import Api, ApiAnswer, University
 
 
-def get(client: testing.TestClient, path: str) -> Answer:
+def get(client: testing.TestClient, path: str) -> ApiAnswer:
     return Api.in_process(client).call("GET", path)
 
 
 def test_it_describes_every_route(client: testing.TestClient) -> None:
     document = get(client, "/openapi.json").json
     assert document["openapi"].startswith("3.1")
-    assert document["paths"].keys() == {path for path, _, _ in ROUTES}
-    for path, verb, declared, _ in operations(ROUTES):
+    assert document["paths"].keys() == {path for path, _, _ in API_ROUTES}
+    for path, verb, declared, _ in list_operations(API_ROUTES):
         described = document["paths"][path][verb]
         needed = ["key"] if declared.scope else [declared.signed_by] * bool(declared.signed_by)
         assert [name for one in described.get("security", ()) for name in one] == needed

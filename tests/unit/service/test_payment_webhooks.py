@@ -14,7 +14,12 @@ from stripe import WebhookSignature
 
 from documents.access.api_key import ApiKey
 from tools.testbed.cast import UNKNOWN_ID, University
-from tools.testbed.stripe_events import SECRET, charge, set_secret, tell
+from tools.testbed.stripe_events import (
+    STRIPE_SECRET,
+    make_charge_event,
+    post_stripe_event,
+    set_stripe_secret,
+)
 
 OTHER = "whsec_another-secret"
 PLAIN = "whsec_" + base64.b64encode(b"matchback" * 4).decode()
@@ -46,12 +51,12 @@ def plain(
 
 
 def test_a_signed_event_is_stored_and_answered_whatever_it_contains(alice: University) -> None:
-    set_secret(alice)
-    events: list[Any] = [charge("succeeded"), {}, [], None, "garbage"]
+    set_stripe_secret(alice)
+    events: list[Any] = [make_charge_event("succeeded"), {}, [], None, "garbage"]
     for event in events:
-        answer = tell(alice, event)
+        answer = post_stripe_event(alice, event)
         assert (answer.status, answer.json) == (202, {"accepted": 1})
-    assert tell(alice, None, body="no JSON {").json == {"accepted": 1}
+    assert post_stripe_event(alice, None, body="no JSON {").json == {"accepted": 1}
     assert stored() == 6
 
 
@@ -72,7 +77,7 @@ def test_a_signed_event_is_stored_and_answered_whatever_it_contains(alice: Unive
     ],
 )
 def test_a_bad_signature_stores_nothing(alice: University, header: str) -> None:
-    set_secret(alice)
+    set_stripe_secret(alice)
     path = f"/v1/webhooks/stripe/{alice.id}"
     answer = alice.api.call("POST", path, body=b"{}", headers={"Stripe-Signature": header})
     assert answer.status == 401
@@ -82,15 +87,15 @@ def test_a_bad_signature_stores_nothing(alice: University, header: str) -> None:
 def test_neither_is_it_stored_when_it_is_old_or_changed_or_anothers(
     alice: University, charlie: University
 ) -> None:
-    set_secret(alice)
-    set_secret(charlie, OTHER)
+    set_stripe_secret(alice)
+    set_stripe_secret(charlie, OTHER)
     path = f"/v1/webhooks/stripe/{alice.id}"
-    old = WebhookSignature.generate_signature_header("{}", SECRET, int(time.time()) - 400)
-    fresh = WebhookSignature.generate_signature_header("{}", SECRET, int(time.time()))
+    old = WebhookSignature.generate_signature_header("{}", STRIPE_SECRET, int(time.time()) - 400)
+    fresh = WebhookSignature.generate_signature_header("{}", STRIPE_SECRET, int(time.time()))
     for body, header in ((b"{}", old), (b"{} ", fresh), (b"\xff", fresh)):
         answer = alice.api.call("POST", path, body=body, headers={"Stripe-Signature": header})
         assert answer.status == 401
-    assert tell(alice, {}, OTHER).status == 401
+    assert post_stripe_event(alice, {}, OTHER).status == 401
     for id_ in (UNKNOWN_ID, "nonsense", charlie.id):
         path = f"/v1/webhooks/stripe/{id_}"
         answer = alice.api.call("POST", path, body=b"{}", headers={"Stripe-Signature": fresh})
@@ -99,8 +104,8 @@ def test_neither_is_it_stored_when_it_is_old_or_changed_or_anothers(
 
 
 def test_any_of_several_signatures_may_be_right(alice: University) -> None:
-    set_secret(alice)
-    header = WebhookSignature.generate_signature_header("{}", SECRET, int(time.time()))
+    set_stripe_secret(alice)
+    header = WebhookSignature.generate_signature_header("{}", STRIPE_SECRET, int(time.time()))
     several = header.replace(",v1=", ",v1=abc,v1=")
     path = f"/v1/webhooks/stripe/{alice.id}"
     answer = alice.api.call("POST", path, body=b"{}", headers={"Stripe-Signature": several})
@@ -110,31 +115,31 @@ def test_any_of_several_signatures_may_be_right(alice: University) -> None:
 def test_two_secrets_are_valid_while_one_is_replaced_and_none_is_ever_shown(
     alice: University,
 ) -> None:
-    set_secret(alice)
-    set_secret(alice, OTHER)
+    set_stripe_secret(alice)
+    set_stripe_secret(alice, OTHER)
     found = alice.get("/v1/webhook-keys/stripe")
     ends = found["secret_ends_with"], found["previous_secret_ends_with"]
-    assert ends == (OTHER[-4:], SECRET[-4:])
-    assert SECRET not in json.dumps(found)
+    assert ends == (OTHER[-4:], STRIPE_SECRET[-4:])
+    assert STRIPE_SECRET not in json.dumps(found)
     assert OTHER not in json.dumps(found)
-    assert tell(alice, {}).status == tell(alice, {}, OTHER).status == 202
-    set_secret(alice, "whsec_the-third-one")
-    assert tell(alice, {}).status == 401
+    assert post_stripe_event(alice, {}).status == post_stripe_event(alice, {}, OTHER).status == 202
+    set_stripe_secret(alice, "whsec_the-third-one")
+    assert post_stripe_event(alice, {}).status == 401
     assert alice.call("DELETE", "/v1/webhook-keys/stripe").status == 204
     assert alice.call("GET", "/v1/webhook-keys/stripe").status == 404
-    assert tell(alice, {}, OTHER).status == 401
+    assert post_stripe_event(alice, {}, OTHER).status == 401
 
 
 def test_secrets_are_an_admins_and_each_organizations_own(
     alice: University, charlie: University
 ) -> None:
-    set_secret(alice)
+    set_stripe_secret(alice)
     _, key = ApiKey.issue(ObjectId(alice.id), "writer", ["read", "write"])
     writer = University(alice.id, key, alice.api)
     for verb, body in (("PUT", {"secret": OTHER}), ("GET", None), ("DELETE", None)):
         assert writer.call(verb, "/v1/webhook-keys/stripe", body).status == 403
     assert charlie.call("GET", "/v1/webhook-keys/stripe").status == 404
-    assert tell(alice, {}).status == 202
+    assert post_stripe_event(alice, {}).status == 202
 
 
 @pytest.mark.parametrize("provider", ["stripe", "payments"])
@@ -177,12 +182,12 @@ def test_plain_posts_are_signed_as_standard_webhooks_has_it(alice: University) -
 
 
 def test_one_provider_cannot_speak_for_another(alice: University) -> None:
-    set_secret(alice, PLAIN)
+    set_stripe_secret(alice, PLAIN)
     assert plain(alice, b"{}").status == 401
-    assert tell(alice, {}, PLAIN).status == 202
+    assert post_stripe_event(alice, {}, PLAIN).status == 202
 
 
 def test_a_body_that_is_too_large_is_told_so(alice: University) -> None:
-    set_secret(alice)
-    assert tell(alice, None, body=" " * (2 * 1024 * 1024 + 1)).status == 413
+    set_stripe_secret(alice)
+    assert post_stripe_event(alice, None, body=" " * (2 * 1024 * 1024 + 1)).status == 413
     assert stored() == 0

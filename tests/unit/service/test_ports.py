@@ -16,15 +16,15 @@ def test_no_port_is_given_twice_before_its_server_listens(monkeypatch: pytest.Mo
             pass
 
         def getsockname(self) -> tuple[str, int]:
-            return servers.LOOPBACK, next(ports)
+            return servers.LOOPBACK_ADDRESS, next(ports)
 
     monkeypatch.setattr("service.local.servers.socket.socket", Probe)
     monkeypatch.setattr(servers, "_given", deque(maxlen=100))
-    assert [servers.free_port() for _ in range(3)] == [7001, 7002, 7003]
+    assert [servers.find_free_port() for _ in range(3)] == [7001, 7002, 7003]
 
 
 def test_a_preferred_port_is_given_again() -> None:
-    port = servers.free_port()
-    assert servers.free_port(port) == port
-    with socket.create_server((servers.LOOPBACK, port)):
-        assert servers.free_port(port) != port
+    port = servers.find_free_port()
+    assert servers.find_free_port(port) == port
+    with socket.create_server((servers.LOOPBACK_ADDRESS, port)):
+        assert servers.find_free_port(port) != port

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tools.testbed.cast import BOB, UNKNOWN_ID, University, public_key
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, export_public_key
 
 NOUNS = ("users", "fundraisers", "mailings", "emails", "donations", "api-keys")
 
@@ -201,8 +201,8 @@ def test_webhook_keys_are_two_at_a_time(alice: University) -> None:
         alice.set_webhook_key()
         alice.set_webhook_key()  # again is the same
     kept = alice.get("/v1/webhook-keys/sendgrid")
-    assert kept["public_key"] == public_key(others[2])
-    assert kept["previous_public_key"] == public_key(others[1])
+    assert kept["public_key"] == export_public_key(others[2])
+    assert kept["previous_public_key"] == export_public_key(others[1])
     for key, status in zip(others, (401, 202, 202), strict=True):
         alice.signing_key = key
         assert alice.deliver([]).status == status

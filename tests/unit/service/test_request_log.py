@@ -11,12 +11,12 @@ import pytest
 import structlog
 from falcon import testing
 
-from config.observability.log import processors
+from config.observability.log import list_processors
 from config.settings import Settings
 from service.app import create_app
 from service.middleware import access_log as module
-from service.middleware.access_log import RequestLog, request_log
-from tools.testbed.cast import Api, University, university
+from service.middleware.access_log import RequestLog, build_log_middleware
+from tools.testbed.cast import Api, University, create_university
 
 ADDRESS = "bob.baker@example.edu"
 
@@ -27,7 +27,7 @@ class Lines:
     def __init__(self) -> None:
         self.file = io.BytesIO()
         structlog.configure(
-            processors=processors("web", "json"),
+            processors=list_processors("web", "json"),
             logger_factory=structlog.BytesLoggerFactory(self.file),
         )
 
@@ -52,7 +52,7 @@ def lines() -> Iterator[Lines]:
 
 @pytest.fixture
 def alice(mock_database: None, lines: Lines) -> University:
-    made = university("Alice's University", Api.in_process(testing.TestClient(create_app())))
+    made = create_university("Alice's University", Api.in_process(testing.TestClient(create_app())))
     made.api = Api.in_process(testing.TestClient(create_app(RequestLog())))
     return made
 
@@ -119,5 +119,5 @@ def test_the_line_tells_nothing_of_what_was_sent(alice: University, lines: Lines
 def test_who_wants_no_line_pays_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for level, wanted in (("debug", 1), ("info", 1), ("warning", 0), ("error", 0)):
         config = Settings.from_env({"MATCHBACK_LOG_LEVEL": level})
-        monkeypatch.setattr(module, "settings", lambda config=config: config)
-        assert len(request_log()) == wanted
+        monkeypatch.setattr(module, "get_settings", lambda config=config: config)
+        assert len(build_log_middleware()) == wanted

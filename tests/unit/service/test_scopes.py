@@ -6,24 +6,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from documents.access.api_key import SCOPES, ApiKey
+from documents.access.api_key import API_KEY_SCOPES, ApiKey
 from documents.values.time import now
-from service.api.openapi import operations
-from service.routes import ROUTES
+from service.api.openapi import list_operations
+from service.routes import API_ROUTES
 from tools.testbed.cast import UNKNOWN_ID, University
 
 KEYLESS = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
 
 
 def guarded() -> Iterator[tuple[str, str, str]]:
-    for path, verb, declared, _ in operations(ROUTES):
+    for path, verb, declared, _ in list_operations(API_ROUTES):
         if declared.scope:
             yield verb.upper(), path.replace("{id}", UNKNOWN_ID), declared.scope
 
 
 def test_only_what_anybody_may_see_and_signed_webhooks_need_no_key() -> None:
-    free = {path for path, _, declared, _ in operations(ROUTES) if not declared.scope}
-    signed = {path for path, _, declared, _ in operations(ROUTES) if declared.signed_by}
+    free = {path for path, _, declared, _ in list_operations(API_ROUTES) if not declared.scope}
+    signed = {path for path, _, declared, _ in list_operations(API_ROUTES) if declared.signed_by}
     assert free - signed == KEYLESS
 
 
@@ -34,7 +34,10 @@ def test_what_reads_needs_read_and_what_writes_needs_more() -> None:
 
 @pytest.fixture
 def keys(alice: University) -> dict[str, str]:
-    made = {scope: alice.make("api-keys", name=scope, scopes=[scope])["secret"] for scope in SCOPES}
+    made = {
+        scope: alice.make("api-keys", name=scope, scopes=[scope])["secret"]
+        for scope in API_KEY_SCOPES
+    }
     organization, scopes = ObjectId(alice.id), ["admin"]
     expired, secret = ApiKey.issue(organization, "old", scopes, now() - timedelta(seconds=1))
     revoked = alice.make("api-keys", name="revoked", scopes=scopes)
@@ -52,7 +55,7 @@ def test_every_route_asks_for_a_valid_key_of_its_scope(
         for name in ("expired", "revoked", "unknown"):
             headers = {"Authorization": f"Bearer {keys[name]}"}
             assert alice.api.call(verb, path, headers=headers).status == 401, (verb, path, name)
-        for held in SCOPES[: SCOPES.index(scope)]:
+        for held in API_KEY_SCOPES[: API_KEY_SCOPES.index(scope)]:
             headers = {"Authorization": f"Bearer {keys[held]}"}
             assert alice.api.call(verb, path, headers=headers).status == 403, (verb, path, held)
         walked += 1

@@ -12,7 +12,7 @@ from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.values.time import now
 from tools.testbed.cast import University
-from tools.testbed.pages import PASSWORD, Browser, add_staff, text_of
+from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text
 
 ALICE = "alice@example.edu"
 LINK = "/dashboard/sign-in/link"
@@ -47,15 +47,15 @@ def test_the_session_is_kept_where_no_script_and_no_other_site_reaches_it(
 def test_over_tls_the_cookie_is_bound_to_it(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from config.settings import settings
+    from config.settings import get_settings
 
     monkeypatch.setenv("MATCHBACK_URL", "https://matchback.example.edu")
-    settings.cache_clear()
+    get_settings.cache_clear()
     try:
         cookie = browser.sign_in(ALICE).cookies["__Host-matchback-session"]
     finally:
         monkeypatch.undo()
-        settings.cache_clear()
+        get_settings.cache_clear()
     assert cookie.secure
     assert cookie.domain is None
 
@@ -64,11 +64,11 @@ def test_over_tls_the_cookie_is_bound_to_it(
     ("email", "password"),
     [
         (ALICE, "wrong horse battery"),
-        ("nobody@example.edu", PASSWORD),
+        ("nobody@example.edu", STAFF_PASSWORD),
         ("", ""),
-        (ALICE, PASSWORD * 50),
+        (ALICE, STAFF_PASSWORD * 50),
         ("\0", "\0"),
-        ("{$gt: ''}", PASSWORD),
+        ("{$gt: ''}", STAFF_PASSWORD),
     ],
 )
 def test_a_wrong_password_and_an_unknown_address_are_told_alike(
@@ -91,7 +91,7 @@ def test_who_guesses_is_stopped_after_ten_tries_a_minute_for_an_account(browser:
     assert int(answers[-1].headers["retry-after"]) > 0
     assert browser.sign_in(ALICE).status_code == 429  # not even with the right one
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
-    fields = {"email": ALICE, "password": PASSWORD}
+    fields = {"email": ALICE, "password": STAFF_PASSWORD}
     assert browser.send("/dashboard/sign-in", fields, extras=elsewhere).status_code == 303
 
 
@@ -147,7 +147,7 @@ def test_a_form_that_was_not_made_for_this_browser_does_nothing(
 ) -> None:
     browser.get("/dashboard/sign-in")
     browser.token = token
-    fields = {"email": ALICE, "password": PASSWORD}
+    fields = {"email": ALICE, "password": STAFF_PASSWORD}
     assert browser.send("/dashboard/sign-in", fields).status_code == 403
     browser.sign_in(ALICE)
     browser.get("/dashboard")
@@ -216,7 +216,7 @@ def test_who_signs_in_with_a_password_that_is_just_being_replaced_is_out(
     browser: Browser, client: testing.TestClient
 ) -> None:
     """The password was right; before its session is stored, everybody is signed out."""
-    slow = Staff.authenticate(ALICE, PASSWORD)
+    slow = Staff.authenticate(ALICE, STAFF_PASSWORD)
     assert slow
     link = SignInLink.make(slow)
     Staff.named(ALICE).set_password("another horse battery")
@@ -243,7 +243,7 @@ def test_a_new_password_signs_the_others_out(browser: Browser, client: testing.T
     other.sign_in(ALICE)
     browser.sign_in(ALICE)
     browser.get("/dashboard/account")
-    fields = {"current": PASSWORD, "password": "another horse battery"}
+    fields = {"current": STAFF_PASSWORD, "password": "another horse battery"}
     assert browser.send("/dashboard/account", fields).status_code == 303
     assert browser.get("/dashboard").status_code == 200
     assert other.get("/dashboard").status_code == 303
@@ -255,8 +255,8 @@ def test_a_new_password_signs_the_others_out(browser: Browser, client: testing.T
     "fields",
     [
         {"current": "wrong horse battery", "password": "another horse battery"},
-        {"current": PASSWORD, "password": "short"},
-        {"current": PASSWORD, "password": "x" * 201},
+        {"current": STAFF_PASSWORD, "password": "short"},
+        {"current": STAFF_PASSWORD, "password": "x" * 201},
         {"password": "another horse battery"},
     ],
 )
@@ -266,7 +266,7 @@ def test_a_password_is_not_changed_without_the_present_one_or_to_a_short_one(
     browser.sign_in(ALICE)
     browser.get("/dashboard/account")
     assert browser.send("/dashboard/account", fields).status_code == 422
-    assert Staff.named(ALICE).has_password(PASSWORD)
+    assert Staff.named(ALICE).has_password(STAFF_PASSWORD)
 
 
 def test_a_link_signs_in_once_and_may_set_a_forgotten_password(
@@ -361,7 +361,7 @@ def test_a_viewer_sees_everything_but_settings_and_changes_nothing(
         assert "/dashboard/settings" not in page.text
     refused = browser.get("/dashboard/settings")
     assert refused.status_code == 403
-    assert "for your organization's admins" in text_of(refused)
+    assert "for your organization's admins" in extract_text(refused)
     browser.get("/dashboard")
     gift = alice.gift(alice.fundraiser())
     for path in (f"gifts/{gift}/pin", f"jobs/{ObjectId()}/retry", "api-keys", "match-policy"):

@@ -7,7 +7,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
 
-from service.server.connection import Connection
+from service.server.connection import ClientConnection
 
 WRONG = "uvicorn has changed: adapt service/server to this version, or keep the version before"
 OVERRIDDEN = {
@@ -39,8 +39,10 @@ OF_A_SERVER = ("servers", "server_state", "should_exit", "started", "handle_exit
 
 
 def test_the_methods_that_a_connection_overrides_are_there() -> None:
-    own = {name for name in vars(Connection) if name in dir(HttpToolsProtocol)}
-    own = {name for name in own if not name.startswith("__") and callable(vars(Connection)[name])}
+    own = {name for name in vars(ClientConnection) if name in dir(HttpToolsProtocol)}
+    own = {
+        name for name in own if not name.startswith("__") and callable(vars(ClientConnection)[name])
+    }
     assert own == OVERRIDDEN.keys(), WRONG
     for name, parameters in OVERRIDDEN.items():
         found = list(inspect.signature(getattr(HttpToolsProtocol, name)).parameters)

@@ -6,9 +6,9 @@ BENCH_MONGODB_URI and BENCH_REDIS_URL name its MongoDB and Redis.
 from importlib import import_module
 from typing import Any
 
-QUEUES = ("celery", "rq", "dramatiq", "huey")
+QUEUE_NAMES = ("celery", "rq", "dramatiq", "huey")
 
 
-def queue(name: str) -> Any:
+def import_queue(name: str) -> Any:
     """A queue's module: enqueue_gift(id), enqueue_event(event), and WORKERS, its commands."""
     return import_module(f"tools.bench.naive.{name}_queue")

@@ -18,12 +18,12 @@ WORKERS = [
 
 @app.task
 def _gift(id_: str) -> None:
-    counting.donation_saved(id_)
+    counting.count_donation(id_)
 
 
 @app.task
 def _event(event: dict[str, Any]) -> None:
-    counting.event_received(event)
+    counting.count_event(event)
 
 
 def enqueue_gift(id_: str) -> None:

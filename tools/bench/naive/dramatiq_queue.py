@@ -16,12 +16,12 @@ WORKERS = [[sys.executable, "-m", "dramatiq", __name__]]
 
 @dramatiq.actor
 def _gift(id_: str) -> None:
-    counting.donation_saved(id_)
+    counting.count_donation(id_)
 
 
 @dramatiq.actor
 def _event(event: dict[str, Any]) -> None:
-    counting.event_received(event)
+    counting.count_event(event)
 
 
 def enqueue_gift(id_: str) -> None:

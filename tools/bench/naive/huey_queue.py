@@ -17,12 +17,12 @@ WORKERS = 2 * [
 
 @huey.task()
 def _gift(id_: str) -> None:
-    counting.donation_saved(id_)
+    counting.count_donation(id_)
 
 
 @huey.task()
 def _event(event: dict[str, Any]) -> None:
-    counting.event_received(event)
+    counting.count_event(event)
 
 
 def enqueue_gift(id_: str) -> None:

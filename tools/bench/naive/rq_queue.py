@@ -21,8 +21,8 @@ def _queue() -> Queue:
 
 
 def enqueue_gift(id_: str) -> None:
-    _queue().enqueue(counting.donation_saved, id_, result_ttl=0)
+    _queue().enqueue(counting.count_donation, id_, result_ttl=0)
 
 
 def enqueue_event(event: dict[str, Any]) -> None:
-    _queue().enqueue(counting.event_received, event, result_ttl=0)
+    _queue().enqueue(counting.count_event, event, result_ttl=0)

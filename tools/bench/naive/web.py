@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tools.bench.naive import counting, queue
+from tools.bench.naive import counting, import_queue
 
 
 def handler(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -13,9 +13,9 @@ def handler(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
     gift = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     id_ = counting.save_donation(gift)
     if os.environ["BENCH_QUEUE"] == "inline":
-        counting.donation_saved(id_)
+        counting.count_donation(id_)
     else:
-        queue(os.environ["BENCH_QUEUE"]).enqueue_gift(id_)
+        import_queue(os.environ["BENCH_QUEUE"]).enqueue_gift(id_)
     answer = json.dumps({"id": id_}).encode()
     start_response(
         "201 Created",

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from mongoengine import get_db
 
-from config.background import Background
+from config.background import BackgroundThread
 from documents.concurrency import lease
-from documents.concurrency.lease import Holding, held, kept
-from tools.testbed.namespaces import of_one_pid
+from documents.concurrency.lease import HeldLease, hold_lease, keep_lease
+from tools.testbed.namespaces import find_shared_pid_command
 from tools.testbed.stack import wait_until
 
 pytestmark = pytest.mark.usefixtures("real_database")
@@ -27,7 +27,7 @@ import sys, time
 from config import database
 from documents.concurrency import lease
 lease.LEASE_SECONDS, lease.RENEWAL_SECONDS = {seconds}, {seconds} / 8
-database.connect()
+database.connect_database()
 with lease.{how}("job") as holding:
     print("held" if holding else "refused", flush=True)
     for line in sys.stdin:
@@ -72,15 +72,15 @@ def ask(process: subprocess.Popen[str]) -> str:
 
 
 def is_free() -> bool:
-    with held("job") as holding:
+    with hold_lease("job") as holding:
         return holding is not None
 
 
 def test_one_holder_at_a_time_even_in_one_process() -> None:
-    with held("job") as first:
+    with hold_lease("job") as first:
         assert first is not None
         assert not is_free()
-        with held("another job") as other:
+        with hold_lease("another job") as other:
             assert other is not None
     assert is_free()
     assert get_db().leases.count_documents({}) == 0
@@ -88,17 +88,20 @@ def test_one_holder_at_a_time_even_in_one_process() -> None:
 
 def test_a_kept_lease_stays_with_its_process_between_steps() -> None:
     for _ in range(2):
-        with kept("job") as holding:
+        with keep_lease("job") as holding:
             assert holding is not None
     assert not is_free()
-    with kept("job") as again:
+    with keep_lease("job") as again:
         assert again is not None
 
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("how", ["held", "kept"])
 def test_two_processes_of_one_host_name_and_pid_are_two_holders(how: str) -> None:
-    with holder(how, of_one_pid()) as first, holder(how, of_one_pid()) as second:
+    with (
+        holder(how, find_shared_pid_command()) as first,
+        holder(how, find_shared_pid_command()) as second,
+    ):
         assert sorted([line(first), line(second)]) == ["held", "refused"]
 
 
@@ -121,9 +124,9 @@ def test_a_lease_is_renewed_while_its_holder_works_and_ends_soon_after_its_death
 def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
     short: float, monkeypatch: pytest.MonkeyPatch, is_hanging: bool
 ) -> None:
-    original = Holding.renew
+    original = HeldLease.renew
 
-    def renew(self: Holding) -> None:
+    def renew(self: HeldLease) -> None:
         if self._name == "job":
             original(self)
         elif is_hanging:
@@ -131,10 +134,10 @@ def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
         else:
             raise RuntimeError
 
-    monkeypatch.setattr(Holding, "renew", renew)
+    monkeypatch.setattr(HeldLease, "renew", renew)
     # The thread of an earlier test may just have begun to sleep for longer.
-    monkeypatch.setattr(lease, "_renewer", Background("leases", lease._renew_all))
-    with held("hangs"), held("job") as holding, held("hangs too"):
+    monkeypatch.setattr(lease, "_renewer", BackgroundThread("leases", lease._renew_all))
+    with hold_lease("hangs"), hold_lease("job") as holding, hold_lease("hangs too"):
         assert holding
         begun = time.monotonic()
         while time.monotonic() - begun < 1.5 * short:
@@ -143,7 +146,7 @@ def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
 
 
 def test_a_killed_holder_blocks_for_at_most_30_seconds() -> None:
-    assert Holding("job", "killed").take()
+    assert HeldLease("job", "killed").take()
     until = get_db().leases.find_one()["until"]
     clock = get_db().client.admin.command("hello")["localTime"]
     assert timedelta(0) < until.replace(tzinfo=None) - clock.replace(tzinfo=None)
@@ -155,7 +158,7 @@ def test_a_holder_that_was_paused_learns_that_its_lease_is_lost(short: float) ->
         assert line(process) == "held"
         process.send_signal(signal.SIGSTOP)
         wait_until(is_free, "the lease", seconds=10)
-        with held("job") as ours:
+        with hold_lease("job") as ours:
             assert ours is not None
             process.send_signal(signal.SIGCONT)
             assert ask(process) == "lost"
@@ -165,11 +168,11 @@ def test_a_holder_that_was_paused_learns_that_its_lease_is_lost(short: float) ->
 
 @pytest.mark.usefixtures("short")
 def test_a_forked_child_is_another_holder_and_leaves_its_parents_lease_alone() -> None:
-    with kept("job") as holding:
+    with keep_lease("job") as holding:
         assert holding is not None
         before = lease._holder()
         if (pid := os.fork()) == 0:
-            holding.give_back()
+            holding.release_lease()
             os._exit(0 if holding.is_lost() and lease._holder() != before else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert not is_free()
@@ -177,7 +180,7 @@ def test_a_forked_child_is_another_holder_and_leaves_its_parents_lease_alone() -
 
 
 def test_clocks_of_hosts_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Holding("job", "another").take()
+    assert HeldLease("job", "another").take()
     tomorrow = time.time() + 86400
     monkeypatch.setattr(time, "time", lambda: tomorrow)
     assert not is_free()
@@ -199,7 +202,7 @@ def test_an_hour_long_lease_of_an_earlier_version_blocks_for_seconds(
     short: float, over: str
 ) -> None:
     if over != "nothing":
-        assert Holding("job", "another").take()
+        assert HeldLease("job", "another").take()
     old_lease(3600)
     begun_at = time.monotonic()
     wait_until(is_free, "the lease", seconds=10)

@@ -18,7 +18,7 @@ from matchback.engine.transaction import Tx
 
 
 def take(tx: Tx, name: str) -> int:
-    mutex.take(tx, name)
+    mutex.take_turn(tx, name)
     return 1
 
 
@@ -28,8 +28,8 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
     in_transaction(take, "the first of all")  # makes the collection, after which turns conflict
 
     def first(tx: Tx) -> int:
-        mutex.take(tx, name)
-        with pytest.raises(mutex.NotMyTurn):
+        mutex.take_turn(tx, name)
+        with pytest.raises(mutex.TurnTaken):
             in_transaction(take, name)
         assert in_transaction(take, "tally:another") == 1
         return 1
@@ -43,7 +43,7 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
 @pytest.mark.usefixtures("real_database")
 def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
     answers: Iterator[int | Exception] = iter(
-        [3, mutex.NotMyTurn("all"), 2, mutex.NotMyTurn("another"), 0]
+        [3, mutex.TurnTaken("all"), 2, mutex.TurnTaken("another"), 0]
     )
 
     def work() -> int:
@@ -52,7 +52,7 @@ def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
             raise answer
         return answer
 
-    assert until_done(lambda: mutex.in_turn("all", work)) == 5
+    assert until_done(lambda: mutex.run_in_turn("all", work)) == 5
     assert mongoengine.get_db().asked_turns.find_one() is None
 
 
@@ -60,12 +60,12 @@ def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
 def test_one_that_never_has_its_turn_leaves_it_to_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mutex, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(mutex, "TURN_PATIENCE_SECONDS", 0.05)
 
     def work() -> int:
-        raise mutex.NotMyTurn("never")
+        raise mutex.TurnTaken("never")
 
-    assert until_done(lambda: mutex.in_turn("never", work)) == 0
+    assert until_done(lambda: mutex.run_in_turn("never", work)) == 0
 
 
 @pytest.mark.usefixtures("real_database")
@@ -76,18 +76,18 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
     begun, had = threading.Event(), threading.Event()
 
     def hold(tx: Tx) -> int:
-        mutex.take(tx, name)
+        mutex.take_turn(tx, name)
         begun.set()
         time.sleep(0.02)
         return 0 if had.is_set() else 1
 
     def batch() -> int:
-        return mutex.in_turn(name, lambda: in_transaction(hold))
+        return mutex.run_in_turn(name, lambda: in_transaction(hold))
 
     busy = threading.Thread(target=until_done, args=(batch,))
     # As a thread of another process would, this one stands in no line with the busy one.
-    with_line_of_its_own = mutex.in_turn.__globals__ | {"_line": mutex._Line()}
-    other = types.FunctionType(mutex.in_turn.__code__, with_line_of_its_own)
+    with_line_of_its_own = mutex.run_in_turn.__globals__ | {"_line": mutex._Line()}
+    other = types.FunctionType(mutex.run_in_turn.__code__, with_line_of_its_own)
     busy.start()
     assert begun.wait(30)
     assert other(name, lambda: in_transaction(take, name)) == 1
@@ -101,7 +101,7 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
 def test_what_one_asked_for_that_was_killed_is_forgotten() -> None:
     asked = mongoengine.get_db().asked_turns
     asked.insert_one({"_id": "x", "by": ObjectId(), "until": now() + timedelta(seconds=0.2)})
-    assert mutex.in_turn("x", lambda: 7) == 7
+    assert mutex.run_in_turn("x", lambda: 7) == 7
     assert asked.find_one()["until"] <= now()
 
 

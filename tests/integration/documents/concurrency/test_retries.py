@@ -14,15 +14,15 @@ from pymongo.errors import ServerSelectionTimeoutError
 from documents.concurrency import retries
 from documents.settling import settle as settling
 from documents.values.time import now
-from jobs.sweep import sweep
-from tools.testbed.cast import Api, University, event, university
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import Api, University, create_university, make_event
 
 AT = 1_700_000_000
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -44,10 +44,10 @@ def try_again_now(name: str) -> None:
 def test_one_bad_gift_stops_no_other(alice: University) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
-    sweep()
+    sweep_due_records()
     poison(bad)
     gifts = [alice.gift(spring, 100, email_id=email) for email in (good, bad, good)]
-    sweep()
+    sweep_due_records()
     assert alice.report(spring)["donations"]["count"] == 2
     row = get_db().donations.find_one({"_id": ObjectId(gifts[1])})
     assert row
@@ -58,11 +58,11 @@ def test_one_bad_gift_stops_no_other(alice: University) -> None:
 def test_one_bad_event_stops_no_other_of_its_post(alice: University) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
-    sweep()
+    sweep_due_records()
     poison(bad)
-    alice.deliver([event(email, "open", AT) for email in (bad, good)])
-    alice.deliver([event(good, "open", AT + 1)])
-    sweep()
+    alice.deliver([make_event(email, "open", AT) for email in (bad, good)])
+    alice.deliver([make_event(good, "open", AT + 1)])
+    sweep_due_records()
     assert alice.get(f"/v1/emails/{good}")["opens"] == 2
     assert alice.report(spring)["unsettled"]["deliveries"] == 1
 
@@ -72,12 +72,12 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
 ) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
-    sweep()
+    sweep_due_records()
     poison(email)
     gift = alice.gift(spring, email_id=email)
-    for tries in range(1, retries.TRIES + 1):
-        sweep()
-        sweep()  # postponed: not tried again before its time
+    for tries in range(1, retries.MAX_ATTEMPTS + 1):
+        sweep_due_records()
+        sweep_due_records()  # postponed: not tried again before its time
         row: Any = get_db().donations.find_one()
         assert row["trouble"]["tries"] == tries
         assert row["trouble"]["error"] == "TypeError"
@@ -89,7 +89,7 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
 
     get_db().emails.update_many({}, {"$set": {"opens": 0, "donations_count": 0}})
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "succeeded"})
-    sweep()
+    sweep_due_records()
     assert alice.report(spring)["donations"]["count"] == 1
     assert "trouble" not in (get_db().donations.find_one() or {})
 
@@ -97,11 +97,11 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
 def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
     """A gift that cannot be settled, and the poisoned email that it is for."""
     email = alice.email(spring)
-    sweep()
+    sweep_due_records()
     poison(email)
     gift = alice.gift(spring, email_id=email)
-    for _ in range(retries.TRIES):
-        sweep()
+    for _ in range(retries.MAX_ATTEMPTS):
+        sweep_due_records()
         try_again_now("donations")
     return gift, email
 
@@ -109,7 +109,7 @@ def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
 def test_a_failed_job_is_seen_and_tried_again_from_the_api(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie = create_university("Charlie's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     gift, _ = fail_for_good(alice, spring)
     path = f"/v1/jobs/failed/{gift}"
@@ -125,7 +125,7 @@ def test_a_failed_job_is_seen_and_tried_again_from_the_api(
 
     get_db().emails.update_many({}, {"$set": {"opens": 0, "donations_count": 0}})
     assert alice.call("POST", f"{path}/retry").status == 202
-    sweep()
+    sweep_due_records()
     assert alice.get("/v1/jobs/failed")["data"] == []
     assert alice.report(spring)["donations"]["count"] == 1
 
@@ -153,15 +153,18 @@ def test_a_database_that_is_away_is_no_try(
 
     monkeypatch.setattr(settling, "settle", away)
     with pytest.raises(ServerSelectionTimeoutError):
-        sweep()
+        sweep_due_records()
     assert "trouble" not in (get_db().donations.find_one() or {})
     monkeypatch.undo()
 
 
 def test_pauses_grow_and_are_jittered() -> None:
     pauses = [
-        [retries.pause(tries, random.Random(seed)).total_seconds() for seed in range(50)]
-        for tries in range(1, retries.TRIES)
+        [
+            retries.choose_retry_pause(tries, random.Random(seed)).total_seconds()
+            for seed in range(50)
+        ]
+        for tries in range(1, retries.MAX_ATTEMPTS)
     ]
     for shorter, longer in pairwise(pauses):
         assert max(shorter) < min(longer)

@@ -22,17 +22,17 @@ from documents.concurrency.batch_size import BatchSize
 from documents.matching import decide as matching
 from documents.payments import ingest as payments
 from documents.settling import settle as settling
-from documents.settling.policies import Policy
+from documents.settling.policies import SettlingPolicy
 from documents.storage import shutdown, transaction
 from documents.tracking.inbox import skip_event
-from documents.tracking.reader import as_many_as_fit, due_deliveries
+from documents.tracking.reader import choose_parts, find_due_deliveries
 from documents.values.time import now
-from jobs.sweep import due_groups, sweep
+from jobs.sweep import iterate_due_groups, sweep_due_records
 from jobs.tasks import update_email_donation
 from matchback.engine.transaction import Tx
-from tools.testbed.cast import Api, University, event, university
-from tools.testbed.settled import settle
-from tools.testbed.stripe_events import charge, set_secret, tell
+from tools.testbed.cast import Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
+from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 AT = 1_700_000_000
 MANY = 60
@@ -44,16 +44,16 @@ SLOW = [290, 251, 24, 112, 46, 50, 262, 267, 246, 239, 11601, 202, 175, 237, 365
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> Iterator[University]:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
-    set_secret(alice)
+    set_stripe_secret(alice)
     yield alice
-    database.client().admin.command("configureFailPoint", "failCommand", mode="off")
+    database.get_client().admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 @pytest.fixture
 def charlie(real_client: testing.TestClient) -> University:
-    return university("Charlie's University", Api.in_process(real_client))
+    return create_university("Charlie's University", Api.in_process(real_client))
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def failing(code: int, times: int | None, *commands: str, labels: bool = False) 
     data: dict[str, Any] = {"failCommands": list(commands), "errorCode": code}
     if labels:
         data["errorLabels"] = ["TransientTransactionError"]
-    admin = database.client().admin
+    admin = database.get_client().admin
     mode: Any = "alwaysOn" if times is None else {"times": times}
     admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
     try:
@@ -111,7 +111,7 @@ def test_a_slow_answer_is_no_attempt_of_a_gift(alice: University, code: int) -> 
     spring = alice.fundraiser()
     gifts = [alice.gift(spring) for _ in range(3)]
     with failing(code, 3, "update", "insert", "bulkWrite"):
-        settle()
+        settle_all()
     assert alice.report(spring)["donations"]["count"] == len(gifts)
     assert troubled("donations") == []
 
@@ -120,11 +120,16 @@ def test_a_slow_answer_is_no_attempt_of_a_gift(alice: University, code: int) -> 
 def test_a_slow_answer_is_no_attempt_of_a_post(alice: University, code: int) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
-    settle()
-    alice.deliver([event(email, "open", AT + number) for number in range(5)])
-    assert tell(alice, charge("succeeded", metadata={"fundraiser_id": spring})).status == 202
+    settle_all()
+    alice.deliver([make_event(email, "open", AT + number) for number in range(5)])
+    assert (
+        post_stripe_event(
+            alice, make_charge_event("succeeded", metadata={"fundraiser_id": spring})
+        ).status
+        == 202
+    )
     with failing(code, 4, "update", "insert"):
-        settle()
+        settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 5
     assert alice.report(spring)["donations"]["count"] == 1
     assert troubled("deliveries") == []
@@ -133,15 +138,15 @@ def test_a_slow_answer_is_no_attempt_of_a_post(alice: University, code: int) -> 
 def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.2)
     spring = alice.fundraiser()
     gift = alice.gift(spring)
     with failing(290, None, "update"):
         with pytest.raises(PyMongoError):
-            sweep()
+            sweep_due_records()
         update_email_donation.call_local(gift)  # a job does not fail
     assert troubled("donations") == []
-    settle()
+    settle_all()
     assert alice.report(spring)["donations"]["count"] == 1
 
 
@@ -149,11 +154,11 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest one takes longer than a transaction lives, in every batch that holds it."""
-    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(batches, "LONG_SECONDS", 0.05)
+    monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(batches, "LONG_BATCH_SECONDS", 0.05)
     spring = alice.fundraiser()
     slow, *_ = gifts = [ObjectId(alice.gift(spring)) for _ in range(4)]
-    original = matching.decide
+    original = matching.decide_matches
 
     def decide(tx: Any, changes: Any, policy: Any) -> None:
         if any(row["_id"] == slow for row in changes.rows.get("donations", ())):
@@ -161,22 +166,22 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
             raise OperationFailure("the transaction lived too long", 290)
         original(tx, changes, policy)
 
-    monkeypatch.setattr(settling, "decide", decide)
+    monkeypatch.setattr(settling, "decide_matches", decide)
     for _ in range(4):
         with contextlib.suppress(PyMongoError):
-            settling.settle_fundraiser(ObjectId(spring), Policy())
+            settling.settle_fundraiser(ObjectId(spring), SettlingPolicy())
     assert alice.report(spring)["donations"]["count"] == len(gifts) - 1
     (row,) = get_db().donations.find(DUE)
     assert (row["_id"], row["trouble"]["tries"]) == (slow, 0)
     assert row["trouble"]["retry_at"] > now()
-    retries.postpone("donations", slow, PyMongoError())  # as another worker does at once
+    retries.postpone_record("donations", slow, PyMongoError())  # as another worker does at once
     get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
-    retries.postpone("donations", slow, PyMongoError())
+    retries.postpone_record("donations", slow, PyMongoError())
     (row,) = get_db().donations.find(DUE)
     assert row["trouble"]["slow"] == 2
-    monkeypatch.setattr(settling, "decide", original)
+    monkeypatch.setattr(settling, "decide_matches", original)
     get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
-    settle()
+    settle_all()
     assert alice.report(spring)["donations"]["count"] == len(gifts)
     assert troubled("donations") == []
 
@@ -184,7 +189,7 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
 def test_patience_begins_with_the_first_attempt(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.2)
     attempts: list[float] = []
 
     def slow() -> int:
@@ -201,21 +206,21 @@ def test_an_open_transaction_of_another_does_not_hold_a_thread(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write conflict that outlasts its retries."""
-    monkeypatch.setattr(transaction, "RETRY_SECONDS", 0.3)
-    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(transaction, "MAX_RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.3)
     spring = alice.fundraiser()
     gift = alice.gift(spring)
-    with database.client().start_session() as session:
+    with database.get_client().start_session() as session:
         session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority"))
         where = {"_id": ObjectId(spring)}
         get_db().fundraisers.update_one(where, {"$set": {"held": 1}}, session=session)
         begun = time.monotonic()
         with pytest.raises(PyMongoError):
-            settling.settle_fundraiser(ObjectId(spring), Policy())
+            settling.settle_fundraiser(ObjectId(spring), SettlingPolicy())
         assert time.monotonic() - begun < 2
         session.abort_transaction()
     assert troubled("donations") == []
-    settle()
+    settle_all()
     assert alice.report(spring)["donations"]["count"] == 1
     assert gift
 
@@ -223,10 +228,10 @@ def test_an_open_transaction_of_another_does_not_hold_a_thread(
 def test_after_a_slow_batch_full_ones_come_again(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "ROWS_A_BATCH", MANY)
+    monkeypatch.setattr(settling, "SETTLED_ROWS_PER_BATCH", MANY)
     spring = alice.fundraiser()
     gift = alice.gift(spring)
-    settle()
+    settle_all()
     copies("donations", gift, 10 * MANY)
     taken: list[int] = []
     original = batches.Batches._succeeded
@@ -237,11 +242,11 @@ def test_after_a_slow_batch_full_ones_come_again(
 
     monkeypatch.setattr(batches.Batches, "_succeeded", succeeded)
     with failing(290, 2, "update"):
-        settling.settle_fundraiser(ObjectId(spring), Policy())
+        settling.settle_fundraiser(ObjectId(spring), SettlingPolicy())
     assert taken[0] == MANY // 4
     assert MANY in taken[1:]
     assert sum(taken) == 10 * MANY
-    settle()
+    settle_all()
 
 
 def test_one_bad_gift_among_many_costs_few_transactions(
@@ -250,13 +255,13 @@ def test_one_bad_gift_among_many_costs_few_transactions(
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
     gift = alice.gift(spring, 100, email_id=good)
-    settle()
+    settle_all()
     poison([ObjectId(bad)])
     copies("donations", gift, 249)
     broken = ObjectId(alice.gift(spring, 100, email_id=bad))
     copies("donations", gift, 249)
     transactions = Transactions(monkeypatch)
-    sweep()
+    sweep_due_records()
     assert troubled("donations") == [broken]
     assert get_db().donations.count_documents(DUE) == 1
     assert transactions.number < 40
@@ -268,12 +273,12 @@ def test_bad_events_at_both_ends_of_a_post_cost_few_transactions(
 ) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
-    settle()
+    settle_all()
     poison([ObjectId(bad)])
-    opens = [event(good, "open", AT + number) for number in range(200)]
-    alice.deliver([event(bad, "open", AT), *opens, event(bad, "click", AT)])
+    opens = [make_event(good, "open", AT + number) for number in range(200)]
+    alice.deliver([make_event(bad, "open", AT), *opens, make_event(bad, "click", AT)])
     transactions = Transactions(monkeypatch)
-    sweep()
+    sweep_due_records()
     assert alice.get(f"/v1/emails/{good}")["opens"] == 200
     (delivery,) = get_db().deliveries.find()
     assert delivery["trouble"]["tries"] == 1
@@ -282,7 +287,7 @@ def test_bad_events_at_both_ends_of_a_post_cost_few_transactions(
 
     get_db().emails.update_one({"_id": ObjectId(bad)}, {"$set": {"opens": 0, "donations_count": 0}})
     get_db().deliveries.update_many({}, {"$unset": {"trouble.retry_at": ""}})
-    settle()
+    settle_all()
     (delivery,) = get_db().deliveries.find()
     assert "trouble" not in delivery
     assert "due" not in delivery
@@ -295,15 +300,15 @@ def test_a_bad_event_after_empty_posts_is_isolated(
 ) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
-    settle()
+    settle_all()
     poison([ObjectId(bad)])
-    for events in ([], [event(bad, "open", AT)], [], [event(good, "open", AT)]):
+    for events in ([], [make_event(bad, "open", AT)], [], [make_event(good, "open", AT)]):
         assert alice.deliver(events).status == 202
     stopping = threading.Event()
     monkeypatch.setattr(shutdown, "_stopping", stopping)
     endless = threading.Timer(20, stopping.set)  # without this, a failure would be an endless loop
     endless.start()
-    sweep()
+    sweep_due_records()
     endless.cancel()
     assert not stopping.is_set()
     assert alice.get(f"/v1/emails/{good}")["opens"] == 1
@@ -313,11 +318,11 @@ def test_a_bad_event_after_empty_posts_is_isolated(
 def test_workers_that_find_the_same_bad_record_at_once_note_one_attempt(alice: University) -> None:
     spring = alice.fundraiser()
     gift = ObjectId(alice.gift(spring))
-    alice.deliver([event(spring, "open", AT)])
-    [post] = due_deliveries(Tx(get_db()), {**DUE, **retries.not_postponed(now())})
-    [part] = as_many_as_fit([post], 1)
+    alice.deliver([make_event(spring, "open", AT)])
+    [post] = find_due_deliveries(Tx(get_db()), {**DUE, **retries.exclude_postponed(now())})
+    [part] = choose_parts([post], 1)
     for _ in range(3):
-        retries.note("donations", gift, TypeError())
+        retries.note_failed_attempt("donations", gift, TypeError())
         skip_event(get_db(), part, "TypeError")
     for name in ("donations", "deliveries"):
         (row,) = get_db()[name].find(DUE)
@@ -330,19 +335,21 @@ def test_a_payment_that_raises_is_isolated(
     spring = alice.fundraiser()
     for number in range(40):
         ids: dict[str, Any] = {"id": f"ch_{number}", "payment_intent": f"pi_{number}"}
-        tell(alice, charge("succeeded", **ids, metadata={"fundraiser_id": spring}))
+        post_stripe_event(
+            alice, make_charge_event("succeeded", **ids, metadata={"fundraiser_id": spring})
+        )
     broken = get_db().deliveries.find_one(sort=[("_id", -1)])
     assert broken
-    original = payments.read
+    original = payments.read_payment_webhook
 
     def read(delivery: Any) -> Any:
         if delivery["_id"] == broken["_id"]:
             raise TypeError
         return original(delivery)
 
-    monkeypatch.setattr(payments, "read", read)
+    monkeypatch.setattr(payments, "read_payment_webhook", read)
     transactions = Transactions(monkeypatch)
-    sweep()
+    sweep_due_records()
     assert troubled("deliveries") == [broken["_id"]]
     assert alice.report(spring)["donations"]["count"] == 39
     assert transactions.number < 30
@@ -355,12 +362,12 @@ def test_thousands_of_bad_gifts_delay_no_other_organization(
     spring, autumn = alice.fundraiser(), charlie.fundraiser("Autumn")
     bad = alice.email(spring)
     gift = alice.gift(spring, 100)
-    settle()
+    settle_all()
     poison([ObjectId(bad)])
     rows = copies("donations", gift, 2000, email_ref=bad)
     charlie.gift(autumn, 100)
     begun = time.monotonic()
-    for _, part in due_groups(timedelta(0)):
+    for _, part in iterate_due_groups(timedelta(0)):
         part()
     assert time.monotonic() - begun < 5
     assert charlie.report(autumn)["donations"]["count"] == 1
@@ -378,14 +385,14 @@ def test_isolating_ends_with_the_process(
     spring = alice.fundraiser()
     bad = alice.email(spring)
     gift = alice.gift(spring, 100)
-    settle()
+    settle_all()
     poison([ObjectId(bad)])
     copies("donations", gift, 1000, email_ref=bad)
     stopping = threading.Event()
     monkeypatch.setattr(shutdown, "_stopping", stopping)
     threading.Timer(0.3, stopping.set).start()
     begun = time.monotonic()
-    sweep()
+    sweep_due_records()
     assert time.monotonic() - begun < 3
     assert get_db().donations.count_documents(DUE) > 0
 

@@ -7,12 +7,12 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.migrations.indexes import create_indexes
+from documents.migrations.indexes import update_indexes
 from documents.payments.payment import Payment
 from documents.values.time import now
-from jobs.sweep import sweep
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.stripe_events import charge, set_secret, tell
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 # A few documents of configuration, looked at by an index of their own or not at all.
 SMALL = {"leases", "recounts"}
@@ -20,7 +20,7 @@ SMALL = {"leases", "recounts"}
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -46,8 +46,10 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
     body = {"fundraiser_id": spring, "amount": 1, "currency": "USD", "donor": BOB}
     assert alice.call("POST", "/v1/donations", body | {"external_id": "x"}).status == 200
     alice.gift(spring)
-    alice.deliver([event(email, kind, 1_700_000_000) for kind in ("processed", "open", "click")])
-    while sweep():
+    alice.deliver(
+        [make_event(email, kind, 1_700_000_000) for kind in ("processed", "open", "click")]
+    )
+    while sweep_due_records():
         pass
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 5})
     alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": None})
@@ -55,12 +57,12 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
     alice.call("PATCH", f"/v1/users/{user}", {"email": "bob@new.edu"})
     for number in range(3):
         alice.gift(spring, recurring_id="plan")
-        alice.deliver([event(email, "click", 1_700_000_100 + number, url="https://x.edu/")])
-        while sweep():
+        alice.deliver([make_event(email, "click", 1_700_000_100 + number, url="https://x.edu/")])
+        while sweep_due_records():
             pass
-    set_secret(alice)
-    tell(alice, charge("succeeded"))
-    sweep()
+    set_stripe_secret(alice)
+    post_stripe_event(alice, make_charge_event("succeeded"))
+    sweep_due_records()
     for query in ("", "?status=unassigned", "?reason=no_fundraiser"):
         [payment] = alice.get(f"/v1/payments{query}")["data"]
     assert Payment.unassigned(ObjectId(alice.id), 100) == "1"
@@ -71,7 +73,7 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
     alice.get("/v1/match-policy")
     alice.get(f"/v1/donations/{gift}/match")
     alice.call("DELETE", f"/v1/emails/{email}")
-    while sweep():
+    while sweep_due_records():
         pass
     alice.report(spring)
     alice.get(f"/v1/mailings/{mailing}/report")
@@ -99,7 +101,7 @@ def test_looking_someone_up_reads_one_document_however_many_there_are(alice: Uni
     get_db().command("profile", 2)
     alice.email(spring, {"name": "U", "email": "U7@x.edu"})
     alice.gift(spring, donor={"name": "U", "email": "u7@x.edu"})
-    while sweep():
+    while sweep_due_records():
         pass
     get_db().command("profile", 0)
     seen = get_db()["system.profile"].find({"ns": f"{get_db().name}.users", "op": "query"})
@@ -111,6 +113,6 @@ def test_looking_someone_up_reads_one_document_however_many_there_are(alice: Uni
 def test_an_index_that_another_one_replaced_is_taken_away(real_database: str) -> None:
     donations = get_db().donations
     donations.create_index("mailing_id")
-    create_indexes()
+    update_indexes()
     assert "mailing_id_1" not in donations.index_information()
     assert "known_mailing_id" in donations.index_information()

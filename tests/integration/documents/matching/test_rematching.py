@@ -12,24 +12,24 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.concurrency.drain import Drain
-from documents.concurrency.lease import Holding, Lease
+from documents.concurrency.lease import HeldLease, Lease
 from documents.donation import Donation
 from documents.matching import decide, late_touches, preview, rematch, user_changes
 from documents.matching.candidates import BatchEvidence
 from documents.matching.policy import MatchPolicy
-from documents.matching.preview import what_if
+from documents.matching.preview import preview_policy
 from documents.matching.reading import read_evidence
 from documents.settling import settle as settling
-from documents.settling.policies import Policy
+from documents.settling.policies import SettlingPolicy
 from documents.storage.transaction import in_transaction
 from documents.tracking import ingest
-from documents.tracking.rules import Rule
+from documents.tracking.rules import MachineClickRule
 from documents.user import User
 from documents.values.time import now
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from matchback.engine.transaction import Tx
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 SENT, LATER_SENT = "2025-11-20T00:00:00Z", "2025-11-21T00:00:00Z"
 CLICKED, OPENED = 1_763_800_000, 1_763_700_000  # 2025-11-22T08:26:40Z, 2025-11-21T04:40:00Z
@@ -39,18 +39,18 @@ EVE = {"name": "Eve", "email": "eve@example.org"}
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
 
 @pytest.fixture
 def charlie(real_client: testing.TestClient) -> University:
-    return university("Charlie's University", Api.in_process(real_client))
+    return create_university("Charlie's University", Api.in_process(real_client))
 
 
 def of(alice: University, gift: str, *names: str) -> tuple[Any, ...]:
-    settle()
+    settle_all()
     found = alice.get(f"/v1/donations/{gift}/match")
     return tuple(found[name] for name in names)
 
@@ -61,7 +61,7 @@ def user_of(alice: University, email: str) -> str:
 
 def nothing_would_change(alice: University) -> bool:
     """Deciding every gift afresh says what is stored."""
-    pages = what_if(ObjectId(alice.id), MatchPolicy(), lambda held: held)
+    pages = preview_policy(ObjectId(alice.id), MatchPolicy(), lambda held: held)
     return not [change for _, changes in pages for change in changes]
 
 
@@ -83,8 +83,8 @@ def test_a_gift_by_token_is_direct_and_forged_tokens_are_as_none(
 def test_events_may_name_their_email_by_its_token(alice: University) -> None:
     email = alice.email(alice.fundraiser(), sent_at=SENT)
     token = alice.get(f"/v1/emails/{email}")["link_token"]
-    alice.deliver([event(token, "open", OPENED)])
-    settle()
+    alice.deliver([make_event(token, "open", OPENED)])
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
 
 
@@ -120,7 +120,7 @@ def test_a_click_that_is_told_of_late_changes_the_match_and_history_keeps_the_ol
     untouched = [of(alice, one, "decided_at", "email_id") for one in (early, eves)]
     assert [email for _, email in untouched] == [second, other]
 
-    alice.deliver([event(first, "click", CLICKED, url="https://give.example.edu/")])
+    alice.deliver([make_event(first, "click", CLICKED, url="https://give.example.edu/")])
     found = of(alice, gift, "email_id", "touch", "history")
     assert found[:2] == (first, "clicked")
     assert [(one["email_id"], one["touch"]) for one in found[2]] == [(second, "sent")]
@@ -135,9 +135,11 @@ def test_a_click_that_turns_out_to_be_a_machines_gives_the_gift_back(alice: Univ
     spring = alice.fundraiser()
     first, second = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     gift = alice.gift(spring, donated_at=GIVEN)
-    alice.deliver([event(first, "click", CLICKED, url="https://give.example.edu/")])
+    alice.deliver([make_event(first, "click", CLICKED, url="https://give.example.edu/")])
     assert of(alice, gift, "email_id") == (first,)
-    more = [event(first, "click", CLICKED + n, url=f"https://give.example.edu/{n}") for n in (1, 2)]
+    more = [
+        make_event(first, "click", CLICKED + n, url=f"https://give.example.edu/{n}") for n in (1, 2)
+    ]
     alice.deliver(more)
     assert alice.get(f"/v1/emails/{first}")["clicks"] == 1  # not tallied yet
     assert of(alice, gift, "email_id", "touch") == (second, "sent")
@@ -146,11 +148,11 @@ def test_a_click_that_turns_out_to_be_a_machines_gives_the_gift_back(alice: Univ
 def test_a_late_user_gets_their_earlier_gifts_and_stays_one_donor(alice: University) -> None:
     spring = alice.fundraiser()
     gifts = [alice.gift(spring, donor={"name": "B", "email": "Bob+a@Example.edu"})]
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gifts[0]}")["user_id"] is None
     user = alice.make("users", **BOB)["id"]
     gifts.append(alice.gift(spring))
-    settle()
+    settle_all()
     assert {alice.get(f"/v1/donations/{gift}")["user_id"] for gift in gifts} == {user}
     found = alice.get(f"/v1/users/{user}")
     assert (found["donations_count"], found["donated"]) == (2, {"USD": 5000})
@@ -208,7 +210,7 @@ def test_a_pin_survives_whatever_arrives_and_unpinning_lets_the_rules_decide(
     assert (answer.status, answer.json["pending"]) == (200, True)
     assert answer.json["pin"]["email_id"] == pinned
     assert of(alice, gift, "match", "rule", "email_id") == ("direct", "pin", pinned)
-    alice.deliver([event(latest, "click", CLICKED, url="https://give.example.edu/")])
+    alice.deliver([make_event(latest, "click", CLICKED, url="https://give.example.edu/")])
     alice.email(spring, sent_at="2025-11-22T12:00:00Z")
     assert of(alice, gift, "email_id", "pending") == (pinned, False)
     assert alice.get(f"/v1/emails/{pinned}")["raised"] == {"USD": 2500}
@@ -233,7 +235,7 @@ def test_a_gift_read_before_it_was_settled_can_be_unpinned(alice: University) ->
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, donor=EVE, donated_at=GIVEN)
-    settle()
+    settle_all()
     alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": email})
     read = Donation.fetch(ObjectId(alice.id), gift)
     assert of(alice, gift, "email_id") == (email,)
@@ -247,9 +249,9 @@ def test_a_user_read_before_it_was_followed_can_move_back(alice: University) -> 
     user = User.fetch(ObjectId(alice.id), user_of(alice, email))
     user.amend({"email": "bob@new.example.edu"})
     read = User.fetch(ObjectId(alice.id), str(user.id))
-    settle()
+    settle_all()
     gift = alice.gift(spring, donated_at=GIVEN, donor={"name": "B", "email": "bob@third.edu"})
-    settle()
+    settle_all()
     read.amend({"email": "bob@third.edu"})
     assert of(alice, gift, "email_id") == (email,)
     read = User.fetch(ObjectId(alice.id), str(user.id))
@@ -262,7 +264,7 @@ def test_when_a_pinned_email_is_deleted_the_rules_decide(alice: University) -> N
     pinned, other = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     gift = alice.gift(spring, donated_at=GIVEN)
     alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": pinned})
-    settle()
+    settle_all()
     assert alice.call("DELETE", f"/v1/emails/{pinned}").status == 204
     rule, email, note = of(alice, gift, "rule", "email_id", "note")
     assert (rule, email) == ("donor_address", other)
@@ -276,14 +278,14 @@ def test_a_gift_whose_pinned_email_was_deleted_looks_again_like_others(
     pinned, first, last = (alice.email(spring, sent_at=at) for at in (SENT, SENT, LATER_SENT))
     gift = alice.gift(spring, donated_at=GIVEN)
     alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": pinned})
-    settle()
+    settle_all()
     alice.call("DELETE", f"/v1/emails/{pinned}")
     assert of(alice, gift, "email_id") == (last,)
     alice.set_webhook_key()
-    alice.deliver([event(first, "click", CLICKED)])
+    alice.deliver([make_event(first, "click", CLICKED)])
     assert of(alice, gift, "rule", "email_id") == ("donor_address", first)
     alice.call("PUT", f"/v1/fundraisers/{spring}/match-policy", {"window_seconds": 216_000})
-    assert sum(preview.rematch(ObjectId(alice.id))) == 1
+    assert sum(preview.mark_all_for_rematch(ObjectId(alice.id))) == 1
     assert of(alice, gift, "email_id") == (last,)
 
 
@@ -293,7 +295,7 @@ def test_an_instalment_whose_pinned_email_was_deleted_follows_its_plan(alice: Un
     first = alice.gift(spring, donated_at=GIVEN, recurring_id="plan")
     later = alice.gift(spring, donated_at="2026-05-02T10:00:00Z", recurring_id="plan")
     alice.call("PUT", f"/v1/donations/{later}/match", {"email_id": pinned})
-    settle()
+    settle_all()
     alice.call("DELETE", f"/v1/emails/{pinned}")
     assert of(alice, later, "rule", "email_id") == ("recurring", own)
     alice.call("PUT", f"/v1/donations/{first}/match", {"email_id": None})
@@ -305,7 +307,7 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
 ) -> None:
     spring = alice.fundraiser()
     first, second = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
-    settle()
+    settle_all()
     gift = alice.gift(spring, donated_at=GIVEN)
     # In dispute: it adds nothing to any counter that the click's transaction writes as well.
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
@@ -316,8 +318,8 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
         evidence = read_evidence(*args)
         rounds.append(evidence)
         if len(rounds) == 1:
-            alice.deliver([event(first, "click", CLICKED, url="https://give.example.edu/")])
-            ingest.tally_organization(ObjectId(alice.id), Rule())
+            alice.deliver([make_event(first, "click", CLICKED, url="https://give.example.edu/")])
+            ingest.tally_organization(ObjectId(alice.id), MachineClickRule())
         return evidence
 
     monkeypatch.setattr(decide, "read_evidence", read_late)
@@ -329,16 +331,16 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
 def test_late_clicks_among_many_gifts_find_their_own(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(late_touches, "FEW", 3)
+    monkeypatch.setattr(late_touches, "MAX_DIRECTLY_MARKED_GIFTS", 3)
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(8)]
     older = [alice.email(spring, user=who, sent_at=SENT) for who in people]
     for who in people:
         alice.email(spring, user=who, sent_at=LATER_SENT)
     gifts = [alice.gift(spring, donor=who, donated_at=GIVEN) for who in people]
-    settle()
-    alice.deliver([event(one, "open", OPENED) for one in older[:2]])
-    settle()
+    settle_all()
+    alice.deliver([make_event(one, "open", OPENED) for one in older[:2]])
+    settle_all()
     matched = [alice.get(f"/v1/donations/{gift}")["email_id"] for gift in gifts]
     assert matched[:2] == older[:2]
     assert not set(matched[2:]) & set(older)
@@ -353,8 +355,8 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
-    settle()
-    rematch.mark(Tx(get_db()), [ObjectId(gift)])
+    settle_all()
+    rematch.mark_for_rematch(Tx(get_db()), [ObjectId(gift)])
     rounds = []
 
     def read_late(*args: Any) -> BatchEvidence:
@@ -364,7 +366,9 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
         if len(rounds) == 1:
             alice.call("DELETE", f"/v1/emails/{email}")
             one = {"_id": ObjectId(email)}
-            in_transaction(settling._settle, Drain(("test", None), 9), one, Policy(), ("emails",))
+            in_transaction(
+                settling._settle, Drain(("test", None), 9), one, SettlingPolicy(), ("emails",)
+            )
         return evidence
 
     monkeypatch.setattr(decide, "read_evidence", read_late)
@@ -380,7 +384,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
     email = alice.email(spring, user=EVE, sent_at=SENT)
     plan: dict[str, Any] = {"recurring_id": "plan"}
     first = alice.gift(spring, donated_at="2025-11-22T00:00:00Z", **plan)
-    settle()
+    settle_all()
     later = alice.gift(spring, donated_at=GIVEN, **plan)
     # In dispute: it adds nothing to any counter that the other transaction writes as well.
     alice.call("PATCH", f"/v1/donations/{later}", {"status": "disputed"})
@@ -394,12 +398,16 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
             pin = {"$set": {"pin": {"email_id": ObjectId(email)}}}
             first_one = {"_id": ObjectId(first)}
             get_db().donations.update_one(first_one, pin)
-            rematch.mark(Tx(get_db()), [ObjectId(first)])
+            rematch.mark_for_rematch(Tx(get_db()), [ObjectId(first)])
             with monkeypatch.context() as unseen:
                 # Its snapshot was taken before the later one was stored.
                 unseen.setattr(decide, "mark_astray", lambda *_: None)
                 in_transaction(
-                    settling._settle, Drain(("test", None), 9), first_one, Policy(), ("donations",)
+                    settling._settle,
+                    Drain(("test", None), 9),
+                    first_one,
+                    SettlingPolicy(),
+                    ("donations",),
                 )
         return evidence
 
@@ -412,17 +420,17 @@ def test_more_gifts_than_a_transaction_marks(
     alice: University, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     for module in (late_touches, user_changes):
-        monkeypatch.setattr(module, "MARKED_A_BATCH", 10)
-    monkeypatch.setattr(late_touches, "FEW", 3)
+        monkeypatch.setattr(module, "MARKED_GIFTS_PER_BATCH", 10)
+    monkeypatch.setattr(late_touches, "MAX_DIRECTLY_MARKED_GIFTS", 3)
     spring = alice.fundraiser()
     if late == "email":
         alice.make("users", **BOB)
     gifts = [alice.gift(spring, donated_at=GIVEN) for _ in range(35)]
-    settle()
+    settle_all()
     email = alice.email(spring, sent_at=SENT)
-    settle()
+    settle_all()
     assert {alice.get(f"/v1/donations/{gift}")["email_id"] for gift in gifts} == {email}
-    assert get_db().users.count_documents(user_changes.DUE) == 0
+    assert get_db().users.count_documents(user_changes.REMATCH_DUE_FILTER) == 0
     assert get_db().late_touches.count_documents({}) == 0
     assert alice.get(f"/v1/emails/{email}")["donations_count"] == 35
 
@@ -430,19 +438,19 @@ def test_more_gifts_than_a_transaction_marks(
 @pytest.fixture
 def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Gifts of three donors, each of whom then opens two emails that came first; only noted yet."""
-    monkeypatch.setattr(late_touches, "FEW", 2)
-    monkeypatch.setattr(late_touches, "MAILBOXES_A_QUERY", 2)
-    monkeypatch.setattr(late_touches, "PATIENCE", timedelta(hours=1))
+    monkeypatch.setattr(late_touches, "MAX_DIRECTLY_MARKED_GIFTS", 2)
+    monkeypatch.setattr(late_touches, "MAILBOXES_PER_QUERY", 2)
+    monkeypatch.setattr(late_touches, "MAX_NOTE_WAIT", timedelta(hours=1))
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(3)]
     first, second = ([alice.email(spring, user=who, sent_at=SENT) for who in people] for _ in "12")
     for who in people:
         alice.email(spring, user=who, sent_at=LATER_SENT)
     gifts = [alice.gift(spring, donor=who, donated_at=GIVEN) for who in people]
-    settle()
+    settle_all()
     for at, emails in enumerate((first, second)):
-        alice.deliver([event(email, "open", OPENED + at) for email in emails])
-        ingest.tally_organization(ObjectId(alice.id), Rule())
+        alice.deliver([make_event(email, "open", OPENED + at) for email in emails])
+        ingest.tally_organization(ObjectId(alice.id), MachineClickRule())
     assert get_db().late_touches.count_documents({}) == 2
     assert get_db().donations.count_documents({"rematch": True}) == 0
     return gifts
@@ -453,9 +461,9 @@ def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
 ) -> None:
     [spring] = {row["fundraiser_id"] for row in get_db().donations.find()}
     assert alice.report(str(spring))["unsettled"]["oldest_seconds"] > 0
-    assert late_touches.follow(ObjectId(alice.id)) == {spring}
+    assert late_touches.mark_gifts_of_notes(ObjectId(alice.id)) == {spring}
     assert get_db().donations.count_documents({"rematch": True}) == 3
-    settle()
+    settle_all()
     assert alice.report(str(spring))["unsettled"]["oldest_seconds"] == 0
     found = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
     assert [len(one["history"]) for one in found] == [1, 1, 1]
@@ -466,27 +474,27 @@ def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
 @pytest.mark.usefixtures("noted")
 def test_notes_wait_while_there_are_events_to_count_but_not_for_long(alice: University) -> None:
     organization_id = ObjectId(alice.id)
-    alice.deliver([event(str(ObjectId()), "open", OPENED)])
-    assert not late_touches.follow(organization_id)
-    long_ago = {"$set": {"due": now() - late_touches.PATIENCE}}
+    alice.deliver([make_event(str(ObjectId()), "open", OPENED)])
+    assert not late_touches.mark_gifts_of_notes(organization_id)
+    long_ago = {"$set": {"due": now() - late_touches.MAX_NOTE_WAIT}}
     get_db().late_touches.update_one({}, long_ago)
-    assert late_touches.follow(organization_id)
+    assert late_touches.mark_gifts_of_notes(organization_id)
 
 
 @pytest.mark.usefixtures("noted")
 def test_notes_do_not_wait_for_events_of_others(alice: University, charlie: University) -> None:
     charlie.set_webhook_key()
-    charlie.deliver([event(str(ObjectId()), "open", OPENED)])
-    assert late_touches.follow(ObjectId(alice.id))
+    charlie.deliver([make_event(str(ObjectId()), "open", OPENED)])
+    assert late_touches.mark_gifts_of_notes(ObjectId(alice.id))
 
 
 @pytest.mark.usefixtures("noted")
 def test_one_worker_follows_the_notes_of_an_organization(alice: University) -> None:
     organization_id = ObjectId(alice.id)
-    assert Holding(f"late touches:{organization_id}", "another worker").take()
-    assert not late_touches.follow(organization_id)
+    assert HeldLease(f"late touches:{organization_id}", "another worker").take()
+    assert not late_touches.mark_gifts_of_notes(organization_id)
     Lease.objects.update(until=now())  # it was killed
-    assert late_touches.follow(organization_id)
+    assert late_touches.mark_gifts_of_notes(organization_id)
     assert Lease.objects.count() == 0
 
 
@@ -496,9 +504,9 @@ def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University
     opened = alice.email(spring, sent_at=SENT)
     alice.email(spring, sent_at=LATER_SENT)
     gift = alice.gift(spring, donated_at=GIVEN)
-    settle()
-    alice.deliver([event(opened, "open", OPENED)])
-    ingest.tally_organization(ObjectId(alice.id), Rule())
+    settle_all()
+    alice.deliver([make_event(opened, "open", OPENED)])
+    ingest.tally_organization(ObjectId(alice.id), MachineClickRule())
     assert alice.call("DELETE", f"/v1/users/{user_of(alice, opened)}?erase=true").status == 204
     assert of(alice, gift, "email_id", "touch") == (opened, "opened")
     assert nothing_would_change(alice)
@@ -507,10 +515,10 @@ def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University
 def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: list[str]) -> None:
     """A worker may be killed between the gifts' marks and the end of the note."""
     notes = list(get_db().late_touches.find())
-    settle()
+    settle_all()
     before = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
     get_db().late_touches.insert_many(notes)
-    settle()
+    settle_all()
     after = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
     assert [one["history"] for one in after] == [one["history"] for one in before]
     assert get_db().late_touches.count_documents({}) == 0
@@ -525,9 +533,9 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
         for _ in range(2):
             alice.gift(spring, donor=donor)
         alice.make("users", **donor)
-    settle()
+    settle_all()
     get_db().users.update_many({}, {"$set": {"rematch_due": now()}})
-    monkeypatch.setattr(user_changes, "MARKED_A_BATCH", 8)
+    monkeypatch.setattr(user_changes, "MARKED_GIFTS_PER_BATCH", 8)
     asked: list[int] = []
     read = user_changes._gifts
 
@@ -536,9 +544,9 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
         return read(users, after)
 
     monkeypatch.setattr(user_changes, "_gifts", noted)
-    user_changes.follow()
+    user_changes.mark_gifts_of_users()
     assert get_db().donations.count_documents({"rematch": True}) == 32
-    assert get_db().users.count_documents(user_changes.DUE) == 0
+    assert get_db().users.count_documents(user_changes.REMATCH_DUE_FILTER) == 0
     assert asked == [16, 8, 4, 4, 8, 4, 4]
 
 
@@ -553,7 +561,7 @@ def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_p
 
     def sweeping() -> None:
         while not ended.is_set():
-            sweep()
+            sweep_due_records()
 
     def act(seed: int) -> None:
         chance = random.Random(seed)
@@ -569,7 +577,9 @@ def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_p
                 case 4 if mine:
                     type_ = chance.choice(["open", "click"])
                     at = CLICKED + 100 * number
-                    alice.deliver([event(chance.choice(mine), type_, at, url="https://a.edu/")])
+                    alice.deliver(
+                        [make_event(chance.choice(mine), type_, at, url="https://a.edu/")]
+                    )
                 case 5 if mine:
                     alice.call("DELETE", f"/v1/emails/{mine.pop()}")
                 case 6 if mine:
@@ -585,7 +595,7 @@ def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_p
         ended.set()
         for sweeper in sweepers:
             sweeper.result()
-    settle()
+    settle_all()
     assert nothing_would_change(alice)
     assert alice.report(spring)["donations"]["count"] == get_db().donations.count_documents({})
 
@@ -599,12 +609,12 @@ def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: Un
         donor = BOB if month == 1 else EVE
         day = f"2025-11-{20 + month:02}T00:00:00Z"
         gift = alice.gift(spring, 100, donor, recurring_id="monthly", donated_at=day)
-        sweep()
+        sweep_due_records()
         return gift
 
     with ThreadPoolExecutor(8) as pool:
         gifts = list(pool.map(pay, (5, 3, 8, 1, 2, 7, 4, 6)))
-    settle()
+    settle_all()
     first = gifts[3]
     emails = {alice.get(f"/v1/donations/{gift}")["email_id"] for gift in gifts}
     assert emails == {alice.get(f"/v1/donations/{first}")["email_id"]}
@@ -635,7 +645,7 @@ def test_money_that_changes_takes_back_exactly_what_it_gave(alice: University) -
     user = user_of(alice, email)
 
     def everywhere() -> list[dict[str, int]]:
-        settle()
+        settle_all()
         reports = [alice.report(spring), alice.get(f"/v1/mailings/{mailing}/report")]
         sums = [alice.get(f"/v1/users/{user}")["donated"]]
         sums += [

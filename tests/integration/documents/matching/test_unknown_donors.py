@@ -3,15 +3,15 @@
 import pytest
 from falcon import testing
 
-from tools.testbed.cast import BOB, Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, Api, University, create_university
+from tools.testbed.settled import settle_all
 
 NAMELESS = {"name": "Anonymous", "email": ""}
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,19 @@ def test_a_donors_address_is_optional(
     body = {"fundraiser_id": spring, "amount": 1000, "currency": "USD", **given}
     made = [alice.make("donations", **body) for _ in range(2)]
     assert [gift["donor"] for gift in made] == [answered] * 2
-    settle()
+    settle_all()
     path = f"/v1/donations/{made[0]['id']}"
     found = alice.call("PATCH", path, {"refunded_amount": 400}).json
     assert (found["donor"], found["refunded_amount"]) == (answered, 400)
     assert alice.call("PUT", f"{path}/match", {"email_id": None}).status == 200
-    settle()
+    settle_all()
     assert [gift["donor"] for gift in alice.get("/v1/donations")["data"]] == [answered] * 2
     report = alice.report(spring)["donations"]
     # As with gifts from webhooks: each gift of an unknown person is a donor of its own.
     assert (report["count"], report["donors"]) == (2, 1 if answered == BOB else 2)
     assert report["raised"] == {"USD": 1600}
     assert alice.call("DELETE", path).status == 204
-    settle()
+    settle_all()
     report = alice.report(spring)["donations"]
     assert (report["count"], report["donors"]) == (1, 1)
 
@@ -59,7 +59,7 @@ def test_an_address_that_looks_like_an_erased_donor_is_an_address(
     donor = {"name": "Odd", "email": f"erased:{user}@example.org"}
     email = alice.email(spring, donor)
     made = alice.gift(spring, 1000, donor)
-    settle()
+    settle_all()
     found = alice.get(f"/v1/donations/{made}")
     assert (found["match"], found["email_id"]) == ("indirect", email)
     assert alice.get("/v1/jobs/failed")["data"] == []

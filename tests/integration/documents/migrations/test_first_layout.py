@@ -14,20 +14,20 @@ from mongoengine import get_db
 from config import database
 from documents.access.api_key import ApiKey
 from documents.concurrency import lease
-from documents.concurrency.lease import Holding, held
+from documents.concurrency.lease import HeldLease, hold_lease
 from documents.errors import Conflict
 from documents.migrations import migration as module
-from documents.migrations.indexes import create_indexes
-from documents.migrations.migration import Told, migrate, pending
+from documents.migrations.indexes import update_indexes
+from documents.migrations.migration import MigrationStatus, list_pending, run_migrations
 from documents.migrations.steps import MIGRATIONS
-from documents.migrations.upgrade import upgrade
+from documents.migrations.upgrade import upgrade_database
 from documents.recount import recount
 from documents.values.time import now
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from tests.integration.documents.migrations.layout import content, load
-from tools.testbed.cast import Api, University, event, public_key
-from tools.testbed.command_line import matchback
-from tools.testbed.settled import settle
+from tools.testbed.cast import Api, University, export_public_key, make_event
+from tools.testbed.command_line import run_matchback
+from tools.testbed.settled import settle_all
 from tools.testbed.stack import wait_until
 
 # Made by the first version's own code: two fundraisers, six people, emails, events of every kind,
@@ -64,12 +64,12 @@ def same(before: Any, after: Any) -> None:
 def test_what_was_told_is_told_and_no_counter_is_off(
     alice: University, stored: dict[str, Any]
 ) -> None:
-    list(upgrade())
-    assert pending(MIGRATIONS) == []
-    assert list(recount.recount()) == []
+    list(upgrade_database())
+    assert list_pending(MIGRATIONS) == []
+    assert list(recount.find_drifts()) == []
     for fundraiser_id, before in stored["reports"].items():
         same(before, alice.report(fundraiser_id))
-    settle()
+    settle_all()
     spring = alice.report(stored["fundraiser"])
     assert spring["donations"]["raised"] == {"USD": SPRING_RAISED + 4200}
 
@@ -77,8 +77,8 @@ def test_what_was_told_is_told_and_no_counter_is_off(
 def test_what_the_first_version_did_not_know_is_known(
     alice: University, stored: dict[str, Any]
 ) -> None:
-    list(upgrade())
-    settle()
+    list(upgrade_database())
+    settle_all()
     report = alice.report(stored["fundraiser"])
     days = {str(day["day"]): day["count"] for day in report["by_day"]}
     assert days == {"2025-11-14": 1, "2025-11-15": 2, "2025-11-16": 1, "2025-11-17": 1}
@@ -86,11 +86,11 @@ def test_what_the_first_version_did_not_know_is_known(
     assert [(link["url"], link["clicks"]) for link in links] == [("https://give.example.edu/", 2)]
     # By the message alone, which only events of the first version told of.
     first = get_db().emails.find_one(sort=[("_id", 1)])
-    told = event(str(first["_id"]), "open", 1_763_100_000, email="person0@example.edu")
+    told = make_event(str(first["_id"]), "open", 1_763_100_000, email="person0@example.edu")
     key = alice.signing_key
-    alice.call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": public_key(key)})
+    alice.call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": export_public_key(key)})
     alice.deliver([told | {"email_id": ""}])
-    settle()
+    settle_all()
     assert get_db().emails.find_one(first["_id"])["opens"] == first["opens"] + 1
 
 
@@ -99,8 +99,8 @@ def test_who_gave_from_a_variant_of_an_address_is_known_now(alice: University) -
     address = "person2+home@example.edu"
     donor = {"donor_email": address, "donor_address": address}
     get_db().donations.update_one({"external_id": "c"}, {"$set": donor})
-    list(upgrade())
-    settle()
+    list(upgrade_database())
+    settle_all()
     gift = get_db().donations.find_one({"external_id": "c"})
     assert (gift["match"], gift["donor_mailbox"]) == ("indirect", "person2@example.edu")
 
@@ -111,18 +111,18 @@ def test_clicks_of_deleted_emails_are_on_no_link(alice: University, stored: dict
             {"_id": ObjectId(email["id"])},
             {"$set": {"deleted_at": now(), "counted": []}, "$unset": {"due": ""}},
         )
-    list(upgrade())
+    list(upgrade_database())
     assert alice.get(f"/v1/mailings/{stored['mailing']}/links")["data"] == []
 
 
 def test_a_person_may_be_erased_before_it_is_migrated(alice: University) -> None:
-    create_indexes()
+    update_indexes()
     guest = get_db().donations.find_one({"external_id": "c"})
     user = alice.make("users", name="Stranger", email=guest["donor_email"])["id"]
     person = get_db().users.find_one({"address": "person0@example.edu"})["_id"]
     for id_ in (user, person):
         assert alice.call("DELETE", f"/v1/users/{id_}?erase=true").status in (202, 204)
-    while sweep():
+    while sweep_due_records():
         pass
     kept = str(list(get_db().donations.find()) + list(get_db().events.find()))
     assert "stranger@" not in kept.casefold()
@@ -130,23 +130,23 @@ def test_a_person_may_be_erased_before_it_is_migrated(alice: University) -> None
 
 
 def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
-    list(upgrade())
-    settle()
+    list(upgrade_database())
+    settle_all()
     before = get_db().events.count_documents({})
     body = get_db().deliveries.find_one(sort=[("_id", 1)])["body"]
     key = alice.signing_key
-    alice.call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": public_key(key)})
+    alice.call("PUT", "/v1/webhook-keys/sendgrid", {"public_key": export_public_key(key)})
     assert alice.deliver(None, body=bytes(body)).status == 202
-    settle()
+    settle_all()
     assert get_db().events.count_documents({}) == before
 
 
 def test_it_has_the_indexes_of_a_new_database(alice: University) -> None:
-    list(upgrade())
+    list(upgrade_database())
     found = {name: set(get_db()[name].index_information()) for name in names()}
     for name in names():
         get_db()[name].drop()
-    create_indexes()
+    update_indexes()
     assert found == {name: set(get_db()[name].index_information()) for name in names()}
 
 
@@ -156,18 +156,18 @@ def names() -> list[str]:
 
 def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, Any]) -> None:
     """Web and workers of the new version run on the old form: nothing refuses, nothing is off."""
-    create_indexes()
+    update_indexes()
     for noun in ("users", "fundraisers", "mailings", "emails", "donations"):
         assert alice.get(f"/v1/{noun}")["data"]
-    while sweep():
+    while sweep_due_records():
         pass
     gift = get_db().donations.find_one({"external_id": "a"})["_id"]
     assert alice.get(f"/v1/donations/{gift}/match")["match"] == "direct"
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 500})
-    while sweep():
+    while sweep_due_records():
         pass
-    list(upgrade())
-    settle()
+    list(upgrade_database())
+    settle_all()
     raised = alice.report(stored["fundraiser"])["donations"]["raised"]
     assert raised == {"USD": SPRING_RAISED + 4200 - 500}
 
@@ -175,103 +175,103 @@ def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, A
 def test_it_goes_on_where_it_was_killed(
     alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
-    create_indexes()
+    monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
+    update_indexes()
     pages = 0
-    while pending(MIGRATIONS):
-        running: Iterator[Told] = migrate(MIGRATIONS)
+    while list_pending(MIGRATIONS):
+        running: Iterator[MigrationStatus] = run_migrations(MIGRATIONS)
         next(running)
         assert isinstance(running, Generator)
         running.close()  # as far as the database knows, it was killed after this page
         pages += 1
     assert pages > len(MIGRATIONS)
     assert get_db().migrations.find_one(3)["rows"] == get_db().events.count_documents({})
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
     same(stored["reports"], {id_: alice.report(id_) for id_ in stored["reports"]})
 
 
 def test_doing_it_again_changes_nothing(alice: University) -> None:
-    list(upgrade())
+    list(upgrade_database())
     before = content()
     get_db().migrations.delete_many({})
-    list(upgrade())
+    list(upgrade_database())
     assert content() == before
-    assert list(migrate(MIGRATIONS)) == []
+    assert list(run_migrations(MIGRATIONS)) == []
 
 
 def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
-    create_indexes()
-    first = migrate(MIGRATIONS)
+    monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
+    update_indexes()
+    first = run_migrations(MIGRATIONS)
     next(first)
     said: list[str] = []
     with ThreadPoolExecutor() as threads:
-        second = threads.submit(lambda: list(migrate(MIGRATIONS, said.append)))
+        second = threads.submit(lambda: list(run_migrations(MIGRATIONS, said.append)))
         wait_until(lambda: said, "that the second says that it waits")
         assert not second.done()
         assert list(first)
         assert second.result(timeout=60) == []
     assert said == ["Another process is migrating this database. Waiting for it."]
-    assert pending(MIGRATIONS) == []
+    assert list_pending(MIGRATIONS) == []
 
 
 def test_one_takes_over_from_another_that_was_killed(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
-    assert Holding("migrate", "killed").take()
+    assert HeldLease("migrate", "killed").take()
     begun_at = time.monotonic()
-    list(migrate(MIGRATIONS))
+    list(run_migrations(MIGRATIONS))
     assert time.monotonic() - begun_at > 0.5
-    assert pending(MIGRATIONS) == []
+    assert list_pending(MIGRATIONS) == []
 
 
 def test_another_that_makes_no_progress_is_not_waited_for_forever(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 1.0)
-    with held("migrate"), pytest.raises(Conflict, match="makes no progress"):
-        list(migrate(MIGRATIONS))
+    monkeypatch.setattr(module, "MIGRATION_PATIENCE_SECONDS", 1.0)
+    with hold_lease("migrate"), pytest.raises(Conflict, match="makes no progress"):
+        list(run_migrations(MIGRATIONS))
 
 
 def test_two_that_both_hold_the_lease_do_each_page_once(
     alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
 ) -> None:
     """As after a pause: a lease saves work, and correctness does not depend on it."""
-    monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
+    monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
     monkeypatch.setattr(lease, "_take", lambda *args: True)
-    create_indexes()
+    update_indexes()
     with ThreadPoolExecutor() as threads:
-        for done in [threads.submit(lambda: list(migrate(MIGRATIONS))) for _ in range(4)]:
+        for done in [threads.submit(lambda: list(run_migrations(MIGRATIONS))) for _ in range(4)]:
             done.result(timeout=60)
     for number, name in ((1, "users"), (3, "events"), (6, "donations")):
         rows = get_db().migrations.find_one(number)["rows"]
         assert rows == get_db()[name].count_documents({})
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
     same(stored["reports"], {id_: alice.report(id_) for id_ in stored["reports"]})
 
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands connect by themselves: to the test's database, which is connected already."""
-    monkeypatch.setattr("config.database.connect", database.client)
+    monkeypatch.setattr("config.database.connect_database", database.get_client)
 
 
 @pytest.mark.usefixtures("real_database", "connected")
 def test_a_new_database_has_nothing_to_migrate() -> None:
-    assert matchback("indexes").exit_code == 0
-    assert pending(MIGRATIONS) == []
+    assert run_matchback("indexes").exit_code == 0
+    assert list_pending(MIGRATIONS) == []
 
 
 @pytest.mark.usefixtures("alice", "connected")
 def test_one_that_was_filled_has() -> None:
-    assert matchback("indexes").exit_code == 0
-    told = json.loads(matchback("migrate", "--pending", "--json").stdout)
+    assert run_matchback("indexes").exit_code == 0
+    told = json.loads(run_matchback("migrate", "--pending", "--json").stdout)
     assert [one["number"] for one in told] == [one.number for one in MIGRATIONS]
-    assert "messages, links and clickers" in matchback("migrate").stdout
-    assert pending(MIGRATIONS) == []
+    assert "messages, links and clickers" in run_matchback("migrate").stdout
+    assert list_pending(MIGRATIONS) == []
 
 
 def test_numbers_are_in_order_and_given_once() -> None:

@@ -8,19 +8,19 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.migrations import migration as module
-from documents.migrations.indexes import drop_retired, make_indexes
-from documents.migrations.migration import migrate, pending
+from documents.migrations.indexes import create_missing_indexes, drop_retired_indexes
+from documents.migrations.migration import list_pending, run_migrations
 from documents.migrations.steps import MIGRATIONS
-from tools.testbed.cast import UNKNOWN_ID, Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
+from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
-    charge,
-    intent,
-    invoice,
-    invoice_payment,
-    ours,
-    set_secret,
-    tell,
+    make_charge_event,
+    make_intent_event,
+    make_invoice_event,
+    make_invoice_payment_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
 )
 
 STEP = tuple(one for one in MIGRATIONS if one.number == 16)
@@ -28,8 +28,8 @@ STEP = tuple(one for one in MIGRATIONS if one.number == 16)
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     return alice
 
 
@@ -55,25 +55,33 @@ def reasons(place: University) -> dict[str, str]:
 def test_payments_of_the_version_before_are_listed_and_assigned(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
+    monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
     spring = alice.fundraiser()
-    tell(alice, ours(renamed(charge("succeeded"), 1), fundraiser_id=spring))
-    tell(alice, renamed(charge("succeeded"), 2))
-    tell(alice, ours(renamed(charge("succeeded"), 3), fundraiser_id=UNKNOWN_ID))
-    tell(alice, renamed(intent("created", "requires_payment_method"), 4))
-    tell(alice, invoice("paid", 3))
-    tell(alice, invoice_payment(3))  # now the invoice is only a pointer to its payment
-    settle()
+    post_stripe_event(
+        alice, set_metadata(renamed(make_charge_event("succeeded"), 1), fundraiser_id=spring)
+    )
+    post_stripe_event(alice, renamed(make_charge_event("succeeded"), 2))
+    post_stripe_event(
+        alice, set_metadata(renamed(make_charge_event("succeeded"), 3), fundraiser_id=UNKNOWN_ID)
+    )
+    post_stripe_event(alice, renamed(make_intent_event("created", "requires_payment_method"), 4))
+    post_stripe_event(alice, make_invoice_event("paid", 3))
+    post_stripe_event(
+        alice, make_invoice_payment_event(3)
+    )  # now the invoice is only a pointer to its payment
+    settle_all()
     before = reasons(alice)
     as_before()
     get_db().payments.create_index("organization_id")
     assert reasons(alice) == {}
-    make_indexes()
-    tell(alice, renamed(charge("updated", 9), 2))  # before its turn has come
-    settle()
-    list(migrate(STEP))
-    drop_retired()
-    assert pending(STEP) == []
+    create_missing_indexes()
+    post_stripe_event(
+        alice, renamed(make_charge_event("updated", 9), 2)
+    )  # before its turn has come
+    settle_all()
+    list(run_migrations(STEP))
+    drop_retired_indexes()
+    assert list_pending(STEP) == []
     assert reasons(alice) == before
     assert before == {
         "pi_1_1": None,
@@ -89,17 +97,17 @@ def test_payments_of_the_version_before_are_listed_and_assigned(
     for payment in alice.get("/v1/payments?status=unassigned")["data"]:
         path = f"/v1/payments/{payment['id']}/fundraiser"
         assert alice.call("PUT", path, {"fundraiser_id": spring}).status == 200
-    settle()
+    settle_all()
     assert alice.report(spring)["donations"]["count"] == 4
 
 
 def test_doing_it_again_changes_nothing(alice: University) -> None:
-    tell(alice, charge("succeeded"))
-    settle()
+    post_stripe_event(alice, make_charge_event("succeeded"))
+    settle_all()
     as_before()
-    list(migrate(STEP))
+    list(run_migrations(STEP))
     once = list(get_db().payments.find())
     assert isinstance(once[0]["public_id"], ObjectId)
     get_db().migrations.delete_one({"_id": 16})
-    list(migrate(STEP))
+    list(run_migrations(STEP))
     assert list(get_db().payments.find()) == once

@@ -10,16 +10,26 @@ from mongoengine import get_db
 
 from documents.erased.mailboxes import mailbox_digest
 from documents.migrations import migration as module
-from documents.migrations.migration import Told, migrate, note_new, pending
+from documents.migrations.migration import (
+    MigrationStatus,
+    list_pending,
+    mark_all_finished,
+    run_migrations,
+)
 from documents.migrations.steps import MIGRATIONS
 from documents.payments.named_by import MIGRATION, named_by
 from documents.privacy import payments
 from tests.integration.documents.payments.test_payments import post
 from tests.integration.documents.privacy.test_erased_mentions import ANN, erase, traces
 from tests.integration.documents.privacy.test_erased_payments import connect, others
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
-from tools.testbed.settled import settle
-from tools.testbed.stripe_events import AT, charge, ours, tell
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university
+from tools.testbed.settled import settle_all
+from tools.testbed.stripe_events import (
+    FIRST_EVENT_AT,
+    make_charge_event,
+    post_stripe_event,
+    set_metadata,
+)
 
 STEP = tuple(one for one in MIGRATIONS if one.number == MIGRATION)
 STORED = 12
@@ -28,15 +38,18 @@ STORED = 12
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
     """Alice's payments as the version before stored them: several name Ann or mention her."""
-    monkeypatch.setattr(module, "ROWS_A_PAGE", 1)
-    note_new(MIGRATIONS)
-    alice = connect(university("Alice's University", Api.in_process(real_client)))
+    monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 1)
+    mark_all_finished(MIGRATIONS)
+    alice = connect(create_university("Alice's University", Api.in_process(real_client)))
     spring = alice.fundraiser()
     others(alice, STORED)
-    tell(alice, ours(charge("succeeded", 1, billing_details=ANN), fundraiser_id=spring))
-    post(alice, "own", float(AT), UNKNOWN_ID, donor=ANN)
-    post(alice, "bobs", float(AT), spring, recurring_id="with ann%40example.edu")
-    settle()
+    post_stripe_event(
+        alice,
+        set_metadata(make_charge_event("succeeded", 1, billing_details=ANN), fundraiser_id=spring),
+    )
+    post(alice, "own", float(FIRST_EVENT_AT), UNKNOWN_ID, donor=ANN)
+    post(alice, "bobs", float(FIRST_EVENT_AT), spring, recurring_id="with ann%40example.edu")
+    settle_all()
     gone = {"named_by": "", "stripped_for": ""}
     get_db().payments.update_many({}, {"$unset": gone})
     get_db().migrations.delete_one({"_id": MIGRATION})
@@ -45,7 +58,7 @@ def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> U
 
 def run_page() -> None:
     """Change one page, and end the process that migrates."""
-    running: Iterator[Told] = migrate(STEP)
+    running: Iterator[MigrationStatus] = run_migrations(STEP)
     next(running)
     assert isinstance(running, Generator)
     running.close()
@@ -56,7 +69,7 @@ def stored() -> list[Any]:
 
 
 def assert_named() -> None:
-    assert pending(STEP) == []
+    assert list_pending(STEP) == []
     for row in stored():
         assert row["named_by"] == named_by(row)
 
@@ -65,7 +78,7 @@ def test_it_goes_on_where_it_was_killed_and_doing_it_again_changes_nothing(
     alice: University,
 ) -> None:
     pages = 0
-    while pending(STEP):
+    while list_pending(STEP):
         run_page()
         pages += 1
     assert pages > STORED
@@ -73,7 +86,7 @@ def test_it_goes_on_where_it_was_killed_and_doing_it_again_changes_nothing(
     once = stored()
     assert mailbox_digest(ObjectId(alice.id), ANN["email"]) in str(once)
     get_db().migrations.delete_one({"_id": MIGRATION})
-    list(migrate(STEP))
+    list(run_migrations(STEP))
     assert stored() == once
 
 
@@ -83,7 +96,7 @@ def test_an_erasure_meanwhile_misses_nothing(alice: University, pages: int) -> N
         run_page()
     erase(alice)
     assert traces() == []
-    list(migrate(STEP))
+    list(run_migrations(STEP))
     assert traces() == []
     assert mailbox_digest(ObjectId(alice.id), ANN["email"]) not in str(stored())
     assert_named()
@@ -91,12 +104,12 @@ def test_an_erasure_meanwhile_misses_nothing(alice: University, pages: int) -> N
 
 def test_webhooks_and_erasures_come_between_the_pages(alice: University) -> None:
     spring, number = alice.fundraiser(), 0
-    for _ in migrate(STEP):
+    for _ in run_migrations(STEP):
         number += 1
         donor = {"name": f"Dee {number}", "email": f"dee{number}@example.edu"}
-        post(alice, f"a{number}", float(AT), spring, donor=donor)
-        post(alice, "own", float(AT + number), UNKNOWN_ID, donor=donor)
-        settle()
+        post(alice, f"a{number}", float(FIRST_EVENT_AT), spring, donor=donor)
+        post(alice, "own", float(FIRST_EVENT_AT + number), UNKNOWN_ID, donor=donor)
+        settle_all()
         erase(alice, donor)
         assert traces(f"dee{number}@", f"dee {number}") == []
     assert number > STORED
@@ -110,7 +123,7 @@ def test_webhooks_and_erasures_come_between_the_pages(alice: University) -> None
 def test_what_an_earlier_version_left_is_corrected(alice: University, names: Any) -> None:
     """That version changes texts beside this one, and keeps what was noted of them before."""
     get_db().payments.update_many({}, {"$set": {"named_by": names}})
-    list(migrate(STEP))
+    list(run_migrations(STEP))
     assert_named()
 
 
@@ -126,7 +139,7 @@ def test_once_it_has_ended_only_the_index_is_read(
 
     monkeypatch.setattr(payments, "_has_unnamed", note)
     erase(alice, BOB)
-    list(migrate(STEP))
+    list(run_migrations(STEP))
     erase(alice)
     assert asked[0]
     assert not asked[-1]

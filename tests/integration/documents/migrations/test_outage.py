@@ -9,15 +9,15 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from documents.concurrency import batches
 from documents.migrations import migration
-from documents.migrations.migration import Migration, migrate
-from tools.testbed.cast import Api, University, university
+from documents.migrations.migration import Migration, run_migrations
+from tools.testbed.cast import Api, University, create_university
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    monkeypatch.setattr(migration, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.0)
-    return university("Alice's University", Api.in_process(real_client))
+    monkeypatch.setattr(migration, "DATABASE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.0)
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.mark.parametrize("error", [AutoReconnect(), OperationFailure("slow", 262)])
@@ -32,7 +32,7 @@ def test_a_migration_waits_while_mongodb_is_unavailable_or_slow(
 
     said: list[str] = []
     step = Migration(9_000, "change nothing", "organizations", change)
-    told = list(migrate((step,), said.append))
+    told = list(run_migrations((step,), said.append))
     assert told[-1].is_finished
     assert said == ["MongoDB is unavailable or slow. Waiting for it."]
     assert get_db().migrations.find_one({"_id": 9_000})["rows"] == 1
@@ -45,4 +45,4 @@ def test_a_migration_ends_with_what_does_not_pass(alice: University, error: Exce
 
     step = Migration(9_001, "change nothing", "organizations", change)
     with pytest.raises(type(error)):
-        list(migrate((step,)))
+        list(run_migrations((step,)))

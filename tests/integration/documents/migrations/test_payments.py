@@ -6,23 +6,23 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents.migrations.migration import migrate, pending
+from documents.migrations.migration import list_pending, run_migrations
 from documents.migrations.steps import MIGRATIONS
 from tests.integration.documents.payments.test_payments import gifts
 from tests.unit.documents.payments.stripe_captures import captured, release
-from tools.testbed.cast import Api, University, university
+from tools.testbed.cast import Api, University, create_university
 from tools.testbed.stripe_events import (
-    BASIL,
-    INTENT,
-    OLDER,
-    charge,
-    intent,
-    ours,
-    refund,
-    sent_by,
-    session,
-    set_secret,
-    tell,
+    BASIL_API_VERSION,
+    INTENT_ID,
+    OLDER_API_VERSION,
+    make_charge_event,
+    make_intent_event,
+    make_refund_event,
+    make_session_event,
+    post_stripe_event,
+    set_api_version,
+    set_metadata,
+    set_stripe_secret,
 )
 
 TODAYS = (
@@ -41,8 +41,8 @@ TODAYS = (
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     return alice
 
 
@@ -73,31 +73,34 @@ def go_back(refunded: int) -> None:
     [
         (
             [
-                sent_by(BASIL, captured("captured", 3, 10_000, 4000)),
-                sent_by(BASIL, captured("refunded", 9, 10_000, 4000, 4000)),
+                set_api_version(BASIL_API_VERSION, captured("captured", 3, 10_000, 4000)),
+                set_api_version(BASIL_API_VERSION, captured("refunded", 9, 10_000, 4000, 4000)),
             ],
             0,
             ("refunded", 4000),
         ),
         (
             [
-                sent_by(OLDER, captured("captured", 3, 10_000, 6000, 4000)),
-                sent_by(OLDER, release(4000, 3)),
+                set_api_version(OLDER_API_VERSION, captured("captured", 3, 10_000, 6000, 4000)),
+                set_api_version(OLDER_API_VERSION, release(4000, 3)),
             ],
             4000,
             ("succeeded", 0),
         ),
         ([captured("captured", 3, 10_000, 11_500)], 1500, ("succeeded", 0)),
         (
-            [charge("succeeded", 1), refund("refund.created", "re_1", 500, 5, currency="eur")],
+            [
+                make_charge_event("succeeded", 1),
+                make_refund_event("refund.created", "re_1", 500, 5, currency="eur"),
+            ],
             500,
             ("succeeded", 0),
         ),
         (
             [
-                charge("succeeded", 1),
-                refund("refund.created", "re_1", 500, 5),
-                charge("refunded", 5, amount_refunded=500),
+                make_charge_event("succeeded", 1),
+                make_refund_event("refund.created", "re_1", 500, 5),
+                make_charge_event("refunded", 5, amount_refunded=500),
             ],
             500,
             ("succeeded", 500),
@@ -108,13 +111,13 @@ def test_what_was_refunded_is_corrected(
     alice: University, events: list[Any], wrong: int, expected: tuple[str, int]
 ) -> None:
     spring = alice.fundraiser()
-    for event in (intent("succeeded", "succeeded", 2), *events):
-        tell(alice, ours(event, fundraiser_id=spring))
+    for event in (make_intent_event("succeeded", "succeeded", 2), *events):
+        post_stripe_event(alice, set_metadata(event, fundraiser_id=spring))
     gifts(alice)
     go_back(wrong)
-    [told] = [told for told in migrate(MIGRATIONS) if told.migration.number == 14]
+    [told] = [told for told in run_migrations(MIGRATIONS) if told.migration.number == 14]
     assert told.is_finished
-    assert pending(MIGRATIONS) == []
+    assert list_pending(MIGRATIONS) == []
     [gift] = gifts(alice)
     assert (gift["status"], gift["refunded_amount"]) == expected
     raised = gift["amount"] - gift["refunded_amount"]
@@ -124,25 +127,27 @@ def test_what_was_refunded_is_corrected(
 def test_what_a_session_said_reaches_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at="2025-11-20T00:00:00Z")
-    tell(alice, ours(charge("succeeded", 1), fundraiser_id=spring))
-    tell(alice, session("completed", 4, client_reference_id=email))
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded", 1), fundraiser_id=spring))
+    post_stripe_event(alice, make_session_event("completed", 4, client_reference_id=email))
     gifts(alice)
     go_back(0)
     get_db().donations.update_many({}, {"$unset": {"email_ref": ""}})
     get_db().payments.update_many({}, {"$set": {"applied.email_ref": None}})
-    list(migrate(MIGRATIONS))
+    list(run_migrations(MIGRATIONS))
     [gift] = gifts(alice)
-    assert (gift["external_id"], gift["match"], gift["email_id"]) == (INTENT, "direct", email)
+    assert (gift["external_id"], gift["match"], gift["email_id"]) == (INTENT_ID, "direct", email)
 
 
 def test_it_is_done_twice_or_again_without_a_change(alice: University) -> None:
     spring = alice.fundraiser()
     for body in ("{", "[]", '{"data": 1}', '{"data": {"object": []}}'):
-        tell(alice, None, body=body)
-    tell(alice, ours(captured("refunded", 9, 10_000, 4000, 4000), fundraiser_id=spring))
+        post_stripe_event(alice, None, body=body)
+    post_stripe_event(
+        alice, set_metadata(captured("refunded", 9, 10_000, 4000, 4000), fundraiser_id=spring)
+    )
     before = gifts(alice)
     for _ in range(2):
         get_db().migrations.delete_one({"_id": 14})
-        list(migrate(MIGRATIONS))
-        list(migrate(MIGRATIONS))
+        list(run_migrations(MIGRATIONS))
+        list(run_migrations(MIGRATIONS))
         assert gifts(alice) == before

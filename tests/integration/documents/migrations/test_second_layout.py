@@ -13,18 +13,18 @@ from config import database
 from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.migrations import migration as module
-from documents.migrations.indexes import create_indexes
-from documents.migrations.migration import Told, migrate, pending
+from documents.migrations.indexes import update_indexes
+from documents.migrations.migration import MigrationStatus, list_pending, run_migrations
 from documents.migrations.steps import MIGRATIONS
-from documents.migrations.upgrade import upgrade
-from documents.people.duplicate import pairs
+from documents.migrations.upgrade import upgrade_database
+from documents.people.duplicate import list_duplicates
 from documents.recount import recount
-from documents.values.address import canonical, mailbox
-from jobs.sweep import sweep
+from documents.values.address import to_canonical, to_mailbox
+from jobs.sweep import sweep_due_records
 from tests.integration.documents.migrations.layout import content, load
-from tools.testbed.cast import Api, University, event
-from tools.testbed.command_line import matchback
-from tools.testbed.settled import settle
+from tools.testbed.cast import Api, University, make_event
+from tools.testbed.command_line import run_matchback
+from tools.testbed.settled import settle_all
 
 # Made by that version's own code: people, their emails, events and gifts in many spellings, some
 # of one person twice, and a gift, an email and a post that are still due.
@@ -50,29 +50,29 @@ def gift(external_id: str) -> Any:
 
 
 def upgraded() -> None:
-    list(upgrade())
-    assert pending(MIGRATIONS) == []
-    assert list(recount.recount()) == []
-    settle()
+    list(upgrade_database())
+    assert list_pending(MIGRATIONS) == []
+    assert list(recount.find_drifts()) == []
+    settle_all()
 
 
 def test_before_it_no_counter_is_off(alice: University) -> None:
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def test_every_key_is_the_canonical_one(alice: University) -> None:
     upgraded()
-    noted = {pair.id for pair in pairs()}
+    noted = {pair.id for pair in list_duplicates()}
     for name in ("users", "staff"):
         for row in get_db()[name].find({"address": {"$exists": True}}):
-            assert (row["address"] == canonical(row["email"])) == (row["_id"] not in noted)
+            assert (row["address"] == to_canonical(row["email"])) == (row["_id"] not in noted)
     for row in get_db().users.find({"address": {"$exists": True}}):
-        assert row["mailbox"] == mailbox(row["email"])
+        assert row["mailbox"] == to_mailbox(row["email"])
     for row in get_db().donations.find():
-        assert row["donor_address"] == canonical(row["donor_email"])
-        assert row["donor_mailbox"] == mailbox(row["donor_email"])
+        assert row["donor_address"] == to_canonical(row["donor_email"])
+        assert row["donor_mailbox"] == to_mailbox(row["donor_email"])
     for row in get_db().events.find({"unmatched": {"$exists": True}}):
-        assert row["unmatched"] == canonical(row["address"])
+        assert row["unmatched"] == to_canonical(row["address"])
 
 
 def test_a_person_is_found_by_every_spelling(alice: University, stored: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def test_a_person_is_found_by_every_spelling(alice: University, stored: dict[str
             {"fundraiser_id": fundraiser, "mailing_id": mailing, "user": person},
         )
         assert alice.get(f"/v1/emails/{found.json['id']}")["user_id"] == stored["users"][name]
-    settle()
+    settle_all()
 
 
 def test_who_only_sounds_alike_is_another_person_now(alice: University) -> None:
@@ -140,11 +140,11 @@ def test_events_find_their_emails_by_address_and_by_message(
     assert {name: opens(name) - n for name, n in before.items()} == {"anna": 1, "quin": 1}
     # Of a message that only an event in another spelling told of.
     message = f"message-{stored['emails']['wide']}"
-    late = event("", "open", 1_763_100_000, email="wide@example.org", sg_message_id=message)
+    late = make_event("", "open", 1_763_100_000, email="wide@example.org", sg_message_id=message)
     count = opens("wide")
     alice.set_webhook_key()
     alice.deliver([late])
-    settle()
+    settle_all()
     assert opens("wide") == count + 1
 
 
@@ -159,7 +159,7 @@ def test_a_post_that_is_sent_again_counts_nothing(alice: University) -> None:
         for one in other:  # SendGrid may give a redelivered event another ID
             one["sg_event_id"] = f"{one['sg_event_id']}-again"
         assert alice.deliver(other).status == 202
-    settle()
+    settle_all()
     assert (get_db().events.count_documents({}), _opens()) == (before, opens)
 
 
@@ -173,7 +173,7 @@ def test_two_users_that_would_become_one_stay_two_and_are_reported(
 ) -> None:
     upgraded()
     users = {name: ObjectId(id_) for name, id_ in stored["users"].items()}
-    found = {pair.id: pair.kept_id for pair in pairs() if pair.collection == "users"}
+    found = {pair.id: pair.kept_id for pair in list_duplicates() if pair.collection == "users"}
     # The plain spelling keeps the key; of two others, the older user gets it.
     assert found == {users["ned_again"]: users["ned"], users["rob_again"]: users["rob"]}
     for external_id, name in (("a", "ned"), ("b", "ned_again"), ("c", "ned"), ("d", "rob"),
@@ -193,8 +193,8 @@ def test_staff_decide_which_of_the_two_stays(alice: University, stored: dict[str
     assert alice.call("PATCH", f"/v1/users/{again}", same).status == 409
     assert alice.call("PATCH", f"/v1/users/{rob}", {"email": "rob2@example.org"}).status == 200
     assert alice.call("PATCH", f"/v1/users/{again}", same).status == 200
-    settle()
-    assert ObjectId(again) not in {pair.id for pair in pairs()}
+    settle_all()
+    assert ObjectId(again) not in {pair.id for pair in list_duplicates()}
     found = alice.get("/v1/users?email=R\u200bob@example.org".replace("\u200b", "%E2%80%8B"))
     assert [user["id"] for user in found["data"]] == [again]
 
@@ -213,30 +213,32 @@ def test_staff_sign_in_by_every_spelling(alice: University) -> None:
             assert found.email == email
     for spelling in ("carol@xn--bcher-kva.example", "Dave@uni.example"):
         assert Staff.known(spelling) is not None
-    assert [pair.email for pair in pairs() if pair.collection == "staff"] == ["alice@uni.example."]
+    assert [pair.email for pair in list_duplicates() if pair.collection == "staff"] == [
+        "alice@uni.example."
+    ]
 
 
 def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS_A_PAGE", 3)
-    create_indexes()
+    monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 3)
+    update_indexes()
     pages = 0
-    while pending(OURS):
-        running: Iterator[Told] = migrate(OURS)
+    while list_pending(OURS):
+        running: Iterator[MigrationStatus] = run_migrations(OURS)
         next(running)
         assert isinstance(running, Generator)
         running.close()
         pages += 1
     assert pages > 20
-    assert list(recount.recount()) == []
-    settle()
-    assert len(list(pairs())) == 3  # who gives way does not depend on the pages
+    assert list(recount.find_drifts()) == []
+    settle_all()
+    assert len(list(list_duplicates())) == 3  # who gives way does not depend on the pages
 
 
 def test_doing_it_again_changes_nothing(alice: University) -> None:
-    list(upgrade())
+    list(upgrade_database())
     before = content()
     get_db().migrations.delete_many({})
-    list(upgrade())
+    list(upgrade_database())
     assert content() == before
 
 
@@ -246,21 +248,21 @@ def test_a_key_that_another_mailbox_had_is_given_up_first(alice: University) -> 
     spelled = "wei\u200bss@example.org"
     row = {**odd, "_id": ObjectId(b"\0" * 12), "email": spelled, "address": spelled}
     get_db().users.insert_one(row | {"mailbox": spelled, "counted": []})
-    list(upgrade())
+    list(upgrade_database())
     found = {
         row["email"]: row["address"] for row in get_db().users.find({"address": {"$ne": None}})
     }
     assert found[spelled] == "weiss@example.org"
     assert found["wei\u00df@example.org"] == "wei\u00df@example.org"
-    assert spelled not in {pair.email for pair in pairs()}
+    assert spelled not in {pair.email for pair in list_duplicates()}
 
 
 def test_it_is_used_before_and_while_it_is_migrated(
     alice: University, stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests come at every page; nobody is added twice, and no counter is off."""
-    monkeypatch.setattr(module, "ROWS_A_PAGE", 7)
-    create_indexes()
+    monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 7)
+    update_indexes()
     spring, number = stored["fundraiser"], 0
 
     def ask() -> None:
@@ -271,13 +273,13 @@ def test_it_is_used_before_and_while_it_is_migrated(
             email = alice.email(spring, person)
             assert alice.get(f"/v1/emails/{email}")["user_id"] == stored["users"][name]
             alice.gift(spring, 1, person, external_id=f"{name}-{number}")
-        while sweep():
+        while sweep_due_records():
             pass
 
     ask()
-    for _ in migrate(OURS):
+    for _ in run_migrations(OURS):
         ask()
-    settle()
+    settle_all()
     for name in ("anna", "weiss"):
         query = {"external_id": {"$regex": f"^{name}-"}}
         found = {str(row["user_id"]) for row in get_db().donations.find(query)}
@@ -288,14 +290,14 @@ def test_it_is_used_before_and_while_it_is_migrated(
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands connect by themselves: to the test's database, which is connected already."""
-    monkeypatch.setattr("config.database.connect", database.client)
+    monkeypatch.setattr("config.database.connect_database", database.get_client)
 
 
 @pytest.mark.usefixtures("alice", "connected")
 def test_commands_report_the_duplicates(stored: dict[str, Any]) -> None:
-    said = matchback("migrate").stdout
+    said = run_matchback("migrate").stdout
     assert "3 records share a mailbox with another" in said
     assert "matchback duplicates" in said
-    told = json.loads(matchback("duplicates", "--json").stdout)
+    told = json.loads(run_matchback("duplicates", "--json").stdout)
     assert {one["id"] for one in told} >= {stored["users"]["ned_again"]}
-    assert "alice@uni.example." in matchback("duplicates").stdout
+    assert "alice@uni.example." in run_matchback("duplicates").stdout

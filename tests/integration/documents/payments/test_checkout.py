@@ -10,26 +10,26 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents.payments.rules import state_of
+from documents.payments.rules import decide_gift_state
 from documents.recount import recount
-from documents.tracking.replay import replay
-from jobs.sweep import sweep
+from documents.tracking.replay import replay_deliveries
+from jobs.sweep import sweep_due_records
 from tests.unit.documents.payments.test_stripe_events import facts_of
-from tools.testbed.cast import BOB, Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, Api, University, create_university
+from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
-    AT,
-    INTENT,
-    INVOICE,
-    Event,
-    charge,
-    intent,
-    invoice,
-    invoice_payment,
-    ours,
-    session,
-    set_secret,
-    tell,
+    FIRST_EVENT_AT,
+    INTENT_ID,
+    INVOICE_ID,
+    StripeEvent,
+    make_charge_event,
+    make_intent_event,
+    make_invoice_event,
+    make_invoice_payment_event,
+    make_session_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
 )
 
 SENT = "2025-11-20T00:00:00Z"
@@ -40,51 +40,53 @@ TOKEN = "t" * 38
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     return alice
 
 
 def gifts(alice: University) -> list[Any]:
-    settle()
+    settle_all()
     found: list[Any] = alice.get("/v1/donations?limit=200")["data"]
     return sorted(found, key=lambda gift: str(gift["external_id"]))
 
 
-def numbered(events: list[Event], number: int) -> list[Event]:
+def numbered(events: list[StripeEvent], number: int) -> list[StripeEvent]:
     text = json.dumps(events)
     for id_ in ("pi_1", "ch_1", "in_1", "cs_1", "sub_1", "inpay_1", "pi_2", "ch_2", "in_2"):
         text = text.replace(f'"{id_}"', f'"{id_}_{number}"')
-    told: list[Event] = json.loads(text)
+    told: list[StripeEvent] = json.loads(text)
     return told
 
 
-def one_time(fundraiser: str, **more: Any) -> list[Event]:
+def one_time(fundraiser: str, **more: Any) -> list[StripeEvent]:
     """A Payment Link: the fundraiser is the link's, and the email is the visit's."""
     return [
-        session("completed", 4, metadata={"fundraiser_id": fundraiser}, **more),
-        intent("succeeded", "succeeded", 2),
-        charge("succeeded", 1, billing_details=NO_ONE),
-        charge("updated", 5, billing_details=NO_ONE),
+        make_session_event("completed", 4, metadata={"fundraiser_id": fundraiser}, **more),
+        make_intent_event("succeeded", "succeeded", 2),
+        make_charge_event("succeeded", 1, billing_details=NO_ONE),
+        make_charge_event("updated", 5, billing_details=NO_ONE),
     ]
 
 
-def subscription(fundraiser: str, **more: Any) -> list[Event]:
+def subscription(fundraiser: str, **more: Any) -> list[StripeEvent]:
     """A session of a plan, its first instalment, and the next one a month later."""
-    ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE}
-    second = {"id": "pi_2", "created": AT + 2_592_000}
+    ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE_ID}
+    second = {"id": "pi_2", "created": FIRST_EVENT_AT + 2_592_000}
     of_second = {"type": "payment_intent", "payment_intent": "pi_2"}
-    paid = invoice_payment(2_592_003)
+    paid = make_invoice_payment_event(2_592_003)
     paid["data"]["object"] |= {"id": "inpay_2", "invoice": "in_2", "payment": of_second}
     more |= {"mode": "subscription", "metadata": {"fundraiser_id": fundraiser}}
     return [
-        session("completed", 4, **ended, **more),
-        invoice("paid", 3),
-        invoice_payment(3),
-        intent("succeeded", "succeeded", 2),
-        invoice("paid", 2_592_003, id="in_2", status_transitions={"paid_at": AT + 2_592_002}),
+        make_session_event("completed", 4, **ended, **more),
+        make_invoice_event("paid", 3),
+        make_invoice_payment_event(3),
+        make_intent_event("succeeded", "succeeded", 2),
+        make_invoice_event(
+            "paid", 2_592_003, id="in_2", status_transitions={"paid_at": FIRST_EVENT_AT + 2_592_002}
+        ),
         paid,
-        intent("succeeded", "succeeded", 2_592_002, **second),
+        make_intent_event("succeeded", "succeeded", 2_592_002, **second),
     ]
 
 
@@ -101,17 +103,17 @@ def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None
     }[named_by]
     events = one_time(spring, payment_link="plink_1", customer_details=ANN, **more)
     if named_by == "metadata":
-        events[0] = ours(events[0], fundraiser_id=spring, email_id=token)
+        events[0] = set_metadata(events[0], fundraiser_id=spring, email_id=token)
     chance = random.Random(1)
     orders = list(itertools.permutations(range(len(events))))
     for number, order in enumerate(orders):
         told = numbered(events, number)
         for index in order:
-            assert tell(alice, told[index]).status == 202
+            assert post_stripe_event(alice, told[index]).status == 202
             if chance.random() < 0.3:
-                tell(alice, chance.choice(told[: index + 1]))
+                post_stripe_event(alice, chance.choice(told[: index + 1]))
             if chance.random() < 0.4:
-                sweep()
+                sweep_due_records()
     made = gifts(alice)
     assert {gift["external_id"] for gift in made} == {f"pi_1_{n}" for n in range(len(orders))}
     assert {(gift["match"], gift["email_id"], gift["status"]) for gift in made} == {
@@ -126,12 +128,15 @@ def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None
 def test_the_session_that_comes_late_lets_the_gift_look_again(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
-    for event in (intent("succeeded", "succeeded", 2), charge("succeeded", 1)):
-        tell(alice, ours(event, fundraiser_id=spring))
+    for event in (
+        make_intent_event("succeeded", "succeeded", 2),
+        make_charge_event("succeeded", 1),
+    ):
+        post_stripe_event(alice, set_metadata(event, fundraiser_id=spring))
     [gift] = gifts(alice)
     assert (gift["match"], gift["email_id"]) == ("indirect", email)
     other = alice.email(spring, ANN, sent_at=SENT)
-    tell(alice, session("completed", 4, client_reference_id=other))
+    post_stripe_event(alice, make_session_event("completed", 4, client_reference_id=other))
     [gift] = gifts(alice)
     assert (gift["match"], gift["email_id"], gift["donor"]) == ("direct", other, BOB)
 
@@ -147,10 +152,10 @@ def test_a_plan_in_many_orders(alice: University) -> None:
     for number, order in enumerate(orders):
         told = numbered(events, number)
         for index in order:
-            assert tell(alice, told[index]).status == 202
+            assert post_stripe_event(alice, told[index]).status == 202
             if chance.random() < 0.3:
-                sweep()
-        tell(alice, chance.choice(told))
+                sweep_due_records()
+        post_stripe_event(alice, chance.choice(told))
     made = gifts(alice)
     assert sorted(gift["external_id"] for gift in made) == sorted(
         f"{intent_id}_{number}" for number in range(len(orders)) for intent_id in ("pi_1", "pi_2")
@@ -172,9 +177,9 @@ def test_a_plan_told_of_in_parallel_and_replayed(alice: University) -> None:
     ] * 2
     random.Random(4).shuffle(events)
 
-    def act(event: Event) -> None:
-        assert tell(alice, event).status == 202
-        sweep()
+    def act(event: StripeEvent) -> None:
+        assert post_stripe_event(alice, event).status == 202
+        sweep_due_records()
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(act, events))
@@ -182,27 +187,27 @@ def test_a_plan_told_of_in_parallel_and_replayed(alice: University) -> None:
     assert len(made) == 8
     assert {(gift["email_id"], gift["status"]) for gift in made} == {(email, "succeeded")}
     payments = list(get_db().payments.find().sort("_id", 1))
-    assert sum(replay()) == len(events)
+    assert sum(replay_deliveries()) == len(events)
     assert gifts(alice) == made
     assert list(get_db().payments.find().sort("_id", 1)) == payments
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def test_a_failed_instalment_is_not_paid_because_the_plans_session_was(alice: University) -> None:
     spring = alice.fundraiser()
     for event in (
-        session(
+        make_session_event(
             "completed",
             4,
             mode="subscription",
             payment_intent=None,
-            invoice=INVOICE,
+            invoice=INVOICE_ID,
             subscription="sub_1",
             metadata={"fundraiser_id": spring},
         ),
-        invoice("payment_failed", 90, id="in_2", payment_intent="pi_2"),
+        make_invoice_event("payment_failed", 90, id="in_2", payment_intent="pi_2"),
     ):
-        tell(alice, event)
+        post_stripe_event(alice, event)
     [gift] = gifts(alice)
     assert (gift["external_id"], gift["status"]) == ("pi_2", "failed")
 
@@ -212,12 +217,14 @@ def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None
     spring = alice.fundraiser()
     near, far = (alice.email(spring, who, sent_at=SENT) for who in (BOB, ANN))
     told = [
-        ours(intent("succeeded", "succeeded", 2), fundraiser_id=spring, email_id=near),
-        session("completed", 4, metadata={"email_id": far}, client_reference_id=far),
+        set_metadata(
+            make_intent_event("succeeded", "succeeded", 2), fundraiser_id=spring, email_id=near
+        ),
+        make_session_event("completed", 4, metadata={"email_id": far}, client_reference_id=far),
     ]
     for event in reversed(told) if swap else told:
-        tell(alice, event)
-        sweep()
+        post_stripe_event(alice, event)
+        sweep_due_records()
     [gift] = gifts(alice)
     assert (gift["match"], gift["email_id"]) == ("direct", near)
 
@@ -225,26 +232,26 @@ def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None
 def test_the_fundraiser_is_the_nearest_ones_in_every_order(alice: University) -> None:
     near, far = alice.fundraiser("Near"), alice.fundraiser("Far")
     told = [
-        ours(intent("succeeded", "succeeded", 2), fundraiser_id="nonsense"),
-        ours(charge("succeeded", 1), fundraiser_id=near),
-        session("completed", 4, metadata={"fundraiser_id": far}),
+        set_metadata(make_intent_event("succeeded", "succeeded", 2), fundraiser_id="nonsense"),
+        set_metadata(make_charge_event("succeeded", 1), fundraiser_id=near),
+        make_session_event("completed", 4, metadata={"fundraiser_id": far}),
     ]
     for number, order in enumerate(itertools.permutations(range(len(told)))):
         events = numbered(told, number)
         for index in order:
-            tell(alice, events[index])
-            sweep()
+            post_stripe_event(alice, events[index])
+            sweep_due_records()
     made = gifts(alice)
     assert {(gift["fundraiser_id"], gift["status"]) for gift in made} == {(near, "succeeded")}
     assert alice.get(f"/v1/fundraisers/{near}")["raised"] == {"USD": 6 * 2500}
     assert alice.get(f"/v1/fundraisers/{far}")["raised"] == {}
     assert alice.report(far)["donations"]["donors"] == 0
     assert alice.report(near)["donations"]["donors"] == 1
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
-def session_state(*events: Event) -> Any:
-    return state_of(facts_of(list(events)))
+def session_state(*events: StripeEvent) -> Any:
+    return decide_gift_state(facts_of(list(events)))
 
 
 @pytest.mark.parametrize(
@@ -264,10 +271,12 @@ def session_state(*events: Event) -> Any:
     ],
 )
 def test_a_reference_is_an_emails_or_somebody_elses(reference: Any, expected: str | None) -> None:
-    found = session_state(session("completed", 4, client_reference_id=reference))
+    found = session_state(make_session_event("completed", 4, client_reference_id=reference))
     assert found.email_ref == expected
     metadata = {"email_id": "from metadata"}
-    found = session_state(session("completed", 4, client_reference_id=reference, metadata=metadata))
+    found = session_state(
+        make_session_event("completed", 4, client_reference_id=reference, metadata=metadata)
+    )
     assert found.email_ref == "from metadata"
 
 
@@ -280,31 +289,31 @@ def test_a_reference_is_an_emails_or_somebody_elses(reference: Any, expected: st
         ({"payment_status": "unpaid", "status": "expired"}, None),
         ({"payment_status": "unpaid", "status": "open"}, None),
         ({"payment_intent": None, "mode": "setup", "currency": None}, None),
-        ({"payment_intent": {"id": INTENT, "object": "payment_intent"}}, ("succeeded", 2500)),
+        ({"payment_intent": {"id": INTENT_ID, "object": "payment_intent"}}, ("succeeded", 2500)),
     ],
 )
 def test_a_session_alone_is_a_gift_if_it_has_a_payment(more: Any, expected: Any) -> None:
-    found = session_state(session("completed", 4, **more))
+    found = session_state(make_session_event("completed", 4, **more))
     assert (found and (found.status, found.amount)) == expected
 
 
 @pytest.mark.parametrize(
     ("told", "status"),
     [
-        ([session("async_payment_succeeded", 90)], "succeeded"),
+        ([make_session_event("async_payment_succeeded", 90)], "succeeded"),
         (
             [
-                session("async_payment_failed", 90, payment_status="unpaid"),
-                intent("payment_failed", "requires_payment_method", 90),
+                make_session_event("async_payment_failed", 90, payment_status="unpaid"),
+                make_intent_event("payment_failed", "requires_payment_method", 90),
             ],
             "failed",
         ),
     ],
 )
-def test_a_payment_that_takes_days(told: list[Event], status: str) -> None:
+def test_a_payment_that_takes_days(told: list[StripeEvent], status: str) -> None:
     begun = [
-        session("completed", 4, payment_status="unpaid"),
-        intent("processing", "processing", 3),
+        make_session_event("completed", 4, payment_status="unpaid"),
+        make_intent_event("processing", "processing", 3),
         *told,
     ]
     found = {session_state(*order).status for order in itertools.permutations(begun)}
@@ -312,7 +321,10 @@ def test_a_payment_that_takes_days(told: list[Event], status: str) -> None:
 
 
 def test_the_charges_money_is_taken_before_the_sessions() -> None:
-    told = [session("completed", 4, amount_total=9900, currency="eur"), charge("succeeded", 1)]
+    told = [
+        make_session_event("completed", 4, amount_total=9900, currency="eur"),
+        make_charge_event("succeeded", 1),
+    ]
     for order in itertools.permutations(told):
         found = session_state(*order)
         assert (found.amount, found.currency) == (2500, "USD")
@@ -321,10 +333,20 @@ def test_the_charges_money_is_taken_before_the_sessions() -> None:
 def test_an_erased_donors_session_is_forgotten(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring, ANN, sent_at=SENT)
-    tell(alice, session("completed", 4, customer_details=ANN, metadata={"fundraiser_id": spring}))
+    post_stripe_event(
+        alice,
+        make_session_event(
+            "completed", 4, customer_details=ANN, metadata={"fundraiser_id": spring}
+        ),
+    )
     [gift] = gifts(alice)
     alice.call("DELETE", f"/v1/users/{gift['user_id']}?erase=true")
-    settle()
-    tell(alice, session("completed", 9, customer_details=ANN, metadata={"fundraiser_id": spring}))
+    settle_all()
+    post_stripe_event(
+        alice,
+        make_session_event(
+            "completed", 9, customer_details=ANN, metadata={"fundraiser_id": spring}
+        ),
+    )
     gifts(alice)
     assert ANN["email"] not in str(list(get_db().payments.find()))

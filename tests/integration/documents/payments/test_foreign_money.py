@@ -9,62 +9,62 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from documents.payments.rules import oddities, state_of
+from documents.payments.rules import decide_gift_state, find_odd_facts
 from tests.integration.documents.payments.test_payments import SECRET, gifts, post
 from tests.unit.documents.payments.test_stripe_events import facts_of
-from tools.testbed.cast import BOB, Api, University, university
+from tools.testbed.cast import BOB, Api, University, create_university
 from tools.testbed.stripe_events import (
-    BASIL,
-    INTENT,
-    Event,
-    charge,
-    dispute,
-    intent,
-    ours,
-    refund,
-    sent_by,
-    set_secret,
-    tell,
+    BASIL_API_VERSION,
+    INTENT_ID,
+    StripeEvent,
+    make_charge_event,
+    make_dispute_event,
+    make_intent_event,
+    make_refund_event,
+    post_stripe_event,
+    set_api_version,
+    set_metadata,
+    set_stripe_secret,
 )
 
 EUR = {"currency": "eur"}
-SUCCEEDED = [intent("succeeded", "succeeded", 2), charge("succeeded", 1)]
+SUCCEEDED = [make_intent_event("succeeded", "succeeded", 2), make_charge_event("succeeded", 1)]
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
     return alice
 
 
-def in_eur(event: Event) -> Event:
+def in_eur(event: StripeEvent) -> StripeEvent:
     return event_in(event, "eur")
 
 
-def event_in(event: Event, currency: str) -> Event:
+def event_in(event: StripeEvent, currency: str) -> StripeEvent:
     thing = event["data"]["object"]
     return event | {"data": {"object": thing | {"currency": currency}}}
 
 
-STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
+STORIES: dict[str, tuple[list[StripeEvent], tuple[str, int], set[str]]] = {
     "a refund": (
-        [*SUCCEEDED, refund("refund.created", "re_1", 500, 5, **EUR)],
+        [*SUCCEEDED, make_refund_event("refund.created", "re_1", 500, 5, **EUR)],
         ("succeeded", 0),
         {"re_1"},
     ),
     "a refund of as much as was given": (
-        [*SUCCEEDED, refund("refund.created", "re_1", 2500, 5, **EUR)],
+        [*SUCCEEDED, make_refund_event("refund.created", "re_1", 2500, 5, **EUR)],
         ("succeeded", 0),
         {"re_1"},
     ),
     "one of each": (
         [
             *SUCCEEDED,
-            refund("refund.created", "re_1", 500, 5, **EUR),
-            refund("refund.created", "re_2", 300, 6),
-            charge("refunded", 6, amount_refunded=300),
+            make_refund_event("refund.created", "re_1", 500, 5, **EUR),
+            make_refund_event("refund.created", "re_2", 300, 6),
+            make_charge_event("refunded", 6, amount_refunded=300),
         ],
         ("succeeded", 300),
         {"re_1"},
@@ -72,39 +72,41 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
     "a refund that failed": (
         [
             *SUCCEEDED,
-            charge("refunded", 6, amount_refunded=300),
-            refund("refund.failed", "re_1", 300, 8, "failed", created=5, **EUR),
+            make_charge_event("refunded", 6, amount_refunded=300),
+            make_refund_event("refund.failed", "re_1", 300, 8, "failed", created=5, **EUR),
         ],
         ("succeeded", 300),
         {"re_1"},
     ),
     "as much as was released": (
         [
-            sent_by(BASIL, charge("captured", 3, amount_captured=1500)),
-            refund("refund.created", "re_1", 1000, 3, **EUR),
+            set_api_version(
+                BASIL_API_VERSION, make_charge_event("captured", 3, amount_captured=1500)
+            ),
+            make_refund_event("refund.created", "re_1", 1000, 3, **EUR),
         ],
         ("succeeded", 0),
         {"re_1"},
     ),
     "without minor units": (
-        [*SUCCEEDED, refund("refund.created", "re_1", 500, 5, currency="jpy")],
+        [*SUCCEEDED, make_refund_event("refund.created", "re_1", 500, 5, currency="jpy")],
         ("succeeded", 0),
         {"re_1"},
     ),
     "an unknown currency": (
-        [*SUCCEEDED, refund("refund.created", "re_1", 500, 5, currency="usdc")],
+        [*SUCCEEDED, make_refund_event("refund.created", "re_1", 500, 5, currency="usdc")],
         ("succeeded", 0),
         {"re_1"},
     ),
     "an unknown currency, listed with its charge": (
         [
-            charge(
+            make_charge_event(
                 "refunded",
                 6,
                 amount_refunded=300,
                 refunds={
                     "data": [
-                        refund("x", id_, amount, 5, currency=currency)["data"]["object"]
+                        make_refund_event("x", id_, amount, 5, currency=currency)["data"]["object"]
                         for id_, amount, currency in (("re_1", 500, "usdc"), ("re_2", 300, "usd"))
                     ]
                 },
@@ -114,15 +116,15 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
         {"re_1"},
     ),
     "a dispute": (
-        [*SUCCEEDED, in_eur(dispute("created", "needs_response", 5))],
+        [*SUCCEEDED, in_eur(make_dispute_event("created", "needs_response", 5))],
         ("disputed", 0),
         set(),
     ),
     "a dispute that was won": (
         [
             *SUCCEEDED,
-            in_eur(dispute("created", "needs_response", 5)),
-            in_eur(dispute("closed", "won", 9)),
+            in_eur(make_dispute_event("created", "needs_response", 5)),
+            in_eur(make_dispute_event("closed", "won", 9)),
         ],
         ("succeeded", 0),
         set(),
@@ -130,8 +132,8 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
     "a dispute after a refund": (
         [
             *SUCCEEDED,
-            refund("refund.created", "re_1", 2500, 5, **EUR),
-            in_eur(dispute("created", "needs_response", 7)),
+            make_refund_event("refund.created", "re_1", 2500, 5, **EUR),
+            in_eur(make_dispute_event("created", "needs_response", 7)),
         ],
         ("disputed", 0),
         {"re_1"},
@@ -139,7 +141,7 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
     "a dispute in an unknown currency": (
         [
             *SUCCEEDED,
-            event_in(dispute("created", "lost", 5), "usdc"),
+            event_in(make_dispute_event("created", "lost", 5), "usdc"),
         ],
         ("disputed", 0),
         set(),
@@ -147,7 +149,7 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
     "what the donor saw": (
         [
             *SUCCEEDED,
-            refund(
+            make_refund_event(
                 "refund.created",
                 "re_1",
                 500,
@@ -168,11 +170,11 @@ def test_every_order_ends_the_same(name: str) -> None:
     chance = random.Random(1)
     for order in itertools.permutations(events):
         facts = facts_of([*order, *chance.choices(events, k=2)])
-        found = state_of(facts)
+        found = decide_gift_state(facts)
         assert found
         assert (found.status, found.refunded_amount) == expected
         assert found.currency == "USD"
-        assert set(oddities(facts)) == odd
+        assert set(find_odd_facts(facts)) == odd
         assert odd <= set(facts)  # kept
 
 
@@ -190,7 +192,7 @@ def test_it_is_reported_in_every_order(alice: University, caplog: pytest.LogCapt
                     if thing.get(name):
                         thing[name] = f"{thing[name]}_{number}"
                 told = told | {"data": {"object": thing}}
-                tell(alice, ours(told, fundraiser_id=spring))
+                post_stripe_event(alice, set_metadata(told, fundraiser_id=spring))
                 gifts(alice)
     made = gifts(alice)
     assert [(gift["status"], gift["refunded_amount"]) for gift in made] == [("succeeded", 300)] * 15
@@ -209,14 +211,14 @@ def test_it_is_reported_in_every_order(alice: University, caplog: pytest.LogCapt
 
 def test_a_clients_gift_in_another_currency_keeps_its_money(alice: University) -> None:
     spring = alice.fundraiser()
-    alice.gift(spring, 2500, BOB, external_id=INTENT)
+    alice.gift(spring, 2500, BOB, external_id=INTENT_ID)
     for event in (
-        in_eur(charge("succeeded", 1)),
-        in_eur(charge("refunded", 5, amount_refunded=500)),
-        in_eur(refund("refund.created", "re_1", 500, 5)),
-        in_eur(charge("refunded", 9, amount_refunded=2500)),
+        in_eur(make_charge_event("succeeded", 1)),
+        in_eur(make_charge_event("refunded", 5, amount_refunded=500)),
+        in_eur(make_refund_event("refund.created", "re_1", 500, 5)),
+        in_eur(make_charge_event("refunded", 9, amount_refunded=2500)),
     ):
-        tell(alice, event)
+        post_stripe_event(alice, event)
         [gift] = gifts(alice)
         assert (gift["status"], gift["refunded_amount"]) == ("succeeded", 0)
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
@@ -230,15 +232,15 @@ def test_a_dispute_in_another_currency_disputes_a_clients_gift(
     alice: University, refunded: int
 ) -> None:
     spring = alice.fundraiser()
-    alice.gift(spring, 2500, BOB, external_id=INTENT)
+    alice.gift(spring, 2500, BOB, external_id=INTENT_ID)
     steps = (
-        (dispute("created", "needs_response", 5), "disputed"),
-        (charge("refunded", 6, amount_refunded=refunded), "disputed"),
-        (dispute("closed", "won", 9), "succeeded"),
+        (make_dispute_event("created", "needs_response", 5), "disputed"),
+        (make_charge_event("refunded", 6, amount_refunded=refunded), "disputed"),
+        (make_dispute_event("closed", "won", 9), "succeeded"),
     )
-    tell(alice, in_eur(charge("succeeded", 1)))
+    post_stripe_event(alice, in_eur(make_charge_event("succeeded", 1)))
     for event, status in steps:
-        tell(alice, in_eur(event))
+        post_stripe_event(alice, in_eur(event))
         [gift] = gifts(alice)
         assert (gift["status"], gift["refunded_amount"]) == (status, 0)
         raised = {"USD": 2500} if status == "succeeded" else {}

@@ -10,23 +10,23 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.payments.reasons import ASSIGNABLE, SENTENCES, Reason
-from jobs.sweep import sweep
+from documents.payments.reasons import ASSIGNABLE_REASONS, REASON_SENTENCES, MissingGiftReason
+from jobs.sweep import sweep_due_records
 from tests.integration.documents.payments.test_payments import SECRET, gifts, post
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university
+from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
-    AT,
-    charge,
-    dispute,
-    failed,
-    intent,
-    invoice,
-    invoice_payment,
-    ours,
-    refund,
-    set_secret,
-    tell,
+    FIRST_EVENT_AT,
+    make_charge_event,
+    make_dispute_event,
+    make_intent_event,
+    make_invoice_event,
+    make_invoice_payment_event,
+    make_refund_event,
+    mark_charge_failed,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
 )
 
 NOWHERE: dict[str, Any] = {"data": [], "next_cursor": None}
@@ -43,14 +43,14 @@ def charlie(real_client: testing.TestClient) -> University:
 
 
 def with_secrets(name: str, api: Api) -> University:
-    place = university(name, api)
-    set_secret(place)
+    place = create_university(name, api)
+    set_stripe_secret(place)
     place.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
     return place
 
 
 def listed(place: University, query: str = "status=unassigned") -> list[Any]:
-    settle()
+    settle_all()
     found: list[Any] = place.get(f"/v1/payments?{query}")["data"]
     return found
 
@@ -64,7 +64,7 @@ def assign(place: University, payment: Any, fundraiser: str) -> Any:
 
 def test_a_payment_that_names_no_fundraiser_is_listed_and_becomes_a_gift(alice: University) -> None:
     spring = alice.fundraiser()
-    tell(alice, charge("succeeded"))
+    post_stripe_event(alice, make_charge_event("succeeded"))
     [payment] = listed(alice)
     assert payment == alice.get(f"/v1/payments/{payment['id']}")
     expected = {
@@ -93,34 +93,39 @@ def test_a_payment_that_names_no_fundraiser_is_listed_and_becomes_a_gift(alice: 
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
 
 
-REASONS: dict[Reason, Any] = {
-    "no_fundraiser": [charge("succeeded")],
-    "unknown_fundraiser": [ours(charge("succeeded"), fundraiser_id="Spring")],
-    "unlinked_invoice": [ours(invoice("paid", 3), fundraiser_id=UNKNOWN_ID)],
-    "no_amount": [refund("refund.created", "re_1", 500, 3), dispute("created", "lost", 4)],
-    "unknown_currency": [charge("succeeded", currency="qqq")],
-    "not_paid": [intent("created", "requires_payment_method")],
+REASONS: dict[MissingGiftReason, Any] = {
+    "no_fundraiser": [make_charge_event("succeeded")],
+    "unknown_fundraiser": [set_metadata(make_charge_event("succeeded"), fundraiser_id="Spring")],
+    "unlinked_invoice": [set_metadata(make_invoice_event("paid", 3), fundraiser_id=UNKNOWN_ID)],
+    "no_amount": [
+        make_refund_event("refund.created", "re_1", 500, 3),
+        make_dispute_event("created", "lost", 4),
+    ],
+    "unknown_currency": [make_charge_event("succeeded", currency="qqq")],
+    "not_paid": [make_intent_event("created", "requires_payment_method")],
 }
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_each_reason_has_a_code_and_a_sentence(alice: University, reason: Reason) -> None:
+def test_each_reason_has_a_code_and_a_sentence(
+    alice: University, reason: MissingGiftReason
+) -> None:
     for event in REASONS[reason]:
-        tell(alice, event)
+        post_stripe_event(alice, event)
     status = "incomplete" if reason == "not_paid" else "unassigned"
     [payment] = listed(alice, f"status={status}")
     assert [payment] == listed(alice, f"reason={reason}") == listed(alice, "")
-    assert (payment["reason"], payment["detail"]) == (reason, SENTENCES[reason])
+    assert (payment["reason"], payment["detail"]) == (reason, REASON_SENTENCES[reason])
     assert listed(alice, "status=assigned") == []
     spring = alice.fundraiser()
     path = f"/v1/payments/{payment['id']}/fundraiser"
     answer = alice.call("PUT", path, {"fundraiser_id": spring})
-    assert answer.status == (200 if reason in ASSIGNABLE else 409)
-    tell(alice, charge("updated", 9))  # whatever lacked comes now
-    tell(alice, invoice_payment(9))
+    assert answer.status == (200 if reason in ASSIGNABLE_REASONS else 409)
+    post_stripe_event(alice, make_charge_event("updated", 9))  # whatever lacked comes now
+    post_stripe_event(alice, make_invoice_payment_event(9))
     made = gifts(alice)
-    assert len(made) == (1 if reason in ASSIGNABLE else 0)
-    if reason not in ASSIGNABLE:
+    assert len(made) == (1 if reason in ASSIGNABLE_REASONS else 0)
+    if reason not in ASSIGNABLE_REASONS:
         [payment] = listed(alice)
         assert payment["reason"] == "no_fundraiser"
         assign(alice, payment, spring)
@@ -131,37 +136,52 @@ def test_each_reason_has_a_code_and_a_sentence(alice: University, reason: Reason
 
 def test_a_payment_in_an_unknown_currency_is_shown_as_reported(alice: University) -> None:
     spring = alice.fundraiser()
-    tell(alice, ours(charge("succeeded", currency="qqq", amount=1955), fundraiser_id=spring))
-    tell(alice, ours(intent("succeeded", "succeeded", currency="usdc"), fundraiser_id=spring))
-    at = float(AT)
+    post_stripe_event(
+        alice,
+        set_metadata(
+            make_charge_event("succeeded", currency="qqq", amount=1955), fundraiser_id=spring
+        ),
+    )
+    post_stripe_event(
+        alice,
+        set_metadata(
+            make_intent_event("succeeded", "succeeded", currency="usdc"), fundraiser_id=spring
+        ),
+    )
+    at = float(FIRST_EVENT_AT)
     post(alice, "cheque-1", at, spring, currency="ZZZ", amount=77)
-    tell(alice, refund("refund.created", "re_1", 5, 3, currency="qqq"))
+    post_stripe_event(alice, make_refund_event("refund.created", "re_1", 5, 3, currency="qqq"))
     shown = {(one["payment_id"], one["amount"], one["currency"]) for one in listed(alice)}
     assert shown == {("pi_1", 1955, "QQQ"), ("cheque-1", 77, "ZZZ")}
     assert gifts(alice) == []
     assert get_db().deliveries.count_documents({"refused_events": 1}) == 4
-    tell(alice, ours(charge("updated", 9, currency="bgn", amount=1955), fundraiser_id=spring))
+    post_stripe_event(
+        alice,
+        set_metadata(
+            make_charge_event("updated", 9, currency="bgn", amount=1955), fundraiser_id=spring
+        ),
+    )
     assert [gift["currency"] for gift in gifts(alice)] == ["BGN"]
 
 
 @pytest.mark.parametrize("named", [None, "", "  "])
 def test_a_post_without_a_fundraiser_is_listed_too(alice: University, named: Any) -> None:
     spring = alice.fundraiser()
-    post(alice, "cheque", float(AT), named, amount=700)
+    post(alice, "cheque", float(FIRST_EVENT_AT), named, amount=700)
     [payment] = listed(alice)
     assert (payment["provider"], payment["reason"]) == ("payments", "no_fundraiser")
     assign(alice, payment, spring)
-    post(alice, "cheque", float(AT + 5), named, amount=700, refunded_amount=200)
-    settle()
+    post(alice, "cheque", float(FIRST_EVENT_AT + 5), named, amount=700, refunded_amount=200)
+    settle_all()
     assert alice.report(spring)["donations"]["raised"] == {"USD": 500}
 
 
 def story(fundraiser: str) -> list[Any]:
     """Events of one payment, some of which name another fundraiser."""
     return [
-        ours(intent("succeeded", "succeeded", 2), fundraiser_id=fundraiser),
-        charge("succeeded", 1),
-        charge("refunded", 5, amount_refunded=1000),
+        set_metadata(make_intent_event("succeeded", "succeeded", 2), fundraiser_id=fundraiser),
+        make_charge_event("succeeded", 1),
+        make_charge_event("refunded", 5, amount_refunded=1000),
     ]
 
 
@@ -170,7 +190,7 @@ def test_an_assignment_survives_events_in_any_order_and_counts_once(
     alice: University, order: tuple[int, ...]
 ) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
-    tell(alice, failed(charge("failed", 0)))
+    post_stripe_event(alice, mark_charge_failed(make_charge_event("failed", 0)))
     [payment] = listed(alice)
     events = story(autumn)
     for index in order:
@@ -178,8 +198,8 @@ def test_an_assignment_survives_events_in_any_order_and_counts_once(
             if index == len(events):
                 assign(alice, payment, spring)
             else:
-                tell(alice, events[index])
-            sweep()
+                post_stripe_event(alice, events[index])
+            sweep_due_records()
     [gift] = gifts(alice)
     assert (gift["fundraiser_id"], gift["status"], gift["refunded_amount"]) == (
         spring,
@@ -195,10 +215,12 @@ def test_an_assignment_holds_where_the_payments_own_word_would_move_its_gift(
     alice: University,
 ) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
-    tell(alice, ours(intent("succeeded", "succeeded", 2), fundraiser_id=spring))
+    post_stripe_event(
+        alice, set_metadata(make_intent_event("succeeded", "succeeded", 2), fundraiser_id=spring)
+    )
     [payment] = listed(alice, "")
     assign(alice, payment, spring)
-    tell(alice, ours(charge("succeeded", 3), fundraiser_id=autumn))
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded", 3), fundraiser_id=autumn))
     [gift] = gifts(alice)
     assert gift["fundraiser_id"] == spring
     assert alice.report(autumn)["donations"]["count"] == 0
@@ -206,7 +228,7 @@ def test_an_assignment_holds_where_the_payments_own_word_would_move_its_gift(
 
 def test_assignments_at_once_and_events_make_one_gift(alice: University) -> None:
     spring = alice.fundraiser()
-    tell(alice, charge("succeeded"))
+    post_stripe_event(alice, make_charge_event("succeeded"))
     [payment] = listed(alice)
     events = story(spring)
 
@@ -214,8 +236,8 @@ def test_assignments_at_once_and_events_make_one_gift(alice: University) -> None
         if number % 3:
             assign(alice, payment, spring)
         else:
-            tell(alice, events[number // 3 % len(events)])
-            sweep()
+            post_stripe_event(alice, events[number // 3 % len(events)])
+            sweep_due_records()
         return number
 
     with ThreadPoolExecutor(8) as pool:
@@ -229,15 +251,18 @@ def test_a_gift_moves_to_the_fundraiser_that_is_assigned_later(alice: University
     email = alice.email(autumn, sent_at="2025-11-20T00:00:00Z")
     plan = {"fundraiser_id": spring, "recurring_id": "plan"}
     for number in range(5):
-        event = ours(charge("succeeded", 60 * number, created=AT + 60 * number), **plan)
-        tell(alice, named_again(event, number))
-        settle()
+        event = set_metadata(
+            make_charge_event("succeeded", 60 * number, created=FIRST_EVENT_AT + 60 * number),
+            **plan,
+        )
+        post_stripe_event(alice, named_again(event, number))
+        settle_all()
     first, second, *others = sorted(gifts(alice), key=lambda gift: gift["external_id"])
     assert {follows(alice, gift) for gift in (second, *others)} == {first["id"]}
     [payment] = [one for one in listed(alice, "") if one["donation_id"] == first["id"]]
     for _ in range(2):
         assign(alice, payment, autumn)
-    settle()
+    settle_all()
     found = alice.get(f"/v1/donations/{first['id']}")
     assert (found["fundraiser_id"], found["match"]) == (autumn, "indirect")
     assert found["email_id"] == email
@@ -248,7 +273,7 @@ def test_a_gift_moves_to_the_fundraiser_that_is_assigned_later(alice: University
         told = (report["count"], report["donors"], report["raised"])
         assert told == (count, 1, {"USD": 2500 * count})
     assign(alice, payment, spring)
-    settle()
+    settle_all()
     assert alice.report(autumn)["donations"]["count"] == 0
     assert alice.report(spring)["donations"]["raised"] == {"USD": 12_500}
     assert {follows(alice, gift) for gift in (second, *others)} == {first["id"]}
@@ -269,34 +294,36 @@ def test_a_gift_keeps_its_currency_when_a_later_post_names_an_unknown_one(
     alice: University,
 ) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
-    post(alice, "gift", float(AT), spring)
-    post(alice, "gift", float(AT + 5), spring, currency="ZZZ", status="refunded")
+    post(alice, "gift", float(FIRST_EVENT_AT), spring)
+    post(alice, "gift", float(FIRST_EVENT_AT + 5), spring, currency="ZZZ", status="refunded")
     [gift] = gifts(alice)
     assert (gift["currency"], gift["status"]) == ("USD", "succeeded")
     assert get_db().deliveries.count_documents({"refused_events": 1}) == 1
     [payment] = listed(alice, "status=assigned")
     assign(alice, payment, autumn)
-    settle()
+    settle_all()
     assert alice.report(autumn)["donations"]["raised"] == {"USD": 2500}
-    tell(alice, ours(charge("succeeded"), fundraiser_id=spring))
-    tell(alice, ours(charge("updated", 9, currency="qqq"), fundraiser_id=spring))
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), fundraiser_id=spring))
+    post_stripe_event(
+        alice, set_metadata(make_charge_event("updated", 9, currency="qqq"), fundraiser_id=spring)
+    )
     assert {gift["currency"] for gift in gifts(alice)} == {"USD"}
     assert get_db().deliveries.count_documents({"refused_events": 1}) == 2
-    post(alice, "gift", float(AT + 9), spring, currency="HRK", amount=100)
-    settle()
+    post(alice, "gift", float(FIRST_EVENT_AT + 9), spring, currency="HRK", amount=100)
+    settle_all()
     assert alice.report(autumn)["donations"]["raised"] == {"HRK": 100}
 
 
 def test_an_assignment_is_taken_back_until_it_made_a_gift(alice: University) -> None:
     spring = alice.fundraiser()
-    tell(alice, invoice("paid", 3))
+    post_stripe_event(alice, make_invoice_event("paid", 3))
     [payment] = listed(alice)
     path = f"/v1/payments/{payment['id']}/fundraiser"
     assert assign(alice, payment, spring)["status"] == "unassigned"
     for _ in range(2):
         answer = alice.call("DELETE", path)
         assert (answer.status, answer.json["fundraiser_id"]) == (200, None)
-    tell(alice, invoice_payment(3))
+    post_stripe_event(alice, make_invoice_payment_event(3))
     assert gifts(alice) == []
     [payment] = listed(alice)
     assert payment["reason"] == "no_fundraiser"
@@ -309,12 +336,12 @@ def test_an_assignment_is_taken_back_until_it_made_a_gift(alice: University) -> 
 
 def test_an_assignment_of_an_invoice_follows_to_its_payment(alice: University) -> None:
     spring = alice.fundraiser()
-    tell(alice, invoice("paid", 3))
+    post_stripe_event(alice, make_invoice_event("paid", 3))
     [payment] = listed(alice)
     assign(alice, payment, spring)
     assert gifts(alice) == []
-    tell(alice, charge("succeeded", 1))
-    tell(alice, invoice_payment(3))
+    post_stripe_event(alice, make_charge_event("succeeded", 1))
+    post_stripe_event(alice, make_invoice_payment_event(3))
     [gift] = gifts(alice)
     assert (gift["external_id"], gift["fundraiser_id"]) == ("pi_1", spring)
     assert listed(alice) == []
@@ -324,29 +351,29 @@ def test_a_deleted_gift_and_a_gift_that_a_client_recorded_are_not_assigned(
     alice: University,
 ) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
-    tell(alice, charge("succeeded"))
+    post_stripe_event(alice, make_charge_event("succeeded"))
     [payment] = listed(alice)
     recorded = alice.gift(autumn, external_id="pi_1")
     path = f"/v1/payments/{payment['id']}/fundraiser"
     assert alice.call("PUT", path, {"fundraiser_id": spring}).status == 409
     assert listed(alice) == []
     assert alice.get(f"/v1/donations/{recorded}")["fundraiser_id"] == autumn
-    tell(alice, named_again(charge("succeeded")))
+    post_stripe_event(alice, named_again(make_charge_event("succeeded")))
     [payment] = listed(alice)
     gift = assign(alice, payment, spring)["donation_id"]
-    settle()
+    settle_all()
     assert alice.call("DELETE", f"/v1/donations/{gift}").status == 204
     path = f"/v1/payments/{payment['id']}/fundraiser"
     for fundraiser in (spring, autumn):
         assert alice.call("PUT", path, {"fundraiser_id": fundraiser}).status == 409
-    tell(alice, named_again(charge("updated", 9)))
-    settle()
+    post_stripe_event(alice, named_again(make_charge_event("updated", 9)))
+    settle_all()
     assert alice.report(spring)["donations"]["count"] == 0
 
 
 def test_nobody_else_sees_or_assigns_a_payment(alice: University, charlie: University) -> None:
     spring, his = alice.fundraiser(), charlie.fundraiser()
-    tell(alice, charge("succeeded"))
+    post_stripe_event(alice, make_charge_event("succeeded"))
     [payment] = listed(alice)
     assert charlie.get("/v1/payments") == NOWHERE
     path = f"/v1/payments/{payment['id']}"
@@ -367,8 +394,8 @@ def test_nobody_else_sees_or_assigns_a_payment(alice: University, charlie: Unive
 
 def test_the_list_is_read_page_by_page(alice: University) -> None:
     for number in range(7):
-        post(alice, f"gift-{number}", float(AT), UNKNOWN_ID)
-        settle()
+        post(alice, f"gift-{number}", float(FIRST_EVENT_AT), UNKNOWN_ID)
+        settle_all()
     for query in ("", "status=unassigned", "reason=unknown_fundraiser", "sort=created_at"):
         seen: list[str] = []
         cursor = ""
@@ -389,13 +416,13 @@ def test_a_payment_whose_id_tells_of_a_person_keeps_it_until_that_person_is_eras
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
-    post(alice, "bob@example.edu/1", float(AT), UNKNOWN_ID)
+    post(alice, "bob@example.edu/1", float(FIRST_EVENT_AT), UNKNOWN_ID)
     [payment] = listed(alice)
     assert payment["payment_id"] == "bob@example.edu/1"
     assign(alice, payment, spring)
     [gift] = gifts(alice)
     assert gift["external_id"] == "bob@example.edu/1"
-    post(alice, "bob@example.edu/2", float(AT), UNKNOWN_ID)
+    post(alice, "bob@example.edu/2", float(FIRST_EVENT_AT), UNKNOWN_ID)
     assert len(listed(alice)) == 1
     user = alice.make("users", **BOB)["id"]
     assert alice.call("DELETE", f"/v1/users/{user}?erase=true").status in (202, 204)
@@ -409,7 +436,7 @@ def test_an_erased_payment_that_is_assigned_later_stays_one_gift(
     alice: University, key: str
 ) -> None:
     spring = alice.fundraiser()
-    post(alice, key, float(AT), UNKNOWN_ID, donor=BOB)
+    post(alice, key, float(FIRST_EVENT_AT), UNKNOWN_ID, donor=BOB)
     [payment] = listed(alice)
     user = alice.make("users", **BOB)["id"]
     assert alice.call("DELETE", f"/v1/users/{user}?erase=true").status in (202, 204)
@@ -418,7 +445,7 @@ def test_an_erased_payment_that_is_assigned_later_stays_one_gift(
     body = {"fundraiser_id": spring, "amount": 2500, "currency": "USD", "external_id": key}
     again = alice.call("POST", "/v1/donations", body)
     assert (again.status, again.json["id"]) == (200, gift["id"])
-    post(alice, key, float(AT + 5), spring, donor=BOB)
+    post(alice, key, float(FIRST_EVENT_AT + 5), spring, donor=BOB)
     assert len(gifts(alice)) == 1
 
 
@@ -426,9 +453,9 @@ def test_a_payment_finds_a_clients_gift_whose_donor_was_erased(alice: University
     spring = alice.fundraiser()
     user = alice.make("users", **BOB)["id"]
     alice.gift(spring, 2500, BOB, external_id="bob@example.edu/1")
-    settle()
+    settle_all()
     assert alice.call("DELETE", f"/v1/users/{user}?erase=true").status in (202, 204)
-    post(alice, "bob@example.edu/1", float(AT), spring, donor=BOB, status="failed")
+    post(alice, "bob@example.edu/1", float(FIRST_EVENT_AT), spring, donor=BOB, status="failed")
     [gift] = gifts(alice)
     assert (gift["status"], gift["donor"]["name"]) == ("failed", "(erased)")
 
@@ -438,9 +465,11 @@ def test_a_withdrawn_currency_is_accepted_and_shown_at_every_entrance(alice: Uni
     alice.mailing(spring, cost={"amount": 100, "currency": "CUC"})
     alice.gift(spring, 1955, currency="ANG")
     money: dict[str, Any] = {"currency": "bgn", "amount": 1955, "amount_captured": 1955}
-    tell(alice, ours(charge("succeeded", **money), fundraiser_id=spring))
-    post(alice, "old", float(AT), spring, currency="ITL", amount=50_000)
-    settle()
+    post_stripe_event(
+        alice, set_metadata(make_charge_event("succeeded", **money), fundraiser_id=spring)
+    )
+    post(alice, "old", float(FIRST_EVENT_AT), spring, currency="ITL", amount=50_000)
+    settle_all()
     raised = {"ANG": 1955, "BGN": 1955, "ITL": 50_000}
     assert alice.report(spring)["donations"]["raised"] == raised
     body = {"fundraiser_id": spring, "amount": 1, "currency": "QQQ", "donor": BOB}

@@ -12,36 +12,36 @@ from falcon import testing
 from mongoengine import get_db
 from standardwebhooks import Webhook
 
-from jobs.sweep import sweep
-from tools.testbed.cast import BOB, Answer, Api, University, university
-from tools.testbed.settled import settle
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import BOB, Api, ApiAnswer, University, create_university
+from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
-    INTENT,
-    charge,
-    intent,
-    invoice,
-    invoice_payment,
-    ours,
-    refund,
-    set_secret,
-    stories,
-    tell,
+    INTENT_ID,
+    list_payment_stories,
+    make_charge_event,
+    make_intent_event,
+    make_invoice_event,
+    make_invoice_payment_event,
+    make_refund_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
 )
 
 SECRET = "whsec_" + "bWF0Y2hiYWNrLW1hdGNoYmFjay1tYXRjaGJhY2s="
 SENT = "2025-11-20T00:00:00Z"
-STORIES = stories()
+STORIES = list_payment_stories()
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
     return alice
 
 
-def post(place: University, external_id: str, at: float, fundraiser: str, **more: Any) -> Answer:
+def post(place: University, external_id: str, at: float, fundraiser: str, **more: Any) -> ApiAnswer:
     """Post a gift's state as any payment processor would."""
     time = datetime.fromtimestamp(at, UTC)
     gift = {"external_id": external_id, "fundraiser_id": fundraiser, "amount": 2500}
@@ -58,7 +58,7 @@ def post(place: University, external_id: str, at: float, fundraiser: str, **more
 
 
 def gifts(alice: University) -> list[Any]:
-    settle()
+    settle_all()
     found: list[Any] = alice.get("/v1/donations")["data"]
     return found
 
@@ -71,7 +71,7 @@ def named(story: list[Any], number: int, fundraiser: str, email: str) -> list[An
     kinds = ("payment_intent", "charge", "invoice")
     metadata = {"fundraiser_id": fundraiser, "email_id": email}
     return [
-        ours(event, **metadata) if event["data"]["object"]["object"] in kinds else event
+        set_metadata(event, **metadata) if event["data"]["object"]["object"] in kinds else event
         for event in json.loads(text)
     ]
 
@@ -91,14 +91,14 @@ def test_two_kinds_of_events_in_any_order_make_one_gift_with_the_right_state(
     for number, order in enumerate(orders):
         events = named(story, number, spring, token)
         for index in order:
-            assert tell(alice, events[index]).status == 202
+            assert post_stripe_event(alice, events[index]).status == 202
             if chance.random() < 0.3:
-                tell(alice, chance.choice(events))
+                post_stripe_event(alice, chance.choice(events))
             if chance.random() < 0.3:
-                sweep()
+                sweep_due_records()
     made = gifts(alice)
     assert {gift["external_id"] for gift in made} == {
-        f"{INTENT}_{number}" for number in range(len(orders))
+        f"{INTENT_ID}_{number}" for number in range(len(orders))
     }
     expected = (status, refunded, 2500, "USD")
     names = ("status", "refunded_amount", "amount", "currency")
@@ -120,8 +120,8 @@ def test_deliveries_in_parallel_end_the_same(alice: University) -> None:
     random.Random(2).shuffle(events)
 
     def act(event: Any) -> None:
-        assert tell(alice, event).status == 202
-        sweep()
+        assert post_stripe_event(alice, event).status == 202
+        sweep_due_records()
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(act, events))
@@ -134,12 +134,15 @@ def test_a_gift_that_a_client_posts_and_stripe_tells_of_is_one(alice: University
     spring = alice.fundraiser()
     events = named(STORIES["refunded in part"][0], 0, spring, "")
     body = {"fundraiser_id": spring, "amount": 2500, "currency": "USD"}
-    body |= {"donor": {"name": "Bobby", "email": "bobby@example.edu"}, "external_id": f"{INTENT}_0"}
+    body |= {
+        "donor": {"name": "Bobby", "email": "bobby@example.edu"},
+        "external_id": f"{INTENT_ID}_0",
+    }
 
     def act(number: int) -> int:
         if number < len(events):
-            return tell(alice, events[number]).status
-        sweep()
+            return post_stripe_event(alice, events[number]).status
+        sweep_due_records()
         return alice.call("POST", "/v1/donations", body).status
 
     with ThreadPoolExecutor(8) as pool:
@@ -154,24 +157,29 @@ def test_what_a_client_said_of_its_gift_stays_and_stripe_says_what_became_of_it(
 ) -> None:
     spring = alice.fundraiser()
     donor = {"name": "Bobby", "email": "bobby@example.edu"}
-    gift = alice.gift(spring, 2500, donor, external_id=INTENT, donated_at=SENT)
-    for event in (charge("succeeded"), charge("refunded", 5, amount_refunded=2500)):
-        tell(alice, ours(event, fundraiser_id=alice.fundraiser("Autumn")))
+    gift = alice.gift(spring, 2500, donor, external_id=INTENT_ID, donated_at=SENT)
+    for event in (
+        make_charge_event("succeeded"),
+        make_charge_event("refunded", 5, amount_refunded=2500),
+    ):
+        post_stripe_event(alice, set_metadata(event, fundraiser_id=alice.fundraiser("Autumn")))
     [found] = gifts(alice)
     assert (found["id"], found["donor"], found["donated_at"]) == (gift, donor, SENT)
     assert (found["fundraiser_id"], found["status"]) == (spring, "refunded")
     alice.call("DELETE", f"/v1/donations/{gift}")
-    tell(alice, charge("refunded", 9, amount_refunded=100))
+    post_stripe_event(alice, make_charge_event("refunded", 9, amount_refunded=100))
     assert gifts(alice) == []
 
 
 def test_a_donor_who_is_told_of_later_lets_the_gift_look_again(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
-    tell(alice, ours(intent("succeeded", "succeeded", 2), fundraiser_id=spring))
+    post_stripe_event(
+        alice, set_metadata(make_intent_event("succeeded", "succeeded", 2), fundraiser_id=spring)
+    )
     [gift] = gifts(alice)
     assert (gift["match"], gift["donor"]) == ("unresolved", {"name": "Anonymous", "email": ""})
-    tell(alice, charge("succeeded", 1))
+    post_stripe_event(alice, make_charge_event("succeeded", 1))
     [gift] = gifts(alice)
     assert (gift["match"], gift["email_id"], gift["donor"]) == ("indirect", email, BOB)
 
@@ -180,9 +188,13 @@ def test_when_a_gift_was_made_may_be_learned_later(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     named_it = {"fundraiser_id": spring, "email_id": email}
-    tell(alice, ours(intent("succeeded", "succeeded", 2), **named_it))
+    post_stripe_event(
+        alice, set_metadata(make_intent_event("succeeded", "succeeded", 2), **named_it)
+    )
     gifts(alice)
-    tell(alice, ours(charge("succeeded", 1, created=1_763_900_000), **named_it))
+    post_stripe_event(
+        alice, set_metadata(make_charge_event("succeeded", 1, created=1_763_900_000), **named_it)
+    )
     [gift] = gifts(alice)
     user = alice.get(f"/v1/users/{gift['user_id']}")
     assert user["last_donated_at"] == gift["donated_at"] == "2025-11-23T12:13:20Z"
@@ -197,15 +209,15 @@ def test_a_payment_whose_id_names_a_person_stays_one_gift_when_that_person_is_er
         post(alice, "bob@example.edu-1", at, spring, email_id=email)
         [gift] = gifts(alice)
         alice.call("DELETE", f"/v1/users/{gift['user_id']}?erase=true")
-        settle()
+        settle_all()
     assert "bob@example.edu" not in str(list(get_db().payments.find()))
     assert len(gifts(alice)) == 1
 
 
 def test_a_clients_gift_does_not_become_pending_again(alice: University) -> None:
     spring = alice.fundraiser()
-    alice.gift(spring, external_id=INTENT)
-    tell(alice, intent("processing", "processing", 1))
+    alice.gift(spring, external_id=INTENT_ID)
+    post_stripe_event(alice, make_intent_event("processing", "processing", 1))
     [gift] = gifts(alice)
     assert gift["status"] == "succeeded"
 
@@ -213,8 +225,8 @@ def test_a_clients_gift_does_not_become_pending_again(alice: University) -> None
 def test_anonymous_gifts_count_each_with_a_donor_of_its_own(alice: University) -> None:
     spring = alice.fundraiser()
     for number in range(3):
-        told = intent("succeeded", "succeeded", id=f"pi_{number}")
-        tell(alice, ours(told, fundraiser_id=spring))
+        told = make_intent_event("succeeded", "succeeded", id=f"pi_{number}")
+        post_stripe_event(alice, set_metadata(told, fundraiser_id=spring))
     assert len(gifts(alice)) == 3
     figures = alice.report(spring)["donations"]
     assert (figures["count"], figures["donors"]) == (3, 3)
@@ -238,9 +250,9 @@ def test_currencies_without_minor_units_and_with_three(
         "amount": stripes,
         "amount_captured": stripes,
     }
-    back = charge("refunded", 5, **money, amount_refunded=stripes // 10)
-    for event in (charge("succeeded", **money), back):
-        tell(alice, ours(event, fundraiser_id=spring))
+    back = make_charge_event("refunded", 5, **money, amount_refunded=stripes // 10)
+    for event in (make_charge_event("succeeded", **money), back):
+        post_stripe_event(alice, set_metadata(event, fundraiser_id=spring))
     [gift] = gifts(alice)
     assert (gift["amount"], gift["currency"]) == (raised, currency)
     assert alice.report(spring)["donations"]["raised"] == {currency: raised - raised // 10}
@@ -249,16 +261,16 @@ def test_currencies_without_minor_units_and_with_three(
 def test_a_payment_of_no_fundraiser_of_ours_waits_for_one_and_says_so(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie = create_university("Charlie's University", Api.in_process(real_client))
     spring, theirs = alice.fundraiser(), charlie.fundraiser()
     for metadata in ({}, {"fundraiser_id": "nonsense"}, {"fundraiser_id": theirs}):
-        tell(alice, ours(charge("succeeded"), **metadata))
+        post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), **metadata))
     assert gifts(alice) == []
     refused = [row["refused"] for row in get_db().deliveries.find()]
     assert (
         refused == [[{"index": 0, "reason": "it names no fundraiser (metadata.fundraiser_id)"}]] * 3
     )
-    tell(alice, ours(charge("updated", 9), fundraiser_id=spring))
+    post_stripe_event(alice, set_metadata(make_charge_event("updated", 9), fundraiser_id=spring))
     [gift] = gifts(alice)
     assert gift["donor"] == BOB
     assert charlie.get("/v1/donations")["data"] == []
@@ -266,35 +278,46 @@ def test_a_payment_of_no_fundraiser_of_ours_waits_for_one_and_says_so(
 
 def test_an_invoice_waits_until_it_is_known_which_payment_it_is_of(alice: University) -> None:
     spring = alice.fundraiser()
-    tell(alice, ours(invoice("paid", 3), fundraiser_id=spring))
-    tell(alice, invoice("upcoming", id=None))
+    post_stripe_event(alice, set_metadata(make_invoice_event("paid", 3), fundraiser_id=spring))
+    post_stripe_event(alice, make_invoice_event("upcoming", id=None))
     assert gifts(alice) == []
-    tell(alice, invoice_payment(3))
+    post_stripe_event(alice, make_invoice_payment_event(3))
     [gift] = gifts(alice)
-    assert (gift["external_id"], gift["recurring_id"]) == (INTENT, "sub_1")
-    tell(alice, ours(invoice("updated", 9, status="paid", amount_paid=2500), fundraiser_id=spring))
-    tell(alice, charge("succeeded", 1))
+    assert (gift["external_id"], gift["recurring_id"]) == (INTENT_ID, "sub_1")
+    post_stripe_event(
+        alice,
+        set_metadata(
+            make_invoice_event("updated", 9, status="paid", amount_paid=2500), fundraiser_id=spring
+        ),
+    )
+    post_stripe_event(alice, make_charge_event("succeeded", 1))
     assert len(gifts(alice)) == 1
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_what_an_invoice_said_last_holds_wherever_it_waited(alice: University, first: int) -> None:
     spring = alice.fundraiser()
-    told = [invoice("payment_failed", 1), invoice("paid", 5, payment_intent=INTENT)]
-    for event in (told[first], told[1 - first], invoice_payment(5)):
-        tell(alice, ours(event, fundraiser_id=spring))
-        sweep()
+    told = [
+        make_invoice_event("payment_failed", 1),
+        make_invoice_event("paid", 5, payment_intent=INTENT_ID),
+    ]
+    for event in (told[first], told[1 - first], make_invoice_payment_event(5)):
+        post_stripe_event(alice, set_metadata(event, fundraiser_id=spring))
+        sweep_due_records()
     [gift] = gifts(alice)
     assert (gift["status"], gift["amount"]) == ("succeeded", 2500)
 
 
 def test_what_cannot_be_understood_is_kept_and_stops_nothing(alice: University) -> None:
     spring = alice.fundraiser()
-    good = ours(charge("succeeded"), fundraiser_id=spring)
+    good = set_metadata(make_charge_event("succeeded"), fundraiser_id=spring)
     for body in ("", "null", "[1]", "{", '{"object": "event"}', "\ud83d", "[" * 5000, "NaN"):
-        assert tell(alice, None, body=body.encode("utf-8", "replace").decode()).status == 202
-    tell(alice, refund("refund.created", "re_9", -5, 1))
-    tell(alice, good)
+        assert (
+            post_stripe_event(alice, None, body=body.encode("utf-8", "replace").decode()).status
+            == 202
+        )
+    post_stripe_event(alice, make_refund_event("refund.created", "re_9", -5, 1))
+    post_stripe_event(alice, good)
     assert len(gifts(alice)) == 1
     rows = list(get_db().deliveries.find({}, {"refused": 1, "refused_events": 1}))
     assert sum(row["refused_events"] for row in rows) == 9
@@ -317,7 +340,7 @@ def test_any_processor_may_post_the_state_of_a_gift_in_any_order(alice: Universi
             for when, state in (*order, order[0]):
                 assert post(alice, f"gift-{number}", when, spring, **state).status == 202
                 if number % 2:
-                    sweep()
+                    sweep_due_records()
     made = gifts(alice)
     assert len(made) == 18
     expected = ("succeeded", 700, "direct", email, "plan")

@@ -6,32 +6,37 @@ import pytest
 from falcon import testing
 from mongoengine import get_db
 
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from tests.integration.documents.payments.test_payment_assignment import listed
-from tools.testbed.cast import Api, University, university
+from tools.testbed.cast import Api, University, create_university
 from tools.testbed.stripe_events import (
-    charge,
-    dispute,
-    invoice,
-    invoice_payment,
-    ours,
-    refund,
-    set_secret,
-    tell,
+    make_charge_event,
+    make_dispute_event,
+    make_invoice_event,
+    make_invoice_payment_event,
+    make_refund_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
 )
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     return alice
 
 
 def test_a_test_payment_is_listed_and_not_assigned(alice: University) -> None:
     spring = alice.fundraiser()
-    tell(alice, ours(charge("succeeded"), fundraiser_id=spring) | {"livemode": False})
-    tell(alice, refund("refund.created", "re_1", 500, 3) | {"livemode": False})
+    post_stripe_event(
+        alice,
+        set_metadata(make_charge_event("succeeded"), fundraiser_id=spring) | {"livemode": False},
+    )
+    post_stripe_event(
+        alice, make_refund_event("refund.created", "re_1", 500, 3) | {"livemode": False}
+    )
     [payment] = listed(alice)
     assert (payment["reason"], payment["payment_id"]) == ("test_mode", "pi_1")
     assert (payment["amount"], payment["currency"]) == (2500, "USD")
@@ -45,18 +50,18 @@ def test_a_test_payment_is_listed_and_not_assigned(alice: University) -> None:
 
 
 def test_a_plan_is_no_payment(alice: University) -> None:
-    tell(alice, invoice("paid", 3))
-    tell(alice, invoice_payment(3))
+    post_stripe_event(alice, make_invoice_event("paid", 3))
+    post_stripe_event(alice, make_invoice_payment_event(3))
     assert [one["payment_id"] for one in listed(alice, "")] == ["pi_1"]
 
 
 @pytest.mark.parametrize("status", ["\ud800", "won\udfff", {"a": ["\udc00"]}, "\x00"])
 def test_a_status_that_is_not_text_makes_no_event_fail(alice: University, status: Any) -> None:
     spring = alice.fundraiser()
-    tell(alice, ours(charge("succeeded"), fundraiser_id=spring))
-    tell(alice, refund("refund.created", "re_1", 500, 3, status=status))
-    tell(alice, dispute("created", status, 4))
-    sweep()
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), fundraiser_id=spring))
+    post_stripe_event(alice, make_refund_event("refund.created", "re_1", 500, 3, status=status))
+    post_stripe_event(alice, make_dispute_event("created", status, 4))
+    sweep_due_records()
     [gift] = alice.get("/v1/donations")["data"]
     assert (gift["status"], gift["amount"]) == ("succeeded", 2500)
     assert get_db().deliveries.count_documents({"trouble": {"$exists": True}}) == 0
@@ -67,9 +72,11 @@ def test_an_event_of_a_time_that_no_calendar_has_is_rejected(
     alice: University, created: float
 ) -> None:
     spring = alice.fundraiser()
-    told = ours(charge("succeeded", created=None), fundraiser_id=spring) | {"created": created}
-    tell(alice, told)
-    sweep()
+    told = set_metadata(make_charge_event("succeeded", created=None), fundraiser_id=spring) | {
+        "created": created
+    }
+    post_stripe_event(alice, told)
+    sweep_due_records()
     [post] = get_db().deliveries.find()
     assert post["refused"][0]["reason"] == "the event has no time"
     assert "trouble" not in post

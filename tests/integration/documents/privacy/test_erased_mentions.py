@@ -7,23 +7,23 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.migrations.migration import note_new
+from documents.migrations.migration import mark_all_finished
 from documents.migrations.steps import MIGRATIONS
 from tests.integration.documents.payments.test_payments import SECRET, post
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university
+from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
-    AT,
-    INVOICE,
-    charge,
-    intent,
-    invoice,
-    invoice_payment,
-    ours,
-    refund,
-    session,
-    set_secret,
-    tell,
+    FIRST_EVENT_AT,
+    INVOICE_ID,
+    make_charge_event,
+    make_intent_event,
+    make_invoice_event,
+    make_invoice_payment_event,
+    make_refund_event,
+    make_session_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
 )
 
 ANN = {"name": "Ann Able", "email": "ann@example.edu"}
@@ -35,19 +35,19 @@ STORES = ("donations", "payments", "deliveries", "events", "users")
 def alice(real_client: testing.TestClient, request: pytest.FixtureRequest) -> University:
     """Before the migration of payments has ended, an erasure finds them without an index."""
     if request.param == "migrated":
-        note_new(MIGRATIONS)
-    alice = university("Alice's University", Api.in_process(real_client))
-    set_secret(alice)
+        mark_all_finished(MIGRATIONS)
+    alice = create_university("Alice's University", Api.in_process(real_client))
+    set_stripe_secret(alice)
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
     return alice
 
 
 def erase(alice: University, person: dict[str, str] = ANN) -> None:
-    settle()
+    settle_all()
     found = alice.get(f"/v1/users?email={person['email']}")["data"]
     user = found[0]["id"] if found else alice.make("users", **person)["id"]
     assert alice.call("DELETE", f"/v1/users/{user}?erase=true").status in (202, 204)
-    settle()
+    settle_all()
 
 
 def traces(*words: str) -> list[str]:
@@ -68,7 +68,7 @@ def test_a_cheque_whose_id_names_her(alice: University) -> None:
     made = alice.make("donations", **body, **named)
     alice.make("donations", **body, recurring_id="monthly: Ann+x@Example.edu")
     alice.make("donations", **body, email_id="for ann@example.edu")
-    settle()
+    settle_all()
     before = alice.report(spring)["donations"]
     erase(alice)
     assert traces() == []
@@ -88,7 +88,7 @@ def test_a_gift_of_somebody_else_keeps_its_donor_and_its_match(alice: University
     own = alice.email(spring, ANN)
     link = f"{alice.get(f'/v1/emails/{own}')['link_token']}&e=ann@example.edu"
     hers = alice.gift(spring, 1000, ANN, email_id=link)
-    settle()
+    settle_all()
     before = alice.report(spring)["donations"]
     erase(alice)
     assert traces() == []
@@ -101,7 +101,7 @@ def test_a_gift_of_somebody_else_keeps_its_donor_and_its_match(alice: University
 @pytest.mark.parametrize("donor", [{}, {"name": "Ann Able"}, BOB])
 def test_a_payment_whose_key_names_her(alice: University, donor: dict[str, str]) -> None:
     for _ in range(2):
-        post(alice, "ann@example.edu/1", float(AT), UNKNOWN_ID, donor=donor)
+        post(alice, "ann@example.edu/1", float(FIRST_EVENT_AT), UNKNOWN_ID, donor=donor)
         erase(alice)
         assert traces() == []
     [payment] = get_db().payments.find()
@@ -110,12 +110,14 @@ def test_a_payment_whose_key_names_her(alice: University, donor: dict[str, str])
 
 def test_a_plan_is_erased_with_its_instalments(alice: University) -> None:
     spring = alice.fundraiser()
-    ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE}
+    ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE_ID}
     named = {"customer_details": ELSEWHERE, "metadata": {"fundraiser_id": spring}}
-    tell(alice, session("completed", 4, mode="subscription", **ended, **named))
-    tell(alice, invoice("paid", 3))
-    tell(alice, invoice_payment(3))
-    tell(alice, charge("succeeded", 1, billing_details=ANN))
+    post_stripe_event(
+        alice, make_session_event("completed", 4, mode="subscription", **ended, **named)
+    )
+    post_stripe_event(alice, make_invoice_event("paid", 3))
+    post_stripe_event(alice, make_invoice_payment_event(3))
+    post_stripe_event(alice, make_charge_event("succeeded", 1, billing_details=ANN))
     erase(alice)
     assert traces("ann@", "annie", "able") == []
 
@@ -123,11 +125,11 @@ def test_a_plan_is_erased_with_its_instalments(alice: University) -> None:
 def test_a_payment_of_a_gift_that_a_client_recorded(alice: University) -> None:
     spring = alice.fundraiser()
     alice.gift(spring, 2500, ANN, external_id="pi_1")
-    tell(alice, charge("succeeded", 1, billing_details=ELSEWHERE))
+    post_stripe_event(alice, make_charge_event("succeeded", 1, billing_details=ELSEWHERE))
     erase(alice)
     assert traces("ann@", "annie", "able") == []
-    tell(alice, refund("refund.created", "re_1", 500, 4))
-    settle()
+    post_stripe_event(alice, make_refund_event("refund.created", "re_1", 500, 4))
+    settle_all()
     [gift] = get_db().donations.find()
     assert (gift["refunded_amount"], gift["donor_name"]) == (500, "(erased)")
 
@@ -135,13 +137,18 @@ def test_a_payment_of_a_gift_that_a_client_recorded(alice: University) -> None:
 def test_an_invoice_that_was_erased_before_its_payment_was_known(alice: University) -> None:
     spring = alice.fundraiser()
     told = {"customer_email": ANN["email"], "customer_name": ANN["name"]}
-    tell(alice, ours(invoice("paid", 3, **told), fundraiser_id=spring))
+    post_stripe_event(
+        alice, set_metadata(make_invoice_event("paid", 3, **told), fundraiser_id=spring)
+    )
     erase(alice)
-    tell(alice, invoice_payment(3))
-    settle()
-    tell(alice, ours(intent("succeeded", "succeeded", 2, receipt_email=ANN["email"])))
-    tell(alice, charge("succeeded", 1, billing_details=ANN))
-    settle()
+    post_stripe_event(alice, make_invoice_payment_event(3))
+    settle_all()
+    post_stripe_event(
+        alice,
+        set_metadata(make_intent_event("succeeded", "succeeded", 2, receipt_email=ANN["email"])),
+    )
+    post_stripe_event(alice, make_charge_event("succeeded", 1, billing_details=ANN))
+    settle_all()
     assert traces() == []
     [gift] = get_db().donations.find()
     assert (gift["amount"], gift["donor_email"]) == (2500, "")
@@ -154,18 +161,20 @@ def test_what_is_reported_again_of_somebody_elses_payment_brings_nothing_back(
     email = alice.email(spring, BOB)
     link = f"{alice.get(f'/v1/emails/{email}')['link_token']}?friend=ann@example.edu"
     named = {"fundraiser_id": spring, "recurring_id": "with ann@example.edu", "email_id": link}
-    told = ours(charge("succeeded", 1), **named)
-    tell(alice, told)
+    told = set_metadata(make_charge_event("succeeded", 1), **named)
+    post_stripe_event(alice, told)
     erase(alice)
-    for event in (told, refund("refund.created", "re_1", 500, 4)):
-        tell(alice, event)
-        settle()
+    for event in (told, make_refund_event("refund.created", "re_1", 500, 4)):
+        post_stripe_event(alice, event)
+        settle_all()
         assert traces() == []
         [gift] = get_db().donations.find()
         assert (gift["donor_email"], gift["match"]) == (BOB["email"], "direct")
         assert gift["decision"]["rule"] == "link_token"
-    tell(alice, ours(charge("refunded", 9, amount_refunded=700), **named))
-    settle()
+    post_stripe_event(
+        alice, set_metadata(make_charge_event("refunded", 9, amount_refunded=700), **named)
+    )
+    settle_all()
     assert [found.split()[0] for found in traces()] == ["deliveries"]  # a new post of Bob's
     [gift] = get_db().donations.find()
     assert (gift["match"], gift["refunded_amount"]) == ("direct", 700)

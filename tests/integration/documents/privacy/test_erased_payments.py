@@ -14,21 +14,29 @@ from mongoengine import get_db
 
 from config import database
 from documents.erased.mailboxes import ANY_MAILBOX, MOST_SPELLINGS, NO_MAILBOX, mailbox_digest
-from documents.erased.person import person_of
-from documents.migrations.migration import note_new
+from documents.erased.person import identify_person
+from documents.migrations.migration import mark_all_finished
 from documents.migrations.steps import MIGRATIONS
 from documents.payments.named_by import MIGRATION, named_by
-from documents.payments.payment import learn, store
+from documents.payments.payment import add_facts, store
 from documents.privacy import erasure, payments
 from documents.storage.transaction import in_transaction
 from matchback.engine import Tx
 from service.app import create_app
 from tests.integration.documents.payments.test_payments import SECRET, post
 from tests.integration.documents.privacy.test_erased_mentions import ANN, erase, traces
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
-from tools.testbed.commands import Commands, name_of
-from tools.testbed.settled import settle
-from tools.testbed.stripe_events import AT, charge, intent, ours, session, set_secret, tell
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university, make_event
+from tools.testbed.commands import CommandRecorder, read_command_name
+from tools.testbed.settled import settle_all
+from tools.testbed.stripe_events import (
+    FIRST_EVENT_AT,
+    make_charge_event,
+    make_intent_event,
+    make_session_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
+)
 
 FEW, MANY = 1, 2_000
 MOST_EXAMINED = 20
@@ -36,29 +44,29 @@ READ = ("nReturned", "totalDocsExamined", "totalKeysExamined")
 
 
 def connect(place: University) -> University:
-    set_secret(place)
+    set_stripe_secret(place)
     place.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
     return place
 
 
 @pytest.fixture
-def commands(real_database: str) -> Iterator[Commands]:
+def commands(real_database: str) -> Iterator[CommandRecorder]:
     mongoengine.disconnect_all()
-    listener = Commands()
-    database.connect(event_listeners=[listener])
-    note_new(MIGRATIONS)
+    listener = CommandRecorder()
+    database.connect_database(event_listeners=[listener])
+    mark_all_finished(MIGRATIONS)
     yield listener
     mongoengine.disconnect_all()
 
 
 @pytest.fixture
-def api(commands: Commands) -> Api:
+def api(commands: CommandRecorder) -> Api:
     return Api.in_process(testing.TestClient(create_app()))
 
 
 @pytest.fixture
 def alice(api: Api) -> University:
-    return connect(university("Alice's University", api))
+    return connect(create_university("Alice's University", api))
 
 
 def others(place: University, number: int) -> None:
@@ -77,11 +85,15 @@ def payment(key: str) -> Any:
     return get_db().payments.find_one({"_id": {"$regex": f":{key}$"}})
 
 
-def count_reads(commands: Commands, act: Callable[[], object]) -> list[int]:
+def count_reads(commands: CommandRecorder, act: Callable[[], object]) -> list[int]:
     """Return how many payments an act reads, and how many documents and index keys that takes."""
     commands.sent.clear()
     act()
-    asked = [one for one in commands.sent if name_of(one) == "find" and one["find"] == "payments"]
+    asked = [
+        one
+        for one in commands.sent
+        if read_command_name(one) == "find" and one["find"] == "payments"
+    ]
     total = [0] * len(READ)
     for command in asked:
         wanted = {name: command[name] for name in ("find", "filter", "hint") if name in command}
@@ -93,37 +105,40 @@ def count_reads(commands: Commands, act: Callable[[], object]) -> list[int]:
 def named_in_every_way(alice: University) -> None:
     """Ann gave, gave without a fundraiser, and is mentioned in Bob's payment."""
     spring = alice.fundraiser()
-    tell(alice, ours(charge("succeeded", billing_details=ANN), fundraiser_id=spring))
-    post(alice, "own", float(AT), UNKNOWN_ID, donor=ANN)
-    post(alice, "bobs", float(AT), spring, recurring_id="with ann%40example.edu")
-    settle()
+    post_stripe_event(
+        alice,
+        set_metadata(make_charge_event("succeeded", billing_details=ANN), fundraiser_id=spring),
+    )
+    post(alice, "own", float(FIRST_EVENT_AT), UNKNOWN_ID, donor=ANN)
+    post(alice, "bobs", float(FIRST_EVENT_AT), spring, recurring_id="with ann%40example.edu")
+    settle_all()
 
 
 def marked(place: University) -> ObjectId:
     """Return Ann's ID, after the request to erase her."""
     user = ObjectId(place.make("users", **ANN)["id"])
-    settle()
-    erasure.mark(ObjectId(place.id), user)
+    settle_all()
+    erasure.request_erasure(ObjectId(place.id), user)
     return user
 
 
 @pytest.mark.parametrize("act", ["payments", "all"])
 def test_it_reads_as_much_among_2000_payments_as_alone(
-    api: Api, commands: Commands, act: str
+    api: Api, commands: CommandRecorder, act: str
 ) -> None:
     seen = []
     for number in (FEW, MANY):
-        place = connect(university(f"A university with {number}", api))
+        place = connect(create_university(f"A university with {number}", api))
         named_in_every_way(place)
         others(place, number)
         user = marked(place)
         row: Any = get_db().users.find_one({"_id": user})
         acts: dict[str, Callable[[], object]] = {
-            "payments": partial(payments.erase_payments, person_of(row)),
-            "all": partial(erasure.erase, user),
+            "payments": partial(payments.erase_payments, identify_person(row)),
+            "all": partial(erasure.erase_user, user),
         }
         seen.append(count_reads(commands, acts[act]))
-        settle()
+        settle_all()
         assert traces() == []
     (few, *_), (many, *_) = seen
     assert few == many > 0
@@ -132,7 +147,7 @@ def test_it_reads_as_much_among_2000_payments_as_alone(
 
 
 def test_all_payments_are_read_until_the_migration_has_ended(
-    alice: University, commands: Commands
+    alice: University, commands: CommandRecorder
 ) -> None:
     named_in_every_way(alice)
     # An earlier version changes texts, and keeps what this version noted before.
@@ -163,8 +178,10 @@ def test_a_payment_that_an_earlier_version_stores_late_is_found(alice: Universit
     ],
 )
 def test_every_spelling_is_one_mailbox(alice: University, spelling: str) -> None:
-    tell(alice, charge("succeeded", billing_details={"name": "A. A.", "email": spelling}))
-    settle()
+    post_stripe_event(
+        alice, make_charge_event("succeeded", billing_details={"name": "A. A.", "email": spelling})
+    )
+    settle_all()
     assert payment("pi_1")["named_by"] == [mailbox_digest(ObjectId(alice.id), ANN["email"])]
     erase(alice)
     [fact] = [fact for id_, fact in payment("pi_1")["facts"].items() if id_ == "ch_1"]
@@ -183,8 +200,10 @@ def test_an_encoded_mention_is_redacted_among_others(
     others(alice, 20)
     spring = alice.fundraiser()
     told = f"https://x.org/{encode(ANN['email'])}"
-    tell(alice, ours(charge("succeeded"), fundraiser_id=spring, email_id=told))
-    settle()
+    post_stripe_event(
+        alice, set_metadata(make_charge_event("succeeded"), fundraiser_id=spring, email_id=told)
+    )
+    settle_all()
     assert told in str(payment("pi_1"))
     erase(alice)
     assert told not in str(payment("pi_1"))
@@ -193,8 +212,8 @@ def test_an_encoded_mention_is_redacted_among_others(
 
 def test_an_address_that_is_split_over_texts_is_none(alice: University) -> None:
     named = {"recurring_id": "for ann@", "email_id": "example.edu"}
-    tell(alice, ours(charge("succeeded"), **named))
-    settle()
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), **named))
+    settle_all()
     before = payment("pi_1")
     assert before["named_by"] == [mailbox_digest(ObjectId(alice.id), BOB["email"])]
     erase(alice)
@@ -209,8 +228,8 @@ def hostile() -> str:
 def test_a_payment_that_names_too_many_is_always_read(alice: University) -> None:
     spring = alice.fundraiser()
     named = {"recurring_id": f"{hostile()} ann@example.edu", "fundraiser_id": spring}
-    tell(alice, ours(charge("succeeded"), **named))
-    settle()
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), **named))
+    settle_all()
     assert payment("pi_1")["named_by"] == [ANY_MAILBOX]
     erase(alice)
     assert traces() == []
@@ -218,11 +237,15 @@ def test_a_payment_that_names_too_many_is_always_read(alice: University) -> None
 
 
 def test_what_a_later_webhook_adds_is_found(alice: University) -> None:
-    tell(alice, charge("succeeded", 1, billing_details={"name": None, "email": None}))
-    settle()
+    post_stripe_event(
+        alice, make_charge_event("succeeded", 1, billing_details={"name": None, "email": None})
+    )
+    settle_all()
     assert payment("pi_1")["named_by"] == [NO_MAILBOX]
-    tell(alice, intent("succeeded", "succeeded", 2, receipt_email="Ann+x@example.edu"))
-    settle()
+    post_stripe_event(
+        alice, make_intent_event("succeeded", "succeeded", 2, receipt_email="Ann+x@example.edu")
+    )
+    settle_all()
     assert payment("pi_1")["named_by"] == [mailbox_digest(ObjectId(alice.id), ANN["email"])]
     erase(alice)
     assert traces() == []
@@ -231,19 +254,23 @@ def test_what_a_later_webhook_adds_is_found(alice: University) -> None:
 
 def test_what_arrives_after_the_erasure_is_forgotten_or_new(alice: University) -> None:
     spring = alice.fundraiser()
-    told = ours(charge("succeeded", 1, billing_details=ANN), fundraiser_id=spring)
-    tell(alice, told)
+    told = set_metadata(
+        make_charge_event("succeeded", 1, billing_details=ANN), fundraiser_id=spring
+    )
+    post_stripe_event(alice, told)
     erase(alice)
     digest = mailbox_digest(ObjectId(alice.id), ANN["email"])
     assert digest not in str(list(get_db().payments.find()))
-    tell(alice, intent("succeeded", "succeeded", 2, receipt_email=ANN["email"]))
-    tell(alice, told)
-    settle()
-    settle()
+    post_stripe_event(
+        alice, make_intent_event("succeeded", "succeeded", 2, receipt_email=ANN["email"])
+    )
+    post_stripe_event(alice, told)
+    settle_all()
+    settle_all()
     assert traces() == []
     assert digest not in str(list(get_db().payments.find()))
-    post(alice, "new", float(AT), spring, donor=ANN)  # she gives again, as a stranger
-    settle()
+    post(alice, "new", float(FIRST_EVENT_AT), spring, donor=ANN)  # she gives again, as a stranger
+    settle_all()
     [new] = get_db().payments.find({"named_by": digest})
     assert new["_id"].endswith(":new")
     erase(alice)
@@ -251,7 +278,7 @@ def test_what_arrives_after_the_erasure_is_forgotten_or_new(alice: University) -
 
 
 def test_another_organizations_payments_stay(alice: University, api: Api) -> None:
-    charlie = connect(university("Charlie's University", api))
+    charlie = connect(create_university("Charlie's University", api))
     for place in (charlie, alice):
         named_in_every_way(place)
     theirs = list(get_db().payments.find({"organization_id": ObjectId(charlie.id)}))
@@ -282,21 +309,21 @@ def test_it_continues_wherever_it_was_killed(
 ) -> None:
     """A post goes, too, that names her and the payment, but not her address."""
     spring = alice.fundraiser()
-    tell(alice, charge("succeeded", 1, billing_details=ANN))
+    post_stripe_event(alice, make_charge_event("succeeded", 1, billing_details=ANN))
     unnamed = {"name": ANN["name"], "email": None}
-    tell(alice, session("completed", 2, customer_details=unnamed))
-    post(alice, "own", float(AT), UNKNOWN_ID, donor=ANN)
-    post(alice, "bobs", float(AT), spring, recurring_id="with ann@example.edu")
-    settle()
+    post_stripe_event(alice, make_session_event("completed", 2, customer_details=unnamed))
+    post(alice, "own", float(FIRST_EVENT_AT), UNKNOWN_ID, donor=ANN)
+    post(alice, "bobs", float(FIRST_EVENT_AT), spring, recurring_id="with ann@example.edu")
+    settle_all()
     user = marked(alice)
     with monkeypatch.context() as patch:
         patch.setattr(payments, "in_transaction", killed_after(steps))
         patch.setattr(erasure, "erase_posts", killed_after(0))
         with pytest.raises(Killed):
-            erasure.erase(user)
+            erasure.erase_user(user)
     stripped = get_db().payments.count_documents({"$or": [{"erased": True}, {"replaced": {}}]})
     assert stripped <= steps
-    settle()
+    settle_all()
     assert traces() == []
 
 
@@ -315,7 +342,7 @@ def test_an_event_of_the_same_person_changes_no_payment(alice: University) -> No
     alice.set_webhook_key()
     named_in_every_way(alice)
     email = alice.email(alice.fundraiser(), ANN)
-    alice.deliver([event(email, "open", AT, email=ANN["email"])])
+    alice.deliver([make_event(email, "open", FIRST_EVENT_AT, email=ANN["email"])])
     erase(alice)
     assert traces() == []
 
@@ -325,7 +352,7 @@ def test_the_digests_follow_each_write(alice: University) -> None:
     row |= {"facts": {}}
     for at, email in ((1.0, ANN["email"]), (2.0, BOB["email"])):
         fact = {"at": at, "kind": "charge", "status": "succeeded", "email": email}
-        learn(row, {"ch_9": fact})
+        add_facts(row, {"ch_9": fact})
 
         def write(tx: Tx) -> None:
             store(tx, row)

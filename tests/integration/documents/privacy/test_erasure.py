@@ -13,21 +13,26 @@ from click.testing import CliRunner
 from falcon import testing
 from mongoengine import get_db
 
-from documents.erased.items import WHOLE
+from documents.erased.items import ERASED_BODY
 from documents.erased.person import Person
 from documents.erased.rules import Traces
-from documents.migrations.migration import note_new
+from documents.migrations.migration import mark_all_finished
 from documents.migrations.steps import MIGRATIONS
-from documents.payments.payment import payment_id
+from documents.payments.payment import make_payment_id
 from documents.privacy import erasure
 from documents.privacy import posts as erased_posts
 from documents.providers import sendgrid
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from service.cli import main
 from tests.rows import delivery_row
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
-from tools.testbed.settled import settle
-from tools.testbed.stripe_events import charge, ours, set_secret, tell
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
+from tools.testbed.stripe_events import (
+    make_charge_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
+)
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/"
@@ -35,8 +40,8 @@ LINK = "https://give.example.edu/"
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    note_new(MIGRATIONS)
-    alice = university("Alice's University", Api.in_process(real_client))
+    mark_all_finished(MIGRATIONS)
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -78,24 +83,30 @@ def busy_bob(alice: University) -> tuple[str, str, str]:
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing)
     eve = alice.email(spring, {"name": "Eve", "email": "eve@x.edu"}, mailing_id=mailing)
-    escaped = json.dumps(event(email, "open", AT + 5)).replace("bob@", "\\u0062ob@")
+    escaped = json.dumps(make_event(email, "open", AT + 5)).replace("bob@", "\\u0062ob@")
     alice.deliver(
         [
-            event(email, "delivered", AT),
-            event(email, "click", AT + 60, url=f"{LINK}?who=bob@example.edu"),
-            event(eve, "open", AT + 61, email="eve@x.edu"),
-            event(UNKNOWN_ID, "open", AT + 62, sg_message_id="other"),
+            make_event(email, "delivered", AT),
+            make_event(email, "click", AT + 60, url=f"{LINK}?who=bob@example.edu"),
+            make_event(eve, "open", AT + 61, email="eve@x.edu"),
+            make_event(UNKNOWN_ID, "open", AT + 62, sg_message_id="other"),
         ]
     )
     alice.deliver(None, body=f"[{escaped}]".encode())
-    alice.deliver([event(email, "open", AT + 5), event(eve, "open", AT + 63, email="eve@x.edu")])
+    alice.deliver(
+        [make_event(email, "open", AT + 5), make_event(eve, "open", AT + 63, email="eve@x.edu")]
+    )
     alice.deliver(None, body=b"no array, but bob@example.edu")
     alice.gift(spring, 2500, email_id=email, external_id="bob@example.edu-1")
     alice.gift(spring, 1000, BOB | {"email": "BOB@Example.edu"}, email_id="BOB@example.edu")
-    set_secret(alice)
-    tell(alice, ours(charge("succeeded"), fundraiser_id=spring, email_id=email))
-    tell(alice, charge("succeeded", id="ch_2", payment_intent=None))  # of no fundraiser
-    settle()
+    set_stripe_secret(alice)
+    post_stripe_event(
+        alice, set_metadata(make_charge_event("succeeded"), fundraiser_id=spring, email_id=email)
+    )
+    post_stripe_event(
+        alice, make_charge_event("succeeded", id="ch_2", payment_intent=None)
+    )  # of no fundraiser
+    settle_all()
     return spring, mailing, email
 
 
@@ -129,7 +140,7 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
         assert CliRunner().invoke(main, arguments).exit_code == 0
     # He is searched for in vain at once, before a worker has done the rest.
     assert "words" not in (get_db().users.find_one({"_id": ObjectId(bob)}) or {})
-    settle()
+    settle_all()
     assert traces("bob@example.edu", "Bob Baker", "baker") == []
     assert figures(alice, spring, mailing) == before
     assert alice.call("GET", f"/v1/users/{bob}").status == 404
@@ -143,20 +154,22 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
 def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: University) -> None:
     spring, mailing, email = busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
-    settle()
-    alice.deliver([event(email, "open", AT + 5), event(email, "open", AT + 900)])  # one is old
-    settle()
-    settle()
+    settle_all()
+    alice.deliver(
+        [make_event(email, "open", AT + 5), make_event(email, "open", AT + 900)]
+    )  # one is old
+    settle_all()
+    settle_all()
     assert traces("bob@example.edu") == []
     assert alice.get(f"/v1/emails/{email}")["opens"] == 2
     assert alice.get(f"/v1/mailings/{mailing}/report")["emails"]["opens"] == 4
     assert CliRunner().invoke(main, ["replay"]).exit_code == 0
-    settle()
+    settle_all()
     assert alice.report(spring)["emails"]["opens"] == 4
     raised = alice.report(spring)["donations"]["raised"]["USD"]
-    back = charge("refunded", 5, amount_refunded=400)
-    tell(alice, ours(back, fundraiser_id=spring, email_id=email))
-    settle()
+    back = make_charge_event("refunded", 5, amount_refunded=400)
+    post_stripe_event(alice, set_metadata(back, fundraiser_id=spring, email_id=email))
+    settle_all()
     assert alice.report(spring)["donations"]["raised"]["USD"] == raised - 400
     assert traces("bob@example.edu", "Bob Baker") == []
 
@@ -166,14 +179,14 @@ def test_posts_that_are_not_tallied_yet_are_counted_first(
 ) -> None:
     *_, email = busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
-    alice.deliver([event(email, "open", AT + 900)])
-    monkeypatch.setattr(erasure, "LATER", timedelta(0))
-    sweepers = [threading.Thread(target=sweep) for _ in range(3)]
+    alice.deliver([make_event(email, "open", AT + 900)])
+    monkeypatch.setattr(erasure, "ERASURE_RETRY_INTERVAL", timedelta(0))
+    sweepers = [threading.Thread(target=sweep_due_records) for _ in range(3)]
     for thread in sweepers:
         thread.start()
     for thread in sweepers:
         thread.join()
-    settle()
+    settle_all()
     assert traces("bob@example.edu") == []
     assert alice.get(f"/v1/emails/{email}")["opens"] == 2
 
@@ -181,20 +194,20 @@ def test_posts_that_are_not_tallied_yet_are_counted_first(
 def test_his_address_is_free_for_somebody_new(alice: University) -> None:
     busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
-    settle()
+    settle_all()
     assert alice.make("users", **BOB)["donations_count"] == 0
 
 
 def test_somebody_elses_person_cannot_be_erased(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie = create_university("Charlie's University", Api.in_process(real_client))
     busy_bob(alice)
     for id_ in (bobs_id(), UNKNOWN_ID, "x"):
         assert charlie.call("DELETE", f"/v1/users/{id_}?erase=true").status == 404
     assert alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=yes").status == 422
     assert alice.call("DELETE", f"/v1/users/{bobs_id()}").status == 409
-    settle()
+    settle_all()
     assert len(traces("bob@example.edu")) > 3
     assert ObjectId.is_valid(bobs_id())
 
@@ -213,10 +226,10 @@ def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) 
         left = without(f'[{deep}, {{"a": 1}}, {told}]')
         assert left is not None
         assert b"example" not in left.lower()
-        assert sendgrid.parse(left)[1:] == [{"a": 1}, sendgrid.ERASED]
+        assert sendgrid.parse_post(left)[1:] == [{"a": 1}, sendgrid.ERASED_ITEM]
     assert without(f"[{deep}, 7]") is None
     nested = json.loads("[" * 600 + '"bob@example.edu"' + "]" * 600)
-    assert "bob" not in json.dumps(erased_posts.redacted(nested, lambda text: "bob" in text))
+    assert "bob" not in json.dumps(erased_posts.redact_json(nested, lambda text: "bob" in text))
 
 
 def test_posts_are_searched_for_thousands_of_payments_as_fast_as_for_one(
@@ -224,7 +237,7 @@ def test_posts_are_searched_for_thousands_of_payments_as_fast_as_for_one(
 ) -> None:
     of = ObjectId()
     person = Person(ObjectId(), of, (), Traces(), ())
-    payments = [payment_id(of, "stripe", f"ch_{number}-x") for number in range(5_000)]
+    payments = [make_payment_id(of, "stripe", f"ch_{number}-x") for number in range(5_000)]
     scan = erased_posts._Scan(person, payments)
 
     def without(text: str) -> bytes | None:
@@ -235,4 +248,4 @@ def test_posts_are_searched_for_thousands_of_payments_as_fast_as_for_one(
     for body in ("no JSON, of ch_4999", "no JSON, of ch_4999-x-y", "no JSON, of mych_4999-x"):
         assert without(body + " more" * 20_000) is None
     assert time.thread_time() - begun < 1
-    assert without("no JSON, of ch_4999-x!") == WHOLE
+    assert without("no JSON, of ch_4999-x!") == ERASED_BODY

@@ -9,20 +9,25 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.email import DID, Email
+from documents.email import RECIPIENT_ACTION_FIELDS, Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.organization import Organization
-from documents.people.search_words import words_of
-from documents.reports.recipients import MOST, Did, Recipient, recipients
-from documents.storage.pagination import BadCursor, encode_cursor
-from documents.storage.record import new_row
-from documents.storage.tenancy import acting_for
+from documents.people.search_words import list_search_words
+from documents.reports.recipients import (
+    MAX_INSPECTED_PEOPLE,
+    Recipient,
+    RecipientAction,
+    list_recipients,
+)
+from documents.storage.pagination import InvalidCursor, encode_cursor
+from documents.storage.record import build_record_row
+from documents.storage.tenancy import act_for
 from documents.user import User
-from documents.values.address import fold
+from documents.values.address import fold_text
 from documents.values.time import now
-from tools.testbed.cast import BOB, Api, event, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, Api, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 RARE = 3
@@ -43,10 +48,12 @@ def fill(mailing: Mailing, number: int) -> Mailing:
         name = f"{NAMES[index % 4]} Smith{index:05d}"
         address = f"p{index}@example.edu" if index % 2 else f"{NAMES[index % 4]}.p{index}@x.edu"
         of = {"organization_id": mailing.organization_id}
-        user = new_row(User, name=name, email=address, words=words_of(name, address), **of)
-        user |= {"address": f"{mailing.id}{fold(address)}"}
+        user = build_record_row(
+            User, name=name, email=address, words=list_search_words(name, address), **of
+        )
+        user |= {"address": f"{mailing.id}{fold_text(address)}"}
         of |= {"mailing_id": mailing.id, "fundraiser_id": mailing.fundraiser_id}
-        email = new_row(Email, user_id=user["_id"], sent_at=now(), **of)
+        email = build_record_row(Email, user_id=user["_id"], sent_at=now(), **of)
         email |= {"opens": 2, "first_opened_at": now()} if index % 10 else {}
         email |= {"clicks": 1, "first_clicked_at": now()} if index % 2 else {}
         if index % (number // RARE) == 7:
@@ -63,7 +70,7 @@ def pages(mailing: Mailing, limit: int = 50, **asked: Any) -> list[list[Recipien
     """All pages, one after the other."""
     found, cursor = [], None
     while True:
-        page = recipients(mailing, limit=limit, cursor=cursor, **asked)
+        page = list_recipients(mailing, limit=limit, cursor=cursor, **asked)
         found.append(page.rows)
         assert len(page.rows) == limit or page.is_partial or page.next_cursor is None
         if (cursor := page.next_cursor) is None:
@@ -78,9 +85,9 @@ def work(mailing: Mailing, **asked: Any) -> tuple[int, int]:
     """How many keys and documents MongoDB looked at for the first page and the one after it."""
     database = get_db()
     database.command("profile", 2)
-    cursor = recipients(mailing, **asked).next_cursor
+    cursor = list_recipients(mailing, **asked).next_cursor
     if cursor:
-        recipients(mailing, cursor=cursor, **asked)
+        list_recipients(mailing, cursor=cursor, **asked)
     database.command("profile", 0)
     seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
     database.drop_collection("system.profile")
@@ -98,21 +105,23 @@ def alices(real_database: str) -> Mailing:
 
 # What is told of each email is what its document says, and whom it went to.
 def test_a_recipient_is_an_email_with_what_became_of_it(real_client: testing.TestClient) -> None:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     spring = alice.fundraiser()
     mailing_id = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing_id)
     alice.deliver(
         [
-            event(email, "delivered", AT),
-            event(email, "open", AT + 60),
-            event(email, "click", AT + 90, url="https://x.edu/"),
+            make_event(email, "delivered", AT),
+            make_event(email, "open", AT + 60),
+            make_event(email, "click", AT + 90, url="https://x.edu/"),
         ]
     )
     alice.gift(spring, 2500, email_id=email)
-    settle()
-    [row] = recipients(Mailing.fetch(ObjectId(alice.id), mailing_id), did="gave", search="bob").rows
+    settle_all()
+    [row] = list_recipients(
+        Mailing.fetch(ObjectId(alice.id), mailing_id), did="gave", search="bob"
+    ).rows
     stored = Email.fetch(ObjectId(alice.id), email)
     assert row.user
     assert (row.user.name, row.user.email) == (BOB["name"], BOB["email"])
@@ -122,14 +131,14 @@ def test_a_recipient_is_an_email_with_what_became_of_it(real_client: testing.Tes
 
 
 # Everybody who did it is there, once, newest first, however the pages are cut; and nobody else.
-@pytest.mark.parametrize("did", [None, *DID])
-def test_pages_have_everybody_once(alices: Mailing, did: Did | None) -> None:
+@pytest.mark.parametrize("did", [None, *RECIPIENT_ACTION_FIELDS])
+def test_pages_have_everybody_once(alices: Mailing, did: RecipientAction | None) -> None:
     fill(mailing_of(alices.organization_id), 40)
     fill(alices, 300)
     wanted = [
         row["_id"]
         for row in get_db().emails.find({"mailing_id": alices.id}).sort("_id", -1)
-        if did is None or any(row.get(field) for field in DID[did])
+        if did is None or any(row.get(field) for field in RECIPIENT_ACTION_FIELDS[did])
     ]
     assert wanted
     for limit in (1, 7, 50, 300):
@@ -139,7 +148,9 @@ def test_pages_have_everybody_once(alices: Mailing, did: Did | None) -> None:
 # A search has everybody once, too: also those of whom several words begin alike.
 @pytest.mark.parametrize("search", ["b", "bob", "smith000", "x.edu", "p1", "ann smith", "e bob x"])
 @pytest.mark.parametrize("did", [None, "bounced", "clicked"])
-def test_a_search_has_everybody_once(alices: Mailing, did: Did | None, search: str) -> None:
+def test_a_search_has_everybody_once(
+    alices: Mailing, did: RecipientAction | None, search: str
+) -> None:
     fill(alices, 300)
     parts = search.split()
     wanted = {
@@ -147,7 +158,7 @@ def test_a_search_has_everybody_once(alices: Mailing, did: Did | None, search: s
         for row in every(alices, did=did)
         if row.user
         and all(
-            any(word.startswith(part) for word in words_of(row.user.name, row.user.email))
+            any(word.startswith(part) for word in list_search_words(row.user.name, row.user.email))
             for part in parts
         )
     }
@@ -162,7 +173,7 @@ def test_a_search_has_everybody_once(alices: Mailing, did: Did | None, search: s
 def test_a_search_finds_the_same_either_way(
     alices: Mailing, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.reports.recipients.FEW", few)
+    monkeypatch.setattr("documents.reports.recipients.MAX_EMAILS_READ_WHOLE", few)
     fill(alices, 100)
     asked: dict[str, Any] = {"search": "smith bob"}
     assert len(every(alices, **asked, limit=4)) == 25
@@ -186,8 +197,8 @@ def test_a_person_may_have_several_emails(alices: Mailing) -> None:
 
 
 # A page is as much work among thousands as among hundreds, for what is rare as for what is common.
-@pytest.mark.parametrize("did", [None, *DID])
-def test_a_page_costs_the_same_at_any_number(alices: Mailing, did: Did | None) -> None:
+@pytest.mark.parametrize("did", [None, *RECIPIENT_ACTION_FIELDS])
+def test_a_page_costs_the_same_at_any_number(alices: Mailing, did: RecipientAction | None) -> None:
     few = work(fill(mailing_of(alices.organization_id), FEW), did=did)
     many = work(fill(alices, MANY), did=did)
     # Two pages. A user costs three keys; who opened or clicked is looked for among all.
@@ -202,7 +213,7 @@ def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
     few = [row["_id"] for row in emails.find({"first_clicked_at": {"$ne": None}})][::1500]
     emails.update_many({"_id": {"$nin": few}}, {"$unset": {"first_clicked_at": ""}})
     keys, documents = work(alices, did="clicked")
-    assert max(keys, documents) <= 2 * 2 * 2.5 * MOST
+    assert max(keys, documents) <= 2 * 2 * 2.5 * MAX_INSPECTED_PEOPLE
     found = pages(alices, did="clicked")
     assert [row.email_id for page in found for row in page] == few[::-1]
     assert 2 <= len(found) <= 4
@@ -213,8 +224,8 @@ def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
 def test_a_search_costs_the_same_at_any_number(
     alices: Mailing, search: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.reports.recipients.MOST", 100)
-    monkeypatch.setattr("documents.reports.recipients.FEW", 50)
+    monkeypatch.setattr("documents.reports.recipients.MAX_INSPECTED_PEOPLE", 100)
+    monkeypatch.setattr("documents.reports.recipients.MAX_EMAILS_READ_WHOLE", 50)
     few = work(fill(mailing_of(Organization.create("Small").id), FEW), search=search, limit=10)
     many = work(fill(alices, MANY), search=search, limit=10)
     assert max(*few, *many) <= 750, (few, many)
@@ -226,11 +237,11 @@ def test_a_search_costs_the_same_at_any_number(
 def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
     alices: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.reports.recipients.MOST", 100)
-    monkeypatch.setattr("documents.reports.recipients.FEW", 0)
+    monkeypatch.setattr("documents.reports.recipients.MAX_INSPECTED_PEOPLE", 100)
+    monkeypatch.setattr("documents.reports.recipients.MAX_EMAILS_READ_WHOLE", 0)
     fill(mailing_of(alices.organization_id), 900)
     fill(alices, 12)
-    first = recipients(alices, search="smith")
+    first = list_recipients(alices, search="smith")
     assert first.is_partial
     assert first.next_cursor
     assert len(every(alices, search="smith")) == 12
@@ -239,32 +250,32 @@ def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
 
 # A click that turns out to be a machine's is nobody's, and who came back has not left.
 def test_what_is_not_so_any_more_is_not_found(real_client: testing.TestClient) -> None:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     spring = alice.fundraiser()
     id_ = alice.mailing(spring)
     email = alice.email(spring, mailing_id=id_)
     mailing = Mailing.fetch(ObjectId(alice.id), id_)
 
-    def found(did: Did) -> int:
-        settle()
-        return len(recipients(mailing, did=did).rows)
+    def found(did: RecipientAction) -> int:
+        settle_all()
+        return len(list_recipients(mailing, did=did).rows)
 
-    alice.deliver([event(email, "click", AT + 9, url="https://x.edu/")])
+    alice.deliver([make_event(email, "click", AT + 9, url="https://x.edu/")])
     assert found("clicked") == 1
-    alice.deliver([event(email, "delivered", AT + 10)])  # it came after the click
+    alice.deliver([make_event(email, "delivered", AT + 10)])  # it came after the click
     assert found("clicked") == 0
-    alice.deliver([event(email, "group_unsubscribe", AT + 20, asm_group_id=1)])
+    alice.deliver([make_event(email, "group_unsubscribe", AT + 20, asm_group_id=1)])
     assert found("left") == 1
-    alice.deliver([event(email, "group_resubscribe", AT + 30, asm_group_id=1)])
+    alice.deliver([make_event(email, "group_resubscribe", AT + 30, asm_group_id=1)])
     assert found("left") == 0
-    alice.deliver([event(email, "spamreport", AT + 40)])
+    alice.deliver([make_event(email, "spamreport", AT + 40)])
     assert found("left") == 1
 
 
 # People are found by the name and address that they have now, however they came to be stored.
 def test_words_follow_the_person(real_client: testing.TestClient) -> None:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     id_ = alice.mailing(spring)
     mailing = Mailing.fetch(ObjectId(alice.id), id_)
@@ -276,7 +287,7 @@ def test_words_follow_the_person(real_client: testing.TestClient) -> None:
     )
     headers = {"Content-Type": "application/x-ndjson"}
     assert alice.call("POST", "/v1/emails/import", body=lines, headers=headers).status == 200
-    [[bob], [eve]] = (recipients(mailing, search=name).rows for name in ("bob", "adams"))
+    [[bob], [eve]] = (list_recipients(mailing, search=name).rows for name in ("bob", "adams"))
     assert bob.user
     assert eve.user
     assert user == {"name": eve.user.name, "email": eve.user.email}
@@ -289,21 +300,21 @@ def test_words_follow_the_person(real_client: testing.TestClient) -> None:
 
 # Whoever is erased is a row without a name, and is found by nothing that they were called.
 def test_who_is_erased_is_nobody(real_client: testing.TestClient) -> None:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     id_ = alice.mailing(spring)
     mailing = Mailing.fetch(ObjectId(alice.id), id_)
     alice.email(spring, mailing_id=id_)
-    bob = recipients(mailing).rows[0].user
+    bob = list_recipients(mailing).rows[0].user
     assert bob
     assert alice.call("DELETE", f"/v1/users/{bob.id}?erase=true").status == 204
-    assert recipients(mailing, search="bob").rows == []
-    assert [row.user for row in recipients(mailing).rows] == [None]
+    assert list_recipients(mailing, search="bob").rows == []
+    assert [row.user for row in list_recipients(mailing).rows] == [None]
 
 
 # Who is deleted leaves no word behind.
 def test_who_is_deleted_is_found_by_nothing(real_client: testing.TestClient) -> None:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     id_ = alice.make("users", **BOB)["id"]
     assert alice.call("DELETE", f"/v1/users/{id_}").status == 204
     assert not (get_db().users.find_one({"_id": ObjectId(id_)}) or {}).get("words")
@@ -317,11 +328,11 @@ def test_charlie_sees_his_own(alices: Mailing) -> None:
         mine = {row.user.id for row in every(charlies, **asked) if row.user}
         assert mine <= {user.id for user in User.live(charlies.organization_id)}
         assert len(mine) == len(every(charlies, **asked)) in {2, 4, 8}
-        with acting_for(charlies.organization_id):
+        with act_for(charlies.organization_id):
             assert every(alices, **asked) == []
-    cursor = recipients(alices, limit=2).next_cursor
-    with pytest.raises(BadCursor):
-        recipients(charlies, cursor=cursor)
+    cursor = list_recipients(alices, limit=2).next_cursor
+    with pytest.raises(InvalidCursor):
+        list_recipients(charlies, cursor=cursor)
 
 
 # Whatever is typed into the search is text, and finds people or nobody.
@@ -336,7 +347,7 @@ def test_a_search_may_be_anything(alices: Mailing, search: str) -> None:
     fill(alices, 12)
     found = every(alices, search=search)
     assert len(found) in {0, 3, 12}
-    assert recipients(alices, did="left", search=search).rows is not None
+    assert list_recipients(alices, did="left", search=search).rows is not None
 
 
 # Nor is a place in a cursor that is no place in the search.
@@ -350,24 +361,24 @@ def test_a_search_may_be_anything(alices: Mailing, search: str) -> None:
 )
 def test_a_cursor_without_a_place_is_refused(alices: Mailing, value: Any) -> None:
     fill(alices, 12)
-    cursor = recipients(alices, search="bob", limit=1).next_cursor
+    cursor = list_recipients(alices, search="bob", limit=1).next_cursor
     assert cursor
     made_for = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
     value = value.replace("%s", "a" * 24) if isinstance(value, str) else value
-    with pytest.raises(BadCursor):
-        recipients(alices, search="bob", cursor=encode_cursor([made_for, value, ObjectId()]))
+    with pytest.raises(InvalidCursor):
+        list_recipients(alices, search="bob", cursor=encode_cursor([made_for, value, ObjectId()]))
 
 
 # A cursor is good for the list it was made for, and for no other.
 def test_a_cursor_of_another_list_is_refused(alices: Mailing) -> None:
     fill(alices, 40)
     asked: list[dict[str, Any]] = [{}, {"did": "opened"}, {"search": "smith"}, {"search": "x.edu"}]
-    cursors = [recipients(alices, limit=2, **one).next_cursor for one in asked]
+    cursors = [list_recipients(alices, limit=2, **one).next_cursor for one in asked]
     garbage = ["", "x", "é", "\ud800", "W10", "e30", "WzEsMiwzXQ", "A" * 5000, None]
     for one, own in zip(asked, cursors, strict=True):
         assert own
         for cursor in [*cursors, *garbage, own[:-3], own + "AA"]:
             if cursor in (own, None):
                 continue
-            with pytest.raises(BadCursor):
-                recipients(alices, cursor=cursor, **one)
+            with pytest.raises(InvalidCursor):
+                list_recipients(alices, cursor=cursor, **one)

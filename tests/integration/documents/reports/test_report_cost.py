@@ -5,8 +5,8 @@ from mongoengine import get_db
 
 from documents.fundraiser import Fundraiser
 from documents.organization import Organization
-from documents.reports.report import fundraiser_report
-from tools.bench.report_cost import fill
+from documents.reports.report import build_fundraiser_report
+from tools.bench.report_cost import create_counted_fundraiser
 
 SMALL, LARGE = 300, 6000
 
@@ -15,7 +15,7 @@ def work(fundraiser: Fundraiser) -> list[tuple[str, int, int]]:
     """What MongoDB did for a report: the collections, with keys and documents looked at."""
     database = get_db()
     database.command("profile", 2)
-    fundraiser_report(fundraiser)
+    build_fundraiser_report(fundraiser)
     database.command("profile", 0)
     seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
     database.drop_collection("system.profile")
@@ -27,6 +27,8 @@ def work(fundraiser: Fundraiser) -> list[tuple[str, int, int]]:
 
 def test_a_report_reads_as_much_of_many_gifts_as_of_few(real_client: testing.TestClient) -> None:
     organization = Organization.create("Reports", "America/New_York")
-    few, many = (work(fill(organization.id, number)) for number in (SMALL, LARGE))
+    few, many = (
+        work(create_counted_fundraiser(organization.id, number)) for number in (SMALL, LARGE)
+    )
     assert len(few) > 5
     assert few == many

@@ -12,13 +12,19 @@ from mongoengine import get_db
 from documents.donation import Donation
 from documents.email import Email
 from documents.organization import Organization
-from documents.reports.timeline import Entry, Gift, SentEmail, ToldEvent, timeline
-from documents.storage.pagination import BadCursor
-from documents.storage.record import new_row
-from documents.storage.tenancy import acting_for
+from documents.reports.timeline import (
+    GivenGift,
+    ReportedEvent,
+    SentEmail,
+    TimelineEntry,
+    list_timeline,
+)
+from documents.storage.pagination import InvalidCursor
+from documents.storage.record import build_record_row
+from documents.storage.tenancy import act_for
 from documents.user import User
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 START = datetime.fromtimestamp(AT, UTC)
@@ -30,11 +36,11 @@ def bob_of(alice: University) -> User:
     return user
 
 
-def every(user: User, limit: int) -> list[Entry]:
+def every(user: User, limit: int) -> list[TimelineEntry]:
     """All pages, one after the other."""
     found, cursor = [], None
     while True:
-        page = timeline(user, limit=limit, cursor=cursor)
+        page = list_timeline(user, limit=limit, cursor=cursor)
         found += page.entries
         assert len(page.entries) == limit or page.next_cursor is None
         if (cursor := page.next_cursor) is None:
@@ -50,14 +56,16 @@ def busy(organization_id: ObjectId, seed: int = 1, emails: int = 60) -> User:
     def at() -> datetime:
         return START + timedelta(seconds=chance.randrange(7))
 
-    sent = [new_row(Email, **of, sent_at=at() if n % 9 else None) for n in range(emails)]
+    sent = [build_record_row(Email, **of, sent_at=at() if n % 9 else None) for n in range(emails)]
     told = [
         {"_id": chance.randbytes(16), "email_id": chance.choice(sent)["_id"], "at": at()}
         | {"organization_id": organization_id, "type": chance.choice(["open", "click", "new"])}
         for _ in range(4 * emails)
     ]
     gave = [
-        new_row(Donation, **of, amount=100, currency="USD", status="succeeded", donated_at=at())
+        build_record_row(
+            Donation, **of, amount=100, currency="USD", status="succeeded", donated_at=at()
+        )
         for _ in range(emails)
     ]
     for name, rows in (("emails", sent), ("events", told), ("donations", gave)):
@@ -67,7 +75,7 @@ def busy(organization_id: ObjectId, seed: int = 1, emails: int = 60) -> User:
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -86,28 +94,28 @@ def test_it_tells_what_was_sent_told_and_given(alice: University) -> None:
     link = "https://x.edu/give"
     alice.deliver(
         [
-            event(email, "delivered", AT + 10),
-            event(email, "open", AT + 20, sg_machine_open=True),
-            event(email, "click", AT + 60, url=link),
-            event(email, "bounce", AT + 90, type="blocked"),
+            make_event(email, "delivered", AT + 10),
+            make_event(email, "open", AT + 20, sg_machine_open=True),
+            make_event(email, "click", AT + 60, url=link),
+            make_event(email, "bounce", AT + 90, type="blocked"),
         ]
     )
     gift = alice.gift(spring, 2500, email_id=email, donated_at="2023-11-14T22:15:20Z")
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 1000})
-    settle()
-    gave, bounced, clicked, opened, delivered, sent = timeline(bob_of(alice)).entries
-    assert isinstance(gave, Gift)
+    settle_all()
+    gave, bounced, clicked, opened, delivered, sent = list_timeline(bob_of(alice)).entries
+    assert isinstance(gave, GivenGift)
     assert (gave.amount, gave.currency, gave.refunded_amount) == (2500, "USD", 1000)
     assert (gave.status, gave.match, str(gave.email_id)) == ("succeeded", "direct", email)
     assert str(gave.gift_id) == gift
-    told = [one for one in (bounced, clicked, opened, delivered) if isinstance(one, ToldEvent)]
+    told = [one for one in (bounced, clicked, opened, delivered) if isinstance(one, ReportedEvent)]
     assert [one.type for one in told] == ["bounce", "click", "open", "delivered"]
     assert [one.machine for one in told] == [False, False, True, False]
     assert (told[0].bounce_type, told[1].url) == ("blocked", link)
     assert isinstance(sent, SentEmail)
     assert (str(sent.email_id), str(sent.fundraiser_id)) == (email, spring)
     assert sent.at == START
-    entries: list[Gift | ToldEvent | SentEmail] = [gave, *told, sent]
+    entries: list[GivenGift | ReportedEvent | SentEmail] = [gave, *told, sent]
     assert {one.mailing for one in entries} == {"Spring appeal"}
 
 
@@ -115,7 +123,7 @@ def test_it_tells_what_was_sent_told_and_given(alice: University) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_pages_have_every_entry_once(organization_id: ObjectId, seed: int) -> None:
     bob = busy(organization_id, seed)
-    whole = timeline(bob, limit=1000).entries
+    whole = list_timeline(bob, limit=1000).entries
     assert len(whole) == 60 - 7 + 240 + 60
     assert len({entry.key for entry in whole}) == len(whole)
     assert [entry.at for entry in whole] == sorted((e.at for e in whole), reverse=True)
@@ -126,13 +134,15 @@ def test_pages_have_every_entry_once(organization_id: ObjectId, seed: int) -> No
 # What is added at a moment that a page has ended in does not move what comes after.
 def test_an_entry_that_is_added_repeats_no_other(organization_id: ObjectId) -> None:
     bob = busy(organization_id)
-    whole = [entry.key for entry in timeline(bob, limit=1000).entries]
-    first = timeline(bob, limit=100)
+    whole = [entry.key for entry in list_timeline(bob, limit=1000).entries]
+    first = list_timeline(bob, limit=100)
     at = first.entries[-1].at
     of = {"organization_id": organization_id, "user_id": bob.id, "fundraiser_id": ObjectId()}
-    more = new_row(Donation, **of, amount=1, currency="USD", status="succeeded", donated_at=at)
+    more = build_record_row(
+        Donation, **of, amount=1, currency="USD", status="succeeded", donated_at=at
+    )
     get_db().donations.insert_one(more)
-    rest = timeline(bob, limit=1000, cursor=first.next_cursor).entries
+    rest = list_timeline(bob, limit=1000, cursor=first.next_cursor).entries
     added = f"2-{more['_id']}"
     assert [entry.key for entry in rest if entry.key != added] == whole[100:]
 
@@ -153,8 +163,8 @@ def work(user: User) -> tuple[int, int]:
     """How many keys and documents MongoDB looked at for two pages."""
     database = get_db()
     database.command("profile", 2)
-    cursor = timeline(user).next_cursor
-    timeline(user, cursor=cursor)
+    cursor = list_timeline(user).next_cursor
+    list_timeline(user, cursor=cursor)
     database.command("profile", 0)
     seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
     database.drop_collection("system.profile")
@@ -169,7 +179,7 @@ def test_only_the_latest_emails_are_looked_at(
     organization_id: ObjectId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = busy(organization_id)
-    monkeypatch.setattr("documents.reports.timeline.MOST_EMAILS", 5)
+    monkeypatch.setattr("documents.reports.timeline.MAX_TIMELINE_EMAILS", 5)
     sent = [one for one in every(bob, 50) if isinstance(one, SentEmail)]
     latest = get_db().emails.find({"user_id": bob.id}).sort("_id", -1).limit(5)
     assert {one.email_id for one in sent} == {row["_id"] for row in latest if row.get("sent_at")}
@@ -179,40 +189,40 @@ def test_only_the_latest_emails_are_looked_at(
 def test_of_an_erased_person_hardly_anything_is_told(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
-    alice.deliver([event(email, "open", AT + 20), event(email, "click", AT + 60)])
+    alice.deliver([make_event(email, "open", AT + 20), make_event(email, "click", AT + 60)])
     alice.gift(spring, email_id=email)
-    settle()
+    settle_all()
     bob = bob_of(alice)
-    assert len(timeline(bob).entries) == 4
+    assert len(list_timeline(bob).entries) == 4
     alice.call("DELETE", f"/v1/users/{bob.id}?erase=true")
-    settle()
-    assert [entry.kind for entry in timeline(bob).entries] == ["gift", "email"]
+    settle_all()
+    assert [entry.kind for entry in list_timeline(bob).entries] == ["gift", "email"]
 
 
 # Somebody to whom nothing was sent has an empty time line.
 def test_nothing_is_nothing(organization_id: ObjectId) -> None:
     eve = User.create(organization_id, "Eve", "eve@example.edu")
-    assert timeline(eve).entries == []
-    assert timeline(eve).next_cursor is None
+    assert list_timeline(eve).entries == []
+    assert list_timeline(eve).next_cursor is None
 
 
 # Charlie is told nothing of Alice's people.
 def test_charlie_is_told_nothing(organization_id: ObjectId) -> None:
     bob = busy(organization_id)
     charlies = Organization.create("Charlie's University").id
-    assert timeline(User(id=bob.id, organization_id=charlies)).entries == []
-    with acting_for(charlies):
-        assert timeline(bob).entries == []
+    assert list_timeline(User(id=bob.id, organization_id=charlies)).entries == []
+    with act_for(charlies):
+        assert list_timeline(bob).entries == []
 
 
 # A cursor is good for the person it was made for; what is none is refused.
 def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None:
     bob, eve = busy(organization_id), busy(organization_id, 2)
-    own = timeline(eve, limit=2).next_cursor
+    own = list_timeline(eve, limit=2).next_cursor
     assert own
     for cursor in (own, "", "x", "é", "\ud800", "W10", own[:-4], "A" * 5000):
-        with pytest.raises(BadCursor):
-            timeline(bob, cursor=cursor)
+        with pytest.raises(InvalidCursor):
+            list_timeline(bob, cursor=cursor)
 
 
 # Nor is a place in a cursor that is no place in time.
@@ -227,5 +237,5 @@ def test_a_cursor_without_a_place_is_refused(organization_id: ObjectId, value: A
     from documents.storage.pagination import encode_cursor
 
     bob = busy(organization_id, emails=3)
-    with pytest.raises(BadCursor):
-        timeline(bob, cursor=encode_cursor(["timeline", value, bob.id]))
+    with pytest.raises(InvalidCursor):
+        list_timeline(bob, cursor=encode_cursor(["timeline", value, bob.id]))

@@ -22,10 +22,17 @@ from documents.providers import sendgrid
 from documents.providers.registry import PROVIDERS
 from documents.values import validators
 from documents.values.time import now
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from tests.integration.documents.payments.test_payments import SECRET, post
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.stripe_events import charge, intent, ours, refund, set_secret, tell
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.stripe_events import (
+    make_charge_event,
+    make_intent_event,
+    make_refund_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
+)
 
 AT = 1_763_800_000
 # `int("x")` is a ValueError, as most bugs in parsing are; a UnicodeError is one, too.
@@ -40,9 +47,9 @@ BUGS = [
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
-    set_secret(alice)
+    set_stripe_secret(alice)
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
     return alice
 
@@ -67,7 +74,7 @@ PLACES: list[tuple[Any, str]] = [
     (payment_book, "apply"),
     (payment_gift, "state_of"),
     (payment_gift, "_new_gift"),
-    (payment_book.Book, "enter"),
+    (payment_book.PaymentWriter, "enter"),
 ]
 
 
@@ -81,10 +88,10 @@ def test_a_bug_in_payments_is_retried_and_the_gift_is_made_once_it_is_fixed(
     error: Exception,
 ) -> None:
     spring = alice.fundraiser()
-    tell(alice, ours(charge("succeeded"), fundraiser_id=spring))
+    post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), fundraiser_id=spring))
     with monkeypatch.context() as broken, caplog.at_level(logging.ERROR):
         broken.setattr(*place, raising(error))
-        sweep()
+        sweep_due_records()
     row: Any = get_db().deliveries.find_one()
     assert row["trouble"]["tries"] == 1
     assert type(error).__name__ in row["trouble"]["error"]
@@ -92,7 +99,7 @@ def test_a_bug_in_payments_is_retried_and_the_gift_is_made_once_it_is_fixed(
     assert not row.get("refused")
     assert type(error).__name__ in caplog.text
     retry_now()
-    sweep()
+    sweep_due_records()
     [gift] = alice.get("/v1/donations")["data"]
     assert (gift["status"], gift["donor"]) == ("succeeded", BOB)
     row = get_db().deliveries.find_one()
@@ -103,12 +110,12 @@ def test_a_bug_that_one_payment_meets_stops_no_other(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()
-    monkeypatch.setitem(stripe_events.READERS, "refund", lambda opened: int("x"))
-    tell(alice, refund("refund.created", "re_1", 100, 5))
+    monkeypatch.setitem(stripe_events.FACT_READERS, "refund", lambda opened: int("x"))
+    post_stripe_event(alice, make_refund_event("refund.created", "re_1", 100, 5))
     for number in range(3):
-        told = intent("succeeded", "succeeded", id=f"pi_{number}")
-        tell(alice, ours(told, fundraiser_id=spring))
-    sweep()
+        told = make_intent_event("succeeded", "succeeded", id=f"pi_{number}")
+        post_stripe_event(alice, set_metadata(told, fundraiser_id=spring))
+    sweep_due_records()
     assert len(alice.get("/v1/donations")["data"]) == 3
     rows = list(get_db().deliveries.find())
     assert [bool(row.get("trouble")) for row in rows] == [True, False, False, False]
@@ -121,12 +128,12 @@ def test_a_bug_in_a_validator_is_no_verdict_on_a_post(
     spring = alice.fundraiser()
     post(alice, "gift-1", AT, spring)
     with monkeypatch.context() as broken:
-        broken.setattr(validators, "CONTROL_IN_LINE", SimpleNamespace(search=raising(error)))
-        sweep()
+        broken.setattr(validators, "LINE_CONTROL_PATTERN", SimpleNamespace(search=raising(error)))
+        sweep_due_records()
     row: Any = get_db().deliveries.find_one()
     assert row["trouble"]["tries"] == 1
     retry_now()
-    sweep()
+    sweep_due_records()
     assert len(alice.get("/v1/donations")["data"]) == 1
 
 
@@ -135,9 +142,9 @@ def test_a_bug_in_reading_an_event_is_retried_and_stops_no_other_event(
     alice: University, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     email = alice.email(alice.fundraiser())
-    sweep()
-    alice.deliver([event(email, "open", AT), event(email, "click", AT + 60)])
-    real = sendgrid.read
+    sweep_due_records()
+    alice.deliver([make_event(email, "open", AT), make_event(email, "click", AT + 60)])
+    real = sendgrid.read_event_report
 
     def bug(organization: bytes, item: Any) -> Any:
         if item["event"] == "open":
@@ -145,14 +152,14 @@ def test_a_bug_in_reading_an_event_is_retried_and_stops_no_other_event(
         return real(organization, item)
 
     with monkeypatch.context() as broken:
-        broken.setattr(sendgrid, "read", bug)
-        sweep()
+        broken.setattr(sendgrid, "read_event_report", bug)
+        sweep_due_records()
     row: Any = get_db().deliveries.find_one()
     assert row["trouble"]["tries"] == 1
     assert not row.get("refused_events")
     assert alice.get(f"/v1/emails/{email}")["clicks"] == 1
     retry_now()
-    sweep()
+    sweep_due_records()
     found = alice.get(f"/v1/emails/{email}")
     assert (found["opens"], found["clicks"]) == (1, 1)
 
@@ -161,22 +168,25 @@ def test_a_bug_in_parsing_loses_no_post(
     alice: University, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     email = alice.email(alice.fundraiser())
-    sweep()
+    sweep_due_records()
     with monkeypatch.context() as broken:
         bug = raising(ValueError("a bug"))
         broken.setitem(PROVIDERS, "sendgrid", replace(PROVIDERS["sendgrid"], count=bug))
-        broken.setattr(sendgrid, "parse", bug)
-        assert alice.deliver([event(email, "open", AT), event(email, "open", AT + 1)]).status == 202
-        sweep()
+        broken.setattr(sendgrid, "parse_post", bug)
+        assert (
+            alice.deliver([make_event(email, "open", AT), make_event(email, "open", AT + 1)]).status
+            == 202
+        )
+        sweep_due_records()
     assert "could not be counted" in caplog.text
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
     retry_now()
-    sweep()
+    sweep_due_records()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 2
 
 
 def test_a_bug_in_parsing_erases_no_whole_post(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = json.dumps([event(str(ObjectId()), "open", AT)]).encode()
-    monkeypatch.setattr(sendgrid, "parse", raising(ValueError("a bug")))
+    body = json.dumps([make_event(str(ObjectId()), "open", AT)]).encode()
+    monkeypatch.setattr(sendgrid, "parse_post", raising(ValueError("a bug")))
     with pytest.raises(ValueError, match="a bug"):
-        erased_items.without_items(body, [0])
+        erased_items.remove_items(body, [0])

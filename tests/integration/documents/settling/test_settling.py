@@ -18,21 +18,21 @@ from documents.matching.candidates import BatchEvidence
 from documents.matching.policy import MatchPolicy
 from documents.matching.reading import read_evidence
 from documents.recount import recount
-from documents.recount.recount import repair
+from documents.recount.recount import repair_counter
 from documents.settling import settle as settling
-from documents.settling.policies import Policy
+from documents.settling.policies import SettlingPolicy
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from jobs.sweep import sweep
-from tools.testbed.cast import BOB, Api, University, event, university
-from tools.testbed.settled import settle
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 EVE = {"name": "Eve", "email": "eve@example.org"}
 
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    return university("Alice's University", Api.in_process(real_client))
+    return create_university("Alice's University", Api.in_process(real_client))
 
 
 def test_a_gift_makes_its_email_donated_and_a_refund_unmakes_it(alice: University) -> None:
@@ -41,7 +41,7 @@ def test_a_gift_makes_its_email_donated_and_a_refund_unmakes_it(alice: Universit
     email = alice.email(spring, mailing_id=mailing)
     first = alice.gift(spring, 2500, email_id=email)
     second = alice.gift(spring, 1000)  # by Bob's address
-    settle()
+    settle_all()
 
     bobs = alice.get(f"/v1/emails/{email}")
     assert (bobs["donated"], bobs["donations_count"], bobs["raised"]) == (True, 2, {"USD": 3500})
@@ -52,7 +52,7 @@ def test_a_gift_makes_its_email_donated_and_a_refund_unmakes_it(alice: Universit
 
     alice.call("PATCH", f"/v1/donations/{first}", {"status": "refunded"})
     alice.call("DELETE", f"/v1/donations/{second}")
-    settle()
+    settle_all()
 
     bobs = alice.get(f"/v1/emails/{email}")
     assert (bobs["donated"], bobs["donations_count"], bobs["raised"]) == (False, 0, {})
@@ -68,7 +68,7 @@ def test_a_part_refund_is_set_and_not_added(alice: University) -> None:
     gift = alice.gift(spring, 2500)
     for amount in (400, 400, 1000):
         alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": amount})
-        settle()
+        settle_all()
     figures = alice.report(spring)["donations"]
     assert (figures["raised"], figures["refunded"]) == ({"USD": 1500}, {"USD": 1000})
 
@@ -78,12 +78,12 @@ def test_only_money_that_was_taken_counts(alice: University, status: str) -> Non
     spring = alice.fundraiser()
     email = alice.email(spring)
     gift = alice.gift(spring, email_id=email, status=status)
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["match"] is None
     assert alice.report(spring)["donations"]["count"] == 0
 
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "succeeded"})
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == email
     assert alice.report(spring)["donations"]["count"] == 1
 
@@ -93,7 +93,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
 ) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
-    settle()
+    settle_all()
     gift = alice.gift(spring, email_id=email)
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
     one = {"_id": ObjectId(email)}
@@ -105,11 +105,13 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
         rounds.append(evidence)
         if len(rounds) == 1:
             alice.call("DELETE", f"/v1/emails/{email}")
-            in_transaction(settling._settle, Drain(("test", None), 9), one, Policy(), ("emails",))
+            in_transaction(
+                settling._settle, Drain(("test", None), 9), one, SettlingPolicy(), ("emails",)
+            )
         return evidence
 
     monkeypatch.setattr(decide, "read_evidence", read_late)
-    settle()
+    settle_all()
     assert len(rounds) > 1
     decided = alice.get(f"/v1/donations/{gift}")
     assert (decided["match"], decided["email_id"]) == ("unresolved", None)
@@ -119,7 +121,7 @@ def test_currencies_are_never_mixed(alice: University) -> None:
     spring = alice.fundraiser()
     for currency, amount in (("USD", 2500), ("JPY", 3000), ("KWD", 1234), ("USD", 500)):
         alice.gift(spring, amount, currency=currency)
-    settle()
+    settle_all()
     figures = alice.report(spring)["donations"]
     assert figures["raised"] == {"JPY": 3000, "KWD": 1234, "USD": 3000}
     assert figures["average"] == {"JPY": 3000, "KWD": 1234, "USD": 1500}
@@ -132,7 +134,7 @@ def test_donors_are_people_and_gifts_are_gifts(alice: University) -> None:
         alice.gift(spring)
         alice.gift(spring, donor=EVE | {"email": "EVE@example.org"})
         alice.gift(spring, donor=EVE)
-    settle()
+    settle_all()
     figures = alice.report(spring)["donations"]
     assert (figures["count"], figures["donors"]) == (9, 2)
     assert figures["by_match"]["unresolved"]["count"] == 6
@@ -143,11 +145,11 @@ def test_the_last_gift_of_a_user_moves_back_when_it_is_deleted(alice: University
     alice.email(spring)
     alice.gift(spring, donated_at="2026-01-01T00:00:00Z")
     last = alice.gift(spring, donated_at="2026-02-01T00:00:00Z")
-    settle()
+    settle_all()
     user = alice.get("/v1/users")["data"][0]
     assert user["last_donated_at"] == "2026-02-01T00:00:00Z"
     alice.call("DELETE", f"/v1/donations/{last}")
-    settle()
+    settle_all()
     user = alice.get("/v1/users")["data"][0]
     assert (user["donations_count"], user["last_donated_at"]) == (1, "2026-01-01T00:00:00Z")
 
@@ -160,11 +162,11 @@ def test_a_deleted_email_takes_its_counts_along_and_its_gifts_find_another(
     old = alice.email(spring, sent_at="2026-11-01T00:00:00Z")
     new = alice.email(spring, mailing_id=mailing, sent_at="2026-11-02T00:00:00Z")
     gift = alice.gift(spring, email_id=new, donated_at="2026-11-03T00:00:00Z")
-    settle()
+    settle_all()
     assert alice.get(f"/v1/mailings/{mailing}/report")["donations"]["count"] == 1
 
     assert alice.call("DELETE", f"/v1/emails/{new}").status == 204
-    settle()
+    settle_all()
     found = alice.get(f"/v1/donations/{gift}")
     assert (found["match"], found["email_id"]) == ("indirect", old)
     assert alice.get(f"/v1/mailings/{mailing}/report")["donations"]["count"] == 0
@@ -175,13 +177,13 @@ def test_a_deleted_email_takes_its_counts_along_and_its_gifts_find_another(
 def test_an_email_with_more_gifts_than_a_batch_is_taken_back_whole(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.matching.rematch.MARKED_A_BATCH", 2)
+    monkeypatch.setattr("documents.matching.rematch.MARKED_GIFTS_PER_BATCH", 2)
     spring = alice.fundraiser()
     email = alice.email(spring)
     gifts = [alice.gift(spring, 100, EVE, email_id=email) for _ in range(7)]
-    settle()
+    settle_all()
     assert alice.call("DELETE", f"/v1/emails/{email}").status == 204
-    settle()
+    settle_all()
     assert {alice.get(f"/v1/donations/{gift}")["match"] for gift in gifts} == {"unresolved"}
     figures = alice.report(spring)
     assert figures["emails"]["sent"] == 0
@@ -195,10 +197,10 @@ def test_a_mailings_cost_counts_for_its_fundraiser(alice: University) -> None:
     alice.mailing(spring, cost={"amount": 500, "currency": "USD"})
     mailing = alice.mailing(spring, cost={"amount": 700, "currency": "USD"})
     alice.gift(spring, 2400)
-    settle()
+    settle_all()
     assert alice.report(spring)["cost_per_unit_raised"] == {"USD": 0.5}
     alice.call("PATCH", f"/v1/mailings/{mailing}", {"cost": None})
-    settle()
+    settle_all()
     assert alice.report(spring)["cost_per_unit_raised"] == {"USD": 0.2083}
 
 
@@ -206,11 +208,11 @@ def test_settling_again_changes_nothing(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring)
     alice.gift(spring)
-    settle()
+    settle_all()
     before = alice.report(spring)["donations"]
     for name in ("donations", "emails"):
         get_db()[name].update_many({}, {"$currentDate": {"due": True}})
-    settle()
+    settle_all()
     assert alice.report(spring)["donations"] == before
 
 
@@ -218,7 +220,7 @@ def test_recount_finds_and_repairs_exactly_what_was_planted(alice: University) -
     spring = alice.fundraiser()
     email = alice.email(spring)
     alice.gift(spring, email_id=email)
-    settle()
+    settle_all()
     right = alice.report(spring)
     fundraiser, database = {"_id": ObjectId(spring)}, get_db()
     database.fundraisers.update_one(fundraiser, {"$inc": {"raised.USD": 7, "funnel.sent": -1}})
@@ -226,7 +228,7 @@ def test_recount_finds_and_repairs_exactly_what_was_planted(alice: University) -
     database.users.update_one({}, {"$unset": {"last_donated_at": ""}})
     database.emails.update_one({}, {"$set": {"donated": False}})
 
-    off = list(recount.recount())
+    off = list(recount.find_drifts())
     assert {(drift.collection, drift.field) for drift in off} == {
         ("fundraisers", "raised.USD"),
         ("fundraisers", "funnel.sent"),
@@ -235,8 +237,8 @@ def test_recount_finds_and_repairs_exactly_what_was_planted(alice: University) -
         ("emails", "donated"),
     }
     for drift in off:
-        repair(drift)
-    settle()
+        repair_counter(drift)
+    settle_all()
     assert alice.report(spring)["donations"] == right["donations"]
     assert alice.report(spring)["emails"] == right["emails"]
 
@@ -247,15 +249,15 @@ def test_what_any_record_says_it_counted_can_be_mended(alice: University) -> Non
     mailing = alice.mailing(spring, cost={"amount": 100, "currency": "USD"})
     email = alice.email(spring, mailing_id=mailing)
     alice.gift(spring, email_id=email)
-    settle()
+    settle_all()
     right = {path: alice.get(path) for path in ("/v1/users", f"/v1/emails/{email}")}
     report = alice.report(spring)
     for name in ("donations", "donors", "emails", "mailings"):
         get_db()[name].update_many({}, {"$set": {"counted": []}})
         for _ in range(3):
-            for drift in recount.recount():
-                repair(drift)
-        assert list(recount.recount()) == [], name
+            for drift in recount.find_drifts():
+                repair_counter(drift)
+        assert list(recount.find_drifts()) == [], name
         assert get_db()[name].count_documents({"due": {"$exists": True}}) == 0
         assert {path: alice.get(path) for path in right} == right
         now = alice.report(spring)
@@ -269,11 +271,14 @@ def test_a_report_survives_what_recount_is_to_find(alice: University) -> None:
 
 
 def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.sweep.policy", lambda: Policy(MatchPolicy(window=timedelta(days=1))))
+    monkeypatch.setattr(
+        "jobs.sweep.build_settling_policy",
+        lambda: SettlingPolicy(MatchPolicy(window=timedelta(days=1))),
+    )
     spring = alice.fundraiser()
     alice.email(spring, sent_at="2026-11-01T00:00:00Z")
     gift = alice.gift(spring, donated_at="2026-11-03T00:00:00Z")
-    settle()
+    settle_all()
     found = alice.get(f"/v1/donations/{gift}/match")
     assert (found["match"], found["window_seconds"]) == ("unresolved", 24 * 3600)
     assert found["considered"][0]["reason"] == "outside the window"
@@ -358,15 +363,15 @@ def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: Univers
         )
         def report(self, data: Any, type_: str, at: int, machine: bool) -> None:
             email = data.draw(st.sampled_from(self.emails))
-            alice.deliver([event(email, type_, at, sg_machine_open=machine)] * 2)
+            alice.deliver([make_event(email, type_, at, sg_machine_open=machine)] * 2)
 
         @rule()
         def settle_now(self) -> None:
-            sweep()
+            sweep_due_records()
 
         @invariant()
         def counters_are_right(self) -> None:
-            settle()
+            settle_all()
             counted = [one for one in self.truth.values() if one[0] == "succeeded"]
             figures = alice.report(self.fundraiser)
             raised = sum(amount - refunded for _, amount, refunded in counted)
@@ -385,7 +390,7 @@ def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: Univers
 
 
 def settle_only(fundraiser_id: str) -> None:
-    settling.settle_fundraiser(ObjectId(fundraiser_id), Policy())
+    settling.settle_fundraiser(ObjectId(fundraiser_id), SettlingPolicy())
 
 
 def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) -> None:
@@ -394,12 +399,12 @@ def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) 
     pinned, own = alice.email(spring), alice.email(autumn)
     gift = alice.gift(autumn, 2500, email_id=own)
     alice.call("PUT", f"/v1/donations/{gift}/match", {"email_id": pinned})
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == pinned
     alice.call("DELETE", f"/v1/emails/{pinned}")
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 400})
     settle_only(autumn)
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == own
     assert alice.get(f"/v1/emails/{own}")["raised"] == {"USD": 2100}
 
@@ -407,13 +412,13 @@ def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) 
 def test_a_new_email_that_a_gift_counts_on_first_is_new_all_the_same(alice: University) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     by_address = alice.gift(spring, 1000)
-    settle()
+    settle_all()
     email = alice.email(spring, sent_at=f"{now() - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}")
     other = alice.gift(autumn, 2500)
     alice.call("PUT", f"/v1/donations/{other}/match", {"email_id": email})
     settle_only(autumn)
     assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 2500}
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{by_address}")["email_id"] == email
     assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 3500}
 
@@ -423,14 +428,14 @@ def test_a_gift_that_waits_and_then_moves_leaves_no_time_behind(alice: Universit
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     bob = alice.get(f"/v1/emails/{alice.email(spring)}")["user_id"]
     gift = alice.gift(spring, 1000)
-    settle()
+    settle_all()
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
-    settle()
+    settle_all()
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "succeeded"})
     wife = {"name": "Barbara", "email": "barbara@example.org"}
     alice.gift(autumn, donor=wife, email_id=alice.email(autumn), donated_at="2026-01-31T10:00:00Z")
     settle_only(autumn)
     alice.call("PATCH", f"/v1/users/{bob}", {"email": "moved@example.org"})
     alice.email(autumn)  # to a new user, who has Bob's former address
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["user_id"] != bob

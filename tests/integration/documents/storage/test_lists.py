@@ -17,8 +17,8 @@ from documents.fundraiser import Fundraiser
 from documents.link import Link
 from documents.mailing import Mailing
 from documents.payments.payment import Payment
-from documents.storage.pagination import page
-from documents.storage.record import Record, new_row
+from documents.storage.pagination import list_page
+from documents.storage.record import Record, build_record_row
 from documents.user import User
 from documents.values.time import now
 from service.api.fields import ListQuery
@@ -30,7 +30,7 @@ from service.api.resources.fundraisers import FundraiserQuery
 from service.api.resources.mailings import LinkQuery, MailingQuery
 from service.api.resources.payments import PaymentQuery
 from service.api.resources.users import UserQuery
-from tools.testbed.commands import Commands, name_of
+from tools.testbed.commands import CommandRecorder, read_command_name
 
 ORGANIZATION, OTHER, PARENT = ObjectId(), ObjectId(), ObjectId()
 LISTS: dict[Any, type[ListQuery]] = {
@@ -64,7 +64,7 @@ VALUES = {
 
 def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]:
     made: dict[str, Any] = (
-        new_row(document) if issubclass(document, Record) else {"_id": ObjectId()}
+        build_record_row(document) if issubclass(document, Record) else {"_id": ObjectId()}
     )
     shared = {
         "organization_id": organization_id,
@@ -100,13 +100,13 @@ def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]
 
 
 @pytest.fixture
-def commands(real_database: str, document: Any) -> Commands:
+def commands(real_database: str, document: Any) -> CommandRecorder:
     """Store four hundred of the listed records for two organizations; note what is asked."""
     rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
     get_db()[document._get_collection_name()].insert_many(rows)
     mongoengine.disconnect_all()
-    listener = Commands()
-    database.connect(event_listeners=[listener])
+    listener = CommandRecorder()
+    database.connect_database(event_listeners=[listener])
     return listener
 
 
@@ -141,13 +141,13 @@ def stages(plan: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize(("document", "given", "sort"), list(cases()))
 def test_a_page_is_read_from_an_index_alone(
-    commands: Commands, document: Any, given: dict[str, Any], sort: str
+    commands: CommandRecorder, document: Any, given: dict[str, Any], sort: str
 ) -> None:
     minus, name = ("-" if sort.startswith("-") else ""), sort.removeprefix("-")
     filters = document.filters(given) | ({"mailing_id": PARENT} if document is Link else {})
     cursor = None
     for _ in range(PAGES):
-        found = page(
+        found = list_page(
             document,
             ORGANIZATION,
             filters=filters,
@@ -157,7 +157,7 @@ def test_a_page_is_read_from_an_index_alone(
         )
         if (cursor := found.next_cursor) is None:
             break
-    finds = [command for command in commands.sent if name_of(command) == "find"]
+    finds = [command for command in commands.sent if read_command_name(command) == "find"]
     assert finds
     for command in finds:
         asked = {name: command[name] for name in ("find", "filter", "sort", "limit")}

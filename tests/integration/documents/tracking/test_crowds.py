@@ -11,10 +11,10 @@ from mongoengine import get_db
 from documents.tracking import click_labels
 from documents.tracking import rules as machine_clicks
 from documents.tracking.relabelling import Relabelling
-from documents.tracking.rules import Click, Rule, reasons
-from jobs.sweep import sweep
-from tools.testbed.cast import Api, University, event, university
-from tools.testbed.settled import settle
+from documents.tracking.rules import Click, MachineClickRule, find_machine_reasons
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/spring"
@@ -22,7 +22,7 @@ LINK = "https://give.example.edu/spring"
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -40,8 +40,8 @@ def test_one_more_click_reads_a_bounded_number(
     alice: University, monkeypatch: pytest.MonkeyPatch, links: int
 ) -> None:
     email = alice.email(alice.fundraiser())
-    alice.deliver([event(email, "click", AT, url=LINK)])
-    settle()
+    alice.deliver([make_event(email, "click", AT, url=LINK)])
+    settle_all()
     (row,) = clicks()
     names = [f"{LINK}/{number % links}" for number in range(6_000)]
     labelled = {"machine": True, "machine_reason": "burst"}
@@ -53,13 +53,13 @@ def test_one_more_click_reads_a_bounded_number(
 
     def counted(rows: Any, *args: Any) -> Any:
         judged.append(len(rows))
-        return reasons(rows, *args)
+        return find_machine_reasons(rows, *args)
 
-    monkeypatch.setattr(click_labels, "reasons", counted)
-    alice.deliver([event(email, "click", AT + 1, url=LINK)])
-    sweep()  # the counters know nothing of the copies
+    monkeypatch.setattr(click_labels, "find_machine_reasons", counted)
+    alice.deliver([make_event(email, "click", AT + 1, url=LINK)])
+    sweep_due_records()  # the counters know nothing of the copies
     assert judged
-    assert max(judged) <= machine_clicks.CROWD + 2
+    assert max(judged) <= machine_clicks.MAX_CLICKS_PER_SECOND + 2
     (last,) = get_db().events.find({"at": {"$gt": row["at"]}})
     assert last["machine_reason"] == "burst"
 
@@ -70,13 +70,13 @@ def test_labels_agree_with_a_fresh_judgement(
 ) -> None:
     """Small crowds, whatever the order and the batches in which their clicks come."""
     for module in (machine_clicks, click_labels):
-        monkeypatch.setattr(module, "CROWD", 3)
-    monkeypatch.setattr(click_labels, "ROWS_AT_ONCE", 0)
-    monkeypatch.setattr(click_labels, "ROWS_AN_EMAIL", 0)
+        monkeypatch.setattr(module, "MAX_CLICKS_PER_SECOND", 3)
+    monkeypatch.setattr(click_labels, "MIN_CLICKS_PER_READ", 0)
+    monkeypatch.setattr(click_labels, "CLICKS_PER_EMAIL", 0)
     chance = random.Random(seed)
     emails = [alice.email(alice.fundraiser()) for _ in range(2)]
     events = [
-        event(
+        make_event(
             chance.choice(emails),
             "click",
             AT + chance.choice([0, 0, 0, 1, 2, 3, 5, 8, 8, 9, 10.5, 12, 40]),
@@ -87,19 +87,19 @@ def test_labels_agree_with_a_fresh_judgement(
         for number in range(40)
     ]
     delivered = {email: AT + chance.randrange(-1, 9) for email in emails}
-    events += [event(email, "delivered", at) for email, at in delivered.items()]
-    events += [event(email, "delivered", at + 1) for email, at in delivered.items()]
+    events += [make_event(email, "delivered", at) for email, at in delivered.items()]
+    events += [make_event(email, "delivered", at + 1) for email, at in delivered.items()]
     chance.shuffle(events)
     while events:
         some, events = events[: (number := chance.randint(1, 8))], events[number:]
         alice.deliver(some)
-        settle()
+        settle_all()
     for email in get_db().emails.find():
         rows = list(get_db().events.find({"email_id": email["_id"], "type": "click"}))
         told = [Click(row["at"], row["url"], row["user_agent"]) for row in rows]
-        assert labels(rows) == reasons(told, email["delivered_at"], Rule())
-    progress = Relabelling.towards(Rule(), again=True)
-    while progress.step(Rule()):
+        assert labels(rows) == find_machine_reasons(told, email["delivered_at"], MachineClickRule())
+    progress = Relabelling.continue_with(MachineClickRule(), again=True)
+    while progress.step(MachineClickRule()):
         pass
     assert progress.changed == 0
     assert set(labels(clicks())) >= {"agent", "burst"}

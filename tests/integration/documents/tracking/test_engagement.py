@@ -11,8 +11,8 @@ from mongoengine import get_db
 from documents.event import Event
 from documents.tracking import unmatched
 from documents.values.time import now
-from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 LINK = "https://give.example.edu/spring"
@@ -20,7 +20,7 @@ LINK = "https://give.example.edu/spring"
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -63,14 +63,14 @@ def test_the_order_of_arrival_does_not_matter(alice: University) -> None:
     for step in range(len(STORY)):
         for start in range(0, len(emails), 100):
             posts = [
-                event(email, order[step][0], AT + order[step][1], **order[step][2])
+                make_event(email, order[step][0], AT + order[step][1], **order[step][2])
                 for email, order in emails[start : start + 100]
                 if step < len(order)
             ]
             alice.deliver(posts)
         if step in (1, 2, 4, 7):
-            settle()
-    settle()
+            settle_all()
+    settle_all()
     for email, order in emails:
         found = told(alice, email)
         assert found == expected.setdefault(len(order), found), order
@@ -84,9 +84,9 @@ def test_every_type_has_its_effect(alice: University) -> None:
         "group_unsubscribe group_resubscribe"
     ).split()
     emails = {kind: alice.email(spring, sent_at=None) for kind in [*kinds, "blocked"]}
-    alice.deliver([event(emails[kind], kind, AT) for kind in kinds])
-    alice.deliver([event(emails["blocked"], "bounce", AT, type="blocked")])
-    settle()
+    alice.deliver([make_event(emails[kind], kind, AT) for kind in kinds])
+    alice.deliver([make_event(emails["blocked"], "bounce", AT, type="blocked")])
+    settle_all()
     when = "2023-11-14T22:13:20Z"
     fields = {
         "processed": "sent_at",
@@ -114,9 +114,9 @@ def test_every_type_has_its_effect(alice: University) -> None:
 def test_unknown_types_are_kept_and_reported(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
-    odd = [event(email, kind, AT) for kind in ("from_the_future", "OPEN", "erased")]
-    alice.deliver([*odd, *odd, event(email, "open", AT)])
-    settle()
+    odd = [make_event(email, kind, AT) for kind in ("from_the_future", "OPEN", "erased")]
+    alice.deliver([*odd, *odd, make_event(email, "open", AT)])
+    settle_all()
     report = alice.report(spring)
     assert (report["unknown_events"], report["emails"]["opens"]) == (3, 1)
     assert get_db().events.count_documents({"type": "from_the_future"}) == 1
@@ -127,21 +127,21 @@ def test_whoever_left_one_group_and_came_back_to_another_has_left(alice: Univers
     back, left, gone = (alice.email(spring) for _ in range(3))
     alice.deliver(
         [
-            event(back, "group_unsubscribe", AT, asm_group_id=1),
-            event(back, "group_resubscribe", AT + 9, asm_group_id=1),
-            event(left, "group_unsubscribe", AT, asm_group_id=1),
-            event(left, "group_resubscribe", AT + 9, asm_group_id=2),
-            event(gone, "unsubscribe", AT),
-            event(gone, "group_resubscribe", AT + 9, asm_group_id=1),
+            make_event(back, "group_unsubscribe", AT, asm_group_id=1),
+            make_event(back, "group_resubscribe", AT + 9, asm_group_id=1),
+            make_event(left, "group_unsubscribe", AT, asm_group_id=1),
+            make_event(left, "group_resubscribe", AT + 9, asm_group_id=2),
+            make_event(gone, "unsubscribe", AT),
+            make_event(gone, "group_resubscribe", AT + 9, asm_group_id=1),
         ]
     )
-    settle()
+    settle_all()
     assert alice.report(spring)["emails"]["unsubscribed"] == 2
 
 
 def unnamed(type_: str, at: int, **more: Any) -> dict[str, Any]:
     """An event without our email_id and without a message that is known."""
-    told = event("x", type_, at, **more)
+    told = make_event("x", type_, at, **more)
     del told["email_id"]
     return {"sg_message_id": f"m-{type_}-{at}", **told} | more
 
@@ -152,11 +152,11 @@ def test_an_event_is_tied_by_its_message(alice: University, first: str) -> None:
     email = alice.email(alice.fundraiser())
     posts = [
         [unnamed("open", AT, sg_message_id="m1")],
-        [event(email, "delivered", AT - 9, sg_message_id="m1")],
+        [make_event(email, "delivered", AT - 9, sg_message_id="m1")],
     ]
     for post in posts if first == "event" else reversed(posts):
         alice.deliver(post)
-        settle()
+        settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
     tied = Event.objects(type="open").get()
     assert (tied.tied_by, tied.unmatched, tied.due) == ("message", None, None)
@@ -164,9 +164,9 @@ def test_an_event_is_tied_by_its_message(alice: University, first: str) -> None:
 
 def test_a_message_to_many_is_tied_to_the_one_with_the_address(alice: University) -> None:
     email = alice.email(alice.fundraiser())
-    alice.deliver([event(email, "delivered", AT, sg_message_id="m1")])
+    alice.deliver([make_event(email, "delivered", AT, sg_message_id="m1")])
     alice.deliver([unnamed("open", AT, sg_message_id="m1", email="eve@example.edu")])
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
 
 
@@ -183,13 +183,13 @@ def test_an_event_is_tied_by_address_and_mailing(
     opened = unnamed("open", AT, email="BOB@example.edu ", category=names)
     if late:
         alice.deliver([opened])
-        settle()
+        settle_all()
         assert alice.report(spring)["unmatched_events"] == {"here": 1, "in_organization": 1}
         assert alice.get(f"/v1/mailings/{mailing}/report")["unmatched_events"]["here"] == 1
     email = alice.email(spring, mailing_id=mailing)
     if not late:
         alice.deliver([opened])
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
     report = alice.report(spring)
     assert (report["emails"]["opens"], report["unmatched_events"]["in_organization"]) == (1, 0)
@@ -198,8 +198,8 @@ def test_an_event_is_tied_by_address_and_mailing(
 def test_what_cannot_be_tied_is_kept_and_reported(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring)
-    alice.deliver([unnamed("open", AT), event(UNKNOWN_ID, "click", AT, email="x@x.edu")])
-    settle()
+    alice.deliver([unnamed("open", AT), make_event(UNKNOWN_ID, "click", AT, email="x@x.edu")])
+    settle_all()
     assert alice.report(spring)["unmatched_events"] == {"here": 0, "in_organization": 2}
     assert alice.report(spring)["emails"]["opens"] == 0
 
@@ -207,19 +207,19 @@ def test_what_cannot_be_tied_is_kept_and_reported(alice: University) -> None:
 def test_another_universitys_email_is_never_tied(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie = create_university("Charlie's University", Api.in_process(real_client))
     charlie.set_webhook_key()
     spring = alice.fundraiser()
     email = alice.email(spring, mailing_id=alice.mailing(spring))
-    alice.deliver([event(email, "delivered", AT, sg_message_id="m1")])
+    alice.deliver([make_event(email, "delivered", AT, sg_message_id="m1")])
     charlie.deliver(
         [
             unnamed("open", AT, sg_message_id="m1"),
             unnamed("open", AT + 1, category="Appeal"),
-            event(email, "open", AT + 2),
+            make_event(email, "open", AT + 2),
         ]
     )
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
 
 
@@ -230,16 +230,16 @@ def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     alice.deliver([unnamed("open", AT, category=mailing)])
-    settle()
+    settle_all()
     with monkeypatch.context() as patched:
-        patched.setattr(unmatched, "of_addresses", lambda *args: [])
+        patched.setattr(unmatched, "find_events_to_addresses", lambda *args: [])
         email = alice.email(spring, mailing_id=mailing)
-        settle()
+        settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
-    later = now() + unmatched.LOOK_AGAIN_AFTER
+    later = now() + unmatched.UNMATCHED_RETRY_INTERVAL
     monkeypatch.setattr("jobs.sweep.now", lambda: later)
     monkeypatch.setattr(unmatched, "now", lambda: later)
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
     assert get_db().events.count_documents({"due": {"$type": "date"}}) == 0
 
@@ -247,24 +247,24 @@ def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
 def test_more_late_events_than_a_transaction_takes(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unmatched, "TIED_A_BATCH", 7)
+    monkeypatch.setattr(unmatched, "TIED_EVENTS_PER_BATCH", 7)
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     alice.deliver([unnamed("open", AT + second, category=mailing) for second in range(30)])
-    settle()
+    settle_all()
     email = alice.email(spring, mailing_id=mailing)
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 30
 
 
 def test_a_large_post_takes_several_transactions(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("documents.tracking.reader.EVENTS_A_BATCH", 10)
+    monkeypatch.setattr("documents.tracking.reader.EVENTS_PER_BATCH", 10)
     email = alice.email(alice.fundraiser())
-    opens = [event(email, "open", AT + second // 2) for second in range(50)]
+    opens = [make_event(email, "open", AT + second // 2) for second in range(50)]
     alice.deliver([7, *opens, None])
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 25
     delivery = get_db().deliveries.find_one()
     assert delivery
@@ -276,11 +276,11 @@ def test_a_large_post_takes_several_transactions(
 
 def test_overlapping_posts_count_each_event_once(alice: University) -> None:
     email = alice.email(alice.fundraiser())
-    opens = [event(email, "open", AT + second) for second in range(20)]
+    opens = [make_event(email, "open", AT + second) for second in range(20)]
     fresh = [{**one, "sg_event_id": f"new-{number}"} for number, one in enumerate(opens)]
     for post in (opens[:12], opens[8:], fresh[5:15], [*fresh[:3], *opens[:3], *fresh[:3]]):
         alice.deliver(post)
-        settle()
+        settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 20
 
 
@@ -290,24 +290,24 @@ def test_machines_clicks_are_kept_apart(alice: University) -> None:
     person, gateway = (alice.email(spring, mailing_id=mailing) for _ in range(2))
     alice.deliver(
         [
-            event(person, "delivered", AT),
-            event(person, "click", AT + 60, url=LINK),
-            event(person, "click", AT + 61, url=LINK, useragent="python-requests/2.31"),
-            event(gateway, "click", AT + 1, url=LINK),
-            event(gateway, "click", AT + 9, url=LINK, useragent="Mimecast Scanner"),
+            make_event(person, "delivered", AT),
+            make_event(person, "click", AT + 60, url=LINK),
+            make_event(person, "click", AT + 61, url=LINK, useragent="python-requests/2.31"),
+            make_event(gateway, "click", AT + 1, url=LINK),
+            make_event(gateway, "click", AT + 9, url=LINK, useragent="Mimecast Scanner"),
         ]
     )
-    settle()
+    settle_all()
     assert of(alice.get(f"/v1/emails/{gateway}"), "clicks", "machine_clicks") == (1, 1)
-    alice.deliver([event(gateway, "delivered", AT + 2)])  # so the first click was too early
-    settle()
+    alice.deliver([make_event(gateway, "delivered", AT + 2)])  # so the first click was too early
+    settle_all()
     found = alice.get(f"/v1/emails/{gateway}")
     assert of(found, "clicks", "machine_clicks", "first_clicked_at") == (0, 2, None)
     report = alice.report(spring)
     assert of(report["emails"], "clicked", "clicks") == (1, 1)
     assert report["machines"] == {"opens": 0, "clicks": 3}
-    alice.deliver([event(gateway, "delivered", AT)])  # no, it was not
-    settle()
+    alice.deliver([make_event(gateway, "delivered", AT)])  # no, it was not
+    settle_all()
     found = alice.get(f"/v1/emails/{gateway}")
     assert of(found, "clicks", "machine_clicks") == (1, 1)
     assert found["first_clicked_at"] == found["last_clicked_at"] == "2023-11-14T22:13:21Z"
@@ -317,8 +317,8 @@ def test_a_burst_that_completes_later_takes_its_clicks_back(alice: University) -
     spring = alice.fundraiser()
     email = alice.email(spring, mailing_id=alice.mailing(spring))
     for number in range(3):
-        alice.deliver([event(email, "click", AT + number, url=f"{LINK}/{number}")])
-        settle()
+        alice.deliver([make_event(email, "click", AT + number, url=f"{LINK}/{number}")])
+        settle_all()
         expected = (0, 3) if number == 2 else (number + 1, 0)
         assert of(alice.get(f"/v1/emails/{email}"), "clicks", "machine_clicks") == expected
     assert alice.report(spring)["emails"]["clicked"] == 0
@@ -334,16 +334,16 @@ def test_bob_clicks_a_link_that_names_him(alice: University) -> None:
         link = f"{LINK}?email_id={email}&utm_campaign=giving-day-2026"
         alice.deliver(
             [
-                event(email, "click", AT + 60 + number, url=link),
-                event(email, "click", AT + 90, url=link),
-                event(email, "click", AT + 300, url=LINK + "/faq"),
+                make_event(email, "click", AT + 60 + number, url=link),
+                make_event(email, "click", AT + 90, url=link),
+                make_event(email, "click", AT + 300, url=LINK + "/faq"),
             ]
         )
         if number == 1:
-            settle()
+            settle_all()
             alice.call("DELETE", f"/v1/emails/{email}")
             doomed = email
-    settle()
+    settle_all()
     assert doomed
     links = alice.get(f"/v1/mailings/{mailing}/links?sort=-clicks")["data"]
     assert [of(link, "url", "emails", "clicks") for link in links] == [

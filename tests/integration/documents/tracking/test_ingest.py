@@ -11,10 +11,10 @@ from mongoengine import get_db
 
 from documents.settling import settle as settling
 from documents.tracking import ingest, reader
-from jobs.sweep import sweep
-from jobs.tasks import policy
-from tools.testbed.cast import UNKNOWN_ID, Api, University, event, university
-from tools.testbed.settled import settle
+from jobs.sweep import sweep_due_records
+from jobs.tasks import build_settling_policy
+from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds")
@@ -22,7 +22,7 @@ YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds"
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -33,16 +33,16 @@ def test_what_is_reported_of_an_email_is_on_it_and_in_the_reports(alice: Univers
     email = alice.email(spring, mailing_id=mailing, sent_at=None)
     alice.deliver(
         [
-            event(email, "click", AT + 40),
-            event(email, "open", AT + 30),
-            event(email, "open", AT + 20),
-            event(email, "open", AT + 10, sg_machine_open=True),
-            event(email, "delivered", AT + 2),
-            event(email, "processed", AT),
-            event(email, "unsubscribe", AT + 50),
+            make_event(email, "click", AT + 40),
+            make_event(email, "open", AT + 30),
+            make_event(email, "open", AT + 20),
+            make_event(email, "open", AT + 10, sg_machine_open=True),
+            make_event(email, "delivered", AT + 2),
+            make_event(email, "processed", AT),
+            make_event(email, "unsubscribe", AT + 50),
         ]
     )
-    settle()
+    settle_all()
     found = alice.get(f"/v1/emails/{email}")
     assert (found["opens"], found["clicks"], found["machine_opens"]) == (2, 1, 1)
     assert found["sent_at"] == "2023-11-14T22:13:20Z"
@@ -79,21 +79,21 @@ def test_what_is_reported_of_an_email_is_on_it_and_in_the_reports(alice: Univers
 def test_repetitions_count_once_even_under_new_ids_and_in_one_post(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
-    opened = event(email, "open", AT)
-    assert alice.deliver([opened, opened, event(email, "click", AT)]).status == 202
+    opened = make_event(email, "open", AT)
+    assert alice.deliver([opened, opened, make_event(email, "click", AT)]).status == 202
     alice.deliver([opened | {"sg_event_id": "new"}])
     without_id = {name: value for name, value in opened.items() if name != "sg_event_id"}
-    alice.deliver([without_id, event(email, "open", AT + 1)])
-    settle()
+    alice.deliver([without_id, make_event(email, "open", AT + 1)])
+    settle_all()
     found = alice.get(f"/v1/emails/{email}")
     assert (found["opens"], found["clicks"]) == (2, 1)
 
 
 def test_an_event_known_by_its_id_alone_counts_once(alice: University) -> None:
     email = alice.email(alice.fundraiser())
-    alice.deliver([event(email, "open", AT, sg_event_id="one")])
-    alice.deliver([event(email, "open", AT + 5, sg_event_id="one")])
-    settle()
+    alice.deliver([make_event(email, "open", AT, sg_event_id="one")])
+    alice.deliver([make_event(email, "open", AT + 5, sg_event_id="one")])
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
 
 
@@ -104,15 +104,15 @@ def test_odd_events_stop_no_other_and_are_kept(alice: University) -> None:
             None,
             7,
             {"event": "open"},
-            event(email, "open", AT),
-            event(email, "from_the_future", AT),
-            event(UNKNOWN_ID, "open", AT),
-            event("garbage", "open", AT),
-            event(email, "open", AT + 1, sg_message_id=None) | {"email_id": {"$ne": 1}},
+            make_event(email, "open", AT),
+            make_event(email, "from_the_future", AT),
+            make_event(UNKNOWN_ID, "open", AT),
+            make_event("garbage", "open", AT),
+            make_event(email, "open", AT + 1, sg_message_id=None) | {"email_id": {"$ne": 1}},
         ]
     )
     assert (answer.status, answer.json) == (202, {"accepted": 8})
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
     delivery = get_db().deliveries.find_one()
     assert delivery
@@ -124,7 +124,7 @@ def test_odd_events_stop_no_other_and_are_kept(alice: University) -> None:
 def test_a_body_that_is_no_array_is_stored_and_reported(alice: University, body: bytes) -> None:
     answer = alice.deliver(None, body=body)
     assert (answer.status, answer.json) == (202, {"accepted": 1})
-    settle()
+    settle_all()
     delivery = get_db().deliveries.find_one()
     assert delivery
     assert delivery["refused"] == [{"index": 0, "reason": "the body is no JSON array"}]
@@ -133,14 +133,14 @@ def test_a_body_that_is_no_array_is_stored_and_reported(alice: University, body:
 def test_events_of_another_organizations_emails_touch_nothing(
     alice: University, real_client: testing.TestClient
 ) -> None:
-    charlie = university("Charlie's University", Api.in_process(real_client))
+    charlie = create_university("Charlie's University", Api.in_process(real_client))
     charlie.set_webhook_key()
     email = alice.email(alice.fundraiser())
-    assert charlie.deliver([event(email, "open", AT)]).status == 202
-    settle()
+    assert charlie.deliver([make_event(email, "open", AT)]).status == 202
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
-    alice.deliver([event(email, "open", AT)])
-    settle()
+    alice.deliver([make_event(email, "open", AT)])
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
 
 
@@ -149,13 +149,15 @@ def test_many_sweeps_at_once_count_once(alice: University) -> None:
     spring = alice.fundraiser()
     emails = [alice.email(spring) for _ in range(5)]
     for _ in range(20):
-        alice.deliver([event(email, "open", AT + second) for email in emails for second in (0, 1)])
-    sweeps = [threading.Thread(target=sweep) for _ in range(6)]
+        alice.deliver(
+            [make_event(email, "open", AT + second) for email in emails for second in (0, 1)]
+        )
+    sweeps = [threading.Thread(target=sweep_due_records) for _ in range(6)]
     for thread in sweeps:
         thread.start()
     for thread in sweeps:
         thread.join()
-    settle()
+    settle_all()
     assert alice.report(spring)["emails"]["opens"] == 10
 
 
@@ -163,27 +165,27 @@ def test_a_gift_does_not_wait_until_all_events_are_counted(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Events take turn after turn, and the gift is given the next but one at the latest."""
-    monkeypatch.setattr(reader, "DELIVERIES_A_BATCH", 1)
+    monkeypatch.setattr(reader, "DELIVERIES_PER_BATCH", 1)
     spring = alice.fundraiser()
     email = alice.email(spring)
-    settle()
+    settle_all()
     posts = 300
     for number in range(posts):
-        alice.deliver([event(email, "open", AT + number)])
+        alice.deliver([make_event(email, "open", AT + number)])
     counting = threading.Thread(
-        target=ingest.tally_organization, args=(ObjectId(alice.id), policy().clicks)
+        target=ingest.tally_organization, args=(ObjectId(alice.id), build_settling_policy().clicks)
     )
     counting.start()
     due = {"due": {"$type": "date"}}
     while get_db().deliveries.count_documents(due) == posts:
         pass
     gift = alice.gift(spring, email_id=email)
-    settling.settle_fundraiser(ObjectId(spring), policy())
+    settling.settle_fundraiser(ObjectId(spring), build_settling_policy())
     left = get_db().deliveries.count_documents(due)
     assert alice.get(f"/v1/donations/{gift}")["match"] == "direct"
     assert left > 0
     counting.join(60)
-    settle()
+    settle_all()
     assert alice.report(spring)["emails"]["opens"] == posts
 
 
@@ -193,12 +195,12 @@ def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
     alice.email(alice.fundraiser("Autumn"))  # so Bob is known
     spring = alice.fundraiser()
     gift = alice.gift(spring)
-    settle()
+    settle_all()
     assert alice.get(f"/v1/donations/{gift}")["match"] == "unresolved"
     email = alice.email(spring, sent_at=YESTERDAY)
-    alice.deliver([event(email, "delivered", int(time.time()))])
-    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
-    settle()
+    alice.deliver([make_event(email, "delivered", int(time.time()))])
+    ingest.tally_organization(ObjectId(alice.id), build_settling_policy().clicks)
+    settle_all()
     found = alice.get(f"/v1/donations/{gift}")
     assert (found["match"], found["email_id"]) == ("indirect", email)
 
@@ -209,13 +211,13 @@ def test_an_event_of_an_email_that_is_due_is_passed_on_when_the_email_is_settled
     """Counting the event must not take the email's mark, because its settling does more."""
     spring = alice.fundraiser()
     email = alice.email(spring)
-    alice.deliver([event(email, "open", AT)])
-    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
+    alice.deliver([make_event(email, "open", AT)])
+    ingest.tally_organization(ObjectId(alice.id), build_settling_policy().clicks)
     row = get_db().emails.find_one({"_id": ObjectId(email)})
     assert row is not None
     assert (row["opens"], "due" in row, row["counted"]) == (1, True, [])
-    settle()
+    settle_all()
     assert alice.report(spring)["emails"]["opens"] == 1
-    alice.deliver([event(email, "open", AT + 1)])
-    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
+    alice.deliver([make_event(email, "open", AT + 1)])
+    ingest.tally_organization(ObjectId(alice.id), build_settling_policy().clicks)
     assert alice.report(spring)["emails"]["opens"] == 2  # it is not due, so nothing has to wait

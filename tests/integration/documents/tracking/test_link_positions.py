@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import get_db
 
-from documents.migrations.migration import note_new
+from documents.migrations.migration import mark_all_finished
 from documents.migrations.steps import MIGRATIONS
-from documents.migrations.upgrade import upgrade
+from documents.migrations.upgrade import upgrade_database
 from documents.privacy import erasure
 from documents.providers import sendgrid
 from documents.tracking import former_clicks, replay
 from matchback.engine.transaction import Tx
-from tools.testbed.cast import Api, University, event, university
-from tools.testbed.settled import settle
+from tools.testbed.cast import Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 LINK = "https://x.edu/give"
@@ -30,8 +30,8 @@ ORGANIZATION = b"o" * 12
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    former_clicks.forget_end()
-    alice = university("Alice's University", Api.in_process(real_client))
+    former_clicks.forget_migration_end()
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -45,12 +45,12 @@ def email(alice: University) -> str:
 def click(email: str, id_: str | None, index: Any = None, part: Any = "html") -> dict[str, Any]:
     """A click of one second, by one browser, on the link at this position."""
     offset = {} if index is None else {"url_offset": {"index": index, "type": part}}
-    told = event(email, "click", AT, url=LINK, useragent=AGENT, **offset)
+    told = make_event(email, "click", AT, url=LINK, useragent=AGENT, **offset)
     return told | ({"sg_event_id": id_} if id_ else {"sg_event_id": None})
 
 
 def clicks(alice: University, email: str) -> int:
-    settle()
+    settle_all()
     return int(alice.get(f"/v1/emails/{email}")["clicks"])
 
 
@@ -61,7 +61,7 @@ def count_as_before(
     with monkeypatch.context() as earlier:
         earlier.setattr(sendgrid, "_link_position", lambda offset: None)
         alice.deliver(list(told))
-        settle()
+        settle_all()
     get_db().events.update_many({}, {"$unset": {"link_position": ""}})
 
 
@@ -81,15 +81,19 @@ def test_one_link_in_one_second_is_one_click(alice: University, email: str) -> N
 
 
 def test_the_identity_of_an_event_without_a_position_stays() -> None:
-    told = event("a" * 24, "click", AT, url="https://x.edu/", useragent=AGENT, sg_message_id="m")
+    told = make_event(
+        "a" * 24, "click", AT, url="https://x.edu/", useragent=AGENT, sg_message_id="m"
+    )
     former = "6332160d37459d4b055e14d8f8e37fe9"  # as the earlier version made it
-    assert sendgrid.read(ORGANIZATION, told).identity.hex() == former
-    assert sendgrid.read(ORGANIZATION, told).former_identity is None
-    positioned = sendgrid.read(ORGANIZATION, {**told, "url_offset": {"index": 0, "type": "html"}})
+    assert sendgrid.read_event_report(ORGANIZATION, told).identity.hex() == former
+    assert sendgrid.read_event_report(ORGANIZATION, told).former_identity is None
+    positioned = sendgrid.read_event_report(
+        ORGANIZATION, {**told, "url_offset": {"index": 0, "type": "html"}}
+    )
     assert positioned.former_identity == bytes.fromhex(former) != positioned.identity
     group = {"event": "group_unsubscribe", "asm_group_id": 10, "url_offset": {"index": 0}}
     group_key = "1144be6db228fbd4ee7862b249cdca23"
-    assert sendgrid.read(ORGANIZATION, {**told, **group}).identity.hex() == group_key
+    assert sendgrid.read_event_report(ORGANIZATION, {**told, **group}).identity.hex() == group_key
 
 
 @pytest.mark.parametrize(
@@ -101,10 +105,10 @@ def test_the_identity_of_an_event_without_a_position_stays() -> None:
     ],
 )
 def test_an_odd_position_is_none(offset: Any) -> None:
-    told = event("a", "click", AT, url=LINK)
-    report = sendgrid.read(ORGANIZATION, {**told, "url_offset": offset})
+    told = make_event("a", "click", AT, url=LINK)
+    report = sendgrid.read_event_report(ORGANIZATION, {**told, "url_offset": offset})
     assert report.link_position is None
-    assert report.identity == sendgrid.read(ORGANIZATION, told).identity
+    assert report.identity == sendgrid.read_event_report(ORGANIZATION, told).identity
 
 
 @given(
@@ -112,15 +116,15 @@ def test_an_odd_position_is_none(offset: Any) -> None:
     st.one_of(st.integers(), st.text(), st.none()),
 )
 def test_any_position_can_be_stored(index: Any, part: Any) -> None:
-    told = event("a", "click", AT, url=LINK, url_offset={"index": index, "type": part})
-    position = sendgrid.read(ORGANIZATION, told).link_position
+    told = make_event("a", "click", AT, url=LINK, url_offset={"index": index, "type": part})
+    position = sendgrid.read_event_report(ORGANIZATION, told).link_position
     assert position is None or len(position.encode()) <= 1000
 
 
 def test_forms_of_one_number_are_one_position() -> None:
     offsets = [{"index": index, "type": "html"} for index in (3, 3.0, "3")]
-    told = [event("a", "click", AT, url_offset=offset) for offset in offsets]
-    assert len({sendgrid.read(ORGANIZATION, one).identity for one in told}) == 1
+    told = [make_event("a", "click", AT, url_offset=offset) for offset in offsets]
+    assert len({sendgrid.read_event_report(ORGANIZATION, one).identity for one in told}) == 1
 
 
 @pytest.mark.parametrize("again", ["one", "new", None])
@@ -143,10 +147,10 @@ def test_a_replay_counts_the_click_that_the_earlier_version_left_out(
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, "one", 0), click(email, "two", 1))
     assert clicks(alice, email) == 1
-    for _ in replay.replay():
+    for _ in replay.replay_deliveries():
         pass
     assert clicks(alice, email) == 2
-    for _ in replay.replay():
+    for _ in replay.replay_deliveries():
         pass
     assert clicks(alice, email) == 2
 
@@ -155,7 +159,7 @@ def test_a_replayed_click_without_an_id_stays_counted_once(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, None, 0))
-    for _ in replay.replay():
+    for _ in replay.replay_deliveries():
         pass
     assert clicks(alice, email) == 1
     post = get_db().deliveries.find_one() or {}
@@ -176,11 +180,11 @@ def test_an_erased_click_is_not_counted_again(
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, "one", 0))
     user = get_db().emails.find_one({}) or {}
-    erasure.mark(ObjectId(alice.id), user["user_id"])
-    settle()
+    erasure.request_erasure(ObjectId(alice.id), user["user_id"])
+    settle_all()
     assert get_db().events.count_documents({"type": "erased"}) == 1
     alice.deliver([click(email, "new", 0)])
-    settle()
+    settle_all()
     assert get_db().events.count_documents({}) == 1
 
 
@@ -201,26 +205,26 @@ def test_an_upgraded_database_looks_for_older_clicks_only(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, "one", 0))
-    list(upgrade())
-    former_clicks.forget_end()
+    list(upgrade_database())
+    former_clicks.forget_migration_end()
     alice.deliver([click(email, "new", 0)])
     assert clicks(alice, email) == 1
-    report = sendgrid.read(ObjectId(alice.id).binary, click(email, "newer", 0))
+    report = sendgrid.read_event_report(ObjectId(alice.id).binary, click(email, "newer", 0))
     of = (Tx(get_db()), ObjectId(alice.id))
-    assert former_clicks.known_before(*of, [report])
+    assert former_clicks.find_former_clicks(*of, [report])
     ended = {"$set": {"finished_at": report.at - timedelta(days=2)}}
-    get_db().migrations.update_one({"_id": former_clicks.MIGRATION}, ended)
-    former_clicks.forget_end()
-    assert not former_clicks.known_before(*of, [report])
+    get_db().migrations.update_one({"_id": former_clicks.FORMER_CLICKS_MIGRATION}, ended)
+    former_clicks.forget_migration_end()
+    assert not former_clicks.find_former_clicks(*of, [report])
 
 
 @pytest.mark.usefixtures("real_database")
 def test_a_new_database_looks_for_none(real_client: testing.TestClient) -> None:
-    note_new(MIGRATIONS)
-    former_clicks.forget_end()
-    report = sendgrid.read(ORGANIZATION, click("a" * 24, "one", 0))
+    mark_all_finished(MIGRATIONS)
+    former_clicks.forget_migration_end()
+    report = sendgrid.read_event_report(ORGANIZATION, click("a" * 24, "one", 0))
     get_db().events.insert_one(
         {"_id": report.former_identity, "organization_id": ObjectId(ORGANIZATION)}
     )
-    known = former_clicks.known_before(Tx(get_db()), ObjectId(ORGANIZATION), [report])
+    known = former_clicks.find_former_clicks(Tx(get_db()), ObjectId(ORGANIZATION), [report])
     assert known == {}

@@ -12,11 +12,11 @@ from documents.providers import sendgrid
 from documents.storage.transaction import in_transaction
 from documents.tracking import ingest, reader
 from documents.tracking.ingest_batch import TallyBatch
-from documents.tracking.reader import Part
+from documents.tracking.reader import DeliveryPart
 from documents.values.time import now
-from jobs.tasks import policy
-from tools.testbed.cast import Api, University, event, university
-from tools.testbed.settled import settle
+from jobs.tasks import build_settling_policy
+from tools.testbed.cast import Api, University, create_university, make_event
+from tools.testbed.settled import settle_all
 
 AT = 1_700_000_000
 ORGANIZATION = ObjectId()
@@ -24,7 +24,7 @@ ORGANIZATION = ObjectId()
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    alice = university("Alice's University", Api.in_process(real_client))
+    alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
 
@@ -33,26 +33,26 @@ def alice(real_client: testing.TestClient) -> University:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The lengths of the posts that were parsed."""
     lengths: list[int] = []
-    parse = sendgrid.parse
+    parse = sendgrid.parse_post
 
     def counting(body: bytes) -> list[object]:
         lengths.append(len(body))
         return parse(body)
 
-    monkeypatch.setattr(sendgrid, "parse", counting)
+    monkeypatch.setattr(sendgrid, "parse_post", counting)
     return lengths
 
 
 def test_a_large_post_is_parsed_once(
     alice: University, monkeypatch: pytest.MonkeyPatch, parsed: list[int]
 ) -> None:
-    monkeypatch.setattr("documents.tracking.reader.EVENTS_A_BATCH", 10)
+    monkeypatch.setattr("documents.tracking.reader.EVENTS_PER_BATCH", 10)
     email = alice.email(alice.fundraiser())
-    alice.deliver([event(email, "open", AT + second) for second in range(100)])
+    alice.deliver([make_event(email, "open", AT + second) for second in range(100)])
     alice.deliver(None, body=b"[" + b"tru," * 100 + b"tru]")
-    alice.deliver([event(email, "open", AT + second) for second in range(90, 120)])
+    alice.deliver([make_event(email, "open", AT + second) for second in range(90, 120)])
     parsed.clear()
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 120
     assert len(parsed) <= 6  # 24 batches; a batch that is read ahead in vain parses again
     posts = list(get_db().deliveries.find())
@@ -63,7 +63,7 @@ def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
     alice: University, monkeypatch: pytest.MonkeyPatch, parsed: list[int]
 ) -> None:
     email = alice.email(alice.fundraiser())
-    alice.deliver([event(email, "open", AT + second) for second in range(50)])
+    alice.deliver([make_event(email, "open", AT + second) for second in range(50)])
     parsed.clear()
     real = TallyBatch.write
 
@@ -73,23 +73,23 @@ def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
         real(batch, are_new)
 
     monkeypatch.setattr(TallyBatch, "write", fails_together)
-    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
+    ingest.tally_organization(ObjectId(alice.id), build_settling_policy().clicks)
     assert get_db().events.count_documents({}) == 50
     assert len(parsed) <= 5
 
 
 def test_items_that_cannot_be_understood_cost_no_place_of_events() -> None:
-    part = Part(ORGANIZATION, ObjectId(), now(), first=0, most=16)
-    reading = reader._read_part(part, [None] * 99_000 + [event("1", "open", AT)] * 20)
+    part = DeliveryPart(ORGANIZATION, ObjectId(), now(), first=0, most=16)
+    reading = reader._read_part(part, [None] * 99_000 + [make_event("1", "open", AT)] * 20)
     assert (reading.next_item, len(reading.reports)) == (99_016, 16)
-    assert (reading.refused_count, len(reading.refused)) == (99_000, reader.REFUSED_KEPT)
+    assert (reading.refused_count, len(reading.refused)) == (99_000, reader.MAX_REJECTED_ITEMS)
 
 
 def test_a_batch_of_one_event_begins_with_it() -> None:
-    items = [None, None, event("1", "open", AT), None]
-    first = reader._read_part(Part(ORGANIZATION, ObjectId(), now(), 0, 1), items)
+    items = [None, None, make_event("1", "open", AT), None]
+    first = reader._read_part(DeliveryPart(ORGANIZATION, ObjectId(), now(), 0, 1), items)
     assert (first.next_item, first.reports, first.refused_count) == (2, [], 2)
-    second = reader._read_part(Part(ORGANIZATION, ObjectId(), now(), 2, 1), items)
+    second = reader._read_part(DeliveryPart(ORGANIZATION, ObjectId(), now(), 2, 1), items)
     assert (second.next_item, len(second.reports)) == (3, 1)
 
 
@@ -97,9 +97,9 @@ def test_a_backlog_of_small_posts_takes_few_transactions(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     email = alice.email(alice.fundraiser())
-    settle()
+    settle_all()
     for number in range(60):
-        alice.deliver([event(email, "open", 1_700_000_000 + number)])
+        alice.deliver([make_event(email, "open", 1_700_000_000 + number)])
     attempts: list[object] = []
 
     def counted(*work: Any) -> Any:
@@ -108,6 +108,6 @@ def test_a_backlog_of_small_posts_takes_few_transactions(
         return in_transaction(*work)
 
     monkeypatch.setattr(drain, "in_transaction", counted)
-    settle()
+    settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 60
     assert 1 <= len(attempts) <= 3

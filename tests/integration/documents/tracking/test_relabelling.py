@@ -3,16 +3,16 @@
 import pytest
 
 from documents.tracking.relabelling import Relabelling
-from documents.tracking.rules import Rule
+from documents.tracking.rules import MachineClickRule
 from tools.bench import recount_rate
 
 
 @pytest.mark.usefixtures("real_database")
 def test_a_paused_process_leaves_the_progress_of_another_rule_alone() -> None:
-    recount_rate.fill(3, events=False)
-    old, new = Rule(), Rule(seconds=Rule().seconds + 1)
-    paused = Relabelling.towards(old)
-    current = Relabelling.towards(new)
+    recount_rate.store_records(3, events=False)
+    old, new = MachineClickRule(), MachineClickRule(seconds=MachineClickRule().seconds + 1)
+    paused = Relabelling.continue_with(old)
+    current = Relabelling.continue_with(new)
     assert not paused.step(old)
     stored = Relabelling.objects.first()
     assert (stored.target, stored.after, stored.rule) == (new.fingerprint, None, None)
@@ -23,9 +23,12 @@ def test_a_paused_process_leaves_the_progress_of_another_rule_alone() -> None:
 
 @pytest.mark.usefixtures("real_database")
 def test_two_processes_of_one_rule_come_to_its_end() -> None:
-    recount_rate.fill(3, events=False)
-    first, second = Relabelling.towards(Rule()), Relabelling.towards(Rule())
-    assert first.step(Rule())
-    assert not second.step(Rule())
-    assert not first.step(Rule())
-    assert Relabelling.is_done(Rule())
+    recount_rate.store_records(3, events=False)
+    first, second = (
+        Relabelling.continue_with(MachineClickRule()),
+        Relabelling.continue_with(MachineClickRule()),
+    )
+    assert first.step(MachineClickRule())
+    assert not second.step(MachineClickRule())
+    assert not first.step(MachineClickRule())
+    assert Relabelling.is_done(MachineClickRule())

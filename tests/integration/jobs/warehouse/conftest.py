@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from falcon import testing
 
-from config.settings import settings
+from config.settings import get_settings
 from jobs.warehouse.clickhouse import ClickHouse
 from jobs.warehouse.duckdb import DuckDB
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.postgresql import PostgreSQL
-from tools.testbed.cast import Api, University, university
+from tools.testbed.cast import Api, University, create_university
 
 ENGINES = ("duckdb", "postgresql", "clickhouse")
 
@@ -76,14 +76,14 @@ def duckdb(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
 def exporting(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """There is a warehouse, so changes are noted; where it is does not matter here."""
     monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", "duckdb:///nowhere")
-    settings.cache_clear()
+    get_settings.cache_clear()
     yield monkeypatch
-    settings.cache_clear()
+    get_settings.cache_clear()
 
 
 @pytest.fixture
 def ann(exporting: Any, real_client: testing.TestClient) -> University:
     """A university whose changes are exported."""
-    made = university("Ann's University", Api.in_process(real_client))
+    made = create_university("Ann's University", Api.in_process(real_client))
     made.set_webhook_key()
     return made

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from jobs.warehouse.engine import STORED, Warehouse
+from jobs.warehouse.engine import STORED_TABLES, Warehouse
 from tests.integration.jobs.warehouse.test_export import AT, CAROL, a_day
-from tools.testbed.cast import University, event
+from tools.testbed.cast import University, make_event
 from tools.testbed.readme import ROOT
 from tools.testbed.warehouse_contents import export_all
 
@@ -20,7 +20,7 @@ def ask(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
 
 
 def test_it_names_every_column() -> None:
-    for table in STORED:
+    for table in STORED_TABLES:
         line = next(one for one in DOCUMENT.splitlines() if one.startswith(f"| `{table.name}` |"))
         told = [name for code in re.findall(r"`([^`]*)`", line) for name in code.split(", ")]
         assert sorted(told[1:]) == sorted(["id", *(column.name for column in table.columns)])
@@ -29,7 +29,7 @@ def test_it_names_every_column() -> None:
 def test_its_ten_queries_are_answered(ann: University, warehouse: Warehouse) -> None:
     made = a_day(ann)
     ann.gift(made["spring"], 500, currency="EUR", donated_at="2026-11-02T02:00:00Z")
-    ann.deliver([event(made["carols"], "open", AT + 3600, email=CAROL["email"])])
+    ann.deliver([make_event(made["carols"], "open", AT + 3600, email=CAROL["email"])])
     export_all(warehouse)
     assert len(QUERIES) == 10
     answers = [ask(warehouse, query) for query in QUERIES]

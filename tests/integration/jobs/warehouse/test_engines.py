@@ -8,14 +8,20 @@ import duckdb
 import pytest
 
 from jobs.warehouse.engine import QueryError, Warehouse, WarehouseError, open_warehouse
-from jobs.warehouse.tables import BY_NAME, DONATIONS, FUNDRAISERS, LONGEST_TEXT, Table
-from tools.testbed.warehouse_contents import held
+from jobs.warehouse.tables import (
+    DONATION_TABLE,
+    FUNDRAISER_TABLE,
+    MAX_COLUMN_TEXT_LENGTH,
+    TABLE_BY_NAME,
+    Table,
+)
+from tools.testbed.warehouse_contents import read_table
 
 AT = datetime(2026, 11, 25, 12, 30, 0, 123000)  # noqa: DTZ001  (the warehouse's are all UTC)
 
 
 def fundraiser(id_: str, version: int, name: str | None = "Spring", **more: Any) -> dict[str, Any]:
-    row = FUNDRAISERS.tombstone(id_, version)
+    row = FUNDRAISER_TABLE.tombstone(id_, version)
     return {**row, "name": name, "deleted": False, "starts_at": AT, "goal_amount": 5, **more}
 
 
@@ -27,24 +33,26 @@ def names(warehouse: Warehouse) -> dict[str, Any]:
 def test_the_highest_version_stays_whichever_comes_first(warehouse: Warehouse) -> None:
     newer, older = fundraiser("a", 2, "new"), fundraiser("a", 1, "old")
     for rows in ([newer], [older], [newer], [older, fundraiser("b", 1, "other")]):
-        warehouse.merge({FUNDRAISERS: rows})
+        warehouse.merge({FUNDRAISER_TABLE: rows})
     assert names(warehouse) == {"a": "new", "b": "other"}
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 3, "newest")]})
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 3, "newest")]})
     assert names(warehouse) == {"a": "newest", "b": "other"}
 
 
 def test_what_is_gone_stays_gone(warehouse: Warehouse) -> None:
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 1), fundraiser("b", 1)]})
-    warehouse.merge({FUNDRAISERS: [FUNDRAISERS.tombstone("a", 3)]})
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 2)]})
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1), fundraiser("b", 1)]})
+    warehouse.merge({FUNDRAISER_TABLE: [FUNDRAISER_TABLE.tombstone("a", 3)]})
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 2)]})
     assert names(warehouse) == {"b": "Spring"}
 
 
 def test_rows_that_nobody_met_are_dropped(warehouse: Warehouse) -> None:
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 4), fundraiser("b", 5), fundraiser("c", 9)]})
-    warehouse.drop_older(FUNDRAISERS, 5)
+    warehouse.merge(
+        {FUNDRAISER_TABLE: [fundraiser("a", 4), fundraiser("b", 5), fundraiser("c", 9)]}
+    )
+    warehouse.drop_older(FUNDRAISER_TABLE, 5)
     assert names(warehouse) == {"b": "Spring", "c": "Spring"}
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 4)]})
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 4)]})
     assert names(warehouse) == {"b": "Spring", "c": "Spring"}
 
 
@@ -52,16 +60,16 @@ def test_rows_that_nobody_met_are_dropped(warehouse: Warehouse) -> None:
     "name", ["", 'it\'s "quoted"', "two\nlines\t\\", "\u0000zero", "Ünïcödé 🎓", None, "x" * 2000]
 )
 def test_text_is_kept_as_it_is(warehouse: Warehouse, name: str | None) -> None:
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 1, name)]})
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1, name)]})
     kept = names(warehouse)["a"]
     # PostgreSQL keeps no zero character.
     assert kept == name or kept == (name or "").replace("\u0000", "")
 
 
 def test_times_and_numbers_come_back(warehouse: Warehouse) -> None:
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 1, goal_amount=2**53 + 1)]})
-    row = held(warehouse, FUNDRAISERS)["a"]
-    columns = [column.name for column in FUNDRAISERS.columns]
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1, goal_amount=2**53 + 1)]})
+    row = read_table(warehouse, FUNDRAISER_TABLE)["a"]
+    columns = [column.name for column in FUNDRAISER_TABLE.columns]
     assert row[columns.index("starts_at")] == "2026-11-25T12:30:00.123"
     assert row[columns.index("goal_amount")] == 2**53 + 1
     assert row[columns.index("ends_at")] is None
@@ -71,7 +79,7 @@ def test_times_and_numbers_come_back(warehouse: Warehouse) -> None:
     "query", ["DROP VIEW fundraisers", "DELETE FROM fundraisers_rows", "SELECT nonsense", "", "x;"]
 )
 def test_a_query_changes_nothing_and_a_bad_one_is_said(warehouse: Warehouse, query: str) -> None:
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 1)]})
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
     with pytest.raises(QueryError), warehouse.query(query) as answer:
         list(answer.rows)
     assert names(warehouse) == {"a": "Spring"}
@@ -97,9 +105,9 @@ def test_a_query_reads_no_file_of_the_machine(tmp_path: Path, query: str) -> Non
 def test_preparing_again_loses_nothing_and_adds_what_is_new(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    warehouse.merge({FUNDRAISERS: [fundraiser("a", 1)]})
+    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
     module = type(warehouse).__module__
-    more = Table("fundraisers", (*FUNDRAISERS.columns, DONATIONS.columns[-1]))
+    more = Table("fundraisers", (*FUNDRAISER_TABLE.columns, DONATION_TABLE.columns[-1]))
     monkeypatch.setattr(f"{module}.STORED", (more,))
     warehouse.prepare()
     assert names(warehouse) == {"a": "Spring"}
@@ -109,9 +117,9 @@ def test_preparing_again_loses_nothing_and_adds_what_is_new(
 
 def test_a_table_becomes_a_parquet_file(warehouse: Warehouse, tmp_path: Path) -> None:
     rows = [fundraiser(f"{number:05}", 1, "it's 🎓") for number in range(25_000)]
-    warehouse.merge({FUNDRAISERS: [*rows, FUNDRAISERS.tombstone("gone", 1)]})
+    warehouse.merge({FUNDRAISER_TABLE: [*rows, FUNDRAISER_TABLE.tombstone("gone", 1)]})
     file = tmp_path / "fund raisers'.parquet"
-    assert warehouse.write_parquet(FUNDRAISERS, file) == len(rows)
+    assert warehouse.write_parquet(FUNDRAISER_TABLE, file) == len(rows)
     with duckdb.connect() as reader:
         read = reader.execute(
             "SELECT count(*), min(name), max(starts_at), sum(goal_amount) FROM read_parquet($1)",
@@ -122,8 +130,8 @@ def test_a_table_becomes_a_parquet_file(warehouse: Warehouse, tmp_path: Path) ->
 
 def test_text_from_outside_is_cut() -> None:
     event = {"_id": b"\x01", "type": "click", "url": "https://x.example/" + "y" * 5000}
-    row = BY_NAME["events"].row(event, 1, personal=False)
-    assert len(row["link"]) == LONGEST_TEXT
+    row = TABLE_BY_NAME["events"].row(event, 1, personal=False)
+    assert len(row["link"]) == MAX_COLUMN_TEXT_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -139,5 +147,5 @@ def test_text_from_outside_is_cut() -> None:
 )
 def test_one_that_is_away_is_a_sentence_without_its_password(url: str) -> None:
     with pytest.raises(WarehouseError) as raised:
-        open_warehouse(url).merge({FUNDRAISERS: [fundraiser("a", 1)]})
+        open_warehouse(url).merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
     assert "secret" not in str(raised.value)

@@ -11,27 +11,27 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from config.settings import settings
-from documents.migrations.migration import migrate
+from config.settings import get_settings
+from documents.migrations.migration import run_migrations
 from documents.migrations.steps import MIGRATIONS
 from jobs.warehouse.duckdb import DuckDB
 from tests.integration.documents.payments.test_payments import SECRET, post
-from tools.testbed.cast import UNKNOWN_ID, University, event
+from tools.testbed.cast import UNKNOWN_ID, University, make_event
 from tools.testbed.pages import Browser, add_staff
-from tools.testbed.privacy import Wanted, everywhere, finds
-from tools.testbed.settled import settle
+from tools.testbed.privacy import WantedPerson, has_person, search_everywhere
+from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
-    charge,
-    dispute,
-    intent,
-    invoice,
-    invoice_payment,
-    ours,
-    refund,
-    set_secret,
-    tell,
+    make_charge_event,
+    make_dispute_event,
+    make_intent_event,
+    make_invoice_event,
+    make_invoice_payment_event,
+    make_refund_event,
+    post_stripe_event,
+    set_metadata,
+    set_stripe_secret,
 )
-from tools.testbed.warehouse_contents import contents, export_all, truth
+from tools.testbed.warehouse_contents import compute_contents, export_all, read_contents
 
 DORA = {"name": "Dora Quill", "email": "d.hawk@example.org"}
 BEFORE = {"name": "Dora Quill", "email": "dq@old.example.net"}
@@ -42,8 +42,8 @@ OTHERS = [
     {"name": "Dora Smith", "email": "dora@example.org"},
 ]
 WANTED = (
-    Wanted("d.hawk", "example.org", "dora quill"),
-    Wanted("dq", "old.example.net", "dora quill"),
+    WantedPerson("d.hawk", "example.org", "dora quill"),
+    WantedPerson("dq", "old.example.net", "dora quill"),
 )
 AT = 1_763_000_000
 SITE = "https://give.example.edu"
@@ -69,8 +69,8 @@ URLS = [
 @pytest.fixture
 def life(ann: University, exporting: pytest.MonkeyPatch, real_client: testing.TestClient) -> "Life":
     exporting.setenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA", "true")
-    settings.cache_clear()
-    list(migrate(MIGRATIONS))  # so that an erasure finds payments by their index
+    get_settings.cache_clear()
+    list(run_migrations(MIGRATIONS))  # so that an erasure finds payments by their index
     return Life(ann, real_client)
 
 
@@ -79,7 +79,7 @@ class Life:
 
     def __init__(self, place: University, client: testing.TestClient) -> None:
         self.place, self.client = place, client
-        set_secret(place)
+        set_stripe_secret(place)
         place.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
         self.spring = place.fundraiser()
         self.mailing = place.mailing(self.spring)
@@ -90,7 +90,7 @@ class Life:
         assert place.call("PATCH", f"/v1/users/{self.user}", {"email": DORA["email"]}).status == 200
         self.email = self.email_to(DORA)
         self.live()
-        settle()
+        settle_all()
 
     def email_to(self, person: dict[str, str]) -> str:
         return self.place.email(
@@ -127,7 +127,7 @@ class Life:
         tagged = {**DORA, "email": "D.Hawk+gala@Example.org"}
         made = self.place.gift(self.spring, 1700, tagged, recurring_id="dora-quill-yearly")
         self.place.call("PUT", f"/v1/donations/{made}/match", {"email_id": self.first})
-        settle()
+        settle_all()
         self.place.call("DELETE", f"/v1/donations/{made}/match")
         for person, email in zip(OTHERS, self.others, strict=True):
             self.place.gift(self.spring, 2000, person, email_id=email, external_id=person["email"])
@@ -142,62 +142,86 @@ class Life:
     def clicks(self) -> None:
         to, told = {"email": DORA["email"]}, []
         for number, url in enumerate(URLS):
-            told.append(event(self.email, "click", AT + 60 * number, url=url, **to))
+            told.append(make_event(self.email, "click", AT + 60 * number, url=url, **to))
         for number, (person, email) in enumerate(zip(OTHERS, self.others, strict=True)):
             who = {"email": person["email"]}
-            told.append(event(email, "open", AT + number, **who))
+            told.append(make_event(email, "open", AT + number, **who))
             url = f"{SITE}/give?who={quote(person['email'])}&x={number}"
-            told.append(event(email, "click", AT + 600 * number, url=url, **who))
+            told.append(make_event(email, "click", AT + 600 * number, url=url, **who))
         self.deliver(told)
         forwarded = {"email": OTHERS[0]["email"], "url": f"{SITE}/shared/d.hawk@example.org/x"}
-        self.deliver([event(self.others[0], "click", AT + 5000, **forwarded)])
+        self.deliver([make_event(self.others[0], "click", AT + 5000, **forwarded)])
         self.deliver(
             [
-                event(
+                make_event(
                     self.others[3], "click", AT + 6000, **{**forwarded, "email": "dora@example.org"}
                 )
             ]
         )
-        opened = event(self.email, "open", AT + 7000, **to, useragent="Mail d.hawk@example.org")
+        opened = make_event(
+            self.email, "open", AT + 7000, **to, useragent="Mail d.hawk@example.org"
+        )
         self.deliver([opened, {**opened, "sg_event_id": "another"}, opened])
         self.deliver(
-            [event(UNKNOWN_ID, "open", AT + 1, email="d.hawk+x@example.org", sg_message_id="u1")]
+            [
+                make_event(
+                    UNKNOWN_ID, "open", AT + 1, email="d.hawk+x@example.org", sg_message_id="u1"
+                )
+            ]
         )
         self.deliver(
-            [event(UNKNOWN_ID, "open", AT + 2, email="dq@old.example.net", sg_message_id="u2")]
+            [make_event(UNKNOWN_ID, "open", AT + 2, email="dq@old.example.net", sg_message_id="u2")]
         )
         self.deliver(
-            [event(UNKNOWN_ID, "open", AT + 3, email=OTHERS[1]["email"], sg_message_id="u3")]
+            [make_event(UNKNOWN_ID, "open", AT + 3, email=OTHERS[1]["email"], sg_message_id="u3")]
         )
         self.deliver([{"email": DORA["email"], "event": "open", "name": "Dora Quill"}])  # no time
-        escaped = json.dumps([event(self.email, "open", AT + 9000, **to)]).replace("@", "\\u0040")
+        escaped = json.dumps([make_event(self.email, "open", AT + 9000, **to)]).replace(
+            "@", "\\u0040"
+        )
         self.deliver(None, escaped.encode())
         self.deliver(None, b"no array, but d.hawk=40example.org")
 
     def tell(self, event: Any) -> None:
         self.sent.append(event)
-        assert tell(self.place, event).status == 202
+        assert post_stripe_event(self.place, event).status == 202
 
     def pays(self) -> None:
         customer = {"id": "cus_1", "object": "customer", "phone": "+1 555 0100"}
         details = {"billing_details": DORA, "customer": "cus_1"}
         named = {"fundraiser_id": self.spring, "recurring_id": "plan Dora Quill"}
-        self.tell(ours(charge("succeeded", 1, **details), **named, email_id=self.email))
-        self.tell(ours(intent("succeeded", "succeeded", 2, receipt_email=DORA["email"]), **named))
-        self.tell(invoice("paid", 3, customer_email=DORA["email"], customer_name="Dora Quill"))
-        self.tell(invoice_payment(3))
-        self.tell(refund("refund.created", "re_1", 500, 4, metadata={"for": "Dora Quill"}))
-        self.tell(ours(charge("refunded", 5, amount_refunded=500, **details), **named))
-        self.tell(dispute("created", "warning_needs_response", 6))
+        self.tell(
+            set_metadata(make_charge_event("succeeded", 1, **details), **named, email_id=self.email)
+        )
+        self.tell(
+            set_metadata(
+                make_intent_event("succeeded", "succeeded", 2, receipt_email=DORA["email"]), **named
+            )
+        )
+        self.tell(
+            make_invoice_event("paid", 3, customer_email=DORA["email"], customer_name="Dora Quill")
+        )
+        self.tell(make_invoice_payment_event(3))
+        self.tell(
+            make_refund_event("refund.created", "re_1", 500, 4, metadata={"for": "Dora Quill"})
+        )
+        self.tell(
+            set_metadata(make_charge_event("refunded", 5, amount_refunded=500, **details), **named)
+        )
+        self.tell(make_dispute_event("created", "warning_needs_response", 6))
         for number, more in enumerate(
             ({"email": DORA["email"], "name": "Dora Quill"}, {"name": "D. Quill"})
         ):
             self.tell(customer_event(number, customer | more))
         session = {"id": "cs_1", "object": "checkout.session", "customer_details": DORA}
         self.tell(customer_event(9, session, "checkout.session.completed"))
-        self.tell(charge("succeeded", 8, id="ch_9", payment_intent=None, billing_details=DORA))
-        other = charge("succeeded", 1, id="ch_2", payment_intent=None, billing_details=OTHERS[0])
-        self.tell(ours(other, fundraiser_id=self.spring, honoree="d.hawk@example.org"))
+        self.tell(
+            make_charge_event("succeeded", 8, id="ch_9", payment_intent=None, billing_details=DORA)
+        )
+        other = make_charge_event(
+            "succeeded", 1, id="ch_2", payment_intent=None, billing_details=OTHERS[0]
+        )
+        self.tell(set_metadata(other, fundraiser_id=self.spring, honoree="d.hawk@example.org"))
         self.tell(customer_event(7, {"id": "cus_2", "object": "customer", **OTHERS[1]}))
         for person, key in ((DORA, "d.hawk@example.org/1"), (OTHERS[2], "pi_1_2")):
             self.sent.append((key, person))
@@ -280,7 +304,7 @@ class Life:
     def send_again(self) -> None:
         for one in self.sent:
             if isinstance(one, dict):
-                assert tell(self.place, one).status == 202
+                assert post_stripe_event(self.place, one).status == 202
             elif isinstance(one[0], str):
                 post(self.place, one[0], AT, self.spring, donor=one[1], recurring_id=f"of {one[0]}")
             elif one[0] is None or len(one[0]) > 1 or one[0][0].get("email_id") != UNKNOWN_ID:
@@ -304,12 +328,12 @@ def places(warehouse: DuckDB, logs: str = "") -> set[str]:
     """Return where Dora still is; what is about somebody else of her name is no trace of her."""
     found = []
     for wanted in WANTED:
-        found += everywhere(wanted, redis_url=settings().redis_url, logs=logs)
+        found += search_everywhere(wanted, redis_url=get_settings().redis_url, logs=logs)
         found += [
             ("warehouse", id_, repr(row))
-            for rows in contents(warehouse).values()
+            for rows in read_contents(warehouse).values()
             for id_, row in rows.items()
-            if finds(wanted, repr(row))
+            if has_person(wanted, repr(row))
         ]
     others = {
         str(row["_id"])
@@ -345,14 +369,14 @@ def test_nothing_stored_tells_of_her_and_no_figure_changes(
     assert places(duckdb, caplog.text) == set()
     assert life.figures() == before
     assert life.of_others() == of_others
-    assert contents(duckdb) == truth()
+    assert read_contents(duckdb) == compute_contents()
     names = [row["name"] for row in get_db().users.find()]
     assert names.count("Dora Quill") == 1
 
 
 def erase(life: Life) -> None:
     assert life.place.call("DELETE", f"/v1/users/{life.user}?erase=true").status == 204
-    settle()
+    settle_all()
 
 
 def test_what_is_sent_again_brings_nothing_back_and_counts_nothing(
@@ -362,11 +386,11 @@ def test_what_is_sent_again_brings_nothing_back_and_counts_nothing(
     erase(life)
     for _ in range(2):
         life.send_again()
-        settle()
+        settle_all()
     assert life.figures() == before
     export_all(duckdb)
     assert places(duckdb, caplog.text) == set()
-    assert contents(duckdb) == truth()
+    assert read_contents(duckdb) == compute_contents()
 
 
 def test_later_clicks_find_their_links_and_bring_no_address_back(
@@ -377,11 +401,11 @@ def test_later_clicks_find_their_links_and_bring_no_address_back(
     before = {link["id"]: link["clicks"] for link in life.place.get(path)["data"]}
     to = {"email": DORA["email"]}
     later = [
-        event(life.email, "click", AT + 90_000 + 60 * number, url=url, **to)
+        make_event(life.email, "click", AT + 90_000 + 60 * number, url=url, **to)
         for number, url in enumerate([*URLS, f"{SITE}/new/{DORA['email']}?name=Dora+Quill"])
     ]
     life.place.deliver(later)
-    settle()
+    settle_all()
     after = {link["id"]: link["clicks"] for link in life.place.get(path)["data"]}
     assert sum(after.values()) - sum(before.values()) == len(later)
     assert len(after.keys() - before.keys()) == 1
@@ -396,12 +420,12 @@ def test_a_repeated_request_finds_its_gift_and_a_plan_stays_one(life: Life) -> N
     gift = {"fundraiser_id": life.spring, "amount": 1000, "currency": "USD", "donor": DORA}
     old = {"external_id": "d.hawk@example.org-1", "recurring_id": "monthly:d.hawk%40example.org"}
     assert life.place.call("POST", "/v1/donations", {**gift, **old}).status == 200
-    settle()
+    settle_all()
     assert life.figures()[0] == before
     assert (
         life.place.call("POST", "/v1/donations", {**gift, **old, "external_id": "n"}).status == 201
     )
-    settle()
+    settle_all()
     assert life.figures()[0]["recurring"]["plans"] == plans
 
 
@@ -412,9 +436,11 @@ def test_what_stripe_reports_later_of_her_customer_is_forgotten(life: Life, duck
         {"id": "cus_1", "object": "customer", **DORA},
         {"id": "pm_1", "object": "payment_method", "customer": "cus_1", "billing_details": DORA},
     ):
-        tell(life.place, customer_event(40, thing))
-    tell(life.place, customer_event(41, {"id": "cus_3", "object": "customer", "name": "Carl"}))
-    settle()
+        post_stripe_event(life.place, customer_event(40, thing))
+    post_stripe_event(
+        life.place, customer_event(41, {"id": "cus_3", "object": "customer", "name": "Carl"})
+    )
+    settle_all()
     assert get_db().deliveries.count_documents({}) == posts + 3
     assert "Carl" in str(list(life.items()))
     export_all(duckdb)
@@ -426,11 +452,11 @@ def test_somebody_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) ->
     email = life.email_to(alumni)
     life.place.gift(life.spring, 4000, alumni, external_id=alumni["email"])
     told = [
-        event(email, "click", AT, email=alumni["email"], url=f"{SITE}/{alumni['email']}"),
-        event(UNKNOWN_ID, "open", AT, email=alumni["email"], sg_message_id="u9"),
+        make_event(email, "click", AT, email=alumni["email"], url=f"{SITE}/{alumni['email']}"),
+        make_event(UNKNOWN_ID, "open", AT, email=alumni["email"], sg_message_id="u9"),
     ]
     life.place.deliver(told)
-    settle()
+    settle_all()
     user = get_db().users.find_one({"name": "Al Umni"})
     assert user
 
@@ -453,8 +479,8 @@ def test_somebody_who_has_her_former_address_by_now_keeps_it(life: Life) -> None
     heir = {"name": "Harry Heir", "email": BEFORE["email"]}
     email = life.email_to(heir)
     life.place.gift(life.spring, 4000, heir, external_id="heir")
-    life.place.deliver([event(email, "open", AT, email=heir["email"], sg_message_id="u9")])
-    settle()
+    life.place.deliver([make_event(email, "open", AT, email=heir["email"], sg_message_id="u9")])
+    settle_all()
     user = get_db().users.find_one({"name": "Harry Heir"})
     assert user
     erase(life)

@@ -9,21 +9,21 @@ import pytest
 from click.testing import CliRunner
 from mongoengine import get_db
 
-from config.settings import settings
+from config.settings import get_settings
 from documents.privacy import erasure, retention
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
 from documents.values.time import now
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from jobs.warehouse import backfill, export, verify
 from jobs.warehouse.engine import Warehouse, WarehouseError
 from jobs.warehouse.exporter import Exporter
-from jobs.warehouse.snapshot import NoSnapshot, Snapshot
-from jobs.warehouse.tables import BY_NAME, DONATIONS, Table
-from tools.testbed.cast import BOB, University, event
+from jobs.warehouse.snapshot import Snapshot, SnapshotUnavailable
+from jobs.warehouse.tables import DONATION_TABLE, TABLE_BY_NAME, Table
+from tools.testbed.cast import BOB, University, make_event
 from tools.testbed.readme import find_group
-from tools.testbed.settled import settle
-from tools.testbed.warehouse_contents import contents, export_all, held, truth
+from tools.testbed.settled import settle_all
+from tools.testbed.warehouse_contents import compute_contents, export_all, read_contents, read_table
 
 AT = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
 CAROL = {"name": "Carol", "email": "carol@example.edu"}
@@ -42,10 +42,10 @@ def a_day(ann: University) -> dict[str, str]:
     carols = ann.email(spring, CAROL, mailing_id=mailing, sent_at=sent)
     url = "https://give.example.edu/?email_id=" + bobs
     told = [
-        event(bobs, "delivered", AT + 60),
-        event(bobs, "open", AT + 3600),
-        event(bobs, "click", AT + 3700, url=url),
-        event(carols, "bounce", AT + 60, email=CAROL["email"]),
+        make_event(bobs, "delivered", AT + 60),
+        make_event(bobs, "open", AT + 3600),
+        make_event(bobs, "click", AT + 3700, url=url),
+        make_event(carols, "bounce", AT + 60, email=CAROL["email"]),
     ]
     assert ann.deliver(told).status == 202
     gift = ann.gift(spring, email_id=bobs, donated_at="2026-11-01T02:00:00Z")
@@ -57,19 +57,19 @@ def test_everything_comes_and_is_what_the_ledger_says(
 ) -> None:
     made = a_day(ann)
     export_all(warehouse)
-    found = contents(warehouse)
-    assert found == truth()
+    found = read_contents(warehouse)
+    assert found == compute_contents()
     gift = found["donations"][made["gift"]]
-    assert column(DONATIONS, gift, "match") == "direct"
-    assert column(DONATIONS, gift, "email_id") == made["bobs"]
-    assert column(DONATIONS, gift, "counted_amount") == 2500
-    assert column(DONATIONS, gift, "donated_at") == "2026-11-01T02:00:00.000"
-    emails = BY_NAME["emails"]
+    assert column(DONATION_TABLE, gift, "match") == "direct"
+    assert column(DONATION_TABLE, gift, "email_id") == made["bobs"]
+    assert column(DONATION_TABLE, gift, "counted_amount") == 2500
+    assert column(DONATION_TABLE, gift, "donated_at") == "2026-11-01T02:00:00.000"
+    emails = TABLE_BY_NAME["emails"]
     assert column(emails, found["emails"][made["bobs"]], "clicks") == 1
     assert column(emails, found["emails"][made["bobs"]], "donated") is True
     assert len(found["events"]) == 4
-    assert not list(verify.verify(warehouse))
-    assert export_outbox.lag_seconds() == 0
+    assert not list(verify.find_differences(warehouse))
+    assert export_outbox.measure_export_lag() == 0
 
 
 def test_nobody_is_named_unless_that_is_set(
@@ -77,22 +77,22 @@ def test_nobody_is_named_unless_that_is_set(
 ) -> None:
     a_day(ann)
     export_all(duckdb)
-    assert BOB["email"] not in repr(contents(duckdb))
-    assert BOB["name"] not in repr(contents(duckdb))
+    assert BOB["email"] not in repr(read_contents(duckdb))
+    assert BOB["name"] not in repr(read_contents(duckdb))
     exporting.setenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA", "true")
-    settings.cache_clear()
+    get_settings.cache_clear()
     Exporter(duckdb).run()  # the layout has changed, so all is filled anew
-    assert contents(duckdb) == truth()
-    assert BOB["email"] in repr(contents(duckdb)["users"])
+    assert read_contents(duckdb) == compute_contents()
+    assert BOB["email"] in repr(read_contents(duckdb)["users"])
     user = get_db().users.find_one({"name": BOB["name"]})
-    erasure.mark(user["organization_id"], user["_id"])
+    erasure.request_erasure(user["organization_id"], user["_id"])
     export_all(duckdb)
-    assert contents(duckdb) == truth()
-    assert "bob" not in repr(contents(duckdb)).casefold()
+    assert read_contents(duckdb) == compute_contents()
+    assert "bob" not in repr(read_contents(duckdb)).casefold()
     exporting.delenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA")
-    settings.cache_clear()
+    get_settings.cache_clear()
     Exporter(duckdb).run()
-    assert CAROL["email"] not in repr(contents(duckdb))
+    assert CAROL["email"] not in repr(read_contents(duckdb))
 
 
 def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehouse) -> None:
@@ -103,10 +103,10 @@ def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehou
     ann.call("PATCH", f"/v1/mailings/{made['mailing']}", {"subject": "Again"})
     ann.call("PATCH", "/v1/organization", {"name": "Ann's College"})
     export_all(warehouse)
-    found = contents(warehouse)
-    assert found == truth()
+    found = read_contents(warehouse)
+    assert found == compute_contents()
     gift = found["donations"][made["gift"]]
-    assert column(DONATIONS, gift, "counted_amount") == 2000
+    assert column(DONATION_TABLE, gift, "counted_amount") == 2000
     assert "Summer" in repr(found["fundraisers"])
     assert "Ann's College" in repr(found["organizations"])
     ann.call("DELETE", f"/v1/emails/{made['carols']}")
@@ -114,33 +114,33 @@ def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehou
     user = get_db().users.find_one({"name": BOB["name"]})
     assert ann.call("DELETE", f"/v1/users/{user['_id']}?erase=true").status == 204
     export_all(warehouse)
-    assert not held(warehouse, DONATIONS)
-    assert len(held(warehouse, BY_NAME["events"])) == 1
-    assert contents(warehouse) == truth()
+    assert not read_table(warehouse, DONATION_TABLE)
+    assert len(read_table(warehouse, TABLE_BY_NAME["events"])) == 1
+    assert read_contents(warehouse) == compute_contents()
     retention.drop_events(datetime.now(UTC) + timedelta(days=1))
     export_all(warehouse)
-    assert not held(warehouse, BY_NAME["events"])
-    assert contents(warehouse) == truth()
-    assert not list(verify.verify(warehouse))
+    assert not read_table(warehouse, TABLE_BY_NAME["events"])
+    assert read_contents(warehouse) == compute_contents()
+    assert not list(verify.find_differences(warehouse))
 
 
 def test_an_older_reading_that_comes_later_changes_nothing(
     ann: University, warehouse: Warehouse
 ) -> None:
     made = a_day(ann)
-    settle()
+    settle_all()
     snapshot = Snapshot(get_db())
-    changes = export.read_changes(snapshot)
+    changes = export.read_noted_changes(snapshot)
     held_up = {
-        BY_NAME[name]: export.rows(snapshot, BY_NAME[name], list(ids))
+        TABLE_BY_NAME[name]: export.read_rows(snapshot, TABLE_BY_NAME[name], list(ids))
         for name, ids in changes.ids.items()
     }
     ann.call("PATCH", f"/v1/donations/{made['gift']}", {"status": "refunded"})
     ann.call("DELETE", f"/v1/emails/{made['carols']}")
     export_all(warehouse)
     warehouse.merge(held_up)
-    export.forget(changes)
-    assert contents(warehouse) == truth()
+    export.delete_notes(changes)
+    assert read_contents(warehouse) == compute_contents()
 
 
 class Failing:
@@ -166,39 +166,39 @@ class Failing:
 def test_a_crash_at_any_merge_loses_and_doubles_nothing(
     ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch, at: int, when: str
 ) -> None:
-    exporting.setattr(backfill, "ROWS_A_PAGE", 2)
-    exporting.setattr(export, "ROWS_A_BATCH", 3)
+    exporting.setattr(backfill, "BACKFILL_ROWS_PER_PAGE", 2)
+    exporting.setattr(export, "EXPORTED_ROWS_PER_BATCH", 3)
     a_day(ann)
-    settle()
+    settle_all()
     first = Exporter(Failing(duckdb, at, when))
     first.run()
     Exporter(duckdb).run()  # another process goes on
-    assert contents(duckdb) == truth()
-    assert export_outbox.oldest() is None
+    assert read_contents(duckdb) == compute_contents()
+    assert export_outbox.find_oldest_change() is None
     assert WarehouseState.current().is_filled
 
 
 def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> None:
     a_day(ann)
-    settle()
+    settle_all()
     exporter = Exporter(Failing(duckdb, 1, "before"))
     assert exporter.run() == 0
     assert WarehouseState.current().error == "it is away"
     assert exporter.run() == 0, "it is not asked again at once"
-    assert export_outbox.lag_seconds() > 0
+    assert export_outbox.measure_export_lag() > 0
     exporter._not_before = 0
     assert exporter.run() > 0
     assert WarehouseState.current().error is None
-    assert contents(duckdb) == truth()
+    assert read_contents(duckdb) == compute_contents()
 
 
 def test_it_is_filled_from_nothing_while_traffic_goes_on(
     ann: University, warehouse: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
-    exporting.setattr(backfill, "ROWS_A_PAGE", 3)
+    exporting.setattr(backfill, "BACKFILL_ROWS_PER_PAGE", 3)
     for _ in range(4):
         made = a_day(ann)
-    settle()
+    settle_all()
     get_db().unexported.delete_many({})  # as if all of it were from before there was a warehouse
     get_db().users.update_many({}, {"$unset": {"export_due": ""}})
     filling, steps = backfill.Backfill(warehouse), 0
@@ -207,12 +207,12 @@ def test_it_is_filled_from_nothing_while_traffic_goes_on(
         if steps % 5 == 0:
             filling = backfill.Backfill(warehouse)  # killed, and gone on with by another
             a_day(ann)
-            settle()
-            export.export(warehouse)
+            settle_all()
+            export.export_next_changes(warehouse)
         if steps == 7:
             ann.call("DELETE", f"/v1/donations/{made['gift']}")
     export_all(warehouse)
-    assert contents(warehouse) == truth()
+    assert read_contents(warehouse) == compute_contents()
     assert all(one.finished_at for one in filling.tables)
     assert not backfill.Backfill(warehouse).step()
 
@@ -223,22 +223,24 @@ def test_filling_goes_on_though_nothing_changes(
     a_day(ann)
     exporter = Exporter(duckdb)
     step = backfill.Backfill.step
-    exporting.setattr(backfill.Backfill, "step", lambda self: (_ for _ in ()).throw(NoSnapshot))
-    settle()
+    exporting.setattr(
+        backfill.Backfill, "step", lambda self: (_ for _ in ()).throw(SnapshotUnavailable)
+    )
+    settle_all()
     exporter.run()
     assert not WarehouseState.current().is_filled
     get_db().unexported.delete_many({})
     exporting.setattr(backfill.Backfill, "step", step)
     exporter.run()
     assert WarehouseState.current().is_filled
-    assert contents(duckdb) == truth()
+    assert read_contents(duckdb) == compute_contents()
 
 
 def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: Warehouse) -> None:
     a_day(ann)
-    settle()
+    settle_all()
     Exporter(duckdb).run()
-    WarehouseState.ask_anew()
+    WarehouseState.request_refill()
     exporter = Exporter(Failing(duckdb, 1, "before"))
     exporter.run()
     assert WarehouseState.current().anew
@@ -254,28 +256,28 @@ def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) ->
     export_all(duckdb)
     get_db().donations.delete_one({})  # behind everybody's back
     get_db().emails.update_one({"opens": 1}, {"$inc": {"opens": 1}})
-    differences = list(verify.verify(duckdb))
+    differences = list(verify.find_differences(duckdb))
     assert {one.table for one in differences} == {"donations", "emails"}
     gone = next(one for one in differences if one.sum == "amount")
     assert (gone.ledger, gone.warehouse) == (0, 2500)
     assert gone.group == {"fundraiser_id": made["spring"], "day": "2026-11-01", "currency": "USD"}
     exporter = Exporter(duckdb)
     exporter.run()
-    WarehouseState.ask_anew()
+    WarehouseState.request_refill()
     exporter.run()
-    assert not list(verify.verify(duckdb))
-    assert contents(duckdb) == truth()
+    assert not list(verify.find_differences(duckdb))
+    assert read_contents(duckdb) == compute_contents()
 
 
 def test_what_waits_is_no_difference(ann: University, duckdb: Warehouse) -> None:
     made = a_day(ann)
     export_all(duckdb)
     ann.gift(made["spring"])  # neither settled nor exported
-    assert not list(verify.verify(duckdb))
-    settle()  # settled, not exported
-    assert not list(verify.verify(duckdb))
+    assert not list(verify.find_differences(duckdb))
+    settle_all()  # settled, not exported
+    assert not list(verify.find_differences(duckdb))
     ann.call("PATCH", f"/v1/donations/{made['gift']}", {"refunded_amount": 1})
-    assert not list(verify.verify(duckdb))
+    assert not list(verify.find_differences(duckdb))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -291,7 +293,9 @@ def test_whatever_clients_do_the_warehouse_ends_up_the_same(
     def tell() -> None:
         one = chance.choice(made)[chance.choice(["bobs", "carols"])]
         at = AT + chance.randrange(100_000)
-        ann.deliver([event(one, kind, at, url="https://x.example/") for kind in ("open", "click")])
+        ann.deliver(
+            [make_event(one, kind, at, url="https://x.example/") for kind in ("open", "click")]
+        )
 
     def drop() -> None:
         noun, name = chance.choice(
@@ -310,15 +314,15 @@ def test_whatever_clients_do_the_warehouse_ends_up_the_same(
         tell,
         drop,
         pin,
-        sweep,
+        sweep_due_records,
     ]
     for _ in range(40):
         chance.choice(deeds)()
         if chance.random() < 0.3:
-            export.export(duckdb)
+            export.export_next_changes(duckdb)
     export_all(duckdb)
-    assert contents(duckdb) == truth()
-    assert not list(verify.verify(duckdb))
+    assert read_contents(duckdb) == compute_contents()
+    assert not list(verify.find_differences(duckdb))
 
 
 def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
@@ -327,7 +331,7 @@ def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
         return float(find_group(rf"^matchback_warehouse_{name} (\S+)$", told))
 
     a_day(ann)
-    settle()
+    settle_all()
     get_db().unexported.update_many({}, {"$set": {"at": now() - timedelta(seconds=90)}})
     assert metric("lag_seconds") >= 90
     assert metric("filled") == 0
@@ -339,23 +343,23 @@ def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
 
 
 def test_the_first_export_of_all_finds_no_collection(ann: University, duckdb: Warehouse) -> None:
-    settle()
+    settle_all()
     get_db().drop_collection("unexported")
     Exporter(duckdb).run()
-    assert contents(duckdb) == truth()
+    assert read_contents(duckdb) == compute_contents()
     assert WarehouseState.current().is_filled
 
 
 def test_without_a_warehouse_nothing_is_noted(real_client: Any, real_database: str) -> None:
-    from tools.testbed.cast import Api, university
+    from tools.testbed.cast import Api, create_university
 
-    plain = university("Plain University", Api.in_process(real_client))
+    plain = create_university("Plain University", Api.in_process(real_client))
     plain.set_webhook_key()
     a_day(plain)
-    settle()
+    settle_all()
     assert get_db().unexported.count_documents({}) == 0
     assert get_db().users.count_documents({"export_due": {"$exists": True}}) == 0
-    assert export_outbox.oldest() is None
+    assert export_outbox.find_oldest_change() is None
 
 
 def test_the_command_line_says_that_there_is_none(real_database: str) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from documents.recount import recount
-from jobs.sweep import sweep
+from jobs.sweep import sweep_due_records
 from service.local.supervisor import Supervisor
 from tests.system.test_story import settled
-from tools.testbed.cast import University, event, university
-from tools.testbed.queue_places import AWAY_SECONDS, PLACES, Place
+from tools.testbed.cast import University, create_university, make_event
+from tools.testbed.queue_places import OUTAGE_SECONDS, QUEUE_PLACES, QueuePlace
 from tools.testbed.stack import Servers, Stack, wait_until
 
 WOKEN_SECONDS = 3.0  # far below the sweep's hour; a busy machine takes its own
@@ -39,18 +39,18 @@ class WithoutRedis(Servers):
         return ""
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+@pytest.fixture(params=QUEUE_PLACES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QueuePlace]:
     supervisor = Supervisor(say=lambda text: None)
     try:
-        with PLACES[request.param](tmp_path, supervisor) as made:
+        with QUEUE_PLACES[request.param](tmp_path, supervisor) as made:
             yield made
     finally:
         supervisor.stop()
 
 
 @contextmanager
-def running(place: Place, real: Servers, uri: str, folder: Path) -> Iterator[Stack]:
+def running(place: QueuePlace, real: Servers, uri: str, folder: Path) -> Iterator[Stack]:
     """Web and worker, with that queue."""
     none = WithoutRedis(real.mongodb_port, 0, real.supervisor)
     queue = {"MATCHBACK_QUEUE_URL": place.url, **place.environment}
@@ -75,7 +75,7 @@ class Day:
     def open(self) -> None:
         """An open, which SendGrid tells twice."""
         self.opens += 1
-        told = event(self.email, "open", AT + self.opens)
+        told = make_event(self.email, "open", AT + self.opens)
         assert [self.alice.deliver([told]).status for _ in range(2)] == [202, 202]
 
     def work(self) -> float:
@@ -101,16 +101,16 @@ class Day:
     def wakes_again(self) -> float | None:
         """The same, once; what was not woken is settled here, so that the next try tells."""
         took = self.is_settled_within(WOKEN_SECONDS)
-        while sweep():
+        while sweep_due_records():
             pass
         return took
 
 
 def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
-    place: Place, real_servers: Servers, real_database: str, tmp_path: Path
+    place: QueuePlace, real_servers: Servers, real_database: str, tmp_path: Path
 ) -> None:
     with running(place, real_servers, real_database, tmp_path) as stack:
-        alice = university("Alice's University", stack.api())
+        alice = create_university("Alice's University", stack.api())
         alice.set_webhook_key()
         day = Day(alice)
         wait_until(day.wakes_again, "the first wake-up")
@@ -119,7 +119,7 @@ def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
         # The queue goes away and comes back, maybe empty. Nobody who gives waits for it.
         begun = time.monotonic()
         with place.away():
-            while time.monotonic() < begun + AWAY_SECONDS:
+            while time.monotonic() < begun + OUTAGE_SECONDS:
                 assert day.work() < 2.0, "a request waited for the queue"
         wait_until(day.wakes_again, "wake-ups again, with the same worker")
 
@@ -136,7 +136,7 @@ def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
         # Stopping finishes what is in hand, in time.
         day.work()
         stop(stack)
-        while sweep():
+        while sweep_due_records():
             pass
         check(day)
 
@@ -152,7 +152,7 @@ def check(day: Day) -> None:
     report = settled(day.alice, day.spring)
     assert report["donations"]["raised"] == {"USD": day.gifts * AMOUNT}
     assert report["emails"]["opens"] == day.opens
-    assert list(recount.recount()) == []
+    assert list(recount.find_drifts()) == []
 
 
 def stop(stack: Stack) -> None:

@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from config.queue import AWAY, queue
+from config.queue import QUEUE_ERRORS, make_queue
 from config.queues import address, sqs
-from config.queues.sqs import LARGEST_MESSAGE, SqsQueue
-from config.settings import settings
+from config.queues.sqs import MAX_MESSAGE_BYTES, SqsQueue
+from config.settings import get_settings
 from jobs.tasks import update_email_donation
 from service.local.supervisor import Supervisor
-from tools.testbed.queue_places import AWS, Place, kill
-from tools.testbed.queue_places import sqs as started
+from tools.testbed.queue_places import AWS_ENVIRONMENT, QueuePlace, kill_part
+from tools.testbed.queue_places import run_sqs as started
 from tools.testbed.stack import wait_until
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Supervisor]]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QueuePlace, Supervisor]]:
     supervisor = Supervisor(say=lambda text: None)
     try:
         with started(tmp_path_factory.mktemp("sqs"), supervisor) as place:
@@ -33,10 +33,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Su
 
 
 @pytest.fixture
-def wakeups_url(server: tuple[Place, Supervisor], monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in AWS.items():
+def wakeups_url(server: tuple[QueuePlace, Supervisor], monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in AWS_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sqs, "WAIT_SECONDS", 1)
+    monkeypatch.setattr(sqs, "SQS_WAIT_SECONDS", 1)
     return server[0].url
 
 
@@ -44,7 +44,7 @@ def wakeups_url(server: tuple[Place, Supervisor], monkeypatch: pytest.MonkeyPatc
 def both(wakeups_url: str) -> Iterator[tuple[SqsQueue, SqsQueue]]:
     """One queue, as a web process and as a worker have it."""
     name = f"/test{next(_numbers)}"
-    at = address.sqs(wakeups_url.replace("/test", name))
+    at = address.read_sqs_address(wakeups_url.replace("/test", name))
     web, worker = SqsQueue("matchback", at), SqsQueue("matchback", at)
     yield web, worker
     web.close()
@@ -81,7 +81,7 @@ def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
     both: tuple[SqsQueue, SqsQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web, worker = both
-    monkeypatch.setattr(sqs, "HIDDEN_SECONDS", 1)
+    monkeypatch.setattr(sqs, "VISIBILITY_TIMEOUT_SECONDS", 1)
     web.enqueue(b"one")
     real = worker._ask
 
@@ -91,7 +91,7 @@ def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
         return real(operation, **more)
 
     monkeypatch.setattr(worker, "_ask", refusing)
-    with pytest.raises(AWAY):
+    with pytest.raises(QUEUE_ERRORS):
         worker.dequeue()
     assert worker.dequeue() == b"one"
     monkeypatch.setattr(worker, "_ask", real)
@@ -100,14 +100,14 @@ def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
 
 def test_a_message_that_is_too_large_is_refused_here(both: tuple[SqsQueue, SqsQueue]) -> None:
     with pytest.raises(ValueError, match="too large for SQS"):
-        both[0].enqueue(b"x" * (LARGEST_MESSAGE + 1))
+        both[0].enqueue(b"x" * (MAX_MESSAGE_BYTES + 1))
 
 
 def test_a_full_message_of_ours_is_far_from_too_large() -> None:
-    from jobs.wakeups import IDS_A_MESSAGE
+    from jobs.wakeups import IDS_PER_MESSAGE
 
-    task = update_email_donation.s(*("f" * 24 for _ in range(IDS_A_MESSAGE)))
-    assert len(update_email_donation.huey.serialize_task(task)) < LARGEST_MESSAGE / 4
+    task = update_email_donation.s(*("f" * 24 for _ in range(IDS_PER_MESSAGE)))
+    assert len(update_email_donation.huey.serialize_task(task)) < MAX_MESSAGE_BYTES / 4
 
 
 def test_a_strange_message_is_dropped_and_told(
@@ -115,9 +115,9 @@ def test_a_strange_message_is_dropped_and_told(
 ) -> None:
     """By the consumer itself, which then does what comes after it."""
     monkeypatch.setenv("MATCHBACK_QUEUE_URL", wakeups_url)
-    settings.cache_clear()
-    huey = queue("strange")
-    settings.cache_clear()
+    get_settings.cache_clear()
+    huey = make_queue("strange")
+    get_settings.cache_clear()
     done: list[str] = []
     task = huey.task()(lambda *ids: done.extend(ids))
     consumer = huey.create_consumer(workers=1, periodic=False)
@@ -134,15 +134,15 @@ def test_a_strange_message_is_dropped_and_told(
 
 
 def test_away_is_away_and_a_queue_that_was_deleted_is_made_anew(
-    both: tuple[SqsQueue, SqsQueue], server: tuple[Place, Supervisor]
+    both: tuple[SqsQueue, SqsQueue], server: tuple[QueuePlace, Supervisor]
 ) -> None:
     web, worker = both
     web.enqueue(b"lost")
-    part = kill(server[1], "SQS")
-    with pytest.raises(AWAY, match="SQS: EndpointConnectionError"):
+    part = kill_part(server[1], "SQS")
+    with pytest.raises(QUEUE_ERRORS, match="SQS: EndpointConnectionError"):
         web.enqueue(b"not sent")
     server[1].start(part)
-    with pytest.raises(AWAY, match=r"SQS: .*(NonExistentQueue|QueueDoesNotExist)"):
+    with pytest.raises(QUEUE_ERRORS, match=r"SQS: .*(NonExistentQueue|QueueDoesNotExist)"):
         web.enqueue(b"not sent, either")
     web.enqueue(b"sent")
     wait_until(lambda: _quietly(worker) == b"sent", "it")
@@ -151,5 +151,5 @@ def test_away_is_away_and_a_queue_that_was_deleted_is_made_anew(
 def _quietly(worker: SqsQueue) -> bytes | None:
     try:
         return worker.dequeue()
-    except AWAY:
+    except QUEUE_ERRORS:
         return None

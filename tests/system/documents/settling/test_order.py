@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mongoengine import get_db
 
 from documents.recount import recount
-from jobs.sweep import sweep
-from tools.testbed.cast import BOB, Api, University, event, university
+from jobs.sweep import sweep_due_records
+from tools.testbed.cast import BOB, Api, University, create_university, make_event
 from tools.testbed.emptied import delete_records
 
 NOON = 1_763_895_600  # 2025-11-23T11:00:00Z
@@ -128,13 +128,13 @@ class Day:
         assert self.place.call("DELETE", f"/v1/emails/{self.emails.pop(name)}").status == 204
 
     def report(self, name: str, type_: str, at: int) -> None:
-        assert self.place.deliver([event(self.emails[name], type_, at)]).status == 202
+        assert self.place.deliver([make_event(self.emails[name], type_, at)]).status == 202
 
     def end(self) -> Any:
         """Everything there is to say about it, with names in place of ids."""
-        while sweep():
+        while sweep_due_records():
             pass
-        assert list(recount.recount()) == []
+        assert list(recount.find_drifts()) == []
         names = {id_: name for name, id_ in self.emails.items()}
         return {
             "report": plain(self.place.report(self.spring)),
@@ -157,7 +157,7 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
 def test_whatever_happens_first_and_is_settled_when(real_client: testing.TestClient) -> None:
     def new_day() -> Day:
         delete_records(get_db())  # The recount at the end of a day compares everything stored.
-        place = university("Alice's University", Api.in_process(real_client))
+        place = create_university("Alice's University", Api.in_process(real_client))
         place.set_webhook_key()
         return Day(place)
 
@@ -197,7 +197,7 @@ def test_whatever_happens_first_and_is_settled_when(real_client: testing.TestCli
             chains[chain].pop(0)()
             chains = [left for left in chains if left]
             if data.draw(st.booleans()):
-                sweep()
+                sweep_due_records()
         assert day.end() == expected
 
     any_order()

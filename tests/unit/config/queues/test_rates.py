@@ -16,9 +16,9 @@ def test_without_a_redis_each_process_limits_alone_and_quietly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = Settings.from_env({"MATCHBACK_QUEUE_URL": f"sqlite:///{tmp_path}/queue.db"})
-    monkeypatch.setattr(module, "settings", lambda: config)
+    monkeypatch.setattr(module, "get_settings", lambda: config)
     limit = RateLimit()
-    monkeypatch.setattr(limit._comparing, "ensure", lambda: None)
+    monkeypatch.setattr(limit._comparing, "ensure_started", lambda: None)
     before = REGISTRY.get_sample_value("matchback_rate_unshared_requests_total")
     with caplog.at_level(logging.INFO):
         for _ in range(5):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config.queue import AWAY
-from config.queues.sqlite import BUSY_SECONDS, POLL_SECONDS, SqliteQueue
+from config.queue import QUEUE_ERRORS
+from config.queues.sqlite import SQLITE_BUSY_SECONDS, SQLITE_WAIT_SECONDS, SqliteQueue
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_message_reaches_another_process_soon_and_once(
     assert [worker.dequeue(), worker.dequeue()] == [b"one", b"two"]
     begun = time.monotonic()
     assert worker.dequeue() is None
-    assert time.monotonic() - begun > POLL_SECONDS / 2, "it asks without a pause"
+    assert time.monotonic() - begun > SQLITE_WAIT_SECONDS / 2, "it asks without a pause"
 
 
 def test_queues_in_one_file_are_two(file: Path) -> None:
@@ -68,9 +68,9 @@ def test_a_file_that_somebody_holds_is_away_and_then_back(
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("begin exclusive")
     begun = time.monotonic()
-    with pytest.raises(AWAY):
+    with pytest.raises(QUEUE_ERRORS):
         web.enqueue(b"two")
-    assert time.monotonic() - begun < BUSY_SECONDS + 2
+    assert time.monotonic() - begun < SQLITE_BUSY_SECONDS + 2
     holder.close()
     web.enqueue(b"three")
     assert web.queue_size() == 2
@@ -78,6 +78,6 @@ def test_a_file_that_somebody_holds_is_away_and_then_back(
 
 def test_what_is_no_database_is_away(both: tuple[SqliteQueue, SqliteQueue], file: Path) -> None:
     file.write_bytes(b"letters to Bob " * 1000)
-    with pytest.raises(AWAY):
+    with pytest.raises(QUEUE_ERRORS):
         both[0].enqueue(b"one")
     assert file.read_bytes().startswith(b"letters"), "it is not ours to overwrite"

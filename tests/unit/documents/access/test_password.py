@@ -4,15 +4,19 @@ import time
 
 import pytest
 
-from documents.access.password import hash_password, is_password
-from documents.access.password_rules import GUESSABLE, TOO_SHORT, objection
+from documents.access.password import hash_password, matches_password
+from documents.access.password_rules import (
+    GUESSABLE_PASSWORD_MESSAGE,
+    PASSWORD_LENGTH_MESSAGE,
+    find_password_fault,
+)
 from documents.errors import Unacceptable
 
 CONTEXT = ("ann@example.org", "Ann Miller", "Alice's University")
 
 
 def why(password: str, context: tuple[str, ...] = CONTEXT) -> str | None:
-    found = objection(password, context)
+    found = find_password_fault(password, context)
     return found and found[0]
 
 
@@ -35,7 +39,7 @@ def why(password: str, context: tuple[str, ...] = CONTEXT) -> str | None:
 )
 def test_what_nobody_guesses_is_a_password(password: str) -> None:
     assert why(password) is None
-    assert is_password(hash_password(password, CONTEXT), password)
+    assert matches_password(hash_password(password, CONTEXT), password)
 
 
 @pytest.mark.parametrize(
@@ -103,24 +107,24 @@ def test_the_message_repeats_nothing_and_says_what_to_do() -> None:
     with pytest.raises(Unacceptable) as refusal:
         hash_password("ann@example.org!", CONTEXT)
     assert (refusal.value.pointer, refusal.value.code) == ("/password", "guessable")
-    assert refusal.value.detail == GUESSABLE
+    assert refusal.value.detail == GUESSABLE_PASSWORD_MESSAGE
     with pytest.raises(Unacceptable) as refusal:
         hash_password(" " * 12)
-    assert refusal.value.detail == TOO_SHORT
+    assert refusal.value.detail == PASSWORD_LENGTH_MESSAGE
 
 
 def test_each_way_to_type_a_password_signs_in() -> None:
     stored = hash_password("grüne Katze tanzt leise")
-    assert is_password(stored, "gru\u0308ne\xa0Katze tanzt leise")
-    assert is_password(stored, "ｇｒüｎｅ　Ｋａｔｚｅ tanzt leise")
-    assert not is_password(stored, "grune Katze tanzt leise")
+    assert matches_password(stored, "gru\u0308ne\xa0Katze tanzt leise")
+    assert matches_password(stored, "ｇｒüｎｅ　Ｋａｔｚｅ tanzt leise")
+    assert not matches_password(stored, "grune Katze tanzt leise")
 
 
 def test_a_password_that_was_hashed_as_typed_still_signs_in() -> None:
     from documents.access.password import _hasher
 
     typed = "ｇｒüｎｅ　Ｋａｔｚｅ tanzt leise"
-    assert is_password(_hasher.hash(typed), typed)
+    assert matches_password(_hasher.hash(typed), typed)
 
 
 @pytest.mark.parametrize(
@@ -130,5 +134,5 @@ def test_the_cost_of_judging_a_password_is_bounded(alphabet: str) -> None:
     password = "".join(alphabet[i * i % len(alphabet)] for i in range(100_000))
     for length in (200, 100_000):
         began = time.process_time()
-        objection(password[:length], CONTEXT)
+        find_password_fault(password[:length], CONTEXT)
         assert time.process_time() - began < 2

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from documents.erased import decoded, mailboxes
-from documents.erased.decoded import TooManyForms, complete_stages, stages
+from documents.erased.decoded import TooManyForms, complete_stages, decode_stages
 from documents.erased.mailboxes import (
     ANY_MAILBOX,
     MOST_SPELLINGS,
@@ -77,11 +77,11 @@ def test_too_many_addresses_are_any() -> None:
 def test_a_text_that_hides_too_much_is_any(monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"{ENCODINGS['base64']('no address at all')} and more"
     assert digests_in(ORGANIZATION, [text]) == [NO_MAILBOX]
-    monkeypatch.setattr(decoded, "MOST_GROWTH", 0.1)
+    monkeypatch.setattr(decoded, "MAX_UNPACKED_GROWTH", 0.1)
     mailboxes._remembered.cache_clear()
     with pytest.raises(TooManyForms):
         list(complete_stages(text))
-    assert list(stages(text)) == [text]
+    assert list(decode_stages(text)) == [text]
     assert digests_in(ORGANIZATION, [text]) == [ANY_MAILBOX]
     mailboxes._remembered.cache_clear()
 

@@ -9,14 +9,14 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from documents.erased.decoded import stages
-from documents.erased.rules import Traces, names_of, redact_url
+from documents.erased.decoded import decode_stages
+from documents.erased.rules import Traces, normalize_names, redact_url
 
 ANN = "ann@example.org"
 TRACES = Traces(
     mailboxes=frozenset({ANN}),
     others=frozenset({"ann+alumni@example.org"}),
-    names=names_of(["Ann Miller"]),
+    names=normalize_names(["Ann Miller"]),
 )
 
 
@@ -169,7 +169,7 @@ def test_a_shared_first_name_is_no_trace(text: str) -> None:
     ],
 )
 def test_only_the_part_of_a_url_that_tells_of_her_goes(url: str, left: str) -> None:
-    assert redact_url(url, TRACES.in_text) == left
+    assert redact_url(url, TRACES.names_person) == left
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_cost_grows_with_the_length(part: str) -> None:
     def cost(length: int) -> float:
         text = part * (length // len(part))
         began = time.process_time()
-        TRACES.in_text(text)
+        TRACES.names_person(text)
         return time.process_time() - began
 
     cost(10_000)
@@ -215,7 +215,7 @@ def test_encodings_within_encodings_cost_a_bounded_multiple_of_the_text(
     text = "nothing that is looked for, " * (size // 28)
     for _ in range(3):
         text = CHANGED_BY_EACH_ROUND + between + in_base64(text)
-    looked_at = sum(map(len, stages(text)))
+    looked_at = sum(map(len, decode_stages(text)))
     assert looked_at < 200 * len(text)
 
 

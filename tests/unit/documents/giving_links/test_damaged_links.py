@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.giving_links import link_token
-from documents.giving_links.damaged_links import MOST_TOKENS, tokens_in
-from documents.giving_links.link_token import rotate, token
-from documents.giving_links.references import resolve
+from documents.giving_links.damaged_links import MAX_TOKEN_CANDIDATES, find_token_candidates
+from documents.giving_links.link_token import make_token, rotate_keys
+from documents.giving_links.references import resolve_reference
 
 HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId("6b077f764a76dcb912a43968")
 OTHER = ObjectId("6b077f764a76dcb912a43969")
@@ -77,51 +77,54 @@ INSIDE: dict[str, Callable[[str], str]] = {
 def test_what_stands_around_a_token_does_not_hide_it(around: str) -> None:
     for number in range(20):  # tokens begin and end with any letter
         email_id = ObjectId(f"{number:024x}")
-        assert resolve(HERE, around.format(token(HERE, email_id))) == (email_id, "link_token")
+        assert resolve_reference(HERE, around.format(make_token(HERE, email_id))) == (
+            email_id,
+            "link_token",
+        )
 
 
 @pytest.mark.parametrize("damage", INSIDE.values(), ids=list(INSIDE))
 def test_what_stands_within_a_token_does_not_hide_it(damage: Callable[[str], str]) -> None:
-    assert resolve(HERE, damage(token(HERE, EMAIL))) == (EMAIL, "link_token")
-    assert resolve(HERE, damage(str(EMAIL))) == (EMAIL, "email_id")
+    assert resolve_reference(HERE, damage(make_token(HERE, EMAIL))) == (EMAIL, "link_token")
+    assert resolve_reference(HERE, damage(str(EMAIL))) == (EMAIL, "email_id")
 
 
 def test_dashes_and_underscores_that_a_program_changed_are_found() -> None:
     for number in range(60):
-        made = token(HERE, ObjectId(f"{number:024x}"))
+        made = make_token(HERE, ObjectId(f"{number:024x}"))
         for changed in (
             made.replace("--", "—").replace("-", "–"),
             made.replace("_", "=5F").replace("-", "=2D"),
             made.replace("_", "\\_"),
         ):
-            assert resolve(HERE, changed) == (ObjectId(f"{number:024x}"), "link_token")
+            assert resolve_reference(HERE, changed) == (ObjectId(f"{number:024x}"), "link_token")
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=list(AROUND))
 def test_no_damage_makes_a_token_of_another_organization_s(around: str) -> None:
-    assert resolve(THERE, around.format(token(HERE, EMAIL))) is None
+    assert resolve_reference(THERE, around.format(make_token(HERE, EMAIL))) is None
 
 
 @given(st.integers(0, 37), st.characters(codec="utf-8"), st.sampled_from(list(AROUND.values())))
 def test_a_forged_token_is_none_whatever_surrounds_it(
     index: int, character: str, around: str
 ) -> None:
-    made = token(HERE, EMAIL)
+    made = make_token(HERE, EMAIL)
     forged = made[:index] + character + made[index + 1 :]
-    found = resolve(HERE, around.format(forged))
+    found = resolve_reference(HERE, around.format(forged))
     assert found == ((EMAIL, "link_token") if forged == made else None)
 
 
 def test_case_is_not_guessed() -> None:
-    made = token(HERE, EMAIL)
-    assert resolve(HERE, made.lower()) is None
-    assert resolve(HERE, f"{made.upper()}.") is None
+    made = make_token(HERE, EMAIL)
+    assert resolve_reference(HERE, made.lower()) is None
+    assert resolve_reference(HERE, f"{made.upper()}.") is None
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=list(AROUND))
 def test_what_stands_around_an_id_does_not_hide_it(around: str) -> None:
-    assert resolve(HERE, around.format(EMAIL)) == (EMAIL, "email_id")
-    assert resolve(HERE, around.format(str(EMAIL).upper())) == (EMAIL, "email_id")
+    assert resolve_reference(HERE, around.format(EMAIL)) == (EMAIL, "email_id")
+    assert resolve_reference(HERE, around.format(str(EMAIL).upper())) == (EMAIL, "email_id")
 
 
 @pytest.mark.parametrize(
@@ -130,21 +133,24 @@ def test_what_stands_around_an_id_does_not_hide_it(around: str) -> None:
      f"x{EMAIL}", f"{EMAIL}0", f"0{EMAIL}", f"ab{EMAIL}", f"4D{EMAIL}", str(EMAIL)[:-1]],
 )  # fmt: skip
 def test_an_id_that_is_not_the_only_one_is_none(text: str) -> None:
-    assert resolve(HERE, text) is None
+    assert resolve_reference(HERE, text) is None
 
 
 def test_of_several_ids_the_email_s_own_name_decides() -> None:
     url = f"https://give.example.edu/?fundraiser_id={OTHER}&email_id={EMAIL}."
-    assert resolve(HERE, url) == (EMAIL, "email_id")
+    assert resolve_reference(HERE, url) == (EMAIL, "email_id")
 
 
 def test_a_token_goes_before_an_id() -> None:
-    assert resolve(HERE, f"?f={OTHER}&e={token(HERE, EMAIL)}.") == (EMAIL, "link_token")
+    assert resolve_reference(HERE, f"?f={OTHER}&e={make_token(HERE, EMAIL)}.") == (
+        EMAIL,
+        "link_token",
+    )
 
 
 @given(st.text(max_size=300))
 def test_garbage_is_none(text: str) -> None:
-    assert resolve(HERE, text) is None
+    assert resolve_reference(HERE, text) is None
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_garbage_is_none(text: str) -> None:
              "0123456789abcdef01234567 1123456789abcdef01234567 "]
 )  # fmt: skip
 def test_the_work_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    token(HERE, EMAIL)
+    make_token(HERE, EMAIL)
     asked = []
 
     def is_stale() -> bool:
@@ -161,17 +167,17 @@ def test_the_work_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(link_token, "_is_stale", is_stale)
     text = unit * (1_000_000 // len(unit))
-    assert len(list(tokens_in(text))) <= MOST_TOKENS
+    assert len(list(find_token_candidates(text))) <= MAX_TOKEN_CANDIDATES
     begun = time.process_time()
-    assert resolve(HERE, text) is None
+    assert resolve_reference(HERE, text) is None
     assert time.process_time() - begun < 1
     assert len(asked) <= 1  # one question to the database, however many candidates
 
 
 def test_a_damaged_token_with_a_key_that_another_process_made_is_understood() -> None:
-    token(HERE, EMAIL)
+    make_token(HERE, EMAIL)
     known = link_token._keys()
-    rotate()
-    new = token(HERE, EMAIL)
+    rotate_keys()
+    new = make_token(HERE, EMAIL)
     link_token._known.put("", known)
-    assert resolve(HERE, f"{new}.") == (EMAIL, "link_token")
+    assert resolve_reference(HERE, f"{new}.") == (EMAIL, "link_token")

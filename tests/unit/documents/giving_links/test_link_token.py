@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.giving_links import link_token
-from documents.giving_links.link_token import open_token, rotate, token, tokens
-from documents.giving_links.references import resolve
+from documents.giving_links.link_token import list_tokens, make_token, open_token, rotate_keys
+from documents.giving_links.references import resolve_reference
 from tools.testbed.cast import University
 
 HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId()
@@ -19,29 +19,31 @@ def keys(mock_database: None) -> None:
 
 
 def test_a_token_names_its_email_and_is_safe_in_a_url() -> None:
-    made = token(HERE, EMAIL)
+    made = make_token(HERE, EMAIL)
     assert open_token(HERE, made) == EMAIL
-    assert made == token(HERE, EMAIL)
+    assert made == make_token(HERE, EMAIL)
     assert len(made) == 38
     assert made.replace("-", "").replace("_", "").isalnum()
-    assert resolve(HERE, f" {made}\n") == (EMAIL, "link_token")
-    assert resolve(HERE, str(EMAIL)) == (EMAIL, "email_id")
+    assert resolve_reference(HERE, f" {made}\n") == (EMAIL, "link_token")
+    assert resolve_reference(HERE, str(EMAIL)) == (EMAIL, "email_id")
 
 
 def test_tokens_of_emails_made_one_after_the_other_have_nothing_in_common() -> None:
     """Nobody can count them up."""
     next_email = ObjectId(f"{int(str(EMAIL), 16) + 1:024x}")
-    same = sum(a == b for a, b in zip(token(HERE, EMAIL), token(HERE, next_email), strict=True))
+    same = sum(
+        a == b for a, b in zip(make_token(HERE, EMAIL), make_token(HERE, next_email), strict=True)
+    )
     assert same < 10
 
 
 def test_a_foreign_token_is_none() -> None:
-    assert open_token(THERE, token(HERE, EMAIL)) is None
+    assert open_token(THERE, make_token(HERE, EMAIL)) is None
 
 
 @given(st.integers(0, 37), st.characters(codec="utf-8"))
 def test_a_token_of_which_anything_was_changed_is_none(index: int, character: str) -> None:
-    made = token(HERE, EMAIL)
+    made = make_token(HERE, EMAIL)
     forged = made[:index] + character + made[index + 1 :]
     assert open_token(HERE, forged) == (EMAIL if forged == made else None)
     assert open_token(HERE, made[:index]) is None
@@ -54,20 +56,20 @@ def test_garbage_is_none(text: str) -> None:
 
 
 def test_after_a_rotation_old_tokens_still_name_their_emails() -> None:
-    old = token(HERE, EMAIL)
-    assert (rotate(), rotate()) == (2, 3)
-    new = token(HERE, EMAIL)
+    old = make_token(HERE, EMAIL)
+    assert (rotate_keys(), rotate_keys()) == (2, 3)
+    new = make_token(HERE, EMAIL)
     assert new != old
     assert open_token(HERE, old) == open_token(HERE, new) == EMAIL
-    assert tokens(HERE, EMAIL)[0] == new
-    assert old in tokens(HERE, EMAIL)
+    assert list_tokens(HERE, EMAIL)[0] == new
+    assert old in list_tokens(HERE, EMAIL)
 
 
 def test_a_token_with_a_key_that_another_process_just_made_is_understood() -> None:
-    token(HERE, EMAIL)
+    make_token(HERE, EMAIL)
     known = link_token._keys()
-    rotate()
-    new = token(HERE, EMAIL)
+    rotate_keys()
+    new = make_token(HERE, EMAIL)
     link_token._known.put("", known)  # as in a process that has not heard of it
     assert open_token(HERE, new) == EMAIL
 

@@ -8,11 +8,11 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.giving_links.references import Reference
+from documents.giving_links.references import EmailReference
 from documents.matching.batch_rules import Decided, decide_all, to_unmatch, update_of
 from documents.matching.candidates import BatchEvidence, Users
 from documents.matching.instalments import gifts_and_firsts, gifts_to_decide
-from documents.matching.policy import TOUCHES, MatchPolicy
+from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.rules import Candidate
 
 UNIVERSITY, SPRING, AUTUMN, MAILING = (ObjectId() for _ in range(4))
@@ -215,7 +215,7 @@ emails = st.builds(
 policies = st.builds(
     MatchPolicy,
     window=st.integers(1, 1000).map(lambda hours: timedelta(hours=hours)),
-    prefer=st.permutations(TOUCHES).map(tuple),
+    prefer=st.permutations(TOUCH_PREFERENCE).map(tuple),
     touch=st.sampled_from(["first", "last"]),
     other_fundraiser=st.sampled_from(["note", "match"]),
 )
@@ -231,7 +231,7 @@ def batches(draw: st.DrawFn) -> BatchEvidence:
     live = [one for one in stored if draw(st.booleans())]
     ids = st.sampled_from([*(one.id for one in stored), ObjectId()])
     gifts: list[Any] = []
-    references: dict[ObjectId, Reference] = {}
+    references: dict[ObjectId, EmailReference] = {}
     users: dict[ObjectId, ObjectId] = {}
     for _ in range(draw(st.integers(1, 8))):
         hours_later = draw(st.integers(0, 100))

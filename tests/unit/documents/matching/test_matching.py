@@ -9,15 +9,22 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.giving_links.references import email_id_of
-from documents.matching.policy import TOUCHES, MatchPolicy
-from documents.matching.rules import Candidate, Decision, Evidence, Gift, Pin, match
+from documents.giving_links.references import parse_email_id
+from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
+from documents.matching.rules import (
+    Candidate,
+    Decision,
+    MatchedGift,
+    MatchEvidence,
+    Pin,
+    match_gift,
+)
 
 SPRING, AUTUMN = ObjectId(), ObjectId()
 BOB = ObjectId()
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 POLICY = MatchPolicy()
-GIFT = Gift(SPRING, NOON)
+GIFT = MatchedGift(SPRING, NOON)
 
 
 def before(hours: float) -> datetime:
@@ -29,7 +36,7 @@ def email(hours_before: float = 1, fundraiser_id: ObjectId = SPRING, **more: Any
 
 
 def decided(*donors: Candidate, policy: MatchPolicy = POLICY, **evidence: Any) -> Decision:
-    return match(GIFT, Evidence(donors=donors, **evidence), policy)
+    return match_gift(GIFT, MatchEvidence(donors=donors, **evidence), policy)
 
 
 def test_a_gift_that_names_its_email_is_direct() -> None:
@@ -154,7 +161,7 @@ candidates = st.builds(
 policies = st.builds(
     MatchPolicy,
     window=st.integers(1, 1000).map(lambda hours: timedelta(hours=hours)),
-    prefer=st.permutations(TOUCHES).flatmap(
+    prefer=st.permutations(TOUCH_PREFERENCE).flatmap(
         lambda order: st.integers(1, 3).map(lambda number: tuple(order[:number]))
     ),
     touch=st.sampled_from(["first", "last"]),
@@ -198,7 +205,10 @@ def test_an_email_that_lost_makes_no_difference(
 def test_a_better_touch_never_makes_an_email_lose(
     emails: list[Candidate], chosen: Candidate, policy: MatchPolicy
 ) -> None:
-    if decided(*emails, chosen, policy=policy).email == chosen and policy.prefer == TOUCHES:
+    if (
+        decided(*emails, chosen, policy=policy).email == chosen
+        and policy.prefer == TOUCH_PREFERENCE
+    ):
         clicked = replace(chosen, first_clicked_at=chosen.sent_at)
         assert decided(*emails, clicked, policy=policy).email == clicked
 
@@ -220,9 +230,9 @@ def test_every_email_is_told_of_with_a_reason(
     "garbage", [None, "", "   ", "utm_source=x", "0" * 23, "0" * 25, "g" * 24, "é" * 24, "\0"]
 )
 def test_garbage_names_no_email(garbage: str | None) -> None:
-    assert email_id_of(garbage) is None
+    assert parse_email_id(garbage) is None
 
 
 def test_an_id_may_have_space_around_it() -> None:
     id_ = ObjectId()
-    assert email_id_of(f" {id_}\n") == id_
+    assert parse_email_id(f" {id_}\n") == id_

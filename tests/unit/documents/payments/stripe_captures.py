@@ -2,36 +2,48 @@
 
 from typing import Any
 
-from tools.testbed.stripe_events import AT, BASIL, OLDER, Event, charge, intent, refund, sent_by
+from tools.testbed.stripe_events import (
+    BASIL_API_VERSION,
+    FIRST_EVENT_AT,
+    OLDER_API_VERSION,
+    StripeEvent,
+    make_charge_event,
+    make_intent_event,
+    make_refund_event,
+    set_api_version,
+)
 
 Ending = tuple[str, int, int]  # status, amount, refunded
-Stories = dict[str, tuple[list[Event], Ending]]
+Stories = dict[str, tuple[list[StripeEvent], Ending]]
 
 
-def held(amount: int) -> Event:
+def held(amount: int) -> StripeEvent:
     """An authorization that nothing was captured of yet."""
-    return charge("succeeded", 1, amount=amount, captured=False, amount_captured=0)
+    return make_charge_event("succeeded", 1, amount=amount, captured=False, amount_captured=0)
 
 
-def captured(type_: str, at: int, whole: int, part: int, back: int = 0, **more: Any) -> Event:
+def captured(type_: str, at: int, whole: int, part: int, back: int = 0, **more: Any) -> StripeEvent:
     amounts = {"amount": whole, "amount_captured": part, "amount_refunded": back}
-    return charge(type_, at, **amounts, **more)
+    return make_charge_event(type_, at, **amounts, **more)
 
 
-def received(at: int, whole: int, part: int) -> Event:
-    return intent("succeeded", "succeeded", at, amount=whole, amount_received=part)
+def received(at: int, whole: int, part: int) -> StripeEvent:
+    return make_intent_event("succeeded", "succeeded", at, amount=whole, amount_received=part)
 
 
-def release(amount: int, at: int, **more: Any) -> Event:
+def release(amount: int, at: int, **more: Any) -> StripeEvent:
     """The refund that Stripe made of what was not captured."""
-    return refund("refund.created", "re_0", amount, at, reason=None, metadata={}, **more)
+    return make_refund_event("refund.created", "re_0", amount, at, reason=None, metadata={}, **more)
 
 
 def of_one_version() -> Stories:
     """Stories whose API version is the same from capture to refund."""
     return {
-        f"{name}, {version}": ([sent_by(version, event) for event in events], ending)
-        for version, stories in ((BASIL, _since_basil()), (OLDER, _before_basil()))
+        f"{name}, {version}": ([set_api_version(version, event) for event in events], ending)
+        for version, stories in (
+            (BASIL_API_VERSION, _since_basil()),
+            (OLDER_API_VERSION, _before_basil()),
+        )
         for name, (events, ending) in stories.items()
     }
 
@@ -48,7 +60,7 @@ def _since_basil() -> Stories:
                 held(10_000),
                 captured("captured", 3, 10_000, 4000),
                 captured("refunded", 9, 10_000, 4000, 4000),
-                refund("refund.created", "re_1", 4000, 9, **back),
+                make_refund_event("refund.created", "re_1", 4000, 9, **back),
             ],
             ("refunded", 4000, 4000),
         ),
@@ -57,7 +69,7 @@ def _since_basil() -> Stories:
                 held(10_000),
                 captured("captured", 3, 10_000, 6000),
                 captured("refunded", 90, 10_000, 6000, 4000),
-                refund("refund.created", "re_1", 4000, 90),
+                make_refund_event("refund.created", "re_1", 4000, 90),
             ],
             ("succeeded", 6000, 4000),
         ),
@@ -70,8 +82,8 @@ def _since_basil() -> Stories:
                 captured("captured", 3, 10_000, 6000),
                 captured("refunded", 50, 10_000, 6000, 4500),
                 captured("refunded", 90, 10_000, 6000, 6000, refunded=True),
-                refund("refund.created", "re_1", 4500, 50),
-                refund("refund.created", "re_2", 1500, 90),
+                make_refund_event("refund.created", "re_1", 4500, 50),
+                make_refund_event("refund.created", "re_2", 1500, 90),
             ],
             ("refunded", 6000, 6000),
         ),
@@ -79,8 +91,10 @@ def _since_basil() -> Stories:
             [
                 captured("captured", 3, 10_000, 6000),
                 captured("refunded", 50, 10_000, 6000, 4000),
-                refund("refund.created", "re_1", 4000, 50, "pending"),
-                refund("refund.failed", "re_1", 4000, 70, "failed", created=AT + 50),
+                make_refund_event("refund.created", "re_1", 4000, 50, "pending"),
+                make_refund_event(
+                    "refund.failed", "re_1", 4000, 70, "failed", created=FIRST_EVENT_AT + 50
+                ),
             ],
             ("succeeded", 6000, 0),
         ),
@@ -92,7 +106,7 @@ def _since_basil() -> Stories:
             [
                 captured("captured", 3, 10_000, 11_500),
                 captured("refunded", 9, 10_000, 11_500, 1500),
-                refund("refund.created", "re_1", 1500, 9),
+                make_refund_event("refund.created", "re_1", 1500, 9),
             ],
             ("succeeded", 11_500, 1500),
         ),
@@ -102,7 +116,7 @@ def _since_basil() -> Stories:
                 captured("captured", 3, 10_000, 3000, captured=False),
                 captured("captured", 5, 10_000, 7000),
                 captured("refunded", 90, 10_000, 7000, 1000),
-                refund("refund.created", "re_1", 1000, 90),
+                make_refund_event("refund.created", "re_1", 1000, 90),
             ],
             ("succeeded", 7000, 1000),
         ),
@@ -111,7 +125,7 @@ def _since_basil() -> Stories:
                 captured("captured", 3, 10_000, 5000, captured=False),
                 captured("refunded", 50, 10_000, 5000, 5000, captured=False),
                 captured("captured", 90, 10_000, 9000, 5000),
-                refund("refund.created", "re_1", 5000, 50),
+                make_refund_event("refund.created", "re_1", 5000, 50),
             ],
             ("succeeded", 9000, 5000),
         ),
@@ -119,7 +133,7 @@ def _since_basil() -> Stories:
             [
                 held(10_000),
                 captured("captured", 3, 10_000, 3000, captured=False),
-                intent(
+                make_intent_event(
                     "amount_capturable_updated",
                     "requires_capture",
                     3,
@@ -132,8 +146,8 @@ def _since_basil() -> Stories:
         "cancelled, nothing captured": (
             [
                 held(10_000),
-                charge("expired", 90, amount=10_000, captured=False, amount_captured=0),
-                intent("canceled", "canceled", 90, amount=10_000),
+                make_charge_event("expired", 90, amount=10_000, captured=False, amount_captured=0),
+                make_intent_event("canceled", "canceled", 90, amount=10_000),
             ],
             ("failed", 10_000, 0),
         ),
@@ -157,7 +171,7 @@ def _before_basil() -> Stories:
                 captured("captured", 3, 10_000, 4000, 6000),
                 captured("refunded", 90, 10_000, 4000, 10_000, refunded=True),
                 release(6000, 3),
-                refund("refund.created", "re_1", 4000, 90),
+                make_refund_event("refund.created", "re_1", 4000, 90),
             ],
             ("refunded", 4000, 4000),
         ),
@@ -170,7 +184,7 @@ def _before_basil() -> Stories:
                 captured("captured", 3, 10_000, 6000, 4000),
                 captured("refunded", 90, 10_000, 6000, 4500),
                 release(4000, 3),
-                refund("refund.created", "re_1", 500, 90),
+                make_refund_event("refund.created", "re_1", 500, 90),
             ],
             ("succeeded", 6000, 500),
         ),
@@ -179,7 +193,7 @@ def _before_basil() -> Stories:
                 captured("captured", 3, 10_000, 6000, 4000),
                 captured("refunded", 90, 10_000, 6000, 8000),
                 release(4000, 3),
-                refund("refund.created", "re_1", 4000, 90),
+                make_refund_event("refund.created", "re_1", 4000, 90),
             ],
             ("succeeded", 6000, 4000),
         ),
@@ -195,7 +209,7 @@ def _before_basil() -> Stories:
                         "object": "list",
                         "data": [
                             release(4000, 3)["data"]["object"],
-                            refund("x", "re_1", 500, 90)["data"]["object"],
+                            make_refund_event("x", "re_1", 500, 90)["data"]["object"],
                         ],
                     },
                 ),
@@ -209,14 +223,14 @@ def _before_basil() -> Stories:
                 captured("captured", 5, 10_000, 7000, 3000),
                 captured("refunded", 90, 10_000, 7000, 4000),
                 release(3000, 5),
-                refund("refund.created", "re_1", 1000, 90),
+                make_refund_event("refund.created", "re_1", 1000, 90),
             ],
             ("succeeded", 7000, 1000),
         ),
         "cancelled, nothing captured": (
             [
                 held(10_000),
-                charge(
+                make_charge_event(
                     "refunded",
                     90,
                     amount=10_000,
@@ -225,8 +239,10 @@ def _before_basil() -> Stories:
                     amount_refunded=10_000,
                     refunded=True,
                 ),
-                refund("refund.created", "re_0", 10_000, 90, reason="expired_uncaptured_charge"),
-                intent("canceled", "canceled", 90, amount=10_000),
+                make_refund_event(
+                    "refund.created", "re_0", 10_000, 90, reason="expired_uncaptured_charge"
+                ),
+                make_intent_event("canceled", "canceled", 90, amount=10_000),
             ],
             ("failed", 10_000, 0),
         ),
@@ -234,14 +250,14 @@ def _before_basil() -> Stories:
             [
                 captured("refunded", 3, 10_000, 6000, 4000),
                 release(4000, 3),
-                refund("refund.created", "re_1", 4000, 90),
+                make_refund_event("refund.created", "re_1", 4000, 90),
             ],
             ("succeeded", 6000, 4000),
         ),
         "a refund without the release's": (
             [
                 captured("refunded", 3, 10_000, 6000, 4000),
-                refund("refund.created", "re_1", 4000, 90),
+                make_refund_event("refund.created", "re_1", 4000, 90),
             ],
             ("succeeded", 6000, 4000),
         ),
@@ -255,11 +271,11 @@ def _before_basil() -> Stories:
 def of_two_versions() -> Stories:
     """The version of an event is the endpoint's. The one that matters is the capture's."""
 
-    def new(event: Event) -> Event:
-        return sent_by(BASIL, event)
+    def new(event: StripeEvent) -> StripeEvent:
+        return set_api_version(BASIL_API_VERSION, event)
 
-    def old(event: Event) -> Event:
-        return sent_by(OLDER, event)
+    def old(event: StripeEvent) -> StripeEvent:
+        return set_api_version(OLDER_API_VERSION, event)
 
     return {
         "captured by an old client, the endpoint is new": (
@@ -274,7 +290,7 @@ def of_two_versions() -> Stories:
             [
                 old(captured("captured", 3, 10_000, 6000)),
                 old(captured("refunded", 90, 10_000, 6000, 4000)),
-                old(refund("refund.created", "re_1", 4000, 90)),
+                old(make_refund_event("refund.created", "re_1", 4000, 90)),
             ],
             ("succeeded", 6000, 4000),
         ),
@@ -291,21 +307,21 @@ def of_two_versions() -> Stories:
                 old(captured("captured", 3, 10_000, 6000, 4000)),
                 old(release(4000, 3)),
                 new(captured("refunded", 90, 10_000, 6000, 4700)),
-                new(refund("refund.created", "re_1", 700, 90)),
+                new(make_refund_event("refund.created", "re_1", 700, 90)),
             ],
             ("succeeded", 6000, 700),
         ),
         "a refund that a person gave a reason for, and no other evidence": (
             [
                 old(captured("refunded", 90, 10_000, 6000, 4000)),
-                old(refund("refund.created", "re_1", 4000, 90, reason="duplicate")),
+                old(make_refund_event("refund.created", "re_1", 4000, 90, reason="duplicate")),
             ],
             ("succeeded", 6000, 4000),
         ),
         "a refund with metadata, and no other evidence": (
             [
                 old(captured("refunded", 90, 10_000, 6000, 4000)),
-                old(refund("refund.created", "re_1", 4000, 90, metadata={"by": "Ann"})),
+                old(make_refund_event("refund.created", "re_1", 4000, 90, metadata={"by": "Ann"})),
             ],
             ("succeeded", 6000, 4000),
         ),
@@ -316,7 +332,7 @@ def of_two_versions() -> Stories:
                 old(captured("refunded", 90, 10_000, 6000, 4200)),
                 new(captured("refunded", 90, 10_000, 6000, 200)),
                 old(release(4000, 3)),
-                old(refund("refund.created", "re_1", 200, 90)),
+                old(make_refund_event("refund.created", "re_1", 200, 90)),
             ],
             ("succeeded", 6000, 200),
         ),

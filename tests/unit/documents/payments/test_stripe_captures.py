@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.payments.rules import State, merge, state_of
+from documents.payments.rules import GiftState, decide_gift_state, merge_facts
 from tests.unit.documents.payments.stripe_captures import (
     captured,
     of_one_version,
@@ -16,12 +16,21 @@ from tests.unit.documents.payments.stripe_captures import (
     release,
 )
 from tests.unit.documents.payments.test_stripe_events import facts_of
-from tools.testbed.stripe_events import BASIL, INTENT, OLDER, charge, intent, ours, refund, sent_by
+from tools.testbed.stripe_events import (
+    BASIL_API_VERSION,
+    INTENT_ID,
+    OLDER_API_VERSION,
+    make_charge_event,
+    make_intent_event,
+    make_refund_event,
+    set_api_version,
+    set_metadata,
+)
 
 STORIES = of_one_version() | of_two_versions()
 
 
-def ending(state: State | None) -> tuple[str, int, int]:
+def ending(state: GiftState | None) -> tuple[str, int, int]:
     assert state is not None
     return state.status, state.amount, state.refunded_amount
 
@@ -33,8 +42,8 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
     endings = set()
     for order in itertools.permutations(events):
         again = chance.choices(events, k=3)
-        endings.add(ending(state_of(facts_of([*order, *again]))))
-        endings.add(ending(state_of(facts_of([*again, *order]))))
+        endings.add(ending(decide_gift_state(facts_of([*order, *again]))))
+        endings.add(ending(decide_gift_state(facts_of([*again, *order]))))
     assert endings == {expected}
 
 
@@ -42,28 +51,31 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
 def test_our_own_metadata_on_everything_changes_nothing(name: str) -> None:
     """Some platforms put the same metadata on each object that they make."""
     events, expected = STORIES[name]
-    told = [ours(event, fundraiser_id="f", email_id="e") for event in events]
+    told = [set_metadata(event, fundraiser_id="f", email_id="e") for event in events]
     for order in itertools.islice(itertools.permutations(told), 24):
-        assert ending(state_of(facts_of(list(order)))) == expected
+        assert ending(decide_gift_state(facts_of(list(order)))) == expected
 
 
 @pytest.mark.parametrize("name", STORIES)
 def test_merging_evidence_knows_no_order(name: str) -> None:
     facts = [facts_of([event]) for event in STORIES[name][0]]
     for one, two, three in itertools.product(facts, repeat=3):
-        assert merge(one, two) == merge(two, one)
-        assert merge(merge(one, two), three) == merge(one, merge(two, three))
-        assert merge(one, one) == one
+        assert merge_facts(one, two) == merge_facts(two, one)
+        assert merge_facts(merge_facts(one, two), three) == merge_facts(
+            one, merge_facts(two, three)
+        )
+        assert merge_facts(one, one) == one
 
 
 @pytest.mark.parametrize(
-    ("version", "expected"), [(BASIL, 4000), ("2026-10-28.endive", 4000), (OLDER, 0), (None, 0)]
+    ("version", "expected"),
+    [(BASIL_API_VERSION, 4000), ("2026-10-28.endive", 4000), (OLDER_API_VERSION, 0), (None, 0)],
 )
 def test_the_endpoints_version_decides_where_there_is_no_evidence(
     version: str | None, expected: int
 ) -> None:
-    event = sent_by(version, captured("refunded", 90, 10_000, 6000, 4000))
-    found = state_of(facts_of([event]))
+    event = set_api_version(version, captured("refunded", 90, 10_000, 6000, 4000))
+    found = decide_gift_state(facts_of([event]))
     assert found
     assert found.refunded_amount == expected
 
@@ -71,23 +83,23 @@ def test_the_endpoints_version_decides_where_there_is_no_evidence(
 def test_what_is_not_refunded_yet_converges_when_the_evidence_comes() -> None:
     """Between a refund and its charge, a gift may be wrong for a moment, but not for longer."""
     told = [
-        sent_by(OLDER, event)
+        set_api_version(OLDER_API_VERSION, event)
         for event in (
             release(4000, 3),
-            intent("succeeded", "succeeded", 3, amount=10_000, amount_received=6000),
+            make_intent_event("succeeded", "succeeded", 3, amount=10_000, amount_received=6000),
             captured("captured", 3, 10_000, 6000, 4000),
             captured("refunded", 90, 10_000, 6000, 4800),
-            refund("refund.created", "re_1", 800, 90),
+            make_refund_event("refund.created", "re_1", 800, 90),
         )
     ]
-    found = [state_of(facts_of(told[:number])) for number in range(2, 6)]
+    found = [decide_gift_state(facts_of(told[:number])) for number in range(2, 6)]
     assert [ending(one)[2] for one in found] == [0, 0, 800, 800]
 
 
 AMOUNTS = st.integers(0, 12_000)
 EVENTS = st.one_of(
     st.builds(
-        lambda type_, at, whole, part, back, final, flag, version: sent_by(
+        lambda type_, at, whole, part, back, final, flag, version: set_api_version(
             version,
             captured(type_, at, whole or 1, part, back, captured=final, refunded=flag),
         ),
@@ -98,21 +110,21 @@ EVENTS = st.one_of(
         AMOUNTS,
         st.booleans(),
         st.booleans(),
-        st.sampled_from([BASIL, OLDER, None]),
+        st.sampled_from([BASIL_API_VERSION, OLDER_API_VERSION, None]),
     ),
     st.builds(
-        lambda id_, amount, at, status, reason, version: sent_by(
-            version, refund("refund.updated", id_, amount, at, status, reason=reason)
+        lambda id_, amount, at, status, reason, version: set_api_version(
+            version, make_refund_event("refund.updated", id_, amount, at, status, reason=reason)
         ),
         st.sampled_from(["re_1", "re_2"]),
         AMOUNTS,
         st.integers(1, 50),
         st.sampled_from(["succeeded", "pending", "failed", "canceled"]),
         st.sampled_from([None, "duplicate", "expired_uncaptured_charge", 5, ["x"]]),
-        st.sampled_from([BASIL, OLDER, None]),
+        st.sampled_from([BASIL_API_VERSION, OLDER_API_VERSION, None]),
     ),
     st.builds(
-        lambda status, at, whole, part: intent(
+        lambda status, at, whole, part: make_intent_event(
             "updated", status, at, amount=whole, amount_received=part
         ),
         st.sampled_from(["succeeded", "requires_capture", "canceled", "processing"]),
@@ -127,18 +139,20 @@ EVENTS = st.one_of(
 def test_any_events_in_any_order_give_one_state_within_its_bounds(
     events: list[Any], chance: random.Random
 ) -> None:
-    found = state_of(facts_of(events))
+    found = decide_gift_state(facts_of(events))
     shuffled = [*events, *chance.choices(events, k=2)]
     chance.shuffle(shuffled)
-    assert state_of(facts_of(shuffled)) == found
+    assert decide_gift_state(facts_of(shuffled)) == found
     if found is not None:
         assert 0 <= found.refunded_amount <= found.amount
         assert (found.status == "refunded") <= (found.refunded_amount == found.amount)
 
 
 def test_a_charge_without_an_intent_is_read_the_same() -> None:
-    told = charge("refunded", 9, amount=10_000, amount_captured=4000, amount_refunded=4000)
+    told = make_charge_event(
+        "refunded", 9, amount=10_000, amount_captured=4000, amount_refunded=4000
+    )
     told["data"]["object"]["payment_intent"] = None
-    found = state_of(facts_of([sent_by(BASIL, told)]))
+    found = decide_gift_state(facts_of([set_api_version(BASIL_API_VERSION, told)]))
     assert ending(found) == ("refunded", 4000, 4000)
-    assert INTENT not in facts_of([told])
+    assert INTENT_ID not in facts_of([told])

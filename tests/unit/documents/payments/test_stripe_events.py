@@ -10,39 +10,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.errors import Unusable
-from documents.payments.facts_without_person import without_person
-from documents.payments.rules import Facts, State, merge, oddities, state_of
-from documents.payments.stripe.facts import link_of, read
-from documents.values.stripe_values import amount
+from documents.payments.facts_without_person import remove_person
+from documents.payments.rules import (
+    GiftState,
+    PaymentFacts,
+    decide_gift_state,
+    find_odd_facts,
+    merge_facts,
+)
+from documents.payments.stripe.facts import find_invoice_link, read_facts
+from documents.values.stripe_values import convert_amount
 from tests.unit.documents.payments.stripe_captures import of_one_version
 from tools.testbed.cast import BOB
 from tools.testbed.stripe_events import (
-    AT,
-    CHARGE,
-    INTENT,
-    INVOICE,
-    charge,
-    intent,
-    invoice,
-    ours,
-    session,
-    stories,
+    CHARGE_ID,
+    FIRST_EVENT_AT,
+    INTENT_ID,
+    INVOICE_ID,
+    list_payment_stories,
+    make_charge_event,
+    make_intent_event,
+    make_invoice_event,
+    make_session_event,
+    set_metadata,
 )
 
-STORIES = stories()
+STORIES = list_payment_stories()
 
 
-def facts_of(events: list[Any]) -> Facts:
+def facts_of(events: list[Any]) -> PaymentFacts:
     """All that is told of the one gift, as payments.py enters it."""
-    facts: Facts = {}
+    facts: PaymentFacts = {}
     for event in events:
-        for told in read(event).values():
-            facts = merge(facts, told)
+        for told in read_facts(event).values():
+            facts = merge_facts(facts, told)
     return facts
 
 
-def state(*events: Any) -> State:
-    found = state_of(facts_of(list(events)))
+def state(*events: Any) -> GiftState:
+    found = decide_gift_state(facts_of(list(events)))
     assert found is not None
     return found
 
@@ -67,53 +73,60 @@ def test_merging_knows_no_order(name: str) -> None:
     """Commutative, associative and idempotent: so facts may be merged by whoever has them."""
     events, _ = STORIES[name]
     one, two, three = (facts_of(part) for part in (events[:1], events[1:2], events[2:]))
-    assert merge(one, two) == merge(two, one)
-    assert merge(merge(one, two), three) == merge(one, merge(two, three))
-    assert merge(merge(one, two), two) == merge(one, two)
+    assert merge_facts(one, two) == merge_facts(two, one)
+    assert merge_facts(merge_facts(one, two), three) == merge_facts(one, merge_facts(two, three))
+    assert merge_facts(merge_facts(one, two), two) == merge_facts(one, two)
 
 
 def test_kinds_that_tell_of_one_gift_have_one_key() -> None:
     for events, _ in STORIES.values():
-        keys = {key for event in events for key in read(event)} - {INVOICE}
-        assert keys <= {INTENT}
-    assert set(read(charge("succeeded", payment_intent=None))) == {CHARGE}
-    assert set(read(charge("succeeded", payment_intent={"id": INTENT}))) == {INTENT}
+        keys = {key for event in events for key in read_facts(event)} - {INVOICE_ID}
+        assert keys <= {INTENT_ID}
+    assert set(read_facts(make_charge_event("succeeded", payment_intent=None))) == {CHARGE_ID}
+    assert set(read_facts(make_charge_event("succeeded", payment_intent={"id": INTENT_ID}))) == {
+        INTENT_ID
+    }
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        {"payment_intent": INTENT},
-        {"charge": INTENT},
-        {"payments": {"data": [{"payment": {"payment_intent": INTENT}}]}},
+        {"payment_intent": INTENT_ID},
+        {"charge": INTENT_ID},
+        {"payments": {"data": [{"payment": {"payment_intent": INTENT_ID}}]}},
     ],
 )
 def test_an_invoice_says_which_payment_it_is_of_in_several_ways(more: dict[str, Any]) -> None:
-    paid = invoice("paid", **more)
-    assert set(read(paid)) == {INTENT}
-    assert link_of(paid) == (INVOICE, INTENT)
-    assert link_of(invoice("paid")) is None
-    assert read(invoice("paid", paid_out_of_band=True)) == {}
+    paid = make_invoice_event("paid", **more)
+    assert set(read_facts(paid)) == {INTENT_ID}
+    assert find_invoice_link(paid) == (INVOICE_ID, INTENT_ID)
+    assert find_invoice_link(make_invoice_event("paid")) is None
+    assert read_facts(make_invoice_event("paid", paid_out_of_band=True)) == {}
 
 
 def test_a_gift_that_has_not_begun_is_none() -> None:
-    assert state_of(facts_of([intent("created", "requires_payment_method")])) is None
-    assert state_of(facts_of([invoice("finalized", attempted=False)])) is None
-    assert state_of({}) is None
+    assert (
+        decide_gift_state(facts_of([make_intent_event("created", "requires_payment_method")]))
+        is None
+    )
+    assert decide_gift_state(facts_of([make_invoice_event("finalized", attempted=False)])) is None
+    assert decide_gift_state({}) is None
 
 
 def test_who_gave_and_what_for_comes_from_wherever_it_is() -> None:
-    bare = state(intent("succeeded", "succeeded"))
+    bare = state(make_intent_event("succeeded", "succeeded"))
     assert (bare.donor_name, bare.donor_email, bare.fundraiser_id) == ("Anonymous", "", None)
     told = state(
-        ours(intent("succeeded", "succeeded"), fundraiser_id="f", email_id="e"),
-        charge("succeeded", receipt_email="receipts@example.edu"),
-        invoice("paid", payment_intent=INTENT),
+        set_metadata(make_intent_event("succeeded", "succeeded"), fundraiser_id="f", email_id="e"),
+        make_charge_event("succeeded", receipt_email="receipts@example.edu"),
+        make_invoice_event("paid", payment_intent=INTENT_ID),
     )
     assert (told.fundraiser_id, told.email_ref, told.recurring_id) == ("f", "e", "sub_1")
     assert (told.donor_name, told.donor_email) == (BOB["name"], "receipts@example.edu")
-    assert told.donated_at == AT + 1
-    nobody = state_of(without_person(facts_of([charge("succeeded")]), ObjectId(), ()))
+    assert told.donated_at == FIRST_EVENT_AT + 1
+    nobody = decide_gift_state(
+        remove_person(facts_of([make_charge_event("succeeded")]), ObjectId(), ())
+    )
     assert nobody
     assert (nobody.donor_name, nobody.donor_email) == ("Anonymous", "")
 
@@ -131,20 +144,24 @@ def test_who_gave_and_what_for_comes_from_wherever_it_is() -> None:
     ],
 )
 def test_amounts_are_minor_units_of_iso_4217(stripes: int, currency: str, ours_: int) -> None:
-    assert amount(stripes, currency) == ours_
+    assert convert_amount(stripes, currency) == ours_
     found = state(
-        charge("succeeded", amount=stripes, amount_captured=stripes, currency=currency.lower())
+        make_charge_event(
+            "succeeded", amount=stripes, amount_captured=stripes, currency=currency.lower()
+        )
     )
     assert (found.amount, found.currency) == (ours_, currency)
 
 
 def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
-    held = charge("succeeded", captured=False, amount_captured=0)
+    held = make_charge_event("succeeded", captured=False, amount_captured=0)
     assert state(held).status == "pending"
     # Stripe has what was not captured in amount_refunded.
-    found = state(held, charge("captured", 5, amount_captured=1500, amount_refunded=1000))
+    found = state(
+        held, make_charge_event("captured", 5, amount_captured=1500, amount_refunded=1000)
+    )
     assert (found.status, found.amount, found.refunded_amount) == ("succeeded", 1500, 0)
-    back = charge("refunded", 7, amount_captured=1500, amount_refunded=1200)
+    back = make_charge_event("refunded", 7, amount_captured=1500, amount_refunded=1200)
     assert state(held, back).refunded_amount == 200
 
 
@@ -155,20 +172,20 @@ def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
         [],
         {},
         {"object": "event"},
-        {"object": "event", "type": "x", "created": AT, "data": {}},
+        {"object": "event", "type": "x", "created": FIRST_EVENT_AT, "data": {}},
         {"object": "event", "type": "x", "created": "now", "data": {"object": {}}},
-        charge("succeeded", id=None, payment_intent=None),
-        charge("succeeded", amount="2500", amount_captured=None),
-        charge("succeeded", amount=None),
-        charge("succeeded", amount_captured=10**13),
-        charge("succeeded", currency="XXX"),
-        charge("succeeded", currency=5),
-        charge("succeeded", id="a.b$c"),
+        make_charge_event("succeeded", id=None, payment_intent=None),
+        make_charge_event("succeeded", amount="2500", amount_captured=None),
+        make_charge_event("succeeded", amount=None),
+        make_charge_event("succeeded", amount_captured=10**13),
+        make_charge_event("succeeded", currency="XXX"),
+        make_charge_event("succeeded", currency=5),
+        make_charge_event("succeeded", id="a.b$c"),
     ],
 )
 def test_what_cannot_be_understood_is_a_reason(event: Any) -> None:
     with pytest.raises(Unusable, match=r"\w+ \w+"):
-        read(event)
+        read_facts(event)
 
 
 def test_events_of_other_things_tell_nothing() -> None:
@@ -176,10 +193,10 @@ def test_events_of_other_things_tell_nothing() -> None:
     event = {
         "object": "event",
         "type": "customer.created",
-        "created": AT,
+        "created": FIRST_EVENT_AT,
         "data": {"object": customer},
     }
-    assert read(event) == {}
+    assert read_facts(event) == {}
 
 
 values = st.recursive(
@@ -195,7 +212,10 @@ things = st.sampled_from(
         for events in (
             *(events for events, _ in STORIES.values()),
             *(events for events, _ in of_one_version().values()),
-            [session("completed", 4), session("completed", 4, subscription="sub_1")],
+            [
+                make_session_event("completed", 4),
+                make_session_event("completed", 4, subscription="sub_1"),
+            ],
         )
         for event in events
     ]
@@ -208,13 +228,18 @@ def test_no_content_of_an_event_is_worse_than_a_reason(
 ) -> None:
     names = sorted(thing)
     changed = thing | {names[index % len(names)]: value for index, value in changes.items()}
-    event = {"object": "event", "type": "x.y", "created": AT, "data": {"object": changed}}
+    event = {
+        "object": "event",
+        "type": "x.y",
+        "created": FIRST_EVENT_AT,
+        "data": {"object": changed},
+    }
     try:
-        told = read(event)
-        link_of(event)
+        told = read_facts(event)
+        find_invoice_link(event)
     except Unusable:
         return
     for facts in told.values():
-        state_of(facts)
-        oddities(facts)
-        assert merge(facts, facts) == facts
+        decide_gift_state(facts)
+        find_odd_facts(facts)
+        assert merge_facts(facts, facts) == facts

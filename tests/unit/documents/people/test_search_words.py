@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.people.search_words import (
-    LONGEST_WORD,
-    MOST_WORDS,
-    between,
-    fit,
-    met,
-    terms,
-    words_of,
+    MAX_SEARCH_WORDS,
+    MAX_WORD_LENGTH,
+    build_word_condition,
+    find_met_word,
+    list_search_words,
+    matches_terms,
+    parse_terms,
 )
 
-BOB = words_of("Robert «Bob» O’Brien-Baker", "Rob.Baker+news@Mail.Example.edu")
+BOB = list_search_words("Robert «Bob» O’Brien-Baker", "Rob.Baker+news@Mail.Example.edu")
 ANYTHING = st.text(st.characters(codec=None), max_size=200)
 
 
@@ -28,7 +28,7 @@ ANYTHING = st.text(st.characters(codec=None), max_size=200)
     ],
 )
 def test_he_is_found_by_the_beginning_of_any_word(query: str) -> None:
-    assert fit(BOB, terms(query))
+    assert matches_terms(BOB, parse_terms(query))
 
 
 # Who is not meant is not found: words begin with a term, and every term has to fit.
@@ -36,45 +36,51 @@ def test_he_is_found_by_the_beginning_of_any_word(query: str) -> None:
     "query", ["obert", "bob charlie", "bakers", "rob@", ".*", "b.*r", "b.b", "edu", "example"]
 )
 def test_he_is_not_found_by_what_he_is_not_called(query: str) -> None:
-    assert not terms(query) or not fit(BOB, terms(query))
+    assert not parse_terms(query) or not matches_terms(BOB, parse_terms(query))
 
 
 # Words that another one begins with would only make the index longer.
 def test_no_word_begins_another() -> None:
-    assert words_of("Bob Baker", "bob.baker@x.edu") == ["bob.baker@x.edu", "baker", "x.edu"]
+    assert list_search_words("Bob Baker", "bob.baker@x.edu") == [
+        "bob.baker@x.edu",
+        "baker",
+        "x.edu",
+    ]
 
 
 # Nothing but space and punctuation asks for nothing; more terms than words fit nobody.
 def test_a_query_can_come_to_nothing() -> None:
-    assert [terms(query) for query in ("", " \t", "***", "@", "\x00", "\ud800")] == [[]] * 6
-    assert len(terms(" ".join(map(chr, range(0x4E00, 0x4E00 + 400))))) > MOST_WORDS
+    assert [parse_terms(query) for query in ("", " \t", "***", "@", "\x00", "\ud800")] == [[]] * 6
+    assert len(parse_terms(" ".join(map(chr, range(0x4E00, 0x4E00 + 400))))) > MAX_SEARCH_WORDS
 
 
 # Vowel signs are no letters to Unicode, and yet part of their words.
 def test_words_of_every_language_stay_whole() -> None:
-    assert words_of("हिन्दी नाम", "a@b.in") == ["a@b.in", "हिन्दी", "नाम", "b.in"]
-    assert fit(words_of("王小明", "w@x.cn"), terms("王"))
-    assert fit(words_of("Zoë Straße", "z@x.de"), terms("ZOE\u0308 STRASSE"))
+    assert list_search_words("हिन्दी नाम", "a@b.in") == ["a@b.in", "हिन्दी", "नाम", "b.in"]
+    assert matches_terms(list_search_words("王小明", "w@x.cn"), parse_terms("王"))
+    assert matches_terms(
+        list_search_words("Zoë Straße", "z@x.de"), parse_terms("ZOE\u0308 STRASSE")
+    )
 
 
 # Whatever a person is called, there are few words and short ones, and each one finds them.
 @given(ANYTHING, ANYTHING)
 def test_whoever_is_called_anything_is_found_by_it(name: str, email: str) -> None:
-    words = words_of(name, email)
-    assert len(words) <= MOST_WORDS
-    assert all(0 < len(word) <= LONGEST_WORD for word in words)
+    words = list_search_words(name, email)
+    assert len(words) <= MAX_SEARCH_WORDS
+    assert all(0 < len(word) <= MAX_WORD_LENGTH for word in words)
     assert "".join(words).encode().decode() == "".join(words)
     for word in words[1:]:
-        assert fit(words, terms(word)), word
+        assert matches_terms(words, parse_terms(word)), word
 
 
 # An index that is read between two words has exactly those that begin alike.
 @given(st.lists(st.text("ab\U0010fffe\u00e9", min_size=1, max_size=4), min_size=1), st.text("ab"))
 def test_a_range_of_words_is_those_that_begin_alike(words: list[str], lead: str) -> None:
-    asked = between(lead)
+    asked = build_word_condition(lead)
     inside = [
         word for word in words if asked["$gte"].encode() <= word.encode() < asked["$lt"].encode()
     ]
     assert inside == [word for word in words if word.startswith(lead)]
     if inside:
-        assert met(words, lead).encode() == min(word.encode() for word in inside)
+        assert find_met_word(words, lead).encode() == min(word.encode() for word in inside)

@@ -1,25 +1,25 @@
 """Each provider is one entry of the registry, and everything else follows from it."""
 
-from documents.providers.registry import OF_PAYMENTS, PROVIDERS
+from documents.providers.registry import PAYMENT_PROVIDERS, PROVIDERS
 from service.api.openapi_parts import SECURITY_SCHEMES
 from service.dashboard.pages import administration
 from service.dashboard.presentation import wording
-from service.routes import ROUTES
+from service.routes import API_ROUTES
 
 
 def test_the_names_are_those_that_are_stored_and_stand_in_urls() -> None:
     assert list(PROVIDERS) == ["sendgrid", "stripe", "payments"]
-    assert OF_PAYMENTS == ["stripe", "payments"]
+    assert PAYMENT_PROVIDERS == ["stripe", "payments"]
 
 
 def test_each_provider_is_received_keyed_documented_and_named_on_pages() -> None:
-    paths = {path for path, _, _ in ROUTES}
+    paths = {path for path, _, _ in API_ROUTES}
     for name, provider in PROVIDERS.items():
         assert f"/v1/webhooks/{name}/{{organization_id}}" in paths
         assert f"/v1/webhook-keys/{name}" in paths
         assert SECURITY_SCHEMES[name]["name"] in provider.signed_headers
-        assert name in administration.PROVIDERS
-    assert list(wording.PROVIDERS) == OF_PAYMENTS
+        assert name in administration.WEBHOOK_PROVIDER_NAMES
+    assert list(wording.PROVIDER_LABELS) == PAYMENT_PROVIDERS
 
 
 def test_a_post_counts_by_its_provider() -> None:

@@ -15,15 +15,15 @@ from sendgrid.helpers.eventwebhook import EventWebhook
 
 from documents.errors import Unusable
 from documents.providers.sendgrid import (
+    SENDGRID_EVENT_TYPES,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
-    TYPES,
     is_signed,
     load_public_key,
-    parse,
-    read,
+    parse_post,
+    read_event_report,
 )
-from tools.testbed.cast import event, public_key, signed
+from tools.testbed.cast import export_public_key, make_event, sign_webhook
 
 ORGANIZATION = b"o" * 12
 AT = 1_700_000_000
@@ -31,19 +31,19 @@ AT = 1_700_000_000
 
 def test_sendgrids_own_verifier_accepts_what_ours_does() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    body = json.dumps([event("a" * 24, "open", AT)]).encode() + b"\r\n"
-    headers = signed(key, body)
-    theirs = EventWebhook(public_key(key))
+    body = json.dumps([make_event("a" * 24, "open", AT)]).encode() + b"\r\n"
+    headers = sign_webhook(key, body)
+    theirs = EventWebhook(export_public_key(key))
     for content, expected in ((body, True), (body.rstrip(), False)):
         arguments = headers[SIGNATURE_HEADER], headers[TIMESTAMP_HEADER]
         assert theirs.verify_signature(content.decode(), *arguments) is expected
-        ours = load_public_key(public_key(key))
+        ours = load_public_key(export_public_key(key))
         assert is_signed(ours, *arguments, content) is expected
 
 
 @pytest.mark.parametrize("signature", ["", "garbage!", "AAAA", "é", "====", "MEUCIQ=="])
 def test_a_bad_signature_is_no_error(signature: str) -> None:
-    key = load_public_key(public_key(ec.generate_private_key(ec.SECP256R1())))
+    key = load_public_key(export_public_key(ec.generate_private_key(ec.SECP256R1())))
     assert is_signed(key, signature, "1", b"[]") is False
 
 
@@ -70,40 +70,46 @@ def test_other_keys_are_refused(text: str) -> None:
 
 
 def test_an_event_is_read() -> None:
-    report = read(ORGANIZATION, event("a" * 24, "click", AT, url="https://x", category="spring"))
+    report = read_event_report(
+        ORGANIZATION, make_event("a" * 24, "click", AT, url="https://x", category="spring")
+    )
     assert report.at == datetime.fromtimestamp(AT, UTC)
     assert (report.type, report.email_ref, report.category) == ("click", "a" * 24, ("spring",))
 
 
 def test_category_may_be_a_list() -> None:
-    assert read(ORGANIZATION, event("a", "open", AT, category=["b", "c"])).category == ("b", "c")
+    assert read_event_report(
+        ORGANIZATION, make_event("a", "open", AT, category=["b", "c"])
+    ).category == ("b", "c")
 
 
 def test_a_new_sg_event_id_does_not_make_a_new_event() -> None:
-    first = read(ORGANIZATION, event("a", "open", AT))
-    again = read(ORGANIZATION, event("a", "open", AT, sg_event_id="another"))
+    first = read_event_report(ORGANIZATION, make_event("a", "open", AT))
+    again = read_event_report(ORGANIZATION, make_event("a", "open", AT, sg_event_id="another"))
     assert first.identity == again.identity
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        event("b", "open", AT),
-        event("a", "click", AT),
-        event("a", "open", AT + 1),
-        event("a", "open", AT, useragent="x"),
-        event("a", "open", AT, url="x"),
-        event("a", "open", AT, email="charlie@example.org"),
+        make_event("b", "open", AT),
+        make_event("a", "click", AT),
+        make_event("a", "open", AT + 1),
+        make_event("a", "open", AT, useragent="x"),
+        make_event("a", "open", AT, url="x"),
+        make_event("a", "open", AT, email="charlie@example.org"),
     ],
 )
 def test_another_fact_makes_another_event(other: dict[str, object]) -> None:
-    identity = read(ORGANIZATION, event("a", "open", AT)).identity
-    assert read(ORGANIZATION, other).identity != identity
+    identity = read_event_report(ORGANIZATION, make_event("a", "open", AT)).identity
+    assert read_event_report(ORGANIZATION, other).identity != identity
 
 
 def test_another_organizations_event_is_another_event() -> None:
-    one = event("a", "open", AT)
-    assert read(ORGANIZATION, one).identity != read(b"p" * 12, one).identity
+    one = make_event("a", "open", AT)
+    assert (
+        read_event_report(ORGANIZATION, one).identity != read_event_report(b"p" * 12, one).identity
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,14 +132,14 @@ def test_another_organizations_event_is_another_event() -> None:
 )
 def test_what_cannot_be_understood_says_why(item: object) -> None:
     with pytest.raises(Unusable, match=r"."):
-        read(ORGANIZATION, item)
+        read_event_report(ORGANIZATION, item)
 
 
 def test_one_odd_character_does_not_cost_the_whole_post() -> None:
     body = b'[{"event":"open","timestamp":1700000000,"email":"\\ud800@x"},{"event":"click"}]'
-    items = parse(body)
+    items = parse_post(body)
     assert len(items) == 2
-    read(ORGANIZATION, items[0]).address.encode()  # storable
+    read_event_report(ORGANIZATION, items[0]).address.encode()  # storable
 
 
 @pytest.mark.parametrize(
@@ -153,15 +159,18 @@ def test_one_odd_character_does_not_cost_the_whole_post() -> None:
     ],
 )
 def test_one_odd_event_leaves_the_others_readable(odd: bytes) -> None:
-    good = json.dumps(event("a", "open", AT)).encode()
-    first, _ = parse(b"[" + good + b', {"event": ' + odd + b"}]")
-    assert read(ORGANIZATION, first).identity == read(ORGANIZATION, event("a", "open", AT)).identity
+    good = json.dumps(make_event("a", "open", AT)).encode()
+    first, _ = parse_post(b"[" + good + b', {"event": ' + odd + b"}]")
+    assert (
+        read_event_report(ORGANIZATION, first).identity
+        == read_event_report(ORGANIZATION, make_event("a", "open", AT)).identity
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b"\xff", b"1", b"[" * 100_000])
 def test_a_body_that_is_no_array(body: bytes) -> None:
     with pytest.raises(Unusable, match=r"."):
-        parse(body)
+        parse_post(body)
 
 
 def _sendgrids_own() -> Any:
@@ -183,8 +192,8 @@ def test_sendgrids_own_vector_passes() -> None:
     assert is_signed(key, vector.SIGNATURE, vector.TIMESTAMP, body)
     assert not is_signed(key, vector.SIGNATURE, vector.TIMESTAMP, body.rstrip())
     assert not is_signed(key, vector.SIGNATURE, "1600112503", body)
-    (item,) = parse(body)
-    report = read(ORGANIZATION, item)
+    (item,) = parse_post(body)
+    report = read_event_report(ORGANIZATION, item)
     assert (report.type, report.at) == ("dropped", datetime.fromtimestamp(1600112492, UTC))
 
 
@@ -214,13 +223,14 @@ def test_every_documented_form_is_read() -> None:
         "group_resubscribe": {"asm_group_id": 10},
     }
     reports = [
-        read(ORGANIZATION, {**common, "event": type_, **fields}) for type_, fields in own.items()
+        read_event_report(ORGANIZATION, {**common, "event": type_, **fields})
+        for type_, fields in own.items()
     ]
-    assert {report.type for report in reports} == TYPES
+    assert {report.type for report in reports} == SENDGRID_EVENT_TYPES
     assert {report.category for report in reports} == {("spring",), ("spring", "alumni")}
     assert {report.email_ref for report in reports} == {"a" * 24}
     assert {report.group for report in reports} == {None, "10"}
-    assert len({report.identity for report in reports}) == len(TYPES)
+    assert len({report.identity for report in reports}) == len(SENDGRID_EVENT_TYPES)
 
 
 def test_a_damaged_post_says_the_same_of_its_groups_and_positions_as_an_intact_one() -> None:
@@ -228,9 +238,9 @@ def test_a_damaged_post_says_the_same_of_its_groups_and_positions_as_an_intact_o
     left = {**common, "event": "group_unsubscribe", "asm_group_id": 10}
     click = {**common, "event": "click", "url_offset": {"index": 0, "type": "html"}}
     body = f"[tru, {json.dumps(left)}, {json.dumps(click)}]".encode()
-    _, *damaged = parse(body)
-    intact = [read(ORGANIZATION, item) for item in (left, click)]
-    assert [read(ORGANIZATION, item) for item in damaged] == intact
+    _, *damaged = parse_post(body)
+    intact = [read_event_report(ORGANIZATION, item) for item in (left, click)]
+    assert [read_event_report(ORGANIZATION, item) for item in damaged] == intact
     assert intact[0].group == "10"
     for odd in (float("nan"), float("inf"), 0.5, -1.0, 1e300):
-        assert read(ORGANIZATION, {**left, "asm_group_id": odd}).group is None
+        assert read_event_report(ORGANIZATION, {**left, "asm_group_id": odd}).group is None

@@ -10,8 +10,8 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.gift_day import gift_day_id, new_gift_day, quarter
-from documents.reports.gift_times import UtcDay, by_day_and_hour
+from documents.gift_day import build_gift_day_row, make_gift_day_id, quarter_key
+from documents.reports.gift_times import UtcDay, sum_by_local_time
 from tests.rows import donation_row
 
 ZONES = (
@@ -26,7 +26,7 @@ def counted(gifts: list[Gift]) -> list[UtcDay]:
     days: dict[date, tuple[Counter[str], defaultdict[str, Counter[str]]]] = {}
     for at, code, amount in gifts:
         count, raised = days.setdefault(at.date(), (Counter(), defaultdict(Counter)))
-        slot = quarter(donation_row(donated_at=at))
+        slot = quarter_key(donation_row(donated_at=at))
         count[slot] += 1
         raised[code][slot] += amount
     return [UtcDay(day, count, raised) for day, (count, raised) in days.items()]
@@ -72,7 +72,7 @@ def test_days_on_which_clocks_change(name: str, day: str, quarters: int, hours: 
     rows = counted(
         [gift for gift in every_quarter(zone, wanted) if gift[0].astimezone(zone).date() == wanted]
     )
-    [found], found_hours = by_day_and_hour(rows, zone, 31, is_cut=False)
+    [found], found_hours = sum_by_local_time(rows, zone, 31, is_cut=False)
     assert found == {"day": wanted, "count": quarters, "raised": {"USD": quarters}}
     assert len(found_hours) == hours
 
@@ -80,12 +80,12 @@ def test_days_on_which_clocks_change(name: str, day: str, quarters: int, hours: 
 def test_the_hour_that_comes_twice_is_two_and_the_one_that_is_skipped_is_none() -> None:
     zone = ZoneInfo("America/New_York")
     rows = counted(every_quarter(zone, date(2026, 11, 1)))
-    _, hours = by_day_and_hour(rows, zone, 31, is_cut=False)
+    _, hours = sum_by_local_time(rows, zone, 31, is_cut=False)
     names = [line["hour"].isoformat() for line in hours]
     assert "2026-11-01T01:00:00-04:00" in names
     assert "2026-11-01T01:00:00-05:00" in names
     rows = counted(every_quarter(zone, date(2026, 3, 8)))
-    _, hours = by_day_and_hour(rows, zone, 31, is_cut=False)
+    _, hours = sum_by_local_time(rows, zone, 31, is_cut=False)
     assert not [line for line in hours if line["hour"].isoformat().startswith("2026-03-08T02")]
 
 
@@ -99,7 +99,7 @@ gifts = st.lists(
 @given(gifts, st.sampled_from(ZONES))
 def test_days_are_what_counting_gift_by_gift_says(made: list[Gift], name: str) -> None:
     zone = ZoneInfo(name)
-    days, hours = by_day_and_hour(counted(made), zone, 31, is_cut=False)
+    days, hours = sum_by_local_time(counted(made), zone, 31, is_cut=False)
     expected = naively(made, zone)
     latest = sorted(expected)[-31:]
     assert told(days, "day") == {day: expected[day] for day in latest}
@@ -114,7 +114,7 @@ def test_days_are_what_counting_gift_by_gift_says(made: list[Gift], name: str) -
 def test_rows_that_are_cut_off_leave_no_day_in_part(made: list[Gift], name: str) -> None:
     zone = ZoneInfo(name)
     rows = sorted(counted(made), key=lambda row: row.day)[3:]
-    days, _ = by_day_and_hour(rows, zone, 31, is_cut=True)
+    days, _ = sum_by_local_time(rows, zone, 31, is_cut=True)
     expected = naively(made, zone)
     assert all(expected[line["day"]] == (line["count"], line["raised"]) for line in days)
 
@@ -122,7 +122,7 @@ def test_rows_that_are_cut_off_leave_no_day_in_part(made: list[Gift], name: str)
 def test_a_day_is_named_by_what_it_is_of() -> None:
     of = ObjectId()
     at = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
-    id_ = gift_day_id("mailing", of, donation_row(donated_at=at))
+    id_ = make_gift_day_id("mailing", of, donation_row(donated_at=at))
     assert id_ == f"mailing:{of}:2026-11-23"
-    assert new_gift_day(id_) == {"_id": id_, "mailing_id": of}
-    assert quarter(donation_row(donated_at=at)) == "95"
+    assert build_gift_day_row(id_) == {"_id": id_, "mailing_id": of}
+    assert quarter_key(donation_row(donated_at=at)) == "95"

@@ -6,7 +6,7 @@ import pytest
 from cachetools import TTLCache
 
 from documents.storage import process_cache
-from documents.storage.process_cache import FRESH_SECONDS, ProcessCache
+from documents.storage.process_cache import DEFAULT_CACHE_SECONDS, ProcessCache
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_value_is_fresh_for_less_than_a_second(clock: list[float]) -> None:
     cache = ProcessCache[str, str]()
     cache.put("key", "value")
-    clock[0] += FRESH_SECONDS - 0.01
+    clock[0] += DEFAULT_CACHE_SECONDS - 0.01
     assert cache.get("key") == "value"
     clock[0] += 0.02
     assert cache.get("key") is None
-    assert FRESH_SECONDS < 1
+    assert DEFAULT_CACHE_SECONDS < 1
 
 
 def test_reading_keeps_a_value_no_longer(clock: list[float]) -> None:

@@ -17,7 +17,7 @@ PATH = "/v1/webhook-keys/stripe"
 
 def master_keys(monkeypatch: pytest.MonkeyPatch, *keys: str) -> None:
     config = Settings(master_keys=keys)
-    monkeypatch.setattr(sealed, "settings", lambda: config)
+    monkeypatch.setattr(sealed, "get_settings", lambda: config)
 
 
 def put(alice: University, secret: str) -> int:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from documents.message import message_key
+from documents.message import make_message_key
 from documents.rows.email import EmailRow
-from documents.tracking.correlation import tie
+from documents.tracking.correlation import choose_email
 from tests.rows import email_row, event_row
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -21,29 +21,30 @@ def email(hours: float | None) -> EmailRow:
 
 
 def test_its_email_id_comes_first_then_its_message() -> None:
-    assert tie(EVENT, NAMED, MESSAGE, [email(-1)]) == (NAMED, "email_id")
-    assert tie(EVENT, None, MESSAGE, [email(-1)]) == (MESSAGE, "message")
-    assert tie(EVENT, None, None, []) is None
+    assert choose_email(EVENT, NAMED, MESSAGE, [email(-1)]) == (NAMED, "email_id")
+    assert choose_email(EVENT, None, MESSAGE, [email(-1)]) == (MESSAGE, "message")
+    assert choose_email(EVENT, None, None, []) is None
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_several_the_latest_before_it(order: int) -> None:
     emails = [email(-9), email(-1), email(None), email(3)]
-    assert tie(EVENT, None, None, emails[::order]) == (emails[1]["_id"], "address")
+    assert choose_email(EVENT, None, None, emails[::order]) == (emails[1]["_id"], "address")
 
 
 def test_one_that_is_not_sent_is_better_than_none() -> None:
     """Events come before clients have recorded when they sent."""
     only = email(None)
-    assert tie(EVENT, None, None, [only]) == (only["_id"], "address")
+    assert choose_email(EVENT, None, None, [only]) == (only["_id"], "address")
 
 
 def test_a_message_is_known_with_its_address() -> None:
     of = {"organization_id": ObjectId(), "sg_message_id": "m"}
-    key = message_key(event_row(**of, address="Bob@x.edu "))
-    assert key == message_key(event_row(**of, address="bob@x.edu"))
-    assert key != message_key(event_row(**of, address="eve@x.edu"))
-    assert key != message_key(event_row(sg_message_id="m", address="bob@x.edu"))
+    key = make_message_key(event_row(**of, address="Bob@x.edu "))
+    assert key == make_message_key(event_row(**of, address="bob@x.edu"))
+    assert key != make_message_key(event_row(**of, address="eve@x.edu"))
+    assert key != make_message_key(event_row(sg_message_id="m", address="bob@x.edu"))
     assert (
-        message_key(event_row(organization_id=of["organization_id"], address="bob@x.edu")) is None
+        make_message_key(event_row(organization_id=of["organization_id"], address="bob@x.edu"))
+        is None
     )

@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.link import link_of
-from documents.tracking.rules import CROWD, Click, Rule, is_machine, reasons
+from documents.link import normalize_link
+from documents.tracking.rules import (
+    MAX_CLICKS_PER_SECOND,
+    Click,
+    MachineClickRule,
+    find_machine_reasons,
+    is_machine_agent,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/120 Safari/537.36"
@@ -19,38 +25,52 @@ def click(seconds: int, url: str = "a", user_agent: str = CHROME) -> Click:
 
 
 def test_a_person_clicks_one_link_and_later_another() -> None:
-    assert reasons([click(60), click(75, "b"), click(76)], NOON, Rule()) == [None, None, None]
+    assert find_machine_reasons(
+        [click(60), click(75, "b"), click(76)], NOON, MachineClickRule()
+    ) == [None, None, None]
 
 
 @pytest.mark.parametrize(("seconds", "reason"), [(-5, "delivery"), (0, "delivery"), (1, None)])
 def test_nobody_clicks_before_the_delivery_nor_in_its_second(
     seconds: int, reason: str | None
 ) -> None:
-    assert reasons([click(seconds)], NOON, Rule()) == [reason]
+    assert find_machine_reasons([click(seconds)], NOON, MachineClickRule()) == [reason]
 
 
 def test_every_link_within_a_moment_is_a_machines() -> None:
     clicks = [click(60, "a"), click(61, "b"), click(62, "c"), click(90, "a")]
-    assert reasons(clicks, NOON, Rule()) == ["burst", "burst", "burst", None]
-    assert reasons(clicks, NOON, Rule(links=0)) == [None] * 4
-    assert reasons(clicks, NOON, Rule(seconds=1)) == [None] * 4
+    assert find_machine_reasons(clicks, NOON, MachineClickRule()) == [
+        "burst",
+        "burst",
+        "burst",
+        None,
+    ]
+    assert find_machine_reasons(clicks, NOON, MachineClickRule(links=0)) == [None] * 4
+    assert find_machine_reasons(clicks, NOON, MachineClickRule(seconds=1)) == [None] * 4
 
 
 def test_an_impatient_person_is_no_burst() -> None:
-    assert reasons([click(60)] * 9 + [click(61, "b")], NOON, Rule()) == [None] * 10
+    assert (
+        find_machine_reasons([click(60)] * 9 + [click(61, "b")], NOON, MachineClickRule())
+        == [None] * 10
+    )
 
 
 def test_a_crowd_on_one_link_is_machines_and_so_is_what_is_near() -> None:
-    crowd = [click(60)] * (CROWD + 1)
-    told = reasons([*crowd, click(58), click(62), click(63)], NOON, Rule())
-    assert told == ["burst"] * (CROWD + 3) + [None]
-    assert set(reasons(crowd[1:], NOON, Rule())) == {None}
-    assert set(reasons(crowd, NOON, Rule(links=0))) == {None}
+    crowd = [click(60)] * (MAX_CLICKS_PER_SECOND + 1)
+    told = find_machine_reasons([*crowd, click(58), click(62), click(63)], NOON, MachineClickRule())
+    assert told == ["burst"] * (MAX_CLICKS_PER_SECOND + 3) + [None]
+    assert set(find_machine_reasons(crowd[1:], NOON, MachineClickRule())) == {None}
+    assert set(find_machine_reasons(crowd, NOON, MachineClickRule(links=0))) == {None}
 
 
 def test_a_crowd_keeps_its_labels_when_the_delivery_is_known() -> None:
-    told = reasons([click(60)] * (CROWD + 1) + [click(61)], NOON + timedelta(hours=1), Rule())
-    assert told == ["burst"] * (CROWD + 1) + ["delivery"]
+    told = find_machine_reasons(
+        [click(60)] * (MAX_CLICKS_PER_SECOND + 1) + [click(61)],
+        NOON + timedelta(hours=1),
+        MachineClickRule(),
+    )
+    assert told == ["burst"] * (MAX_CLICKS_PER_SECOND + 1) + ["delivery"]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +89,13 @@ def test_a_crowd_keeps_its_labels_when_the_delivery_is_known() -> None:
     ],
 )
 def test_machines_that_say_who_they_are(user_agent: str, expected: bool) -> None:
-    assert is_machine(user_agent) is expected
+    assert is_machine_agent(user_agent) is expected
 
 
 def test_an_operator_may_name_more_of_them() -> None:
-    assert reasons([click(60, user_agent="ACME Gate")], None, Rule(agents=("acme",))) == ["agent"]
+    assert find_machine_reasons(
+        [click(60, user_agent="ACME Gate")], None, MachineClickRule(agents=("acme",))
+    ) == ["agent"]
 
 
 CLICKS = st.lists(st.builds(click, st.integers(0, 12), st.sampled_from("abcd")), max_size=12)
@@ -86,17 +108,19 @@ def test_the_order_in_which_clicks_are_told_does_not_matter(
     at = None if delivered is None else NOON + timedelta(seconds=delivered)
     order = list(range(len(clicks)))
     random.Random(seed).shuffle(order)
-    told = reasons(clicks, at, Rule())
-    assert reasons([clicks[index] for index in order], at, Rule()) == [told[at] for at in order]
+    told = find_machine_reasons(clicks, at, MachineClickRule())
+    assert find_machine_reasons([clicks[index] for index in order], at, MachineClickRule()) == [
+        told[at] for at in order
+    ]
 
 
 @given(CLICKS)
 def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
     """Which is why a stored click is judged again only when something arrives near it."""
-    told = reasons(clicks, None, Rule())
+    told = find_machine_reasons(clicks, None, MachineClickRule())
     for one, expected in zip(clicks, told, strict=True):
-        near = [other for other in clicks if abs(other.at - one.at) <= Rule().reach]
-        assert reasons([one, *near], None, Rule())[0] == expected
+        near = [other for other in clicks if abs(other.at - one.at) <= MachineClickRule().reach]
+        assert find_machine_reasons([one, *near], None, MachineClickRule())[0] == expected
 
 
 @pytest.mark.parametrize(
@@ -114,4 +138,4 @@ def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
     ],
 )
 def test_a_link_is_the_messages_and_not_the_recipients(url: str, link: str | None) -> None:
-    assert link_of(url) == (url if link is None else link)
+    assert normalize_link(url) == (url if link is None else link)

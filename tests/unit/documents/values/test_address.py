@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.values.address import canonical, cleaned, is_address, mailbox, pseudonym
+from documents.values.address import (
+    is_address,
+    pseudonymize_address,
+    strip_address,
+    to_canonical,
+    to_mailbox,
+)
 
 NED = "ned@example.org"
 SPELLINGS = {
@@ -72,11 +78,11 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=list(SPELLINGS))
 def test_a_spelling_has_the_key_of_the_plain_one(spelling: str) -> None:
-    assert canonical(spelling) == NED
-    assert mailbox(spelling) == NED
-    assert pseudonym(spelling) == pseudonym(NED)
+    assert to_canonical(spelling) == NED
+    assert to_mailbox(spelling) == NED
+    assert pseudonymize_address(spelling) == pseudonymize_address(NED)
     assert is_address(spelling)
-    assert canonical(cleaned(spelling)) == NED
+    assert to_canonical(strip_address(spelling)) == NED
 
 
 @pytest.mark.parametrize(
@@ -100,7 +106,7 @@ def test_a_spelling_has_the_key_of_the_plain_one(spelling: str) -> None:
     ],
 )
 def test_two_spellings_have_one_key(one: str, other: str) -> None:
-    assert canonical(one) == canonical(other)
+    assert to_canonical(one) == to_canonical(other)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +132,8 @@ def test_two_spellings_have_one_key(one: str, other: str) -> None:
     ],
 )
 def test_two_people_have_two_keys(one: str, other: str) -> None:
-    assert canonical(one) != canonical(other)
-    assert mailbox(one) != mailbox(other)
+    assert to_canonical(one) != to_canonical(other)
+    assert to_mailbox(one) != to_mailbox(other)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +157,12 @@ def test_what_is_no_address_stays_none(text: str) -> None:
     ],
 )
 def test_what_is_shown_is_what_was_sent_without_what_nobody_sees(spelling: str, shown: str) -> None:
-    assert cleaned(spelling) == shown
+    assert strip_address(spelling) == shown
 
 
 def test_a_tag_is_of_no_matter_to_the_mailbox() -> None:
-    assert mailbox("Ned <NED+Spring+2@example.org>") == NED
-    assert mailbox("＋tag@example.org") == "+tag@example.org"
+    assert to_mailbox("Ned <NED+Spring+2@example.org>") == NED
+    assert to_mailbox("＋tag@example.org") == "+tag@example.org"
 
 
 PIECES = st.sampled_from(
@@ -170,13 +176,13 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=14).map("".join))
 
 @given(TEXTS)
 def test_a_key_is_its_own_key(text: str) -> None:
-    known = canonical(text)
-    assert canonical(known) == known
-    assert mailbox(mailbox(text)) == mailbox(text)
-    assert mailbox(known) == mailbox(text)
-    assert len(pseudonym(text)) == 24
+    known = to_canonical(text)
+    assert to_canonical(known) == known
+    assert to_mailbox(to_mailbox(text)) == to_mailbox(text)
+    assert to_mailbox(known) == to_mailbox(text)
+    assert len(pseudonymize_address(text)) == 24
     if is_address(text):
-        assert canonical(cleaned(text)) == known
+        assert to_canonical(strip_address(text)) == known
 
 
 @pytest.mark.parametrize("plane", range(17))
@@ -188,8 +194,8 @@ def test_every_character_keeps_its_key(plane: int) -> None:
             if number % 97:
                 continue
         for text in (f"a{chr(number)}b@x.org", f"a@x{chr(number)}y.org"):
-            known = canonical(text)
-            assert canonical(known) == known, ascii(text)
+            known = to_canonical(text)
+            assert to_canonical(known) == known, ascii(text)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +207,8 @@ def test_the_cost_grows_with_the_input(unit: str) -> None:
     def seconds(times: int) -> float:
         text = unit * times + "@x.org"
         begun = time.process_time()
-        mailbox(text)
-        cleaned(text)
+        to_mailbox(text)
+        strip_address(text)
         return time.process_time() - begun
 
     small = min(seconds(20_000) for _ in range(3))

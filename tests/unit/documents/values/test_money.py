@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.values.money import LARGEST_AMOUNT, display, larger, minor_units
-from documents.values.stripe_values import UnknownCurrency, amount, currency_of
-from documents.values.withdrawn_currencies import NOT_MONEY, WITHDRAWN
+from documents.values.money import MAX_AMOUNT, count_decimals, format_money_amount, to_major_units
+from documents.values.stripe_values import UnknownCurrency, convert_amount, read_currency
+from documents.values.withdrawn_currencies import NON_MONEY_CODES, WITHDRAWN_DECIMALS
 from service.dashboard.presentation import tables, wording
 
 ACTIVE = {one.name: one.subunit_exp for one in iso_4217.Currency if one.entities}
 HISTORIC = {one.name for one in iso_4217.Currency if not one.entities}
-MONEY = {code: units for code, units in ACTIVE.items() if units is not None} | WITHDRAWN
+MONEY = {code: units for code, units in ACTIVE.items() if units is not None} | WITHDRAWN_DECIMALS
 # Metals, funds and codes for tests, of which ISO 4217 says that they have no minor unit.
-SPECIAL = sorted({code for code, units in ACTIVE.items() if units is None} | NOT_MONEY)
+SPECIAL = sorted({code for code, units in ACTIVE.items() if units is None} | NON_MONEY_CODES)
 UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳＤ", " USD", "USD\n"]
 
 
@@ -31,18 +31,18 @@ UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳ�
     ],
 )
 def test_currencies_have_their_minor_units(code: str, decimals: int | None) -> None:
-    assert minor_units(code) == decimals
+    assert count_decimals(code) == decimals
 
 
 def test_every_currency_of_both_lists_of_iso_4217_is_known() -> None:
     """A library that ISO's next amendment updates shows here what was withdrawn since."""
-    assert {code: minor_units(code) for code in MONEY} == MONEY
-    assert set(WITHDRAWN) | NOT_MONEY == HISTORIC
+    assert {code: count_decimals(code) for code in MONEY} == MONEY
+    assert set(WITHDRAWN_DECIMALS) | NON_MONEY_CODES == HISTORIC
 
 
 @pytest.mark.parametrize("code", [*SPECIAL, *UNKNOWN])
 def test_what_is_not_money_has_no_minor_unit(code: str) -> None:
-    assert minor_units(code) is None
+    assert count_decimals(code) is None
 
 
 @pytest.mark.parametrize(
@@ -60,21 +60,21 @@ def test_what_is_not_money_has_no_minor_unit(code: str) -> None:
     ],
 )
 def test_money_is_shown_for_people(number: int, code: str, text: str) -> None:
-    assert display(number, code) == text
-    assert wording.money(number, code) == text
+    assert format_money_amount(number, code) == text
+    assert wording.format_money(number, code) == text
 
 
 @given(
     code=st.sampled_from(sorted(MONEY)),
-    number=st.integers(-LARGEST_AMOUNT * 9, LARGEST_AMOUNT * 9),
+    number=st.integers(-MAX_AMOUNT * 9, MAX_AMOUNT * 9),
 )
 def test_what_is_shown_is_the_amount_in_every_currency(code: str, number: int) -> None:
-    shown, _, shown_code = display(number, code).partition(" ")
+    shown, _, shown_code = format_money_amount(number, code).partition(" ")
     unit = Decimal(10) ** MONEY[code]
     assert shown_code == code
     assert Decimal(shown.replace(",", "")) * unit == number
-    assert Decimal(wording.units(number, code)) * unit == number
-    assert larger(number, code) == pytest.approx(float(number / unit))
+    assert Decimal(wording.format_amount(number, code)) * unit == number
+    assert to_major_units(number, code) == pytest.approx(float(number / unit))
 
 
 # https://docs.stripe.com/currencies: zero-decimal and three-decimal currencies, special cases.
@@ -94,22 +94,22 @@ WITHDRAWN_AT_STRIPE = "ANG BGN EEK HRK LTL LVL MRO SLL STD VEF ZMK".split()  # t
     ],
 )
 def test_amounts_of_stripe_are_converted(code: str, decimals: int, ours: int) -> None:
-    assert minor_units(code) == decimals
-    assert amount(12300, code) == ours
-    assert currency_of({"currency": code.lower()}) == code
+    assert count_decimals(code) == decimals
+    assert convert_amount(12300, code) == ours
+    assert read_currency({"currency": code.lower()}) == code
 
 
 @pytest.mark.parametrize("code", [*SPECIAL, "qqq"])
 def test_amounts_of_stripe_in_an_unknown_currency_are_not_guessed(code: str) -> None:
     with pytest.raises(UnknownCurrency):
-        currency_of({"currency": code})
+        read_currency({"currency": code})
     with pytest.raises(UnknownCurrency):
-        amount(100, code)
+        convert_amount(100, code)
 
 
 def test_an_unknown_currency_is_shown_without_a_guess_everywhere() -> None:
-    assert larger(1955, "QQQ") is None
-    assert wording.units(1955, "QQQ") == "1955 minor units"
-    assert wording.money(19.55, "QQQ") == "20 minor units of QQQ"
-    assert wording.money(None, "QQQ") == wording.NONE
+    assert to_major_units(1955, "QQQ") is None
+    assert wording.format_amount(1955, "QQQ") == "1955 minor units"
+    assert wording.format_money(19.55, "QQQ") == "20 minor units of QQQ"
+    assert wording.format_money(None, "QQQ") == wording.NO_VALUE
     assert tables._larger(19.5, "QQQ") is None
