@@ -111,7 +111,8 @@ def format_page() -> str:
     of = compute_shares(ORGANIZATION_COUNT)
     rates = (
         f"{EVENT_COUNT / EVENTS_KEPT_DAYS / DAY_SECONDS:,.0f} events a second in the mean; "
-        f"{first:,.0f} in the busiest five minutes. Of these the largest organization's are {of[0]:.1%}, "
+        f"{first:,.0f} in the busiest five minutes. "
+        f"Of these the largest organization's are {of[0]:.1%}, "
         f"{first * of[0]:,.0f} a second, and the smallest's {first * of[-1]:.2f} a second."
     )
     return "\n".join(

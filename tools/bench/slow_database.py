@@ -55,8 +55,8 @@ class PauseResult:
         working = self.total - self.pauses * DATABASE_PAUSE_SECONDS
         return (
             f"{self.emails} emails, {self.pauses} pauses of {DATABASE_PAUSE_SECONDS:.0f} s: "
-            f"{self.total:.1f} s, {self.emails / working:.0f} a second while MongoDB ran; all counted"
-            f" {self.after_last_pause:.1f} s after the last pause"
+            f"{self.total:.1f} s, {self.emails / working:.0f} a second while MongoDB ran; "
+            f"all counted {self.after_last_pause:.1f} s after the last pause"
         )
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from documents.access.password import hash_password, matches_password
 from documents.access.password_rules import (
-    GUESSABLE_PASSWORD_MESSAGE,
-    PASSWORD_LENGTH_MESSAGE,
+    GUESSABLE_MESSAGE,
+    LENGTH_MESSAGE,
     find_password_fault,
 )
 from documents.errors import Unacceptable
@@ -107,10 +107,10 @@ def test_the_message_repeats_nothing_and_says_what_to_do() -> None:
     with pytest.raises(Unacceptable) as refusal:
         hash_password("ann@example.org!", CONTEXT)
     assert (refusal.value.pointer, refusal.value.code) == ("/password", "guessable")
-    assert refusal.value.detail == GUESSABLE_PASSWORD_MESSAGE
+    assert refusal.value.detail == GUESSABLE_MESSAGE
     with pytest.raises(Unacceptable) as refusal:
         hash_password(" " * 12)
-    assert refusal.value.detail == PASSWORD_LENGTH_MESSAGE
+    assert refusal.value.detail == LENGTH_MESSAGE
 
 
 def test_each_way_to_type_a_password_signs_in() -> None:
