@@ -1,4 +1,4 @@
-"""`make bench`: everything that docs/performance.md tells, measured in one run on real parts."""
+"""`make bench`: measure all figures of docs/performance.md in one run on real parts."""
 
 import argparse
 import os
@@ -16,7 +16,11 @@ RESULTS = Path("build/bench")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a little of each, for its shape")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="run a small amount of each measurement, to check the program",
+    )
     parser.add_argument("--rounds", type=int, default=Size().rounds)
     parser.add_argument("--peers", nargs="*", choices=QUEUES, default=QUEUES)
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -1,4 +1,4 @@
-"""What open dashboards cost while nothing happens, and how soon they hear of what does.
+"""Measure what idle dashboards cost, and how soon they receive changes.
 
 python -m tools.bench.dashboard_idle --dashboards 100 --seconds 20
 """
@@ -28,13 +28,13 @@ from service.dashboard.cookies import SESSION
 from tools.testbed.stack import NO_LIMIT, Stack, running, wait_until
 
 CHANGES = 20
-MOST_PERCENT, MOST_MILLISECONDS = 5, 1500  # of a core; of the two seconds, the rest is fetching
+MOST_PERCENT, MOST_MILLISECONDS = 5, 1500  # of a core
 PAUSE_SECONDS = 0.73  # so that changes fall into every part of a tick
 WARM_SECONDS = 3
 
 
 def open_session(organization_id: ObjectId) -> dict[str, str]:
-    """The headers of somebody of the organization who has signed in."""
+    """Sign in a staff member of the organization, and return the request headers."""
     staff = Staff.add(organization_id, "Alice", f"{ObjectId()}@example.edu", "viewer")
     return {"Cookie": f"{SESSION}={StaffSession.begin(staff)}"}
 
@@ -60,7 +60,7 @@ def seconds_of(process: psutil.Process) -> float:
 
 
 def use_within(stack: Stack, seconds: float) -> Use:
-    """Percent of one core, over so many seconds."""
+    """Return the CPU use over this many seconds, in percent of one core."""
     time.sleep(WARM_SECONDS)
     before, begun = Use.so_far(stack), time.monotonic()
     time.sleep(seconds)
@@ -69,7 +69,7 @@ def use_within(stack: Stack, seconds: float) -> Use:
 
 
 class Dashboards:
-    """Open streams; a thread reads what they are told, and counts the changes."""
+    """Open streams. A thread reads their events and counts the changes."""
 
     def __init__(self) -> None:
         self.changes = self.beats = 0
@@ -78,7 +78,7 @@ class Dashboards:
         self._greeted = 0
 
     def open(self, stack: Stack, headers: dict[str, str], watch: str) -> socket.socket:
-        """One more."""
+        """Open one more stream."""
         place = urlsplit(stack.url)
         lines = [f"GET /dashboard/live?watch={watch} HTTP/1.1", f"Host: {place.netloc}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -94,7 +94,7 @@ class Dashboards:
         return opened
 
     def listen(self) -> None:
-        """Until the process ends."""
+        """Read events until the process ends."""
         while True:
             for key, _ in self._selector.select(1):
                 assert isinstance(key.fileobj, socket.socket)
@@ -110,7 +110,7 @@ class Dashboards:
 def dashboards(
     stack: Stack, number: int, organization_id: ObjectId, watch: str
 ) -> Iterator[Dashboards]:
-    """So many open ones, each somebody else's."""
+    """Open this many dashboards, each with a session of its own."""
     opened = Dashboards()
     with ExitStack() as held:
         for _ in range(number):
@@ -120,7 +120,7 @@ def dashboards(
 
 
 def latencies(opened: Dashboards, number: int, fundraiser: ObjectId) -> list[float]:
-    """Milliseconds from a counter's change until the last dashboard has heard of it."""
+    """Return the milliseconds from each counter's change until the last dashboard receives it."""
     took = []
     for count in range(1, CHANGES + 1):
         time.sleep(PAUSE_SECONDS)
@@ -132,7 +132,7 @@ def latencies(opened: Dashboards, number: int, fundraiser: ObjectId) -> list[flo
 
 
 def furnish(organization_id: ObjectId) -> tuple[ObjectId, str]:
-    """A fundraiser, and what its page watches: it, and ten mailings."""
+    """Create a fundraiser with ten mailings, and return the `watch` value of its page."""
     owned = {"organization_id": organization_id, "donations_count": 0}
     spring = get_db().fundraisers.insert_one({**owned}).inserted_id
     mailings = [get_db().mailings.insert_one({**owned}).inserted_id for _ in range(10)]
@@ -140,7 +140,7 @@ def furnish(organization_id: ObjectId) -> tuple[ObjectId, str]:
 
 
 def measure(stack: Stack, number: int, seconds: float) -> bool:
-    """Print what it costs. Returns whether it is as little, and as soon, as promised."""
+    """Print the costs. Return whether CPU use and delay stay within their limits."""
     organization_id = Organization.create("Idle University").id
     spring, watch = furnish(organization_id)
     none = use_within(stack, seconds)
@@ -159,7 +159,7 @@ def measure(stack: Stack, number: int, seconds: float) -> bool:
 
 
 def main() -> int:
-    """Exit code 1 when it costs more than five percent of a core, or a page hears late."""
+    """Return 1 if the dashboards use more than five percent of a core, or receive changes late."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dashboards", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20)

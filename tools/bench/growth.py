@@ -1,7 +1,7 @@
-"""Measure what things cost when little is stored, and when much is.
+"""Measure operations on a small and on a large database.
 
-The same is measured several times on a database of 10,000 emails and as many events, and on one
-of many; then the bytes of an email and of an event are listed, those of their indexes too.
+The benchmark measures the same operations with 10,000 emails and as many events, and again with
+many more. Then it lists the bytes of an email and of an event, with their indexes.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tools.bench.workload import Workload, id_of
 from tools.testbed.stack import NO_LIMIT, running
 
 FEW = 10_000
-STORED_FROM = 50_000_000  # events that are stored beforehand, and that nobody sends
+STORED_FROM = 50_000_000  # the first number of the stored events, which no request sends
 ROUNDS = 5
 CACHE_GB = 8.0  # what a machine with 17 GB gives: two million emails and their events fit in
 MICROSECONDS = 1e6
@@ -38,7 +38,7 @@ PAGES = {
 
 
 def costs(mine: Ours, rounds: int, scale: int = 1) -> list[Figure]:
-    """What is measured at either size, in microseconds of one, each round."""
+    """Return the duration of each operation in each round, in microseconds per item."""
     found: dict[str, list[float]] = {}
 
     def note(name: str, seconds: float) -> None:
@@ -63,7 +63,7 @@ def _times(mine: Ours, path: str, many: int) -> Iterator[float]:
 
 
 def store_events(organization_id: ObjectId, workload: Workload, many: int) -> None:
-    """Events as they are once they are counted; the counters themselves stay as they are."""
+    """Store events as if they were counted. The counters do not change."""
     delivery_id = ObjectId()
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -76,7 +76,7 @@ def store_events(organization_id: ObjectId, workload: Workload, many: int) -> No
 
 
 def sizes(name: str) -> list[Figure]:
-    """The bytes of one record of a collection, in storage and in each index."""
+    """Return the bytes of one record of a collection, in storage and in each index."""
     told = get_db().command("collStats", name)
     many = told["count"]
     each = [Figure(f"{name}: storage", "bytes", [told["storageSize"] / many])]
@@ -88,18 +88,18 @@ def sizes(name: str) -> list[Figure]:
 
 
 def at(folder: Path, emails: int, rounds: int, scale: int) -> tuple[list[Figure], list[Figure]]:
-    """Costs and sizes with so many emails and events stored."""
+    """Return costs and sizes with this many emails and events stored."""
     workload = Workload(users=emails // 2, emails=emails)
     with running(folder, NO_LIMIT, cache_gb=CACHE_GB) as stack:
         mine = Ours(stack, workload)
         store_events(mine.organization_id, workload, emails)
-        get_db().client.admin.command("fsync")  # to write all that is no part of what follows
-        costs(mine, 1, scale)  # what is read first is read from the disk
+        get_db().client.admin.command("fsync")  # keeps these writes out of the figures
+        costs(mine, 1, scale)  # load the cache, because first reads come from the disk
         return costs(mine, rounds, scale), [*sizes("emails"), *sizes("events")]
 
 
 def compare(folder: Path, few: int, many: int, rounds: int, scale: int = 1) -> list[Figure]:
-    """All of it: the costs of many beside those of few, and the sizes of many."""
+    """Measure both sizes. Return the costs side by side, and the record sizes of the large one."""
     before, _ = at(folder / "few", few, rounds, scale)
     after, bytes_ = at(folder / "many", many, rounds, scale)
     figures = []

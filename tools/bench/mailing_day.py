@@ -1,7 +1,7 @@
-"""Import a whole mailing, report on it as SendGrid does, and count it.
+"""Import a whole mailing, report its events as SendGrid does, and count them.
 
-What is sent is a pure function of an email's number, so what must be counted is known in advance.
-A tenth of the events is sent twice, and a twentieth hours late.
+Every event is a pure function of an email's number, so the expected counters are known in advance.
+SendGrid sends a tenth of the events twice, and a twentieth hours late.
 """
 
 import argparse
@@ -35,7 +35,7 @@ MACHINE = {"sg_machine_open": True}
 
 
 def fate(number: int) -> list[tuple[str, int, dict[str, Any]]]:
-    """The four events of the email with this number: type, seconds after sending, fields."""
+    """Return the four events of an email: type, seconds after sending, fields."""
     sent: list[tuple[str, int, dict[str, Any]]] = [("processed", 0, {})]
     match number % 10:
         case 0:
@@ -55,7 +55,7 @@ def fate(number: int) -> list[tuple[str, int, dict[str, Any]]]:
 
 
 def expected(emails: int) -> dict[str, int]:
-    """What a person with a pencil would count."""
+    """Compute the expected counters without the product's code."""
     kinds = Counter(number % 10 for number in range(emails))
     some = kinds[6] + kinds[7] + kinds[8] + kinds[9]
     opened = kinds[2] + kinds[3] + kinds[4] + kinds[5] + some
@@ -77,7 +77,7 @@ def expected(emails: int) -> dict[str, int]:
 
 @dataclass
 class Result:
-    """What was measured, and what was not as expected."""
+    """Measurements, and differences from the expected counters."""
 
     emails: int
     seconds: dict[str, float] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Result:
     sent_events: int = 0
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Return the report for people."""
         took, emails, events = self.seconds, self.emails, 4 * self.emails
         lines = [
             f"{emails} emails imported in {took['import']:.1f} s: "
@@ -99,20 +99,20 @@ class Result:
             f"{self.sent_events / took['settled']:.0f} events a second",
         ]
         lines += [
-            f"{name}: {before:.0f} MB before, {most:.0f} MB at the most"
+            f"{name}: {before:.0f} MB before, {most:.0f} MB at peak"
             for name, (before, most) in self.megabytes.items()
         ]
         return [*lines, f"{len(self.differences)} differences", *self.differences[:20]]
 
 
 def run(folder: Path, emails: int) -> Result:
-    """Start everything, send the mailing, compare."""
+    """Start everything, send the mailing, and compare the counters."""
     with running(folder) as stack:
         return against(stack, emails)
 
 
 def against(stack: Stack, emails: int) -> Result:
-    """Send the mailing to services that run."""
+    """Send the mailing to running services."""
     place = university("Mailing day", stack.api())
     place.set_webhook_key()
     fundraiser = place.fundraiser()
@@ -152,7 +152,7 @@ def _lines(fundraiser: str, mailing: str, emails: int) -> Iterator[bytes]:
 
 
 def address(number: int) -> str:
-    """Whom the email with this number is to."""
+    """Return the recipient's address of the email with this number."""
     return f"p{number}@example.edu"
 
 
@@ -176,12 +176,12 @@ def _chunks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _posts(emails: int) -> Iterator[list[dict[str, Any]]]:
-    """Every event, some twice and some late, in the order in which SendGrid would send them."""
+    """Yield posts with every event, some twice and some late, in SendGrid's order."""
     chance = random.Random(1)
     sent: list[tuple[float, dict[str, Any]]] = []
     ids = _ids()
     for number in range(emails):
-        begun = AT + number // 100  # a hundred are sent a second
+        begun = AT + number // 100  # SendGrid sends a hundred at a time
         for type_, seconds, more in fate(number):
             at = begun + seconds
             told = event(ids[number], type_, at, email=address(number), **more)
@@ -197,7 +197,10 @@ def _posts(emails: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def _ids() -> dict[int, str]:
-    """Each email's id by its number; platforms know them from the import's emails' users."""
+    """Return each email's ID by its number.
+
+    Platforms know the IDs from the imported emails' users.
+    """
     rows = mongoengine.get_db()
     users = {
         row["_id"]: int(row["email"][1:].split("@")[0]) for row in rows.users.find({}, {"email": 1})
@@ -218,7 +221,7 @@ def _await_settled(place: University, fundraiser: str) -> None:
 
 
 def _memory(stack: Stack) -> dict[str, float]:
-    """The resident size of the largest process of each part, in MB."""
+    """Return the resident size of the largest process of each part, in MB."""
     sizes = {}
     for name in ("web", "worker"):
         parent = psutil.Process(stack.pid(name))

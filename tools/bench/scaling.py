@@ -1,9 +1,9 @@
 """`python -m tools.bench.scaling`: what a thousand organizations and a billion events need.
 
-A calculation from what was measured (tools/bench/scaling_sample.py, docs/performance.md) and from
-assumptions that are written here, and a simulation of workers that take turns. docs/scaling.md
-shows what it prints;
-`python -m tools.bench.scaling --write` puts it there.
+The calculation uses measured figures (tools/bench/scaling_sample.py, docs/performance.md) and the
+assumptions below. A simulation models workers that take turns.
+
+`python -m tools.bench.scaling --write` writes the result to docs/scaling.md.
 """
 
 import argparse
@@ -25,7 +25,8 @@ EVENTS_AN_EMAIL = 4
 EMAILS_A_USER = 10
 EMAILS_A_GIFT = 200
 EVENTS_A_POST = 100
-# The busiest day has so many times the events of the mean one, half an hour of it a fifth of these.
+# The busiest day has this many times the events of an average day. One half hour of that day has a
+# fifth of its events.
 BUSIEST_DAY, BUSIEST_HALF_HOUR = 10, 1 / 5
 WORKERS = (1, 2, 3, 4, 8)
 DAY_SECONDS = 86_400
@@ -38,8 +39,11 @@ TURNS_HEAD = "workers | busy | most that waits | longest wait: largest organizat
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes of one record: in storage, compressed, and in all indexes; of these in such as are
-    written and read at random places, so that all of them have to be in memory."""
+    """Bytes of one record in compressed storage and in all indexes.
+
+    `random` counts the indexes that are read and written at random places, so they must fit in
+    memory.
+    """
 
     collection: str
     stored: int
@@ -56,9 +60,9 @@ HOW_MANY = {
     "users": EMAILS // EMAILS_A_USER,
     "deliveries": EVENTS // EVENTS_A_POST * DELIVERIES_KEPT_DAYS // KEPT_DAYS,
     "donations": GIFTS,
-    "donors": 2 * GIFTS,  # to the fundraiser, and to the mailing
+    "donors": 2 * GIFTS,  # one for the fundraiser, and one for the mailing
 }
-# Of 20,000 emails, as many events, 5,000 gifts: python -m tools.bench.scaling_sample
+# From 20,000 emails, 20,000 events and 5,000 gifts: python -m tools.bench.scaling_sample
 SAMPLE = (
     Measured("events", 99, 179, 109),
     Measured("emails", 173, 239, 63),
@@ -71,7 +75,7 @@ SAMPLE = (
 
 
 def storage() -> list[tuple[str, ...]]:
-    """What is stored, by collection, in bytes and gigabytes."""
+    """Return the stored data by collection, in bytes and gigabytes."""
     rows = []
     totals = [0.0, 0.0, 0.0]
     for one in SAMPLE:
@@ -84,12 +88,12 @@ def storage() -> list[tuple[str, ...]]:
 
 
 def peak() -> float:
-    """Events of the busiest half hour."""
+    """Return the number of events in the busiest half hour."""
     return EVENTS / KEPT_DAYS * BUSIEST_DAY * BUSIEST_HALF_HOUR
 
 
 def turns(many_workers: Iterable[int]) -> list[tuple[str, ...]]:
-    """The busiest half hour with so many workers."""
+    """Simulate the busiest half hour with each number of workers."""
     rows = []
     for workers in many_workers:
         run = simulate(workers, shares(ORGANIZATIONS), peak())
@@ -107,7 +111,7 @@ def turns(many_workers: Iterable[int]) -> list[tuple[str, ...]]:
 
 
 def text() -> str:
-    """What the page shows."""
+    """Return the generated part of the page."""
     first = peak() * FIRST_PART / FIRST_SECONDS
     of = shares(ORGANIZATIONS)
     rates = (
@@ -132,7 +136,7 @@ def _gigabytes(size: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="into docs/scaling.md")
+    parser.add_argument("--write", action="store_true", help="write the result to docs/scaling.md")
     if parser.parse_args().write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)

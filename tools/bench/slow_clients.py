@@ -31,7 +31,7 @@ STALLS = {
     "chunks, and no key": IMPORT + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n",
     "a second half": WHOLE + HEAD + b"Content-Length: 100\r\n\r\n{",
     "garbage, and then nothing": b"\x16\x03\x01\x02",
-    "refused, and not closed": b"GARBAGE\r\n\r\n",
+    "rejected, and not closed": b"GARBAGE\r\n\r\n",
     "a long answer, not taken": b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
 }
 ROUNDS, POSTS = 5, 60
@@ -39,12 +39,12 @@ ROUNDS, POSTS = 5, 60
 
 @contextmanager
 def stalled(url: str, number: int) -> Iterator[None]:
-    """So many connections, of each kind in turn, that send a part of a request and no more."""
+    """Open stalled connections of each kind in turn. Each sends a part of a request, then stops."""
     port = urlsplit(url).port
     with ExitStack() as held:
         for part in islice(cycle(STALLS.values()), number):
             connection = held.enter_context(socket.socket())
-            # So small a window that a long answer does not fit into it.
+            # A long response must not fit into the receive window.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.settimeout(10)
             connection.connect(("127.0.0.1", port))
@@ -53,7 +53,7 @@ def stalled(url: str, number: int) -> Iterator[None]:
 
 
 def posts(place: University, fundraiser: str, number: int = POSTS) -> list[float]:
-    """Milliseconds of each gift, one after the other, each over a connection of its own."""
+    """Send gifts one by one, each over a new connection, and return the milliseconds of each."""
     took = []
     for _ in range(number):
         begun = time.perf_counter()
@@ -68,12 +68,12 @@ DONOR = {"name": "Bob", "email": "bob@example.edu"}
 
 
 def measure(folder: Path) -> dict[int, list[float]]:
-    """Milliseconds of gifts, by how many connections are stalled meanwhile; in turn."""
+    """Return the milliseconds of gifts by the number of stalled connections, measured in turn."""
     took: dict[int, list[float]] = {0: [], 200: [], 1000: []}
     with running(folder, NO_LIMIT) as stack:
         place = university("Slow clients", stack.api())
         fundraiser = place.fundraiser()
-        posts(place, fundraiser)  # warm
+        posts(place, fundraiser)  # warm up
         for _ in range(ROUNDS):
             for number, values in took.items():
                 with stalled(stack.url, number):
@@ -82,7 +82,7 @@ def measure(folder: Path) -> dict[int, list[float]]:
 
 
 def main() -> int:
-    """Print what gifts took; exit code 1 when 200 stalled connections make it 1.5 times that."""
+    """Print the durations. Return 1 if 200 stalled connections slow a gift by half or more."""
     with tempfile.TemporaryDirectory() as folder:
         took = measure(Path(folder))
     alone = statistics.median(took[0])

@@ -1,7 +1,7 @@
 """Count imported emails while MongoDB is paused.
 
-Each pause outlasts the life of a transaction, so MongoDB ends the batch in hand. Uses only what
-every version has, so that two versions can be compared on one machine.
+Each pause outlasts a transaction's lifetime, so MongoDB aborts the batch in progress. The benchmark
+uses only what every version has, so that two versions can be compared on one machine.
 """
 
 import argparse
@@ -32,7 +32,7 @@ DUE = {"due": {"$type": "date"}}
 
 @contextmanager
 def paused(pid: int) -> Iterator[None]:
-    """A process that answers nothing until the end of the context."""
+    """Pause a process until the end of the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -42,7 +42,7 @@ def paused(pid: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Result:
-    """Times in seconds, and how many emails were counted."""
+    """Times in seconds, and the number of counted emails."""
 
     emails: int
     pauses: int
@@ -51,7 +51,7 @@ class Result:
     counted: int
 
     def line(self) -> str:
-        """One line for people."""
+        """Return the result in one line for people."""
         working = self.total - self.pauses * PAUSE_SECONDS
         return (
             f"{self.emails} emails, {self.pauses} pauses of {PAUSE_SECONDS:.0f} s: {self.total:.1f}"
@@ -105,7 +105,7 @@ def import_emails(place: University, url: str, fundraiser: str, emails: int) -> 
 
 
 def due() -> int:
-    """How many emails are not counted yet."""
+    """Return how many emails are not counted yet."""
     return int(get_db().emails.count_documents(DUE))
 
 
@@ -114,7 +114,7 @@ def _are_due(at_most: int) -> bool:
 
 
 def main() -> int:
-    """Print the times with and without pauses; exit code 1 when catching up takes too long."""
+    """Print the times with and without pauses. Return 1 if catching up takes too long."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--emails", type=int, default=6000)
     options.add_argument("--pauses", type=int, default=3)

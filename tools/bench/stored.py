@@ -28,7 +28,7 @@ SENT = datetime.fromtimestamp(SENT_AT, UTC)
 
 
 def store(organization_id: ObjectId, workload: Workload) -> None:
-    """Store users, fundraisers, mailings and emails, as they are once they are counted."""
+    """Store users, fundraisers, mailings and emails as if they were counted."""
     of = {"organization_id": organization_id}
     counters: Contribution = {}
     insert("emails", _emails(of, workload, counters))
@@ -78,7 +78,7 @@ def _with(counters: Contribution, name: str, row: Row) -> Row:
 
 
 def insert(name: str, rows: Iterable[Row]) -> None:
-    """Store rows, many in a command."""
+    """Insert rows, many in each command."""
     rows = iter(rows)
     while batch := list(islice(rows, ROWS_A_COMMAND)):
         get_db()[name].insert_many(batch, ordered=False)
@@ -87,7 +87,7 @@ def insert(name: str, rows: Iterable[Row]) -> None:
 def store_deliveries(
     organization_id: ObjectId, workload: Workload, posts: range, events: int = 100
 ) -> list[ObjectId]:
-    """Store posts as the webhook does, all at once. Returns their ids, the oldest first."""
+    """Store posts as the webhook does, all at once. Return their IDs, the oldest first."""
     begun = now()
     rows: list[Row] = []
     for number in posts:
@@ -107,5 +107,5 @@ def store_deliveries(
 
 
 def is_due(*names: str) -> bool:
-    """Whether anything of these collections waits to be counted."""
+    """Return whether any record of these collections waits for counting."""
     return any(get_db()[name].find_one(DUE, {"_id": 1}) for name in names)

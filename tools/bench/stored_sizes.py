@@ -20,7 +20,7 @@ EMAILS_A_GIFT = 20
 
 
 def measure(folder: Path, emails: int) -> list[tuple[str, int, float, float]]:
-    """Return for each collection: documents, and megabytes of data and of indexes."""
+    """Return the documents, and the megabytes of data and of indexes, of each collection."""
     with running(folder) as stack:
         result = against(stack, emails)
         assert not result.differences, result.differences

@@ -26,7 +26,9 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "build" / "screenshots")
-@click.option("--link", help="Of a service that runs; else the demo is started and played.")
+@click.option(
+    "--link", help="Sign-in link of a running service. Without it, the demo is started and played."
+)
 def main(out: Path, link: str | None) -> None:
     """Take them, at three widths, in light and dark."""
     out.mkdir(parents=True, exist_ok=True)
