@@ -115,7 +115,7 @@ class Bench:
         self._queueing(mine)
         self._saturated(stack, mine, idle)
         off = mine.differences()
-        self._note("counters that are off after all this", "", [off], AT_MOST, 0)
+        self._note("incorrect counters after all measurements", "", [off], AT_MOST, 0)
 
     def _donations(self, stack: Stack, mine: Ours) -> Figure:
         contestants = ["limit", "inline", *self.size.queues]
@@ -235,7 +235,7 @@ class Bench:
         counted = mine.totals()
         lost = mine.posted_events - counted["opens"] - counted["clicks"]
         self._note("events lost or twice after a kill, matchback", "", [abs(lost)], AT_MOST, 0)
-        self._note("counters that are off after a kill", "", [off], AT_MOST, 0)
+        self._note("incorrect counters after a kill", "", [off], AT_MOST, 0)
 
     def _peers(self, servers: Servers) -> None:
         own = {figure.name: figure.median for figure in self.figures}

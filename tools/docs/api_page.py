@@ -12,15 +12,15 @@ from service.routes import ROUTES
 
 ABOUT = """# API
 
-Made from the service's own OpenAPI document by `make reference`; a test holds it against the code.
-A running service has it at `/openapi.json`, and at `/docs` for people. For Python there is
-`matchback.client`.
+`make reference` generates this page from the service's OpenAPI document. A test compares it with
+the code. A running service has the document at `/openapi.json`, and a readable form at `/docs`. For
+Python, use `matchback.client`.
 
 {description}
 
 {key}
 
-| status | of a problem |
+| status | problem |
 | --- | --- |
 {problems}
 """
@@ -28,7 +28,7 @@ TYPES = {"date-time": "time", "boolean": "true or false"}
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     openapi = document(ROUTES)
     parts = openapi["components"]
     text = ABOUT.format(
@@ -45,7 +45,7 @@ def page() -> str:
 
 
 def _by_noun(paths: dict[str, Any]) -> dict[str, list[tuple[str, str, Any]]]:
-    """The routes under the first noun of their paths, such as «Match policy»."""
+    """Group routes by the first noun of their paths, such as “Match policy”."""
     found: dict[str, list[tuple[str, str, Any]]] = defaultdict(list)
     for path, verbs in paths.items():
         noun = path.split("/")[2] if path.startswith("/v1/") else "the service itself"
@@ -102,7 +102,7 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Nothing, where there is nothing to tell."""
+    """Return a table, or nothing if it has no rows."""
     lines = [f"| {' | '.join(row)} |\n" for row in rows]
     head = list(head)
     dashes = ["---"] * len(head)
@@ -110,7 +110,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def kind(schema: dict[str, Any]) -> str:
-    """A type, for people."""
+    """Return the name of a type for people."""
     if "$ref" in schema:
         name = str(schema["$ref"].rsplit("/", 1)[-1])
         return f"[{name}](#{name.lower()})"
@@ -125,7 +125,7 @@ def kind(schema: dict[str, Any]) -> str:
 
 
 def about(described: dict[str, Any]) -> str:
-    """Return its description in one line, with its default."""
+    """Return a description in one line, with the default."""
     text = " ".join(described.get("description", "").split()).replace("|", "/")
     default = described.get("default")
     if default is None or default == []:

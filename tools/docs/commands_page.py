@@ -9,24 +9,24 @@ from service.cli import main
 
 ABOUT = """# Command line
 
-Made from the commands by `make reference`; a test holds it against the code.
+`make reference` generates this page from the commands. A test compares it with the code.
 
 Commands that work on the database find a running `matchback up` by its `--data` folder (default
-`./var`), or take `MATCHBACK_MONGODB_URI` and the other [settings](settings.md). What is wrong is
-told in a sentence, with exit code 1; a command that was given wrongly ends with 2.
+`./var`), or take `MATCHBACK_MONGODB_URI` and the other [settings](settings.md). Errors
+print one sentence and exit with 1. Incorrect usage exits with 2.
 """
-WRAPPED = "\b"  # how click is told to leave the lines of a paragraph as they are
+WRAPPED = "\b"  # click's mark for a paragraph whose lines must stay as they are
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     return ABOUT + "".join(_section(name, command) for name, command in commands())
 
 
 def commands(
     group: click.Group = main, of: str = "matchback"
 ) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, with its whole name, in the order of the alphabet."""
+    """Return every command that does something, by its full name, in alphabetical order."""
     for word, command in sorted(group.commands.items()):
         name = f"{of} {word}"
         if isinstance(command, click.Group):
@@ -42,7 +42,7 @@ def _section(name: str, command: click.Command) -> str:
     found = filter(None, (option.get_help_record(context) for option in command.params))
     rows = [f"| `{_cell(option)}` | {_cell(about)} |\n" for option, about in found if about]
     if rows:
-        text += "\n| option | what it does |\n| --- | --- |\n" + "".join(rows)
+        text += "\n| option | description |\n| --- | --- |\n" + "".join(rows)
     if command.epilog:
         epilog = inspect.cleandoc(command.epilog).removeprefix(WRAPPED).strip()
         text += f"\n```text\n{epilog}\n```\n"
@@ -50,5 +50,5 @@ def _section(name: str, command: click.Command) -> str:
 
 
 def _cell(text: str) -> str:
-    """A bar would end the cell."""
+    """Escape vertical bars, because they would end the cell."""
     return " ".join(text.split()).replace("|", "/")

@@ -22,30 +22,33 @@ from tools.testbed.readme import ROOT
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 ABOUT = """# Metrics
 
-Made by `python -m tools.docs.metrics_reference`; a test holds it against the code.
+`python -m tools.docs.metrics_reference` generates this page. A test compares it with the code.
 
-`GET /metrics` of the web service tells what all web processes of a host counted together, and what
-only the database knows, which is the same at each host: take the `max` over hosts of the latter. A
-worker tells what it counted itself at `MATCHBACK_WORKER_METRICS_PORT` of `MATCHBACK_HOST`, besides
-its memory and processor time (`process_*`, `python_*`). Neither asks for a key: keep both inside.
-Counters begin anew when the processes do, as Prometheus expects. No label names an organization, a
-record or a person. In `deploy/` are a configuration of Prometheus, alert rules with
-their tests, and a dashboard for Grafana.
+`GET /metrics` of the web service exposes the sum over all web processes of a host, and metrics of
+the database. Every host exposes the same database metrics, so take their `max` over hosts.
 
-A histogram `x` is told as `x_bucket` (with the label `le`), `x_sum` and `x_count`.
+Each worker exposes its own metrics on `MATCHBACK_WORKER_METRICS_PORT` of `MATCHBACK_HOST`, with its
+memory and processor time (`process_*`, `python_*`).
+
+Neither endpoint requires a key, so do not expose them to the internet. Counters start at zero when
+a process starts, as Prometheus expects. No label names an organization, a record or a person.
+`deploy/` has a Prometheus configuration, alert rules with their tests, and a Grafana dashboard.
+
+A histogram `x` has the series `x_bucket` (with the label `le`), `x_sum` and `x_count`.
 
 """
 SECTIONS = {
-    "What the database knows": """Asked at each scrape of the web service. Of a recount once one was
-finished; of a warehouse where there is one. While MongoDB is away, the first alone.""",
-    "What web processes count": "",
-    "What is counted where it is done": """Mostly by workers; what does not reach the queue, by the
-web processes.""",
+    "Database metrics": """The web service queries MongoDB at each scrape. Recount metrics
+appear after the first complete recount, and warehouse metrics only with a warehouse. While MongoDB
+is unavailable, only the first metric appears.""",
+    "Web process metrics": "",
+    "Metrics of workers and web processes": """Workers count most of these. Web processes count the
+failures to reach the queue.""",
 }
 
 
 class Row(NamedTuple):
-    """A metric as it is told."""
+    """A metric and its description."""
 
     name: str
     type: str
@@ -54,7 +57,7 @@ class Row(NamedTuple):
 
 
 def stored() -> Iterator[Row]:
-    """Of the connected database, with all that there may be in it."""
+    """Yield the metrics of the connected database, including the optional ones."""
     SteadyRecount(last_off=0, last_finished_at=now()).save()
     with patch("documents.storage.export_outbox.is_on", lambda: True):
         for metric in StoredCollector().collect():
@@ -62,10 +65,10 @@ def stored() -> Iterator[Row]:
 
 
 def counted(module: ModuleType) -> Iterator[Row]:
-    """In the order in which a module declares them."""
+    """Yield a module's metrics, in the order of their declaration."""
     for metric in vars(module).values():
         if isinstance(metric, MetricWrapperBase):
-            # A metric tells its labels only with a value.
+            # An undescribed metric shows its labels only once it has a value.
             (described,) = metric.describe()
             yield _row(described, tuple(metric._labelnames))
 
@@ -76,18 +79,18 @@ def _row(metric: Metric, labels: tuple[str, ...]) -> Row:
 
 
 def rows() -> dict[str, list[Row]]:
-    """All metrics, by where they come from."""
+    """Return all metrics, by their origin."""
     found = (stored(), counted(web_metrics), counted(own_metrics))
     return dict(zip(SECTIONS, map(list, found), strict=True))
 
 
 def page() -> str:
-    """The reference, of the connected database."""
+    """Return the page, with the metrics of the connected database."""
     text = ABOUT
     for title, listed in rows().items():
         text += f"## {title}\n\n"
         text += f"{SECTIONS[title]}\n\n" if SECTIONS[title] else ""
-        text += "| name | type | labels | what it tells |\n| --- | --- | --- | --- |\n"
+        text += "| name | type | labels | description |\n| --- | --- | --- | --- |\n"
         for row in listed:
             labels = ", ".join(f"`{label}`" for label in row.labels)
             text += f"| `{row.name}` | {row.type} | {labels} | {row.help} |\n"

@@ -30,7 +30,7 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
     "--link", help="Sign-in link of a running service. Without it, the demo is started and played."
 )
 def main(out: Path, link: str | None) -> None:
-    """Take them, at three widths, in light and dark."""
+    """Take screenshots at three widths, in light and dark mode."""
     out.mkdir(parents=True, exist_ok=True)
     if link:
         take(link, out)
@@ -51,7 +51,7 @@ def main(out: Path, link: str | None) -> None:
 
 
 def take(link: str, out: Path) -> None:
-    """Every page, at every width."""
+    """Take a screenshot of every page at every width."""
     with chromium() as browser:
         for scheme in SCHEMES:
             for name, width in WIDTHS.items():
@@ -61,7 +61,7 @@ def take(link: str, out: Path) -> None:
 
 
 def pages(page: Page) -> dict[str, str]:
-    """Where each kind of page is, found by following links as a person would."""
+    """Return the path of each kind of page, found by following links as a person would."""
     found = {"overview": "/dashboard"}
 
     def first(of: str, kind: str) -> None:

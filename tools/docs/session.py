@@ -15,7 +15,7 @@ from tests.system.test_readme import CURL
 from tools.docs.blocks import Block, blocks
 from tools.testbed.stack import wait_until
 
-# In the order in which the later ones need what the earlier ones have made.
+# Later pages need the records that earlier pages create.
 PAGES = (
     "tutorial.md",
     "how-to/sendgrid.md",
@@ -28,7 +28,7 @@ LEFT = {"not-run", "fragment", "settings", "up"}
 MARK = "\x1e"
 PATIENCE_SECONDS = 300
 
-# For as long as something is due: a machine that has other work to do takes longer than a reader's.
+# Sleep until nothing is due, because a busy machine takes longer than the reader's.
 SLEEP = f"""#!{sys.executable}
 import os, sys, time, urllib.request
 time.sleep(float(sys.argv[1]))
@@ -43,13 +43,13 @@ sys.exit("something is due for longer than a minute")
 
 
 def steps() -> list[Block]:
-    """What is run, in its order."""
+    """Return the blocks to run, in order."""
     found = (block for page in PAGES for block in blocks(page))
     return [block for block in found if block.language in RUN and not block.marks & LEFT]
 
 
 def script(folder: Path) -> str:
-    """All steps as one script, which tells before each where it is."""
+    """Return all steps as one script, which prints the place of each step before it runs."""
     lines = ["set -euo pipefail"]
     for number, block in enumerate(steps()):
         lines.append(f"printf '{MARK}%s\\n' {block.place}")
@@ -65,7 +65,7 @@ def script(folder: Path) -> str:
 
 @contextmanager
 def everything_up(folder: Path) -> Iterator[None]:
-    """What the tutorial starts in its first terminal, at any port that is free."""
+    """Start everything as in the tutorial's first terminal, on a free port."""
     (folder / ".venv").symlink_to(sys.prefix)
     [block] = [block for block in blocks("tutorial.md") if "up" in block.marks]
     command = [*shlex.split(block.text), "--port", "0"]
@@ -87,7 +87,7 @@ def _is_ready(folder: Path) -> bool:
 
 
 def follow(folder: Path) -> tuple[dict[str, str], str]:
-    """What each step printed, by its place; and where and why it ended early, if it did."""
+    """Return the output of each step by its place, and the place and reason of an early end."""
     tools = folder / "tools"
     tools.mkdir()
     _tool(tools / "sleep", SLEEP)
@@ -114,6 +114,6 @@ def _tool(path: Path, text: str) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """A reader's: nothing of the tests' own settings."""
+    """Return a reader's environment, without the settings of the tests."""
     path = f"{folder / 'tools'}:{folder / '.venv' / 'bin'}:{os.environ['PATH']}"
     return {"PATH": path, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}

@@ -8,13 +8,13 @@ from config.settings import Settings, variable
 
 ABOUT = """# Settings
 
-Made from `config/settings.py` by `make reference`; a test holds it against the code.
+`make reference` generates this page from `config/settings.py`. A test compares it with the code.
 
-Settings come from the environment, and are read once when a process starts. A misspelt name or an
-unusable value stops the start with a sentence that says which one and why, and never repeats the
-value. Give all processes of a deployment the same.
+Each process reads its settings from the environment once, when it starts. A misspelled name or an
+invalid value stops the process with an error. The error names the setting and the reason, and never
+repeats the value. Give all processes of a deployment the same settings.
 
-| variable | default | takes | what it sets |
+| variable | default | values | description |
 | --- | --- | --- | --- |
 """
 NAMES: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "yes or no"}
@@ -22,7 +22,7 @@ BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     return ABOUT + "".join(map(_row, Settings.model_fields, Settings.model_fields.values()))
 
 

@@ -1,7 +1,7 @@
 """Run schemathesis against the live service, as several users.
 
-Nothing that it makes up may give a 5xx, an answer that the OpenAPI document does not describe, or
-what the user's key does not allow.
+No generated request may get a 5xx, a response that the OpenAPI document does not describe, or
+anything that the user's key does not allow.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from tools.testbed.stack import NO_LIMIT, running
 
 HERE = Path(__file__).parent
 USERS = ("admin", "write", "read", "nobody")
-# Its keys cannot be guessed, and what it may not do is the tenancy walk's; see test_tenancy.py.
+# The fuzzer cannot guess the keys of this path. test_tenancy.py checks permissions.
 LEFT_OUT = ("object_level_authorization",)
 
 
 def keys(place: University) -> dict[str, str | None]:
-    """A key of each scope, and none."""
+    """Return a key of each scope, and an empty one."""
     made: dict[str, str | None] = {
         scope: place.make("api-keys", name=scope, scopes=[scope])["secret"] for scope in USERS[:-1]
     }
@@ -29,7 +29,7 @@ def keys(place: University) -> dict[str, str | None]:
 
 
 def fuzz(url: str, key: str | None, examples: int, seed: int, report: Path) -> int:
-    """Run it as one user; returns its exit code."""
+    """Run schemathesis as one user. Return its exit code."""
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         *("--config-file", str(HERE / "fuzz.toml")),
@@ -41,7 +41,7 @@ def fuzz(url: str, key: str | None, examples: int, seed: int, report: Path) -> i
     if key:
         command += ["--header", f"Authorization: Bearer {key}"]
     with report.open("w") as output:
-        # It keeps what it found in the folder it runs in; ours is none of its.
+        # Schemathesis writes its findings to its working folder, so keep that out of this project.
         environment = {
             **os.environ,
             "SCHEMATHESIS_HOOKS": "tools.fuzz.fuzz_hooks",
@@ -53,7 +53,7 @@ def fuzz(url: str, key: str | None, examples: int, seed: int, report: Path) -> i
 
 
 def main() -> int:
-    """Fuzz as each user; exit code 1 when anything was found."""
+    """Fuzz as each user. Return 1 if schemathesis found a failure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)

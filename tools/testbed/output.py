@@ -8,7 +8,7 @@ PATIENCE_SECONDS = 300
 
 
 def output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """Run it in a folder, with this environment and nothing else."""
+    """Run a command in a folder, with only this environment, and return its output."""
     done = subprocess.run(
         command,
         cwd=folder,

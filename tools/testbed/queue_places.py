@@ -21,13 +21,13 @@ from tools.testbed.stack import wait_until
 from tools.testbed.tls import certificate, terminating
 
 AWAY_SECONDS = 1.5
-WORD = "horse battery/@:" + secrets.token_hex(8)  # a URL must spell it otherwise
+WORD = "horse battery/@:" + secrets.token_hex(8)  # a URL must encode it
 SERVICE = "giving"
 
 
 @dataclass
 class Place:
-    """Where wake-ups wait."""
+    """The place where wake-ups wait."""
 
     url: str
     away: Callable[[], AbstractContextManager[None]]
@@ -35,7 +35,7 @@ class Place:
 
 
 def kill(supervisor: Supervisor, name: str) -> Part:
-    """End a server at once; what it was."""
+    """Kill a server at once, and return its part."""
     part = next(part for part in supervisor.parts if part.name == name)
     assert part.process
     os.killpg(part.process.pid, signal.SIGKILL)
@@ -46,7 +46,7 @@ def kill(supervisor: Supervisor, name: str) -> Part:
 
 @contextmanager
 def killed(supervisor: Supervisor, name: str) -> Iterator[None]:
-    """Gone, and begun anew with nothing in it."""
+    """Kill a server for the block, then restart it without data."""
     part = kill(supervisor, name)
     yield
     supervisor.start(part)
@@ -80,7 +80,7 @@ def plain_redis(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
 
 @contextmanager
 def redis_by_tls(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
-    """With a password, and TLS whose certificate is checked."""
+    """Start a Redis with a password, behind TLS with a certificate that clients check."""
     inner, outer = servers.free_port(), servers.free_port()
     supervisor.start(redis_part(folder, "guarded", inner))
     files = certificate(folder)
@@ -99,7 +99,7 @@ def redis_by_tls(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
 
 @contextmanager
 def sentinel(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
-    """A master, a replica, and a Sentinel that lets the replica take over when the master dies."""
+    """Start a master, a replica, and a Sentinel that promotes the replica when the master dies."""
     ports = [servers.free_port() for _ in range(3)]
     copying = ("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
     supervisor.start(redis_part(folder, "first", ports[0], *copying, "--masterauth", WORD))
@@ -116,13 +116,13 @@ def sentinel(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
 
         @contextmanager
         def away() -> Iterator[None]:
-            """The master dies, for good."""
+            """Kill the master permanently."""
             kill(supervisor, "first")
             yield
             wait_until(lambda: replica.info("replication")["role"] == "master", "a failover")
 
         login = f":{quote(WORD, safe='')}@"
-        # The first of the Sentinels is not there: any may be asked.
+        # No Sentinel listens on the first port, because clients may ask any of them.
         hosts = f"{LOOPBACK}:{servers.free_port()},{LOOPBACK}:{ports[2]}"
         url = f"redis+sentinel://{login}{hosts}/{SERVICE}/0?sentinel_password={own_word}"
         yield Place(url, away)
@@ -143,12 +143,12 @@ def _watcher(folder: Path, ports: list[int], own_word: str) -> Part:
 
 @contextmanager
 def sqlite_file(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
-    """A file, and no Redis anywhere."""
+    """Use a file, without any Redis."""
     file = folder / "queue.sqlite"
 
     @contextmanager
     def away() -> Iterator[None]:
-        """Somebody holds the file for long, and takes it away in the end."""
+        """Lock the file for the block, then delete it."""
         holder = sqlite3.connect(file, isolation_level=None)
         try:
             holder.execute("begin exclusive")
@@ -163,7 +163,7 @@ def sqlite_file(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
 
 @contextmanager
 def sqs(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
-    """What speaks like SQS; when it comes back, its queues are gone."""
+    """Start a server that speaks the protocol of SQS. A restart removes its queues."""
     port = servers.free_port()
     endpoint = f"http://{LOOPBACK}:{port}"
 
@@ -179,7 +179,7 @@ def sqs(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
     yield Place(url, lambda: killed(supervisor, "SQS"), AWS)
 
 
-# Who asks for what does not matter there; boto3 will not ask without.
+# boto3 requires credentials, but this server accepts any.
 AWS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "any") | {
     "AWS_EC2_METADATA_DISABLED": "true"
 }

@@ -5,7 +5,7 @@ from jobs.sweep import sweep
 
 
 def settle() -> None:
-    """Settle everything that is due; then no counter is off."""
+    """Settle everything that is due, and assert that every counter is correct."""
     while sweep():
         pass
     assert list(recount.recount()) == []

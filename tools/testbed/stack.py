@@ -26,22 +26,22 @@ from tools.testbed.cast import Api
 
 _numbers = itertools.count(1)
 PATIENCE_SECONDS = 60
-# For a service that is asked as often as it can be.
+# These settings disable rate limits, so that a service accepts as many requests as it can.
 NO_LIMIT = {f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")}
 
 
 def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
-    """Wait for something to become true; the limit is for hangs, not for speed."""
+    """Wait for a condition to become true. The limit detects hangs, not slowness."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for: {what}"
+        assert time.monotonic() < deadline, f"gave up after {seconds} s of waiting for: {what}"
         time.sleep(0.02)
     return value
 
 
 @dataclass
 class Servers:
-    """Where the real servers are."""
+    """The addresses of the real servers."""
 
     mongodb_port: int
     redis_port: int
@@ -63,20 +63,21 @@ class Servers:
         return servers.redis_url(self.redis_port)
 
     def new_database(self) -> str:
-        """The URI of a database nobody has used, with an empty queue."""
+        """Return the URI of an unused database, with an empty queue."""
         self._empty_queue()
         return servers.mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
 
     def empty_database(self) -> str:
-        """The URI of a database with indexes and no record, and with an empty queue.
+        """Return the URI of a database with indexes and no records, and with an empty queue.
 
-        The same one every time: a hundred indexes cost a second to make, and MongoDB keeps the
-        files of dropped ones open for minutes, until it may open no more.
+        It is always the same database, because creating a hundred indexes takes a second. MongoDB
+        also keeps files of dropped indexes open for minutes, until it reaches its limit of open
+        files.
         """
         self._empty_queue()
         uri = servers.mongodb_uri(self.mongodb_port, "tests")
         with Client(uri) as mongo:
-            mongo.admin.command({"killAllSessions": []})  # transactions of processes that died
+            mongo.admin.command({"killAllSessions": []})  # transactions of dead processes
             database = mongo.get_default_database()
             database.command("profile", 0)
             for name in database.list_collection_names():
@@ -96,7 +97,7 @@ class Servers:
 
 @dataclass
 class Stack:
-    """gunicorn and a worker, each killable."""
+    """gunicorn and a worker, which a test can kill one by one."""
 
     servers: Servers
     mongodb_uri: str
@@ -107,13 +108,13 @@ class Stack:
     clients: list[httpx.Client] = field(default_factory=list)
 
     def api(self) -> Api:
-        """A client of the service as it is reached now."""
+        """Return a client of the service at its current address."""
         self.clients.append(httpx.Client(base_url=self.url, timeout=30))
         return Api.over_http(self.clients[-1])
 
     @contextmanager
     def up(self) -> "Iterator[Stack]":
-        """Started, and stopped whatever happens."""
+        """Start a stack for the block."""
         try:
             self.start()
             yield self
@@ -143,7 +144,7 @@ class Stack:
         self.supervisor.start(Part("worker", worker_command(), log, self.environment))
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """End a part's process group at once, and forget it."""
+        """Kill a part's process group at once, and remove the part."""
         part = next(part for part in self.supervisor.parts if part.name == name)
         assert part.process
         os.killpg(part.process.pid, how)
@@ -159,7 +160,7 @@ class Stack:
         self.supervisor.stop()
 
     def log(self, name: str) -> str:
-        """What a part has said, the lines of its latest requests too."""
+        """Return a part's log, including the lines of its latest requests."""
         time.sleep(2 * LATE_SECONDS)
         return (self.folder / f"{name}.log").read_text()
 
@@ -171,7 +172,7 @@ class Stack:
 
 
 def connect_to_cluster(uri: str) -> None:
-    """This process, whatever it was connected to; it waits for elections. Indexes are made."""
+    """Connect this process, with patience for elections, and create indexes."""
     mongoengine.disconnect_all()
     database.connect(Settings(mongodb_uri=uri, database_timeout_seconds=10))
     create_indexes()
@@ -179,7 +180,7 @@ def connect_to_cluster(uri: str) -> None:
 
 @contextmanager
 def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, str]]:
-    """Servers and the URI of an empty database, outside of pytest; this process connected."""
+    """Start servers outside of pytest, and connect this process to an empty database."""
     supervisor = Supervisor(say=lambda text: None)
     try:
         started = Servers.start(folder, supervisor, cache_gb)
@@ -188,7 +189,7 @@ def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, st
         create_indexes()
         yield started, uri
     finally:
-        mongoengine.disconnect_all()  # before: it tells the servers, and would wait for them
+        mongoengine.disconnect_all()  # before the servers stop, because the client would wait
         supervisor.stop()
 
 
@@ -196,7 +197,7 @@ def connected(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, st
 def running(
     folder: Path, environment: Mapping[str, str] | None = None, *, cache_gb: float = 0.5
 ) -> Iterator[Stack]:
-    """The same, and the services."""
+    """Start servers and the services, and connect this process."""
     with (
         connected(folder, cache_gb) as (started, uri),
         Stack(started, uri, folder, environment=dict(environment or {})).up() as stack,

@@ -1,4 +1,4 @@
-"""Stripe's events with the documented fields and our values."""
+"""Stripe's events with the documented fields and the project's own values."""
 
 import json
 import time
@@ -63,7 +63,7 @@ def charge(type_: str, at: int = 0, **more: Any) -> Event:
 
 
 def failed(thing: Event) -> Event:
-    """A charge that was declined."""
+    """Change a charge to a declined one."""
     thing["data"]["object"] |= {"status": "failed", "captured": False, "amount_captured": 0}
     return thing
 
@@ -98,7 +98,7 @@ def dispute(type_: str, status: str, at: int) -> Event:
 
 
 def invoice(type_: str, at: int = 0, **more: Any) -> Event:
-    """As newer versions of the API have it: without its payment."""
+    """Return an invoice of newer API versions, which lack the payment."""
     thing = {
         "id": INVOICE,
         "object": "invoice",
@@ -129,7 +129,7 @@ def invoice_payment(at: int = 0) -> Event:
 
 
 def session(type_: str, at: int = 0, **more: Any) -> Event:
-    """A Checkout Session, as one that a Payment Link makes."""
+    """Return an event about a Checkout Session, as a Payment Link creates it."""
     thing = {
         "id": "cs_1",
         "object": "checkout.session",
@@ -152,7 +152,7 @@ def session(type_: str, at: int = 0, **more: Any) -> Event:
 
 
 def in_mode(livemode: Any, event: Event) -> Event:
-    """With this mode in the event and in its object; left out if it is `...`."""
+    """Set the mode in the event and in its object, or remove it if it is `...`."""
     modes = {} if livemode is ... else {"livemode": livemode}
     thing = {name: it for name, it in event["data"]["object"].items() if name != "livemode"}
     rest = {name: it for name, it in event.items() if name != "livemode"}
@@ -160,18 +160,18 @@ def in_mode(livemode: Any, event: Event) -> Event:
 
 
 def sent_by(version: str | None, event: Event) -> Event:
-    """As an endpoint of this API version gets it."""
+    """Set the API version of the endpoint that receives the event."""
     return event | {"api_version": version}
 
 
 def ours(event: Event, **metadata: str) -> Event:
-    """With what a fundraising platform puts into the metadata."""
+    """Add a fundraising platform's metadata."""
     thing = event["data"]["object"]
     return event | {"data": {"object": thing | {"metadata": metadata}}}
 
 
 def stories() -> dict[str, tuple[list[Event], tuple[str, int]]]:
-    """What Stripe tells of one gift of 25 USD, and how it ends: status, and what was refunded."""
+    """Return Stripe's events for a gift of 25 USD, with its final status and refunded amount."""
     begun = intent("created", "requires_payment_method")
     succeeded = [intent("succeeded", "succeeded", 2), charge("succeeded", 1)]
     part = charge("refunded", 5, amount_refunded=1000)
@@ -241,7 +241,7 @@ def stories() -> dict[str, tuple[list[Event], tuple[str, int]]]:
 
 
 def tell(place: University, event: Any, secret: str = SECRET, *, body: str | None = None) -> Answer:
-    """Post an event as Stripe would."""
+    """Post an event as Stripe does."""
     text = json.dumps(event) if body is None else body
     header = WebhookSignature.generate_signature_header(text, secret, int(time.time()))
     return place.api.call(

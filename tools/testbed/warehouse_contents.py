@@ -1,4 +1,4 @@
-"""The warehouse's contents, and what they must be: the current rows of all documents."""
+"""The warehouse's contents, and the expected contents: the current rows of all documents."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ Contents = dict[str, dict[str, tuple[Any, ...]]]
 
 
 def held(warehouse: Warehouse, table: Table) -> dict[str, tuple[Any, ...]]:
-    """What a table's view shows, by id."""
+    """Return the rows of a table's view, by ID."""
     names = [ID, *(column.name for column in table.columns)]
     with warehouse.query(f"SELECT {', '.join(names)} FROM {table.name}") as answer:
         rows = list(answer.rows)
     found = {row[0]: tuple(map(_plain, row[1:])) for row in rows}
-    assert len(found) == len(rows), "an id is there twice"
+    assert len(found) == len(rows), "duplicate ID"
     return found
 
 
@@ -28,7 +28,7 @@ def contents(warehouse: Warehouse) -> Contents:
 
 
 def truth() -> Contents:
-    """What a warehouse that is up to date holds."""
+    """Return the contents of an up-to-date warehouse."""
     personal = settings().warehouse_personal_data
     found: Contents = {}
     for table in TABLES:

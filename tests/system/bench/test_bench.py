@@ -11,8 +11,8 @@ from tools.bench.scenarios import SHORT, Bench
 from tools.bench.workload import Workload, mixed
 
 EXACT = (
-    "counters that are off after all this",
-    "counters that are off after a kill",
+    "incorrect counters after all measurements",
+    "incorrect counters after a kill",
     "events lost or twice after a kill, matchback",
 )
 
