@@ -1,4 +1,4 @@
-"""Every page: for everybody to use, at every width, in light and dark, and nothing let in."""
+"""Every page: accessible, at every width, in light and dark mode, without foreign content."""
 
 from functools import partial
 from typing import Any
@@ -13,11 +13,11 @@ from tools.testbed.pages import PASSWORD
 from tools.testbed.stack import Stack
 
 WIDTHS = (390, 1024, 1600)
-LIGHTEST = 100_000  # bytes until a page is painted, uncompressed
+LIGHTEST = 100_000  # bytes before a page is painted, uncompressed
 
 
 def serious(page: Page) -> list[tuple[str, str, Any]]:
-    """What axe-core finds that keeps somebody from using the page."""
+    """Return axe-core's findings that keep a person from using the page."""
     found = Axe().run(page).response["violations"]
     return [
         (one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3])
@@ -99,7 +99,7 @@ def test_alice_needs_no_mouse(desk: Desk) -> None:
 
 
 def tab_to(page: Page, wanted: Any) -> None:
-    """Press Tab until it has the focus, as somebody would who sees where it is."""
+    """Press Tab until the element has the focus, like a person who sees where the focus is."""
     for _ in range(80):
         if wanted.evaluate("element => element === document.activeElement"):
             return

@@ -27,8 +27,9 @@ NO_IP = (
 )
 NO_NAMESPACES = (
     "The tests of several machines need network namespaces, which cannot be created here. "
-    "Run them as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (in a container: --privileged), or allow "
-    "user namespaces (sysctl  user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)."
+    "Run them as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (in a container: --privileged), or "
+    "allow user namespaces (sysctl user.max_user_namespaces, "
+    "kernel.apparmor_restrict_unprivileged_userns)."
 )
 
 

@@ -1,4 +1,4 @@
-"""What is asked of the MongoDB server, on real servers."""
+"""Queries to the MongoDB server, on real servers."""
 
 from pathlib import Path
 

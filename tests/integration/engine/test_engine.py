@@ -1,4 +1,4 @@
-"""The engine knows nothing of donations: here it counts articles, by a ledger of the test's own."""
+"""The engine is independent of donations: here it counts articles, with the test's own ledger."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -145,7 +145,7 @@ def test_a_cycle_is_refused_when_it_is_declared() -> None:
 
 
 def test_a_latest_time_of_what_nothing_counts_is_refused() -> None:
-    # Whoever counts towards nothing is not looked at when it is settled: it would remain due.
+    # A source that counts towards nothing must still be settled, or it would remain due.
     with pytest.raises(ValueError, match="nothing counts books"):
         Ledger([LatestCache(field="last_read_at", of=Book, on=Shelf, at="read_at")])
 
@@ -166,7 +166,7 @@ def test_what_is_due_is_settled_over_two_levels_and_what_is_deleted_goes() -> No
     low, high = Shelf().save(), Shelf().save()
     book = Book(shelf_id=low.id, stars=3, read_at=engine.now()).save()
     notes = [Note(book_id=book.id).save() for _ in range(5)]
-    assert engine.settle_due(get_db(), LIBRARY, batch=2) == 5  # the book goes with its notes
+    assert engine.settle_due(get_db(), LIBRARY, batch=2) == 5  # deletes the book with its notes
     assert (sums(low), sums(high)) == ((5, 3), (0, 0))
 
     book.reload()

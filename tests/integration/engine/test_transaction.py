@@ -1,4 +1,4 @@
-"""`Tx`: what one attempt of a transaction works with, and what follows the commit."""
+"""`Tx`: the parts of one transaction attempt, and the callbacks after the commit."""
 
 import gc
 import re

@@ -1,4 +1,4 @@
-"""What is done now and then: judging clicks anew, dropping what is old, tallying again."""
+"""Periodic work: judging clicks again, deleting old data, and tallying again."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def clicked(alice: University) -> tuple[str, str, str]:
-    """A fundraiser, a mailing and an email with a person's click, a burst, and opens."""
+    """Create a fundraiser, a mailing and an email with a person's click, a burst, and opens."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing)
@@ -53,7 +53,7 @@ def clicked(alice: University) -> tuple[str, str, str]:
 
 
 def everything(alice: University, spring: str, mailing: str, email: str) -> list[Any]:
-    """All figures of the three."""
+    """Return all figures of the three records."""
     reports = [alice.get(f"/v1/mailings/{mailing}/report"), alice.report(spring)]
     for report in reports:
         del report["as_of"]
@@ -185,7 +185,7 @@ def test_what_is_young_waits_or_failed_is_kept(alice: University) -> None:
 
 
 def alice_delivery(days: int) -> ObjectId:
-    """A delivery that arrived so many days ago."""
+    """Create a delivery that arrived this many days ago."""
     id_ = ObjectId.from_datetime(datetime.now(UTC) - timedelta(days=days))
     id_ = ObjectId(id_.binary[:4] + ObjectId().binary[4:])
     row = {"_id": id_, "organization_id": ObjectId(), "provider": "sendgrid", "body": b"[]"}
@@ -266,7 +266,7 @@ def test_messages_go_with_the_last_event_of_their_email(alice: University) -> No
     settle()
     before = everything(alice, spring, mailing, email)
     assert get_db().messages.count_documents({}) == 2
-    # One event of the first email arrived too late to be dropped with the others.
+    # One event of the first email arrived too late for the deletion of the others.
     late = ObjectId.from_datetime(SOON + timedelta(days=1))
     one = {"email_id": ObjectId(email), "type": "open"}
     get_db().events.update_one(one, {"$set": {"delivery_id": late}})

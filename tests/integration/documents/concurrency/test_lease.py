@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, whatever its host name and PID, and for seconds once it is dead."""
+"""Leases: one holder at a time, on any host and PID, and for only seconds after its death."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ with lease.{how}("job") as holding:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Leases that expire soon, so that the test need not wait for long."""
+    """Make leases expire soon, so that the test is fast."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", SHORT_SECONDS)
     monkeypatch.setattr(lease, "RENEWAL_SECONDS", SHORT_SECONDS / 8)
     return SHORT_SECONDS
@@ -45,7 +45,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> float:
 
 @contextmanager
 def holder(how: str = "held", before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lease, or was refused, until its standard input is closed."""
+    """Start a process that acquires the lease or fails, and that lives until its input closes."""
     script = textwrap.dedent(HOLDER).format(seconds=SHORT_SECONDS, how=how)
     with subprocess.Popen(
         [*before, sys.executable, "-c", script],
@@ -132,7 +132,7 @@ def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
             raise RuntimeError
 
     monkeypatch.setattr(Holding, "renew", renew)
-    # The thread of an earlier test may just have begun to sleep for longer.
+    # The thread of an earlier test may be in a longer sleep.
     monkeypatch.setattr(lease, "_renewer", Background("leases", lease._renew_all))
     with held("hangs"), held("job") as holding, held("hangs too"):
         assert holding
@@ -184,7 +184,7 @@ def test_clocks_of_hosts_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def old_lease(seconds: float) -> None:
-    """A lease as versions without tokens wrote it: over a row of this version, or a new one."""
+    """Write a lease as versions without tokens do, over an existing lease or as a new one."""
     values: dict[str, Any] = {"holder": "web-1:7", "until": lease_time(seconds)}
     get_db().leases.update_one({"_id": "job"}, {"$set": values}, upsert=True)
 

@@ -1,4 +1,4 @@
-"""Taking turns: who meets another's open transaction learns so at once, and nothing is lost."""
+"""Turns: a transaction that meets another's open one learns so at once, and loses nothing."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ def take(tx: Tx, name: str) -> int:
 @pytest.mark.usefixtures("real_database")
 def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
     name = f"tally:{ObjectId()}"
-    in_transaction(take, "the first of all")  # makes the collection, after which turns conflict
+    in_transaction(take, "the first of all")  # turns conflict only in an existing collection
 
     def first(tx: Tx) -> int:
         mutex.take(tx, name)
@@ -33,7 +33,7 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
         assert in_transaction(take, "tally:another") == 1
         return 1
 
-    for _ in range(2):  # the turn's record is made, and then it is there
+    for _ in range(2):  # creates the turn's record
         in_transaction(first)
     assert in_transaction(take, name) == 1
     assert mongoengine.get_db().turns.find_one({"_id": name})["taken"] == 3
@@ -69,7 +69,7 @@ def test_one_that_never_has_its_turn_leaves_it_to_the_others(
 
 @pytest.mark.usefixtures("real_database")
 def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
-    """As two workers do: one has the turn again and again, until the other has had it."""
+    """Like two workers: one takes turn after turn, until the other has had one."""
     name = f"organization:{ObjectId()}"
     in_transaction(take, name)
     begun, had = threading.Event(), threading.Event()
@@ -81,7 +81,7 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
         return 0 if had.is_set() else 1
 
     busy = threading.Thread(target=mutex.until_done, args=(name, lambda: in_transaction(hold)))
-    # As a thread of another process would, this one stands in no line with the busy one.
+    # This thread has its own line, like a thread of another process.
     with_line_of_its_own = mutex.in_turn.__globals__ | {"_line": mutex._Line()}
     other = types.FunctionType(mutex.in_turn.__code__, with_line_of_its_own)
     busy.start()

@@ -1,4 +1,4 @@
-"""Poison: what cannot be settled stops nothing else, is tried again, and is kept as failed."""
+"""Poison records: a bad record blocks nothing, is retried, and is kept as failed."""
 
 import random
 from datetime import timedelta
@@ -28,13 +28,13 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def poison(email_id: str) -> None:
-    """An email whose counters cannot be added to."""
+    """Create an email whose counters cannot be incremented."""
     where = {"_id": ObjectId(email_id)}
     get_db().emails.update_one(where, {"$set": {"opens": "many", "donations_count": "many"}})
 
 
 def try_again_now(name: str) -> None:
-    """As if the pause were over."""
+    """End the pause before the next attempt."""
     get_db()[name].update_many(
         {"trouble.retry_at": {"$type": "date"}},
         {"$set": {"trouble.retry_at": now() - timedelta(seconds=1)}},
@@ -77,7 +77,7 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
     gift = alice.gift(spring, email_id=email)
     for tries in range(1, retries.TRIES + 1):
         sweep()
-        sweep()  # postponed: not tried again before its time
+        sweep()  # postponed: not retried before its time
         row: Any = get_db().donations.find_one()
         assert row["trouble"]["tries"] == tries
         assert row["trouble"]["error"] == "TypeError"
@@ -95,7 +95,7 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
 
 
 def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
-    """A gift that cannot be settled, and the poisoned email that it is for."""
+    """Create a gift that cannot be settled, and the poisoned email that it belongs to."""
     email = alice.email(spring)
     sweep()
     poison(email)

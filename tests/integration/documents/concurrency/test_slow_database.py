@@ -1,4 +1,4 @@
-"""A slow or busy database is not a bad record, and a bad record stops nothing else."""
+"""A slow or busy database does not mark records as bad, and a bad record blocks nothing else."""
 
 import contextlib
 import threading
@@ -39,7 +39,7 @@ AT = 1_700_000_000
 MANY = 60
 SETTLED = ("external_id", "counted", "match", "email_id", "mailing_id", "decision", "donor_id")
 DUE = {"due": {"$type": "date"}}
-# What only means slow or busy, as MongoDB answers it within a transaction.
+# MongoDB's errors within a transaction that only mean slow or busy.
 SLOW = [290, 251, 24, 112, 46, 50, 262, 267, 246, 239, 11601, 202, 175, 237, 365, 402]
 
 
@@ -59,7 +59,7 @@ def charlie(real_client: testing.TestClient) -> University:
 
 @contextmanager
 def failing(code: int, times: int | None, *commands: str, labels: bool = False) -> Iterator[None]:
-    """MongoDB answers so many of these commands with this error; None is all of them."""
+    """Make MongoDB fail this many of these commands with an error; None fails all of them."""
     data: dict[str, Any] = {"failCommands": list(commands), "errorCode": code}
     if labels:
         data["errorLabels"] = ["TransientTransactionError"]
@@ -73,7 +73,7 @@ def failing(code: int, times: int | None, *commands: str, labels: bool = False) 
 
 
 def copies(collection: str, id_: str, number: int, **more: Any) -> list[ObjectId]:
-    """Records that are due, like this one."""
+    """Insert due copies of a record."""
     row = get_db()[collection].find_one({"_id": ObjectId(id_)})
     assert row is not None
     row = {name: value for name, value in row.items() if name not in SETTLED}
@@ -83,7 +83,7 @@ def copies(collection: str, id_: str, number: int, **more: Any) -> list[ObjectId
 
 
 def poison(emails: list[ObjectId]) -> None:
-    """Emails whose counters cannot be added to."""
+    """Create emails whose counters cannot be incremented."""
     broken = {"opens": "many", "donations_count": "many"}
     get_db().emails.update_many({"_id": {"$in": emails}}, {"$set": broken})
 
@@ -93,7 +93,7 @@ def troubled(collection: str) -> list[Any]:
 
 
 class Transactions:
-    """Counts the transactions that settle, tally or take in."""
+    """A counter of the transactions that settle, tally or read posts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number = 0
@@ -142,7 +142,7 @@ def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
     with failing(290, None, "update"):
         with pytest.raises(PyMongoError):
             sweep()
-        update_email_donation.call_local(gift)  # a job does not fail
+        update_email_donation.call_local(gift)  # the job does not fail
     assert troubled("donations") == []
     settle()
     assert alice.report(spring)["donations"]["count"] == 1
@@ -151,7 +151,7 @@ def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
 def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest one takes longer than a transaction lives, in every batch that holds it."""
+    """The oldest gift outlasts a transaction's lifetime, in every batch that contains it."""
     monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(batches, "LONG_SECONDS", 0.05)
     spring = alice.fundraiser()
@@ -172,7 +172,7 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
     (row,) = get_db().donations.find(DUE)
     assert (row["_id"], row["trouble"]["tries"]) == (slow, 0)
     assert row["trouble"]["retry_at"] > now()
-    retries.postpone("donations", slow, PyMongoError())  # as another worker does at once
+    retries.postpone("donations", slow, PyMongoError())  # as another worker does at the same time
     get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
     retries.postpone("donations", slow, PyMongoError())
     (row,) = get_db().donations.find(DUE)
@@ -203,7 +203,7 @@ def test_patience_begins_with_the_first_attempt(
 def test_an_open_transaction_of_another_does_not_hold_a_thread(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A write conflict that outlasts its retries."""
+    """A write conflict outlasts its retries."""
     monkeypatch.setattr(transaction, "RETRY_SECONDS", 0.3)
     monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.3)
     spring = alice.fundraiser()
@@ -304,7 +304,7 @@ def test_a_bad_event_after_empty_posts_is_isolated(
         assert alice.deliver(events).status == 202
     stopping = threading.Event()
     monkeypatch.setattr(shutdown, "_stopping", stopping)
-    endless = threading.Timer(20, stopping.set)  # without this, a failure would be an endless loop
+    endless = threading.Timer(20, stopping.set)  # without this, a failure would loop forever
     endless.start()
     sweep()
     endless.cancel()
@@ -354,7 +354,7 @@ def test_a_payment_that_raises_is_isolated(
 def test_thousands_of_bad_gifts_delay_no_other_organization(
     alice: University, charlie: University
 ) -> None:
-    """Groups have their turn one after the other, as in the worker's sweep."""
+    """Groups take turns, as in the worker's sweep."""
     spring, autumn = alice.fundraiser(), charlie.fundraiser("Autumn")
     bad = alice.email(spring)
     gift = alice.gift(spring, 100)
@@ -370,7 +370,7 @@ def test_thousands_of_bad_gifts_delay_no_other_organization(
     noted = len(troubled("donations"))
     assert 0 < noted < len(rows)
     begun = time.monotonic()
-    update_email_donation.call_local(str(rows[-1]))  # a job leaves it to the sweep at once
+    update_email_donation.call_local(str(rows[-1]))  # leaves the record to the sweep
     assert time.monotonic() - begun < 1
     assert len(troubled("donations")) == noted
 

@@ -1,4 +1,4 @@
-"""Indexes fit the queries: nothing that is done all the time scans a collection or sorts one."""
+"""Indexes fit the queries: no regular query scans or sorts a whole collection."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from jobs.sweep import sweep
 from tools.testbed.cast import BOB, Api, University, event, university
 from tools.testbed.stripe_events import charge, set_secret, tell
 
-# A few documents of configuration, looked at by an index of their own or not at all.
+# Small collections of configuration, read with or without an index.
 SMALL = {"leases", "recounts"}
 
 
@@ -26,7 +26,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def scans() -> list[Any]:
-    """What the server's own profiler saw that walked through a whole collection."""
+    """Return the collection scans that the server's profiler recorded."""
     get_db().command("profile", 0)
     return [
         (seen["ns"], seen.get("command"))
@@ -80,7 +80,7 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
 
 
 def test_looking_someone_up_reads_one_document_however_many_there_are(alice: University) -> None:
-    """A partial index is used only by a query that says what the index is limited to."""
+    """MongoDB uses a partial index only for queries that repeat its filter."""
     rows = [
         {
             "organization_id": ObjectId(alice.id),

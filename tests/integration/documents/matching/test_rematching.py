@@ -1,4 +1,4 @@
-"""Late data: what arrives after a gift re-matches the gifts it can affect, and no others."""
+"""Late data: data that arrives after a gift re-matches the gifts it can affect, and no others."""
 
 import random
 import threading
@@ -59,7 +59,7 @@ def user_of(alice: University, email: str) -> str:
 
 
 def nothing_would_change(alice: University) -> bool:
-    """Deciding every gift afresh says what is stored."""
+    """Check that deciding every gift again gives the stored matches."""
     pages = what_if(ObjectId(alice.id), MatchPolicy(), lambda held: held)
     return not [change for _, changes in pages for change in changes]
 
@@ -124,7 +124,7 @@ def test_a_click_that_is_told_of_late_changes_the_match_and_history_keeps_the_ol
     assert found[:2] == (first, "clicked")
     assert [(one["email_id"], one["touch"]) for one in found[2]] == [(second, "sent")]
     assert found[2][0]["replaced_at"] >= found[2][0]["decided_at"]
-    # Given before the click, and by somebody else: not even looked at.
+    # Gifts from before the click, or by another donor: the code must not read them.
     assert [of(alice, one, "decided_at", "email_id") for one in (early, eves)] == untouched
     assert alice.get(f"/v1/emails/{second}")["donations_count"] == 1
     assert alice.get(f"/v1/emails/{first}")["donated"] is True
@@ -170,7 +170,7 @@ def test_a_new_address_finds_its_gifts_and_the_old_one_keeps_them(alice: Univers
     for gift in (old, new):
         assert of(alice, gift, "match", "email_id") == ("indirect", email)
     assert alice.get(f"/v1/users/{user}")["donations_count"] == 2
-    # Whoever has the old address now goes before who once had it.
+    # The current holder of an old address takes precedence over a former holder.
     carol = alice.make("users", name="Carol", email=BOB["email"])["id"]
     assert of(alice, old, "match") == ("unresolved",)
     assert alice.get(f"/v1/donations/{old}")["user_id"] == carol
@@ -228,7 +228,7 @@ def test_a_pin_survives_whatever_arrives_and_unpinning_lets_the_rules_decide(
 
 
 def test_a_gift_read_before_it_was_settled_can_be_unpinned(alice: University) -> None:
-    """What was read is written where it differs: a mark that was there would not be set again."""
+    """The write changes only fields that differ, so it must not skip an existing mark."""
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, donor=EVE, donated_at=GIVEN)
@@ -306,12 +306,12 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     first, second = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     settle()
     gift = alice.gift(spring, donated_at=GIVEN)
-    # In dispute: it adds nothing to any counter that the click's transaction writes as well.
+    # In dispute, the gift adds nothing to counters that the click's transaction also writes.
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
     rounds = []
 
     class Late(Candidates):
-        """What is read here is past by the time it is used."""
+        """Candidates that change between their reading and their use."""
 
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
@@ -349,7 +349,7 @@ def test_late_clicks_among_many_gifts_find_their_own(
 def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts on the email as before, so no counter of the email is written."""
+    """The gift still counts on the email, so its transaction writes no counter of the email."""
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
@@ -358,7 +358,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     rounds = []
 
     class Late(Candidates):
-        """What is read here is past by the time it is used."""
+        """Candidates that change between their reading and their use."""
 
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
@@ -376,19 +376,19 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
 def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither transaction sees what the other writes: one of them must fail and look again."""
+    """Neither transaction sees the other's writes, so one of them must fail and retry."""
     spring = alice.fundraiser()
     email = alice.email(spring, user=EVE, sent_at=SENT)
     plan: dict[str, Any] = {"recurring_id": "plan"}
     first = alice.gift(spring, donated_at="2025-11-22T00:00:00Z", **plan)
     settle()
     later = alice.gift(spring, donated_at=GIVEN, **plan)
-    # In dispute: it adds nothing to any counter that the other transaction writes as well.
+    # In dispute, the gift adds nothing to counters that the other transaction also writes.
     alice.call("PATCH", f"/v1/donations/{later}", {"status": "disputed"})
     rounds = []
 
     class Late(Candidates):
-        """What is read here is past by the time it is used."""
+        """Candidates that change between their reading and their use."""
 
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
@@ -399,7 +399,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
                 get_db().donations.update_one(first_one, pin)
                 rematch.mark(Tx(get_db()), [ObjectId(first)])
                 with monkeypatch.context() as unseen:
-                    # Its snapshot was taken before the later one was stored.
+                    # This transaction's snapshot is older than the later instalment.
                     unseen.setattr(Plans, "mark_astray", lambda *_: None)
                     in_transaction(settling._settle, first_one, Policy(), ("donations",))
 
@@ -429,7 +429,7 @@ def test_more_gifts_than_a_transaction_marks(
 
 @pytest.fixture
 def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Gifts of three donors, each of whom then opens two emails that came first; only noted yet."""
+    """Create gifts of three donors, and note late opens of two earlier emails by each donor."""
     monkeypatch.setattr(late_touches, "FEW", 2)
     monkeypatch.setattr(late_touches, "MAILBOXES_A_QUERY", 2)
     monkeypatch.setattr(late_touches, "PATIENCE", timedelta(hours=1))
@@ -485,7 +485,7 @@ def test_one_worker_follows_the_notes_of_an_organization(alice: University) -> N
     organization_id = ObjectId(alice.id)
     assert Holding(f"late touches:{organization_id}", "another worker").take()
     assert not late_touches.follow(organization_id)
-    Lease.objects.update(until=now())  # it was killed
+    Lease.objects.update(until=now())  # simulates a kill
     assert late_touches.follow(organization_id)
     assert Lease.objects.count() == 0
 
@@ -505,7 +505,7 @@ def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University
 
 
 def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: list[str]) -> None:
-    """A worker may be killed between the gifts' marks and the end of the note."""
+    """A worker may be killed after it marks the gifts, and before it deletes the note."""
     notes = list(get_db().late_touches.find())
     settle()
     before = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
@@ -546,7 +546,7 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
 def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_put_it(
     alice: University,
 ) -> None:
-    """Gifts, emails, events, users, moves, erasures, deletions from six threads, two sweeping."""
+    """Six threads change gifts, emails, events and users, and two threads sweep."""
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(8)]
     ended = threading.Event()
@@ -614,7 +614,7 @@ def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: Un
         "first_gift": {"USD": 100},
         "lifetime": {"USD": 800},
     }
-    # The first fails after all: the next one is the first, and is matched as usual.
+    # The first instalment fails, so the next one becomes the first, and is matched as usual.
     alice.call("PATCH", f"/v1/donations/{first}", {"status": "failed"})
     assert of(alice, gifts[0], "follows") == (gifts[4],)
     assert alice.get(f"/v1/donations/{gifts[4]}")["match"] == "indirect"
@@ -622,7 +622,7 @@ def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: Un
 
 
 def test_money_that_changes_takes_back_exactly_what_it_gave(alice: University) -> None:
-    """Part and full refunds, disputes won and lost, failures: everywhere, per currency."""
+    """Refunds in part and in full, won and lost disputes, and failures, in each currency."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing, sent_at=SENT)
@@ -661,7 +661,7 @@ def test_money_that_changes_takes_back_exactly_what_it_gave(alice: University) -
     change("USD", refunded_amount=2500)
     assert everywhere() == [{"JPY": 3000, "KWD": 1234}] * 8
     change("USD", refunded_amount=2400)  # a part of the refund came back
-    change("JPY", status="disputed")  # and lost: it stays so
+    change("JPY", status="disputed")  # lost, and it stays lost
     change("KWD", refunded_amount=1234)
     assert everywhere() == [{"USD": 100}] * 8
     figures = alice.report(spring)["donations"]

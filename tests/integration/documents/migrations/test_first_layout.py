@@ -1,4 +1,4 @@
-"""A database that the first version filled is brought into today's form, while it is used."""
+"""Migration of a database that the first version filled, while it is in use."""
 
 import json
 import time
@@ -30,14 +30,15 @@ from tools.testbed.command_line import matchback
 from tools.testbed.settled import settle
 from tools.testbed.stack import wait_until
 
-# Made by the first version's own code: two fundraisers, six people, emails, events of every kind,
-# gifts of every match, a refund, a deletion, and a gift, an email and a post that are still due.
+# The first version's own code created this data: two fundraisers, six people, events of every kind,
+# and gifts of every match. It has a refund, a deletion, and a gift, an email and a post that are
+# still due.
 SPRING_RAISED = 2500 + (1000 - 400) + 700 + 300
 
 
 @pytest.fixture
 def stored(real_database: str) -> dict[str, Any]:
-    """The first version's database, its indexes included, and what it told of it."""
+    """Load the first version's database with its indexes. Return its recorded responses."""
     return load("first_layout.json")
 
 
@@ -48,7 +49,7 @@ def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University
 
 
 def same(before: Any, after: Any) -> None:
-    """What the first version told is told as it was; the new one tells more."""
+    """Check that the new version returns everything that the first version returned."""
     for name, value in before.items():
         if name in ("as_of", "unsettled"):
             continue
@@ -84,7 +85,7 @@ def test_what_the_first_version_did_not_know_is_known(
     assert days == {"2025-11-14": 1, "2025-11-15": 2, "2025-11-16": 1, "2025-11-17": 1}
     links = alice.get(f"/v1/mailings/{stored['mailing']}/links")["data"]
     assert [(link["url"], link["clicks"]) for link in links] == [("https://give.example.edu/", 2)]
-    # By the message alone, which only events of the first version told of.
+    # By the message alone, which only events of the first version reported.
     first = get_db().emails.find_one(sort=[("_id", 1)])
     told = event(str(first["_id"]), "open", 1_763_100_000, email="person0@example.edu")
     key = alice.signing_key
@@ -155,7 +156,7 @@ def names() -> list[str]:
 
 
 def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, Any]) -> None:
-    """Web and workers of the new version run on the old form: nothing refuses, nothing is off."""
+    """Web processes and workers run on the old layout without errors and with correct counters."""
     create_indexes()
     for noun in ("users", "fundraisers", "mailings", "emails", "donations"):
         assert alice.get(f"/v1/{noun}")["data"]
@@ -182,7 +183,7 @@ def test_it_goes_on_where_it_was_killed(
         running: Iterator[Told] = migrate(MIGRATIONS)
         next(running)
         assert isinstance(running, Generator)
-        running.close()  # as far as the database knows, it was killed after this page
+        running.close()  # for the database, a kill after this page looks the same
         pages += 1
     assert pages > len(MIGRATIONS)
     assert get_db().migrations.find_one(3)["rows"] == get_db().events.count_documents({})
@@ -239,7 +240,10 @@ def test_another_that_makes_no_progress_is_not_waited_for_forever(
 def test_two_that_both_hold_the_lease_do_each_page_once(
     alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
 ) -> None:
-    """As after a pause: a lease saves work, and correctness does not depend on it."""
+    """This can happen after a pause.
+
+    The lease avoids duplicate work; correctness does not depend on it.
+    """
     monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
     monkeypatch.setattr(lease, "_take", lambda *args: True)
     create_indexes()
@@ -255,7 +259,7 @@ def test_two_that_both_hold_the_lease_do_each_page_once(
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands connect by themselves: to the test's database, which is connected already."""
+    """Keep the connection to the test's database, because commands connect by themselves."""
     monkeypatch.setattr("config.database.connect", database.client)
 
 

@@ -1,4 +1,4 @@
-"""Payments stored before reasons were kept are listed with theirs, while webhooks come in."""
+"""Payments from before reasons existed are listed with their reasons, while webhooks arrive."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def renamed(event: Any, number: int) -> Any:
 
 
 def as_before() -> None:
-    """Make the stored payments those of the version before."""
+    """Give the stored payments the form of the previous version."""
     gone = dict.fromkeys(("public_id", "reason", "key", "assigned"), "")
     get_db().payments.update_many({}, {"$unset": gone})
     get_db().migrations.delete_one({"_id": 16})
@@ -62,14 +62,14 @@ def test_payments_of_the_version_before_are_listed_and_assigned(
     tell(alice, ours(renamed(charge("succeeded"), 3), fundraiser_id=UNKNOWN_ID))
     tell(alice, renamed(intent("created", "requires_payment_method"), 4))
     tell(alice, invoice("paid", 3))
-    tell(alice, invoice_payment(3))  # now the invoice is only a pointer to its payment
+    tell(alice, invoice_payment(3))  # the invoice now only points to its payment
     settle()
     before = reasons(alice)
     as_before()
     get_db().payments.create_index("organization_id")
     assert reasons(alice) == {}
     make_indexes()
-    tell(alice, renamed(charge("updated", 9), 2))  # before its turn has come
+    tell(alice, renamed(charge("updated", 9), 2))  # before the migration reaches it
     settle()
     list(migrate(STEP))
     drop_retired()

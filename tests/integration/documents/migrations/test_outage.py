@@ -1,4 +1,4 @@
-"""A migration waits for MongoDB, and goes on from where it was."""
+"""A migration waits for MongoDB, and resumes where it stopped."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Gifts that an earlier version made of payments are corrected by reading their webhooks again."""
+"""Gifts that an earlier version derived incorrectly are corrected from their webhooks."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def go_back(refunded: int) -> None:
-    """Give the stored payment and its gift the form of the version before, with its mistakes."""
+    """Give the stored payment and its gift the incorrect form of the previous version."""
     for payment in get_db().payments.find():
         facts: dict[str, Any] = {}
         for id_, fact in payment["facts"].items():

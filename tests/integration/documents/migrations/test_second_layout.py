@@ -1,4 +1,4 @@
-"""Addresses of the layout before all spellings were one: people, gifts and events follow."""
+"""Addresses from before all spellings shared one key: people, gifts and events follow."""
 
 import json
 from collections.abc import Generator, Iterator
@@ -26,8 +26,8 @@ from tools.testbed.cast import Api, University, event
 from tools.testbed.command_line import matchback
 from tools.testbed.settled import settle
 
-# Made by that version's own code: people, their emails, events and gifts in many spellings, some
-# of one person twice, and a gift, an email and a post that are still due.
+# That version's own code created this data: people, emails, events and gifts in many spellings.
+# Some spellings belong to one person. A gift, an email and a post are still due.
 ANNA = "anna@b\u00fccher.example"
 OURS = tuple(one for one in MIGRATIONS if "spellings" in one.name)
 SPRING_RAISED = sum(range(100, 120)) - 40 + 2500
@@ -138,7 +138,7 @@ def test_events_find_their_emails_by_address_and_by_message(
     before = {name: opens(name) for name in ("anna", "quin")}
     upgraded()
     assert {name: opens(name) - n for name, n in before.items()} == {"anna": 1, "quin": 1}
-    # Of a message that only an event in another spelling told of.
+    # Only an event in another spelling reported this message.
     message = f"message-{stored['emails']['wide']}"
     late = event("", "open", 1_763_100_000, email="wide@example.org", sg_message_id=message)
     count = opens("wide")
@@ -149,7 +149,7 @@ def test_events_find_their_emails_by_address_and_by_message(
 
 
 def test_a_post_that_is_sent_again_counts_nothing(alice: University) -> None:
-    """The identity of an event is of the address as it was reported, and did not change."""
+    """An event's identity uses the address as reported, which did not change."""
     upgraded()
     before, opens = get_db().events.count_documents({}), _opens()
     alice.set_webhook_key()
@@ -174,7 +174,7 @@ def test_two_users_that_would_become_one_stay_two_and_are_reported(
     upgraded()
     users = {name: ObjectId(id_) for name, id_ in stored["users"].items()}
     found = {pair.id: pair.kept_id for pair in pairs() if pair.collection == "users"}
-    # The plain spelling keeps the key; of two others, the older user gets it.
+    # The plain spelling keeps the key. Of two other spellings, the older user gets it.
     assert found == {users["ned_again"]: users["ned"], users["rob_again"]: users["rob"]}
     for external_id, name in (("a", "ned"), ("b", "ned_again"), ("c", "ned"), ("d", "rob"),
                               ("e", "rob_again"), ("f", "rob")):  # fmt: skip
@@ -183,7 +183,7 @@ def test_two_users_that_would_become_one_stay_two_and_are_reported(
     assert [user["id"] for user in listed] == [stored["users"]["rob"]]
     assert alice.get(f"/v1/users/{users['rob_again']}")["email"] == "rob@example.org."
     other = alice.call("PATCH", f"/v1/users/{users['rob_again']}", {"name": "Robert"})
-    assert other.status == 200  # a name says nothing of an address
+    assert other.status == 200  # a name does not identify an address
 
 
 def test_staff_decide_which_of_the_two_stays(alice: University, stored: dict[str, Any]) -> None:
@@ -229,7 +229,7 @@ def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.M
     assert pages > 20
     assert list(recount.recount()) == []
     settle()
-    assert len(list(pairs())) == 3  # who gives way does not depend on the pages
+    assert len(list(pairs())) == 3  # the choice between them does not depend on the pages
 
 
 def test_doing_it_again_changes_nothing(alice: University) -> None:
@@ -241,7 +241,7 @@ def test_doing_it_again_changes_nothing(alice: University) -> None:
 
 
 def test_a_key_that_another_mailbox_had_is_given_up_first(alice: University) -> None:
-    """Before, "wei\u200bss" was a user of its own, while the key "weiss" was of "weiß"."""
+    """Before, "wei\u200bss" was a user of its own, while the key "weiss" belonged to "weiß"."""
     odd = get_db().users.find_one({"email": "wei\u00df@example.org"})
     spelled = "wei\u200bss@example.org"
     row = {**odd, "_id": ObjectId(b"\0" * 12), "email": spelled, "address": spelled}
@@ -258,7 +258,7 @@ def test_a_key_that_another_mailbox_had_is_given_up_first(alice: University) -> 
 def test_it_is_used_before_and_while_it_is_migrated(
     alice: University, stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests come at every page; nobody is added twice, and no counter is off."""
+    """Requests arrive at every page. No user is added twice, and every counter is correct."""
     monkeypatch.setattr(module, "ROWS_A_PAGE", 7)
     create_indexes()
     spring, number = stored["fundraiser"], 0
@@ -287,7 +287,7 @@ def test_it_is_used_before_and_while_it_is_migrated(
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands connect by themselves: to the test's database, which is connected already."""
+    """Keep the connection to the test's database, because commands connect by themselves."""
     monkeypatch.setattr("config.database.connect", database.client)
 
 

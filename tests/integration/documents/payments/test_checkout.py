@@ -1,4 +1,4 @@
-"""Checkout Sessions and Payment Links: what only the session states reaches the gift."""
+"""Checkout Sessions and Payment Links: data that only the session contains reaches the gift."""
 
 import itertools
 import json
@@ -60,7 +60,7 @@ def numbered(events: list[Event], number: int) -> list[Event]:
 
 
 def one_time(fundraiser: str, **more: Any) -> list[Event]:
-    """A Payment Link: the fundraiser is the link's, and the email is the visit's."""
+    """Return events of a Payment Link, which names the fundraiser. The visit names the email."""
     return [
         session("completed", 4, metadata={"fundraiser_id": fundraiser}, **more),
         intent("succeeded", "succeeded", 2),
@@ -70,7 +70,7 @@ def one_time(fundraiser: str, **more: Any) -> list[Event]:
 
 
 def subscription(fundraiser: str, **more: Any) -> list[Event]:
-    """A session of a plan, its first instalment, and the next one a month later."""
+    """Return events of a plan's session, its first instalment, and the next one a month later."""
     ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE}
     second = {"id": "pi_2", "created": AT + 2_592_000}
     of_second = {"type": "payment_intent", "payment_intent": "pi_2"}
@@ -137,7 +137,7 @@ def test_the_session_that_comes_late_lets_the_gift_look_again(alice: University)
 
 
 def test_a_plan_in_many_orders(alice: University) -> None:
-    """Each instalment gets what the plan's session states, whichever comes first."""
+    """Each instalment gets the data of the plan's session, in any order of arrival."""
     spring = alice.fundraiser()
     email = alice.email(spring, ANN, sent_at=SENT)
     token = alice.get(f"/v1/emails/{email}")["link_token"]

@@ -1,4 +1,4 @@
-"""Money in another currency: a refund takes nothing off its gift, and a dispute disputes it."""
+"""Money in another currency: refunds subtract nothing from the gift, and disputes dispute it."""
 
 import itertools
 import logging

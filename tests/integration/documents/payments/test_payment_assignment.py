@@ -1,4 +1,4 @@
-"""Payments that cannot become gifts: each is listed with its reason, and a person assigns it."""
+"""Payments that cannot become gifts: each is listed with its reason, and staff assign it."""
 
 import itertools
 import json
@@ -116,7 +116,7 @@ def test_each_reason_has_a_code_and_a_sentence(alice: University, reason: Reason
     path = f"/v1/payments/{payment['id']}/fundraiser"
     answer = alice.call("PUT", path, {"fundraiser_id": spring})
     assert answer.status == (200 if reason in ASSIGNABLE else 409)
-    tell(alice, charge("updated", 9))  # whatever lacked comes now
+    tell(alice, charge("updated", 9))  # the missing event arrives now
     tell(alice, invoice_payment(9))
     made = gifts(alice)
     assert len(made) == (1 if reason in ASSIGNABLE else 0)
@@ -157,7 +157,7 @@ def test_a_post_without_a_fundraiser_is_listed_too(alice: University, named: Any
 
 
 def story(fundraiser: str) -> list[Any]:
-    """Events of one payment, some of which name another fundraiser."""
+    """Return events of one payment, some of which name another fundraiser."""
     return [
         ours(intent("succeeded", "succeeded", 2), fundraiser_id=fundraiser),
         charge("succeeded", 1),
@@ -174,7 +174,7 @@ def test_an_assignment_survives_events_in_any_order_and_counts_once(
     [payment] = listed(alice)
     events = story(autumn)
     for index in order:
-        for _ in range(2):  # and each of them repeated
+        for _ in range(2):  # with each event repeated
             if index == len(events):
                 assign(alice, payment, spring)
             else:
@@ -300,7 +300,7 @@ def test_an_assignment_is_taken_back_until_it_made_a_gift(alice: University) -> 
     assert gifts(alice) == []
     [payment] = listed(alice)
     assert payment["reason"] == "no_fundraiser"
-    assert alice.call("GET", path.rpartition("/")[0]).status == 404  # it is of that payment now
+    assert alice.call("GET", path.rpartition("/")[0]).status == 404  # that payment has it
     assign(alice, payment, spring)
     answer = alice.call("DELETE", f"/v1/payments/{payment['id']}/fundraiser")
     assert answer.status == 409

@@ -1,4 +1,4 @@
-"""Gifts from payment webhooks: one each, whatever is told in what order, counted exactly."""
+"""Gifts from payment webhooks: one gift each, exact counters, for events in any order."""
 
 import itertools
 import json
@@ -64,7 +64,7 @@ def gifts(alice: University) -> list[Any]:
 
 
 def named(story: list[Any], number: int, fundraiser: str, email: str) -> list[Any]:
-    """The story of another gift: with ids of its own, and with what the platform adds."""
+    """Return the events of another gift, with its own IDs and a platform's metadata."""
     text = json.dumps(story)
     for id_ in ("pi_1", "ch_1", "ch_0", "in_1", "re_1", "re_2", "du_1", "inpay_1"):
         text = text.replace(f'"{id_}"', f'"{id_}_{number}"')

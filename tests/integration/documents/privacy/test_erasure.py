@@ -1,4 +1,4 @@
-"""Erasing Bob: no collection knows him any more, and no figure changes."""
+"""Erasing Bob: no collection contains him, and no figure changes."""
 
 import json
 import threading
@@ -38,7 +38,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Everything in a stored document that could be read."""
+    """Return all readable texts in a stored document."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from texts(name)
@@ -57,7 +57,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def traces(*wanted: str) -> list[tuple[str, Any]]:
-    """Where in the whole database any of these texts stands."""
+    """Return every place in the database that contains one of these texts."""
     database = get_db()
     return [
         (name, row["_id"])
@@ -69,7 +69,7 @@ def traces(*wanted: str) -> list[tuple[str, Any]]:
 
 
 def busy_bob(alice: University) -> tuple[str, str, str]:
-    """Bob was emailed, opened, clicked and gave, under several forms of his address."""
+    """Email Bob, who opens, clicks and gives under several spellings of his address."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing)
@@ -90,7 +90,7 @@ def busy_bob(alice: University) -> tuple[str, str, str]:
     alice.gift(spring, 1000, BOB | {"email": "BOB@Example.edu"}, email_id="BOB@example.edu")
     set_secret(alice)
     tell(alice, ours(charge("succeeded"), fundraiser_id=spring, email_id=email))
-    tell(alice, charge("succeeded", id="ch_2", payment_intent=None))  # of no fundraiser
+    tell(alice, charge("succeeded", id="ch_2", payment_intent=None))  # without a fundraiser
     settle()
     return spring, mailing, email
 
@@ -123,7 +123,7 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
     else:
         arguments = ["erase", bob, "--organization", alice.id, "--yes"]
         assert CliRunner().invoke(main, arguments).exit_code == 0
-    # He is searched for in vain at once, before a worker has done the rest.
+    # A search stops finding him at once, before a worker completes the erasure.
     assert "words" not in (get_db().users.find_one({"_id": ObjectId(bob)}) or {})
     settle()
     assert traces("bob@example.edu", "Bob Baker", "baker") == []
@@ -133,7 +133,7 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
     assert len(traces("eve@x.edu")) > 3
     gift = alice.get("/v1/donations")["data"][0]
     assert gift["donor"] == {"name": "(erased)", "email": "(erased)"}
-    assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204  # again is no error
+    assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204  # a repeat is allowed
 
 
 def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: University) -> None:

@@ -1,4 +1,4 @@
-"""A bug is raised, logged and retried. It is never stored as a verdict on somebody's input."""
+"""A bug is raised, logged and retried. It never rejects a client's input."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from tools.testbed.cast import BOB, Api, University, event, university
 from tools.testbed.stripe_events import charge, intent, ours, refund, set_secret, tell
 
 AT = 1_763_800_000
-# `int("x")` is a ValueError, as most bugs in parsing are; a UnicodeError is one, too.
+# `int("x")` raises a ValueError, like most parsing bugs. A UnicodeError is one, too.
 BUGS = [
     ValueError("invalid literal for int() with base 10"),
     UnicodeEncodeError("ascii", "ü", 0, 1, "ordinal not in range"),
@@ -48,7 +48,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def retry_now() -> None:
-    """Make the pause be over."""
+    """End the pause before the next attempt."""
     over = {"$set": {"trouble.retry_at": now() - timedelta(seconds=1)}}
     get_db().deliveries.update_many({"trouble": {"$exists": True}}, over)
 

@@ -1,4 +1,4 @@
-"""Settling on the real server: whatever is done in whatever order, every counter is right."""
+"""Settling on the real server: every counter is correct after any actions in any order."""
 
 from datetime import timedelta
 from typing import Any
@@ -98,7 +98,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
     rounds = []
 
     class Late(Candidates):
-        """What is read here is past by the time it is used."""
+        """Candidates that change between their reading and their use."""
 
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
@@ -241,7 +241,7 @@ def test_recount_finds_and_repairs_exactly_what_was_planted(alice: University) -
 
 
 def test_what_any_record_says_it_counted_can_be_mended(alice: University) -> None:
-    """Counters are right at the end, with no worker to help, whichever note was lost."""
+    """Counters are correct at the end, without a worker's help, whichever note is lost."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring, cost={"amount": 100, "currency": "USD"})
     email = alice.email(spring, mailing_id=mailing)
@@ -279,7 +279,7 @@ def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPa
 
 
 def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: University) -> None:
-    """Creates, changes, part refunds, deletions, events and re-settles, in any order."""
+    """Creates, changes, partial refunds, deletions, events and repeated settles, in any order."""
     alice.set_webhook_key()
     donors = (BOB, EVE, {"name": "Zoe", "email": "zoe@example.org"})
 
@@ -388,7 +388,7 @@ def settle_only(fundraiser_id: str) -> None:
 
 
 def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) -> None:
-    """Its settling counts on the email, which waits to be settled itself and to say who moves."""
+    """Settling the gift counts on the email, which itself still waits to be settled."""
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     pinned, own = alice.email(spring), alice.email(autumn)
     gift = alice.gift(autumn, 2500, email_id=own)
@@ -418,7 +418,7 @@ def test_a_new_email_that_a_gift_counts_on_first_is_new_all_the_same(alice: Univ
 
 
 def test_a_gift_that_waits_and_then_moves_leaves_no_time_behind(alice: University) -> None:
-    """It had stopped counting, so that nothing is subtracted from the user whom it leaves."""
+    """The gift no longer counted, so settling subtracts nothing from the user that it leaves."""
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     bob = alice.get(f"/v1/emails/{alice.email(spring)}")["user_id"]
     gift = alice.gift(spring, 1000)

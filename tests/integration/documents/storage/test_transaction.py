@@ -1,4 +1,4 @@
-"""A transaction that meets another begins again, which is counted; what follows it is done once."""
+"""A transaction that conflicts restarts and is counted; its callbacks run once."""
 
 import pytest
 from prometheus_client import REGISTRY

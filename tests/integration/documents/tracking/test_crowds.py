@@ -1,4 +1,4 @@
-"""Thousands of clicks on one email: each more costs the same, and stops nobody else."""
+"""Thousands of clicks on one email: each further click costs the same, and blocks no one else."""
 
 import random
 from typing import Any
@@ -57,7 +57,7 @@ def test_one_more_click_reads_a_bounded_number(
 
     monkeypatch.setattr(click_labels, "reasons", counted)
     alice.deliver([event(email, "click", AT + 1, url=LINK)])
-    sweep()  # the counters know nothing of the copies
+    sweep()  # the counters exclude the copies
     assert judged
     assert max(judged) <= machine_clicks.CROWD + 2
     (last,) = get_db().events.find({"at": {"$gt": row["at"]}})
@@ -68,7 +68,7 @@ def test_one_more_click_reads_a_bounded_number(
 def test_labels_agree_with_a_fresh_judgement(
     alice: University, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Small crowds, whatever the order and the batches in which their clicks come."""
+    """Small crowds, with clicks in any order and in any batches."""
     for module in (machine_clicks, click_labels):
         monkeypatch.setattr(module, "CROWD", 3)
     monkeypatch.setattr(click_labels, "ROWS_AT_ONCE", 0)

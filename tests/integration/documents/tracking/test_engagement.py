@@ -1,4 +1,4 @@
-"""What events do to their emails, on the real server: whatever comes first."""
+"""Effects of events on their emails, on the real server, in any order of arrival."""
 
 import itertools
 import random
@@ -43,7 +43,7 @@ STORY: list[tuple[str, int, dict[str, Any]]] = [
 
 
 def told(alice: University, email: str) -> Any:
-    """What is known of an email, without what differs from email to email."""
+    """Return an email's engagement, without fields that differ between emails."""
     found = alice.get(f"/v1/emails/{email}")
     return {name: value for name, value in found.items() if not name.endswith("id")} | {
         "created_at": None,
@@ -53,7 +53,7 @@ def told(alice: University, email: str) -> Any:
 
 
 def test_the_order_of_arrival_does_not_matter(alice: University) -> None:
-    """Every order of five kinds of events, and random orders of all, settled at random points."""
+    """Every order of five kinds, and random orders of all kinds, settled at random points."""
     spring = alice.fundraiser()
     chance = random.Random(1)
     core = [STORY[0], STORY[2], *STORY[4:7]]
@@ -140,7 +140,7 @@ def test_whoever_left_one_group_and_came_back_to_another_has_left(alice: Univers
 
 
 def unnamed(type_: str, at: int, **more: Any) -> dict[str, Any]:
-    """An event without our email_id and without a message that is known."""
+    """Return an event without our email_id and without a known message."""
     told = event("x", type_, at, **more)
     del told["email_id"]
     return {"sg_message_id": f"m-{type_}-{at}", **told} | more
@@ -148,7 +148,7 @@ def unnamed(type_: str, at: int, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("first", ["event", "message"])
 def test_an_event_is_tied_by_its_message(alice: University, first: str) -> None:
-    """Once an event told of which email the message is, before or after."""
+    """An event has already linked the message to its email, before or after."""
     email = alice.email(alice.fundraiser())
     posts = [
         [unnamed("open", AT, sg_message_id="m1")],
@@ -226,7 +226,10 @@ def test_another_universitys_email_is_never_tied(
 def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither transaction saw the other's record; simulated by hiding what the email would find."""
+    """Neither transaction saw the other's record.
+
+    The test hides the events that the email would find.
+    """
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     alice.deliver([unnamed("open", AT, category=mailing)])
@@ -306,7 +309,7 @@ def test_machines_clicks_are_kept_apart(alice: University) -> None:
     report = alice.report(spring)
     assert of(report["emails"], "clicked", "clicks") == (1, 1)
     assert report["machines"] == {"opens": 0, "clicks": 3}
-    alice.deliver([event(gateway, "delivered", AT)])  # no, it was not
+    alice.deliver([event(gateway, "delivered", AT)])  # the first click was not too early
     settle()
     found = alice.get(f"/v1/emails/{gateway}")
     assert of(found, "clicks", "machine_clicks") == (1, 1)
@@ -325,7 +328,7 @@ def test_a_burst_that_completes_later_takes_its_clicks_back(alice: University) -
 
 
 def test_bob_clicks_a_link_that_names_him(alice: University) -> None:
-    """Links are the message's: what names the recipient is taken away."""
+    """Stored links belong to the message, so they must not contain data of the recipient."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     people = [BOB, {"name": "Eve", "email": "eve@example.org"}]

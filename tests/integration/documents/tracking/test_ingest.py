@@ -1,4 +1,4 @@
-"""Tallying on the real server: an event counts once, whatever is sent how often."""
+"""Tallying on the real server: an event counts once, even if it is sent repeatedly."""
 
 import threading
 import time
@@ -162,7 +162,7 @@ def test_many_sweeps_at_once_count_once(alice: University) -> None:
 def test_a_gift_does_not_wait_until_all_events_are_counted(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events take turn after turn, and the gift is given the next but one at the latest."""
+    """Events take several turns, and the gift gets the second turn at the latest."""
     monkeypatch.setattr(reader, "DELIVERIES_A_BATCH", 1)
     spring = alice.fundraiser()
     email = alice.email(spring)
@@ -190,7 +190,7 @@ def test_a_gift_does_not_wait_until_all_events_are_counted(
 def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
     alice: University,
 ) -> None:
-    alice.email(alice.fundraiser("Autumn"))  # so Bob is known
+    alice.email(alice.fundraiser("Autumn"))  # creates Bob's user
     spring = alice.fundraiser()
     gift = alice.gift(spring)
     settle()

@@ -1,5 +1,4 @@
-"""Clicks on different links are different clicks, before and after the upgrade that tells them
-apart."""
+"""Clicks on different links are different clicks, before and after the upgrade."""
 
 import json
 from datetime import timedelta
@@ -43,7 +42,7 @@ def email(alice: University) -> str:
 
 
 def click(email: str, id_: str | None, index: Any = None, part: Any = "html") -> dict[str, Any]:
-    """A click of one second, by one browser, on the link at this position."""
+    """Return a click within one second, by one browser, on the link at this position."""
     offset = {} if index is None else {"url_offset": {"index": index, "type": part}}
     told = event(email, "click", AT, url=LINK, useragent=AGENT, **offset)
     return told | ({"sg_event_id": id_} if id_ else {"sg_event_id": None})
@@ -57,7 +56,7 @@ def clicks(alice: University, email: str) -> int:
 def count_as_before(
     alice: University, monkeypatch: pytest.MonkeyPatch, *told: dict[str, Any]
 ) -> None:
-    """Deliver clicks to the earlier version, which knew no positions, and count them."""
+    """Deliver clicks to the earlier version, which has no positions, and count them."""
     with monkeypatch.context() as earlier:
         earlier.setattr(sendgrid, "_link_position", lambda offset: None)
         alice.deliver(list(told))
@@ -82,7 +81,7 @@ def test_one_link_in_one_second_is_one_click(alice: University, email: str) -> N
 
 def test_the_identity_of_an_event_without_a_position_stays() -> None:
     told = event("a" * 24, "click", AT, url="https://x.edu/", useragent=AGENT, sg_message_id="m")
-    former = "6332160d37459d4b055e14d8f8e37fe9"  # as the earlier version made it
+    former = "6332160d37459d4b055e14d8f8e37fe9"  # as the earlier version created it
     assert sendgrid.read(ORGANIZATION, told).identity.hex() == former
     assert sendgrid.read(ORGANIZATION, told).former_identity is None
     positioned = sendgrid.read(ORGANIZATION, {**told, "url_offset": {"index": 0, "type": "html"}})
@@ -187,7 +186,7 @@ def test_an_erased_click_is_not_counted_again(
 def test_many_clicks_over_the_upgrade(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of each post is known, under the same or a new ID; each click counts once."""
+    """Half of each post is known, under the same or a new ID. Each click counts once."""
     told = [click(email, f"{n}", n) | {"timestamp": AT + 10 * n} for n in range(40)]
     count_as_before(alice, monkeypatch, *told[:25])
     assert clicks(alice, email) == 25

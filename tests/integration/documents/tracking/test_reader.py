@@ -1,4 +1,4 @@
-"""Reading large posts: each is parsed once, however many transactions it takes."""
+"""Reading large posts: each is parsed once, for any number of transactions."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The lengths of the posts that were parsed."""
+    """Record the lengths of the parsed posts."""
     lengths: list[int] = []
     parse = sendgrid.parse
 
@@ -53,7 +53,7 @@ def test_a_large_post_is_parsed_once(
     parsed.clear()
     settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 120
-    assert len(parsed) <= 6  # 24 batches; a batch that is read ahead in vain parses again
+    assert len(parsed) <= 6  # 24 batches; an unused batch that was read ahead is parsed again
     posts = list(get_db().deliveries.find())
     assert [post["refused_events"] for post in posts] == [0, 101, 0]
 

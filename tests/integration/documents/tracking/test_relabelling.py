@@ -1,4 +1,4 @@
-"""Judging clicks again: a process that was paused does not move the progress of another."""
+"""Judging clicks again: a process that was paused does not change another's progress."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""docs/warehouse.md is true: its columns are there, and every engine answers its queries."""
+"""docs/warehouse.md is correct: its columns exist, and every engine runs its queries."""
 
 import re
 from typing import Any

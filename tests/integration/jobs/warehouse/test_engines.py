@@ -1,4 +1,4 @@
-"""Each engine merges by id and version, answers without being changed, and writes Parquet."""
+"""Each engine merges by ID and version, queries without changes, and writes Parquet."""
 
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_rows_that_nobody_met_are_dropped(warehouse: Warehouse) -> None:
 def test_text_is_kept_as_it_is(warehouse: Warehouse, name: str | None) -> None:
     warehouse.merge({FUNDRAISERS: [fundraiser("a", 1, name)]})
     kept = names(warehouse)["a"]
-    # PostgreSQL keeps no zero character.
+    # PostgreSQL stores no NUL character.
     assert kept == name or kept == (name or "").replace("\u0000", "")
 
 

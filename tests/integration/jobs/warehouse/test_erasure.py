@@ -1,4 +1,4 @@
-"""Dora's whole life in the service, and what is left of it once she is erased: figures."""
+"""Dora's whole history in the service, of which only figures stay after her erasure."""
 
 import base64
 import json
@@ -72,7 +72,7 @@ def life(ann: University, exporting: pytest.MonkeyPatch, real_client: testing.Te
 
 
 class Life:
-    """Dora everywhere, among people who look like her. `sent` are the posts, to send again."""
+    """Dora's records among people who look like her. `sent` lists the posts, to send again."""
 
     def __init__(self, place: University, client: testing.TestClient) -> None:
         self.place, self.client = place, client
@@ -224,7 +224,7 @@ class Life:
         return found
 
     def of_others(self) -> dict[str, Any]:
-        """Return all that is stored of the others, but for when it was looked at."""
+        """Return all stored data of the others, except the times of checks."""
         database = get_db()
         users = list(
             database.users.find(
@@ -298,7 +298,7 @@ def customer_event(
 
 
 def places(warehouse: DuckDB, logs: str = "") -> set[str]:
-    """Return where Dora still is; what is about somebody else of her name is no trace of her."""
+    """Return where Dora remains. Text about another person of her name is not a trace of her."""
     found = []
     for wanted in WANTED:
         found += everywhere(wanted, redis_url=settings().redis_url, logs=logs)

@@ -1,4 +1,4 @@
-"""What is saved comes to the warehouse: once, in its latest state, whatever happens on the way."""
+"""Every saved change reaches the warehouse once, in its latest state, despite any fault."""
 
 import random
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def column(table: Table, row: tuple[Any, ...], name: str) -> Any:
 
 
 def a_day(ann: University) -> dict[str, str]:
-    """A mailing of two emails; one is opened, clicked and followed by a gift."""
+    """Send a mailing of two emails. One is opened, clicked and followed by a gift."""
     spring = ann.fundraiser()
     mailing = ann.mailing(spring, cost={"amount": 900, "currency": "USD"})
     sent = "2026-11-01T00:00:00Z"
@@ -81,7 +81,7 @@ def test_nobody_is_named_unless_that_is_set(
     assert BOB["name"] not in repr(contents(duckdb))
     exporting.setenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA", "true")
     settings.cache_clear()
-    Exporter(duckdb).run()  # the layout has changed, so all is filled anew
+    Exporter(duckdb).run()  # the layout has changed, so everything is filled again
     assert contents(duckdb) == truth()
     assert BOB["email"] in repr(contents(duckdb)["users"])
     user = get_db().users.find_one({"name": BOB["name"]})
@@ -144,7 +144,7 @@ def test_an_older_reading_that_comes_later_changes_nothing(
 
 
 class Failing:
-    """A warehouse that dies once, before or after it has merged."""
+    """A warehouse that fails once, before or after a merge."""
 
     def __init__(self, real: Warehouse, at: int, when: str) -> None:
         self._real, self._left, self._when = real, at, when
@@ -172,7 +172,7 @@ def test_a_crash_at_any_merge_loses_and_doubles_nothing(
     settle()
     first = Exporter(Failing(duckdb, at, when))
     first.run()
-    Exporter(duckdb).run()  # another process goes on
+    Exporter(duckdb).run()  # another process continues
     assert contents(duckdb) == truth()
     assert export_outbox.oldest() is None
     assert WarehouseState.current().is_filled
@@ -199,13 +199,13 @@ def test_it_is_filled_from_nothing_while_traffic_goes_on(
     for _ in range(4):
         made = a_day(ann)
     settle()
-    get_db().unexported.delete_many({})  # as if all of it were from before there was a warehouse
+    get_db().unexported.delete_many({})  # as if all data were older than the warehouse
     get_db().users.update_many({}, {"$unset": {"export_due": ""}})
     filling, steps = backfill.Backfill(warehouse), 0
     while filling.step():
         steps += 1
         if steps % 5 == 0:
-            filling = backfill.Backfill(warehouse)  # killed, and gone on with by another
+            filling = backfill.Backfill(warehouse)  # killed, and continued by another process
             a_day(ann)
             settle()
             export.export(warehouse)
@@ -252,7 +252,7 @@ def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) ->
     made = a_day(ann)
     Exporter(duckdb).run()
     export_all(duckdb)
-    get_db().donations.delete_one({})  # behind everybody's back
+    get_db().donations.delete_one({})  # without the warehouse's knowledge
     get_db().emails.update_one({"opens": 1}, {"$inc": {"opens": 1}})
     differences = list(verify.verify(duckdb))
     assert {one.table for one in differences} == {"donations", "emails"}
