@@ -1,4 +1,4 @@
-"""The short form of tools/bench/recount_rate.py: a recount is linear, however much is due."""
+"""Short form of tools/bench/recount_rate.py: a recount takes linear time, however much is due."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ ROWS_A_PAGE = 100
 
 
 def work() -> tuple[int, int]:
-    """What MongoDB did for a recount: the documents that it looked at, and the commands."""
+    """Return MongoDB's work for a recount: the examined documents, and the commands."""
     database = get_db()
     database.command("profile", 2)
     assert recount_rate.measure().incorrect == 0
@@ -77,7 +77,7 @@ def test_a_page_that_outlasts_its_snapshot_is_read_in_smaller_ones(
 @pytest.mark.usefixtures("real_database")
 @pytest.mark.parametrize("state", ["due", "failed"])
 def test_what_moved_and_is_not_settled_is_no_drift(state: str) -> None:
-    """Its old targets still count it, and its new ones do not yet."""
+    """The old targets still count the record, and the new ones do not yet."""
     recount_rate.fill(40)
     gifts = list(get_db().donations.find())
     others = list(get_db().users.find({"_id": {"$nin": [gift["user_id"] for gift in gifts]}}))

@@ -1,4 +1,4 @@
-"""The Python client: typed as the service answers, and safe to repeat."""
+"""The Python client: its types match the service's responses, and repeated calls are safe."""
 
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -20,7 +20,7 @@ from tools.testbed.stripe_events import invoice, set_secret, tell
 PERSON: Person = {"name": BOB["name"], "email": BOB["email"]}
 GIVER: Giver = {"name": BOB["name"], "email": BOB["email"]}
 Handler = Callable[[httpx.Request], httpx.Response]
-# Which type of the client is which schema of the OpenAPI document.
+# The client's types, by schema of the OpenAPI document.
 SAME = {
     records.Organization: "OrganizationOut",
     records.OrganizationChanges: "OrganizationPatch",
@@ -65,7 +65,7 @@ def api_of(handler: Handler, **options: Any) -> Matchback:
 
 
 def answers(*given: httpx.Response | Exception) -> tuple[Handler, list[httpx.Request]]:
-    """A service that answers these, in turn; and what it was asked."""
+    """Start a service that returns these responses in turn, and record its requests."""
     asked: list[httpx.Request] = []
     left: Iterator[httpx.Response | Exception] = iter(given)
 
@@ -137,7 +137,7 @@ def test_it_gives_up_in_the_end_and_when_it_is_told_to() -> None:
         api_of(handler, patience_seconds=0.3).organization()
     assert len(asked) > 1
     handler, asked = answers(*[problem(429, **{"Retry-After": "999999"})] * 2)
-    with pytest.raises(Refused, match="429"):  # longer than it is worth waiting for
+    with pytest.raises(Refused, match="429"):  # longer than the client waits
         api_of(handler).organization()
     assert len(asked) == 1
     stopping = Event()
@@ -170,7 +170,10 @@ def test_all_pages_of_a_list_are_read() -> None:
 
 
 def test_everything_it_can_do_is_done(stack: Stack) -> None:
-    """Against the real service: each method once, and gifts once though answers are lost."""
+    """Call each method once on the real service.
+
+    Gifts are stored once, though responses are lost.
+    """
     alice = university("Alice's University", stack.api())
     with Matchback(stack.url, alice.key) as api:
         spring = walk_fundraising(api)
@@ -256,7 +259,7 @@ def walk_administration(api: Matchback, alice: University) -> None:
 
 
 class Lossy(httpx.HTTPTransport):
-    """Every second answer is lost on its way back."""
+    """A transport that loses every second response."""
 
     lost = 0
 
@@ -271,7 +274,7 @@ class Lossy(httpx.HTTPTransport):
 
 
 def lossy_gifts(stack: Stack, alice: University, fundraiser_id: str) -> int:
-    """Twenty gifts over a network that loses answers; how many were answered in the end."""
+    """Send twenty gifts over a lossy network. Return how many got a response in the end."""
     http = httpx.Client(base_url=stack.url, transport=Lossy())
     with Matchback(stack.url, alice.key, http=http) as api:
         made = {

@@ -1,4 +1,4 @@
-"""The engine is anybody's: its example runs, is killed at every command, and no count is off."""
+"""The engine serves any project: its example counts exactly, even if killed at any command."""
 
 import ast
 import os
@@ -21,7 +21,8 @@ EXAMPLE = ROOT / "examples" / "articles.py"
 PAGE = ROOT / "docs" / "explanation" / "engine.md"
 TOLD = "created: Ann 2 Ben 0\nmoved, published: Ben 2 Ann 1\ndeleted: Ben 2 Ann 0\n"
 
-# Forks, so that only the first process imports everything: MongoEngine connects in each by itself.
+# Use the fork server, so that only the first process imports everything. MongoEngine connects in
+# each process by itself.
 KILLER = """
 import itertools, os, runpy, signal, sys
 import mongoengine
@@ -76,7 +77,7 @@ for number in itertools.count(1):
 
 @pytest.fixture
 def uri(real_servers: Servers) -> Iterator[str]:
-    """A database of somebody else's."""
+    """Return the URI of another project's database."""
     uri = real_servers.new_database()
     yield uri
     with Client(uri) as mongo:
@@ -105,7 +106,7 @@ def test_killed_before_every_command_the_next_sweep_makes_every_count_exact(uri:
     *killed, finished = told
     assert finished == ["left", "0"]
     left = {(name, int(count) > 0) for name, _, count in killed}
-    # Before it is stored there is nothing to be counted; from then on until the commit there is.
+    # There is nothing to count before the insert. Between the insert and the commit, there is.
     assert {("insert", False), ("insert", True), ("commitTransaction", True)} <= left
     assert ("update", True) in left
     assert len(killed) > 25

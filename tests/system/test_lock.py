@@ -1,4 +1,4 @@
-"""The locks: what make installs is pinned with hashes, also the tool that makes the locks."""
+"""Locks: make installs only pinned packages with hashes, including the lock tool itself."""
 
 import re
 
@@ -46,7 +46,7 @@ def test_no_lock_names_the_registry_of_the_person_who_made_it() -> None:
 
 @pytest.mark.parametrize("name", [name for name in LOCKS if not name.endswith("/uv.txt")])
 def test_all_locks_agree_with_that_of_the_tests(name: str) -> None:
-    """What people run is what was tested."""
+    """People then run the tested versions."""
     versions = {pin.split(" ;")[0] for pin in pins("requirements/test.txt")}
     assert {pin.split(" ;")[0] for pin in pins(name)} <= versions
 

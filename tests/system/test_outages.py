@@ -1,4 +1,4 @@
-"""Redis is disposable, and a database that is away is said to be away."""
+"""Redis is disposable, and the service reports an unavailable database."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tools.testbed.stripe_events import charge, set_secret, tell
 
 GIFTS = 40
 QUEUE = "huey.redis.matchback"
-# The promise is 1.5, measured in a quiet run (docs/guarantees.md); a busy machine adds its own.
+# The promise is 1.5, measured in a quiet run (docs/guarantees.md). A busy machine adds to that.
 ALLOWED_RATIO = 3
 
 
@@ -41,7 +41,7 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 def give(alice: University, fundraiser_id: str) -> list[float]:
-    """Gifts one after the other; how long each took, in seconds."""
+    """Send gifts one by one. Return the seconds of each response."""
     took = []
     for _ in range(GIFTS):
         begun = time.perf_counter()
@@ -57,7 +57,7 @@ def test_with_redis_hung_requests_go_on_and_the_sweep_catches_up(
     before = give(alice, spring)
     with frozen(real_servers.pid("Redis")):
         hung = give(alice, spring)
-        # settled while Redis still hangs: the sweep needs none
+        # settled while Redis still hangs, because the sweep does not need it
         assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
     assert max(hung) < 1.0, "a request waited for Redis"
     assert statistics.median(hung) < ALLOWED_RATIO * statistics.median(before)
@@ -98,14 +98,14 @@ def test_redis_killed_and_started_anew_loses_nothing(
 
 
 def woken(queue: redis.Redis) -> list[str]:
-    """The ids in all messages that wait; one message may be of many."""
+    """Return the IDs in all waiting messages. One message may have many."""
     return [id_ for message in queue.lrange(QUEUE, 0, -1) for id_ in json.loads(message)["args"]]
 
 
 def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
     alice: University, stack: Stack
 ) -> None:
-    """Its messages are of gifts that were settled long ago, and some of records that are gone."""
+    """Its messages contain gifts that were settled long ago, and some deleted records."""
     spring = alice.fundraiser()
     with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
         with frozen(stack.pid("worker")):
@@ -192,7 +192,7 @@ def test_a_database_that_is_away_is_a_503_and_nothing_is_lost(
 def test_a_paused_database_delays_counting_and_fails_nothing(
     alice: University, stack: Stack
 ) -> None:
-    """MongoDB ends the batch in hand, and it is done again; see tools/bench/slow_database.py."""
+    """MongoDB aborts the batch, and a worker repeats it; see tools/bench/slow_database.py."""
     result = slow_database.measure(stack, alice, emails=1500, pauses=1)
     assert result.counted == 1500
     assert result.after_last_pause < slow_database.CATCH_UP_SECONDS

@@ -1,4 +1,4 @@
-"""What is built is whole: installed where there is no checkout, it has everything up."""
+"""The built packages are complete: without a checkout, they start everything."""
 
 import re
 import signal
@@ -17,7 +17,7 @@ from tests.system.deploy.packages import build, constraints, elsewhere, run
 from tools.testbed.readme import ROOT
 
 PACKAGES = ("config", "documents", "jobs", "matchback", "service")
-# What only a source tree has.
+# Only a source tree has these.
 READ = {"ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "README.md", "deploy", "docs"}
 BUILT_WITH = {".gitignore", "PKG-INFO", "gunicorn.conf.py", "pyproject.toml"}
 
@@ -101,7 +101,7 @@ def test_installed_in_an_empty_environment_elsewhere_it_has_everything_up(
 
 
 def ready(process: "subprocess.Popen[str]") -> str:
-    """Where it is, once it says so."""
+    """Return the address, as soon as the output has it."""
     assert process.stdout
     told = ""
     for line in process.stdout:
@@ -112,7 +112,7 @@ def ready(process: "subprocess.Popen[str]") -> str:
 
 
 def look_around(url: str) -> None:
-    """Pages and files of every kind that is packaged."""
+    """Load pages and files of every packaged kind."""
     with httpx.Client(base_url=url, timeout=20, follow_redirects=True) as browser:
         assert browser.get("/readyz").json()["status"] == "ready"
         assert browser.get("/docs").is_success

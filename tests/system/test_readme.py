@@ -1,4 +1,4 @@
-"""The README is true: its tour runs, line by line, against the real thing."""
+"""The README is correct: its tour runs, line by line, against the real service."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from tools.testbed.cast import university
 from tools.testbed.readme import README, ROOT, find_group
 from tools.testbed.stack import Stack, wait_until
 
-# For a machine without curl: as much of it as the tour uses.
+# For a machine without curl: the part of curl that the tour uses.
 CURL = f"""#!{sys.executable}
 import sys, httpx
 arguments, headers, body, method, url = sys.argv[1:], {{}}, None, None, None

@@ -1,4 +1,4 @@
-"""Recounting while traffic goes on: exactly what was planted is found, and is mended."""
+"""A recount during traffic finds and repairs exactly the planted errors."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def alice(stack: Stack) -> University:
 
 
 def plant(fundraiser_id: str, email_id: str) -> set[tuple[str, str]]:
-    """Wrong counters, as a bug or a hand in the database would leave them."""
+    """Write incorrect counters, as a bug or a manual change could leave them."""
     database = get_db()
     database.fundraisers.update_one(
         {"_id": ObjectId(fundraiser_id)}, {"$inc": {"raised.USD": 500, "donors": -1}}
@@ -55,7 +55,7 @@ def test_planted_errors_are_found_and_repaired_under_load(alice: University) -> 
             assert list(recount.recount()) == [], "a false alarm under load"
         planted = plant(spring, emails[0])
         off = list(recount.recount())
-        # The email's wrong opens may have reached its mailing's and fundraiser's by a settle.
+        # A settle may have copied the email's incorrect opens to its mailing and fundraiser.
         assert planted <= {(drift.collection, drift.field) for drift in off}
         while off:
             for drift in off:
@@ -75,7 +75,7 @@ REPAIRERS = 10
 
 
 def incorrect_counters(alice: University) -> tuple[str, list[str]]:
-    """Make a fundraiser with ten emails, and wrong counters everywhere."""
+    """Create a fundraiser with ten emails and incorrect counters everywhere."""
     spring = alice.fundraiser()
     people = [{"name": "P", "email": f"p{n}@x.edu"} for n in range(10)]
     emails = [alice.email(spring, who) for who in people]
@@ -100,7 +100,7 @@ def check(alice: University, spring: str, raised: int) -> None:
 def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
     alice: University,
 ) -> None:
-    """None of them holds a lease, as after a pause of its holder."""
+    """No repair holds a lease, as after a pause of its holder."""
     spring, emails = incorrect_counters(alice)
     found = list(recount.recount())
     assert len(found) > 10
@@ -108,13 +108,13 @@ def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
         repairs = [threads.submit(lambda: [*map(recount.repair, found)]) for _ in range(REPAIRERS)]
         given = 100
         while not all(one.done() for one in repairs):
-            # As much as is off: the counter has its old, wrong value again and again.
+            # The gift adds the missing amount, so a counter returns to its old, incorrect value.
             alice.gift(spring, 777, email_id=emails[given % 10])
             given += 777
         results = [one.result() for one in repairs]
     for which in zip(*results, strict=True):
         assert sum(which) <= 1, "a counter was repaired twice"
-    while off := list(recount.recount()):  # by what settled in between from wrong counters
+    while off := list(recount.recount()):  # from settling in between, based on incorrect counters
         assert [*map(recount.repair, off)]
     check(alice, spring, given)
 

@@ -1,4 +1,4 @@
-"""docs/security.md is true: each line of the Top 10 names tests, and they are there."""
+"""docs/security.md is correct: each line of the Top 10 names tests, and they exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A fresh clone sets itself up with what running needs, and repairs what was interrupted."""
+"""A fresh clone installs what it needs to run, and repairs an interrupted installation."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ OUTSIDE = getattr(sys, "_base_executable", sys.executable)
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source without tests and tools, because running needs neither; set up."""
+    """Set up the source without tests and tools, because running needs neither."""
     folder = tmp_path_factory.mktemp("fresh") / "clone"
     shutil.copytree(ROOT, folder, ignore=LEFT)
     assert "Setting up .venv for run" in make(folder)
@@ -27,7 +27,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(folder: Path, python: str = OUTSIDE, code: int = 0) -> str:
-    """Run `make setup` there; return what it prints."""
+    """Run `make setup` in the clone, and return its output."""
     environment = {name: value for name, value in elsewhere().items() if "MAKE" not in name}
     done = subprocess.run(
         ["make", "setup"],
@@ -43,7 +43,7 @@ def make(folder: Path, python: str = OUTSIDE, code: int = 0) -> str:
 
 
 def works(folder: Path) -> bool:
-    """Return whether the command runs there, on the code of that folder."""
+    """Return whether the command runs there, with the code of that folder."""
     program = folder / ".venv" / "bin" / "matchback"
     command = ["sh", "-c", f"{program} --help"]  # a shell survives a program without a Python
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`matchback up`: everything starts, what dies is restarted, and nothing is left behind."""
+"""`matchback up`: everything starts, dead parts restart, and nothing is left behind."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def test_it_starts_everything_and_a_signal_stops_it_all(
 
 
 def is_replaced(data: Path, name: str, before: int) -> bool:
-    """Tell from one reading of the state, because the part is not in it while it restarts."""
+    """Check one reading of the state, because the part is missing from it during its restart."""
     started = instance.load(data)["processes"].get(name)
     return started is not None and int(started[0]) != before
 
@@ -120,14 +120,14 @@ def test_a_killed_supervisor_leaves_nothing_that_a_new_start_does_not_clear_up(
         process.kill()
         process.wait(10)
     with up(tmp_path, "--no-demo") as process:
-        # What was left answers as ready until the new start ends it.
+        # The remaining process answers as ready until the new start ends it.
         wait_until(lambda: not any(child.is_running() for child in left), "their end")
         wait_until(lambda: is_ready(tmp_path), "readiness")
         assert process.poll() is None
         secret = key.split('"api_key": "')[1].split('"')[0]
         headers = {"Authorization": f"Bearer {secret}"}
         url = addresses.read(tmp_path)["MATCHBACK_URL"]
-        # the data is still there, though MongoDB may have another port now
+        # the data remains, though MongoDB may have another port now
         assert httpx.get(f"{url}/v1/users", headers=headers).status_code == 200
 
 
@@ -146,7 +146,7 @@ def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
 def test_servers_of_ones_own_are_used_every_time(
     tmp_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And addresses sourced from an up.env of ours are not taken for one's own."""
+    """Addresses from Matchback's own up.env do not count as the person's servers."""
     uri = servers.mongodb_uri(real_servers.mongodb_port, "own")
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     for _ in range(2):

@@ -28,7 +28,7 @@ from tools.testbed.command_line import matchback
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    # The commands connect by themselves: to the test's database, which is connected already.
+    # Keep the connection to the test's database, because commands connect by themselves.
     monkeypatch.setattr("config.database.connect", database.client)
     return university("Alice's University", Api.in_process(real_client))
 
@@ -158,7 +158,7 @@ def test_every_command_has_help() -> None:
 
 
 def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command of the command line, by its words."""
+    """Return every command, by its words."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{path}{name} ")
@@ -167,7 +167,7 @@ def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, c
 
 
 def called_by(command: click.Command) -> list[ast.FunctionDef]:
-    """A command's own function, and those of its module that it calls, directly or not."""
+    """Return a command's function, and the functions of its module that it calls at any depth."""
     assert command.callback
     own = inspect.unwrap(command.callback)
     module = ast.parse(Path(inspect.getfile(own)).read_text())
@@ -182,7 +182,7 @@ def called_by(command: click.Command) -> list[ast.FunctionDef]:
 
 
 def prints_a_list(function: ast.FunctionDef) -> bool:
-    """Whether it prints by tables.py, or line after line to standard output."""
+    """Return whether the command prints a table, or line after line to standard output."""
 
     def echoes(call: ast.AST) -> bool:
         if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("click.echo", "print")):

@@ -1,4 +1,4 @@
-"""What the dashboard's pages say, and to whom."""
+"""The dashboard's pages: their contents, and who may see them."""
 
 import csv
 import io
@@ -32,13 +32,13 @@ AT = 1_790_000_000
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    """Alice's university, on the real database: pages are of what jobs have counted."""
+    """Create Alice's university on the real database, because pages show what jobs have counted."""
     return university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.fixture
 def browser(real_client: testing.TestClient, alice: University) -> Browser:
-    """Alice's, signed in."""
+    """Sign Alice in."""
     add_staff(alice.id, "alice@example.edu")
     signed_in = Browser(real_client)
     signed_in.sign_in("alice@example.edu")
@@ -46,7 +46,7 @@ def browser(real_client: testing.TestClient, alice: University) -> Browser:
 
 
 def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str]:
-    """A fundraiser with a mailing to Bob, who opened, clicked and gave."""
+    """Create a fundraiser with a mailing to Bob, who opened, clicked and gave."""
     place.set_webhook_key()
     sent_at = "2026-09-20T10:00:00Z"
     spring = place.fundraiser(name, goal={"amount": 10_000, "currency": "USD"})
@@ -95,7 +95,7 @@ def test_the_overview_shows_raised_against_goal_and_conversion(
 def test_the_overview_is_sorted_by_each_column_both_ways(
     alice: University, browser: Browser, column: str
 ) -> None:
-    """«b» has more than «A» in each column; «z» has nothing, and comes last where that is no 0."""
+    """“b” has more than “A” in each column. “z” has nothing, and comes last where that is not 0."""
     low = furnish(alice, "A")["fundraisers"]
     alice.call("PATCH", f"/v1/fundraisers/{low}", {"goal": {"amount": 10**9, "currency": "USD"}})
     high = furnish(alice, "b")["fundraisers"]
@@ -265,7 +265,7 @@ def test_an_admin_makes_and_revokes_api_keys_and_sees_a_secret_once(
     assert secret not in browser.get("/dashboard/settings").text
     again = browser.send("/dashboard/api-keys", fields)  # the page was loaded again
     assert again.headers["location"] == "/dashboard/settings?done=made"
-    assert form.call("GET", "/v1/fundraisers").status == 200  # and its secret is the same
+    assert form.call("GET", "/v1/fundraisers").status == 200  # its secret has not changed
     first = alice.get("/v1/api-keys?sort=created_at")["data"][0]["id"]
     for stolen in (first, f"{first}.{offered.split('.')[1]}", str(ObjectId()), "", "."):
         refused = browser.send("/dashboard/api-keys", {**fields, "key": stolen})
@@ -322,11 +322,11 @@ def test_what_people_are_called_is_text_and_never_markup(
         assert "<script>alert" not in page, path
         assert '"onload=' not in page.replace("&quot;", ""), path
         assert "49" not in page.split("<main")[1] or "{{7*7}}" in page, path
-        assert page.count("<script") == 1, path  # ours
+        assert page.count("<script") == 1, path  # this installation's own
 
 
 def walk(ids: dict[str, str]) -> Iterator[str]:
-    """Every page, of somebody's."""
+    """Yield every page that a person can reach by links."""
     yield from ("/dashboard", "/dashboard/gifts", "/dashboard/health", "/dashboard/settings")
     yield "/dashboard/payments"
     yield "/dashboard/account"
@@ -437,7 +437,7 @@ def test_charlie_sees_and_changes_nothing_of_alices(
             for id_ in (hers[noun], UNKNOWN_ID):
                 at = path.replace("{id}", id_).replace("{table}", "funnel")
                 answers.append(spy.get(at) if verb == "get" else spy.send(at, {"email": "none"}))
-                spy.get("/dashboard/account")  # for its token
+                spy.get("/dashboard/account")  # loads the form's token
             assert {answer.status_code for answer in answers} == {404}, path
             walked += 1
     assert walked >= 10

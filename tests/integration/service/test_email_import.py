@@ -1,4 +1,4 @@
-"""Importing emails: it counts like single creation, and again it finds what is there."""
+"""Importing emails: it counts like single creation, and a repeated import finds the same emails."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""No query runs for ever, no JavaScript runs in the database, and nothing is pickled."""
+"""No query runs forever, no JavaScript runs in the database, and nothing is pickled."""
 
 import json
 import re
@@ -25,7 +25,8 @@ from tools.testbed.commands import Commands, name_of
 from tools.testbed.readme import ROOT
 from tools.testbed.settled import settle
 
-# What belongs to a connection or an end, and a cursor's next batch, which has its query's limit.
+# Commands that open or close connections, and a cursor's next batches, to which the query's limit
+# applies.
 NO_QUERIES = {"hello", "ping", "endSessions", "getMore", "abortTransaction", "killCursors"}
 
 
@@ -89,7 +90,7 @@ def test_the_database_runs_no_javascript(real_database: str) -> None:
 
 
 def test_nothing_of_ours_unpickles() -> None:
-    """Neither our code nor what it loads into a web process or worker, at its start or later."""
+    """Neither this project's code nor any library that it loads into a web process or worker."""
     dangerous = re.compile(r"\b(pickle|marshal|shelve|dill|cloudpickle|jsonpickle)\b")
     ours = [
         path
@@ -134,8 +135,11 @@ def test_deep_and_large_json_is_refused_before_it_costs(alice: University) -> No
 
 
 def test_nothing_that_a_client_sends_is_fetched() -> None:
-    """The service and the workers speak to MongoDB and Redis, and to nobody else: no library of
-    theirs that fetches URLs is imported but where the supervisor, or the demo, asks ourselves."""
+    """The service and the workers connect only to MongoDB and Redis.
+
+    A library that fetches URLs is imported only where the supervisor or the demo calls this
+    service.
+    """
     fetches = re.compile(
         r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
     )

@@ -1,4 +1,4 @@
-"""What open pages are told, by a hub that is ticked by hand; the clock is a number."""
+"""Events for open pages, from a hub that the test ticks by hand. The clock is a number."""
 
 import json
 from datetime import timedelta
@@ -28,13 +28,13 @@ CHANGED: list[tuple[str, Any]] = [("changed", {})]
 
 
 class Page:
-    """An open page: what it was told, and whether its stream has ended."""
+    """An open page that records its events, and whether its stream has ended."""
 
     def __init__(self, hub: Hub, watched: set[Watched], session_id: str = "session") -> None:
         self._told = b""
         self.is_ended = False
         self.viewer = Viewer(session_id, watched, self._send, self._end)
-        hub.greet(self.viewer)  # not `subscribe`: its thread would tick, too
+        hub.greet(self.viewer)  # not `subscribe`, because its thread would also tick
 
     def _send(self, data: bytes) -> None:
         assert not self.is_ended
@@ -44,7 +44,7 @@ class Page:
         self.is_ended = True
 
     def news(self) -> list[tuple[str, Any]]:
-        """What it was told since it was asked last."""
+        """Return the events since the last call."""
         told, self._told = self._told.decode(), b""
         events = [dict(line.split(": ", 1) for line in one.split("\n")) for one in blocks(told)]
         return [(event["event"], json.loads(event["data"])) for event in events]
@@ -56,7 +56,7 @@ def blocks(told: str) -> list[str]:
 
 
 class Clock:
-    """Ticks a hub; between beats unless told otherwise."""
+    """A clock that ticks a hub, by default without reaching the next beat."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -69,7 +69,7 @@ class Clock:
 
 
 def quiet(hub: Hub, *pages: Page) -> Clock:
-    """A clock for a hub whose pages have been greeted."""
+    """Return a clock for a hub whose pages have been greeted."""
     for page in pages:
         assert page.news()[0][0] == "hello"
     return Clock(hub)
@@ -107,7 +107,7 @@ def test_a_change_is_told_once_and_only_to_pages_that_show_it(alice: University)
 
 
 def test_another_organizations_change_is_never_told(alice: University, charlie: University) -> None:
-    """Not even when Charlie knows the id; nor that there is such a record, nor that it goes."""
+    """Charlie knows the ID, but learns neither that the record exists nor that it is deleted."""
     spring = alice.fundraiser()
     hub = Hub()
     hers, his = (Page(hub, watch(place, fundraisers=spring)) for place in (alice, charlie))
@@ -174,7 +174,7 @@ def test_one_query_a_collection_whoever_watches(real_database: str) -> None:
 
 
 def test_how_far_counting_is_behind_is_told_in_steps(alice: University) -> None:
-    """What failed and is tried later is not waited for; what came just now is not behind."""
+    """Failed records that are retried later, and very recent ones, do not count as lag."""
     spring = alice.fundraiser()
     gift = {"_id": ObjectId(alice.gift(spring))}
     hub = Hub()
@@ -226,7 +226,7 @@ def test_a_beat_every_ten_seconds_says_that_all_is_well(real_database: str) -> N
 def test_an_absent_database_is_told_once_and_so_is_its_return(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Pages go on hearing that the service is there; a new one is told what is the matter."""
+    """Open pages keep receiving beats. A new page receives the reason of the outage."""
     is_there = True
 
     def digests(watched: Any) -> dict[Watched, bytes]:
@@ -252,7 +252,7 @@ def test_an_absent_database_is_told_once_and_so_is_its_return(
 
 
 def test_whose_session_has_ended_is_told_goodbye() -> None:
-    """A database that cannot be asked for sessions ends none."""
+    """A database that cannot look up sessions ends none of them."""
     valid: set[str] = {"bob", "eve"}
     asked: list[set[str]] = []
 
@@ -301,7 +301,7 @@ def test_a_hundred_may_be_watched() -> None:
 
 
 def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: University) -> None:
-    """Through the resource, with the tests' client, which takes the beginning of a stream."""
+    """Through the resource, with the tests' client, which reads the beginning of a stream."""
     hub = Hub()
     app = falcon.App(middleware=[Heads()])
     app.add_route("/live", Live(hub=hub))
@@ -320,7 +320,7 @@ def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: Univer
 
 
 def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session, an organization, and what an organization watches: each has its bound."""
+    """A session, an organization, and an organization's watched records each have a limit."""
     monkeypatch.setattr("service.dashboard.live.hub.PAGES_A_SESSION", 2)
     monkeypatch.setattr("service.dashboard.live.hub.PAGES_AN_ORGANIZATION", 3)
     monkeypatch.setattr("service.dashboard.live.hub.WATCHED_AN_ORGANIZATION", 4)
@@ -350,7 +350,7 @@ def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
     real_client: testing.TestClient,
 ) -> None:
-    """One step in an index for each organization, however much it has."""
+    """Each organization costs one step in an index, for any number of records."""
     api = Api.in_process(real_client)
     alice, charlie = university("Alice's University", api), university("Charlie's", api)
     spring = alice.fundraiser()
@@ -370,7 +370,7 @@ def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
 
 
 def explained_newest(organization_id: ObjectId) -> Any:
-    """What MongoDB does to find the newest."""
+    """Return MongoDB's plan for finding the newest record."""
     asked = {
         "aggregate": "donations",
         "pipeline": look.newest_of([organization_id]),

@@ -1,4 +1,4 @@
-"""/v1/organization: the key's own; and reports in its time zone."""
+"""/v1/organization returns the key's own organization, and reports use its time zone."""
 
 import pytest
 from bson import ObjectId
@@ -75,7 +75,7 @@ def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClien
     assert report["giving_rates"] == {
         "response": 3.0,
         "click_to_gift": None,
-    }  # gifts for one email sent
+    }  # gifts for each email sent
     alice.call("DELETE", f"/v1/donations/{gift}")
     settle()
     assert [line["count"] for line in alice.report(spring)["by_day"]] == [1, 2]

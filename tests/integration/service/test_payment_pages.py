@@ -54,7 +54,7 @@ def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Br
     assert HOSTILE not in page.text
     path = f"{HERE}/{payment['id']}/fundraiser"
     assert f'formaction="{path}"' in page.text
-    for _ in range(2):  # the form is sent twice
+    for _ in range(2):  # the browser sends the form twice
         done = browser.send(path, {"fundraiser": spring})
         assert (done.status_code, done.headers["location"]) == (303, f"{HERE}?done=assigned")
     said = text_of(browser.get(HERE, query_string="done=assigned"))

@@ -1,4 +1,4 @@
-"""`matchback rematch`: what another policy would change, and deciding again by the one set."""
+"""`matchback rematch`: a dry run of another policy, and new decisions under the current one."""
 
 import json
 from typing import Any
@@ -65,7 +65,7 @@ def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: Un
     settle()
     assert alice.report(spring) | {"as_of": 0} == before | {"as_of": 0}
 
-    # Set, it holds for what is decided from now on; and for all, when that is asked for.
+    # A new policy applies to later decisions, and to all gifts only on request.
     answer = alice.call("PUT", "/v1/match-policy", {"touch": "first"})
     assert answer.status == 200
     settle()

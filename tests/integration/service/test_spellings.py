@@ -1,4 +1,4 @@
-"""One mailbox, many spellings: one person at every entrance. Damaged tokens are found there."""
+"""One mailbox, many spellings: one person in every input. Damaged tokens are found there."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`matchback staff`: who may sign in, from the command line."""
+"""`matchback staff`: who may sign in, managed from the command line."""
 
 import json
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> U
 
 
 def follow(client: testing.TestClient, told: str) -> tuple[Browser, str]:
-    """Open the link that a command printed; says where it leads."""
+    """Open the link that a command printed, and return where it leads."""
     link = urlsplit(told.rsplit(maxsplit=1)[-1])
     browser = Browser(client)
     browser.get(link.path, query_string=link.query)

@@ -1,7 +1,7 @@
-"""Charlie tries every route, verb and field that takes an id with what is Alice's.
+"""Charlie tries every route, verb and field that takes an ID with Alice's records.
 
-He is answered as for what does not exist, writes nothing of hers and moves none of her counters,
-and every command that his requests send to MongoDB names his organization.
+He receives the same responses as for missing records. He writes nothing of Alice's and changes none
+of her counters. Every command that his requests send to MongoDB names his organization.
 """
 
 import json
@@ -30,7 +30,7 @@ from tools.testbed.pages import Browser, add_staff
 from tools.testbed.settled import settle
 from tools.testbed.stripe_events import charge, set_secret, tell
 
-# What belongs to no organization, or is looked up before it is known whose it is.
+# Collections that belong to no organization, or are queried before the organization is known.
 BEFORE_OR_BESIDE = {
     *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
     *("staff", "staff_sessions", "sign_in_links"),
@@ -40,14 +40,14 @@ FILTERS = ("filter", "query", "q")
 
 @dataclass
 class World:
-    """Two universities; what each has, by noun; and what is sent to the database."""
+    """Two universities, their records by noun, and the commands sent to the database."""
 
     alice: University
     charlie: University
     hers: dict[str, str]
     his: dict[str, str]
     commands: Commands
-    look: Database[dict[str, Any]]  # over a connection of the test's own, which is not listened to
+    look: Database[dict[str, Any]]  # a connection of the test's own, without the listener
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def world(real_database: str) -> Iterator[World]:
 
 
 def furnish(place: University) -> dict[str, str]:
-    """One of everything that has an id; for both alike, down to what clients name themselves."""
+    """Create one record of each kind, with identical client-chosen names for both."""
     place.set_webhook_key()
     spring = place.fundraiser()
     mailing = place.mailing(spring)
@@ -102,7 +102,7 @@ def fail(ids: dict[str, str]) -> None:
 
 
 def bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """An acceptable body of each model, naming one's own."""
+    """Return a valid body of each model, with the university's own IDs."""
     return {
         "UserIn": {"name": "New", "email": f"{ObjectId()}@example.edu"},
         "UserPatch": {"name": "Renamed"},
@@ -136,7 +136,7 @@ NOUN_OF_FIELD = {
     "user_id": "users",
     "email_id": "emails",
 }
-# Strings that are no ids of ours: what they name is one's own, whoever else has the like.
+# These strings are not record IDs. They name the caller's own records, even if others use the same.
 OWN_NAMES = {"external_id", "recurring_id"}
 
 
@@ -145,7 +145,7 @@ def id_fields(model: Any) -> set[str]:
 
 
 def plain(answer: Answer) -> Any:
-    """An answer without what differs from one request to the next."""
+    """Remove from a response what differs between requests."""
     if not answer.content:
         return answer.status, None
     value = json.loads(answer.content)
@@ -155,7 +155,7 @@ def plain(answer: Answer) -> Any:
 
 
 def everything_of_alice(world: World) -> dict[str, Any]:
-    """All that is stored of her organization, as it is, but for when its key was used."""
+    """Return all stored data of Alice's organization, except when its key was used."""
     owner = ObjectId(world.alice.id)
     stored = {
         name: list(world.look[name].find({"organization_id": owner}).sort("_id", 1))
@@ -166,7 +166,7 @@ def everything_of_alice(world: World) -> dict[str, Any]:
 
 
 def with_id(path: str, ids: dict[str, str]) -> tuple[str, str]:
-    """The path with somebody's id in it, and with one that nobody has."""
+    """Return the path with someone's ID, and with an unused ID."""
     noun = path.split("/")[2] if "/jobs/" not in path else "failed"
     return path.replace("{id}", ids[noun]), path.replace("{id}", UNKNOWN_ID)
 
@@ -191,7 +191,7 @@ def test_every_path_with_an_id_is_as_if_it_were_not_there(world: World) -> None:
             assert seen[0].status == 404, (verb, path)
             assert seen[0].headers.keys() == seen[1].headers.keys()
             own = world.charlie.call("GET", with_id(path, world.his)[0] + query)
-            assert own.status in {200, 400, 405}  # it is not the path that is wrong
+            assert own.status in {200, 400, 405}  # an error in the body, not in the path
         walked += 1
     assert walked >= 25
     assert everything_of_alice(world) == before
@@ -216,7 +216,7 @@ def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -
             }
             first = plain(seen["hers"])
             assert all(plain(answer) == first for answer in seen.values()), (path, name)
-            # A gift may carry whatever its link carried; all else names a record.
+            # A gift may carry any value from its link; every other field names a record.
             assert first[0] == (
                 201 if declared.body.__name__ == "DonationIn" and name == "email_id" else 422
             )
@@ -287,7 +287,7 @@ def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
         ]
         assert plain(seen[0]) == plain(seen[1])
         assert seen[0].status == 401
-    # His own post may tell of her email: it is his event, of an email that he does not have.
+    # His own post may contain her email's ID, but the event stays his, for an email that he lacks.
     reported = event(world.hers["emails"], "open", 1_700_000_000)
     assert world.charlie.deliver([reported]).status == 202
     settle()
@@ -295,7 +295,7 @@ def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
 
 
 def test_every_page_asks_for_ones_own_alone(world: World) -> None:
-    """What the pages show and take of others is in test_dashboard.py."""
+    """test_dashboard.py covers what the pages show and accept of other organizations."""
     from service.app import create_app
 
     add_staff(world.charlie.id, "charlie@example.edu")
@@ -315,12 +315,12 @@ def test_every_page_asks_for_ones_own_alone(world: World) -> None:
                 assert answer.status_code in {200, 303, 404, 422}, (at, answer.status_code)
         walked += 1
     assert walked >= 15
-    # The live pages' thread may ask at any moment how far behind counting is: a time of the whole
-    # service, and nothing of anybody's.
+    # The live pages' thread may query at any moment how far behind counting is. That time is about
+    # the whole service.
     check_commands(world, but={"_id": 0, "due": 1})
 
 
-# What makes a page read more.
+# Parameters that make a page read more.
 QUERIES = {
     "/dashboard": ["", "q=spring&sort=-raised"],
     "/dashboard/gifts": [f"match={match}" for match in ("unresolved", "direct", "indirect", "all")],
@@ -349,7 +349,7 @@ def test_what_clients_name_themselves_is_their_own(world: World) -> None:
 
 
 def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
-    """But for what tells whose somebody is: digests of API keys, and addresses of staff."""
+    """Except digests of API keys and addresses of staff, which identify the organization."""
     unique = [
         (name, [field for field, _ in index["key"]])
         for name in world.look.list_collection_names()
@@ -358,7 +358,7 @@ def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
     ]
     assert len(unique) > 5
     beside = [one for one in unique if one[1][0] != "organization_id"]
-    # Whoever signs in names no organization, either.
+    # Signing in names no organization either.
     assert sorted(beside) == [("api_keys", ["digest"]), ("staff", ["address"])]
 
 
@@ -373,7 +373,7 @@ def ids_in(value: Any) -> set[ObjectId]:
 
 
 def conditions(command: dict[str, Any]) -> Iterator[Any]:
-    """Whatever a command selects by, or stores."""
+    """Yield the conditions of a command, or the values that it stores."""
     yield from (command[name] for name in FILTERS if name in command)
     yield from (one["q"] for name in ("updates", "deletes") for one in command.get(name, ()))
     yield from command.get("documents", ())
@@ -388,7 +388,7 @@ def is_of_an_organization(command: dict[str, Any]) -> bool:
 
 
 def check_commands(world: World, but: dict[str, int] | None = None) -> None:
-    """Every command names Charlie's organization, or a record that is his."""
+    """Check that every command names Charlie's organization or one of his records."""
     owner = ObjectId(world.charlie.id)
     his = {
         row["_id"]

@@ -1,4 +1,4 @@
-"""Payments of Stripe's test mode: they count only where a test key signed them."""
+"""Payments of Stripe's test mode: they count only if a test key signed them."""
 
 import logging
 from typing import Any
@@ -58,7 +58,7 @@ def test_a_test_payment_is_kept_reported_and_not_counted(
 @pytest.mark.parametrize(
     ("livemode", "count", "reason"),
     [
-        (..., 1, ""),  # left out: as live
+        (..., 1, ""),  # omitted: like live
         (None, 1, ""),
         (True, 1, ""),
         (False, 0, "test payment"),
@@ -109,7 +109,7 @@ def test_a_live_key_and_a_test_key_are_valid_at_a_time(alice: University) -> Non
     assert made(alice) == 2
     give(alice, False, SECRET, 3)  # no test key signed it
     assert made(alice) == 2
-    set_secret(alice, NEWER)  # the live one is replaced, the test one stays
+    set_secret(alice, NEWER)  # this replaces the live secret, and keeps the test secret
     for number, secret in enumerate((SECRET, NEWER), 4):
         give(alice, True, secret, number)
     give(alice, False, TEST_SECRET, 6)

@@ -1,4 +1,4 @@
-"""The short form of the benchmarks: for their shape, and for what must be exact at any speed."""
+"""Short form of the benchmarks: they must run, and their counts must be exact at any speed."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The log of a service that is stopped, in which no line is missing."""
+"""The log of a stopped service, which lacks no line."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""deploy/Containerfile and compose.yml: what of them can be held true without a registry."""
+"""deploy/Containerfile and compose.yml: checks that need no registry."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def health() -> list[str]:
 
 
 def test_the_lock_of_the_image_is_a_part_of_the_lock() -> None:
-    """Run by others is what was tested."""
+    """Deployments then run the tested versions."""
     locked = set(PINNED.findall((ROOT / "requirements" / "test.txt").read_text()))
     installed = set(PINNED.findall((DEPLOY / "requirements.txt").read_text()))
     assert installed <= locked, installed - locked
@@ -61,7 +61,7 @@ def test_the_image_is_of_two_stages_and_nobody_s() -> None:
 def test_its_steps_make_a_service_that_is_well_and_stops_when_told(
     tmp_path: Path, real_servers: Servers
 ) -> None:
-    """The steps of its first stage, in a plain folder; then what the second starts and asks."""
+    """Run the first stage's steps, then the second stage's start and health check."""
     (tmp_path / "build").mkdir()
     build(ROOT, tmp_path / "build", "wheel")
     shutil.copy(DEPLOY / "requirements.txt", tmp_path / "build")
@@ -104,7 +104,7 @@ def test_compose_names_only_settings_and_commands_that_there_are() -> None:
 
 
 def test_its_settings_can_be_used() -> None:
-    """With what compose puts in place of ${…} when .env has a master key alone."""
+    """Use compose's values for ${…} when .env has only a master key."""
     key = Fernet.generate_key().decode()
     for service in OURS.values():
         given = {

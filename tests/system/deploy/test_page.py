@@ -1,4 +1,4 @@
-"""deploy/README.md is true: what it names is there."""
+"""deploy/README.md is correct: everything that it names exists."""
 
 import re
 

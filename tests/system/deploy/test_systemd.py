@@ -1,4 +1,4 @@
-"""deploy/systemd: units that systemd takes, that are confined, and that name what there is."""
+"""deploy/systemd: units that systemd accepts, that are confined, and that name existing files."""
 
 import configparser
 import re
@@ -17,14 +17,14 @@ from tools.testbed.readme import ROOT, find_group
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("matchback-web", "matchback-worker@", "matchback-warehouse")
-# Tenths of systemd's own scale, on which 100 is a service that may do anything.
+# Tenths of systemd's exposure scale, on which 100 is an unconfined service.
 EXPOSURE = 20
-THREADS_IN_TURN = 6  # that a worker waits for when it stops, the consumer among them
+THREADS_IN_TURN = 6  # a stopping worker waits for these, including the consumer
 
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """As on a server, but for where the program is."""
+    """Write the units as on a server, with another path of the program."""
     shutil.copytree(UNITS, tmp_path / "units")
     for unit in (tmp_path / "units").glob("*.service"):
         here = unit.read_text().replace("/opt/matchback/bin", str(Path(sys.executable).parent))
@@ -52,7 +52,7 @@ def verify(units: Path) -> tuple[int, str]:
 
 
 def told(name: str) -> configparser.SectionProxy:
-    """The unit's own section, and what is common to all."""
+    """Return the unit's own section, and the settings common to all."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.read([UNITS / "matchback-.service.d" / "common.conf", UNITS / f"{name}.service"])
     return parser["Service"]

@@ -1,4 +1,4 @@
-"""The site is built without a warning, has every page, and asks nobody else for anything."""
+"""The site builds without warnings, has every page, and loads nothing from other servers."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "sourc
 
 
 class Page(HTMLParser):
-    """What a page links to, what it loads, and where in it one can be sent."""
+    """A page's links, the files that it loads, and its anchors."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -40,7 +40,10 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The site, and what its builder said; of a copy, since it keeps a cache beside its source."""
+    """Build a copy of the site, because the builder keeps a cache beside its source.
+
+    Return its output.
+    """
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(CONFIG, folder)
     shutil.copytree(DOCS, folder / "docs")
@@ -59,7 +62,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture(scope="module")
 def html(built: tuple[Path, str]) -> dict[str, Page]:
-    """The pages, but for the one that stands for all that are missing, by their path."""
+    """Return the pages by path, except the one for missing pages."""
     paths = (path for path in built[0].rglob("*.html") if path.name != "404.html")
     return {str(path.relative_to(built[0])): Page(path.read_text()) for path in paths}
 

@@ -1,5 +1,4 @@
-"""What the documentation shows is true: its commands run, its examples are read, and none is left
-out in silence."""
+"""The documentation is correct: commands run, examples parse, and every omission is listed."""
 
 import ast
 import configparser
@@ -19,9 +18,9 @@ from tools.docs import session
 from tools.docs.blocks import Block, blocks, every, pages
 from tools.testbed.readme import ROOT
 
-# By the first line, so that a block that is added is looked at.
+# Blocks are listed by their first line, so that a reviewer notices new ones.
 NOT_RUN = {
-    "tutorial.md": ["make setup"],  # what the tests themselves run in
+    "tutorial.md": ["make setup"],  # tests themselves run in this
     "how-to/backup.md": ["mongodump …", "mongorestore …"],  # not packaged; see test_backup.py
     "warehouse.md": ["export MATCHBACK_WAREHOUSE_URL=duckdb:////srv/matchback/warehouse.duckdb …"],
     "security.md": ["limit_conn_zone …"],  # no nginx
@@ -39,7 +38,7 @@ VOID = {"input", "br", "img", "meta", "link", "hr"}
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], str]]:
-    """All pages that are run were followed, by one reader with one running Matchback."""
+    """Follow all pages with commands as one reader does, with one running Matchback."""
     folder = tmp_path_factory.mktemp("reader")
     with session.everything_up(folder):
         yield session.follow(folder)
@@ -75,7 +74,7 @@ def test_it_prints_what_the_page_shows(
 
 
 def has(said: Any, shown: Any) -> bool:
-    """Whether an answer has all that is shown of it; of lists, nothing else."""
+    """Return whether a response has everything in the example. Lists must match completely."""
     if isinstance(shown, dict):
         return all(name in said and has(said[name], value) for name, value in shown.items())
     if isinstance(shown, list):
@@ -120,7 +119,7 @@ def test_settings_are_taken_as_they_are_shown(tmp_path: Path) -> None:
     assert len(shown) >= 10
     for name, value in shown:
         if "$" not in value:
-            # The folder of a queue is looked for.
+            # The check looks for the folder of a queue.
             Settings.from_env({name: value.replace("/var/lib/matchback", str(tmp_path))})
     for block in every("sh"):
         if "settings" in block.marks:
@@ -150,7 +149,7 @@ def test_html_is_closed() -> None:
 
 
 class Tags(HTMLParser):
-    """Whether each tag is closed where it ought to be."""
+    """A parser that checks whether each tag is closed in its place."""
 
     def check(self, text: str) -> None:
         self.open: list[str] = []
@@ -166,7 +165,7 @@ class Tags(HTMLParser):
 
 
 def test_fragments_name_what_there_is() -> None:
-    """A fragment lacks keys and addresses, not modules."""
+    """A fragment lacks keys and addresses, but not modules."""
     for block in every("python"):
         if "fragment" in block.marks:
             imports: list[ast.stmt] = [

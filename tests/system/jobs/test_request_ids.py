@@ -1,4 +1,4 @@
-"""A request's id goes with its wake-up into the job that is done for it, and into its log."""
+"""A request's ID travels with its wake-up into the job and the job's log lines."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from tools.testbed.stack import Stack, wait_until
 huey = update_email_donation.huey
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 ID = "c" * 24
-# As versions before this one wrote it, and read it.
+# Previous versions wrote and read this message.
 OLD = (
     b'{"id":"7e52b54c-8bd5-44fa-8e8c-1f3b7e6f9c2d","name":"jobs.tasks.update_email_donation",'
     b'"retries":0,"retry_delay":0,"args":["cccccccccccccccccccccccc"],"kwargs":{},"retry_backoff":0}'
@@ -33,7 +33,7 @@ def read_as_before(data: bytes) -> Message:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What reaches the queue."""
+    """Record the messages that reach the queue."""
     messages: list[bytes] = []
     monkeypatch.setattr(huey.storage, "enqueue", lambda data, priority=None: messages.append(data))
     return messages
@@ -46,7 +46,7 @@ def at_rest() -> Iterator[None]:
 
 
 def during(monkeypatch: pytest.MonkeyPatch, data: bytes) -> dict[str, Any]:
-    """What lines tell while the job of a message is done."""
+    """Return the context of log lines during a message's job."""
     told: list[dict[str, Any]] = []
     task = huey.deserialize_task(data)
     monkeypatch.setattr(type(task), "execute", lambda task: told.append(dict(context.told())))
@@ -128,7 +128,7 @@ def test_what_a_newer_version_adds_is_passed_over() -> None:
 
 
 def test_the_workers_log_names_the_request(stack: Stack) -> None:
-    """Bob's gift is posted to the web service; what the worker does with it can be looked up."""
+    """The web service receives Bob's gift, and the worker's log shows its processing."""
     alice = university("Alice's University", stack.api())
     spring = alice.fundraiser()
     gift = {"fundraiser_id": spring, "amount": 2500, "currency": "USD", "donor": BOB}

@@ -1,7 +1,7 @@
-"""Several machines: work is shared, hosts are lost and cut off, versions change; the sums stay.
+"""Several machines: hosts share work, fail, lose connections and change versions; the sums stay.
 
-One site for the whole story, for a site takes a while to build. Clients work all the time; what
-they are told is what is compared with in the end.
+One site serves the whole story, because building a site takes a while. Clients work all the time.
+The final check compares the stored data with their responses.
 """
 
 import os
@@ -39,7 +39,10 @@ def test_on_several_machines(tmp_path: Path) -> None:
 
 
 def work_is_shared(story: Story) -> None:
-    """Both web hosts answer, and both workers settle: MongoDB tells who increments fundraisers."""
+    """Both web hosts respond, and both workers settle.
+
+    MongoDB's profiler shows who updates fundraisers.
+    """
     primary, since = story.site.primary(), time.time()
     assert primary
     settling = {"ns": f"{DATABASE}.fundraisers", "op": "update"}
@@ -49,7 +52,7 @@ def work_is_shared(story: Story) -> None:
         story.goes_on(100)
         story.settles()
         noted.command({"profile": 0, "filter": "unset"})
-        # Of what is under way when the filter goes, other commands are noted, too.
+        # Removing the filter lets the profiler record other commands in progress, too.
         found = noted["system.profile"].find(settling)
         settled = {row["client"].split(":")[0] for row in found}
     assert {line["host"] for line in done(story.lines(since))} == set(WEBS)
@@ -57,7 +60,7 @@ def work_is_shared(story: Story) -> None:
 
 
 def versions_change_and_nobody_notices(story: Story) -> None:
-    """One host after the other ends in order and starts anew. No request fails meanwhile."""
+    """The hosts stop in order and start again, one by one. No request fails meanwhile."""
     since = time.time()
     for name in (*WEBS, *WORKERS):
         story.site.stop_softly(name)
@@ -71,7 +74,7 @@ def versions_change_and_nobody_notices(story: Story) -> None:
 
 
 def a_worker_host_is_lost(story: Story) -> None:
-    """The other one settles all of it."""
+    """The other worker settles everything."""
     story.site.lose(WORKERS[0])
     story.goes_on()
     story.settles()
@@ -79,7 +82,7 @@ def a_worker_host_is_lost(story: Story) -> None:
 
 
 def the_primarys_host_is_lost(story: Story) -> None:
-    """The other two elect one of them, and requests go on."""
+    """The other two nodes elect a primary, and requests continue."""
     lost = story.site.primary()
     assert lost
     story.site.lose(lost)
@@ -90,7 +93,7 @@ def the_primarys_host_is_lost(story: Story) -> None:
 
 
 def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
-    """It says so, and the balancer uses the other one alone, without a failure."""
+    """The host reports that it is not ready, so the balancer uses only the other one."""
     site, name = story.site, WEBS[0]
     with site.network.cut(site.host(name), site.nodes):
         wait_until(lambda: not site.is_ready(name), "the host saying that it is not ready")
@@ -104,7 +107,7 @@ def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
 
 
 def a_worker_host_is_cut_off(story: Story) -> None:
-    """In the middle of whatever it does. The other one settles all of it."""
+    """The host loses its connection at work, and the other worker settles everything."""
     with story.site.network.unplugged(story.site.host(WORKERS[1])):
         story.goes_on(100)
         story.settles()
@@ -112,7 +115,7 @@ def a_worker_host_is_cut_off(story: Story) -> None:
 
 
 def the_primary_is_cut_off_from_the_others(story: Story) -> None:
-    """Web hosts and workers still reach it, and for a while it believes that it leads."""
+    """Web hosts and workers still reach the old primary, which acts as primary for a while."""
     site = story.site
     former = site.primary()
     assert former
@@ -126,7 +129,7 @@ def the_primary_is_cut_off_from_the_others(story: Story) -> None:
 
 
 def nothing_is_lost_and_nothing_counted_twice(story: Story) -> None:
-    """Clients end when all they began is acknowledged; then figures are compared with it."""
+    """Clients stop after all their requests are acknowledged. The stored figures must match."""
     story.site.stop_softly(CLIENTS)
     wait_until(
         lambda: not any(get_db()[name].count_documents(due) for name, due in DUE_OF.items()),

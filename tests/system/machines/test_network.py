@@ -1,4 +1,4 @@
-"""Hosts are apart, reach each other unless they are cut off, and leave nothing behind."""
+"""Hosts are separate, reach each other unless they are cut off, and leave nothing behind."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ except OSError:
 
 
 def meets(one: Host, other: Host) -> bool:
-    """Whether a packet comes there, and an answer back."""
+    """Return whether a packet arrives, and a response returns."""
     command = one.inside([sys.executable, "-c", CONNECT, other.address])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout == "reached\n"

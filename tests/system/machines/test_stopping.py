@@ -1,4 +1,4 @@
-"""A web process that is to end: who is connected is answered, who comes later is refused."""
+"""A stopping web process: it serves connected clients, and the kernel refuses later connections."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def refuses(stack: Stack) -> bool:
 
 
 def test_who_is_connected_is_answered_though_the_request_comes_later(stack: Stack) -> None:
-    """gunicorn alone listens until all is done, and then resets who was not accepted."""
+    """gunicorn alone listens until all work is done, and then resets connections in its backlog."""
     early = [connect(stack) for _ in range(CLIENTS)]
     os.kill(stack.pid("web"), signal.SIGTERM)
     wait_until(lambda: refuses(stack), "new connections being refused")
@@ -38,7 +38,7 @@ def test_who_is_connected_is_answered_though_the_request_comes_later(stack: Stac
 
 
 def test_no_connection_is_reset_while_it_stops(stack: Stack) -> None:
-    """Clients make a connection for each request, as fast as they can, until one is refused."""
+    """Clients open connections as fast as they can, until the kernel refuses a connection."""
     met: Counter[str] = Counter()
 
     def ask() -> None:

@@ -1,4 +1,4 @@
-"""A catalogue of bad requests, as bytes on the wire, and the status each is answered with.
+"""Bad requests as bytes on the wire, and the expected status of each response.
 
 `{key}`, `{charlie}` and `{spring}` are Alice's key, Charlie's, and Alice's fundraiser.
 """
@@ -30,7 +30,7 @@ def get(why: str, status: int, target: str, *headers: str, key: str = KEY) -> Ba
 
 
 def framed(why: str, status: int, *headers: str, body: bytes = b"") -> Bad:
-    """A POST whose framing is its own."""
+    """Return a POST with custom framing."""
     start = ["POST /v1/users HTTP/1.1", "Host: x", "Connection: close", KEY, JSON]
     return Bad(why, status, "\r\n".join([*start, *headers]), body)
 
@@ -53,7 +53,7 @@ def gift(why: str, status: int, body: str) -> Bad:
     return post(why, status, body, path="/v1/donations")
 
 
-# uvicorn's parser rejects these, with a plain answer.
+# uvicorn's parser rejects these, with a plain text response.
 PLAIN = [
     Bad("a request line that is none", 400, "GARBAGE"),
     Bad("a request line of one word more", 400, "GET /v1/users now HTTP/1.1\r\nHost: x"),

@@ -1,4 +1,4 @@
-"""up.env: for a shell, for simpler readers, and for the other commands."""
+"""up.env: for a shell, for simpler parsers, and for the other commands."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""API keys: stored as digests, with scopes, expiry, last use; revoked within a second."""
+"""API keys: stored as digests, with scopes, expiry and last use, and revoked within a second."""
 
 import time
 
@@ -25,7 +25,7 @@ def test_it_tells_when_it_was_used_last(alice: University) -> None:
     alice.call("GET", "/v1/users", headers={"Authorization": f"Bearer {made['secret']}"})
     used = alice.get(path)["last_used_at"]
     assert used is not None
-    assert alice.get(path)["updated_at"] == made["updated_at"]  # using it is no change of it
+    assert alice.get(path)["updated_at"] == made["updated_at"]  # use changes nothing
 
 
 def test_a_scope_holds_what_is_below_it(alice: University) -> None:
@@ -56,7 +56,7 @@ def test_revocation_is_known_to_all_processes_within_a_second(stack: Stack) -> N
     def asks() -> int:
         return alice.api.call("GET", "/v1/users", headers=headers).status
 
-    assert {asks() for _ in range(20)} == {200}  # known to both web processes by now
+    assert {asks() for _ in range(20)} == {200}  # both web processes have learned of it
     assert alice.call("DELETE", f"/v1/api-keys/{made['id']}").status == 204
     time.sleep(1)
     assert {asks() for _ in range(20)} == {401}

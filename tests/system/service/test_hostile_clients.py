@@ -1,6 +1,6 @@
 """Clients that are slow, huge, malformed or odd, over raw sockets, on every kind of path.
 
-Each case runs with and without Alice's key. Charlie works at another university meanwhile.
+Each case runs with and without Alice's key. Meanwhile, Charlie works at another university.
 """
 
 import json
@@ -22,10 +22,10 @@ PAYMENTS = f"/v1/webhooks/payments/{UNKNOWN_ID}"
 IMPORT = "/v1/emails/import"
 PATHS = (HOOK, PAYMENTS, IMPORT, "/v1/donations", "/v1/nothing", "/dashboard/sign-in", "/readyz")
 AGREE_PATHS = ("/v1/donations", "/v1/users", HOOK, IMPORT, "/v1/nothing", "/dashboard/sign-in")
-PATIENCE_MILLISECONDS = 3_000  # a bound for hangs; the machine may be busy
+PATIENCE_MILLISECONDS = 3_000  # a limit for hangs; the machine may be busy
 DRIP_SECONDS = 0.5
-CUT_OFF = {400, 0}  # 0: the reset came before the answer, because the client still sent
-PLAIN = b"Invalid HTTP request received."  # uvicorn's own answer
+CUT_OFF = {400, 0}  # 0: the reset arrived before the response, because the client was still sending
+PLAIN = b"Invalid HTTP request received."  # uvicorn's own response
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def restart(stack: Stack, **settings: str) -> None:
 
 @contextmanager
 def dripping(stack: Stack, requests: list[bytes]) -> Iterator[list[Wire]]:
-    """Connections that have sent these, and go on with a space every half second."""
+    """Open connections that send these bytes, then a space every half second."""
     with ExitStack() as opened:
         wires = [opened.enter_context(wire(stack, request)) for request in requests]
         is_over = threading.Event()
@@ -74,7 +74,7 @@ def line(fundraiser: str, number: int) -> bytes:
 
 
 def longest_of(stack: Stack, place: University, times: int = 15) -> float:
-    """The longest of some `/readyz` and of some gifts, in milliseconds."""
+    """Return the longest duration of some `/readyz` requests and gifts, in milliseconds."""
     fundraiser, took = place.fundraiser(), []
     for _ in range(times):
         for ask in (lambda: stack.api().call("GET", "/readyz"), lambda: place.gift(fundraiser)):
@@ -89,7 +89,7 @@ def cpu_seconds(stack: Stack) -> float:
     return sum(each.user + each.system for each in times)
 
 
-# Slow ones
+# Slow clients
 
 
 def test_slow_bodies_stop_nothing_whatever_their_path_and_key(
@@ -139,20 +139,20 @@ def status(connection: Wire) -> int:
 def test_a_body_has_a_deadline_as_a_whole_and_so_has_a_head(
     stack: Stack, alice: University
 ) -> None:
-    """However often a byte comes."""
+    """The interval between bytes does not matter."""
     restart(stack, MATCHBACK_REQUEST_SECONDS="2")
     requests = [
         head(path, "Content-Length: 100000", media=media, key=key) + b" "
         for path in PATHS
         for media in (NDJSON, "application/json")
         for key in (None, alice)
-        if (path, media) != (IMPORT, "application/json")  # answered at once: 415
+        if (path, media) != (IMPORT, "application/json")  # immediate response: 415
     ]
     requests += [b"GET /v1/users HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: x\r\nX:"]
     began = time.monotonic()
     with dripping(stack, requests) as slow:
         statuses = {each.answer().status for each in slow}
-    # An import without a key is answered without its body. A slow head is closed.
+    # An import without a key gets a response before its body. A slow head closes the connection.
     assert statuses == {408, 401, 0}
     assert time.monotonic() - began < 15
 
@@ -166,7 +166,7 @@ def test_a_connection_that_stays_silent_is_closed(stack: Stack) -> None:
             assert time.monotonic() - began < 10
 
 
-# Costly ones
+# Costly requests
 
 
 def test_one_byte_chunks_cost_a_linear_time(stack: Stack, alice: University) -> None:
@@ -189,7 +189,7 @@ def test_one_byte_chunks_cost_a_linear_time(stack: Stack, alice: University) -> 
 
 
 def test_trailers_without_end_are_cut_off(stack: Stack, alice: University) -> None:
-    """They belong to no body, so no bound of bodies holds for them."""
+    """Trailers do not belong to the body, so limits on bodies do not cover them."""
     for path, key in (("/v1/donations", alice), (IMPORT, alice), (HOOK, None)):
         for endless in (b"X: a\r\n" * 1000, b"X: " + b"a" * 8000):
             begun = chunked(path, b"2\r\n{}\r\n0\r\n", media=NDJSON, key=key)
@@ -228,11 +228,11 @@ def test_a_huge_head_is_rejected(stack: Stack) -> None:
             assert huge.answer().status in expected
 
 
-# What is asked and what is said
+# Requests and responses
 
 
 def test_a_client_that_asks_for_leave_is_given_it(stack: Stack, alice: University) -> None:
-    """As curl does for bodies of more than a megabyte."""
+    """curl does this for bodies of more than a megabyte."""
     body = line(alice.fundraiser(), 1) * 13_000
     assert len(body) > 1024 * 1024
     asked = "Expect: 100-continue"
@@ -279,7 +279,7 @@ def test_small_bodies_are_asked_for_too(stack: Stack, alice: University) -> None
 
 
 def kinds(alice: University) -> list[bytes]:
-    """Requests whose answers come before, within or after their bodies."""
+    """Return requests whose responses arrive before, during or after their bodies."""
     found = []
     for path in AGREE_PATHS:
         for key in (alice, None):
@@ -295,7 +295,7 @@ def kinds(alice: University) -> list[bytes]:
 
 
 def test_what_an_answer_says_of_its_connection_is_so(stack: Stack, alice: University) -> None:
-    """A pooled client sends its next request where the connection was kept, and it is answered."""
+    """A pooled client reuses a kept connection for its next request, and gets a response."""
     ask = head("/v1/organization", method="GET", key=alice)
     kept = 0
     for request in kinds(alice):
@@ -326,7 +326,7 @@ def test_an_import_keeps_its_connection(stack: Stack, alice: University) -> None
             assert client.send(request).answer().status == 200
 
 
-# Malformed ones
+# Malformed requests
 
 
 def test_what_is_malformed_is_answered_once(stack: Stack, alice: University) -> None:
@@ -358,7 +358,7 @@ def assert_answered_once(stack: Stack, path: str, key: University | None) -> Non
 
 
 def test_what_was_asked_before_is_answered_first(stack: Stack, alice: University) -> None:
-    """A gift that was stored must not look malformed."""
+    """A stored gift must not look malformed."""
     good = sized("/v1/fundraisers", b'{"name":"F"}', key=alice)
     for bad in (b"GARBAGE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nX\r\n\r\n"):
         with wire(stack, good + good + bad) as client:
@@ -431,7 +431,7 @@ def test_trailers_and_underscores_change_nothing(stack: Stack, alice: University
 
 
 def test_an_upgrade_is_ignored(stack: Stack, alice: University) -> None:
-    """As a server may (RFC 9110, 7.8). Java's client asks for h2c with its first request."""
+    """A server may do so (RFC 9110, 7.8). Java's client requests h2c with its first request."""
     for upgrade in ("h2c", "websocket", "TLS/1.0"):
         fields = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}")
         get = head("/v1/organization", *fields, method="GET", key=alice)

@@ -1,4 +1,4 @@
-"""The real service on IPv6 and on other hosts: `serve`, and `matchback up` with what it writes."""
+"""The real service on IPv6 and on other hosts: `serve`, and `matchback up` with its files."""
 
 import subprocess
 from pathlib import Path

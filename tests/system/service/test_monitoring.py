@@ -1,4 +1,4 @@
-"""What operators see: right however many processes count, and all that deploy/ asks for."""
+"""Metrics for operators: correct for any number of processes, and complete for deploy/."""
 
 import socket
 import tempfile
@@ -34,7 +34,7 @@ USERS = {"method": "GET", "route": "/v1/users"}
 
 @pytest.fixture
 def watched(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator[Stack]:
-    """Two web processes and a worker that tells its metrics, with a warehouse."""
+    """Start two web processes, a worker that exposes metrics, and a warehouse."""
     environment = {
         "MATCHBACK_WORKER_METRICS_PORT": str(servers.free_port()),
         "MATCHBACK_WAREHOUSE_URL": f"duckdb:///{tmp_path}/warehouse.duckdb",
@@ -70,7 +70,7 @@ def wait_for(stack: Stack, expected: float, name: str, **labels: str) -> None:
 
 
 def each_process(stack: Stack) -> list[Told]:
-    """What each web process has counted, from the files in which they do."""
+    """Return the requests that each web process has counted, from its metrics files."""
     told = []
     for process in psutil.Process(stack.pid("web")).children():
         found = Path(tempfile.gettempdir()).glob(f"matchback-metrics-*/*_{process.pid}.db")
@@ -79,13 +79,13 @@ def each_process(stack: Stack) -> list[Told]:
 
 
 def ask(alice: University, path: str, times: int = 1) -> set[int]:
-    """Each time on a connection of its own, so that either process may answer."""
+    """Send each request on a new connection, so that either process may respond."""
     ours = {"Connection": "close"}
     return {alice.call("GET", path, headers=ours).status for _ in range(times)}
 
 
 def conflict(stack: Stack, alice: University, fundraiser_id: str) -> None:
-    """Have the worker's transaction meet another one."""
+    """Make the worker's transaction conflict with another one."""
     with get_connection().start_session() as session, session.start_transaction():
         touch = {"$set": {"touched": True}}
         get_db().fundraisers.update_one({"_id": ObjectId(fundraiser_id)}, touch, session=session)
@@ -95,7 +95,7 @@ def conflict(stack: Stack, alice: University, fundraiser_id: str) -> None:
 
 
 def use(stack: Stack, alice: University) -> None:
-    """A day in short: emails, gifts, events of each fate, and somebody who asks too often."""
+    """Send emails, gifts, events of each fate, and requests over the limit."""
     alice.set_webhook_key()
     spring = alice.fundraiser()
     email = alice.email(spring)
@@ -113,13 +113,16 @@ def use(stack: Stack, alice: University) -> None:
 
 
 def test_all_processes_together(watched: Stack) -> None:
-    """The sum over web processes is exact, also when one is killed; the worker tells its own."""
+    """The sum over web processes is exact, even after a kill.
+
+    The worker exposes its own metrics.
+    """
     alice = university("Alice's University", watched.api())
     assert ask(alice, "/v1/users", REQUESTS) == {200}
     assert ask(alice, f"/v1/users/{UNKNOWN_ID}", 3) == {404}
     assert ask(alice, f"/nothing/{UNKNOWN_ID}", 2) == {404}
     assert {alice.call(method, "/v1/users").status for method in ("BREW", "FROB")} == {400}
-    # Words that no standard knows are no HTTP to the parser; these two are, and no resource's.
+    # The parser rejects unknown methods. It accepts these two, which no resource has.
     assert {alice.call(method, "/v1/users").status for method in ("PROPFIND", "MKCOL")} == {405}
     told = web(watched)
     assert told.value("matchback_malformed_requests_total") == 2
@@ -144,7 +147,7 @@ def test_all_processes_together(watched: Stack) -> None:
 
 
 def test_a_worker_tells_what_it_counted(watched: Stack) -> None:
-    """And with what the web tells, nothing is missing that the rules or the dashboard ask for."""
+    """Together, the worker and the web expose every metric that the rules and the dashboard use."""
     alice = university("Alice's University", watched.api())
     use(watched, alice)
     told = worker(watched)

@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard in deploy/: as Prometheus itself reads them."""
+"""The alert rules and the dashboard in deploy/, as Prometheus itself reads them."""
 
 import json
 import re

@@ -1,5 +1,4 @@
-"""What leaves the service besides its answers, logs and problem documents, names nobody, and
-tells no secret: neither when all goes well nor when nothing does."""
+"""Logs and problem documents contain no name and no secret, in success and in failure."""
 
 import base64
 import json
@@ -20,7 +19,7 @@ TOLD = (NAME, "Zebulon", "Quagmire", "zebulon", "secret.example", SECRET, SECRET
 
 
 def everything(alice: University) -> list[Answer]:
-    """Use the service, well and badly, always with what is not to be told; its problems."""
+    """Use the service correctly and incorrectly, always with private data. Return its problems."""
     alice.set_webhook_key()
     alice.call("PUT", "/v1/webhook-keys/stripe", {"secret": SECRET})
     spring = alice.fundraiser(NAME)
@@ -79,7 +78,7 @@ def test_neither_logs_nor_problems_tell(stack: Stack) -> None:
     for answer in everything(alice):
         assert 400 <= answer.status < 500, answer.content
         assert found(answer.content.decode(), alice) == []
-    # A record that cannot be settled makes the worker complain.
+    # A record that cannot be settled makes the worker log an error.
     get_db().donations.update_one(
         {}, {"$set": {"amount": NAME, "due": get_db().users.find_one()["created_at"]}}
     )

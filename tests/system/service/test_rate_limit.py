@@ -1,4 +1,4 @@
-"""How often a key, or an address without one, may ask; and that nobody waits for Redis."""
+"""Request limits of a key, or of an address without one. No request waits for Redis."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tools.testbed.stack import Stack, wait_until
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Five requests a minute for a key, three for an address without one."""
+    """Allow five requests a minute for a key, and three for an address without one."""
     config = Settings(key_requests_a_minute=5, address_requests_a_minute=3)
     monkeypatch.setattr(module, "settings", lambda: config)
     yield
@@ -64,18 +64,18 @@ def test_an_address_that_guesses_is_slowed_and_valid_keys_are_not(
     assert unsigned.status == 429
     alice.set_webhook_key()
     assert alice.deliver([]).status == 202
-    assert alice.api.call("GET", "/healthz").status == 200  # a load balancer asks all day
+    assert alice.api.call("GET", "/healthz").status == 200  # a load balancer sends requests all day
 
 
 class Elsewhere(MemoryStorage):
-    """Redis, where another process has counted too."""
+    """A Redis in which another process has counted too."""
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         return super().incr(key, int(expiry), amount) + 4
 
 
 class Gone:
-    """Redis, away."""
+    """An unavailable Redis."""
 
     def incr(self, *_: Any) -> int:
         raise Away
@@ -111,9 +111,9 @@ def test_while_redis_is_away_requests_pass_and_are_counted() -> None:
 @pytest.mark.parametrize(
     ("peer", "forwarded", "counted"),
     [
-        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # a stranger is not believed
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # no trust in an unknown proxy
         ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
-        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # the left is the client's own word
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # only the right part is trusted
         ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
         ("10.0.0.1", "garbage", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
@@ -132,7 +132,7 @@ def test_only_trusted_proxies_are_believed(
 
 
 def test_all_processes_and_redis_together(stack: Stack) -> None:
-    """Two web processes of a real stack share one limit, within the fifth of a second."""
+    """Two web processes of a real stack share one limit, within a fifth of a second."""
     from tools.testbed.cast import university
 
     stack.kill("web")
@@ -142,10 +142,10 @@ def test_all_processes_and_redis_together(stack: Stack) -> None:
 
     def asks() -> int:
         time.sleep(0.01)
-        # A connection of its own, so that either process may answer.
+        # Use a new connection, so that either process may respond.
         return alice.call("GET", "/v1/users", headers={"Connection": "close"}).status
 
-    # Each process learns what the other has seen a moment after it was asked itself.
+    # Each process learns the other's count shortly after a request of its own.
     wait_until(lambda: {asks() for _ in range(10)} == {429}, "both at the limit", 20)
     metrics = alice.api.call("GET", "/metrics").content.decode()
     refused = next(

@@ -1,4 +1,4 @@
-"""What no HTTP library would send, and clients that send slowly, on a real gunicorn."""
+"""Requests that no HTTP library sends, and clients that send slowly, on a real gunicorn."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ def alice(stack: Stack) -> University:
 
 
 def send(stack: Stack, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes; return the status, the headers and the body, once the server closes."""
+    """Send bytes. Return the status, the headers and the body after the server closes."""
     port = urlsplit(stack.url).port
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(request)
@@ -49,7 +49,8 @@ def test_bodies_are_read_however_they_are_framed(stack: Stack, alice: University
     for request in (start + length + BODY, start + chunks, start + many):
         status, _, body = send(stack, request)
         assert (status, json.loads(body)["name"]) == (201, "F")
-    # One that asks for leave is told to go on, once; here it went on already.
+    # The server sends “100 Continue” once to a client that expects it. This client has already
+    # received it.
     status, _, body = send(stack, start + asked + length + BODY)
     assert status in {100, 201}
     pipelined = start.replace(b"Connection: close\r\n", b"") + length + BODY
@@ -61,7 +62,7 @@ def test_bodies_are_read_however_they_are_framed(stack: Stack, alice: University
 def wire(bad: Bad, **names: str) -> bytes:
     body = bad.body.format(**names).encode() if isinstance(bad.body, str) else bad.body
     body = body.replace(b"%b", b" " * 65536)
-    # Headers that hold a brace are not meant: no entry has one.
+    # Skip headers that contain a brace, because no entry has one.
     head = bad.head.format(**names, length=len(body))
     return head.encode("latin-1") + b"\r\n\r\n" + body
 
@@ -98,8 +99,11 @@ def counts() -> dict[str, int]:
 
 
 def test_stalled_connections_hold_nobody_up(stack: Stack, alice: University) -> None:
-    """Two hundred, of every kind, and more of each than there are threads. See slow_clients.py for
-    what it costs; here every gift is answered, within the time that one connection may stall."""
+    """Each kind has more of the two hundred connections than there are threads.
+
+    slow_clients.py measures the cost. Here, every gift gets a response within the time that one
+    connection may stall.
+    """
     fundraiser = alice.fundraiser()
     with stalled(stack.url, 200):
         took = posts(alice, fundraiser, 40)
@@ -129,7 +133,10 @@ def test_what_uvicorn_finds_malformed_has_its_plain_400(stack: Stack, alice: Uni
 def test_imports_that_stall_leave_room_for_others(
     stack: Stack, alice: University, tmp_path: Path
 ) -> None:
-    """A valid key may be slow, too: then further imports are told to wait, and others go on."""
+    """A client with a valid key may be slow, too.
+
+    Further imports then get a 503, and other requests succeed.
+    """
     head = (
         "POST /v1/emails/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
         f"Authorization: Bearer {alice.key}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n"

@@ -1,4 +1,4 @@
-"""`matchback status`: what the person on call is told when all is well, and when it is not."""
+"""`matchback status`: the report for the person on call, in good and bad states."""
 
 import json
 import os
@@ -64,7 +64,7 @@ AWAY = MongoDB(answers=False, reason="it does not answer")
 
 
 def with_(**changes: Any) -> Facts:
-    """A service that is well, but for this."""
+    """Return a healthy service with these differences."""
     return replace(FACTS, service=replace(SERVICE, **changes))
 
 
@@ -72,7 +72,7 @@ def test_a_service_that_is_well() -> None:
     assert (judge(FACTS).level, judge(FACTS).sentence) == (WELL, "All is well.")
 
 
-# What is wrong, how bad that is, and what is said of it and of what to do.
+# The problem, its severity, the message, and the advice.
 @pytest.mark.parametrize(
     ("facts", "level", "words"),
     [
@@ -123,9 +123,9 @@ def test_what_is_wrong_is_a_sentence_with_what_to_do(
     "facts",
     [
         with_(due=[Due("donations", 9_999, 29.0, 0)]),  # a burst
-        with_(due=[Due("donations", 1, 200.0, 3)]),  # between two tries
-        with_(recount=Recount(None, None)),  # it has just been set up
-        with_(warehouse=Warehouse(3600, False, False)),  # being filled
+        with_(due=[Due("donations", 1, 200.0, 3)]),  # between two attempts
+        with_(recount=Recount(None, None)),  # just set up
+        with_(warehouse=Warehouse(3600, False, False)),  # in the initial fill
         with_(warehouse=None),
         replace(FACTS, mongodb=replace(SET, supported_until=date(2025, 7, 31))),
         replace(FACTS, rates=None),
@@ -150,7 +150,7 @@ def test_rates_are_what_came_between_two_looks() -> None:
     )
     found = rates(SERVICE, later, 2.0)
     assert (found.gifts_stored, found.gifts_settled) == (10.0, 8.0)
-    assert (found.posts, found.events) == (1.0, 0.0)  # old events were dropped meanwhile
+    assert (found.posts, found.events) == (1.0, 0.0)  # old events were deleted meanwhile
     assert rates(later, SERVICE, 2.0).gifts_settled == 2.0
     assert (
         rates(SERVICE, replace(later, due=[Due("donations", 10_000, 9, 0)]), 2).gifts_settled
@@ -221,7 +221,7 @@ def test_who_does_not_answer_is_asked_once() -> None:
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
     monkeypatch.setattr("config.database.connect", lambda **_: database.client())
-    monkeypatch.setattr(queue, "huey", queue.queue(queue.QUEUE))  # of this test's Redis
+    monkeypatch.setattr(queue, "huey", queue.queue(queue.QUEUE))  # this test's own Redis
     monkeypatch.setattr("service.commands.status.watch.PAUSE_SECONDS", 0.01)
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
@@ -314,7 +314,7 @@ def test_missing_indexes_are_told(alice: University) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """The port of a server that takes connections and never says a word."""
+    """Return the port of a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
         yield server.getsockname()[1]
 
@@ -345,7 +345,7 @@ def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, sile
         assert (status, told["status"], told["due"]) == (2, "unknown", None)
         assert told["mongodb"]["reason"] == "it does not answer"
         assert [one.split()[0] for one in told["problems"]] == ["MongoDB", "The"]
-        assert seconds < 25  # of which a busy machine needs many to start Python
+        assert seconds < 25  # a busy machine needs many of these to start Python
     status, told, seconds = run(**redis)
     assert (status, told["status"], told["queue"]["length"]) == (1, "attention", None)
     assert told["mongodb"]["answers"]
@@ -371,7 +371,7 @@ def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
 
         def shown(pattern: str) -> bool:
             nonlocal said
-            with suppress(OSError):  # nothing new, or it has ended
+            with suppress(OSError):  # nothing new, or the command has ended
                 said += os.read(ours, 65536).decode("utf-8", "replace")
             return bool(re.search(pattern, said))
 

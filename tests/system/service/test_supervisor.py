@@ -1,4 +1,4 @@
-"""The supervisor survives what the system refuses, reports it once, and goes on by itself."""
+"""The supervisor survives errors of the system, reports each once, and resumes by itself."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restarts that a test need not wait for."""
+    """Restart parts at once."""
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE_SECONDS", 0.2)
 
 
@@ -123,7 +123,7 @@ def test_a_part_runs_without_a_log_where_no_file_can_be_made(up: Up, tmp_path: P
         log = tmp_path / "disk" / "sleeper.log"
         if disk is None:
             (tmp_path / "disk").rmdir()
-            (tmp_path / "disk").touch()  # A file is in the place of the log's folder.
+            (tmp_path / "disk").touch()  # A file has the path of the log's folder.
         else:
             disk.fill()
         up._start(Part("sleeper", SLEEP, log))

@@ -1,4 +1,4 @@
-"""Clients that do not read their answers: a deadline for each, and a bound for all."""
+"""Clients that do not read their responses: a deadline for each, and a limit for all."""
 
 import asyncio
 from unittest.mock import Mock

@@ -1,4 +1,4 @@
-"""A queue on SQS, against a server that speaks like it."""
+"""A queue on SQS, against a server that speaks its protocol."""
 
 import itertools
 import logging
@@ -42,7 +42,7 @@ def wakeups_url(server: tuple[Place, Supervisor], monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def both(wakeups_url: str) -> Iterator[tuple[SqsQueue, SqsQueue]]:
-    """One queue, as a web process and as a worker have it."""
+    """Open one queue as a web process and as a worker do."""
     name = f"/test{next(_numbers)}"
     at = address.sqs(wakeups_url.replace("/test", name))
     web, worker = SqsQueue("matchback", at), SqsQueue("matchback", at)
@@ -53,7 +53,7 @@ def both(wakeups_url: str) -> Iterator[tuple[SqsQueue, SqsQueue]]:
 
 def test_messages_reach_another_process_once(both: tuple[SqsQueue, SqsQueue]) -> None:
     web, worker = both
-    sent = {b"message %d" % number for number in range(12)}  # more than one request brings
+    sent = {b"message %d" % number for number in range(12)}  # more than one request returns
     for message in sent:
         web.enqueue(message)
     assert web.queue_size() == 12
@@ -66,7 +66,7 @@ def test_messages_reach_another_process_once(both: tuple[SqsQueue, SqsQueue]) ->
 
 
 def test_threads_wait_their_turn_and_end_in_time(both: tuple[SqsQueue, SqsQueue]) -> None:
-    """Of four that wait for a message one asks, and all see soon that they are to stop."""
+    """Of four threads that wait for a message, one polls, and all notice the stop soon."""
     _, worker = both
     begun = time.monotonic()
     threads = [threading.Thread(target=worker.dequeue) for _ in range(4)]
@@ -113,7 +113,7 @@ def test_a_full_message_of_ours_is_far_from_too_large() -> None:
 def test_a_strange_message_is_dropped_and_told(
     wakeups_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By the consumer itself, which then does what comes after it."""
+    """The consumer itself drops it, and then processes the next message."""
     monkeypatch.setenv("MATCHBACK_QUEUE_URL", wakeups_url)
     settings.cache_clear()
     huey = queue("strange")
