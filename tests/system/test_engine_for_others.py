@@ -46,7 +46,7 @@ def killed_before(number):
 def swept():
     names = runpy.run_path(sys.argv[1], run_name="the next process")
     database, ledger = names["database"], names["LEDGER"]
-    database.client.admin.command({"killAllSessions": []})  # else wait 3 s for the dead one's
+    database.client.admin.command({"killAllSessions": []})  # avoids a wait of 3 s
     print("left", engine.settle_due(database, ledger), flush=True)
     assert engine.settle_due(database, ledger) == 0
     assert list(engine.drifts(database, ledger)) == []

@@ -35,7 +35,7 @@ def test_each_pin_has_hashes_and_no_line_names_a_registry(name: str) -> None:
         assert re.match(r"[\w.\[\]-]+==", pin), pin
         assert all(line.startswith("--hash=sha256:") for line in hashes.split() if line != "\\")
     lines = [line for line in text(name).splitlines() if not line.startswith((" ", "#"))]
-    assert len(lines) == len(found), "a line is no pin"
+    assert len(lines) == len(found), "a line is not a pin"
     assert "://" not in text(name)
     assert not re.search(r"^--", text(name), re.M)
 

@@ -148,7 +148,7 @@ if {pretend}:
     lease._take = lambda *args: True
 repair = recount.repair
 def slow(drift):
-    time.sleep(0.05)  # so that the others find the same meanwhile
+    time.sleep(0.05)  # so that the other processes find the same difference
     return repair(drift)
 recount.repair = slow
 from service.cli import main

@@ -1,4 +1,4 @@
-"""Imports point one way, and the engine knows nothing of donations."""
+"""Imports point one way, and the engine is independent of donations."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ def test_the_import_contracts_are_kept() -> None:
 
 
 def test_matchback_uses_the_engine_by_its_public_face() -> None:
-    """Other projects can use only that, so nothing here rests on more."""
+    """Other projects can use only the public interface, so Matchback must not need more."""
     inner = re.compile(r"(from|import) matchback\.engine\.")
     packages = ("config", "documents", "jobs", "service", "tools", "examples")
     files = [path for name in packages for path in (ROOT / name).rglob("*.py")]

@@ -1,4 +1,4 @@
-"""The installer of .venv: what it runs, what it repairs, and whose settings it follows."""
+"""The installer of .venv: the commands that it runs, its repairs, and its settings."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ def settings() -> ModuleType:
 
 
 def load(name: str) -> ModuleType:
-    """Import a module as the script finds it: beside itself, and from nowhere else."""
+    """Import a module as the script does, from its own folder only."""
     sys.path.insert(0, str(FOLDER))
     try:
         return importlib.import_module(name)
@@ -31,7 +31,7 @@ def load(name: str) -> ModuleType:
 
 
 class Commands:
-    """What the installer runs, in place of running it."""
+    """A recorder of the installer's commands, which does not run them."""
 
     def __init__(self, uv_fails: bool = False) -> None:
         self.ran: list[tuple[str, ...]] = []
@@ -48,7 +48,7 @@ class Commands:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The installer, for a .venv elsewhere."""
+    """Return the installer for another .venv."""
     module = load("install")
     monkeypatch.setattr(module, "VENV", tmp_path)
     monkeypatch.setattr(module, "INSTALLED", tmp_path / ".installed")
@@ -231,7 +231,7 @@ def test_a_file_of_uvs_is_noticed(settings: ModuleType, tmp_path: Path) -> None:
 
 
 def test_the_installer_needs_nothing_that_is_installed() -> None:
-    """It runs before there is a .venv, so it imports only the standard library."""
+    """It runs before .venv exists, so it imports only the standard library."""
     for name in ("install", "pip_and_uv", "lock"):
         code = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import {name}"
         subprocess.run([sys.executable, "-S", "-I", "-c", code], check=True)

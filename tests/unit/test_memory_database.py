@@ -1,4 +1,4 @@
-"""Tests choose their database; what they use instead of MongoDB is no matter of the service."""
+"""Tests choose their database. The service does not depend on the replacement of MongoDB."""
 
 import pytest
 

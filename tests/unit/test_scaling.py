@@ -1,4 +1,4 @@
-"""docs/scaling.md shows what the calculation gives, and the simulation is no fancy."""
+"""docs/scaling.md shows the calculation's results, and the simulation is realistic."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tools.bench.scaling_turns import (
 
 
 def test_the_page_shows_what_is_calculated() -> None:
-    """If not: `python -m tools.bench.scaling --write`."""
+    """If this fails, run `python -m tools.bench.scaling --write`."""
     assert PAGE.read_text().partition(BEGIN)[2].partition(END)[0].strip() == text()
     assert {one.collection for one in SAMPLE} == HOW_MANY.keys()
 
@@ -33,7 +33,7 @@ def test_workers_that_keep_up_leave_nothing_waiting() -> None:
 
 
 def test_one_organization_is_counted_by_one_worker_however_many_there_are() -> None:
-    """Twice as many events as one worker can count: seven more do not help."""
+    """Seven more workers do not help with twice as many events as one worker can count."""
     total = 2 * EVENTS_A_SECOND * HALF_HOUR_SECONDS
     one, eight = simulate(1, [1.0], total), simulate(8, [1.0], total)
     assert one.backlog == eight.backlog > total / 3

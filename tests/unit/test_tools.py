@@ -1,4 +1,4 @@
-"""Everything in tools/ that a person can run says what it does, before it does anything."""
+"""Every program in tools/ describes itself before it acts."""
 
 import runpy
 import sys

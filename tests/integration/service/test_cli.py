@@ -201,7 +201,7 @@ def test_every_command_that_prints_a_list_or_values_offers_json() -> None:
         if any(map(prints_a_list, called_by(command))):
             found.add(words)
             options = {name for option in command.params for name in option.opts}
-            assert "--json" in options, f"«{words}» prints what a program may want to read"
+            assert "--json" in options, f"`{words}` prints output for programs"
     assert found >= {"jobs failed", "staff list", "audit verify", "recount", "rematch"}
     assert found >= {f"warehouse {word}" for word in ("sql", "status", "backfill", "verify")}
     assert {"jobs retry", "serve", "erase"}.isdisjoint(found)

@@ -144,7 +144,7 @@ def test_the_workers_log_names_the_request(stack: Stack) -> None:
 def test_gunicorns_own_lines_are_like_ours(stack: Stack) -> None:
     psutil.Process(stack.pid("web")).children()[0].kill()
     told = lines_of(stack, "web", "logger", "gunicorn.error")
-    line = wait_until(told, "what gunicorn says of it")[0]
+    line = wait_until(told, "gunicorn's log line")[0]
     assert (line["level"], line["process"]) == ("error", "web")
 
 

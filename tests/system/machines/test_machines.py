@@ -39,7 +39,7 @@ def test_on_several_machines(tmp_path: Path) -> None:
 
 
 def work_is_shared(story: Story) -> None:
-    """Both web hosts respond, and both workers settle.
+    """Check that both web hosts respond, and both workers settle.
 
     MongoDB's profiler shows who updates fundraisers.
     """
@@ -60,7 +60,7 @@ def work_is_shared(story: Story) -> None:
 
 
 def versions_change_and_nobody_notices(story: Story) -> None:
-    """The hosts stop in order and start again, one by one. No request fails meanwhile."""
+    """Stop and start the hosts one by one. No request fails meanwhile."""
     since = time.time()
     for name in (*WEBS, *WORKERS):
         story.site.stop_softly(name)
@@ -74,7 +74,7 @@ def versions_change_and_nobody_notices(story: Story) -> None:
 
 
 def a_worker_host_is_lost(story: Story) -> None:
-    """The other worker settles everything."""
+    """Lose a worker's host. The other worker settles everything."""
     story.site.lose(WORKERS[0])
     story.goes_on()
     story.settles()
@@ -82,7 +82,7 @@ def a_worker_host_is_lost(story: Story) -> None:
 
 
 def the_primarys_host_is_lost(story: Story) -> None:
-    """The other two nodes elect a primary, and requests continue."""
+    """Lose the primary's host. The other two nodes elect a primary, and requests continue."""
     lost = story.site.primary()
     assert lost
     story.site.lose(lost)
@@ -93,10 +93,10 @@ def the_primarys_host_is_lost(story: Story) -> None:
 
 
 def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
-    """The host reports that it is not ready, so the balancer uses only the other one."""
+    """Cut a web host off. It reports that it is not ready, so the balancer uses the other one."""
     site, name = story.site, WEBS[0]
     with site.network.cut(site.host(name), site.nodes):
-        wait_until(lambda: not site.is_ready(name), "the host saying that it is not ready")
+        wait_until(lambda: not site.is_ready(name), "the host reporting that it is not ready")
         story.is_left_alone(name)
         since = time.time()
         story.goes_on()
@@ -107,7 +107,7 @@ def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
 
 
 def a_worker_host_is_cut_off(story: Story) -> None:
-    """The host loses its connection at work, and the other worker settles everything."""
+    """Cut a worker's host off at work. The other worker settles everything."""
     with story.site.network.unplugged(story.site.host(WORKERS[1])):
         story.goes_on(100)
         story.settles()
@@ -115,7 +115,7 @@ def a_worker_host_is_cut_off(story: Story) -> None:
 
 
 def the_primary_is_cut_off_from_the_others(story: Story) -> None:
-    """Web hosts and workers still reach the old primary, which acts as primary for a while."""
+    """Cut the primary off. Web hosts and workers still reach it, and it leads for a while."""
     site = story.site
     former = site.primary()
     assert former
@@ -129,7 +129,7 @@ def the_primary_is_cut_off_from_the_others(story: Story) -> None:
 
 
 def nothing_is_lost_and_nothing_counted_twice(story: Story) -> None:
-    """Clients stop after all their requests are acknowledged. The stored figures must match."""
+    """Stop clients after all their requests are acknowledged, and compare the stored figures."""
     story.site.stop_softly(CLIENTS)
     wait_until(
         lambda: not any(get_db()[name].count_documents(due) for name, due in DUE_OF.items()),

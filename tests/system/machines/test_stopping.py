@@ -1,4 +1,4 @@
-"""A stopping web process: it serves connected clients, and the kernel refuses later connections."""
+"""A stopping web process: it serves connected clients, and later connections fail."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def test_who_is_connected_is_answered_though_the_request_comes_later(stack: Stac
     """gunicorn alone listens until all work is done, and then resets connections in its backlog."""
     early = [connect(stack) for _ in range(CLIENTS)]
     os.kill(stack.pid("web"), signal.SIGTERM)
-    wait_until(lambda: refuses(stack), "new connections being refused")
+    wait_until(lambda: refuses(stack), "new connections failing")
     for client in early:
         with client:
             client.sendall(REQUEST)
@@ -38,7 +38,7 @@ def test_who_is_connected_is_answered_though_the_request_comes_later(stack: Stac
 
 
 def test_no_connection_is_reset_while_it_stops(stack: Stack) -> None:
-    """Clients open connections as fast as they can, until the kernel refuses a connection."""
+    """Clients open connections as fast as they can, until a connection fails."""
     met: Counter[str] = Counter()
 
     def ask() -> None:

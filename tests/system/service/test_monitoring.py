@@ -176,7 +176,7 @@ def test_a_worker_tells_what_it_counted(watched: Stack) -> None:
     known = told.names() | worker(watched).names()
     assert told.value("matchback_database_up") == 1
     assert told.value("matchback_rate_limited_requests_total", kind="address") >= 10
-    assert used() - known == {"up", "ALERTS"}, "what Prometheus tells itself is no metric of ours"
+    assert used() - known == {"up", "ALERTS"}, "Prometheus provides these itself"
     listed = [row for section in metrics_reference.rows().values() for row in section]
     assert {name_of(row) for row in listed} <= known
 

@@ -1,4 +1,4 @@
-"""Lines are written together, a moment later, and none is lost or cut in an orderly end."""
+"""Buffered log lines: written together after a moment, and complete after an orderly end."""
 
 import io
 import os

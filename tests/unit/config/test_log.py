@@ -1,4 +1,4 @@
-"""Each event is a line of JSON that names nobody; a queue that is away does not fill the disk."""
+"""Log events: JSON lines without names. An unavailable queue does not fill the disk."""
 
 import io
 import json
@@ -20,7 +20,7 @@ TOLD = ("bob", "baker", "secret", "example.edu")
 
 
 class Log:
-    """A logger whose lines can be read."""
+    """A logger whose lines the test can read."""
 
     def __init__(self, form: str = "json") -> None:
         self.stream = io.StringIO()
@@ -83,7 +83,7 @@ def test_a_line_tells_whom_the_work_is_for() -> None:
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_no_address_is_ever_logged(form: str) -> None:
-    """An exception may repeat what it met; so may whatever is told beside the words."""
+    """An exception may contain its input, and so may a log line's fields."""
     log = Log(form)
     spoilt = {
         "plain": ADDRESS,

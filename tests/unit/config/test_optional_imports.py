@@ -1,4 +1,4 @@
-"""A module that is hidden cannot be imported, and can be afterwards."""
+"""A hidden module cannot be imported until the end of the block."""
 
 import importlib
 import subprocess

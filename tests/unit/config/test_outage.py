@@ -1,4 +1,4 @@
-"""An outage is reported once, and so is its end."""
+"""An outage is logged once, and so is its end."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Messages are JSON with ids only: what is in Redis can be read, and cannot run code here."""
+"""Messages are JSON with IDs only: people can read them in Redis, and they cannot run code."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Where the queue is: every form is read, and what cannot be one is refused without its secrets."""
+"""The queue's URL: every form is parsed, and an invalid one is rejected without its secrets."""
 
 import importlib.util
 from pathlib import Path
@@ -79,7 +79,10 @@ def test_sqs_asks_for_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rates_are_shared_where_there_is_a_redis(tmp_path: Path) -> None:
-    """Of its own, the queue's, or none; and none is no mistake where the queue needs none."""
+    """Rates use their own Redis, the queue's, or none.
+
+    A queue without Redis makes none a valid choice.
+    """
     file, behind = f"sqlite:///{tmp_path}/queue.db", "redis+sentinel://a,b/giving/0"
     assert told().rates_url == told().wakeups_url == REDIS
     assert told(queue_url=file).rates_url == ""
@@ -94,7 +97,7 @@ def test_rates_are_shared_where_there_is_a_redis(tmp_path: Path) -> None:
 
 
 def test_sentinels_and_the_master_are_told_apart() -> None:
-    """Their passwords, and what is of TLS is for both."""
+    """Their passwords differ, and the TLS options apply to both."""
     login = "us%40er:pass%2Fword"
     made = pool(
         f"rediss+sentinel://{login}@a:1,b/giving/2"

@@ -1,4 +1,4 @@
-"""Settings: a mistake stops the start with a sentence."""
+"""Settings: an error stops the start with one sentence."""
 
 import pytest
 

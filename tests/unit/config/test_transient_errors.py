@@ -1,4 +1,4 @@
-"""Which errors mean that the database was away, rather than that it refused the work."""
+"""Errors that mean that the database was unavailable, rather than that it rejected the work."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def bulk(**details: Any) -> BulkWriteError:
 
 
 def wrapped(error: Exception) -> OperationError:
-    """As MongoEngine raises it."""
+    """Wrap an error as MongoEngine does."""
     try:
         raise OperationError("could not save") from error
     except OperationError as raised:
@@ -93,5 +93,5 @@ def test_it_was_there_and_refused(error: Exception) -> None:
 
 
 def test_the_engine_knows_no_passing_code_that_this_list_does_not() -> None:
-    """The engine has a shorter list of its own, because it depends on nothing of Matchback's."""
+    """The engine has a shorter list of its own, because it does not depend on Matchback."""
     assert upkeep.TOO_LONG | upkeep.BUSY <= PASSING_CODES

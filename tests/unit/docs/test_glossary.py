@@ -1,4 +1,4 @@
-"""The glossary: each term once, in alphabetical order, with the file where it lives."""
+"""The glossary: each term once, in alphabetical order, with the file that defines it."""
 
 import re
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The reference is made from the source, and is up to date."""
+"""The reference is generated from the source, and is up to date."""
 
 import re
 

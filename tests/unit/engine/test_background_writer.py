@@ -1,4 +1,4 @@
-"""Writes beside the thread that computes: one at a time, in order, no failure unnoticed."""
+"""Writes beside the computing thread: one at a time, in order, with every failure raised."""
 
 import gc
 import os
@@ -38,7 +38,7 @@ def test_the_caller_goes_on_meanwhile_and_the_next_write_waits() -> None:
 
 
 def test_what_a_failed_transaction_read_is_let_go_at_once() -> None:
-    """Not when the collector of cycles comes, which in the services is seldom."""
+    """Waiting for the garbage collector would take long, because it rarely runs in the services."""
 
     class Read:
         pass

@@ -1,4 +1,4 @@
-"""The engine's arithmetic, by properties: whatever happens, counters equal a recount."""
+"""The engine's arithmetic, by properties: counters always equal a recount."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_increase_does_what_inc_does() -> None:
 
 
 class AnySequence(RuleBasedStateMachine):
-    """Sources are created, changed, moved and deleted, and settled now and then, even twice."""
+    """Sources are created, changed, moved and deleted, and settled at random points, even twice."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The sweep: what takes long keeps nothing else waiting, and nothing ends it."""
+"""The sweep: slow work does not block other work, and no error ends the sweep."""
 
 import logging
 import threading

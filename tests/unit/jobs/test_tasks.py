@@ -1,4 +1,4 @@
-"""Jobs: a slow database is not a failed job, and a bug is."""
+"""Jobs: a slow database does not fail a job, but a bug does."""
 
 import pytest
 from mongoengine.errors import OperationError
@@ -8,7 +8,7 @@ from jobs.tasks import left_to_sweep
 
 
 def wrapped(cause: PyMongoError) -> OperationError:
-    """As MongoEngine raises what PyMongo raised."""
+    """Wrap a PyMongo error as MongoEngine does."""
     error = OperationError("the update failed")
     error.__cause__ = cause
     return error

@@ -1,4 +1,4 @@
-"""The outbox: nobody waits for Redis."""
+"""The outbox: no caller waits for Redis."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ def test_wakeups_are_sent_in_order_and_many_together() -> None:
 def test_each_task_has_a_message_of_its_own_and_each_id_once() -> None:
     sent: list[tuple[str, ...]] = []
     buffer = WakeUpBuffer()
-    buffer._last = time.monotonic() + 0.2  # so that all of it is there when the first is sent
+    buffer._last = time.monotonic() + 0.2  # delays the first send
 
     def one(*ids: str) -> None:
         sent.append(("one", *ids))
@@ -88,7 +88,7 @@ def test_what_did_not_reach_the_queue_is_counted_by_why(monkeypatch: pytest.Monk
 
     buffer.put(away, "taken")
     wait_until(lambda: not buffer._waiting.qsize(), "it is being sent")
-    for number in range(5):  # three wait, and two find no room
+    for number in range(5):  # three wait, and two find no space
         buffer.put(away, str(number))
     ready.set()
     assert buffer.flush(10)

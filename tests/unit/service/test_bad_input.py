@@ -1,4 +1,4 @@
-"""Nothing a client sends gives a 500: each kind of bad input has its status and its problem."""
+"""No client input gives a 500: each kind of bad input has its own status and problem."""
 
 import base64
 import json

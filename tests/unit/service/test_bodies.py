@@ -1,4 +1,4 @@
-"""Bodies in memory: their deadline, their bound, and how a thread reads an import."""
+"""Bodies in memory: their deadline, their limit, and how a thread reads an import."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from service.server.import_body import open_import
 
 
 def source(*pieces: bytes, then: str = "end") -> Any:
-    """An ASGI `receive`: these pieces, and then the end, a disconnect, or nothing at all."""
+    """Return an ASGI `receive` that gives these pieces, then the end, a disconnect, or nothing."""
     messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
     if then == "end":
         messages.append({"type": "http.request", "body": b"", "more_body": False})
@@ -68,7 +68,7 @@ def test_a_body_over_its_deadline_is_408(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow client cannot keep others out by filling what is there for all."""
+    """A slow client cannot block others by filling the shared memory."""
     monkeypatch.setattr(bodies, "BUFFER_BYTES", 1000)
 
     async def both() -> list[Any]:

@@ -1,4 +1,4 @@
-"""However many errors a client makes, few are built, held and answered; the rest is counted."""
+"""A request builds, holds and returns only few of a client's errors, and counts the rest."""
 
 import json
 import tracemalloc
@@ -94,7 +94,7 @@ def test_an_import_lists_a_thousand_lines(alice: University) -> None:
 def test_the_first_rejected_lines_are_listed_whenever_they_are_found_to_be_wrong(
     alice: University,
 ) -> None:
-    unknown = {"fundraiser_id": "0" * 24, "user": BOB}  # only the database shows that
+    unknown = {"fundraiser_id": "0" * 24, "user": BOB}  # only the database can detect that
     answer = _import(alice, [*[unknown] * 300, *[7] * 1500]).json
     assert answer["refused_count"] == 1800
     assert [one["line"] for one in answer["refused"]] == list(range(1, 1001))

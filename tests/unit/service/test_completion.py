@@ -1,4 +1,4 @@
-"""A shell completes our commands: in a real bash, and fast enough to be used."""
+"""Shell completion of the commands: in a real bash, and fast enough to be useful."""
 
 import os
 import pty
@@ -15,7 +15,7 @@ from service.cli import main
 from tools.testbed.readme import ROOT
 from tools.testbed.stack import PATIENCE_SECONDS
 
-# What a Tab must not wait for.
+# Modules that a completion must not load.
 SLOW = {
     "pymongo",
     "mongoengine",
@@ -31,7 +31,7 @@ SLOW = {
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A `matchback` on the PATH that is this one."""
+    """Return an environment whose PATH finds this `matchback`."""
     command = tmp_path / "matchback"
     command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m service.cli \"$@\"\n")
     command.chmod(0o700)
@@ -39,7 +39,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def completed(environment: dict[str, str], *words: str) -> list[str]:
-    """What bash offers when Tab is hit after the last of these words."""
+    """Return bash's completions after the last of these words."""
     script = """
         eval "$(matchback completion bash)"
         complete -p matchback > /dev/null
@@ -84,7 +84,7 @@ def test_tab_completes_in_a_bash_that_somebody_types_into(environment: dict[str,
 
 
 def read_until(terminal: int, text: str) -> None:
-    """What comes from a terminal, until it says this."""
+    """Read a terminal until this text appears."""
     said, deadline = "", time.monotonic() + PATIENCE_SECONDS
     while text not in said:
         assert time.monotonic() < deadline, said

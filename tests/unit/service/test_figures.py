@@ -1,4 +1,4 @@
-"""How figures are said, put into files and drawn. Pure."""
+"""Figures in text, in files and in charts. Pure."""
 
 from datetime import UTC, date, datetime
 from typing import Any

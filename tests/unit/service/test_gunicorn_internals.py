@@ -1,4 +1,4 @@
-"""The parts of gunicorn and uvicorn-worker that service/server uses and they do not document."""
+"""Undocumented parts of gunicorn and uvicorn-worker that service/server uses."""
 
 import importlib
 import inspect
@@ -42,7 +42,7 @@ HOOKS = {"on_starting": 1, "post_fork": 2, "worker_exit": 2, "child_exit": 2, "o
 
 
 def find(place: str) -> object:
-    """Return what is at MODULE:CLASS.NAME, or fail with what to do."""
+    """Return what is at MODULE:CLASS.NAME, or fail with advice."""
     module, _, names = place.partition(":")
     try:
         found: object = importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Idempotency-Key: once is enough, whatever the network does."""
+"""Idempotency-Key: a request takes effect once, whatever the network does."""
 
 from datetime import timedelta
 
@@ -54,7 +54,7 @@ def test_a_key_that_is_none_is_400(alice: University, key: str) -> None:
 
 
 def test_what_still_runs_is_409_and_what_died_is_gone_on_with(alice: University) -> None:
-    """A process died after it stored the gift and before it kept the answer."""
+    """The process died after it stored the gift and before it stored the response."""
     first = give(alice, "k1")
     kept = IdempotencyKey.objects.get()
     kept.update(unset__status=True, unset__answer=True, set__taken_at=kept.taken_at)
@@ -84,7 +84,7 @@ def test_every_noun_goes_on_where_a_process_died(alice: University) -> None:
         kept.update(unset__status=True, unset__answer=True, set__taken_at=long_ago)
         again = alice.call("POST", f"/v1/{noun}", body, headers=headers)
         assert (again.status, again.json["id"]) == (201, first.json["id"]), noun
-    secret = again.json["secret"]  # the one that was never shown no longer opens anything
+    secret = again.json["secret"]  # the key that was never shown no longer works
     assert University(alice.id, secret, alice.api).call("GET", "/v1/users").status == 200
     gone = University(alice.id, first.json["secret"], alice.api)
     assert gone.call("GET", "/v1/users").status == 401

@@ -42,7 +42,7 @@ def test_a_fundraisers_policy_goes_before_its_organizations(alice: University) -
     assert alice.call("DELETE", own).status == 404
     assert alice.call("DELETE", "/v1/match-policy").status == 204
     assert alice.get(own) == DEFAULT
-    assert alice.call("PUT", own, {}).json["version"] == 4  # the third said «none»
+    assert alice.call("PUT", own, {}).json["version"] == 4  # the third request set “none”
 
 
 def test_charlie_can_neither_see_nor_set_alices(alice: University, charlie: University) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every answer: its id, its headers, its ETag."""
+"""Common parts of every response: its ID, its headers, and its ETag."""
 
 import pytest
 from falcon import testing
@@ -84,7 +84,7 @@ def test_browsers_of_named_origins_alone_may_call(
     ask = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x"}
     allowed = "access-control-allow-origin"
     refused = alice.api.call("OPTIONS", "/v1/users", headers={"Origin": ours, **ask})
-    assert allowed not in refused.headers  # by default nobody
+    assert allowed not in refused.headers  # by default, no origin
     config = Settings(cors_origins=(ours,))
     monkeypatch.setattr("service.app.settings", lambda: config)
     api = Api.in_process(testing.TestClient(create_app()))

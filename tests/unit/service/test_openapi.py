@@ -1,4 +1,4 @@
-"""The OpenAPI document agrees with the service, because both come from one declaration."""
+"""The OpenAPI document agrees with the service, because both use the same declarations."""
 
 import base64
 import hashlib

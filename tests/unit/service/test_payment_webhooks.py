@@ -1,4 +1,4 @@
-"""Stripe's and plain payment webhooks: who may post, and what is answered."""
+"""Stripe's and plain payment webhooks: who may post, and how the service responds."""
 
 import base64
 import json

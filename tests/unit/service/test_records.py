@@ -56,7 +56,7 @@ def test_charlie_cannot_name_alices_records(alice: University, charlie: Universi
         answer = charlie.call("POST", f"/v1/{noun}", body)
         assert answer.status == 422, (noun, answer.content)
         assert answer.json["errors"][0]["pointer"] == pointer
-    # a gift is never refused for its email_id, and learns nothing from it either
+    # The service never rejects a gift for its email_id, and the response reveals nothing about it.
     answer = charlie.call(
         "POST",
         "/v1/donations",
@@ -199,7 +199,7 @@ def test_webhook_keys_are_two_at_a_time(alice: University) -> None:
     for key in others:
         alice.signing_key = key
         alice.set_webhook_key()
-        alice.set_webhook_key()  # again is the same
+        alice.set_webhook_key()  # a repeat has the same result
     kept = alice.get("/v1/webhook-keys/sendgrid")
     assert kept["public_key"] == public_key(others[2])
     assert kept["previous_public_key"] == public_key(others[1])

@@ -1,4 +1,4 @@
-"""A line for each request: what it was, how it went, and nothing of what it held."""
+"""A log line for each request: its kind and its result, and none of its contents."""
 
 import io
 import json
@@ -22,7 +22,7 @@ ADDRESS = "bob.baker@example.edu"
 
 
 class Lines:
-    """What is logged of requests."""
+    """Log lines about requests."""
 
     def __init__(self) -> None:
         self.file = io.BytesIO()
@@ -36,7 +36,7 @@ class Lines:
         return self.file.getvalue().decode()
 
     def take(self) -> dict[str, Any]:
-        """The only line since the last one was taken."""
+        """Return the only line since the last call."""
         line: dict[str, Any]
         (line,) = [json.loads(line) for line in self.text.splitlines()]
         self.file.seek(0)

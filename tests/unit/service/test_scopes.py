@@ -1,4 +1,4 @@
-"""Each route, verb by verb, with no key, a key of too little scope, and one that is not valid."""
+"""Each route and verb, with no key, a key of insufficient scope, and an invalid key."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Staff sign in to the dashboard: with a password or by a link, and out again."""
+"""Staff sign in to the dashboard with a password or by a link, and sign out."""
 
 from datetime import timedelta
 
@@ -89,7 +89,7 @@ def test_who_guesses_is_stopped_after_ten_tries_a_minute_for_an_account(browser:
     answers = [browser.sign_in(ALICE, f"wrong horse {number}") for number in range(11)]
     assert [answer.status_code for answer in answers] == [422] * 10 + [429]
     assert int(answers[-1].headers["retry-after"]) > 0
-    assert browser.sign_in(ALICE).status_code == 429  # not even with the right one
+    assert browser.sign_in(ALICE).status_code == 429  # not even with the correct password
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     fields = {"email": ALICE, "password": PASSWORD}
     assert browser.send("/dashboard/sign-in", fields, extras=elsewhere).status_code == 303
@@ -191,7 +191,7 @@ def test_signing_out_ends_this_browser_alone(browser: Browser, client: testing.T
     answer = browser.send("/dashboard/sign-out")
     assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/sign-in")
     assert other.get("/dashboard").status_code == 200
-    browser.cookies = before  # a cookie that was copied is of no use any more
+    browser.cookies = before  # a copied cookie no longer works
     assert browser.get("/dashboard").status_code == 303
 
 
@@ -209,13 +209,13 @@ def test_a_cookie_that_is_dropped_is_gone_and_is_no_secret(browser: Browser) -> 
         browser.cookies["matchback-visitor"] = ""
         browser.get("/dashboard/sign-in")
         tokens.add(browser.token)
-    assert len(tokens) == 2  # each a new secret's
+    assert len(tokens) == 2  # each code belongs to a new secret
 
 
 def test_who_signs_in_with_a_password_that_is_just_being_replaced_is_out(
     browser: Browser, client: testing.TestClient
 ) -> None:
-    """The password was right; before its session is stored, everybody is signed out."""
+    """The password was correct, but a sign-out of all sessions precedes the new session."""
     slow = Staff.authenticate(ALICE, PASSWORD)
     assert slow
     link = SignInLink.make(slow)
@@ -273,7 +273,7 @@ def test_a_link_signs_in_once_and_may_set_a_forgotten_password(
     browser: Browser, client: testing.TestClient
 ) -> None:
     secret = SignInLink.make(Staff.named(ALICE))
-    for _ in range(2):  # what looks at links before people do uses none up
+    for _ in range(2):  # scanners open links before people do, which must not use the link up
         assert Browser(client).get(LINK, query_string=f"token={secret}").status_code == 200
     browser.get(LINK, query_string=f"token={secret}")
     answer = browser.send(LINK, {"token": secret})
@@ -376,7 +376,7 @@ def test_what_is_wrong_is_told_on_a_page(browser: Browser) -> None:
     browser.sign_in(ALICE)
     long = "q=" + "%F0%9F%98%80" * 170
     location = Browser(browser.client).get("/dashboard", query_string=long).headers["location"]
-    assert location == "/dashboard/sign-in"  # too long to be come back to
+    assert location == "/dashboard/sign-in"  # too long to return to
     for path in (
         "/dashboard?sort=secret",
         "/dashboard?page=0",

@@ -1,4 +1,4 @@
-"""The parts of uvicorn that service/server uses and uvicorn does not document."""
+"""Undocumented parts of uvicorn that service/server uses."""
 
 import asyncio
 import inspect

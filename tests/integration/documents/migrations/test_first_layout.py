@@ -210,7 +210,7 @@ def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
     said: list[str] = []
     with ThreadPoolExecutor() as threads:
         second = threads.submit(lambda: list(migrate(MIGRATIONS, said.append)))
-        wait_until(lambda: said, "that the second says that it waits")
+        wait_until(lambda: said, "the second process to report that it waits")
         assert not second.done()
         assert list(first)
         assert second.result(timeout=60) == []

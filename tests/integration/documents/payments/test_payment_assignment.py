@@ -157,7 +157,7 @@ def test_a_post_without_a_fundraiser_is_listed_too(alice: University, named: Any
 
 
 def story(fundraiser: str) -> list[Any]:
-    """Return events of one payment, some of which name another fundraiser."""
+    """Return events of one payment. Some events name another fundraiser."""
     return [
         ours(intent("succeeded", "succeeded", 2), fundraiser_id=fundraiser),
         charge("succeeded", 1),

@@ -1,4 +1,4 @@
-"""Dora's whole history in the service, of which only figures stay after her erasure."""
+"""Dora's whole history in the service: only figures stay after her erasure."""
 
 import base64
 import json

@@ -158,7 +158,7 @@ class Failing:
             raise WarehouseError("it is away")
         self._real.merge(batch)
         if self._left == 0 and self._when == "after":
-            raise WarehouseError("it went away before it could say that it had it")
+            raise WarehouseError("the connection broke before the acknowledgement")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

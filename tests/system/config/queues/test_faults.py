@@ -99,7 +99,7 @@ class Day:
         return None
 
     def wakes_again(self) -> float | None:
-        """Return the seconds for one gift. The sweep settles a missed one, so that retries are valid."""
+        """Return the seconds for one gift, and settle it by a sweep if no worker did."""
         took = self.is_settled_within(WOKEN_SECONDS)
         while sweep():
             pass

@@ -36,7 +36,7 @@ class Day:
         self.emails: dict[str, str] = {}
 
     def chains(self) -> list[list[Any]]:
-        """Return chains of changed, refunded, disputed and deleted gifts, late emails, and events."""
+        """Return chains of gifts, of their changes and deletions, and of late emails and events."""
         return [
             [
                 lambda: self.give("changed", BOB, 2500),

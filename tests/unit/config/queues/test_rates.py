@@ -1,4 +1,4 @@
-"""Rates where there is no Redis by intent: each process counts alone, and makes no fuss of it."""
+"""Rates without Redis, by choice: each process counts alone, and logs no warning."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A queue in a file: what two processes see of it when it is copied, removed, locked or ruined."""
+"""A queue in a file that two processes share and that is copied, deleted, locked or corrupted."""
 
 import sqlite3
 import time
@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def both(file: Path) -> Iterator[tuple[SqliteQueue, SqliteQueue]]:
-    """One queue, as a web process and as a worker have it open."""
+    """Open one queue as two processes do."""
     web, worker = SqliteQueue("matchback", str(file)), SqliteQueue("matchback", str(file))
     yield web, worker
     web.close()
@@ -50,7 +50,7 @@ def test_queues_in_one_file_are_two(file: Path) -> None:
 def test_a_file_that_is_taken_away_is_made_anew_for_both(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
-    """Each of them would else go on in the old one, seen by nobody."""
+    """Otherwise each process would continue with its own deleted file."""
     web, worker = both
     web.enqueue(b"lost")
     worker.queue_size()

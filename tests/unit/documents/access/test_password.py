@@ -1,4 +1,4 @@
-"""Which passwords staff may choose."""
+"""Passwords that staff may choose."""
 
 import time
 

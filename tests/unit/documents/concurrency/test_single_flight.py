@@ -1,4 +1,4 @@
-"""Single flight: one at a time for a key, nobody waits, and no call is lost."""
+"""Single flight: one run at a time for each key, no waiting callers, and no lost call."""
 
 import threading
 
@@ -20,7 +20,7 @@ def test_who_comes_meanwhile_goes_on_and_has_it_done_once_more() -> None:
     first = threading.Thread(target=flight.run, args=("spring", work))
     first.start()
     assert started.wait(10)
-    assert flight.run("spring", work) == 0  # at once, though the work is under way
+    assert flight.run("spring", work) == 0  # returns at once, while the work is in progress
     assert flight.run("spring", work) == 0
     go_on.set()
     first.join(10)

@@ -1,4 +1,4 @@
-"""Where a text names Ann, and where it only looks like that."""
+"""Mentions of Ann in a text, and words that only look like her name."""
 
 import base64
 import json

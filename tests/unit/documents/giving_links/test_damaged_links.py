@@ -1,4 +1,4 @@
-"""Damaged references: what mail programs and copying did to a link does not hide its email."""
+"""Damaged references: mail programs and copying change links, which still lead to their emails."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ OTHER = ObjectId("6b077f764a76dcb912a43969")
 
 @pytest.fixture(autouse=True)
 def keys(mock_database: None) -> None:
-    """An empty place for them."""
+    """Use an empty database for the keys."""
 
 
 def encoded(text: str) -> str:
@@ -165,7 +165,7 @@ def test_the_work_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None
     begun = time.process_time()
     assert resolve(HERE, text) is None
     assert time.process_time() - begun < 1
-    assert len(asked) <= 1  # one question to the database, however many candidates
+    assert len(asked) <= 1  # one query for any number of candidates
 
 
 def test_a_damaged_token_with_a_key_that_another_process_made_is_understood() -> None:

@@ -1,4 +1,4 @@
-"""Link tokens: they name an email, and nobody can make one."""
+"""Link tokens: each names an email, and cannot be forged."""
 
 import pytest
 from bson import ObjectId
@@ -15,7 +15,7 @@ HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId()
 
 @pytest.fixture(autouse=True)
 def keys(mock_database: None) -> None:
-    """An empty place for them."""
+    """Use an empty database for the keys."""
 
 
 def test_a_token_names_its_email_and_is_safe_in_a_url() -> None:
@@ -29,7 +29,7 @@ def test_a_token_names_its_email_and_is_safe_in_a_url() -> None:
 
 
 def test_tokens_of_emails_made_one_after_the_other_have_nothing_in_common() -> None:
-    """Nobody can count them up."""
+    """Otherwise an attacker could count through them."""
     next_email = ObjectId(f"{int(str(EMAIL), 16) + 1:024x}")
     same = sum(a == b for a, b in zip(token(HERE, EMAIL), token(HERE, next_email), strict=True))
     assert same < 10
@@ -68,7 +68,7 @@ def test_a_token_with_a_key_that_another_process_just_made_is_understood() -> No
     known = link_token._keys()
     rotate()
     new = token(HERE, EMAIL)
-    link_token._known.put("", known)  # as in a process that has not heard of it
+    link_token._known.put("", known)  # like a process that has not received the new key
     assert open_token(HERE, new) == EMAIL
 
 

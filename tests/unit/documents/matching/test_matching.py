@@ -1,4 +1,4 @@
-"""Matching, the pure decision."""
+"""Matching: the pure decision."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -186,7 +186,7 @@ def test_what_is_matched_by_address_was_sent_here_before_and_within_the_window(
 def test_an_email_that_lost_makes_no_difference(
     emails: list[Candidate], policy: MatchPolicy
 ) -> None:
-    """So what changes of it alone need not be looked at again, unless it begins to win."""
+    """So a change to a losing email requires no new decision, unless the email now wins."""
     best = decided(*emails, policy=policy).email
     for left_out in emails:
         if best is None or left_out.id != best.id:

@@ -1,4 +1,4 @@
-"""Stories of charges that are captured in part, in several parts, or beyond what was authorized."""
+"""Stories of charges that are captured in part, in several parts, or beyond their authorization."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Stories = dict[str, tuple[list[Event], Ending]]
 
 
 def held(amount: int) -> Event:
-    """An authorization that nothing was captured of yet."""
+    """Return an authorization without any capture."""
     return charge("succeeded", 1, amount=amount, captured=False, amount_captured=0)
 
 
@@ -23,12 +23,12 @@ def received(at: int, whole: int, part: int) -> Event:
 
 
 def release(amount: int, at: int, **more: Any) -> Event:
-    """The refund that Stripe made of what was not captured."""
+    """Return Stripe's refund of the uncaptured amount."""
     return refund("refund.created", "re_0", amount, at, reason=None, metadata={}, **more)
 
 
 def of_one_version() -> Stories:
-    """Stories whose API version is the same from capture to refund."""
+    """Return stories with the same API version for capture and refund."""
     return {
         f"{name}, {version}": ([sent_by(version, event) for event in events], ending)
         for version, stories in ((BASIL, _since_basil()), (OLDER, _before_basil()))
@@ -61,7 +61,7 @@ def _since_basil() -> Stories:
             ],
             ("succeeded", 6000, 4000),
         ),
-        "the same, of which only the refund was reported": (
+        "the same, with only the refund reported": (
             [captured("refunded", 90, 10_000, 6000, 4000)],
             ("succeeded", 6000, 4000),
         ),
@@ -253,7 +253,10 @@ def _before_basil() -> Stories:
 
 
 def of_two_versions() -> Stories:
-    """The version of an event is the endpoint's. The one that matters is the capture's."""
+    """Return stories in which the endpoint's version changes.
+
+    The version of the capture matters.
+    """
 
     def new(event: Event) -> Event:
         return sent_by(BASIL, event)

@@ -1,4 +1,4 @@
-"""What was released is not refunded: every order of each story, with repetitions. Pure."""
+"""Released amounts are not refunds, in every order of each story, with repetitions. Pure."""
 
 import itertools
 import random
@@ -40,7 +40,7 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", of_one_version())
 def test_our_own_metadata_on_everything_changes_nothing(name: str) -> None:
-    """Some platforms put the same metadata on each object that they make."""
+    """Some platforms put the same metadata on each object that they create."""
     events, expected = STORIES[name]
     told = [ours(event, fundraiser_id="f", email_id="e") for event in events]
     for order in itertools.islice(itertools.permutations(told), 24):
@@ -69,7 +69,7 @@ def test_the_endpoints_version_decides_where_there_is_no_evidence(
 
 
 def test_what_is_not_refunded_yet_converges_when_the_evidence_comes() -> None:
-    """Between a refund and its charge, a gift may be wrong for a moment, but not for longer."""
+    """Between a refund and its charge, a gift may be incorrect for a moment, but not longer."""
     told = [
         sent_by(OLDER, event)
         for event in (

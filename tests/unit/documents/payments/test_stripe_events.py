@@ -1,4 +1,4 @@
-"""What Stripe's events say of a gift, whatever their order. Pure."""
+"""Facts about a gift from Stripe's events, in any order. Pure."""
 
 import itertools
 import random
@@ -33,7 +33,7 @@ STORIES = stories()
 
 
 def facts_of(events: list[Any]) -> Facts:
-    """All that is told of the one gift, as payments.py enters it."""
+    """Return all facts about the one gift, as payments.py enters them."""
     facts: Facts = {}
     for event in events:
         for told in read(event).values():
@@ -64,7 +64,7 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", STORIES)
 def test_merging_knows_no_order(name: str) -> None:
-    """Commutative, associative and idempotent: so facts may be merged by whoever has them."""
+    """Merging is commutative, associative and idempotent, so any process may merge facts."""
     events, _ = STORIES[name]
     one, two, three = (facts_of(part) for part in (events[:1], events[1:2], events[2:]))
     assert merge(one, two) == merge(two, one)
@@ -124,10 +124,10 @@ def test_who_gave_and_what_for_comes_from_wherever_it_is() -> None:
         (2500, "USD", 2500),
         (500, "JPY", 500),  # no minor unit
         (5120, "KWD", 5120),  # three decimals
-        (500, "ISK", 5),  # hundredths to Stripe, none in ISO 4217
+        (500, "ISK", 5),  # hundredths for Stripe, no minor unit in ISO 4217
         (4010, "ISK", 40),
         (5000, "UGX", 50),
-        (7, "MGA", 700),  # none to Stripe, hundredths in ISO 4217
+        (7, "MGA", 700),  # no minor unit for Stripe, hundredths in ISO 4217
     ],
 )
 def test_amounts_are_minor_units_of_iso_4217(stripes: int, currency: str, ours_: int) -> None:
@@ -141,7 +141,7 @@ def test_amounts_are_minor_units_of_iso_4217(stripes: int, currency: str, ours_:
 def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
     held = charge("succeeded", captured=False, amount_captured=0)
     assert state(held).status == "pending"
-    # Stripe has what was not captured in amount_refunded.
+    # Stripe includes the uncaptured amount in amount_refunded.
     found = state(held, charge("captured", 5, amount_captured=1500, amount_refunded=1000))
     assert (found.status, found.amount, found.refunded_amount) == ("succeeded", 1500, 0)
     back = charge("refunded", 7, amount_captured=1500, amount_refunded=1200)

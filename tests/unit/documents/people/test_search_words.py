@@ -1,4 +1,4 @@
-"""What a person is searched by, and what a query finds."""
+"""Search words of a person, and the matches of a query."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ BOB = words_of("Robert «Bob» O’Brien-Baker", "Rob.Baker+news@Mail.Example.ed
 ANYTHING = st.text(st.characters(codec=None), max_size=200)
 
 
-# Bob is found by whatever of his name and address one remembers the beginning of.
+# The beginning of any part of Bob's name or address finds him.
 @pytest.mark.parametrize(
     "query",
     [
@@ -31,7 +31,7 @@ def test_he_is_found_by_the_beginning_of_any_word(query: str) -> None:
     assert fit(BOB, terms(query))
 
 
-# Who is not meant is not found: words begin with a term, and every term has to fit.
+# Words must begin with a term, and every term must match, so no other person is found.
 @pytest.mark.parametrize(
     "query", ["obert", "bob charlie", "bakers", "rob@", ".*", "b.*r", "b.b", "edu", "example"]
 )
@@ -39,25 +39,25 @@ def test_he_is_not_found_by_what_he_is_not_called(query: str) -> None:
     assert not terms(query) or not fit(BOB, terms(query))
 
 
-# Words that another one begins with would only make the index longer.
+# Prefixes of other words would only enlarge the index.
 def test_no_word_begins_another() -> None:
     assert words_of("Bob Baker", "bob.baker@x.edu") == ["bob.baker@x.edu", "baker", "x.edu"]
 
 
-# Nothing but space and punctuation asks for nothing; more terms than words fit nobody.
+# Only spaces and punctuation give an empty query. More terms than words match no one.
 def test_a_query_can_come_to_nothing() -> None:
     assert [terms(query) for query in ("", " \t", "***", "@", "\x00", "\ud800")] == [[]] * 6
     assert len(terms(" ".join(map(chr, range(0x4E00, 0x4E00 + 400))))) > MOST_WORDS
 
 
-# Vowel signs are no letters to Unicode, and yet part of their words.
+# Unicode does not class vowel signs as letters, but they belong to their words.
 def test_words_of_every_language_stay_whole() -> None:
     assert words_of("हिन्दी नाम", "a@b.in") == ["a@b.in", "हिन्दी", "नाम", "b.in"]
     assert fit(words_of("王小明", "w@x.cn"), terms("王"))
     assert fit(words_of("Zoë Straße", "z@x.de"), terms("ZOE\u0308 STRASSE"))
 
 
-# Whatever a person is called, there are few words and short ones, and each one finds them.
+# Any name gives few and short words, and each one finds the person.
 @given(ANYTHING, ANYTHING)
 def test_whoever_is_called_anything_is_found_by_it(name: str, email: str) -> None:
     words = words_of(name, email)
@@ -68,7 +68,7 @@ def test_whoever_is_called_anything_is_found_by_it(name: str, email: str) -> Non
         assert fit(words, terms(word)), word
 
 
-# An index that is read between two words has exactly those that begin alike.
+# A range of the index between two words contains exactly the words with that beginning.
 @given(st.lists(st.text("ab\U0010fffe\u00e9", min_size=1, max_size=4), min_size=1), st.text("ab"))
 def test_a_range_of_words_is_those_that_begin_alike(words: list[str], lead: str) -> None:
     asked = between(lead)

@@ -1,4 +1,4 @@
-"""Each provider is one entry of the registry, and everything else follows from it."""
+"""Each provider is one entry of the registry, and everything else derives from it."""
 
 from documents.providers.registry import OF_PAYMENTS, PROVIDERS
 from service.api.openapi_parts import SECURITY_SCHEMES

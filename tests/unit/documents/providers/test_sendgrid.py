@@ -1,4 +1,4 @@
-"""SendGrid's signature and events, against the vector that its own package tests with."""
+"""SendGrid's signature and events, with the test vector of SendGrid's own package."""
 
 import base64
 import importlib.util
@@ -165,7 +165,7 @@ def test_a_body_that_is_no_array(body: bytes) -> None:
 
 
 def _sendgrids_own() -> Any:
-    """The vector that SendGrid's package tests itself with; it is installed with the package."""
+    """Return the test vector that SendGrid's package installs."""
     folder = Path(sendgrid.__file__).parents[1]
     path = folder / "test" / "unit" / "test_eventwebhook.py"
     spec = importlib.util.spec_from_file_location("sendgrids_own", path)
@@ -189,7 +189,7 @@ def test_sendgrids_own_vector_passes() -> None:
 
 
 def test_every_documented_form_is_read() -> None:
-    """The fields that the Event Webhook reference gives each type, with custom arguments."""
+    """The fields of each type in the Event Webhook reference, with custom arguments."""
     common = {
         "email": "bob@example.edu",
         "timestamp": AT,

@@ -1,4 +1,4 @@
-"""Gifts by local day and hour, daylight-saving days included."""
+"""Gifts by local day and hour, including days when daylight-saving time starts or ends."""
 
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,7 @@ Gift = tuple[datetime, str, int]
 
 
 def counted(gifts: list[Gift]) -> list[UtcDay]:
-    """As counters have it."""
+    """Return gifts as counters store them."""
     days: dict[date, tuple[Counter[str], defaultdict[str, Counter[str]]]] = {}
     for at, code, amount in gifts:
         count, raised = days.setdefault(at.date(), (Counter(), defaultdict(Counter)))
@@ -32,7 +32,7 @@ def counted(gifts: list[Gift]) -> list[UtcDay]:
 
 
 def naively(gifts: list[Gift], zone: ZoneInfo) -> dict[date, tuple[int, dict[str, int]]]:
-    """The same, one gift at a time."""
+    """Compute the same, one gift at a time."""
     found: dict[date, tuple[int, Counter[str]]] = {}
     for at, code, amount in gifts:
         day = at.astimezone(zone).date()
@@ -47,7 +47,7 @@ def told(lines: list[Any], name: str) -> dict[Any, tuple[int, dict[str, int]]]:
 
 
 def every_quarter(zone: ZoneInfo, day: date) -> list[Gift]:
-    """A gift of one cent in each quarter of an hour around a local day."""
+    """Return a gift of one cent in each quarter of an hour around a local day."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=1)
     return [(start + timedelta(minutes=15 * number), "USD", 1) for number in range(4 * 24 * 3)]
 

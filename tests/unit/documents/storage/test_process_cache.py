@@ -1,4 +1,4 @@
-"""A process remembers a value for a short time, and never longer."""
+"""A process keeps a value for a short time, and never longer."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ from documents.storage.process_cache import FRESH_SECONDS, ProcessCache
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that stands still until a test moves it."""
+    """Return a clock that stands still until a test moves it."""
     at = [100.0]
 
     def cache(most: int, seconds: float) -> TTLCache[str, str]:

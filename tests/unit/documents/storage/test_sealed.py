@@ -1,4 +1,4 @@
-"""Webhook secrets are stored sealed with the master key, which can be replaced."""
+"""Webhook secrets are encrypted with the master key, which can be replaced."""
 
 import pytest
 from click.testing import CliRunner
@@ -32,7 +32,7 @@ def test_a_copy_of_the_database_tells_no_secret(alice: University) -> None:
     assert "stripes" not in stored
     known = WebhookKey.of(alice.id, "stripe")
     assert known is not None
-    assert known.opened() == SECRETS[::-1]  # both are valid while one replaces the other
+    assert known.opened() == SECRETS[::-1]  # both are valid during the replacement
 
 
 def test_the_same_secret_again_is_one(alice: University) -> None:
@@ -62,7 +62,7 @@ def test_a_lost_master_key_makes_providers_try_again(
     put(alice, SECRETS[0])
     master_keys(monkeypatch, Fernet.generate_key().decode())
     answer = alice.api.call("POST", f"/v1/webhooks/stripe/{alice.id}", body=b"{}")
-    assert answer.status == 503  # what is sent again is not lost; a 401 would drop it
+    assert answer.status == 503  # providers retry a 503, but drop events after a 401
 
 
 def test_the_master_key_is_replaced(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:

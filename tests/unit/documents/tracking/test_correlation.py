@@ -1,4 +1,4 @@
-"""Which email an event is of: pure."""
+"""The email that an event belongs to: pure."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ def test_of_several_the_latest_before_it(order: int) -> None:
 
 
 def test_one_that_is_not_sent_is_better_than_none() -> None:
-    """Events come before clients have recorded when they sent."""
+    """Events arrive before clients record when they sent their emails."""
     only = email(None)
     assert tie(EVENT, None, None, [only]) == (only["_id"], "address")
 

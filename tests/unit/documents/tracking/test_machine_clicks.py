@@ -1,4 +1,4 @@
-"""Which clicks a machine made: pure, so every case is told in a line."""
+"""Clicks by machines: pure, so that each case takes one line."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -92,7 +92,7 @@ def test_the_order_in_which_clicks_are_told_does_not_matter(
 
 @given(CLICKS)
 def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
-    """Which is why a stored click is judged again only when something arrives near it."""
+    """So the code judges a stored click again only when an event arrives near it."""
     told = reasons(clicks, None, Rule())
     for one, expected in zip(clicks, told, strict=True):
         near = [other for other in clicks if abs(other.at - one.at) <= Rule().reach]

@@ -181,7 +181,7 @@ def test_a_key_is_its_own_key(text: str) -> None:
 
 @pytest.mark.parametrize("plane", range(17))
 def test_every_character_keeps_its_key(plane: int) -> None:
-    """Of code points without a character, which all behave alike, every 97th is enough."""
+    """Code points without a character all behave the same, so every 97th is enough."""
     for number in range(plane << 16, (plane + 1) << 16):
         if unicodedata.category(chr(number)) in {"Cn", "Co"}:
             assert unicodedata.normalize("NFKC", chr(number)) == chr(number)

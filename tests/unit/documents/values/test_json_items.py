@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from documents.errors import Unusable
 from documents.values.json_items import count_items, read_items
 
-# The plain lexer: short and obviously right, but quadratic if a string never ends.
+# The plain lexer: short and obviously correct, but quadratic if a string never ends.
 LEXER = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 

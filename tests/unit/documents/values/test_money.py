@@ -1,4 +1,4 @@
-"""Money: every currency that ISO 4217 lists or listed, and no other, has a known minor unit."""
+"""Money: every current or former currency of ISO 4217, and no other, has a known minor unit."""
 
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from service.dashboard.presentation import tables, wording
 ACTIVE = {one.name: one.subunit_exp for one in iso_4217.Currency if one.entities}
 HISTORIC = {one.name for one in iso_4217.Currency if not one.entities}
 MONEY = {code: units for code, units in ACTIVE.items() if units is not None} | WITHDRAWN
-# Metals, funds and codes for tests, of which ISO 4217 says that they have no minor unit.
+# Metals, funds and test codes, which ISO 4217 lists without a minor unit.
 SPECIAL = sorted({code for code, units in ACTIVE.items() if units is None} | NOT_MONEY)
 UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳＤ", " USD", "USD\n"]
 
@@ -26,7 +26,7 @@ UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳ�
         *[("USD", 2), ("EUR", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4), ("UYW", 4), ("MGA", 2)],
         *[("BGN", 2), ("HRK", 2), ("ANG", 2), ("CUC", 2), ("ZWL", 2), ("DEM", 2), ("ITL", 0)],
         *[("LTL", 2), ("MTL", 2), ("BYR", 0), ("TRL", 0), ("VEF", 2), ("GHC", 2), ("YDD", 3)],
-        # Where CLDR says how to round a price, and ISO 4217 gave hundredths.
+        # CLDR defines how to round prices in these currencies, and ISO 4217 gave them hundredths.
         *[("SLL", 2), ("STD", 2), ("MRO", 2), ("ZMK", 2), ("ISK", 0), ("HUF", 2), ("IQD", 3)],
     ],
 )
@@ -35,7 +35,7 @@ def test_currencies_have_their_minor_units(code: str, decimals: int | None) -> N
 
 
 def test_every_currency_of_both_lists_of_iso_4217_is_known() -> None:
-    """A library that ISO's next amendment updates shows here what was withdrawn since."""
+    """After ISO's next amendment, an updated library shows here which currencies were withdrawn."""
     assert {code: minor_units(code) for code in MONEY} == MONEY
     assert set(WITHDRAWN) | NOT_MONEY == HISTORIC
 

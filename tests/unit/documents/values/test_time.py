@@ -1,4 +1,4 @@
-"""Times are cut to what MongoDB stores, so that a record reads as it was written."""
+"""Times are truncated to MongoDB's precision, so that a record reads as it was written."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

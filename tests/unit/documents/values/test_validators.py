@@ -1,4 +1,4 @@
-"""The API and the plain payment webhook judge a text, an address and a currency by one set."""
+"""The API and the plain payment webhook validate texts, addresses and currencies alike."""
 
 from collections.abc import Callable
 
