@@ -86,7 +86,7 @@ def test_signing_out_everywhere_sends_other_windows_to_the_sign_in(desk: Desk) -
     other.get_by_role("heading", name="Sign in").wait_for(timeout=40 * SECOND)
 
 
-def test_the_first_fundraiser_appears_by_itself_where_there_was_none(desk: Desk) -> None:
+def test_the_first_fundraiser_appears_without_a_reload(desk: Desk) -> None:
     page = desk.sign_in()
     expect(page.get_by_text("No fundraisers yet.")).to_be_visible()
     expect(page.locator("#live")).to_have_text("Live")

@@ -30,7 +30,7 @@ def work() -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_four_times_the_records_are_four_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_times_the_records_take_four_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", ROWS_A_PAGE)
     records = recount_rate.fill(FEW)
     looked_at, commands = work()
@@ -43,7 +43,7 @@ def test_four_times_the_records_are_four_times_the_work(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("real_database")
-def test_pages_share_a_snapshot_and_another_one_finds_the_same(
+def test_pages_share_a_snapshot_and_another_gives_the_same_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", 50)
@@ -76,7 +76,7 @@ def test_a_page_that_outlasts_its_snapshot_is_read_in_smaller_ones(
 
 @pytest.mark.usefixtures("real_database")
 @pytest.mark.parametrize("state", ["due", "failed"])
-def test_what_moved_and_is_not_settled_is_no_drift(state: str) -> None:
+def test_unsettled_moves_are_not_differences(state: str) -> None:
     """The old targets still count the record, and the new ones do not yet."""
     recount_rate.fill(40)
     gifts = list(get_db().donations.find())
@@ -92,7 +92,7 @@ def test_what_moved_and_is_not_settled_is_no_drift(state: str) -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_counted_of_the_first_version_is_read() -> None:
+def test_the_first_versions_counted_notes_are_read() -> None:
     recount_rate.fill(40)
     for name in ("emails", "donations", "donors"):
         for row in list(get_db()[name].find()):

@@ -52,7 +52,7 @@ SAME = {
 
 
 @pytest.mark.parametrize(("kind", "name"), SAME.items(), ids=SAME.values())
-def test_its_types_are_those_of_the_service(kind: Any, name: str) -> None:
+def test_the_clients_types_match_the_service(kind: Any, name: str) -> None:
     schema = document(ROUTES)["components"]["schemas"][name]
     assert get_type_hints(kind).keys() == schema["properties"].keys()
     if name.endswith("In") and name != "PolicyIn":
@@ -91,7 +91,7 @@ USER = httpx.Response(201, json={"id": UNKNOWN_ID})
 @pytest.mark.parametrize(
     "first", [LOST, httpx.ConnectError("no route"), problem(503), problem(502)]
 )
-def test_a_post_that_is_not_answered_is_repeated_under_one_key(first: Any) -> None:
+def test_an_unanswered_post_is_repeated_under_one_key(first: Any) -> None:
     handler, asked = answers(first, problem(429), USER)
     assert api_of(handler).users.create(**BOB)["id"] == UNKNOWN_ID
     keys = {request.headers["Idempotency-Key"] for request in asked}
@@ -99,7 +99,7 @@ def test_a_post_that_is_not_answered_is_repeated_under_one_key(first: Any) -> No
     assert len({request.content for request in asked}) == 1
 
 
-def test_two_calls_are_two() -> None:
+def test_two_calls_have_two_keys() -> None:
     handler, asked = answers(USER, USER)
     api = api_of(handler)
     api.users.create(**BOB)
@@ -107,13 +107,13 @@ def test_two_calls_are_two() -> None:
     assert len({request.headers["Idempotency-Key"] for request in asked}) == 2
 
 
-def test_a_key_of_ones_own_outlives_the_program() -> None:
+def test_a_callers_own_key_survives_the_program() -> None:
     handler, asked = answers(USER)
     api_of(handler).users.create(**BOB, once="import-2026-bob")
     assert asked[0].headers["Idempotency-Key"] == "import-2026-bob"
 
 
-def test_one_that_is_still_running_is_waited_for_and_a_conflict_is_not() -> None:
+def test_a_running_request_is_awaited_and_a_conflict_is_not() -> None:
     handler, asked = answers(LOST, problem(409, **{"Retry-After": "0"}), USER)
     assert api_of(handler).users.create(**BOB)
     assert len(asked) == 3
@@ -123,7 +123,7 @@ def test_one_that_is_still_running_is_waited_for_and_a_conflict_is_not() -> None
     assert (refused.value.status, refused.value.request_id, len(asked)) == (409, "request-1", 1)
 
 
-def test_a_delete_whose_answer_was_lost_is_done() -> None:
+def test_a_delete_with_a_lost_response_succeeds() -> None:
     handler, _ = answers(LOST, problem(404))
     api_of(handler).users.delete(UNKNOWN_ID)
     handler, _ = answers(problem(404))
@@ -131,7 +131,7 @@ def test_a_delete_whose_answer_was_lost_is_done() -> None:
         api_of(handler).users.delete(UNKNOWN_ID)
 
 
-def test_it_gives_up_in_the_end_and_when_it_is_told_to() -> None:
+def test_the_client_gives_up_at_its_deadline_and_on_request() -> None:
     handler, asked = answers(*[LOST] * 1000)
     with pytest.raises(Unreachable):
         api_of(handler, patience_seconds=0.3).organization()
@@ -150,7 +150,7 @@ def test_it_gives_up_in_the_end_and_when_it_is_told_to() -> None:
         api_of(handler, patience_seconds=0.1).organization()
 
 
-def test_what_is_no_problem_document_is_refused_all_the_same() -> None:
+def test_a_response_without_a_problem_document_is_an_error_too() -> None:
     for body in (b"<html>", b"[]", b""):
         handler, _ = answers(httpx.Response(400, content=body))
         with pytest.raises(Refused, match="400"):
@@ -169,7 +169,7 @@ def test_all_pages_of_a_list_are_read() -> None:
     assert asked[1].url.params["cursor"] == "c"
 
 
-def test_everything_it_can_do_is_done(stack: Stack) -> None:
+def test_every_method_works_on_the_real_service(stack: Stack) -> None:
     """Call each method once on the real service.
 
     Gifts are stored once, though responses are lost.

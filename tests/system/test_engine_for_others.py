@@ -126,7 +126,7 @@ def test_processes_that_sweep_at_once_count_once(uri: str) -> None:
         ]
 
 
-def test_the_engine_imports_nothing_of_ours_and_can_be_copied(uri: str, tmp_path: Path) -> None:
+def test_the_engine_imports_no_other_package_and_can_be_copied(uri: str, tmp_path: Path) -> None:
     foreign = set()
     for file in ENGINE.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -142,6 +142,6 @@ def test_the_engine_imports_nothing_of_ours_and_can_be_copied(uri: str, tmp_path
     assert run(uri, "articles.py", path=tmp_path) == TOLD
 
 
-def test_the_page_shows_the_example_as_it_is() -> None:
+def test_the_page_shows_the_example_unchanged() -> None:
     [shown] = re.findall(r"```python\n(\"\"\"Users by .*?)```", PAGE.read_text(), re.S)
     assert shown == EXAMPLE.read_text()

@@ -82,7 +82,7 @@ def test_fifty_parallel_posts_with_one_key_make_one_donation(
     assert settled(alice, spring)["donations"]["count"] == 1
 
 
-def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stack: Stack) -> None:
+def test_stopping_under_load_gives_no_false_responses(alice: University, stack: Stack) -> None:
     """SIGTERM to web and worker at work leaves no half-done job and no incorrect response."""
     spring = alice.fundraiser()
     stop = threading.Event()
@@ -139,7 +139,7 @@ def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stac
     assert list(recount.recount()) == []
 
 
-def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack: Stack) -> None:
+def test_a_busy_worker_stops_on_a_signal(alice: University, stack: Stack) -> None:
     """After SIGTERM during a backlog, the worker completes only its current transaction."""
     spring = alice.fundraiser()
     stack.kill("worker", signal.SIGTERM)
@@ -165,7 +165,7 @@ def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack
     assert settled(alice, spring)["donations"]["count"] == many
 
 
-def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
+def test_thousands_of_bad_records_do_not_delay_others_or_the_stop(
     alice: University, stack: Stack
 ) -> None:
     """Alice's gifts and posts cannot be counted, while Charlie's gifts arrive."""
@@ -199,7 +199,7 @@ def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
     stack.supervisor.parts.remove(part)
 
 
-def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:
+def test_a_crash_leaves_no_process_behind(stack: Stack) -> None:
     """gunicorn's workers end when their master is killed."""
     import psutil
 
@@ -211,7 +211,7 @@ def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:
     assert not [worker for worker in workers if worker.is_running()]
 
 
-def test_chaos_for_a_short_while(tmp_path: Path) -> None:
+def test_a_short_chaos_run_finds_no_difference(tmp_path: Path) -> None:
     """`make chaos` runs this for any length of time."""
     result = run(tmp_path, seconds=25, seed=1)
     assert result.acknowledged > 50

@@ -52,7 +52,7 @@ def lines_of(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
             reader.join()
 
 
-def test_up_survives_a_full_disk_and_goes_on_when_there_is_space(tmp_path: Path) -> None:
+def test_up_survives_a_full_disk_and_resumes_with_new_space(tmp_path: Path) -> None:
     data = tmp_path / "data"
     options = ["up", "--data", str(data), "--port", str(servers.free_port()), "--no-demo"]
     with small_disk(data, DISK_MEGABYTES) as disk:
@@ -96,7 +96,7 @@ def test_a_reader_that_stalls_does_not_stall_the_supervisor(tmp_path: Path) -> N
         assert process.wait(30) == 0
 
 
-def test_what_was_said_is_printed_in_order_and_to_the_last_line() -> None:
+def test_output_is_printed_in_order_and_completely() -> None:
     script = "from service.local.terminal import say\nfor n in range(500): say(str(n))"
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -149,7 +149,7 @@ def test_a_full_disk_does_not_kill_a_process_that_counts(
         assert told.endswith("counted\n")
 
 
-def test_logging_to_a_full_disk_stops_no_work(tmp_path: Path) -> None:
+def test_logging_to_a_full_disk_does_not_stop_work(tmp_path: Path) -> None:
     with small_disk(tmp_path / "log", 1) as disk:
         if disk:
             disk.fill()

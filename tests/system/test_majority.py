@@ -82,7 +82,7 @@ def depose(cluster: Cluster) -> None:
         mongo.admin.command({"replSetStepDown": 3, "force": True})
 
 
-def test_a_gift_that_no_majority_has_yet_is_not_called_deleted(
+def test_a_gift_without_a_majority_is_not_reported_as_deleted(
     alice: University, cluster: Cluster
 ) -> None:
     """A client sends the same gift twice while the secondaries lag.
@@ -103,7 +103,9 @@ def test_a_gift_that_no_majority_has_yet_is_not_called_deleted(
     assert len({answer.json["id"] for answer in answers}) == 1
 
 
-def test_a_gift_that_is_rolled_back_was_never_deleted(alice: University, cluster: Cluster) -> None:
+def test_a_gift_that_is_rolled_back_is_not_reported_as_deleted(
+    alice: University, cluster: Cluster
+) -> None:
     """The primary is deposed while both wait. Each gets the truth, or a request to retry."""
     body = {"amount": 100, "currency": "USD", "donor": BOB, "external_id": "one"}
     body["fundraiser_id"] = alice.fundraiser()

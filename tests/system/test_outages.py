@@ -50,7 +50,7 @@ def give(alice: University, fundraiser_id: str) -> list[float]:
     return took
 
 
-def test_with_redis_hung_requests_go_on_and_the_sweep_catches_up(
+def test_requests_continue_while_redis_hangs_and_the_sweep_catches_up(
     alice: University, real_servers: Servers
 ) -> None:
     spring = alice.fundraiser()
@@ -75,7 +75,7 @@ def test_an_emptied_redis_loses_nothing(alice: University, stack: Stack) -> None
     assert settled(alice, spring)["donations"]["raised"] == {"USD": GIFTS * 100}
 
 
-def test_redis_killed_and_started_anew_loses_nothing(
+def test_a_killed_and_restarted_redis_loses_nothing(
     alice: University, real_servers: Servers
 ) -> None:
     spring = alice.fundraiser()
@@ -132,7 +132,7 @@ def test_a_slow_redis_slows_no_request(alice: University, stack: Stack) -> None:
     assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
 
 
-def test_strange_messages_in_the_queue_harm_nobody(alice: University, stack: Stack) -> None:
+def test_unknown_messages_in_the_queue_do_no_harm(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
     with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
         for message in (
@@ -162,7 +162,7 @@ def test_without_a_worker_everything_waits_and_is_settled_when_it_starts(
     assert settled(alice, spring)["donations"]["count"] == GIFTS
 
 
-def test_a_database_that_is_away_is_a_503_and_nothing_is_lost(
+def test_an_unavailable_database_is_a_503_and_nothing_is_lost(
     alice: University, real_servers: Servers, stack: Stack
 ) -> None:
     spring = alice.fundraiser()

@@ -57,9 +57,7 @@ def test_the_wheel_has_every_file_of_the_packages_and_no_other(built: Built) -> 
     assert b"matchback = service.cli:main" in inside[f"{info}/entry_points.txt"]
 
 
-def test_the_sdist_has_what_the_wheel_is_built_from_and_makes_the_same(
-    built: Built, tmp_path: Path
-) -> None:
+def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
     with tarfile.open(built.sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     [unpacked] = tmp_path.iterdir()
@@ -68,9 +66,7 @@ def test_the_sdist_has_what_the_wheel_is_built_from_and_makes_the_same(
     assert contents(wheel) == contents(built.wheel)
 
 
-def test_installed_in_an_empty_environment_elsewhere_it_has_everything_up(
-    built: Built, tmp_path: Path
-) -> None:
+def test_an_installed_wheel_starts_everything(built: Built, tmp_path: Path) -> None:
     programs, folder = tmp_path / "venv" / "bin", tmp_path / "elsewhere"
     folder.mkdir()
     run(sys.executable, "-m", "venv", tmp_path / "venv")

@@ -45,7 +45,7 @@ def tour() -> str:
     return find_group(r"```sh\n(.*?)```", section)
 
 
-def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
+def test_the_readmes_tour_runs(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
@@ -83,7 +83,7 @@ def test_the_test_command_is_what_ci_runs() -> None:
     assert "make test " in README
 
 
-def test_every_command_is_named() -> None:
+def test_the_readme_names_every_command() -> None:
     from service.cli import main
 
     line = README.split("`matchback --help` says it all:")[1].split("\n")[0]

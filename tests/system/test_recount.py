@@ -119,7 +119,7 @@ def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
     check(alice, spring, given)
 
 
-def test_a_finding_is_repaired_once_however_old_it_is(alice: University) -> None:
+def test_an_old_finding_is_repaired_once(alice: University) -> None:
     spring, _ = incorrect_counters(alice)
     found = list(recount.recount())
     assert any([*map(recount.repair, found)])
@@ -128,7 +128,7 @@ def test_a_finding_is_repaired_once_however_old_it_is(alice: University) -> None
     check(alice, spring, 100)
 
 
-def test_a_counter_that_was_put_right_by_hand_is_left_alone(alice: University) -> None:
+def test_a_manually_corrected_counter_is_not_changed(alice: University) -> None:
     incorrect_counters(alice)
     [raised] = [
         one
@@ -157,7 +157,7 @@ main(["recount", "--repair"])
 
 
 @pytest.mark.parametrize("both_hold_the_lease", [False, True])
-def test_two_repairs_of_one_host_name_and_pid_leave_correct_counters(
+def test_repairs_with_the_same_host_name_and_pid_leave_correct_counters(
     alice: University, both_hold_the_lease: bool
 ) -> None:
     spring, _ = incorrect_counters(alice)
@@ -187,7 +187,7 @@ def test_a_recount_of_one_fundraiser_compares_no_other() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_the_steady_recount_goes_round_and_tells_what_it_found(
+def test_the_steady_recount_completes_rounds_and_reports_its_findings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from documents.user import User

@@ -25,7 +25,7 @@ READS = {"find", "getMore", "aggregate", "count", "distinct"}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_it_may_be_killed_between_any_two_commands(
+def test_a_kill_between_any_two_commands_loses_nothing(
     name: str,
     real_database: str,
     real_client: testing.TestClient,

@@ -7,7 +7,7 @@ from tools.testbed.readme import README, ROOT
 PAGE = (ROOT / "docs" / "security.md").read_text()
 
 
-def test_every_risk_is_held_by_tests_that_are_there() -> None:
+def test_every_risk_names_existing_tests() -> None:
     rows = re.findall(r"^\| API(\d+) .*\| .* \| (.*) \|$", PAGE, re.M)
     assert [int(number) for number, _ in rows] == list(range(1, 11))
     for _, tests in rows:
@@ -16,7 +16,7 @@ def test_every_risk_is_held_by_tests_that_are_there() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_every_setting_and_command_it_names_is_there() -> None:
+def test_every_named_setting_and_command_exists() -> None:
     for name in re.findall(r"`?(MATCHBACK_[A-Z_]+)", PAGE):
         assert f"`{name}`" in README, name
     for command in re.findall(r"`matchback ([a-z-]+ [a-z-]+)", PAGE):

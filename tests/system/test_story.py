@@ -145,7 +145,7 @@ def test_the_same_gift_sent_fifty_times_eight_at_a_time_is_one_gift(alice: Unive
     assert settled(alice, spring)["donations"]["count"] == 1
 
 
-def test_fifty_changes_at_once_leave_one_of_them(alice: University) -> None:
+def test_fifty_concurrent_changes_leave_one_of_them(alice: University) -> None:
     spring = alice.fundraiser()
     gift = alice.gift(spring, 2500)
     with ThreadPoolExecutor(50) as clients:
@@ -163,7 +163,7 @@ def test_fifty_changes_at_once_leave_one_of_them(alice: University) -> None:
     assert list(recount.recount()) == []
 
 
-def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
+def test_a_killed_worker_loses_nothing_and_counts_nothing_twice(
     alice: University, stack: Stack
 ) -> None:
     """SIGKILL hits it during 2,000 donations. After a restart, every counter is exact."""
@@ -213,9 +213,7 @@ def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
     assert list(recount.recount()) == []
 
 
-def test_the_web_service_killed_in_the_middle_loses_nothing_it_acknowledged(
-    alice: University, stack: Stack
-) -> None:
+def test_a_killed_web_service_loses_nothing_acknowledged(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
 
     def give(number: int) -> bool:

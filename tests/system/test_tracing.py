@@ -168,7 +168,7 @@ def test_a_trace_leads_from_the_request_into_the_job(traced: Stack, collector: C
     wait_until(lambda: f'"trace_id":"{trace}"' in traced.log("web"), "the request's line")
 
 
-def test_what_nobody_asked_for_is_no_trace(traced: Stack, collector: Collector) -> None:
+def test_background_work_makes_no_trace(traced: Stack, collector: Collector) -> None:
     """A worker constantly looks for due records and reads its queue."""
     alice = university("Alice's University", traced.api())
     give(alice, alice.fundraiser())
@@ -180,7 +180,7 @@ def test_what_nobody_asked_for_is_no_trace(traced: Stack, collector: Collector) 
     assert not any(one.span.name in ("BRPOP", "BLMOVE") for one in told)
 
 
-def test_traces_tell_of_nobody(traced: Stack, collector: Collector) -> None:
+def test_traces_name_no_one(traced: Stack, collector: Collector) -> None:
     """Neither contents of requests nor the database's errors leave the process."""
     alice = university("Alice's University", traced.api())
     person = {"name": "Zebulon Quagmire", "email": ADDRESS}
@@ -220,7 +220,7 @@ def test_traces_tell_of_nobody(traced: Stack, collector: Collector) -> None:
         assert name not in whole
 
 
-def test_traces_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_require_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
@@ -230,7 +230,7 @@ def test_traces_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_env({"MATCHBACK_TRACES": "off"}).traces == "off"
 
 
-def test_nothing_is_imported_when_they_are_off() -> None:
+def test_without_traces_nothing_is_imported() -> None:
     """Where OpenTelemetry is installed, the Redis client loads its metrics by itself."""
     code = (
         "import sys, service.app, jobs.worker\n"

@@ -71,9 +71,7 @@ def part(data: Path, name: str) -> int:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_starts_everything_and_a_signal_stops_it_all(
-    tmp_path: Path, how: signal.Signals
-) -> None:
+def test_up_starts_everything_and_a_signal_stops_it(tmp_path: Path, how: signal.Signals) -> None:
     with up(tmp_path, "--no-demo") as process:
         titles = {" ".join(child.cmdline()) for child in family(process)}
         assert any("gunicorn: master [matchback serve]" in title for title in titles)
@@ -96,7 +94,7 @@ def is_replaced(data: Path, name: str, before: int) -> bool:
     return started is not None and int(started[0]) != before
 
 
-def test_what_is_killed_is_restarted_with_a_message(tmp_path: Path) -> None:
+def test_a_killed_part_is_restarted_with_a_message(tmp_path: Path) -> None:
     with up(tmp_path, "--no-demo") as process:
         for name in ("worker", "web", "Redis", "MongoDB"):
             before = part(tmp_path, name)
@@ -111,7 +109,7 @@ def test_what_is_killed_is_restarted_with_a_message(tmp_path: Path) -> None:
         assert f"{name} was killed by SIGKILL; it is restarted" in told
 
 
-def test_a_killed_supervisor_leaves_nothing_that_a_new_start_does_not_clear_up(
+def test_a_new_start_clears_up_after_a_killed_supervisor(
     tmp_path: Path,
 ) -> None:
     with up(tmp_path, "--no-demo") as process:
@@ -143,7 +141,7 @@ def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
         assert run("recount", "--data", str(tmp_path)) == (0, "0 counters off\n")
 
 
-def test_servers_of_ones_own_are_used_every_time(
+def test_configured_servers_are_used_at_every_start(
     tmp_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Addresses from Matchback's own up.env do not count as the person's servers."""
@@ -157,7 +155,7 @@ def test_servers_of_ones_own_are_used_every_time(
         monkeypatch.setenv("MATCHBACK_REDIS_URL", ours)
 
 
-def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_a_second_up_on_the_same_data_is_rejected_with_a_sentence(tmp_path: Path) -> None:
     held = instance.lock(tmp_path)
     status, output = run("up", "--data", str(tmp_path))
     held.close()
@@ -165,7 +163,7 @@ def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path
     assert "Matchback is up already with the data in" in output
 
 
-def test_without_mongod_it_says_the_three_ways_out(
+def test_without_mongod_up_names_three_solutions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
@@ -176,7 +174,7 @@ def test_without_mongod_it_says_the_three_ways_out(
         assert way in str(error.value)
 
 
-def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind((servers.LOOPBACK, 0))
         taken.listen()
@@ -186,7 +184,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert f"Port {port} is taken" in output
 
 
-def test_a_misspelt_setting_is_a_sentence(tmp_path: Path) -> None:
+def test_a_misspelled_setting_is_reported_in_a_sentence(tmp_path: Path) -> None:
     environment = {**os.environ, "MATCHBACK_PROT": "1"}
     for command in (["up", "--data", str(tmp_path)], ["worker"], ["serve"], ["recount"]):
         status, output = run(*command, env=environment)
@@ -195,7 +193,7 @@ def test_a_misspelt_setting_is_a_sentence(tmp_path: Path) -> None:
         assert "Traceback" not in output
 
 
-def test_commands_without_a_database_say_what_to_do(tmp_path: Path) -> None:
+def test_commands_without_a_database_give_advice(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{servers.free_port()}/?replicaSet=rs0",
@@ -207,7 +205,7 @@ def test_commands_without_a_database_say_what_to_do(tmp_path: Path) -> None:
     assert "Traceback" not in output
 
 
-def test_the_demo_stopped_while_it_is_made_stops_at_once_and_goes_on_later(tmp_path: Path) -> None:
+def test_an_interrupted_demo_stops_at_once_and_resumes_later(tmp_path: Path) -> None:
     arguments = ("up", "--data", str(tmp_path), "--port", "0")
     process = matchback(*arguments)
     assert process.stdout
@@ -238,7 +236,7 @@ def test_the_demo_stopped_while_it_is_made_stops_at_once_and_goes_on_later(tmp_p
     assert (len(listed), emails) == (2, 600)
 
 
-def test_it_stops_everything_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
+def test_up_stops_everything_although_its_output_is_not_read(tmp_path: Path) -> None:
     process = matchback("up", "--data", str(tmp_path), "--port", "0", "--no-demo")
     assert process.stdout
     for line in process.stdout:
@@ -257,7 +255,7 @@ def warehouse(command: str, data: Path) -> str:
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_demo_plays_its_day_and_tells_what_to_try(tmp_path: Path) -> None:
+def test_the_demo_plays_its_day_and_suggests_steps(tmp_path: Path) -> None:
     process = matchback("up", "--data", str(tmp_path), "--port", str(servers.free_port()))
     lines: list[str] = []
     assert process.stdout

@@ -68,7 +68,7 @@ def caught_up() -> bool:
     return export_outbox.is_none() and WarehouseState.current().is_filled
 
 
-def test_killed_again_and_again_it_ends_up_with_all_of_it(exporting_stack: Stack) -> None:
+def test_a_repeatedly_killed_worker_exports_everything(exporting_stack: Stack) -> None:
     stack = exporting_stack
     ann = university("Ann's University", stack.api())
     ann.set_webhook_key()

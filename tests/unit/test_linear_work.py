@@ -278,7 +278,7 @@ def trusting(monkeypatch: pytest.MonkeyPatch, mock_database: None) -> None:
 
 
 @pytest.mark.parametrize("name", WORK)
-def test_work_grows_with_its_input(name: str) -> None:
+def test_work_grows_linearly_with_its_input(name: str) -> None:
     act = WORK[name]
     seconds(act, "warm")
     grows = [

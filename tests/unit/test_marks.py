@@ -40,6 +40,6 @@ def test_a_test_elsewhere_stops_the_run(path: str) -> None:
         marks(path)
 
 
-def test_a_test_outside_of_the_folder_is_left_alone() -> None:
+def test_a_test_outside_of_the_folder_stays_unmarked() -> None:
     outside: Any = SimpleNamespace(path=HERE.parent / "elsewhere" / "test_a.py", nodeid="x")
     pytest_collection_modifyitems([outside])

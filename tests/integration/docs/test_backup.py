@@ -98,7 +98,7 @@ def told(alice: University, spring: str) -> Any:
     return {name: value for name, value in report.items() if name != "as_of"}, lists
 
 
-def test_a_restored_copy_is_whole_and_goes_on(
+def test_a_restored_copy_is_complete_and_continues(
     alice: University,
     real_database: str,
     restored: str,
@@ -135,7 +135,7 @@ def test_a_restored_copy_is_whole_and_goes_on(
     }
 
 
-def test_without_one_moment_a_recount_finds_it_and_mends_it(
+def test_a_recount_repairs_a_backup_from_several_moments(
     alice: University,
     real_database: str,
     restored: str,

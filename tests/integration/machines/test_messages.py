@@ -50,7 +50,7 @@ def work_off(worker: Huey) -> Iterator[str]:
         yield type(task).__name__
 
 
-def test_messages_of_the_first_version_are_understood(
+def test_messages_of_the_first_version_are_read(
     alice: University, wakeups: list[tuple[str, str]]
 ) -> None:
     """A gift arrives before its donor and email exist, with one wake-up of every kind."""
@@ -75,7 +75,7 @@ def test_messages_of_the_first_version_are_understood(
 
 
 @pytest.mark.parametrize("task", AFTER_SAVE.values(), ids=lambda task: task.task_class.__name__)
-def test_a_message_of_one_id_is_what_the_first_version_reads(redis_queue: Huey, task: Any) -> None:
+def test_a_message_of_one_id_has_the_first_versions_format(redis_queue: Huey, task: Any) -> None:
     task(ID)
     told = json.loads(redis_queue.storage.dequeue())
     first = json.loads(FIRST_FORMAT.format(task=task.task_class.__name__, id=ID))
@@ -87,7 +87,7 @@ def test_a_message_of_one_id_is_what_the_first_version_reads(redis_queue: Huey, 
     }
 
 
-def test_what_the_first_version_cannot_read_is_left_to_the_sweep(
+def test_messages_unreadable_to_the_first_version_are_left_to_the_sweep(
     alice: University, redis_queue: Huey
 ) -> None:
     """The message has many IDs, but the old job takes one.

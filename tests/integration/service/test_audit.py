@@ -101,7 +101,7 @@ def do_everything(place: University) -> set[str]:
     return done
 
 
-def test_everything_that_changes_or_administers_is_in_it(alice: University) -> None:
+def test_every_change_and_administrative_act_is_audited(alice: University) -> None:
     done = do_everything(alice)
     declared = {
         f"{verb.upper()} {path}"
@@ -113,9 +113,7 @@ def test_everything_that_changes_or_administers_is_in_it(alice: University) -> N
     assert audit.verify(ObjectId(alice.id)).broken_at is None
 
 
-def test_an_entry_says_who_what_and_when_and_no_more(
-    alice: University, charlie: University
-) -> None:
+def test_an_entry_has_actor_act_and_time_only(alice: University, charlie: University) -> None:
     bob = alice.make("users", **BOB)["id"]
     before = now()
     alice.call("PATCH", f"/v1/users/{bob}", {"name": "Robert Secret", "email": "x@secret.example"})
@@ -132,7 +130,7 @@ def test_an_entry_says_who_what_and_when_and_no_more(
     assert alice.call("GET", "/v1/audit?sort=at").status == 422
 
 
-def test_what_was_refused_is_not_in_it(alice: University) -> None:
+def test_rejected_requests_are_not_audited(alice: University) -> None:
     alice.call("PATCH", f"/v1/users/{UNKNOWN_ID}", {"name": "New"})
     alice.call("PATCH", f"/v1/users/{UNKNOWN_ID}", {"unknown": 1})
     alice.call("DELETE", "/v1/match-policy")
@@ -141,7 +139,7 @@ def test_what_was_refused_is_not_in_it(alice: University) -> None:
     assert OpenAct.objects.count() == 0
 
 
-def test_what_is_repeated_under_a_key_was_done_once(alice: University) -> None:
+def test_a_request_repeated_under_a_key_is_audited_once(alice: University) -> None:
     for _ in range(3):
         alice.call(
             "POST",
@@ -161,7 +159,7 @@ def test_an_act_whose_process_died_is_linked_without_an_outcome(alice: Universit
     assert (entry["record"], entry["outcome"]) == (UNKNOWN_ID, None)
 
 
-def test_linking_that_died_in_the_middle_goes_on(alice: University) -> None:
+def test_interrupted_linking_resumes(alice: University) -> None:
     for name in ("A", "B"):
         alice.call("PATCH", "/v1/organization", {"name": name})
     first = OpenAct.objects.order_by("id").first()
@@ -195,7 +193,7 @@ def test_tampering_is_found(alice: University, tamper: Any) -> None:
     assert audit.verify(ObjectId(alice.id)).broken_at == 2
 
 
-def test_a_cut_end_is_found_by_whoever_noted_the_head(alice: University) -> None:
+def test_a_truncated_end_is_detected_with_a_noted_head(alice: University) -> None:
     owner = ObjectId(alice.id)
     for name in "ABCD":
         alice.call("PATCH", "/v1/organization", {"name": name})
@@ -213,7 +211,7 @@ def test_a_cut_end_is_found_by_whoever_noted_the_head(alice: University) -> None
     assert audit.verify(owner, head).broken_at == 4
 
 
-def test_the_command_line_notes_and_verifies(
+def test_the_command_line_prints_the_head_and_verifies(
     real_database: str, alice_on_disk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = CliRunner().invoke

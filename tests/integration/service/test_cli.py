@@ -41,7 +41,7 @@ def test_an_organization_is_created_with_an_admin_key(alice: University) -> None
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201])
-def test_a_name_that_is_none_is_a_sentence(alice: University, name: str) -> None:
+def test_an_invalid_name_is_reported_in_a_sentence(alice: University, name: str) -> None:
     result = matchback("org", "create", name)
     assert (result.exit_code, result.stderr) == (1, "Error: A name is 1 to 200 characters.\n")
 
@@ -54,7 +54,7 @@ def test_a_key_is_created_with_its_scopes(alice: University) -> None:
     assert matchback("key", "create", "f" * 24).exit_code == 1
 
 
-def test_recount_tells_and_repairs(alice: University) -> None:
+def test_recount_reports_and_repairs(alice: University) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     alice.gift(spring)
     sweep()
@@ -82,7 +82,7 @@ def test_one_repair_at_a_time(alice: University) -> None:
     assert matchback("recount", "--repair").exit_code == 0
 
 
-def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
+def test_failed_jobs_are_listed_and_retried(alice: University) -> None:
     gift = alice.gift(alice.fundraiser())
     failed = {"tries": retries.TRIES, "error": "TypeError", "failed_at": now()}
     get_db().donations.update_one({}, {"$set": {"trouble": failed}, "$unset": {"due": ""}})
@@ -98,7 +98,7 @@ def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
     assert sweep() == 1
 
 
-def test_the_audit_is_verified_for_programs(alice: University) -> None:
+def test_audit_verification_has_json_output(alice: University) -> None:
     matchback("key", "create", alice.id)
     auditing.link()
     [chain] = json.loads(matchback("audit", "verify", "--organization", alice.id, "--json").stdout)
@@ -109,7 +109,7 @@ def test_the_audit_is_verified_for_programs(alice: University) -> None:
     assert any(chain["broken_at"] for chain in json.loads(result.stdout))
 
 
-def test_staff_are_listed_for_programs(alice: University) -> None:
+def test_the_staff_list_has_json_output(alice: University) -> None:
     for name in ("bob", "carol"):
         matchback("staff", "add", f"{name}@example.edu", "--organization", alice.id)
     words = ("staff", "list", "--organization", alice.id)
@@ -120,7 +120,7 @@ def test_staff_are_listed_for_programs(alice: University) -> None:
     assert first == "bob@example.edu  viewer  bob@example.edu"
 
 
-def test_what_a_recount_found_is_a_metric(alice: University) -> None:
+def test_a_recounts_findings_are_a_metric(alice: University) -> None:
     alice.fundraiser()
     get_db().fundraisers.update_one({}, {"$inc": {"donors": 1}})
     while recounting.step():
@@ -129,16 +129,14 @@ def test_what_a_recount_found_is_a_metric(alice: University) -> None:
     assert "matchback_counters_off 1.0" in metrics
 
 
-def test_a_folder_where_nothing_is_up_is_not_another_database(
-    alice: University, tmp_path: Path
-) -> None:
+def test_a_folder_without_a_running_service_is_an_error(alice: University, tmp_path: Path) -> None:
     result = matchback("org", "create", "Wrong", "--data", str(tmp_path))
     assert result.exit_code == 1
     assert f"Nothing is up in {tmp_path}" in result.stderr
     assert get_db().organizations.count_documents({}) == 1
 
 
-def test_a_standalone_server_is_refused_by_every_command(
+def test_every_command_rejects_a_standalone_server(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def standalone(mongo: object) -> list[str]:
@@ -213,7 +211,7 @@ def test_only_one_module_draws_tables() -> None:
     assert drawing == {"tables.py"}
 
 
-def test_what_a_database_answers_is_a_line_a_row_or_the_first_thousand(
+def test_query_results_show_at_most_a_thousand_rows_one_per_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def rows() -> Iterator[tuple[int, date]]:
@@ -230,7 +228,7 @@ def test_what_a_database_answers_is_a_line_a_row_or_the_first_thousand(
     assert shown.endswith("The first 1000 rows; --json prints all.\n")
 
 
-def test_on_a_terminal_a_list_is_a_table(
+def test_a_list_on_a_terminal_is_a_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)

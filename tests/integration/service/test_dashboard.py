@@ -115,7 +115,7 @@ def test_the_overview_is_sorted_by_each_column_both_ways(
     assert (seen[column], seen[f"-{column}"]) == expected
 
 
-def test_the_overview_finds_by_words_of_the_name_and_pages(
+def test_the_overview_is_paged_and_searched_by_words_of_the_name(
     alice: University, browser: Browser
 ) -> None:
     for number in range(27):
@@ -130,7 +130,7 @@ def test_the_overview_finds_by_words_of_the_name_and_pages(
     assert found.count('href="/dashboard/fundraisers/') == 1
 
 
-def test_a_fundraiser_shows_its_funnel_its_classes_its_mailings_and_why(
+def test_a_fundraiser_shows_funnel_match_classes_mailings_and_reasons(
     alice: University, browser: Browser
 ) -> None:
     ids = furnish(alice)
@@ -151,7 +151,7 @@ def test_a_fundraiser_shows_its_funnel_its_classes_its_mailings_and_why(
         assert part in said, part
 
 
-def test_a_mailing_shows_its_links_and_its_recipients_with_what_each_did(
+def test_a_mailing_shows_its_links_and_its_recipients_actions(
     alice: University, browser: Browser
 ) -> None:
     ids = furnish(alice)
@@ -167,7 +167,7 @@ def test_a_mailing_shows_its_links_and_its_recipients_with_what_each_did(
         assert (f"/dashboard/people/{ids['people']}" in page) == is_there, words
 
 
-def test_a_person_has_one_time_line(alice: University, browser: Browser) -> None:
+def test_a_person_has_one_timeline(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     said = text_of(browser.get(f"/dashboard/people/{ids['people']}"))
     parts = ["Gave 25.00 USD", "Clicked", "Opened", "Delivered", "Email sent"]
@@ -200,7 +200,7 @@ def test_gifts_without_an_email_come_first_and_are_pinned_by_hand(
 
 
 @pytest.mark.parametrize("email", [{}, {"email": "garbage"}, {"email": UNKNOWN_ID}])
-def test_a_pin_to_nothing_that_exists_changes_nothing(
+def test_a_pin_to_a_missing_email_changes_nothing(
     alice: University, browser: Browser, email: dict[str, str]
 ) -> None:
     ids = furnish(alice)
@@ -217,7 +217,7 @@ def fail(email_id: str) -> None:
     Email.objects(id=email_id).update(set__trouble=trouble, unset__due=True)
 
 
-def test_health_tells_how_the_warehouse_is(
+def test_health_shows_the_warehouses_state(
     alice: University, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "reporting database" not in text_of(browser.get("/dashboard/health"))
@@ -238,7 +238,7 @@ def test_health_tells_how_the_warehouse_is(
         settings.cache_clear()
 
 
-def test_health_tells_what_failed_and_tries_it_again(alice: University, browser: Browser) -> None:
+def test_health_shows_and_retries_failed_jobs(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     assert "Up to date" in text_of(browser.get("/dashboard/health"))
     fail(ids["emails"])
@@ -252,7 +252,7 @@ def test_health_tells_what_failed_and_tries_it_again(alice: University, browser:
     assert browser.send(f"/dashboard/jobs/{ids['emails']}/retry").status_code == 404
 
 
-def test_an_admin_makes_and_revokes_api_keys_and_sees_a_secret_once(
+def test_an_admin_creates_and_revokes_api_keys_and_sees_a_secret_once(
     alice: University, browser: Browser
 ) -> None:
     page = browser.get("/dashboard/settings").text
@@ -312,9 +312,7 @@ def test_an_admin_sets_and_removes_webhook_keys_and_policies(
         assert browser.send("/dashboard/match-policy", {**policy, **wrong}).status_code == 422
 
 
-def test_what_people_are_called_is_text_and_never_markup(
-    alice: University, browser: Browser
-) -> None:
+def test_names_are_text_and_never_markup(alice: University, browser: Browser) -> None:
     ids = furnish(alice, HOSTILE)
     Staff.objects(organization_id=ObjectId(alice.id)).update(set__name=HOSTILE)
     for path in walk(ids):
@@ -335,7 +333,7 @@ def walk(ids: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("table", ["raised-over-time", "funnel", "matches", "mailings"])
-def test_each_table_is_a_csv_file_that_no_sheet_runs(
+def test_each_table_exports_csv_without_formulas(
     alice: University, browser: Browser, table: str
 ) -> None:
     ids = furnish(alice, "=1+1")
@@ -351,7 +349,7 @@ def test_each_table_is_a_csv_file_that_no_sheet_runs(
         assert "25.00" in rows[0]
 
 
-def test_the_overview_and_links_are_csv_files_too(alice: University, browser: Browser) -> None:
+def test_the_overview_and_links_export_csv_too(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     fundraisers = browser.get("/dashboard/fundraisers.csv", query_string="sort=-raised").text
     assert '"Spring Giving Day","65.00",0.65,2,2,1,1.0' in fundraisers
@@ -359,7 +357,7 @@ def test_the_overview_and_links_are_csv_files_too(alice: University, browser: Br
     assert '"https://give.example.edu/Spring Giving Day",1,1,0' in links
 
 
-def test_pages_say_what_to_do_while_there_is_nothing(alice: University, browser: Browser) -> None:
+def test_empty_pages_suggest_the_next_step(alice: University, browser: Browser) -> None:
     assert "No fundraisers yet" in browser.get("/dashboard").text
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
@@ -370,14 +368,16 @@ def test_pages_say_what_to_do_while_there_is_nothing(alice: University, browser:
     assert "Every gift has found its email" in browser.get("/dashboard/gifts").text
 
 
-def test_a_page_that_is_the_same_is_not_sent_again(alice: University, browser: Browser) -> None:
+def test_an_unchanged_page_is_not_sent_again(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     for path in (f"/dashboard/fundraisers/{ids['fundraisers']}", "/dashboard"):
         tag = browser.get(path).headers["etag"]
         assert browser.get(path, headers={"If-None-Match": tag}).status_code == 304, path
 
 
-def test_the_policy_lets_nothing_run_and_nothing_in(alice: University, browser: Browser) -> None:
+def test_the_content_security_policy_blocks_scripts_and_foreign_content(
+    alice: University, browser: Browser
+) -> None:
     page = browser.get("/dashboard")
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -386,7 +386,7 @@ def test_the_policy_lets_nothing_run_and_nothing_in(alice: University, browser: 
     assert page.headers["cache-control"] == "private, no-cache"
 
 
-def test_assets_may_be_kept_for_ever_and_are_named_by_their_content(browser: Browser) -> None:
+def test_assets_are_cached_forever_and_named_by_their_content(browser: Browser) -> None:
     page = browser.get("/dashboard/sign-in").text
     at = page.split('rel="stylesheet" href="')[1].split('"')[0]
     asset = browser.get(at)

@@ -64,13 +64,13 @@ def use(alice: University) -> None:
     assert alice.call("GET", "/metrics").status == 200
 
 
-def test_every_query_of_a_request_has_a_limit_of_time(commands: Commands) -> None:
+def test_every_query_of_a_request_has_a_time_limit(commands: Commands) -> None:
     database.connect_web(event_listeners=[commands])
     use(university("Alice's", Api.in_process(testing.TestClient(create_app()))))
     assert without_limit(commands) == []
 
 
-def test_every_query_of_a_worker_has_one(commands: Commands) -> None:
+def test_every_query_of_a_worker_has_a_time_limit(commands: Commands) -> None:
     database.connect_worker(event_listeners=[commands])
     use(university("Alice's", Api.in_process(testing.TestClient(create_app()))))
     settle()
@@ -89,7 +89,7 @@ def test_the_database_runs_no_javascript(real_database: str) -> None:
             get_db().users.find_one(query)
 
 
-def test_nothing_of_ours_unpickles() -> None:
+def test_no_code_unpickles() -> None:
     """Neither this project's code nor any library that it loads into a web process or worker."""
     dangerous = re.compile(r"\b(pickle|marshal|shelve|dill|cloudpickle|jsonpickle)\b")
     ours = [
@@ -111,7 +111,7 @@ def test_nothing_of_ours_unpickles() -> None:
     assert done.stdout.split() == ["JSONSerializer", "False"]
 
 
-def test_a_pickle_in_the_queue_is_no_message() -> None:
+def test_a_pickle_in_the_queue_is_not_a_message() -> None:
     import pickle
 
     from config.queue import JSONSerializer
@@ -124,7 +124,7 @@ def test_a_pickle_in_the_queue_is_no_message() -> None:
         JSONSerializer().deserialize(pickle.dumps(Bomb()))
 
 
-def test_deep_and_large_json_is_refused_before_it_costs(alice: University) -> None:
+def test_deep_and_large_json_is_rejected_cheaply(alice: University) -> None:
     for body, status in (
         (b"[" * 32 + b"]" * 32, 422),
         (b"[" * 33 + b"]" * 33, 400),
@@ -134,7 +134,7 @@ def test_deep_and_large_json_is_refused_before_it_costs(alice: University) -> No
         assert alice.call("POST", "/v1/users", body=body).status == status
 
 
-def test_nothing_that_a_client_sends_is_fetched() -> None:
+def test_no_url_from_a_client_is_fetched() -> None:
     """The service and the workers connect only to MongoDB and Redis.
 
     A library that fetches URLs is imported only where the supervisor or the demo calls this

@@ -90,7 +90,7 @@ def watch(place: University, **ids: str) -> set[Watched]:
     return read_watch(text, ObjectId(place.id))
 
 
-def test_a_change_is_told_once_and_only_to_pages_that_show_it(alice: University) -> None:
+def test_a_change_is_sent_once_and_only_to_pages_that_show_it(alice: University) -> None:
     spring, autumn = alice.fundraiser("Spring"), alice.fundraiser("Autumn")
     hub = Hub()
     shows = Page(hub, watch(alice, fundraisers=spring))
@@ -106,7 +106,7 @@ def test_a_change_is_told_once_and_only_to_pages_that_show_it(alice: University)
     assert shows.news() == []
 
 
-def test_another_organizations_change_is_never_told(alice: University, charlie: University) -> None:
+def test_another_organizations_change_is_never_sent(alice: University, charlie: University) -> None:
     """Charlie knows the ID, but learns neither that the record exists nor that it is deleted."""
     spring = alice.fundraiser()
     hub = Hub()
@@ -143,7 +143,7 @@ def test_a_record_that_appears_is_a_change(alice: University) -> None:
     assert page.news() == CHANGED
 
 
-def test_what_settling_notes_for_itself_is_no_change(alice: University) -> None:
+def test_internal_notes_of_settling_are_not_changes(alice: University) -> None:
     spring = alice.fundraiser()
     gift, email = alice.gift(spring), alice.email(spring)
     settle()
@@ -157,7 +157,7 @@ def test_what_settling_notes_for_itself_is_no_change(alice: University) -> None:
     assert page.news() == []
 
 
-def test_one_query_a_collection_whoever_watches(real_database: str) -> None:
+def test_any_number_of_viewers_costs_one_query_per_collection(real_database: str) -> None:
     asked: list[set[Watched]] = []
 
     def digests(watched: Any) -> dict[Watched, bytes]:
@@ -173,7 +173,7 @@ def test_one_query_a_collection_whoever_watches(real_database: str) -> None:
     assert asked == [first | second]
 
 
-def test_how_far_counting_is_behind_is_told_in_steps(alice: University) -> None:
+def test_lag_is_sent_in_steps(alice: University) -> None:
     """Failed records that are retried later, and very recent ones, do not count as lag."""
     spring = alice.fundraiser()
     gift = {"_id": ObjectId(alice.gift(spring))}
@@ -199,7 +199,7 @@ def test_how_far_counting_is_behind_is_told_in_steps(alice: University) -> None:
     assert told(80, trouble=trouble) == [("behind", {"behind_seconds": 0})]
 
 
-def test_steps() -> None:
+def test_lag_is_rounded_to_steps() -> None:
     assert [step(behind) for behind in (0, 1, 2, 4, 5, 59, 60, 10**6)] == [
         0,
         0,
@@ -212,7 +212,7 @@ def test_steps() -> None:
     ]
 
 
-def test_a_beat_every_ten_seconds_says_that_all_is_well(real_database: str) -> None:
+def test_a_beat_is_sent_every_ten_seconds(real_database: str) -> None:
     hub = Hub()
     page = Page(hub, read_watch(f"users:{ID}", ObjectId()))
     clock = quiet(hub, page)
@@ -223,7 +223,7 @@ def test_a_beat_every_ten_seconds_says_that_all_is_well(real_database: str) -> N
     assert page.news() == [("beat", {})]
 
 
-def test_an_absent_database_is_told_once_and_so_is_its_return(
+def test_a_database_outage_and_its_end_are_sent_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Open pages keep receiving beats. A new page receives the reason of the outage."""
@@ -251,7 +251,7 @@ def test_an_absent_database_is_told_once_and_so_is_its_return(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_whose_session_has_ended_is_told_goodbye() -> None:
+def test_an_ended_session_closes_its_stream() -> None:
     """A database that cannot look up sessions ends none of them."""
     valid: set[str] = {"bob", "eve"}
     asked: list[set[str]] = []
@@ -290,17 +290,17 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=list(BAD))
-def test_a_watch_that_cannot_be_read_is_refused(text: str) -> None:
+def test_an_invalid_watch_list_is_rejected(text: str) -> None:
     with pytest.raises(falcon.HTTPBadRequest):
         read_watch(text, ObjectId())
 
 
-def test_a_hundred_may_be_watched() -> None:
+def test_a_page_can_watch_a_hundred_records() -> None:
     text = ",".join(f"fundraisers:{ObjectId()}" for _ in range(WATCHED_LIMIT))
     assert len(read_watch(LiveQuery(watch=text).watch, ObjectId())) == WATCHED_LIMIT
 
 
-def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: University) -> None:
+def test_a_page_is_greeted_and_removed_when_its_stream_closes(alice: University) -> None:
     """Through the resource, with the tests' client, which reads the beginning of a stream."""
     hub = Hub()
     app = falcon.App(middleware=[Heads()])
@@ -319,7 +319,7 @@ def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: Univer
     assert testing.TestClient(app).simulate_get(f"/live?watch=users:{ID}").status_code == 303
 
 
-def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_organization_cannot_take_others_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session, an organization, and an organization's watched records each have a limit."""
     monkeypatch.setattr("service.dashboard.live.hub.PAGES_A_SESSION", 2)
     monkeypatch.setattr("service.dashboard.live.hub.PAGES_AN_ORGANIZATION", 3)
@@ -347,7 +347,7 @@ def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> N
     open_page("c", alices)
 
 
-def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
+def test_a_page_receives_only_its_own_organizations_new_records(
     real_client: testing.TestClient,
 ) -> None:
     """Each organization costs one step in an index, for any number of records."""

@@ -42,13 +42,15 @@ def test_only_an_admin_changes_it(alice: University) -> None:
         ({"id": "f" * 24}, "/id"),
     ],
 )
-def test_bad_input_is_told_where(alice: University, body: object, pointer: str) -> None:
+def test_bad_input_is_located(alice: University, body: object, pointer: str) -> None:
     answer = alice.call("PATCH", "/v1/organization", body)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
     assert alice.get("/v1/organization")["time_zone"] == "UTC"
 
 
-def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClient) -> None:
+def test_reports_group_gifts_by_the_organizations_days_and_hours(
+    real_client: testing.TestClient,
+) -> None:
     alice = university("Alice's University", Api.in_process(real_client))
     alice.call("PATCH", "/v1/organization", {"time_zone": "America/New_York"})
     spring = alice.fundraiser()

@@ -70,7 +70,7 @@ def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Br
     }
 
 
-def test_what_waits_for_an_event_says_so_and_what_cannot_be_assigned_has_no_button(
+def test_waiting_payments_show_why_and_unassignable_ones_have_no_button(
     alice: University, browser: Browser
 ) -> None:
     spring = alice.fundraiser("Spring Giving Day")
@@ -104,7 +104,7 @@ def test_a_viewer_sees_the_payments_without_the_form(
     assert waiting(alice)
 
 
-def test_a_form_that_is_wrong_or_forged_assigns_nothing(
+def test_an_invalid_or_forged_form_assigns_nothing(
     alice: University, browser: Browser, real_client: testing.TestClient
 ) -> None:
     spring = alice.fundraiser()
@@ -132,7 +132,9 @@ def test_a_form_that_is_wrong_or_forged_assigns_nothing(
     assert len(waiting(alice)) == 1
 
 
-def test_the_page_goes_on_and_says_what_to_do_first(alice: University, browser: Browser) -> None:
+def test_the_page_has_more_pages_and_suggests_the_first_step(
+    alice: University, browser: Browser
+) -> None:
     assert "No payment needs a fundraiser." in text_of(browser.get(HERE))
     tell(alice, ours(charge("succeeded"), fundraiser_id="Spring"))
     settle()

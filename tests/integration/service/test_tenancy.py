@@ -176,7 +176,7 @@ def routes() -> Iterator[tuple[str, str, Operation]]:
         yield path, verb.upper(), declared
 
 
-def test_every_path_with_an_id_is_as_if_it_were_not_there(world: World) -> None:
+def test_every_path_with_a_foreign_id_is_404(world: World) -> None:
     before = everything_of_alice(world)
     walked = 0
     for path, verb, declared in routes():
@@ -198,7 +198,7 @@ def test_every_path_with_an_id_is_as_if_it_were_not_there(world: World) -> None:
     check_commands(world)
 
 
-def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -> None:
+def test_every_field_treats_a_foreign_id_as_missing(world: World) -> None:
     before = everything_of_alice(world)
     walked = set()
     for path, verb, declared in routes():
@@ -233,7 +233,7 @@ def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -
     assert matched <= {ObjectId(world.his["emails"])}
 
 
-def test_every_filter_that_takes_an_id_finds_nothing(world: World) -> None:
+def test_every_filter_with_a_foreign_id_finds_nothing(world: World) -> None:
     walked = 0
     for path, _, declared in routes():
         if declared.query is NoQuery or not declared.scope or "{" in path:
@@ -252,7 +252,7 @@ def test_every_filter_that_takes_an_id_finds_nothing(world: World) -> None:
     check_commands(world)
 
 
-def test_lines_of_an_import_name_ones_own_alone(world: World) -> None:
+def test_import_lines_name_only_own_records(world: World) -> None:
     before = everything_of_alice(world)
     lines = {}
     for whose, ids in (("hers", world.hers), ("nobody's", dict.fromkeys(world.hers, UNKNOWN_ID))):
@@ -271,7 +271,7 @@ def test_lines_of_an_import_name_ones_own_alone(world: World) -> None:
     check_commands(world)
 
 
-def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
+def test_webhooks_of_other_organizations_behave_as_without_a_key(world: World) -> None:
     before = everything_of_alice(world)
     body = json.dumps([event(world.hers["emails"], "open", 1_700_000_000)]).encode()
     for path, _, _ in routes():
@@ -294,7 +294,7 @@ def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
     assert everything_of_alice(world) == before
 
 
-def test_every_page_asks_for_ones_own_alone(world: World) -> None:
+def test_every_page_queries_only_own_records(world: World) -> None:
     """test_dashboard.py covers what the pages show and accept of other organizations."""
     from service.app import create_app
 
@@ -329,7 +329,7 @@ QUERIES = {
 }
 
 
-def test_what_clients_name_themselves_is_their_own(world: World) -> None:
+def test_names_chosen_by_clients_belong_to_their_organization(world: World) -> None:
     before = everything_of_alice(world)
     his = bodies(world.his)["DonationIn"]
     hers = bodies(world.hers)["DonationIn"]
@@ -348,7 +348,7 @@ def test_what_clients_name_themselves_is_their_own(world: World) -> None:
     assert {row["organization_id"] for row in after["donations"]} == {ObjectId(world.alice.id)}
 
 
-def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
+def test_uniqueness_applies_within_an_organization(world: World) -> None:
     """Except digests of API keys and addresses of staff, which identify the organization."""
     unique = [
         (name, [field for field, _ in index["key"]])

@@ -70,7 +70,7 @@ def test_a_test_payment_is_kept_reported_and_not_counted(
         ({"mode": "test"}, 0, "livemode"),
     ],
 )
-def test_modes_that_are_missing_or_odd(
+def test_missing_and_invalid_modes_are_handled(
     alice: University, livemode: Any, count: int, reason: str
 ) -> None:
     set_secret(alice)
@@ -81,7 +81,7 @@ def test_modes_that_are_missing_or_odd(
 
 
 @pytest.mark.parametrize("where", ["event", "object"])
-def test_either_of_two_modes_is_enough_to_be_a_test(alice: University, where: str) -> None:
+def test_either_of_two_test_modes_makes_a_test_payment(alice: University, where: str) -> None:
     set_secret(alice)
     told = in_mode(True, ours(intent("succeeded", "succeeded"), fundraiser_id=alice.fundraiser()))
     if where == "event":
@@ -125,7 +125,7 @@ def test_a_live_key_and_a_test_key_are_valid_at_a_time(alice: University) -> Non
     assert tell(alice, {}, TEST_SECRET).status == tell(alice, {}, NEWER).status == 202
 
 
-def test_a_key_that_is_set_again_has_its_latest_mode(alice: University) -> None:
+def test_a_key_set_again_has_its_latest_mode(alice: University) -> None:
     set_secret(alice, test=True)
     set_secret(alice)
     assert alice.get(PATH)["test"] is False
@@ -137,7 +137,7 @@ def test_a_key_that_is_set_again_has_its_latest_mode(alice: University) -> None:
     assert made(alice) == 1
 
 
-def test_an_earlier_key_is_a_live_key_and_sealing_anew_keeps_the_mode(alice: University) -> None:
+def test_an_earlier_key_is_live_and_encrypting_it_again_keeps_the_mode(alice: University) -> None:
     set_secret(alice)
     get_db().webhook_keys.update_many({}, {"$unset": {"test_keys": ""}})
     assert alice.get(PATH)["test"] is False
@@ -154,7 +154,7 @@ def test_the_flag_is_a_boolean(alice: University, flag: Any) -> None:
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/test")
 
 
-def test_any_other_processors_posts_have_no_mode(alice: University) -> None:
+def test_posts_of_other_processors_have_no_mode(alice: University) -> None:
     body = {"secret": "whsec_" + "bWF0Y2hiYWNrLW1hdGNoYmFjay1tYXRjaGJhY2s=", "test": True}
     answer = alice.call("PUT", "/v1/webhook-keys/payments", body)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/test")

@@ -80,18 +80,18 @@ def navigated(entries: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def test_it_is_built_without_a_warning(built: tuple[Path, str]) -> None:
+def test_the_site_builds_without_warnings(built: tuple[Path, str]) -> None:
     assert "No issues found" in built[1]
 
 
-def test_every_page_can_be_found(html: dict[str, Page]) -> None:
+def test_every_page_is_reachable(html: dict[str, Page]) -> None:
     assert sorted(navigated(site()["nav"])) == pages()
     assert {page.removesuffix(".md") for page in pages()} <= {
         page.removesuffix(".html") for page in html
     }
 
 
-def test_every_link_leads_somewhere(built: tuple[Path, str], html: dict[str, Page]) -> None:
+def test_every_link_has_a_target(built: tuple[Path, str], html: dict[str, Page]) -> None:
     for name, page in html.items():
         for link in page.links:
             parts = urlsplit(link)
@@ -108,7 +108,9 @@ def test_every_link_leads_somewhere(built: tuple[Path, str], html: dict[str, Pag
                 assert unquote(parts.fragment) in target.ids, (name, link)
 
 
-def test_it_asks_nobody_else_for_anything(built: tuple[Path, str], html: dict[str, Page]) -> None:
+def test_the_site_loads_nothing_from_other_servers(
+    built: tuple[Path, str], html: dict[str, Page]
+) -> None:
     for name, page in html.items():
         assert page.loaded, name
         for address in page.loaded:
@@ -117,6 +119,6 @@ def test_it_asks_nobody_else_for_anything(built: tuple[Path, str], html: dict[st
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", style.read_text()), style
 
 
-def test_no_block_is_shown_as_text(built: tuple[Path, str]) -> None:
+def test_code_blocks_are_highlighted(built: tuple[Path, str]) -> None:
     for path in built[0].rglob("*.html"):
         assert "```" not in path.read_text(), path

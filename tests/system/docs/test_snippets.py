@@ -59,7 +59,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("asked", "answer"), ANSWERS, ids=[block.place for _, block in ANSWERS])
-def test_it_prints_what_the_page_shows(
+def test_commands_print_what_the_page_shows(
     followed: tuple[dict[str, str], str], asked: Block, answer: Block
 ) -> None:
     told = followed[0].get(asked.place)
@@ -86,7 +86,7 @@ def alike(said: str, shown: str) -> bool:
     return re.fullmatch(re.escape(shown).replace("…", ".*"), said) is not None
 
 
-def test_what_is_not_run_is_on_the_list() -> None:
+def test_blocks_that_do_not_run_are_listed() -> None:
     left: dict[str, list[Block]] = {}
     for page in pages():
         if found := [block for block in blocks(page) if "not-run" in block.marks]:
@@ -109,12 +109,12 @@ def test_each_block_is_checked_by_something() -> None:
 
 
 @pytest.mark.parametrize("page", ELSEWHERE)
-def test_what_is_run_elsewhere_is(page: str) -> None:
+def test_blocks_run_by_other_tests_are_run(page: str) -> None:
     _, test = ELSEWHERE[page]
     assert f'{Path(page).name}"' in (ROOT / test).read_text()
 
 
-def test_settings_are_taken_as_they_are_shown(tmp_path: Path) -> None:
+def test_documented_settings_are_valid(tmp_path: Path) -> None:
     shown = [pair for block in every("sh") for pair in ASSIGNMENT.findall(block.text)]
     assert len(shown) >= 10
     for name, value in shown:
@@ -127,12 +127,12 @@ def test_settings_are_taken_as_they_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", every("python"), ids=lambda block: block.place)
-def test_python_compiles(block: Block) -> None:
+def test_python_blocks_compile(block: Block) -> None:
     ast.parse(block.text)
 
 
 @pytest.mark.parametrize("language", ["json", "yaml", "toml", "ini"])
-def test_data_is_read(language: str) -> None:
+def test_data_blocks_parse(language: str) -> None:
     readers: dict[str, Any] = {
         "json": json.loads,
         "yaml": yaml.safe_load,
@@ -143,7 +143,7 @@ def test_data_is_read(language: str) -> None:
         readers[language](block.text)
 
 
-def test_html_is_closed() -> None:
+def test_html_tags_are_closed() -> None:
     for block in every("html"):
         Tags().check(block.text)
 
@@ -164,7 +164,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_fragments_name_what_there_is() -> None:
+def test_fragments_use_existing_names() -> None:
     """A fragment lacks keys and addresses, but not modules."""
     for block in every("python"):
         if "fragment" in block.marks:
@@ -176,7 +176,7 @@ def test_fragments_name_what_there_is() -> None:
             exec(compile(ast.Module(imports, []), block.place, "exec"), {})
 
 
-def test_a_missing_or_a_wrong_answer_is_noticed() -> None:
+def test_a_missing_or_wrong_answer_is_detected() -> None:
     assert has({"a": 1, "b": {"c": "xyz"}}, {"b": {"c": "x…"}})
     assert not has({"a": 1}, {"a": 2})
     assert not has({"a": 1}, {"b": 1})

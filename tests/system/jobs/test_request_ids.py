@@ -56,7 +56,7 @@ def during(monkeypatch: pytest.MonkeyPatch, data: bytes) -> dict[str, Any]:
     return told[0]
 
 
-def test_a_job_knows_the_requests_that_it_is_done_for(
+def test_a_job_knows_its_request_ids(
     sent: list[bytes], monkeypatch: pytest.MonkeyPatch, at_rest: None
 ) -> None:
     buffer = WakeUpBuffer()
@@ -69,7 +69,7 @@ def test_a_job_knows_the_requests_that_it_is_done_for(
     assert context.told() == {}, "what comes next is not done for it"
 
 
-def test_what_nobody_asked_for_names_nobody(
+def test_work_without_a_request_has_no_request_id(
     sent: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buffer = WakeUpBuffer()
@@ -79,7 +79,7 @@ def test_what_nobody_asked_for_names_nobody(
     assert during(monkeypatch, sent[0]) == {"job": "update_email_donation"}
 
 
-def test_a_message_for_many_names_the_first_of_them() -> None:
+def test_a_message_for_many_requests_names_the_first_ones() -> None:
     many = [Origin((f"request-{number // 2}",), (TRACE,)) for number in range(500)]
     together = Origin.together(many)
     assert together == Origin(
@@ -89,7 +89,7 @@ def test_a_message_for_many_names_the_first_of_them() -> None:
     assert len(Origin.together([Origin(("x" * 100,), (TRACE,))] * 500).name("id")) < 300
 
 
-def test_an_old_worker_reads_the_messages_of_now(sent: list[bytes]) -> None:
+def test_an_old_worker_reads_new_messages(sent: list[bytes]) -> None:
     with context.carrying(Origin(("request-1", "request-2"), (TRACE,))):
         update_email_donation(ID)
     message = read_as_before(sent[0])
@@ -102,7 +102,7 @@ def test_an_old_worker_reads_the_messages_of_now(sent: list[bytes]) -> None:
     assert (type(task), task.args) == (update_email_donation.task_class, (ID,))
 
 
-def test_a_worker_of_now_reads_old_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_worker_reads_old_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     task = huey.deserialize_task(OLD)
     assert (task.args, Origin.read(task.id)) == ((ID,), Origin())
     assert during(monkeypatch, OLD) == {"job": "update_email_donation"}
@@ -119,11 +119,11 @@ def test_a_worker_of_now_reads_old_messages(monkeypatch: pytest.MonkeyPatch) -> 
         "id;later=1;;=;request=short",
     ],
 )
-def test_what_is_no_id_is_not_taken_for_one(id_: str) -> None:
+def test_an_invalid_request_id_is_ignored(id_: str) -> None:
     assert Origin.read(id_) == Origin()
 
 
-def test_what_a_newer_version_adds_is_passed_over() -> None:
+def test_fields_of_a_newer_version_are_ignored() -> None:
     assert Origin.read("id;later=x;request=request-1") == Origin(("request-1",))
 
 
@@ -141,7 +141,7 @@ def test_the_workers_log_names_the_request(stack: Stack) -> None:
     assert (access[0]["route"], access[0]["status"]) == ("/v1/donations", 201)
 
 
-def test_gunicorns_own_lines_are_like_ours(stack: Stack) -> None:
+def test_gunicorns_lines_have_the_same_format(stack: Stack) -> None:
     psutil.Process(stack.pid("web")).children()[0].kill()
     told = lines_of(stack, "web", "logger", "gunicorn.error")
     line = wait_until(told, "gunicorn's log line")[0]

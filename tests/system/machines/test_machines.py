@@ -23,9 +23,9 @@ from tools.testbed.stack import wait_until
 LONGEST_ANSWER_SECONDS = 10
 
 
-def test_on_several_machines(tmp_path: Path) -> None:
+def test_a_site_of_several_machines_survives_faults(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        run_as_root(f"{__file__}::test_on_several_machines")
+        run_as_root(f"{__file__}::test_a_site_of_several_machines_survives_faults")
         return
     with stories.told(tmp_path) as story:
         work_is_shared(story)

@@ -28,9 +28,9 @@ def meets(one: Host, other: Host) -> bool:
     return done.stdout == "reached\n"
 
 
-def test_cables_and_cuts() -> None:
+def test_unplugged_and_cut_off_hosts_are_unreachable() -> None:
     if os.geteuid() != 0:
-        run_as_root(f"{__file__}::test_cables_and_cuts")
+        run_as_root(f"{__file__}::test_unplugged_and_cut_off_hosts_are_unreachable")
         return
     with Network() as network:
         a, b, c = (network.host(name) for name in "abc")
@@ -48,9 +48,9 @@ def test_cables_and_cuts() -> None:
     assert f"mb{os.getpid()}-" not in ip("netns", "list") + ip("link")
 
 
-def test_what_a_killed_run_left_is_taken_away() -> None:
+def test_remains_of_a_killed_run_are_removed() -> None:
     if os.geteuid() != 0:
-        run_as_root(f"{__file__}::test_what_a_killed_run_left_is_taken_away")
+        run_as_root(f"{__file__}::test_remains_of_a_killed_run_are_removed")
         return
     build = (
         "import os, subprocess\n"
@@ -68,7 +68,7 @@ def test_what_a_killed_run_left_is_taken_away() -> None:
     assert left not in ip("netns", "list") + ip("link")
 
 
-def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_requirements_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATH", "/nowhere")
     with pytest.raises(NoNetwork, match="apt-get install iproute2"):
         Network().__enter__()

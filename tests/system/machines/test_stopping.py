@@ -26,7 +26,7 @@ def refuses(stack: Stack) -> bool:
     return False
 
 
-def test_who_is_connected_is_answered_though_the_request_comes_later(stack: Stack) -> None:
+def test_a_connected_client_is_served_although_its_request_comes_later(stack: Stack) -> None:
     """gunicorn alone listens until all work is done, and then resets connections in its backlog."""
     early = [connect(stack) for _ in range(CLIENTS)]
     os.kill(stack.pid("web"), signal.SIGTERM)
@@ -37,7 +37,7 @@ def test_who_is_connected_is_answered_though_the_request_comes_later(stack: Stac
             assert client.recv(1000).startswith(b"HTTP/1.1 200")
 
 
-def test_no_connection_is_reset_while_it_stops(stack: Stack) -> None:
+def test_no_connection_is_reset_during_the_stop(stack: Stack) -> None:
     """Clients open connections as fast as they can, until a connection fails."""
     met: Counter[str] = Counter()
 

@@ -10,7 +10,7 @@ from tools.testbed.stack import NO_LIMIT, Stack
 EXAMPLES, SEED = 8, 1
 
 
-def test_no_user_gets_an_answer_that_is_not_described(stack: Stack, tmp_path: Path) -> None:
+def test_no_user_gets_an_undocumented_response(stack: Stack, tmp_path: Path) -> None:
     """No 5xx, no undocumented status, header or body, and no way around a key."""
     stack.kill("web")
     stack.environment |= NO_LIMIT

@@ -92,7 +92,7 @@ def cpu_seconds(stack: Stack) -> float:
 # Slow clients
 
 
-def test_slow_bodies_stop_nothing_whatever_their_path_and_key(
+def test_slow_bodies_on_any_path_block_nothing(
     stack: Stack, alice: University, charlie: University
 ) -> None:
     requests = []
@@ -109,7 +109,7 @@ def test_slow_bodies_stop_nothing_whatever_their_path_and_key(
             assert longest_of(stack, charlie) < PATIENCE_MILLISECONDS
 
 
-def test_slow_imports_of_one_organization_never_fail_anothers(
+def test_slow_imports_never_fail_another_organizations(
     stack: Stack, alice: University, charlie: University
 ) -> None:
     number = 40
@@ -136,9 +136,7 @@ def status(connection: Wire) -> int:
         return 0
 
 
-def test_a_body_has_a_deadline_as_a_whole_and_so_has_a_head(
-    stack: Stack, alice: University
-) -> None:
+def test_bodies_and_heads_have_an_overall_deadline(stack: Stack, alice: University) -> None:
     """The interval between bytes does not matter."""
     restart(stack, MATCHBACK_REQUEST_SECONDS="2")
     requests = [
@@ -157,7 +155,7 @@ def test_a_body_has_a_deadline_as_a_whole_and_so_has_a_head(
     assert time.monotonic() - began < 15
 
 
-def test_a_connection_that_stays_silent_is_closed(stack: Stack) -> None:
+def test_a_silent_connection_is_closed(stack: Stack) -> None:
     restart(stack, MATCHBACK_REQUEST_SECONDS="1")
     for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
         with wire(stack, sent) as silent:
@@ -169,7 +167,7 @@ def test_a_connection_that_stays_silent_is_closed(stack: Stack) -> None:
 # Costly requests
 
 
-def test_one_byte_chunks_cost_a_linear_time(stack: Stack, alice: University) -> None:
+def test_one_byte_chunks_take_linear_time(stack: Stack, alice: University) -> None:
     def cost(path: str, key: University | None, number: int) -> float:
         before = cpu_seconds(stack)
         chunks = b"1\r\n \r\n" * number + b"0\r\n\r\n"
@@ -188,7 +186,7 @@ def test_one_byte_chunks_cost_a_linear_time(stack: Stack, alice: University) -> 
             assert large < 6 * max(small, 0.1)
 
 
-def test_trailers_without_end_are_cut_off(stack: Stack, alice: University) -> None:
+def test_endless_trailers_are_cut_off(stack: Stack, alice: University) -> None:
     """Trailers do not belong to the body, so limits on bodies do not cover them."""
     for path, key in (("/v1/donations", alice), (IMPORT, alice), (HOOK, None)):
         for endless in (b"X: a\r\n" * 1000, b"X: " + b"a" * 8000):
@@ -231,7 +229,7 @@ def test_a_huge_head_is_rejected(stack: Stack) -> None:
 # Requests and responses
 
 
-def test_a_client_that_asks_for_leave_is_given_it(stack: Stack, alice: University) -> None:
+def test_a_client_that_expects_100_continue_gets_it(stack: Stack, alice: University) -> None:
     """curl does this for bodies of more than a megabyte."""
     body = line(alice.fundraiser(), 1) * 13_000
     assert len(body) > 1024 * 1024
@@ -250,7 +248,7 @@ def test_a_client_that_asks_for_leave_is_given_it(stack: Stack, alice: Universit
             assert (answer.status, json.loads(answer.body)["refused_count"]) == (200, 0)
 
 
-def test_a_body_that_is_rejected_is_not_asked_for(stack: Stack, alice: University) -> None:
+def test_a_rejected_body_gets_no_100_continue(stack: Stack, alice: University) -> None:
     asked = "Expect: 100-Continue"
     large = "Content-Length: 90000000"
     for start, expected in (
@@ -269,7 +267,7 @@ def test_a_body_that_is_rejected_is_not_asked_for(stack: Stack, alice: Universit
             assert client.is_closed()
 
 
-def test_small_bodies_are_asked_for_too(stack: Stack, alice: University) -> None:
+def test_small_bodies_get_100_continue_too(stack: Stack, alice: University) -> None:
     body = b'{"name":"F"}'
     for key, expected in ((alice, 201), (None, 401)):
         start = head("/v1/fundraisers", "Expect: 100-continue", "Content-Length: 12", key=key)
@@ -294,7 +292,7 @@ def kinds(alice: University) -> list[bytes]:
     return found
 
 
-def test_what_an_answer_says_of_its_connection_is_so(stack: Stack, alice: University) -> None:
+def test_the_connection_header_is_correct(stack: Stack, alice: University) -> None:
     """A pooled client reuses a kept connection for its next request, and gets a response."""
     ask = head("/v1/organization", method="GET", key=alice)
     kept = 0
@@ -329,7 +327,7 @@ def test_an_import_keeps_its_connection(stack: Stack, alice: University) -> None
 # Malformed requests
 
 
-def test_what_is_malformed_is_answered_once(stack: Stack, alice: University) -> None:
+def test_a_malformed_request_gets_one_response(stack: Stack, alice: University) -> None:
     for path in (*AGREE_PATHS, "/readyz"):
         for key in (alice, None):
             assert_answered_once(stack, path, key)
@@ -357,7 +355,7 @@ def assert_answered_once(stack: Stack, path: str, key: University | None) -> Non
             assert b"x-request-id" in everything.lower() or everything.endswith(PLAIN)
 
 
-def test_what_was_asked_before_is_answered_first(stack: Stack, alice: University) -> None:
+def test_earlier_requests_are_answered_first(stack: Stack, alice: University) -> None:
     """A stored gift must not look malformed."""
     good = sized("/v1/fundraisers", b'{"name":"F"}', key=alice)
     for bad in (b"GARBAGE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nX\r\n\r\n"):
@@ -374,7 +372,7 @@ def test_many_pipelined_requests_are_answered_in_order(stack: Stack, alice: Univ
         assert [json.loads(client.answer().body)["name"] for _ in names] == names
 
 
-def test_a_host_is_needed_and_framing_is_unambiguous(stack: Stack) -> None:
+def test_a_host_is_required_and_framing_is_unambiguous(stack: Stack) -> None:
     for path in PATHS:
         assert_framing_is_checked(stack, path)
 
@@ -410,7 +408,7 @@ def test_an_old_client_needs_no_host(stack: Stack) -> None:
         assert (answer.status, answer.closes, client.is_closed()) == (200, True, True)
 
 
-def test_a_coded_body_is_415_everywhere(stack: Stack, alice: University) -> None:
+def test_a_compressed_body_is_415_everywhere(stack: Stack, alice: University) -> None:
     codings = cycle(["gzip", "br", "deflate", "zstd", "identity, gzip", "x", "GZIP"])
     for path in PATHS:
         for key in (alice, None):

@@ -112,7 +112,7 @@ def use(stack: Stack, alice: University) -> None:
     wait_for(stack, 4, "matchback_settle_seconds_count", kind="donations")
 
 
-def test_all_processes_together(watched: Stack) -> None:
+def test_metrics_cover_all_processes(watched: Stack) -> None:
     """The sum over web processes is exact, even after a kill.
 
     The worker exposes its own metrics.
@@ -146,7 +146,7 @@ def test_all_processes_together(watched: Stack) -> None:
     assert web(watched).value("matchback_http_requests_total", **USERS) == REQUESTS + 2
 
 
-def test_a_worker_tells_what_it_counted(watched: Stack) -> None:
+def test_a_worker_exposes_its_metrics(watched: Stack) -> None:
     """Together, the worker and the web expose every metric that the rules and the dashboard use."""
     alice = university("Alice's University", watched.api())
     use(watched, alice)
@@ -200,7 +200,7 @@ def test_every_metric_is_in_the_reference(mock_database: None) -> None:
         assert not {"organization", "organization_id", "id", "path", "email"} & set(row.labels)
 
 
-def test_failed_jobs_are_told_by_kind(alice: University) -> None:
+def test_failed_jobs_are_counted_by_kind(alice: University) -> None:
     gift = alice.gift(alice.fundraiser())
     failed = {"trouble": {"tries": 5, "error": "KeyError", "failed_at": now()}}
     get_db().donations.update_one({"_id": ObjectId(gift)}, {"$set": failed})
@@ -210,7 +210,7 @@ def test_failed_jobs_are_told_by_kind(alice: University) -> None:
     assert told.value("matchback_failed_jobs") == 1
 
 
-def test_without_its_database_the_service_tells_what_it_counted(
+def test_without_a_database_the_service_exposes_its_own_metrics(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(self: object) -> Iterator[Metric]:
@@ -225,7 +225,7 @@ def test_without_its_database_the_service_tells_what_it_counted(
     assert "matchback_due" not in told.names()
 
 
-def test_a_port_that_is_taken_keeps_no_worker_from_its_work(
+def test_a_worker_works_although_its_metrics_port_is_taken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server((servers.LOOPBACK, 0)) as taken:

@@ -73,7 +73,7 @@ def found(text: str, alice: University) -> list[str]:
     return [told for told in (*TOLD, alice.key, alice.key[3:]) if told in text]
 
 
-def test_neither_logs_nor_problems_tell(stack: Stack) -> None:
+def test_logs_and_problems_reveal_nothing(stack: Stack) -> None:
     alice = university("Alice's University", stack.api())
     for answer in everything(alice):
         assert 400 <= answer.status < 500, answer.content
@@ -96,7 +96,7 @@ def test_neither_logs_nor_problems_tell(stack: Stack) -> None:
         assert found(text, alice) == [], name
 
 
-def test_the_audit_and_the_metrics_tell_nothing(stack: Stack) -> None:
+def test_the_audit_and_the_metrics_reveal_nothing(stack: Stack) -> None:
     alice = university("Alice's University", stack.api())
     everything(alice)
     audit = alice.call("GET", "/v1/audit").content.decode()
@@ -104,7 +104,7 @@ def test_the_audit_and_the_metrics_tell_nothing(stack: Stack) -> None:
     assert found(audit + metrics, alice) == []
 
 
-def test_the_last_resort_is_there_for_what_libraries_say() -> None:
+def test_redaction_covers_messages_of_libraries() -> None:
     import logging
 
     line = logging.LogRecord(

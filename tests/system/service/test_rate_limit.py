@@ -27,7 +27,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module.rate_limit.forget()
 
 
-def test_a_key_that_asks_too_often_is_told_when_to_come_back(
+def test_a_key_over_its_limit_gets_retry_after(
     alice: University, charlie: University, few: None
 ) -> None:
     for _ in range(5):
@@ -39,7 +39,7 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(
     assert charlie.call("GET", "/v1/users").status == 200
 
 
-def test_a_post_over_the_limit_is_not_done_and_may_be_repeated(
+def test_a_post_over_the_limit_has_no_effect_and_can_be_repeated(
     alice: University, few: None
 ) -> None:
     headers = {"Idempotency-Key": "one"}
@@ -51,9 +51,7 @@ def test_a_post_over_the_limit_is_not_done_and_may_be_repeated(
     assert alice.call("POST", "/v1/users", body, headers=headers).status == 201
 
 
-def test_an_address_that_guesses_is_slowed_and_valid_keys_are_not(
-    alice: University, few: None
-) -> None:
+def test_a_guessing_address_is_limited_and_valid_keys_are_not(alice: University, few: None) -> None:
     def guess() -> int:
         return alice.api.call("GET", "/v1/users", headers={"Authorization": "Bearer mb_x"}).status
 
@@ -97,7 +95,7 @@ def test_processes_count_together() -> None:
     limit.take("key", "charlie", 5)
 
 
-def test_while_redis_is_away_requests_pass_and_are_counted() -> None:
+def test_during_a_redis_outage_requests_pass_and_are_counted() -> None:
     limit = quiet(RateLimit(Gone()))
     before = REGISTRY.get_sample_value("matchback_rate_unshared_requests_total") or 0
     for _ in range(4):
@@ -123,7 +121,7 @@ def test_while_redis_is_away_requests_pass_and_are_counted() -> None:
         ("", "", ""),
     ],
 )
-def test_only_trusted_proxies_are_believed(
+def test_only_trusted_proxies_set_the_client_address(
     monkeypatch: pytest.MonkeyPatch, peer: str, forwarded: str, counted: str
 ) -> None:
     config = Settings.from_env({"MATCHBACK_TRUSTED_PROXIES": "10.0.0.0/8"})
@@ -131,7 +129,7 @@ def test_only_trusted_proxies_are_believed(
     assert rightmost_stranger(peer, forwarded.split(",")) == counted
 
 
-def test_all_processes_and_redis_together(stack: Stack) -> None:
+def test_processes_share_a_limit_over_redis(stack: Stack) -> None:
     """Two web processes of a real stack share one limit, within a fifth of a second."""
     from tools.testbed.cast import university
 

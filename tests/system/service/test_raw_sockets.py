@@ -36,7 +36,7 @@ def send(stack: Stack, request: bytes) -> tuple[int, dict[str, str], bytes]:
     return int(first.split()[1]) if first else 0, headers, body
 
 
-def test_bodies_are_read_however_they_are_framed(stack: Stack, alice: University) -> None:
+def test_bodies_with_any_framing_are_read(stack: Stack, alice: University) -> None:
     start = (
         f"POST /v1/fundraisers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         f"Authorization: Bearer {alice.key}\r\nContent-Type: application/json\r\n"
@@ -98,7 +98,7 @@ def counts() -> dict[str, int]:
     return {noun: get_db()[noun].count_documents({}) for noun in nouns}
 
 
-def test_stalled_connections_hold_nobody_up(stack: Stack, alice: University) -> None:
+def test_stalled_connections_do_not_delay_others(stack: Stack, alice: University) -> None:
     """Each kind has more of the two hundred connections than there are threads.
 
     slow_clients.py measures the cost. Here, every gift gets a response within the time that one
@@ -111,7 +111,7 @@ def test_stalled_connections_hold_nobody_up(stack: Stack, alice: University) -> 
     assert sum(took) < 20_000
 
 
-def test_half_a_request_is_answered_when_no_more_comes(stack: Stack) -> None:
+def test_half_a_request_gets_a_response_at_the_deadline(stack: Stack) -> None:
     stack.kill("web")
     stack.environment["MATCHBACK_REQUEST_SECONDS"] = "1"
     stack.start_web()
@@ -121,7 +121,7 @@ def test_half_a_request_is_answered_when_no_more_comes(stack: Stack) -> None:
     assert send(stack, STALLS["half a head"])[0] == 0  # closed
 
 
-def test_what_uvicorn_finds_malformed_has_its_plain_400(stack: Stack, alice: University) -> None:
+def test_requests_malformed_for_uvicorn_get_its_plain_400(stack: Stack, alice: University) -> None:
     for bad in PLAIN:
         status, headers, body = send(stack, wire(bad, key=alice.key))
         assert (status, body) == (400, b"Invalid HTTP request received."), bad.why
@@ -130,7 +130,7 @@ def test_what_uvicorn_finds_malformed_has_its_plain_400(stack: Stack, alice: Uni
     assert "Invalid HTTP" not in stack.log("web")  # a client must not fill the log
 
 
-def test_imports_that_stall_leave_room_for_others(
+def test_stalled_imports_leave_room_for_others(
     stack: Stack, alice: University, tmp_path: Path
 ) -> None:
     """A client with a valid key may be slow, too.

@@ -68,7 +68,7 @@ def with_(**changes: Any) -> Facts:
     return replace(FACTS, service=replace(SERVICE, **changes))
 
 
-def test_a_service_that_is_well() -> None:
+def test_a_healthy_service_is_reported_as_healthy() -> None:
     assert (judge(FACTS).level, judge(FACTS).sentence) == (WELL, "All is well.")
 
 
@@ -110,9 +110,7 @@ def test_a_service_that_is_well() -> None:
         (with_(warehouse=Warehouse(121, False, True)), ATTENTION, ["121 s behind"]),
     ],
 )
-def test_what_is_wrong_is_a_sentence_with_what_to_do(
-    facts: Facts, level: int, words: list[str]
-) -> None:
+def test_each_problem_is_a_sentence_with_advice(facts: Facts, level: int, words: list[str]) -> None:
     verdict = judge(facts)
     assert verdict.level == level
     assert len(verdict.problems) == 1
@@ -131,18 +129,18 @@ def test_what_is_wrong_is_a_sentence_with_what_to_do(
         replace(FACTS, rates=None),
     ],
 )
-def test_what_passes_by_itself_wakes_nobody(facts: Facts) -> None:
+def test_temporary_conditions_raise_no_alarm(facts: Facts) -> None:
     assert judge(facts).sentence == "All is well."
 
 
-def test_the_most_urgent_comes_first_and_nothing_is_kept_back() -> None:
+def test_the_most_urgent_problem_is_first_and_all_are_shown() -> None:
     facts = replace(with_(failed=Failed(1, [JOB])), queue=Queue(False, "it does not answer"))
     first, second = judge(facts).problems
     assert first.startswith("1 job has failed")
     assert "Redis" in second
 
 
-def test_rates_are_what_came_between_two_looks() -> None:
+def test_rates_cover_the_time_between_two_readings() -> None:
     later = replace(
         SERVICE,
         due=[Due("donations", 4, 1.0, 0)],
@@ -158,7 +156,7 @@ def test_rates_are_what_came_between_two_looks() -> None:
     )
 
 
-def test_members_and_how_far_they_are_behind() -> None:
+def test_members_are_shown_with_their_lag() -> None:
     told = {
         "members": [
             {"name": "a:1", "stateStr": "PRIMARY", "optimeDate": AT},
@@ -188,11 +186,11 @@ def test_members_and_how_far_they_are_behind() -> None:
         ("8.2.6", None),
     ],
 )
-def test_how_long_a_server_is_supported(version: str, until: date | None) -> None:
+def test_a_servers_end_of_support_is_shown(version: str, until: date | None) -> None:
     assert supported_until(version) == until
 
 
-def test_a_small_screen_cuts_facts_off_and_not_the_sentence() -> None:
+def test_a_small_screen_truncates_facts_and_not_the_sentence() -> None:
     facts = with_(failed=Failed(1, [JOB]))
     for height in (40, 8):
         console = Console(width=60, height=height, force_terminal=True, record=True)
@@ -203,7 +201,7 @@ def test_a_small_screen_cuts_facts_off_and_not_the_sentence() -> None:
         assert ("Posts" in shown) == (height == 40)
 
 
-def test_who_does_not_answer_is_asked_once() -> None:
+def test_a_server_without_a_response_is_asked_once() -> None:
     asked = []
 
     def ask() -> None:
@@ -232,7 +230,7 @@ def matchback(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["status", *arguments])
 
 
-def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
+def test_status_shows_pending_and_failed_work(alice: University) -> None:
     spring = alice.fundraiser()
     first, second = alice.gift(spring), alice.gift(spring)
     long_ago = now() - timedelta(minutes=5)
@@ -255,7 +253,7 @@ def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
     assert "sendgrid not lately" in result.stdout
 
 
-def test_the_object_has_the_keys_that_the_help_lists(alice: University) -> None:
+def test_the_json_object_has_the_documented_keys(alice: University) -> None:
     alice.gift(alice.fundraiser())
     told = json.loads(matchback("--json").stdout)
     described = matchback("--help").stdout.split("The object of --json:")[1]
@@ -270,7 +268,7 @@ def test_the_object_has_the_keys_that_the_help_lists(alice: University) -> None:
     assert told["due"][0]["count"] == 1
 
 
-def test_nobody_is_named(alice: University) -> None:
+def test_status_names_no_one(alice: University) -> None:
     spring = alice.fundraiser("A secret campaign")
     alice.email(spring)
     alice.gift(spring)
@@ -279,7 +277,7 @@ def test_nobody_is_named(alice: University) -> None:
     assert BOB["name"] == "Bob Baker"
 
 
-def test_looking_reads_indexes_and_little_else(alice: University) -> None:
+def test_status_reads_indexes_and_few_documents(alice: University) -> None:
     spring = alice.fundraiser()
     for _ in range(30):
         alice.gift(spring)
@@ -300,7 +298,7 @@ def test_looking_reads_indexes_and_little_else(alice: University) -> None:
         assert row["docsExamined"] <= 1, row["command"]
 
 
-def test_missing_indexes_are_told(alice: University) -> None:
+def test_missing_indexes_are_reported(alice: University) -> None:
     get_db().donations.drop()
     get_db().donations.insert_one({})
     try:
@@ -334,7 +332,9 @@ def run(*arguments: str, **environment: str) -> tuple[int, dict[str, Any], float
     return done.returncode, json.loads(done.stdout), time.monotonic() - start
 
 
-def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, silent: int) -> None:
+def test_silent_or_unavailable_servers_do_not_delay_the_command(
+    real_database: str, silent: int
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         closed = gone.getsockname()[1]
     redis: dict[str, str] = {}
@@ -352,7 +352,7 @@ def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, sile
     assert seconds < 25
 
 
-def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
+def test_the_live_view_updates_and_ends_at_q(stack: Stack) -> None:
     alice = university("Alice's University", stack.api())
     spring = alice.fundraiser()
     ours, theirs = pty.openpty()
@@ -385,7 +385,7 @@ def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
     os.close(ours)
 
 
-def test_lines_are_for_people() -> None:
+def test_output_lines_are_readable() -> None:
     text = "\n".join(str(line) for line in lines(with_(failed=Failed(1, [JOB]))))
     assert "Queue      3 wake-ups wait" in text
     assert "Recount    0 counters off, 2 h ago" in text

@@ -101,7 +101,7 @@ def open_streams(stack: Stack) -> int:
     return int(ask(stack).json()["streams"])
 
 
-def test_twenty_streams_leave_the_one_thread_to_others(stack: Stack, clients: ExitStack) -> None:
+def test_twenty_streams_leave_the_only_thread_to_requests(stack: Stack, clients: ExitStack) -> None:
     threads = ask(stack).json()["threads"]
     opened = [connect(stack, clients) for _ in range(20)]
     for client in opened:
@@ -115,7 +115,7 @@ def test_twenty_streams_leave_the_one_thread_to_others(stack: Stack, clients: Ex
         client.until(streaming_app.TAKEN * 3)
 
 
-def test_a_client_that_goes_is_forgotten(stack: Stack, clients: ExitStack) -> None:
+def test_a_disconnected_client_is_removed(stack: Stack, clients: ExitStack) -> None:
     """The client closes or loses its connection. The server notices without sending data."""
     gone, cut, stays = (connect(stack, clients) for _ in range(3))
     gone.socket.close()
@@ -126,7 +126,7 @@ def test_a_client_that_goes_is_forgotten(stack: Stack, clients: ExitStack) -> No
     stays.until(streaming_app.TAKEN)
 
 
-def test_a_stream_that_is_ended_is_sent_to_its_end(stack: Stack, clients: ExitStack) -> None:
+def test_an_ended_stream_is_sent_completely(stack: Stack, clients: ExitStack) -> None:
     client = connect(stack, clients)
     ask(stack, "POST", "/streams?times=50")
     ask(stack, "DELETE", "/streams")
@@ -134,7 +134,7 @@ def test_a_stream_that_is_ended_is_sent_to_its_end(stack: Stack, clients: ExitSt
     assert open_streams(stack) == 0
 
 
-def test_a_client_that_takes_nothing_is_dropped(stack: Stack, clients: ExitStack) -> None:
+def test_a_client_that_reads_nothing_is_dropped(stack: Stack, clients: ExitStack) -> None:
     """A client that reads its data receives all of it."""
     connect(stack, clients, window=4096)
     takes = connect(stack, clients)
@@ -147,7 +147,7 @@ def test_a_client_that_takes_nothing_is_dropped(stack: Stack, clients: ExitStack
     assert open_streams(stack) == 1
 
 
-def test_beyond_the_bound_clients_are_told_to_come_later(stack: Stack, clients: ExitStack) -> None:
+def test_beyond_the_limit_clients_get_a_503(stack: Stack, clients: ExitStack) -> None:
     """When a client leaves, another one can connect."""
     opened = [connect(stack, clients) for _ in range(LIMIT)]
     refused = connect(stack, clients).head
@@ -158,7 +158,7 @@ def test_beyond_the_bound_clients_are_told_to_come_later(stack: Stack, clients: 
     connect(stack, clients).until(b"hello\n")
 
 
-def test_a_reload_ends_streams_and_is_not_held_up(stack: Stack, clients: ExitStack) -> None:
+def test_a_reload_ends_streams_without_delay(stack: Stack, clients: ExitStack) -> None:
     """Clients that also close are gone at once, and the old process with them."""
     opened = [connect(stack, clients) for _ in range(20)]
     master = psutil.Process(stack.pid("web"))
@@ -173,7 +173,7 @@ def test_a_reload_ends_streams_and_is_not_held_up(stack: Stack, clients: ExitSta
     connect(stack, clients).until(b"hello\n")
 
 
-def test_an_open_page_hears_of_changes_and_of_an_outage(stack: Stack, clients: ExitStack) -> None:
+def test_an_open_page_receives_changes_and_an_outage(stack: Stack, clients: ExitStack) -> None:
     """The whole path: a stream, the watching thread, and a MongoDB that hangs for a while."""
     id_ = ObjectId()
     get_db().fundraisers.insert_one({"_id": id_, "organization_id": id_, "donations_count": 0})
@@ -192,7 +192,7 @@ def test_an_open_page_hears_of_changes_and_of_an_outage(stack: Stack, clients: E
     client.until(b"event: back\n")
 
 
-def test_without_our_gunicorn_a_stream_is_its_beginning() -> None:
+def test_under_another_server_a_stream_sends_only_its_beginning() -> None:
     """For example with the tests' client, which waits for the end of a response."""
     client = testing.TestClient(streaming_app.create_app())
     assert client.simulate_get("/streams").content == b"hello\n"

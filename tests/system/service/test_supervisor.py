@@ -118,7 +118,7 @@ def test_a_part_that_cannot_be_started_is_started_later(
     assert "starting sleeper succeeds again." in said
 
 
-def test_a_part_runs_without_a_log_where_no_file_can_be_made(up: Up, tmp_path: Path) -> None:
+def test_a_part_runs_without_a_log_if_its_file_cannot_be_created(up: Up, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 1) as disk:
         log = tmp_path / "disk" / "sleeper.log"
         if disk is None:
@@ -131,7 +131,7 @@ def test_a_part_runs_without_a_log_where_no_file_can_be_made(up: Up, tmp_path: P
         up.supervisor.stop()
 
 
-def test_a_part_that_keeps_ending_is_reported_a_few_times(said: list[str], tmp_path: Path) -> None:
+def test_a_crashing_part_is_reported_a_few_times(said: list[str], tmp_path: Path) -> None:
     running = Supervisor(said.append)
     flag = tmp_path / "works"
     script = f"import os, time; os.path.exists({str(flag)!r}) and time.sleep(600)"
@@ -154,7 +154,7 @@ def test_a_part_that_keeps_ending_is_reported_a_few_times(said: list[str], tmp_p
         running.stop()
 
 
-def test_everything_is_stopped_though_nothing_can_be_written(
+def test_everything_stops_although_nothing_can_be_written(
     up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up._start(Part("sleeper", SLEEP, tmp_path / "sleeper.log"))

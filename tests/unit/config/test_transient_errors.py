@@ -69,7 +69,7 @@ def wrapped(error: Exception) -> OperationError:
         wrapped(AutoReconnect()),
     ],
 )
-def test_the_database_was_away(error: Exception) -> None:
+def test_outage_errors_are_transient(error: Exception) -> None:
     assert is_passing(error)
 
 
@@ -88,10 +88,10 @@ def test_the_database_was_away(error: Exception) -> None:
         ValueError("ours"),
     ],
 )
-def test_it_was_there_and_refused(error: Exception) -> None:
+def test_rejections_by_the_database_are_not_transient(error: Exception) -> None:
     assert not is_passing(error)
 
 
-def test_the_engine_knows_no_passing_code_that_this_list_does_not() -> None:
+def test_the_engines_transient_codes_are_in_this_list() -> None:
     """The engine has a shorter list of its own, because it does not depend on Matchback."""
     assert upkeep.TOO_LONG | upkeep.BUSY <= PASSING_CODES

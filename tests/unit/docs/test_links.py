@@ -45,7 +45,7 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_leads_somewhere(path: Path) -> None:
+def test_every_link_has_a_target(path: Path) -> None:
     for link in links(path):
         parts = urlsplit(link)
         if parts.scheme:
@@ -59,7 +59,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
             assert parts.fragment in anchors(there), link
 
 
-def test_a_heading_is_called_as_on_github() -> None:
+def test_anchors_match_githubs() -> None:
     """Check a link that README readers follow, and an invented one."""
     assert "for-whoever-runs-it" in anchors(DOCS / "security.md")
     assert "get-v1donationsidmatch" in anchors(DOCS / "reference" / "api.md")

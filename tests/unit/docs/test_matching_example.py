@@ -21,7 +21,7 @@ def day(text: str) -> datetime | None:
     return datetime.strptime(f"2026 {text.strip()} 12", "%Y %B %d %H").replace(tzinfo=UTC)
 
 
-def test_each_email_of_the_table_is_judged_as_it_says() -> None:
+def test_each_email_in_the_table_has_the_stated_result() -> None:
     text = (DOCS / "explanation" / "matching.md").read_text()
     emails, shown = {}, {}
     for name, sent, opened, clicked, becomes in ROW.findall(text):

@@ -26,7 +26,7 @@ contributions = st.dictionaries(targets, amounts)
 
 
 @given(contributions, contributions)
-def test_adding_the_difference_leads_from_before_to_now(
+def test_adding_the_difference_gives_the_new_counters(
     now: Contribution, before: Contribution
 ) -> None:
     assert total([before, difference(now, before)]) == now
@@ -44,7 +44,7 @@ def test_the_order_of_adding_does_not_matter(many: list[Contribution], random: A
 
 
 @given(contributions)
-def test_nothing_is_left_of_what_is_taken_back(contribution: Contribution) -> None:
+def test_a_subtracted_contribution_leaves_nothing(contribution: Contribution) -> None:
     assert difference({}, contribution) == difference({}, contribution)
     assert total([contribution, difference({}, contribution)]) == {}
 

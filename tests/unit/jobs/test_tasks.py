@@ -18,7 +18,7 @@ SLOW = OperationFailure("the transaction took too long", 290)
 
 
 @pytest.mark.parametrize("error", [SLOW, AutoReconnect("away"), wrapped(SLOW)])
-def test_what_a_slow_database_stops_is_left_to_the_sweep(error: Exception) -> None:
+def test_work_stopped_by_a_slow_database_is_left_to_the_sweep(error: Exception) -> None:
     @left_to_sweep
     def job(*_: str) -> None:
         raise error

@@ -43,11 +43,11 @@ async def found_by(held: Bodies, body: Body) -> bytes | falcon.HTTPError:
         return error
 
 
-def test_a_body_is_read_whole() -> None:
+def test_a_body_is_read_completely() -> None:
     assert read(source(b"a", b"", b"bc")) == b"abc"
 
 
-def test_a_client_that_leaves_is_no_request() -> None:
+def test_a_disconnected_client_makes_no_request() -> None:
     with pytest.raises(Gone):
         read(source(b"a", then="disconnect"))
 
@@ -67,7 +67,7 @@ def test_a_body_over_its_deadline_is_408(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.status_code == 408
 
 
-def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_memory_is_short_the_oldest_body_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow client cannot block others by filling the shared memory."""
     monkeypatch.setattr(bodies, "BUFFER_BYTES", 1000)
 
@@ -86,7 +86,7 @@ def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPa
     assert left == 0
 
 
-def test_a_thread_reads_lines_however_they_come() -> None:
+def test_a_thread_reads_lines_from_pieces_of_any_size() -> None:
     async def lines(*pieces: bytes, limit: int = 10) -> list[bytes]:
         reader = open_import(Body(source(*pieces), None), asyncio.get_running_loop())
         return await asyncio.to_thread(lambda: list(iter(lambda: reader.readline(limit), b"")))

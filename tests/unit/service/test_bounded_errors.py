@@ -91,7 +91,7 @@ def test_an_import_lists_a_thousand_lines(alice: University) -> None:
     assert answer["refused_left_out"] == 201
 
 
-def test_the_first_rejected_lines_are_listed_whenever_they_are_found_to_be_wrong(
+def test_the_first_rejected_lines_are_listed_at_any_stage_of_checks(
     alice: University,
 ) -> None:
     unknown = {"fundraiser_id": "0" * 24, "user": BOB}  # only the database can detect that

@@ -60,14 +60,14 @@ def completed(environment: dict[str, str], *words: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_bash_completes_commands_their_commands_and_options(environment: dict[str, str]) -> None:
+def test_bash_completes_commands_subcommands_and_options(environment: dict[str, str]) -> None:
     assert completed(environment, "matchback", "sta") == ["staff", "status"]
     assert completed(environment, "matchback", "warehouse", "ver") == ["verify"]
     assert completed(environment, "matchback", "jobs", "failed", "--js") == ["--json"]
     assert completed(environment, "matchback", "completion", "") == ["bash", "zsh", "fish"]
 
 
-def test_tab_completes_in_a_bash_that_somebody_types_into(environment: dict[str, str]) -> None:
+def test_tab_completes_in_an_interactive_bash(environment: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
     bash = ["bash", "--norc", "--noprofile", "-i"]
     environment |= {"PS1": "ready> ", "TERM": "xterm", "INPUTRC": os.devnull}
@@ -93,7 +93,7 @@ def read_until(terminal: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_script_says_how_to_install_it(shell: str) -> None:
+def test_each_script_explains_its_installation(shell: str) -> None:
     result = CliRunner().invoke(main, ["completion", shell])
     assert result.exit_code == 0
     first, rest = result.stdout.split("\n", 1)
@@ -103,7 +103,7 @@ def test_each_script_says_how_to_install_it(shell: str) -> None:
     assert first.removeprefix("# ") in CliRunner().invoke(main, ["completion", "--help"]).stdout
 
 
-def test_a_tab_imports_nothing_that_is_slow(environment: dict[str, str]) -> None:
+def test_completion_imports_no_slow_modules(environment: dict[str, str]) -> None:
     environment |= {"_MATCHBACK_COMPLETE": "bash_complete", "COMP_WORDS": "matchback st"}
     done = subprocess.run(
         [

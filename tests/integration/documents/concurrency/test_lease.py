@@ -97,7 +97,7 @@ def test_a_kept_lease_stays_with_its_process_between_steps() -> None:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("how", ["held", "kept"])
-def test_two_processes_of_one_host_name_and_pid_are_two_holders(how: str) -> None:
+def test_processes_with_the_same_host_name_and_pid_are_two_holders(how: str) -> None:
     with holder(how, of_one_pid()) as first, holder(how, of_one_pid()) as second:
         assert sorted([line(first), line(second)]) == ["held", "refused"]
 
@@ -118,7 +118,7 @@ def test_a_lease_is_renewed_while_its_holder_works_and_ends_soon_after_its_death
 
 
 @pytest.mark.parametrize("is_hanging", [True, False])
-def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
+def test_a_hung_or_failed_renewal_does_not_lose_other_leases(
     short: float, monkeypatch: pytest.MonkeyPatch, is_hanging: bool
 ) -> None:
     original = Holding.renew
@@ -164,7 +164,7 @@ def test_a_holder_that_was_paused_learns_that_its_lease_is_lost(short: float) ->
 
 
 @pytest.mark.usefixtures("short")
-def test_a_forked_child_is_another_holder_and_leaves_its_parents_lease_alone() -> None:
+def test_a_forked_child_is_another_holder_and_keeps_its_parents_lease() -> None:
     with kept("job") as holding:
         assert holding is not None
         before = lease._holder()

@@ -22,7 +22,7 @@ def take(tx: Tx, name: str) -> int:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
+def test_the_second_caller_fails_at_once_and_can_retry() -> None:
     name = f"tally:{ObjectId()}"
     in_transaction(take, "the first of all")  # turns conflict only in an existing collection
 
@@ -40,7 +40,7 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
+def test_work_completes_although_others_take_turns() -> None:
     answers: Iterator[int | Exception] = iter(
         [3, mutex.NotMyTurn("all"), 2, mutex.NotMyTurn("another"), 0]
     )
@@ -56,7 +56,7 @@ def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_one_that_never_has_its_turn_leaves_it_to_the_others(
+def test_a_caller_without_a_turn_leaves_the_work_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mutex, "PATIENCE_SECONDS", 0.05)
@@ -68,7 +68,7 @@ def test_one_that_never_has_its_turn_leaves_it_to_the_others(
 
 
 @pytest.mark.usefixtures("real_database")
-def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
+def test_a_busy_holder_yields_to_a_waiting_caller() -> None:
     """Like two workers: one takes turn after turn, until the other has had one."""
     name = f"organization:{ObjectId()}"
     in_transaction(take, name)
@@ -94,14 +94,14 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_what_one_asked_for_that_was_killed_is_forgotten() -> None:
+def test_the_request_of_a_killed_process_expires() -> None:
     asked = mongoengine.get_db().asked_turns
     asked.insert_one({"_id": "x", "by": ObjectId(), "until": now() + timedelta(seconds=0.2)})
     assert mutex.in_turn("x", lambda: 7) == 7
     assert asked.find_one()["until"] <= now()
 
 
-def test_threads_stand_in_line() -> None:
+def test_threads_wait_in_line() -> None:
     line = mutex._Line()
     order: list[int] = []
     threads = []

@@ -41,7 +41,7 @@ def try_again_now(name: str) -> None:
     )
 
 
-def test_one_bad_gift_stops_no_other(alice: University) -> None:
+def test_one_bad_gift_blocks_no_other(alice: University) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
     sweep()
@@ -55,7 +55,7 @@ def test_one_bad_gift_stops_no_other(alice: University) -> None:
     assert alice.report(spring)["unsettled"]["donations"] == 1
 
 
-def test_one_bad_event_stops_no_other_of_its_post(alice: University) -> None:
+def test_one_bad_event_blocks_no_other_of_its_post(alice: University) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
     sweep()
@@ -67,7 +67,7 @@ def test_one_bad_event_stops_no_other_of_its_post(alice: University) -> None:
     assert alice.report(spring)["unsettled"]["deliveries"] == 1
 
 
-def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
+def test_after_five_attempts_a_record_is_failed_until_it_changes(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -106,7 +106,7 @@ def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
     return gift, email
 
 
-def test_a_failed_job_is_seen_and_tried_again_from_the_api(
+def test_a_failed_job_is_listed_and_retried_over_the_api(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = university("Charlie's University", Api.in_process(real_client))
@@ -130,7 +130,7 @@ def test_a_failed_job_is_seen_and_tried_again_from_the_api(
     assert alice.report(spring)["donations"]["count"] == 1
 
 
-def test_failed_jobs_come_a_page_at_a_time_and_can_be_given_up(alice: University) -> None:
+def test_failed_jobs_are_paged_and_can_be_discarded(alice: University) -> None:
     spring = alice.fundraiser()
     failed = [fail_for_good(alice, spring)[0] for _ in range(3)]
     first = alice.get("/v1/jobs/failed?limit=2")
@@ -142,7 +142,7 @@ def test_failed_jobs_come_a_page_at_a_time_and_can_be_given_up(alice: University
     assert alice.report(spring)["unsettled"]["donations"] == 0
 
 
-def test_a_database_that_is_away_is_no_try(
+def test_a_database_outage_does_not_count_as_an_attempt(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()

@@ -110,7 +110,9 @@ class Transactions:
 
 
 @pytest.mark.parametrize("code", SLOW)
-def test_a_slow_answer_is_no_attempt_of_a_gift(alice: University, code: int) -> None:
+def test_a_slow_response_does_not_count_as_an_attempt_of_a_gift(
+    alice: University, code: int
+) -> None:
     spring = alice.fundraiser()
     gifts = [alice.gift(spring) for _ in range(3)]
     with failing(code, 3, "update", "insert", "bulkWrite"):
@@ -120,7 +122,9 @@ def test_a_slow_answer_is_no_attempt_of_a_gift(alice: University, code: int) -> 
 
 
 @pytest.mark.parametrize("code", [290, 24, 262])
-def test_a_slow_answer_is_no_attempt_of_a_post(alice: University, code: int) -> None:
+def test_a_slow_response_does_not_count_as_an_attempt_of_a_post(
+    alice: University, code: int
+) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     settle()
@@ -133,7 +137,7 @@ def test_a_slow_answer_is_no_attempt_of_a_post(alice: University, code: int) -> 
     assert troubled("deliveries") == []
 
 
-def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
+def test_a_slow_database_ends_the_sweep_without_an_attempt(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.2)
@@ -148,7 +152,7 @@ def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
     assert alice.report(spring)["donations"]["count"] == 1
 
 
-def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
+def test_a_gift_that_is_always_too_slow_is_settled_last(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest gift outlasts a transaction's lifetime, in every batch that contains it."""
@@ -200,7 +204,7 @@ def test_patience_begins_with_the_first_attempt(
     assert len(attempts) == 1
 
 
-def test_an_open_transaction_of_another_does_not_hold_a_thread(
+def test_another_open_transaction_does_not_block_a_thread(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write conflict outlasts its retries."""
@@ -223,7 +227,7 @@ def test_an_open_transaction_of_another_does_not_hold_a_thread(
     assert gift
 
 
-def test_after_a_slow_batch_full_ones_come_again(
+def test_after_a_slow_batch_sizes_grow_again(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settling, "ROWS_A_BATCH", MANY)
@@ -351,7 +355,7 @@ def test_a_payment_that_raises_is_isolated(
     assert transactions.number < 30
 
 
-def test_thousands_of_bad_gifts_delay_no_other_organization(
+def test_thousands_of_bad_gifts_do_not_delay_other_organizations(
     alice: University, charlie: University
 ) -> None:
     """Groups take turns, as in the worker's sweep."""
@@ -375,7 +379,7 @@ def test_thousands_of_bad_gifts_delay_no_other_organization(
     assert len(troubled("donations")) == noted
 
 
-def test_isolating_ends_with_the_process(
+def test_isolation_stops_when_the_process_stops(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()

@@ -79,7 +79,7 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
     assert scans() == []
 
 
-def test_looking_someone_up_reads_one_document_however_many_there_are(alice: University) -> None:
+def test_a_lookup_reads_one_document_of_any_number(alice: University) -> None:
     """MongoDB uses a partial index only for queries that repeat its filter."""
     rows = [
         {
@@ -108,7 +108,7 @@ def test_looking_someone_up_reads_one_document_however_many_there_are(alice: Uni
     assert max(examined) <= 1
 
 
-def test_an_index_that_another_one_replaced_is_taken_away(real_database: str) -> None:
+def test_a_replaced_index_is_dropped(real_database: str) -> None:
     donations = get_db().donations
     donations.create_index("mailing_id")
     create_indexes()

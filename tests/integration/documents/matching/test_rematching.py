@@ -64,7 +64,7 @@ def nothing_would_change(alice: University) -> bool:
     return not [change for _, changes in pages for change in changes]
 
 
-def test_a_gift_by_token_is_direct_and_forged_tokens_are_as_none(
+def test_a_gift_by_token_is_direct_and_forged_tokens_are_ignored(
     alice: University, charlie: University
 ) -> None:
     spring = alice.fundraiser()
@@ -106,7 +106,7 @@ def test_a_gift_naming_another_fundraisers_email_keeps_a_note(alice: University)
     assert found == ("direct", "other_fundraiser", email, policy)
 
 
-def test_a_click_that_is_told_of_late_changes_the_match_and_history_keeps_the_old(
+def test_a_late_click_changes_the_match_and_history_keeps_the_old_one(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -130,7 +130,7 @@ def test_a_click_that_is_told_of_late_changes_the_match_and_history_keeps_the_ol
     assert alice.get(f"/v1/emails/{first}")["donated"] is True
 
 
-def test_a_click_that_turns_out_to_be_a_machines_gives_the_gift_back(alice: University) -> None:
+def test_a_click_found_to_be_a_machines_releases_its_gift(alice: University) -> None:
     spring = alice.fundraiser()
     first, second = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     gift = alice.gift(spring, donated_at=GIVEN)
@@ -177,7 +177,7 @@ def test_a_new_address_finds_its_gifts_and_the_old_one_keeps_them(alice: Univers
     assert alice.get(f"/v1/users/{user}")["donations_count"] == 1
 
 
-def test_plus_addresses_and_case_are_one_mailbox_and_the_exact_one_goes_first(
+def test_tags_and_case_share_one_mailbox_and_exact_addresses_win(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -194,7 +194,7 @@ def test_plus_addresses_and_case_are_one_mailbox_and_the_exact_one_goes_first(
         assert of(alice, gift, "email_id") == (expected,), address
 
 
-def test_a_pin_survives_whatever_arrives_and_unpinning_lets_the_rules_decide(
+def test_a_pin_survives_new_data_and_unpinning_applies_the_rules(
     alice: University, charlie: University
 ) -> None:
     spring = alice.fundraiser()
@@ -268,7 +268,7 @@ def test_when_a_pinned_email_is_deleted_the_rules_decide(alice: University) -> N
     assert note == "The email that staff had pinned was deleted."
 
 
-def test_a_gift_whose_pinned_email_was_deleted_looks_again_like_others(
+def test_a_gift_without_its_pinned_email_is_rematched_like_others(
     alice: University, late_touch: None
 ) -> None:
     spring = alice.fundraiser()
@@ -326,7 +326,7 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     assert second != first
 
 
-def test_late_clicks_among_many_gifts_find_their_own(
+def test_late_clicks_find_their_gifts_among_many(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(late_touches, "FEW", 3)
@@ -346,7 +346,7 @@ def test_late_clicks_among_many_gifts_find_their_own(
     assert [len(past) for past in history] == [1, 1, 0, 0, 0, 0, 0, 0]
 
 
-def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
+def test_a_rematched_gift_does_not_keep_an_email_deleted_meanwhile(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gift still counts on the email, so its transaction writes no counter of the email."""
@@ -373,7 +373,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     assert len(rounds) > 1
 
 
-def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
+def test_an_instalment_decided_during_a_rematch_of_the_first_follows_it(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither transaction sees the other's writes, so one of them must fail and retry."""
@@ -408,7 +408,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
 
 
 @pytest.mark.parametrize("late", ["email", "user"])
-def test_more_gifts_than_a_transaction_marks(
+def test_more_gifts_than_one_transaction_marks_are_all_rematched(
     alice: University, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     for module in (late_touches, user_changes):
@@ -448,7 +448,7 @@ def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return gifts
 
 
-def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
+def test_a_gift_with_several_opened_emails_is_rematched_once(
     alice: University, noted: list[str]
 ) -> None:
     [spring] = {row["fundraiser_id"] for row in get_db().donations.find()}
@@ -464,7 +464,7 @@ def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
 
 
 @pytest.mark.usefixtures("noted")
-def test_notes_wait_while_there_are_events_to_count_but_not_for_long(alice: University) -> None:
+def test_notes_wait_for_events_only_briefly(alice: University) -> None:
     organization_id = ObjectId(alice.id)
     alice.deliver([event(str(ObjectId()), "open", OPENED)])
     assert not late_touches.follow(organization_id)
@@ -491,7 +491,7 @@ def test_one_worker_follows_the_notes_of_an_organization(alice: University) -> N
 
 
 @pytest.mark.usefixtures("late_touch")
-def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University) -> None:
+def test_late_facts_about_an_erased_donor_reach_their_gift(alice: University) -> None:
     spring = alice.fundraiser()
     opened = alice.email(spring, sent_at=SENT)
     alice.email(spring, sent_at=LATER_SENT)
@@ -504,7 +504,7 @@ def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University
     assert nothing_would_change(alice)
 
 
-def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: list[str]) -> None:
+def test_repeated_notes_change_nothing(alice: University, noted: list[str]) -> None:
     """A worker may be killed after it marks the gifts, and before it deletes the note."""
     notes = list(get_db().late_touches.find())
     settle()
@@ -516,7 +516,7 @@ def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: 
     assert get_db().late_touches.count_documents({}) == 0
 
 
-def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
+def test_many_users_with_many_gifts_take_few_queries(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()
@@ -543,7 +543,7 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
 
 
 @pytest.mark.usefixtures("late_touch")
-def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_put_it(
+def test_every_gift_ends_with_its_best_match_after_parallel_changes(
     alice: University,
 ) -> None:
     """Six threads change gifts, emails, events and users, and two threads sweep."""
@@ -621,7 +621,7 @@ def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: Un
     assert nothing_would_change(alice)
 
 
-def test_money_that_changes_takes_back_exactly_what_it_gave(alice: University) -> None:
+def test_changed_money_subtracts_exactly_what_it_added(alice: University) -> None:
     """Refunds in part and in full, won and lost disputes, and failures, in each currency."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)

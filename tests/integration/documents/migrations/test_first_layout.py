@@ -62,7 +62,7 @@ def same(before: Any, after: Any) -> None:
             assert after[name] == value, name
 
 
-def test_what_was_told_is_told_and_no_counter_is_off(
+def test_responses_stay_the_same_and_every_counter_is_correct(
     alice: University, stored: dict[str, Any]
 ) -> None:
     list(upgrade())
@@ -75,7 +75,7 @@ def test_what_was_told_is_told_and_no_counter_is_off(
     assert spring["donations"]["raised"] == {"USD": SPRING_RAISED + 4200}
 
 
-def test_what_the_first_version_did_not_know_is_known(
+def test_facts_unknown_to_the_first_version_are_added(
     alice: University, stored: dict[str, Any]
 ) -> None:
     list(upgrade())
@@ -95,7 +95,7 @@ def test_what_the_first_version_did_not_know_is_known(
     assert get_db().emails.find_one(first["_id"])["opens"] == first["opens"] + 1
 
 
-def test_who_gave_from_a_variant_of_an_address_is_known_now(alice: University) -> None:
+def test_a_donor_with_a_variant_of_an_address_is_recognized(alice: University) -> None:
     """The first version compared whole addresses."""
     address = "person2+home@example.edu"
     donor = {"donor_email": address, "donor_address": address}
@@ -106,7 +106,9 @@ def test_who_gave_from_a_variant_of_an_address_is_known_now(alice: University) -
     assert (gift["match"], gift["donor_mailbox"]) == ("indirect", "person2@example.edu")
 
 
-def test_clicks_of_deleted_emails_are_on_no_link(alice: University, stored: dict[str, Any]) -> None:
+def test_clicks_of_deleted_emails_count_on_no_link(
+    alice: University, stored: dict[str, Any]
+) -> None:
     for email in list(alice.get("/v1/emails")["data"]):
         get_db().emails.update_one(
             {"_id": ObjectId(email["id"])},
@@ -130,7 +132,7 @@ def test_a_person_may_be_erased_before_it_is_migrated(alice: University) -> None
     assert "person0@" not in kept.casefold()
 
 
-def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
+def test_a_repeated_post_counts_once(alice: University) -> None:
     list(upgrade())
     settle()
     before = get_db().events.count_documents({})
@@ -142,7 +144,7 @@ def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
     assert get_db().events.count_documents({}) == before
 
 
-def test_it_has_the_indexes_of_a_new_database(alice: University) -> None:
+def test_a_migrated_database_has_the_indexes_of_a_new_one(alice: University) -> None:
     list(upgrade())
     found = {name: set(get_db()[name].index_information()) for name in names()}
     for name in names():
@@ -155,7 +157,7 @@ def names() -> list[str]:
     return ["donations", "emails", "events", "users", "fundraisers", "mailings", "deliveries"]
 
 
-def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, Any]) -> None:
+def test_the_service_works_before_the_migration(alice: University, stored: dict[str, Any]) -> None:
     """Web processes and workers run on the old layout without errors and with correct counters."""
     create_indexes()
     for noun in ("users", "fundraisers", "mailings", "emails", "donations"):
@@ -173,7 +175,7 @@ def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, A
     assert raised == {"USD": SPRING_RAISED + 4200 - 500}
 
 
-def test_it_goes_on_where_it_was_killed(
+def test_a_killed_migration_resumes(
     alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
@@ -191,7 +193,7 @@ def test_it_goes_on_where_it_was_killed(
     same(stored["reports"], {id_: alice.report(id_) for id_ in stored["reports"]})
 
 
-def test_doing_it_again_changes_nothing(alice: University) -> None:
+def test_a_second_migration_changes_nothing(alice: University) -> None:
     list(upgrade())
     before = content()
     get_db().migrations.delete_many({})
@@ -200,7 +202,7 @@ def test_doing_it_again_changes_nothing(alice: University) -> None:
     assert list(migrate(MIGRATIONS)) == []
 
 
-def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
+def test_a_migration_waits_for_another_and_then_has_nothing_to_do(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
@@ -218,7 +220,7 @@ def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
     assert pending(MIGRATIONS) == []
 
 
-def test_one_takes_over_from_another_that_was_killed(
+def test_a_migration_takes_over_from_a_killed_one(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
@@ -229,7 +231,7 @@ def test_one_takes_over_from_another_that_was_killed(
     assert pending(MIGRATIONS) == []
 
 
-def test_another_that_makes_no_progress_is_not_waited_for_forever(
+def test_a_migration_without_progress_is_not_awaited_forever(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 1.0)
@@ -237,7 +239,7 @@ def test_another_that_makes_no_progress_is_not_waited_for_forever(
         list(migrate(MIGRATIONS))
 
 
-def test_two_that_both_hold_the_lease_do_each_page_once(
+def test_two_lease_holders_migrate_each_page_once(
     alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
 ) -> None:
     """This can happen after a pause.
@@ -270,7 +272,7 @@ def test_a_new_database_has_nothing_to_migrate() -> None:
 
 
 @pytest.mark.usefixtures("alice", "connected")
-def test_one_that_was_filled_has() -> None:
+def test_a_filled_database_has_migrations_to_run() -> None:
     assert matchback("indexes").exit_code == 0
     told = json.loads(matchback("migrate", "--pending", "--json").stdout)
     assert [one["number"] for one in told] == [one.number for one in MIGRATIONS]
@@ -278,6 +280,6 @@ def test_one_that_was_filled_has() -> None:
     assert pending(MIGRATIONS) == []
 
 
-def test_numbers_are_in_order_and_given_once() -> None:
+def test_migration_numbers_are_in_order_and_unique() -> None:
     numbers = [one.number for one in MIGRATIONS]
     assert numbers == sorted(set(numbers))

@@ -52,7 +52,7 @@ def reasons(place: University) -> dict[str, str]:
     return {one["payment_id"]: one["reason"] for one in place.get("/v1/payments")["data"]}
 
 
-def test_payments_of_the_version_before_are_listed_and_assigned(
+def test_payments_of_the_previous_version_are_listed_and_assigned(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS_A_PAGE", 2)
@@ -93,7 +93,7 @@ def test_payments_of_the_version_before_are_listed_and_assigned(
     assert alice.report(spring)["donations"]["count"] == 4
 
 
-def test_doing_it_again_changes_nothing(alice: University) -> None:
+def test_a_second_migration_changes_nothing(alice: University) -> None:
     tell(alice, charge("succeeded"))
     settle()
     as_before()

@@ -104,7 +104,7 @@ def go_back(refunded: int) -> None:
         ),
     ],
 )
-def test_what_was_refunded_is_corrected(
+def test_incorrect_refunds_are_corrected(
     alice: University, events: list[Any], wrong: int, expected: tuple[str, int]
 ) -> None:
     spring = alice.fundraiser()
@@ -121,7 +121,7 @@ def test_what_was_refunded_is_corrected(
     assert alice.report(spring)["donations"]["raised"] == ({"USD": raised} if raised else {})
 
 
-def test_what_a_session_said_reaches_the_gift(alice: University) -> None:
+def test_data_of_a_session_reaches_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at="2025-11-20T00:00:00Z")
     tell(alice, ours(charge("succeeded", 1), fundraiser_id=spring))
@@ -135,7 +135,7 @@ def test_what_a_session_said_reaches_the_gift(alice: University) -> None:
     assert (gift["external_id"], gift["match"], gift["email_id"]) == (INTENT, "direct", email)
 
 
-def test_it_is_done_twice_or_again_without_a_change(alice: University) -> None:
+def test_repeated_or_parallel_corrections_change_nothing(alice: University) -> None:
     spring = alice.fundraiser()
     for body in ("{", "[]", '{"data": 1}', '{"data": {"object": []}}'):
         tell(alice, None, body=body)

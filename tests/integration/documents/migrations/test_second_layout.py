@@ -56,7 +56,7 @@ def upgraded() -> None:
     settle()
 
 
-def test_before_it_no_counter_is_off(alice: University) -> None:
+def test_counters_are_correct_before_the_migration(alice: University) -> None:
     assert list(recount.recount()) == []
 
 
@@ -97,7 +97,7 @@ def test_a_person_is_found_by_every_spelling(alice: University, stored: dict[str
     settle()
 
 
-def test_who_only_sounds_alike_is_another_person_now(alice: University) -> None:
+def test_people_with_similar_addresses_are_separated(alice: University) -> None:
     upgraded()
     assert (
         alice.call("POST", "/v1/users", {"name": "W", "email": "weiss@example.org"}).status == 201
@@ -105,7 +105,7 @@ def test_who_only_sounds_alike_is_another_person_now(alice: University) -> None:
     assert gift("r")["fundraiser_donor_id"] != gift("s")["fundraiser_donor_id"]
 
 
-def test_gifts_look_again_and_strangers_of_one_mailbox_are_one_donor(
+def test_gifts_are_rematched_and_strangers_of_one_mailbox_are_one_donor(
     alice: University, stored: dict[str, Any]
 ) -> None:
     assert gift("j")["match"] == "unresolved"
@@ -123,7 +123,9 @@ def test_gifts_look_again_and_strangers_of_one_mailbox_are_one_donor(
     assert report["count"] == before["count"] + 1
 
 
-def test_who_moved_keeps_the_gifts_from_before(alice: University, stored: dict[str, Any]) -> None:
+def test_a_user_with_a_new_address_keeps_earlier_gifts(
+    alice: University, stored: dict[str, Any]
+) -> None:
     upgraded()
     for external_id, name in (("n", "moved"), ("o", "moved_weiss")):
         assert str(gift(external_id)["user_id"]) == stored["users"][name]
@@ -148,7 +150,7 @@ def test_events_find_their_emails_by_address_and_by_message(
     assert opens("wide") == count + 1
 
 
-def test_a_post_that_is_sent_again_counts_nothing(alice: University) -> None:
+def test_a_repeated_post_adds_nothing(alice: University) -> None:
     """An event's identity uses the address as reported, which did not change."""
     upgraded()
     before, opens = get_db().events.count_documents({}), _opens()
@@ -168,7 +170,7 @@ def _opens() -> list[Any]:
     return [[row.get(name) for name in fields] for row in get_db().emails.find().sort("_id", 1)]
 
 
-def test_two_users_that_would_become_one_stay_two_and_are_reported(
+def test_users_that_would_merge_stay_separate_and_are_reported(
     alice: University, stored: dict[str, Any]
 ) -> None:
     upgraded()
@@ -186,7 +188,7 @@ def test_two_users_that_would_become_one_stay_two_and_are_reported(
     assert other.status == 200  # a name does not identify an address
 
 
-def test_staff_decide_which_of_the_two_stays(alice: University, stored: dict[str, Any]) -> None:
+def test_staff_decide_which_user_stays(alice: University, stored: dict[str, Any]) -> None:
     upgraded()
     rob, again = (stored["users"][name] for name in ("rob", "rob_again"))
     same = {"email": "rob@example.org"}
@@ -216,7 +218,7 @@ def test_staff_sign_in_by_every_spelling(alice: University) -> None:
     assert [pair.email for pair in pairs() if pair.collection == "staff"] == ["alice@uni.example."]
 
 
-def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_migration_resumes(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_A_PAGE", 3)
     create_indexes()
     pages = 0
@@ -232,7 +234,7 @@ def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.M
     assert len(list(pairs())) == 3  # the choice between them does not depend on the pages
 
 
-def test_doing_it_again_changes_nothing(alice: University) -> None:
+def test_a_second_migration_changes_nothing(alice: University) -> None:
     list(upgrade())
     before = content()
     get_db().migrations.delete_many({})
@@ -240,7 +242,7 @@ def test_doing_it_again_changes_nothing(alice: University) -> None:
     assert content() == before
 
 
-def test_a_key_that_another_mailbox_had_is_given_up_first(alice: University) -> None:
+def test_a_key_of_another_mailbox_is_freed_first(alice: University) -> None:
     """Before, "wei\u200bss" was a user of its own, while the key "weiss" belonged to "weiß"."""
     odd = get_db().users.find_one({"email": "wei\u00df@example.org"})
     spelled = "wei\u200bss@example.org"
@@ -255,7 +257,7 @@ def test_a_key_that_another_mailbox_had_is_given_up_first(alice: University) -> 
     assert spelled not in {pair.email for pair in pairs()}
 
 
-def test_it_is_used_before_and_while_it_is_migrated(
+def test_the_service_works_before_and_during_the_migration(
     alice: University, stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests arrive at every page. No user is added twice, and every counter is correct."""

@@ -89,7 +89,9 @@ def subscription(fundraiser: str, **more: Any) -> list[Event]:
 
 
 @pytest.mark.parametrize("named_by", ["metadata", "token", "damaged token", "id"])
-def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None:
+def test_a_payment_link_gives_the_same_gift_in_every_order(
+    alice: University, named_by: str
+) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     token = alice.get(f"/v1/emails/{email}")["link_token"]
@@ -123,7 +125,7 @@ def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500 * len(orders)}
 
 
-def test_the_session_that_comes_late_lets_the_gift_look_again(alice: University) -> None:
+def test_a_late_session_rematches_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     for event in (intent("succeeded", "succeeded", 2), charge("succeeded", 1)):
@@ -136,7 +138,7 @@ def test_the_session_that_comes_late_lets_the_gift_look_again(alice: University)
     assert (gift["match"], gift["email_id"], gift["donor"]) == ("direct", other, BOB)
 
 
-def test_a_plan_in_many_orders(alice: University) -> None:
+def test_a_plan_gives_the_same_gifts_in_many_orders(alice: University) -> None:
     """Each instalment gets the data of the plan's session, in any order of arrival."""
     spring = alice.fundraiser()
     email = alice.email(spring, ANN, sent_at=SENT)
@@ -162,7 +164,7 @@ def test_a_plan_in_many_orders(alice: University) -> None:
     assert plans == {f"sub_1_{number}" for number in range(len(orders))}
 
 
-def test_a_plan_told_of_in_parallel_and_replayed(alice: University) -> None:
+def test_parallel_and_repeated_events_of_a_plan_count_once(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, ANN, sent_at=SENT)
     events = [
@@ -208,7 +210,7 @@ def test_a_failed_instalment_is_not_paid_because_the_plans_session_was(alice: Un
 
 
 @pytest.mark.parametrize("swap", [False, True])
-def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None:
+def test_data_closer_to_the_money_wins(alice: University, swap: bool) -> None:
     spring = alice.fundraiser()
     near, far = (alice.email(spring, who, sent_at=SENT) for who in (BOB, ANN))
     told = [
@@ -222,7 +224,7 @@ def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None
     assert (gift["match"], gift["email_id"]) == ("direct", near)
 
 
-def test_the_fundraiser_is_the_nearest_ones_in_every_order(alice: University) -> None:
+def test_the_closest_fundraiser_wins_in_every_order(alice: University) -> None:
     near, far = alice.fundraiser("Near"), alice.fundraiser("Far")
     told = [
         ours(intent("succeeded", "succeeded", 2), fundraiser_id="nonsense"),
@@ -263,7 +265,9 @@ def session_state(*events: Event) -> Any:
         (None, None),
     ],
 )
-def test_a_reference_is_an_emails_or_somebody_elses(reference: Any, expected: str | None) -> None:
+def test_a_reference_of_another_system_is_not_an_email(
+    reference: Any, expected: str | None
+) -> None:
     found = session_state(session("completed", 4, client_reference_id=reference))
     assert found.email_ref == expected
     metadata = {"email_id": "from metadata"}
@@ -283,7 +287,7 @@ def test_a_reference_is_an_emails_or_somebody_elses(reference: Any, expected: st
         ({"payment_intent": {"id": INTENT, "object": "payment_intent"}}, ("succeeded", 2500)),
     ],
 )
-def test_a_session_alone_is_a_gift_if_it_has_a_payment(more: Any, expected: Any) -> None:
+def test_a_session_with_a_payment_is_a_gift(more: Any, expected: Any) -> None:
     found = session_state(session("completed", 4, **more))
     assert (found and (found.status, found.amount)) == expected
 
@@ -301,7 +305,7 @@ def test_a_session_alone_is_a_gift_if_it_has_a_payment(more: Any, expected: Any)
         ),
     ],
 )
-def test_a_payment_that_takes_days(told: list[Event], status: str) -> None:
+def test_a_payment_that_takes_days_becomes_a_gift(told: list[Event], status: str) -> None:
     begun = [
         session("completed", 4, payment_status="unpaid"),
         intent("processing", "processing", 3),
@@ -311,7 +315,7 @@ def test_a_payment_that_takes_days(told: list[Event], status: str) -> None:
     assert found == {status}
 
 
-def test_the_charges_money_is_taken_before_the_sessions() -> None:
+def test_the_charges_amount_wins_over_the_sessions() -> None:
     told = [session("completed", 4, amount_total=9900, currency="eur"), charge("succeeded", 1)]
     for order in itertools.permutations(told):
         found = session_state(*order)

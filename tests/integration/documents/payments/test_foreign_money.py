@@ -163,7 +163,7 @@ STORIES: dict[str, tuple[list[Event], tuple[str, int], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_every_order_ends_the_same(name: str) -> None:
+def test_every_order_gives_the_same_result(name: str) -> None:
     events, expected, odd = STORIES[name]
     chance = random.Random(1)
     for order in itertools.permutations(events):
@@ -176,7 +176,9 @@ def test_every_order_ends_the_same(name: str) -> None:
         assert odd <= set(facts)  # kept
 
 
-def test_it_is_reported_in_every_order(alice: University, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_difference_is_reported_in_every_order(
+    alice: University, caplog: pytest.LogCaptureFixture
+) -> None:
     spring = alice.fundraiser()
     events, _, _ = STORIES["one of each"]
     orders = list(itertools.permutations(range(len(events))))
@@ -254,7 +256,7 @@ def test_a_post_of_a_dispute_in_another_currency_disputes_the_gift(alice: Univer
 
 
 @pytest.mark.parametrize("status", ["refunded", "disputed", "succeeded"])
-def test_any_processors_post_takes_nothing_off_a_gift_in_another_currency(
+def test_a_post_subtracts_nothing_from_a_gift_in_another_currency(
     alice: University, status: str
 ) -> None:
     spring = alice.fundraiser()

@@ -191,7 +191,7 @@ def test_an_assignment_survives_events_in_any_order_and_counts_once(
     assert alice.get(f"/v1/fundraisers/{autumn}")["raised"] == {}
 
 
-def test_an_assignment_holds_where_the_payments_own_word_would_move_its_gift(
+def test_an_assignment_overrides_the_payments_own_fundraiser(
     alice: University,
 ) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
@@ -204,7 +204,7 @@ def test_an_assignment_holds_where_the_payments_own_word_would_move_its_gift(
     assert alice.report(autumn)["donations"]["count"] == 0
 
 
-def test_assignments_at_once_and_events_make_one_gift(alice: University) -> None:
+def test_concurrent_assignments_and_events_make_one_gift(alice: University) -> None:
     spring = alice.fundraiser()
     tell(alice, charge("succeeded"))
     [payment] = listed(alice)
@@ -287,7 +287,7 @@ def test_a_gift_keeps_its_currency_when_a_later_post_names_an_unknown_one(
     assert alice.report(autumn)["donations"]["raised"] == {"HRK": 100}
 
 
-def test_an_assignment_is_taken_back_until_it_made_a_gift(alice: University) -> None:
+def test_an_assignment_can_be_undone_until_it_makes_a_gift(alice: University) -> None:
     spring = alice.fundraiser()
     tell(alice, invoice("paid", 3))
     [payment] = listed(alice)
@@ -307,7 +307,7 @@ def test_an_assignment_is_taken_back_until_it_made_a_gift(alice: University) -> 
     assert len(gifts(alice)) == 1
 
 
-def test_an_assignment_of_an_invoice_follows_to_its_payment(alice: University) -> None:
+def test_an_invoices_assignment_applies_to_its_payment(alice: University) -> None:
     spring = alice.fundraiser()
     tell(alice, invoice("paid", 3))
     [payment] = listed(alice)
@@ -344,7 +344,9 @@ def test_a_deleted_gift_and_a_gift_that_a_client_recorded_are_not_assigned(
     assert alice.report(spring)["donations"]["count"] == 0
 
 
-def test_nobody_else_sees_or_assigns_a_payment(alice: University, charlie: University) -> None:
+def test_other_organizations_cannot_see_or_assign_a_payment(
+    alice: University, charlie: University
+) -> None:
     spring, his = alice.fundraiser(), charlie.fundraiser()
     tell(alice, charge("succeeded"))
     [payment] = listed(alice)
@@ -385,7 +387,7 @@ def test_the_list_is_read_page_by_page(alice: University) -> None:
     assert alice.call("GET", "/v1/payments?cursor=x").status == 400
 
 
-def test_a_payment_whose_id_tells_of_a_person_keeps_it_until_that_person_is_erased(
+def test_a_payment_keeps_an_id_that_names_a_person_until_erasure(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -433,7 +435,7 @@ def test_a_payment_finds_a_clients_gift_whose_donor_was_erased(alice: University
     assert (gift["status"], gift["donor"]["name"]) == ("failed", "(erased)")
 
 
-def test_a_withdrawn_currency_is_accepted_and_shown_at_every_entrance(alice: University) -> None:
+def test_a_withdrawn_currency_is_accepted_in_every_input(alice: University) -> None:
     spring = alice.fundraiser(goal={"amount": 100, "currency": "HRK"})
     alice.mailing(spring, cost={"amount": 100, "currency": "CUC"})
     alice.gift(spring, 1955, currency="ANG")

@@ -107,7 +107,7 @@ def bobs_id() -> str:
 
 
 @pytest.mark.parametrize("how", ["request", "command"])
-def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: str) -> None:
+def test_no_collection_contains_him_and_no_figure_changes(alice: University, how: str) -> None:
     spring, mailing, email = busy_bob(alice)
     before, bob = figures(alice, spring, mailing), bobs_id()
     assert ("users", ObjectId(bob)) in traces("baker")
@@ -136,7 +136,7 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
     assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204  # a repeat is allowed
 
 
-def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: University) -> None:
+def test_later_events_about_him_are_counted_and_not_stored(alice: University) -> None:
     spring, mailing, email = busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
     settle()
@@ -157,7 +157,7 @@ def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: Univ
     assert traces("bob@example.edu", "Bob Baker") == []
 
 
-def test_posts_that_are_not_tallied_yet_are_counted_first(
+def test_pending_posts_are_counted_first(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *_, email = busy_bob(alice)
@@ -174,14 +174,14 @@ def test_posts_that_are_not_tallied_yet_are_counted_first(
     assert alice.get(f"/v1/emails/{email}")["opens"] == 2
 
 
-def test_his_address_is_free_for_somebody_new(alice: University) -> None:
+def test_his_address_is_free_for_a_new_person(alice: University) -> None:
     busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
     settle()
     assert alice.make("users", **BOB)["donations_count"] == 0
 
 
-def test_somebody_elses_person_cannot_be_erased(
+def test_another_organizations_person_cannot_be_erased(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = university("Charlie's University", Api.in_process(real_client))
@@ -196,7 +196,7 @@ def test_somebody_elses_person_cannot_be_erased(
 
 
 @pytest.mark.parametrize("depth", [10, 300, 700, 1000, 1020, 5000])
-def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) -> None:
+def test_a_deeply_nested_post_does_not_block_an_erasure(mock_database: None, depth: int) -> None:
     deep = "[" * depth + "]" * depth
     bob = frozenset({"bob@example.edu"})
     person = Person(ObjectId(), ObjectId(), tuple(bob), Traces(mailboxes=bob, addresses=bob), ())
@@ -215,7 +215,7 @@ def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) 
     assert "bob" not in json.dumps(erased_posts.redacted(nested, lambda text: "bob" in text))
 
 
-def test_posts_are_searched_for_thousands_of_payments_as_fast_as_for_one(
+def test_searching_posts_costs_the_same_for_thousands_of_payments(
     mock_database: None,
 ) -> None:
     of = ObjectId()

@@ -96,7 +96,7 @@ def alices(real_database: str) -> Mailing:
 
 
 # Each row shows the state of its email's document, and the recipient.
-def test_a_recipient_is_an_email_with_what_became_of_it(real_client: testing.TestClient) -> None:
+def test_a_recipient_shows_the_state_of_their_email(real_client: testing.TestClient) -> None:
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     spring = alice.fundraiser()
@@ -122,7 +122,7 @@ def test_a_recipient_is_an_email_with_what_became_of_it(real_client: testing.Tes
 
 # Pages of any size contain everyone who acted exactly once, newest first, and no one else.
 @pytest.mark.parametrize("did", [None, *DID])
-def test_pages_have_everybody_once(alices: Mailing, did: Did | None) -> None:
+def test_pages_list_everyone_once(alices: Mailing, did: Did | None) -> None:
     fill(mailing_of(alices.organization_id), 40)
     fill(alices, 300)
     wanted = [
@@ -138,7 +138,7 @@ def test_pages_have_everybody_once(alices: Mailing, did: Did | None) -> None:
 # A search also finds everyone once, even people with several words of the same beginning.
 @pytest.mark.parametrize("search", ["b", "bob", "smith000", "x.edu", "p1", "ann smith", "e bob x"])
 @pytest.mark.parametrize("did", [None, "bounced", "clicked"])
-def test_a_search_has_everybody_once(alices: Mailing, did: Did | None, search: str) -> None:
+def test_a_search_lists_everyone_once(alices: Mailing, did: Did | None, search: str) -> None:
     fill(alices, 300)
     parts = search.split()
     wanted = {
@@ -195,7 +195,7 @@ def test_a_page_costs_the_same_at_any_number(alices: Mailing, did: Did | None) -
 
 
 # A page ends at a limit when very few people have clicked, and later pages find all of them.
-def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
+def test_rare_actions_are_found(alices: Mailing) -> None:
     emails = get_db().emails
     fill(alices, 9000)
     few = [row["_id"] for row in emails.find({"first_clicked_at": {"$ne": None}})][::1500]
@@ -222,7 +222,7 @@ def test_a_search_costs_the_same_at_any_number(
 
 
 # A page ends early and reports that, if thousands have the name but no email of the mailing.
-def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
+def test_a_search_without_matches_ends_and_can_continue(
     alices: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("documents.reports.recipients.MOST", 100)
@@ -237,7 +237,7 @@ def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
 
 
 # A click found to be a machine's counts for no one, and a person who resubscribed has not left.
-def test_what_is_not_so_any_more_is_not_found(real_client: testing.TestClient) -> None:
+def test_outdated_actions_are_not_found(real_client: testing.TestClient) -> None:
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     spring = alice.fundraiser()
@@ -287,7 +287,7 @@ def test_words_follow_the_person(real_client: testing.TestClient) -> None:
 
 
 # An erased person is a row without a name, which no search finds.
-def test_who_is_erased_is_nobody(real_client: testing.TestClient) -> None:
+def test_an_erased_person_has_no_name(real_client: testing.TestClient) -> None:
     alice = university("Alice's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     id_ = alice.mailing(spring)
@@ -301,7 +301,7 @@ def test_who_is_erased_is_nobody(real_client: testing.TestClient) -> None:
 
 
 # A deleted person leaves no word behind.
-def test_who_is_deleted_is_found_by_nothing(real_client: testing.TestClient) -> None:
+def test_a_deleted_person_is_not_found(real_client: testing.TestClient) -> None:
     alice = university("Alice's University", Api.in_process(real_client))
     id_ = alice.make("users", **BOB)["id"]
     assert alice.call("DELETE", f"/v1/users/{id_}").status == 204
@@ -309,7 +309,7 @@ def test_who_is_deleted_is_found_by_nothing(real_client: testing.TestClient) -> 
 
 
 # Charlie's people never appear for Alice, nor Alice's for Charlie, in any query.
-def test_charlie_sees_his_own(alices: Mailing) -> None:
+def test_charlie_sees_only_his_own_recipients(alices: Mailing) -> None:
     fill(alices, 40)
     charlies = fill(mailing_of(Organization.create("Charlie's University").id), 8)
     for asked in ({}, {"search": "bob"}, {"did": "clicked"}):
@@ -331,7 +331,7 @@ def test_charlie_sees_his_own(alices: Mailing) -> None:
         *("x" * 1000, "b " * 500, " ".join(map(chr, range(0x4E00, 0x4E00 + 490))), "\U0010ffff"),
     ],
 )
-def test_a_search_may_be_anything(alices: Mailing, search: str) -> None:
+def test_any_text_can_be_searched(alices: Mailing, search: str) -> None:
     fill(alices, 12)
     found = every(alices, search=search)
     assert len(found) in {0, 3, 12}
@@ -347,7 +347,7 @@ def test_a_search_may_be_anything(alices: Mailing, search: str) -> None:
         *("[" * 9000, '["bob", "bob", "%s", 1]'),
     ],
 )
-def test_a_cursor_without_a_place_is_refused(alices: Mailing, value: Any) -> None:
+def test_a_cursor_without_a_position_is_rejected(alices: Mailing, value: Any) -> None:
     fill(alices, 12)
     cursor = recipients(alices, search="bob", limit=1).next_cursor
     assert cursor
@@ -358,7 +358,7 @@ def test_a_cursor_without_a_place_is_refused(alices: Mailing, value: Any) -> Non
 
 
 # A cursor is valid only for the list it was made for.
-def test_a_cursor_of_another_list_is_refused(alices: Mailing) -> None:
+def test_a_cursor_of_another_list_is_rejected(alices: Mailing) -> None:
     fill(alices, 40)
     asked: list[dict[str, Any]] = [{}, {"did": "opened"}, {"search": "smith"}, {"search": "x.edu"}]
     cursors = [recipients(alices, limit=2, **one).next_cursor for one in asked]

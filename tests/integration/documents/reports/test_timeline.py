@@ -79,7 +79,7 @@ def organization_id(real_database: str) -> ObjectId:
 
 
 # The timeline has emails with their mailings' names, their events, and gifts, newest first.
-def test_it_tells_what_was_sent_told_and_given(alice: University) -> None:
+def test_the_timeline_shows_emails_events_and_gifts(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring, name="Spring appeal")
     email = alice.email(spring, mailing_id=mailing, sent_at="2023-11-14T22:13:20Z")
@@ -124,7 +124,7 @@ def test_pages_have_every_entry_once(organization_id: ObjectId, seed: int) -> No
 
 
 # A new entry at the time where a page ends does not move later entries.
-def test_an_entry_that_is_added_repeats_no_other(organization_id: ObjectId) -> None:
+def test_a_new_entry_repeats_no_other(organization_id: ObjectId) -> None:
     bob = busy(organization_id)
     whole = [entry.key for entry in timeline(bob, limit=1000).entries]
     first = timeline(bob, limit=100)
@@ -165,7 +165,7 @@ def work(user: User) -> tuple[int, int]:
 
 
 # For a person with too many emails, the timeline shows the latest events.
-def test_only_the_latest_emails_are_looked_at(
+def test_only_the_latest_emails_are_read(
     organization_id: ObjectId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = busy(organization_id)
@@ -176,7 +176,7 @@ def test_only_the_latest_emails_are_looked_at(
 
 
 # Erasing a person removes their events, and their timeline remains readable.
-def test_of_an_erased_person_hardly_anything_is_told(alice: University) -> None:
+def test_an_erased_persons_timeline_is_almost_empty(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     alice.deliver([event(email, "open", AT + 20), event(email, "click", AT + 60)])
@@ -190,14 +190,14 @@ def test_of_an_erased_person_hardly_anything_is_told(alice: University) -> None:
 
 
 # A person without emails has an empty timeline.
-def test_nothing_is_nothing(organization_id: ObjectId) -> None:
+def test_a_person_without_entries_has_an_empty_timeline(organization_id: ObjectId) -> None:
     eve = User.create(organization_id, "Eve", "eve@example.edu")
     assert timeline(eve).entries == []
     assert timeline(eve).next_cursor is None
 
 
 # Charlie sees nothing of Alice's people.
-def test_charlie_is_told_nothing(organization_id: ObjectId) -> None:
+def test_charlie_sees_no_timeline_of_alices(organization_id: ObjectId) -> None:
     bob = busy(organization_id)
     charlies = Organization.create("Charlie's University").id
     assert timeline(User(id=bob.id, organization_id=charlies)).entries == []
@@ -206,7 +206,7 @@ def test_charlie_is_told_nothing(organization_id: ObjectId) -> None:
 
 
 # A cursor is valid only for the person it was made for, and an invalid cursor is rejected.
-def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None:
+def test_a_cursor_of_another_person_is_rejected(organization_id: ObjectId) -> None:
     bob, eve = busy(organization_id), busy(organization_id, 2)
     own = timeline(eve, limit=2).next_cursor
     assert own
@@ -223,7 +223,7 @@ def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None
         *("9" * 5000 + ":1:00", f"-{10**17}:1:00", "1:1:" + "00" * 17),
     ],
 )
-def test_a_cursor_without_a_place_is_refused(organization_id: ObjectId, value: Any) -> None:
+def test_a_cursor_without_a_position_is_rejected(organization_id: ObjectId, value: Any) -> None:
     from documents.storage.pagination import encode_cursor
 
     bob = busy(organization_id, emails=3)

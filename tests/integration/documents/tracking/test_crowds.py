@@ -36,7 +36,7 @@ def labels(rows: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("links", [1, 2])
-def test_one_more_click_reads_a_bounded_number(
+def test_one_more_click_reads_a_bounded_number_of_clicks(
     alice: University, monkeypatch: pytest.MonkeyPatch, links: int
 ) -> None:
     email = alice.email(alice.fundraiser())
@@ -65,7 +65,7 @@ def test_one_more_click_reads_a_bounded_number(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_labels_agree_with_a_fresh_judgement(
+def test_labels_agree_with_a_new_judgement(
     alice: University, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Small crowds, with clicks in any order and in any batches."""

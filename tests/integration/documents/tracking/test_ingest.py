@@ -27,7 +27,7 @@ def alice(real_client: testing.TestClient) -> University:
     return alice
 
 
-def test_what_is_reported_of_an_email_is_on_it_and_in_the_reports(alice: University) -> None:
+def test_events_count_on_their_email_and_in_reports(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing, sent_at=None)
@@ -97,7 +97,7 @@ def test_an_event_known_by_its_id_alone_counts_once(alice: University) -> None:
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
 
 
-def test_odd_events_stop_no_other_and_are_kept(alice: University) -> None:
+def test_invalid_events_block_no_other_and_are_kept(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     answer = alice.deliver(
         [
@@ -121,7 +121,7 @@ def test_odd_events_stop_no_other_and_are_kept(alice: University) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"not json", b"\xff\xfe", b"[" * 5000, b"null"])
-def test_a_body_that_is_no_array_is_stored_and_reported(alice: University, body: bytes) -> None:
+def test_a_body_that_is_not_an_array_is_stored_and_reported(alice: University, body: bytes) -> None:
     answer = alice.deliver(None, body=body)
     assert (answer.status, answer.json) == (202, {"accepted": 1})
     settle()
@@ -187,7 +187,7 @@ def test_a_gift_does_not_wait_until_all_events_are_counted(
     assert alice.report(spring)["emails"]["opens"] == posts
 
 
-def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
+def test_an_email_counted_after_its_event_still_finds_its_gift(
     alice: University,
 ) -> None:
     alice.email(alice.fundraiser("Autumn"))  # creates Bob's user

@@ -64,7 +64,7 @@ def count_as_before(
     get_db().events.update_many({}, {"$unset": {"link_position": ""}})
 
 
-def test_two_links_in_one_second_are_two_clicks(alice: University, email: str) -> None:
+def test_clicks_on_two_links_in_one_second_are_two(alice: University, email: str) -> None:
     alice.deliver(
         [click(email, "one", 0), click(email, "two", 1), click(email, "three", 1, "text")]
     )
@@ -74,12 +74,12 @@ def test_two_links_in_one_second_are_two_clicks(alice: University, email: str) -
     assert clicks(alice, email) == 3
 
 
-def test_one_link_in_one_second_is_one_click(alice: University, email: str) -> None:
+def test_repeated_clicks_on_one_link_in_one_second_are_one(alice: University, email: str) -> None:
     alice.deliver([click(email, "one"), click(email, "two"), click(email, None)])
     assert clicks(alice, email) == 1
 
 
-def test_the_identity_of_an_event_without_a_position_stays() -> None:
+def test_an_event_without_a_position_keeps_its_identity() -> None:
     told = event("a" * 24, "click", AT, url="https://x.edu/", useragent=AGENT, sg_message_id="m")
     former = "6332160d37459d4b055e14d8f8e37fe9"  # as the earlier version created it
     assert sendgrid.read(ORGANIZATION, told).identity.hex() == former
@@ -99,7 +99,7 @@ def test_the_identity_of_an_event_without_a_position_stays() -> None:
         *({"index": ""}, {"other": 1}),
     ],
 )
-def test_an_odd_position_is_none(offset: Any) -> None:
+def test_an_invalid_position_is_ignored(offset: Any) -> None:
     told = event("a", "click", AT, url=LINK)
     report = sendgrid.read(ORGANIZATION, {**told, "url_offset": offset})
     assert report.link_position is None
@@ -116,7 +116,7 @@ def test_any_position_can_be_stored(index: Any, part: Any) -> None:
     assert position is None or len(position.encode()) <= 1000
 
 
-def test_forms_of_one_number_are_one_position() -> None:
+def test_different_forms_of_a_number_are_one_position() -> None:
     offsets = [{"index": index, "type": "html"} for index in (3, 3.0, "3")]
     told = [event("a", "click", AT, url_offset=offset) for offset in offsets]
     assert len({sendgrid.read(ORGANIZATION, one).identity for one in told}) == 1
@@ -137,7 +137,7 @@ def test_a_click_counted_before_the_upgrade_is_not_counted_again(
     assert get_db().events.count_documents({"type": "click"}) == 2
 
 
-def test_a_replay_counts_the_click_that_the_earlier_version_left_out(
+def test_a_replay_counts_a_click_that_the_earlier_version_omitted(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, "one", 0), click(email, "two", 1))
@@ -161,7 +161,7 @@ def test_a_replayed_click_without_an_id_stays_counted_once(
     assert (post["counted_events"], post["repeated_events"]) == (1, 0)
 
 
-def test_a_click_whose_position_is_not_known_any_more_is_not_counted_again(
+def test_a_click_with_a_lost_position_is_not_counted_again(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, "one", 0))
@@ -183,7 +183,7 @@ def test_an_erased_click_is_not_counted_again(
     assert get_db().events.count_documents({}) == 1
 
 
-def test_many_clicks_over_the_upgrade(
+def test_many_clicks_across_the_upgrade_count_once(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half of each post is known, under the same or a new ID. Each click counts once."""
@@ -214,7 +214,7 @@ def test_an_upgraded_database_looks_for_older_clicks_only(
 
 
 @pytest.mark.usefixtures("real_database")
-def test_a_new_database_looks_for_none(real_client: testing.TestClient) -> None:
+def test_a_new_database_looks_for_no_older_clicks(real_client: testing.TestClient) -> None:
     note_new(MIGRATIONS)
     former_clicks.forget_end()
     report = sendgrid.read(ORGANIZATION, click("a" * 24, "one", 0))

@@ -58,7 +58,7 @@ def test_a_large_post_is_parsed_once(
     assert [post["refused_events"] for post in posts] == [0, 101, 0]
 
 
-def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
+def test_a_post_counted_event_by_event_is_parsed_a_few_times(
     alice: University, monkeypatch: pytest.MonkeyPatch, parsed: list[int]
 ) -> None:
     email = alice.email(alice.fundraiser())
@@ -77,14 +77,14 @@ def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
     assert len(parsed) <= 5
 
 
-def test_items_that_cannot_be_understood_cost_no_place_of_events() -> None:
+def test_unreadable_items_take_no_place_in_a_batch() -> None:
     part = Part(ORGANIZATION, ObjectId(), now(), first=0, most=16)
     reading = reader._read_part(part, [None] * 99_000 + [event("1", "open", AT)] * 20)
     assert (reading.next_item, len(reading.reports)) == (99_016, 16)
     assert (reading.refused_count, len(reading.refused)) == (99_000, reader.REFUSED_KEPT)
 
 
-def test_a_batch_of_one_event_begins_with_it() -> None:
+def test_a_batch_of_one_event_starts_at_that_event() -> None:
     items = [None, None, event("1", "open", AT), None]
     first = reader._read_part(Part(ORGANIZATION, ObjectId(), now(), 0, 1), items)
     assert (first.next_item, first.reports, first.refused_count) == (2, [], 2)

@@ -322,7 +322,7 @@ def places(warehouse: DuckDB, logs: str = "") -> set[str]:
     }
 
 
-def test_nothing_stored_tells_of_her_and_no_figure_changes(
+def test_no_stored_data_names_her_and_no_figure_changes(
     life: Life, duckdb: DuckDB, caplog: pytest.LogCaptureFixture
 ) -> None:
     export_all(duckdb)
@@ -352,7 +352,7 @@ def erase(life: Life) -> None:
     settle()
 
 
-def test_what_is_sent_again_brings_nothing_back_and_counts_nothing(
+def test_repeated_posts_restore_nothing_and_count_nothing(
     life: Life, duckdb: DuckDB, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = life.figures()
@@ -366,9 +366,7 @@ def test_what_is_sent_again_brings_nothing_back_and_counts_nothing(
     assert contents(duckdb) == truth()
 
 
-def test_later_clicks_find_their_links_and_bring_no_address_back(
-    life: Life, duckdb: DuckDB
-) -> None:
+def test_later_clicks_find_their_links_and_restore_no_address(life: Life, duckdb: DuckDB) -> None:
     erase(life)
     path = f"/v1/mailings/{life.mailing}/links?limit=200"
     before = {link["id"]: link["clicks"] for link in life.place.get(path)["data"]}
@@ -402,7 +400,7 @@ def test_a_repeated_request_finds_its_gift_and_a_plan_stays_one(life: Life) -> N
     assert life.figures()[0]["recurring"]["plans"] == plans
 
 
-def test_what_stripe_reports_later_of_her_customer_is_forgotten(life: Life, duckdb: DuckDB) -> None:
+def test_stripes_later_events_about_her_customer_are_not_stored(life: Life, duckdb: DuckDB) -> None:
     erase(life)
     posts = get_db().deliveries.count_documents({})
     for thing in (
@@ -418,7 +416,7 @@ def test_what_stripe_reports_later_of_her_customer_is_forgotten(life: Life, duck
     assert places(duckdb) == set()
 
 
-def test_somebody_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) -> None:
+def test_a_person_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) -> None:
     alumni = {"name": "Al Umni", "email": "d.hawk+alumni@example.org"}
     email = life.email_to(alumni)
     life.place.gift(life.spring, 4000, alumni, external_id=alumni["email"])
@@ -446,7 +444,7 @@ def test_somebody_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) ->
     assert theirs() == before
 
 
-def test_somebody_who_has_her_former_address_by_now_keeps_it(life: Life) -> None:
+def test_the_new_holder_of_her_former_address_keeps_it(life: Life) -> None:
     heir = {"name": "Harry Heir", "email": BEFORE["email"]}
     email = life.email_to(heir)
     life.place.gift(life.spring, 4000, heir, external_id="heir")

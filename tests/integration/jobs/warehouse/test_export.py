@@ -52,7 +52,7 @@ def a_day(ann: University) -> dict[str, str]:
     return {"spring": spring, "mailing": mailing, "bobs": bobs, "carols": carols, "gift": gift}
 
 
-def test_everything_comes_and_is_what_the_ledger_says(
+def test_everything_is_exported_and_equals_the_ledger(
     ann: University, warehouse: Warehouse
 ) -> None:
     made = a_day(ann)
@@ -72,7 +72,7 @@ def test_everything_comes_and_is_what_the_ledger_says(
     assert export_outbox.lag_seconds() == 0
 
 
-def test_nobody_is_named_unless_that_is_set(
+def test_names_are_exported_only_by_choice(
     ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     a_day(ann)
@@ -95,7 +95,7 @@ def test_nobody_is_named_unless_that_is_set(
     assert CAROL["email"] not in repr(contents(duckdb))
 
 
-def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehouse) -> None:
+def test_changes_deletions_and_erasures_are_exported(ann: University, warehouse: Warehouse) -> None:
     made = a_day(ann)
     export_all(warehouse)
     ann.call("PATCH", f"/v1/donations/{made['gift']}", {"refunded_amount": 500})
@@ -124,7 +124,7 @@ def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehou
     assert not list(verify.verify(warehouse))
 
 
-def test_an_older_reading_that_comes_later_changes_nothing(
+def test_an_older_version_that_arrives_later_changes_nothing(
     ann: University, warehouse: Warehouse
 ) -> None:
     made = a_day(ann)
@@ -178,7 +178,7 @@ def test_a_crash_at_any_merge_loses_and_doubles_nothing(
     assert WarehouseState.current().is_filled
 
 
-def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> None:
+def test_an_unavailable_warehouse_is_retried(ann: University, duckdb: Warehouse) -> None:
     a_day(ann)
     settle()
     exporter = Exporter(Failing(duckdb, 1, "before"))
@@ -192,7 +192,7 @@ def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> N
     assert contents(duckdb) == truth()
 
 
-def test_it_is_filled_from_nothing_while_traffic_goes_on(
+def test_an_empty_warehouse_is_filled_during_traffic(
     ann: University, warehouse: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     exporting.setattr(backfill, "ROWS_A_PAGE", 3)
@@ -217,7 +217,7 @@ def test_it_is_filled_from_nothing_while_traffic_goes_on(
     assert not backfill.Backfill(warehouse).step()
 
 
-def test_filling_goes_on_though_nothing_changes(
+def test_filling_continues_without_new_changes(
     ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     a_day(ann)
@@ -234,7 +234,7 @@ def test_filling_goes_on_though_nothing_changes(
     assert contents(duckdb) == truth()
 
 
-def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: Warehouse) -> None:
+def test_a_request_to_fill_again_survives_an_outage(ann: University, duckdb: Warehouse) -> None:
     a_day(ann)
     settle()
     Exporter(duckdb).run()
@@ -248,7 +248,7 @@ def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: W
     assert WarehouseState.current().is_filled
 
 
-def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) -> None:
+def test_filling_again_restores_lost_rows(ann: University, duckdb: Warehouse) -> None:
     made = a_day(ann)
     Exporter(duckdb).run()
     export_all(duckdb)
@@ -267,7 +267,7 @@ def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) ->
     assert contents(duckdb) == truth()
 
 
-def test_what_waits_is_no_difference(ann: University, duckdb: Warehouse) -> None:
+def test_pending_changes_are_not_differences(ann: University, duckdb: Warehouse) -> None:
     made = a_day(ann)
     export_all(duckdb)
     ann.gift(made["spring"])  # neither settled nor exported
@@ -279,7 +279,7 @@ def test_what_waits_is_no_difference(ann: University, duckdb: Warehouse) -> None
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_clients_do_the_warehouse_ends_up_the_same(
+def test_the_warehouse_equals_the_ledger_after_any_client_actions(
     ann: University, duckdb: Warehouse, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -338,7 +338,7 @@ def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
     assert metric("failing") == 1
 
 
-def test_the_first_export_of_all_finds_no_collection(ann: University, duckdb: Warehouse) -> None:
+def test_the_first_export_works_without_a_collection(ann: University, duckdb: Warehouse) -> None:
     settle()
     get_db().drop_collection("unexported")
     Exporter(duckdb).run()
@@ -358,7 +358,7 @@ def test_without_a_warehouse_nothing_is_noted(real_client: Any, real_database: s
     assert export_outbox.oldest() is None
 
 
-def test_the_command_line_says_that_there_is_none(real_database: str) -> None:
+def test_the_command_line_reports_a_missing_warehouse(real_database: str) -> None:
     from service.cli import main
 
     result = CliRunner().invoke(main, ["warehouse", "sql", "select 1"])

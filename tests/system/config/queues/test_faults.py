@@ -106,7 +106,7 @@ class Day:
         return took
 
 
-def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
+def test_nothing_is_lost_or_counted_twice_and_wakeups_arrive(
     place: Place, real_servers: Servers, real_database: str, tmp_path: Path
 ) -> None:
     with running(place, real_servers, real_database, tmp_path) as stack:

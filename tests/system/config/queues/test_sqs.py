@@ -65,7 +65,7 @@ def test_messages_reach_another_process_once(both: tuple[SqsQueue, SqsQueue]) ->
     assert worker.dequeue() is None
 
 
-def test_threads_wait_their_turn_and_end_in_time(both: tuple[SqsQueue, SqsQueue]) -> None:
+def test_waiting_threads_take_turns_and_end_in_time(both: tuple[SqsQueue, SqsQueue]) -> None:
     """Of four threads that wait for a message, one polls, and all notice the stop soon."""
     _, worker = both
     begun = time.monotonic()
@@ -77,7 +77,7 @@ def test_threads_wait_their_turn_and_end_in_time(both: tuple[SqsQueue, SqsQueue]
     assert time.monotonic() - begun < 10
 
 
-def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
+def test_an_undeleted_message_returns_and_is_received_again(
     both: tuple[SqsQueue, SqsQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web, worker = both
@@ -98,19 +98,19 @@ def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
     assert wait_until(worker.dequeue, "it again") == b"one"
 
 
-def test_a_message_that_is_too_large_is_refused_here(both: tuple[SqsQueue, SqsQueue]) -> None:
+def test_an_oversized_message_is_rejected_before_sending(both: tuple[SqsQueue, SqsQueue]) -> None:
     with pytest.raises(ValueError, match="too large for SQS"):
         both[0].enqueue(b"x" * (LARGEST_MESSAGE + 1))
 
 
-def test_a_full_message_of_ours_is_far_from_too_large() -> None:
+def test_the_largest_message_is_far_below_the_limit() -> None:
     from jobs.wakeups import IDS_A_MESSAGE
 
     task = update_email_donation.s(*("f" * 24 for _ in range(IDS_A_MESSAGE)))
     assert len(update_email_donation.huey.serialize_task(task)) < LARGEST_MESSAGE / 4
 
 
-def test_a_strange_message_is_dropped_and_told(
+def test_an_unknown_message_is_dropped_and_logged(
     wakeups_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The consumer itself drops it, and then processes the next message."""
@@ -133,7 +133,7 @@ def test_a_strange_message_is_dropped_and_told(
     huey.storage.close()
 
 
-def test_away_is_away_and_a_queue_that_was_deleted_is_made_anew(
+def test_an_outage_is_reported_and_a_deleted_queue_is_created_again(
     both: tuple[SqsQueue, SqsQueue], server: tuple[Place, Supervisor]
 ) -> None:
     web, worker = both

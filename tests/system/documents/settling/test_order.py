@@ -152,7 +152,9 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in ALWAYS_DIFFERENT}
 
 
-def test_whatever_happens_first_and_is_settled_when(real_client: testing.TestClient) -> None:
+def test_every_order_of_events_and_settling_gives_the_same_result(
+    real_client: testing.TestClient,
+) -> None:
     def new_day() -> Day:
         place = university("Alice's University", Api.in_process(real_client))
         place.set_webhook_key()

@@ -25,7 +25,7 @@ def both(file: Path) -> Iterator[tuple[SqliteQueue, SqliteQueue]]:
     worker.close()
 
 
-def test_a_message_reaches_another_process_soon_and_once(
+def test_a_message_reaches_another_process_quickly_and_once(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
     web, worker = both
@@ -38,7 +38,7 @@ def test_a_message_reaches_another_process_soon_and_once(
     assert time.monotonic() - begun > POLL_SECONDS / 2, "it asks without a pause"
 
 
-def test_queues_in_one_file_are_two(file: Path) -> None:
+def test_two_queues_in_one_file_are_separate(file: Path) -> None:
     settle, export = SqliteQueue("matchback", str(file)), SqliteQueue("export", str(file))
     settle.enqueue(b"settle")
     assert export.dequeue() is None
@@ -47,7 +47,7 @@ def test_queues_in_one_file_are_two(file: Path) -> None:
     export.close()
 
 
-def test_a_file_that_is_taken_away_is_made_anew_for_both(
+def test_a_deleted_file_is_created_again_for_both(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
     """Otherwise each process would continue with its own deleted file."""
@@ -60,7 +60,7 @@ def test_a_file_that_is_taken_away_is_made_anew_for_both(
     assert worker.dequeue() == b"seen"
 
 
-def test_a_file_that_somebody_holds_is_away_and_then_back(
+def test_a_locked_file_is_unavailable_until_it_is_released(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
     web, _ = both
@@ -76,7 +76,9 @@ def test_a_file_that_somebody_holds_is_away_and_then_back(
     assert web.queue_size() == 2
 
 
-def test_what_is_no_database_is_away(both: tuple[SqliteQueue, SqliteQueue], file: Path) -> None:
+def test_a_file_that_is_not_a_database_counts_as_unavailable(
+    both: tuple[SqliteQueue, SqliteQueue], file: Path
+) -> None:
     file.write_bytes(b"letters to Bob " * 1000)
     with pytest.raises(AWAY):
         both[0].enqueue(b"one")

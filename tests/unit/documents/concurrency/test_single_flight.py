@@ -7,7 +7,7 @@ import pytest
 from documents.concurrency.single_flight import SingleFlight
 
 
-def test_who_comes_meanwhile_goes_on_and_has_it_done_once_more() -> None:
+def test_a_concurrent_caller_returns_and_causes_one_more_run() -> None:
     flight, runs = SingleFlight(), []
     started, go_on = threading.Event(), threading.Event()
 
@@ -27,12 +27,12 @@ def test_who_comes_meanwhile_goes_on_and_has_it_done_once_more() -> None:
     assert len(runs) == 2
 
 
-def test_other_keys_are_not_kept_waiting() -> None:
+def test_other_keys_do_not_wait() -> None:
     flight = SingleFlight()
     assert flight.run("spring", lambda: flight.run("autumn", lambda: 2)) == 2
 
 
-def test_a_failure_lets_the_next_one_try() -> None:
+def test_a_failure_lets_the_next_caller_retry() -> None:
     flight = SingleFlight()
 
     def fail() -> int:

@@ -48,7 +48,7 @@ def state(*events: Any) -> State:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
+def test_every_order_with_repetitions_gives_the_same_result(name: str) -> None:
     events, expected = STORIES[name]
     chance = random.Random(1)
     states = set()
@@ -63,7 +63,7 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_merging_knows_no_order(name: str) -> None:
+def test_merging_is_independent_of_order(name: str) -> None:
     """Merging is commutative, associative and idempotent, so any process may merge facts."""
     events, _ = STORIES[name]
     one, two, three = (facts_of(part) for part in (events[:1], events[1:2], events[2:]))
@@ -72,7 +72,7 @@ def test_merging_knows_no_order(name: str) -> None:
     assert merge(merge(one, two), two) == merge(one, two)
 
 
-def test_kinds_that_tell_of_one_gift_have_one_key() -> None:
+def test_events_about_one_gift_share_one_key() -> None:
     for events, _ in STORIES.values():
         keys = {key for event in events for key in read(event)} - {INVOICE}
         assert keys <= {INTENT}
@@ -88,7 +88,7 @@ def test_kinds_that_tell_of_one_gift_have_one_key() -> None:
         {"payments": {"data": [{"payment": {"payment_intent": INTENT}}]}},
     ],
 )
-def test_an_invoice_says_which_payment_it_is_of_in_several_ways(more: dict[str, Any]) -> None:
+def test_an_invoice_names_its_payment_in_several_ways(more: dict[str, Any]) -> None:
     paid = invoice("paid", **more)
     assert set(read(paid)) == {INTENT}
     assert link_of(paid) == (INVOICE, INTENT)
@@ -96,13 +96,13 @@ def test_an_invoice_says_which_payment_it_is_of_in_several_ways(more: dict[str, 
     assert read(invoice("paid", paid_out_of_band=True)) == {}
 
 
-def test_a_gift_that_has_not_begun_is_none() -> None:
+def test_a_payment_that_has_not_begun_is_not_a_gift() -> None:
     assert state_of(facts_of([intent("created", "requires_payment_method")])) is None
     assert state_of(facts_of([invoice("finalized", attempted=False)])) is None
     assert state_of({}) is None
 
 
-def test_who_gave_and_what_for_comes_from_wherever_it_is() -> None:
+def test_donor_and_purpose_are_read_from_every_source() -> None:
     bare = state(intent("succeeded", "succeeded"))
     assert (bare.donor_name, bare.donor_email, bare.fundraiser_id) == ("Anonymous", "", None)
     told = state(
@@ -138,7 +138,7 @@ def test_amounts_are_minor_units_of_iso_4217(stripes: int, currency: str, ours_:
     assert (found.amount, found.currency) == (ours_, currency)
 
 
-def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
+def test_a_partly_captured_charge_counts_the_captured_part() -> None:
     held = charge("succeeded", captured=False, amount_captured=0)
     assert state(held).status == "pending"
     # Stripe includes the uncaptured amount in amount_refunded.
@@ -166,12 +166,12 @@ def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
         charge("succeeded", id="a.b$c"),
     ],
 )
-def test_what_cannot_be_understood_is_a_reason(event: Any) -> None:
+def test_an_unreadable_event_has_a_reason(event: Any) -> None:
     with pytest.raises(Unusable, match=r"\w+ \w+"):
         read(event)
 
 
-def test_events_of_other_things_tell_nothing() -> None:
+def test_unrelated_events_give_no_facts() -> None:
     customer = {"object": "customer", "id": "cus_1"}
     event = {
         "object": "event",
@@ -203,7 +203,7 @@ things = st.sampled_from(
 
 
 @given(things, st.dictionaries(st.integers(0, 20), values, max_size=3))
-def test_no_content_of_an_event_is_worse_than_a_reason(
+def test_any_event_content_gives_facts_or_a_reason(
     thing: dict[str, Any], changes: dict[int, Any]
 ) -> None:
     names = sorted(thing)

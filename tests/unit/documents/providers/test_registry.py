@@ -7,12 +7,12 @@ from service.dashboard.presentation import wording
 from service.routes import ROUTES
 
 
-def test_the_names_are_those_that_are_stored_and_stand_in_urls() -> None:
+def test_provider_names_match_stored_data_and_urls() -> None:
     assert list(PROVIDERS) == ["sendgrid", "stripe", "payments"]
     assert OF_PAYMENTS == ["stripe", "payments"]
 
 
-def test_each_provider_is_received_keyed_documented_and_named_on_pages() -> None:
+def test_each_provider_has_a_webhook_a_key_documentation_and_a_label() -> None:
     paths = {path for path, _, _ in ROUTES}
     for name, provider in PROVIDERS.items():
         assert f"/v1/webhooks/{name}/{{organization_id}}" in paths
@@ -22,7 +22,7 @@ def test_each_provider_is_received_keyed_documented_and_named_on_pages() -> None
     assert list(wording.PROVIDERS) == OF_PAYMENTS
 
 
-def test_a_post_counts_by_its_provider() -> None:
+def test_a_post_is_counted_by_its_provider() -> None:
     body = b'[{"event": "open"}, {"event": "click"}]'
     assert {name: one.count(body) for name, one in PROVIDERS.items()} == {
         "sendgrid": 2,

@@ -66,7 +66,9 @@ def every_quarter(zone: ZoneInfo, day: date) -> list[Gift]:
         ("Australia/Lord_Howe", "2026-10-04", 94, 24),  # half an hour less
     ],
 )
-def test_days_on_which_clocks_change(name: str, day: str, quarters: int, hours: int) -> None:
+def test_clock_changes_give_days_of_23_and_25_hours(
+    name: str, day: str, quarters: int, hours: int
+) -> None:
     zone, wanted = ZoneInfo(name), date.fromisoformat(day)
     rows = counted(
         [gift for gift in every_quarter(zone, wanted) if gift[0].astimezone(zone).date() == wanted]
@@ -76,7 +78,7 @@ def test_days_on_which_clocks_change(name: str, day: str, quarters: int, hours: 
     assert len(found_hours) == hours
 
 
-def test_the_hour_that_comes_twice_is_two_and_the_one_that_is_skipped_is_none() -> None:
+def test_a_repeated_hour_has_two_bars_and_a_skipped_hour_has_none() -> None:
     zone = ZoneInfo("America/New_York")
     rows = counted(every_quarter(zone, date(2026, 11, 1)))
     _, hours = by_day_and_hour(rows, zone, 31, is_cut=False)
@@ -96,7 +98,7 @@ gifts = st.lists(
 
 
 @given(gifts, st.sampled_from(ZONES))
-def test_days_are_what_counting_gift_by_gift_says(made: list[Gift], name: str) -> None:
+def test_days_equal_the_sum_of_single_gifts(made: list[Gift], name: str) -> None:
     zone = ZoneInfo(name)
     days, hours = by_day_and_hour(counted(made), zone, 31, is_cut=False)
     expected = naively(made, zone)
@@ -110,7 +112,7 @@ def test_days_are_what_counting_gift_by_gift_says(made: list[Gift], name: str) -
 
 
 @given(gifts, st.sampled_from(ZONES))
-def test_rows_that_are_cut_off_leave_no_day_in_part(made: list[Gift], name: str) -> None:
+def test_truncated_rows_leave_no_partial_day(made: list[Gift], name: str) -> None:
     zone = ZoneInfo(name)
     rows = sorted(counted(made), key=lambda row: row.day)[3:]
     days, _ = by_day_and_hour(rows, zone, 31, is_cut=True)
@@ -118,7 +120,7 @@ def test_rows_that_are_cut_off_leave_no_day_in_part(made: list[Gift], name: str)
     assert all(expected[line["day"]] == (line["count"], line["raised"]) for line in days)
 
 
-def test_a_day_is_named_by_what_it_is_of() -> None:
+def test_a_day_is_labelled_with_its_own_date() -> None:
     of = ObjectId()
     at = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
     id_ = gift_day_id("mailing", of, {"donated_at": at})

@@ -18,25 +18,25 @@ def email(hours: float | None) -> dict[str, object]:
     return {"_id": ObjectId(), "sent_at": sent_at}
 
 
-def test_its_email_id_comes_first_then_its_message() -> None:
+def test_the_email_id_takes_precedence_over_the_message() -> None:
     assert tie(EVENT, NAMED, MESSAGE, [email(-1)]) == (NAMED, "email_id")
     assert tie(EVENT, None, MESSAGE, [email(-1)]) == (MESSAGE, "message")
     assert tie(EVENT, None, None, []) is None
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_several_the_latest_before_it(order: int) -> None:
+def test_the_latest_email_before_the_event_wins(order: int) -> None:
     emails = [email(-9), email(-1), email(None), email(3)]
     assert tie(EVENT, None, None, emails[::order]) == (emails[1]["_id"], "address")
 
 
-def test_one_that_is_not_sent_is_better_than_none() -> None:
+def test_an_unsent_email_is_better_than_none() -> None:
     """Events arrive before clients record when they sent their emails."""
     only = email(None)
     assert tie(EVENT, None, None, [only]) == (only["_id"], "address")
 
 
-def test_a_message_is_known_with_its_address() -> None:
+def test_a_message_is_identified_with_its_address() -> None:
     of = {"organization_id": ObjectId()}
     key = message_key({**of, "sg_message_id": "m", "address": "Bob@x.edu "})
     assert key == message_key({**of, "sg_message_id": "m", "address": "bob@x.edu"})

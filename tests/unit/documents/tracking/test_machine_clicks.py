@@ -23,24 +23,24 @@ def test_a_person_clicks_one_link_and_later_another() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "reason"), [(-5, "delivery"), (0, "delivery"), (1, None)])
-def test_nobody_clicks_before_the_delivery_nor_in_its_second(
+def test_clicks_before_or_in_the_second_of_delivery_are_a_machines(
     seconds: int, reason: str | None
 ) -> None:
     assert reasons([click(seconds)], NOON, Rule()) == [reason]
 
 
-def test_every_link_within_a_moment_is_a_machines() -> None:
+def test_clicks_on_every_link_within_a_moment_are_a_machines() -> None:
     clicks = [click(60, "a"), click(61, "b"), click(62, "c"), click(90, "a")]
     assert reasons(clicks, NOON, Rule()) == ["burst", "burst", "burst", None]
     assert reasons(clicks, NOON, Rule(links=0)) == [None] * 4
     assert reasons(clicks, NOON, Rule(seconds=1)) == [None] * 4
 
 
-def test_an_impatient_person_is_no_burst() -> None:
+def test_an_impatient_person_is_not_a_burst() -> None:
     assert reasons([click(60)] * 9 + [click(61, "b")], NOON, Rule()) == [None] * 10
 
 
-def test_a_crowd_on_one_link_is_machines_and_so_is_what_is_near() -> None:
+def test_a_crowd_on_one_link_and_clicks_near_it_are_machines() -> None:
     crowd = [click(60)] * (CROWD + 1)
     told = reasons([*crowd, click(58), click(62), click(63)], NOON, Rule())
     assert told == ["burst"] * (CROWD + 3) + [None]
@@ -68,11 +68,11 @@ def test_a_crowd_keeps_its_labels_when_the_delivery_is_known() -> None:
         ("\udfff" * 3, False),
     ],
 )
-def test_machines_that_say_who_they_are(user_agent: str, expected: bool) -> None:
+def test_machines_that_identify_themselves_are_recognized(user_agent: str, expected: bool) -> None:
     assert is_machine(user_agent) is expected
 
 
-def test_an_operator_may_name_more_of_them() -> None:
+def test_an_operator_can_add_agents() -> None:
     assert reasons([click(60, user_agent="ACME Gate")], None, Rule(agents=("acme",))) == ["agent"]
 
 
@@ -80,7 +80,7 @@ CLICKS = st.lists(st.builds(click, st.integers(0, 12), st.sampled_from("abcd")),
 
 
 @given(CLICKS, st.integers(0, 2**32), st.none() | st.integers(-3, 12))
-def test_the_order_in_which_clicks_are_told_does_not_matter(
+def test_the_order_of_reported_clicks_does_not_matter(
     clicks: list[Click], seed: int, delivered: int | None
 ) -> None:
     at = None if delivered is None else NOON + timedelta(seconds=delivered)
@@ -91,7 +91,7 @@ def test_the_order_in_which_clicks_are_told_does_not_matter(
 
 
 @given(CLICKS)
-def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
+def test_distant_clicks_do_not_matter(clicks: list[Click]) -> None:
     """So the code judges a stored click again only when an event arrives near it."""
     told = reasons(clicks, None, Rule())
     for one, expected in zip(clicks, told, strict=True):
@@ -113,5 +113,5 @@ def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
         ("", None),
     ],
 )
-def test_a_link_is_the_messages_and_not_the_recipients(url: str, link: str | None) -> None:
+def test_a_stored_link_has_no_data_of_the_recipient(url: str, link: str | None) -> None:
     assert link_of(url) == (url if link is None else link)

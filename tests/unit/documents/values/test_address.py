@@ -125,7 +125,7 @@ def test_two_spellings_have_one_key(one: str, other: str) -> None:
         ("ned@example.org <bob@example.org>", NED),
     ],
 )
-def test_two_people_have_two_keys(one: str, other: str) -> None:
+def test_different_people_have_different_keys(one: str, other: str) -> None:
     assert canonical(one) != canonical(other)
     assert mailbox(one) != mailbox(other)
 
@@ -135,7 +135,7 @@ def test_two_people_have_two_keys(one: str, other: str) -> None:
     ["", "@", "ned", "ned@", "@example.org", "a@b@c", "ned smith@example.org", "\u200b@\u200b",
      "<>", "mailto:", "Ned <>", "a@x.org, b@x.org", "A <a@x.org>, B <b@x.org>"],
 )  # fmt: skip
-def test_what_is_no_address_stays_none(text: str) -> None:
+def test_an_invalid_address_has_no_key(text: str) -> None:
     assert not is_address(text)
 
 
@@ -150,11 +150,13 @@ def test_what_is_no_address_stays_none(text: str) -> None:
         ("bob@[127.0.0.1]", "bob@[127.0.0.1]"),
     ],
 )
-def test_what_is_shown_is_what_was_sent_without_what_nobody_sees(spelling: str, shown: str) -> None:
+def test_an_address_is_shown_as_sent_without_invisible_characters(
+    spelling: str, shown: str
+) -> None:
     assert cleaned(spelling) == shown
 
 
-def test_a_tag_is_of_no_matter_to_the_mailbox() -> None:
+def test_a_tag_does_not_change_the_mailbox() -> None:
     assert mailbox("Ned <NED+Spring+2@example.org>") == NED
     assert mailbox("＋tag@example.org") == "+tag@example.org"
 
@@ -169,7 +171,7 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=14).map("".join))
 
 
 @given(TEXTS)
-def test_a_key_is_its_own_key(text: str) -> None:
+def test_the_key_of_a_key_is_the_key_itself(text: str) -> None:
     known = canonical(text)
     assert canonical(known) == known
     assert mailbox(mailbox(text)) == mailbox(text)

@@ -41,7 +41,7 @@ def test_every_currency_of_both_lists_of_iso_4217_is_known() -> None:
 
 
 @pytest.mark.parametrize("code", [*SPECIAL, *UNKNOWN])
-def test_what_is_not_money_has_no_minor_unit(code: str) -> None:
+def test_codes_that_are_not_money_have_no_minor_unit(code: str) -> None:
     assert minor_units(code) is None
 
 
@@ -68,7 +68,7 @@ def test_money_is_shown_for_people(number: int, code: str, text: str) -> None:
     code=st.sampled_from(sorted(MONEY)),
     number=st.integers(-LARGEST_AMOUNT * 9, LARGEST_AMOUNT * 9),
 )
-def test_what_is_shown_is_the_amount_in_every_currency(code: str, number: int) -> None:
+def test_the_shown_amount_is_correct_in_every_currency(code: str, number: int) -> None:
     shown, _, shown_code = display(number, code).partition(" ")
     unit = Decimal(10) ** MONEY[code]
     assert shown_code == code

@@ -10,7 +10,7 @@ from service.api.fields import read_time
 
 
 @pytest.mark.parametrize(("given", "kept"), [(0, 0), (999, 0), (1_000, 1_000), (999_999, 999_000)])
-def test_the_rest_of_a_millisecond_is_cut(given: int, kept: int) -> None:
+def test_fractions_of_a_millisecond_are_truncated(given: int, kept: int) -> None:
     time = datetime(2026, 11, 23, 10, tzinfo=UTC)
     assert to_milliseconds(time.replace(microsecond=given)) == time.replace(microsecond=kept)
 
@@ -20,7 +20,7 @@ def test_the_time_zone_stays() -> None:
     assert to_milliseconds(datetime(2026, 11, 23, 10, 0, 0, 1_234, here)).tzinfo is here
 
 
-def test_the_clock_a_client_and_a_provider_agree() -> None:
+def test_times_of_the_clock_clients_and_providers_agree() -> None:
     event = {"event": "open", "email": "bob@example.edu", "timestamp": 1_763_800_000.1239}
     times = [now(), read_time("2026-11-23T10:00:00.123999Z"), sendgrid.read(b"", event).at]
     assert [time.microsecond % 1000 for time in times] == [0, 0, 0]
