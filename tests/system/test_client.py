@@ -107,7 +107,7 @@ def test_two_calls_have_two_keys() -> None:
     assert len({request.headers["Idempotency-Key"] for request in asked}) == 2
 
 
-def test_a_callers_own_key_survives_the_program() -> None:
+def test_a_callers_own_key_is_sent() -> None:
     handler, asked = answers(USER)
     api_of(handler).users.create(**BOB, once="import-2026-bob")
     assert asked[0].headers["Idempotency-Key"] == "import-2026-bob"

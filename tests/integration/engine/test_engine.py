@@ -151,7 +151,7 @@ def test_a_latest_time_without_a_counter_is_rejected() -> None:
 
 
 @pytest.mark.usefixtures("library")
-def test_settling_due_records_requires_sources_that_mark_themselves() -> None:
+def test_only_sources_can_be_settled_as_due() -> None:
     with pytest.raises(ValueError, match="no sources: shelves"):
         engine.settle_due(get_db(), LIBRARY, "books", "shelves")
 
@@ -210,7 +210,7 @@ def test_one_bad_record_blocks_no_other() -> None:
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(("code", "is_put_aside"), [(257, True), (290, False), (112, False)])
-def test_of_transient_failures_only_oversized_records_are_set_aside(
+def test_after_transient_errors_only_oversized_records_are_set_aside(
     monkeypatch: pytest.MonkeyPatch, code: int, is_put_aside: bool
 ) -> None:
     shelf = Shelf().save()

@@ -211,7 +211,7 @@ def test_only_one_module_draws_tables() -> None:
     assert drawing == {"tables.py"}
 
 
-def test_query_results_show_at_most_a_thousand_rows_one_per_line(
+def test_json_has_every_row_and_a_table_the_first_thousand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def rows() -> Iterator[tuple[int, date]]:

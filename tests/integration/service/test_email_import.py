@@ -195,7 +195,7 @@ def test_an_ndjson_file_may_have_rejected_lines(alice: University, tmp_path: Pat
         ("e.txt", b"{}"),
     ],
 )
-def test_files_without_emails_are_rejected(
+def test_invalid_import_files_are_rejected(
     alice: University, tmp_path: Path, name: str, content: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)

@@ -132,7 +132,7 @@ def test_an_invalid_or_forged_form_assigns_nothing(
     assert len(waiting(alice)) == 1
 
 
-def test_the_page_has_more_pages_and_suggests_the_first_step(
+def test_the_payment_list_is_paged_and_suggests_the_first_step(
     alice: University, browser: Browser
 ) -> None:
     assert "No payment needs a fundraiser." in text_of(browser.get(HERE))

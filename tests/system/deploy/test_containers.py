@@ -127,7 +127,7 @@ def test_the_databases_are_reachable_only_from_inside() -> None:
     assert services["worker"]["deploy"]["replicas"] == 2
 
 
-def test_only_the_web_service_publishes_a_port() -> None:
+def test_containers_are_confined_and_only_the_web_service_has_a_health_check() -> None:
     for name, service in OURS.items():
         assert ("healthcheck" in service) == (name != "web")
         assert service["read_only"]

@@ -119,6 +119,6 @@ def test_the_site_loads_nothing_from_other_servers(
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", style.read_text()), style
 
 
-def test_code_blocks_are_highlighted(built: tuple[Path, str]) -> None:
+def test_no_code_fence_is_shown_as_text(built: tuple[Path, str]) -> None:
     for path in built[0].rglob("*.html"):
         assert "```" not in path.read_text(), path

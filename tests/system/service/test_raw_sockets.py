@@ -111,7 +111,7 @@ def test_stalled_connections_do_not_delay_others(stack: Stack, alice: University
     assert sum(took) < 20_000
 
 
-def test_half_a_request_gets_a_response_at_the_deadline(stack: Stack) -> None:
+def test_an_incomplete_request_times_out(stack: Stack) -> None:
     stack.kill("web")
     stack.environment["MATCHBACK_REQUEST_SECONDS"] = "1"
     stack.start_web()

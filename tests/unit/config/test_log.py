@@ -65,7 +65,7 @@ def test_an_event_is_one_line_of_json() -> None:
     }
 
 
-def test_a_line_names_the_organization_and_record() -> None:
+def test_a_line_names_its_request_or_requests() -> None:
     log = Log()
     context.serve("request-1")
     log.logger.info("one")

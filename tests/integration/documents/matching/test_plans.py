@@ -79,7 +79,7 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
     assert scans() == []
 
 
-def test_a_lookup_reads_one_document_of_any_number(alice: University) -> None:
+def test_a_lookup_reads_one_document_among_many(alice: University) -> None:
     """MongoDB uses a partial index only for queries that repeat its filter."""
     rows = [
         {

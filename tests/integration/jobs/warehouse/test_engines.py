@@ -40,7 +40,7 @@ def test_deleted_rows_stay_deleted(warehouse: Warehouse) -> None:
     assert names(warehouse) == {"b": "Spring"}
 
 
-def test_rows_missing_from_the_fill_are_deleted(warehouse: Warehouse) -> None:
+def test_rows_older_than_the_fill_are_deleted(warehouse: Warehouse) -> None:
     warehouse.merge({FUNDRAISERS: [fundraiser("a", 4), fundraiser("b", 5), fundraiser("c", 9)]})
     warehouse.drop_older(FUNDRAISERS, 5)
     assert names(warehouse) == {"b": "Spring", "c": "Spring"}
@@ -122,7 +122,7 @@ def test_a_table_becomes_a_parquet_file(warehouse: Warehouse, tmp_path: Path) ->
     assert read == (len(rows), "it's 🎓", AT, 5 * len(rows))
 
 
-def test_errors_from_the_warehouse_are_truncated() -> None:
+def test_long_texts_are_truncated() -> None:
     event = {"_id": b"\x01", "type": "click", "url": "https://x.example/" + "y" * 5000}
     row = BY_NAME["events"].row(event, 1, personal=False)
     assert len(row["link"]) == LONGEST_TEXT

@@ -338,7 +338,7 @@ def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
     assert metric("failing") == 1
 
 
-def test_the_first_export_works_without_a_collection(ann: University, duckdb: Warehouse) -> None:
+def test_the_first_export_works_without_the_outbox(ann: University, duckdb: Warehouse) -> None:
     settle()
     get_db().drop_collection("unexported")
     Exporter(duckdb).run()

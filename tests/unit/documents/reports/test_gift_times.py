@@ -78,7 +78,7 @@ def test_clock_changes_give_days_of_23_and_25_hours(
     assert len(found_hours) == hours
 
 
-def test_a_repeated_hour_has_two_bars_and_a_skipped_hour_has_none() -> None:
+def test_a_repeated_hour_appears_twice_and_a_skipped_hour_is_missing() -> None:
     zone = ZoneInfo("America/New_York")
     rows = counted(every_quarter(zone, date(2026, 11, 1)))
     _, hours = by_day_and_hour(rows, zone, 31, is_cut=False)
