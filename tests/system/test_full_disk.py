@@ -73,7 +73,7 @@ def test_up_survives_a_full_disk_and_resumes_with_new_space(tmp_path: Path) -> N
             assert process.poll() is None, "".join(told)
             disk.free() if disk else (data / "full").unlink()
             wait_until(lambda: is_ready(data), "readiness with new space")
-            wait_until(lambda: "succeeds again" in "".join(told), "the good news")
+            wait_until(lambda: "succeeds again" in "".join(told), "the report of success")
             assert "".join(told).count(f"writing to {data} fails") == 1
             assert set(instance.load(data)["processes"]) >= {"worker", "web", "MongoDB"}
             process.send_signal(signal.SIGTERM)

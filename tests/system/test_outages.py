@@ -117,7 +117,7 @@ def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
         alice.call("DELETE", f"/v1/donations/{gift}")
         assert settled(alice, spring)["donations"]["count"] == GIFTS
         queue.rpush(QUEUE, *snapshot)
-        wait_until(lambda: queue.llen(QUEUE) == 0, "the old messages worked off")
+        wait_until(lambda: queue.llen(QUEUE) == 0, "the old messages to be processed")
     report = settled(alice, spring)
     assert report["donations"]["raised"] == {"USD": GIFTS * 100}
 

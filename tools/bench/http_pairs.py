@@ -141,7 +141,7 @@ def lost_at_restarts(service: Service, data: bytes) -> tuple[int, int]:
         for _ in range(3):
             before = {one.pid for one in service.processes()}
             os.kill(service.part.process.pid, signal.SIGHUP)
-            wait_until(partial(_are_gone, service, before), "new ones")
+            wait_until(partial(_are_gone, service, before), "new processes")
             time.sleep(1)
         is_over.set()
 

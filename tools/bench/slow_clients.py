@@ -25,14 +25,15 @@ STALLS = {
     "half a head": HEAD,
     "half a body": HEAD + b"Content-Length: 100\r\n\r\n{",
     "half a webhook": HOOK + b"Content-Length: 1000000\r\n\r\n[" + b" " * 1000,
-    "chunks without end": HOOK + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[    \r\n",
-    "leave asked, nothing sent": HOOK + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n",
-    "too large, and no key": IMPORT + b"Content-Length: 99999999\r\n\r\n{",
-    "chunks, and no key": IMPORT + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n",
+    "endless chunks": HOOK + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[    \r\n",
+    "continue expected, nothing sent": HOOK
+    + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n",
+    "too large, without a key": IMPORT + b"Content-Length: 99999999\r\n\r\n{",
+    "chunks, without a key": IMPORT + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n",
     "a second half": WHOLE + HEAD + b"Content-Length: 100\r\n\r\n{",
-    "garbage, and then nothing": b"\x16\x03\x01\x02",
+    "garbage, then nothing": b"\x16\x03\x01\x02",
     "rejected, and not closed": b"GARBAGE\r\n\r\n",
-    "a long answer, not taken": b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
+    "a long response, not read": b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
 }
 ROUNDS, POSTS = 5, 60
 

@@ -112,7 +112,7 @@ def sentinel(folder: Path, supervisor: Supervisor) -> Iterator[Place]:
         redis.Redis(LOOPBACK, ports[2], password=own_word) as watcher,
     ):
         wait_until(lambda: replica.info("replication")["master_link_status"] == "up", "a copy")
-        wait_until(lambda: watcher.sentinel_slaves(SERVICE), "the replica known")
+        wait_until(lambda: watcher.sentinel_slaves(SERVICE), "Sentinel to find the replica")
 
         @contextmanager
         def away() -> Iterator[None]:

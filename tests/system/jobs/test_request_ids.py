@@ -66,7 +66,7 @@ def test_a_job_knows_its_request_ids(
     context.rest()
     told = during(monkeypatch, sent[0])
     assert told == {"job": "update_email_donation", "request_ids": ("request-1",)}
-    assert context.told() == {}, "what comes next is not done for it"
+    assert context.told() == {}, "later work still has the request's ID"
 
 
 def test_work_without_a_request_has_no_request_id(

@@ -96,13 +96,13 @@ def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
     """Cut a web host off. It reports that it is not ready, so the balancer uses the other one."""
     site, name = story.site, WEBS[0]
     with site.network.cut(site.host(name), site.nodes):
-        wait_until(lambda: not site.is_ready(name), "the host reporting that it is not ready")
+        wait_until(lambda: not site.is_ready(name), "the host to report that it is not ready")
         story.is_left_alone(name)
         since = time.time()
         story.goes_on()
         lines = story.lines(since)
         assert Counter(line["host"] for line in done(lines)) == {WEBS[1]: len(lines)}
-    wait_until(lambda: site.is_ready(name), "the host being ready again")
+    wait_until(lambda: site.is_ready(name), "the host to be ready again")
     story.is_answered_by(name)
 
 
@@ -124,7 +124,7 @@ def the_primary_is_cut_off_from_the_others(story: Story) -> None:
         wait_until(lambda: site.primary(others), "another primary")
         story.goes_on()
         story.settles()
-        wait_until(lambda: not site.primary((former,)), "the former primary noticing")
+        wait_until(lambda: not site.primary((former,)), "the former primary to step down")
     story.goes_on()
 
 

@@ -41,7 +41,7 @@ def watched(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterat
         "MATCHBACK_ADDRESS_REQUESTS_A_MINUTE": "5",
     }
     with Stack(real_servers, real_database, tmp_path, environment=environment).up() as running:
-        wait_until(lambda: listens(running), "the worker tells")
+        wait_until(lambda: listens(running), "the worker's metrics")
         yield running
 
 
@@ -136,7 +136,7 @@ def test_metrics_cover_all_processes(watched: Stack) -> None:
     assert all(UNKNOWN_ID not in str(sample.labels) for sample in told.samples)
     parts = [each.value("matchback_http_requests_total", **USERS) for each in each_process(watched)]
     assert len(parts) == 2
-    assert all(parts), "one process answered nothing"
+    assert all(parts), "one process served no request"
     assert sum(parts) == REQUESTS
     killed = psutil.Process(watched.pid("web")).children()[0]
     killed.kill()

@@ -83,7 +83,7 @@ def test_logs_and_problems_reveal_nothing(stack: Stack) -> None:
         {}, {"$set": {"amount": NAME, "due": get_db().users.find_one()["created_at"]}}
     )
     get_db().deliveries.update_one({}, {"$set": {"body": ADDRESS.encode()}})
-    wait_until(lambda: "cannot be settled" in stack.log("worker"), "the worker's complaint")
+    wait_until(lambda: "cannot be settled" in stack.log("worker"), "the worker's error")
     data = Path(stack.servers.supervisor.parts[0].log)
     logs = {
         "web": stack.log("web"),

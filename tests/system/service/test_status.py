@@ -375,13 +375,13 @@ def test_the_live_view_updates_and_ends_at_q(stack: Stack) -> None:
                 said += os.read(ours, 65536).decode("utf-8", "replace")
             return bool(re.search(pattern, said))
 
-        wait_until(lambda: shown("All is well"), "the first look")
+        wait_until(lambda: shown("All is well"), "the first reading")
         for _ in range(10):
             alice.gift(spring)
-        wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts are seen")
+        wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts to be shown")
         os.write(ours, b"q")
         assert live.wait(PATIENCE_SECONDS) == 0
-        wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last look stays")
+        wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last reading to stay")
     os.close(ours)
 
 

@@ -121,7 +121,7 @@ def test_a_disconnected_client_is_removed(stack: Stack, clients: ExitStack) -> N
     gone.socket.close()
     cut.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     cut.socket.close()
-    wait_until(lambda: open_streams(stack) == 1, "two are forgotten")
+    wait_until(lambda: open_streams(stack) == 1, "two streams to be removed")
     ask(stack, "POST", "/streams?times=1")
     stays.until(streaming_app.TAKEN)
 
@@ -154,7 +154,7 @@ def test_beyond_the_limit_clients_get_a_503(stack: Stack, clients: ExitStack) ->
     assert refused.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 10\r\n" in refused.lower()
     opened[0].socket.close()
-    wait_until(lambda: open_streams(stack) == LIMIT - 1, "one has gone")
+    wait_until(lambda: open_streams(stack) == LIMIT - 1, "one stream to be removed")
     connect(stack, clients).until(b"hello\n")
 
 

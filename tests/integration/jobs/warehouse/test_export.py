@@ -184,7 +184,7 @@ def test_an_unavailable_warehouse_is_retried(ann: University, duckdb: Warehouse)
     exporter = Exporter(Failing(duckdb, 1, "before"))
     assert exporter.run() == 0
     assert WarehouseState.current().error == "it is away"
-    assert exporter.run() == 0, "it is not asked again at once"
+    assert exporter.run() == 0, "it was contacted again at once"
     assert export_outbox.lag_seconds() > 0
     exporter._not_before = 0
     assert exporter.run() > 0

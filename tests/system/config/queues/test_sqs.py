@@ -95,7 +95,7 @@ def test_an_undeleted_message_returns_and_is_received_again(
         worker.dequeue()
     assert worker.dequeue() == b"one"
     monkeypatch.setattr(worker, "_ask", real)
-    assert wait_until(worker.dequeue, "it again") == b"one"
+    assert wait_until(worker.dequeue, "the message again") == b"one"
 
 
 def test_an_oversized_message_is_rejected_before_sending(both: tuple[SqsQueue, SqsQueue]) -> None:
@@ -145,7 +145,7 @@ def test_an_outage_is_reported_and_a_deleted_queue_is_created_again(
     with pytest.raises(AWAY, match=r"SQS: .*(NonExistentQueue|QueueDoesNotExist)"):
         web.enqueue(b"not sent, either")
     web.enqueue(b"sent")
-    wait_until(lambda: _quietly(worker) == b"sent", "it")
+    wait_until(lambda: _quietly(worker) == b"sent", "the message")
 
 
 def _quietly(worker: SqsQueue) -> bytes | None:

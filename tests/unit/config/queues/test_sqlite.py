@@ -29,13 +29,13 @@ def test_a_message_reaches_another_process_quickly_and_once(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
     web, worker = both
-    assert not file.exists(), "importing a queue opens none"
+    assert not file.exists(), "an import opened the queue"
     web.enqueue(b"one")
     web.enqueue(b"two")
     assert [worker.dequeue(), worker.dequeue()] == [b"one", b"two"]
     begun = time.monotonic()
     assert worker.dequeue() is None
-    assert time.monotonic() - begun > POLL_SECONDS / 2, "it asks without a pause"
+    assert time.monotonic() - begun > POLL_SECONDS / 2, "it polls without a pause"
 
 
 def test_two_queues_in_one_file_are_separate(file: Path) -> None:
@@ -82,4 +82,4 @@ def test_a_file_that_is_not_a_database_counts_as_unavailable(
     file.write_bytes(b"letters to Bob " * 1000)
     with pytest.raises(AWAY):
         both[0].enqueue(b"one")
-    assert file.read_bytes().startswith(b"letters"), "it is not ours to overwrite"
+    assert file.read_bytes().startswith(b"letters"), "it overwrote another program's file"
