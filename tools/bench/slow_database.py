@@ -81,7 +81,7 @@ def measure(stack: Stack, place: University, emails: int, pauses: int) -> Result
 
 
 def import_emails(place: University, url: str, fundraiser: str, emails: int) -> None:
-    """Import emails to as many people."""
+    """Import this many emails, each to a different person."""
     mailing = place.mailing(fundraiser)
     for start in range(0, emails, LINES_A_POST):
         lines = [

@@ -287,7 +287,7 @@ def test_webhooks_of_other_organizations_behave_as_without_a_key(world: World) -
         ]
         assert plain(seen[0]) == plain(seen[1])
         assert seen[0].status == 401
-    # His own post may contain her email's ID, but the event stays his, for an email that he lacks.
+    # His own post may contain her email's ID. The event stays his, and has no email.
     reported = event(world.hers["emails"], "open", 1_700_000_000)
     assert world.charlie.deliver([reported]).status == 202
     settle()

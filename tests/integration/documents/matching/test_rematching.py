@@ -660,7 +660,7 @@ def test_changed_money_subtracts_exactly_what_it_added(alice: University) -> Non
     change("KWD", status="succeeded")
     change("USD", refunded_amount=2500)
     assert everywhere() == [{"JPY": 3000, "KWD": 1234}] * 8
-    change("USD", refunded_amount=2400)  # a part of the refund came back
+    change("USD", refunded_amount=2400)  # part of the refund was reversed
     change("JPY", status="disputed")  # lost, and it stays lost
     change("KWD", refunded_amount=1234)
     assert everywhere() == [{"USD": 100}] * 8

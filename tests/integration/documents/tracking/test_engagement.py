@@ -140,7 +140,7 @@ def test_resubscribing_to_another_group_is_still_an_unsubscribe(alice: Universit
 
 
 def unnamed(type_: str, at: int, **more: Any) -> dict[str, Any]:
-    """Return an event without our email_id and without a known message."""
+    """Return an event without an email_id and without a known message."""
     told = event("x", type_, at, **more)
     del told["email_id"]
     return {"sg_message_id": f"m-{type_}-{at}", **told} | more
