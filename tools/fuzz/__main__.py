@@ -16,12 +16,12 @@ from tools.testbed.stack import NO_LIMIT, running
 
 HERE = Path(__file__).parent
 USERS = ("admin", "write", "read", "nobody")
-# The fuzzer cannot guess the keys of this path. test_tenancy.py checks permissions.
+# test_tenancy.py covers object-level authorization.
 LEFT_OUT = ("object_level_authorization",)
 
 
 def keys(place: University) -> dict[str, str | None]:
-    """Return a key of each scope, and an empty one."""
+    """Return a key of each scope, and None for a user without a key."""
     made: dict[str, str | None] = {
         scope: place.make("api-keys", name=scope, scopes=[scope])["secret"] for scope in USERS[:-1]
     }

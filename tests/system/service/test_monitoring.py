@@ -70,7 +70,7 @@ def wait_for(stack: Stack, expected: float, name: str, **labels: str) -> None:
 
 
 def each_process(stack: Stack) -> list[Told]:
-    """Return the requests that each web process has counted, from its metrics files."""
+    """Return the metrics of each web process, from its files."""
     told = []
     for process in psutil.Process(stack.pid("web")).children():
         found = Path(tempfile.gettempdir()).glob(f"matchback-metrics-*/*_{process.pid}.db")

@@ -207,7 +207,7 @@ def test_a_dropped_cookie_is_deleted_and_holds_no_secret(browser: Browser) -> No
         browser.cookies["matchback-visitor"] = ""
         browser.get("/dashboard/sign-in")
         tokens.add(browser.token)
-    assert len(tokens) == 2  # each code belongs to a new secret
+    assert len(tokens) == 2  # each new visitor gets a new token
 
 
 def test_signing_in_with_a_password_during_its_replacement_fails(

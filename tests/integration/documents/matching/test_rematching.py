@@ -228,7 +228,7 @@ def test_a_pin_survives_new_data_and_unpinning_applies_the_rules(
 
 
 def test_a_gift_read_before_it_was_settled_can_be_unpinned(alice: University) -> None:
-    """The write changes only fields that differ, so it must not skip an existing mark."""
+    """A save writes only changed fields, so it could omit a mark that was already set."""
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, donor=EVE, donated_at=GIVEN)

@@ -101,7 +101,7 @@ def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]
 
 @pytest.fixture
 def commands(real_database: str) -> Commands:
-    """Record the queries on four hundred of each record, for two organizations."""
+    """Insert four hundred of each record for two organizations, and record all queries."""
     for document in LISTS:
         rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
         get_db()[document._get_collection_name()].insert_many(rows)

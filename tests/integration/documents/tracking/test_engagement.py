@@ -148,7 +148,7 @@ def unnamed(type_: str, at: int, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("first", ["event", "message"])
 def test_an_event_is_linked_by_its_message(alice: University, first: str) -> None:
-    """An event has already linked the message to its email, before or after."""
+    """Another event links the message to the email, earlier or later."""
     email = alice.email(alice.fundraiser())
     posts = [
         [unnamed("open", AT, sg_message_id="m1")],
