@@ -101,7 +101,7 @@ def test_the_example_counts_what_is_created_moved_published_and_deleted(uri: str
     assert len([line for line in EXAMPLE.read_text().splitlines() if line.strip()]) <= 40
 
 
-def test_killed_before_every_command_the_next_sweep_makes_every_count_exact(uri: str) -> None:
+def test_a_sweep_after_a_kill_at_any_command_makes_counts_exact(uri: str) -> None:
     told = [line.split() for line in run(uri, "-c", KILLER, str(EXAMPLE)).splitlines()]
     *killed, finished = told
     assert finished == ["left", "0"]

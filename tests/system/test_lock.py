@@ -40,7 +40,7 @@ def test_each_pin_has_hashes_and_no_line_names_a_registry(name: str) -> None:
     assert not re.search(r"^--", text(name), re.M)
 
 
-def test_no_lock_names_the_registry_of_the_person_who_made_it() -> None:
+def test_no_lock_names_a_persons_registry() -> None:
     assert not (ROOT / "uv.lock").exists()
 
 

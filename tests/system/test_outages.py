@@ -122,7 +122,7 @@ def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
     assert report["donations"]["raised"] == {"USD": GIFTS * 100}
 
 
-def test_a_slow_redis_slows_no_request(alice: University, stack: Stack) -> None:
+def test_a_slow_redis_does_not_slow_requests(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
     before = give(alice, spring)
     with redis.Redis(servers.LOOPBACK, stack.servers.redis_port) as queue:
@@ -147,7 +147,7 @@ def test_unknown_messages_in_the_queue_do_no_harm(alice: University, stack: Stac
     assert settled(alice, spring)["donations"]["count"] == GIFTS
 
 
-def test_without_a_worker_everything_waits_and_is_settled_when_it_starts(
+def test_without_a_worker_everything_waits_until_one_starts(
     alice: University, stack: Stack
 ) -> None:
     stack.kill("worker")

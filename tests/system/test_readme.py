@@ -78,7 +78,7 @@ def test_the_readmes_tour_runs(stack: Stack, tmp_path: Path) -> None:
     assert recount == "0 counters off"
 
 
-def test_the_test_command_is_what_ci_runs() -> None:
+def test_ci_runs_the_documented_test_command() -> None:
     assert "exec make test\n" in (ROOT / ".ci" / "run").read_text()
     assert "make test " in README
 

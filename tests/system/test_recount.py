@@ -97,7 +97,7 @@ def check(alice: University, spring: str, raised: int) -> None:
     assert get_db().users.distinct("emails_count") == [1]
 
 
-def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
+def test_ten_concurrent_repairs_repair_each_counter_once(
     alice: University,
 ) -> None:
     """No repair holds a lease, as after a pause of its holder."""

@@ -296,7 +296,7 @@ PIECES = st.lists(st.sampled_from(['"', "\\", "[", "{", "}", ",", "@", "%25", " 
 @pytest.mark.parametrize("name", WORK)
 @settings(max_examples=20)
 @given(PIECES, PIECES, PIECES)
-def test_any_repeated_text_is_linear(
+def test_any_repeated_text_takes_linear_time(
     name: str, before: list[str], unit: list[str], after: list[str]
 ) -> None:
     text = repeated("".join(unit) or "a", "".join(before), "".join(after))
@@ -315,7 +315,7 @@ def _judge(number: str) -> None:
     assert set(found) == {"burst"}
 
 
-def test_judging_clicks_of_one_moment_is_linear() -> None:
+def test_judging_clicks_of_one_moment_takes_linear_time() -> None:
     assert is_linear(_judge, "1".__mul__)
 
 

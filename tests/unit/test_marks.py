@@ -35,7 +35,7 @@ def test_each_folder_has_a_mark(folder: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["test_a.py", "other/test_a.py", "units/test_a.py"])
-def test_a_test_elsewhere_stops_the_run(path: str) -> None:
+def test_a_test_in_another_folder_stops_the_run(path: str) -> None:
     with pytest.raises(pytest.UsageError, match="Move "):
         marks(path)
 

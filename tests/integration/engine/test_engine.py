@@ -107,7 +107,7 @@ def counters(writer: Writer) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_creating_moving_changing_and_deleting_are_one_rule() -> None:
+def test_one_rule_covers_creating_moving_changing_and_deleting() -> None:
     ann, ben = Writer().save(), Writer().save()
     article = Article(writer_id=ann.id, words=100, state="draft").save()
     settle_all()

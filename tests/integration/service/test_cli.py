@@ -72,7 +72,7 @@ def test_recount_reports_and_repairs(alice: University) -> None:
     assert matchback("recount", "--fundraiser", "x").exit_code == 2
 
 
-def test_one_repair_at_a_time(alice: University) -> None:
+def test_only_one_repair_runs_at_a_time(alice: University) -> None:
     with held("repair") as holding:
         assert holding is not None
         result = matchback("recount", "--repair")

@@ -92,7 +92,7 @@ def test_the_overview_shows_raised_against_goal_and_conversion(
 @pytest.mark.parametrize(
     "column", ["name", "raised", "goal", "gifts", "sent", "conversion", "created"]
 )
-def test_the_overview_is_sorted_by_each_column_both_ways(
+def test_the_overview_sorts_by_each_column_in_both_directions(
     alice: University, browser: Browser, column: str
 ) -> None:
     """“b” has more than “A” in each column. “z” has nothing, and comes last where that is not 0."""
@@ -175,7 +175,7 @@ def test_a_person_has_one_timeline(alice: University, browser: Browser) -> None:
     assert places == sorted(places)  # the latest first
 
 
-def test_gifts_without_an_email_come_first_and_are_pinned_by_hand(
+def test_gifts_without_an_email_are_first_and_can_be_pinned(
     alice: University, browser: Browser
 ) -> None:
     ids = furnish(alice)
@@ -396,7 +396,7 @@ def test_assets_are_cached_forever_and_named_by_their_content(browser: Browser) 
         assert browser.get(wrong).status_code == 404
 
 
-def test_every_page_but_the_sign_in_and_assets_needs_a_session() -> None:
+def test_every_page_except_sign_in_and_assets_needs_a_session() -> None:
     free = {
         path
         for path, resource, suffix in PAGES

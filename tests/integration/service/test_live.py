@@ -134,7 +134,7 @@ def test_several_changes_in_one_tick_are_one_event(alice: University) -> None:
     assert page.news() == CHANGED
 
 
-def test_a_record_that_appears_is_a_change(alice: University) -> None:
+def test_a_new_record_is_a_change(alice: University) -> None:
     hub = Hub()
     page = Page(hub, watch(alice, users=ID))
     clock = quiet(hub, page)

@@ -21,7 +21,7 @@ def test_a_key_sees_and_changes_its_own_organization(
     assert charlie.get("/v1/organization")["name"] == "Charlie's University"
 
 
-def test_only_an_admin_changes_it(alice: University) -> None:
+def test_only_an_admin_changes_the_organization(alice: University) -> None:
     _, secret = ApiKey.issue(ObjectId(alice.id), "writer", ["read", "write"])
     writer = University(alice.id, secret, alice.api)
     assert writer.call("GET", "/v1/organization").status == 200

@@ -149,7 +149,7 @@ def test_an_earlier_key_is_live_and_encrypting_it_again_keeps_the_mode(alice: Un
 
 
 @pytest.mark.parametrize("flag", ["yes", 1, None, "true", []])
-def test_the_flag_is_a_boolean(alice: University, flag: Any) -> None:
+def test_the_test_mode_flag_must_be_a_boolean(alice: University, flag: Any) -> None:
     answer = alice.call("PUT", PATH, {"secret": SECRET, "test": flag})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/test")
 

@@ -98,7 +98,7 @@ def test_blocks_that_do_not_run_are_listed() -> None:
             assert alike(block.first_line, line), block.place
 
 
-def test_each_block_is_checked_by_something() -> None:
+def test_a_test_checks_each_block() -> None:
     for page in pages():
         language, _ = ELSEWHERE.get(page, ("", ""))
         for block in blocks(page):

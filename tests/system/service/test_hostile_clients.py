@@ -197,7 +197,7 @@ def test_endless_trailers_are_cut_off(stack: Stack, alice: University) -> None:
                 pytest.fail("the server read 7 MB of trailers")
 
 
-def test_a_body_of_one_byte_segments_is_read(stack: Stack, alice: University) -> None:
+def test_a_body_in_one_byte_segments_is_read(stack: Stack, alice: University) -> None:
     body = b'{"name":"Spring","goal":{"amount":100,"currency":"USD"}}' + b" " * 3000
     for path, media, expected in (
         ("/v1/fundraisers", "application/json", 201),

@@ -11,7 +11,7 @@ from service.api.import_shares import CROWD, IMPORT_THREADS, ImportShares
 SHARE = 4
 
 
-def test_an_organization_has_its_share_and_gets_it_back() -> None:
+def test_an_organization_gets_its_share_of_threads_back() -> None:
     shares, alice, charlie = ImportShares(SHARE), ObjectId(), ObjectId()
     with ExitStack() as running:
         for _ in range(SHARE):

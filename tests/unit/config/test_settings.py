@@ -11,7 +11,7 @@ def test_defaults_need_no_environment() -> None:
     assert Settings.from_env({"PATH": "/bin"}).port == 8000
 
 
-def test_a_value_is_read_and_converted() -> None:
+def test_values_are_read_and_converted() -> None:
     environment = {"MATCHBACK_PORT": "9000", "MATCHBACK_MATCH_WINDOW_DAYS": "14.5"}
     settings = Settings.from_env(environment)
     assert (settings.port, settings.match_window_days) == (9000, 14.5)

@@ -47,7 +47,7 @@ def test_terms_are_in_alphabetical_order() -> None:
 
 
 @pytest.mark.parametrize("term", EXPECTED)
-def test_a_term_is_defined(term: str) -> None:
+def test_each_term_is_defined(term: str) -> None:
     assert term in all_terms()
 
 

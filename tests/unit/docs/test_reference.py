@@ -10,7 +10,7 @@ from tools.docs.reference import FOLDER, PAGES
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_it_is_up_to_date(name: str) -> None:
+def test_the_generated_pages_are_up_to_date(name: str) -> None:
     assert (FOLDER / name).read_text() == PAGES[name](), "make reference"
 
 

@@ -38,7 +38,7 @@ def run(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("queue", JOBS)
-def test_a_consumer_of_a_queue_knows_its_jobs_by_their_names(queue: str) -> None:
+def test_a_queue_consumer_finds_jobs_by_their_names(queue: str) -> None:
     """`huey_consumer jobs.tasks.huey` imports only this module."""
     module, name = queue.rsplit(".", 1)
     code = f"import {module} as tasks; print(*sorted(tasks.{name}._registry._registry), sep='\\n')"

@@ -29,7 +29,7 @@ def test_work_stopped_by_a_slow_database_is_left_to_the_sweep(error: Exception) 
 @pytest.mark.parametrize(
     "error", [TypeError("a bug"), OperationFailure("bad value", 2), OperationError("no cause")]
 )
-def test_a_bug_is_raised(error: Exception) -> None:
+def test_a_bug_raises_its_error(error: Exception) -> None:
     @left_to_sweep
     def job(*_: str) -> None:
         raise error

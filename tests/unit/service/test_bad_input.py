@@ -202,7 +202,7 @@ def test_a_charset_does_not_change_the_media_type(alice: University) -> None:
     assert answer.status == 201
 
 
-def test_too_large_a_body_is_413(alice: University) -> None:
+def test_a_body_that_is_too_large_is_413(alice: University) -> None:
     body = b'{"name": "' + b"x" * (1024 * 1024) + b'"}'
     check_problem(alice.call("POST", "/v1/users", body=body), 413)
     body = b"[" + b" " * (2 * 1024 * 1024) + b"]"

@@ -37,7 +37,7 @@ BODIES: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_an_answer_lists_a_few_errors_and_counts_the_rest(alice: University, name: str) -> None:
+def test_a_response_lists_a_few_errors_and_counts_the_rest(alice: University, name: str) -> None:
     method, path, body = BODIES[name]
     answer = alice.call(method, path, body)
     assert answer.status == 422
@@ -71,7 +71,7 @@ def _import(alice: University, lines: list[Any]) -> Answer:
     return alice.call("POST", "/v1/emails/import", body=body, headers=headers)
 
 
-def test_an_import_lists_a_few_errors_a_line(alice: University) -> None:
+def test_an_import_lists_a_few_errors_per_line(alice: University) -> None:
     good = {"fundraiser_id": alice.fundraiser(), "user": BOB}
     answer = _import(alice, [good, *[_fields(3000)] * 50, {**good, **_fields(100)}]).json
     assert (answer["created"], answer["refused_count"]) == (1, 51)
@@ -83,7 +83,7 @@ def test_an_import_lists_a_few_errors_a_line(alice: University) -> None:
     assert len(json.dumps(answer)) < 150_000
 
 
-def test_an_import_lists_a_thousand_lines(alice: University) -> None:
+def test_an_import_lists_up_to_a_thousand_lines(alice: University) -> None:
     lines = [7, *[{"user_id": "x"}] * 1200, {"fundraiser_id": alice.fundraiser(), "user": BOB}]
     answer = _import(alice, lines).json
     assert (answer["created"], answer["refused_count"]) == (1, 1201)

@@ -45,7 +45,7 @@ def test_a_fundraisers_policy_overrides_its_organizations(alice: University) -> 
     assert alice.call("PUT", own, {}).json["version"] == 4  # the third request set “none”
 
 
-def test_charlie_can_neither_see_nor_set_alices(alice: University, charlie: University) -> None:
+def test_charlie_cannot_see_or_set_alices_policy(alice: University, charlie: University) -> None:
     spring = alice.fundraiser()
     alice.call("PUT", "/v1/match-policy", {"window_seconds": 5})
     assert charlie.get("/v1/match-policy") == DEFAULT
@@ -55,7 +55,7 @@ def test_charlie_can_neither_see_nor_set_alices(alice: University, charlie: Univ
             assert answer.status == 404, (verb, id_)
 
 
-def test_only_an_admin_sets_it(alice: University) -> None:
+def test_only_an_admin_sets_a_policy(alice: University) -> None:
     _, secret = ApiKey.issue(ObjectId(alice.id), "writer", ["read", "write"])
     writer = University(alice.id, secret, alice.api)
     assert writer.call("GET", "/v1/match-policy").status == 200

@@ -42,7 +42,7 @@ def test_only_successful_responses_have_an_etag(alice: University) -> None:
     assert made.status == 201
 
 
-def test_head_is_a_get_without_its_body(alice: University) -> None:
+def test_head_equals_get_without_the_body(alice: University) -> None:
     spring = alice.fundraiser()
     for path in (f"/v1/fundraisers/{spring}", "/v1/fundraisers", "/docs", "/healthz", "/v1/x"):
         got, head = alice.call("GET", path), alice.call("HEAD", path)

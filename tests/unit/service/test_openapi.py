@@ -15,7 +15,7 @@ def get(client: testing.TestClient, path: str) -> Answer:
     return Api.in_process(client).call("GET", path)
 
 
-def test_it_describes_every_route(client: testing.TestClient) -> None:
+def test_the_document_describes_every_route(client: testing.TestClient) -> None:
     document = get(client, "/openapi.json").json
     assert document["openapi"].startswith("3.1")
     assert document["paths"].keys() == {path for path, _, _ in ROUTES}

@@ -87,7 +87,7 @@ def test_goal_and_times_are_kept_and_can_be_cleared(alice: University) -> None:
     assert (answer.json["goal"], answer.json["name"]) == (None, "Spring")
 
 
-def test_a_fundraiser_does_not_end_before_it_starts(alice: University) -> None:
+def test_a_fundraiser_cannot_end_before_it_starts(alice: University) -> None:
     times = {"starts_at": "2026-03-02T00:00:00Z", "ends_at": "2026-03-01T00:00:00Z"}
     assert alice.call("POST", "/v1/fundraisers", {"name": "F", **times}).status == 422
     path = f"/v1/fundraisers/{alice.fundraiser(starts_at=times['starts_at'])}"
@@ -157,7 +157,7 @@ def test_an_email_without_a_time_was_sent_now_or_with_its_mailing(alice: Univers
     assert alice.get(f"/v1/emails/{alice.email(spring)}")["sent_at"] is not None
 
 
-def test_saves_schedule_jobs_with_ids_alone(
+def test_saves_schedule_jobs_with_ids_only(
     alice: University, wakeups: list[tuple[str, str]]
 ) -> None:
     made = make_one_of_each(alice)

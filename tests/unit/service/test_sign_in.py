@@ -110,7 +110,7 @@ def test_thirty_guesses_for_many_accounts_are_the_limit(browser: Browser) -> Non
     assert answers[-1].status_code == 429
 
 
-def test_without_a_session_every_page_leads_to_the_sign_in_and_back(browser: Browser) -> None:
+def test_without_a_session_every_page_redirects_to_sign_in_and_back(browser: Browser) -> None:
     there = "/dashboard/gifts?match=direct"
     answer = browser.get("/dashboard/gifts", query_string="match=direct")
     assert answer.status_code == 303
@@ -352,7 +352,7 @@ def test_signing_in_is_audited_without_an_address(browser: Browser) -> None:
     assert ALICE not in str(act.to_mongo())
 
 
-def test_a_viewer_sees_everything_but_settings_and_changes_nothing(
+def test_a_viewer_sees_everything_except_settings_and_changes_nothing(
     browser: Browser, alice: University
 ) -> None:
     add_staff(alice.id, "viewer@example.edu", "viewer")

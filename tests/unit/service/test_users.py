@@ -47,7 +47,7 @@ def test_a_change_to_a_taken_address_is_rejected(alice: University) -> None:
     assert alice.get(f"/v1/users/{eve['id']}")["email"] == "eve@example.org"
 
 
-def test_a_deleted_user_is_gone_and_the_address_is_free(alice: University) -> None:
+def test_a_deleted_user_is_404_and_the_address_is_free(alice: University) -> None:
     bob = alice.make("users", **BOB)
     assert alice.call("DELETE", f"/v1/users/{bob['id']}").status == 204
     assert alice.call("GET", f"/v1/users/{bob['id']}").status == 404

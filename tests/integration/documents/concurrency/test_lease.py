@@ -76,7 +76,7 @@ def is_free() -> bool:
         return holding is not None
 
 
-def test_one_holder_at_a_time_even_in_one_process() -> None:
+def test_a_lease_has_one_holder_at_a_time_even_in_one_process() -> None:
     with held("job") as first:
         assert first is not None
         assert not is_free()

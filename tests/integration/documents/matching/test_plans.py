@@ -36,7 +36,7 @@ def scans() -> list[Any]:
 
 
 @pytest.mark.usefixtures("late_touch")
-def test_a_day_of_work_scans_nothing(alice: University) -> None:
+def test_a_day_of_work_scans_no_collection(alice: University) -> None:
     spring = alice.fundraiser()
     get_db().command("profile", 2)
     mailing = alice.mailing(spring)

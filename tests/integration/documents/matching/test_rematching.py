@@ -256,7 +256,7 @@ def test_a_user_read_before_it_was_followed_can_move_back(alice: University) -> 
     assert of(alice, gift, "email_id") == (email,)
 
 
-def test_when_a_pinned_email_is_deleted_the_rules_decide(alice: University) -> None:
+def test_after_deletion_of_a_pinned_email_the_rules_decide(alice: University) -> None:
     spring = alice.fundraiser()
     pinned, other = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     gift = alice.gift(spring, donated_at=GIVEN)
@@ -590,7 +590,7 @@ def test_every_gift_ends_with_its_best_match_after_parallel_changes(
     assert alice.report(spring)["donations"]["count"] == get_db().donations.count_documents({})
 
 
-def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: University) -> None:
+def test_instalments_from_parallel_workers_follow_the_first(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring, sent_at=SENT)
     alice.email(spring, user=EVE, sent_at=SENT)

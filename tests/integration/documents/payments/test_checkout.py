@@ -190,7 +190,7 @@ def test_parallel_and_repeated_events_of_a_plan_count_once(alice: University) ->
     assert list(recount.recount()) == []
 
 
-def test_a_failed_instalment_is_not_paid_because_the_plans_session_was(alice: University) -> None:
+def test_a_paid_plan_session_does_not_pay_a_failed_instalment(alice: University) -> None:
     spring = alice.fundraiser()
     for event in (
         session(

@@ -247,7 +247,7 @@ def test_a_dispute_in_another_currency_disputes_a_clients_gift(
         assert alice.report(spring)["donations"]["raised"] == raised
 
 
-def test_a_post_of_a_dispute_in_another_currency_disputes_the_gift(alice: University) -> None:
+def test_a_posted_dispute_in_another_currency_disputes_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     alice.gift(spring, 2500, BOB, external_id="gift-1")
     post(alice, "gift-1", 1_763_800_000, spring, currency="EUR", amount=500, status="disputed")

@@ -367,7 +367,7 @@ def test_other_organizations_cannot_see_or_assign_a_payment(
     assert [one["reason"] for one in listed(alice)] == ["no_fundraiser"]
 
 
-def test_the_list_is_read_page_by_page(alice: University) -> None:
+def test_the_payment_list_is_paged(alice: University) -> None:
     for number in range(7):
         post(alice, f"gift-{number}", float(AT), UNKNOWN_ID)
         settle()

@@ -77,7 +77,7 @@ def named(story: list[Any], number: int, fundraiser: str, email: str) -> list[An
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_two_kinds_of_events_in_any_order_make_one_gift_with_the_right_state(
+def test_two_kinds_of_events_in_any_order_make_one_correct_gift(
     alice: University, name: str
 ) -> None:
     story, (status, refunded) = STORIES[name]
@@ -264,7 +264,7 @@ def test_a_payment_without_a_known_fundraiser_waits_with_a_reason(
     assert charlie.get("/v1/donations")["data"] == []
 
 
-def test_an_invoice_waits_until_it_is_known_which_payment_it_is_of(alice: University) -> None:
+def test_an_invoice_waits_for_its_payment(alice: University) -> None:
     spring = alice.fundraiser()
     tell(alice, ours(invoice("paid", 3), fundraiser_id=spring))
     tell(alice, invoice("upcoming", id=None))

@@ -262,7 +262,7 @@ def test_outdated_actions_are_not_found(real_client: testing.TestClient) -> None
 
 
 # A search uses people's current names and addresses, for every way of storing them.
-def test_words_follow_the_person(real_client: testing.TestClient) -> None:
+def test_search_words_follow_changes_of_a_person(real_client: testing.TestClient) -> None:
     alice = university("Alice's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     id_ = alice.mailing(spring)

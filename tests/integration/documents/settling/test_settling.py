@@ -137,7 +137,7 @@ def test_donors_count_people_and_gifts_count_gifts(alice: University) -> None:
     assert figures["by_match"]["unresolved"]["count"] == 6
 
 
-def test_the_last_gift_of_a_user_moves_back_when_it_is_deleted(alice: University) -> None:
+def test_deleting_a_users_last_gift_moves_the_last_time_back(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring)
     alice.gift(spring, donated_at="2026-01-01T00:00:00Z")
@@ -278,7 +278,7 @@ def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPa
     assert found["considered"][0]["reason"] == "outside the window"
 
 
-def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: University) -> None:
+def test_any_sequence_of_client_actions_ends_with_exact_counters(alice: University) -> None:
     """Creates, changes, partial refunds, deletions, events and repeated settles, in any order."""
     alice.set_webhook_key()
     donors = (BOB, EVE, {"name": "Zoe", "email": "zoe@example.org"})

@@ -141,7 +141,7 @@ def stages(plan: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("document", "given", "sort"), list(cases()))
-def test_a_page_is_read_from_an_index_alone(
+def test_a_page_is_read_only_from_an_index(
     commands: Commands, document: Any, given: dict[str, Any], sort: str
 ) -> None:
     minus, name = ("-" if sort.startswith("-") else ""), sort.removeprefix("-")

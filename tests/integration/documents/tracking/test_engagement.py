@@ -287,7 +287,7 @@ def test_overlapping_posts_count_each_event_once(alice: University) -> None:
     assert alice.get(f"/v1/emails/{email}")["opens"] == 20
 
 
-def test_machines_clicks_are_kept_apart(alice: University) -> None:
+def test_clicks_by_machines_are_counted_separately(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     person, gateway = (alice.email(spring, mailing_id=mailing) for _ in range(2))

@@ -89,7 +89,7 @@ def test_repetitions_count_once_even_under_new_ids_and_in_one_post(alice: Univer
     assert (found["opens"], found["clicks"]) == (2, 1)
 
 
-def test_an_event_known_by_its_id_alone_counts_once(alice: University) -> None:
+def test_an_event_identified_only_by_its_id_counts_once(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     alice.deliver([event(email, "open", AT, sg_event_id="one")])
     alice.deliver([event(email, "open", AT + 5, sg_event_id="one")])
@@ -130,7 +130,7 @@ def test_a_body_that_is_not_an_array_is_stored_and_reported(alice: University, b
     assert delivery["refused"] == [{"index": 0, "reason": "the body is no JSON array"}]
 
 
-def test_events_of_another_organizations_emails_touch_nothing(
+def test_events_about_another_organizations_emails_change_nothing(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = university("Charlie's University", Api.in_process(real_client))

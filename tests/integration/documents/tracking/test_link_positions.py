@@ -150,7 +150,7 @@ def test_a_replay_counts_a_click_that_the_earlier_version_omitted(
     assert clicks(alice, email) == 2
 
 
-def test_a_replayed_click_without_an_id_stays_counted_once(
+def test_a_replayed_click_without_an_id_counts_once(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, None, 0))

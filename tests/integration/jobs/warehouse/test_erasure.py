@@ -384,7 +384,7 @@ def test_later_clicks_find_their_links_and_restore_no_address(life: Life, duckdb
     assert places(duckdb) == set()
 
 
-def test_a_repeated_request_finds_its_gift_and_a_plan_stays_one(life: Life) -> None:
+def test_a_repeated_request_finds_its_gift_and_plan(life: Life) -> None:
     erase(life)
     before = life.figures()[0]
     plans = before["recurring"]["plans"]

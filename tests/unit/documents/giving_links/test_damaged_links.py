@@ -151,7 +151,7 @@ def test_garbage_gives_no_email(text: str) -> None:
     "unit", ["a", "A-", "%25", "&amp;", "&", "=\n", "=3D", "\\", " ", "\u200b", "—", "a" * 40 + ".",
              "0123456789abcdef01234567 1123456789abcdef01234567 "]
 )  # fmt: skip
-def test_the_work_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_work_for_a_reference_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     token(HERE, EMAIL)
     asked = []
 

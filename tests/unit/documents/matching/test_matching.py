@@ -51,7 +51,7 @@ def test_an_email_of_another_fundraiser_is_noted_and_the_address_decides() -> No
     assert decided(named=named).match == "unresolved"
 
 
-def test_a_policy_may_match_it_to_the_other_fundraisers_email() -> None:
+def test_a_policy_can_match_an_email_of_another_fundraiser() -> None:
     named = email(fundraiser_id=AUTUMN)
     policy = replace(POLICY, other_fundraiser="match")
     decision = decided(email(), named=named, policy=policy)
@@ -110,7 +110,7 @@ def test_an_email_not_sent_yet_cannot_have_led_to_a_gift() -> None:
 @pytest.mark.parametrize(
     ("hours", "expected"), [(0, "indirect"), (24 * 30, "indirect"), (24 * 30 + 1, "unresolved")]
 )
-def test_the_window_includes_both_its_ends(hours: float, expected: str) -> None:
+def test_the_window_includes_both_ends(hours: float, expected: str) -> None:
     assert decided(email(hours)).match == expected
 
 

@@ -65,7 +65,7 @@ def test_a_lost_master_key_makes_providers_retry(
     assert answer.status == 503  # providers retry a 503, but drop events after a 401
 
 
-def test_the_master_key_is_replaced(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_master_key_can_be_replaced(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     master_keys(monkeypatch, old)
     put(alice, SECRETS[0])

@@ -71,7 +71,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=list(SPELLINGS))
-def test_a_spelling_has_the_key_of_the_plain_one(spelling: str) -> None:
+def test_each_spelling_has_the_key_of_the_plain_one(spelling: str) -> None:
     assert canonical(spelling) == NED
     assert mailbox(spelling) == NED
     assert pseudonym(spelling) == pseudonym(NED)

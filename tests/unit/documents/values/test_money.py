@@ -30,7 +30,7 @@ UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳ�
         *[("SLL", 2), ("STD", 2), ("MRO", 2), ("ZMK", 2), ("ISK", 0), ("HUF", 2), ("IQD", 3)],
     ],
 )
-def test_currencies_have_their_minor_units(code: str, decimals: int | None) -> None:
+def test_each_currency_has_its_minor_unit(code: str, decimals: int | None) -> None:
     assert minor_units(code) == decimals
 
 
@@ -59,7 +59,7 @@ def test_codes_that_are_not_money_have_no_minor_unit(code: str) -> None:
         (1955, "QQQ", "1,955 minor units of QQQ"),
     ],
 )
-def test_money_is_shown_for_people(number: int, code: str, text: str) -> None:
+def test_money_is_shown_in_readable_form(number: int, code: str, text: str) -> None:
     assert display(number, code) == text
     assert wording.money(number, code) == text
 
@@ -93,14 +93,14 @@ WITHDRAWN_AT_STRIPE = "ANG BGN EEK HRK LTL LVL MRO SLL STD VEF ZMK".split()  # t
         ("MGA", 2, 1_230_000),
     ],
 )
-def test_amounts_of_stripe_are_converted(code: str, decimals: int, ours: int) -> None:
+def test_stripes_amounts_are_converted(code: str, decimals: int, ours: int) -> None:
     assert minor_units(code) == decimals
     assert amount(12300, code) == ours
     assert currency_of({"currency": code.lower()}) == code
 
 
 @pytest.mark.parametrize("code", [*SPECIAL, "qqq"])
-def test_amounts_of_stripe_in_an_unknown_currency_are_not_guessed(code: str) -> None:
+def test_stripes_amounts_in_an_unknown_currency_are_not_guessed(code: str) -> None:
     with pytest.raises(UnknownCurrency):
         currency_of({"currency": code})
     with pytest.raises(UnknownCurrency):

@@ -15,7 +15,7 @@ def test_fractions_of_a_millisecond_are_truncated(given: int, kept: int) -> None
     assert to_milliseconds(time.replace(microsecond=given)) == time.replace(microsecond=kept)
 
 
-def test_the_time_zone_stays() -> None:
+def test_the_time_zone_is_kept() -> None:
     here = timezone(timedelta(hours=5, minutes=30))
     assert to_milliseconds(datetime(2026, 11, 23, 10, 0, 0, 1_234, here)).tzinfo is here
 
