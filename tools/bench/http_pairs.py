@@ -115,8 +115,8 @@ def rate(service: Service, data: bytes, status: bytes) -> float:
 def lost_at_restarts(service: Service, data: bytes) -> tuple[int, int]:
     """Restart processes in turn under load. Return how many requests were lost, and how many sent.
 
-    A request is lost if its connection closes without a response. A kept connection may close
-    between two requests, after a response with `Connection: close`.
+    A request is lost if its connection closes without a response, unless the previous response had
+    `Connection: close`.
     """
     is_over, asked, lost = threading.Event(), [0] * CLIENTS, [0] * CLIENTS
 

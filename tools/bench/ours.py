@@ -80,8 +80,7 @@ class Ours:
         stored.store_deliveries(self.organization_id, self.workload, posts)
 
     def settle(self, collection: str, many_workers: int = 1) -> float:
-        """Start workers, wait until nothing in the collection is due, and return records per
-        second.
+        """Start workers, settle all due records of a collection, and return records per second.
 
         For `deliveries`, the rate counts deliveries of a hundred events each.
         """

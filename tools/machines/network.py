@@ -126,9 +126,7 @@ class Network:
 
     @contextlib.contextmanager
     def unplugged(self, host: Host) -> Iterator[None]:
-        """Unplug the host's cable for the block, which silently drops its packets in both
-        directions.
-        """
+        """Unplug the host's cable for the block, which drops packets in both directions."""
         self._switch("link", "set", "dev", host.name, "down")
         try:
             yield
