@@ -2,7 +2,7 @@
 
 Queues keep no truth. A message says "look at this ID". Losing or repeating it changes nothing,
 because MongoDB marks what is due (see ARCHITECTURE.md). So any queue will do: MATCHBACK_QUEUE_URL
-selects it (see docs/queues.md).
+selects it (see docs/how-to/queues.md).
 """
 
 import sqlite3

@@ -55,7 +55,7 @@ class Settings(BaseModel):
     ] = "redis://127.0.0.1:6379/0"
     queue_url: Annotated[
         str,
-        Field(repr=False, description="Another queue of wake-ups: see docs/queues.md"),
+        Field(repr=False, description="Another queue of wake-ups: see docs/how-to/queues.md"),
     ] = ""
     url: Annotated[
         str, Field(pattern=r"^https?://", description="Where clients reach the service")

@@ -1,5 +1,6 @@
 """A donation: one gift as a client reports it, and its match."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -19,13 +20,14 @@ from documents.erased.client_ids import plan_of, with_external_id
 from documents.errors import Conflict, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.giving_links.references import resolve
+from documents.rows.donation import DonationRow
 from documents.storage.fast_insert import insert_source_unless
 from documents.storage.marks import due_index, failed_index, known_index, text, unique_index
 from documents.storage.record import Record, Source
 from documents.values.address import canonical, mailbox
 from documents.values.donation_state import ANONYMOUS, amended
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 LONGEST_REFERENCE = 1000
@@ -101,7 +103,7 @@ class Donation(Source, Record):
         return {"name": self.donor_name, "email": self.donor_email}
 
     @staticmethod
-    def told(row: Row) -> Row:
+    def told(row: DonationRow) -> dict[str, Any]:
         """A gift's row with what an answer tells besides stored fields."""
         donor = {"name": row["donor_name"], "email": row["donor_email"]}
         return {**ABSENT, **row, "id": row["_id"], "donor": donor}
@@ -122,7 +124,7 @@ class Donation(Source, Record):
         recurring_id: str | None = None,
         donated_at: datetime | None = None,
         id_: ObjectId | None = None,
-    ) -> tuple[Row, bool]:
+    ) -> tuple[DonationRow, bool]:
         """Record a gift. Returns its row and whether it is new: an external_id names one gift
         forever. A gift without a donor's address, such as cash, counts as a donor of its own.
 
@@ -211,16 +213,16 @@ class Donation(Source, Record):
         return self.change(edit)
 
 
-def is_repinned(pin: dict[str, Any] | None, decision: dict[str, Any]) -> bool:
+def is_repinned(pin: Mapping[str, Any] | None, decision: Mapping[str, Any] | None) -> bool:
     """Whether a decision was made before staff pinned or unpinned the gift.
 
     Compared, and no mark: a mark that the document has as it was read would not be written again,
     though settling may have taken it away by then.
     """
-    return (pin or {}).get("at") != decision.get("pinned_at")
+    return (pin or {}).get("at") != (decision or {}).get("pinned_at")
 
 
-def _unless_deleted(gift: Row) -> Row:
+def _unless_deleted(gift: DonationRow) -> DonationRow:
     if gift.get("deleted_at") is not None:
         raise Conflict("The donation with this external_id was deleted.")
     return gift

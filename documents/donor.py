@@ -5,9 +5,9 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
+from documents.rows.donation import DonationRow, DonorRow
 from documents.storage.base import Document
 from documents.values.address import pseudonym
-from matchback.engine import Row
 
 
 class Donor(Document):
@@ -31,7 +31,7 @@ class Donor(Document):
     }
 
 
-def donor_id(kind: str, of: ObjectId, gift: Row) -> str:
+def donor_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
     """The Donor a gift counts for: its user, or while none is known, whoever has the mailbox.
 
     An anonymous gift, of which no address is known, is a donor of its own.
@@ -41,7 +41,9 @@ def donor_id(kind: str, of: ObjectId, gift: Row) -> str:
     return f"{kind}:{of}:{person}"
 
 
-def new_donor(id_: Any) -> Row:
+def new_donor(id_: Any) -> DonorRow:
     """The row of a donor who gives for the first time."""
     kind, of, _ = id_.split(":")
-    return {"_id": id_, f"{kind}_id": ObjectId(of)}
+    if kind == "fundraiser":
+        return {"_id": id_, "fundraiser_id": ObjectId(of)}
+    return {"_id": id_, "mailing_id": ObjectId(of)}

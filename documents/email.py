@@ -18,11 +18,11 @@ from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.giving_links.link_token import token
 from documents.mailing import Mailing
+from documents.rows.email import EmailRow
 from documents.storage.marks import due_index, failed_index, unique_index
 from documents.storage.record import Record, Source
 from documents.user import User
 from documents.values.time import now
-from matchback.engine import Row
 
 # By which fields the recipients of a mailing are picked out; see recipients.py.
 DID: dict[str, tuple[str, ...]] = {
@@ -137,7 +137,7 @@ class Email(Source, Record):
 
     @classmethod
     def of_mailing(
-        cls, mailing: Mailing, query: Row, index: str, fields: Sequence[str]
+        cls, mailing: Mailing, query: dict[str, Any], index: str, fields: Sequence[str]
     ) -> QuerySet:
         """Rows of a mailing's emails. Hinted: a plan that is kept since it was best in one mailing
         may read the whole of another one."""
@@ -148,7 +148,7 @@ class Email(Source, Record):
     @classmethod
     def newest_of(
         cls, mailing: Mailing, did: str | None, before: ObjectId, number: int, fields: Sequence[str]
-    ) -> tuple[list[Row], ObjectId | None]:
+    ) -> tuple[list[EmailRow], ObjectId | None]:
         """The next emails of a mailing, newest first, whose recipients did this; and after which
         one more are to be looked for, or None at the end."""
         older, picks = {"_id": {"$lt": before}}, [picked(name) for name in DID.get(did or "", ())]
@@ -166,8 +166,13 @@ class Email(Source, Record):
 
     @classmethod
     def _among(
-        cls, mailing: Mailing, older: Row, pick: Row, number: int, fields: Sequence[str]
-    ) -> tuple[list[Row], ObjectId | None]:
+        cls,
+        mailing: Mailing,
+        older: dict[str, Any],
+        pick: dict[str, Any],
+        number: int,
+        fields: Sequence[str],
+    ) -> tuple[list[EmailRow], ObjectId | None]:
         """What is common, among so many emails that it should be there. Perhaps it is not."""
         looked_at = cls.of_mailing(mailing, older, BY_ID, ["id"]).order_by("-id")
         edge = looked_at.skip(number * COMMONLY).first()

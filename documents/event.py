@@ -14,9 +14,9 @@ from mongoengine import (
 )
 
 from documents.providers.sendgrid import TYPES, Report
+from documents.rows.event import EventRow
 from documents.storage.base import Document
 from documents.storage.marks import due_index, unique_index
-from matchback.engine import Row
 
 TIED_BY = {"email_id", "unmatched"}
 NO_POSITION = "none"
@@ -85,7 +85,7 @@ class Event(Document):
     }
 
 
-def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, item: int) -> Row:
+def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, item: int) -> EventRow:
     """The stored form of a reported event, before it is known of which email it is."""
     row = {
         "_id": Binary(report.identity),
@@ -105,33 +105,35 @@ def to_row(report: Report, organization_id: ObjectId, delivery_id: ObjectId, ite
         "group": report.group,
         "machine": report.machine or None,
     }
-    return {name: value for name, value in row.items() if value or value == 0}
+    known: Any = {name: value for name, value in row.items() if value or value == 0}
+    event: EventRow = known
+    return event
 
 
-def is_erased(event: Row | None) -> bool:
+def is_erased(event: EventRow | None) -> bool:
     """Whether the event was one of a person who was erased. A provider may send that word, too."""
     return event is not None and event["type"] == "erased" and not event.keys() & TIED_BY
 
 
-def is_open(event: Row) -> bool:
+def is_open(event: EventRow) -> bool:
     """By a person."""
     return event["type"] == "open" and not event.get("machine")
 
 
-def is_machine_open(event: Row) -> bool:
+def is_machine_open(event: EventRow) -> bool:
     return event["type"] == "open" and bool(event.get("machine"))
 
 
-def is_click(event: Row) -> bool:
+def is_click(event: EventRow) -> bool:
     """By a person."""
     return event["type"] == "click" and not event.get("machine")
 
 
-def is_machine_click(event: Row) -> bool:
+def is_machine_click(event: EventRow) -> bool:
     return event["type"] == "click" and bool(event.get("machine"))
 
 
-def is_unknown(event: Row) -> bool:
+def is_unknown(event: EventRow) -> bool:
     """Of a type that SendGrid does not document (yet): kept, counted as such, without effect."""
     return event["type"] not in TYPES
 
@@ -167,7 +169,7 @@ LAST = {
 FROM_ALL, FROM_SOME_GROUP = "all", "none"
 
 
-def times(event: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+def times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
     """The first and the last times that the event tells its email. A machine's tell none."""
     type_, at = event["type"], event["at"]
     if event.get("machine"):

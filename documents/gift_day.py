@@ -1,6 +1,7 @@
 """Gifts by time, counted by quarters of an hour, so that any time zone can show its days.
 
 One row holds the gifts of a fundraiser or mailing on one UTC day. Every time zone in use differs
+from documents.rows.donation import DonationRow, GiftDayRow
 from UTC by a whole number of quarters (source: the IANA time zone database). So its days and hours
 are sums of quarters.
 """
@@ -12,8 +13,8 @@ from bson import ObjectId
 from mongoengine import DictField, MapField, ObjectIdField, StringField
 from mongoengine.fields import IntField
 
+from documents.rows.donation import DonationRow, GiftDayRow
 from documents.storage.base import Document
-from matchback.engine import Row
 
 QUARTERS_AN_HOUR = 4
 MINUTES_A_QUARTER = 15
@@ -39,7 +40,7 @@ class GiftDay(Document):
     }
 
     @classmethod
-    def latest(cls, kind: str, of: ObjectId, number: int) -> list[Row]:
+    def latest(cls, kind: str, of: ObjectId, number: int) -> list[GiftDayRow]:
         """The rows of the latest days on which there were gifts, by the ids' own index.
 
         As they are stored: a report reads thousands of quarters, too many to be made fields.
@@ -54,22 +55,24 @@ def day_of(id_: str) -> date:
     return date.fromisoformat(id_.rsplit(":", 1)[1])
 
 
-def gift_day_id(kind: str, of: ObjectId, gift: Row) -> str:
+def gift_day_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
     """The GiftDay that a gift counts in."""
     return f"{kind}:{of}:{gift['donated_at']:%Y-%m-%d}"
 
 
-def quarter(gift: Row) -> str:
+def quarter(gift: DonationRow) -> str:
     """Which quarter of an hour of its UTC day."""
     at = gift["donated_at"]
     return str(at.hour * QUARTERS_AN_HOUR + at.minute // MINUTES_A_QUARTER)
 
 
-def raised_in_quarter(gift: Row) -> str:
+def raised_in_quarter(gift: DonationRow) -> str:
     return f"{gift['currency']}.{quarter(gift)}"
 
 
-def new_gift_day(id_: Any) -> Row:
+def new_gift_day(id_: Any) -> GiftDayRow:
     """The row of a day with its first gift."""
     kind, of, _ = id_.split(":")
-    return {"_id": id_, f"{kind}_id": ObjectId(of)}
+    if kind == "fundraiser":
+        return {"_id": id_, "fundraiser_id": ObjectId(of)}
+    return {"_id": id_, "mailing_id": ObjectId(of)}

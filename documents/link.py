@@ -12,9 +12,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
+from documents.rows.email import EmailRow
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
-from matchback.engine import Row, Target
+from matchback.engine import Target
 
 ID_BYTES = 12
 PERSONAL_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})
@@ -94,7 +95,7 @@ def clicker_id(email_id: ObjectId, url: str) -> ObjectId:
     return _digest(email_id, link_of(url))
 
 
-def new_link_and_clicker(email: Row, url: str) -> dict[Target, dict[str, Any]]:
+def new_link_and_clicker(email: EmailRow, url: str) -> dict[Target, dict[str, Any]]:
     """What both hold besides their counters, should this click be the first."""
     link = link_of(url)
     of = {name: email[name] for name in ("organization_id", "fundraiser_id", "mailing_id")}
@@ -106,7 +107,7 @@ def new_link_and_clicker(email: Row, url: str) -> dict[Target, dict[str, Any]]:
     }
 
 
-def new_row(id_: ObjectId) -> Row:
+def new_row(id_: ObjectId) -> dict[str, Any]:
     """A link or clicker before anything is known of it."""
     return {"_id": id_}
 

@@ -11,9 +11,12 @@ from functools import lru_cache
 from bson import ObjectId
 from mongoengine import ObjectIdField
 
+from documents.rows.collections import collection
+from documents.rows.email import MessageRow
+from documents.rows.event import EventRow
 from documents.storage.base import Document
 from documents.values.address import canonical, fold
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 KEY_BYTES = 12
 
@@ -27,7 +30,7 @@ class Message(Document):
     meta = {"collection": "messages", "auto_create_index": False}
 
 
-def message_key(event: Row) -> ObjectId | None:
+def message_key(event: EventRow) -> ObjectId | None:
     """Return what SendGrid knows an event's email by, or None without a message.
 
     It includes the address, because one request to SendGrid may be to many people. It is a digest,
@@ -40,7 +43,7 @@ def message_key(event: Row) -> ObjectId | None:
     return _message_key(event["organization_id"], message, address)
 
 
-def message_keys(event: Row) -> list[ObjectId]:
+def message_keys(event: EventRow) -> list[ObjectId]:
     """Return the keys under which the event's message may be stored, today's first."""
     key, address = message_key(event), event.get("address", "")
     if key is None:
@@ -62,17 +65,17 @@ def known(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
     wanted = list(keys)
     if not wanted:
         return {}
-    found = tx.database.messages.find({"_id": {"$in": wanted}}, session=tx.session)
+    found = collection(tx.database, MessageRow).find({"_id": {"$in": wanted}}, session=tx.session)
     return {row["_id"]: row["email_id"] for row in found.batch_size(len(wanted) + 1)}
 
 
-def learn(tx: Tx, events: Iterable[Row]) -> dict[ObjectId, Row]:
+def learn(tx: Tx, events: Iterable[EventRow]) -> dict[ObjectId, EventRow]:
     """Keep what events that are tied make known of their messages.
 
     Returns the events by the messages that were not known before. What is known stays so: of two
     emails that claim one message, it is the first one's.
     """
-    claimed: dict[ObjectId, Row] = {}
+    claimed: dict[ObjectId, EventRow] = {}
     for event in events:
         if key := message_key(event):
             claimed.setdefault(key, event)

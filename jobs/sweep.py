@@ -25,6 +25,8 @@ from documents.erased import items as erased_items
 from documents.matching import late_touches, user_changes
 from documents.payments import ingest as payments
 from documents.privacy import erasure
+from documents.rows.collections import collection
+from documents.rows.user import UserRow
 from documents.settling import settle as settling
 from documents.storage.marks import DUE
 from documents.tracking import ingest, unmatched
@@ -99,7 +101,7 @@ def _follow_touches(organization_id: ObjectId, seconds: float) -> int:
 
 def _to_erase() -> list[ObjectId]:
     query = {"erase_due": {**erasure.DUE["erase_due"], "$lte": now()}}
-    return [row["_id"] for row in get_db().users.find(query, {"_id": 1})]
+    return [row["_id"] for row in collection(get_db(), UserRow).find(query, {"_id": 1})]
 
 
 def _guarded(settle: Settling) -> int:

@@ -27,7 +27,7 @@ from service.commands.warehouse import warehouse
 def main() -> None:
     """Matchback: which email led to which gift.
 
-    Settings come from MATCHBACK_* variables; the README lists them.
+    Settings come from MATCHBACK_* variables; docs/reference/settings.md lists them.
     """
 
 

@@ -1,6 +1,7 @@
 """Shared fixtures: fast ones on mongomock, and real servers that the tests start."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +22,7 @@ from service.middleware import api_key
 from service.middleware.rate_limit import rate_limit
 from tools.testbed.cast import Api, University, university
 from tools.testbed.memory_database import MemoryClient
+from tools.testbed.shared_stack import hang_up
 from tools.testbed.stack import Servers, Stack
 
 # Use the same examples in every run and never stop slow ones, so that failures are reproducible.
@@ -67,10 +69,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Record wake-ups as (job, ID) instead of queuing them.
+    """Record wake-ups as (job, ID) instead of queuing them. Saves schedule jobs as in use."""
+    return collect_wakeups(monkeypatch)
 
-    Saves schedule jobs, as in the web service.
-    """
+
+def collect_wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     callbacks.connect()
     sent: list[tuple[str, str]] = []
     monkeypatch.setattr(
@@ -124,24 +127,33 @@ def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         supervisor.stop()
 
 
-@pytest.fixture
-def real_database(
-    real_servers: Servers, monkeypatch: pytest.MonkeyPatch, wakeups: list[tuple[str, str]]
-) -> Iterator[str]:
-    """Return the URI of an empty database on the real server."""
-    uri = real_servers.empty_database()
+@contextmanager
+def connected(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Connect this process to an empty database on the real server; yield its URI."""
+    uri = servers.empty_database()
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
-    monkeypatch.setenv("MATCHBACK_REDIS_URL", real_servers.redis_url)
+    monkeypatch.setenv("MATCHBACK_REDIS_URL", servers.redis_url)
     settings.cache_clear()
     mongoengine.disconnect_all()
     api_key.forget_keys()
     rate_limit.forget()
     link_token.forget_keys()
-    database.connect()
-    create_indexes()
-    yield uri
-    mongoengine.disconnect_all()
-    settings.cache_clear()
+    try:
+        database.connect()
+        servers.restore_indexes()
+        yield uri
+    finally:
+        mongoengine.disconnect_all()
+        settings.cache_clear()
+
+
+@pytest.fixture
+def real_database(
+    real_servers: Servers, monkeypatch: pytest.MonkeyPatch, wakeups: list[tuple[str, str]]
+) -> Iterator[str]:
+    """Provide the URI of an empty database on the real server, with all indexes."""
+    with connected(real_servers, monkeypatch) as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -158,3 +170,28 @@ def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator
     """Start the web service and a worker as separate processes, on an empty database."""
     with Stack(real_servers, real_database, tmp_path).up() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def module_stack(
+    real_servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """One stack for a module. Its database is emptied once, before the first test."""
+    folder = tmp_path_factory.mktemp("stack")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        collect_wakeups(monkeypatch)
+        with (
+            connected(real_servers, monkeypatch) as uri,
+            Stack(real_servers, uri, folder).up() as running,
+        ):
+            yield running
+
+
+@pytest.fixture
+def shared_stack(module_stack: Stack) -> Iterator[Stack]:
+    """The module's stack, without connections that an earlier test opened.
+
+    For tests whose universities are their own, and which compare no whole database.
+    """
+    yield module_stack
+    hang_up(module_stack)

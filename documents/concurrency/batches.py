@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure
@@ -93,7 +94,7 @@ class Batches:
     seconds: float | None = None
     note: Callable[[str, ObjectId, Exception], None] = retries.note
     postpone: Callable[[str, ObjectId, Exception], None] = retries.postpone
-    taken: list[tuple[str, ObjectId]] = field(default_factory=list)
+    taken: list[tuple[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._state = _recall(self.group, self.most)

@@ -117,35 +117,6 @@ def take(tx: Tx, name: str) -> None:
         raise
 
 
-def until_done(
-    name: str,
-    work: Callable[[], int],
-    guard: Callable[[Callable[[], int]], int] = lambda batch: batch(),
-) -> int:
-    """Do the work, turn by turn, until it finds nothing more. Returns the sum of its results.
-
-    Work may take another turn first, for which it does not ask: who has that does the same work,
-    and does it faster alone. Should others have the turns all the time, this returns: they do what
-    is to be done, or the sweep.
-
-    Args:
-        guard: does a batch again when it fails; each attempt takes its turn.
-    """
-    done = 0
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline and not shutdown.has_begun():
-        try:
-            batch = guard(lambda: in_turn(name, work))
-        except NotMyTurn:
-            time.sleep(random.uniform(0, 2 * LONG_PAUSE_SECONDS))  # noqa: S311
-            continue
-        if not batch:
-            break
-        done += batch
-        deadline = time.monotonic() + PATIENCE_SECONDS
-    return done
-
-
 def in_turn(name: str, work: Callable[[], int]) -> int:
     """Do work that takes the turn, as soon as it is one's turn.
 

@@ -15,6 +15,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.values.time import now
+from matchback.engine import Update
 
 log = logging.getLogger(__name__)
 
@@ -59,20 +60,20 @@ def postpone(source: str, id_: ObjectId, error: Exception) -> None:
     That is no attempt. The pause doubles each time, up to LONGEST_POSTPONEMENT_SECONDS.
     """
 
-    def update_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    def update_of(row: Mapping[str, Any]) -> Update:
         known = row.get("trouble") or {}
         slow = known.get("slow", 0) + 1
         seconds = min(FIRST_PAUSE_SECONDS * 2.0 ** min(slow - 1, 10), LONGEST_POSTPONEMENT_SECONDS)
         log.warning("%s %s: again in %d s, after %s", source, id_, seconds, describe(error))
         trouble = {"tries": 0, **known, "error": describe(error), "slow": slow}
         trouble["retry_at"] = now() + timedelta(seconds=seconds)
-        return {"$set": {"trouble": trouble}}
+        return Update().set({"trouble": trouble})
 
     _update_waiting(source, id_, update_of)
 
 
 def _update_waiting(
-    source: str, id_: ObjectId, update_of: Callable[[Mapping[str, Any]], dict[str, Any]]
+    source: str, id_: ObjectId, update_of: Callable[[Mapping[str, Any]], Update]
 ) -> None:
     """Update a record that is due and not postponed, unless it changes meanwhile."""
     collection = get_db()[source]
@@ -81,17 +82,13 @@ def _update_waiting(
     if row is not None:
         # A change is a new start, and another worker may have noted the same failure.
         as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
-        collection.update_one(as_read, update_of(row))
+        collection.update_one(as_read, update_of(row).operators)
 
 
-def after_failure(row: Mapping[str, Any], error: str) -> dict[str, Any]:
+def after_failure(row: Mapping[str, Any], error: str) -> Update:
     """Return the update that notes one more failed attempt of a row that is due."""
     tries = row.get("trouble", {}).get("tries", 0) + 1
-    trouble: dict[str, Any] = {"tries": tries, "error": error}
-    update: dict[str, Any] = {"$set": {"trouble": trouble}}
+    trouble = {"tries": tries, "error": error}
     if tries < TRIES:
-        trouble["retry_at"] = now() + pause(tries)
-    else:
-        trouble["failed_at"] = now()
-        update["$unset"] = {"due": ""}
-    return update
+        return Update().set({"trouble": {**trouble, "retry_at": now() + pause(tries)}})
+    return Update().set({"trouble": {**trouble, "failed_at": now()}}).unset("due")

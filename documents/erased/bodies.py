@@ -11,6 +11,8 @@ from bson import Binary, ObjectId
 from mongoengine import BinaryField, DateTimeField, ObjectIdField, get_db
 
 from documents.erased import items as erased_items
+from documents.rows.collections import collection
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import Tx
@@ -53,7 +55,9 @@ def note_repeated(tx: Tx, organization_id: ObjectId, delivery_ids: Sequence[Obje
     if not tx.database.erased_bodies.find_one(of, {"_id": 1}, session=tx.session):
         return
     wanted = {"_id": {"$in": list(delivery_ids)}}
-    bodies = tx.database.deliveries.find(wanted, {"body": 1}, session=tx.session)
+    bodies = collection(tx.database, WebhookDeliveryRow).find(
+        wanted, {"body": 1}, session=tx.session
+    )
     digests = {row["_id"]: _digest(organization_id, bytes(row["body"])) for row in bodies}
     query = {"_id": {"$in": list(digests.values())}}
     known = {

@@ -10,6 +10,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
@@ -28,6 +29,7 @@ QUOTED = re.compile(rb"=(?:([0-9A-F]{2})|\r?\n)")
 # Without its semicolon, only a number is an entity: "&utm_source" begins a parameter.
 ENTITY = re.compile(r"&(?:#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?|[A-Za-z][A-Za-z0-9]{1,31};)")
 BASE64_PART = re.compile(r"[+/_-]+")
+URL_SAFE = str.maketrans("-_", "+/")
 
 
 class Known(NamedTuple):
@@ -37,15 +39,26 @@ class Known(NamedTuple):
     hexadecimal: set[str]
 
 
+class TooManyForms(Exception):
+    """A text hides more than its length allows. Its other forms are not known."""
+
+
 def stages(text: str, shortest: int = SHORTEST) -> Iterator[str]:
-    """Yield the text, and what it is after each encoding that it may have is undone.
+    """Yield the forms that `complete_stages` yields, as far as they are known."""
+    with suppress(TooManyForms):
+        yield from complete_stages(text, shortest)
+
+
+def complete_stages(text: str, shortest: int = SHORTEST) -> Iterator[str]:
+    """Yield the text, and each form that it takes as its encodings are removed.
 
     Args:
-        shortest: how many characters has what is looked for, at least.
+        shortest: the fewest characters that the caller looks for.
+
+    Raises:
+        TooManyForms: the text hides more than MOST_GROWTH times its length.
     """
-    known = Known(set(), set())
-    left = MOST_GROWTH * len(text)
-    waiting = [text]
+    known, left, waiting = Known(set(), set()), MOST_GROWTH * len(text), [text]
     for level in range(1 + DEPTH):
         packed: list[str] = []
         for one in waiting:
@@ -57,7 +70,7 @@ def stages(text: str, shortest: int = SHORTEST) -> Iterator[str]:
             inner = _unpacked(one, shortest, known)
             left -= len(inner)
             if left < 0:
-                return
+                raise TooManyForms
             if inner:
                 waiting.append(inner)
 
@@ -103,12 +116,9 @@ def _html(text: str) -> str:
 def _quoted_printable(text: str) -> str:
     if not QUOTED_PRINTABLE.search(text):
         return text
-    data = QUOTED.sub(_quoted, text.encode("utf-8", "replace"))
+    coded = text.encode("utf-8", "replace")
+    data = QUOTED.sub(lambda found: bytes.fromhex((found[1] or b"").decode()), coded)
     return data.decode("utf-8", "replace")
-
-
-def _quoted(found: re.Match[bytes]) -> bytes:
-    return bytes.fromhex(found[1].decode()) if found[1] else b""
 
 
 DECODERS: tuple[Callable[[str], str], ...] = (_json, _percent, _html, _quoted_printable)
@@ -160,9 +170,6 @@ def _from_base64(text: str) -> str | None:
     except binascii.Error:
         return None
     return _readable(data)
-
-
-URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _readable(data: bytes) -> str | None:

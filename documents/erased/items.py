@@ -15,9 +15,11 @@ from pymongo import UpdateOne
 from documents.errors import Unusable
 from documents.providers import sendgrid
 from documents.providers.sendgrid import ERASED
+from documents.rows.collections import collection
+from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
 from documents.storage.base import Document
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 WHOLE = json.dumps([ERASED]).encode()
 POSTS_A_STEP = 500
@@ -80,7 +82,11 @@ def organizations() -> list[ObjectId]:
 
 def empty(organization_id: ObjectId) -> int:
     """Empty noted items. Returns how many posts that was; those that are due wait."""
-    noted = get_db().erased_items.find({"organization_id": organization_id}).limit(POSTS_A_STEP)
+    noted = (
+        collection(get_db(), ErasedItemsRow)
+        .find({"organization_id": organization_id})
+        .limit(POSTS_A_STEP)
+    )
     return sum(_empty(row) for row in list(noted))
 
 
@@ -89,7 +95,7 @@ def is_none(organization_id: ObjectId) -> bool:
     return get_db().erased_items.find_one({"organization_id": organization_id}) is None
 
 
-def _empty(row: Row) -> bool:
+def _empty(row: ErasedItemsRow) -> bool:
     deliveries = get_db().deliveries
     post = deliveries.find_one({"_id": row["_id"]}, {"body": 1, "due": 1})
     if post is not None:
@@ -103,11 +109,11 @@ def _empty(row: Row) -> bool:
     return True
 
 
-def _known_body(row: Row, body: bytes) -> bytes:
+def _known_body(row: ErasedItemsRow, body: bytes) -> bytes:
     """Return what is left of the post that this one repeats; else its own body."""
     if row.get("copy_of") is None:
         return body
-    first = get_db().deliveries.find_one({"_id": row["copy_of"]}, {"body": 1})
+    first = collection(get_db(), WebhookDeliveryRow).find_one({"_id": row["copy_of"]}, {"body": 1})
     return bytes(first["body"]) if first else WHOLE
 
 

@@ -5,15 +5,19 @@ changes.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
 from documents.erased.person import Person
 from documents.erased.rules import Traces, has_any_address, redact_url
+from documents.rows.collections import collection
+from documents.rows.event import ClickerRow, EventRow, LinkRow
+from documents.rows.fundraiser import FundraiserRow
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 A_PAGE = 500
 
@@ -35,14 +39,15 @@ def erase_links(person: Person) -> None:
         get_db().links.update_one({"_id": link["_id"]}, {"$set": {"url": url}})
 
 
-def redact_events(organization_id: ObjectId, traces: Traces, query: Row) -> None:
+def redact_events(organization_id: ObjectId, traces: Traces, query: dict[str, Any]) -> None:
     """Redact the URLs and user agents of events of other people that have the address."""
     wanted = {**query, "organization_id": organization_id, "url": {"$type": "string"}}
-    for event in get_db().events.find(wanted, {"url": 1, "user_agent": 1}):
+    for event in collection(get_db(), EventRow).find(wanted, {"url": 1, "user_agent": 1}):
+        told = {"url": event.get("url"), "user_agent": event.get("user_agent")}
         changed = {
             name: new
-            for name in ("url", "user_agent")
-            if (old := event.get(name)) and (new := redact_url(old, traces.has_address)) != old
+            for name, old in told.items()
+            if old and (new := redact_url(old, traces.has_address)) != old
         }
         if changed:
             in_transaction(_write, event["_id"], changed)
@@ -53,16 +58,18 @@ def without_person(url: str) -> str:
     return redact_url(url.partition("?")[0], has_any_address)
 
 
-def _write(tx: Tx, id_: bytes, changed: Row) -> None:
+def _write(tx: Tx, id_: bytes, changed: dict[str, str]) -> None:
     tx.database.events.update_one({"_id": id_}, {"$set": changed}, session=tx.session)
     note(tx, {"events": [id_]})
 
 
-def _links_of(organization_id: ObjectId) -> Iterator[Row]:
+def _links_of(organization_id: ObjectId) -> Iterator[LinkRow]:
     """Yield links with their URLs, by fundraisers, because links have no index of organizations."""
-    fundraisers = get_db().fundraisers.find({"organization_id": organization_id}, {"_id": 1})
+    fundraisers = collection(get_db(), FundraiserRow).find(
+        {"organization_id": organization_id}, {"_id": 1}
+    )
     for ids in _pages(row["_id"] for row in fundraisers):
-        yield from get_db().links.find({"fundraiser_id": {"$in": ids}}, {"url": 1})
+        yield from collection(get_db(), LinkRow).find({"fundraiser_id": {"$in": ids}}, {"url": 1})
 
 
 def _own_links(person: Person) -> set[ObjectId]:
@@ -82,7 +89,7 @@ def _own_links(person: Person) -> set[ObjectId]:
 
 
 def _clicked_by(link_id: ObjectId) -> Iterator[ObjectId]:
-    for row in get_db().clickers.find({"link_id": link_id}, {"email_id": 1}):
+    for row in collection(get_db(), ClickerRow).find({"link_id": link_id}, {"email_id": 1}):
         yield row["email_id"]
 
 

@@ -8,9 +8,12 @@ from mongoengine import get_db
 
 from documents.erased.rules import Traces, names_of
 from documents.giving_links.link_token import tokens
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
+from documents.rows.user import UserRow
 from documents.storage.marks import text
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine import Row
 
 ERASED_NAME = "(erased)"
 
@@ -28,7 +31,7 @@ class Person:
     traces: Traces
     email_ids: tuple[ObjectId, ...]
 
-    def with_gift(self, gift: Row) -> Traces:
+    def with_gift(self, gift: DonationRow) -> Traces:
         """Return the traces, and those of the donor that a gift of theirs names."""
         address = mailbox(gift.get("donor_email") or "")
         more = frozenset({address} if "@" in address else ())
@@ -40,7 +43,7 @@ class Person:
         return replace(self.traces, **both)
 
 
-def person_of(user: Row) -> Person:
+def person_of(user: UserRow) -> Person:
     """Return what a marked user is known by.
 
     An address that another live user has by now is left out, because its traces are that user's.
@@ -49,7 +52,7 @@ def person_of(user: Row) -> Person:
     known = [name for name in (user.get("erasing"), *user.get("former_mailboxes", ())) if name]
     others = _others(organization_id, user_id, known)
     addresses = tuple(one for one in known if canonical(one) not in others)
-    emails = get_db().emails.find({"user_id": user_id}, {"_id": 1})
+    emails = collection(get_db(), EmailRow).find({"user_id": user_id}, {"_id": 1})
     email_ids = tuple(row["_id"] for row in emails)
     return Person(
         organization_id,
@@ -86,5 +89,5 @@ def _others(organization_id: ObjectId, user_id: ObjectId, known: list[str]) -> f
         "deleted_at": None,
         "_id": {"$ne": user_id},
     }
-    found = get_db().users.find(query, {"email": 1})
+    found = collection(get_db(), UserRow).find(query, {"email": 1})
     return frozenset(canonical(row["email"]) for row in found)

@@ -20,6 +20,10 @@ from documents.email import Email
 from documents.imports.line import Key, Line
 from documents.people.search_words import words_of
 from documents.people.spellings import all_keys, people
+from documents.rows.collections import T, collection
+from documents.rows.email import EmailRow
+from documents.rows.fundraiser import FundraiserRow, MailingRow
+from documents.rows.user import UserRow
 from documents.storage.marks import text
 from documents.storage.transaction import DUPLICATE_KEY
 from documents.values.address import canonical
@@ -92,9 +96,9 @@ class EmailImport:
 
     def _known_parents(self, lines: list[Line]) -> list[Line]:
         """The lines whose fundraiser and mailing are the organization's."""
-        fundraisers = self._by_id("fundraisers", {line.values["fundraiser_id"] for line in lines})
+        fundraisers = self._by_id(FundraiserRow, {line.values["fundraiser_id"] for line in lines})
         named = {line.values.get("mailing_id") for line in lines} - {None}
-        mailings = self._by_id("mailings", named, "fundraiser_id", "sent_at")
+        mailings = self._by_id(MailingRow, named, "fundraiser_id", "sent_at")
         good = []
         for line in lines:
             fundraiser_id, mailing_id = (
@@ -103,7 +107,9 @@ class EmailImport:
             line.mailing = mailings.get(mailing_id) if mailing_id else None
             if fundraiser_id not in fundraisers:
                 self._refuse_name(line, "fundraiser_id", "There is no such fundraiser.")
-            elif mailing_id and (line.mailing or {}).get("fundraiser_id") != fundraiser_id:
+            elif mailing_id and not (
+                line.mailing and line.mailing["fundraiser_id"] == fundraiser_id
+            ):
                 self._refuse_name(
                     line, "mailing_id", "There is no such mailing of this fundraiser."
                 )
@@ -118,12 +124,12 @@ class EmailImport:
     def _with_users(self, lines: list[Line]) -> list[Line]:
         """The lines with the ids of their users, who are added when there are none."""
         ids = {line.values.get("user_id") for line in lines} - {None}
-        by_id = self._by_id("users", ids)
+        by_id = self._by_id(UserRow, ids)
         addresses = {line.address: line for line in lines if line.address}
         by_address = self._users(addresses)
         missing = {name: line for name, line in addresses.items() if name not in by_address}
         if missing and not self.dry_run:
-            self._insert("users", [self._user_row(line) for line in missing.values()])
+            self._insert(UserRow, [self._user_row(line) for line in missing.values()])
             by_address |= self._users(missing)
         good = []
         for line in lines:
@@ -139,15 +145,15 @@ class EmailImport:
                 self._refuse_name(line, "user_id", "There is no such user.")
         return good
 
-    def _user_row(self, line: Line) -> dict[str, Any]:
+    def _user_row(self, line: Line) -> UserRow:
         row = line.user_row(self.organization_id)
-        return row | {"words": words_of(row["name"], row["email"])}
+        return {**row, "words": words_of(row["name"], row["email"])}
 
     def _users(self, lines: Mapping[str, Line]) -> dict[str, ObjectId]:
         """Return the IDs of the users whom these lines name, by their canonical addresses."""
         emails = {address: line.values["user"]["email"] for address, line in lines.items()}
         query = {"address": text(in_=all_keys(emails.values())), **self._scope}
-        known = people(get_db().users.find(query, {"address": 1, "email": 1}))
+        known = people(collection(get_db(), UserRow).find(query, {"address": 1, "email": 1}))
         return {address: id_ for address, email in emails.items() if (id_ := known.get(email))}
 
     def _not_stored(self, lines: list[Line]) -> list[Line]:
@@ -169,7 +175,7 @@ class EmailImport:
         }
         fields = ("user_id", "fundraiser_id", "mailing_id", "sent_at")
         keys: set[Key] = set()
-        for email in get_db().emails.find(query, dict.fromkeys(fields, 1)):
+        for email in collection(get_db(), EmailRow).find(query, dict.fromkeys(fields, 1)):
             who = email["user_id"]
             if email.get("mailing_id"):
                 keys.add((email["mailing_id"], who, None))
@@ -180,18 +186,18 @@ class EmailImport:
 
     def _store(self, new: list[Line]) -> None:
         rows = [line.email_row(self.organization_id) for line in new]
-        refused = self._insert("emails", rows)
+        refused = self._insert(EmailRow, rows)
         self.created += len(rows) - len(refused)
         self.found += len(refused)  # by another import, just now
         documents = [Email(id=row["_id"], fundraiser_id=row["fundraiser_id"]) for row in rows]
         signals.post_bulk_insert.send(Email, documents=documents, loaded=False)
 
-    def _insert(self, name: str, rows: list[dict[str, Any]]) -> set[int]:
-        """Insert rows; returns the indexes of those whose unique key is taken."""
+    def _insert(self, row: type[T], rows: list[T]) -> set[int]:
+        """Insert rows. Return the indexes of those whose unique key is taken."""
         if not rows:
             return set()
         try:
-            get_db()[name].insert_many(rows, ordered=False)
+            collection(get_db(), row).insert_many(rows, ordered=False)
         except BulkWriteError as error:
             problems = error.details.get("writeErrors", []) if error.details else []
             codes = {problem["code"] for problem in problems}
@@ -202,10 +208,11 @@ class EmailImport:
             return {problem["index"] for problem in problems}
         return set()
 
-    def _by_id(self, name: str, ids: set[Any], *fields: str) -> dict[ObjectId, dict[str, Any]]:
+    def _by_id(self, row: type[T], ids: set[Any], *fields: str) -> dict[ObjectId, T]:
         query = {"_id": {"$in": list(ids)}, **self._scope}
-        found = get_db()[name].find(query, dict.fromkeys(("_id", *fields), 1)) if ids else ()
-        return {row["_id"]: row for row in found}
+        rows = collection(get_db(), row)
+        found = rows.find(query, dict.fromkeys(("_id", *fields), 1)) if ids else ()
+        return {one["_id"]: one for one in found}
 
     @property
     def _scope(self) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from typing import Any
 from bson import ObjectId
 
 from documents.email import Email
+from documents.rows.email import EmailRow
+from documents.rows.fundraiser import MailingRow
+from documents.rows.user import UserRow
 from documents.storage.record import new_row
 from documents.user import User, named
 from documents.values.time import now
@@ -25,7 +28,7 @@ class Line:
     values: dict[str, Any]
     address: str | None = None
     user_id: ObjectId | None = None
-    mailing: dict[str, Any] | None = None
+    mailing: MailingRow | None = None
 
     @property
     def key(self) -> Key:
@@ -40,19 +43,20 @@ class Line:
         """The same, as a text that is unique in the organization."""
         return hashlib.blake2b(repr(self.key).encode(), digest_size=KEY_BYTES).hexdigest()
 
-    def user_row(self, organization_id: ObjectId) -> dict[str, Any]:
+    def user_row(self, organization_id: ObjectId) -> UserRow:
         """The user to be added for it."""
         user = self.values["user"]
-        return new_row(
+        row: UserRow = new_row(
             User,
             organization_id=organization_id,
             **named(user["name"], user["email"]),
         )
+        return row
 
-    def email_row(self, organization_id: ObjectId) -> dict[str, Any]:
+    def email_row(self, organization_id: ObjectId) -> EmailRow:
         """The email to be stored, due like one that was posted."""
-        sent_at = (self.mailing or {}).get("sent_at") or now()
-        return new_row(
+        sent_at = (self.mailing.get("sent_at") if self.mailing else None) or now()
+        row: EmailRow = new_row(
             Email,
             organization_id=organization_id,
             fundraiser_id=self.values["fundraiser_id"],
@@ -62,3 +66,4 @@ class Line:
             import_key=self.stored_key,
             due=now(),
         )
+        return row

@@ -1,81 +1,95 @@
-"""The candidates of a batch of gifts: all their possible emails, read with a few queries."""
+"""The candidates of each gift in a batch: whose address it names, and which emails. Pure.
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+`reading.py` reads `BatchEvidence` in the transaction that decides the gifts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
 
-from documents.giving_links.references import Reference, resolve
+from documents.giving_links.references import Reference
 from documents.matching.rules import Candidate, Decision, Evidence, Pin
 from documents.people.spellings import mailboxes
-from documents.storage.marks import text
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
+from documents.rows.user import UserRow
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine import Row, Tx
 
-OF_EMAILS = ("fundraiser_id", "mailing_id", "user_id", "sent_at", "first_opened_at")
-FIELDS = dict.fromkeys((*OF_EMAILS, "first_clicked_at"), 1)
-OF_USERS = dict.fromkeys(("email", "address", "mailbox", "former_mailboxes"), 1)
-ERASED = "erased:"  # and the user's id, in place of the mailbox of somebody who was erased
+ERASED = "erased:"  # The user's ID follows. Both replace the mailbox of an erased person.
 
 
-class Candidates:
-    """What matching needs to know of a batch of gifts of one fundraiser.
+@dataclass(frozen=True)
+class BatchEvidence:
+    """Everything that decides a batch of gifts of one fundraiser, as one snapshot shows it.
 
-    Args:
-        firsts: first instalments that were matched before; their emails are needed, too.
+    Attributes:
+        gifts: the gifts to decide.
+        firsts: the first instalment of each plan, by `recurring_id`. It can be one of the gifts.
+        references: the email that a gift names, and how, by the gift's ID.
+        users: the user who has the donor's address, by the gift's ID.
+        emails: live emails that a gift or a pin names, or that a first instalment has, by ID.
+        to_users: live emails of the fundraiser, by their user's ID.
     """
 
-    def __init__(self, tx: Tx, gifts: Sequence[Row], firsts: Iterable[Row] = ()) -> None:
-        self._tx = tx
-        self._scope: Row = {}
-        self._refs: dict[ObjectId, Reference | None] = {}
-        self._emails: dict[ObjectId, Candidate] = {}
-        self._to_user: defaultdict[ObjectId, list[Candidate]] = defaultdict(list)
-        self._users: dict[str, list[Row]] = {}
-        self._former: dict[str, list[Row]] = {}
-        if gifts:
-            self._scope = {"organization_id": gifts[0]["organization_id"], "deleted_at": None}
-            self._refs = {
-                gift["_id"]: resolve(gift["organization_id"], gift.get("email_ref"))
-                for gift in gifts
-            }
-            self._read(gifts, [first["email_id"] for first in firsts if first.get("email_id")])
+    gifts: Sequence[DonationRow] = ()
+    firsts: Mapping[str, DonationRow] = field(default_factory=dict)
+    references: Mapping[ObjectId, Reference] = field(default_factory=dict)
+    users: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
+    emails: Mapping[ObjectId, Candidate] = field(default_factory=dict)
+    to_users: Mapping[ObjectId, Sequence[Candidate]] = field(default_factory=dict)
 
-    def _read(self, gifts: Sequence[Row], known: list[ObjectId]) -> None:
-        ids = {ref[0] for ref in self._refs.values() if ref}
-        ids |= {pin["email_id"] for gift in gifts if (pin := gift.get("pin"))}
-        wanted = {"_id": {"$in": list(ids | set(known))}}
-        self._emails = {row["_id"]: _candidate(row) for row in self._find("emails", wanted, FIELDS)}
-        self._read_users({name for gift in gifts for name in _mailboxes(gift)})
-        user_ids = {id_ for gift in gifts if (id_ := self.user_id(gift))}
-        to_users = {
-            "user_id": {"$in": list(user_ids)},
-            "fundraiser_id": gifts[0]["fundraiser_id"],
-        }
-        for row in self._find("emails", to_users, FIELDS):
-            self._to_user[row["user_id"]].append(_candidate(row))
+    def to_donor(self, gift: DonationRow) -> Sequence[Candidate]:
+        """Return the emails of the fundraiser to the user who has the donor's address."""
+        user_id = self.users.get(gift["_id"])
+        return self.to_users.get(user_id, ()) if user_id else ()
 
-    def _read_users(self, mailboxes: set[str]) -> None:
-        named = text(in_=sorted(mailboxes))
-        # One after the other: MongoDB uses no partial index for an $or of them.
-        for user in self._find("users", {"mailbox": named}, OF_USERS):
-            self._users.setdefault(mailbox(user["email"]), []).append(user)
-        for user in self._find("users", {"former_mailboxes": named}, OF_USERS):
-            for name in user["former_mailboxes"]:
-                self._former.setdefault(name, []).append(user)
+    def of_gift(self, gift: DonationRow, first: Decision | None) -> Evidence:
+        """Return the evidence for one gift.
 
-    def _find(self, name: str, query: Row, fields: dict[str, int]) -> list[Row]:
-        return list(
-            self._tx.database[name].find(self._scope | query, fields, session=self._tx.session)
-        )
+        Args:
+            first: the decision on the first instalment, if the gift follows one.
+        """
+        reference = self.references.get(gift["_id"])
+        named = self.emails.get(reference[0]) if reference else None
+        how: Any = {"named_by": reference[1]} if reference else {}
+        return Evidence(self._pin(gift), first, named, donors=self.to_donor(gift), **how)
 
-    def user_id(self, gift: Row) -> ObjectId | None:
+    def _pin(self, gift: DonationRow) -> Pin | None:
+        if not (pin := gift.get("pin")):
+            return None
+        id_ = pin["email_id"]
+        email = self.emails.get(id_) if id_ else None
+        return Pin(email, is_gone=id_ is not None and email is None)
+
+    def earlier_decision(self, first: DonationRow) -> Decision:
+        """Return the stored decision on a first instalment that is not decided again now."""
+        stored: Any = first["decision"]
+        matched: Any = first["match"]
+        email_id = first.get("email_id")
+        email = self.emails.get(email_id) if email_id else None
+        return Decision(matched, stored["rule"], email, stored.get("touch"))
+
+
+@dataclass
+class Users:
+    """The users whose addresses a batch of gifts names.
+
+    Attributes:
+        current: users, by the mailbox of their address.
+        former: users, by each mailbox that they had before.
+    """
+
+    current: dict[str, list[UserRow]] = field(default_factory=dict)
+    former: dict[str, list[UserRow]] = field(default_factory=dict)
+
+    def find(self, gift: DonationRow) -> ObjectId | None:
         """Return the user with the donor's address.
 
-        Who has this very address goes before who has it with another «+tag», and that one before
-        who once had it. Of several, who spells it so, then who has it without a tag, then who was
-        added first.
+        The exact address wins over the same mailbox with another "+tag", and that over an address
+        that the user had before. Of several users, the same spelling wins, then an address without
+        a tag, then the user who was added first.
         """
         stored = gift.get("donor_mailbox")
         if not stored:
@@ -84,56 +98,32 @@ class Candidates:
             return ObjectId(stored.removeprefix(ERASED))
         spelled = gift.get("donor_email") or stored
         where, address, folded = mailbox(spelled), canonical(spelled), fold(spelled)
-        former = (self._former[name] for name in (where, stored) if name in self._former)
-        users = self._users.get(where) or next(former, ())
+        former = (self.former[name] for name in (where, stored) if name in self.former)
+        users = self.current.get(where) or next(former, ())
 
-        def rank(user: Row) -> tuple[bool, bool, bool, ObjectId]:
+        def rank(user: UserRow) -> tuple[bool, bool, bool, ObjectId]:
             key = canonical(user["email"])
             return fold(user["email"]) != folded, key != address, key != where, user["_id"]
 
         return min(users, key=rank)["_id"] if users else None
 
-    def to_donor(self, gift: Row) -> list[Candidate]:
-        """The emails to that user, of the gift's fundraiser."""
-        user_id = self.user_id(gift)
-        return self._to_user[user_id] if user_id else []
-
-    def evidence(self, gift: Row, first: Decision | None) -> Evidence:
-        """All that speaks for one email or another."""
-        ref = self._refs[gift["_id"]]
-        named = self._emails.get(ref[0]) if ref else None
-        how: Any = {"named_by": ref[1]} if ref else {}
-        return Evidence(self._pin(gift), first, named, donors=self.to_donor(gift), **how)
-
-    def _pin(self, gift: Row) -> Pin | None:
-        if not gift.get("pin"):
-            return None
-        id_ = gift["pin"]["email_id"]
-        email = self._emails.get(id_)
-        return Pin(email, is_gone=id_ is not None and email is None)
-
-    def decision_of(self, first: Row) -> Decision:
-        """What was decided before of a first instalment."""
-        email = self._emails.get(first.get("email_id"))  # type: ignore[arg-type]
-        kept = first["decision"]
-        return Decision(first["match"], kept["rule"], email, kept.get("touch"))
-
 
 def is_erased(donor_mailbox: str | None) -> bool:
-    """Whether a gift's donor was erased. An address may begin like that, but has an "@"."""
+    """Return whether a gift's donor was erased. An address can begin like that, but has an "@"."""
     known = donor_mailbox or ""
     return known.startswith(ERASED) and "@" not in known
 
 
-def _mailboxes(gift: Row) -> set[str]:
-    """Return the mailboxes that a gift's donor may be stored under."""
+def mailboxes_of_donor(gift: DonationRow) -> set[str]:
+    """Return the mailboxes under which a gift's donor may be stored."""
     stored = gift.get("donor_mailbox")
     if not stored or is_erased(stored):
         return set()
     return {stored, *mailboxes(gift.get("donor_email") or stored)}
 
 
-def _candidate(row: Row) -> Candidate:
+def to_candidate(row: EmailRow) -> Candidate:
+    """Return an email's row as the rules read it."""
     return Candidate(
         id=row["_id"],
         mailing_id=row.get("mailing_id"),

@@ -18,13 +18,15 @@ from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_
 
 from documents.concurrency.lease import held
 from documents.matching.rematch import MARKED_A_BATCH, OPEN, mailboxes_of, mark
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow, LateTouchesRow
 from documents.storage import shutdown
 from documents.storage.base import Document
 from documents.storage.marks import DUE, due_index
 from documents.storage.tenancy import OWNED
 from documents.values.time import now
 from documents.webhook_delivery import has_events_to_count
-from matchback.engine import Changes, Row, Tx
+from matchback.engine import Changes, Tx
 
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ class LateTouches(Document):
     }
 
 
-def gifts_of_new(tx: Tx, emails: Iterable[Row]) -> None:
+def gifts_of_new(tx: Tx, emails: Iterable[EmailRow]) -> None:
     """Let gifts look again that an email which is new may have led to."""
     live = [email for email in emails if not email.get("deleted_at")]
     _look_again(tx, [(email, at) for email in live if (at := email.get("sent_at"))])
@@ -62,9 +64,9 @@ def gifts_of_new(tx: Tx, emails: Iterable[Row]) -> None:
 
 def gifts_of_touched(tx: Tx, changes: Changes) -> None:
     """Let gifts look again that came after an email was, as is now known, touched."""
-    touched: list[tuple[Row, datetime]] = []
-    for email in changes.rows.get("emails", ()):
-        update = changes.updates.get(("emails", email["_id"]), {})
+    touched: list[tuple[Any, datetime]] = []
+    for email in changes.targets.get("emails", ()):
+        update = changes.update_of("emails", email["_id"]).operators
         moved = [at for name in TOUCHES if (at := _moved(email.get(name), update, name))]
         if moved:
             touched.append((email, min(moved)))
@@ -82,7 +84,7 @@ def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> dateti
     return was if name in update.get("$unset", {}) else None
 
 
-def _look_again(tx: Tx, touched: Iterable[tuple[Row, datetime]]) -> None:
+def _look_again(tx: Tx, touched: Iterable[tuple[EmailRow, datetime]]) -> None:
     by_organization: defaultdict[ObjectId, dict[Whose, datetime]] = defaultdict(dict)
     for email, at in touched:
         whose = email["fundraiser_id"], email["user_id"]
@@ -110,7 +112,7 @@ def _mark_or_note(tx: Tx, organization_id: ObjectId, touches: Touches) -> None:
     mark(tx, [gift["_id"] for gift in gifts if _is_late(gift, since)])
 
 
-def _note(organization_id: ObjectId, touches: Touches) -> Row:
+def _note(organization_id: ObjectId, touches: Touches) -> dict[str, Any]:
     told = [
         {"fundraiser_id": fundraiser_id, "user_id": user_id, "since": since}
         for (fundraiser_id, user_id), since in touches.items()
@@ -132,7 +134,7 @@ def follow(organization_id: ObjectId) -> set[ObjectId]:
     return fundraisers
 
 
-def _next(organization_id: ObjectId) -> list[Row]:
+def _next(organization_id: ObjectId) -> list[LateTouchesRow]:
     """Some notes; none while they may wait for events."""
     of = {"organization_id": organization_id, **DUE}
     notes = list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_AT_ONCE))
@@ -140,7 +142,7 @@ def _next(organization_id: ObjectId) -> list[Row]:
     return [] if is_young and has_events_to_count(organization_id) else notes
 
 
-def _follow(organization_id: ObjectId, notes: Sequence[Row]) -> set[ObjectId]:
+def _follow(organization_id: ObjectId, notes: Sequence[LateTouchesRow]) -> set[ObjectId]:
     touches: dict[Whose, datetime] = {}
     for touch in chain.from_iterable(note["touches"] for note in notes):
         _add(touches, (touch["fundraiser_id"], touch["user_id"]), touch["since"])
@@ -159,14 +161,16 @@ def _follow(organization_id: ObjectId, notes: Sequence[Row]) -> set[ObjectId]:
     return fundraisers
 
 
-def _late(touches: Touches) -> Row:
+def _late(touches: Touches) -> dict[str, Any]:
     """What open gifts to these fundraisers, made since the first of the touches, are found by."""
     fundraiser_ids = list({fundraiser_id for fundraiser_id, _ in touches})
     since = min(touches.values())
     return {"fundraiser_id": {"$in": fundraiser_ids}, "donated_at": {"$gte": since}, **OPEN}
 
 
-def _late_from(organization_id: ObjectId, mailboxes: Iterable[str], touches: Touches) -> Row:
+def _late_from(
+    organization_id: ObjectId, mailboxes: Iterable[str], touches: Touches
+) -> dict[str, Any]:
     """The same, of those from these mailboxes."""
     return {
         "organization_id": organization_id,
@@ -187,7 +191,7 @@ def _by_mailbox(tx: Tx, touches: Touches) -> dict[Where, datetime]:
     return since
 
 
-def _is_late(gift: Row, since: Mapping[Where, datetime]) -> bool:
+def _is_late(gift: DonationRow, since: Mapping[Where, datetime]) -> bool:
     start = since.get((gift["fundraiser_id"], gift.get("donor_mailbox", "")))
     return start is not None and gift["donated_at"] >= start
 

@@ -3,15 +3,15 @@
 The transaction that changes a match also stores the old one.
 """
 
-from typing import Any, Self
+from datetime import datetime
+from typing import Self
 
 from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ObjectIdField, StringField
 
+from documents.rows.donation import DonationRow, MatchFields, PastMatchRow
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
-from documents.values.time import now
-from matchback.engine import Row
 
 SHOWN = 100
 
@@ -40,14 +40,23 @@ class PastMatch(Document):
         return list(cls.objects(**of).order_by("-id").limit(SHOWN))
 
 
-def past_match(gift: Row, update: dict[str, Any]) -> Row | None:
-    """The row that keeps a gift's decision, if the update replaces it by another one."""
-    decision, new = gift.get("decision"), update.get("decision") or {}
-    if not gift.get("match") or not decision:
+def past_match(gift: DonationRow, update: MatchFields, at: datetime) -> PastMatchRow | None:
+    """Return the row that keeps a gift's decision, if the update replaces it by another one."""
+    matched, email_id, decision = gift.get("match"), gift.get("email_id"), gift.get("decision")
+    if not matched or not decision:
         return None
-    before = gift["match"], gift.get("email_id"), decision["rule"]
-    if before == (update.get("match"), update.get("email_id"), new.get("rule")):
+    new = update.get("decision")
+    after = update.get("match"), update.get("email_id"), new["rule"] if new else None
+    if (matched, email_id, decision["rule"]) == after:
         return None
-    kept = {name: gift[name] for name in ("match", "email_id", "decision") if gift.get(name)}
-    of = {"organization_id": gift["organization_id"], "donation_id": gift["_id"]}
-    return {"_id": ObjectId(), **of, **kept, "replaced_at": now()}
+    past: PastMatchRow = {
+        "_id": ObjectId(),
+        "organization_id": gift["organization_id"],
+        "donation_id": gift["_id"],
+        "match": matched,
+        "decision": decision,
+        "replaced_at": at,
+    }
+    if email_id:
+        past["email_id"] = email_id
+    return past

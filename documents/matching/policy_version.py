@@ -18,10 +18,11 @@ from mongoengine import (
 from config.database import catch_up
 from documents.errors import Conflict, NotFound
 from documents.matching.policy import MatchPolicy
+from documents.rows.fundraiser import PolicyVersionRow
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 ATTEMPTS = 5
 
@@ -124,13 +125,14 @@ def policy_of(
     return default
 
 
-def as_policy(row: Row) -> MatchPolicy:
-    """What a stored version says."""
+def as_policy(row: PolicyVersionRow) -> MatchPolicy:
+    """Return the policy that a stored version states."""
+    stored: Any = row  # Its words were checked when the policy was set.
     return MatchPolicy(
         window=timedelta(seconds=row["window_seconds"]),
-        prefer=tuple(row["prefer"]),
-        touch=row["touch"],
-        other_fundraiser=row["other_fundraiser"],
+        prefer=tuple(stored["prefer"]),
+        touch=stored["touch"],
+        other_fundraiser=stored["other_fundraiser"],
         scope="fundraiser" if row.get("fundraiser_id") else "organization",
         version=row["version"],
     )

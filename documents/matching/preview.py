@@ -11,13 +11,14 @@ from bson import ObjectId
 from mongoengine import get_connection, get_db
 
 from documents.conditions import MATCHED_STATUSES, counts, net
-from documents.matching.candidates import Candidates
-from documents.matching.decide import Judge
-from documents.matching.instalments import Plans
+from documents.matching.batch_rules import decide_all
+from documents.matching.instalments import gifts_and_firsts
 from documents.matching.policy import MatchPolicy
 from documents.matching.policy_version import policy_of
+from documents.matching.reading import read_evidence
 from documents.matching.rematch import NOT_BY_PIN, mark
-from matchback.engine import Row, Tx
+from documents.rows.donation import DonationRow
+from matchback.engine import Tx
 
 GIFTS_A_PAGE = 250
 Place = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mailing
@@ -67,15 +68,15 @@ def rematch(organization_id: ObjectId, fundraiser_id: ObjectId | None = None) ->
 
 
 def _fundraisers(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> list[ObjectId]:
-    query: Row = {"organization_id": organization_id}
+    query: dict[str, Any] = {"organization_id": organization_id}
     if fundraiser_id:
         query["_id"] = fundraiser_id
     return [row["_id"] for row in get_db().fundraisers.find(query, {"_id": 1})]
 
 
-def _pages(fundraiser_id: ObjectId, more: dict[str, Any]) -> Iterator[list[Row]]:
+def _pages(fundraiser_id: ObjectId, more: dict[str, Any]) -> Iterator[list[DonationRow]]:
     matched = {"status": {"$in": MATCHED_STATUSES}, "deleted_at": None, **more}
-    query: Row = {"fundraiser_id": fundraiser_id, **matched}
+    query: dict[str, Any] = {"fundraiser_id": fundraiser_id, **matched}
     while True:
         found = get_db().donations.find(query).sort("_id", 1)
         page = list(found.limit(GIFTS_A_PAGE))
@@ -93,17 +94,12 @@ def _of_fundraiser(
             yield len(page), _changes(Tx(get_db(), session), page, policy)
 
 
-def _changes(tx: Tx, page: list[Row], policy: MatchPolicy) -> list[Change]:
-    plans = Plans(tx, page)
+def _changes(tx: Tx, page: list[DonationRow], policy: MatchPolicy) -> list[Change]:
     known = {gift["_id"] for gift in page}
-    firsts = [first for first in plans.firsts.values() if first["_id"] not in known]
-    gifts = [*firsts, *page]
-    judge = Judge(Candidates(tx, gifts, firsts), plans, policy)
     changes = []
-    for gift in judge.in_order(gifts):
-        decision = judge.decision(gift)
-        email = decision.email
-        after = decision.match, email and email.id, email and email.mailing_id
+    for one in decide_all(read_evidence(tx, page, gifts_and_firsts), policy):
+        gift, email = one.gift, one.decision.email
+        after = one.decision.match, email and email.id, email and email.mailing_id
         before = gift.get("match"), gift.get("email_id"), gift.get("mailing_id")
         if before != after and gift["_id"] in known:
             amount = net(gift) if counts(gift) else 0

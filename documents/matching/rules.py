@@ -14,11 +14,12 @@ Fundraisers call it matchback. A gift is `direct` when it names its email or sta
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from bson import ObjectId
 
 from documents.matching.policy import MatchPolicy, Touch
+from documents.rows.donation import StoredReason
 
 Match = Literal["direct", "indirect", "unresolved"]
 Rule = Literal[
@@ -177,6 +178,6 @@ def _rank(pair: tuple[Candidate, Touch], policy: MatchPolicy) -> tuple[int, floa
     return policy.prefer.index(touch), sign * sent, sign * int.from_bytes(email.id.binary)
 
 
-def reasons(considered: Sequence[tuple[ObjectId, str]]) -> list[dict[str, Any]]:
-    """The form in which a decision's reasons are kept."""
+def reasons(considered: Sequence[tuple[ObjectId, str]]) -> list[StoredReason]:
+    """Return the stored form of a decision's reasons."""
     return [{"email_id": id_, "reason": reason} for id_, reason in considered]

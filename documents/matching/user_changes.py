@@ -15,21 +15,23 @@ from mongoengine import get_db
 from pymongo import UpdateOne
 
 from documents.matching.rematch import MARKED_A_BATCH, mailboxes_of, mark
+from documents.rows.donation import DonationRow
+from documents.rows.user import UserRow
 from documents.storage import shutdown
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 DUE: dict[str, Any] = {"rematch_due": {"$type": "date"}}
 USERS_A_BATCH = 500
 MARKS = ("rematch_due", "rematch_mailboxes", "rematch_page")
 FIELDS = ("organization_id", "mailbox", "former_mailboxes", *MARKS)
-DONE: Row = {"$unset": dict.fromkeys(MARKS, "")}
+DONE: dict[str, Any] = {"$unset": dict.fromkeys(MARKS, "")}
 
 
 def follow() -> set[ObjectId]:
     """Mark the gifts of all users who are due. Returns the fundraisers that have marked gifts."""
     fundraisers: set[ObjectId] = set()
     while not shutdown.has_begun() and (users := _due()):
-        by_organization: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+        by_organization: defaultdict[ObjectId, list[UserRow]] = defaultdict(list)
         for user in users:
             by_organization[user["organization_id"]].append(user)
         for theirs in by_organization.values():
@@ -37,12 +39,12 @@ def follow() -> set[ObjectId]:
     return fundraisers
 
 
-def _due() -> list[Row]:
+def _due() -> list[UserRow]:
     found = get_db().users.find(DUE, dict.fromkeys(FIELDS, 1)).sort("rematch_due", 1)
     return list(found.limit(USERS_A_BATCH))
 
 
-def _follow(users: list[Row]) -> list[Row]:
+def _follow(users: list[UserRow]) -> list[DonationRow]:
     """Mark the gifts of users of one organization; fewer users at a time, should it be too many."""
     gifts, update = _gifts(users), DONE
     if len(gifts) > MARKED_A_BATCH:
@@ -63,12 +65,12 @@ def _follow(users: list[Row]) -> list[Row]:
     return gifts
 
 
-def _gifts(users: list[Row], after: ObjectId | None = None) -> list[Row]:
+def _gifts(users: list[UserRow], after: ObjectId | None = None) -> list[DonationRow]:
     """Gifts from the mailboxes of users of one organization, one more than are marked at once."""
     mailboxes = {
         name for user in users for name in (*user.get("rematch_mailboxes", ()), *mailboxes_of(user))
     }
-    query: Row = {
+    query: dict[str, Any] = {
         "organization_id": users[0]["organization_id"],
         "donor_mailbox": {"$in": sorted(mailboxes)},
     }

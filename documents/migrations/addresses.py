@@ -4,6 +4,7 @@ If another person has the key already, the person keeps the old key and is noted
 record that has the current key keeps it. Of records that all have earlier keys, the oldest gets it.
 """
 
+from collections import defaultdict
 from typing import Any
 
 from bson import ObjectId
@@ -15,43 +16,46 @@ from documents.message import learn
 from documents.migrations.counting import count, name_donors
 from documents.people.duplicate import note_duplicate
 from documents.people.search_words import words_of
+from documents.rows.donation import DonationRow
+from documents.rows.event import EventRow
 from documents.storage.marks import text
 from documents.tracking.unmatched import LOOK_AGAIN_AFTER
 from documents.values.address import canonical, fold, mailbox
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx, Update
 
 Key = tuple[Any, str]  # the organization, within which a user's address is unique, and the address
 
 
-def respell_users(tx: Tx, rows: list[Row]) -> None:
+def respell_users(tx: Tx, rows: list[dict[str, Any]]) -> None:
     """Find users by the canonical address, and let gifts and events from there look again."""
     live = [row for row in rows if "address" in row]
     moved, updates = _rekey(tx, "users", live)
     for row in [*live, *(row for row in moved if row not in live)]:
         changed = {name: value for name, value in _found_by(row).items() if row.get(name) != value}
-        updates.setdefault(row["_id"], {}).update(changed)
+        updates[row["_id"]].set(changed)
     for row in moved:
-        updates[row["_id"]] |= _marked(row)
-    _write(tx, "users", updates, {row["_id"] for row in moved})
+        updates[row["_id"]].set(_marked(row))
+    _write(tx, "users", updates, moved)
     _look_again(tx, moved)
 
 
-def respell_staff(tx: Tx, rows: list[Row]) -> None:
+def respell_staff(tx: Tx, rows: list[dict[str, Any]]) -> None:
     """Find staff by the canonical address, which is one person's in the whole service."""
     live = [row for row in rows if "address" in row]
     moved, updates = _rekey(tx, "staff", live)
-    _write(tx, "staff", updates, {row["_id"] for row in moved})
+    _write(tx, "staff", updates, moved)
 
 
-def respell_gifts(tx: Tx, rows: list[Row]) -> None:
+def respell_gifts(tx: Tx, rows: list[DonationRow]) -> None:
     """Know donors by the canonical address, count them so, and let their gifts look again."""
     gifts = [gift for gift in rows if not _donor(gift).items() <= gift.items()]
     if not gifts:
         return
     _keep_former(tx, gifts)
     for gift in gifts:
-        gift.update(_donor(gift))
+        known: Any = _donor(gift)
+        gift.update(known)
     operations = [UpdateOne({"_id": gift["_id"]}, {"$set": _donor(gift)}) for gift in gifts]
     tx.database.donations.bulk_write(operations, ordered=False, session=tx.session)
     name_donors(tx, gifts)
@@ -59,7 +63,7 @@ def respell_gifts(tx: Tx, rows: list[Row]) -> None:
     rematch.mark(tx, [gift["_id"] for gift in gifts if gift.get("match")])
 
 
-def respell_events(tx: Tx, rows: list[Row]) -> None:
+def respell_events(tx: Tx, rows: list[EventRow]) -> None:
     """Know messages by the canonical address, and let unmatched events look again."""
     odd = [row for row in rows if fold(row.get("address", "")) != canonical(row.get("address", ""))]
     due = {"due": now() - LOOK_AGAIN_AFTER}
@@ -73,25 +77,28 @@ def respell_events(tx: Tx, rows: list[Row]) -> None:
         _events_look_again(tx, row["organization_id"], {canonical(row["address"])})
 
 
-def _rekey(tx: Tx, collection: str, rows: list[Row]) -> tuple[list[Row], dict[ObjectId, Row]]:
+def _rekey(
+    tx: Tx, collection: str, rows: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], defaultdict[ObjectId, Update]]:
     """Give people the keys that their addresses have now, as far as these are free.
 
-    Returns the rows that get another key, with it, and what is to be written of each.
+    Return the rows that get another key, which they already have, and the updates to write by ID.
     """
     stale = {row["_id"]: row for row in rows if row["address"] != canonical(row["email"])}
     holders = _holders(tx, collection, stale)
-    moved, updates = [], {}
+    moved: list[dict[str, Any]] = []
+    updates: defaultdict[ObjectId, Update] = defaultdict(Update)
     for id_, row in sorted(stale.items()):
         key = _key(collection, row)
         holder = holders.setdefault(key, id_)
         if holder == id_:
             moved.append(row)
-            updates[id_] = {"address": key[1]}
+            updates[id_].set({"address": key[1]})
             row["address"] = key[1]
             continue
         if canonical(row["address"]) != key[1]:  # an earlier key that another mailbox has now
             row["address"] = f"{key[1]} {id_}"
-            updates[id_] = {"address": row["address"]}
+            updates[id_].set({"address": row["address"]})
         note_duplicate(tx, collection, row, holder)
     # All at once, so that no one's new key meets another's old one.
     gone = {"_id": {"$in": list(updates)}}
@@ -100,7 +107,7 @@ def _rekey(tx: Tx, collection: str, rows: list[Row]) -> tuple[list[Row], dict[Ob
     return moved, updates
 
 
-def _holders(tx: Tx, collection: str, stale: dict[ObjectId, Row]) -> dict[Key, ObjectId]:
+def _holders(tx: Tx, collection: str, stale: dict[ObjectId, dict[str, Any]]) -> dict[Key, ObjectId]:
     """Return who has the keys that these rows get, and add to them who must give such a key up."""
     holders: dict[Key, ObjectId] = {}
     asked: set[str] = set()
@@ -115,13 +122,13 @@ def _holders(tx: Tx, collection: str, stale: dict[ObjectId, Row]) -> dict[Key, O
     return holders
 
 
-def _key(collection: str, row: Row) -> Key:
+def _key(collection: str, row: dict[str, Any]) -> Key:
     return row["organization_id"] if collection == "users" else None, canonical(row["email"])
 
 
-def _found_by(user: Row) -> Row:
+def _found_by(user: dict[str, Any]) -> dict[str, Any]:
     """Return what a user is found by besides the address."""
-    found: Row = {
+    found: dict[str, Any] = {
         "mailbox": mailbox(user["email"]),
         "words": words_of(user["name"], user["email"]),
     }
@@ -131,24 +138,26 @@ def _found_by(user: Row) -> Row:
     return found
 
 
-def _marked(user: Row) -> Row:
+def _marked(user: dict[str, Any]) -> dict[str, Any]:
     """Return the mark that gifts from the user's mailboxes, in both forms, look again."""
     earlier = {*user.get("rematch_mailboxes", ()), user.get("mailbox"), mailbox(user["email"])}
     return {"rematch_mailboxes": sorted(filter(None, earlier)), "rematch_due": now()}
 
 
-def _write(tx: Tx, collection: str, updates: dict[ObjectId, Row], moved: set[ObjectId]) -> None:
+def _write(
+    tx: Tx, collection: str, updates: defaultdict[ObjectId, Update], moved: list[dict[str, Any]]
+) -> None:
     """Write the changes. A request that read the record before finds it changed."""
+    for row in moved:
+        updates[row["_id"]].increment({"version": 1})
     operations = [
-        UpdateOne({"_id": id_}, {"$set": new} | ({"$inc": {"version": 1}} if id_ in moved else {}))
-        for id_, new in updates.items()
-        if new
+        UpdateOne({"_id": id_}, update.operators) for id_, update in updates.items() if update
     ]
     if operations:
         tx.database[collection].bulk_write(operations, ordered=False, session=tx.session)
 
 
-def _look_again(tx: Tx, users: list[Row]) -> None:
+def _look_again(tx: Tx, users: list[dict[str, Any]]) -> None:
     """Let unmatched events to users who got another key look again."""
     for organization_id in {user["organization_id"] for user in users}:
         theirs = {user["address"] for user in users if user["organization_id"] == organization_id}
@@ -161,7 +170,7 @@ def _events_look_again(tx: Tx, organization_id: ObjectId, addresses: set[str]) -
     tx.database.events.update_many(query, due, session=tx.session)
 
 
-def _donor(gift: Row) -> dict[str, str]:
+def _donor(gift: DonationRow) -> dict[str, str]:
     """Return what a gift's donor is known by; nothing of one who is unknown or erased."""
     email = gift.get("donor_email")
     if not email or is_erased(gift.get("donor_mailbox")):
@@ -169,7 +178,7 @@ def _donor(gift: Row) -> dict[str, str]:
     return {"donor_address": canonical(email), "donor_mailbox": mailbox(email)}
 
 
-def _keep_former(tx: Tx, gifts: list[Row]) -> None:
+def _keep_former(tx: Tx, gifts: list[DonationRow]) -> None:
     """Keep gifts with users who moved: of "weiß" a user remembers "weiss", as all records did."""
     found = {
         (gift["user_id"], gift["donor_mailbox"], _donor(gift)["donor_mailbox"])

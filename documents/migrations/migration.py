@@ -15,7 +15,7 @@ from documents.errors import Conflict
 from documents.storage.base import Document
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 ROWS_A_PAGE = 200
 LEASE = "migrate"
@@ -24,7 +24,7 @@ RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 150.0  # PyMongo repeats a transaction for up to 120 s.
 
 Say = Callable[[str], None]
-Change = Callable[[Tx, list[Row]], None]
+Change = Callable[[Tx, list[Any]], None]  # of the rows of one collection
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Others:
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._progress: list[Row] | None = None
+        self._progress: list[dict[str, Any]] | None = None
         self._deadline = 0.0
 
     def wait(self) -> None:
@@ -184,7 +184,10 @@ def _page(tx: Tx, migration: Migration, limit: int) -> tuple[int, bool]:
     if rows:
         migration.change(tx, rows)
     is_finished = len(rows) < limit
-    noted: Row = {"name": migration.name, **({"last_id": rows[-1]["_id"]} if rows else {})}
+    noted: dict[str, Any] = {
+        "name": migration.name,
+        **({"last_id": rows[-1]["_id"]} if rows else {}),
+    }
     if "started_at" not in known:
         noted["started_at"] = now()
     if is_finished:

@@ -22,16 +22,26 @@ from documents.migrations.addresses import (
 from documents.migrations.counting import count, name_donors
 from documents.migrations.events import tell_events
 from documents.migrations.migration import Change, Migration
-from documents.migrations.payments import read_again
+from documents.migrations.payments import name_payments, read_again
 from documents.payments.gift import reason_without_gift
+from documents.payments.named_by import MIGRATION as PAYMENTS_NAMED
 from documents.people.search_words import words_of
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
+from documents.rows.payment import PaymentRow
+from documents.rows.user import UserRow
 from documents.tracking.former_clicks import MIGRATION as FORMER_CLICKS
 from documents.values.address import mailbox
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 
-def _set(tx: Tx, collection: str, rows: list[Row], missing: Callable[[Row], Row]) -> None:
+def _set(
+    tx: Tx,
+    collection: str,
+    rows: list[Any],
+    missing: Callable[[Any], dict[str, Any]],
+) -> None:
     """Set what rows do not have yet, in the collection and in the rows given."""
     operations = []
     for row in rows:
@@ -43,10 +53,10 @@ def _set(tx: Tx, collection: str, rows: list[Row], missing: Callable[[Row], Row]
         tx.database[collection].bulk_write(operations, ordered=False, session=tx.session)
 
 
-def find_users(tx: Tx, rows: list[Row]) -> None:
+def find_users(tx: Tx, rows: list[UserRow]) -> None:
     """By the mailbox of their address, and by the words of name and address."""
 
-    def missing(user: Row) -> Row:
+    def missing(user: UserRow) -> dict[str, Any]:
         if "address" not in user:  # deleted
             return {}
         where = mailbox(user["email"])
@@ -58,7 +68,7 @@ def find_users(tx: Tx, rows: list[Row]) -> None:
     _set(tx, "users", rows, missing)
 
 
-def rename_webhook_keys(tx: Tx, rows: list[Row]) -> None:
+def rename_webhook_keys(tx: Tx, rows: list[Any]) -> None:
     """Public keys of one provider became keys of any."""
     _set(tx, "webhook_keys", rows, lambda row: {"keys": row.get("public_keys", [])})
     ids = [row["_id"] for row in rows]
@@ -66,18 +76,18 @@ def rename_webhook_keys(tx: Tx, rows: list[Row]) -> None:
     tx.database.webhook_keys.update_many({"_id": {"$in": ids}}, gone, session=tx.session)
 
 
-def place_gifts(tx: Tx, rows: list[Row]) -> None:
+def place_gifts(tx: Tx, rows: list[DonationRow]) -> None:
     """By their donor's mailbox and, once they are matched, in the days that they came in."""
 
-    def missing(gift: Row) -> Row:
+    def missing(gift: DonationRow) -> dict[str, Any]:
         places: dict[str, Any] = {}
         if gift.get("donor_email"):
             places["donor_mailbox"] = mailbox(gift["donor_email"])
         if gift.get("match"):
             of = gift["fundraiser_id"]
             places["fundraiser_day_id"] = gift_day_id("fundraiser", of, gift)
-        if gift.get("match") and gift.get("mailing_id"):
-            places["mailing_day_id"] = gift_day_id("mailing", gift["mailing_id"], gift)
+        if gift.get("match") and (mailing_id := gift.get("mailing_id")):
+            places["mailing_day_id"] = gift_day_id("mailing", mailing_id, gift)
         return places
 
     old = [gift for gift in rows if "donor_mailbox" not in gift]
@@ -86,14 +96,19 @@ def place_gifts(tx: Tx, rows: list[Row]) -> None:
     count(tx, "donations", rows)
     variants = [gift for gift in old if gift.get("donor_mailbox") != gift.get("donor_address")]
     open_ = [gift for gift in variants if gift.get("match") in rematch.OPEN["match"]["$in"]]
-    by_rules = [one["_id"] for one in open_ if (one.get("decision") or {}).get("rule") != "pin"]
+    by_rules = [one["_id"] for one in open_ if not _is_pinned(one)]
     rematch.mark(tx, by_rules)
 
 
-def tell_emails(tx: Tx, rows: list[Row]) -> None:
+def _is_pinned(gift: DonationRow) -> bool:
+    decision = gift.get("decision")
+    return bool(decision and decision.get("rule") == "pin")
+
+
+def tell_emails(tx: Tx, rows: list[EmailRow]) -> None:
     """Who left and came back is kept by group. Messages are records of their own by now."""
 
-    def missing(email: Row) -> Row:
+    def missing(email: EmailRow) -> dict[str, Any]:
         left, back = email.get("unsubscribed_at"), email.get("resubscribed_at")
         found = {"left": {FROM_ALL: left} if left else {}, "back": {FROM_ALL: back} if back else {}}
         return found if left else {}
@@ -111,17 +126,17 @@ def count_anew(collection: str) -> Change:
     return lambda tx, rows: count(tx, collection, rows)
 
 
-def note_the_time(tx: Tx, rows: list[Row]) -> None:
+def note_the_time(tx: Tx, rows: list[Any]) -> None:
     """Change nothing. The time at which the migration ends is what counts."""
 
 
 NO_ROW = {"_id": None}
 
 
-def list_payments(tx: Tx, rows: list[Row]) -> None:
+def list_payments(tx: Tx, rows: list[PaymentRow]) -> None:
     """Give each payment the ID that clients name it by, and the reason why it has no gift."""
 
-    def missing(payment: Row) -> Row:
+    def missing(payment: PaymentRow) -> dict[str, Any]:
         if payment.get("linked_to") or "instalments" in payment:
             return {}
         if payment.get("donation_id"):
@@ -148,4 +163,5 @@ MIGRATIONS = (
     Migration(FORMER_CLICKS, "the end of former clicks", "events", note_the_time, NO_ROW),
     Migration(14, "read payment webhooks again", "deliveries", read_again, {"provider": "stripe"}),
     Migration(16, "list payments without a gift", "payments", list_payments),
+    Migration(PAYMENTS_NAMED, "the mailboxes that payments name", "payments", name_payments),
 )

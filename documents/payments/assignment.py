@@ -5,6 +5,7 @@ order, and repeating an assignment changes nothing.
 """
 
 import contextlib
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import signals
@@ -12,12 +13,15 @@ from mongoengine import signals
 from documents.donation import Donation
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.payments.gift import apply
-from documents.payments.payment import key_of
+from documents.payments.payment import assigned_fundraiser, key_of, store
 from documents.payments.reasons import ASSIGNABLE, SENTENCES, Unassigned
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
+from documents.rows.payment import PaymentRow
 from documents.storage.fast_insert import Stored
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 
 def assign(organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: ObjectId) -> None:
@@ -64,7 +68,7 @@ def _assign(
     if reason is not None and reason not in ASSIGNABLE:
         return None, f"The payment cannot become a donation. {SENTENCES.get(reason, '')}".strip()
     before = payment.get("assigned")
-    if (before or {}).get("fundraiser_id") != fundraiser_id:
+    if assigned_fundraiser(payment) != fundraiser_id:
         payment["assigned"] = {"fundraiser_id": fundraiser_id, "at": now()}
     _apply(tx, payment)
     objection = _objection(tx, payment)
@@ -74,12 +78,12 @@ def _assign(
     return payment.get("donation_id"), objection
 
 
-def _objection(tx: Tx, payment: Row) -> str:
+def _objection(tx: Tx, payment: PaymentRow) -> str:
     """Return why the payment's gift cannot be assigned; blank if it can, or if there is none."""
     if payment.get("donation_id") is None:
         return ""
     query = {"_id": payment["donation_id"], "organization_id": payment["organization_id"]}
-    gift = tx.database.donations.find_one(query, session=tx.session)
+    gift = collection(tx.database, DonationRow).find_one(query, session=tx.session)
     if gift is None or gift.get("deleted_at"):
         return "The donation of this payment was deleted."
     if gift.get("payment_id") != payment["_id"]:
@@ -94,13 +98,14 @@ def _take_back(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> ObjectId | N
     payment.pop("assigned", None)
     _apply(tx, payment)
     _write(tx, payment)
-    donation_id: ObjectId | None = payment.get("donation_id")
-    return donation_id
+    return payment.get("donation_id")
 
 
-def _find(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> Row:
+def _find(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> PaymentRow:
     query = {"organization_id": organization_id, "public_id": id_}
-    payment: Row | None = tx.database.payments.find_one(query, session=tx.session)
+    payment: PaymentRow | None = collection(tx.database, PaymentRow).find_one(
+        query, session=tx.session
+    )
     if payment is None:
         raise NotFound
     return payment
@@ -112,15 +117,15 @@ def _expect_fundraiser(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> None
         raise Unacceptable("/fundraiser_id", "not_found", "There is no such fundraiser.")
 
 
-def _apply(tx: Tx, payment: Row) -> None:
+def _apply(tx: Tx, payment: PaymentRow) -> None:
     """Make or change the gift. A payment without one keeps its reason."""
     with contextlib.suppress(Unassigned):
         apply(tx, payment, key_of(payment))
 
 
-def _write(tx: Tx, payment: Row) -> None:
-    known = {name: value for name, value in payment.items() if value is not None}
-    tx.database.payments.replace_one({"_id": payment["_id"]}, known, session=tx.session)
+def _write(tx: Tx, payment: PaymentRow) -> None:
+    known: Any = {name: value for name, value in payment.items() if value is not None}
+    store(tx, known)
 
 
 def _wake(donation_id: ObjectId | None) -> None:

@@ -1,21 +1,29 @@
 """The transaction that stores what webhooks report of payments: facts, links, and gifts."""
 
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from bson import ObjectId
 
 from documents.errors import Unusable
 from documents.payments.facts import Fact, Facts, merge
 from documents.payments.gift import apply
-from documents.payments.payment import learn, payment_id
+from documents.payments.payment import learn, payment_id, store
 from documents.payments.rules import oddities, plans_of
+from documents.rows.collections import collection
+from documents.rows.payment import InheritedFields, PaymentRow
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 # What an invoice gives up once the payment that it is of is known.
-OWN_OF_PAYMENT = ("public_id", "reason", "key", "assigned")
+OWN_OF_PAYMENT: tuple[Literal["public_id", "reason", "key", "assigned"], ...] = (
+    "public_id",
+    "reason",
+    "key",
+    "assigned",
+)
 # What a person did, or an erasure, when only the invoice was known.
-INHERITED = ("assigned", "erased", "forgotten", "replaced")
+INHERITED = frozenset(InheritedFields.__annotations__)
 
 
 @dataclass
@@ -35,7 +43,9 @@ class Book:
         self._organization_id = organization_id
         self._provider = provider
         self.tells_of_erased = False  # a webhook that was entered is about an erased person
-        self._inherited: dict[str, Row] = {}  # from invoices, by the keys of their payments
+        self._inherited: dict[
+            str, InheritedFields
+        ] = {}  # from invoices, by the keys of their payments
         self.notes: list[str] = []  # on what was entered, or what it brought to light
 
     def enter(self, told: Told) -> set[ObjectId]:
@@ -58,8 +68,7 @@ class Book:
             if key != told_key:
                 payment = self._payment(key)
             payment.setdefault("public_id", ObjectId())
-            for name, value in self._inherited.get(key, {}).items():
-                payment.setdefault(name, value)
+            payment = {**self._inherited.get(key, {}), **payment}
             was = payment.get("reason")
             changed = learn(payment, facts)
             try:
@@ -70,7 +79,7 @@ class Book:
             if fundraiser_id:
                 fundraisers.add(fundraiser_id)
             if changed or fundraiser_id or payment.get("reason") != was:
-                self._write(payment)
+                store(self._tx, payment)
             self.tells_of_erased |= bool(payment.get("erased"))
         if refusal:
             raise refusal
@@ -92,12 +101,12 @@ class Book:
                     known.append(key)
                     changed = True
                 if changed:
-                    self._write(row)
+                    store(self._tx, row)
                 for one in known if plan == key else [key]:
                     result[one] = merge(result.get(one, {}), row["facts"])
         return result
 
-    def _note(self, payment: Row, facts: Facts) -> bool:
+    def _note(self, payment: PaymentRow, facts: Facts) -> bool:
         """Note the payment's odd facts. Returns whether that changed its row."""
         odd = oddities(payment["facts"], payment.get("gift_currency"))
         known = payment.get("notes", {})
@@ -111,19 +120,21 @@ class Book:
         waiting = self._payment(invoice)
         facts: dict[str, Fact] = waiting["facts"]
         if waiting.get("linked_to") != key:
-            known = {name: waiting[name] for name in INHERITED if waiting.get(name)}
-            self._inherited[key] = known
-            kept = {name: value for name, value in waiting.items() if name not in OWN_OF_PAYMENT}
-            self._write(kept | {"linked_to": key, "facts": {}})
+            known = {name: value for name, value in waiting.items() if value}
+            inherited: Any = {name: known[name] for name in known.keys() & INHERITED}
+            self._inherited[key] = inherited
+            for name in OWN_OF_PAYMENT:
+                waiting.pop(name, None)
+            store(self._tx, {**waiting, "linked_to": key, "facts": {}})
         return facts
 
-    def _payment(self, key: str) -> Row:
+    def _payment(self, key: str) -> PaymentRow:
         id_ = payment_id(self._organization_id, self._provider, key)
-        found = self._tx.database.payments.find_one({"_id": id_}, session=self._tx.session)
-        new = {"organization_id": self._organization_id, "facts": {}, "created_at": now()}
-        return found or {"_id": id_, **new}
-
-    def _write(self, payment: Row) -> None:
-        self._tx.database.payments.replace_one(
-            {"_id": payment["_id"]}, payment, upsert=True, session=self._tx.session
-        )
+        payments = collection(self._tx.database, PaymentRow)
+        found = payments.find_one({"_id": id_}, session=self._tx.session)
+        return found or {
+            "_id": id_,
+            "organization_id": self._organization_id,
+            "facts": {},
+            "created_at": now(),
+        }

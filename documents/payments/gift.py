@@ -11,15 +11,19 @@ from documents.erased.client_ids import plan_of, with_external_id
 from documents.erased.stand_ins import stand_in
 from documents.matching.candidates import is_erased
 from documents.matching.rematch import MARKED_A_BATCH, mark
-from documents.payments.payment import split_id
+from documents.payments.payment import assigned_fundraiser, split_id
 from documents.payments.reasons import UNUSABLE, Reason, Unassigned, waiting_reason
 from documents.payments.rules import State, in_currency, state_of
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
+from documents.rows.fundraiser import FundraiserRow
+from documents.rows.payment import PaymentRow
 from documents.storage.marks import text
 from documents.storage.record import new_row
 from documents.values.address import canonical, mailbox
 from documents.values.money import minor_units
 from documents.values.time import now, to_milliseconds
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 # What matching reads of a gift: a change of these lets it look again for its email.
 MATCHED_BY = (
@@ -33,7 +37,7 @@ MATCHED_BY = (
 PERSONAL = ("donor_name", "donor_email", "donor_address", "donor_mailbox", "email_ref")
 
 
-def apply(tx: Tx, payment: Row, key: str) -> ObjectId | None:
+def apply(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
     """Make or change the gift, in the transaction that changes the payment.
 
     Args:
@@ -54,12 +58,12 @@ def apply(tx: Tx, payment: Row, key: str) -> ObjectId | None:
             raise Unassigned(reason, UNUSABLE[reason])
         return None  # of an invoice it is not known yet which payment it is of
     state = _in_its_plan(tx, payment, state)
-    query: Row = {"organization_id": payment["organization_id"]}
+    query: dict[str, Any] = {"organization_id": payment["organization_id"]}
     if payment.get("donation_id"):
         query["_id"] = payment["donation_id"]
     else:
         query["external_id"] = text(eq=key)
-    gift = tx.database.donations.find_one(query, session=tx.session)
+    gift = collection(tx.database, DonationRow).find_one(query, session=tx.session)
     if gift is None and "external_id" in query:
         gift = with_external_id(tx, payment["organization_id"], key)
     if gift is None:
@@ -69,7 +73,7 @@ def apply(tx: Tx, payment: Row, key: str) -> ObjectId | None:
             _wait(payment, error.code, key)
             raise
         row = _new_gift(payment, key, fundraiser_id, state)
-        tx.database.donations.insert_one(row, session=tx.session)
+        collection(tx.database, DonationRow).insert_one(row, session=tx.session)
         _note_gift(payment, row["_id"])
         payment["applied"] = asdict(state)
         return fundraiser_id
@@ -89,7 +93,7 @@ def apply(tx: Tx, payment: Row, key: str) -> ObjectId | None:
     return ObjectId(gift["fundraiser_id"])
 
 
-def _in_its_plan(tx: Tx, payment: Row, state: State) -> State:
+def _in_its_plan(tx: Tx, payment: PaymentRow, state: State) -> State:
     fundraiser_id = state.fundraiser_id or ""
     if not state.recurring_id or not ObjectId.is_valid(fundraiser_id):
         return state
@@ -98,7 +102,7 @@ def _in_its_plan(tx: Tx, payment: Row, state: State) -> State:
     return replace(state, recurring_id=plan)
 
 
-def _wait(payment: Row, reason: Reason, key: str) -> None:
+def _wait(payment: PaymentRow, reason: Reason, key: str) -> None:
     """Note why there is no gift."""
     if payment.get("donation_id"):
         return
@@ -107,26 +111,25 @@ def _wait(payment: Row, reason: Reason, key: str) -> None:
         payment["key"] = key
 
 
-def _is_forgotten(payment: Row, key: str) -> bool:
+def _is_forgotten(payment: PaymentRow, key: str) -> bool:
     known = payment.get("replaced") or {}
     return bool(payment.get("erased")) or stand_in(payment["organization_id"], key) in known
 
 
-def _note_gift(payment: Row, donation_id: ObjectId) -> None:
+def _note_gift(payment: PaymentRow, donation_id: ObjectId) -> None:
     payment["donation_id"] = donation_id
-    for name in ("reason", "key"):
-        payment.pop(name, None)
+    payment.pop("reason", None)
+    payment.pop("key", None)
 
 
-def _fundraiser(tx: Tx, payment: Row, state: State) -> ObjectId:
+def _fundraiser(tx: Tx, payment: PaymentRow, state: State) -> ObjectId:
     """Return the fundraiser that a person assigned, else the one that the payment names.
 
     Raises:
         Unassigned: no fundraiser of the organization is named, or the currency is unknown.
     """
     _expect_known_currency(state)
-    assigned = payment.get("assigned") or {}
-    named = assigned.get("fundraiser_id") or state.fundraiser_id or ""
+    named = assigned_fundraiser(payment) or state.fundraiser_id or ""
     if found := _found(tx, payment["organization_id"], named):
         return found
     code: Reason = "unknown_fundraiser" if named else "no_fundraiser"
@@ -138,7 +141,7 @@ def _expect_known_currency(state: State) -> None:
         raise Unassigned("unknown_currency")
 
 
-def reason_without_gift(tx: Tx, payment: Row) -> Reason:
+def reason_without_gift(tx: Tx, payment: PaymentRow) -> Reason:
     """Return why a payment has no gift, for one stored before reasons were kept."""
     key = split_id(payment["_id"])[1]
     state = state_of(payment["facts"])
@@ -151,21 +154,20 @@ def reason_without_gift(tx: Tx, payment: Row) -> Reason:
     return "unknown_fundraiser"  # it came after the payment, which no event has changed since
 
 
-def _move(tx: Tx, gift: Row, payment: Row) -> None:
+def _move(tx: Tx, gift: DonationRow, payment: PaymentRow) -> None:
     """Move the payment's own gift to the fundraiser that a person assigned.
 
     Settling takes what it counted from the one fundraiser and adds it to the other. The next
     instalment is decided again, and marks those that are astray; see matching/instalments.py.
     """
-    assigned = (payment.get("assigned") or {}).get("fundraiser_id")
-    left = gift["fundraiser_id"]
-    if assigned in (None, left) or gift.get("payment_id") != payment["_id"]:
+    assigned, left = assigned_fundraiser(payment), gift["fundraiser_id"]
+    if assigned is None or assigned == left or gift.get("payment_id") != payment["_id"]:
         return
     look_again = {"rematch": True} if gift.get("match") else {}
     moved = {"fundraiser_id": assigned, "due": now(), "updated_at": now(), **look_again}
     update = {"$set": moved, "$unset": {"trouble": ""}, "$inc": {"version": 1}}
     tx.database.donations.update_one({"_id": gift["_id"]}, update, session=tx.session)
-    gift.update(moved)
+    gift["fundraiser_id"] = assigned
     if gift.get("recurring_id"):
         plan = {"fundraiser_id": left, "recurring_id": text(eq=gift["recurring_id"])}
         rest = {**plan, "match": {"$exists": True}, "deleted_at": None}
@@ -179,11 +181,11 @@ def _found(tx: Tx, organization_id: ObjectId, named: Any) -> ObjectId | None:
     if not ObjectId.is_valid(named or ""):
         return None
     query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
-    row = tx.database.fundraisers.find_one(query, {"_id": 1}, session=tx.session)
+    row = collection(tx.database, FundraiserRow).find_one(query, {"_id": 1}, session=tx.session)
     return ObjectId(row["_id"]) if row else None
 
 
-def _moved(tx: Tx, gift: Row, payment: Row, state: State) -> dict[str, Any]:
+def _moved(tx: Tx, gift: DonationRow, payment: PaymentRow, state: State) -> dict[str, Any]:
     """The fundraiser that facts nearer to the money name by now, if others put the gift where it
     is. A gift that somebody put elsewhere stays there."""
     before = (payment.get("applied") or {}).get("fundraiser_id")
@@ -194,15 +196,15 @@ def _moved(tx: Tx, gift: Row, payment: Row, state: State) -> dict[str, Any]:
     if found is None:
         return {}
     if gift.get("recurring_id"):
-        plan: Row = {name: gift[name] for name in ("fundraiser_id", "recurring_id")}
+        plan = {"fundraiser_id": gift["fundraiser_id"], "recurring_id": gift["recurring_id"]}
         followers = {**plan, "follows": gift["_id"]}
-        rows = tx.database.donations.find(followers, {"_id": 1}, session=tx.session)
+        rows = collection(tx.database, DonationRow).find(followers, {"_id": 1}, session=tx.session)
         mark(tx, [row["_id"] for row in rows.limit(MARKED_A_BATCH)])
     return {"fundraiser_id": found}
 
 
-def _new_gift(payment: Row, key: str, fundraiser_id: ObjectId, state: State) -> Row:
-    return new_row(
+def _new_gift(payment: PaymentRow, key: str, fundraiser_id: ObjectId, state: State) -> DonationRow:
+    row: DonationRow = new_row(
         Donation,
         organization_id=payment["organization_id"],
         fundraiser_id=fundraiser_id,
@@ -211,6 +213,7 @@ def _new_gift(payment: Row, key: str, fundraiser_id: ObjectId, state: State) -> 
         due=now(),
         **_values(state),
     )
+    return row
 
 
 def _values(state: State) -> dict[str, Any]:
@@ -231,7 +234,7 @@ def _values(state: State) -> dict[str, Any]:
     }
 
 
-def _outcome(gift: Row, values: dict[str, Any]) -> dict[str, Any]:
+def _outcome(gift: DonationRow, values: dict[str, Any]) -> dict[str, Any]:
     """What became of a gift that a client recorded, by its payment. The rest is the client's."""
     status = values["status"]
     if values["currency"] != gift["currency"]:
@@ -242,7 +245,7 @@ def _outcome(gift: Row, values: dict[str, Any]) -> dict[str, Any]:
     return back if status == "pending" else {"status": status, **back}  # never pending again
 
 
-def _change(tx: Tx, gift: Row, payment: Row, values: dict[str, Any]) -> None:
+def _change(tx: Tx, gift: DonationRow, payment: PaymentRow, values: dict[str, Any]) -> None:
     if gift.get("payment_id") != payment["_id"]:
         values = _outcome(gift, values)
     elif is_erased(gift.get("donor_mailbox")):

@@ -8,7 +8,6 @@ import contextlib
 import json
 import logging
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 from bson import ObjectId
 
 from config.observability import metrics
-from documents.concurrency import retries
-from documents.concurrency.batches import ISOLATION_SECONDS, Batches
+from documents.concurrency.batches import ISOLATION_SECONDS
+from documents.concurrency.drain import Drain
 from documents.concurrency.single_flight import SingleFlight
 from documents.erased import bodies as erased_bodies
 from documents.erased import customers as erased_customers
@@ -30,14 +29,13 @@ from documents.payments.stripe import facts as stripe_events
 from documents.payments.stripe import unusable
 from documents.providers.registry import OF_PAYMENTS
 from documents.providers.sendgrid import ERASED
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.settling import settle as settling
 from documents.settling.policies import Policy
-from documents.storage import shutdown
-from documents.storage.marks import DUE, due_of
-from documents.storage.transaction import in_transaction
+from documents.storage.marks import due_of
 from documents.values.stripe_values import UnknownCurrency
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 log = logging.getLogger(__name__)
 
@@ -67,40 +65,23 @@ def take_in_deliveries(ids: list[ObjectId], policy: Policy) -> int:
 
 
 def _take_in_all(organization_id: ObjectId, policy: Policy, seconds: float | None) -> int:
-    done, fundraisers = 0, set[ObjectId]()
-    group: Row = {"organization_id": organization_id, "provider": {"$in": OF_PAYMENTS}}
-    batches = Batches(("payments of organization", organization_id), DELIVERIES_A_BATCH, seconds)
-
-    def batch() -> int:
-        taken = in_transaction(_take_in, group, batches)
-        fundraisers.update(taken.fundraisers)
-        return taken.number
-
+    fundraisers = set[ObjectId]()
+    group = {"organization_id": organization_id, "provider": {"$in": OF_PAYMENTS}}
+    drain = Drain(("payments of organization", organization_id), DELIVERIES_A_BATCH, seconds)
     try:
-        while not shutdown.has_begun() and (number := batches.take(batch)):
-            done += number
-    finally:  # what is taken in already has waited long enough
+        return drain.run(_take_in, drain, group, fundraisers)
+    finally:  # The gifts of committed batches have waited long enough.
         for fundraiser_id in fundraisers:
             settling.settle_fundraiser(fundraiser_id, policy, seconds)
-    return done
 
 
-@dataclass
-class Taken:
-    """What a transaction did."""
+def _take_in(tx: Tx, drain: Drain, group: dict[str, Any], changed: set[ObjectId]) -> int:
+    """Take in the next due webhooks. Returns how many there were.
 
-    number: int
-    fundraisers: set[ObjectId]
-
-
-def _take_in(tx: Tx, group: Row, run: Batches) -> Taken:
-    run.taken = []
-    query = {**DUE, **group, **retries.not_postponed(now())}
-    found = tx.database.deliveries.find(query, session=tx.session).sort("due", 1)
-    deliveries = list(found.limit(run.limit))
-    run.taken = [("deliveries", delivery["_id"]) for delivery in deliveries]
-    if deliveries and run.is_isolating:  # older ones wait for their next attempt
-        group["due"] = {**DUE["due"], "$gte": deliveries[0]["due"]}
+    Args:
+        changed: gets the fundraisers whose gifts are due, once the transaction is committed.
+    """
+    deliveries = drain.read(tx, "deliveries", group)
     fundraisers: set[ObjectId] = set()
     fates: Counter[tuple[str, str]] = Counter()
     for delivery in deliveries:
@@ -126,10 +107,11 @@ def _take_in(tx: Tx, group: Row, run: Batches) -> Taken:
         of = deliveries[0]["organization_id"]
         erased_bodies.note_repeated(tx, of, read_ones)
     tx.on_commit(partial(_measure, fates, [delivery["due"] for delivery in deliveries]))
-    return Taken(len(deliveries), fundraisers)
+    tx.on_commit(partial(changed.update, fundraisers))
+    return len(deliveries)
 
 
-def _is_about_erased(tx: Tx, delivery: Row) -> bool:
+def _is_about_erased(tx: Tx, delivery: WebhookDeliveryRow) -> bool:
     """Return whether a webhook about a customer, and no payment, is about an erased person."""
     if b'"customer' not in delivery["body"]:
         return False
@@ -146,7 +128,7 @@ def _measure(fates: Counter[tuple[str, str]], due: list[datetime]) -> None:
     metrics.settled("deliveries", due, now())
 
 
-def read(delivery: Row) -> Told:
+def read(delivery: WebhookDeliveryRow) -> Told:
     """What a stored webhook tells.
 
     Raises:

@@ -17,10 +17,13 @@ from documents.erased.stand_ins import plain_key
 from documents.errors import NotFound
 from documents.payments.facts import Fact, merge
 from documents.payments.facts_without_person import replace_texts, without_person
+from documents.payments.named_by import named_by
 from documents.payments.reasons import condition
+from documents.rows.payment import PaymentRow
 from documents.storage.base import Document
+from documents.storage.marks import known_index
 from documents.storage.tenancy import OWNED
-from matchback.engine import Row
+from matchback.engine import Tx
 
 
 class Payment(Document):
@@ -40,6 +43,8 @@ class Payment(Document):
     erased: the person is not kept, whatever is reported later.
     forgotten: stand-ins of texts that name the person; see payments/facts_without_person.py.
     replaced: of somebody else's payment, what stands in place of texts that name an erased person.
+    named_by: what an erasure finds it by; see payments/named_by.py.
+    stripped_for: the erased users whose payment it is.
     """
 
     id = StringField(primary_key=True)
@@ -58,20 +63,27 @@ class Payment(Document):
     erased = BooleanField()
     forgotten = ListField(StringField())
     replaced = DictField(default=None)
+    named_by = ListField(StringField())
+    stripped_for = ListField(ObjectIdField())
     created_at = DateTimeField()
 
     identity = "public_id"  # by which lists are sorted; see page.py
     meta = {
         "collection": "payments",
         "auto_create_index": False,
-        "indexes": [["organization_id", "public_id"], ["organization_id", "reason", "public_id"]],
+        "indexes": [
+            ["organization_id", "public_id"],
+            ["organization_id", "reason", "public_id"],
+            ["organization_id", "named_by"],
+            known_index("donation_id"),
+        ],
         **OWNED,
     }
 
     @classmethod
-    def filters(cls, given: Row) -> Row:
+    def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Return a list's filters as conditions on stored fields."""
-        conditions: list[Row] = [{"public_id": {"$type": "objectId"}}]
+        conditions: list[dict[str, Any]] = [{"public_id": {"$type": "objectId"}}]
         if "reason" in given:
             conditions.append({"reason": given["reason"]})
         if "status" in given:
@@ -105,7 +117,7 @@ def split_id(id_: str) -> tuple[str, str]:
     return provider, key
 
 
-def key_of(payment: Row) -> str:
+def key_of(payment: PaymentRow) -> str:
     """Return the provider's ID of a payment; its digest once the person was erased."""
     return payment.get("key") or split_id(payment["_id"])[1]
 
@@ -115,7 +127,13 @@ def payment_id(organization_id: ObjectId, provider: str, key: str) -> str:
     return f"{organization_id}:{provider}:{plain_key(key)}"
 
 
-def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:
+def assigned_fundraiser(payment: PaymentRow) -> ObjectId | None:
+    """Return the fundraiser that a person assigned to a payment."""
+    assigned = payment.get("assigned")
+    return assigned["fundraiser_id"] if assigned else None
+
+
+def learn(payment: PaymentRow, facts: Mapping[str, Fact]) -> bool:
     """Add facts to a payment's row. Returns whether that changed anything."""
     known: dict[str, Any] = merge(payment.get("facts", {}), facts)
     if payment.get("erased"):
@@ -126,3 +144,9 @@ def learn(payment: Row, facts: Mapping[str, Fact]) -> bool:
     changed = bool(known != payment.get("facts", {}))
     payment["facts"] = known
     return changed
+
+
+def store(tx: Tx, payment: PaymentRow) -> None:
+    """Write a payment's row, with the mailboxes that its texts name by now."""
+    row = payment | {"named_by": named_by(payment)}
+    tx.database.payments.replace_one({"_id": row["_id"]}, row, upsert=True, session=tx.session)

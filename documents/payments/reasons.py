@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from documents.errors import Unusable
 from documents.payments.facts import Fact
 from documents.payments.rules import KINDS
-from matchback.engine import Row
+from documents.rows.payment import PaymentRow
 
 Reason = Literal[
     "no_fundraiser",
@@ -19,7 +19,7 @@ Reason = Literal[
 ]
 Status = Literal["unassigned", "incomplete", "assigned"]
 
-SENTENCES: dict[Reason, str] = {
+SENTENCES: Mapping[str, str] = {
     "no_fundraiser": "It does not name a fundraiser.",
     "unknown_fundraiser": "It names a fundraiser that does not exist in this organization.",
     "unlinked_invoice": "No event has linked the invoice to its payment yet.",
@@ -32,7 +32,7 @@ SENTENCES: dict[Reason, str] = {
 UNKNOWN_CURRENCY: Reason = "unknown_currency"
 TEST_MODE: Reason = "test_mode"
 # What is noted on the webhook that reported such a fact.
-UNUSABLE: dict[Reason, str] = {
+UNUSABLE: Mapping[Reason, str] = {
     UNKNOWN_CURRENCY: "the currency is not one of ISO 4217",
     TEST_MODE: "this is a test payment (livemode is false), which counts only if the webhook key "
     "that signed it was set as a test key",
@@ -72,7 +72,7 @@ def waiting_reason(facts: Mapping[str, Fact], key: str) -> Reason:
     return "no_amount"
 
 
-def status_of(payment: Row) -> Status:
+def status_of(payment: PaymentRow) -> Status:
     """Return whether a payment has a gift, lacks one, or is not paid yet."""
     reason = payment.get("reason")
     if reason is None:

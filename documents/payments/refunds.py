@@ -6,7 +6,7 @@ If a charge is captured in part, the rest is released, which is not a refund. Be
 captured the charge. No event states it, so the evidence must show the release.
 
 Source: https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow.
-docs/payments.md documents the rule for users.
+docs/reference/payments.md documents the rule for users.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """The plain webhook: the state of one gift, from any payment processor. Pure.
 
-The signature follows Standard Webhooks (https://www.standardwebhooks.com). docs/payments.md
-documents the webhook for its users.
+The signature follows Standard Webhooks (https://www.standardwebhooks.com).
+docs/how-to/payment-processor.md documents the webhook for its users.
 """
 
 from datetime import datetime

@@ -7,6 +7,7 @@ docs/explanation/matching.md describes.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import DateTimeField, ObjectIdField, StringField, get_db
@@ -14,7 +15,7 @@ from mongoengine import DateTimeField, ObjectIdField, StringField, get_db
 from documents.storage.base import Document
 from documents.values.address import canonical
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 FIELDS = dict.fromkeys(("name", "email", "address", "deleted_at"), 1)
 
@@ -48,7 +49,7 @@ class Pair:
     noted_at: datetime
 
 
-def note_duplicate(tx: Tx, collection: str, record: Row, kept_id: ObjectId) -> None:
+def note_duplicate(tx: Tx, collection: str, record: dict[str, Any], kept_id: ObjectId) -> None:
     """Note in the caller's transaction that the record is not found by its address."""
     known = {
         "organization_id": record["organization_id"],
@@ -85,7 +86,7 @@ def pairs(organization_id: ObjectId | None = None) -> Iterator[Pair]:
         )
 
 
-def _is_open(record: Row) -> bool:
+def _is_open(record: dict[str, Any]) -> bool:
     """Return whether the record still has no key of its own: neither deleted nor changed."""
     if record.get("deleted_at"):
         return False

@@ -7,8 +7,8 @@ the key that its address would get now.
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
+from documents.rows.user import UserRow
 from documents.values.address import canonical, fold, mailbox
-from matchback.engine import Row
 
 
 def keys(email: str) -> list[str]:
@@ -59,6 +59,6 @@ class People(Generic[T]):
         return None
 
 
-def people(rows: Iterable[Row]) -> People[Any]:
+def people(rows: Iterable[UserRow]) -> People[Any]:
     """Return the IDs of users by their addresses, of rows with `address` and `email`."""
     return People((row["address"], row["email"], row["_id"]) for row in rows)

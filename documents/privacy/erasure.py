@@ -6,7 +6,7 @@ an `Idempotency-Key`, because they are sealed. They expire after 48 hours.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +22,9 @@ from documents.privacy import retention
 from documents.privacy.gifts import erase_gifts, erase_mentions
 from documents.privacy.payments import erase_payments
 from documents.privacy.posts import erase_posts
+from documents.rows.collections import collection
+from documents.rows.event import EventRow
+from documents.rows.user import UserRow
 from documents.storage import export_outbox
 from documents.storage.export_outbox import note
 from documents.storage.marks import text
@@ -29,7 +32,7 @@ from documents.storage.transaction import in_transaction
 from documents.user import User
 from documents.values.address import canonical, mailbox
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 KNOWN_BY = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
 FORGOTTEN_LAST = ("erasing", "erasing_names", "erase_due", "former_mailboxes")
@@ -78,7 +81,7 @@ def erase(user_id: ObjectId) -> bool:
 
     Posts that are not tallied yet are left for the next time, so that their events are counted.
     """
-    user = get_db().users.find_one({"_id": user_id, **DUE})
+    user = collection(get_db(), UserRow).find_one({"_id": user_id, **DUE})
     if user is None:
         return True
     person = person_of(user)
@@ -98,8 +101,8 @@ def erase(user_id: ObjectId) -> bool:
         _erase_all_events(person)
     erased_items.empty(person.organization_id)
     finished = erased_items.is_none(person.organization_id) and finished
-    done: Row = {"$unset": dict.fromkeys(FORGOTTEN_LAST, "")}
-    waits: Row = {"$set": {"erase_due": now() + LATER}}
+    done: dict[str, Any] = {"$unset": dict.fromkeys(FORGOTTEN_LAST, "")}
+    waits: dict[str, Any] = {"$set": {"erase_due": now() + LATER}}
     get_db().users.update_one(
         {"_id": user_id, "erase_due": user["erase_due"]}, done if finished else waits
     )
@@ -115,14 +118,17 @@ def _erase_all_events(person: Person) -> None:
 def _erase_events(tx: Tx, person: Person, limit: int) -> int:
     """Archive and empty some of the person's events. Returns how many there were."""
     of_emails = {"email_id": {"$in": list(person.email_ids)}}
-    events = list(tx.database.events.find(of_emails, session=tx.session).limit(limit))
+    events = list(
+        collection(tx.database, EventRow).find(of_emails, session=tx.session).limit(limit)
+    )
     for query in _unmatched(person):
-        found = tx.database.events.find(query, session=tx.session).limit(limit)
+        found = collection(tx.database, EventRow).find(query, session=tx.session).limit(limit)
         events += [one for one in found if person.traces.is_theirs(one.get("address", ""))]
     events = list({event["_id"]: event for event in events}.values())
     retention.archive(tx, events)
     for event in events:
-        left = {name: event[name] for name in KEPT_OF_EVENTS if name in event}
+        known: Mapping[str, Any] = event
+        left = {name: known[name] for name in KEPT_OF_EVENTS if name in known}
         tx.database.events.replace_one(
             {"_id": event["_id"]}, {**left, "type": "erased"}, session=tx.session
         )
@@ -130,7 +136,7 @@ def _erase_events(tx: Tx, person: Person, limit: int) -> int:
     return len(events)
 
 
-def _unmatched(person: Person) -> Iterator[Row]:
+def _unmatched(person: Person) -> Iterator[dict[str, Any]]:
     """Yield queries for events that name an address of the person, and no email."""
     others = sorted(person.traces.others)
     if person.addresses:

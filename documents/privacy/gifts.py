@@ -1,6 +1,7 @@
 """Erasure of a person in their gifts: a part of erasure.py."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -12,10 +13,12 @@ from documents.giving_links.link_token import token
 from documents.giving_links.references import resolve
 from documents.matching import rematch
 from documents.matching.candidates import ERASED as ERASED_DONOR
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
 from documents.values.address import mailbox
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 OF_GIFTS = ("organization_id", "fundraiser_id", "donor_name", "donor_email")
 IDS = ("email_ref", "external_id", "recurring_id")  # texts of clients
@@ -37,33 +40,34 @@ def erase_mentions(person: Person) -> None:
         return
     of_organization = {"organization_id": person.organization_id}
     named = {"$or": [{name: {"$type": "string"}} for name in IDS]}
-    for gift in get_db().donations.find(of_organization | named, FIELDS):
-        if not any(person.traces.has_address(gift.get(name) or "") for name in IDS):
+    for gift in collection(get_db(), DonationRow).find(of_organization | named, FIELDS):
+        texts = gift.get("email_ref"), gift.get("external_id"), gift.get("recurring_id")
+        if not any(person.traces.has_address(text) for text in texts if text):
             continue
         is_named = not gift.get("donor_email") and person.traces.has_name(gift["donor_name"])
         donor = {"donor_name": ERASED_NAME} if is_named else {}
         _update(gift, donor | _plain_ids(gift, person.traces.has_address))
 
 
-def gifts_of(person: Person) -> Iterator[Row]:
+def gifts_of(person: Person) -> Iterator[DonationRow]:
     """Yield the gifts that the person gave, as far as that is known."""
     for query in _whose(person):
-        for gift in get_db().donations.find(query, FIELDS):
+        for gift in collection(get_db(), DonationRow).find(query, FIELDS):
             if "user_id" in query or person.traces.is_theirs(gift.get("donor_email") or ""):
                 yield gift
 
 
-def _whose(person: Person) -> list[Row]:
+def _whose(person: Person) -> list[dict[str, Any]]:
     forms = stored_forms(person.addresses)
     mailboxes = sorted({*forms, *map(mailbox, person.addresses)})
     of_organization = {"organization_id": person.organization_id}
     # Only gifts of the first version, until they are migrated, have no mailbox.
     old = {"donor_mailbox": None, "donor_address": {"$in": forms}}
-    by_address: list[Row] = [{"donor_mailbox": {"$in": mailboxes}}, old] if forms else []
+    by_address: list[dict[str, Any]] = [{"donor_mailbox": {"$in": mailboxes}}, old] if forms else []
     return [{"user_id": person.user_id}, *({**of_organization, **one} for one in by_address)]
 
 
-def _erase(person: Person, gift: Row) -> None:
+def _erase(person: Person, gift: DonationRow) -> None:
     told = _plain_ids(gift, person.with_gift(gift).in_text)
     # The same person still, though nobody knows who.
     donor = f"{ERASED_DONOR}{person.user_id}"
@@ -79,9 +83,9 @@ def _erase(person: Person, gift: Row) -> None:
     _update(gift, update)
 
 
-def _plain_ids(gift: Row, tells: Callable[[str], bool]) -> Row:
+def _plain_ids(gift: DonationRow, tells: Callable[[str], bool]) -> dict[str, str]:
     """Return what replaces IDs that tell of a person. The plan of all instalments is renamed."""
-    told: Row = {}
+    told: dict[str, str] = {}
     if tells(gift.get("email_ref") or ""):
         told["email_ref"] = (
             plain_reference(gift["organization_id"], gift["email_ref"]) or ERASED_NAME
@@ -102,7 +106,7 @@ def plain_reference(organization_id: ObjectId, reference: str) -> str | None:
     return token(organization_id, email_id) if how == "link_token" else str(email_id)
 
 
-def _update(gift: Row, update: Row) -> None:
+def _update(gift: DonationRow, update: dict[str, Any]) -> None:
     if not update:  # only its plan was renamed
         return
     donations = get_db().donations
@@ -115,7 +119,7 @@ def _update(gift: Row, update: Row) -> None:
     note(Tx(get_db()), {"donations": [gift["_id"]]})
 
 
-def rename_plan(tx: Tx, gift: Row) -> None:
+def rename_plan(tx: Tx, gift: DonationRow) -> None:
     """Give all instalments of a plan the same stand-in at once, so that it stays one plan."""
     plan = {"$type": "string", "$eq": gift["recurring_id"]}
     query = {"fundraiser_id": gift["fundraiser_id"], "recurring_id": plan}

@@ -20,11 +20,12 @@ from documents.erased.rules import REDACTED, addresses_in, redact_url
 from documents.errors import Unusable
 from documents.giving_links.references import resolve
 from documents.payments import ingest as payments
+from documents.payments.facts import Fact
 from documents.payments.payment import payment_id
 from documents.providers import sendgrid
 from documents.providers.registry import OF_PAYMENTS
 from documents.providers.sendgrid import ERASED
-from matchback.engine import Row
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 
 POSTS_A_BATCH = 20
 WORD = re.compile(r"[\w-]+")  # a payment's key in its ID is one; see payment_id
@@ -60,7 +61,7 @@ class _Scan:
     def has_customers(self) -> bool:
         return bool(self._customers)
 
-    def run(self, query: Row) -> bool:
+    def run(self, query: dict[str, Any]) -> bool:
         deliveries, finished = get_db().deliveries, True
         for post in deliveries.find(query, FIELDS).sort("_id", 1).batch_size(POSTS_A_BATCH):
             body = self._without(post)
@@ -72,7 +73,7 @@ class _Scan:
                 finished = False
         return finished
 
-    def _without(self, post: Row) -> bytes | None:
+    def _without(self, post: WebhookDeliveryRow) -> bytes | None:
         """Return the body without the person; None if it does not tell of them."""
         raw = bytes(post["body"])
         text = raw.decode("utf-8", "replace")
@@ -87,7 +88,7 @@ class _Scan:
         kept = [self._item(post, index, item) for index, item in enumerate(items)]
         return encode(kept) if kept != items else None
 
-    def _item(self, post: Row, index: int, item: Any) -> Any:
+    def _item(self, post: WebhookDeliveryRow, index: int, item: Any) -> Any:
         text = "\n".join(texts_of(item))
         if not self._traces.has_address_or_reference(text):
             return item
@@ -109,7 +110,7 @@ class _Scan:
             return True
         return any(map(self._traces.is_theirs, addresses))
 
-    def _without_payment(self, post: Row, raw: bytes, text: str) -> bytes | None:
+    def _without_payment(self, post: WebhookDeliveryRow, raw: bytes, text: str) -> bytes | None:
         if raw == WHOLE:
             return None
         try:
@@ -131,7 +132,7 @@ class _Scan:
         left = redacted(body, self._traces.has_address)
         return WHOLE if left == ERASED else json.dumps(left).encode()
 
-    def _names_giver(self, facts: list[Row]) -> bool:
+    def _names_giver(self, facts: list[Fact]) -> bool:
         addresses = [fact["email"] for fact in facts if fact.get("email")]
         return any(map(self._traces.is_theirs, addresses))
 

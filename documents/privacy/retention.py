@@ -17,9 +17,11 @@ from documents.concurrency import retries
 from documents.concurrency.batches import Batches
 from documents.event import COUNTED, is_click
 from documents.message import message_keys
+from documents.rows.collections import collection
+from documents.rows.event import EventRow
 from documents.storage.export_outbox import note
 from documents.storage.transaction import in_transaction
-from matchback.engine import Row, Tx
+from matchback.engine import Tx, Update
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,9 @@ def _skip(source: str, id_: Any, error: Exception) -> None:
 def _drop_events(tx: Tx, before: ObjectId, run: Batches) -> int:
     run.taken = []
     query = {"delivery_id": {"$lt": before}, "_id": {"$nin": list(_skipped)}}
-    events = list(tx.database.events.find(query, session=tx.session).limit(run.limit))
+    events = list(
+        collection(tx.database, EventRow).find(query, session=tx.session).limit(run.limit)
+    )
     run.taken = [("events", event["_id"]) for event in events]
     if events:
         archive(tx, events)
@@ -71,7 +75,7 @@ def _drop_events(tx: Tx, before: ObjectId, run: Batches) -> int:
     return len(events)
 
 
-def _drop_messages(tx: Tx, dropped: Sequence[Row]) -> None:
+def _drop_messages(tx: Tx, dropped: Sequence[EventRow]) -> None:
     """Drop what emails were known by to their provider, once no event of theirs is left.
 
     Only an event that comes later than events are kept would have needed it, to find its email.
@@ -85,32 +89,30 @@ def _drop_messages(tx: Tx, dropped: Sequence[Row]) -> None:
         tx.database.messages.delete_many({"_id": {"$in": list(keys)}}, session=tx.session)
 
 
-def archive(tx: Tx, events: Iterable[Row]) -> None:
+def archive(tx: Tx, events: Iterable[EventRow]) -> None:
     """Let archives count what these events count, which are to go in the same transaction."""
-    updates: defaultdict[ObjectId, dict[str, Any]] = defaultdict(dict)
+    updates: defaultdict[ObjectId, Update] = defaultdict(Update)
     for event in events:
         name = next((name for name, counts in COUNTED.items() if counts(event)), None)
         if name is None or "email_id" not in event:
             continue
         _count(updates[event["email_id"]], "email_id", event, name)
         if is_click(event):
-            at = event["at"]
-            update = updates[event["email_id"]]
-            first, last = (update.setdefault(operator, {}) for operator in ("$min", "$max"))
-            first["first_clicked_at"] = min(first.get("first_clicked_at", at), at)
-            last["last_clicked_at"] = max(last.get("last_clicked_at", at), at)
+            update, at = updates[event["email_id"]], event["at"]
+            update.minimum({"first_clicked_at": at}).maximum({"last_clicked_at": at})
         if name in CLICK_COUNTERS and "clicker_id" in event:
             _count(updates[event["clicker_id"]], "clicker_id", event, name)
     if updates:
         tx.database.archives.bulk_write(
-            [UpdateOne({"_id": id_}, update, upsert=True) for id_, update in updates.items()],
+            [
+                UpdateOne({"_id": id_}, update.operators, upsert=True)
+                for id_, update in updates.items()
+            ],
             ordered=False,
             session=tx.session,
         )
 
 
-def _count(update: dict[str, Any], link: str, event: Row, name: str) -> None:
-    of = {"organization_id": event["organization_id"], link: event[link]}
-    update.setdefault("$setOnInsert", {}).update(of)
-    amounts = update.setdefault("$inc", {})
-    amounts[name] = amounts.get(name, 0) + 1
+def _count(update: Update, link: str, event: EventRow, name: str) -> None:
+    of = {"organization_id": event["organization_id"], link: event.get(link)}
+    update.set_on_insert(of).increment({name: 1})

@@ -11,6 +11,8 @@ from mongoengine import get_db
 
 from documents.people.duplicate import Pair, pairs
 from documents.recount.background import SteadyRecount
+from documents.rows.collections import collection
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.settling.failed_job import FAILED, FIELDS, JOBS, FailedJob
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
@@ -192,7 +194,11 @@ def _posts() -> Posts:
         row["_id"]: None for row in get_db().webhook_keys.aggregate(keys, hint=BY_PROVIDER)
     }
     fields = {"provider": 1, "refused_events": 1}
-    rows = list(get_db().deliveries.find({}, fields, sort=[("_id", -1)], limit=POSTS_LOOKED_AT))
+    rows = list(
+        collection(get_db(), WebhookDeliveryRow).find(
+            {}, fields, sort=[("_id", -1)], limit=POSTS_LOOKED_AT
+        )
+    )
     for row in reversed(rows):
         last[row["provider"]] = row["_id"].generation_time
     return Posts(last, sum(row.get("refused_events") or 0 for row in rows))

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents.rows.collections import collection
+from documents.rows.donation import GiftDayRow
 from documents.values.rates import nonzero, ratio
 from documents.values.time import now
 
@@ -135,7 +137,7 @@ def sparklines(lines: Sequence[FundraiserLine]) -> dict[ObjectId, list[int]]:
         for place, day in enumerate(days)
     }
     raised = {line.id: [0] * SPARK_DAYS for line in lines}
-    for row in get_db().gift_days.find({"_id": {"$in": list(keys)}}, {"raised": 1}):
+    for row in collection(get_db(), GiftDayRow).find({"_id": {"$in": list(keys)}}, {"raised": 1}):
         line, place = keys[row["_id"]]
         raised[line.id][place] = sum(row.get("raised", {}).get(line.currency, {}).values())
     return raised

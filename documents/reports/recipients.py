@@ -6,6 +6,7 @@ have an index and each search ends at a bound.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -26,10 +27,11 @@ from documents.people.search_words import (
     read_place,
     terms,
 )
+from documents.rows.email import EmailRow
+from documents.rows.user import UserRow
 from documents.storage.marks import text
 from documents.storage.pagination import decode_cursor, encode_cursor
 from documents.user import User
-from matchback.engine import Row
 
 Did = Literal["opened", "clicked", "gave", "bounced", "left"]
 BY_WORD = "words"
@@ -169,7 +171,10 @@ class _Reading:
             for at, user in people
             if fit(user["words"], self.asked) and met(user["words"], at.lead) == at.word
         }
-        query: Row = {"user_id": {"$in": list(meant)}, "fundraiser_id": self.mailing.fundraiser_id}
+        query: dict[str, Any] = {
+            "user_id": {"$in": list(meant)},
+            "fundraiser_id": self.mailing.fundraiser_id,
+        }
         if self.did:
             query["$or"] = [picked(name) for name in DID[self.did]]
         found_emails = Email.of_mailing(self.mailing, query, BY_USER, READ)
@@ -183,7 +188,7 @@ class _Reading:
                 found.append((at, _recipient(row, user)))
         return found, people[-1][0] if len(people) == number else None
 
-    def _people(self, place: Place, number: int) -> list[tuple[Place, Row]]:
+    def _people(self, place: Place, number: int) -> list[tuple[Place, UserRow]]:
         """The next users with a word that begins with `lead`, each with the place they are met at.
 
         In the order of the index, by a hint. To sort, MongoDB would read all whom the word fits,
@@ -203,21 +208,22 @@ class _Reading:
         found = self._users({"words": text(elemMatch=between(term))}, BY_WORD)
         return int(found.limit(MOST).count(with_limit_and_skip=True))
 
-    def _is_meant(self, email: Row, user: Row) -> bool:
+    def _is_meant(self, email: EmailRow, user: UserRow) -> bool:
         """Who unsubscribed and came back has not left: reports count likewise."""
         if self.did == "left" and not (is_unsubscribed(email) or email.get("spam_reported_at")):
             return False
         return fit(user.get("words", ()), self.asked)
 
-    def _newest(self, place: Place, number: int) -> tuple[list[Row], ObjectId | None]:
+    def _newest(self, place: Place, number: int) -> tuple[list[EmailRow], ObjectId | None]:
         return Email.newest_of(self.mailing, self.did, place.email_id, number, READ)
 
-    def _users(self, query: Row, index: Any = -1) -> QuerySet:
+    def _users(self, query: dict[str, Any], index: Any = -1) -> QuerySet:
         of = {"organization_id": self.mailing.organization_id}
         return User.objects(__raw__=of | query).hint(index).only(*OF_USERS).as_pymongo()
 
 
-def _recipient(email: Row, user: Row) -> Recipient:
+def _recipient(email: EmailRow, user: UserRow) -> Recipient:
     addressee = Addressee(user["_id"], user["name"], user["email"]) if user else None
-    told = {name: email[name] for name in OF_EMAIL if name in email}
+    known: Mapping[str, Any] = email
+    told = {name: known[name] for name in OF_EMAIL if name in known}
     return Recipient(addressee, email["_id"], **told)

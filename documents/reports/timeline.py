@@ -5,6 +5,7 @@ events and gifts. A place is a time, a source and an ID. So a page neither loses
 of the same second, even if others are added meanwhile.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -18,9 +19,11 @@ from documents.email import Email
 from documents.event import Event
 from documents.mailing import Mailing
 from documents.providers.sendgrid import IDENTITY_BYTES
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
+from documents.rows.event import EventRow
 from documents.storage.pagination import BadCursor, decode_cursor, encode_cursor
 from documents.user import User
-from matchback.engine import Row
 
 MOST_EMAILS = 1000  # of a person, the latest: with their events, they are read for each page
 MADE_FOR = "timeline"
@@ -99,6 +102,9 @@ class Place(NamedTuple):
     id: bytes
 
 
+Found = tuple[Place, Any]  # with the row of an email, an event or a gift
+
+
 def timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> TimelinePage:
     """One page of a person's time line.
 
@@ -121,7 +127,7 @@ def timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> Timel
     return TimelinePage(_entries(user, found[:limit], emails), end)
 
 
-def _emails(user: User) -> dict[ObjectId, Row]:
+def _emails(user: User) -> dict[ObjectId, EmailRow]:
     """The latest emails to a person. Hinted: by id alone, all of the organization's are read."""
     query = {"organization_id": user.organization_id, "user_id": user.id, "deleted_at": None}
     found = Email.objects(__raw__=query).hint("user_id_1_fundraiser_id_1_sent_at_1")
@@ -129,12 +135,12 @@ def _emails(user: User) -> dict[ObjectId, Row]:
     return {row["_id"]: row for row in read.as_pymongo()}
 
 
-def _sent(emails: dict[ObjectId, Row], after: Place | None) -> list[tuple[Place, Row]]:
+def _sent(emails: dict[ObjectId, EmailRow], after: Place | None) -> list[Found]:
     sent = _places(EMAIL, "sent_at", [row for row in emails.values() if row.get("sent_at")])
     return [one for one in sent if after is None or one[0] < after]
 
 
-def _events(user: User, emails: dict[ObjectId, Row], after: Place | None) -> QuerySet:
+def _events(user: User, emails: dict[ObjectId, EmailRow], after: Place | None) -> QuerySet:
     of = {"organization_id": user.organization_id, "email_id": {"$in": list(emails)}}
     found = Event.objects(__raw__=of | _beyond(after, EVENT, "at")).order_by("-at", "-id")
     return found.as_pymongo()
@@ -146,7 +152,7 @@ def _gifts(user: User, after: Place | None) -> QuerySet:
     return found.hint("known_user_id_donated_at").order_by("-donated_at", "-id").as_pymongo()
 
 
-def _beyond(place: Place | None, source: int, at: str) -> Row:
+def _beyond(place: Place | None, source: int, at: str) -> dict[str, Any]:
     """The condition on a source for what comes after a place."""
     if place is None:
         return {}
@@ -156,7 +162,7 @@ def _beyond(place: Place | None, source: int, at: str) -> Row:
     return {at: {"$lte": place.at}, "$or": [{at: {"$lt": place.at}}, {"_id": {"$lt": id_}}]}
 
 
-def _places(source: int, at: str, rows: Any) -> list[tuple[Place, Row]]:
+def _places(source: int, at: str, rows: Any) -> list[Found]:
     return [(Place(row[at], source, _bytes(row["_id"])), row) for row in rows]
 
 
@@ -164,7 +170,7 @@ def _bytes(id_: ObjectId | bytes) -> bytes:
     return id_.binary if isinstance(id_, ObjectId) else bytes(id_)
 
 
-def _entries(user: User, found: list[tuple[Place, Row]], emails: dict[Any, Row]) -> list[Entry]:
+def _entries(user: User, found: list[Found], emails: Mapping[Any, Any]) -> list[Entry]:
     """The entries, with the names of their mailings."""
     # An event does not know its email's mailing.
     ids = [emails.get(row.get("email_id"), row).get("mailing_id") for _, row in found]
@@ -172,23 +178,63 @@ def _entries(user: User, found: list[tuple[Place, Row]], emails: dict[Any, Row])
     named = Mailing.objects(__raw__=query).only("name").as_pymongo() if any(ids) else ()
     names = {mailing["_id"]: mailing["name"] for mailing in named}
     return [
-        _entry(place, row, {"at": place.at, "mailing_id": id_, "mailing": names.get(id_)})
+        ENTRIES[place.source](_key(place), place.at, row, id_, names.get(id_))
         for (place, row), id_ in zip(found, ids, strict=True)
     ]
 
 
-def _entry(place: Place, row: Row, of: Row) -> Entry:
-    key = f"{place.source}-{place.id.hex()}"
-    if place.source == EMAIL:
-        return SentEmail(key, email_id=row["_id"], fundraiser_id=row["fundraiser_id"], **of)
-    if place.source == EVENT:
-        names = ("type", "email_id", "url", "machine_reason", "bounce_type", "group")
-        told: Row = {name: row.get(name) for name in names}
-        return ToldEvent(key, machine=bool(row.get("machine")), **told, **of)
-    names = ("fundraiser_id", "amount", "currency", "status", "match", "email_id")
-    given: Row = {name: row.get(name) for name in names}
-    refunded = row.get("refunded_amount", 0)
-    return Gift(key, gift_id=row["_id"], refunded_amount=refunded, **given, **of)
+def _key(place: Place) -> str:
+    return f"{place.source}-{place.id.hex()}"
+
+
+def _email_entry(
+    key: str, at: datetime, email: EmailRow, mailing_id: ObjectId | None, mailing: str | None
+) -> Entry:
+    return SentEmail(key, at, email["_id"], email["fundraiser_id"], mailing_id, mailing)
+
+
+def _event_entry(
+    key: str, at: datetime, event: EventRow, mailing_id: ObjectId | None, mailing: str | None
+) -> Entry:
+    return ToldEvent(
+        key,
+        at,
+        type=event["type"],
+        email_id=event["email_id"],
+        mailing_id=mailing_id,
+        mailing=mailing,
+        url=event.get("url"),
+        machine=bool(event.get("machine")),
+        machine_reason=event.get("machine_reason"),
+        bounce_type=event.get("bounce_type"),
+        group=event.get("group"),
+    )
+
+
+def _gift_entry(
+    key: str, at: datetime, gift: DonationRow, mailing_id: ObjectId | None, mailing: str | None
+) -> Entry:
+    return Gift(
+        key,
+        at,
+        gift_id=gift["_id"],
+        fundraiser_id=gift["fundraiser_id"],
+        mailing_id=mailing_id,
+        mailing=mailing,
+        amount=gift["amount"],
+        currency=gift["currency"],
+        status=gift["status"],
+        refunded_amount=gift.get("refunded_amount", 0),
+        match=gift.get("match"),
+        email_id=gift.get("email_id"),
+    )
+
+
+ENTRIES: dict[int, Callable[[str, datetime, Any, ObjectId | None, str | None], Entry]] = {
+    EMAIL: _email_entry,
+    EVENT: _event_entry,
+    GIFT: _gift_entry,
+}
 
 
 def _tell(place: Place) -> str:

@@ -18,7 +18,6 @@ from documents.errors import Conflict
 from documents.storage.record import INSERT_ATTEMPTS, Source, new_row
 from documents.storage.tenancy import check_owner
 from documents.values.time import now
-from matchback.engine import Row
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,10 @@ class Stored:
     id: ObjectId
 
 
-def insert_source(document: type[Source], **values: Any) -> Row:
-    """Store a new record that is to be counted. Returns its row; the client's values are checked.
+def insert_source(document: type[Source], **values: Any) -> Any:
+    """Store a new record that is to be counted. Return its row.
+
+    The caller has checked the client's values.
 
     Raises:
         DuplicateKeyError: another record has its id, or one of its unique fields.
@@ -43,7 +44,7 @@ def insert_source(document: type[Source], **values: Any) -> Row:
 
 def insert_source_unless(
     document: type[Source], same: dict[str, Any], **values: Any
-) -> tuple[Row, bool]:
+) -> tuple[Any, bool]:
     """The same, or find the row of the record that is there already. Says whether it is new.
 
     A record with the id given in advance is this very one, stored by a request that died.

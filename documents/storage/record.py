@@ -37,8 +37,11 @@ def _blank(document: type) -> tuple[dict[str, Any], dict[str, Any]]:
     return row, {name: value for name, value in row.items() if isinstance(value, (dict, list))}
 
 
-def new_row(document: type, **values: Any) -> dict[str, Any]:
-    """What a new document stores; a hundred times cheaper than making it one by one."""
+def new_row(document: type, **values: Any) -> Any:
+    """Return the row that a new document stores, without the cost of making the document.
+
+    Its type is that of the document's rows; see documents/rows/.
+    """
     times = dict.fromkeys(("created_at", "updated_at"), now())
     known = {name: value for name, value in values.items() if value is not None}
     blank, changeable = _blank(document)

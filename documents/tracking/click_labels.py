@@ -4,15 +4,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
 
 from documents.counters import LEDGER
+from documents.rows.collections import collection
+from documents.rows.email import EmailRow
+from documents.rows.event import ArchiveRow, EventRow
 from documents.storage.export_outbox import note
 from documents.tracking.rules import CROWD, SECOND, Click, Rule, reasons, second_of
-from matchback.engine import Contribution, Row, Tx, add, difference
+from matchback.engine import Contribution, Tx, Update, add, difference
 
 Span = tuple[datetime, datetime]
 ROWS_AT_ONCE = 1000
@@ -34,10 +36,10 @@ class Relabelled:
 
 
 def label(
-    tx: Tx, arriving: Sequence[Row], emails: Mapping[ObjectId, Row], rule: Rule
+    tx: Tx, arriving: Sequence[EventRow], emails: Mapping[ObjectId, EmailRow], rule: Rule
 ) -> Relabelled:
     """Judge the arriving clicks, in their rows, and the stored ones that depend on what arrives."""
-    events: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+    events: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     for event in arriving:
         events[event["email_id"]].append(event)
     spans = {
@@ -46,7 +48,7 @@ def label(
         if (found := _open_spans(emails[id_], batch, rule))
     }
     stored = _stored_clicks(tx, emails, spans, rule)
-    changed: list[tuple[Row, Row]] = []
+    changed: list[tuple[EventRow, EventRow]] = []
     for id_, batch in events.items():
         new = [event for event in batch if event["type"] == "click"]
         delivered_at = _delivered_at(emails[id_], batch)
@@ -54,11 +56,11 @@ def label(
     return write(tx, changed)
 
 
-def judge_all(tx: Tx, emails: Mapping[ObjectId, Row], rule: Rule) -> Relabelled:
+def judge_all(tx: Tx, emails: Mapping[ObjectId, EmailRow], rule: Rule) -> Relabelled:
     """Judge all stored clicks of emails anew."""
-    clicks: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+    clicks: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     query = {"email_id": {"$in": list(emails)}, "type": "click"}
-    for row in tx.database.events.find(query, session=tx.session):
+    for row in collection(tx.database, EventRow).find(query, session=tx.session):
         clicks[row["email_id"]].append(row)
     changed = []
     for id_, rows in clicks.items():
@@ -68,12 +70,12 @@ def judge_all(tx: Tx, emails: Mapping[ObjectId, Row], rule: Rule) -> Relabelled:
     return write(tx, changed)
 
 
-def _delivered_at(email: Row, events: Iterable[Row]) -> datetime | None:
+def _delivered_at(email: EmailRow, events: Iterable[EventRow]) -> datetime | None:
     known = [event["at"] for event in events if event["type"] == "delivered"]
     return min([*known, *filter(None, [email.get("delivered_at")])], default=None)
 
 
-def _open_spans(email: Row, events: Sequence[Row], rule: Rule) -> list[Span]:
+def _open_spans(email: EmailRow, events: Sequence[EventRow], rule: Rule) -> list[Span]:
     """Return the times within which stored clicks are judged again, in order and disjoint.
 
     These are near the arriving clicks, and between two known times of delivery.
@@ -101,10 +103,13 @@ def _merged(spans: Iterable[Span], gap: timedelta) -> list[Span]:
 
 
 def _stored_clicks(
-    tx: Tx, emails: Mapping[ObjectId, Row], spans: Mapping[ObjectId, Sequence[Span]], rule: Rule
-) -> dict[ObjectId, list[Row]]:
+    tx: Tx,
+    emails: Mapping[ObjectId, EmailRow],
+    spans: Mapping[ObjectId, Sequence[Span]],
+    rule: Rule,
+) -> dict[ObjectId, list[EventRow]]:
     """Return the clicks in each span, and those just outside that decide over them."""
-    found: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+    found: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     ids = [id_ for id_ in spans if emails[id_].get("clicks") or emails[id_].get("machine_clicks")]
     if not ids:
         return found
@@ -115,7 +120,9 @@ def _stored_clicks(
     query = {"email_id": {"$in": ids}, "type": "click", "at": {"$gte": start, "$lte": end}}
     most = max(ROWS_AT_ONCE, ROWS_AN_EMAIL * len(ids))
     rows = list(
-        tx.database.events.find(query, session=tx.session).limit(most + 1 if rule.links else 0)
+        collection(tx.database, EventRow)
+        .find(query, session=tx.session)
+        .limit(most + 1 if rule.links else 0)
     )
     if len(rows) > most and rule.links:
         rows = [
@@ -129,7 +136,7 @@ def _stored_clicks(
     return found
 
 
-def _without_crowds(tx: Tx, email_id: ObjectId, span: Span) -> Iterator[Row]:
+def _without_crowds(tx: Tx, email_id: ObjectId, span: Span) -> Iterator[EventRow]:
     """Yield the clicks of an email, of each second at most one more than makes a crowd.
 
     The others of a crowd have their label already, and nothing changes it.
@@ -137,7 +144,12 @@ def _without_crowds(tx: Tx, email_id: ObjectId, span: Span) -> Iterator[Row]:
     at, end = second_of(span[0]), span[1]
     while at <= end:
         query = {"email_id": email_id, "type": "click", "at": {"$gte": at, "$lte": end}}
-        found = tx.database.events.find(query, session=tx.session).sort("at", 1).limit(CROWD + 1)
+        found = (
+            collection(tx.database, EventRow)
+            .find(query, session=tx.session)
+            .sort("at", 1)
+            .limit(CROWD + 1)
+        )
         rows = list(found.batch_size(CROWD + 1))
         if len(rows) <= CROWD:
             yield from rows
@@ -149,12 +161,12 @@ def _without_crowds(tx: Tx, email_id: ObjectId, span: Span) -> Iterator[Row]:
 
 
 def _judge(
-    arriving: Sequence[Row],
-    stored: Sequence[Row],
+    arriving: Sequence[EventRow],
+    stored: Sequence[EventRow],
     spans: Sequence[Span],
     delivered_at: datetime | None,
     rule: Rule,
-) -> list[tuple[Row, Row]]:
+) -> list[tuple[EventRow, EventRow]]:
     """Label the arriving clicks. Returns the stored ones whose label changes: before and after."""
     rows = [*arriving, *stored]
     clicks = [Click(row["at"], row.get("url", ""), row.get("user_agent", "")) for row in rows]
@@ -162,25 +174,29 @@ def _judge(
     for index, (row, reason) in enumerate(
         zip(rows, reasons(clicks, delivered_at, rule), strict=True)
     ):
-        judged = {name: value for name, value in row.items() if not name.startswith("machine")}
-        if reason:
-            judged |= {"machine": True, "machine_reason": reason}
-        if index < len(arriving):
-            row.clear()
-            row.update(judged)
-        elif judged != row and any(start <= row["at"] <= end for start, end in spans):
+        judged = row if index < len(arriving) else row.copy()
+        _set_label(judged, reason)
+        if judged != row and any(start <= row["at"] <= end for start, end in spans):
             changed.append((row, judged))
     return changed
 
 
-def write(tx: Tx, changed: Sequence[tuple[Row, Row]]) -> Relabelled:
+def _set_label(click: EventRow, reason: str | None) -> None:
+    click.pop("machine", None)
+    click.pop("machine_reason", None)
+    if reason:
+        click["machine"] = True
+        click["machine_reason"] = reason
+
+
+def write(tx: Tx, changed: Sequence[tuple[EventRow, EventRow]]) -> Relabelled:
     """Store new labels of stored clicks, and say what that changes."""
     result = Relabelled()
     operations = []
     for before, after in changed:
-        labels = {name: after[name] for name in ("machine", "machine_reason") if name in after}
-        update = {"$set": labels} if labels else {"$unset": {"machine": "", "machine_reason": ""}}
-        operations.append(UpdateOne({"_id": before["_id"]}, update))
+        labels = {name: after.get(name) for name in ("machine", "machine_reason")}
+        update = Update().set_or_unset(labels)
+        operations.append(UpdateOne({"_id": before["_id"]}, update.operators))
         if bool(before.get("machine")) != bool(after.get("machine")):
             add(result.change, _difference(before, after))
             result.changed += 1
@@ -193,7 +209,7 @@ def write(tx: Tx, changed: Sequence[tuple[Row, Row]]) -> Relabelled:
     return result
 
 
-def _difference(before: Row, after: Row) -> Contribution:
+def _difference(before: EventRow, after: EventRow) -> Contribution:
     contribution = LEDGER.contribution
     return difference(contribution("events", after), contribution("events", before))
 
@@ -201,12 +217,14 @@ def _difference(before: Row, after: Row) -> Contribution:
 def _click_times(tx: Tx, email_id: ObjectId) -> Span | None:
     """When a person clicked first and last, of the clicks that are stored and those archived."""
     query = {"email_id": email_id, "type": "click", "machine": {"$ne": True}}
-    times: list[Any] = []
+    times: list[datetime] = []
     for direction in (1, -1):
-        row = tx.database.events.find_one(
+        row = collection(tx.database, EventRow).find_one(
             query, {"at": 1}, sort=[("at", direction)], session=tx.session
         )
         times += [row["at"]] if row else []
-    archived = tx.database.archives.find_one({"_id": email_id}, session=tx.session) or {}
-    times += filter(None, (archived.get(f"{which}_clicked_at") for which in ("first", "last")))
+    archived = collection(tx.database, ArchiveRow).find_one({"_id": email_id}, session=tx.session)
+    if archived:
+        both = archived.get("first_clicked_at"), archived.get("last_clicked_at")
+        times += [at for at in both if at]
     return (min(times), max(times)) if times else None

@@ -14,14 +14,22 @@ from bson import ObjectId
 
 from documents.message import known, message_keys
 from documents.people.spellings import People, all_keys, people
+from documents.rows.collections import T, collection
+from documents.rows.email import EmailRow
+from documents.rows.event import EventRow
+from documents.rows.fundraiser import MailingRow
+from documents.rows.user import UserRow
 from documents.storage.marks import text
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 How = str  # "email_id", "message" or "address"
 
 
 def tie(
-    event: Row, named: ObjectId | None, by_message: ObjectId | None, addressed: Sequence[Row]
+    event: EventRow,
+    named: ObjectId | None,
+    by_message: ObjectId | None,
+    addressed: Sequence[EmailRow],
 ) -> tuple[ObjectId, How] | None:
     """Decide which email an event is of.
 
@@ -40,7 +48,7 @@ def tie(
     return None
 
 
-def _nearness(event: Row, email: Row) -> tuple[bool, datetime, ObjectId]:
+def _nearness(event: EventRow, email: EmailRow) -> tuple[bool, datetime, ObjectId]:
     """The latest that was sent before the event; else one whose time is not known."""
     sent_at = email.get("sent_at")
     if sent_at is not None and sent_at <= event["at"]:
@@ -68,16 +76,16 @@ class Correlation:
         self._named = set(named)
         self._messages = dict(learned or {})
         self._users: People[ObjectId] = People(())
-        self._mailings: dict[str, list[Row]] = {}
-        self._emails: defaultdict[tuple[ObjectId, ObjectId], list[Row]] = defaultdict(list)
+        self._mailings: dict[str, list[MailingRow]] = {}
+        self._emails: defaultdict[tuple[ObjectId, ObjectId], list[EmailRow]] = defaultdict(list)
 
-    def look_up(self, events: Sequence[Row]) -> None:
+    def look_up(self, events: Sequence[EventRow]) -> None:
         """Read what may tie these events, which name no email by its id."""
         if not events:
             return
         keys = {key for event in events for key in message_keys(event)} - self._messages.keys()
         found = known(self._tx, keys)
-        live = {row["_id"] for row in self._find("emails", {"_id": {"$in": list(found.values())}})}
+        live = {row["_id"] for row in self._find(EmailRow, {"_id": {"$in": list(found.values())}})}
         self._messages |= {key: email_id for key, email_id in found.items() if email_id in live}
         self._look_up_mailings({name for event in events for name in event.get("category", ())})
         if self._mailings:
@@ -86,28 +94,30 @@ class Correlation:
     def _look_up_mailings(self, categories: set[str]) -> None:
         ids = [ObjectId(name) for name in categories if ObjectId.is_valid(name) and len(name) == 24]
         wanted = {"$or": [{"_id": {"$in": ids}}, {"name": {"$in": sorted(categories)}}]}
-        for mailing in self._find("mailings", wanted, "name", "fundraiser_id"):
+        for mailing in self._find(MailingRow, wanted, "name", "fundraiser_id"):
             for name in {str(mailing["_id"]), mailing["name"]} & categories:
                 self._mailings.setdefault(name, []).append(mailing)
 
     def _look_up_emails(self, addresses: set[str]) -> None:
         query = {"address": text(in_=all_keys(addresses))}
-        users = list(self._find("users", query, "address", "email"))
+        users = list(self._find(UserRow, query, "address", "email"))
         self._users = people(users)
         mailing_ids = {mailing["_id"] for same in self._mailings.values() for mailing in same}
         wanted = {
             "user_id": {"$in": [user["_id"] for user in users]},
             "mailing_id": {"$in": list(mailing_ids)},
         }
-        for email in self._find("emails", wanted, "user_id", "mailing_id", "sent_at"):
+        for email in self._find(EmailRow, wanted, "user_id", "mailing_id", "sent_at"):
             self._emails[email["user_id"], email["mailing_id"]].append(email)
 
-    def _find(self, name: str, query: dict[str, Any], *fields: str) -> Iterable[Row]:
-        return self._tx.database[name].find(
+    def _find(self, row: type[T], query: dict[str, Any], *fields: str) -> Iterable[T]:
+        return collection(self._tx.database, row).find(
             self._scope | query, dict.fromkeys(fields, 1), session=self._tx.session
         )
 
-    def email_of(self, event: Row, named: ObjectId | None = None) -> tuple[ObjectId, How] | None:
+    def email_of(
+        self, event: EventRow, named: ObjectId | None = None
+    ) -> tuple[ObjectId, How] | None:
         """Which email the event is of, and how that is known."""
         if named in self._named:
             return tie(event, named, None, ())  # as nearly all are
@@ -120,11 +130,11 @@ class Correlation:
         told = (self._messages.get(key) for key in message_keys(event))
         return tie(event, None, next(filter(None, told), None), addressed)
 
-    def mailing_of(self, event: Row) -> Row | None:
+    def mailing_of(self, event: EventRow) -> MailingRow | None:
         """The mailing that the event names, the latest where two have one name."""
         return max(self._mailings_of(event), key=lambda mailing: mailing["_id"], default=None)
 
-    def _mailings_of(self, event: Row) -> list[Row]:
+    def _mailings_of(self, event: EventRow) -> list[MailingRow]:
         return [
             mailing
             for name in event.get("category", ())

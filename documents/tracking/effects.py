@@ -16,14 +16,18 @@ from documents.erased.links import without_person
 from documents.event import times
 from documents.link import clicker_id, new_link_and_clicker
 from documents.matching import late_touches
+from documents.rows.email import EmailRow
+from documents.rows.event import EventRow
 from documents.tracking.click_labels import Relabelled, label
 from documents.tracking.rules import Rule
-from matchback.engine import Changes, Row, Target, Tx, Update, add
+from matchback.engine import Changes, Tx, add
 
-BETTER: dict[str, Any] = {"$min": min, "$max": max}
+FIRST, LAST = "first_clicked_at", "last_clicked_at"
 
 
-def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: Rule) -> Changes:
+def arrive(
+    tx: Tx, events: Sequence[EventRow], emails: Mapping[ObjectId, EmailRow], rule: Rule
+) -> Changes:
     """Judge clicks, and say what the events change of their emails.
 
     Completes the given events' rows, which the caller writes; writes to other events itself.
@@ -33,20 +37,21 @@ def arrive(tx: Tx, events: Sequence[Row], emails: Mapping[ObjectId, Row], rule: 
         emails: the rows of their emails.
     """
     touched = {event["email_id"]: emails[event["email_id"]] for event in events}
-    changes = Changes(rows={"emails": list(touched.values())})
+    changes = Changes(targets={"emails": list(touched.values())})
     for event in events:
         _name_link(changes, event, touched[event["email_id"]])
     relabelled = label(tx, events, touched, rule)
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
-        _tell(changes.updates.setdefault(("emails", event["email_id"]), {}), event)
+        first, last = times(event)
+        changes.update_of("emails", event["email_id"]).minimum(first).maximum(last)
     apply(changes, relabelled)
     late_touches.gifts_of_touched(tx, changes)
     _forget_erased(tx, events, touched)
     return changes
 
 
-def _forget_erased(tx: Tx, events: Sequence[Row], emails: Mapping[Any, Row]) -> None:
+def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, EmailRow]) -> None:
     """Let what was reported of erased people be erased once it is counted."""
     erased = [event for event in events if emails[event["email_id"]].get("erased")]
     if not erased:
@@ -57,48 +62,23 @@ def _forget_erased(tx: Tx, events: Sequence[Row], emails: Mapping[Any, Row]) -> 
     erased_items.note(tx, erased[0]["organization_id"], items)
 
 
-def _name_link(changes: Changes, event: Row, email: Row) -> None:
+def _name_link(changes: Changes, event: EventRow, email: EmailRow) -> None:
     if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
         event["clicker_id"] = clicker_id(email["_id"], event["url"])
         for target, row in new_link_and_clicker(email, event["url"]).items():
             if "url" in row and email.get("erased"):
                 row["url"] = without_person(row["url"])
-            changes.updates[target] = {"$setOnInsert": row}
-
-
-def _tell(update: Update, event: Row) -> None:
-    """The times that the event tells."""
-    first, last = times(event)
-    for operator, values in (("$min", first), ("$max", last)):
-        for name, at in values.items():
-            kept = update.setdefault(operator, {})
-            kept[name] = BETTER[operator](kept.get(name, at), at)
+            changes.update_of(*target).set_on_insert(row)
 
 
 def apply(changes: Changes, relabelled: Relabelled) -> None:
     """Add to what is to be written that stored clicks were judged anew."""
     add(changes.increments, relabelled.change)
     for email_id, span in relabelled.click_times.items():
-        update = changes.updates.setdefault(("emails", email_id), {})
-        first, last = "first_clicked_at", "last_clicked_at"
-        first_new = update.get("$min", {}).pop(first, None)
-        last_new = update.get("$max", {}).pop(last, None)
-        known = [at for at in (*(span or ()), first_new, last_new) if at is not None]
+        update = changes.update_of("emails", email_id)
+        new = update.take_back("$min", FIRST), update.take_back("$max", LAST)
+        known = [at for at in (*(span or ()), *new) if at is not None]
         if known:
-            update.setdefault("$set", {}).update({first: min(known), last: max(known)})
+            update.set({FIRST: min(known), LAST: max(known)})
         else:
-            update.setdefault("$unset", {}).update({first: "", last: ""})
-        for operator in ("$min", "$max"):
-            if operator in update and not update[operator]:
-                del update[operator]
-
-
-def count_alone(tx: Tx, emails: list[Row]) -> set[Target]:
-    """Return the emails that are due: count them and keep their marks, for `Changes.keep_due`.
-
-    Settling an email does more than count it. But its own settling does not take it for a new one
-    once it is counted. So mark here the gifts that a new email may matter to.
-    """
-    due = [email for email in emails if "due" in email]
-    late_touches.gifts_of_new(tx, [one for one in due if not one.get("counted")])
-    return {("emails", email["_id"]) for email in due}
+            update.unset(FIRST, LAST)

@@ -20,8 +20,11 @@ from pymongo.database import Database
 from documents.errors import Unusable
 from documents.event import NO_POSITION
 from documents.providers import sendgrid
+from documents.rows.collections import collection
+from documents.rows.event import EventRow
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.process_cache import ProcessCache
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 KNOWN_BY = dict.fromkeys(("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1)
 MIGRATION = 13
@@ -35,7 +38,7 @@ _ended = ProcessCache[str, datetime](FRESH_SECONDS, most=16)
 
 def known_before(
     tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.Report]
-) -> dict[bytes | str, Row]:
+) -> dict[bytes | str, EventRow]:
     """Return the rows of clicks that were stored under their former identity, by today's."""
     claims: defaultdict[bytes, list[sendgrid.Report]] = defaultdict(list)
     until = _end_of_former(tx.database)
@@ -49,7 +52,7 @@ def known_before(
         "organization_id": organization_id,
         "link_position": None,
     }
-    rows = list(tx.database.events.find(query, KNOWN_BY, session=tx.session))
+    rows = list(collection(tx.database, EventRow).find(query, KNOWN_BY, session=tx.session))
     positions = _positions(tx, organization_id, rows)
     return {
         report.identity: row
@@ -77,23 +80,25 @@ def _end_of_former(database: Database[Any]) -> datetime:
     return end
 
 
-def _is_same(row: Row, position: str | None, report: sendgrid.Report) -> bool:
+def _is_same(row: EventRow, position: str | None, report: sendgrid.Report) -> bool:
     """A click whose position is not known any more counts as the same: never count twice."""
     if report.sg_event_id and report.sg_event_id == row.get("sg_event_id"):
         return True
     return position is None or position == report.link_position
 
 
-def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[Row]) -> dict[bytes, str]:
+def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[EventRow]) -> dict[bytes, str]:
     """Return what the stored posts tell of the positions of these clicks."""
-    waiting: defaultdict[ObjectId, list[Row]] = defaultdict(list)
+    waiting: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     for row in rows:
         waiting[row["delivery_id"]].append(row)
     found: dict[bytes, str] = {}
     ids = list(waiting)
     for start in range(0, len(ids), POSTS_AT_A_TIME):
         query = {"_id": {"$in": ids[start : start + POSTS_AT_A_TIME]}}
-        for delivery in tx.database.deliveries.find(query, {"body": 1}, session=tx.session):
+        for delivery in collection(tx.database, WebhookDeliveryRow).find(
+            query, {"body": 1}, session=tx.session
+        ):
             items = _items(delivery["body"])
             for row in waiting[delivery["_id"]]:
                 position = _position(organization_id, row, items)
@@ -109,7 +114,7 @@ def _items(body: bytes) -> list[Any]:
         return []
 
 
-def _position(organization_id: ObjectId, row: Row, items: Sequence[Any]) -> str | None:
+def _position(organization_id: ObjectId, row: EventRow, items: Sequence[Any]) -> str | None:
     """Return the click's position; None if its item was erased, or was never noted."""
     index = row.get("item", -1)
     if not 0 <= index < len(items):

@@ -10,6 +10,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from documents.concurrency import retries
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.tracking.reader import (
     DELIVERIES_A_BATCH,
     FIELDS,
@@ -22,7 +23,7 @@ from documents.tracking.reader import (
     due_deliveries,
 )
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx, Update
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Inbox:
         self.organization_id = ObjectId()  # of the deliveries, once they are known
         self.parts: list[Part] = []
         self._has_more = False
-        self.rows: dict[ObjectId, Row] = {}  # the deliveries, as they were read
+        self.rows: dict[ObjectId, WebhookDeliveryRow] = {}  # the deliveries, as they were read
         self.reports: list[Reported] = []
         self.outcomes: dict[ObjectId, Outcome] = {}
         self.finished: list[datetime] = []  # since when deliveries were due that are all taken now
@@ -88,7 +89,7 @@ class Inbox:
         """Note the result of each delivery and, for a large one, where to go on."""
         self.tx.database.deliveries.bulk_write(
             [
-                UpdateOne({"_id": id_}, _update_of(outcome, self.rows[id_]))
+                UpdateOne({"_id": id_}, _update_of(outcome, self.rows[id_]).operators)
                 for id_, outcome in self.outcomes.items()
             ],
             ordered=False,
@@ -109,34 +110,26 @@ def skip_event(database: Database[Any], part: Part, error: str) -> None:
     if row is None:
         return  # it was changed meanwhile, or another worker has noted it
     where["trouble"] = row.get("trouble")
-    update = {"$set": {"next_item": part.first + 1, "bad_event": error}}
+    update = Update().set({"next_item": part.first + 1, "bad_event": error})
     if part.first + 1 >= row["items"]:
         update = _attempted(row, error)
     if part.first == 0:
-        update["$set"] |= {**dict.fromkeys(COUNTS, 0), "refused": []}
-    database.deliveries.update_one(where, update)
+        update.set({**dict.fromkeys(COUNTS, 0), "refused": []})
+    database.deliveries.update_one(where, update.operators)
 
 
-def _attempted(row: Row, error: str) -> dict[str, Any]:
-    update = retries.after_failure(row, error)
-    update["$unset"] = {**update.get("$unset", {}), "next_item": "", "bad_event": ""}
-    return update
+def _attempted(row: WebhookDeliveryRow, error: str) -> Update:
+    return retries.after_failure(row, error).unset("next_item", "bad_event")
 
 
-def _update_of(outcome: Outcome, row: Row) -> dict[str, Any]:
-    update: dict[str, Any] = {"$set": {}}
-    refused = {"refused": {"$each": outcome.refused, "$slice": REFUSED_KEPT}}
+def _update_of(outcome: Outcome, row: WebhookDeliveryRow) -> Update:
+    update = Update()
     if outcome.is_first:
-        update["$set"] |= {**outcome.counts, "refused": outcome.refused[:REFUSED_KEPT]}
+        update.set({**outcome.counts, "refused": outcome.refused[:REFUSED_KEPT]})
     else:
-        update |= {"$inc": outcome.counts, "$push": refused}
+        update.increment(outcome.counts).push("refused", outcome.refused, most=REFUSED_KEPT)
     if outcome.next_item is not None:
-        update["$set"]["next_item"] = outcome.next_item
-    elif "bad_event" in row:
-        attempted = _attempted(row, row["bad_event"])
-        update["$set"] |= attempted["$set"]
-        update["$unset"] = attempted["$unset"]
-    else:
-        update["$set"]["tallied_at"] = now()
-        update["$unset"] = dict.fromkeys(("due", "trouble", "next_item"), "")
-    return {operator: values for operator, values in update.items() if values}
+        return update.set({"next_item": outcome.next_item})
+    if "bad_event" in row:
+        return update.merge(_attempted(row, row["bad_event"]))
+    return update.set({"tallied_at": now()}).unset("due", "trouble", "next_item")

@@ -9,19 +9,21 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
 from config.observability import metrics
 from documents.concurrency import mutex, retries
-from documents.concurrency.batches import ISOLATION_SECONDS, Batches
+from documents.concurrency.batches import ISOLATION_SECONDS
+from documents.concurrency.drain import Drain
 from documents.concurrency.single_flight import SingleFlight
 from documents.providers import sendgrid
 from documents.providers.sendgrid import PROVIDER
-from documents.storage import shutdown
+from documents.rows.event import EventRow
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.marks import DUE, due_of
-from documents.storage.transaction import in_transaction
 from documents.tracking import reader as reading
 from documents.tracking import unmatched
 from documents.tracking.inbox import Inbox, skip_event
@@ -29,7 +31,7 @@ from documents.tracking.ingest_batch import TallyBatch
 from documents.tracking.reader import Part, Reader
 from documents.tracking.rules import Rule
 from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 log = logging.getLogger(__name__)
 
@@ -54,30 +56,32 @@ def tally_deliveries(ids: list[ObjectId], rule: Rule) -> int:
 
 
 class _Run:
-    """What the batches of one run share.
+    """One run over the due deliveries of an organization.
 
     Attributes:
-        parts: of the batch in hand.
+        parts: the parts in the current batch.
     """
 
     def __init__(self, organization_id: ObjectId, rule: Rule, seconds: float | None) -> None:
-        self.group: Row = {"organization_id": organization_id, "provider": PROVIDER}
+        self.group: dict[str, Any] = {"organization_id": organization_id, "provider": PROVIDER}
         self.rule = rule
+        # A worker that has the first turn does the same work, so nobody asks for that one.
+        turns = f"events:{organization_id}", mutex.of_organization(organization_id)
         group = ("events of organization", organization_id)
-        self.batches = Batches(group, reading.EVENTS_A_BATCH, seconds, note=self._skip)
+        self.drain = Drain(
+            group, reading.EVENTS_A_BATCH, seconds, turns=lambda: turns, note=self._skip
+        )
         self.parts: list[Part] = []
 
-    def begin(self, parts: Sequence[Part], rows: Mapping[ObjectId, Row]) -> None:
-        """Note what the transaction has read."""
+    def take(self, parts: Sequence[Part], rows: Mapping[ObjectId, WebhookDeliveryRow]) -> None:
+        """Note what the transaction took: each event has a place in the batch."""
         self.parts = list(parts)
-        self.batches.taken = [
-            ("deliveries", part.id)
+        ids = [
+            part.id
             for part in parts
             for _ in range(max(1, min(part.most, rows[part.id]["items"] - part.first)))
         ]
-        if self.batches.is_isolating:
-            # Older ones wait for their next attempt: a batch must not read thousands of them again.
-            self.group["due"] = {**DUE["due"], "$gte": parts[0].due}
+        self.drain.take("deliveries", ids, parts[0].due)
 
     def _skip(self, source: str, id_: ObjectId, error: Exception) -> None:
         part = self.parts[0]
@@ -88,38 +92,27 @@ class _Run:
 def _tally_all(organization_id: ObjectId, rule: Rule, seconds: float | None) -> int:
     run = _Run(organization_id, rule, seconds)
     with Reader() as reader:
-        return mutex.until_done(
-            mutex.of_organization(organization_id),
-            lambda: in_transaction(_tally_in_turn, run, reader),
-            run.batches.take,
-        )
+        return run.drain.run(_tally, run, reader)
 
 
-def _tally_in_turn(tx: Tx, run: _Run, reader: Reader) -> int:
-    organization_id = run.group["organization_id"]
-    mutex.take(tx, f"events:{organization_id}")
-    mutex.take(tx, mutex.of_organization(organization_id))
-    # Hardly any post is sent twice, and what is stored already cannot be stored again: so it is
-    # looked for only when storing it was refused.
-    return _tally(tx, run, reader, are_new=tx.attempt == 0)
-
-
-def _tally(tx: Tx, run: _Run, reader: Reader, are_new: bool) -> int:
+def _tally(tx: Tx, run: _Run, reader: Reader) -> int:
     """Tally due deliveries in a transaction."""
-    run.batches.taken = []
-    most = run.batches.limit
+    most = run.drain.limit
+    group = run.group | run.drain.waiting("deliveries")
     inbox = Inbox(tx, reader)
-    if parts := inbox.choose(run.group, most):
-        run.begin(parts, inbox.rows)
-        inbox.take_in(run.group, most)
+    if parts := inbox.choose(group, most):
+        run.take(parts, inbox.rows)
+        inbox.take_in(group, most)
         batch = TallyBatch(tx, inbox.organization_id, run.rule, inbox)
-        batch.write(are_new)
+        # Hardly any post is sent twice, and MongoDB rejects an event that is stored already. So the
+        # worker looks for stored events only after MongoDB rejected one.
+        batch.write(are_new=tx.attempt == 0)
         inbox.note_outcomes()
         tx.on_commit(partial(_measure, inbox, batch.new, len(parts)))
     return len(parts)
 
 
-def _measure(inbox: Inbox, new: list[Row], deliveries: int) -> None:
+def _measure(inbox: Inbox, new: list[EventRow], deliveries: int) -> None:
     """Once a batch. What was known already is repeated, whichever post told of it before."""
     reported = Counter(one.report.type for one in inbox.reports)
     told = Counter((one["type"], "email_id" in one) for one in new)
@@ -147,21 +140,13 @@ def look_again(
 ) -> int:
     """Tie what could not be tied when it came. Returns how many events were looked at."""
     group = ("unmatched events of organization", organization_id)
-    batches = Batches(
-        group, unmatched.TIED_A_BATCH, seconds, note=_look_later, postpone=_look_later
-    )
-    done = 0
-    while not shutdown.has_begun() and (
-        batch := batches.take(lambda: in_transaction(_look_again, organization_id, rule, batches))
-    ):
-        done += batch
-    return done
+    drain = Drain(group, unmatched.TIED_A_BATCH, seconds, note=_look_later, postpone=_look_later)
+    return drain.run(_look_again, drain, organization_id, rule)
 
 
-def _look_again(tx: Tx, organization_id: ObjectId, rule: Rule, run: Batches) -> int:
-    run.taken = []
-    events = unmatched.due_again(tx, organization_id, run.limit)
-    run.taken = [("events", event["_id"]) for event in events]
+def _look_again(tx: Tx, drain: Drain, organization_id: ObjectId, rule: Rule) -> int:
+    events = unmatched.due_again(tx, organization_id, drain.limit)
+    drain.take("events", [event["_id"] for event in events], None)
     TallyBatch(tx, organization_id, rule).look_again(events)
     return len(events)
 

@@ -11,15 +11,18 @@ from documents.erased import items as erased_items
 from documents.event import is_erased, to_row
 from documents.message import learn, message_key
 from documents.providers import sendgrid
+from documents.rows.collections import T, collection
+from documents.rows.email import EmailRow
+from documents.rows.event import EventRow
 from documents.storage.export_outbox import note
 from documents.storage.marks import text
 from documents.tracking import unmatched
 from documents.tracking.correlation import Correlation
-from documents.tracking.effects import arrive, count_alone
+from documents.tracking.effects import arrive
 from documents.tracking.former_clicks import KNOWN_BY, known_before
 from documents.tracking.inbox import Inbox
 from documents.tracking.rules import Rule
-from matchback.engine import Changes, Row, Tx, settle
+from matchback.engine import Changes, Tx, settle
 
 Key = bytes | str
 ALL = 10_000  # rows in one answer: the default is 101, and then another question
@@ -39,8 +42,8 @@ class TallyBatch:
         self.organization_id = organization_id
         self.rule = rule
         self.inbox = inbox or Inbox(tx)
-        self.new: list[Row] = []  # of the reported events, those that were not stored
-        self._repeated: list[tuple[Row | None, ObjectId | None, ObjectId, int]] = []
+        self.new: list[EventRow] = []  # of the reported events, those that were not stored
+        self._repeated: list[tuple[EventRow | None, ObjectId | None, ObjectId, int]] = []
 
     def write(self, are_new: bool = False) -> None:
         """Store the new events, and count them.
@@ -72,7 +75,7 @@ class TallyBatch:
             id_ for known, named, *_ in self._repeated for id_ in (named, _email_of(known)) if id_
         }
         query = {"_id": {"$in": list(ids)}, "erased": True}
-        erased = {row["_id"] for row in self._find("emails", query, {"_id": 1})} if ids else set()
+        erased = {row["_id"] for row in self._find(EmailRow, query, {"_id": 1})} if ids else set()
         items = [
             (delivery_id, item)
             for known, named, delivery_id, item in self._repeated
@@ -82,7 +85,7 @@ class TallyBatch:
         read = list(self.inbox.outcomes)
         erased_bodies.note_repeated(self.tx, self.organization_id, read)
 
-    def look_again(self, events: list[Row]) -> None:
+    def look_again(self, events: list[EventRow]) -> None:
         """Tie stored unmatched events that could not be tied when they came."""
         tied = unmatched.tie_late(self.tx, self.organization_id, events)
         if tied:
@@ -90,19 +93,18 @@ class TallyBatch:
             unmatched.write(self.tx, tied)
             settle(self.tx, LEDGER, effects)
 
-    def count(self, events: list[Row], emails: dict[ObjectId, Row]) -> Changes:
-        """What events that are now tied change of their emails."""
+    def count(self, events: list[EventRow], emails: dict[ObjectId, EmailRow]) -> Changes:
+        """Return what events that are now tied change of their emails."""
         wanted = {event["email_id"] for event in events}
         rows = unmatched.with_rows(self.tx, emails, wanted)
-        kept = count_alone(self.tx, [rows[id_] for id_ in wanted])
-        changes = arrive(self.tx, events, rows, self.rule)
-        changes.keep_due |= kept
-        return changes
+        return arrive(self.tx, events, rows, self.rule)
 
-    def _new_events(self, emails: Mapping[ObjectId, Row], stored: Mapping[Key, Row]) -> list[Row]:
+    def _new_events(
+        self, emails: Mapping[ObjectId, EmailRow], stored: Mapping[Key, EventRow]
+    ) -> list[EventRow]:
         """The rows of events that are not stored yet, with their emails where these are known."""
         claimed = set[Key]()
-        new: list[tuple[Row, ObjectId | None]] = []
+        new: list[tuple[EventRow, ObjectId | None]] = []
         for report, named, delivery_id, item in self.inbox.reports:
             keys = _keys(report)
             known = next((stored[key] for key in keys if key in stored), None)
@@ -122,7 +124,9 @@ class TallyBatch:
             counts["counted_events" if "email_id" in event else "unmatched_events"] += 1
         return [event for event, _ in new]
 
-    def _tie(self, new: list[tuple[Row, ObjectId | None]], emails: Mapping[ObjectId, Row]) -> None:
+    def _tie(
+        self, new: list[tuple[EventRow, ObjectId | None]], emails: Mapping[ObjectId, EmailRow]
+    ) -> None:
         learned = {
             key: named
             for event, named in new
@@ -136,25 +140,25 @@ class TallyBatch:
             else:
                 unmatched.mark_unmatched(event, tying)
 
-    def _stored(self) -> dict[Key, Row]:
+    def _stored(self) -> dict[Key, EventRow]:
         """The reported events that are stored already, by what they are known by."""
         identities = [report.identity for report, *_ in self.inbox.reports]
         sg_event_ids = [
             report.sg_event_id for report, *_ in self.inbox.reports if report.sg_event_id
         ]
-        rows = self._find("events", identities, KNOWN_BY)
+        rows = self._find(EventRow, identities, KNOWN_BY)
         if sg_event_ids:
-            rows += self._find("events", {"sg_event_id": text(in_=sg_event_ids)}, KNOWN_BY)
-        found: dict[Key, Row] = {bytes(row["_id"]): row for row in rows}
+            rows += self._find(EventRow, {"sg_event_id": text(in_=sg_event_ids)}, KNOWN_BY)
+        found: dict[Key, EventRow] = {bytes(row["_id"]): row for row in rows}
         return found | {row["sg_event_id"]: row for row in rows if "sg_event_id" in row}
 
-    def _named_emails(self) -> dict[ObjectId, Row]:
+    def _named_emails(self) -> dict[ObjectId, EmailRow]:
         """The emails that events name and that are the organization's."""
         named = {reported.named for reported in self.inbox.reports} - {None}
-        found = self._find("emails", {"_id": {"$in": list(named)}, "deleted_at": None})
+        found = self._find(EmailRow, {"_id": {"$in": list(named)}, "deleted_at": None})
         return {email["_id"]: email for email in found}
 
-    def _late(self, learned: Mapping[ObjectId, Row]) -> list[Row]:
+    def _late(self, learned: Mapping[ObjectId, EventRow]) -> list[EventRow]:
         """Stored events that can be tied because their messages are known now."""
         if not learned:
             return []
@@ -164,16 +168,17 @@ class TallyBatch:
         messages = {key: event["email_id"] for key, event in learned.items()}
         return unmatched.tie_late(self.tx, self.organization_id, stored, messages)
 
-    def _find(self, name: str, query: Any, fields: dict[str, int] | None = None) -> list[Row]:
-        """Rows of the organization, by a query or by their ids."""
+    def _find(self, row: type[T], query: Any, fields: dict[str, int] | None = None) -> list[T]:
+        """Return rows of the organization, by a query or by their IDs."""
         if isinstance(query, list):
             query = {"_id": {"$in": query}}
         scoped = {"organization_id": self.organization_id, **query}
-        found = self.tx.database[name].find(scoped, fields, session=self.tx.session)
+        rows = collection(self.tx.database, row)
+        found = rows.find(scoped, fields, session=self.tx.session)
         return list(found.batch_size(ALL))
 
 
-def _email_of(event: Row | None) -> ObjectId | None:
+def _email_of(event: EventRow | None) -> ObjectId | None:
     return event.get("email_id") if event else None
 
 

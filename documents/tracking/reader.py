@@ -15,14 +15,12 @@ from typing import Any, NamedTuple, Self
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.concurrency import retries
 from documents.errors import Unusable
 from documents.giving_links.references import resolve
 from documents.providers import sendgrid
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage import shutdown
-from documents.storage.marks import DUE
-from documents.values.time import now
-from matchback.engine import Row, Tx
+from matchback.engine import Tx
 
 # A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
 # own, which a backlog of small posts must not pay for every ten of them.
@@ -74,10 +72,10 @@ class Reading:
             self.refused.append({"index": index, "reason": reason})
 
 
-def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[Row]:
-    """The next ones, without their bodies."""
+def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[WebhookDeliveryRow]:
+    """Return the next deliveries that a query finds, without their bodies."""
     found = tx.database.deliveries.find(
-        {**DUE, **query, **retries.not_postponed(now())},
+        query,
         dict.fromkeys(FIELDS, 1),
         sort=[("due", 1)],
         limit=DELIVERIES_A_BATCH,
@@ -86,7 +84,7 @@ def due_deliveries(tx: Tx, query: dict[str, Any]) -> list[Row]:
     return list(found)
 
 
-def as_many_as_fit(deliveries: Sequence[Row], most: int) -> list[Part]:
+def as_many_as_fit(deliveries: Sequence[WebhookDeliveryRow], most: int) -> list[Part]:
     """What a batch of so many events takes: of a large delivery, as much as fits."""
     parts: list[Part] = []
     left = most

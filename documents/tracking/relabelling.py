@@ -11,6 +11,8 @@ from documents.concurrency import retries
 from documents.concurrency.batches import Batches
 from documents.counters import LEDGER
 from documents.matching import late_touches
+from documents.rows.collections import collection
+from documents.rows.email import EmailRow
 from documents.storage import shutdown
 from documents.storage.base import Document
 from documents.storage.transaction import in_transaction
@@ -56,7 +58,9 @@ class Relabelling(Document):
         """Judge the clicks of the next emails. Returns whether there are more for this process."""
         query = {"_id": {"$gt": self.after}} if self.after else {}
         fields = {"clicks": 1, "machine_clicks": 1}
-        found = get_db().emails.find(query, fields).sort("_id", 1).limit(EMAILS_A_PAGE)
+        found = (
+            collection(get_db(), EmailRow).find(query, fields).sort("_id", 1).limit(EMAILS_A_PAGE)
+        )
         page = list(found)
         clicked = [row["_id"] for row in page if row.get("clicks") or row.get("machine_clicks")]
         if not self._relabel_all(clicked, rule):
@@ -103,11 +107,13 @@ def _relabel(tx: Tx, email_ids: list[ObjectId], rule: Rule) -> int:
     """Judge all clicks of these emails. Returns how many changed sides."""
     emails = {
         row["_id"]: row
-        for row in tx.database.emails.find({"_id": {"$in": email_ids}}, session=tx.session)
+        for row in collection(tx.database, EmailRow).find(
+            {"_id": {"$in": email_ids}}, session=tx.session
+        )
     }
     relabelled = judge_all(tx, emails, rule)
     touched = [emails[id_] for id_ in relabelled.click_times]
-    changes = Changes(rows={"emails": touched}, keep_due=effects.count_alone(tx, touched))
+    changes = Changes(targets={"emails": touched})
     effects.apply(changes, relabelled)
     late_touches.gifts_of_touched(tx, changes)
     settle(tx, LEDGER, changes)

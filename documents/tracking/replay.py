@@ -11,6 +11,8 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.event import UNMATCHED
+from documents.rows.collections import collection
+from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.tracking.unmatched import LOOK_AGAIN_AFTER
 from documents.values.time import now
 
@@ -37,7 +39,12 @@ def replay(
         query = {**scope, **({"_id": {"$gte": first}} if first else {})}
         if delivery_id:
             query["_id"] = delivery_id
-        found = get_db().deliveries.find(query, {"_id": 1}).sort("_id", 1).limit(A_BATCH)
+        found = (
+            collection(get_db(), WebhookDeliveryRow)
+            .find(query, {"_id": 1})
+            .sort("_id", 1)
+            .limit(A_BATCH)
+        )
         ids = [row["_id"] for row in found]
         if ids:
             _make_due(ids)

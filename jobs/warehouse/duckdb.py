@@ -3,7 +3,7 @@
 A process that writes locks the file for all others. So the exporter opens it for each batch and
 closes it again, and readers, which open it read-only, wait their turn. Merging joins on the ID. The
 tables have no primary key, whose index would make the file four times as large and fill the memory
-(see docs/warehouse.md). One process exports at a time, and a batch is one transaction.
+(see docs/reference/warehouse.md). One process exports at a time, and a batch is one transaction.
 """
 
 import tempfile

@@ -1,4 +1,4 @@
-"""The warehouse's tables and columns, all on one screen. docs/warehouse.md explains them.
+"""The warehouse's tables and columns, all on one screen. docs/reference/warehouse.md explains them.
 
 A row is a pure function of a stored document. Times are UTC, money is an integer of minor units
 beside its currency, and IDs are text.

@@ -33,7 +33,6 @@ from .caches import Cache, CounterCache, Flag, LatestCache, Ledger
 from .contribution import (
     Amounts,
     Contribution,
-    Row,
     Target,
     add,
     difference,
@@ -44,8 +43,9 @@ from .contribution import (
 from .due import DUE, Source, due_index, now
 from .recount import Drift, Page, collections, compare
 from .repair import repair
-from .settle import Changes, Update, settle
+from .settle import Changes, settle
 from .transaction import Tx, in_transaction
+from .update import Update
 from .upkeep import compare_all, compare_page, drifts, repair_drift, settle_due
 
 __all__ = [
@@ -60,7 +60,6 @@ __all__ = [
     "LatestCache",
     "Ledger",
     "Page",
-    "Row",
     "Source",
     "Target",
     "Tx",

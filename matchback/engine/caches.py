@@ -5,24 +5,29 @@
     LatestCache("last_donated_at", of=Donation, on=User, at="donated_at", where={...})
 
 The functions take a row (the stored fields as a dictionary) and are pure, so the same declaration
-serves settling, recounting and tests.
+serves settling, recounting and tests. The type of the rows is yours, such as a `TypedDict`:
+
+    CounterCache[ArticleRow](field="articles_count", of=Article, on=User,
+                             when=lambda article: article["state"] == "published")
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from .contribution import Amounts, Contribution, Row, Target, total
+from .contribution import Amounts, Contribution, Target, total
 from .transaction import Tx
 
-ALWAYS: Callable[[Row], bool] = lambda row: True  # noqa: E731
-ONE: Callable[[Row], int] = lambda row: 1  # noqa: E731
+RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one source
+
+ALWAYS: Callable[[object], bool] = lambda row: True  # noqa: E731
+ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 OnWrite = Callable[[Tx, Sequence[Target]], None]
 # What makes a counter: its field, when, amount and by.
 Counters = tuple[
-    tuple[str, Callable[[Row], bool], Callable[[Row], int], Callable[[Row], str] | None], ...
+    tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
 ]
 
 
@@ -52,7 +57,7 @@ class Cache:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CounterCache(Cache):
+class CounterCache(Cache, Generic[RowT_contra]):
     """A count, or with `amount` a sum, of the sources for which `when` holds; `by` splits it.
 
     `reads` names the fields that these functions read, of simple values. If all counters of a
@@ -60,9 +65,9 @@ class CounterCache(Cache):
     """
 
     reads: tuple[str, ...] | None = None
-    when: Callable[[Row], bool] = ALWAYS
-    amount: Callable[[Row], int] = ONE
-    by: Callable[[Row], str] | None = None
+    when: Callable[[RowT_contra], bool] = ALWAYS
+    amount: Callable[[RowT_contra], int] = ONE
+    by: Callable[[RowT_contra], str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,12 +84,12 @@ class LatestCache(Cache):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Flag:
+class Flag(Generic[RowT_contra]):
     """A yes or no that follows from a record's own counters, e.g. donated: donations_count > 0."""
 
     field: str
     on: type
-    when: Callable[[Row], bool]
+    when: Callable[[RowT_contra], bool]
 
 
 def collection(document: type) -> str:
@@ -103,15 +108,16 @@ class Ledger:
             one is made from its id.
         on_write: told within each transaction which records it writes, as (collection, id).
         settled_alone: sources whose settling does more than count. If one that is due is the target
-            of another, its counters are incremented, and it stays due.
+            of another, the engine increments its counters, and it stays due. Its own settling then
+            counts it.
     """
 
     def __init__(
         self,
         caches: Sequence[Cache],
         *,
-        flags: Sequence[Flag] = (),
-        created_on_demand: Mapping[type, Callable[[Any], Row]] | None = None,
+        flags: Sequence[Flag[Any]] = (),
+        created_on_demand: Mapping[type, Callable[[Any], Mapping[str, Any]]] | None = None,
         on_write: OnWrite | None = None,
         settled_alone: Iterable[type] = (),
     ) -> None:
@@ -145,8 +151,8 @@ class Ledger:
             for name in self.order
         }
 
-    def contribution(self, source: str, row: Row) -> Contribution:
-        """What this row of this collection contributes now. A deleted one contributes nothing."""
+    def contribution(self, source: str, row: Mapping[str, Any]) -> Contribution:
+        """Return what this row of this collection contributes now. A deleted row: nothing."""
         result: Contribution = {}
         if row.get("deleted_at") is not None:
             return result
@@ -170,12 +176,12 @@ class Ledger:
         return tuple(sorted(fields))
 
 
-def _bundles(caches: Sequence[CounterCache]) -> list[tuple[list[tuple[str, str]], Counters]]:
+def _bundles(caches: Sequence[CounterCache[Any]]) -> list[tuple[list[tuple[str, str]], Counters]]:
     """The counters of a source by where they are kept, as (collection, link).
 
     A fundraiser and a mailing count the same of an email: what is the same is computed once.
     """
-    by_place: dict[tuple[str, str], list[CounterCache]] = {}
+    by_place: dict[tuple[str, str], list[CounterCache[Any]]] = {}
     for cache in caches:
         by_place.setdefault((cache.target, cache.link), []).append(cache)
     bundles: dict[Counters, list[tuple[str, str]]] = {}
@@ -185,7 +191,7 @@ def _bundles(caches: Sequence[CounterCache]) -> list[tuple[list[tuple[str, str]]
     return [(places, counters) for counters, places in bundles.items()]
 
 
-def _amounts(counters: Counters, row: Row) -> Amounts:
+def _amounts(counters: Counters, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
     for name, when, amount_of, by in counters:
         if (when is ALWAYS or when(row)) and (amount := 1 if amount_of is ONE else amount_of(row)):

@@ -15,7 +15,7 @@ import orjson
 Target = tuple[str, Any]
 Amounts = dict[str, int]
 Contribution = dict[Target, Amounts]
-Row = dict[str, Any]
+StoredDocument = dict[str, Any]  # as MongoDB's driver returns it
 
 NONE: Amounts = {}
 
@@ -101,15 +101,15 @@ def _read(text: str) -> Amounts:
     return amounts
 
 
-def increase(row: Row, amounts: Amounts) -> None:
+def increase(row: StoredDocument, amounts: Mapping[str, int]) -> None:
     """Do to a row in memory what `$inc` does to the stored one: dotted paths, missing is zero."""
     for path, amount in amounts.items():
         place, name = leaf(row, path)
         place[name] = place.get(name, 0) + amount
 
 
-def leaf(row: Row, path: str) -> tuple[Row, str]:
-    """Where a dotted path leads: the innermost dictionary, made if need be, and its key."""
+def leaf(row: StoredDocument, path: str) -> tuple[StoredDocument, str]:
+    """Return the innermost dictionary of a dotted path and its key. Make what is missing."""
     *parents, name = path.split(".")
     for parent in parents:
         row = row.setdefault(parent, {})

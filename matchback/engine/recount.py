@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any
 
 from .caches import Cache, CounterCache, Ledger
-from .contribution import Amounts, Row, from_stored
+from .contribution import Amounts, from_stored
 from .due import DUE
 from .latest import latest_times
 from .transaction import Tx
@@ -88,7 +88,7 @@ class Comparison:
         fields = {_top(cache) for cache in self._ledger.caches if cache.target == name}
         return {"deleted_at", *fields}
 
-    def _drifts(self, name: str, rows: Mapping[Any, Row]) -> Iterator[Drift]:
+    def _drifts(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
         live = rows
         if any("deleted_at" in row for row in rows.values()):
             live = {id_: row for id_, row in rows.items() if row.get("deleted_at") is None}
@@ -102,7 +102,7 @@ class Comparison:
             yield from self._targets(name, live, right.result())
             yield from self._latest(name, live)
 
-    def _sources(self, name: str, rows: Mapping[Any, Row]) -> Iterator[Drift]:
+    def _sources(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
         for id_, row in rows.items():
             if "due" in row or "trouble" in row:
                 continue  # It waits to be settled, or is known to have failed.
@@ -113,7 +113,7 @@ class Comparison:
                 yield Drift(name, id_, "counted", counted, right)
 
     def _targets(
-        self, name: str, rows: Mapping[Any, Row], right: Mapping[Any, Amounts]
+        self, name: str, rows: Mapping[Any, Mapping[str, Any]], right: Mapping[Any, Amounts]
     ) -> Iterator[Drift]:
         for id_, row in rows.items():
             says, amounts = flat(self._ledger, name, row), right.get(id_, {})
@@ -126,7 +126,7 @@ class Comparison:
                 if bool(row.get(flag.field)) != flag.when(row):
                     yield Drift(name, id_, flag.field, row.get(flag.field), flag.when(row))
 
-    def _latest(self, name: str, rows: Mapping[Any, Row]) -> Iterator[Drift]:
+    def _latest(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
         for cache in self._ledger.latest[name]:
             latest = latest_times(self._tx, cache, rows)
             off = {id_: right for id_, right in latest if rows[id_].get(cache.field) != right}
@@ -146,7 +146,7 @@ class Comparison:
         return left | {row[cache.link] for row in found}
 
 
-def has_bad_counter(ledger: Ledger, name: str, row: Row) -> bool:
+def has_bad_counter(ledger: Ledger, name: str, row: Mapping[str, Any]) -> bool:
     """Return whether a counter of this target holds something else than a number."""
     return not all(map(is_number, flat(ledger, name, row).values()))
 
@@ -156,7 +156,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-def flat(ledger: Ledger, name: str, row: Row) -> dict[str, Any]:
+def flat(ledger: Ledger, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the target's counters by dotted path, without zeros."""
     result: dict[str, Any] = {}
     fields, single = _counted_on(ledger, name)

@@ -1,9 +1,10 @@
 """The repair of incorrect counters, while traffic continues and other repairs run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from .caches import Ledger
-from .contribution import Row, from_stored
+from .contribution import StoredDocument, from_stored
 from .latest import SETTLED, latest_times
 from .recount import Drift, flat, has_bad_counter, is_number
 from .settle import Changes, settle
@@ -62,7 +63,7 @@ def _replace(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     return True
 
 
-def _obstacle(row: Row, path: str) -> str | None:
+def _obstacle(row: Mapping[str, Any], path: str) -> str | None:
     """Return the beginning of a dotted path that is no place for a number, or for more names."""
     *parents, name = path.split(".")
     place: Any = row
@@ -81,10 +82,10 @@ def _right(tx: Tx, ledger: Ledger, drift: Drift) -> Any:
     return right.get(drift.id, {}).get(drift.field, 0)
 
 
-def _increase(tx: Tx, drift: Drift, amount: int) -> Row | None:
+def _increase(tx: Tx, drift: Drift, amount: int) -> StoredDocument | None:
     """Add to a counter. Return None if the record is deleted, or `$inc` cannot change the value."""
     live = {"_id": drift.id, "deleted_at": None, "$and": _holds_number(drift.field)}
-    row: Row | None = tx.database[drift.collection].find_one_and_update(
+    row: StoredDocument | None = tx.database[drift.collection].find_one_and_update(
         live, {"$inc": {drift.field: amount}}, return_document=True, session=tx.session
     )
     return row
@@ -127,7 +128,7 @@ def _settle_again(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     return True
 
 
-def _is_right(ledger: Ledger, name: str, row: Row) -> bool:
+def _is_right(ledger: Ledger, name: str, row: Mapping[str, Any]) -> bool:
     flags_are_right = all(bool(row.get(one.field)) == one.when(row) for one in ledger.flags[name])
     counted = from_stored(row.get("counted"))
     return flags_are_right and counted == ledger.contribution(name, row)

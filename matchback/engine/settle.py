@@ -17,7 +17,7 @@ from .background_writer import BackgroundWriter
 from .caches import LatestCache, Ledger
 from .contribution import (
     Contribution,
-    Row,
+    StoredDocument,
     Target,
     add,
     difference,
@@ -28,8 +28,8 @@ from .contribution import (
 )
 from .latest import latest_times
 from .transaction import Tx
+from .update import Update
 
-Update = dict[str, dict[str, Any]]
 UPDATES_A_COMMAND = 1000
 ROWS_AT_ONCE = 250  # are worked out while those before them are written
 
@@ -38,24 +38,33 @@ ROWS_AT_ONCE = 250  # are worked out while those before them are written
 class Changes:
     """What one transaction is about: due rows, and what else is to be written with them.
 
-    rows: by collection, the rows whose contribution may have changed, already as they shall be.
+    rows: by collection, the due rows to settle, already as they shall be. Settling adds to their
+        counters in memory, too.
+    targets: by collection, other rows that the caller has read, because something here changes
+        them. The engine treats them like targets that it reads itself; see `settled_alone`.
     increments: counters to add to directly, for what is counted by being stored.
-    updates: further update operators for a row or target ($set, $min, $max).
+    updates: what else to write to a row or target.
     inserts: by collection, new rows of what is counted by being stored.
-    keep_due: rows that are counted and stay due, because settling them does more than count.
     """
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    rows: dict[str, list[Any]] = field(default_factory=dict)
+    targets: dict[str, list[Any]] = field(default_factory=dict)
     increments: Contribution = field(default_factory=dict)
     updates: dict[Target, Update] = field(default_factory=dict)
-    inserts: dict[str, list[Row]] = field(default_factory=dict)
-    keep_due: set[Target] = field(default_factory=set)
+    inserts: dict[str, list[Any]] = field(default_factory=dict)
+
+    def update_of(self, collection: str, id_: Any) -> Update:
+        """Return the update of a row or target, to add to."""
+        target = collection, id_
+        if (update := self.updates.get(target)) is None:
+            update = self.updates[target] = Update()
+        return update
 
 
-def settle(tx: Tx, ledger: Ledger, changes: Changes) -> dict[str, dict[Any, Row]]:
+def settle(tx: Tx, ledger: Ledger, changes: Changes) -> Mapping[str, Mapping[Any, Any]]:
     """Apply to every counter what the rows contribute now less what they contributed before.
 
-    Returns the sources that are up to date by that, by collection and id: the rows, and whatever
+    Return the sources that are up to date by that, by collection and ID: the rows, and whatever
     they count towards that is a source itself.
     """
     return _Settlement(tx, ledger, changes).run()
@@ -72,15 +81,15 @@ class _Settlement:
         self.tx = tx
         self.ledger = ledger
         self.pending = changes.increments
-        self.rows = {name: {row["_id"]: row for row in rows} for name, rows in changes.rows.items()}
-        self.updates: defaultdict[Target, Update] = defaultdict(dict, changes.updates)
+        self.rows = {name: _by_id(rows) for name, rows in changes.rows.items()}
+        self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
+        self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
         self.inserts = changes.inserts
-        self.keep_due = changes.keep_due
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
         self.writer = BackgroundWriter()
 
-    def run(self) -> dict[str, dict[Any, Row]]:
+    def run(self) -> dict[str, dict[Any, StoredDocument]]:
         with self.writer:
             for name, rows in self.inserts.items():
                 if rows:
@@ -97,22 +106,23 @@ class _Settlement:
     def _compute(self, name: str) -> None:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
         for id_, amounts in aimed.items():
-            self.updates[name, id_]["$inc"] = dict(amounts)
+            self.updates[name, id_].increment(amounts)
         if not self.ledger.counters[name]:
             # Counts towards nothing: a plain $inc is all it needs.
             for id_ in aimed:
                 self._make_on_demand(name, id_)
             return
         rows = self.rows.setdefault(name, {})
-        loaded = aimed.keys() - rows.keys()
-        self._load(name, loaded)
-        stay_due = loaded if name in self.ledger.settled_alone else frozenset()
+        given = frozenset(rows)
+        rows |= {id_: row for id_, row in self.targets.pop(name, {}).items() if id_ not in given}
+        self._load(name, aimed.keys() - rows.keys())
+        stays_due = name in self.ledger.settled_alone
         computed = list(rows.values())
         for start in range(0, len(computed), ROWS_AT_ONCE):
             part = computed[start : start + ROWS_AT_ONCE]
             for row in part:
                 self._increase(name, row, aimed.get(row["_id"], {}))
-                if row["_id"] not in stay_due or "due" not in row:
+                if row["_id"] in given or not (stays_due and "due" in row):
                     self._settle(name, row)
             if not self.ledger.latest[name]:  # a time is read once its sources are written
                 self._write(name, [row["_id"] for row in part])
@@ -138,29 +148,27 @@ class _Settlement:
             else:
                 rows[id_] = made
 
-    def _make_on_demand(self, name: str, id_: Any) -> Row | None:
+    def _make_on_demand(self, name: str, id_: Any) -> StoredDocument | None:
         """The row of a target that its first counter brings into being; None for other targets."""
         new = self.ledger.created.get(name)
         if new is None:
             return None
         update = self.updates[name, id_]
-        row = new(id_) | update.get("$setOnInsert", {})
-        made = {key: value for key, value in row.items() if key != "_id"}
-        if made:
-            update["$setOnInsert"] = made
+        row = {**new(id_), **update.operators.get("$setOnInsert", {})}
+        update.set_on_insert({key: value for key, value in row.items() if key != "_id"})
         return row
 
-    def _increase(self, name: str, row: Row, amounts: Mapping[str, int]) -> None:
+    def _increase(self, name: str, row: StoredDocument, amounts: Mapping[str, int]) -> None:
         """Add to a record's own counters, and set the flags that follow from them."""
         update = self.updates[name, row["_id"]]
-        increase(row, dict(amounts))
+        increase(row, amounts)
         _foresee(row, update)
         for flag in self.ledger.flags[name]:
             if row.get(flag.field) != flag.when(row):
                 row[flag.field] = flag.when(row)
-                update.setdefault("$set", {})[flag.field] = row[flag.field]
+                update.set({flag.field: row[flag.field]})
 
-    def _settle(self, name: str, row: Row) -> None:
+    def _settle(self, name: str, row: StoredDocument) -> None:
         """Pass on the difference to what the record contributed before, and note it."""
         update = self.updates[name, row["_id"]]
         before = from_stored(row.get("counted"))
@@ -168,11 +176,11 @@ class _Settlement:
         change = difference(now, before)
         if change:
             add(self.pending, change)
-            update.setdefault("$set", {})["counted"] = to_stored(now)
+            update.set({"counted": to_stored(now)})
             self._note_latest(name, change)
-        if "due" in row and (name, row["_id"]) not in self.keep_due:
+        if "due" in row:
             self._note_own_latest(name, row)
-            update["$unset"] = update.get("$unset", {}) | {"due": "", "trouble": ""}
+            update.unset("due", "trouble")
 
     def _note_latest(self, name: str, change: Contribution) -> None:
         for collection, id_ in change:
@@ -180,7 +188,7 @@ class _Settlement:
                 if cache.source == name:
                     self.moved[cache].add(id_)
 
-    def _note_own_latest(self, name: str, row: Row) -> None:
+    def _note_own_latest(self, name: str, row: StoredDocument) -> None:
         """A time may have changed where no amount has, so what is due is looked at in any case."""
         for caches in self.ledger.latest.values():
             for cache in caches:
@@ -192,26 +200,29 @@ class _Settlement:
         for cache in self.ledger.latest[name]:
             self.writer.wait()
             for id_, latest in latest_times(self.tx, cache, self.moved[cache]):
-                place, value = ("$set", latest) if latest else ("$unset", "")
-                self.updates[name, id_].setdefault(place, {})[cache.field] = value
+                self.updates[name, id_].set_or_unset({cache.field: latest})
 
     def _write(self, name: str, ids: list[Any]) -> None:
         upsert = name in self.ledger.created
-        updates = {id_: update for id_ in ids if (update := self.updates.pop((name, id_), None))}
-        self.written += [(name, id_) for id_ in updates]
-        operations = [
-            UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates.items()
-        ]
+        found = ((id_, self.updates.pop((name, id_), None)) for id_ in ids)
+        updates = [(id_, one.operators) for id_, one in found if one is not None and one.operators]
+        self.written += [(name, id_) for id_, _ in updates]
+        operations = [UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates]
         for start in range(0, len(operations), UPDATES_A_COMMAND):
             part = operations[start : start + UPDATES_A_COMMAND]
             write = self.tx.database[name].bulk_write
             self.writer.send(write, part, ordered=False, session=self.tx.session)
 
 
-def _foresee(row: Row, update: Update) -> None:
-    """Do to the row in memory what the update's operators will do to the stored one."""
-    row.update(update.get("$set", {}))
+def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:
+    return {row["_id"]: row for row in rows}
+
+
+def _foresee(row: StoredDocument, update: Update) -> None:
+    """Do to the row in memory what the update will do to the stored one."""
+    operators = update.operators
+    row.update(operators.get("$set", {}))
     for operator, better in (("$min", min), ("$max", max)):
-        for path, value in update.get(operator, {}).items():
+        for path, value in operators.get(operator, {}).items():
             place, name = leaf(row, path)
             place[name] = value if place.get(name) is None else better(place[name], value)

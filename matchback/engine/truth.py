@@ -11,7 +11,7 @@ from typing import Any
 from pymongo.collection import Collection as MongoCollection
 
 from .caches import CounterCache, Ledger
-from .contribution import Amounts, Contribution, Row, from_stored, read_share
+from .contribution import Amounts, Contribution, StoredDocument, from_stored, read_share
 from .due import DUE
 from .transaction import Tx
 
@@ -70,7 +70,7 @@ class Truth:
         self, name: str, source: str, links: list[str], ids: set[Any]
     ) -> Iterator[tuple[Any, Amounts, int]]:
         """Let MongoDB put together what is alike: emails of a mailing counted one of few things."""
-        pipeline: list[Row] = [
+        pipeline: list[dict[str, Any]] = [
             {"$match": _linked(links, ids)},
             {"$project": dict.fromkeys(["counted", *links], 1)},
             {"$unwind": "$counted"},
@@ -109,7 +109,7 @@ class Truth:
                 if collection == name and row[link] in ids:
                     yield row[link], amounts, 1
 
-    def _unsettled(self, source: str, links: set[str]) -> Iterator[Row]:
+    def _unsettled(self, source: str, links: set[str]) -> Iterator[StoredDocument]:
         """Read the sources that wait or have failed, and have contributed something."""
         collection = self._tx.database[source]
         fields = dict.fromkeys(["counted", *links], 1)
@@ -132,7 +132,7 @@ class _Alike:
         self._links = links
         self._known: dict[tuple[Any, ...], Contribution] = {}
 
-    def of(self, row: Row) -> Contribution:
+    def of(self, row: StoredDocument) -> Contribution:
         """Return the contribution with the link's name in place of the target's ID."""
         if self._reads is None:
             return self._compute(row)
@@ -141,7 +141,7 @@ class _Alike:
             known = self._known[read] = self._compute(row)
         return known
 
-    def _compute(self, row: Row) -> Contribution:
+    def _compute(self, row: StoredDocument) -> Contribution:
         links = {link: link for link in self._links if row.get(link) is not None}
         unlinked = {name: value for name, value in row.items() if name not in self._links}
         return self._ledger.contribution(self._source, unlinked | links)
@@ -152,7 +152,7 @@ def _naming(id_: Any) -> dict[str, Any]:
     return {"counted": {"$elemMatch": {"$elemMatch": {"$eq": id_}}}}
 
 
-def _index_of_failed(collection: MongoCollection[Row]) -> str | None:
+def _index_of_failed(collection: MongoCollection[StoredDocument]) -> str | None:
     """Return the index of sources that could not be settled. Without one, none is put aside."""
     for name, index in collection.index_information().items():
         if dict(index.get("partialFilterExpression", {})) == FAILED:

@@ -25,7 +25,7 @@ OFF = 1
 
 @click.group()
 def warehouse() -> None:
-    """The reporting database; docs/warehouse.md says what it holds."""
+    """The reporting database; docs/reference/warehouse.md says what it holds."""
 
 
 @warehouse.command("worker")

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from config.database import check_deployment, connect
 from config.hosts import reached_at
 from config.settings import Settings
 from documents.migrations.upgrade import upgrade
 from service.local import addresses, instance, servers
 from service.local.log_once import ToldOnce
+from service.local.readiness import is_ready
 from service.local.supervisor import Part, PartFailed, Say, Supervisor
 
 WATCH_SECONDS = 0.2
@@ -151,10 +150,7 @@ class Up:
                 self.say(f"migrated: {told.migration.name}")
 
     def _is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.addresses['MATCHBACK_URL']}/readyz").status_code == 200
-        except httpx.HTTPError:
-            return False
+        return is_ready(self.addresses["MATCHBACK_URL"])
 
     def _note(self) -> None:
         pids = self.supervisor.pids()

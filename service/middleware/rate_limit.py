@@ -3,7 +3,7 @@
 A request only counts in memory. A thread of each process adds the counts to Redis and reads what
 all processes have seen, so a request never waits for Redis. While Redis is unavailable, each
 process uses its own counts, and a metric counts these requests. A deployment without Redis (see
-docs/queues.md) always works like that.
+docs/how-to/queues.md) always works like that.
 """
 
 import logging

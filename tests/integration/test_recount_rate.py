@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure
 
 from documents.recount import recount
 from matchback.engine import snapshots
-from matchback.engine.contribution import Row, from_stored
+from matchback.engine.contribution import from_stored
 from matchback.engine.recount import Comparison
 from tools.bench import recount_rate
 from tools.bench.recount_rate import SENT_AT
@@ -55,6 +55,36 @@ def test_pages_share_a_snapshot_and_another_gives_the_same_result(
     assert sum(page.size for page in recount.pages()) == records
 
 
+def count_due_reads() -> tuple[int, int]:
+    """Return how often a recount asks for due rows, and how many it receives."""
+    database = get_db()
+    database.command("profile", 2)
+    assert recount_rate.measure().incorrect == 0
+    database.command("profile", 0)
+    asked = {"op": "query", "command.filter.due": {"$type": "object"}}
+    reads = [
+        one
+        for one in database["system.profile"].find(asked)
+        if "$type" in one["command"]["filter"]["due"]
+    ]
+    database.drop_collection("system.profile")
+    return len(reads), sum(one["nreturned"] for one in reads)
+
+
+@pytest.mark.usefixtures("real_database")
+def test_due_rows_are_read_once_however_many_pages_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recount_rate.fill(FEW)
+    seen = set()
+    for rows in (FEW * 10, ROWS_A_PAGE, ROWS_A_PAGE // 5):
+        monkeypatch.setattr("matchback.engine.recount.ROWS_A_PAGE", rows)
+        seen.add(count_due_reads())
+    [(asked, received)] = seen
+    assert asked <= len(recount.COLLECTIONS)
+    assert received >= FEW // recount_rate.DUE
+
+
 @pytest.mark.usefixtures("real_database")
 def test_a_page_that_outlasts_its_snapshot_is_read_in_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
@@ -83,7 +113,7 @@ def test_unsettled_moves_are_not_differences(state: str) -> None:
     others = list(get_db().users.find({"_id": {"$nin": [gift["user_id"] for gift in gifts]}}))
     for gift, other in zip(gifts, others, strict=False):
         moved = {"user_id": other["_id"], "email_id": ObjectId(), "mailing_donor_id": "x:y:z"}
-        mark: Row = {"due": SENT_AT}
+        mark: dict[str, Any] = {"due": SENT_AT}
         if state == "failed":
             mark = {"trouble": {"tries": 5, "failed_at": SENT_AT}}
             get_db().donations.update_one({"_id": gift["_id"]}, {"$unset": {"due": ""}})

@@ -22,7 +22,8 @@ from tools.testbed.stripe_events import charge, set_secret, tell
 
 GIFTS = 40
 QUEUE = "huey.redis.matchback"
-# The promise is 1.5, measured in a quiet run (docs/guarantees.md). A busy machine adds to that.
+# The promise is 1.5, measured in a quiet run (docs/explanation/fault-tests.md). A busy machine
+# adds its own.
 ALLOWED_RATIO = 3
 
 

@@ -19,6 +19,7 @@ from tools.seams.child import act
 from tools.seams.forks import forks
 from tools.seams.scenarios import SCENARIOS, Scenario, scene
 from tools.testbed.cast import Api, University, university
+from tools.testbed.emptied import delete_records
 
 PATIENCE_SECONDS = 60
 READS = {"find", "getMore", "aggregate", "count", "distinct"}
@@ -77,8 +78,7 @@ def one_life(
 
 def new_place(client: testing.TestClient) -> University:
     """Create a university on a database that has only indexes."""
-    for name in get_db().list_collection_names():
-        get_db()[name].delete_many({})
+    delete_records(get_db())
     api_key.forget_keys()
     link_token.forget_keys()
     place = university("Alice's University", Api.in_process(client))

@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from service.local import addresses, instance, servers
+from service.local import addresses, instance, readiness, servers
 from service.local.command import matchback_command
 from tools.testbed.stack import Servers, wait_until
 
@@ -56,10 +56,7 @@ def up(data: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
 
 def is_ready(data: Path) -> bool:
     url = addresses.read(data).get("MATCHBACK_URL")
-    try:
-        return url is not None and httpx.get(f"{url}/readyz", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return url is not None and readiness.is_ready(url)
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from config.observability import context, log
 from documents import link
 from documents.erased import items as erased_items
+from documents.erased.mailboxes import digests_in
 from documents.erased.rules import Traces
 from documents.errors import Unusable
 from documents.giving_links import references
@@ -48,6 +49,7 @@ from service.dashboard.live import watch
 from service.dashboard.presentation import csv_file
 from service.middleware import api_key, client_address
 from service.middleware import request as middleware
+from tests.rows import delivery_row
 
 LARGE, TIMES_LESS = 24_000, 8
 # Allowance for a fixed cost, a cache or the garbage collector. A quadratic function takes more at
@@ -108,8 +110,7 @@ def read_charge(text: str) -> None:
 
 
 def read_payment(text: str) -> None:
-    delivery = {"body": raw(text), "provider": "payments"}
-    payments.read(delivery)
+    payments.read(delivery_row(body=raw(text), provider="payments"))
 
 
 def verify(provider: str, header: str) -> Callable[[str], object]:
@@ -190,6 +191,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "read a charge": read_charge,
     "read a payment": read_payment,
     "erase in a post": erase,
+    "mailboxes in a text": lambda text: digests_in(ORGANIZATION, [text, text[::-1]]),
     "Stripe's signature": verify("stripe", signatures.STRIPE_HEADER),
     "a standard signature": verify("payments", "Webhook-Signature"),
     "parse a body": lambda text: reading.parse(raw(text)),

@@ -1,4 +1,4 @@
-"""docs/scaling.md shows the calculation's results, and the simulation is realistic."""
+"""docs/explanation/scaling.md shows the calculation's results; the simulation is realistic."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`make bench`: measure all figures of docs/performance.md in one run on real parts."""
+"""`make bench`: measure all of docs/explanation/performance.md in one run on real parts."""
 
 import argparse
 import os

@@ -25,7 +25,7 @@ from documents.donor import donor_id, new_donor
 from documents.gift_day import gift_day_id, new_gift_day
 from documents.migrations.indexes import create_indexes
 from documents.recount import recount
-from matchback.engine import Row, increase, to_stored
+from matchback.engine import increase, to_stored
 from service.local.supervisor import Supervisor
 from tools.testbed.stack import Servers
 
@@ -36,10 +36,12 @@ DUE = 10  # one of this many rows is due
 ROWS_A_COMMAND = 5_000
 SENT_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
+Rows = defaultdict[str, dict[Any, Any]]  # by collection and ID
+
 
 def fill(emails: int, *, events: bool = True) -> int:
-    """Store emails with their users, gifts and events. Return the number of records."""
-    rows: defaultdict[str, dict[Any, Row]] = defaultdict(dict)
+    """Store this many emails with their users, gifts and events. Return their number."""
+    rows: Rows = defaultdict(dict)
     of = {"organization_id": ObjectId(), "fundraiser_id": ObjectId()}
     rows["fundraisers"][of["fundraiser_id"]] = {"organization_id": of["organization_id"]}
     for number in range(emails):
@@ -55,7 +57,7 @@ def fill(emails: int, *, events: bool = True) -> int:
     return sum(len(rows[name]) for name in recount.COLLECTIONS)
 
 
-def _email(rows: dict[str, dict[Any, Row]], of: Row, number: int, *, events: bool) -> None:
+def _email(rows: Rows, of: dict[str, Any], number: int, *, events: bool) -> None:
     email_id, user_id = ObjectId(), ObjectId()
     organization_id = of["organization_id"]
     rows["users"][user_id] = {"organization_id": organization_id, "name": f"P{number}"}
@@ -72,10 +74,10 @@ def _email(rows: dict[str, dict[Any, Row]], of: Row, number: int, *, events: boo
         _gift(rows, {**of, "email_id": email_id}, number)
 
 
-def _gift(rows: dict[str, dict[Any, Row]], of: Row, number: int) -> None:
+def _gift(rows: Rows, of: dict[str, Any], number: int) -> None:
     id_ = ObjectId()
     at = SENT_AT + timedelta(minutes=number % 10_000)
-    gift: Row = {**of, "_id": id_, "donated_at": at, "amount": 2500, "currency": "USD"}
+    gift: Any = {**of, "_id": id_, "donated_at": at, "amount": 2500, "currency": "USD"}
     gift |= {"status": "succeeded", "match": "direct"}
     for kind in ("fundraiser", "mailing"):
         parent = gift[f"{kind}_id"]
@@ -87,7 +89,7 @@ def _gift(rows: dict[str, dict[Any, Row]], of: Row, number: int) -> None:
     rows["donations"][id_] = {name: value for name, value in gift.items() if name != "_id"}
 
 
-def _count(rows: dict[str, dict[Any, Row]]) -> None:
+def _count(rows: Rows) -> None:
     """Give every row the counters and the `counted` that settling would give it."""
     for name in LEDGER.order:
         for number, (id_, row) in enumerate(rows[name].items()):

@@ -62,7 +62,7 @@ def _rows(
         for index in range(start, min(number, start + ROWS_A_COMMAND)):
             email_id, user_id = ObjectId(), ObjectId()
             at = END - timedelta(minutes=index * DAYS * 24 * 60 // number)
-            gift = {"donated_at": at, "amount": 2500, "currency": "USD", "status": "succeeded"}
+            gift: Any = {"donated_at": at, "amount": 2500, "currency": "USD", "status": "succeeded"}
             day = gift_day_id("fundraiser", fundraiser.id, gift)
             days.setdefault(day, Counter())[quarter(gift)] += 1
             donor = f"fundraiser:{fundraiser.id}:{user_id}"

@@ -1,9 +1,10 @@
 """`python -m tools.bench.scaling`: what a thousand organizations and a billion events need.
 
-The calculation uses measured figures (tools/bench/scaling_sample.py, docs/performance.md) and the
-assumptions below. A simulation models workers that take turns.
+The calculation uses measured figures (tools/bench/scaling_sample.py,
+docs/explanation/performance.md) and the assumptions below. A simulation models workers that take
+turns.
 
-`python -m tools.bench.scaling --write` writes the result to docs/scaling.md.
+`python -m tools.bench.scaling --write` updates docs/explanation/scaling.md.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from tools.bench.scaling_turns import FIRST_PART, FIRST_SECONDS, shares, simulate
 
-PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "scaling.md"
 BEGIN, END = "<!-- from tools/bench/scaling.py -->", "<!-- until here -->"
 
 # Assumptions.
@@ -136,7 +137,7 @@ def _gigabytes(size: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the result to docs/scaling.md")
+    parser.add_argument("--write", action="store_true", help="write docs/explanation/scaling.md")
     if parser.parse_args().write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 # A third of the half hour's events arrive in its first five minutes, for all organizations at once.
 FIRST_PART, FIRST_SECONDS, HALF_HOUR_SECONDS = 1 / 3, 300, 1800
 # A worker counts this many events per second, and each turn takes at least this long.
-EVENTS_A_SECOND = 3_000  # docs/performance.md
+EVENTS_A_SECOND = 3_000  # docs/explanation/performance.md
 SECONDS_A_TURN = 0.01
 STEP_SECONDS = 2
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -20,7 +21,7 @@ from documents.user import User
 from documents.values.address import fold, mailbox
 from documents.values.time import now
 from documents.webhook_delivery import WebhookDelivery
-from matchback.engine import Contribution, Row, add, increase, to_stored
+from matchback.engine import Contribution, add, increase, to_stored
 from tools.bench.workload import SENT_AT, Workload, address, id_of
 
 ROWS_A_COMMAND = 10_000
@@ -42,7 +43,9 @@ def store(organization_id: ObjectId, workload: Workload) -> None:
             insert(name, [_with(counters, name, row)])
 
 
-def _emails(of: Row, workload: Workload, counters: Contribution) -> Iterator[Row]:
+def _emails(
+    of: dict[str, Any], workload: Workload, counters: Contribution
+) -> Iterator[dict[str, Any]]:
     for number in range(workload.emails):
         row = new_row(
             Email,
@@ -58,7 +61,7 @@ def _emails(of: Row, workload: Workload, counters: Contribution) -> Iterator[Row
         yield row | {"counted": to_stored(contribution)}
 
 
-def _users(of: Row, workload: Workload) -> Iterator[Row]:
+def _users(of: dict[str, Any], workload: Workload) -> Iterator[dict[str, Any]]:
     for number in range(workload.users):
         row = new_row(
             User,
@@ -72,12 +75,12 @@ def _users(of: Row, workload: Workload) -> Iterator[Row]:
         yield row | {"_id": ObjectId(id_of("user", number))}
 
 
-def _with(counters: Contribution, name: str, row: Row) -> Row:
+def _with(counters: Contribution, name: str, row: dict[str, Any]) -> dict[str, Any]:
     increase(row, counters.pop((name, row["_id"]), {}))
     return row
 
 
-def insert(name: str, rows: Iterable[Row]) -> None:
+def insert(name: str, rows: Iterable[dict[str, Any]]) -> None:
     """Insert rows, many in each command."""
     rows = iter(rows)
     while batch := list(islice(rows, ROWS_A_COMMAND)):
@@ -89,7 +92,7 @@ def store_deliveries(
 ) -> list[ObjectId]:
     """Store posts as the webhook does, all at once. Return their IDs, the oldest first."""
     begun = now()
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     for number in posts:
         body = json.dumps(workload.post(number, events)).encode()
         due = begun + timedelta(milliseconds=len(rows))

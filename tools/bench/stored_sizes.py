@@ -1,6 +1,6 @@
 """Measure the size of each collection after a mailing.
 
-docs/explanation/stored-data.md has the figures, for 100,000 emails.
+docs/reference/stored-data.md has the figures, for 100,000 emails.
 """
 
 import argparse

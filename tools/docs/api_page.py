@@ -12,9 +12,9 @@ from service.routes import ROUTES
 
 ABOUT = """# API
 
-`make reference` generates this page from the service's OpenAPI document. A test compares it with
-the code. A running service has the document at `/openapi.json`, and a readable form at `/docs`. For
-Python, use `matchback.client`.
+`make reference` generates this page from the service's OpenAPI document. A running service has the
+document at `/openapi.json`, and a readable form at `/docs`. For Python, use
+[`matchback.client`](../how-to/python-client.md).
 
 {description}
 
@@ -61,7 +61,7 @@ def _operation(declared: dict[str, Any]) -> str:
         (f"`{one['name']}`", one["in"], kind(one["schema"]), about(one) or about(one["schema"]))
         for one in declared["parameters"]
     ]
-    text += _table(("parameter", "in", "type", "what"), rows)
+    text += _table(("parameter", "in", "type", "meaning"), rows)
     if body := declared.get("requestBody"):
         text += _body(body["content"])
     return text + _answers(declared["responses"])
@@ -72,7 +72,7 @@ def _body(content: dict[str, Any]) -> str:
     example, language = sent["example"], "text"
     if not isinstance(example, str):
         example, language = json.dumps(example, indent=2, ensure_ascii=False), "json"
-    title = " ".join(filter(None, ("Takes", kind(sent["schema"]), f"as `{media_type}`, such as")))
+    title = " ".join(filter(None, ("Body:", kind(sent["schema"]), f"as `{media_type}`. Example:")))
     return f"\n{title}\n\n```{language}\n{example.strip()}\n```\n"
 
 
@@ -87,7 +87,7 @@ def _answers(responses: dict[str, Any]) -> str:
         types = [f"`{media_type}`" for media_type in content if "json" not in media_type]
         rows.append((status, " ".join(types or kinds) or "nothing"))
     rows += [("problems", ", ".join(problems))] if problems else []
-    return _table(("answers", "with"), rows)
+    return _table(("status", "answer"), rows)
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
@@ -98,7 +98,7 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
         for field, of in schema.get("properties", {}).items()
     ]
     text = f"\n### {name}\n" + (f"\n{said}\n" if said else "")
-    return text + _table(("field", "type", "", "what"), rows)
+    return text + _table(("field", "type", "", "meaning"), rows)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -9,11 +9,13 @@ from service.cli import main
 
 ABOUT = """# Command line
 
-`make reference` generates this page from the commands. A test compares it with the code.
+`make reference` generates this page from the commands.
 
-Commands that work on the database find a running `matchback up` by its `--data` folder (default
-`./var`), or take `MATCHBACK_MONGODB_URI` and the other [settings](settings.md). Errors
-print one sentence and exit with 1. Incorrect usage exits with 2.
+Commands that use the database find a running `matchback up` by its `--data` folder (default
+`./var`). Otherwise, they use `MATCHBACK_MONGODB_URI` and the other [settings](settings.md).
+
+A command that fails prints a message and ends with exit code 1. A command with invalid options or
+arguments ends with exit code 2.
 """
 WRAPPED = "\b"  # click's mark for a paragraph whose lines must stay as they are
 
@@ -42,7 +44,7 @@ def _section(name: str, command: click.Command) -> str:
     found = filter(None, (option.get_help_record(context) for option in command.params))
     rows = [f"| `{_cell(option)}` | {_cell(about)} |\n" for option, about in found if about]
     if rows:
-        text += "\n| option | description |\n| --- | --- |\n" + "".join(rows)
+        text += "\n| option | meaning |\n| --- | --- |\n" + "".join(rows)
     if command.epilog:
         epilog = inspect.cleandoc(command.epilog).removeprefix(WRAPPED).strip()
         text += f"\n```text\n{epilog}\n```\n"

@@ -22,28 +22,27 @@ from tools.testbed.readme import ROOT
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 ABOUT = """# Metrics
 
-`python -m tools.docs.metrics_reference` generates this page. A test compares it with the code.
+`python -m tools.docs.metrics_reference` generates this page from the metrics.
+[Monitor a deployment](../how-to/monitor.md) explains how to collect them.
 
-`GET /metrics` of the web service exposes the sum over all web processes of a host, and metrics of
-the database. Every host exposes the same database metrics, so take their `max` over hosts.
+- `GET /metrics` of the web service exposes the sums of all web processes of a host, and the metrics
+  of the database. The latter are the same on each host, so use `max` over hosts.
+- Each worker exposes its own metrics at `MATCHBACK_WORKER_METRICS_PORT` of `MATCHBACK_HOST`, with
+  its memory and processor time (`process_*`, `python_*`).
 
-Each worker exposes its own metrics on `MATCHBACK_WORKER_METRICS_PORT` of `MATCHBACK_HOST`, with its
-memory and processor time (`process_*`, `python_*`).
+Neither endpoint asks for a key, so keep both inside your network. Counters restart with their
+process, as Prometheus expects. No label identifies an organization, a record or a person.
 
-Neither endpoint requires a key, so do not expose them to the internet. Counters start at zero when
-a process starts, as Prometheus expects. No label names an organization, a record or a person.
-`deploy/` has a Prometheus configuration, alert rules with their tests, and a Grafana dashboard.
-
-A histogram `x` has the series `x_bucket` (with the label `le`), `x_sum` and `x_count`.
+A histogram `x` consists of `x_bucket` (with the label `le`), `x_sum` and `x_count`.
 
 """
 SECTIONS = {
-    "Database metrics": """The web service queries MongoDB at each scrape. Recount metrics
-appear after the first complete recount, and warehouse metrics only with a warehouse. While MongoDB
-is unavailable, only the first metric appears.""",
-    "Web process metrics": "",
-    "Metrics of workers and web processes": """Workers count most of these. Web processes count the
-failures to reach the queue.""",
+    "Metrics of the database": """The web service reads these from MongoDB at each scrape. Metrics
+of the recount appear after the first one, and metrics of the warehouse if you use one. While
+MongoDB is unavailable, only the first metric appears.""",
+    "Metrics of web processes": "",
+    "Metrics of jobs": """Workers count most of these. Web processes count wake-ups that do not
+reach the queue.""",
 }
 
 
@@ -90,7 +89,7 @@ def page() -> str:
     for title, listed in rows().items():
         text += f"## {title}\n\n"
         text += f"{SECTIONS[title]}\n\n" if SECTIONS[title] else ""
-        text += "| name | type | labels | description |\n| --- | --- | --- | --- |\n"
+        text += "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n"
         for row in listed:
             labels = ", ".join(f"`{label}`" for label in row.labels)
             text += f"| `{row.name}` | {row.type} | {labels} | {row.help} |\n"

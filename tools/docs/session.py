@@ -18,10 +18,22 @@ from tools.testbed.stack import wait_until
 # Later pages need the records that earlier pages create.
 PAGES = (
     "tutorial.md",
+    "how-to/reports.md",
     "how-to/sendgrid.md",
+    "how-to/import-emails.md",
     "how-to/donation-form.md",
-    "explanation/matching.md",
-    "warehouse.md",
+    "how-to/stripe.md",
+    "how-to/payment-processor.md",
+    "how-to/assign-payments.md",
+    "how-to/match-policy.md",
+    "how-to/staff.md",
+    "how-to/erase.md",
+    "how-to/warehouse.md",
+    "how-to/deploy.md",
+    "how-to/secure.md",
+    "how-to/monitor.md",
+    "how-to/upgrade.md",
+    "how-to/troubleshoot.md",
 )
 RUN = {"sh", "python"}
 LEFT = {"not-run", "fragment", "settings", "up"}

@@ -8,13 +8,13 @@ from config.settings import Settings, variable
 
 ABOUT = """# Settings
 
-`make reference` generates this page from `config/settings.py`. A test compares it with the code.
+`make reference` generates this page from `config/settings.py`.
 
-Each process reads its settings from the environment once, when it starts. A misspelled name or an
-invalid value stops the process with an error. The error names the setting and the reason, and never
-repeats the value. Give all processes of a deployment the same settings.
+Each process reads its settings from environment variables when it starts. A misspelt name or an
+invalid value stops the start. The message names the variable and the reason, and never repeats the
+value. All processes of a deployment need the same settings.
 
-| variable | default | values | description |
+| variable | default | values | meaning |
 | --- | --- | --- | --- |
 """
 NAMES: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "yes or no"}

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.testbed.cast import University, university
@@ -18,6 +19,7 @@ HERE = Path(__file__).parent
 USERS = ("admin", "write", "read", "nobody")
 # test_tenancy.py covers object-level authorization.
 LEFT_OUT = ("object_level_authorization",)
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
 def keys(place: University) -> dict[str, str | None]:
@@ -28,12 +30,20 @@ def keys(place: University) -> dict[str, str | None]:
     return {**made, "nobody": None}
 
 
-def fuzz(url: str, key: str | None, examples: int, seed: int, report: Path) -> int:
-    """Run schemathesis as one user. Return its exit code."""
+def fuzz(
+    url: str,
+    key: str | None,
+    examples: int,
+    seed: int,
+    report: Path,
+    phases: Sequence[str] = PHASES,
+) -> int:
+    """Run schemathesis as one user, and return its exit code."""
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         *("--config-file", str(HERE / "fuzz.toml")),
         *("run", f"{url}/openapi.json", "--seed", str(seed), "--max-examples", str(examples)),
+        *("--phases", ",".join(phases)),
         *("--continue-on-failure", "--no-color", "--exclude-checks", ",".join(LEFT_OUT)),
         *("--request-timeout", "30", "--workers", "1", "--suppress-health-check", "all"),
         *("--warnings", "off"),

@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 from pymongo.errors import PyMongoError
 
 from config.database import Client
 from service.local import servers
 from service.local.command import serve_command, worker_command
+from service.local.readiness import is_ready
 from service.local.supervisor import Part, Supervisor
 from tools.machines.network import Host, Network
 from tools.testbed.stack import NO_LIMIT, PATIENCE_SECONDS, wait_until
@@ -102,10 +102,7 @@ class Site:
 
     def is_ready(self, name: str) -> bool:
         """Return whether the web host reports readiness."""
-        try:
-            return httpx.get(f"{self.urls[name]}/readyz", timeout=5).status_code == 200
-        except httpx.HTTPError:
-            return False
+        return is_ready(self.urls[name])
 
     def log(self, name: str) -> str:
         return self._log(name).read_text()

@@ -66,7 +66,7 @@ class Story:
         wait_until(lambda: name in hosts(), f"requests to {name}")
 
     def is_left_alone(self, name: str) -> None:
-        """Wait until the balancer stops using this web host, and the host has no pending requests."""
+        """Wait until the balancer stops using this web host, and its requests are complete."""
 
         def quiet() -> bool:
             lines = [

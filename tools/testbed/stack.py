@@ -15,14 +15,15 @@ import mongoengine
 import redis
 
 from config import database
-from config.database import Client
 from config.observability.buffered_lines import LATE_SECONDS
 from config.settings import Settings
 from documents.migrations.indexes import create_indexes
 from service.local import servers
 from service.local.command import serve_command, worker_command
+from service.local.readiness import NO_CERTIFICATES, is_ready
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.cast import Api
+from tools.testbed.emptied import empty, restore_indexes
 
 _numbers = itertools.count(1)
 PATIENCE_SECONDS = 60
@@ -46,6 +47,7 @@ class Servers:
     mongodb_port: int
     redis_port: int
     supervisor: Supervisor
+    _index_commands: list[int] = field(default_factory=list)
 
     @classmethod
     def start(cls, data: Path, supervisor: Supervisor, cache_gb: float = 0.5) -> "Servers":
@@ -68,24 +70,18 @@ class Servers:
         return servers.mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
 
     def empty_database(self) -> str:
-        """Return the URI of a database with indexes and no records, and with an empty queue.
+        """Return the URI of a database without records, and empty the queue.
 
-        It is always the same database, because creating a hundred indexes takes a second. MongoDB
-        also keeps files of dropped indexes open for minutes, until it reaches its limit of open
-        files.
+        It is the same database each time, because a hundred indexes take a second to create, and
+        MongoDB keeps the files of dropped ones open for minutes.
         """
         self._empty_queue()
-        uri = servers.mongodb_uri(self.mongodb_port, "tests")
-        with Client(uri) as mongo:
-            mongo.admin.command({"killAllSessions": []})  # transactions of dead processes
-            database = mongo.get_default_database()
-            database.command("profile", 0)
-            for name in database.list_collection_names():
-                if name.startswith("system."):
-                    database.drop_collection(name)
-                else:
-                    database[name].delete_many({})
+        empty(uri := servers.mongodb_uri(self.mongodb_port, "tests"))
         return uri
+
+    def restore_indexes(self) -> None:
+        """Create the indexes of the connected database if any process may have changed them."""
+        self._index_commands = restore_indexes(self._index_commands)
 
     def _empty_queue(self) -> None:
         with redis.Redis(servers.LOOPBACK, self.redis_port) as queue:
@@ -109,7 +105,7 @@ class Stack:
 
     def api(self) -> Api:
         """Return a client of the service at its current address."""
-        self.clients.append(httpx.Client(base_url=self.url, timeout=30))
+        self.clients.append(httpx.Client(base_url=self.url, timeout=30, verify=NO_CERTIFICATES))
         return Api.over_http(self.clients[-1])
 
     @contextmanager
@@ -165,10 +161,7 @@ class Stack:
         return (self.folder / f"{name}.log").read_text()
 
     def _web_answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
-        except httpx.HTTPError:
-            return False
+        return is_ready(self.url)
 
 
 def connect_to_cluster(uri: str) -> None:

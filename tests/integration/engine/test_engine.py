@@ -138,8 +138,8 @@ def test_a_deleted_target_blocks_nothing() -> None:
 
 
 def test_a_cycle_is_rejected_at_declaration() -> None:
-    there = CounterCache(field="x", of=Article, on=Writer)
-    back = CounterCache(field="y", of=Writer, on=Article)
+    there = CounterCache[Any](field="x", of=Article, on=Writer)
+    back = CounterCache[Any](field="y", of=Writer, on=Article)
     with pytest.raises(ValueError, match="cycle"):
         Ledger([there, back])
 

@@ -104,7 +104,7 @@ def test_the_documented_sweep_settles(
     real_database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [shown] = re.findall(r"```python\n(def settle_some.*?)```", PAGE.read_text(), re.S)
-    counter = engine.CounterCache(field="loans", of=Loan, on=Reader, via="reader_id")
+    counter = engine.CounterCache[Any](field="loans", of=Loan, on=Reader, via="reader_id")
     known: dict[str, Any] = {"engine": engine, "LEDGER": engine.Ledger([counter])}
     exec(shown, known)
     reader = Reader().save()

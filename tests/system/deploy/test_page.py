@@ -1,4 +1,4 @@
-"""deploy/README.md is correct: everything that it names exists."""
+"""The guides for servers name existing commands, settings, units and files."""
 
 import re
 
@@ -7,11 +7,13 @@ from service.cli import main
 from tools.testbed.readme import ROOT
 
 DEPLOY = ROOT / "deploy"
-PAGE = (DEPLOY / "README.md").read_text()
+GUIDES = ("deploy", "upgrade", "monitor")
+PAGE = "\n".join((ROOT / "docs" / "how-to" / f"{name}.md").read_text() for name in GUIDES)
+README = (DEPLOY / "README.md").read_text()
 
 
 def test_every_named_command_setting_and_unit_exists() -> None:
-    commands = re.findall(r"(?:\bmb|bin/matchback|--rm matchback|--rm worker) ([a-z-]+)", PAGE)
+    commands = re.findall(r"(?:\bmb|\bmatchback|--rm worker) ([a-z][a-z-]+)", PAGE)
     assert len(commands) > 8
     assert set(commands) <= set(main.commands)
     known = set(map(variable, Settings.model_fields))
@@ -22,7 +24,7 @@ def test_every_named_command_setting_and_unit_exists() -> None:
 
 
 def test_every_named_file_exists() -> None:
-    for path in re.findall(r"\]\(([^)]+)\)", PAGE):
+    for path in re.findall(r"\]\(([^)]+)\)", README):
         assert (DEPLOY / path).exists(), path
     for path in re.findall(r"(?<![\w/])systemd/[a-z.-]+\b", PAGE):
         assert (DEPLOY / path).exists(), path

@@ -16,6 +16,7 @@ from tools.docs.blocks import DOCS, pages
 from tools.testbed.readme import ROOT
 
 CONFIG = ROOT / "zensical.toml"
+SOURCE = ("config", "documents", "jobs", "matchback", "service", "tools")
 LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src"}
 
 
@@ -47,6 +48,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(CONFIG, folder)
     shutil.copytree(DOCS, folder / "docs")
+    for package in SOURCE:  # pages link to it
+        (folder / package).symlink_to(ROOT / package)
     done = subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--strict"],
         cwd=folder,

@@ -22,14 +22,16 @@ from tools.testbed.readme import ROOT
 NOT_RUN = {
     "tutorial.md": ["make setup"],  # tests themselves run in this
     "how-to/backup.md": ["mongodump …", "mongorestore …"],  # not packaged; see test_backup.py
-    "warehouse.md": ["export MATCHBACK_WAREHOUSE_URL=duckdb:////srv/matchback/warehouse.duckdb …"],
-    "security.md": ["limit_conn_zone …"],  # no nginx
+    "how-to/warehouse.md": ["matchback warehouse worker"],  # `matchback up` runs it
+    "how-to/secure.md": ["limit_conn_zone …"],  # no nginx
+    # No systemd and no Docker; see tests/system/deploy and tests/system/test_package.py.
+    "how-to/deploy.md": ["make dist", "python3 -m venv …", "mb() …", "docker build …"],
 }
 ELSEWHERE = {
     "how-to/backup.md": ("sh", "tests/integration/docs/test_backup.py"),
-    "payments.md": ("python", "tests/system/test_readme.py"),
+    "how-to/python-client.md": ("python", "tests/system/test_readme.py"),
     "explanation/engine.md": ("python", "tests/system/test_engine_for_others.py"),
-    "warehouse.md": ("sql", "tests/integration/jobs/warehouse/test_docs.py"),
+    "how-to/warehouse.md": ("sql", "tests/integration/jobs/warehouse/test_docs.py"),
 }
 LANGUAGES = {"sh", "python", "json", "html", "yaml", "toml", "ini", "sql", "nginx", "text"}
 ASSIGNMENT = re.compile(r"^(?:export )?(MATCHBACK_[A-Z_]+)=(\S+)", re.MULTILINE)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.system.service.wire import NDJSON, Wire, chunked, head, sized, wire
 from tools.testbed.cast import BOB, UNKNOWN_ID, University, signed, university
+from tools.testbed.shared_stack import restarted_web
 from tools.testbed.stack import Stack
 
 HOOK = f"/v1/webhooks/stripe/{UNKNOWN_ID}"
@@ -29,6 +30,12 @@ PLAIN = b"Invalid HTTP request received."  # uvicorn's own response
 
 
 @pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """All tests use one service. Each has its own universities."""
+    return shared_stack
+
+
+@pytest.fixture
 def alice(stack: Stack) -> University:
     return university("Alice's University", stack.api())
 
@@ -36,12 +43,6 @@ def alice(stack: Stack) -> University:
 @pytest.fixture
 def charlie(stack: Stack) -> University:
     return university("Charlie's University", stack.api())
-
-
-def restart(stack: Stack, **settings: str) -> None:
-    stack.kill("web")
-    stack.environment |= settings
-    stack.start_web()
 
 
 @contextmanager
@@ -138,7 +139,6 @@ def status(connection: Wire) -> int:
 
 def test_bodies_and_heads_have_an_overall_deadline(stack: Stack, alice: University) -> None:
     """The interval between bytes does not matter."""
-    restart(stack, MATCHBACK_REQUEST_SECONDS="2")
     requests = [
         head(path, "Content-Length: 100000", media=media, key=key) + b" "
         for path in PATHS
@@ -147,21 +147,22 @@ def test_bodies_and_heads_have_an_overall_deadline(stack: Stack, alice: Universi
         if (path, media) != (IMPORT, "application/json")  # immediate response: 415
     ]
     requests += [b"GET /v1/users HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: x\r\nX:"]
-    began = time.monotonic()
-    with dripping(stack, requests) as slow:
-        statuses = {each.answer().status for each in slow}
-    # An import without a key gets a response before its body. A slow head closes the connection.
-    assert statuses == {408, 401, 0}
-    assert time.monotonic() - began < 15
+    with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="2"):
+        began = time.monotonic()
+        with dripping(stack, requests) as slow:
+            statuses = {each.answer().status for each in slow}
+        # An import without a key gets a response before its body. Slow heads are closed.
+        assert statuses == {408, 401, 0}
+        assert time.monotonic() - began < 15
 
 
 def test_a_silent_connection_is_closed(stack: Stack) -> None:
-    restart(stack, MATCHBACK_REQUEST_SECONDS="1")
-    for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
-        with wire(stack, sent) as silent:
-            began = time.monotonic()
-            assert silent.rest() == b""
-            assert time.monotonic() - began < 10
+    with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"):
+        for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
+            with wire(stack, sent) as silent:
+                began = time.monotonic()
+                assert silent.rest() == b""
+                assert time.monotonic() - began < 10
 
 
 # Costly requests

@@ -12,9 +12,16 @@ from mongoengine import get_db
 from tests.system.service.bad_requests import CATALOGUE, PLAIN, Bad
 from tools.bench.slow_clients import STALLS, posts, stalled
 from tools.testbed.cast import University, university
+from tools.testbed.shared_stack import restarted_web
 from tools.testbed.stack import Stack
 
 BODY = b'{"name":"F"}'
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """All tests use one service. Each has its own universities."""
+    return shared_stack
 
 
 @pytest.fixture
@@ -112,13 +119,11 @@ def test_stalled_connections_do_not_delay_others(stack: Stack, alice: University
 
 
 def test_an_incomplete_request_times_out(stack: Stack) -> None:
-    stack.kill("web")
-    stack.environment["MATCHBACK_REQUEST_SECONDS"] = "1"
-    stack.start_web()
-    status, headers, body = send(stack, STALLS["half a body"])
-    assert (status, json.loads(body)["status"]) == (408, 408)
-    assert headers["content-type"] == "application/problem+json"
-    assert send(stack, STALLS["half a head"])[0] == 0  # closed
+    with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"):
+        status, headers, body = send(stack, STALLS["half a body"])
+        assert (status, json.loads(body)["status"]) == (408, 408)
+        assert headers["content-type"] == "application/problem+json"
+        assert send(stack, STALLS["half a head"])[0] == 0  # closed
 
 
 def test_requests_malformed_for_uvicorn_get_its_plain_400(stack: Stack, alice: University) -> None:

@@ -16,6 +16,10 @@ EXPECTED = """batch contribution donation due email erasure event fundraiser gif
 EXPECTED += ["export outbox", "link token", "payment fact", "stand-in", "webhook delivery"]
 
 
+# The file is a link to the source, under its own name.
+ROW = re.compile(r"^\| (.+?) \| (.+) \| \[`(.+)`\]\(\.\./\3\) \|$", re.MULTILINE)
+
+
 class Entry(NamedTuple):
     terms: tuple[str, ...]
     meaning: str
@@ -23,8 +27,10 @@ class Entry(NamedTuple):
 
 
 def entries() -> list[Entry]:
-    rows = re.findall(r"^\| (.+?) \| (.+) \| `(.+)` \|$", (DOCS / "glossary.md").read_text(), re.M)
-    return [Entry(tuple(terms.split(", ")), meaning, file) for terms, meaning, file in rows]
+    return [
+        Entry(tuple(terms.split(", ")), meaning, file)
+        for terms, meaning, file in ROW.findall((DOCS / "glossary.md").read_text())
+    ]
 
 
 def all_terms() -> list[str]:

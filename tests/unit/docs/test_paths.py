@@ -16,8 +16,7 @@ NAMED = re.compile(
     rf"(?<![\w./-])(?:(?:{'|'.join(TOP)})/[\w./-]*[\w/]|(?:[\w-]+/)*[\w.-]*\w\.py)(?![\w*])"
 )
 SAVED_AS = re.compile(r'title="([\w.]+)"')  # files that the reader of a page creates
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "deploy" / "README.md"]
-PAGES += sorted(DOCS.rglob("*.md"))
+PAGES = [*ROOT.glob("*.md"), ROOT / "deploy" / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 @cache

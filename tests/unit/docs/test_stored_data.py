@@ -5,7 +5,7 @@ from pathlib import Path
 
 from documents.migrations.indexes import DOCUMENTS
 
-PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "stored-data.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "stored-data.md"
 
 
 def test_the_page_names_every_collection_and_no_other() -> None:

@@ -11,6 +11,7 @@ import pytest
 from bson import ObjectId
 
 from documents.concurrency import mutex
+from documents.concurrency.drain import until_done
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine.transaction import Tx
@@ -51,7 +52,7 @@ def test_work_completes_although_others_take_turns() -> None:
             raise answer
         return answer
 
-    assert mutex.until_done("all", work) == 5
+    assert until_done(lambda: mutex.in_turn("all", work)) == 5
     assert mongoengine.get_db().asked_turns.find_one() is None
 
 
@@ -64,7 +65,7 @@ def test_a_caller_without_a_turn_leaves_the_work_to_others(
     def work() -> int:
         raise mutex.NotMyTurn("never")
 
-    assert mutex.until_done("never", work) == 0
+    assert until_done(lambda: mutex.in_turn("never", work)) == 0
 
 
 @pytest.mark.usefixtures("real_database")
@@ -80,7 +81,10 @@ def test_a_busy_holder_yields_to_a_waiting_caller() -> None:
         time.sleep(0.02)
         return 0 if had.is_set() else 1
 
-    busy = threading.Thread(target=mutex.until_done, args=(name, lambda: in_transaction(hold)))
+    def batch() -> int:
+        return mutex.in_turn(name, lambda: in_transaction(hold))
+
+    busy = threading.Thread(target=until_done, args=(batch,))
     # This thread has its own line, like a thread of another process.
     with_line_of_its_own = mutex.in_turn.__globals__ | {"_line": mutex._Line()}
     other = types.FunctionType(mutex.in_turn.__code__, with_line_of_its_own)

@@ -17,14 +17,13 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from config import database
-from documents.concurrency import batches, retries
+from documents.concurrency import batches, drain, retries
 from documents.concurrency.batch_size import BatchSize
 from documents.matching import decide as matching
 from documents.payments import ingest as payments
 from documents.settling import settle as settling
 from documents.settling.policies import Policy
 from documents.storage import shutdown, transaction
-from documents.tracking import ingest
 from documents.tracking.inbox import skip_event
 from documents.tracking.reader import as_many_as_fit, due_deliveries
 from documents.values.time import now
@@ -97,9 +96,7 @@ class Transactions:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number = 0
-        for module in (settling, ingest, payments):
-            original = module.in_transaction
-            monkeypatch.setattr(module, "in_transaction", self._counted(original))
+        monkeypatch.setattr(drain, "in_transaction", self._counted(transaction.in_transaction))
 
     def _counted(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
@@ -321,7 +318,7 @@ def test_workers_that_find_the_same_bad_record_at_once_note_one_attempt(alice: U
     spring = alice.fundraiser()
     gift = ObjectId(alice.gift(spring))
     alice.deliver([event(spring, "open", AT)])
-    [post] = due_deliveries(Tx(get_db()), {})
+    [post] = due_deliveries(Tx(get_db()), {**DUE, **retries.not_postponed(now())})
     [part] = as_many_as_fit([post], 1)
     for _ in range(3):
         retries.note("donations", gift, TypeError())

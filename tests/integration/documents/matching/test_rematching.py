@@ -11,13 +11,14 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.concurrency.drain import Drain
 from documents.concurrency.lease import Holding, Lease
 from documents.donation import Donation
 from documents.matching import decide, late_touches, preview, rematch, user_changes
-from documents.matching.candidates import Candidates
-from documents.matching.instalments import Plans
+from documents.matching.candidates import BatchEvidence
 from documents.matching.policy import MatchPolicy
 from documents.matching.preview import what_if
+from documents.matching.reading import read_evidence
 from documents.settling import settle as settling
 from documents.settling.policies import Policy
 from documents.storage.transaction import in_transaction
@@ -310,17 +311,16 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
     rounds = []
 
-    class Late(Candidates):
-        """Candidates that change between their reading and their use."""
+    def read_late(*args: Any) -> BatchEvidence:
+        """Return evidence that changes before its use."""
+        evidence = read_evidence(*args)
+        rounds.append(evidence)
+        if len(rounds) == 1:
+            alice.deliver([event(first, "click", CLICKED, url="https://give.example.edu/")])
+            ingest.tally_organization(ObjectId(alice.id), Rule())
+        return evidence
 
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            rounds.append(self)
-            if len(rounds) == 1:
-                alice.deliver([event(first, "click", CLICKED, url="https://give.example.edu/")])
-                ingest.tally_organization(ObjectId(alice.id), Rule())
-
-    monkeypatch.setattr(decide, "Candidates", Late)
+    monkeypatch.setattr(decide, "read_evidence", read_late)
     assert of(alice, gift, "email_id") == (first,)
     assert len(rounds) > 1
     assert second != first
@@ -357,18 +357,17 @@ def test_a_rematched_gift_does_not_keep_an_email_deleted_meanwhile(
     rematch.mark(Tx(get_db()), [ObjectId(gift)])
     rounds = []
 
-    class Late(Candidates):
-        """Candidates that change between their reading and their use."""
+    def read_late(*args: Any) -> BatchEvidence:
+        """Return evidence that changes before its use."""
+        evidence = read_evidence(*args)
+        rounds.append(evidence)
+        if len(rounds) == 1:
+            alice.call("DELETE", f"/v1/emails/{email}")
+            one = {"_id": ObjectId(email)}
+            in_transaction(settling._settle, Drain(("test", None), 9), one, Policy(), ("emails",))
+        return evidence
 
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            rounds.append(self)
-            if len(rounds) == 1:
-                alice.call("DELETE", f"/v1/emails/{email}")
-                one = {"_id": ObjectId(email)}
-                in_transaction(settling._settle, one, Policy(), ("emails",))
-
-    monkeypatch.setattr(decide, "Candidates", Late)
+    monkeypatch.setattr(decide, "read_evidence", read_late)
     assert of(alice, gift, "match", "email_id") == ("unresolved", None)
     assert len(rounds) > 1
 
@@ -387,23 +386,24 @@ def test_an_instalment_decided_during_a_rematch_of_the_first_follows_it(
     alice.call("PATCH", f"/v1/donations/{later}", {"status": "disputed"})
     rounds = []
 
-    class Late(Candidates):
-        """Candidates that change between their reading and their use."""
+    def read_late(*args: Any) -> BatchEvidence:
+        """Return evidence that changes before its use."""
+        evidence = read_evidence(*args)
+        rounds.append(evidence)
+        if len(rounds) == 1:
+            pin = {"$set": {"pin": {"email_id": ObjectId(email)}}}
+            first_one = {"_id": ObjectId(first)}
+            get_db().donations.update_one(first_one, pin)
+            rematch.mark(Tx(get_db()), [ObjectId(first)])
+            with monkeypatch.context() as unseen:
+                # This transaction's snapshot is older than the later instalment.
+                unseen.setattr(decide, "mark_astray", lambda *_: None)
+                in_transaction(
+                    settling._settle, Drain(("test", None), 9), first_one, Policy(), ("donations",)
+                )
+        return evidence
 
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            rounds.append(self)
-            if len(rounds) == 1:
-                pin = {"$set": {"pin": {"email_id": ObjectId(email)}}}
-                first_one = {"_id": ObjectId(first)}
-                get_db().donations.update_one(first_one, pin)
-                rematch.mark(Tx(get_db()), [ObjectId(first)])
-                with monkeypatch.context() as unseen:
-                    # This transaction's snapshot is older than the later instalment.
-                    unseen.setattr(Plans, "mark_astray", lambda *_: None)
-                    in_transaction(settling._settle, first_one, Policy(), ("donations",))
-
-    monkeypatch.setattr(decide, "Candidates", Late)
+    monkeypatch.setattr(decide, "read_evidence", read_late)
     assert of(alice, later, "email_id", "rule") == (email, "recurring")
 
 

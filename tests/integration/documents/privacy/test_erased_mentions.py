@@ -7,6 +7,8 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.migrations.migration import note_new
+from documents.migrations.steps import MIGRATIONS
 from tests.integration.documents.payments.test_payments import SECRET, post
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
 from tools.testbed.settled import settle
@@ -29,8 +31,11 @@ ELSEWHERE = {"name": "Annie Able", "email": "annie@home.example"}
 STORES = ("donations", "payments", "deliveries", "events", "users")
 
 
-@pytest.fixture
-def alice(real_client: testing.TestClient) -> University:
+@pytest.fixture(params=["migrated", "not migrated"])
+def alice(real_client: testing.TestClient, request: pytest.FixtureRequest) -> University:
+    """Before the migration of payments has ended, an erasure finds them without an index."""
+    if request.param == "migrated":
+        note_new(MIGRATIONS)
     alice = university("Alice's University", Api.in_process(real_client))
     set_secret(alice)
     alice.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})

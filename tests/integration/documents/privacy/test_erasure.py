@@ -16,12 +16,15 @@ from mongoengine import get_db
 from documents.erased.items import WHOLE
 from documents.erased.person import Person
 from documents.erased.rules import Traces
+from documents.migrations.migration import note_new
+from documents.migrations.steps import MIGRATIONS
 from documents.payments.payment import payment_id
 from documents.privacy import erasure
 from documents.privacy import posts as erased_posts
 from documents.providers import sendgrid
 from jobs.sweep import sweep
 from service.cli import main
+from tests.rows import delivery_row
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, event, university
 from tools.testbed.settled import settle
 from tools.testbed.stripe_events import charge, ours, set_secret, tell
@@ -32,6 +35,7 @@ LINK = "https://give.example.edu/"
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
+    note_new(MIGRATIONS)
     alice = university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     return alice
@@ -203,7 +207,7 @@ def test_a_deeply_nested_post_does_not_block_an_erasure(mock_database: None, dep
     scan = erased_posts._Scan(person, [])
 
     def without(body: str) -> bytes | None:
-        return scan._without({"_id": 1, "provider": "sendgrid", "body": body.encode()})
+        return scan._without(delivery_row(provider="sendgrid", body=body.encode()))
 
     for told in ('"bob@example.edu"', '{"email": "BOB@example.edu"}'):
         left = without(f'[{deep}, {{"a": 1}}, {told}]')
@@ -224,9 +228,8 @@ def test_searching_posts_costs_the_same_for_thousands_of_payments(
     scan = erased_posts._Scan(person, payments)
 
     def without(text: str) -> bytes | None:
-        return scan._without(
-            {"_id": 1, "organization_id": of, "provider": "stripe", "body": text.encode()}
-        )
+        post = delivery_row(organization_id=of, provider="stripe", body=text.encode())
+        return scan._without(post)
 
     begun = time.thread_time()
     for body in ("no JSON, of ch_4999", "no JSON, of ch_4999-x-y", "no JSON, of mych_4999-x"):

@@ -26,6 +26,7 @@ from tools.testbed.settled import settle
 
 AT = 1_700_000_000
 RARE = 3
+FEW, MANY = 300, 2500  # a page would look at 2,000, if it had no index
 NAMES = ("Ann", "Bob", "Cleo", "Dan")
 
 
@@ -187,8 +188,8 @@ def test_a_person_may_have_several_emails(alices: Mailing) -> None:
 # A page costs the same among thousands as among hundreds, for rare and common actions.
 @pytest.mark.parametrize("did", [None, *DID])
 def test_a_page_costs_the_same_at_any_number(alices: Mailing, did: Did | None) -> None:
-    few = work(fill(mailing_of(alices.organization_id), 300), did=did)
-    many = work(fill(alices, 5000), did=did)
+    few = work(fill(mailing_of(alices.organization_id), FEW), did=did)
+    many = work(fill(alices, MANY), did=did)
     # Two pages. A user costs three keys, and opens and clicks are searched among all emails.
     assert max(*few, *many) <= 2 * 50 * 3 + 2 * 52 * (4 if did in {"opened", "clicked"} else 1)
     assert many[0] <= few[0] * 1.1 + 2, (few, many)
@@ -214,8 +215,8 @@ def test_a_search_costs_the_same_at_any_number(
 ) -> None:
     monkeypatch.setattr("documents.reports.recipients.MOST", 100)
     monkeypatch.setattr("documents.reports.recipients.FEW", 50)
-    few = work(fill(mailing_of(Organization.create("Small").id), 300), search=search, limit=10)
-    many = work(fill(alices, 5000), search=search, limit=10)
+    few = work(fill(mailing_of(Organization.create("Small").id), FEW), search=search, limit=10)
+    many = work(fill(alices, MANY), search=search, limit=10)
     assert max(*few, *many) <= 750, (few, many)
     # The search counts the matches of two terms, up to a limit, to start with the rarer one.
     assert many[0] <= few[0] * 1.1 + 2 * 100, (few, many)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from mongoengine import get_db
 
+from documents.concurrency.drain import Drain
 from documents.matching import decide
-from documents.matching.candidates import Candidates
+from documents.matching.candidates import BatchEvidence
 from documents.matching.policy import MatchPolicy
+from documents.matching.reading import read_evidence
 from documents.recount import recount
 from documents.recount.recount import repair
 from documents.settling import settle as settling
@@ -97,17 +99,16 @@ def test_a_disputed_gift_does_not_keep_an_email_deleted_meanwhile(
     one = {"_id": ObjectId(email)}
     rounds = []
 
-    class Late(Candidates):
-        """Candidates that change between their reading and their use."""
+    def read_late(*args: Any) -> BatchEvidence:
+        """Return evidence that changes before its use."""
+        evidence = read_evidence(*args)
+        rounds.append(evidence)
+        if len(rounds) == 1:
+            alice.call("DELETE", f"/v1/emails/{email}")
+            in_transaction(settling._settle, Drain(("test", None), 9), one, Policy(), ("emails",))
+        return evidence
 
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            rounds.append(self)
-            if len(rounds) == 1:
-                alice.call("DELETE", f"/v1/emails/{email}")
-                in_transaction(settling._settle, one, Policy(), ("emails",))
-
-    monkeypatch.setattr(decide, "Candidates", Late)
+    monkeypatch.setattr(decide, "read_evidence", read_late)
     settle()
     assert len(rounds) > 1
     decided = alice.get(f"/v1/donations/{gift}")

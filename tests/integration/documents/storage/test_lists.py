@@ -100,11 +100,10 @@ def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]
 
 
 @pytest.fixture
-def commands(real_database: str) -> Commands:
-    """Insert four hundred of each record for two organizations, and record all queries."""
-    for document in LISTS:
-        rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
-        get_db()[document._get_collection_name()].insert_many(rows)
+def commands(real_database: str, document: Any) -> Commands:
+    """Insert four hundred records for two organizations, and record all queries."""
+    rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
+    get_db()[document._get_collection_name()].insert_many(rows)
     mongoengine.disconnect_all()
     listener = Commands()
     database.connect(event_listeners=[listener])

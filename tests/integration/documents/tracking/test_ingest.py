@@ -201,3 +201,21 @@ def test_an_email_counted_after_its_event_still_finds_its_gift(
     settle()
     found = alice.get(f"/v1/donations/{gift}")
     assert (found["match"], found["email_id"]) == ("indirect", email)
+
+
+def test_an_event_of_an_email_that_is_due_is_passed_on_when_the_email_is_settled(
+    alice: University,
+) -> None:
+    """Counting the event must not take the email's mark, because its settling does more."""
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    alice.deliver([event(email, "open", AT)])
+    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
+    row = get_db().emails.find_one({"_id": ObjectId(email)})
+    assert row is not None
+    assert (row["opens"], "due" in row, row["counted"]) == (1, True, [])
+    settle()
+    assert alice.report(spring)["emails"]["opens"] == 1
+    alice.deliver([event(email, "open", AT + 1)])
+    ingest.tally_organization(ObjectId(alice.id), policy().clicks)
+    assert alice.report(spring)["emails"]["opens"] == 2  # it is not due, so nothing has to wait

@@ -7,6 +7,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.concurrency import drain
 from documents.providers import sendgrid
 from documents.storage.transaction import in_transaction
 from documents.tracking import ingest, reader
@@ -102,10 +103,11 @@ def test_a_backlog_of_small_posts_takes_few_transactions(
     attempts: list[object] = []
 
     def counted(*work: Any) -> Any:
-        attempts.append(work)
+        if work[0].__name__ == "_tally_in_turn":
+            attempts.append(work)
         return in_transaction(*work)
 
-    monkeypatch.setattr(ingest, "in_transaction", counted)
+    monkeypatch.setattr(drain, "in_transaction", counted)
     settle()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 60
-    assert len(attempts) <= 3
+    assert 1 <= len(attempts) <= 3

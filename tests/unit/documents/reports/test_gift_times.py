@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from documents.gift_day import gift_day_id, new_gift_day, quarter
 from documents.reports.gift_times import UtcDay, by_day_and_hour
+from tests.rows import donation_row
 
 ZONES = (
     *("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu"),
@@ -25,7 +26,7 @@ def counted(gifts: list[Gift]) -> list[UtcDay]:
     days: dict[date, tuple[Counter[str], defaultdict[str, Counter[str]]]] = {}
     for at, code, amount in gifts:
         count, raised = days.setdefault(at.date(), (Counter(), defaultdict(Counter)))
-        slot = quarter({"donated_at": at})
+        slot = quarter(donation_row(donated_at=at))
         count[slot] += 1
         raised[code][slot] += amount
     return [UtcDay(day, count, raised) for day, (count, raised) in days.items()]
@@ -123,7 +124,7 @@ def test_truncated_rows_leave_no_partial_day(made: list[Gift], name: str) -> Non
 def test_a_day_is_labelled_with_its_own_date() -> None:
     of = ObjectId()
     at = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
-    id_ = gift_day_id("mailing", of, {"donated_at": at})
+    id_ = gift_day_id("mailing", of, donation_row(donated_at=at))
     assert id_ == f"mailing:{of}:2026-11-23"
     assert new_gift_day(id_) == {"_id": id_, "mailing_id": of}
-    assert quarter({"donated_at": at}) == "95"
+    assert quarter(donation_row(donated_at=at)) == "95"

@@ -6,16 +6,18 @@ import pytest
 from bson import ObjectId
 
 from documents.message import message_key
+from documents.rows.email import EmailRow
 from documents.tracking.correlation import tie
+from tests.rows import email_row, event_row
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NAMED, MESSAGE = ObjectId(), ObjectId()
-EVENT = {"at": NOON}
+EVENT = event_row(at=NOON)
 
 
-def email(hours: float | None) -> dict[str, object]:
+def email(hours: float | None) -> EmailRow:
     sent_at = NOON + timedelta(hours=hours) if hours is not None else None
-    return {"_id": ObjectId(), "sent_at": sent_at}
+    return email_row(sent_at=sent_at)
 
 
 def test_the_email_id_takes_precedence_over_the_message() -> None:
@@ -37,11 +39,11 @@ def test_an_unsent_email_is_better_than_none() -> None:
 
 
 def test_a_message_is_identified_with_its_address() -> None:
-    of = {"organization_id": ObjectId()}
-    key = message_key({**of, "sg_message_id": "m", "address": "Bob@x.edu "})
-    assert key == message_key({**of, "sg_message_id": "m", "address": "bob@x.edu"})
-    assert key != message_key({**of, "sg_message_id": "m", "address": "eve@x.edu"})
-    assert key != message_key(
-        {"organization_id": ObjectId(), "sg_message_id": "m", "address": "bob@x.edu"}
+    of = {"organization_id": ObjectId(), "sg_message_id": "m"}
+    key = message_key(event_row(**of, address="Bob@x.edu "))
+    assert key == message_key(event_row(**of, address="bob@x.edu"))
+    assert key != message_key(event_row(**of, address="eve@x.edu"))
+    assert key != message_key(event_row(sg_message_id="m", address="bob@x.edu"))
+    assert (
+        message_key(event_row(organization_id=of["organization_id"], address="bob@x.edu")) is None
     )
-    assert message_key({**of, "address": "bob@x.edu"}) is None

@@ -1,0 +1,115 @@
+"""Decisions for a batch of gifts, from evidence that was read before. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bson import ObjectId
+
+from documents.conditions import is_matched
+from documents.donor import donor_id
+from documents.gift_day import gift_day_id
+from documents.matching.candidates import BatchEvidence
+from documents.matching.instalments import first_of
+from documents.matching.policy import MatchPolicy
+from documents.matching.rules import Decision, Gift, match, reasons
+from documents.rows.donation import DonationRow, MatchFields, StoredDecision
+
+# What a match says of a gift. All of it is unset if the gift is to have no match.
+UNMATCHED: MatchFields = {
+    "match": None,
+    "decision": None,
+    "email_id": None,
+    "mailing_id": None,
+    "user_id": None,
+    "follows": None,
+    "rematch": None,
+    "fundraiser_donor_id": None,
+    "mailing_donor_id": None,
+    "fundraiser_day_id": None,
+    "mailing_day_id": None,
+}
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decision on one gift.
+
+    Attributes:
+        gift: the gift's row, as it was read.
+        user_id: who gives.
+        follows: the first instalment, if the gift is a later one.
+        rests_on: the emails that the decision depends on.
+    """
+
+    gift: DonationRow
+    decision: Decision
+    user_id: ObjectId | None
+    follows: ObjectId | None
+    rests_on: tuple[ObjectId, ...]
+
+
+def decide_all(evidence: BatchEvidence, policy: MatchPolicy) -> list[Decided]:
+    """Decide all gifts of a batch. First instalments come before those that follow them."""
+    firsts = evidence.firsts
+    known: dict[ObjectId, Decision] = {}
+    decided = []
+    for gift in sorted(evidence.gifts, key=lambda gift: first_of(gift, firsts) is not None):
+        first = first_of(gift, firsts)
+        followed = (known.get(first["_id"]) or evidence.earlier_decision(first)) if first else None
+        of_gift = evidence.of_gift(gift, followed)
+        found = match(Gift(gift["fundraiser_id"], gift["donated_at"]), of_gift, policy)
+        known[gift["_id"]] = found
+        decided.append(_decided(gift, found, first, evidence))
+    return decided
+
+
+def _decided(
+    gift: DonationRow, decision: Decision, first: DonationRow | None, evidence: BatchEvidence
+) -> Decided:
+    email = decision.email
+    # The donor's own address says who gives. If nobody is known by it, the email that was passed
+    # on still says whose giving the gift is part of.
+    user_id = evidence.users.get(gift["_id"]) or (email.user_id if email else None)
+    others = evidence.to_donor(gift) if decision.match != "direct" else ()
+    rests_on = dict.fromkeys([*(one.id for one in others), *([email.id] if email else [])])
+    return Decided(gift, decision, user_id, first["_id"] if first else None, tuple(rests_on))
+
+
+def to_unmatch(gifts: Sequence[DonationRow]) -> list[DonationRow]:
+    """Return the gifts that have a match and are to have none, because no money was taken."""
+    return [gift for gift in gifts if gift.get("match") and not is_matched(gift)]
+
+
+def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> MatchFields:
+    """Return the new values of a decided gift's row. None unsets a field."""
+    gift, email = decided.gift, decided.decision.email
+    who: DonationRow = {**gift, "user_id": decided.user_id}
+    mailing_id = email.mailing_id if email else None
+    return {
+        "match": decided.decision.match,
+        "email_id": email.id if email else None,
+        "mailing_id": mailing_id,
+        "user_id": decided.user_id,
+        "follows": decided.follows,
+        "rematch": None,
+        "fundraiser_donor_id": donor_id("fundraiser", gift["fundraiser_id"], who),
+        "mailing_donor_id": donor_id("mailing", mailing_id, who) if mailing_id else None,
+        "fundraiser_day_id": gift_day_id("fundraiser", gift["fundraiser_id"], gift),
+        "mailing_day_id": gift_day_id("mailing", mailing_id, gift) if mailing_id else None,
+        "decision": _stored(decided, policy, at),
+    }
+
+
+def _stored(decided: Decided, policy: MatchPolicy, at: datetime) -> StoredDecision:
+    decision, pin = decided.decision, decided.gift.get("pin")
+    return {
+        "rule": decision.rule,
+        "touch": decision.touch,
+        "note": decision.note,
+        "window_seconds": int(policy.window.total_seconds()),
+        "policy": policy.reference,
+        "considered": reasons(decision.considered),
+        "pinned_at": pin.get("at") if pin else None,
+        "decided_at": at,
+    }

@@ -1,0 +1,122 @@
+"""Reading the evidence for a batch of gifts, with a few queries in one transaction.
+
+Each plan in the batch costs one query more.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from documents.giving_links.references import resolve
+from documents.matching.candidates import (
+    BatchEvidence,
+    Users,
+    mailboxes_of_donor,
+    to_candidate,
+)
+from documents.matching.instalments import counted_instalments
+from documents.matching.rules import Candidate
+from documents.rows.donation import DonationRow
+from documents.storage.marks import text
+from documents.values.address import mailbox
+from matchback.engine import Tx
+
+EMAIL_FIELDS = dict.fromkeys(
+    (
+        *("fundraiser_id", "mailing_id", "user_id"),
+        *("sent_at", "first_opened_at", "first_clicked_at"),
+    ),
+    1,
+)
+USER_FIELDS = dict.fromkeys(("email", "address", "mailbox", "former_mailboxes"), 1)
+
+Choose = Callable[[Sequence[DonationRow], Mapping[str, DonationRow]], list[DonationRow]]
+
+
+def read_evidence(tx: Tx, gifts: Sequence[DonationRow], choose: Choose) -> BatchEvidence:
+    """Read everything that decides some gifts of one fundraiser.
+
+    Args:
+        choose: picks the gifts to decide from the gifts and the first instalments of their plans.
+    """
+    firsts = _read_firsts(tx, gifts)
+    chosen = choose(gifts, firsts)
+    if not chosen:
+        return BatchEvidence(firsts=firsts)
+    organization_id = chosen[0]["organization_id"]
+    fundraiser_id = chosen[0]["fundraiser_id"]
+    live = _Live(tx, organization_id)
+    found = {gift["_id"]: resolve(organization_id, gift.get("email_ref")) for gift in chosen}
+    references = {id_: reference for id_, reference in found.items() if reference}
+    named = {id_ for id_, _ in references.values()}
+    emails = live.read_emails(named | _stored_email_ids(chosen, firsts.values()))
+    people = live.read_users({name for gift in chosen for name in mailboxes_of_donor(gift)})
+    users = {gift["_id"]: id_ for gift in chosen if (id_ := people.find(gift))}
+    to_users = live.read_emails_to(set(users.values()), fundraiser_id)
+    return BatchEvidence(chosen, firsts, references, users, emails, to_users)
+
+
+def _read_firsts(tx: Tx, gifts: Sequence[DonationRow]) -> dict[str, DonationRow]:
+    """Read the first instalment of each plan. If it is one of the gifts, return that very row."""
+    rows = {gift["_id"]: gift for gift in gifts}
+    plans = {
+        (gift["fundraiser_id"], gift["recurring_id"]) for gift in gifts if gift.get("recurring_id")
+    }
+    firsts: dict[str, DonationRow] = {}
+    for fundraiser_id, recurring_id in plans:
+        first = tx.database.donations.find_one(
+            counted_instalments(fundraiser_id, recurring_id),
+            sort=[("donated_at", 1), ("_id", 1)],
+            session=tx.session,
+        )
+        if first is not None:
+            firsts[recurring_id] = rows.get(first["_id"], first)
+    return firsts
+
+
+def _stored_email_ids(gifts: Iterable[DonationRow], firsts: Iterable[DonationRow]) -> set[ObjectId]:
+    """Return the emails that staff pinned, and those of firsts that are not decided again."""
+    pinned = {id_ for gift in gifts if (pin := gift.get("pin")) and (id_ := pin["email_id"])}
+    decided = {gift["_id"] for gift in gifts}
+    kept = [first for first in firsts if first["_id"] not in decided]
+    return pinned | {id_ for first in kept if (id_ := first.get("email_id"))}
+
+
+class _Live:
+    """The live records of one organization."""
+
+    def __init__(self, tx: Tx, organization_id: ObjectId) -> None:
+        self._tx = tx
+        self._scope: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
+
+    def read_emails(self, ids: set[ObjectId]) -> dict[ObjectId, Candidate]:
+        """Read emails by their IDs."""
+        found = self._find("emails", {"_id": {"$in": list(ids)}}, EMAIL_FIELDS)
+        return {row["_id"]: to_candidate(row) for row in found}
+
+    def read_emails_to(
+        self, user_ids: set[ObjectId], fundraiser_id: ObjectId
+    ) -> dict[ObjectId, list[Candidate]]:
+        """Read the emails of a fundraiser to these users, by user."""
+        query = {"user_id": {"$in": list(user_ids)}, "fundraiser_id": fundraiser_id}
+        to_users: defaultdict[ObjectId, list[Candidate]] = defaultdict(list)
+        for row in self._find("emails", query, EMAIL_FIELDS):
+            to_users[row["user_id"]].append(to_candidate(row))
+        return to_users
+
+    def read_users(self, mailboxes: set[str]) -> Users:
+        """Read the users who have or had one of these mailboxes."""
+        users, named = Users(), text(in_=sorted(mailboxes))
+        # Two queries, because MongoDB uses no partial index for an $or of both.
+        for user in self._find("users", {"mailbox": named}, USER_FIELDS):
+            users.current.setdefault(mailbox(user["email"]), []).append(user)
+        for user in self._find("users", {"former_mailboxes": named}, USER_FIELDS):
+            for name in user["former_mailboxes"]:
+                users.former.setdefault(name, []).append(user)
+        return users
+
+    def _find(self, name: str, query: dict[str, Any], fields: dict[str, int]) -> list[Any]:
+        collection = self._tx.database[name]
+        return list(collection.find(self._scope | query, fields, session=self._tx.session))

@@ -1,0 +1,2 @@
+"""The stored form of each document, as MongoDB's driver returns it. These modules import nothing
+of Matchback's."""

@@ -1,0 +1,133 @@
+"""Payments stored before erasure had an index get their digests, while people are erased."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+from mongoengine import get_db
+
+from documents.erased.mailboxes import mailbox_digest
+from documents.migrations import migration as module
+from documents.migrations.migration import Told, migrate, note_new, pending
+from documents.migrations.steps import MIGRATIONS
+from documents.payments.named_by import MIGRATION, named_by
+from documents.privacy import payments
+from tests.integration.documents.payments.test_payments import post
+from tests.integration.documents.privacy.test_erased_mentions import ANN, erase, traces
+from tests.integration.documents.privacy.test_erased_payments import connect, others
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, university
+from tools.testbed.settled import settle
+from tools.testbed.stripe_events import AT, charge, ours, tell
+
+STEP = tuple(one for one in MIGRATIONS if one.number == MIGRATION)
+STORED = 12
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
+    """Alice's payments as the version before stored them: several name Ann or mention her."""
+    monkeypatch.setattr(module, "ROWS_A_PAGE", 1)
+    note_new(MIGRATIONS)
+    alice = connect(university("Alice's University", Api.in_process(real_client)))
+    spring = alice.fundraiser()
+    others(alice, STORED)
+    tell(alice, ours(charge("succeeded", 1, billing_details=ANN), fundraiser_id=spring))
+    post(alice, "own", float(AT), UNKNOWN_ID, donor=ANN)
+    post(alice, "bobs", float(AT), spring, recurring_id="with ann%40example.edu")
+    settle()
+    gone = {"named_by": "", "stripped_for": ""}
+    get_db().payments.update_many({}, {"$unset": gone})
+    get_db().migrations.delete_one({"_id": MIGRATION})
+    return alice
+
+
+def run_page() -> None:
+    """Change one page, and end the process that migrates."""
+    running: Iterator[Told] = migrate(STEP)
+    next(running)
+    assert isinstance(running, Generator)
+    running.close()
+
+
+def stored() -> list[Any]:
+    return list(get_db().payments.find().sort("_id", 1))
+
+
+def assert_named() -> None:
+    assert pending(STEP) == []
+    for row in stored():
+        assert row["named_by"] == named_by(row)
+
+
+def test_it_goes_on_where_it_was_killed_and_doing_it_again_changes_nothing(
+    alice: University,
+) -> None:
+    pages = 0
+    while pending(STEP):
+        run_page()
+        pages += 1
+    assert pages > STORED
+    assert_named()
+    once = stored()
+    assert mailbox_digest(ObjectId(alice.id), ANN["email"]) in str(once)
+    get_db().migrations.delete_one({"_id": MIGRATION})
+    list(migrate(STEP))
+    assert stored() == once
+
+
+@pytest.mark.parametrize("pages", [0, 1, 5, STORED, STORED + 2])
+def test_an_erasure_meanwhile_misses_nothing(alice: University, pages: int) -> None:
+    for _ in range(pages):
+        run_page()
+    erase(alice)
+    assert traces() == []
+    list(migrate(STEP))
+    assert traces() == []
+    assert mailbox_digest(ObjectId(alice.id), ANN["email"]) not in str(stored())
+    assert_named()
+
+
+def test_webhooks_and_erasures_come_between_the_pages(alice: University) -> None:
+    spring, number = alice.fundraiser(), 0
+    for _ in migrate(STEP):
+        number += 1
+        donor = {"name": f"Dee {number}", "email": f"dee{number}@example.edu"}
+        post(alice, f"a{number}", float(AT), spring, donor=donor)
+        post(alice, "own", float(AT + number), UNKNOWN_ID, donor=donor)
+        settle()
+        erase(alice, donor)
+        assert traces(f"dee{number}@", f"dee {number}") == []
+    assert number > STORED
+    assert_named()
+    erase(alice)
+    erase(alice, BOB)
+    assert traces("ann@", "ann able", "bob@") == []
+
+
+@pytest.mark.parametrize("names", [[], ["-"], ["another version's"], None])
+def test_what_an_earlier_version_left_is_corrected(alice: University, names: Any) -> None:
+    """That version changes texts beside this one, and keeps what was noted of them before."""
+    get_db().payments.update_many({}, {"$set": {"named_by": names}})
+    list(migrate(STEP))
+    assert_named()
+
+
+def test_once_it_has_ended_only_the_index_is_read(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    real: Callable[[], bool] = payments._has_unnamed
+
+    def note() -> bool:
+        asked.append(real())
+        return asked[-1]
+
+    monkeypatch.setattr(payments, "_has_unnamed", note)
+    erase(alice, BOB)
+    list(migrate(STEP))
+    erase(alice)
+    assert asked[0]
+    assert not asked[-1]
+    assert traces("ann@", "bob@") == []

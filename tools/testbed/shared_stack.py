@@ -1,0 +1,47 @@
+"""One stack for all tests of a module whose universities do not see one another."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psutil
+
+from tools.testbed.stack import Stack, wait_until
+
+OPEN = {psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT}
+
+
+@contextmanager
+def restarted_web(stack: Stack, **settings: str) -> Iterator[None]:
+    """Run the web service with other settings, and afterwards with its own again."""
+    before = dict(stack.environment)
+    _restart(stack, before | settings)
+    try:
+        yield
+    finally:
+        _restart(stack, before)
+
+
+def _restart(stack: Stack, environment: dict[str, str]) -> None:
+    stack.kill("web")
+    stack.environment = environment
+    stack.start_web()
+
+
+def hang_up(stack: Stack) -> None:
+    """Close what a test has opened, and wait until the web service has done so too.
+
+    A connection that the service still holds takes a place from the next test's clients.
+    """
+    while stack.clients:
+        stack.clients.pop().close()
+    wait_until(lambda: not _has_clients(stack), "the web service closing its connections")
+
+
+def _has_clients(stack: Stack) -> bool:
+    port = urlsplit(stack.url).port
+    return any(
+        each.laddr.port == port and each.status in OPEN
+        for process in psutil.Process(stack.pid("web")).children()
+        for each in process.net_connections("tcp")
+    )
