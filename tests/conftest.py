@@ -176,7 +176,7 @@ def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator
 def module_stack(
     real_servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """One stack for a module. Its database is emptied once, before the first test."""
+    """Start one stack for a module. The database is emptied once, before the first test."""
     folder = tmp_path_factory.mktemp("stack")
     with pytest.MonkeyPatch.context() as monkeypatch:
         collect_wakeups(monkeypatch)
@@ -189,9 +189,9 @@ def module_stack(
 
 @pytest.fixture
 def shared_stack(module_stack: Stack) -> Iterator[Stack]:
-    """The module's stack, without connections that an earlier test opened.
+    """Return the module's stack, without connections that an earlier test opened.
 
-    For tests whose universities are their own, and which compare no whole database.
+    Tests that use it have their own universities, and do not compare the whole database.
     """
     yield module_stack
     hang_up(module_stack)

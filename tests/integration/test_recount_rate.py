@@ -72,7 +72,7 @@ def count_due_reads() -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_due_rows_are_read_once_however_many_pages_there_are(
+def test_due_rows_are_read_once_for_any_number_of_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recount_rate.fill(FEW)

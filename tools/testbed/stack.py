@@ -72,8 +72,8 @@ class Servers:
     def empty_database(self) -> str:
         """Return the URI of a database without records, and empty the queue.
 
-        It is the same database each time, because a hundred indexes take a second to create, and
-        MongoDB keeps the files of dropped ones open for minutes.
+        It is the same database each time, because a hundred indexes take a second to create.
+        MongoDB also keeps the files of dropped indexes open for minutes.
         """
         self._empty_queue()
         empty(uri := servers.mongodb_uri(self.mongodb_port, "tests"))

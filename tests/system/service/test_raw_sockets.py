@@ -20,7 +20,7 @@ BODY = b'{"name":"F"}'
 
 @pytest.fixture
 def stack(shared_stack: Stack) -> Stack:
-    """All tests use one service. Each has its own universities."""
+    """Return one service for all tests. Each test has its own universities."""
     return shared_stack
 
 

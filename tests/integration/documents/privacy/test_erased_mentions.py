@@ -33,7 +33,7 @@ STORES = ("donations", "payments", "deliveries", "events", "users")
 
 @pytest.fixture(params=["migrated", "not migrated"])
 def alice(real_client: testing.TestClient, request: pytest.FixtureRequest) -> University:
-    """Before the migration of payments has ended, an erasure finds them without an index."""
+    """Create the university before and after the migration that indexes payments for erasure."""
     if request.param == "migrated":
         note_new(MIGRATIONS)
     alice = university("Alice's University", Api.in_process(real_client))

@@ -203,7 +203,7 @@ def test_an_email_counted_after_its_event_still_finds_its_gift(
     assert (found["match"], found["email_id"]) == ("indirect", email)
 
 
-def test_an_event_of_an_email_that_is_due_is_passed_on_when_the_email_is_settled(
+def test_an_event_of_a_due_email_counts_when_the_email_is_settled(
     alice: University,
 ) -> None:
     """Counting the event must not take the email's mark, because its settling does more."""
