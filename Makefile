@@ -1,4 +1,4 @@
-# Python 3.11, pip and make are enough to begin. `make` alone lists what there is.
+# Requires Python 3.11, pip and make. `make` lists the targets.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
@@ -8,17 +8,17 @@ UPGRADE ?=
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*##/\1:/p' Makefile | while IFS=: read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
-	@echo; echo "Everything else is .venv/bin/python -m tools.NAME: see CONTRIBUTING.md. PYTHON=python3.12 chooses the Python of .venv."
+	@echo; echo "For all other tools, run .venv/bin/python -m tools.NAME: see CONTRIBUTING.md. PYTHON=python3.12 sets the Python of .venv."
 
-# Makes .venv ready for one purpose. An explicit PYTHON comes first, then the Python that .venv was made with.
+# Prepare .venv for one purpose. An explicit PYTHON takes precedence over the Python of an existing .venv.
 define install
 	@python=$(VENV)/bin/python; case "$(origin PYTHON)" in file|default) "$$python" -c '' 2>/dev/null || python="$(PYTHON)";; *) python="$(PYTHON)";; esac; \
-	command -v "$$python" >/dev/null || { echo "Matchback needs Python 3.11 or newer, and there is no $$python. Set PYTHON=python3.11." >&2; exit 1; }; \
+	command -v "$$python" >/dev/null || { echo "Matchback needs Python 3.11 or newer, and $$python was not found. Set PYTHON=python3.11." >&2; exit 1; }; \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Matchback needs Python 3.11 or newer, and %s is Python %d.%d. Set PYTHON=python3.11." % (sys.executable, sys.version_info[0], sys.version_info[1]) or 0)' \
 	&& "$$python" requirements/install.py $(1)
 endef
 
-setup:  ## make .venv with what `make run` needs
+setup:  ## create .venv with the packages for `make run`
 	$(call install,run)
 
 setup-test:
@@ -33,12 +33,12 @@ setup-bench:
 run: setup  ## start everything, with the demo
 	@$(VENV)/bin/matchback up
 
-# PyPI has no browser, no promtool, no systemd-analyze and no ip.
+# PyPI lacks a browser, promtool, systemd-analyze and ip.
 programs: setup-test
 	@$(RUN) tools.programs
 
-# Three processes, each with its own servers. With two of them, tests waited for a quarter of the
-# time on two processors: for processes to start, elections, deadlines, the giving day of the demo.
+# Use three processes, each with its own servers. With two processes on two processors, tests spent a
+# quarter of the time waiting for starting processes, elections, deadlines and the demo's giving day.
 test: setup-test programs  ## run all tests, on real servers and in a real browser
 	@$(VENV)/bin/pytest --numprocesses 3 --dist worksteal --durations 10
 
@@ -64,18 +64,18 @@ reference: setup-test  ## write docs/reference from the source
 	@$(RUN) tools.docs.reference
 	@$(RUN) tools.docs.metrics_reference
 
-bench: setup-bench  ## measure Matchback, its parts and naive forms: docs/explanation/performance.md
+bench: setup-bench  ## measure Matchback, its parts and naive designs: docs/explanation/performance.md
 	@$(RUN) tools.bench
 
-chaos: setup  ## break everything for a minute, then compare all counters
+chaos: setup  ## cause random faults for a minute, then compare all counters
 	@$(RUN) tools.chaos
 
 dist: setup  ## build the wheel and the sdist: dist/
 	@rm -rf dist
 	@$(RUN) hatchling build -t sdist -t wheel -d dist
 
-lock:  ## pin what pyproject.toml asks for; UPGRADE=--upgrade takes newer versions
+lock:  ## pin the packages of pyproject.toml; UPGRADE=--upgrade takes newer versions
 	@$(PYTHON) requirements/lock.py $(UPGRADE)
 
-clean:  ## remove .venv and all that was built
+clean:  ## remove .venv and all build output
 	@rm -rf $(VENV) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

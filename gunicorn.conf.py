@@ -12,7 +12,7 @@ from config import hosts, memory
 from config.observability import metrics_files
 from config.settings import get_settings
 
-# Counters of all web processes together, for /metrics. Set before the client library is imported.
+# /metrics needs the counters of all web processes. Set this before the client library is imported.
 _metrics = tempfile.mkdtemp(prefix="matchback-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
 
@@ -22,14 +22,14 @@ proc_name = "matchback serve"
 wsgi_app = "service.app:start()"
 bind = f"{hosts.to_url_host(get_settings().host)}:{get_settings().port}"
 worker_class = "service.server.worker.Worker"
-# A listener for each process, so that the kernel spreads connections evenly. With one listener for
-# all, the first process to wake takes a whole burst of clients.
+# Each process has its own listener, so that the kernel spreads connections evenly. With a shared
+# listener, the first process to wake accepts a whole burst of clients.
 reuse_port = True
 workers = get_settings().web_workers
 timeout = 30
 graceful_timeout = 10
 keepalive = 75  # longer than the load balancer's idle timeout
-# Its default place is the home folder, where a second server would replace it.
+# By default, the socket is in the home folder, where a second server would replace it.
 control_socket_disable = True
 accesslog = None
 loglevel = "warning"
@@ -43,13 +43,13 @@ def on_starting(server):
 
 
 def post_fork(server, worker):
-    """Keep a full disk from killing the process when it counts."""
+    """Reserve space for counters, because a full disk would kill the process when it counts."""
     if not metrics_files.reserve_metric_files():
-        worker.log.warning("no space for metrics in %s: a process counts alone", _metrics)
+        worker.log.warning("no space for metrics in %s: counters stay in this process", _metrics)
 
 
 def worker_exit(server, worker):
-    """Send the last wake-ups. The sweep finds what they would have named."""
+    """Send the last wake-ups. If this fails, the sweep finds the records."""
     from jobs.wakeups import wakeup_buffer
 
     wakeup_buffer.flush(0.5)

@@ -1,4 +1,4 @@
-"""Users by how many articles they have published, with no join, whatever is killed and when."""
+"""Users by number of published articles, without a join. Counters survive a kill at any time."""
 
 import os
 
@@ -31,7 +31,7 @@ database = mongoengine.connect(**OPTIONS).get_default_database()
 
 
 def show(what):
-    engine.settle_due(database, LEDGER)  # takes with it what a killed process left
+    engine.settle_due(database, LEDGER)  # includes records that a killed process left due
     users = User.objects.order_by("-articles_count")
     print(f"{what}:", *(f"{user.name} {user.articles_count}" for user in users))  # noqa: T201
 

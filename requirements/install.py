@@ -1,7 +1,7 @@
 """Installer for .venv: `python requirements/install.py run` makes .venv ready for `make run`.
 
 It imports only the standard library, because it runs before anything is installed. uv does the
-work. Where uv has no wheel, or where it fails, pip does the same work more slowly.
+work. If uv has no wheel or fails, pip does the same work more slowly.
 """
 
 import fcntl
@@ -33,21 +33,21 @@ from pip_and_uv import (
 
 INSTALLED = VENV / ".installed"
 UNFINISHED = VENV / ".unfinished"
-# The purposes whose lock has everything that a purpose needs.
+# For each purpose, the purposes whose locks include it.
 COVERED_BY = {
     "run": ("run", "bench", "test"),
     "docs": ("docs", "test"),
     "bench": ("bench", "test"),
     "test": ("test",),
 }
-# What `matchback up` starts.
+# Modules that `matchback up` starts.
 STARTED = "import gunicorn.app.wsgiapp, jobs.worker, service.cli, service.local.command"
 STARTED += ", service.server.worker, service.app"
 EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
 
 
 def main(purpose: str) -> None:
-    """Make .venv ready for a purpose, unless it is ready."""
+    """Prepare .venv for a purpose, unless it is ready."""
     with locked():
         if is_ready(purpose):
             return
@@ -74,12 +74,12 @@ def locked() -> Iterator[None]:
 
 
 def is_ready(purpose: str) -> bool:
-    """Return whether .venv was completely installed from the locks as they are now."""
+    """Return whether .venv was completely installed from the current locks."""
     return works() and any(map(is_ready_by, COVERED_BY[purpose]))
 
 
 def is_ready_by(purpose: str) -> bool:
-    """Return whether the lock of exactly this purpose is the one that was installed."""
+    """Return whether the installed lock is the current one of exactly this purpose."""
     return installed().get(purpose) == digest(purpose)
 
 
@@ -92,7 +92,7 @@ def installed() -> dict[str, str]:
 
 
 def digest(purpose: str) -> str:
-    """Return a hash of the lock of a purpose and of what pyproject.toml says of the project."""
+    """Return a hash of the lock of a purpose and of the project's part of pyproject.toml."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = json.dumps(tomllib.load(file)["project"], sort_keys=True)
     lock = (LOCKS / f"{purpose}.txt").read_text()
@@ -111,18 +111,18 @@ def works() -> bool:
 
 
 def make_venv() -> None:
-    """Make .venv if there is none that works."""
+    """Create .venv, unless a working one exists."""
     if not works():
         shutil.rmtree(VENV, ignore_errors=True)
         VENV.mkdir()
         UNFINISHED.touch()
-        # pip outside of .venv can install into it. A pip inside takes seconds to make.
+        # pip outside of .venv can install into it. Installing pip inside takes seconds.
         bare = ["--without-pip"] if has_pip_outside() else []
         subprocess.run([BASE, "-m", "venv", *bare, str(VENV)], check=True)
 
 
 def install(purpose: str) -> None:
-    """Install the lock of a purpose, and the project itself where that lock can build it."""
+    """Install the lock of a purpose, and the project itself if that lock can build it."""
     steps = [[*HASHED, str(LOCKS / f"{purpose}.txt")]]
     if purpose != "docs":
         steps.append([*EDITABLE])
@@ -137,7 +137,7 @@ def install(purpose: str) -> None:
 
 
 def compile_what_starts() -> None:
-    """Compile what the service imports, once. Its processes would all do so at the same time."""
+    """Compile the service's imports once, because otherwise each process would do so."""
     variables = {**environment(), "PYTHONDONTWRITEBYTECODE": ""}
     subprocess.run([str(PYTHON), "-c", STARTED], env=variables, cwd=ROOT, check=True)
 

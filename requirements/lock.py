@@ -1,7 +1,7 @@
 """`make lock`: compile the locks, with hashes, from pyproject.toml.
 
 Each lock serves one purpose. test.txt is compiled first and constrains the others, so that all
-locks agree on every version. No lock names an index: each person's settings do.
+locks agree on every version. Locks name no index, because each person's settings do.
 """
 
 import sys
@@ -18,7 +18,7 @@ ALL = "requirements/test.txt"
 
 
 def main(options: list[str]) -> None:
-    """Compile every lock, with more options for uv, such as --upgrade."""
+    """Compile every lock, with further options for uv, such as --upgrade."""
     with tempfile.TemporaryDirectory(prefix="uv-") as folder:
         compile_all(Uv(Path(folder)), options)
 

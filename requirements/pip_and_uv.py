@@ -1,6 +1,6 @@
 """pip and uv as this clone runs them, with the person's own settings for indexes and proxies.
 
-uv does not read pip's settings. This module translates them for a person who has none for uv.
+uv does not read pip's settings. This module translates them for a person without settings for uv.
 """
 
 import ast
@@ -18,7 +18,7 @@ PYTHON = VENV / "bin" / "python"
 # The Python outside of .venv, also where the one inside runs this file.
 BASE = getattr(sys, "_base_executable", "") or sys.executable
 HASHED = ("--require-hashes", "--only-binary", ":all:", "--requirement")
-# pip 22.3 brought --python.
+# pip supports --python since version 22.3.
 HAS_PIP = "import pip; assert [int(x) for x in pip.__version__.split('.')[:2]] >= [22, 3]"
 # A person's own settings for these would stop pip or uv from installing hashed locks.
 OURS = {"PIP_USER": "0", "PIP_REQUIRE_HASHES": "0", "UV_REQUIRE_HASHES": "0"}
@@ -64,14 +64,14 @@ def has_pip_outside() -> bool:
 
 
 def pip() -> list[str]:
-    """Return the command of pip for .venv."""
+    """Return pip's command for .venv."""
     if has_pip_outside():
         return [BASE, "-m", "pip", "--python", str(PYTHON) if PYTHON.exists() else BASE]
     return [str(PYTHON), "-m", "pip"]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command whose output nobody needs to see."""
+    """Run a command without showing its output."""
     return subprocess.run(command, env=environment(), capture_output=True, check=False, text=True)
 
 
@@ -94,7 +94,7 @@ def pip_settings(listed: str) -> dict[str, str]:
 def uv_settings(
     pip: Mapping[str, str], variables: Mapping[str, str], has_config: bool
 ) -> dict[str, str]:
-    """Translate pip's settings, which uv does not read, for a person who has made none for uv."""
+    """Translate pip's settings, which uv does not read, for a person without settings for uv."""
     made = {UV_NAMES[name]: value for name, value in pip.items() if name in UV_NAMES}
     if "proxy" in pip:
         made |= dict.fromkeys(PROXIES, pip["proxy"])
@@ -107,7 +107,7 @@ def uv_settings(
 
 
 def uv_indexes(pip: Mapping[str, str]) -> dict[str, str]:
-    """Translate where pip finds packages."""
+    """Translate pip's indexes."""
     made = {}
     if "index-url" in pip:
         made["UV_DEFAULT_INDEX"] = pip["index-url"]
@@ -115,7 +115,7 @@ def uv_indexes(pip: Mapping[str, str]) -> dict[str, str]:
         made["UV_FIND_LINKS"] = ",".join(pip["find-links"].split())
     if "extra-index-url" in pip:
         made["UV_INDEX"] = " ".join(pip["extra-index-url"].split())
-        # As pip does. The hashes of the locks make it safe.
+        # pip does the same. The hashes of the locks make this safe.
         made["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return made
 
@@ -131,7 +131,7 @@ def is_on(value: str) -> bool:
 
 
 def has_uv_config(variables: Mapping[str, str]) -> bool:
-    """Return whether a file of uv's says where uv finds packages."""
+    """Return whether a configuration file of uv's sets an index."""
     home = variables.get("XDG_CONFIG_HOME") or f"{variables.get('HOME', '')}/.config"
     folders = [home, *variables.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":"), "/etc"]
     files = [f"{folder}/uv/uv.toml" for folder in folders] + [variables.get("UV_CONFIG_FILE", "")]

@@ -1,4 +1,4 @@
-"""What all tests share: fast ones on mongomock, real ones on servers that are started here."""
+"""Shared fixtures: fast ones on mongomock, and real servers that the tests start."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +25,14 @@ from tools.testbed.memory_database import MemoryClient
 from tools.testbed.shared_stack import hang_up
 from tools.testbed.stack import Servers, Stack
 
-# The same examples every time, however slow the machine: a test that fails was made to fail.
+# Use the same examples in every run and never stop slow ones, so that failures are reproducible.
 hypothesis.settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
 )
 hypothesis.settings.load_profile("steady")
 
-# Half a minute and more each: begun last, one of them would have the other process wait for it.
+# These tests take half a minute or more. They begin first, so that no process waits for another one
+# at the end.
 LONG = (
     "tests/system/bench/",
     "tests/system/machines/",
@@ -55,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder, and sort long tests to the front.
 
     Raises:
-        UsageError: a test is in none of the four folders, so that nothing says what it needs.
+        UsageError: a test is in none of the four folders, so its requirements are unknown.
     """
     for item in items:
         if HERE in item.path.parents:
@@ -68,7 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Collect what would be sent to the queue: (job, ID). Saves schedule jobs as in the service."""
+    """Record wake-ups as (job, ID) instead of queuing them. Saves schedule jobs as in use."""
     return collect_wakeups(monkeypatch)
 
 
@@ -83,7 +84,7 @@ def collect_wakeups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
-    """An empty database in memory."""
+    """Connect to an empty database in memory."""
     mongoengine.disconnect_all()
     api_key.forget_api_keys()
     rate_limit.forget(MemoryStorage())
@@ -99,7 +100,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
 
 @pytest.fixture
 def client(mock_database: None) -> testing.TestClient:
-    """The application on it, called without a network."""
+    """Return the application on the database in memory, called without a network."""
     return testing.TestClient(create_app())
 
 
@@ -111,13 +112,13 @@ def alice(client: testing.TestClient) -> University:
 
 @pytest.fixture
 def charlie(client: testing.TestClient) -> University:
-    """Charlie works at another university and may see nothing of Alice's."""
+    """Charlie works at another university and must see nothing of Alice's."""
     return create_university("Charlie's University", Api.in_process(client))
 
 
 @pytest.fixture(scope="session")
 def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """A real MongoDB as a replica set, and a real Redis."""
+    """Start a real MongoDB as a replica set, and a real Redis."""
     data = tmp_path_factory.mktemp("servers")
     supervisor = Supervisor(say=lambda text: None)
     try:
@@ -157,13 +158,16 @@ def real_database(
 
 @pytest.fixture
 def real_client(real_database: str) -> testing.TestClient:
-    """The application on the real database, called without a network; jobs run by sweep()."""
+    """Return the application on the real database, called without a network.
+
+    `sweep_due_records()` runs jobs.
+    """
     return testing.TestClient(create_app())
 
 
 @pytest.fixture
 def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator[Stack]:
-    """The web service and a worker as processes of their own, on an empty database."""
+    """Start the web service and a worker as separate processes, on an empty database."""
     with Stack(real_servers, real_database, tmp_path).up() as running:
         yield running
 
@@ -172,7 +176,7 @@ def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator
 def module_stack(
     real_servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """One stack for a module. Its database is emptied once, before the first test."""
+    """Start one stack for a module. The database is emptied once, before the first test."""
     folder = tmp_path_factory.mktemp("stack")
     with pytest.MonkeyPatch.context() as monkeypatch:
         collect_wakeups(monkeypatch)
@@ -185,9 +189,9 @@ def module_stack(
 
 @pytest.fixture
 def shared_stack(module_stack: Stack) -> Iterator[Stack]:
-    """The module's stack, without connections that an earlier test opened.
+    """Return the module's stack, without connections that an earlier test opened.
 
-    For tests whose universities are their own, and which compare no whole database.
+    Tests that use it have their own universities, and do not compare the whole database.
     """
     yield module_stack
     hang_up(module_stack)

@@ -1,6 +1,6 @@
-"""Search for advisories about the locked packages, by pip-audit.
+"""Search for advisories about the locked packages, with pip-audit.
 
-Without a network it cannot ask. It then says so, and the exit code is 0.
+Without a network, pip-audit cannot look them up. The program then reports that, and exits with 0.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from tools.testbed.readme import ROOT
 
 
 def main() -> int:
-    """Print what was found; exit code 1 when a locked package has an advisory."""
+    """Print the advisories, and return 1 if a locked package has one."""
     command = [
         str(Path(sys.executable).parent / "pip-audit"),
         *(

@@ -1,7 +1,8 @@
-"""Programs that the tests need and PyPI does not have: installed from Debian, or named.
+"""Programs that the tests need and PyPI does not have: installed from Debian, or reported.
 
-As root on Debian, this installs what is missing. Otherwise it says which package is missing, and
-which tests need it. promtool is unpacked into .venv, because its package would start a server.
+As root on Debian, this module installs missing programs. Otherwise it reports the missing package,
+and the tests that need it. It unpacks promtool into .venv, because installing the package would
+start a server.
 """
 
 import argparse
@@ -24,7 +25,7 @@ APT_ENVIRONMENT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
 
 class Program(NamedTuple):
-    """A program, by any of its names, and the package that brings it."""
+    """A program, by any of its names, and the package that contains it."""
 
     names: tuple[str, ...]
     package: str
@@ -49,7 +50,7 @@ def run_apt_get(*words: str, cwd: str | None = None) -> None:
 
 
 def install_package(package: str) -> None:
-    """Install a package, which only root may do.
+    """Install a package, which requires root.
 
     Raises:
         PermissionError: this process does not run as root.
@@ -86,7 +87,7 @@ PROGRAMS = (
 
 
 def install_missing(programs: Iterable[Program]) -> list[str]:
-    """Install what is not there; return a sentence for each program that is still missing."""
+    """Install missing programs. Return a sentence for each program that is still missing."""
     found = []
     for program in programs:
         if program.is_installed():

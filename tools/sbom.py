@@ -1,4 +1,4 @@
-"""Write what .venv consists of, as CycloneDX: build/sbom.json."""
+"""Write the contents of .venv as a CycloneDX document: build/sbom.json."""
 
 import argparse
 import subprocess

@@ -1,4 +1,4 @@
-"""Search for secrets in files, by detect-secrets. The arguments are files."""
+"""Search for secrets in files, with detect-secrets. The arguments are files."""
 
 import argparse
 import subprocess

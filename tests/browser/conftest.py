@@ -1,4 +1,4 @@
-"""A browser, and a university whose staff sit in front of it."""
+"""A browser, and a university whose staff use it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ ALICE = "alice@example.edu"
 
 @pytest.fixture(scope="session")
 def chrome() -> Iterator[Browser]:
-    """Debian's, headless, for all tests."""
+    """Start Debian's headless Chromium for all tests."""
     with launch_chromium() as browser:
         yield browser
 
 
 @dataclass
 class Desk:
-    """A browser window of Alice's, and what went wrong in it."""
+    """A browser window of Alice's, with the errors and requests of its pages."""
 
     place: University
     context: BrowserContext
@@ -34,7 +34,7 @@ class Desk:
     requested: list[str] = field(default_factory=list)
 
     def complain(self, kind: str, text: str) -> None:
-        """Note what the console says, but for mere news."""
+        """Record a message of the console, unless it is informational."""
         if kind != "info":
             self.complaints.append(f"{kind}: {text}")
 
@@ -52,7 +52,7 @@ class Desk:
 
 
 def sit_down(chrome: Browser, stack: Stack, place: University, **options: Any) -> Desk:
-    """A new window, which notes what its pages complain of, and whom they ask."""
+    """Open a window that records console messages and requested addresses."""
     context = chrome.new_context(**options)
     desk = Desk(place, context, context.new_page(), stack.url)
     desk.page.on("console", lambda said: desk.complain(said.type, said.text))
@@ -70,7 +70,7 @@ def alice(stack: Stack) -> University:
 
 @pytest.fixture
 def desk(chrome: Browser, stack: Stack, alice: University) -> Iterator[Desk]:
-    """Alice's; at the end nothing was complained of, and nobody else was asked."""
+    """Open Alice's window. At the end, check that it has no errors and no foreign requests."""
     desk = sit_down(chrome, stack, alice)
     yield desk
     desk.context.close()

@@ -1,4 +1,4 @@
-"""What there is to look at."""
+"""The records that the tests look at."""
 
 import time
 
@@ -10,12 +10,12 @@ HOSTILE = """<script>alert(1)</script>"onload='alert(2)'"""
 
 
 def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str]:
-    """A fundraiser with a mailing to Bob, who clicked and gave, and a gift that has no email."""
+    """Create a mailing to Bob, who clicked and gave, and a gift without an email."""
     place.set_webhook_key()
     spring = place.fundraiser(name, goal={"amount": 10_000, "currency": "USD"})
     mailing = place.mailing(spring, name=f"Appeal of {name}"[:200], subject=name)
     email = place.email(spring, mailing_id=mailing)
-    at = int(time.time()) - 60  # whoever clicks in the second of the delivery is a machine
+    at = int(time.time()) - 60  # a click in the second of the delivery counts as a machine's
     told = [make_event(email, "delivered", at), make_event(email, "open", at + 20)]
     place.deliver([*told, make_event(email, "click", at + 40, url="https://give.example.edu/")])
     gift = place.gift(spring, email_id=email)
@@ -38,7 +38,7 @@ def is_counted(place: University, fundraiser: str) -> bool:
 
 
 def paths(ids: dict[str, str]) -> dict[str, str]:
-    """Every kind of page."""
+    """Return the path of every kind of page."""
     return {
         "overview": "/dashboard",
         "fundraiser": f"/dashboard/fundraisers/{ids['fundraiser']}",

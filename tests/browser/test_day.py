@@ -1,4 +1,4 @@
-"""A day of Alice's at the dashboard, in a real browser."""
+"""Alice's day at the dashboard, in a real browser."""
 
 from playwright.sync_api import expect
 
@@ -9,8 +9,8 @@ from tools.testbed.cast import BOB
 from tools.testbed.stack import wait_until
 
 SECOND = 1000.0
-# How long a figure may take to move. The promise is two seconds, which dashboard_idle.py
-# measures. A busy machine must not fail this test.
+# Longest wait for a figure to change. The promise is two seconds, which dashboard_idle.py measures.
+# A busy machine must not fail this test.
 SOON = 20 * SECOND
 
 
@@ -22,7 +22,7 @@ def test_alice_sees_a_gift_arrive_and_follows_it_to_its_email_and_pins_another(
     page.get_by_role("link", name="Spring Giving Day").click()
     expect(page.locator("#live")).to_have_text("Live")
 
-    # A gift arrives, and the figures move without a reload.
+    # A gift arrives, and the figures change without a reload.
     page.evaluate("window.wasLoaded = true")
     figures = page.locator("#figures")
     expect(figures).to_contain_text("65.00 USD")
@@ -31,7 +31,7 @@ def test_alice_sees_a_gift_arrive_and_follows_it_to_its_email_and_pins_another(
     expect(page.locator("#goal")).to_contain_text("80.0 %")
     assert page.evaluate("window.wasLoaded")
 
-    # She follows it to its email, and reads why.
+    # She follows it to its email, and reads the reason for the match.
     page.locator("#gifts tbody tr").first.get_by_role("link").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("15.00 USD by Bob Baker")
     expect(page.locator("#match")).to_contain_text(
@@ -41,7 +41,7 @@ def test_alice_sees_a_gift_arrive_and_follows_it_to_its_email_and_pins_another(
     expect(page.locator("#timeline")).to_contain_text("Gave 15.00 USD")
     expect(page.locator("#timeline")).to_contain_text("Clicked")
 
-    # The gift that has no email: she knows better.
+    # She knows the email of the gift that has none.
     page.get_by_role("link", name="Gifts", exact=True).click()
     page.locator("#gifts tbody tr").first.get_by_role("link").first.click()
     expect(page.get_by_text("Nobody that is known has the donor's address")).to_be_visible()
@@ -86,7 +86,7 @@ def test_signing_out_everywhere_sends_other_windows_to_the_sign_in(desk: Desk) -
     other.get_by_role("heading", name="Sign in").wait_for(timeout=40 * SECOND)
 
 
-def test_the_first_fundraiser_appears_by_itself_where_there_was_none(desk: Desk) -> None:
+def test_the_first_fundraiser_appears_without_a_reload(desk: Desk) -> None:
     page = desk.sign_in()
     expect(page.get_by_text("No fundraisers yet.")).to_be_visible()
     expect(page.locator("#live")).to_have_text("Live")
@@ -94,7 +94,7 @@ def test_the_first_fundraiser_appears_by_itself_where_there_was_none(desk: Desk)
     expect(page.get_by_role("link", name="Spring Giving Day")).to_be_visible(timeout=SOON)
     expect(page.locator("#fundraisers")).to_contain_text("65.00 USD", timeout=SOON)
 
-    # A mailing that is new, and a fundraiser that is called otherwise now.
+    # A mailing is new, and a fundraiser has a new name.
     page.get_by_role("link", name="Spring Giving Day").click()
     expect(page.locator("#live")).to_have_text("Live")
     desk.place.mailing(ids["fundraiser"], name="The second")
@@ -102,7 +102,7 @@ def test_the_first_fundraiser_appears_by_itself_where_there_was_none(desk: Desk)
     desk.place.call("PATCH", f"/v1/fundraisers/{ids['fundraiser']}", {"name": "Summer"})
     expect(page.get_by_role("heading", level=1)).to_have_text("Summer", timeout=SOON)
 
-    # And a gift to another fundraiser, where all gifts are.
+    # All gifts include a gift to another fundraiser.
     desk.open("/dashboard/gifts?match=all")
     expect(page.locator("#live")).to_have_text("Live")
     desk.place.gift(desk.place.fundraiser("Library"), 700, {"name": "Zoë", "email": "z@x.edu"})

@@ -1,4 +1,4 @@
-"""Whether figures are live is said, and true; and what moves moves nothing else."""
+"""The status line shows correctly whether figures are live, and updates move nothing else."""
 
 import signal
 
@@ -18,11 +18,11 @@ SHIFTS = """() => {
 }"""
 
 
-def test_it_says_when_the_connection_is_gone_and_when_it_is_back(
+def test_the_page_shows_when_the_connection_is_lost_and_restored(
     chrome: Browser, desk: Desk, stack: Stack
 ) -> None:
     ids = furnish(desk.place)
-    window = sit_down(chrome, stack, desk.place)  # it may complain of the connection
+    window = sit_down(chrome, stack, desk.place)  # the console may report the connection
     page = window.sign_in()
     window.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
     live = page.locator("#live")
@@ -38,7 +38,7 @@ def test_it_says_when_the_connection_is_gone_and_when_it_is_back(
     window.context.close()
 
 
-def test_it_says_how_far_behind_counting_is(desk: Desk, stack: Stack) -> None:
+def test_the_page_shows_how_far_behind_counting_is(desk: Desk, stack: Stack) -> None:
     ids = furnish(desk.place)
     page = desk.sign_in()
     desk.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
@@ -51,7 +51,7 @@ def test_it_says_how_far_behind_counting_is(desk: Desk, stack: Stack) -> None:
     expect(page.locator("#live")).to_have_text("Live", timeout=SOON)
 
 
-def test_what_alice_is_doing_survives_what_moves(desk: Desk) -> None:
+def test_updates_do_not_disturb_alices_work(desk: Desk) -> None:
     ids = furnish(desk.place)
     page = desk.sign_in()
     desk.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
@@ -66,10 +66,10 @@ def test_what_alice_is_doing_survives_what_moves(desk: Desk) -> None:
     expect(page.locator("#over-time details")).to_have_attribute("open", "")
     assert (
         page.evaluate("window.shifted") < 0.1
-    )  # «good» is below: web.dev, Cumulative Layout Shift
+    )  # the limit for “good”: web.dev, Cumulative Layout Shift
 
 
-def test_a_half_typed_search_survives_what_moves(desk: Desk) -> None:
+def test_updates_keep_a_half_typed_search(desk: Desk) -> None:
     ids = furnish(desk.place)
     page = desk.sign_in()
     desk.open(f"/dashboard/mailings/{ids['mailing']}")

@@ -1,4 +1,4 @@
-"""Every page: for everybody to use, at every width, in light and dark, and nothing let in."""
+"""Every page: accessible, at every width, in light and dark mode, without foreign content."""
 
 from functools import partial
 from typing import Any
@@ -13,11 +13,11 @@ from tools.testbed.pages import STAFF_PASSWORD
 from tools.testbed.stack import Stack
 
 WIDTHS = (390, 1024, 1600)
-LIGHTEST = 100_000  # bytes until a page is painted, uncompressed
+LIGHTEST = 100_000  # bytes before a page is painted, uncompressed
 
 
 def serious(page: Page) -> list[tuple[str, str, Any]]:
-    """What axe-core finds that keeps somebody from using the page."""
+    """Return axe-core's findings that keep a person from using the page."""
     found = Axe().run(page).response["violations"]
     return [
         (one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3])
@@ -27,7 +27,7 @@ def serious(page: Page) -> list[tuple[str, str, Any]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_every_page_at_every_width(
+def test_every_page_is_accessible_at_every_width(
     chrome: Browser, desk: Desk, stack: Stack, scheme: str
 ) -> None:
     ids = furnish(desk.place, HOSTILE + 150 * "x")
@@ -49,7 +49,7 @@ def note_size(taken: list[int], answer: Response) -> None:
     taken.append(size_of(answer))
 
 
-def test_nothing_that_people_are_called_runs_and_every_page_is_light(desk: Desk) -> None:
+def test_names_cannot_run_scripts_and_every_page_is_small(desk: Desk) -> None:
     ids = furnish(desk.place, HOSTILE)
     page = desk.sign_in()
     page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
@@ -99,7 +99,7 @@ def test_alice_needs_no_mouse(desk: Desk) -> None:
 
 
 def tab_to(page: Page, wanted: Any) -> None:
-    """Press Tab until it has the focus, as somebody would who sees where it is."""
+    """Press Tab until the element has the focus, like a person who sees where the focus is."""
     for _ in range(80):
         if wanted.evaluate("element => element === document.activeElement"):
             return
@@ -124,7 +124,7 @@ def test_a_chart_is_readable_in_print_and_has_its_table(desk: Desk) -> None:
     assert download.value.suggested_filename.startswith("raised-over-time-")
 
 
-def test_without_scripts_everything_can_be_done(chrome: Browser, desk: Desk, stack: Stack) -> None:
+def test_everything_works_without_scripts(chrome: Browser, desk: Desk, stack: Stack) -> None:
     ids = furnish(desk.place)
     window = sit_down(chrome, stack, desk.place, java_script_enabled=False)
     page = window.sign_in()

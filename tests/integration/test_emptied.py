@@ -22,7 +22,7 @@ def restart_test(real_servers: Servers) -> None:
     real_servers.restore_indexes()
 
 
-def test_records_of_every_collection_go(real_database: str, real_servers: Servers) -> None:
+def test_records_of_every_collection_are_deleted(real_database: str, real_servers: Servers) -> None:
     kept = {name: get_db()[name].index_information() for name in get_db().list_collection_names()}
     assert len(kept) > 20
     for name in [*COLLECTIONS, "of_another_program"]:
@@ -34,7 +34,7 @@ def test_records_of_every_collection_go(real_database: str, real_servers: Server
     assert {name: get_db()[name].index_information() for name in kept} == kept
 
 
-def test_an_open_transaction_ends(real_database: str, real_servers: Servers) -> None:
+def test_an_open_transaction_is_ended(real_database: str, real_servers: Servers) -> None:
     with database.get_client().start_session() as session:
         session.start_transaction()
         get_db().users.insert_one({"name": "Bob"}, session=session)
@@ -52,7 +52,7 @@ def test_an_open_transaction_ends(real_database: str, real_servers: Servers) -> 
     ],
     ids=["indexes dropped", "collection dropped", "collection renamed"],
 )
-def test_indexes_come_back(
+def test_dropped_indexes_are_created_again(
     real_database: str,
     real_servers: Servers,
     change: Callable[[Collection[dict[str, Any]]], object],

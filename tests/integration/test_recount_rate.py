@@ -1,4 +1,4 @@
-"""The short form of tools/bench/recount_rate.py: a recount is linear, however much is due."""
+"""Short form of tools/bench/recount_rate.py: a recount takes linear time, however much is due."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ ROWS_A_PAGE = 100
 
 
 def work() -> tuple[int, int]:
-    """What MongoDB did for a recount: the documents that it looked at, and the commands."""
+    """Return MongoDB's work for a recount: the examined documents, and the commands."""
     database = get_db()
     database.command("profile", 2)
     assert recount_rate.measure_recount().incorrect == 0
@@ -30,7 +30,7 @@ def work() -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_four_times_the_records_are_four_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_times_the_records_take_four_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matchback.engine.recount.COMPARED_ROWS_PER_PAGE", ROWS_A_PAGE)
     records = recount_rate.store_records(FEW)
     looked_at, commands = work()
@@ -43,7 +43,7 @@ def test_four_times_the_records_are_four_times_the_work(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("real_database")
-def test_pages_share_a_snapshot_and_another_one_finds_the_same(
+def test_pages_share_a_snapshot_and_another_gives_the_same_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("matchback.engine.recount.COMPARED_ROWS_PER_PAGE", 50)
@@ -72,7 +72,7 @@ def count_due_reads() -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_due_rows_are_read_once_however_many_pages_there_are(
+def test_due_rows_are_read_once_for_any_number_of_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recount_rate.store_records(FEW)
@@ -106,8 +106,8 @@ def test_a_page_that_outlasts_its_snapshot_is_read_in_smaller_ones(
 
 @pytest.mark.usefixtures("real_database")
 @pytest.mark.parametrize("state", ["due", "failed"])
-def test_what_moved_and_is_not_settled_is_no_drift(state: str) -> None:
-    """Its old targets still count it, and its new ones do not yet."""
+def test_unsettled_moves_are_not_differences(state: str) -> None:
+    """The old targets still count the record, and the new ones do not yet."""
     recount_rate.store_records(40)
     gifts = list(get_db().donations.find())
     others = list(get_db().users.find({"_id": {"$nin": [gift["user_id"] for gift in gifts]}}))
@@ -122,7 +122,7 @@ def test_what_moved_and_is_not_settled_is_no_drift(state: str) -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_counted_of_the_first_version_is_read() -> None:
+def test_the_first_versions_counted_notes_are_read() -> None:
     recount_rate.store_records(40)
     for name in ("emails", "donations", "donors"):
         for row in list(get_db()[name].find()):

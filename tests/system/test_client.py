@@ -1,4 +1,4 @@
-"""The Python client: typed as the service answers, and safe to repeat."""
+"""The Python client: its types match the service's responses, and repeated calls are safe."""
 
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -20,7 +20,7 @@ from tools.testbed.stripe_events import make_invoice_event, post_stripe_event, s
 PERSON: Person = {"name": BOB["name"], "email": BOB["email"]}
 GIVER: Giver = {"name": BOB["name"], "email": BOB["email"]}
 Handler = Callable[[httpx.Request], httpx.Response]
-# Which type of the client is which schema of the OpenAPI document.
+# The client's types, by schema of the OpenAPI document.
 SAME = {
     records.Organization: "OrganizationOut",
     records.OrganizationChanges: "OrganizationPatch",
@@ -52,7 +52,7 @@ SAME = {
 
 
 @pytest.mark.parametrize(("kind", "name"), SAME.items(), ids=SAME.values())
-def test_its_types_are_those_of_the_service(kind: Any, name: str) -> None:
+def test_the_clients_types_match_the_service(kind: Any, name: str) -> None:
     schema = build_openapi_document(API_ROUTES)["components"]["schemas"][name]
     assert get_type_hints(kind).keys() == schema["properties"].keys()
     if name.endswith("In") and name != "PolicyIn":
@@ -65,7 +65,7 @@ def api_of(handler: Handler, **options: Any) -> Matchback:
 
 
 def answers(*given: httpx.Response | Exception) -> tuple[Handler, list[httpx.Request]]:
-    """A service that answers these, in turn; and what it was asked."""
+    """Start a service that returns these responses in turn, and record its requests."""
     asked: list[httpx.Request] = []
     left: Iterator[httpx.Response | Exception] = iter(given)
 
@@ -91,7 +91,7 @@ USER = httpx.Response(201, json={"id": UNKNOWN_ID})
 @pytest.mark.parametrize(
     "first", [LOST, httpx.ConnectError("no route"), problem(503), problem(502)]
 )
-def test_a_post_that_is_not_answered_is_repeated_under_one_key(first: Any) -> None:
+def test_an_unanswered_post_is_repeated_under_one_key(first: Any) -> None:
     handler, asked = answers(first, problem(429), USER)
     assert api_of(handler).users.create(**BOB)["id"] == UNKNOWN_ID
     keys = {request.headers["Idempotency-Key"] for request in asked}
@@ -99,7 +99,7 @@ def test_a_post_that_is_not_answered_is_repeated_under_one_key(first: Any) -> No
     assert len({request.content for request in asked}) == 1
 
 
-def test_two_calls_are_two() -> None:
+def test_two_calls_have_two_keys() -> None:
     handler, asked = answers(USER, USER)
     api = api_of(handler)
     api.users.create(**BOB)
@@ -107,13 +107,13 @@ def test_two_calls_are_two() -> None:
     assert len({request.headers["Idempotency-Key"] for request in asked}) == 2
 
 
-def test_a_key_of_ones_own_outlives_the_program() -> None:
+def test_a_callers_own_key_is_sent() -> None:
     handler, asked = answers(USER)
     api_of(handler).users.create(**BOB, once="import-2026-bob")
     assert asked[0].headers["Idempotency-Key"] == "import-2026-bob"
 
 
-def test_one_that_is_still_running_is_waited_for_and_a_conflict_is_not() -> None:
+def test_a_running_request_is_awaited_and_a_conflict_is_not() -> None:
     handler, asked = answers(LOST, problem(409, **{"Retry-After": "0"}), USER)
     assert api_of(handler).users.create(**BOB)
     assert len(asked) == 3
@@ -123,7 +123,7 @@ def test_one_that_is_still_running_is_waited_for_and_a_conflict_is_not() -> None
     assert (refused.value.status, refused.value.request_id, len(asked)) == (409, "request-1", 1)
 
 
-def test_a_delete_whose_answer_was_lost_is_done() -> None:
+def test_a_delete_with_a_lost_response_succeeds() -> None:
     handler, _ = answers(LOST, problem(404))
     api_of(handler).users.delete(UNKNOWN_ID)
     handler, _ = answers(problem(404))
@@ -131,13 +131,13 @@ def test_a_delete_whose_answer_was_lost_is_done() -> None:
         api_of(handler).users.delete(UNKNOWN_ID)
 
 
-def test_it_gives_up_in_the_end_and_when_it_is_told_to() -> None:
+def test_the_client_gives_up_at_its_deadline_and_on_request() -> None:
     handler, asked = answers(*[LOST] * 1000)
     with pytest.raises(Unreachable):
         api_of(handler, patience_seconds=0.3).organization()
     assert len(asked) > 1
     handler, asked = answers(*[problem(429, **{"Retry-After": "999999"})] * 2)
-    with pytest.raises(Refused, match="429"):  # longer than it is worth waiting for
+    with pytest.raises(Refused, match="429"):  # longer than the client waits
         api_of(handler).organization()
     assert len(asked) == 1
     stopping = Event()
@@ -150,7 +150,7 @@ def test_it_gives_up_in_the_end_and_when_it_is_told_to() -> None:
         api_of(handler, patience_seconds=0.1).organization()
 
 
-def test_what_is_no_problem_document_is_refused_all_the_same() -> None:
+def test_a_response_without_a_problem_document_is_an_error_too() -> None:
     for body in (b"<html>", b"[]", b""):
         handler, _ = answers(httpx.Response(400, content=body))
         with pytest.raises(Refused, match="400"):
@@ -169,8 +169,11 @@ def test_all_pages_of_a_list_are_read() -> None:
     assert asked[1].url.params["cursor"] == "c"
 
 
-def test_everything_it_can_do_is_done(stack: Stack) -> None:
-    """Against the real service: each method once, and gifts once though answers are lost."""
+def test_every_method_works_on_the_real_service(stack: Stack) -> None:
+    """Call each method once on the real service.
+
+    Gifts are stored once, though responses are lost.
+    """
     alice = create_university("Alice's University", stack.api())
     with Matchback(stack.url, alice.key) as api:
         spring = walk_fundraising(api)
@@ -256,7 +259,7 @@ def walk_administration(api: Matchback, alice: University) -> None:
 
 
 class Lossy(httpx.HTTPTransport):
-    """Every second answer is lost on its way back."""
+    """A transport that loses every second response."""
 
     lost = 0
 
@@ -271,7 +274,7 @@ class Lossy(httpx.HTTPTransport):
 
 
 def lossy_gifts(stack: Stack, alice: University, fundraiser_id: str) -> int:
-    """Twenty gifts over a network that loses answers; how many were answered in the end."""
+    """Send twenty gifts over a lossy network. Return how many got a response in the end."""
     http = httpx.Client(base_url=stack.url, transport=Lossy())
     with Matchback(stack.url, alice.key, http=http) as api:
         made = {

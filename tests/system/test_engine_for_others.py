@@ -1,4 +1,4 @@
-"""The engine is anybody's: its example runs, is killed at every command, and no count is off."""
+"""The engine serves any project: its example counts exactly, even if killed at any command."""
 
 import ast
 import os
@@ -21,7 +21,8 @@ EXAMPLE = ROOT / "examples" / "articles.py"
 PAGE = ROOT / "docs" / "explanation" / "engine.md"
 TOLD = "created: Ann 2 Ben 0\nmoved, published: Ben 2 Ann 1\ndeleted: Ben 2 Ann 0\n"
 
-# Forks, so that only the first process imports everything: MongoEngine connects in each by itself.
+# Use the fork server, so that only the first process imports everything. MongoEngine connects in
+# each process by itself.
 KILLER = """
 import itertools, os, runpy, signal, sys
 import mongoengine
@@ -45,7 +46,7 @@ def killed_before(number):
 def swept():
     names = runpy.run_path(sys.argv[1], run_name="the next process")
     database, ledger = names["database"], names["LEDGER"]
-    database.client.admin.command({"killAllSessions": []})  # else wait 3 s for the dead one's
+    database.client.admin.command({"killAllSessions": []})  # avoids a wait of 3 s
     print("left", engine.settle_due(database, ledger), flush=True)
     assert engine.settle_due(database, ledger) == 0
     assert list(engine.drifts(database, ledger)) == []
@@ -76,7 +77,7 @@ for number in itertools.count(1):
 
 @pytest.fixture
 def uri(real_servers: Servers) -> Iterator[str]:
-    """A database of somebody else's."""
+    """Return the URI of another project's database."""
     uri = real_servers.create_database()
     yield uri
     with DatabaseClient(uri) as mongo:
@@ -100,12 +101,12 @@ def test_the_example_counts_what_is_created_moved_published_and_deleted(uri: str
     assert len([line for line in EXAMPLE.read_text().splitlines() if line.strip()]) <= 40
 
 
-def test_killed_before_every_command_the_next_sweep_makes_every_count_exact(uri: str) -> None:
+def test_a_sweep_after_a_kill_at_any_command_makes_counts_exact(uri: str) -> None:
     told = [line.split() for line in run(uri, "-c", KILLER, str(EXAMPLE)).splitlines()]
     *killed, finished = told
     assert finished == ["left", "0"]
     left = {(name, int(count) > 0) for name, _, count in killed}
-    # Before it is stored there is nothing to be counted; from then on until the commit there is.
+    # There is nothing to count before the insert. Between the insert and the commit, there is.
     assert {("insert", False), ("insert", True), ("commitTransaction", True)} <= left
     assert ("update", True) in left
     assert len(killed) > 25
@@ -125,7 +126,7 @@ def test_processes_that_sweep_at_once_count_once(uri: str) -> None:
         ]
 
 
-def test_the_engine_imports_nothing_of_ours_and_can_be_copied(uri: str, tmp_path: Path) -> None:
+def test_the_engine_imports_no_other_package_and_can_be_copied(uri: str, tmp_path: Path) -> None:
     foreign = set()
     for file in ENGINE.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -141,6 +142,6 @@ def test_the_engine_imports_nothing_of_ours_and_can_be_copied(uri: str, tmp_path
     assert run(uri, "articles.py", path=tmp_path) == TOLD
 
 
-def test_the_page_shows_the_example_as_it_is() -> None:
+def test_the_page_shows_the_example_unchanged() -> None:
     [shown] = re.findall(r"```python\n(\"\"\"Users by .*?)```", PAGE.read_text(), re.S)
     assert shown == EXAMPLE.read_text()

@@ -1,4 +1,4 @@
-"""Faults that need the real thing: a crash in a transaction, SIGTERM under load, parallel keys."""
+"""Faults that need real processes: a crash in a transaction, SIGTERM under load, parallel keys."""
 
 import os
 import signal
@@ -33,14 +33,14 @@ ROUNDS = 4
 def test_a_crash_inside_a_transaction_frees_the_hot_document(
     real_database: str, real_client: testing.TestClient
 ) -> None:
-    """Killed after it wrote the fundraiser's counters, before the commit."""
+    """Kill the worker after it writes the fundraiser's counters, and before the commit."""
     place = create_university("Alice's University", Api.in_process(real_client))
     place.set_webhook_key()
     given = prepare_scene(place)
     prepare_new_gift(place, given)
     context = get_fork_context()
     here, there = context.Pipe()
-    # Far enough to have written, not so far as to have committed: see test_seams.py.
+    # Late enough for the write, and early enough to precede the commit: see test_seams.py.
     where = (17, "after")
     name = "update_email_donation, new gift"
     process = context.Process(target=run_scenario, args=(there, real_database, name, given, where))
@@ -64,7 +64,7 @@ def alice(stack: Stack) -> University:
 def test_fifty_parallel_posts_with_one_key_make_one_donation(
     alice: University, stack: Stack
 ) -> None:
-    """To two web processes. Who is answered is answered the same; the others are told to wait."""
+    """Two web processes receive them. All responses are the same, or ask the client to wait."""
     spring = alice.fundraiser()
     body = {"fundraiser_id": spring, "amount": 2500, "currency": "USD", "donor": BOB}
     headers = {"Idempotency-Key": "gift-1"}
@@ -82,8 +82,8 @@ def test_fifty_parallel_posts_with_one_key_make_one_donation(
     assert settled(alice, spring)["donations"]["count"] == 1
 
 
-def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stack: Stack) -> None:
-    """SIGTERM to web and worker in the middle: no half-done job, no false answer."""
+def test_stopping_under_load_gives_no_false_responses(alice: University, stack: Stack) -> None:
+    """SIGTERM to web and worker at work leaves no half-done job and no incorrect response."""
     spring = alice.fundraiser()
     stop = threading.Event()
     given: list[int] = []
@@ -106,7 +106,7 @@ def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stac
                     url = f"{stack.url}/v1/donations"
                     status = http.post(url, json=body, headers=headers).status_code
                 except httpx.HTTPError:
-                    number -= 1  # not answered: the same again
+                    number -= 1  # no response: send the same request again
                     time.sleep(0.05)
                     continue
                 if status in (200, 201):
@@ -139,8 +139,8 @@ def test_stopping_under_load_answers_truly_or_not_at_all(alice: University, stac
     assert list(recount.find_drifts()) == []
 
 
-def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack: Stack) -> None:
-    """SIGTERM in the middle of a backlog: the transaction in hand, and no more."""
+def test_a_busy_worker_stops_on_a_signal(alice: University, stack: Stack) -> None:
+    """After SIGTERM during a backlog, the worker completes only its current transaction."""
     spring = alice.fundraiser()
     stack.kill("worker", signal.SIGTERM)
     rows = [alice.gift(spring) for _ in range(5)]
@@ -165,10 +165,10 @@ def test_a_worker_that_has_much_to_do_ends_all_the_same(alice: University, stack
     assert settled(alice, spring)["donations"]["count"] == many
 
 
-def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
+def test_thousands_of_bad_records_do_not_delay_others_or_the_stop(
     alice: University, stack: Stack
 ) -> None:
-    """Gifts and posts of Alice's that cannot be counted, and Charlie's gifts meanwhile."""
+    """Alice's gifts and posts cannot be counted, while Charlie's gifts arrive."""
     alice.set_webhook_key()
     charlie = create_university("Charlie's University", stack.api())
     fundraisers, autumn = [alice.fundraiser(f"Fund {n}") for n in range(6)], charlie.fundraiser()
@@ -188,7 +188,7 @@ def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
     for number in range(1, 9):
         begun = time.monotonic()
         charlie.gift(autumn, 100)
-        wait_until(partial(has_counted, number), "it counts")
+        wait_until(partial(has_counted, number), "the worker to count")
         took.append(time.monotonic() - begun)
     assert get_db().donations.count_documents({"due": {"$type": "date"}}) > 0
     assert statistics.median(took) < 2, took
@@ -199,7 +199,7 @@ def test_thousands_of_bad_records_delay_no_other_organization_nor_the_end(
     stack.supervisor.parts.remove(part)
 
 
-def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:
+def test_a_crash_leaves_no_process_behind(stack: Stack) -> None:
     """gunicorn's workers end when their master is killed."""
     import psutil
 
@@ -211,8 +211,8 @@ def test_a_crash_leaves_no_process_of_ours(stack: Stack) -> None:
     assert not [worker for worker in workers if worker.is_running()]
 
 
-def test_chaos_for_a_short_while(tmp_path: Path) -> None:
-    """`make chaos` does it for as long as you like."""
+def test_a_short_chaos_run_finds_no_difference(tmp_path: Path) -> None:
+    """`make chaos` runs this for any length of time."""
     result = run_chaos(tmp_path, seconds=25, seed=1)
     assert result.acknowledged > 50
     assert sum(result.deeds.values()) > 5

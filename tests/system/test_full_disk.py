@@ -1,4 +1,4 @@
-"""A full disk: what runs survives it or is restarted, and all goes on by itself with new space."""
+"""A full disk: processes survive it or restart, and everything resumes by itself with new space."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ from tools.testbed.full_disk import mount_small_disk, raise_disk_full
 from tools.testbed.stack import wait_until
 
 DISK_MEGABYTES = 600
-# Where no file system may be mounted: the state cannot be written while a file says so.
+# Without permission to mount a file system, a marker file makes the state file's writes fail.
 PRETENDED = """
 from service.local import instance
 from tools.testbed.full_disk import raise_disk_full as full
@@ -40,7 +40,7 @@ main()
 
 @contextmanager
 def lines_of(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
-    """What the process prints, as it prints it. Ends the process."""
+    """Yield the process's output as it is printed. End the process."""
     told: list[str] = []
     reader = threading.Thread(target=lambda: told.extend(process.stdout or ()))
     with process:
@@ -52,7 +52,7 @@ def lines_of(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
             reader.join()
 
 
-def test_up_survives_a_full_disk_and_goes_on_when_there_is_space(tmp_path: Path) -> None:
+def test_up_survives_a_full_disk_and_resumes_with_new_space(tmp_path: Path) -> None:
     data = tmp_path / "data"
     options = ["up", "--data", str(data), "--port", str(servers.find_free_port()), "--no-demo"]
     with mount_small_disk(data, DISK_MEGABYTES) as disk:
@@ -69,11 +69,11 @@ def test_up_survives_a_full_disk_and_goes_on_when_there_is_space(tmp_path: Path)
             for name in ("worker", "MongoDB"):
                 os.kill(part(data, name), signal.SIGKILL)
             wait_until(lambda: "fails: No space left" in "".join(told), "a message")
-            time.sleep(5)  # Time for MongoDB to fail again and again.
+            time.sleep(5)  # Give MongoDB time to fail repeatedly.
             assert process.poll() is None, "".join(told)
             disk.free() if disk else (data / "full").unlink()
             wait_until(lambda: is_ready(data), "readiness with new space")
-            wait_until(lambda: "succeeds again" in "".join(told), "the good news")
+            wait_until(lambda: "succeeds again" in "".join(told), "the report of success")
             assert "".join(told).count(f"writing to {data} fails") == 1
             assert set(instance.load_state(data)["processes"]) >= {"worker", "web", "MongoDB"}
             process.send_signal(signal.SIGTERM)
@@ -92,11 +92,11 @@ def test_a_reader_that_stalls_does_not_stall_the_supervisor(tmp_path: Path) -> N
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stderr
-        assert process.stderr.readline() == b"done\n"  # Nobody has read what it said.
+        assert process.stderr.readline() == b"done\n"  # No test has read its output.
         assert process.wait(30) == 0
 
 
-def test_what_was_said_is_printed_in_order_and_to_the_last_line() -> None:
+def test_output_is_printed_in_order_and_completely() -> None:
     script = (
         "from service.local.terminal import print_progress as say\nfor n in range(500): say(str(n))"
     )
@@ -128,7 +128,7 @@ print("counted", flush=True)
 def test_a_full_disk_does_not_kill_a_process_that_counts(
     tmp_path: Path, is_full_at_the_start: bool
 ) -> None:
-    """By SIGBUS: the client library maps sparse files."""
+    """The client library maps sparse files, so a full disk could cause SIGBUS."""
     folder = tmp_path / "metrics"
     with mount_small_disk(folder, 8) as disk:
         script = COUNTER if disk else PRETENDED_FULL + COUNTER
@@ -151,13 +151,13 @@ def test_a_full_disk_does_not_kill_a_process_that_counts(
         assert told.endswith("counted\n")
 
 
-def test_logging_to_a_full_disk_stops_no_work(tmp_path: Path) -> None:
+def test_logging_to_a_full_disk_does_not_stop_work(tmp_path: Path) -> None:
     with mount_small_disk(tmp_path / "log", 1) as disk:
         if disk:
             disk.fill()
         place = tmp_path / "log" / "file" if disk else Path("/dev/full")
         if disk and not place.exists():
-            place = Path("/dev/full")  # It takes no new file, either.
+            place = Path("/dev/full")  # New files fail, too.
         with place.open("w", buffering=1) as file:
             handler = StderrHandler(file)
             record = logging.LogRecord("x", logging.ERROR, "x", 1, "x" * 10_000, (), None)

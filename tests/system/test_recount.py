@@ -1,4 +1,4 @@
-"""Recounting while traffic goes on: exactly what was planted is found, and is mended."""
+"""A recount during traffic finds and repairs exactly the planted errors."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def alice(stack: Stack) -> University:
 
 
 def plant(fundraiser_id: str, email_id: str) -> set[tuple[str, str]]:
-    """Wrong counters, as a bug or a hand in the database would leave them."""
+    """Write incorrect counters, as a bug or a manual change could leave them."""
     database = get_db()
     database.fundraisers.update_one(
         {"_id": ObjectId(fundraiser_id)}, {"$inc": {"raised.USD": 500, "donors": -1}}
@@ -55,7 +55,7 @@ def test_planted_errors_are_found_and_repaired_under_load(alice: University) -> 
             assert list(recount.find_drifts()) == [], "a false alarm under load"
         planted = plant(spring, emails[0])
         off = list(recount.find_drifts())
-        # The email's wrong opens may have reached its mailing's and fundraiser's by a settle.
+        # A settle may have copied the email's incorrect opens to its mailing and fundraiser.
         assert planted <= {(drift.collection, drift.field) for drift in off}
         while off:
             for drift in off:
@@ -75,7 +75,7 @@ REPAIRERS = 10
 
 
 def incorrect_counters(alice: University) -> tuple[str, list[str]]:
-    """Make a fundraiser with ten emails, and wrong counters everywhere."""
+    """Create a fundraiser with ten emails and incorrect counters everywhere."""
     spring = alice.fundraiser()
     people = [{"name": "P", "email": f"p{n}@x.edu"} for n in range(10)]
     emails = [alice.email(spring, who) for who in people]
@@ -97,10 +97,10 @@ def check(alice: University, spring: str, raised: int) -> None:
     assert get_db().users.distinct("emails_count") == [1]
 
 
-def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
+def test_ten_concurrent_repairs_repair_each_counter_once(
     alice: University,
 ) -> None:
-    """None of them holds a lease, as after a pause of its holder."""
+    """No repair holds a lease, as after a pause of its holder."""
     spring, emails = incorrect_counters(alice)
     found = list(recount.find_drifts())
     assert len(found) > 10
@@ -110,18 +110,20 @@ def test_ten_repairs_at_once_repair_each_counter_once_while_gifts_come_in(
         ]
         given = 100
         while not all(one.done() for one in repairs):
-            # As much as is off: the counter has its old, wrong value again and again.
+            # The gift adds the missing amount, so a counter returns to its old, incorrect value.
             alice.gift(spring, 777, email_id=emails[given % 10])
             given += 777
         results = [one.result() for one in repairs]
     for which in zip(*results, strict=True):
         assert sum(which) <= 1, "a counter was repaired twice"
-    while off := list(recount.find_drifts()):  # by what settled in between from wrong counters
+    while off := list(
+        recount.find_drifts()
+    ):  # from settling in between, based on incorrect counters
         assert [*map(recount.repair_counter, off)]
     check(alice, spring, given)
 
 
-def test_a_finding_is_repaired_once_however_old_it_is(alice: University) -> None:
+def test_an_old_finding_is_repaired_once(alice: University) -> None:
     spring, _ = incorrect_counters(alice)
     found = list(recount.find_drifts())
     assert any([*map(recount.repair_counter, found)])
@@ -130,7 +132,7 @@ def test_a_finding_is_repaired_once_however_old_it_is(alice: University) -> None
     check(alice, spring, 100)
 
 
-def test_a_counter_that_was_put_right_by_hand_is_left_alone(alice: University) -> None:
+def test_a_manually_corrected_counter_is_not_changed(alice: University) -> None:
     incorrect_counters(alice)
     [raised] = [
         one
@@ -150,7 +152,7 @@ if {pretend}:
     lease._take = lambda *args: True
 repair = recount.repair_counter
 def slow(drift):
-    time.sleep(0.05)  # so that the others find the same meanwhile
+    time.sleep(0.05)  # so that the other processes find the same difference
     return repair(drift)
 recount.repair_counter = slow
 from service.cli import main
@@ -159,7 +161,7 @@ main(["recount", "--repair"])
 
 
 @pytest.mark.parametrize("both_hold_the_lease", [False, True])
-def test_two_repairs_of_one_host_name_and_pid_leave_correct_counters(
+def test_repairs_with_the_same_host_name_and_pid_leave_correct_counters(
     alice: University, both_hold_the_lease: bool
 ) -> None:
     spring, _ = incorrect_counters(alice)
@@ -189,7 +191,7 @@ def test_a_recount_of_one_fundraiser_compares_no_other() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_the_steady_recount_goes_round_and_tells_what_it_found(
+def test_the_steady_recount_completes_rounds_and_reports_its_findings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from documents.user import User

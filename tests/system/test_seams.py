@@ -1,4 +1,4 @@
-"""An acknowledged gift or event is never lost and never counted twice, wherever a process dies."""
+"""An acknowledged gift or event is never lost or counted twice, wherever a process dies."""
 
 import signal
 from typing import Any
@@ -26,7 +26,7 @@ READS = {"find", "getMore", "aggregate", "count", "distinct"}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_it_may_be_killed_between_any_two_commands(
+def test_a_kill_between_any_two_commands_loses_nothing(
     name: str,
     real_database: str,
     real_client: testing.TestClient,
@@ -35,8 +35,8 @@ def test_it_may_be_killed_between_any_two_commands(
     scenario = SCENARIOS[name]
     commands = one_life(scenario, name, real_database, real_client, (0, "never"))
     assert commands, "it used no database at all"
-    # To the database, after one command is before the next: nothing happens to it in between. And
-    # after one that reads it is as it was before.
+    # For the database, the state after one command is the state before the next. After a read, the
+    # state is the same as before it.
     writes = [number for number, told in enumerate(commands, 1) if told.split()[0] not in READS]
     crash_points = [(1, "before"), *((number, "after") for number in writes)]
     for where in crash_points:
@@ -54,9 +54,9 @@ def one_life(
     client: testing.TestClient,
     where: tuple[int, str],
 ) -> list[str] | None:
-    """Set the scene, do it in another process with a kill on the way, recover, compare.
+    """Prepare a scene, run its act in a process that is killed, recover, and compare.
 
-    Returns the commands it took, or None when it was killed.
+    Return the commands of the process, or None if it was killed.
     """
     place = new_place(client)
     given = prepare_scene(place)
@@ -77,7 +77,7 @@ def one_life(
 
 
 def new_place(client: testing.TestClient) -> University:
-    """A university on a database with indexes and nothing else."""
+    """Create a university on a database that has only indexes."""
     delete_records(get_db())
     api_key.forget_api_keys()
     link_token.forget_link_keys()
@@ -87,7 +87,7 @@ def new_place(client: testing.TestClient) -> University:
 
 
 def recover(scenario: Scenario, place: University, given: dict[str, Any], *, killed: bool) -> None:
-    """What happens by itself: open transactions end, clients repeat, the sweep sweeps."""
+    """Recover as the service does: open transactions end, clients repeat, and the sweep runs."""
     # The server does so by itself within seconds; tests/system/test_faults.py waits for that.
     get_db().client.admin.command({"killAllSessions": []})
     if killed and scenario.again:
@@ -98,7 +98,7 @@ def recover(scenario: Scenario, place: University, given: dict[str, Any], *, kil
     get_db().emails.update_many(
         {"donations_count": {"$type": "string"}}, {"$set": {"donations_count": 0}}
     )
-    for collection in ("donations", "deliveries"):  # as if the pauses were over
+    for collection in ("donations", "deliveries"):  # ends the pauses
         get_db()[collection].update_many({}, {"$unset": {"trouble.retry_at": ""}})
     while sweep_due_records():
         pass

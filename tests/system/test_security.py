@@ -10,7 +10,7 @@ DOCS = ROOT / "docs"
 PAGE = (DOCS / "explanation" / "security.md").read_text()
 
 
-def test_every_risk_is_held_by_tests_that_are_there() -> None:
+def test_every_risk_names_existing_tests() -> None:
     rows = re.findall(r"^\| API(\d+) .*\| .* \| (.*) \|$", PAGE, re.M)
     assert [int(number) for number, _ in rows] == list(range(1, 11))
     for _, tests in rows:
@@ -20,7 +20,7 @@ def test_every_risk_is_held_by_tests_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("page", ["explanation/security.md", "how-to/secure.md"])
-def test_every_setting_and_command_it_names_is_there(page: str) -> None:
+def test_every_named_setting_and_command_exists(page: str) -> None:
     text = (DOCS / page).read_text()
     settings = (DOCS / "reference" / "settings.md").read_text()
     for name in re.findall(r"`?(MATCHBACK_[A-Z_]+)", text):

@@ -1,4 +1,4 @@
-"""A fresh clone sets itself up with what running needs, and repairs what was interrupted."""
+"""A fresh clone installs what it needs to run, and repairs an interrupted installation."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ OUTSIDE = getattr(sys, "_base_executable", sys.executable)
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source without tests and tools, because running needs neither; set up."""
+    """Set up the source without tests and tools, because running needs neither."""
     folder = tmp_path_factory.mktemp("fresh") / "clone"
     shutil.copytree(ROOT, folder, ignore=LEFT)
     assert "Setting up .venv for run" in make(folder)
@@ -27,7 +27,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(folder: Path, python: str = OUTSIDE, code: int = 0) -> str:
-    """Run `make setup` there; return what it prints."""
+    """Run `make setup` in the clone, and return its output."""
     environment = {name: value for name, value in elsewhere().items() if "MAKE" not in name}
     done = subprocess.run(
         ["make", "setup"],
@@ -43,7 +43,7 @@ def make(folder: Path, python: str = OUTSIDE, code: int = 0) -> str:
 
 
 def works(folder: Path) -> bool:
-    """Return whether the command runs there, on the code of that folder."""
+    """Return whether the command runs there, with the code of that folder."""
     program = folder / ".venv" / "bin" / "matchback"
     command = ["sh", "-c", f"{program} --help"]  # a shell survives a program without a Python
     done = subprocess.run(
@@ -52,7 +52,7 @@ def works(folder: Path) -> bool:
     return done.returncode == 0 and "warehouse" in done.stdout
 
 
-def test_it_has_what_running_needs_and_no_more(clone: Path) -> None:
+def test_a_new_clone_has_only_the_packages_to_run(clone: Path) -> None:
     assert works(clone)
     [packages] = clone.glob(".venv/lib/python3.*/site-packages")
     for name in ONLY_FOR_TESTS:
@@ -63,7 +63,7 @@ def test_it_has_what_running_needs_and_no_more(clone: Path) -> None:
     assert int(used.stdout.split()[0]) <= LARGEST_MEGABYTES
 
 
-def test_a_second_time_there_is_nothing_to_do(clone: Path) -> None:
+def test_a_second_setup_does_nothing(clone: Path) -> None:
     assert make(clone) == ""
 
 
@@ -79,7 +79,7 @@ def test_an_old_python_is_named_before_anything_is_changed(clone: Path, tmp_path
     assert works(clone)
 
 
-def test_what_was_interrupted_is_repaired(clone: Path) -> None:
+def test_an_interrupted_setup_is_repaired(clone: Path) -> None:
     [module] = clone.glob(".venv/lib/python3.*/site-packages/click/core.py")
     module.unlink()
     assert not works(clone)
@@ -88,7 +88,7 @@ def test_what_was_interrupted_is_repaired(clone: Path) -> None:
     assert works(clone)
 
 
-def test_a_clone_that_moves_is_set_up_again(clone: Path) -> None:
+def test_a_moved_clone_is_set_up_again(clone: Path) -> None:
     moved = clone.with_name("moved")
     os.rename(clone, moved)
     assert not works(moved)

@@ -1,4 +1,4 @@
-"""The main job, on real MongoDB, Redis, gunicorn and worker processes: in by HTTP, out by HTTP."""
+"""The main job, over HTTP, on real MongoDB, Redis, gunicorn and worker processes."""
 
 import random
 import signal
@@ -27,7 +27,7 @@ def alice(stack: Stack) -> University:
 
 
 def settled(alice: University, fundraiser_id: str) -> Any:
-    """The report, once nothing is due."""
+    """Return the report after nothing is due."""
 
     def look() -> Any:
         report = alice.report(fundraiser_id)
@@ -37,7 +37,7 @@ def settled(alice: University, fundraiser_id: str) -> Any:
 
 
 def test_a_gift_finds_its_email(alice: University) -> None:
-    """A mailing goes out, is opened and clicked; four people give; one takes it back."""
+    """A mailing goes out, and is opened and clicked. Four people give, and one gift is refunded."""
     spring = alice.fundraiser(goal={"amount": 100_000, "currency": "USD"})
     mailing = alice.mailing(spring, cost={"amount": 1000, "currency": "USD"})
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(10)]
@@ -49,7 +49,7 @@ def test_a_gift_finds_its_email(alice: University) -> None:
     events += [make_event(email, "click", AT + 10) for email in emails[:4]]
     for start in range(0, len(events), 10):
         assert alice.deliver(events[start : start + 10]).status == 202
-    assert alice.deliver(events[:20]).status == 202  # once more
+    assert alice.deliver(events[:20]).status == 202  # a second time
     settled(alice, spring)
 
     # A direct gift, an indirect one, one with garbage in the link, and one by a stranger.
@@ -145,7 +145,7 @@ def test_the_same_gift_sent_fifty_times_eight_at_a_time_is_one_gift(alice: Unive
     assert settled(alice, spring)["donations"]["count"] == 1
 
 
-def test_fifty_changes_at_once_leave_one_of_them(alice: University) -> None:
+def test_fifty_concurrent_changes_leave_one_of_them(alice: University) -> None:
     spring = alice.fundraiser()
     gift = alice.gift(spring, 2500)
     with ThreadPoolExecutor(50) as clients:
@@ -163,10 +163,10 @@ def test_fifty_changes_at_once_leave_one_of_them(alice: University) -> None:
     assert list(recount.find_drifts()) == []
 
 
-def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
+def test_a_killed_worker_loses_nothing_and_counts_nothing_twice(
     alice: University, stack: Stack
 ) -> None:
-    """SIGKILL while it works through 2,000 donations; started again, every counter is exact."""
+    """SIGKILL hits it during 2,000 donations. After a restart, every counter is exact."""
     fundraisers = [alice.fundraiser(f"F{n}") for n in range(2)]
     emails = {
         fundraiser: [
@@ -213,9 +213,7 @@ def test_a_killed_worker_costs_nothing_and_counts_nothing_twice(
     assert list(recount.find_drifts()) == []
 
 
-def test_the_web_service_killed_in_the_middle_loses_nothing_it_acknowledged(
-    alice: University, stack: Stack
-) -> None:
+def test_a_killed_web_service_loses_nothing_acknowledged(alice: University, stack: Stack) -> None:
     spring = alice.fundraiser()
 
     def give(number: int) -> bool:
@@ -233,7 +231,7 @@ def test_the_web_service_killed_in_the_middle_loses_nothing_it_acknowledged(
     stack.start_web()
     assert 100 < len(acknowledged) < 400
     alice.api = stack.api()
-    with ThreadPoolExecutor(8) as senders:  # clients repeat what was not answered
+    with ThreadPoolExecutor(8) as senders:  # clients repeat requests without a response
         again = list(senders.map(give_again(alice, spring), range(400)))
     assert {number for number, status in enumerate(again) if status == 201}.isdisjoint(acknowledged)
     report = settled(alice, spring)

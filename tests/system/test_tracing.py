@@ -1,6 +1,6 @@
-"""A trace leads from a request through the database to the job that is done for it.
+"""A trace leads from a request through the database to the job that the request scheduled.
 
-The collector is a small HTTP server here, which takes what OpenTelemetry sends as it is.
+The collector is a small HTTP server, which receives OpenTelemetry's data as sent.
 """
 
 import itertools
@@ -29,7 +29,7 @@ ADDRESS = "zebulon.quagmire@secret.example"
 
 @dataclass
 class Told:
-    """A span as it came."""
+    """A span as received."""
 
     service: str
     span: Span
@@ -47,7 +47,7 @@ class Told:
 
 @dataclass
 class Collector:
-    """What was sent to it."""
+    """A collector that keeps everything it receives."""
 
     bodies: list[bytes] = field(default_factory=list)
     url: str = ""
@@ -99,13 +99,13 @@ def collector() -> Iterator[Collector]:
 def traced(
     real_database: str, real_servers: Servers, tmp_path: Path, collector: Collector
 ) -> Iterator[Stack]:
-    """The web service and a worker, which send their traces."""
+    """Start the web service and a worker, which send their traces."""
     environment = {
         "MATCHBACK_TRACES": "otlp",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
-        "MATCHBACK_SWEEP_SECONDS": "3600",  # so that it is the job that settles
+        "MATCHBACK_SWEEP_SECONDS": "3600",  # so that the job settles it
     }
     with Stack(real_servers, real_database, tmp_path, environment=environment).up() as running:
         yield running
@@ -128,13 +128,13 @@ def inserted(collector: Collector, **where: str) -> Callable[[], list[Told]]:
 
 
 def test_a_trace_leads_from_the_request_into_the_job(traced: Stack, collector: Collector) -> None:
-    """Bob's client has a trace of its own, and the worker's transaction is a part of it."""
+    """Bob's client has its own trace, which contains the worker's transaction."""
     alice = create_university("Alice's University", traced.api())
     spring = alice.fundraiser()
     numbers = itertools.count(1)
 
     def settled() -> tuple[str, Told] | None:
-        """A gift that a job has settled: the first may be taken by the sweep at the start."""
+        """Return a gift that a job has settled. The sweep at the start may settle the first one."""
         trace = f"{next(numbers):032x}"
         give(alice, spring, traceparent=f"00-{trace}-{CLIENTS_SPAN}-01")
         where = {"trace": trace, "service": "matchback-worker"}
@@ -168,8 +168,8 @@ def test_a_trace_leads_from_the_request_into_the_job(traced: Stack, collector: C
     wait_until(lambda: f'"trace_id":"{trace}"' in traced.log("web"), "the request's line")
 
 
-def test_what_nobody_asked_for_is_no_trace(traced: Stack, collector: Collector) -> None:
-    """A worker looks for what is due and reads its queue all the time."""
+def test_background_work_makes_no_trace(traced: Stack, collector: Collector) -> None:
+    """A worker constantly looks for due records and reads its queue."""
     alice = create_university("Alice's University", traced.api())
     give(alice, alice.fundraiser())
     wait_until(lambda: collector.spans(name="update_email_donation"), "the job's span")
@@ -180,13 +180,13 @@ def test_what_nobody_asked_for_is_no_trace(traced: Stack, collector: Collector) 
     assert not any(one.span.name in ("BRPOP", "BLMOVE") for one in told)
 
 
-def test_traces_tell_of_nobody(traced: Stack, collector: Collector) -> None:
-    """Neither what a request holds nor what the database refuses leaves the process."""
+def test_traces_name_no_one(traced: Stack, collector: Collector) -> None:
+    """Neither contents of requests nor the database's errors leave the process."""
     alice = create_university("Alice's University", traced.api())
     person = {"name": "Zebulon Quagmire", "email": ADDRESS}
     sent: list[tuple[str, str, Any, int]] = [
         ("POST", "/v1/users", person, 201),
-        ("POST", "/v1/users", person, 409),  # E11000 has the address in its words
+        ("POST", "/v1/users", person, 409),  # the message of E11000 contains the address
         ("GET", f"/v1/users?email={ADDRESS}", None, 200),
         ("GET", f"/v1/users/{ADDRESS}", None, 404),
         ("GET", f"/{ADDRESS}", None, 404),
@@ -220,7 +220,7 @@ def test_traces_tell_of_nobody(traced: Stack, collector: Collector) -> None:
         assert name not in whole
 
 
-def test_traces_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_require_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
@@ -230,8 +230,8 @@ def test_traces_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_env({"MATCHBACK_TRACES": "off"}).traces == "off"
 
 
-def test_nothing_is_imported_when_they_are_off() -> None:
-    """The Redis client loads OpenTelemetry's metrics by itself, where they are installed."""
+def test_without_traces_nothing_is_imported() -> None:
+    """Where OpenTelemetry is installed, the Redis client loads its metrics by itself."""
     code = (
         "import sys, service.app, jobs.worker\n"
         "from config.observability import traces\n"

@@ -1,4 +1,4 @@
-"""`matchback up`: everything starts, what dies is restarted, and nothing is left behind."""
+"""`matchback up`: everything starts, dead parts restart, and nothing is left behind."""
 
 import json
 import os
@@ -68,9 +68,7 @@ def part(data: Path, name: str) -> int:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_starts_everything_and_a_signal_stops_it_all(
-    tmp_path: Path, how: signal.Signals
-) -> None:
+def test_up_starts_everything_and_a_signal_stops_it(tmp_path: Path, how: signal.Signals) -> None:
     with up(tmp_path, "--no-demo") as process:
         titles = {" ".join(child.cmdline()) for child in family(process)}
         assert any("gunicorn: master [matchback serve]" in title for title in titles)
@@ -88,12 +86,12 @@ def test_it_starts_everything_and_a_signal_stops_it_all(
 
 
 def is_replaced(data: Path, name: str, before: int) -> bool:
-    """Tell from one reading of the state, because the part is not in it while it restarts."""
+    """Check one reading of the state, because the part is missing from it during its restart."""
     started = instance.load_state(data)["processes"].get(name)
     return started is not None and int(started[0]) != before
 
 
-def test_what_is_killed_is_restarted_with_a_message(tmp_path: Path) -> None:
+def test_a_killed_part_is_restarted_with_a_message(tmp_path: Path) -> None:
     with up(tmp_path, "--no-demo") as process:
         for name in ("worker", "web", "Redis", "MongoDB"):
             before = part(tmp_path, name)
@@ -108,7 +106,7 @@ def test_what_is_killed_is_restarted_with_a_message(tmp_path: Path) -> None:
         assert f"{name} was killed by SIGKILL; it is restarted" in told
 
 
-def test_a_killed_supervisor_leaves_nothing_that_a_new_start_does_not_clear_up(
+def test_a_new_start_clears_up_after_a_killed_supervisor(
     tmp_path: Path,
 ) -> None:
     with up(tmp_path, "--no-demo") as process:
@@ -117,14 +115,14 @@ def test_a_killed_supervisor_leaves_nothing_that_a_new_start_does_not_clear_up(
         process.kill()
         process.wait(10)
     with up(tmp_path, "--no-demo") as process:
-        # What was left answers as ready until the new start ends it.
+        # The remaining process answers as ready until the new start ends it.
         wait_until(lambda: not any(child.is_running() for child in left), "their end")
         wait_until(lambda: is_ready(tmp_path), "readiness")
         assert process.poll() is None
         secret = key.split('"api_key": "')[1].split('"')[0]
         headers = {"Authorization": f"Bearer {secret}"}
         url = addresses.read_addresses(tmp_path)["MATCHBACK_URL"]
-        # the data is still there, though MongoDB may have another port now
+        # the data remains, though MongoDB may have another port now
         assert httpx.get(f"{url}/v1/users", headers=headers).status_code == 200
 
 
@@ -140,10 +138,10 @@ def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
         assert run("recount", "--data", str(tmp_path)) == (0, "0 counters off\n")
 
 
-def test_servers_of_ones_own_are_used_every_time(
+def test_configured_servers_are_used_at_every_start(
     tmp_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And addresses sourced from an up.env of ours are not taken for one's own."""
+    """Addresses from Matchback's own up.env do not count as the person's servers."""
     uri = servers.build_mongodb_uri(real_servers.mongodb_port, "own")
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     for _ in range(2):
@@ -154,7 +152,7 @@ def test_servers_of_ones_own_are_used_every_time(
         monkeypatch.setenv("MATCHBACK_REDIS_URL", ours)
 
 
-def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_a_second_up_on_the_same_data_is_rejected_with_a_sentence(tmp_path: Path) -> None:
     held = instance.lock_data_folder(tmp_path)
     status, output = run("up", "--data", str(tmp_path))
     held.close()
@@ -162,7 +160,7 @@ def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path
     assert "Matchback is up already with the data in" in output
 
 
-def test_without_mongod_it_says_the_three_ways_out(
+def test_without_mongod_up_names_three_solutions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
@@ -173,7 +171,7 @@ def test_without_mongod_it_says_the_three_ways_out(
         assert way in str(error.value)
 
 
-def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind((servers.LOOPBACK_ADDRESS, 0))
         taken.listen()
@@ -183,7 +181,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert f"Port {port} is taken" in output
 
 
-def test_a_misspelt_setting_is_a_sentence(tmp_path: Path) -> None:
+def test_a_misspelled_setting_is_reported_in_a_sentence(tmp_path: Path) -> None:
     environment = {**os.environ, "MATCHBACK_PROT": "1"}
     for command in (["up", "--data", str(tmp_path)], ["worker"], ["serve"], ["recount"]):
         status, output = run(*command, env=environment)
@@ -192,7 +190,7 @@ def test_a_misspelt_setting_is_a_sentence(tmp_path: Path) -> None:
         assert "Traceback" not in output
 
 
-def test_commands_without_a_database_say_what_to_do(tmp_path: Path) -> None:
+def test_commands_without_a_database_give_advice(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{servers.find_free_port()}/?replicaSet=rs0",
@@ -204,7 +202,7 @@ def test_commands_without_a_database_say_what_to_do(tmp_path: Path) -> None:
     assert "Traceback" not in output
 
 
-def test_the_demo_stopped_while_it_is_made_stops_at_once_and_goes_on_later(tmp_path: Path) -> None:
+def test_an_interrupted_demo_stops_at_once_and_resumes_later(tmp_path: Path) -> None:
     arguments = ("up", "--data", str(tmp_path), "--port", "0")
     process = matchback(*arguments)
     assert process.stdout
@@ -235,7 +233,7 @@ def test_the_demo_stopped_while_it_is_made_stops_at_once_and_goes_on_later(tmp_p
     assert (len(listed), emails) == (2, 600)
 
 
-def test_it_stops_everything_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
+def test_up_stops_everything_although_its_output_is_not_read(tmp_path: Path) -> None:
     process = matchback("up", "--data", str(tmp_path), "--port", "0", "--no-demo")
     assert process.stdout
     for line in process.stdout:
@@ -254,7 +252,7 @@ def warehouse(command: str, data: Path) -> str:
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_demo_plays_its_day_and_tells_what_to_try(tmp_path: Path) -> None:
+def test_the_demo_plays_its_day_and_suggests_steps(tmp_path: Path) -> None:
     process = matchback("up", "--data", str(tmp_path), "--port", str(servers.find_free_port()))
     lines: list[str] = []
     assert process.stdout

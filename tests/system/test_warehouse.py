@@ -1,4 +1,4 @@
-"""The warehouse's worker, a process of its own: killed anywhere, it loses and doubles nothing."""
+"""The warehouse's worker as a separate process: a kill at any point loses and doubles nothing."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ def exporting_stack(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
-    """The service, a worker, and a warehouse of DuckDB's; its worker is not started."""
+    """Start the service, a worker, and a DuckDB warehouse without its worker."""
     url = f"duckdb:///{tmp_path / 'warehouse.duckdb'}"
     monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", url)
     get_settings.cache_clear()
@@ -68,7 +68,7 @@ def caught_up() -> bool:
     return export_outbox.is_export_complete() and WarehouseState.current().is_filled
 
 
-def test_killed_again_and_again_it_ends_up_with_all_of_it(exporting_stack: Stack) -> None:
+def test_a_repeatedly_killed_worker_exports_everything(exporting_stack: Stack) -> None:
     stack = exporting_stack
     ann = create_university("Ann's University", stack.api())
     ann.set_webhook_key()
@@ -98,7 +98,7 @@ def test_killed_again_and_again_it_ends_up_with_all_of_it(exporting_stack: Stack
         found = reader.execute("SELECT sum(amount) FROM read_parquet($1)", [str(file)]).fetchone()
     assert found == (sum(100 + number for number in range(60)),)
 
-    # Something behind everybody's back is told, and filling anew mends it.
+    # The status shows a change made behind the service, and filling again fixes it.
     with duckdb.connect(str(stack.folder / "warehouse.duckdb")) as vandal:
         vandal.execute("DELETE FROM donations_rows WHERE amount = 107")
     told = run(stack, "verify", "--json")

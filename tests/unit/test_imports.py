@@ -1,4 +1,4 @@
-"""Imports point one way, and the engine knows nothing of donations."""
+"""Imports point one way, and the engine is independent of donations."""
 
 import re
 import sys
@@ -8,15 +8,15 @@ from subprocess import run
 from tools.testbed.readme import ROOT
 
 
-def test_the_import_contracts_are_kept() -> None:
+def test_import_contracts_hold() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     done = run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "6 kept, 0 broken" in done.stdout
 
 
-def test_matchback_uses_the_engine_by_its_public_face() -> None:
-    """Other projects can use only that, so nothing here rests on more."""
+def test_matchback_uses_only_the_engines_public_interface() -> None:
+    """Other projects can use only the public interface, so Matchback must not need more."""
     inner = re.compile(r"(from|import) matchback\.engine\.")
     packages = ("config", "documents", "jobs", "service", "tools", "examples")
     files = [path for name in packages for path in (ROOT / name).rglob("*.py")]

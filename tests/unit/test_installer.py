@@ -1,4 +1,4 @@
-"""The installer of .venv: what it runs, what it repairs, and whose settings it follows."""
+"""The installer of .venv: the commands that it runs, its repairs, and its settings."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ def settings() -> ModuleType:
 
 
 def load(name: str) -> ModuleType:
-    """Import a module as the script finds it: beside itself, and from nowhere else."""
+    """Import a module as the script does, from its own folder only."""
     sys.path.insert(0, str(FOLDER))
     try:
         return importlib.import_module(name)
@@ -31,7 +31,7 @@ def load(name: str) -> ModuleType:
 
 
 class Commands:
-    """What the installer runs, in place of running it."""
+    """A recorder of the installer's commands, which does not run them."""
 
     def __init__(self, uv_fails: bool = False) -> None:
         self.ran: list[tuple[str, ...]] = []
@@ -48,7 +48,7 @@ class Commands:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The installer, for a .venv elsewhere."""
+    """Return the installer for another .venv."""
     module = load("install")
     monkeypatch.setattr(module, "VENV", tmp_path)
     monkeypatch.setattr(module, "INSTALLED", tmp_path / ".installed")
@@ -67,7 +67,7 @@ def commands(install: ModuleType, monkeypatch: pytest.MonkeyPatch, **options: An
 
 @pytest.mark.parametrize("purpose", ["run", "test", "docs", "bench"])
 @pytest.mark.parametrize("uv_fails", [False, True])
-def test_it_installs_hashed_packages_and_the_project_alone(
+def test_only_hashed_packages_and_the_project_are_installed(
     install: ModuleType, monkeypatch: pytest.MonkeyPatch, purpose: str, uv_fails: bool
 ) -> None:
     made = commands(install, monkeypatch, uv_fails=uv_fails)
@@ -103,12 +103,12 @@ def finish(install: ModuleType, *purposes: str) -> None:
     install.INSTALLED.write_text(json.dumps(made))
 
 
-def test_what_the_tests_need_is_enough_to_run(install: ModuleType) -> None:
+def test_an_installation_for_tests_is_ready_to_run(install: ModuleType) -> None:
     finish(install, "test")
     assert all(install.is_ready(purpose) for purpose in ("run", "docs", "bench", "test"))
 
 
-def test_what_running_needs_is_not_enough_for_the_tests(install: ModuleType) -> None:
+def test_an_installation_to_run_is_not_ready_for_tests(install: ModuleType) -> None:
     finish(install, "run")
     assert install.is_ready("run")
     assert not install.is_ready("test")
@@ -127,14 +127,14 @@ def test_what_running_needs_is_not_enough_for_the_tests(install: ModuleType) -> 
     ],
     ids=["interrupted", "half written", "nothing known", "another lock", "moved", "no Python"],
 )
-def test_what_is_not_whole_is_not_ready(install: ModuleType, damage: Any) -> None:
+def test_an_incomplete_installation_is_not_ready(install: ModuleType, damage: Any) -> None:
     finish(install, "run")
     assert install.is_ready("run")
     damage(install)
     assert not install.is_ready("run")
 
 
-def test_an_installation_that_fails_is_repaired_by_the_next(
+def test_a_failed_installation_is_repaired_by_the_next(
     install: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish(install, "docs")
@@ -154,7 +154,7 @@ def test_an_installation_that_fails_is_repaired_by_the_next(
     assert install.is_ready("run")
 
 
-def test_another_lock_of_one_purpose_leaves_the_others_ready(
+def test_a_changed_lock_leaves_other_purposes_ready(
     install: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish(install, "docs")
@@ -185,7 +185,7 @@ def test_pips_settings_are_read_in_pips_order(settings: ModuleType) -> None:
     assert settings.pip_settings(above)["index-url"] == "https://three.example"
 
 
-def test_uv_follows_pips_settings_where_it_has_none(settings: ModuleType) -> None:
+def test_uv_follows_pips_settings_without_its_own(settings: ModuleType) -> None:
     pip = settings.pip_settings(LISTED)
     assert settings.uv_settings(pip, NONE, has_config=False) == {
         "UV_DEFAULT_INDEX": "https://two.example/simple",
@@ -198,14 +198,14 @@ def test_uv_follows_pips_settings_where_it_has_none(settings: ModuleType) -> Non
 
 
 @pytest.mark.parametrize("name", ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS"])
-def test_an_index_of_uvs_own_comes_before_pips(settings: ModuleType, name: str) -> None:
+def test_uvs_own_index_takes_precedence_over_pips(settings: ModuleType, name: str) -> None:
     pip = settings.pip_settings(LISTED)
     of_uv = settings.uv_settings(pip, {name: "https://four.example"}, has_config=False)
     assert of_uv == {"UV_HTTP_TIMEOUT": "9"}
     assert settings.uv_settings(pip, NONE, has_config=True) == of_uv
 
 
-def test_a_variable_of_the_person_is_not_replaced(settings: ModuleType) -> None:
+def test_a_persons_variable_is_not_replaced(settings: ModuleType) -> None:
     pip = {"proxy": "http://pip:1", "cert": "/pip.pem", "no-cache-dir": "true", "timeout": "3"}
     assert settings.uv_settings(pip, NONE, has_config=False) == {
         "ALL_PROXY": "http://pip:1",
@@ -220,7 +220,7 @@ def test_a_variable_of_the_person_is_not_replaced(settings: ModuleType) -> None:
     assert settings.uv_settings(pip, own, has_config=False) == {}
 
 
-def test_a_file_of_uvs_is_noticed(settings: ModuleType, tmp_path: Path) -> None:
+def test_a_uv_configuration_file_is_detected(settings: ModuleType, tmp_path: Path) -> None:
     variables = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_CONFIG_DIRS": str(tmp_path / "none")}
     (tmp_path / "uv").mkdir()
     assert not settings.has_uv_config(variables)
@@ -230,8 +230,8 @@ def test_a_file_of_uvs_is_noticed(settings: ModuleType, tmp_path: Path) -> None:
     assert settings.has_uv_config(variables)
 
 
-def test_the_installer_needs_nothing_that_is_installed() -> None:
-    """It runs before there is a .venv, so it imports only the standard library."""
+def test_the_installer_needs_no_installed_package() -> None:
+    """It runs before .venv exists, so it imports only the standard library."""
     for name in ("install", "pip_and_uv", "lock"):
         code = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import {name}"
         subprocess.run([sys.executable, "-S", "-I", "-c", code], check=True)

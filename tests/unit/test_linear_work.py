@@ -1,7 +1,7 @@
-"""Work on what clients send grows linearly: eight times the input takes about eight times the time.
+"""Work on client input grows linearly: eight times the input takes about eight times the time.
 
 Each function gets adversarial texts. The test measures processor time of this thread, so a busy
-machine does not matter, and only texts that take long are measured again at a smaller size.
+machine does not matter. It measures only slow texts again at a smaller size.
 """
 
 import gc
@@ -52,7 +52,8 @@ from service.middleware import request as middleware
 from tests.rows import delivery_row
 
 LARGE, TIMES_LESS = 24_000, 8
-# What a fixed cost, a cache or the collector may add. A quadratic function takes more at this size.
+# Allowance for a fixed cost, a cache or the garbage collector. A quadratic function takes more at
+# this size.
 FLOOR_SECONDS = 0.03
 MOST_GROWTH = 3 * TIMES_LESS
 REPEATS = 3
@@ -73,7 +74,7 @@ WRAPS = (("", ""), ('"', ""), ('{"a":["', '"]}'), ("a@", "@a1"))
 
 
 def request(headers: dict[str, str] | None = None, **more: Any) -> falcon.Request:
-    """A request whose header values are any text, as a server passes them on."""
+    """Return a request with any header values, as a server passes them on."""
     environ = testing.create_environ(**more)
     for name, value in (headers or {}).items():
         environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
@@ -167,7 +168,7 @@ def in_field(model: Any) -> Callable[[str], object]:
 
 
 def fields_of(text: str) -> None:
-    """The text as many names: of an object's fields."""
+    """Return an object with the text as many field names."""
     value = {f"{text[start : start + 3]}{start}": text[:3] for start in range(0, len(text), 5)}
     for model in (UserIn, DonationIn):
         with suppress(problems.InvalidRequest):
@@ -243,7 +244,7 @@ EXPECTED = (
 
 
 def seconds(act: Callable[[str], object], text: str) -> float:
-    """Processor time of this thread, the best of several."""
+    """Return the processor seconds of this thread, the best of several runs."""
     best = float("inf")
     for _ in range(REPEATS):
         begun = time.thread_time()
@@ -256,7 +257,7 @@ def seconds(act: Callable[[str], object], text: str) -> float:
 
 
 def is_linear(act: Callable[[str], object], make: Callable[[int], str]) -> bool:
-    """Whether the time grows with the size of what is made, or is too short to matter."""
+    """Return whether the time grows with the input's size, or is too short to matter."""
     large = seconds(act, make(LARGE))
     if large < FLOOR_SECONDS:
         return True
@@ -276,12 +277,12 @@ def without_the_collector() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def trusting(monkeypatch: pytest.MonkeyPatch, mock_database: None) -> None:
-    """Each address in X-Forwarded-For is looked at."""
+    """Look up each address in X-Forwarded-For."""
     monkeypatch.setattr(client_address, "_is_trusted", lambda found: True)
 
 
 @pytest.mark.parametrize("name", WORK)
-def test_work_grows_with_its_input(name: str) -> None:
+def test_work_grows_linearly_with_its_input(name: str) -> None:
     act = WORK[name]
     seconds(act, "warm")
     grows = [
@@ -299,7 +300,7 @@ PIECES = st.lists(st.sampled_from(['"', "\\", "[", "{", "}", ",", "@", "%25", " 
 @pytest.mark.parametrize("name", WORK)
 @settings(max_examples=20)
 @given(PIECES, PIECES, PIECES)
-def test_any_repeated_text_is_linear(
+def test_any_repeated_text_takes_linear_time(
     name: str, before: list[str], unit: list[str], after: list[str]
 ) -> None:
     text = repeated("".join(unit) or "a", "".join(before), "".join(after))
@@ -307,7 +308,7 @@ def test_any_repeated_text_is_linear(
 
 
 def _clicks(number: int) -> list[Click]:
-    """Clicks on different links, all within two seconds."""
+    """Return clicks on different links, all within two seconds."""
     start = datetime(2026, 11, 28, tzinfo=UTC)
     step = timedelta(seconds=2) / number
     return [Click(start + step * index, f"/{index}", "Mozilla/5.0") for index in range(number)]
@@ -318,7 +319,7 @@ def _judge(number: str) -> None:
     assert set(found) == {"burst"}
 
 
-def test_judging_clicks_of_one_moment_is_linear() -> None:
+def test_judging_clicks_of_one_moment_takes_linear_time() -> None:
     assert is_linear(_judge, "1".__mul__)
 
 

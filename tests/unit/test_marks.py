@@ -35,11 +35,11 @@ def test_each_folder_has_a_mark(folder: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["test_a.py", "other/test_a.py", "units/test_a.py"])
-def test_a_test_elsewhere_stops_the_run(path: str) -> None:
+def test_a_test_in_another_folder_stops_the_run(path: str) -> None:
     with pytest.raises(pytest.UsageError, match="Move "):
         marks(path)
 
 
-def test_a_test_outside_of_the_folder_is_left_alone() -> None:
+def test_a_test_outside_of_the_folder_stays_unmarked() -> None:
     outside: Any = SimpleNamespace(path=HERE.parent / "elsewhere" / "test_a.py", nodeid="x")
     pytest_collection_modifyitems([outside])

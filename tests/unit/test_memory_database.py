@@ -1,4 +1,4 @@
-"""Tests choose their database; what they use instead of MongoDB is no matter of the service."""
+"""Tests choose their database. The service does not depend on the replacement of MongoDB."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from tools.testbed.readme import ROOT
 CODE = ("config", "documents", "jobs", "matchback", "service")
 
 
-def test_no_code_of_the_service_knows_of_a_database_in_memory() -> None:
+def test_the_service_has_no_code_for_a_database_in_memory() -> None:
     files = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]
     assert len(files) > 200
     assert not [path.name for path in files if "mongomock" in path.read_text()]
 
 
 @pytest.mark.usefixtures("mock_database")
-def test_a_database_in_memory_is_never_behind_and_has_no_transactions() -> None:
+def test_a_database_in_memory_is_never_stale_and_has_no_transactions() -> None:
     await_majority()
     with pytest.raises(AttributeError):
         in_transaction(lambda *_: None)

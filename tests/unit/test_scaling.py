@@ -1,4 +1,4 @@
-"""docs/explanation/scaling.md shows what the calculation gives, and the simulation is no fancy."""
+"""docs/explanation/scaling.md shows the calculation's results; the simulation is realistic."""
 
 import pytest
 
@@ -20,8 +20,8 @@ from tools.bench.scaling_turns import (
 )
 
 
-def test_the_page_shows_what_is_calculated() -> None:
-    """If not: `python -m tools.bench.scaling --write`."""
+def test_the_page_shows_the_calculated_figures() -> None:
+    """If this fails, run `python -m tools.bench.scaling --write`."""
     assert (
         SCALING_PAGE.read_text().partition(BEGIN_MARKER)[2].partition(END_MARKER)[0].strip()
         == format_page()
@@ -29,21 +29,21 @@ def test_the_page_shows_what_is_calculated() -> None:
     assert {one.collection for one in MEASURED_RECORDS} == RECORD_COUNTS.keys()
 
 
-def test_what_arrives_adds_up() -> None:
+def test_arrivals_add_up() -> None:
     assert sum(compute_shares(1000)) == pytest.approx(1)
     assert count_arrived(HALF_HOUR_SECONDS, 6000) == pytest.approx(6000)
     for second in (1, 299, 301, 1799):
         assert find_arrival_seconds(count_arrived(second, 1)) == pytest.approx(second)
 
 
-def test_workers_that_keep_up_leave_nothing_waiting() -> None:
+def test_workers_that_keep_up_leave_no_backlog() -> None:
     run = simulate_half_hour(4, compute_shares(20), 100_000)
     assert max(run.lags) <= 4
     assert run.busy < 0.6
 
 
-def test_one_organization_is_counted_by_one_worker_however_many_there_are() -> None:
-    """Twice as many events as one worker can count: seven more do not help."""
+def test_more_workers_do_not_speed_up_one_organization() -> None:
+    """Seven more workers do not help with twice as many events as one worker can count."""
     total = 2 * EVENTS_A_SECOND * HALF_HOUR_SECONDS
     one, eight = simulate_half_hour(1, [1.0], total), simulate_half_hour(8, [1.0], total)
     assert one.backlog == eight.backlog > total / 3

@@ -1,4 +1,4 @@
-"""Everything in tools/ that a person can run says what it does, before it does anything."""
+"""Every program in tools/ describes itself before it acts."""
 
 import runpy
 import sys
@@ -23,13 +23,13 @@ def runnable() -> list[str]:
     return sorted({name.removesuffix(".__main__") for name in names} - PARTS)
 
 
-def test_there_are_many() -> None:
+def test_many_programs_are_found() -> None:
     assert len(runnable()) > 20
     assert {"bench", "bench.recount_rate", "chaos", "fuzz", "docs.reference"} < set(runnable())
 
 
 @pytest.mark.parametrize("name", runnable())
-def test_it_says_what_it_does(
+def test_each_program_describes_itself(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [f"tools.{name}", "--help"])
@@ -43,7 +43,7 @@ def test_it_says_what_it_does(
     assert len(shown.splitlines()) > 3
 
 
-def test_make_lists_about_a_dozen_targets_and_each_is_there() -> None:
+def test_make_lists_about_a_dozen_existing_targets() -> None:
     makefile = (ROOT / "Makefile").read_text()
     listed = [
         line.split(":")[0] for line in makefile.splitlines() if ":" in line and "  ## " in line

@@ -1,1 +1,1 @@
-"""Benchmarks. Each prints a figure that the documentation or a closing comparison quotes."""
+"""Benchmarks. Each prints a figure that the documentation quotes."""

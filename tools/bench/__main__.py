@@ -16,7 +16,11 @@ RESULTS_FOLDER = Path("build/bench")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a little of each, for its shape")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="run a small amount of each measurement, to check the program",
+    )
     parser.add_argument("--rounds", type=int, default=BenchSize().rounds)
     parser.add_argument("--peers", nargs="*", choices=QUEUE_NAMES, default=QUEUE_NAMES)
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER)

@@ -1,7 +1,7 @@
-"""Measure where the time of a request, of a gift's job and of an event's job goes.
+"""Measure the time that each part of a request, of a gift's job and of an event's job takes.
 
-In one process and one thread, so that times add up: how long each command to MongoDB took, as
-PyMongo's monitoring tells, and the rest, which is Python's. Draws anatomy.svg.
+Everything runs in one process and one thread, so that times add up. PyMongo's monitoring reports
+how long each command to MongoDB takes. The rest is Python's time. The result is anatomy.svg.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from tools.bench.workload import Workload
 from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
 PYTHON_PART = "Python"
-SMALL_SHARE = 0.04  # parts below this share are drawn together
+SMALL_SHARE = 0.04  # the picture combines parts below this share
 
 
 class CommandTimes(monitoring.CommandListener):
-    """How long MongoDB took, by command and collection, in microseconds."""
+    """Durations of MongoDB's commands, by command and collection, in microseconds."""
 
     def __init__(self) -> None:
         self.took: Counter[str] = Counter()
@@ -50,7 +50,7 @@ class CommandTimes(monitoring.CommandListener):
 
 
 def measure_parts(commands: CommandTimes, work: Callable[[], Any], many: int) -> dict[str, float]:
-    """Microseconds of one of many, by part, the largest first."""
+    """Return the microseconds for one item, by part, in descending order."""
     commands.took.clear()
     begun = time.perf_counter()
     work()
@@ -93,7 +93,7 @@ def main() -> None:
         told = ", ".join(f"{name} {took:.0f}" for name, took in parts.items())
         print(f"{bar}: {sum(parts.values()):.0f} µs ({told})")  # noqa: T201
     given.results.mkdir(parents=True, exist_ok=True)
-    figures.draw_parts(given.results / "anatomy.svg", "Where the time goes", bars, "µs of one")
+    figures.draw_parts(given.results / "anatomy.svg", "Time by part", bars, "µs of one")
 
 
 def _requests(mine: MeasuredStack, many: int) -> None:

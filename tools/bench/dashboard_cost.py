@@ -1,7 +1,7 @@
 """Measure the time and the size of each page of the dashboard at 100,000 recipients.
 
 After a mailing day (tools/bench/mailing_day.py) and some hundred gifts, one connection loads every
-page many times. The times are those of request and answer on loopback, without a browser.
+page many times. The times cover request and response on loopback, without a browser.
 """
 
 import argparse
@@ -32,7 +32,7 @@ MAX_PAGE_MILLISECONDS, MAX_PAGE_BYTES = 50, 100_000
 
 @dataclass(frozen=True)
 class PageLoad:
-    """Of one page: milliseconds and bytes."""
+    """Load times of one page in milliseconds, and its size in bytes."""
 
     name: str
     median: float
@@ -43,7 +43,7 @@ class PageLoad:
 def load_pages(
     stack: Stack, emails: int, gifts: int = GIFT_COUNT, rounds: int = LOADS_A_PAGE
 ) -> list[PageLoad]:
-    """Fill a service that runs, and load its pages."""
+    """Fill a running service, and load its pages."""
     mailing_day.send_mailing(stack, emails)
     fundraiser = get_db().fundraisers.find_one()
     place = _place(stack, fundraiser["organization_id"])
@@ -69,7 +69,7 @@ def _give(place: University, fundraiser: str, gifts: int) -> None:
 
 
 def _paths(emails: int) -> dict[str, str]:
-    """Each page, and of lists those that are most to read."""
+    """Return the path of each page, and for each list the most expensive variant."""
     db = get_db()
     fundraiser, mailing = db.fundraisers.find_one()["_id"], db.mailings.find_one()["_id"]
     gift = db.donations.find_one({"match": "direct"})
@@ -84,7 +84,7 @@ def _paths(emails: int) -> dict[str, str]:
         "mailing: a name": f"{at}?q={emails - 7}",
         "mailing: a word of all": f"{at}?q=person",
         "mailing: an address": f"{at}?q=p{emails // 2}@example.edu",
-        "mailing: a word of nobody": f"{at}?q=zebra",
+        "mailing: no match": f"{at}?q=zebra",
         "person": f"/dashboard/people/{gift['user_id']}",
         "gifts": "/dashboard/gifts",
         "all gifts": "/dashboard/gifts?match=all",
@@ -98,9 +98,7 @@ def _paths(emails: int) -> dict[str, str]:
 
 def _load(url: str, staff: Staff, name: str, path: str, rounds: int) -> PageLoad:
     took, weight = [], 0
-    cookies = {
-        SESSION_COOKIE: StaffSession.begin(staff)
-    }  # a session of its own: they are rate-limited
+    cookies = {SESSION_COOKIE: StaffSession.begin(staff)}  # because sessions are rate-limited
     with httpx.Client(base_url=url, cookies=cookies, timeout=30) as browser:
         for _ in range(rounds):
             begun = time.perf_counter()
@@ -112,7 +110,7 @@ def _load(url: str, staff: Staff, name: str, path: str, rounds: int) -> PageLoad
 
 
 def main() -> int:
-    """Exit code 1 when a page takes, or weighs with its assets, more than it should."""
+    """Return 1 if a page exceeds its limit of time or of size, assets included."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--emails", type=int, default=100_000)
     emails = options.parse_args().emails

@@ -1,4 +1,4 @@
-"""What open dashboards cost while nothing happens, and how soon they hear of what does.
+"""Measure what idle dashboards cost, and how soon they receive changes.
 
 python -m tools.bench.dashboard_idle --dashboards 100 --seconds 20
 """
@@ -28,16 +28,13 @@ from service.dashboard.cookies import SESSION_COOKIE
 from tools.testbed.stack import NO_RATE_LIMITS, Stack, run_stack, wait_until
 
 CHANGE_COUNT = 20
-MAX_CORE_PERCENT, MAX_CHANGE_MILLISECONDS = (
-    5,
-    1500,
-)  # of a core; of the two seconds, the rest is fetching
+MAX_CORE_PERCENT, MAX_CHANGE_MILLISECONDS = 5, 1500  # of a core
 CHANGE_PAUSE_SECONDS = 0.73  # so that changes fall into every part of a tick
 WARM_UP_SECONDS = 3
 
 
 def open_session(organization_id: ObjectId) -> dict[str, str]:
-    """The headers of somebody of the organization who has signed in."""
+    """Sign in a staff member of the organization, and return the request headers."""
     staff = Staff.add(organization_id, "Alice", f"{ObjectId()}@example.edu", "viewer")
     return {"Cookie": f"{SESSION_COOKIE}={StaffSession.begin(staff)}"}
 
@@ -63,7 +60,7 @@ def measure_cpu_seconds(process: psutil.Process) -> float:
 
 
 def measure_cpu_use(stack: Stack, seconds: float) -> CpuUse:
-    """Percent of one core, over so many seconds."""
+    """Return the CPU use over this many seconds, in percent of one core."""
     time.sleep(WARM_UP_SECONDS)
     before, begun = CpuUse.measure_total(stack), time.monotonic()
     time.sleep(seconds)
@@ -74,7 +71,7 @@ def measure_cpu_use(stack: Stack, seconds: float) -> CpuUse:
 
 
 class Dashboards:
-    """Open streams; a thread reads what they are told, and counts the changes."""
+    """Open streams. A thread reads their events and counts the changes."""
 
     def __init__(self) -> None:
         self.changes = self.beats = 0
@@ -83,7 +80,7 @@ class Dashboards:
         self._greeted = 0
 
     def open(self, stack: Stack, headers: dict[str, str], watch: str) -> socket.socket:
-        """One more."""
+        """Open one more stream."""
         place = urlsplit(stack.url)
         lines = [f"GET /dashboard/live?watch={watch} HTTP/1.1", f"Host: {place.netloc}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -99,7 +96,7 @@ class Dashboards:
         return opened
 
     def listen(self) -> None:
-        """Until the process ends."""
+        """Read events until the process ends."""
         while True:
             for key, _ in self._selector.select(1):
                 assert isinstance(key.fileobj, socket.socket)
@@ -115,7 +112,7 @@ class Dashboards:
 def open_dashboards(
     stack: Stack, number: int, organization_id: ObjectId, watch: str
 ) -> Iterator[Dashboards]:
-    """So many open ones, each somebody else's."""
+    """Open this many dashboards, each with a session of its own."""
     opened = Dashboards()
     with ExitStack() as held:
         for _ in range(number):
@@ -125,19 +122,19 @@ def open_dashboards(
 
 
 def measure_latencies(opened: Dashboards, number: int, fundraiser: ObjectId) -> list[float]:
-    """Milliseconds from a counter's change until the last dashboard has heard of it."""
+    """Return the milliseconds from each counter's change until the last dashboard receives it."""
     took = []
     for count in range(1, CHANGE_COUNT + 1):
         time.sleep(CHANGE_PAUSE_SECONDS)
         begun = time.perf_counter()
         get_db().fundraisers.update_one({"_id": fundraiser}, {"$inc": {"donations_count": 1}})
-        wait_until(lambda: opened.changes >= number * count, "all have heard")  # noqa: B023
+        wait_until(lambda: opened.changes >= number * count, "all dashboards updated")  # noqa: B023
         took.append((opened.heard_at - begun) * 1000)
     return took
 
 
 def create_watched_records(organization_id: ObjectId) -> tuple[ObjectId, str]:
-    """A fundraiser, and what its page watches: it, and ten mailings."""
+    """Create a fundraiser with ten mailings, and return the `watch` value of its page."""
     owned = {"organization_id": organization_id, "donations_count": 0}
     spring = get_db().fundraisers.insert_one({**owned}).inserted_id
     mailings = [get_db().mailings.insert_one({**owned}).inserted_id for _ in range(10)]
@@ -145,7 +142,7 @@ def create_watched_records(organization_id: ObjectId) -> tuple[ObjectId, str]:
 
 
 def measure_idle_cost(stack: Stack, number: int, seconds: float) -> bool:
-    """Print what it costs. Returns whether it is as little, and as soon, as promised."""
+    """Print the costs. Return whether CPU use and delay stay within their limits."""
     organization_id = Organization.create("Idle University").id
     spring, watch = create_watched_records(organization_id)
     none = measure_cpu_use(stack, seconds)
@@ -157,14 +154,14 @@ def measure_idle_cost(stack: Stack, number: int, seconds: float) -> bool:
     more = some.web - none.web
     print(f"{'more':>15}: web {more:.2f} %, mongod {some.mongod - none.mongod:.2f} %")  # noqa: T201
     print(  # noqa: T201
-        f"{CHANGE_COUNT} changes: all have heard after {statistics.median(took):.0f} ms (median), "
+        f"{CHANGE_COUNT} changes: all updated after {statistics.median(took):.0f} ms (median), "
         f"{max(took):.0f} ms (longest)"
     )
     return more <= MAX_CORE_PERCENT and max(took) <= MAX_CHANGE_MILLISECONDS
 
 
 def main() -> int:
-    """Exit code 1 when it costs more than five percent of a core, or a page hears late."""
+    """Return 1 if the dashboards use more than five percent of a core, or receive changes late."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dashboards", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20)

@@ -27,7 +27,7 @@ CHART_STYLE: dict[str, Any] = {
 
 @dataclass
 class Figure:
-    """One thing measured, in each round. `target` is what its median is held against."""
+    """A measured quantity with one value per round. `target` is the limit for its median."""
 
     name: str
     unit: str
@@ -41,7 +41,7 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is reached; None: there is none."""
+        """Whether the median meets the target, or None without a target."""
         if self.target is None:
             return None
         return self.median >= self.target if self.bound == AT_LEAST else self.median <= self.target
@@ -50,13 +50,13 @@ class Figure:
 def build_ratio_figure(
     name: str, one: Figure, other: Figure, bound: str = "", target: float | None = None
 ) -> Figure:
-    """One figure by the other, round by round: what a noisy machine does to both cancels out."""
+    """Divide one figure by another, round by round. The ratio cancels the noise of the machine."""
     pairs = zip(one.values, other.values, strict=True)
     return Figure(name, "×", [a / b if b else 0.0 for a, b in pairs], bound, target)
 
 
 def format_table(figures: Sequence[Figure]) -> str:
-    """The median of each, its spread, and what it is held against."""
+    """Return a table of each figure's median, spread and target."""
     lines = []
     for figure in figures:
         spread = f"{_told(min(figure.values))} to {_told(max(figure.values))}"
@@ -75,7 +75,7 @@ def _told(value: float) -> str:
 
 
 def write_results(folder: Path, figures: Sequence[Figure], about: dict[str, Any]) -> None:
-    """The same as results.json."""
+    """Write the figures to results.json."""
     told = [asdict(one) | {"median": one.median, "is_met": one.is_met} for one in figures]
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"about": about, "figures": told}, indent=1)
@@ -83,7 +83,7 @@ def write_results(folder: Path, figures: Sequence[Figure], about: dict[str, Any]
 
 
 def draw_chart(path: Path, figures: Sequence[Figure]) -> None:
-    """The rates that have a peer, side by side, on a logarithmic axis."""
+    """Draw the rates that have a peer, side by side, on a logarithmic axis."""
     rates = [one for one in figures if one.unit.endswith("/s")]
     drawing = _drawn(
         "HorizontalBar",
@@ -100,7 +100,7 @@ def draw_chart(path: Path, figures: Sequence[Figure]) -> None:
 
 
 def draw_parts(path: Path, title: str, bars: dict[str, dict[str, float]], unit: str) -> None:
-    """Bars of parts, each part in its own colour: {bar: {part: value}}."""
+    """Draw stacked bars with one colour per part: {bar: {part: value}}."""
     drawing = _drawn(
         "HorizontalStackedBar",
         title=title,

@@ -1,7 +1,7 @@
-"""Measure what things cost when little is stored, and when much is.
+"""Measure operations on a small and on a large database.
 
-The same is measured several times on a database of 10,000 emails and as many events, and on one
-of many; then the bytes of an email and of an event are listed, those of their indexes too.
+The benchmark measures the same operations with 10,000 emails and as many events, and again with
+many more. Then it lists the bytes of an email and of an event, with their indexes.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tools.bench.workload import Workload, build_id
 from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
 FEW_EMAILS = 10_000
-FIRST_STORED_EVENT = 50_000_000  # events that are stored beforehand, and that nobody sends
+FIRST_STORED_EVENT = 50_000_000  # the first number of the stored events, which no request sends
 ROUND_COUNT = 5
 MONGODB_CACHE_GB = (
     8.0  # what a machine with 17 GB gives: two million emails and their events fit in
@@ -40,7 +40,7 @@ MEASURED_PATHS = {
 
 
 def measure_costs(mine: MeasuredStack, rounds: int, scale: int = 1) -> list[Figure]:
-    """What is measured at either size, in microseconds of one, each round."""
+    """Return the duration of each operation in each round, in microseconds per item."""
     found: dict[str, list[float]] = {}
 
     def note(name: str, seconds: float) -> None:
@@ -65,7 +65,7 @@ def _times(mine: MeasuredStack, path: str, many: int) -> Iterator[float]:
 
 
 def store_events(organization_id: ObjectId, workload: Workload, many: int) -> None:
-    """Events as they are once they are counted; the counters themselves stay as they are."""
+    """Store events as if they were counted. The counters do not change."""
     delivery_id = ObjectId()
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -80,7 +80,7 @@ def store_events(organization_id: ObjectId, workload: Workload, many: int) -> No
 
 
 def measure_sizes(name: str) -> list[Figure]:
-    """The bytes of one record of a collection, in storage and in each index."""
+    """Return the bytes of one record of a collection, in storage and in each index."""
     told = get_db().command("collStats", name)
     many = told["count"]
     each = [Figure(f"{name}: storage", "bytes", [told["storageSize"] / many])]
@@ -94,13 +94,13 @@ def measure_sizes(name: str) -> list[Figure]:
 def measure_stored(
     folder: Path, emails: int, rounds: int, scale: int
 ) -> tuple[list[Figure], list[Figure]]:
-    """Costs and sizes with so many emails and events stored."""
+    """Return costs and sizes with this many emails and events stored."""
     workload = Workload(users=emails // 2, emails=emails)
     with run_stack(folder, NO_RATE_LIMITS, cache_gb=MONGODB_CACHE_GB) as stack:
         mine = MeasuredStack(stack, workload)
         store_events(mine.organization_id, workload, emails)
-        get_db().client.admin.command("fsync")  # to write all that is no part of what follows
-        measure_costs(mine, 1, scale)  # what is read first is read from the disk
+        get_db().client.admin.command("fsync")  # keeps these writes out of the figures
+        measure_costs(mine, 1, scale)  # load the cache, because first reads come from the disk
         return measure_costs(mine, rounds, scale), [
             *measure_sizes("emails"),
             *measure_sizes("events"),
@@ -108,7 +108,7 @@ def measure_stored(
 
 
 def compare_growth(folder: Path, few: int, many: int, rounds: int, scale: int = 1) -> list[Figure]:
-    """All of it: the costs of many beside those of few, and the sizes of many."""
+    """Measure both sizes. Return the costs side by side, and the record sizes of the large one."""
     before, _ = measure_stored(folder / "few", few, rounds, scale)
     after, bytes_ = measure_stored(folder / "many", many, rounds, scale)
     figures = []

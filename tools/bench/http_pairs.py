@@ -1,7 +1,7 @@
 """Compare this service with another checkout or worker class, in alternating pairs.
 
-Each figure of the second is told as a ratio to the first's in the same pair, because the machine
-may be shared: `python -m tools.bench.http_pairs --before ../main --pairs 5`.
+Each result is the ratio of the second service to the first in the same pair, because other programs
+may share the machine: `python -m tools.bench.http_pairs --before ../main --pairs 5`.
 """
 
 import argparse
@@ -37,7 +37,7 @@ GIFT_TEMPLATE = b'{"fundraiser_id":"%s","amount":100,"currency":"USD","donor":%s
 
 @dataclass
 class Service:
-    """One of the two: gunicorn on the same database."""
+    """One of the two services: gunicorn on the same database."""
 
     name: str
     part: Part
@@ -82,7 +82,7 @@ def start_service(
 
 
 def send_request(connection: socket.socket, data: bytes) -> bytes:
-    """Send a request; return the whole answer, by its Content-Length."""
+    """Send a request, and return the head of the response. Content-Length gives the body's size."""
     connection.sendall(data)
     answer = b""
     while b"\r\n\r\n" not in answer:
@@ -98,7 +98,7 @@ def send_request(connection: socket.socket, data: bytes) -> bytes:
 
 
 def measure_rate(service: Service, data: bytes, status: bytes) -> float:
-    """Requests a second by sixteen clients that keep their connections."""
+    """Return the requests per second of sixteen clients that keep their connections."""
     until, counts = time.monotonic() + RATE_SECONDS, [0] * CLIENT_COUNT
 
     def ask(number: int) -> None:
@@ -113,10 +113,10 @@ def measure_rate(service: Service, data: bytes, status: bytes) -> float:
 
 
 def count_lost_requests(service: Service, data: bytes) -> tuple[int, int]:
-    """Restart processes in turn under load; return how many requests were lost, and of how many.
+    """Restart processes in turn under load. Return how many requests were lost, and how many sent.
 
-    A kept connection that closes between two requests is no loss; one that closes without an
-    answer to a request is, unless the server had said `Connection: close`.
+    A request is lost if its connection closes without a response, unless the previous response had
+    `Connection: close`.
     """
     is_over, asked, lost = threading.Event(), [0] * CLIENT_COUNT, [0] * CLIENT_COUNT
 
@@ -141,7 +141,7 @@ def count_lost_requests(service: Service, data: bytes) -> tuple[int, int]:
         for _ in range(3):
             before = {one.pid for one in service.processes()}
             os.kill(service.part.process.pid, signal.SIGHUP)
-            wait_until(partial(_are_gone, service, before), "new ones")
+            wait_until(partial(_are_gone, service, before), "new processes")
             time.sleep(1)
         is_over.set()
 
@@ -155,7 +155,7 @@ def _are_gone(service: Service, processes: set[int]) -> bool:
 
 
 def measure_chunks(service: Service, number: int) -> float:
-    """Processor seconds for a body of so many chunks of one byte, without a key."""
+    """Return the processor seconds for a body of this many one-byte chunks, without a key."""
     before = service.cpu_seconds()
     head = b"POST /v1/donations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", service.port), 300) as connection:
@@ -163,14 +163,14 @@ def measure_chunks(service: Service, number: int) -> float:
             connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
             connection.sendall(b"1\r\n \r\n" * number + b"0\r\n\r\n")
             connection.recv(65536)
-        except OSError:  # it was cut off at the limit
+        except OSError:  # the server closed the connection at the limit
             pass
     time.sleep(0.2)
     return service.cpu_seconds() - before
 
 
 def measure_longest_ready(service: Service, number: int) -> float:
-    """The longest of 50 `/readyz` while so many connections stall, in milliseconds."""
+    """Return the longest of 50 `/readyz` requests while connections stall, in milliseconds."""
     took = []
     with stall_connections(f"http://127.0.0.1:{service.port}", number):
         for _ in range(50):
@@ -190,7 +190,7 @@ def _together(act: Callable[[int], None]) -> None:
 
 @contextmanager
 def run_both(before: Path, more: str) -> Iterator[tuple[Service, Service, University]]:
-    """Both services, and an organization."""
+    """Start both services, and create an organization."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with run_servers(folder) as (started, uri):
@@ -201,11 +201,14 @@ def run_both(before: Path, more: str) -> Iterator[tuple[Service, Service, Univer
 
 
 def main() -> int:
-    """Print each figure of both, and their ratio."""
+    """Print each figure of both services, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", type=Path, default=Path(__file__).parents[2])
     parser.add_argument(
-        "--gunicorn", dest="gunicorn", default="", help="more arguments for this one's gunicorn"
+        "--gunicorn",
+        dest="gunicorn",
+        default="",
+        help="more arguments for the gunicorn of this checkout",
     )
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--only", default="post,get,stalled,chunks,restart")
@@ -242,7 +245,7 @@ def main() -> int:
 def _tell(
     name: str, measure: Callable[[Service], float], first: Service, second: Service, pairs: int
 ) -> None:
-    measure(first), measure(second)  # warm
+    measure(first), measure(second)  # warm up
     ratios = []
     for _ in range(pairs):
         before, now = measure(first), measure(second)

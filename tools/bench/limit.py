@@ -1,6 +1,6 @@
-"""The limit of the parts: no service on gunicorn, PyMongo and redis-py can be faster than this.
+"""Upper limit of the parts: the fastest possible service on gunicorn, PyMongo and redis-py.
 
-A bare WSGI handler inserts what it receives, acknowledged by a majority, and pushes the ID into a
+A bare WSGI handler inserts the request body with a majority write concern, and pushes the ID into a
 list. It has no API key, no checks, no idempotency, and no unique index.
 """
 
@@ -24,7 +24,7 @@ def _parts() -> tuple[Collection[dict[str, Any]], redis.Redis]:
 
 
 def handler(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """POST of a JSON object; answers 201 with its id."""
+    """Store a posted JSON object, and respond 201 with its ID."""
     gifts, queue = _parts()
     gift = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     gift["_id"] = ObjectId()

@@ -1,7 +1,7 @@
-"""A load of HTTP requests from a fixed number of clients, each of which waits for its answer.
+"""HTTP load from a fixed number of clients. Each waits for its response.
 
 It uses one thread, and no library that would take more processor time than the service under load.
-Requests are made beforehand, and only the status and length of an answer are read.
+It builds the requests beforehand, and reads only the status and length of each response.
 """
 
 import selectors
@@ -19,7 +19,10 @@ HANG_TIMEOUT_SECONDS = 60
 
 @dataclass
 class LoadResult:
-    """What came of it. `seconds` is how long each request took, in the order of the answers."""
+    """Result of a load.
+
+    `seconds` lists the duration of each request, in the order of the responses.
+    """
 
     took: float = 0.0
     seconds: list[float] = field(default_factory=list)
@@ -27,23 +30,23 @@ class LoadResult:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return len(self.seconds) / self.took
 
     def percentile(self, percent: int) -> float:
-        """The time within which so many of a hundred requests were answered, in milliseconds."""
+        """Return the milliseconds within which this percentage of the requests were answered."""
         return statistics.quantiles(self.seconds, n=100, method="inclusive")[percent - 1] * 1000
 
 
 def build_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """The bytes of a POST of JSON."""
+    """Return the bytes of a POST request with JSON."""
     given = {"Host": "bench", "Content-Type": "application/json", **headers}
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 class _Client:
-    """One connection: sends a request, reads its answer."""
+    """A connection that sends a request and reads the response."""
 
     def __init__(self, host: str, port: int) -> None:
         self.socket = socket.create_connection((host, port))
@@ -57,7 +60,7 @@ class _Client:
         self.socket.sendall(message)
 
     def read(self) -> int | None:
-        """The status, once the answer is whole."""
+        """Return the status after the whole response has arrived, and None until then."""
         chunk = self.socket.recv(CHUNK_BYTES)
         if not chunk:
             raise ConnectionError("the service closed the connection")
@@ -71,10 +74,10 @@ class _Client:
 
 
 def apply_load(url: str, clients: int, requests: Iterator[bytes]) -> LoadResult:
-    """Send the requests, so many at a time, until there are no more.
+    """Send all requests, with a limit on the number of concurrent ones.
 
     Raises:
-        ConnectionError: the service closed a connection, or does not answer any more.
+        ConnectionError: the service closed a connection, or stopped responding.
     """
     parts = urlsplit(url)
     load, begun = LoadResult(), time.perf_counter()

@@ -1,7 +1,7 @@
-"""Import a whole mailing, report on it as SendGrid does, and count it.
+"""Import a whole mailing, report its events as SendGrid does, and count them.
 
-What is sent is a pure function of an email's number, so what must be counted is known in advance.
-A tenth of the events is sent twice, and a twentieth hours late.
+Every event is a pure function of an email's number, so the expected counters are known in advance.
+SendGrid sends a tenth of the events twice, and a twentieth hours late.
 """
 
 import argparse
@@ -35,7 +35,7 @@ MACHINE_OPEN_FIELDS = {"sg_machine_open": True}
 
 
 def list_email_events(number: int) -> list[tuple[str, int, dict[str, Any]]]:
-    """The four events of the email with this number: type, seconds after sending, fields."""
+    """Return the four events of an email: type, seconds after sending, fields."""
     sent: list[tuple[str, int, dict[str, Any]]] = [("processed", 0, {})]
     match number % 10:
         case 0:
@@ -60,7 +60,7 @@ def list_email_events(number: int) -> list[tuple[str, int, dict[str, Any]]]:
 
 
 def count_expected(emails: int) -> dict[str, int]:
-    """What a person with a pencil would count."""
+    """Compute the expected counters without the product's code."""
     kinds = Counter(number % 10 for number in range(emails))
     some = kinds[6] + kinds[7] + kinds[8] + kinds[9]
     opened = kinds[2] + kinds[3] + kinds[4] + kinds[5] + some
@@ -82,7 +82,7 @@ def count_expected(emails: int) -> dict[str, int]:
 
 @dataclass
 class MailingDayResult:
-    """What was measured, and what was not as expected."""
+    """Measurements, and differences from the expected counters."""
 
     emails: int
     seconds: dict[str, float] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class MailingDayResult:
     sent_events: int = 0
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Return the report for people."""
         took, emails, events = self.seconds, self.emails, 4 * self.emails
         lines = [
             f"{emails} emails imported in {took['import']:.1f} s: "
@@ -104,20 +104,20 @@ class MailingDayResult:
             f"{self.sent_events / took['settled']:.0f} events a second",
         ]
         lines += [
-            f"{name}: {before:.0f} MB before, {most:.0f} MB at the most"
+            f"{name}: {before:.0f} MB before, {most:.0f} MB at peak"
             for name, (before, most) in self.megabytes.items()
         ]
         return [*lines, f"{len(self.differences)} differences", *self.differences[:20]]
 
 
 def run_mailing_day(folder: Path, emails: int) -> MailingDayResult:
-    """Start everything, send the mailing, compare."""
+    """Start everything, send the mailing, and compare the counters."""
     with run_stack(folder) as stack:
         return send_mailing(stack, emails)
 
 
 def send_mailing(stack: Stack, emails: int) -> MailingDayResult:
-    """Send the mailing to services that run."""
+    """Send the mailing to running services."""
     place = create_university("Mailing day", stack.api())
     place.set_webhook_key()
     fundraiser = place.fundraiser()
@@ -157,7 +157,7 @@ def _lines(fundraiser: str, mailing: str, emails: int) -> Iterator[bytes]:
 
 
 def build_recipient_address(number: int) -> str:
-    """Whom the email with this number is to."""
+    """Return the recipient's address of the email with this number."""
     return f"p{number}@example.edu"
 
 
@@ -181,12 +181,12 @@ def _chunks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _posts(emails: int) -> Iterator[list[dict[str, Any]]]:
-    """Every event, some twice and some late, in the order in which SendGrid would send them."""
+    """Yield posts with every event, some twice and some late, in SendGrid's order."""
     chance = random.Random(1)
     sent: list[tuple[float, dict[str, Any]]] = []
     ids = _ids()
     for number in range(emails):
-        begun = MAILING_SENT_AT + number // 100  # a hundred are sent a second
+        begun = MAILING_SENT_AT + number // 100  # SendGrid sends a hundred at a time
         for type_, seconds, more in list_email_events(number):
             at = begun + seconds
             told = make_event(ids[number], type_, at, email=build_recipient_address(number), **more)
@@ -202,7 +202,10 @@ def _posts(emails: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def _ids() -> dict[int, str]:
-    """Each email's id by its number; platforms know them from the import's emails' users."""
+    """Return each email's ID by its number.
+
+    Platforms know the IDs from the imported emails' users.
+    """
     rows = mongoengine.get_db()
     users = {
         row["_id"]: int(row["email"][1:].split("@")[0]) for row in rows.users.find({}, {"email": 1})
@@ -223,7 +226,7 @@ def _await_settled(place: University, fundraiser: str) -> None:
 
 
 def _memory(stack: Stack) -> dict[str, float]:
-    """The resident size of the largest process of each part, in MB."""
+    """Return the resident size of the largest process of each part, in MB."""
     sizes = {}
     for name in ("web", "worker"):
         parent = psutil.Process(stack.pid(name))

@@ -30,7 +30,7 @@ LATENCY_POLL_SECONDS = 0.001
 
 
 class MeasuredStack:
-    """A stack with the workload in it, its worker stopped."""
+    """A stack with the workload in its database and with a stopped worker."""
 
     def __init__(self, stack: Stack, workload: Workload) -> None:
         self.stack = stack
@@ -44,7 +44,7 @@ class MeasuredStack:
         self.posted_events = 0
 
     def gifts(self, many: int, clients: int = CLIENT_COUNT) -> LoadResult:
-        """POST so many new gifts. Every one of them must be answered 201."""
+        """POST this many new gifts, and assert that the service responds 201 to each."""
         first, self._gifts = self._gifts, self._gifts + many
         headers = {"Authorization": f"Bearer {self.alice.key}"}
         requests = [
@@ -54,7 +54,7 @@ class MeasuredStack:
         return self._all(201, self.stack.url, clients, iter(requests))
 
     def posts(self, many: int, events: int, clients: int = CLIENT_COUNT) -> LoadResult:
-        """POST so many webhook posts of so many events each."""
+        """Send this many webhook posts, each with this many events."""
         return self._all(202, self.stack.url, clients, iter(list(self._signed(many, events))))
 
     def _signed(self, many: int, events: int) -> Iterator[bytes]:
@@ -72,7 +72,7 @@ class MeasuredStack:
         return done
 
     def store_event_backlog(self, many: int) -> None:
-        """Store so many new events as the webhook does."""
+        """Store new events as the webhook does."""
         first, rest = divmod(self.posted_events, 100)
         assert not rest
         self.posted_events += many
@@ -80,9 +80,9 @@ class MeasuredStack:
         stored.store_deliveries(self.organization_id, self.workload, posts)
 
     def settle(self, collection: str, many_workers: int = 1) -> float:
-        """Start workers and wait until nothing of the collection is due. Records a second.
+        """Start workers, settle all due records of a collection, and return records per second.
 
-        Of deliveries, it is the deliveries that are counted, of a hundred events each.
+        For `deliveries`, the rate counts deliveries of a hundred events each.
         """
         with run_workers(self.stack, many_workers):
             drained = wait_for_drain(lambda: get_db()[collection].count_documents(DUE_FILTER))
@@ -90,7 +90,10 @@ class MeasuredStack:
         return drained.rate
 
     def trickle(self, many: int, seconds: float) -> list[float]:
-        """One gift after the other; from each answer until it is matched and counted, seconds."""
+        """POST gifts one by one.
+
+        Return the seconds from each response until the gift is counted.
+        """
         waited = []
         for _ in range(many):
             begun = time.perf_counter()
@@ -106,13 +109,13 @@ class MeasuredStack:
         return time.perf_counter() - answered
 
     def differences(self) -> int:
-        """Settle what is due, and compare all counters with what they count."""
+        """Settle what is due, and return how many counters are incorrect."""
         with run_workers(self.stack, 1):
             wait_until(lambda: not stored.has_due_rows("donations", "deliveries"), "settled", 600)
         return len(list(recount.find_drifts()))
 
     def totals(self) -> dict[str, int]:
-        """What the fundraisers count, all together."""
+        """Return the sums of all fundraisers' counters."""
         found = list(get_db().fundraisers.find())
         return {
             "donations_count": sum(row.get("donations_count") or 0 for row in found),
@@ -123,7 +126,7 @@ class MeasuredStack:
 
 
 def measure_start() -> float:
-    """From `matchback up`, on an empty folder, to its line that says that all is ready."""
+    """Return the seconds that `matchback up` needs on an empty folder to report readiness."""
     with tempfile.TemporaryDirectory(prefix="bench-up") as folder:
         matchback = str(Path(sys.executable).with_name("matchback"))
         command = [matchback, "up", "--no-demo", "--data", folder, "--port", str(find_free_port())]
@@ -138,7 +141,7 @@ def measure_start() -> float:
 
 
 def measure_imports(module: str, runs: int) -> list[float]:
-    """How long a process needs that imports this and ends, less one that imports nothing."""
+    """Return the seconds that importing a module takes, without the start of Python."""
 
     def one(code: str) -> float:
         begun = time.perf_counter()

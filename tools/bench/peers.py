@@ -1,4 +1,4 @@
-"""The naive form under the same workload, on one of four queues."""
+"""The naive design under the same workload, on one of four queues."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -16,17 +16,17 @@ from tools.bench.progress import wait_for_drain
 from tools.bench.workload import Workload
 from tools.testbed.stack import Servers, wait_until
 
-KILL_AFTER_SHARE = 0.3  # killed when so much is done
+KILL_AFTER_SHARE = 0.3  # share of the work done before the kill
 
 
 WorkersContext = Callable[..., AbstractContextManager[object]]
 
 
 class Peer:
-    """A queue's workers, on a database of their own and a Redis database of their own.
+    """A queue's workers, with their own database and their own Redis database.
 
     Args:
-        patience: workers that have begun, and done nothing for so many seconds, do no more.
+        patience: seconds without progress after which the workers count as stopped.
     """
 
     def __init__(
@@ -41,15 +41,15 @@ class Peer:
         self.queue = import_queue(name)
 
     def gifts(self, many: int) -> float:
-        """Settle so many gifts from a backlog. Gifts a second."""
+        """Settle a backlog of this many gifts. Return gifts per second."""
         return self._settle(self._enqueue_gifts(many), "donations_count", self._workers)
 
     def events(self, many: int) -> float:
-        """Settle so many events from a backlog. Events a second."""
+        """Settle a backlog of this many events. Return events per second."""
         return self._settle(self._enqueue_events(many), "opens clicks", self._workers)
 
     def lost(self, many: int) -> int:
-        """By how much the counters are off after a kill in the middle of so many events."""
+        """Kill the workers partway through this many events. Return the error of the counters."""
         self._settle(self._enqueue_events(many), "opens clicks", self._killed_workers)
         counted = counting.read_totals()
         return abs(many - counted["opens"] - counted["clicks"])
@@ -86,7 +86,7 @@ class Peer:
 
     @contextmanager
     def _killed_workers(self, left: Callable[[], int], many: int) -> Iterator[None]:
-        """Workers in place of others that were killed."""
+        """Run workers, kill them partway, and start new workers in their place."""
         with self._workers() as first:
             wait_until(lambda: left() < many * (1 - KILL_AFTER_SHARE), f"{self.name} works")
             for pid in first.pids().values():
@@ -96,14 +96,14 @@ class Peer:
 
 
 def kill_process_tree(pid: int) -> None:
-    """SIGKILL to a process and its children, as when the machine goes away."""
+    """Send SIGKILL to a process and its children, as if the machine failed."""
     parent = psutil.Process(pid)
     for process in [parent, *parent.children(recursive=True)]:
         process.send_signal(signal.SIGKILL)
 
 
 def build_naive_environment(servers: Servers, name: str) -> dict[str, str]:
-    """Where a naive form finds its servers, and which one it is."""
+    """Return the environment that gives a naive design its servers and its queue."""
     return {
         "BENCH_MONGODB_URI": build_mongodb_uri(servers.mongodb_port, "naive"),
         "BENCH_REDIS_URL": f"{servers.redis_url.rpartition('/')[0]}/1",

@@ -1,4 +1,4 @@
-"""Processes beside the service's own: bare handlers on gunicorn, the naive form's workers."""
+"""Processes besides the service's: bare handlers on gunicorn, and the naive design's workers."""
 
 import socket
 import sys
@@ -17,7 +17,7 @@ from tools.testbed.stack import Stack
 
 @contextmanager
 def run_parts(parts: Iterable[Part]) -> Iterator[Supervisor]:
-    """These, one after the other, and stopped whatever happens."""
+    """Start the parts in order, and stop them at the end of the block."""
     supervisor = Supervisor(say=lambda text: None)
     try:
         for part in parts:
@@ -30,7 +30,7 @@ def run_parts(parts: Iterable[Part]) -> Iterator[Supervisor]:
 def build_parts(
     name: str, commands: Iterable[list[str]], folder: Path, environment: dict[str, str]
 ) -> list[Part]:
-    """Processes of one kind, numbered, each with a log of its own."""
+    """Return numbered parts of one kind, each with a log of its own."""
     return [
         Part(f"{name}{number}", command, folder / f"{name}{number}.log", environment)
         for number, command in enumerate(commands)
@@ -39,7 +39,7 @@ def build_parts(
 
 @contextmanager
 def run_wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The application on gunicorn, with as many processes and threads as ours. Its URL."""
+    """Run an application on gunicorn, with Matchback's processes and threads. Yield its URL."""
     port = find_free_port()
     command = [
         *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK_ADDRESS}:{port}"),
@@ -67,14 +67,14 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def run_workers(stack: Stack, many: int) -> Iterator[Supervisor]:
-    """So many of Matchback's workers."""
+    """Run this many of Matchback's workers."""
     commands = [build_worker_command() for _ in range(many)]
     with run_parts(build_parts("worker", commands, stack.folder, stack.environment)) as supervisor:
         yield supervisor
 
 
 def measure_memory(pid: int) -> float:
-    """The resident memory of the largest process of this one and its children, in MB."""
+    """Return the resident memory of the largest process among this one and its children, in MB."""
     parent = psutil.Process(pid)
     family = [parent, *parent.children(recursive=True)]
     return max(process.memory_info().rss for process in family) / 1e6

@@ -1,4 +1,4 @@
-"""The speed at which a backlog shrinks, seen from outside."""
+"""The speed at which a backlog shrinks, measured from outside the workers."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ HANG_TIMEOUT_SECONDS = 120
 
 @dataclass(frozen=True)
 class DrainResult:
-    """What came of waiting. `rate` is of items a second; `left` were never done."""
+    """The result of waiting. `rate` is in items per second; `left` items were never done."""
 
     rate: float
     left: int
@@ -19,11 +19,11 @@ class DrainResult:
 def wait_for_drain(
     left: Callable[[], int], gives_up_seconds: float = HANG_TIMEOUT_SECONDS
 ) -> DrainResult:
-    """Wait until nothing is left, or until nothing has changed for so long.
+    """Wait until nothing is left, or until nothing has changed for this many seconds.
 
-    Before the first progress it waits longer: a worker on a busy machine takes its time to start.
-    The rate is from the first progress that is seen, so the start of a worker is no part of it,
-    unless all was done before the second look.
+    Before the first progress it waits longer, because workers start slowly on a busy machine. The
+    rate begins at the first visible progress, so it excludes the start of a worker. If everything
+    was done by then, the rate includes the start.
     """
     total = seen = left()
     begun = time.perf_counter()

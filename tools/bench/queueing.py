@@ -1,8 +1,8 @@
-"""How much longer a request takes because its job is scheduled.
+"""Measure how much longer a request takes because it schedules a job.
 
-Requests are made in this process, by one thread, with and without the scheduling in turns.
-Reads the service's settings from its input, as JSON. Prints the part of a request's median time, in
-percent, of each round, as a JSON array.
+One thread in this process makes requests with and without scheduling, in turn. The program reads
+the service's settings from its input, as JSON. It prints a JSON array with the scheduling's share
+of the median request time, in percent, by round.
 """
 
 import json
@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-# Before anything of ours reads it: where the servers are. The tests keep nothing of what is set.
+# Set the servers before other imports read the environment.
 os.environ |= json.load(sys.stdin)
 
 from falcon import testing
@@ -25,7 +25,9 @@ from service.app import create_app
 from service.middleware.access_log import build_log_middleware
 from tools.bench.workload import Workload
 
-FIRST_GIFT_NUMBER = 10_000_000  # gifts that nobody else sends
+FIRST_GIFT_NUMBER = (
+    10_000_000  # the first number of this program's gifts, which no other program sends
+)
 
 
 def main(key: str, rounds: int, requests: int) -> list[float]:

@@ -1,7 +1,7 @@
 """Measure how many records a recount compares in a second.
 
-The rows and their counters are computed by the ledger itself and inserted at once, so the recount
-must find nothing. A share of the rows is due, as during an import.
+The ledger itself computes the inserted rows and counters, so the recount must find no difference. A
+share of the rows is due, as during an import.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from service.local.supervisor import Supervisor
 from tools.testbed.stack import Servers
 
 EMAILS_A_MAILING = 20_000
-EMAILS_A_GIFT = 20  # one of so many emails led to a gift
+EMAILS_A_GIFT = 20  # one of this many emails led to a gift
 EVENT_TYPES = ("delivered", "open", "click")
-ROWS_A_DUE_ROW = 10  # one of so many rows is due
+ROWS_A_DUE_ROW = 10  # one of this many rows is due
 ROWS_A_COMMAND = 5_000
 EMAILS_SENT_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ Rows = defaultdict[str, dict[Any, Any]]  # by collection and ID
 
 
 def store_records(emails: int, *, events: bool = True) -> int:
-    """Store this many emails with their users, gifts and events. Returns how many records."""
+    """Store this many emails with their users, gifts and events. Return their number."""
     rows: Rows = defaultdict(dict)
     of = {"organization_id": ObjectId(), "fundraiser_id": ObjectId()}
     rows["fundraisers"][of["fundraiser_id"]] = {"organization_id": of["organization_id"]}
@@ -106,14 +106,14 @@ def _count(rows: Rows) -> None:
 
 @dataclass(frozen=True)
 class RecountRate:
-    """How a recount of everything went."""
+    """The result of a complete recount."""
 
     records: int
     seconds: float
     incorrect: int
 
     def line(self) -> str:
-        """The same for people."""
+        """Return the result in one line for people."""
         rate = self.records / self.seconds
         return (
             f"{self.records} records in {self.seconds:.1f} s: {rate:.0f} a second, "
@@ -122,7 +122,7 @@ class RecountRate:
 
 
 def measure_recount() -> RecountRate:
-    """Compare every record that is stored."""
+    """Compare every stored record."""
     begun_at = time.perf_counter()
     records = incorrect = 0
     for page in recount.compare_all_counters():

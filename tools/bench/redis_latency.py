@@ -1,4 +1,4 @@
-"""Measure a POST with Redis up, hung and gone, in turn, in one run."""
+"""Measure a POST while Redis is up, hung and gone, in turn, in one run."""
 
 import argparse
 import os
@@ -24,13 +24,13 @@ def _is_back(supervisor: Supervisor) -> bool:
 
 
 def measure_conditions(folder: Path) -> dict[str, list[float]]:
-    """Milliseconds of each POST /v1/donations under each condition."""
+    """Return the milliseconds of each POST /v1/donations under each condition."""
     took: dict[str, list[float]] = {"up": [], "hung": [], "gone": []}
     with run_stack(folder) as stack:
         servers, supervisor = stack.servers, stack.servers.supervisor
         place = create_university("Latency", stack.api())
         fundraiser = place.fundraiser()
-        time_posts(place, fundraiser)  # warm
+        time_posts(place, fundraiser)  # warm up
         for _ in range(ROUND_COUNT):
             took["up"] += time_posts(place, fundraiser)
             os.kill(servers.pid("Redis"), signal.SIGSTOP)
@@ -47,7 +47,7 @@ def measure_conditions(folder: Path) -> dict[str, list[float]]:
 
 
 def time_posts(place: University, fundraiser: str) -> list[float]:
-    """One after the other."""
+    """Send gifts one by one, and return the milliseconds of each."""
     took = []
     for _ in range(POSTS_A_ROUND):
         begun = time.perf_counter()
@@ -57,7 +57,7 @@ def time_posts(place: University, fundraiser: str) -> list[float]:
 
 
 def main() -> int:
-    """Print medians and ratios; exit code 1 when one is over 1.5."""
+    """Print medians and ratios. Return 1 if a ratio exceeds 1.5."""
     with tempfile.TemporaryDirectory() as folder:
         took = measure_conditions(Path(folder))
     up = statistics.median(took["up"])

@@ -1,7 +1,7 @@
 """Show that a report costs the same at 1,000 and at 1,000,000 donations.
 
-Two fundraisers with real rows: donations, donors, events and emails, stored as settling leaves
-them, and counters that say so. Their reports are timed in turn, on a real MongoDB.
+Two fundraisers have real rows: donations, donors, events, emails and correct counters, stored as
+settling leaves them. The benchmark times their reports in turn, on a real MongoDB.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MAX_COST_RATIO = 1.5
 
 
 def create_counted_fundraiser(organization_id: ObjectId, number: int) -> Fundraiser:
-    """A fundraiser with so many donations over ninety days, counted."""
+    """Create a fundraiser with counted donations over ninety days."""
     fundraiser = Fundraiser.create(organization_id, {"name": f"{number} gifts"})
     days: dict[str, Counter[str]] = {}
     for name, rows in _rows(fundraiser, number, days):
@@ -82,7 +82,7 @@ def _rows(
 
 
 def time_report(fundraiser: Fundraiser) -> float:
-    """How long one report takes."""
+    """Return how many seconds one report takes."""
     begun = time.perf_counter()
     report = build_fundraiser_report(fundraiser)
     spent = time.perf_counter() - begun
@@ -95,7 +95,7 @@ def read_donation_count(fundraiser: Fundraiser) -> int:
 
 
 def compare_reports(small: int, large: int, rounds: int) -> tuple[float, float]:
-    """The median seconds of a report of either, taken in turn."""
+    """Return the median seconds of either fundraiser's report, measured in turn."""
     organization = Organization.create("Reports", "America/New_York")
     both = [create_counted_fundraiser(organization.id, number) for number in (small, large)]
     times: list[list[float]] = [[], []]

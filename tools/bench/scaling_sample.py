@@ -1,7 +1,7 @@
-"""`python -m tools.bench.scaling_sample`: the bytes of a record and of its keys, for scaling.py.
+"""`python -m tools.bench.scaling_sample`: bytes of a record and of its keys, for scaling.py.
 
-20,000 emails, as many events and 5,000 gifts come in by the API and are counted by a worker, so
-that indexes are filled as they are in use, and not as tightly as by an import.
+The API receives 20,000 emails, 20,000 events and 5,000 gifts, and a worker counts them. So indexes
+fill as they do in use, less tightly than after an import.
 """
 
 import tempfile
@@ -16,8 +16,8 @@ from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
 SAMPLE_EMAILS = 20_000
 SAMPLE_GIFTS = 5_000
-# Their keys are digests, addresses, or ids that others choose, or are looked up for records of any
-# age: the next one may be anywhere. Those of other indexes grow at the end, or are few.
+# Their keys are digests, addresses, or IDs that clients choose, or they serve look-ups of records
+# of any age. So the next key may be anywhere. Other indexes grow at the end, or are small.
 RANDOM_INDEXES = {
     "events": ("_id_", "organization_id_1_sg_event_id_1"),
     "messages": ("_id_",),
@@ -29,7 +29,7 @@ RANDOM_INDEXES = {
 
 
 def main() -> None:
-    """Measure, and print what belongs into scaling.py."""
+    """Measure, and print the lines for scaling.py."""
     with (
         tempfile.TemporaryDirectory(prefix="scaling") as folder,
         run_stack(Path(folder), NO_RATE_LIMITS) as stack,
@@ -38,7 +38,7 @@ def main() -> None:
         mine.gifts(SAMPLE_GIFTS)
         mine.posts(SAMPLE_EMAILS // EVENTS_A_POST, EVENTS_A_POST)
         assert mine.differences() == 0
-        get_connection().admin.command("fsync")  # sizes are known after a checkpoint
+        get_connection().admin.command("fsync")  # MongoDB knows sizes after a checkpoint
         for name in RECORD_COUNTS:
             told = get_db().command("collStats", name)
             sizes = told["indexSizes"]

@@ -1,32 +1,38 @@
-"""Workers that take turns at organizations, simulated: how far behind each gets at the peak."""
+"""Simulation of workers that take turns at organizations, with each one's lag at the peak."""
 
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# A third of the half hour's events arrive in its first five minutes, of all organizations at once.
+# A third of the half hour's events arrive in its first five minutes, for all organizations at once.
 EARLY_SHARE, EARLY_SECONDS, HALF_HOUR_SECONDS = 1 / 3, 300, 1800
-# A worker counts so many events a second, and needs so long for a turn, however short.
+# A worker counts this many events per second, and each turn takes at least this long.
 EVENTS_A_SECOND = 3_000  # docs/explanation/performance.md
 SECONDS_A_TURN = 0.01
 STEP_SECONDS = 2
 
 
 def compute_shares(many: int) -> list[float]:
-    """Which part of all is whose: the n-th largest has 1/n of what the largest has (Zipf)."""
+    """Return each organization's share of the events.
+
+    The n-th largest has 1/n of the largest's (Zipf).
+    """
     weights = [1 / rank for rank in range(1, many + 1)]
     return [weight / sum(weights) for weight in weights]
 
 
 def count_arrived(second: float, total: float) -> float:
-    """Events of all organizations from the beginning of the half hour until then."""
+    """Return how many events of all organizations have arrived by this second."""
     early = min(second, EARLY_SECONDS) / EARLY_SECONDS * EARLY_SHARE
     late = max(0.0, min(second, HALF_HOUR_SECONDS) - EARLY_SECONDS)
     return total * (early + (1 - EARLY_SHARE) * late / (HALF_HOUR_SECONDS - EARLY_SECONDS))
 
 
 def find_arrival_seconds(part: float) -> float:
-    """When this part of the half hour's events had arrived: `arrived`, the other way round."""
+    """Return the second by which this part of the events has arrived.
+
+    It is the inverse of `arrived`.
+    """
     if part <= EARLY_SHARE:
         return part / EARLY_SHARE * EARLY_SECONDS
     rest = (part - EARLY_SHARE) / (1 - EARLY_SHARE)
@@ -35,20 +41,20 @@ def find_arrival_seconds(part: float) -> float:
 
 @dataclass
 class SimulationRun:
-    """What a simulation has seen."""
+    """The result of a simulation."""
 
     workers: int
     backlog: float = 0.0  # the most events that waited
-    lags: tuple[float, ...] = ()  # by organization: the longest that an event waited, seconds
-    busy: float = 0.0  # part of the workers' time
+    lags: tuple[float, ...] = ()  # by organization: the longest wait of an event, in seconds
+    busy: float = 0.0  # share of the workers' time
 
 
 def simulate_half_hour(workers: int, of: list[float], total: float) -> SimulationRun:
-    """The busiest half hour, step by step.
+    """Simulate the busiest half hour, step by step.
 
-    In each step a worker takes organizations in turn, whoever has waited longest first, and counts
-    what is there; one organization is counted by one worker at a time. What is left of a step's
-    time is idle.
+    In each step, workers take organizations in turn, the longest-waiting first, and count their
+    events. Only one worker at a time counts an organization's events. The rest of a step's time is
+    idle.
     """
     counted = [0.0] * len(of)
     lags = [0.0] * len(of)
@@ -73,7 +79,7 @@ def simulate_half_hour(workers: int, of: list[float], total: float) -> Simulatio
 def _work(
     workers: int, waiting: Iterable[tuple[float, int]], counted: list[float], told: list[float]
 ) -> float:
-    """One step of all workers. Returns how many seconds they worked, together."""
+    """Simulate one step of all workers. Return the sum of the seconds that they worked."""
     free = [0.0] * workers
     for _, one in sorted(waiting):
         begun = heapq.heappop(free)

@@ -30,12 +30,12 @@ NAIVE_APPLICATION = "tools.bench.naive.web:handler"
 
 @dataclass(frozen=True)
 class BenchSize:
-    """How much of each."""
+    """The amount of work in each measurement."""
 
     rounds: int = 5
     users: int = 40_000
     emails: int = 80_000
-    requests: int = 4_000  # a round, of each contestant
+    requests: int = 4_000  # for each contestant in each round
     posts: int = 400
     big_posts: int = 40
     events: int = 100_000
@@ -90,7 +90,7 @@ class Bench:
         self._starts()
 
     def add(self, *figures: Figure) -> None:
-        """Keep figures, and print them as they come."""
+        """Keep figures, and print them as they arrive."""
         self.figures += figures
         print(format_table(figures), flush=True)  # noqa: T201
 
@@ -107,7 +107,7 @@ class Bench:
         return figure
 
     def _twenty(self, stack: Stack, mine: MeasuredStack) -> None:
-        """Twenty fundraisers: requests, settling, and what memory it takes."""
+        """Measure requests, settling and memory with twenty fundraisers."""
         idle = self._donations(stack, mine)
         self._webhook(mine)
         self._settle_gifts(mine, "20 fundraisers")
@@ -115,7 +115,7 @@ class Bench:
         self._queueing(mine)
         self._saturated(stack, mine, idle)
         off = mine.differences()
-        self._note("counters that are off after all this", "", [off], AT_MOST, 0)
+        self._note("incorrect counters after all measurements", "", [off], AT_MOST, 0)
 
     def _donations(self, stack: Stack, mine: MeasuredStack) -> Figure:
         contestants = ["limit", "inline", *self.size.queues]
@@ -176,7 +176,7 @@ class Bench:
 
     def _trickle(self, mine: MeasuredStack) -> None:
         with run_workers(mine.stack, 1):
-            mine.trickle(3, 0.1)  # the worker is there
+            mine.trickle(3, 0.1)  # the worker has started
             idle = LoadResult(seconds=mine.trickle(self.size.trickle, 0.1))
             mine.store_event_backlog(self.size.events)
             busy = LoadResult(seconds=mine.trickle(self.size.trickle, 0.1))
@@ -187,7 +187,7 @@ class Bench:
         self._note(f"{told}, p99", "ms", [busy.percentile(99)])
 
     def _queueing(self, mine: MeasuredStack) -> None:
-        """In a process of its own, which is told where the servers are as a web process is."""
+        """Measure scheduling in a process that gets its servers as a web process does."""
         command = [sys.executable, "-m", "tools.bench.queueing", mine.alice.key]
         command += [str(self.size.rounds), str(self.size.requests // 10)]
         told = json.dumps(mine.stack.environment).encode()
@@ -196,7 +196,7 @@ class Bench:
         self._note("queueing's part of a request", "%", shares, AT_MOST, 10)
 
     def _saturated(self, stack: Stack, mine: MeasuredStack, idle: Figure) -> None:
-        """Requests while a worker has more to settle than it can, and the memory of both."""
+        """Measure requests and memory while a worker has more to settle than it can."""
         with run_workers(stack, 1) as running_workers:
             loads = []
             for _ in range(self.size.rounds):
@@ -215,7 +215,7 @@ class Bench:
         self._note("memory, worker", "MB", [worker], AT_MOST, 130)
 
     def _hot(self, mine: MeasuredStack) -> None:
-        """One fundraiser, one mailing: everybody increments the same records."""
+        """Measure one fundraiser with one mailing: all gifts increment the same records."""
         self._settle_gifts(mine, "1 fundraiser")
         rates: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(self.size.settlings):
@@ -228,7 +228,7 @@ class Bench:
         self._killed(mine)
 
     def _killed(self, mine: MeasuredStack) -> None:
-        """A worker is killed in the middle: nothing may be off."""
+        """Kill a worker partway, and check that every counter is correct."""
         mine.store_event_backlog(self.size.events)
         due: Callable[[], int] = lambda: get_db().deliveries.count_documents(DUE_FILTER)  # noqa: E731
         total = due()
@@ -239,7 +239,7 @@ class Bench:
         counted = mine.totals()
         lost = mine.posted_events - counted["opens"] - counted["clicks"]
         self._note("events lost or twice after a kill, matchback", "", [abs(lost)], AT_MOST, 0)
-        self._note("counters that are off after a kill", "", [off], AT_MOST, 0)
+        self._note("incorrect counters after a kill", "", [off], AT_MOST, 0)
 
     def _peers(self, servers: Servers) -> None:
         own = {figure.name: figure.median for figure in self.figures}

@@ -27,27 +27,27 @@ STALLED_REQUESTS = {
     "half a head": POST_HEAD,
     "half a body": POST_HEAD + b"Content-Length: 100\r\n\r\n{",
     "half a webhook": WEBHOOK_HEAD + b"Content-Length: 1000000\r\n\r\n[" + b" " * 1000,
-    "chunks without end": WEBHOOK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[    \r\n",
-    "leave asked, nothing sent": WEBHOOK_HEAD
+    "endless chunks": WEBHOOK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[    \r\n",
+    "continue expected, nothing sent": WEBHOOK_HEAD
     + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n",
-    "too large, and no key": IMPORT_HEAD + b"Content-Length: 99999999\r\n\r\n{",
-    "chunks, and no key": IMPORT_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n",
+    "too large, without a key": IMPORT_HEAD + b"Content-Length: 99999999\r\n\r\n{",
+    "chunks, without a key": IMPORT_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n",
     "a second half": WHOLE_REQUEST + POST_HEAD + b"Content-Length: 100\r\n\r\n{",
-    "garbage, and then nothing": b"\x16\x03\x01\x02",
-    "refused, and not closed": b"GARBAGE\r\n\r\n",
-    "a long answer, not taken": b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
+    "garbage, then nothing": b"\x16\x03\x01\x02",
+    "rejected, and not closed": b"GARBAGE\r\n\r\n",
+    "a long response, not read": b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
 }
 ROUND_COUNT, GIFTS_A_ROUND = 5, 60
 
 
 @contextmanager
 def stall_connections(url: str, number: int) -> Iterator[None]:
-    """So many connections, of each kind in turn, that send a part of a request and no more."""
+    """Open stalled connections of each kind in turn. Each sends a part of a request, then stops."""
     port = urlsplit(url).port
     with ExitStack() as held:
         for part in islice(cycle(STALLED_REQUESTS.values()), number):
             connection = held.enter_context(socket.socket())
-            # So small a window that a long answer does not fit into it.
+            # A long response must not fit into the receive window.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.settimeout(10)
             connection.connect(("127.0.0.1", port))
@@ -56,7 +56,7 @@ def stall_connections(url: str, number: int) -> Iterator[None]:
 
 
 def time_gifts(place: University, fundraiser: str, number: int = GIFTS_A_ROUND) -> list[float]:
-    """Milliseconds of each gift, one after the other, each over a connection of its own."""
+    """Send gifts one by one, each over a new connection, and return the milliseconds of each."""
     took = []
     for _ in range(number):
         begun = time.perf_counter()
@@ -71,12 +71,12 @@ DONOR = {"name": "Bob", "email": "bob@example.edu"}
 
 
 def measure_stalled_gifts(folder: Path) -> dict[int, list[float]]:
-    """Milliseconds of gifts, by how many connections are stalled meanwhile; in turn."""
+    """Return the milliseconds of gifts by the number of stalled connections, measured in turn."""
     took: dict[int, list[float]] = {0: [], 200: [], 1000: []}
     with run_stack(folder, NO_RATE_LIMITS) as stack:
         place = create_university("Slow clients", stack.api())
         fundraiser = place.fundraiser()
-        time_gifts(place, fundraiser)  # warm
+        time_gifts(place, fundraiser)  # warm up
         for _ in range(ROUND_COUNT):
             for number, values in took.items():
                 with stall_connections(stack.url, number):
@@ -85,7 +85,7 @@ def measure_stalled_gifts(folder: Path) -> dict[int, list[float]]:
 
 
 def main() -> int:
-    """Print what gifts took; exit code 1 when 200 stalled connections make it 1.5 times that."""
+    """Print the durations. Return 1 if 200 stalled connections slow a gift by half or more."""
     with tempfile.TemporaryDirectory() as folder:
         took = measure_stalled_gifts(Path(folder))
     alone = statistics.median(took[0])

@@ -29,7 +29,7 @@ WORKLOAD_SENT_AT = datetime.fromtimestamp(WORKLOAD_UNIX_SECONDS, UTC)
 
 
 def store_workload(organization_id: ObjectId, workload: Workload) -> None:
-    """Store users, fundraisers, mailings and emails, as they are once they are counted."""
+    """Store users, fundraisers, mailings and emails as if they were counted."""
     of = {"organization_id": organization_id}
     counters: Contribution = {}
     insert_rows("emails", _emails(of, workload, counters))
@@ -81,7 +81,7 @@ def _with(counters: Contribution, name: str, row: dict[str, Any]) -> dict[str, A
 
 
 def insert_rows(name: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Store rows, many in a command."""
+    """Insert rows, many in each command."""
     rows = iter(rows)
     while batch := list(islice(rows, ROWS_A_COMMAND)):
         get_db()[name].insert_many(batch, ordered=False)
@@ -90,7 +90,7 @@ def insert_rows(name: str, rows: Iterable[dict[str, Any]]) -> None:
 def store_deliveries(
     organization_id: ObjectId, workload: Workload, posts: range, events: int = 100
 ) -> list[ObjectId]:
-    """Store posts as the webhook does, all at once. Returns their ids, the oldest first."""
+    """Store posts as the webhook does, all at once. Return their IDs, the oldest first."""
     begun = now()
     rows: list[dict[str, Any]] = []
     for number in posts:
@@ -110,5 +110,5 @@ def store_deliveries(
 
 
 def has_due_rows(*names: str) -> bool:
-    """Whether anything of these collections waits to be counted."""
+    """Return whether any record of these collections waits for counting."""
     return any(get_db()[name].find_one(DUE_FILTER, {"_id": 1}) for name in names)

@@ -20,7 +20,7 @@ EMAILS_A_GIFT = 20
 
 
 def measure_collections(folder: Path, emails: int) -> list[tuple[str, int, float, float]]:
-    """Return for each collection: documents, and megabytes of data and of indexes."""
+    """Return the documents, and the megabytes of data and of indexes, of each collection."""
     with run_stack(folder) as stack:
         result = send_mailing(stack, emails)
         assert not result.differences, result.differences

@@ -1,7 +1,7 @@
-"""Measure events a second from stored delivery to exact counters, in one thread.
+"""Measure events per second from stored delivery to exact counters, in one thread.
 
-Uses nothing but what every version has (documents, and `sweep`), so that two versions can be
-compared on one machine, in turn.
+The benchmark uses only what every version has (documents, and `sweep`). So it can compare two
+versions on one machine, in turn.
 """
 
 import argparse
@@ -36,7 +36,7 @@ ROUND_COUNT = 5
 
 
 def prepare_mailing() -> tuple[ObjectId, list[str]]:
-    """A mailing with its emails, everything counted."""
+    """Create a mailing with its emails, all counted."""
     organization = Organization.create("Rates")
     fundraiser = Fundraiser.create(organization.id, {"name": "Spring"})
     values = {"fundraiser_id": fundraiser.id, "name": "Appeal"}
@@ -52,7 +52,10 @@ def prepare_mailing() -> tuple[ObjectId, list[str]]:
 def measure_round(
     organization_id: ObjectId, emails: list[str], number: int, events_a_post: int
 ) -> float:
-    """Events a second: delivered, two opens and, of some, a click."""
+    """Count one round, and return events per second.
+
+    Each email has a delivery and two opens, and some have a click.
+    """
     at = FIRST_EVENT_AT + number * 1000
     kinds = (("delivered", 0), ("open", 60), ("open", 90), ("click", 120))
     events = [

@@ -1,7 +1,7 @@
 """Measure how fast a warehouse that is far behind catches up.
 
-A whole mailing is imported and reported of (four events an email) while the warehouse's worker is
-stopped; then it starts, and is timed, its start included, until nothing waits.
+The benchmark imports a whole mailing and its events (four per email) while the warehouse's worker
+is stopped. Then it starts the worker, and measures the time until nothing waits. The start counts.
 """
 
 import argparse
@@ -30,7 +30,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def measure_catch_up(folder: Path, emails: int) -> list[str]:
-    """What it took, in lines for people."""
+    """Measure, and return the result in lines for people."""
     url = f"duckdb:///{folder / 'warehouse.duckdb'}"
     os.environ["MATCHBACK_WAREHOUSE_URL"] = url
     get_settings.cache_clear()
@@ -47,14 +47,14 @@ def measure_catch_up(folder: Path, emails: int) -> list[str]:
         differences = list(find_differences(warehouse))
         lines += [
             f"{rows} rows exported in {seconds:.1f} s: {rows / seconds:.0f} rows a second",
-            f"the warehouse's worker: {megabytes:.0f} MB at the most",
+            f"the warehouse's worker: {megabytes:.0f} MB at peak",
             f"{len(differences)} differences from the ledger",
         ]
         return lines
 
 
 def _catch_up(stack: Stack) -> tuple[float, float]:
-    """Seconds until nothing waits, and the most memory meanwhile, in MB."""
+    """Return the seconds until nothing waits, and the peak memory in MB."""
     command = [*build_matchback_command(), "warehouse", "worker"]
     log = stack.folder / "warehouse.log"
     begun, most = time.monotonic(), 0.0

@@ -27,7 +27,7 @@ KIND_NUMBERS = {"fundraiser": 1, "mailing": 2, "user": 3, "email": 4}
 
 
 def mix_bits(index: int) -> int:
-    """64 bits that look random. Source: Steele, Lea and Flood's SplitMix64 (OOPSLA 2014)."""
+    """Return 64 bits that look random. Source: Steele, Lea and Flood's SplitMix64 (OOPSLA 2014)."""
     value = (index + 1) * 0x9E3779B97F4A7C15 % 2**64
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
@@ -35,21 +35,21 @@ def mix_bits(index: int) -> int:
 
 
 def build_id(kind: str, index: int) -> str:
-    """The id of the fundraiser, mailing, user or email with this index."""
+    """Return the ID of the fundraiser, mailing, user or email with this index."""
     return f"{WORKLOAD_UNIX_SECONDS - 86400:08x}{KIND_NUMBERS[kind]:04x}{index:012x}"
 
 
 def build_user_address(user: int) -> str:
-    """The address of the user with this index."""
+    """Return the address of the user with this index."""
     return f"person{user}@example.edu"
 
 
 @dataclass(frozen=True)
 class Workload:
-    """How many there are of each. Of every fundraiser there is one mailing, with the same index.
+    """The size of the workload. Each fundraiser has one mailing, with the same index.
 
     The numbers of users and emails must be multiples of the number of fundraisers, so that all
-    emails to a user are of one fundraiser.
+    emails to a user belong to one fundraiser.
     """
 
     users: int = 40_000
@@ -57,15 +57,15 @@ class Workload:
     emails: int = 80_000
 
     def user_of(self, email: int) -> int:
-        """To whom an email is."""
+        """Return the index of an email's recipient."""
         return email % self.users
 
     def fundraiser_of(self, email: int) -> int:
-        """For which fundraiser, and in which mailing, an email is."""
+        """Return the index of an email's fundraiser and mailing."""
         return email % self.fundraisers
 
     def gift(self, index: int) -> dict[str, Any]:
-        """The body of POST /v1/donations for the gift with this index."""
+        """Return the body of POST /v1/donations for the gift with this index."""
         chance = mix_bits(index)
         email = chance % self.emails
         kind = index % 20
@@ -85,7 +85,7 @@ class Workload:
         }
 
     def event(self, index: int) -> dict[str, Any]:
-        """The event with this index, as SendGrid reports it."""
+        """Return the event with this index, as SendGrid reports it."""
         email = mix_bits(index) % self.emails
         user = self.user_of(email)
         told = {
@@ -106,5 +106,5 @@ class Workload:
         return told | {"sg_machine_open": False, "sg_content_type": "html"}
 
     def post(self, index: int, events: int = EVENTS_A_POST) -> list[dict[str, Any]]:
-        """The events of the webhook post with this index."""
+        """Return the events of the webhook post with this index."""
         return [self.event(number) for number in range(index * events, (index + 1) * events)]

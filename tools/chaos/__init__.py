@@ -1,1 +1,1 @@
-"""Random faults under load, and an independent computation of what must be stored afterwards."""
+"""Random faults under load, and an independent computation of the expected data."""

@@ -1,6 +1,6 @@
 """Run with faults, with seeds SEED, SEED+1, …, and compare all counters.
 
-Exit code 1 on any difference; the folder with the logs of such a run is kept.
+Any difference gives exit code 1, and keeps the folder with the logs of that run.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from tools.chaos.run import run_chaos
 
 
 def main() -> int:
-    """Run, and print what there is to tell."""
+    """Run with each seed, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)

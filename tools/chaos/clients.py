@@ -1,6 +1,6 @@
-"""The clients: they keep working, retry requests without an answer, and remember the truth.
+"""Clients that keep working, retry requests without a response, and remember the truth.
 
-Each client owns its records. So its last answer about a record is the truth.
+Each client owns its records. So its last response about a record is the truth.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from tools.testbed.stripe_events import STRIPE_SECRET, make_charge_event
 
 FIRST_EVENT_AT = 1_700_000_000
 MAX_EVENT_COPIES = 46
-# What a true answer may be; anything else is a defect.
+# Any other status is a defect.
 EXPECTED_STATUSES = {200, 201, 202, 204, 503}
 RETRY_TIMEOUT_SECONDS = 90
 
 
 @dataclass
 class ClientGift:
-    """What a client knows of one of its gifts."""
+    """A client's knowledge of one of its gifts."""
 
     id: str
     currency: str
@@ -40,7 +40,7 @@ class ClientGift:
     deleted: bool = False
     told: int = 0
     fundraiser: str = ""
-    payment: str = ""  # known to Stripe by this, in place of an id
+    payment: str = ""  # Stripe knows the gift by this, in place of an ID
 
     @property
     def net(self) -> int:
@@ -50,7 +50,7 @@ class ClientGift:
 
 @dataclass
 class ClientTally:
-    """What the clients saw, together."""
+    """Responses to all clients, in total."""
 
     requests: int = 0
     acknowledged: int = 0
@@ -75,13 +75,13 @@ class ChaosClient(threading.Thread):
         self.place = place
         self.tally = ClientTally()
         self.gifts: list[ClientGift] = []
-        self.emails: dict[str, str] = {}  # id: fundraiser
+        self.emails: dict[str, str] = {}  # ID: fundraiser
         self.deleted_emails: set[str] = set()
         self.events: dict[str, set[tuple[str, int]]] = {}  # email: distinct events
-        self.acts: Acts = Counter()  # acknowledged, and to be found in the audit
+        self.acts: Acts = Counter()  # acknowledged, so the audit log must contain them
         self.failure: BaseException | None = None
         self._urls = urls
-        self.erased: dict[str, str] = {}  # user: the address that nothing may hold
+        self.erased: dict[str, str] = {}  # user: the address that no record may hold
         self._files = files
         self._fundraisers = list(files.fundraisers)
         self._taken: set[str] = set()  # addresses of people who moved or were erased
@@ -111,7 +111,7 @@ class ChaosClient(threading.Thread):
         try:
             while not self._stopping.is_set():
                 self._chance.choices(actions, weights)[0]()
-            while self._copies:  # every event was acknowledged at least once in the end
+            while self._copies:  # sends every event until it is acknowledged at least once
                 self._deliver()
         except BaseException as error:  # noqa: BLE001
             self.failure = error
@@ -119,7 +119,7 @@ class ChaosClient(threading.Thread):
             self._http.close()
 
     def stop(self) -> None:
-        """Finish what is under way."""
+        """Finish the current act, then stop."""
         self._stopping.set()
 
     def _give(self) -> None:
@@ -182,7 +182,7 @@ class ChaosClient(threading.Thread):
             self._call("DELETE", f"/v1/emails/{email}")
 
     def _pay(self) -> None:
-        """Stripe tells of a new gift, or of more that was refunded; always too often."""
+        """Post Stripe events about a new gift or a larger refund, some of them repeatedly."""
         paid = [gift for gift in self.gifts[-40:] if gift.payment and gift.status == "succeeded"]
         if paid and self._chance.random() < 0.5:
             gift = self._chance.choice(paid)
@@ -210,7 +210,7 @@ class ChaosClient(threading.Thread):
             self._call("STRIPE", f"/v1/webhooks/stripe/{self.place.id}", told)
 
     def _pin(self) -> None:
-        """Staff say which email led to a gift, or that none did, or take that back."""
+        """Pin a gift to an email or to none, or remove its pin."""
         gift = self._some_gift()
         if gift is None or not self.emails:
             return
@@ -222,14 +222,14 @@ class ChaosClient(threading.Thread):
             self._call("DELETE", path)
 
     def _move(self) -> None:
-        """Somebody has another address, and gives from there."""
+        """Change a user's address, from which the user then gives."""
         if user := self._some_user():
             self._moved = f"m{self.number}.{self._next()}@example.edu"
             self._taken.add(user["email"])
             self._call("PATCH", f"/v1/users/{user['id']}", {"email": self._moved})
 
     def _erase(self) -> None:
-        """Somebody wants to be forgotten, who never moved, and is not heard of again."""
+        """Erase a user who never moved. No later request names this user."""
         user = self._some_user()
         if user and self._chance.random() < 0.3 and user["email"].startswith(f"p{self.number}."):
             self._taken.add(user["email"])
@@ -239,7 +239,7 @@ class ChaosClient(threading.Thread):
                 self._call("DELETE", f"/v1/users/{user['id']}?erase=true")
 
     def _some_user(self) -> Any:
-        """A person with an email, who neither moved nor was erased."""
+        """Return a user with an email who neither moved nor was erased, or None."""
         if not self.emails:
             return None
         email = self._call("GET", f"/v1/emails/{self._chance.choice(list(self.emails))}")
@@ -249,7 +249,7 @@ class ChaosClient(threading.Thread):
         return user if user["email"] not in self._taken else None
 
     def _import(self) -> None:
-        """A file of emails: a new one or another client's, sometimes cut off or sent twice."""
+        """Import a new file of emails or another client's, sometimes cut off or sent twice."""
         file = self._files.latest()
         if not file or self._chance.random() < 0.5:
             file = self._files.new()
@@ -265,7 +265,7 @@ class ChaosClient(threading.Thread):
             self._files.acknowledged.add(file)
 
     def _deliver(self) -> None:
-        """Some new events, each to be sent 1 to 46 times, among copies of earlier ones."""
+        """Post new events, 1 to 46 times each, among copies of earlier ones."""
         if not self._stopping.is_set():
             for email in self._chance.sample(list(self.emails), min(3, len(self.emails))):
                 at, type_ = (
@@ -303,7 +303,7 @@ class ChaosClient(threading.Thread):
     def _call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Any:
-        """Until it is acknowledged. What was not answered is sent again, to whoever answers."""
+        """Repeat a request, to any web service, until one acknowledges it."""
         deadline = time.monotonic() + RETRY_TIMEOUT_SECONDS
         attempts = 0
         while True:

@@ -1,4 +1,4 @@
-"""The real parts: a replica set of three, Redis, two web services behind proxies, two workers."""
+"""Real parts: a replica set of three, Redis, two web services behind proxies, and two workers."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ ELECTION_TIMEOUT_MILLISECONDS = 1500
 
 
 class Cluster:
-    """Everything, watched over: what dies is started again."""
+    """All processes. The supervisor restarts any process that dies."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Cluster:
         }
 
     def start_service(self) -> None:
-        """After the indexes are there."""
+        """Start a web service. The indexes must exist."""
         for number in range(WEB_COUNT):
             self._start_web(number)
         for number in range(WORKER_COUNT):
@@ -69,7 +69,7 @@ class Cluster:
 
     @property
     def urls(self) -> list[str]:
-        """The web services, through their proxies."""
+        """URLs of the web services, through their proxies."""
         return [f"http://{servers.LOOPBACK_ADDRESS}:{proxy.port}" for proxy in self.proxies]
 
     def pid(self, name: str) -> int | None:
@@ -77,7 +77,7 @@ class Cluster:
             return self.supervisor.pids().get(name)
 
     def primary(self) -> str | None:
-        """The name of the node that takes writes, as far as anybody knows."""
+        """Return the name of the node that takes writes, or None if no node reports it."""
         for number, port in enumerate(self.mongodb_ports):
             with DatabaseClient(
                 servers.LOOPBACK_ADDRESS,
@@ -94,7 +94,7 @@ class Cluster:
         return None
 
     def step_down(self) -> bool:
-        """Ask the primary to let another one lead."""
+        """Ask the primary to step down."""
         name = self.primary()
         if name is None:
             return False
@@ -120,7 +120,8 @@ class Cluster:
         for proxy in self.proxies:
             proxy.close()
         with self.guard:
-            # Nobody needs the data again, and a replica set takes most of a minute to end in order.
+            # Kill the nodes, because a replica set takes most of a minute to stop and the data is
+            # not needed.
             for name, pid in self.supervisor.pids().items():
                 if name.startswith("MongoDB"):
                     os.kill(pid, signal.SIGKILL)
@@ -132,7 +133,7 @@ class Cluster:
             with self.guard:
                 if not self._stopping.is_set():
                     for part in self.supervisor.parts:
-                        part.short_lives = 0  # killed by us: no reason to hesitate
+                        part.short_lives = 0  # restart at once, because the monkey killed it
                     self.supervisor.watch()
 
     def _initiate(self) -> None:

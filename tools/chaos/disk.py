@@ -1,4 +1,4 @@
-"""A small tmpfs as a disk that can fill up, where mounting is allowed (root on Linux)."""
+"""A small tmpfs as a disk that can fill up. It needs permission to mount (root on Linux)."""
 
 import os
 import shutil
@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
-DISK_BYTES = 1024 * MEBIBYTE  # three journal files of 100 MB, and what five minutes write
+DISK_BYTES = 1024 * MEBIBYTE  # three journal files of 100 MB, and the writes of five minutes
 BALLAST_FILE = "ballast"
 
 
 class Disk:
-    """A folder of its own size. Where mounting is not allowed, it cannot be filled."""
+    """A folder of limited size. Without permission to mount, it cannot be filled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,7 +31,7 @@ class Disk:
             self.is_mounted = False
 
     def fill(self) -> bool:
-        """Leave no block free. Returns whether that is possible here."""
+        """Leave no free block. Return whether that is possible here."""
         if not self.is_mounted:
             return False
         with (self.folder / BALLAST_FILE).open("ab", buffering=0) as ballast:
@@ -45,5 +45,5 @@ class Disk:
         return True
 
     def free(self) -> None:
-        """Give the space back."""
+        """Free the space."""
         (self.folder / BALLAST_FILE).unlink(missing_ok=True)

@@ -1,7 +1,6 @@
-"""Slow and hostile clients. Each attack ends after seconds and returns the false answers it got.
+"""Slow and hostile clients. Each attack lasts some seconds and returns its incorrect responses.
 
-A connection that ends without an answer is not a false answer, because the monkey kills web
-processes.
+A connection that ends without a response is not an error, because the monkey kills web processes.
 """
 
 import contextlib
@@ -29,7 +28,7 @@ Findings = list[str]
 
 
 def send_stalled_requests(url: str, place: University, chance: random.Random) -> Findings:
-    """Slowloris: heads that never end, and bodies of one byte now and then."""
+    """Run Slowloris: heads that never end, and bodies that arrive one byte at a time."""
     media = chance.choice(["application/json", "application/x-ndjson"])
     paths = ("/v1/emails/import", f"/v1/webhooks/stripe/{place.id}", "/v1/donations")
     head = (
@@ -51,7 +50,7 @@ def send_stalled_requests(url: str, place: University, chance: random.Random) ->
 
 
 def send_byte_chunks(url: str, place: University, chance: random.Random) -> Findings:
-    """A gift that is not JSON, in chunks of one byte."""
+    """Send a gift that is not JSON, in chunks of one byte."""
 
     def chunks() -> Iterator[bytes]:
         for _ in range(CHUNK_COUNT):
@@ -61,7 +60,10 @@ def send_byte_chunks(url: str, place: University, chance: random.Random) -> Find
 
 
 def post_quotes(url: str, place: University, chance: random.Random) -> Findings:
-    """Signed posts that are hard to parse: kept and reported, and nothing is counted."""
+    """Send signed posts that are hard to parse.
+
+    The service keeps and reports them, and counts nothing.
+    """
     body = chance.choice(
         [
             b"[" + b'\\"' * QUOTE_COUNT + b"]",
@@ -79,7 +81,7 @@ def post_quotes(url: str, place: University, chance: random.Random) -> Findings:
 
 
 def post_garbage(url: str, place: University, chance: random.Random) -> Findings:
-    """Bytes that are not HTTP."""
+    """Send bytes that are not HTTP."""
     with contextlib.suppress(OSError), _connected(url) as connection:
         connection.sendall(chance.randbytes(chance.randrange(1, 5000)) + b"\r\n\r\n")
         connection.settimeout(5)
@@ -89,7 +91,7 @@ def post_garbage(url: str, place: University, chance: random.Random) -> Findings
 
 
 def use_wrong_keys(url: str, place: University, chance: random.Random) -> Findings:
-    """An unknown API key, and webhooks signed with the wrong secret."""
+    """Use an unknown API key, and webhooks signed with the wrong secret."""
     body = json.dumps([{"email": "mallory@example.edu", "event": "open", "timestamp": 1}]).encode()
     forged = {**sign_webhook(place.signing_key, body + b" "), "Content-Type": "application/json"}
     text = "{}"
@@ -107,7 +109,7 @@ def use_wrong_keys(url: str, place: University, chance: random.Random) -> Findin
 
 
 def post_oversize(url: str, place: University, chance: random.Random) -> Findings:
-    """A gift of many megabytes, with its length or in chunks."""
+    """Send a gift of many megabytes, with its length or in chunks."""
     block = b'{"fundraiser_id": "' + b"x" * (1024 * 1024)
 
     def chunks() -> Iterator[bytes]:

@@ -1,7 +1,7 @@
-"""Import files: a pure function of their number, so that several clients can send the same one.
+"""Import files: a pure function of their number, so that several clients can send the same file.
 
-Each line names a person of its own. So each is one email in the end, however often clients send its
-file, and wherever it is cut off.
+Each line names a different person. So each line becomes one email, even if clients send its file
+repeatedly or cut it off anywhere.
 """
 
 import json
@@ -19,7 +19,7 @@ class ImportFiles:
     """The files that clients share.
 
     Attributes:
-        acknowledged: the numbers of files that a client was told are imported.
+        acknowledged: numbers of the files whose import the service has acknowledged.
     """
 
     def __init__(self, fundraisers: Sequence[str]) -> None:
@@ -29,13 +29,13 @@ class ImportFiles:
         self._next = 0
 
     def new(self) -> int:
-        """Return the number of a file that nobody has sent."""
+        """Return the number of a file that no client has sent."""
         with self._guard:
             self._next += 1
             return self._next
 
     def latest(self) -> int:
-        """Return the number of the newest file; another client may be sending it now."""
+        """Return the number of the newest file, which another client may be sending now."""
         return self._next
 
     def lines(self, file: int) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ class ImportFiles:
 
 
 def build_import_address(file: int, line: int) -> str:
-    """Return whom the email of a line is to."""
+    """Return the recipient's address of a line."""
     return f"i{file}.{line}@example.edu"
 
 

@@ -1,4 +1,4 @@
-"""The monkey: it kills, pauses and disturbs one part after the other, by a seed."""
+"""The monkey: it kills, pauses and disturbs one part after another, in an order set by a seed."""
 
 import contextlib
 import os
@@ -20,13 +20,13 @@ STOPPED_SECONDS, RUNNING_SECONDS = 0.08, 0.02
 
 
 class Monkey(threading.Thread):
-    """Does something every second or so, until told to stop; then everything is let go on."""
+    """A thread that causes a fault every second or so until it stops, and then ends all faults."""
 
     def __init__(self, cluster: Cluster, place: University, seed: int) -> None:
         super().__init__(name="monkey", daemon=True)
         self.cluster = cluster
         self.place = place
-        self.findings: list[str] = []  # false answers to hostile clients
+        self.findings: list[str] = []  # incorrect responses to hostile clients
         self._attacks: list[threading.Thread] = []
         self.done: Counter[str] = Counter()
         self._chance = random.Random(seed)
@@ -57,7 +57,7 @@ class Monkey(threading.Thread):
             self._chance.choices(actions, weights)[0]()
 
     def stop(self) -> None:
-        """Disturb no more."""
+        """Cause no more faults."""
         self._stopping.set()
         self.join()
         for attack in self._attacks:
@@ -103,7 +103,7 @@ class Monkey(threading.Thread):
         self._pause(name, deed, 1.0, MAX_DATABASE_PAUSE_SECONDS)
 
     def _slow(self, name: str | None, deed: str) -> None:
-        """Stop and continue a process many times a second."""
+        """Pause and resume a process many times a second."""
         pid = self.cluster.pid(name) if name else None
         if pid is None:
             return
@@ -117,7 +117,7 @@ class Monkey(threading.Thread):
                 time.sleep(RUNNING_SECONDS)
 
     def _fill_disk(self) -> None:
-        """MongoDB may abort on a full disk; the cluster starts it again."""
+        """Fill the disk. MongoDB may abort; the cluster restarts it."""
         disk = self.cluster.disk
         try:
             self.done["disk filled"] += disk.fill()
@@ -127,7 +127,7 @@ class Monkey(threading.Thread):
             disk.free()
 
     def _attack(self) -> None:
-        """A hostile client goes on beside the next deeds."""
+        """Run a hostile client, which continues during the next faults."""
         name = self._chance.choice(list(ATTACKS))
         url, seed = self._chance.choice(self.cluster.urls), self._chance.random()
         self.done[name] += 1

@@ -1,4 +1,4 @@
-"""The check of imports and erasures: each line is one email, and no erased address stays."""
+"""Check of imports and erasures: each line is one email, and no erased address stays."""
 
 import re
 from collections import Counter
@@ -11,7 +11,8 @@ from mongoengine import get_db
 from tools.chaos.clients import ChaosClient
 from tools.chaos.importing import ImportFiles
 
-# What a person is known by, decoded or not. Answers for an Idempotency-Key are sealed.
+# Fields that identify a person, decoded or not. Stored responses for an Idempotency-Key are
+# encrypted.
 SEARCHED_COLLECTIONS = (
     "users",
     "emails",
@@ -30,7 +31,7 @@ SEARCHED_COLLECTIONS = (
 
 
 def compare_people(clients: list[ChaosClient], files: ImportFiles, differences: list[str]) -> None:
-    """Add what is not as the clients know it."""
+    """Add every difference between the stored people and the clients' knowledge."""
     differences += _imported(files)
     differences += _counted(clients, files)
     differences += _erased(clients)
@@ -58,7 +59,7 @@ def _counted(clients: list[ChaosClient], files: ImportFiles) -> Iterator[str]:
         if row["emails_count"] != truth[fundraiser]:
             yield (
                 f"fundraiser {fundraiser}: {row['emails_count']} emails counted, "
-                f"{truth[fundraiser]} were sent"
+                f"{truth[fundraiser]} sent"
             )
 
 
@@ -75,6 +76,6 @@ def _erased(clients: list[ChaosClient]) -> Iterator[str]:
 
 
 def _bytes(row: dict[str, Any]) -> bytes:
-    """Everything in a row, posts as they are stored."""
+    """Return a whole row as bytes, with posts as they are stored."""
     parts = [bytes(value) for value in row.values() if isinstance(value, bytes)]
     return b"\n".join([repr(row).encode(), *parts])

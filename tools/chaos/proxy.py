@@ -11,7 +11,7 @@ CHUNK_BYTES = 65536
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything on, unless told to drop replies."""
+    """A proxy on its own port. It forwards everything, unless it is set to drop replies."""
 
     def __init__(self, upstream: int, seed: int) -> None:
         self.upstream = upstream
@@ -52,6 +52,6 @@ class Proxy:
             while data := server.recv(CHUNK_BYTES):
                 if self._chance.random() < self.drop_share:
                     self.dropped += 1
-                    break  # the server has acted, and nobody will hear of it
+                    break  # the server has acted, and the client gets no reply
                 client.sendall(data)
             client.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""One run: start everything, disturb it, let it recover, and compare with what the clients know."""
+"""One run: start, cause faults, let everything recover, and compare with the clients' knowledge."""
 
 import time
 from collections import Counter
@@ -31,7 +31,7 @@ ERASE_DUE = {"erase_due": {"$type": "date"}}
 
 @dataclass
 class ChaosResult:
-    """What a run has to tell."""
+    """The results of a run."""
 
     seed: int
     seconds: float
@@ -64,7 +64,7 @@ def _call_nothing(*_: object) -> NoReturn:
 
 
 def run_chaos(folder: Path, seconds: float, seed: int) -> ChaosResult:
-    """Disturb for so many seconds, by this seed."""
+    """Run with faults for this many seconds, with this seed."""
     result = ChaosResult(seed, seconds)
     cluster = Cluster(folder, seed)
     try:
@@ -168,13 +168,13 @@ def _compare(place: University, clients: list[ChaosClient], result: ChaosResult)
     erased = [_id(user) for client in clients for user in client.erased]
     for name, found in _sums(erased).items():
         if +found != +truth:
-            result.differences.append(f"{name} say {dict(+found)}, clients say {dict(+truth)}")
+            result.differences.append(f"{name} have {dict(+found)}, clients have {dict(+truth)}")
     _compare_events(clients, result)
     acts = sum((client.acts for client in clients), Counter())
     result.differences += compare_audit(_id(place.id), acts)
     result.differences += [f"recount: {drift}" for drift in recount.find_drifts()]
     for _, changes in preview_policy(_id(place.id), MatchPolicy(), lambda held: held):
-        result.differences += [f"a fresh look says: {change}" for change in changes]
+        result.differences += [f"a dry run finds a change: {change}" for change in changes]
     failed = {"trouble": {"$exists": True}}
     result.differences += [
         f"{name} {row['_id']} failed: {row['trouble']}"
@@ -184,10 +184,10 @@ def _compare(place: University, clients: list[ChaosClient], result: ChaosResult)
 
 
 def _sums(erased: list[Any]) -> dict[str, Counter[str]]:
-    """What was raised, by currency, as each kind of record tells it.
+    """Return the raised amounts by currency, from each kind of record.
 
     Args:
-        erased: users that are gone, and whose amounts stay.
+        erased: users who are erased, but whose amounts stay.
     """
     live = {"deleted_at": None}
     unmatched, userless, fundraisers, emails, users = (Counter[str]() for _ in range(5))

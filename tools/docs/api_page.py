@@ -28,7 +28,7 @@ TYPE_WORDS = {"date-time": "time", "boolean": "true or false"}
 
 
 def build_page() -> str:
-    """The page."""
+    """Return the page."""
     openapi = build_openapi_document(API_ROUTES)
     parts = openapi["components"]
     text = API_PAGE_INTRO.format(
@@ -45,7 +45,7 @@ def build_page() -> str:
 
 
 def _by_noun(paths: dict[str, Any]) -> dict[str, list[tuple[str, str, Any]]]:
-    """The routes under the first noun of their paths, such as «Match policy»."""
+    """Group routes by the first noun of their paths, such as “Match policy”."""
     found: dict[str, list[tuple[str, str, Any]]] = defaultdict(list)
     for path, verbs in paths.items():
         noun = path.split("/")[2] if path.startswith("/v1/") else "the service itself"
@@ -114,7 +114,7 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Nothing, where there is nothing to tell."""
+    """Return a table, or nothing if it has no rows."""
     lines = [f"| {' | '.join(row)} |\n" for row in rows]
     head = list(head)
     dashes = ["---"] * len(head)
@@ -122,7 +122,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def describe_type(schema: dict[str, Any]) -> str:
-    """A type, for people."""
+    """Return the name of a type for people."""
     if "$ref" in schema:
         name = str(schema["$ref"].rsplit("/", 1)[-1])
         return f"[{name}](#{name.lower()})"
@@ -137,7 +137,7 @@ def describe_type(schema: dict[str, Any]) -> str:
 
 
 def describe_value(described: dict[str, Any]) -> str:
-    """Return its description in one line, with its default."""
+    """Return a description in one line, with the default."""
     text = " ".join(described.get("description", "").split()).replace("|", "/")
     default = described.get("default")
     if default is None or default == []:

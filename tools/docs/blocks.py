@@ -1,9 +1,9 @@
-"""The code blocks of the documentation, and the meaning of their info strings.
+"""Code blocks of the documentation, and the meaning of their info strings.
 
 The first word is the language. Braces hold marks, as in ```sh { .not-run }```:
 
-- `.up` starts everything, in a terminal of its own.
-- `.answer` is the output of the block before it, or a part of it, with … for what differs.
+- `.up` starts everything, in its own terminal.
+- `.answer` is the output of the previous block, or a part of it, with … for what differs.
 - `.settings` are assignments, which tests read as settings.
 - `.fragment` is Python that tests only compile, because it needs other code.
 - `.not-run` is not run. The tests list these blocks.
@@ -44,13 +44,13 @@ class Block:
 
 @cache
 def list_pages() -> list[str]:
-    """All pages, by their path in docs/."""
+    """Return the paths of all pages, relative to docs/."""
     return sorted(str(path.relative_to(DOCS_FOLDER)) for path in DOCS_FOLDER.rglob("*.md"))
 
 
 @cache
 def read_blocks(page: str) -> list[Block]:
-    """The blocks of a page, in their order."""
+    """Return the blocks of a page, in order."""
     tokens = MarkdownIt().parse((DOCS_FOLDER / page).read_text())
     return [
         _block(page, token.map[0] + 1, token.info, token.content)
@@ -67,7 +67,7 @@ def _block(page: str, line: int, info: str, text: str) -> Block:
 
 
 def list_blocks(language: str) -> list[Block]:
-    """All blocks in a language."""
+    """Return all blocks in a language."""
     return [
         block for page in list_pages() for block in read_blocks(page) if block.language == language
     ]

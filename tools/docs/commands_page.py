@@ -17,11 +17,11 @@ Commands that use the database find a running `matchback up` by its `--data` fol
 A command that fails prints a message and ends with exit code 1. A command with invalid options or
 arguments ends with exit code 2.
 """
-NO_WRAP_MARK = "\b"  # how click is told to leave the lines of a paragraph as they are
+NO_WRAP_MARK = "\b"  # click's mark for a paragraph whose lines must stay as they are
 
 
 def build_page() -> str:
-    """The page."""
+    """Return the page."""
     return COMMANDS_PAGE_INTRO + "".join(
         _section(name, command) for name, command in list_commands()
     )
@@ -30,7 +30,7 @@ def build_page() -> str:
 def list_commands(
     group: click.Group = main, of: str = "matchback"
 ) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, with its whole name, in the order of the alphabet."""
+    """Return every command that does something, by its full name, in alphabetical order."""
     for word, command in sorted(group.commands.items()):
         name = f"{of} {word}"
         if isinstance(command, click.Group):
@@ -54,5 +54,5 @@ def _section(name: str, command: click.Command) -> str:
 
 
 def _cell(text: str) -> str:
-    """A bar would end the cell."""
+    """Escape vertical bars, because they would end the cell."""
     return " ".join(text.split()).replace("|", "/")

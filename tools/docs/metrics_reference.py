@@ -47,7 +47,7 @@ reach the queue.""",
 
 
 class MetricRow(NamedTuple):
-    """A metric as it is told."""
+    """A metric and its description."""
 
     name: str
     type: str
@@ -56,7 +56,7 @@ class MetricRow(NamedTuple):
 
 
 def list_stored_metrics() -> Iterator[MetricRow]:
-    """Of the connected database, with all that there may be in it."""
+    """Yield the metrics of the connected database, including the optional ones."""
     SteadyRecount(last_off=0, last_finished_at=now()).save()
     with patch("documents.storage.export_outbox.has_warehouse", lambda: True):
         for metric in StoredCollector().collect():
@@ -64,10 +64,10 @@ def list_stored_metrics() -> Iterator[MetricRow]:
 
 
 def list_counted_metrics(module: ModuleType) -> Iterator[MetricRow]:
-    """In the order in which a module declares them."""
+    """Yield a module's metrics, in the order of their declaration."""
     for metric in vars(module).values():
         if isinstance(metric, MetricWrapperBase):
-            # A metric tells its labels only with a value.
+            # An undescribed metric shows its labels only once it has a value.
             (described,) = metric.describe()
             yield _row(described, tuple(metric._labelnames))
 
@@ -78,7 +78,7 @@ def _row(metric: Metric, labels: tuple[str, ...]) -> MetricRow:
 
 
 def list_metrics() -> dict[str, list[MetricRow]]:
-    """All metrics, by where they come from."""
+    """Return all metrics, by their origin."""
     found = (
         list_stored_metrics(),
         list_counted_metrics(web_metrics),
@@ -88,7 +88,7 @@ def list_metrics() -> dict[str, list[MetricRow]]:
 
 
 def build_page() -> str:
-    """The reference, of the connected database."""
+    """Return the page, with the metrics of the connected database."""
     text = METRICS_PAGE_INTRO
     for title, listed in list_metrics().items():
         text += f"## {title}\n\n"

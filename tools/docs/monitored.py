@@ -1,4 +1,4 @@
-"""The metrics that Prometheus gets, and those that the rules and the dashboard in deploy/ use."""
+"""Metrics that Prometheus scrapes, and those that the rules and the dashboard in deploy/ use."""
 
 import json
 import re
@@ -25,7 +25,7 @@ class ScrapedSamples:
         return cls(text_string_to_metric_families(text))
 
     def value(self, name: str, **labels: str) -> float:
-        """The sum over all samples of a name that have these labels."""
+        """Return the sum over all samples with this name and these labels."""
         wanted = labels.items()
         found = [one for one in self.samples if one.name == name and wanted <= one.labels.items()]
         return float(sum(one.value for one in found))
@@ -35,7 +35,7 @@ class ScrapedSamples:
 
 
 def list_expressions() -> list[str]:
-    """All that the dashboard asks Prometheus."""
+    """Return all expressions that the dashboard sends to Prometheus."""
     dashboard = json.loads(GRAFANA_DASHBOARD.read_text())
     told = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     told += [each["expr"] for each in dashboard["annotations"]["list"]]
@@ -43,7 +43,7 @@ def list_expressions() -> list[str]:
 
 
 def list_used_metrics() -> set[str]:
-    """The metrics that the dashboard or a rule names."""
+    """Return the names of the metrics that the dashboard or a rule uses."""
     alerts = (PROMETHEUS_FOLDER / "alerts.yml").read_text()
     rules = re.findall(r"expr: \|?(.*?)\n +(?:for|labels):", alerts, re.DOTALL)
     assert len(rules) == alerts.count("- alert:")

@@ -1,4 +1,4 @@
-"""docs/reference, generated from settings, commands and API: python -m tools.docs.reference."""
+"""Generator of docs/reference from settings, commands and API: python -m tools.docs.reference."""
 
 import argparse
 from collections.abc import Callable

@@ -26,9 +26,11 @@ COLOR_SCHEMES: tuple[ColorScheme, ...] = ("light", "dark")
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "build" / "screenshots")
-@click.option("--link", help="Of a service that runs; else the demo is started and played.")
+@click.option(
+    "--link", help="Sign-in link of a running service. Without it, the demo is started and played."
+)
 def main(out: Path, link: str | None) -> None:
-    """Take them, at three widths, in light and dark."""
+    """Take screenshots at three widths, in light and dark mode."""
     out.mkdir(parents=True, exist_ok=True)
     if link:
         take_screenshots(link, out)
@@ -49,7 +51,7 @@ def main(out: Path, link: str | None) -> None:
 
 
 def take_screenshots(link: str, out: Path) -> None:
-    """Every page, at every width."""
+    """Take a screenshot of every page at every width."""
     with launch_chromium() as browser:
         for scheme in COLOR_SCHEMES:
             for name, width in SCREEN_WIDTHS.items():
@@ -59,7 +61,7 @@ def take_screenshots(link: str, out: Path) -> None:
 
 
 def find_pages(page: Page) -> dict[str, str]:
-    """Where each kind of page is, found by following links as a person would."""
+    """Return the path of each kind of page, found by following links as a person would."""
     found = {"overview": "/dashboard"}
 
     def first(of: str, kind: str) -> None:

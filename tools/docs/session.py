@@ -15,7 +15,7 @@ from tests.system.test_readme import CURL
 from tools.docs.blocks import Block, read_blocks
 from tools.testbed.stack import wait_until
 
-# In the order in which the later ones need what the earlier ones have made.
+# Later pages need the records that earlier pages create.
 READER_PAGES = (
     "tutorial.md",
     "how-to/reports.md",
@@ -40,7 +40,7 @@ SKIPPED_MARKS = {"not-run", "fragment", "settings", "up"}
 STEP_MARK = "\x1e"
 SESSION_TIMEOUT_SECONDS = 300
 
-# For as long as something is due: a machine that has other work to do takes longer than a reader's.
+# Sleep until nothing is due, because a busy machine takes longer than the reader's.
 SLEEP_SCRIPT = f"""#!{sys.executable}
 import os, sys, time, urllib.request
 time.sleep(float(sys.argv[1]))
@@ -55,7 +55,7 @@ sys.exit("something is due for longer than a minute")
 
 
 def list_steps() -> list[Block]:
-    """What is run, in its order."""
+    """Return the blocks to run, in order."""
     found = (block for page in READER_PAGES for block in read_blocks(page))
     return [
         block
@@ -65,7 +65,7 @@ def list_steps() -> list[Block]:
 
 
 def build_script(folder: Path) -> str:
-    """All steps as one script, which tells before each where it is."""
+    """Return all steps as one script, which prints the place of each step before it runs."""
     lines = ["set -euo pipefail"]
     for number, block in enumerate(list_steps()):
         lines.append(f"printf '{STEP_MARK}%s\\n' {block.place}")
@@ -81,7 +81,7 @@ def build_script(folder: Path) -> str:
 
 @contextmanager
 def start_tutorial(folder: Path) -> Iterator[None]:
-    """What the tutorial starts in its first terminal, at any port that is free."""
+    """Start everything as in the tutorial's first terminal, on a free port."""
     (folder / ".venv").symlink_to(sys.prefix)
     [block] = [block for block in read_blocks("tutorial.md") if "up" in block.marks]
     command = [*shlex.split(block.text), "--port", "0"]
@@ -103,7 +103,7 @@ def _is_ready(folder: Path) -> bool:
 
 
 def run_session(folder: Path) -> tuple[dict[str, str], str]:
-    """What each step printed, by its place; and where and why it ended early, if it did."""
+    """Return the output of each step by its place, and the place and reason of an early end."""
     tools = folder / "tools"
     tools.mkdir()
     _tool(tools / "sleep", SLEEP_SCRIPT)
@@ -130,6 +130,6 @@ def _tool(path: Path, text: str) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """A reader's: nothing of the tests' own settings."""
+    """Return a reader's environment, without the settings of the tests."""
     path = f"{folder / 'tools'}:{folder / '.venv' / 'bin'}:{os.environ['PATH']}"
     return {"PATH": path, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}

@@ -27,7 +27,7 @@ BOUND_WORDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less
 
 
 def build_page() -> str:
-    """The page."""
+    """Return the page."""
     return SETTINGS_PAGE_INTRO + "".join(
         map(_row, Settings.model_fields, Settings.model_fields.values())
     )

@@ -1,1 +1,1 @@
-"""schemathesis against the running service."""
+"""Schemathesis against the running service."""

@@ -1,7 +1,7 @@
 """Run schemathesis against the live service, as several users.
 
-Nothing that it makes up may give a 5xx, an answer that the OpenAPI document does not describe, or
-what the user's key does not allow.
+No generated request may get a 5xx, a response that the OpenAPI document does not describe, or
+anything that the user's key does not allow.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
 FUZZ_FOLDER = Path(__file__).parent
 FUZZ_USERS = ("admin", "write", "read", "nobody")
-# Its keys cannot be guessed, and what it may not do is the tenancy walk's; see test_tenancy.py.
+# test_tenancy.py covers object-level authorization.
 EXCLUDED_CHECKS = ("object_level_authorization",)
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
 def make_keys(place: University) -> dict[str, str | None]:
-    """A key of each scope, and none."""
+    """Return a key of each scope, and None for a user without a key."""
     made: dict[str, str | None] = {
         scope: place.make("api-keys", name=scope, scopes=[scope])["secret"]
         for scope in FUZZ_USERS[:-1]
@@ -52,7 +52,7 @@ def fuzz_service(
     if key:
         command += ["--header", f"Authorization: Bearer {key}"]
     with report.open("w") as output:
-        # It keeps what it found in the folder it runs in; ours is none of its.
+        # Schemathesis writes its findings to its working folder, so keep that out of this project.
         environment = {
             **os.environ,
             "SCHEMATHESIS_HOOKS": "tools.fuzz.fuzz_hooks",
@@ -64,7 +64,7 @@ def fuzz_service(
 
 
 def main() -> int:
-    """Fuzz as each user; exit code 1 when anything was found."""
+    """Fuzz as each user. Return 1 if schemathesis found a failure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)

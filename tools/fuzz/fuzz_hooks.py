@@ -5,5 +5,5 @@ import schemathesis
 
 @schemathesis.serializer("application/x-ndjson")
 def serialize_lines(context: object, value: object) -> bytes:
-    """Lines, as they are."""
+    """Serialize lines as they are."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

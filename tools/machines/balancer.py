@@ -1,8 +1,8 @@
 """A minimal load balancer, which does only what all load balancers do.
 
-It asks each host for /readyz, and passes requests in turn to those that are ready. It sends a
-request to the other host only if the first one took no connection. Any other request may have taken
-effect.
+It requests /readyz from each host, and passes requests in turn to the hosts that are ready. It
+passes a request to the other host only if the first host accepted no connection. Any other request
+may have taken effect.
 """
 
 import itertools
@@ -19,14 +19,14 @@ ANSWER_TIMEOUT_SECONDS = 20.0
 
 @dataclass
 class ForwardedAnswer:
-    """An answer, and whose it is."""
+    """A response, and the host that sent it."""
 
     host: str
     answer: httpx.Response
 
 
 class Balancer(threading.Thread):
-    """Knows which hosts are ready. Each of its users has connections of its own."""
+    """A load balancer that knows which hosts are ready. Each user has separate connections."""
 
     def __init__(self, urls: dict[str, str]) -> None:
         super().__init__(name="health checks", daemon=True)
@@ -54,7 +54,7 @@ class Balancer(threading.Thread):
         """POST to one of the hosts.
 
         Raises:
-            httpx.HTTPError: no host took a connection, or the one that did never answered.
+            httpx.HTTPError: no host accepted a connection, or the chosen host never responded.
         """
         refused: httpx.HTTPError | None = None
         for name in self._in_turn():
@@ -67,7 +67,7 @@ class Balancer(threading.Thread):
         raise refused
 
     def _in_turn(self) -> list[str]:
-        """Those that are ready first; of these, each time another one."""
+        """Return the hosts that are ready first, beginning with another one each time."""
         turn = next(self._turns)
         names = list(self._urls)
         names = names[turn % len(names) :] + names[: turn % len(names)]

@@ -1,8 +1,8 @@
-"""`python -m tools.machines.clients WHAT TOLD`: clients of the service on a host of their own.
+"""`python -m tools.machines.clients WHAT LOG`: clients of the service on their own host.
 
-Until SIGTERM, some give and one tells of opens, through a load balancer. What is not acknowledged
-is sent again, as it was. Each request is a line of the file TOLD: what came of it, from whom, and
-when.
+Until SIGTERM, some clients send gifts and one posts opens, through a load balancer. A client
+repeats a request until it is acknowledged. Each request becomes a line of the file LOG, with its
+result, the host that responded, and the times.
 """
 
 import json
@@ -30,7 +30,7 @@ RequestStream = Iterator[tuple[str, str, bytes, dict[str, str]]]  # name, path, 
 
 
 class Clients:
-    """All of them."""
+    """All clients."""
 
     def __init__(self, what: dict[str, Any], told: TextIO) -> None:
         self.what = what
@@ -40,12 +40,12 @@ class Clients:
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Until SIGTERM; what was begun is seen through."""
+        """Run until SIGTERM, and complete the requests in progress."""
         signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
         self.balancer.start()
         works = [self._gifts(number) for number in range(GIVER_COUNT)]
         works.append(self._posts())
-        # Every other one keeps its connections, the rest make a new one for each request.
+        # Every other client keeps its connections; the rest open a new one for each request.
         threads = [
             threading.Thread(target=self._work, args=(work, number % 2 == 0))
             for number, work in enumerate(works)

@@ -1,7 +1,7 @@
-"""Hosts on one machine: a network namespace each, with a cable to a switch.
+"""Hosts on one machine: a network namespace for each host, with a cable to a switch.
 
 The switch is a bridge in its own namespace, so the machine's firewall does not affect it. All names
-carry this process's ID, so that a later run finds and removes what a killed run left.
+carry this process's ID, so that a later run can find and remove the remains of a killed run.
 """
 
 import contextlib
@@ -17,30 +17,31 @@ from pathlib import Path
 NAMESPACE_PATTERN = re.compile(r"\bmb([0-9]+)-[a-z0-9]+")
 SWITCH_NAME = "sw"
 UNUSED_HARDWARE_ADDRESS = "02:00:00:00:00:01"  # a hardware address that no host has
-OPERATOR_HOST_BYTE = 254  # the last byte of the address of whoever runs the tests
-# Debian's iproute2 is not on everybody's PATH.
+OPERATOR_HOST_BYTE = 254  # the last byte of the test process's address
+# Debian puts iproute2 into a folder that may be missing from PATH.
 IP_SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 MISSING_IP_MESSAGE = (
-    "The tests of several machines need the command «ip», which is missing "
+    "The tests of several machines need the command `ip`, which is missing "
     "(Debian: sudo apt-get install iproute2)."
 )
 MISSING_NAMESPACES_MESSAGE = (
-    "The tests of several machines need network namespaces, which cannot be made here: run them "
-    "as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (in a container: --privileged), or allow user "
-    "namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)."
+    "The tests of several machines need network namespaces, which cannot be created here. "
+    "Run them as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (in a container: --privileged), or "
+    "allow user namespaces (sysctl user.max_user_namespaces, "
+    "kernel.apparmor_restrict_unprivileged_userns)."
 )
 
 
 class NetworkUnavailable(Exception):
-    """Hosts cannot be made here. The message says what is missing."""
+    """Hosts cannot be created here. The message gives the reason."""
 
 
 def run_ip(*words: str) -> str:
-    """Run `ip`; what it printed.
+    """Run `ip`, and return its output.
 
     Raises:
-        NoNetwork: it is missing, or may not do that.
+        NoNetwork: `ip` is missing, or lacks permission.
     """
     command = shutil.which("ip", path=IP_SEARCH_PATH)
     if command is None:
@@ -48,32 +49,32 @@ def run_ip(*words: str) -> str:
     done = subprocess.run([command, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NetworkUnavailable(
-            f"{MISSING_NAMESPACES_MESSAGE} («ip {' '.join(words)}»: {done.stderr.strip()})"
+            f"{MISSING_NAMESPACES_MESSAGE} (`ip {' '.join(words)}`: {done.stderr.strip()})"
         )
     return done.stdout
 
 
 @dataclass(frozen=True)
 class Host:
-    """A machine: what runs in it sees its own network alone."""
+    """A machine whose processes see only its own network."""
 
     name: str
     namespace: str
     address: str
 
     def inside(self, command: Sequence[str]) -> list[str]:
-        """The command, as it is run on this host."""
+        """Return the command that runs another command on this host."""
         found = shutil.which("ip", path=IP_SEARCH_PATH)
-        assert found  # the host was made with it
+        assert found  # `ip` created the host
         return [found, "netns", "exec", self.namespace, *command]
 
     def lose(self) -> None:
-        """As if its power failed: all its processes end at once."""
+        """Kill all processes of the host at once, as a power failure would."""
         _kill(self.namespace)
 
 
 class Network:
-    """Hosts on a switch, until it is closed. This process is on it, too, as the operator."""
+    """Hosts on a switch, until it is closed. This process is on the switch too, as the operator."""
 
     def __init__(self) -> None:
         pid = os.getpid()
@@ -112,7 +113,7 @@ class Network:
         self.close()
 
     def host(self, name: str) -> Host:
-        """A new machine on the switch."""
+        """Add a host to the switch."""
         number = len(self.hosts) + 1
         host = Host(name, self._name(name), f"{self._subnet}.{number}")
         self.hosts[name] = host
@@ -127,7 +128,7 @@ class Network:
 
     @contextlib.contextmanager
     def unplug(self, host: Host) -> Iterator[None]:
-        """Within, its cable is out: what is sent to it or by it is lost without a word."""
+        """Unplug the host's cable for the block, which drops packets in both directions."""
         self._switch("link", "set", "dev", host.name, "down")
         try:
             yield
@@ -136,7 +137,7 @@ class Network:
 
     @contextlib.contextmanager
     def cut(self, host: Host, others: Sequence[Host]) -> Iterator[None]:
-        """Within, the host and the others do not reach each other; all else does."""
+        """Block traffic between the host and the others for the block. All other traffic passes."""
         pairs = [pair for other in others for pair in ((host, other), (other, host))]
         for one, other in pairs:
             _neighbour(one, "replace", other, "lladdr", UNUSED_HARDWARE_ADDRESS, "nud", "permanent")
@@ -147,7 +148,7 @@ class Network:
                 _neighbour(one, "del", other)
 
     def close(self) -> None:
-        """End what runs on the hosts, and take all away."""
+        """Kill the hosts' processes, and remove the hosts and the switch."""
         _remove(self._mark)
 
     def _name(self, what: str) -> str:
@@ -165,7 +166,7 @@ def _neighbour(host: Host, change: str, other: Host, *how: str) -> None:
 
 
 def remove_leftover_hosts() -> None:
-    """Take away what runs that were killed have left."""
+    """Remove the remains of killed runs."""
     marks = {
         found[0].split("-")[0]: found[1] for found in NAMESPACE_PATTERN.finditer(_everything())
     }
@@ -175,12 +176,14 @@ def remove_leftover_hosts() -> None:
 
 
 def _remove(mark: str) -> None:
-    """Namespaces with what runs in them, and the cables that are left."""
+    """Remove namespaces with their processes, and the remaining cables."""
     for name in _named(mark, run_ip("netns", "list")):
         _kill(name)
         run_ip("netns", "del", name)
     for name in _named(mark, run_ip("-brief", "link")):
-        with contextlib.suppress(NetworkUnavailable):  # it goes with its other end, a moment later
+        with contextlib.suppress(
+            NetworkUnavailable
+        ):  # the kernel removes it shortly after its other end
             run_ip("link", "del", name)
 
 

@@ -22,7 +22,7 @@ WORKER_NAMES = ("worker0", "worker1")
 CLIENTS_HOST = "clients"
 REDIS_HOST = "redis"
 SERVER_PORTS = {"MongoDB": 27017, "Redis": 6379, "web": 8000}
-# The driver's defaults are for machines that are not all one slow machine.
+# The driver's defaults do not suit hosts that share one slow machine.
 ELECTION_TIMEOUT_MILLISECONDS = 4000
 HEARTBEAT_INTERVAL_MILLISECONDS = 500
 DATABASE_TIMEOUT_SECONDS = 3
@@ -32,7 +32,7 @@ DATABASE_NAME = "machines"
 
 
 class Site:
-    """Everything running, each part on a host of its own."""
+    """All parts of the service, each on a host of its own."""
 
     def __init__(self, folder: Path, network: Network) -> None:
         self.folder = folder
@@ -59,27 +59,27 @@ class Site:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Of the web hosts."""
+        """URLs of the web hosts."""
         return {
             name: f"http://{self.host(name).address}:{SERVER_PORTS['web']}" for name in WEB_NAMES
         }
 
     def start_servers(self) -> None:
-        """MongoDB and Redis."""
+        """Start MongoDB and Redis."""
         for name in NODE_NAMES:
             self.start(name)
         self._initiate()
         self.start(REDIS_HOST)
 
     def start(self, name: str) -> None:
-        """What runs on this host; returns when it is ready."""
+        """Start the part of this host, and wait until it is ready."""
         self.supervisor.start(self._part(name))
 
     def stop_gracefully(self, name: str) -> None:
-        """SIGTERM, and after a while SIGKILL, as a service manager does.
+        """Send SIGTERM, and SIGKILL after a grace period, as a service manager does.
 
-        A worker may be settling a fundraiser for which more gifts come all the time: it is
-        interrupted then, and that must change nothing either.
+        A worker may be settling a fundraiser that keeps receiving gifts. SIGKILL then interrupts
+        it, which must change nothing either.
         """
         process = self._forget(name).process
         assert process
@@ -92,25 +92,25 @@ class Site:
             process.wait(WAIT_TIMEOUT_SECONDS)
 
     def lose(self, name: str) -> None:
-        """The host is gone, with all that ran there."""
+        """Kill the host with all its processes."""
         part = self._forget(name)
         self.host(name).lose()
         assert part.process
         part.process.wait(WAIT_TIMEOUT_SECONDS)
 
     def primary(self, among: tuple[str, ...] = NODE_NAMES) -> str | None:
-        """Which of these nodes takes writes and says so."""
+        """Return the node that reports to be a writable primary, or None."""
         return next((name for name in among if self._hello(name).get("isWritablePrimary")), None)
 
     def is_ready(self, name: str) -> bool:
-        """Whether the web host says that it can do its work."""
+        """Return whether the web host reports readiness."""
         return is_ready(self.urls[name])
 
     def log(self, name: str) -> str:
         return self._log(name).read_text()
 
     def stop(self) -> None:
-        """The end of it all; nobody needs the data again."""
+        """Stop everything at once. The data is not needed again."""
         for host in self.network.hosts.values():
             host.lose()
         self.supervisor.stop()
@@ -143,7 +143,7 @@ class Site:
         return Part(name, command, self._log(name), environment, ready=ready)
 
     def _at(self, name: str, part: Part, ready: Callable[[], bool] | None) -> Part:
-        """A server of this machine's, listening on a host's address in place of the loopback."""
+        """Change a server's part to listen on a host's address instead of the loopback."""
         host = self.host(name)
         part.command = host.inside(
             [host.address if word == servers.LOOPBACK_ADDRESS else word for word in part.command]
@@ -154,7 +154,10 @@ class Site:
         return part
 
     def _has_said(self, name: str) -> bool:
-        """A worker tells its log that it is ready; the log of one before it is taken away."""
+        """Return whether this worker has logged its readiness.
+
+        The log of an earlier worker is removed.
+        """
         return "worker ready" in self.log(name)
 
     def _log(self, name: str) -> Path:

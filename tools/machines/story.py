@@ -1,4 +1,4 @@
-"""A site at work, and the answers that its clients got."""
+"""A site at work, and the responses that its clients received."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ RequestLine = dict[str, Any]
 
 @dataclass
 class Story:
-    """The site, Alice's university on it, and the file in which the clients note what they met."""
+    """The site, Alice's university on it, and the file in which the clients log their responses."""
 
     site: Site
     alice: University
@@ -42,7 +42,7 @@ class Story:
     _offset: int = 0
 
     def lines(self, since: float = 0.0) -> list[RequestLine]:
-        """What became of the requests that began after this time."""
+        """Return the log lines of the requests that began after this time."""
         with self.told.open() as told:
             told.seek(self._offset)
             text, _, _ = told.read().rpartition("\n")
@@ -52,7 +52,7 @@ class Story:
         return [line for line in self._read if line["began"] >= since]
 
     def wait_for_requests(self, requests: int = 20) -> None:
-        """Wait until so many more requests are acknowledged."""
+        """Wait until the service has acknowledged this many more requests."""
         since = time.time()
         wait_until(
             lambda: len(list_acknowledged(self.lines(since))) >= requests, "clients being served"
@@ -68,7 +68,7 @@ class Story:
         wait_until(lambda: name in hosts(), f"requests to {name}")
 
     def wait_until_unused(self, name: str) -> None:
-        """Wait until the balancer uses this web host no more, and what it has is answered."""
+        """Wait until the balancer stops using this web host, and its requests are complete."""
 
         def quiet() -> bool:
             lines = [
@@ -79,20 +79,20 @@ class Story:
         wait_until(quiet, f"no request to {name}")
 
     def wait_until_settled(self) -> None:
-        """Wait until the gifts that are acknowledged by now are settled. More come all the time."""
+        """Wait until the gifts acknowledged so far are settled. More arrive all the time."""
         ids = [ObjectId(line["id"]) for line in self.lines() if "id" in line]
         query = {**DUE_FILTER, "_id": {"$in": ids}}
         wait_until(lambda: not get_db().donations.count_documents(query), "settling")
 
 
 def list_acknowledged(lines: list[RequestLine]) -> list[RequestLine]:
-    """The requests that were acknowledged."""
+    """Return the acknowledged requests."""
     return [line for line in lines if line["status"] in (200, 201, 202)]
 
 
 @contextmanager
 def run_story(folder: Path) -> Iterator[Story]:
-    """A site with everything running and its clients at work; this process connected to it."""
+    """Start a site with clients at work, and connect this process to it."""
     with Network() as network:
         site = Site(folder, network)
         try:

@@ -1,4 +1,4 @@
-"""A user namespace in which a user without root rights is root."""
+"""A user namespace in which a user without root privileges is root."""
 
 import subprocess
 import sys
@@ -12,10 +12,11 @@ NAMESPACE_SCRIPT = (
 
 
 def run_as_root(test: str) -> None:
-    """Run a test by its id once more, as root of new namespaces.
+    """Run a test by its ID again, as root of new namespaces.
 
     Raises:
-        NoNetwork: it failed, or there are no such namespaces; the message says which.
+        NoNetwork: the test failed, or such namespaces are unavailable. The message gives the
+            reason.
     """
     spaces = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", test]

@@ -85,7 +85,7 @@ def read_python(source: str) -> Iterator[Text]:
 
 
 def _keep_lines(found: re.Match[str]) -> str:
-    """Keep the number of lines of what is removed, so that findings name the right line."""
+    """Replace removed text by as many empty lines, so that findings name the correct line."""
     return "\n" * found[0].count("\n")
 
 

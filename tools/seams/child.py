@@ -1,4 +1,4 @@
-"""The process that is killed: it does one thing, up to a given database command."""
+"""The process that is killed: it runs one act, up to a given database command."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from tools.testbed.cast import Api, University
 
 
 class Killer(monitoring.CommandListener):
-    """Counts the commands of this process, and ends it with SIGKILL at one of them."""
+    """A listener that counts this process's commands, and sends SIGKILL at one of them."""
 
     def __init__(self, kill_at: int, when: str) -> None:
         self.kill_at = kill_at
@@ -47,7 +47,7 @@ class Killer(monitoring.CommandListener):
 def run_scenario(
     pipe: Connection, uri: str, scenario: str, given: dict[str, Any], where: tuple[int, str]
 ) -> None:
-    """Do what the scenario says; tell the names of the commands it took, if it comes to that."""
+    """Run a scenario's act. If the process survives, send the names of its commands to the pipe."""
     killer = Killer(*where)
     database.connect_database(Settings(mongodb_uri=uri), event_listeners=[killer])
     patch.object(wakeup_buffer, "put", lambda task, id_: None).start()

@@ -1,7 +1,7 @@
 """Processes that start with everything imported and nothing connected.
 
-The first user of Python's fork server decides what it imports for the whole run. So every user gets
-it here. Without it, a child takes a second to import the same modules.
+The first user of Python's fork server decides which modules it imports for the whole run. So every
+user gets the fork server here. Without it, a child takes a second to import the same modules.
 """
 
 import multiprocessing

@@ -33,10 +33,10 @@ RETENTION_CUTOFF = datetime.now(UTC) + timedelta(days=1)
 
 @dataclass(frozen=True)
 class Scenario:
-    """How to set the scene, what to do in the process that is killed, and what must be true then.
+    """The preparation, the act of the killed process, and the expected results.
 
-    again: what a client does that was not answered; jobs are found by the sweep.
-    raised: what the fundraiser has raised at the end, in cents of USD.
+    again: whether the client repeats an unanswered request. The sweep finds jobs.
+    raised: the fundraiser's expected sum, in cents of USD.
     """
 
     prepare: Callable[[University, Given], None]
@@ -48,7 +48,7 @@ class Scenario:
 
 
 def prepare_scene(place: University) -> Given:
-    """A mailing with two emails, everything counted."""
+    """Create a mailing with two emails, and count everything."""
     spring = place.fundraiser()
     mailing = place.mailing(spring, cost={"amount": 100, "currency": "USD"})
     bob = place.email(spring, mailing_id=mailing)
@@ -76,7 +76,7 @@ def _gift(given: Given, **more: Any) -> dict[str, Any]:
 
 
 def prepare_nothing(place: University, given: Given) -> None:
-    """The scene is all there is."""
+    """Prepare nothing beyond the scene."""
 
 
 def prepare_settled_gift(place: University, given: Given) -> None:
@@ -128,7 +128,7 @@ def prepare_delivery(place: University, given: Given) -> None:
 
 
 def prepare_tallied_clicks(place: University, given: Given) -> None:
-    """Opens by Bob and Eve, and Bob's clicks, are counted."""
+    """Count opens by Bob and Eve, and Bob's clicks."""
     prepare_delivery(place, given)
     clicks = [
         make_event(given["bob"], "click", FIRST_EVENT_AT + n, url=f"https://x/{n}")
@@ -149,7 +149,7 @@ def prepare_erased_user(place: University, given: Given) -> None:
 
 
 def prepare_late_delivery(place: University, given: Given) -> None:
-    """What is reported of an email that is recorded later, and is due now."""
+    """Report an open, then record its email, which makes the event due."""
     opened = make_event(
         "x", "open", FIRST_EVENT_AT, email="zoe@example.edu", category=given["mailing"]
     )
@@ -162,14 +162,14 @@ def prepare_late_delivery(place: University, given: Given) -> None:
 
 
 def prepare_stranger_gift(place: University, given: Given) -> None:
-    """From an address that is nobody's yet."""
+    """Record a gift from an address that belongs to no user."""
     zoe = {"name": "Zoe", "email": "zoe@example.edu"}
     place.make("donations", **_gift(given, donor=zoe, email_id=""))
     sweep_due_records()
 
 
 def prepare_moved_user(place: University, given: Given) -> None:
-    """Eve has Zoe's address now, and so her gift."""
+    """Give Eve Zoe's address, and with it Zoe's gift."""
     prepare_stranger_gift(place, given)
     user_id = place.get(f"/v1/emails/{given['eve']}")["user_id"]
     place.call("PATCH", f"/v1/users/{user_id}", {"email": "zoe@example.edu"})
@@ -182,7 +182,7 @@ def prepare_pinned_gift(place: University, given: Given) -> None:
 
 
 def prepare_instalments(place: University, given: Given) -> None:
-    """Two settled, and an earlier one that is due: the others are to follow it."""
+    """Settle two instalments, then add an earlier one. The others must follow its match."""
     for day in ("2025-02-01T00:00:00Z", "2025-03-01T00:00:00Z"):
         plan = {"recurring_id": "plan", "donated_at": day}
         place.make("donations", **_gift(given, amount=100, **plan))
@@ -192,7 +192,7 @@ def prepare_instalments(place: University, given: Given) -> None:
 
 
 def prepare_late_click(place: University, given: Given) -> None:
-    """Of an older email of Bob's; it comes after the gift that it may have led to."""
+    """Report a click on an older email of Bob's, after the gift that the click may have led to."""
     older = place.email(given["spring"], sent_at="2025-01-01T00:00:00Z")
     day = {"donated_at": "2025-01-10T00:00:00Z"}
     place.email(given["spring"], sent_at="2025-01-02T00:00:00Z")
@@ -220,7 +220,7 @@ def post_stripe(place: University, given: Given) -> None:
 
 
 def prepare_stripe_delivery(place: University, given: Given) -> None:
-    """A part of it was refunded; what it is for is told second."""
+    """Report a partial refund first, and the gift's fundraiser second."""
     prepare_stripe_secret(place, given)
     back = make_charge_event("refunded", 5, amount_refunded=400)
     post_stripe_event(place, back)
@@ -255,7 +255,7 @@ def prepare_everything_due(place: University, given: Given) -> None:
 
 
 def prepare_poisoned_gift(place: University, given: Given) -> None:
-    """Bob's email cannot be counted on: his gift cannot be settled, Eve's can."""
+    """Break Bob's email, so that his gift cannot be settled but Eve's can."""
     where = {"_id": ObjectId(given["bob"])}
     get_db().emails.update_one(where, {"$set": {"donations_count": "many"}})
     prepare_new_gift(place, given)

@@ -1,6 +1,6 @@
-"""What tests and tools share: the named cast, real servers, and views of what is stored.
+"""Shared parts of tests and tools: the named cast, real servers, and views of stored data.
 
-Importing this package resets the settings, before anything reads the environment.
+Importing this package resets the settings, before other imports read the environment.
 """
 
 import base64

@@ -23,7 +23,7 @@ UNKNOWN_ID = "f" * 24
 
 @dataclass
 class ApiAnswer:
-    """What came back."""
+    """A response of the service."""
 
     status: int
     headers: dict[str, str]
@@ -38,7 +38,7 @@ SendRequest = Callable[[str, str, bytes | None, dict[str, str]], ApiAnswer]
 
 
 class Api:
-    """Calls the service, in this process or over HTTP, in the same way."""
+    """A client that calls the service in the same way in this process or over HTTP."""
 
     def __init__(self, send: SendRequest) -> None:
         self._send = send
@@ -82,7 +82,7 @@ class Api:
 
 @dataclass
 class University:
-    """An organization with an admin key, and what its people do all day."""
+    """An organization with an admin key, and the daily work of its staff."""
 
     id: str
     key: str
@@ -134,7 +134,7 @@ class University:
         assert answer.status == 200, answer.content
 
     def deliver(self, events: Any, *, body: bytes | None = None) -> ApiAnswer:
-        """Post events as SendGrid would."""
+        """Post events as SendGrid does."""
         body = json.dumps(events).encode() if body is None else body
         return self.api.call(
             "POST",
@@ -145,7 +145,7 @@ class University:
 
 
 def create_university(name: str, api: Api) -> University:
-    """A new one."""
+    """Create a university."""
     organization = Organization.create(name)
     _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
     return University(str(organization.id), secret, api)
@@ -166,7 +166,7 @@ def sign_webhook(key: ec.EllipticCurvePrivateKey, body: bytes) -> dict[str, str]
 
 
 def make_event(email_id: str, type_: str, at: float, **more: Any) -> dict[str, Any]:
-    """An event as SendGrid reports it, with an id of its own unless said."""
+    """Return an event as SendGrid reports it, with a new ID by default."""
     return {
         "email": BOB["email"],
         "timestamp": at,

@@ -1,4 +1,4 @@
-"""Starting the browser."""
+"""Start of the browser."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-# It looks nothing up, and asks nobody but us.
+# Chromium then sends requests only to the tested service.
 CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -20,21 +20,22 @@ CHROMIUM_FLAGS = [
 
 
 def find_chromium() -> str:
-    """Where it is.
+    """Return the path of Chromium.
 
     Raises:
-        FileNotFoundError: nowhere.
+        FileNotFoundError: Chromium is not installed.
     """
     found = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if found is None:
-        raise FileNotFoundError("Debian's package «chromium» is missing: apt-get install chromium")
+        raise FileNotFoundError("Debian's package `chromium` is missing: apt-get install chromium")
     return found
 
 
 @contextmanager
 def launch_chromium() -> Iterator[Browser]:
-    """A headless one, until the end of the block."""
-    # Its sandbox refuses root, who runs tests in containers; it sees our own pages alone.
+    """Start a headless browser for the block."""
+    # Chromium's sandbox rejects root, which runs tests in containers. The browser loads only the
+    # project's own pages.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

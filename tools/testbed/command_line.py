@@ -6,5 +6,5 @@ from service.cli import main
 
 
 def run_matchback(*arguments: str, said: str | None = None) -> Result:
-    """Run a command; `said` is what is typed at its questions."""
+    """Run a command. `said` is the input for its prompts."""
     return CliRunner().invoke(main, arguments, input=said)

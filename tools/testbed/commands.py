@@ -8,7 +8,7 @@ from pymongo import monitoring
 
 @dataclass
 class CommandRecorder(monitoring.CommandListener):
-    """The commands that were sent, as they were; the name of each is its first key."""
+    """The commands in full. The first key of each is its name."""
 
     sent: list[dict[str, Any]] = field(default_factory=list)
 
@@ -21,5 +21,5 @@ class CommandRecorder(monitoring.CommandListener):
 
 
 def read_command_name(command: dict[str, Any]) -> str:
-    """What the command is called: find, insert, …"""
+    """Return the name of a command, for example find or insert."""
     return next(iter(command))

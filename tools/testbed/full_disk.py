@@ -1,4 +1,4 @@
-"""A small file system that can fill up, or failing writes where mounting is not allowed."""
+"""A small file system that can fill up, or failing writes without permission to mount."""
 
 import contextlib
 import errno
@@ -23,7 +23,7 @@ class SmallDisk:
         return self.folder / "filler"
 
     def fill(self) -> None:
-        """Leave not one byte."""
+        """Fill the file system to the last byte."""
         with self._filler.open("ab", buffering=0) as file:
             for size in (MEBIBYTE, 4096, 1):
                 with contextlib.suppress(OSError):
@@ -31,13 +31,13 @@ class SmallDisk:
                         file.write(b"x" * size)
 
     def free(self) -> None:
-        """Give all of it back."""
+        """Free all the space."""
         self._filler.unlink()
 
 
 @contextmanager
 def mount_small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk | None]:
-    """Mount one within the block. Yields None where this is not permitted."""
+    """Mount a small disk for the block, or yield None without permission to mount."""
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
@@ -50,5 +50,5 @@ def mount_small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk | None]
 
 
 def raise_disk_full(*args: object, **kwargs: object) -> None:
-    """Fail as a write to a full disk does."""
+    """Fail like a write to a full disk."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

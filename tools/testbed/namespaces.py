@@ -13,10 +13,10 @@ SHARED_PID = 1
 
 @cache
 def find_shared_pid_command() -> tuple[str, ...]:
-    """What to put before a Python command, so that each such process has the same PID.
+    """Return the prefix of a Python command that gives every such process the same PID.
 
-    Each is the first process of a PID namespace of its own, or, on a host that permits none,
-    a process that Python reports as such.
+    Each process is the first one of its own PID namespace. On a host without such namespaces,
+    Python only reports that PID.
     """
     permitted = subprocess.run([*UNSHARE_COMMAND, "true"], capture_output=True, check=False)
     return UNSHARE_COMMAND if permitted.returncode == 0 else PRETEND_COMMAND

@@ -8,7 +8,7 @@ PROCESS_TIMEOUT_SECONDS = 300
 
 
 def read_output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """Run it in a folder, with this environment and nothing else."""
+    """Run a command in a folder, with only this environment, and return its output."""
     done = subprocess.run(
         command,
         cwd=folder,

@@ -17,14 +17,14 @@ FORM_TOKEN_PATTERN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
 
 @dataclass
 class Browser:
-    """Keeps cookies, and the token of the last page's forms."""
+    """A browser that keeps cookies, and the token of the last page's forms."""
 
     client: testing.TestClient
     cookies: dict[str, str] = field(default_factory=dict)
     token: str = ""
 
     def get(self, path: str, **more: Any) -> testing.Result:
-        """Load a page; what it answers is not followed."""
+        """Load a page, without following redirects."""
         return self._took(self.client.simulate_get(path, cookies=self.cookies, **more))
 
     def send(self, path: str, fields: dict[str, Any] | None = None, **more: Any) -> testing.Result:
@@ -64,5 +64,5 @@ def add_staff(
 
 
 def extract_text(result: testing.Result) -> str:
-    """What a page says, without its markup."""
+    """Return the text of a page, without its markup."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", result.text)).split())

@@ -1,4 +1,4 @@
-"""A search for a person in everything that is stored, in any spelling and encoding.
+"""A search for a person in all stored data, in any spelling and encoding.
 
 It shares no code with the erasure, so that a mistake there is not repeated here.
 """
@@ -49,7 +49,7 @@ class WantedPerson:
 def search_everywhere(
     wanted: WantedPerson, *, warehouse: str = "", redis_url: str = "", logs: str = ""
 ) -> list[PersonPlace]:
-    """Return each place that has the person: where, which record, and the text."""
+    """Return each place that contains the person: collection, record, and text."""
     found = [*search_database(wanted)]
     found += search_warehouse(wanted, warehouse) if warehouse else ()
     found += search_redis(wanted, redis_url) if redis_url else ()
@@ -93,7 +93,7 @@ def has_person(wanted: WantedPerson, text: str) -> bool:
 
 
 def list_texts(value: Any) -> Iterator[str]:
-    """Yield all texts of a stored value, names of fields and bodies of posts included."""
+    """Yield all texts of a stored value, including field names and bodies of posts."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from list_texts(name)
@@ -112,7 +112,7 @@ def list_texts(value: Any) -> Iterator[str]:
 
 
 def list_decodings(text: str) -> set[str]:
-    """Return the text and all that decoding makes of it, in any order."""
+    """Return the text and all its decoded forms, with decoders applied in any order."""
     known = {text}
     new = {text}
     for _ in range(MAX_DECODINGS):

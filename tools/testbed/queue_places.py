@@ -21,13 +21,13 @@ from tools.testbed.stack import wait_until
 from tools.testbed.tls import make_certificate, terminate_tls
 
 OUTAGE_SECONDS = 1.5
-QUEUE_PASSWORD = "horse battery/@:" + secrets.token_hex(8)  # a URL must spell it otherwise
+QUEUE_PASSWORD = "horse battery/@:" + secrets.token_hex(8)  # a URL must encode it
 SENTINEL_SERVICE = "giving"
 
 
 @dataclass
 class QueuePlace:
-    """Where wake-ups wait."""
+    """The place where wake-ups wait."""
 
     url: str
     away: Callable[[], AbstractContextManager[None]]
@@ -35,7 +35,7 @@ class QueuePlace:
 
 
 def kill_part(supervisor: Supervisor, name: str) -> Part:
-    """End a server at once; what it was."""
+    """Kill a server at once, and return its part."""
     part = next(part for part in supervisor.parts if part.name == name)
     assert part.process
     os.killpg(part.process.pid, signal.SIGKILL)
@@ -46,7 +46,7 @@ def kill_part(supervisor: Supervisor, name: str) -> Part:
 
 @contextmanager
 def take_part_down(supervisor: Supervisor, name: str) -> Iterator[None]:
-    """Gone, and begun anew with nothing in it."""
+    """Kill a server for the block, then restart it without data."""
     part = kill_part(supervisor, name)
     yield
     supervisor.start(part)
@@ -86,7 +86,7 @@ def run_plain_redis(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace
 
 @contextmanager
 def run_redis_by_tls(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
-    """With a password, and TLS whose certificate is checked."""
+    """Start a Redis with a password, behind TLS with a certificate that clients check."""
     inner, outer = servers.find_free_port(), servers.find_free_port()
     supervisor.start(build_guarded_redis_part(folder, "guarded", inner))
     files = make_certificate(folder)
@@ -106,7 +106,7 @@ def run_redis_by_tls(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlac
 
 @contextmanager
 def run_sentinel(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
-    """A master, a replica, and a Sentinel that lets the replica take over when the master dies."""
+    """Start a master, a replica, and a Sentinel that promotes the replica when the master dies."""
     ports = [servers.find_free_port() for _ in range(3)]
     copying = ("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
     supervisor.start(
@@ -123,17 +123,19 @@ def run_sentinel(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
         redis.Redis(LOOPBACK_ADDRESS, ports[2], password=own_word) as watcher,
     ):
         wait_until(lambda: replica.info("replication")["master_link_status"] == "up", "a copy")
-        wait_until(lambda: watcher.sentinel_slaves(SENTINEL_SERVICE), "the replica known")
+        wait_until(
+            lambda: watcher.sentinel_slaves(SENTINEL_SERVICE), "Sentinel to find the replica"
+        )
 
         @contextmanager
         def away() -> Iterator[None]:
-            """The master dies, for good."""
+            """Kill the master permanently."""
             kill_part(supervisor, "first")
             yield
             wait_until(lambda: replica.info("replication")["role"] == "master", "a failover")
 
         login = f":{quote(QUEUE_PASSWORD, safe='')}@"
-        # The first of the Sentinels is not there: any may be asked.
+        # No Sentinel listens on the first port, because clients may ask any of them.
         hosts = f"{LOOPBACK_ADDRESS}:{servers.find_free_port()},{LOOPBACK_ADDRESS}:{ports[2]}"
         url = f"redis+sentinel://{login}{hosts}/{SENTINEL_SERVICE}/0?sentinel_password={own_word}"
         yield QueuePlace(url, away)
@@ -156,12 +158,12 @@ def _watcher(folder: Path, ports: list[int], own_word: str) -> Part:
 
 @contextmanager
 def use_sqlite_file(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
-    """A file, and no Redis anywhere."""
+    """Use a file, without any Redis."""
     file = folder / "queue.sqlite"
 
     @contextmanager
     def away() -> Iterator[None]:
-        """Somebody holds the file for long, and takes it away in the end."""
+        """Lock the file for the block, then delete it."""
         holder = sqlite3.connect(file, isolation_level=None)
         try:
             holder.execute("begin exclusive")
@@ -176,7 +178,7 @@ def use_sqlite_file(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace
 
 @contextmanager
 def run_sqs(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
-    """What speaks like SQS; when it comes back, its queues are gone."""
+    """Start a server that speaks the protocol of SQS. A restart removes its queues."""
     port = servers.find_free_port()
     endpoint = f"http://{LOOPBACK_ADDRESS}:{port}"
 
@@ -198,7 +200,7 @@ def run_sqs(folder: Path, supervisor: Supervisor) -> Iterator[QueuePlace]:
     yield QueuePlace(url, lambda: take_part_down(supervisor, "SQS"), AWS_ENVIRONMENT)
 
 
-# Who asks for what does not matter there; boto3 will not ask without.
+# boto3 requires credentials, but this server accepts any.
 AWS_ENVIRONMENT = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "any") | {
     "AWS_EC2_METADATA_DISABLED": "true"
 }

@@ -5,7 +5,7 @@ from jobs.sweep import sweep_due_records
 
 
 def settle_all() -> None:
-    """Settle everything that is due; then no counter is off."""
+    """Settle everything that is due, and assert that every counter is correct."""
     while sweep_due_records():
         pass
     assert list(recount.find_drifts()) == []

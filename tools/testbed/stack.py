@@ -27,24 +27,24 @@ from tools.testbed.emptied import empty, restore_indexes
 
 _numbers = itertools.count(1)
 WAIT_TIMEOUT_SECONDS = 60
-# For a service that is asked as often as it can be.
+# These settings disable rate limits, so that a service accepts as many requests as it can.
 NO_RATE_LIMITS = {
     f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")
 }
 
 
 def wait_until(true: Callable[[], Any], what: str, seconds: float = WAIT_TIMEOUT_SECONDS) -> Any:
-    """Wait for something to become true; the limit is for hangs, not for speed."""
+    """Wait for a condition to become true. The limit detects hangs, not slowness."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for: {what}"
+        assert time.monotonic() < deadline, f"gave up after {seconds} s of waiting for: {what}"
         time.sleep(0.02)
     return value
 
 
 @dataclass
 class Servers:
-    """Where the real servers are."""
+    """The addresses of the real servers."""
 
     mongodb_port: int
     redis_port: int
@@ -67,15 +67,15 @@ class Servers:
         return servers.build_redis_url(self.redis_port)
 
     def create_database(self) -> str:
-        """The URI of a database nobody has used, with an empty queue."""
+        """Return the URI of an unused database, with an empty queue."""
         self._empty_queue()
         return servers.build_mongodb_uri(self.mongodb_port, f"test{next(_numbers)}")
 
     def clear_database(self) -> str:
         """Return the URI of a database without records, and empty the queue.
 
-        It is the same database each time, because a hundred indexes take a second to create, and
-        MongoDB keeps the files of dropped ones open for minutes.
+        It is the same database each time, because a hundred indexes take a second to create.
+        MongoDB also keeps the files of dropped indexes open for minutes.
         """
         self._empty_queue()
         empty(uri := servers.build_mongodb_uri(self.mongodb_port, "tests"))
@@ -95,7 +95,7 @@ class Servers:
 
 @dataclass
 class Stack:
-    """gunicorn and a worker, each killable."""
+    """gunicorn and a worker, which a test can kill one by one."""
 
     servers: Servers
     mongodb_uri: str
@@ -106,13 +106,13 @@ class Stack:
     clients: list[httpx.Client] = field(default_factory=list)
 
     def api(self) -> Api:
-        """A client of the service as it is reached now."""
+        """Return a client of the service at its current address."""
         self.clients.append(httpx.Client(base_url=self.url, timeout=30, verify=NO_CERTIFICATES))
         return Api.over_http(self.clients[-1])
 
     @contextmanager
     def up(self) -> "Iterator[Stack]":
-        """Started, and stopped whatever happens."""
+        """Start a stack for the block."""
         try:
             self.start()
             yield self
@@ -142,7 +142,7 @@ class Stack:
         self.supervisor.start(Part("worker", build_worker_command(), log, self.environment))
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """End a part's process group at once, and forget it."""
+        """Kill a part's process group at once, and remove the part."""
         part = next(part for part in self.supervisor.parts if part.name == name)
         assert part.process
         os.killpg(part.process.pid, how)
@@ -158,7 +158,7 @@ class Stack:
         self.supervisor.stop()
 
     def log(self, name: str) -> str:
-        """What a part has said, the lines of its latest requests too."""
+        """Return a part's log, including the lines of its latest requests."""
         time.sleep(2 * LOG_WRITE_INTERVAL_SECONDS)
         return (self.folder / f"{name}.log").read_text()
 
@@ -167,7 +167,7 @@ class Stack:
 
 
 def connect_to_cluster(uri: str) -> None:
-    """This process, whatever it was connected to; it waits for elections. Indexes are made."""
+    """Connect this process, with patience for elections, and create indexes."""
     mongoengine.disconnect_all()
     database.connect_database(Settings(mongodb_uri=uri, database_timeout_seconds=10))
     update_indexes()
@@ -175,7 +175,7 @@ def connect_to_cluster(uri: str) -> None:
 
 @contextmanager
 def run_servers(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, str]]:
-    """Servers and the URI of an empty database, outside of pytest; this process connected."""
+    """Start servers outside of pytest, and connect this process to an empty database."""
     supervisor = Supervisor(say=lambda text: None)
     try:
         started = Servers.start(folder, supervisor, cache_gb)
@@ -184,7 +184,7 @@ def run_servers(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, 
         update_indexes()
         yield started, uri
     finally:
-        mongoengine.disconnect_all()  # before: it tells the servers, and would wait for them
+        mongoengine.disconnect_all()  # before the servers stop, because the client would wait
         supervisor.stop()
 
 
@@ -192,7 +192,7 @@ def run_servers(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, 
 def run_stack(
     folder: Path, environment: Mapping[str, str] | None = None, *, cache_gb: float = 0.5
 ) -> Iterator[Stack]:
-    """The same, and the services."""
+    """Start servers and the services, and connect this process."""
     with (
         run_servers(folder, cache_gb) as (started, uri),
         Stack(started, uri, folder, environment=dict(environment or {})).up() as stack,

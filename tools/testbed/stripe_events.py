@@ -1,4 +1,4 @@
-"""Stripe's events with the documented fields and our values."""
+"""Stripe's events with the documented fields and the project's own values."""
 
 import json
 import time
@@ -63,7 +63,7 @@ def make_charge_event(type_: str, at: int = 0, **more: Any) -> StripeEvent:
 
 
 def mark_charge_failed(thing: StripeEvent) -> StripeEvent:
-    """A charge that was declined."""
+    """Change a charge to a declined one."""
     thing["data"]["object"] |= {"status": "failed", "captured": False, "amount_captured": 0}
     return thing
 
@@ -98,7 +98,7 @@ def make_dispute_event(type_: str, status: str, at: int) -> StripeEvent:
 
 
 def make_invoice_event(type_: str, at: int = 0, **more: Any) -> StripeEvent:
-    """As newer versions of the API have it: without its payment."""
+    """Return an invoice of newer API versions, which lack the payment."""
     thing = {
         "id": INVOICE_ID,
         "object": "invoice",
@@ -129,7 +129,7 @@ def make_invoice_payment_event(at: int = 0) -> StripeEvent:
 
 
 def make_session_event(type_: str, at: int = 0, **more: Any) -> StripeEvent:
-    """A Checkout Session, as one that a Payment Link makes."""
+    """Return an event about a Checkout Session, as a Payment Link creates it."""
     thing = {
         "id": "cs_1",
         "object": "checkout.session",
@@ -152,7 +152,7 @@ def make_session_event(type_: str, at: int = 0, **more: Any) -> StripeEvent:
 
 
 def set_livemode(livemode: Any, event: StripeEvent) -> StripeEvent:
-    """With this mode in the event and in its object; left out if it is `...`."""
+    """Set the mode in the event and in its object, or remove it if it is `...`."""
     modes = {} if livemode is ... else {"livemode": livemode}
     thing = {name: it for name, it in event["data"]["object"].items() if name != "livemode"}
     rest = {name: it for name, it in event.items() if name != "livemode"}
@@ -160,18 +160,18 @@ def set_livemode(livemode: Any, event: StripeEvent) -> StripeEvent:
 
 
 def set_api_version(version: str | None, event: StripeEvent) -> StripeEvent:
-    """As an endpoint of this API version gets it."""
+    """Set the API version of the endpoint that receives the event."""
     return event | {"api_version": version}
 
 
 def set_metadata(event: StripeEvent, **metadata: str) -> StripeEvent:
-    """With what a fundraising platform puts into the metadata."""
+    """Add a fundraising platform's metadata."""
     thing = event["data"]["object"]
     return event | {"data": {"object": thing | {"metadata": metadata}}}
 
 
 def list_payment_stories() -> dict[str, tuple[list[StripeEvent], tuple[str, int]]]:
-    """What Stripe tells of one gift of 25 USD, and how it ends: status, and what was refunded."""
+    """Return Stripe's events for a gift of 25 USD, with its final status and refunded amount."""
     begun = make_intent_event("created", "requires_payment_method")
     succeeded = [make_intent_event("succeeded", "succeeded", 2), make_charge_event("succeeded", 1)]
     part = make_charge_event("refunded", 5, amount_refunded=1000)
@@ -252,7 +252,7 @@ def list_payment_stories() -> dict[str, tuple[list[StripeEvent], tuple[str, int]
 def post_stripe_event(
     place: University, event: Any, secret: str = STRIPE_SECRET, *, body: str | None = None
 ) -> ApiAnswer:
-    """Post an event as Stripe would."""
+    """Post an event as Stripe does."""
     text = json.dumps(event) if body is None else body
     header = WebhookSignature.generate_signature_header(text, secret, int(time.time()))
     return place.api.call(

@@ -20,7 +20,7 @@ from service.local.servers import LOOPBACK_ADDRESS
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """One that vouches for itself, of the loopback address, and its key; both as files."""
+    """Write a self-signed certificate of the loopback address and its key. Return both paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A Redis of the tests")])
     now = datetime.now(UTC)
@@ -46,7 +46,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 class TlsTerminator:
-    """Takes TLS off at a port, and passes on what is within to another."""
+    """A proxy that terminates TLS on a port, and forwards the plain text to another port."""
 
     def __init__(self, files: tuple[Path, Path], port: int, inner_port: int) -> None:
         self.port = port
@@ -57,7 +57,7 @@ class TlsTerminator:
         self._open: set[asyncio.StreamWriter] = set()
 
     async def serve(self, ready: threading.Event) -> None:
-        """Until it is told to stop."""
+        """Serve until `stop`."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(
             self._pass_on, LOOPBACK_ADDRESS, self.port, ssl=self._context
@@ -68,11 +68,11 @@ class TlsTerminator:
         self._abort()
 
     def stop(self) -> None:
-        """From another thread."""
+        """Stop the proxy, from another thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
 
     def cut(self) -> None:
-        """Break what is connected; from another thread."""
+        """Break all connections, from another thread."""
         self._loop.call_soon_threadsafe(self._abort)
 
     def _abort(self) -> None:
@@ -101,7 +101,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextmanager
 def terminate_tls(files: tuple[Path, Path], port: int, inner_port: int) -> Iterator[TlsTerminator]:
-    """TLS at the port, by a thread."""
+    """Terminate TLS on the port, in a thread, for the block."""
     made, ready = TlsTerminator(files, port, inner_port), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(made.serve(ready)), name="tls")
     thread.start()

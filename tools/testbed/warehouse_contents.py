@@ -1,4 +1,4 @@
-"""The warehouse's contents, and what they must be: the current rows of all documents."""
+"""The warehouse's contents, and the expected contents: the current rows of all documents."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ Contents = dict[str, dict[str, tuple[Any, ...]]]
 
 
 def read_table(warehouse: Warehouse, table: Table) -> dict[str, tuple[Any, ...]]:
-    """What a table's view shows, by id."""
+    """Return the rows of a table's view, by ID."""
     names = [ID_COLUMN, *(column.name for column in table.columns)]
     with warehouse.query(f"SELECT {', '.join(names)} FROM {table.name}") as answer:
         rows = list(answer.rows)
     found = {row[0]: tuple(map(_plain, row[1:])) for row in rows}
-    assert len(found) == len(rows), "an id is there twice"
+    assert len(found) == len(rows), "duplicate ID"
     return found
 
 
@@ -28,7 +28,7 @@ def read_contents(warehouse: Warehouse) -> Contents:
 
 
 def compute_contents() -> Contents:
-    """What a warehouse that is up to date holds."""
+    """Return the contents of an up-to-date warehouse."""
     personal = get_settings().warehouse_personal_data
     found: Contents = {}
     for table in WAREHOUSE_TABLES:

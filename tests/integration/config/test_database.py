@@ -1,4 +1,4 @@
-"""What is asked of the MongoDB server, on real servers."""
+"""Queries to the MongoDB server, on real servers."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from service.local.supervisor import Supervisor
 from tools.testbed.stack import Servers
 
 
-def test_our_own_server_is_as_it_should_be(real_servers: Servers) -> None:
+def test_the_tests_own_server_passes_all_checks(real_servers: Servers) -> None:
     with DatabaseClient(servers.build_mongodb_uri(real_servers.mongodb_port)) as mongo:
         assert check_deployment(mongo) == []
 
 
-def test_long_transactions_are_warned_of(real_servers: Servers) -> None:
+def test_long_transactions_cause_a_warning(real_servers: Servers) -> None:
     with DatabaseClient(servers.build_mongodb_uri(real_servers.mongodb_port)) as mongo:
         name = "transactionLifetimeLimitSeconds"
         mongo.admin.command({"setParameter": 1, name: 60})
@@ -27,7 +27,7 @@ def test_long_transactions_are_warned_of(real_servers: Servers) -> None:
     assert "set it to 3" in warning
 
 
-def test_readiness_tells_of_long_transactions(real_client: testing.TestClient) -> None:
+def test_readiness_reports_long_transactions(real_client: testing.TestClient) -> None:
     name = "transactionLifetimeLimitSeconds"
     assert real_client.simulate_get("/readyz").json["warnings"] == []
     get_client().admin.command({"setParameter": 1, name: 60})
@@ -39,7 +39,7 @@ def test_readiness_tells_of_long_transactions(real_client: testing.TestClient) -
     assert name in answer.json["warnings"][0]
 
 
-def test_readiness_refuses_a_standalone_server(
+def test_readiness_rejects_a_standalone_server(
     real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def standalone(mongo: object) -> list[str]:
@@ -51,7 +51,7 @@ def test_readiness_refuses_a_standalone_server(
     assert "--replSet" in answer.json["reason"]
 
 
-def test_a_standalone_server_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_standalone_server_is_rejected_with_advice(tmp_path: Path) -> None:
     supervisor = Supervisor(say=lambda text: None)
     port = servers.find_free_port()
     part = servers.build_mongodb_part(tmp_path, port)

@@ -1,7 +1,7 @@
-"""docs/how-to/backup.md is true: of a restored copy every record is there, and every counter right.
+"""docs/how-to/backup.md is correct: a restored copy has every record and correct counters.
 
-mongodump and mongorestore are no packages of PyPI's or Debian's. What they write and read is BSON
-of each collection, at one moment; that is done here by the driver.
+Neither PyPI nor Debian has mongodump and mongorestore. They write and read the BSON of each
+collection as of one moment, which the driver does here instead.
 """
 
 import os
@@ -41,7 +41,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def restored(real_database: str) -> Iterator[str]:
-    """The URI of a database that is not there yet, on the same server."""
+    """Return the URI of a new database on the same server."""
     uri = real_database.replace("/tests?", "/restored?")
     assert uri != real_database
     yield uri
@@ -50,7 +50,7 @@ def restored(real_database: str) -> Iterator[str]:
 
 
 def dump(uri: str, folder: Path) -> None:
-    """Each collection as BSON, all of them as they were at one moment."""
+    """Return each collection as BSON, all as of one moment."""
     with DatabaseClient(uri) as mongo, mongo.start_session(snapshot=True) as session:
         source = mongo.get_default_database()
         for name in source.list_collection_names(filter={"type": "collection"}):
@@ -66,7 +66,7 @@ def restore(uri: str, folder: Path) -> None:
 
 
 def follow(uri: str, folder: Path) -> str:
-    """What the page's commands print, run on the restored database."""
+    """Return the output of the page's commands on the restored database."""
     steps = [block.text for block in read_blocks(PAGE) if not block.marks]
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -78,7 +78,7 @@ def follow(uri: str, folder: Path) -> str:
 
 
 def use(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process speaks to another database from now on."""
+    """Connect this process to another database."""
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     get_settings.cache_clear()
     mongoengine.disconnect_all()
@@ -87,7 +87,7 @@ def use(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def told(alice: University, spring: str) -> Any:
-    """What a client sees, but for when it was written."""
+    """Return everything that a client sees, except modification times."""
     report = alice.get(f"/v1/fundraisers/{spring}/report")
     lists = [
         alice.get(f"/v1/{noun}?sort=created_at")["data"]
@@ -98,14 +98,14 @@ def told(alice: University, spring: str) -> Any:
     return {name: value for name, value in report.items() if name != "as_of"}, lists
 
 
-def test_a_restored_copy_is_whole_and_goes_on(
+def test_a_restored_copy_is_complete_and_continues(
     alice: University,
     real_database: str,
     restored: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One gift and one post are counted, one of each is still due at the moment of the backup."""
+    """At the moment of the backup, one gift and one post are counted, and one of each is due."""
     alice.set_webhook_key()
     spring = alice.fundraiser()
     email = alice.email(spring)
@@ -135,14 +135,14 @@ def test_a_restored_copy_is_whole_and_goes_on(
     }
 
 
-def test_without_one_moment_a_recount_finds_it_and_mends_it(
+def test_a_recount_repairs_a_backup_from_several_moments(
     alice: University,
     real_database: str,
     restored: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A gift that came between the dump of the fundraisers and that of the gifts."""
+    """A gift arrives between the dump of the fundraisers and the dump of the gifts."""
     spring = alice.fundraiser()
     alice.gift(spring, 2500)
     settle_all()

@@ -1,4 +1,4 @@
-"""What tests of several documents share."""
+"""Shared fixtures for tests of several documents."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from documents.matching import late_touches
 
 @pytest.fixture(params=[0, late_touches.MAX_DIRECTLY_MARKED_GIFTS], ids=["noted", "marked"])
 def late_touch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gifts of a touch that is learned of late are noted, or are marked at once."""
+    """Run a test both with noted late touches and with immediate marks on their gifts."""
     monkeypatch.setattr(late_touches, "MAX_DIRECTLY_MARKED_GIFTS", request.param)

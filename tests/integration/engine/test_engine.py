@@ -1,4 +1,4 @@
-"""The engine knows nothing of donations: here it counts articles, by a ledger of the test's own."""
+"""The engine is independent of donations: here it counts articles, with the test's own ledger."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -107,7 +107,7 @@ def counters(writer: Writer) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_creating_moving_changing_and_deleting_are_one_rule() -> None:
+def test_one_rule_covers_creating_moving_changing_and_deleting() -> None:
     ann, ben = Writer().save(), Writer().save()
     article = Article(writer_id=ann.id, words=100, state="draft").save()
     settle_all()
@@ -128,7 +128,7 @@ def test_creating_moving_changing_and_deleting_are_one_rule() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_a_target_that_is_gone_stops_nothing() -> None:
+def test_a_deleted_target_blocks_nothing() -> None:
     ann, ben = Writer().save(), Writer().save()
     Article(writer_id=ann.id, words=1, state="draft").save()
     Article(writer_id=ben.id, words=2, state="draft").save()
@@ -137,21 +137,21 @@ def test_a_target_that_is_gone_stops_nothing() -> None:
     assert counters(ben) == (0, 2)
 
 
-def test_a_cycle_is_refused_when_it_is_declared() -> None:
+def test_a_cycle_is_rejected_at_declaration() -> None:
     there = CounterCache[Any](field="x", of=Article, on=Writer)
     back = CounterCache[Any](field="y", of=Writer, on=Article)
     with pytest.raises(ValueError, match="cycle"):
         Ledger([there, back])
 
 
-def test_a_latest_time_of_what_nothing_counts_is_refused() -> None:
-    # Whoever counts towards nothing is not looked at when it is settled: it would remain due.
+def test_a_latest_time_without_a_counter_is_rejected() -> None:
+    # A source that counts towards nothing must still be settled, or it would remain due.
     with pytest.raises(ValueError, match="nothing counts books"):
         Ledger([LatestCache(field="last_read_at", of=Book, on=Shelf, at="read_at")])
 
 
 @pytest.mark.usefixtures("library")
-def test_only_what_marks_itself_can_be_settled_for_being_due() -> None:
+def test_only_sources_can_be_settled_as_due() -> None:
     with pytest.raises(ValueError, match="no sources: shelves"):
         engine.settle_due(get_db(), LIBRARY, "books", "shelves")
 
@@ -162,11 +162,11 @@ def sums(shelf: Shelf) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("library")
-def test_what_is_due_is_settled_over_two_levels_and_what_is_deleted_goes() -> None:
+def test_due_records_settle_over_two_levels_and_deleted_ones_are_removed() -> None:
     low, high = Shelf().save(), Shelf().save()
     book = Book(shelf_id=low.id, stars=3, read_at=engine.now()).save()
     notes = [Note(book_id=book.id).save() for _ in range(5)]
-    assert engine.settle_due(get_db(), LIBRARY, batch=2) == 5  # the book goes with its notes
+    assert engine.settle_due(get_db(), LIBRARY, batch=2) == 5  # deletes the book with its notes
     assert (sums(low), sums(high)) == ((5, 3), (0, 0))
 
     book.reload()
@@ -194,7 +194,7 @@ def test_what_is_due_is_settled_over_two_levels_and_what_is_deleted_goes() -> No
 
 
 @pytest.mark.usefixtures("library")
-def test_one_record_that_cannot_be_settled_stops_no_other() -> None:
+def test_one_bad_record_blocks_no_other() -> None:
     shelf = Shelf().save()
     books = [Book(shelf_id=shelf.id, stars=1).save() for _ in range(3)]
     get_db().books.update_one({"_id": books[0].id}, {"$set": {"stars": "many"}})
@@ -210,7 +210,7 @@ def test_one_record_that_cannot_be_settled_stops_no_other() -> None:
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(("code", "is_put_aside"), [(257, True), (290, False), (112, False)])
-def test_only_what_is_too_large_by_itself_is_put_aside_of_what_passes(
+def test_after_transient_errors_only_oversized_records_are_set_aside(
     monkeypatch: pytest.MonkeyPatch, code: int, is_put_aside: bool
 ) -> None:
     shelf = Shelf().save()
@@ -230,7 +230,7 @@ def test_only_what_is_too_large_by_itself_is_put_aside_of_what_passes(
 
 
 @pytest.mark.usefixtures("library")
-def test_what_somebody_else_has_spoilt_is_found_and_mended() -> None:
+def test_errors_from_another_writer_are_found_and_repaired() -> None:
     shelf = Shelf().save()
     kept, gone, changed = (Book(shelf_id=shelf.id, stars=1).save() for _ in range(3))
     engine.settle_due(get_db(), LIBRARY)
@@ -249,7 +249,7 @@ def test_what_somebody_else_has_spoilt_is_found_and_mended() -> None:
 
 
 @pytest.mark.usefixtures("library")
-def test_records_that_were_there_before_the_engine_are_marked_once() -> None:
+def test_records_older_than_the_engine_are_marked_once() -> None:
     shelf = Shelf().save()
     get_db().books.insert_many({"shelf_id": shelf.id, "stars": n, "notes": 0} for n in (1, 2))
     assert engine.settle_due(get_db(), LIBRARY) == 0

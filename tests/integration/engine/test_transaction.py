@@ -1,4 +1,4 @@
-"""`Tx`: what one attempt of a transaction works with, and what follows the commit."""
+"""`Tx`: the parts of one transaction attempt, and the callbacks after the commit."""
 
 import gc
 import re
@@ -25,7 +25,7 @@ def stored() -> list[int]:
 
 
 @pytest.mark.parametrize("error", [CONFLICT, DuplicateKeyError("twice", 11000)])
-def test_attempts_are_numbered_and_only_the_last_one_is_followed(
+def test_attempts_are_numbered_and_only_the_last_runs_callbacks(
     real_database: str, error: Exception
 ) -> None:
     seen: list[Any] = []
@@ -55,7 +55,7 @@ def test_a_callback_that_fails_does_not_repeat_the_transaction(real_database: st
     assert stored() == [0]
 
 
-def test_an_aborted_transaction_stores_nothing_and_nothing_follows(real_database: str) -> None:
+def test_an_aborted_transaction_stores_nothing_and_runs_no_callbacks(real_database: str) -> None:
     seen: list[str] = []
 
     def work(tx: Tx) -> bool:
@@ -68,7 +68,7 @@ def test_an_aborted_transaction_stores_nothing_and_nothing_follows(real_database
     assert (seen, stored()) == ([], [])
 
 
-def test_a_transaction_within_a_transaction_keeps_its_callbacks_apart(real_database: str) -> None:
+def test_a_nested_transaction_keeps_its_callbacks_separate(real_database: str) -> None:
     seen: list[str] = []
 
     def inner(tx: Tx) -> None:
@@ -83,7 +83,7 @@ def test_a_transaction_within_a_transaction_keeps_its_callbacks_apart(real_datab
     assert seen == ["inner", "outer"]
 
 
-def test_without_a_transaction_each_write_runs_alone_and_is_followed_now(
+def test_without_a_transaction_writes_and_callbacks_run_at_once(
     real_database: str,
 ) -> None:
     tx, seen = Tx(get_db()), []
@@ -100,7 +100,7 @@ class Loan(engine.Source, mongoengine.Document):
     reader_id = mongoengine.ObjectIdField()
 
 
-def test_the_sweep_on_the_page_settles(
+def test_the_documented_sweep_settles(
     real_database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [shown] = re.findall(r"```python\n(def settle_some.*?)```", PAGE.read_text(), re.S)
@@ -115,7 +115,9 @@ def test_the_sweep_on_the_page_settles(
 
 
 @pytest.mark.parametrize("error", [None, ValueError("a bug")])
-def test_what_callbacks_hold_is_freed_at_once(real_database: str, error: Exception | None) -> None:
+def test_data_held_by_callbacks_is_freed_at_once(
+    real_database: str, error: Exception | None
+) -> None:
     class Read:
         tx: Tx
 

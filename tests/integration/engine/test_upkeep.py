@@ -1,4 +1,4 @@
-"""What is done now and then: judging clicks anew, dropping what is old, tallying again."""
+"""Periodic work: judging clicks again, deleting old data, and tallying again."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def clicked(alice: University) -> tuple[str, str, str]:
-    """A fundraiser, a mailing and an email with a person's click, a burst, and opens."""
+    """Create a fundraiser, a mailing and an email with a person's click, a burst, and opens."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing)
@@ -53,7 +53,7 @@ def clicked(alice: University) -> tuple[str, str, str]:
 
 
 def everything(alice: University, spring: str, mailing: str, email: str) -> list[Any]:
-    """All figures of the three."""
+    """Return all figures of the three records."""
     reports = [alice.get(f"/v1/mailings/{mailing}/report"), alice.report(spring)]
     for report in reports:
         del report["as_of"]
@@ -61,7 +61,7 @@ def everything(alice: University, spring: str, mailing: str, email: str) -> list
     return [*reports, alice.get(f"/v1/emails/{email}"), links]
 
 
-def test_a_changed_rule_relabels_what_is_stored(
+def test_a_changed_rule_relabels_stored_clicks(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring, mailing, email = clicked(alice)
@@ -84,7 +84,7 @@ def test_a_changed_rule_relabels_what_is_stored(
     assert everything(alice, spring, mailing, email) == before
 
 
-def test_a_worker_relabels_when_the_rule_was_changed(
+def test_a_worker_relabels_after_a_rule_change(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring, *_ = clicked(alice)
@@ -106,7 +106,7 @@ def relabel_job_policy(rule: MachineClickRule) -> Any:
     return SettlingPolicy(clicks=rule)
 
 
-def test_the_command_relabels(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_relabels_clicks(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
     spring, *_ = clicked(alice)
     monkeypatch.setattr(
         "jobs.tasks.build_settling_policy", lambda: relabel_job_policy(MachineClickRule(links=0))
@@ -117,7 +117,7 @@ def test_the_command_relabels(alice: University, monkeypatch: pytest.MonkeyPatch
     assert alice.report(spring)["emails"]["clicks"] == 4
 
 
-def test_dropping_old_events_and_deliveries_changes_no_figure(
+def test_deleting_old_events_and_deliveries_changes_no_figure(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = clicked(alice)
@@ -139,7 +139,7 @@ def test_dropping_old_events_and_deliveries_changes_no_figure(
     assert alice.get(f"/v1/emails/{email}")["first_clicked_at"] == "2023-11-14T22:14:20Z"
 
 
-def test_an_event_that_cannot_be_dropped_keeps_no_other(alice: University) -> None:
+def test_an_event_that_cannot_be_deleted_blocks_no_other(alice: University) -> None:
     spring, _, _email = clicked(alice)
     other = alice.email(spring)
     alice.deliver([make_event(other, "click", AT + number, url=LINK) for number in range(3)])
@@ -156,7 +156,7 @@ def test_an_event_that_cannot_be_dropped_keeps_no_other(alice: University) -> No
     assert get_db().events.count_documents({}) == 0
 
 
-def test_an_email_whose_clicks_cannot_be_judged_keeps_no_other(
+def test_an_email_whose_clicks_cannot_be_judged_blocks_no_other(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring, _, email = clicked(alice)
@@ -178,7 +178,7 @@ def test_an_email_whose_clicks_cannot_be_judged_keeps_no_other(
     assert alice.get(f"/v1/emails/{email}")["machine_clicks"] == 0
 
 
-def test_what_is_young_waits_or_failed_is_kept(alice: University) -> None:
+def test_recent_pending_and_failed_deliveries_are_kept(alice: University) -> None:
     clicked(alice)
     alice.deliver([])
     get_db().deliveries.update_many({}, {"$unset": {"due": ""}})
@@ -195,7 +195,7 @@ def test_what_is_young_waits_or_failed_is_kept(alice: University) -> None:
 
 
 def alice_delivery(days: int) -> ObjectId:
-    """A delivery that arrived so many days ago."""
+    """Create a delivery that arrived this many days ago."""
     id_ = ObjectId.from_datetime(datetime.now(UTC) - timedelta(days=days))
     id_ = ObjectId(id_.binary[:4] + ObjectId().binary[4:])
     row = {"_id": id_, "organization_id": ObjectId(), "provider": "sendgrid", "body": b"[]"}
@@ -203,7 +203,7 @@ def alice_delivery(days: int) -> ObjectId:
     return id_
 
 
-def test_a_replay_changes_nothing_that_was_right(alice: University) -> None:
+def test_a_replay_changes_nothing_that_was_correct(alice: University) -> None:
     of = clicked(alice)
     _, _, email = of
     opened = make_event(email, "open", AT + 9)
@@ -220,7 +220,7 @@ def test_a_replay_changes_nothing_that_was_right(alice: University) -> None:
         assert list(get_db().deliveries.find({}, {"tallied_at": 0})) == outcomes
 
 
-def test_a_replay_after_a_mend_counts_what_was_refused(
+def test_a_replay_after_a_bug_fix_counts_rejected_events(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     email = alice.email(alice.fundraiser())
@@ -249,13 +249,13 @@ def refuse(value: Any) -> Any:
         ["replay", "--organization", "x"],
     ],
 )
-def test_commands_say_what_is_wrong(alice: University, arguments: list[str]) -> None:
+def test_commands_report_errors(alice: University, arguments: list[str]) -> None:
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code in (1, 2)
     assert "Error" in done.stderr
 
 
-def test_messages_under_an_earlier_key_go_too(alice: University) -> None:
+def test_messages_under_an_earlier_key_are_deleted_too(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     alice.deliver([make_event(email, "open", AT, email="Ann\u200b@Example.edu")])
@@ -269,14 +269,14 @@ def test_messages_under_an_earlier_key_go_too(alice: University) -> None:
     assert get_db().messages.count_documents({}) == 0
 
 
-def test_messages_go_with_the_last_event_of_their_email(alice: University) -> None:
+def test_messages_are_deleted_with_their_emails_last_event(alice: University) -> None:
     spring, mailing, email = clicked(alice)
     other = alice.email(spring, mailing_id=mailing)
     alice.deliver([make_event(other, "open", AT + 20)])
     settle_all()
     before = everything(alice, spring, mailing, email)
     assert get_db().messages.count_documents({}) == 2
-    # One event of the first email arrived too late to be dropped with the others.
+    # One event of the first email arrived too late for the deletion of the others.
     late = ObjectId.from_datetime(SOON + timedelta(days=1))
     one = {"email_id": ObjectId(email), "type": "open"}
     get_db().events.update_one(one, {"$set": {"delivery_id": late}})

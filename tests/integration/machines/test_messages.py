@@ -1,4 +1,4 @@
-"""While versions change, each understands the other's messages, or leaves them to the sweep."""
+"""During an upgrade, each version reads the other's messages, or leaves them to the sweep."""
 
 import json
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from jobs.callbacks import JOB_BY_DOCUMENT
 from jobs.sweep import sweep_due_records
 from tools.testbed.cast import Api, University, create_university, make_event
 
-# As the first version wrote them, to the byte; with each one's id.
+# The first version wrote exactly these bytes, each with one ID.
 FIRST_FORMAT = (
     '{{"id":"dbc74e56-1e4f-4174-a350-6241affc1442","name":"jobs.tasks.{task}","retries":0,'
     '"retry_delay":0,"args":["{id}"],"kwargs":{{}},"retry_backoff":0}}'
 )
-# What its worker reads; it knows no other field, and would refuse a message that has one.
+# The first version's worker reads these fields, and rejects a message with any other field.
 FIRST_FIELDS = {
     *("id", "name", "eta", "retries", "retry_delay", "priority", "args", "kwargs", "on_complete"),
     *("on_error", "expires", "expires_resolved", "timeout", "chord_config", "retry_backoff"),
@@ -32,7 +32,7 @@ ID = "6565a1f2c3d4e5f601234567"
 
 @pytest.fixture
 def redis_queue(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Huey:
-    """A Huey that knows no task yet, on the same real queue as ours."""
+    """Return a Huey without tasks, on the same real queue as the service's."""
     other = make_queue(QUEUE_NAME)
     monkeypatch.setattr(huey, "storage", other.storage)
     return other
@@ -44,16 +44,16 @@ def alice(redis_queue: Huey, real_client: testing.TestClient) -> University:
 
 
 def work_off(worker: Huey) -> Iterator[str]:
-    """What a worker does with all that is in the queue; the names of the jobs."""
+    """Process all messages in the queue as a worker does. Return the names of the jobs."""
     while (task := worker.dequeue()) is not None:
         worker.execute(task)
         yield type(task).__name__
 
 
-def test_messages_of_the_first_version_are_understood(
+def test_messages_of_the_first_version_are_read(
     alice: University, wakeups: list[tuple[str, str]]
 ) -> None:
-    """A gift is given before its donor and email are known; one of every kind of wake-up."""
+    """A gift arrives before its donor and email exist, with one wake-up of every kind."""
     spring = alice.fundraiser()
     alice.set_webhook_key()
     alice.gift(
@@ -77,7 +77,7 @@ def test_messages_of_the_first_version_are_understood(
 @pytest.mark.parametrize(
     "task", JOB_BY_DOCUMENT.values(), ids=lambda task: task.task_class.__name__
 )
-def test_a_message_of_one_id_is_what_the_first_version_reads(redis_queue: Huey, task: Any) -> None:
+def test_a_message_of_one_id_has_the_first_versions_format(redis_queue: Huey, task: Any) -> None:
     task(ID)
     told = json.loads(redis_queue.storage.dequeue())
     first = json.loads(FIRST_FORMAT.format(task=task.task_class.__name__, id=ID))
@@ -89,10 +89,13 @@ def test_a_message_of_one_id_is_what_the_first_version_reads(redis_queue: Huey, 
     }
 
 
-def test_what_the_first_version_cannot_read_is_left_to_the_sweep(
+def test_messages_unreadable_to_the_first_version_are_left_to_the_sweep(
     alice: University, redis_queue: Huey
 ) -> None:
-    """A message of many ids: its job took one. It fails by itself, and what is due stays due."""
+    """The message has many IDs, but the old job takes one.
+
+    The job fails, and due records stay due.
+    """
     done: list[str] = []
 
     def update_email_donation(donation_id: str) -> None:

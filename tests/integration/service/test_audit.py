@@ -1,4 +1,4 @@
-"""Who did what, and when: everything that changes, removes or administers, in a chain."""
+"""Audit log: every change, removal and administrative act, with its actor and time, in a chain."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from tools.testbed.stripe_events import make_invoice_event, post_stripe_event, s
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    """On a real database, because assigning a payment needs a transaction."""
+    """Create the university on a real database, because assigning a payment needs a transaction."""
     return create_university("Alice's University", Api.in_process(real_client))
 
 
@@ -32,7 +32,7 @@ def charlie(real_client: testing.TestClient) -> University:
 
 
 def entries(place: University) -> list[dict[str, Any]]:
-    """The chain, from its beginning, with what is done by now in it."""
+    """Return the chain from its beginning, including the acts done so far."""
     audit.link_finished_acts()
     listed: list[dict[str, Any]] = place.get("/v1/audit?sort=seq")["data"]
     return listed
@@ -43,7 +43,7 @@ def actions(place: University) -> list[str]:
 
 
 def do_everything(place: University) -> set[str]:
-    """Change, remove and administer all there is; returns what was done."""
+    """Change, remove and administer every kind of record. Return the acts."""
     spring = place.fundraiser()
     mailing = place.mailing(spring)
     email, gift = place.email(spring), place.gift(spring)
@@ -101,19 +101,19 @@ def do_everything(place: University) -> set[str]:
     return done
 
 
-def test_everything_that_changes_or_administers_is_in_it(alice: University) -> None:
+def test_every_change_and_administrative_act_is_audited(alice: University) -> None:
     done = do_everything(alice)
     declared = {
         f"{verb.upper()} {path}"
         for path, verb, operation, _ in list_operations(API_ROUTES)
         if operation.scope and verb != "get" and (operation.scope == "admin" or verb != "post")
     }
-    assert done == declared  # the test does all there is
+    assert done == declared  # the test performs every act
     assert set(actions(alice)) == declared
     assert audit.verify_chain(ObjectId(alice.id)).broken_at is None
 
 
-def test_an_entry_says_who_what_and_when_and_no_more(
+def test_an_entry_has_actor_act_and_time_without_values(
     alice: University, charlie: University
 ) -> None:
     bob = alice.make("users", **BOB)["id"]
@@ -132,7 +132,7 @@ def test_an_entry_says_who_what_and_when_and_no_more(
     assert alice.call("GET", "/v1/audit?sort=at").status == 422
 
 
-def test_what_was_refused_is_not_in_it(alice: University) -> None:
+def test_rejected_requests_are_not_audited(alice: University) -> None:
     alice.call("PATCH", f"/v1/users/{UNKNOWN_ID}", {"name": "New"})
     alice.call("PATCH", f"/v1/users/{UNKNOWN_ID}", {"unknown": 1})
     alice.call("DELETE", "/v1/match-policy")
@@ -141,7 +141,7 @@ def test_what_was_refused_is_not_in_it(alice: University) -> None:
     assert OpenAct.objects.count() == 0
 
 
-def test_what_is_repeated_under_a_key_was_done_once(alice: University) -> None:
+def test_a_request_repeated_under_a_key_is_audited_once(alice: University) -> None:
     for _ in range(3):
         alice.call(
             "POST",
@@ -155,17 +155,17 @@ def test_what_is_repeated_under_a_key_was_done_once(alice: University) -> None:
 def test_an_act_whose_process_died_is_linked_without_an_outcome(alice: University) -> None:
     owner = ObjectId(alice.id)
     act = OpenAct.begin(owner, "key:x", "DELETE /v1/users/{id}", record=UNKNOWN_ID)
-    assert entries(alice) == []  # it may be under way
+    assert entries(alice) == []  # it may be in progress
     OpenAct.objects(id=act.id).update_one(set__at=now() - timedelta(minutes=2))
     (entry,) = entries(alice)
     assert (entry["record"], entry["outcome"]) == (UNKNOWN_ID, None)
 
 
-def test_linking_that_died_in_the_middle_goes_on(alice: University) -> None:
+def test_interrupted_linking_resumes(alice: University) -> None:
     for name in ("A", "B"):
         alice.call("PATCH", "/v1/organization", {"name": name})
     first = OpenAct.objects.order_by("id").first()
-    audit._append(first)  # and then the worker died
+    audit._append(first)  # the worker died then
     assert [entry["seq"] for entry in entries(alice)] == [1, 2]
     assert OpenAct.objects.count() == 0
     assert audit.verify_chain(ObjectId(alice.id)).broken_at is None
@@ -195,7 +195,7 @@ def test_tampering_is_found(alice: University, tamper: Any) -> None:
     assert audit.verify_chain(ObjectId(alice.id)).broken_at == 2
 
 
-def test_a_cut_end_is_found_by_whoever_noted_the_head(alice: University) -> None:
+def test_a_truncated_end_is_detected_with_a_noted_head(alice: University) -> None:
     owner = ObjectId(alice.id)
     for name in "ABCD":
         alice.call("PATCH", "/v1/organization", {"name": name})
@@ -204,7 +204,7 @@ def test_a_cut_end_is_found_by_whoever_noted_the_head(alice: University) -> None
     assert audit.verify_chain(owner, head).broken_at is None
     alice.call("PATCH", "/v1/organization", {"name": "E"})
     entries(alice)
-    assert audit.verify_chain(owner, head).broken_at is None  # it goes on through the head
+    assert audit.verify_chain(owner, head).broken_at is None  # the chain continues at the head
     get_db().audit.delete_many({"seq": {"$gte": 4}})
     assert audit.verify_chain(owner).broken_at is None
     assert audit.verify_chain(owner, head).broken_at == 4
@@ -213,13 +213,13 @@ def test_a_cut_end_is_found_by_whoever_noted_the_head(alice: University) -> None
     assert audit.verify_chain(owner, head).broken_at == 4
 
 
-def test_the_command_line_notes_and_verifies(
+def test_the_command_line_prints_the_head_and_verifies(
     real_database: str, alice_on_disk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = CliRunner().invoke
     assert run(main, ["key", "create", alice_on_disk]).exit_code == 0
     assert run(main, ["link-key", "rotate"]).exit_code == 0
-    assert run(main, ["recount"]).exit_code == 0  # reads only
+    assert run(main, ["recount"]).exit_code == 0  # only reads
     audit.link_finished_acts()
     done = [(row.organization_id, row.action, row.actor) for row in AuditEntry.objects]
     assert done == [

@@ -28,7 +28,7 @@ from tools.testbed.command_line import run_matchback
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    # The commands connect by themselves: to the test's database, which is connected already.
+    # Keep the connection to the test's database, because commands connect by themselves.
     monkeypatch.setattr("config.database.connect_database", database.get_client)
     return create_university("Alice's University", Api.in_process(real_client))
 
@@ -41,7 +41,7 @@ def test_an_organization_is_created_with_an_admin_key(alice: University) -> None
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201])
-def test_a_name_that_is_none_is_a_sentence(alice: University, name: str) -> None:
+def test_an_invalid_name_is_reported_in_a_sentence(alice: University, name: str) -> None:
     result = run_matchback("org", "create", name)
     assert (result.exit_code, result.stderr) == (1, "Error: A name is 1 to 200 characters.\n")
 
@@ -54,7 +54,7 @@ def test_a_key_is_created_with_its_scopes(alice: University) -> None:
     assert run_matchback("key", "create", "f" * 24).exit_code == 1
 
 
-def test_recount_tells_and_repairs(alice: University) -> None:
+def test_recount_reports_and_repairs(alice: University) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     alice.gift(spring)
     sweep_due_records()
@@ -75,7 +75,7 @@ def test_recount_tells_and_repairs(alice: University) -> None:
     assert run_matchback("recount", "--fundraiser", "x").exit_code == 2
 
 
-def test_one_repair_at_a_time(alice: University) -> None:
+def test_only_one_repair_runs_at_a_time(alice: University) -> None:
     with hold_lease("repair") as holding:
         assert holding is not None
         result = run_matchback("recount", "--repair")
@@ -85,7 +85,7 @@ def test_one_repair_at_a_time(alice: University) -> None:
     assert run_matchback("recount", "--repair").exit_code == 0
 
 
-def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
+def test_failed_jobs_are_listed_and_retried(alice: University) -> None:
     gift = alice.gift(alice.fundraiser())
     failed = {"tries": retries.MAX_ATTEMPTS, "error": "TypeError", "failed_at": now()}
     get_db().donations.update_one({}, {"$set": {"trouble": failed}, "$unset": {"due": ""}})
@@ -101,7 +101,7 @@ def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
     assert sweep_due_records() == 1
 
 
-def test_the_audit_is_verified_for_programs(alice: University) -> None:
+def test_audit_verification_has_json_output(alice: University) -> None:
     run_matchback("key", "create", alice.id)
     auditing.link_finished_acts()
     [chain] = json.loads(
@@ -114,7 +114,7 @@ def test_the_audit_is_verified_for_programs(alice: University) -> None:
     assert any(chain["broken_at"] for chain in json.loads(result.stdout))
 
 
-def test_staff_are_listed_for_programs(alice: University) -> None:
+def test_the_staff_list_has_json_output(alice: University) -> None:
     for name in ("bob", "carol"):
         run_matchback("staff", "add", f"{name}@example.edu", "--organization", alice.id)
     words = ("staff", "list", "--organization", alice.id)
@@ -125,7 +125,7 @@ def test_staff_are_listed_for_programs(alice: University) -> None:
     assert first == "bob@example.edu  viewer  bob@example.edu"
 
 
-def test_what_a_recount_found_is_a_metric(alice: University) -> None:
+def test_a_recounts_findings_are_a_metric(alice: University) -> None:
     alice.fundraiser()
     get_db().fundraisers.update_one({}, {"$inc": {"donors": 1}})
     while recounting.step():
@@ -134,16 +134,14 @@ def test_what_a_recount_found_is_a_metric(alice: University) -> None:
     assert "matchback_counters_off 1.0" in metrics
 
 
-def test_a_folder_where_nothing_is_up_is_not_another_database(
-    alice: University, tmp_path: Path
-) -> None:
+def test_a_folder_without_a_running_service_is_an_error(alice: University, tmp_path: Path) -> None:
     result = run_matchback("org", "create", "Wrong", "--data", str(tmp_path))
     assert result.exit_code == 1
     assert f"Nothing is up in {tmp_path}" in result.stderr
     assert get_db().organizations.count_documents({}) == 1
 
 
-def test_a_standalone_server_is_refused_by_every_command(
+def test_every_command_rejects_a_standalone_server(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def standalone(mongo: object) -> list[str]:
@@ -163,7 +161,7 @@ def test_every_command_has_help() -> None:
 
 
 def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command of the command line, by its words."""
+    """Return every command, by its words."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{path}{name} ")
@@ -172,7 +170,7 @@ def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, c
 
 
 def called_by(command: click.Command) -> list[ast.FunctionDef]:
-    """A command's own function, and those of its module that it calls, directly or not."""
+    """Return a command's function, and the functions of its module that it calls at any depth."""
     assert command.callback
     own = inspect.unwrap(command.callback)
     module = ast.parse(Path(inspect.getfile(own)).read_text())
@@ -187,7 +185,7 @@ def called_by(command: click.Command) -> list[ast.FunctionDef]:
 
 
 def prints_a_list(function: ast.FunctionDef) -> bool:
-    """Whether it prints by tables.py, or line after line to standard output."""
+    """Return whether the command prints a table, or line after line to standard output."""
 
     def echoes(call: ast.AST) -> bool:
         if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("click.echo", "print")):
@@ -208,7 +206,7 @@ def test_every_command_that_prints_a_list_or_values_offers_json() -> None:
         if any(map(prints_a_list, called_by(command))):
             found.add(words)
             options = {name for option in command.params for name in option.opts}
-            assert "--json" in options, f"«{words}» prints what a program may want to read"
+            assert "--json" in options, f"`{words}` prints output for programs"
     assert found >= {"jobs failed", "staff list", "audit verify", "recount", "rematch"}
     assert found >= {f"warehouse {word}" for word in ("sql", "status", "backfill", "verify")}
     assert {"jobs retry", "serve", "erase"}.isdisjoint(found)
@@ -220,7 +218,7 @@ def test_only_one_module_draws_tables() -> None:
     assert drawing == {"tables.py"}
 
 
-def test_what_a_database_answers_is_a_line_a_row_or_the_first_thousand(
+def test_json_has_every_row_and_a_table_the_first_thousand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def rows() -> Iterator[tuple[int, date]]:
@@ -237,7 +235,7 @@ def test_what_a_database_answers_is_a_line_a_row_or_the_first_thousand(
     assert shown.endswith("The first 1000 rows; --json prints all.\n")
 
 
-def test_on_a_terminal_a_list_is_a_table(
+def test_a_list_on_a_terminal_is_a_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)

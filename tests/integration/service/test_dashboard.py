@@ -1,4 +1,4 @@
-"""What the dashboard's pages say, and to whom."""
+"""The dashboard's pages: their contents, and who may see them."""
 
 import csv
 import io
@@ -32,13 +32,13 @@ AT = 1_790_000_000
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
-    """Alice's university, on the real database: pages are of what jobs have counted."""
+    """Create Alice's university on the real database, because pages show what jobs have counted."""
     return create_university("Alice's University", Api.in_process(real_client))
 
 
 @pytest.fixture
 def browser(real_client: testing.TestClient, alice: University) -> Browser:
-    """Alice's, signed in."""
+    """Sign Alice in."""
     add_staff(alice.id, "alice@example.edu")
     signed_in = Browser(real_client)
     signed_in.sign_in("alice@example.edu")
@@ -46,7 +46,7 @@ def browser(real_client: testing.TestClient, alice: University) -> Browser:
 
 
 def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str]:
-    """A fundraiser with a mailing to Bob, who opened, clicked and gave."""
+    """Create a fundraiser with a mailing to Bob, who opened, clicked and gave."""
     place.set_webhook_key()
     sent_at = "2026-09-20T10:00:00Z"
     spring = place.fundraiser(name, goal={"amount": 10_000, "currency": "USD"})
@@ -94,10 +94,10 @@ def test_the_overview_shows_raised_against_goal_and_conversion(
 @pytest.mark.parametrize(
     "column", ["name", "raised", "goal", "gifts", "sent", "conversion", "created"]
 )
-def test_the_overview_is_sorted_by_each_column_both_ways(
+def test_the_overview_sorts_by_each_column_in_both_directions(
     alice: University, browser: Browser, column: str
 ) -> None:
-    """«b» has more than «A» in each column; «z» has nothing, and comes last where that is no 0."""
+    """“b” has more than “A” in each column. “z” has nothing, and comes last where that is not 0."""
     low = furnish(alice, "A")["fundraisers"]
     alice.call("PATCH", f"/v1/fundraisers/{low}", {"goal": {"amount": 10**9, "currency": "USD"}})
     high = furnish(alice, "b")["fundraisers"]
@@ -117,7 +117,7 @@ def test_the_overview_is_sorted_by_each_column_both_ways(
     assert (seen[column], seen[f"-{column}"]) == expected
 
 
-def test_the_overview_finds_by_words_of_the_name_and_pages(
+def test_the_overview_is_paged_and_searched_by_words_of_the_name(
     alice: University, browser: Browser
 ) -> None:
     for number in range(27):
@@ -132,7 +132,7 @@ def test_the_overview_finds_by_words_of_the_name_and_pages(
     assert found.count('href="/dashboard/fundraisers/') == 1
 
 
-def test_a_fundraiser_shows_its_funnel_its_classes_its_mailings_and_why(
+def test_a_fundraiser_shows_funnel_match_classes_mailings_and_reasons(
     alice: University, browser: Browser
 ) -> None:
     ids = furnish(alice)
@@ -153,7 +153,7 @@ def test_a_fundraiser_shows_its_funnel_its_classes_its_mailings_and_why(
         assert part in said, part
 
 
-def test_a_mailing_shows_its_links_and_its_recipients_with_what_each_did(
+def test_a_mailing_shows_its_links_and_its_recipients_actions(
     alice: University, browser: Browser
 ) -> None:
     ids = furnish(alice)
@@ -169,7 +169,7 @@ def test_a_mailing_shows_its_links_and_its_recipients_with_what_each_did(
         assert (f"/dashboard/people/{ids['people']}" in page) == is_there, words
 
 
-def test_a_person_has_one_time_line(alice: University, browser: Browser) -> None:
+def test_a_person_has_one_timeline(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     said = extract_text(browser.get(f"/dashboard/people/{ids['people']}"))
     parts = ["Gave 25.00 USD", "Clicked", "Opened", "Delivered", "Email sent"]
@@ -177,7 +177,7 @@ def test_a_person_has_one_time_line(alice: University, browser: Browser) -> None
     assert places == sorted(places)  # the latest first
 
 
-def test_gifts_without_an_email_come_first_and_are_pinned_by_hand(
+def test_gifts_without_an_email_are_first_and_can_be_pinned(
     alice: University, browser: Browser
 ) -> None:
     ids = furnish(alice)
@@ -202,7 +202,7 @@ def test_gifts_without_an_email_come_first_and_are_pinned_by_hand(
 
 
 @pytest.mark.parametrize("email", [{}, {"email": "garbage"}, {"email": UNKNOWN_ID}])
-def test_a_pin_to_nothing_that_exists_changes_nothing(
+def test_a_pin_to_a_missing_email_changes_nothing(
     alice: University, browser: Browser, email: dict[str, str]
 ) -> None:
     ids = furnish(alice)
@@ -219,7 +219,7 @@ def fail(email_id: str) -> None:
     Email.objects(id=email_id).update(set__trouble=trouble, unset__due=True)
 
 
-def test_health_tells_how_the_warehouse_is(
+def test_health_shows_the_warehouses_state(
     alice: University, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "reporting database" not in extract_text(browser.get("/dashboard/health"))
@@ -240,7 +240,7 @@ def test_health_tells_how_the_warehouse_is(
         get_settings.cache_clear()
 
 
-def test_health_tells_what_failed_and_tries_it_again(alice: University, browser: Browser) -> None:
+def test_health_shows_and_retries_failed_jobs(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     assert "Up to date" in extract_text(browser.get("/dashboard/health"))
     fail(ids["emails"])
@@ -254,7 +254,7 @@ def test_health_tells_what_failed_and_tries_it_again(alice: University, browser:
     assert browser.send(f"/dashboard/jobs/{ids['emails']}/retry").status_code == 404
 
 
-def test_an_admin_makes_and_revokes_api_keys_and_sees_a_secret_once(
+def test_an_admin_creates_and_revokes_api_keys_and_sees_a_secret_once(
     alice: University, browser: Browser
 ) -> None:
     page = browser.get("/dashboard/settings").text
@@ -267,7 +267,7 @@ def test_an_admin_makes_and_revokes_api_keys_and_sees_a_secret_once(
     assert secret not in browser.get("/dashboard/settings").text
     again = browser.send("/dashboard/api-keys", fields)  # the page was loaded again
     assert again.headers["location"] == "/dashboard/settings?done=made"
-    assert form.call("GET", "/v1/fundraisers").status == 200  # and its secret is the same
+    assert form.call("GET", "/v1/fundraisers").status == 200  # its secret has not changed
     first = alice.get("/v1/api-keys?sort=created_at")["data"][0]["id"]
     for stolen in (first, f"{first}.{offered.split('.')[1]}", str(ObjectId()), "", "."):
         refused = browser.send("/dashboard/api-keys", {**fields, "key": stolen})
@@ -314,9 +314,7 @@ def test_an_admin_sets_and_removes_webhook_keys_and_policies(
         assert browser.send("/dashboard/match-policy", {**policy, **wrong}).status_code == 422
 
 
-def test_what_people_are_called_is_text_and_never_markup(
-    alice: University, browser: Browser
-) -> None:
+def test_names_are_text_and_never_markup(alice: University, browser: Browser) -> None:
     ids = furnish(alice, HOSTILE)
     Staff.objects(organization_id=ObjectId(alice.id)).update(set__name=HOSTILE)
     for path in walk(ids):
@@ -324,11 +322,11 @@ def test_what_people_are_called_is_text_and_never_markup(
         assert "<script>alert" not in page, path
         assert '"onload=' not in page.replace("&quot;", ""), path
         assert "49" not in page.split("<main")[1] or "{{7*7}}" in page, path
-        assert page.count("<script") == 1, path  # ours
+        assert page.count("<script") == 1, path  # this installation's own
 
 
 def walk(ids: dict[str, str]) -> Iterator[str]:
-    """Every page, of somebody's."""
+    """Yield every page that a person can reach by links."""
     yield from ("/dashboard", "/dashboard/gifts", "/dashboard/health", "/dashboard/settings")
     yield "/dashboard/payments"
     yield "/dashboard/account"
@@ -337,7 +335,7 @@ def walk(ids: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("table", ["raised-over-time", "funnel", "matches", "mailings"])
-def test_each_table_is_a_csv_file_that_no_sheet_runs(
+def test_each_table_exports_csv_without_formulas(
     alice: University, browser: Browser, table: str
 ) -> None:
     ids = furnish(alice, "=1+1")
@@ -353,7 +351,7 @@ def test_each_table_is_a_csv_file_that_no_sheet_runs(
         assert "25.00" in rows[0]
 
 
-def test_the_overview_and_links_are_csv_files_too(alice: University, browser: Browser) -> None:
+def test_the_overview_and_links_export_csv_too(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     fundraisers = browser.get("/dashboard/fundraisers.csv", query_string="sort=-raised").text
     assert '"Spring Giving Day","65.00",0.65,2,2,1,1.0' in fundraisers
@@ -361,7 +359,7 @@ def test_the_overview_and_links_are_csv_files_too(alice: University, browser: Br
     assert '"https://give.example.edu/Spring Giving Day",1,1,0' in links
 
 
-def test_pages_say_what_to_do_while_there_is_nothing(alice: University, browser: Browser) -> None:
+def test_empty_pages_suggest_the_next_step(alice: University, browser: Browser) -> None:
     assert "No fundraisers yet" in browser.get("/dashboard").text
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
@@ -372,14 +370,16 @@ def test_pages_say_what_to_do_while_there_is_nothing(alice: University, browser:
     assert "Every gift has found its email" in browser.get("/dashboard/gifts").text
 
 
-def test_a_page_that_is_the_same_is_not_sent_again(alice: University, browser: Browser) -> None:
+def test_an_unchanged_page_is_not_sent_again(alice: University, browser: Browser) -> None:
     ids = furnish(alice)
     for path in (f"/dashboard/fundraisers/{ids['fundraisers']}", "/dashboard"):
         tag = browser.get(path).headers["etag"]
         assert browser.get(path, headers={"If-None-Match": tag}).status_code == 304, path
 
 
-def test_the_policy_lets_nothing_run_and_nothing_in(alice: University, browser: Browser) -> None:
+def test_the_content_security_policy_blocks_scripts_and_foreign_content(
+    alice: University, browser: Browser
+) -> None:
     page = browser.get("/dashboard")
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -388,7 +388,7 @@ def test_the_policy_lets_nothing_run_and_nothing_in(alice: University, browser: 
     assert page.headers["cache-control"] == "private, no-cache"
 
 
-def test_assets_may_be_kept_for_ever_and_are_named_by_their_content(browser: Browser) -> None:
+def test_assets_are_cached_forever_and_named_by_their_content(browser: Browser) -> None:
     page = browser.get("/dashboard/sign-in").text
     at = page.split('rel="stylesheet" href="')[1].split('"')[0]
     asset = browser.get(at)
@@ -398,7 +398,7 @@ def test_assets_may_be_kept_for_ever_and_are_named_by_their_content(browser: Bro
         assert browser.get(wrong).status_code == 404
 
 
-def test_every_page_but_the_sign_in_and_assets_needs_a_session() -> None:
+def test_every_page_except_sign_in_and_assets_needs_a_session() -> None:
     free = {
         path
         for path, resource, suffix in DASHBOARD_ROUTES
@@ -439,7 +439,7 @@ def test_charlie_sees_and_changes_nothing_of_alices(
             for id_ in (hers[noun], UNKNOWN_ID):
                 at = path.replace("{id}", id_).replace("{table}", "funnel")
                 answers.append(spy.get(at) if verb == "get" else spy.send(at, {"email": "none"}))
-                spy.get("/dashboard/account")  # for its token
+                spy.get("/dashboard/account")  # loads the form's token
             assert {answer.status_code for answer in answers} == {404}, path
             walked += 1
     assert walked >= 10

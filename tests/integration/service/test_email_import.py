@@ -1,4 +1,4 @@
-"""Importing emails: it counts like single creation, and again it finds what is there."""
+"""Importing emails: it counts like single creation, and a repeated import finds the same emails."""
 
 import json
 import threading
@@ -36,7 +36,7 @@ def people(number: int) -> list[dict[str, str]]:
     return [{"name": f"P {n}", "email": f"p{n}@example.edu"} for n in range(number)]
 
 
-def test_it_counts_like_single_creation_and_again_finds_them(alice: University) -> None:
+def test_an_import_counts_like_single_creation_and_finds_repeats(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring, sent_at="2026-11-01T10:00:00Z")
     bob = alice.make("users", **BOB)
@@ -71,7 +71,7 @@ def test_it_counts_like_single_creation_and_again_finds_them(alice: University) 
     assert made["counted"]
 
 
-def test_what_was_posted_alone_is_found(alice: University) -> None:
+def test_emails_posted_singly_are_found(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     alice.email(spring, BOB, mailing_id=mailing)
@@ -83,7 +83,9 @@ def test_what_was_posted_alone_is_found(alice: University) -> None:
     assert post(alice, ndjson(line, line)).json["found"] == 2
 
 
-def test_a_refused_line_stops_no_other(alice: University, real_client: testing.TestClient) -> None:
+def test_a_rejected_line_blocks_no_other(
+    alice: University, real_client: testing.TestClient
+) -> None:
     charlie = create_university("Charlie's University", Api.in_process(real_client))
     spring, theirs = alice.fundraiser(), charlie.fundraiser()
     good = {"fundraiser_id": spring, "user": BOB}
@@ -114,12 +116,14 @@ def test_a_refused_line_stops_no_other(alice: University, real_client: testing.T
     ("headers", "status"),
     [({"Content-Type": "application/json"}, 415), ({"Authorization": "Bearer mb_wrong"}, 401)],
 )
-def test_what_is_not_an_import(alice: University, headers: dict[str, str], status: int) -> None:
+def test_invalid_imports_are_rejected(
+    alice: University, headers: dict[str, str], status: int
+) -> None:
     assert post(alice, b"{}\n", **headers).status == status
 
 
 @pytest.mark.parametrize("length", [64 * 1024, 64 * 1024 + 1, 128 * 1024, 200_000])
-def test_a_last_line_that_is_too_long_is_refused(alice: University, length: int) -> None:
+def test_a_last_line_that_is_too_long_is_rejected(alice: University, length: int) -> None:
     answer = post(alice, b"{}\n" + b"x" * length).json
     assert [one["line"] for one in answer["refused"]] == [1, 2]
 
@@ -129,7 +133,7 @@ def test_an_empty_import_does_nothing(alice: University) -> None:
     assert post(alice, b"\n \n\r\n").json["refused_count"] == 0
 
 
-def test_two_imports_at_once_make_each_email_once(alice: University) -> None:
+def test_concurrent_imports_create_each_email_once(alice: University) -> None:
     spring = alice.fundraiser()
     lines = [{"fundraiser_id": spring, "user": one, "sent_at": None} for one in people(1500)]
     answers: list[ApiAnswer] = []
@@ -159,7 +163,7 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(main, ["import", "emails", *arguments, "--json"])
 
 
-def test_from_a_csv_file(alice: University, tmp_path: Path) -> None:
+def test_emails_can_be_imported_from_csv(alice: University, tmp_path: Path) -> None:
     spring = alice.fundraiser()
     file = tmp_path / "emails.csv"
     rows = [f'"P, {n}",p{n}@example.edu,2026-11-01T10:00:00Z' for n in range(5)]
@@ -174,7 +178,7 @@ def test_from_a_csv_file(alice: University, tmp_path: Path) -> None:
     assert get_db().users.find_one({"name": "P, 3"})
 
 
-def test_from_an_ndjson_file_with_refused_lines(alice: University, tmp_path: Path) -> None:
+def test_an_ndjson_file_may_have_rejected_lines(alice: University, tmp_path: Path) -> None:
     file = tmp_path / "emails.ndjson"
     file.write_bytes(ndjson({"fundraiser_id": alice.fundraiser(), "user": BOB}, b"what?", [1]))
     done = run(str(file), "--organization", alice.id)
@@ -191,7 +195,7 @@ def test_from_an_ndjson_file_with_refused_lines(alice: University, tmp_path: Pat
         ("e.txt", b"{}"),
     ],
 )
-def test_files_that_are_no_emails(
+def test_invalid_import_files_are_rejected(
     alice: University, tmp_path: Path, name: str, content: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""Every example of the OpenAPI document is sent, and accepted."""
+"""The service accepts every example of the OpenAPI document."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ BODIES = [
 
 
 def signature(path: str, body: bytes, alice: University) -> dict[str, str]:
-    """As the provider would sign it."""
+    """Return the provider's signature headers."""
     if "sendgrid" in path:
         return sign_webhook(alice.signing_key, body)
     at = int(time.time())
@@ -40,7 +40,7 @@ def signature(path: str, body: bytes, alice: University) -> dict[str, str]:
 
 
 def payment(alice: University) -> str:
-    """Store a payment that names no fundraiser; its ID."""
+    """Store a payment that names no fundraiser, and return its ID."""
     id_ = ObjectId()
     of = ObjectId(alice.id)
     row = {"_id": f"{of}:stripe:pi_1", "organization_id": of, "public_id": id_, "facts": {}}
@@ -50,7 +50,7 @@ def payment(alice: University) -> str:
 
 @pytest.mark.parametrize(("path", "verb"), BODIES, ids=lambda part: str(part).removeprefix("/v1/"))
 def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb: str) -> None:
-    # What needs a transaction needs a real database.
+    # Operations with transactions need a real database.
     client = request.getfixturevalue("real_client" if path == ASSIGNMENT else "client")
     alice = create_university("Alice's University", Api.in_process(client))
     spring = alice.fundraiser()

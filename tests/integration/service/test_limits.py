@@ -1,4 +1,4 @@
-"""No query runs for ever, no JavaScript runs in the database, and nothing is pickled."""
+"""No query runs forever, no JavaScript runs in the database, and nothing is pickled."""
 
 import json
 import re
@@ -25,7 +25,8 @@ from tools.testbed.commands import CommandRecorder, read_command_name
 from tools.testbed.readme import ROOT
 from tools.testbed.settled import settle_all
 
-# What belongs to a connection or an end, and a cursor's next batch, which has its query's limit.
+# Commands that open or close connections, and a cursor's next batches, to which the query's limit
+# applies.
 NO_QUERIES = {"hello", "ping", "endSessions", "getMore", "abortTransaction", "killCursors"}
 
 
@@ -63,13 +64,13 @@ def use(alice: University) -> None:
     assert alice.call("GET", "/metrics").status == 200
 
 
-def test_every_query_of_a_request_has_a_limit_of_time(commands: CommandRecorder) -> None:
+def test_every_query_of_a_request_has_a_time_limit(commands: CommandRecorder) -> None:
     database.connect_web(event_listeners=[commands])
     use(create_university("Alice's", Api.in_process(testing.TestClient(create_app()))))
     assert without_limit(commands) == []
 
 
-def test_every_query_of_a_worker_has_one(commands: CommandRecorder) -> None:
+def test_every_query_of_a_worker_has_a_time_limit(commands: CommandRecorder) -> None:
     database.connect_worker(event_listeners=[commands])
     use(create_university("Alice's", Api.in_process(testing.TestClient(create_app()))))
     settle_all()
@@ -88,8 +89,8 @@ def test_the_database_runs_no_javascript(real_database: str) -> None:
             get_db().users.find_one(query)
 
 
-def test_nothing_of_ours_unpickles() -> None:
-    """Neither our code nor what it loads into a web process or worker, at its start or later."""
+def test_no_code_unpickles() -> None:
+    """Neither this project's code nor any library that it loads into a web process or worker."""
     dangerous = re.compile(r"\b(pickle|marshal|shelve|dill|cloudpickle|jsonpickle)\b")
     ours = [
         path
@@ -110,7 +111,7 @@ def test_nothing_of_ours_unpickles() -> None:
     assert done.stdout.split() == ["JSONSerializer", "False"]
 
 
-def test_a_pickle_in_the_queue_is_no_message() -> None:
+def test_a_pickle_in_the_queue_is_not_a_message() -> None:
     import pickle
 
     from config.queue import JSONSerializer
@@ -123,7 +124,7 @@ def test_a_pickle_in_the_queue_is_no_message() -> None:
         JSONSerializer().deserialize(pickle.dumps(Bomb()))
 
 
-def test_deep_and_large_json_is_refused_before_it_costs(alice: University) -> None:
+def test_deep_and_large_json_is_rejected_cheaply(alice: University) -> None:
     for body, status in (
         (b"[" * 32 + b"]" * 32, 422),
         (b"[" * 33 + b"]" * 33, 400),
@@ -133,9 +134,12 @@ def test_deep_and_large_json_is_refused_before_it_costs(alice: University) -> No
         assert alice.call("POST", "/v1/users", body=body).status == status
 
 
-def test_nothing_that_a_client_sends_is_fetched() -> None:
-    """The service and the workers speak to MongoDB and Redis, and to nobody else: no library of
-    theirs that fetches URLs is imported but where the supervisor, or the demo, asks ourselves."""
+def test_no_url_from_a_client_is_fetched() -> None:
+    """The service and the workers connect only to MongoDB and Redis.
+
+    A library that fetches URLs is imported only where the supervisor or the demo calls this
+    service.
+    """
     fetches = re.compile(
         r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
     )

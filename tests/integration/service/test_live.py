@@ -1,4 +1,4 @@
-"""What open pages are told, by a hub that is ticked by hand; the clock is a number."""
+"""Events for open pages, from a hub that the test ticks by hand. The clock is a number."""
 
 import json
 from datetime import timedelta
@@ -28,13 +28,13 @@ CHANGED: list[tuple[str, Any]] = [("changed", {})]
 
 
 class Page:
-    """An open page: what it was told, and whether its stream has ended."""
+    """An open page that records its events, and whether its stream has ended."""
 
     def __init__(self, hub: Hub, watched: set[WatchedRecord], session_id: str = "session") -> None:
         self._told = b""
         self.is_ended = False
         self.viewer = Viewer(session_id, watched, self._send, self._end)
-        hub.greet(self.viewer)  # not `subscribe`: its thread would tick, too
+        hub.greet(self.viewer)  # not `subscribe`, because its thread would also tick
 
     def _send(self, data: bytes) -> None:
         assert not self.is_ended
@@ -44,7 +44,7 @@ class Page:
         self.is_ended = True
 
     def news(self) -> list[tuple[str, Any]]:
-        """What it was told since it was asked last."""
+        """Return the events since the last call."""
         told, self._told = self._told.decode(), b""
         events = [dict(line.split(": ", 1) for line in one.split("\n")) for one in blocks(told)]
         return [(event["event"], json.loads(event["data"])) for event in events]
@@ -56,7 +56,7 @@ def blocks(told: str) -> list[str]:
 
 
 class Clock:
-    """Ticks a hub; between beats unless told otherwise."""
+    """A clock that ticks a hub, by default without reaching the next beat."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -69,7 +69,7 @@ class Clock:
 
 
 def quiet(hub: Hub, *pages: Page) -> Clock:
-    """A clock for a hub whose pages have been greeted."""
+    """Return a clock for a hub whose pages have been greeted."""
     for page in pages:
         assert page.news()[0][0] == "hello"
     return Clock(hub)
@@ -90,7 +90,7 @@ def watch(place: University, **ids: str) -> set[WatchedRecord]:
     return read_watch(text, ObjectId(place.id))
 
 
-def test_a_change_is_told_once_and_only_to_pages_that_show_it(alice: University) -> None:
+def test_a_change_is_sent_once_and_only_to_pages_that_show_it(alice: University) -> None:
     spring, autumn = alice.fundraiser("Spring"), alice.fundraiser("Autumn")
     hub = Hub()
     shows = Page(hub, watch(alice, fundraisers=spring))
@@ -106,8 +106,8 @@ def test_a_change_is_told_once_and_only_to_pages_that_show_it(alice: University)
     assert shows.news() == []
 
 
-def test_another_organizations_change_is_never_told(alice: University, charlie: University) -> None:
-    """Not even when Charlie knows the id; nor that there is such a record, nor that it goes."""
+def test_another_organizations_change_is_never_sent(alice: University, charlie: University) -> None:
+    """Charlie knows the ID, but learns neither that the record exists nor that it is deleted."""
     spring = alice.fundraiser()
     hub = Hub()
     hers, his = (Page(hub, watch(place, fundraisers=spring)) for place in (alice, charlie))
@@ -134,7 +134,7 @@ def test_several_changes_in_one_tick_are_one_event(alice: University) -> None:
     assert page.news() == CHANGED
 
 
-def test_a_record_that_appears_is_a_change(alice: University) -> None:
+def test_a_new_record_is_a_change(alice: University) -> None:
     hub = Hub()
     page = Page(hub, watch(alice, users=ID))
     clock = quiet(hub, page)
@@ -143,7 +143,7 @@ def test_a_record_that_appears_is_a_change(alice: University) -> None:
     assert page.news() == CHANGED
 
 
-def test_what_settling_notes_for_itself_is_no_change(alice: University) -> None:
+def test_internal_notes_of_settling_are_not_changes(alice: University) -> None:
     spring = alice.fundraiser()
     gift, email = alice.gift(spring), alice.email(spring)
     settle_all()
@@ -157,7 +157,7 @@ def test_what_settling_notes_for_itself_is_no_change(alice: University) -> None:
     assert page.news() == []
 
 
-def test_one_query_a_collection_whoever_watches(real_database: str) -> None:
+def test_any_number_of_viewers_costs_one_query_per_collection(real_database: str) -> None:
     asked: list[set[WatchedRecord]] = []
 
     def digests(watched: Any) -> dict[WatchedRecord, bytes]:
@@ -173,8 +173,8 @@ def test_one_query_a_collection_whoever_watches(real_database: str) -> None:
     assert asked == [first | second]
 
 
-def test_how_far_counting_is_behind_is_told_in_steps(alice: University) -> None:
-    """What failed and is tried later is not waited for; what came just now is not behind."""
+def test_lag_is_sent_in_steps(alice: University) -> None:
+    """Failed records that are retried later, and very recent ones, do not count as lag."""
     spring = alice.fundraiser()
     gift = {"_id": ObjectId(alice.gift(spring))}
     hub = Hub()
@@ -199,7 +199,7 @@ def test_how_far_counting_is_behind_is_told_in_steps(alice: University) -> None:
     assert told(80, trouble=trouble) == [("behind", {"behind_seconds": 0})]
 
 
-def test_steps() -> None:
+def test_lag_is_rounded_to_steps() -> None:
     assert [find_behind_step(behind) for behind in (0, 1, 2, 4, 5, 59, 60, 10**6)] == [
         0,
         0,
@@ -212,7 +212,7 @@ def test_steps() -> None:
     ]
 
 
-def test_a_beat_every_ten_seconds_says_that_all_is_well(real_database: str) -> None:
+def test_a_beat_is_sent_every_ten_seconds(real_database: str) -> None:
     hub = Hub()
     page = Page(hub, read_watch(f"users:{ID}", ObjectId()))
     clock = quiet(hub, page)
@@ -223,10 +223,10 @@ def test_a_beat_every_ten_seconds_says_that_all_is_well(real_database: str) -> N
     assert page.news() == [("beat", {})]
 
 
-def test_an_absent_database_is_told_once_and_so_is_its_return(
+def test_a_database_outage_and_its_end_are_sent_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Pages go on hearing that the service is there; a new one is told what is the matter."""
+    """Open pages keep receiving beats. A new page receives the reason of the outage."""
     is_there = True
 
     def digests(watched: Any) -> dict[WatchedRecord, bytes]:
@@ -251,8 +251,8 @@ def test_an_absent_database_is_told_once_and_so_is_its_return(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_whose_session_has_ended_is_told_goodbye() -> None:
-    """A database that cannot be asked for sessions ends none."""
+def test_an_ended_session_closes_its_stream() -> None:
+    """A database that cannot look up sessions ends none of them."""
     valid: set[str] = {"bob", "eve"}
     asked: list[set[str]] = []
 
@@ -290,18 +290,18 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=list(BAD))
-def test_a_watch_that_cannot_be_read_is_refused(text: str) -> None:
+def test_an_invalid_watch_list_is_rejected(text: str) -> None:
     with pytest.raises(falcon.HTTPBadRequest):
         read_watch(text, ObjectId())
 
 
-def test_a_hundred_may_be_watched() -> None:
+def test_a_page_can_watch_a_hundred_records() -> None:
     text = ",".join(f"fundraisers:{ObjectId()}" for _ in range(MAX_WATCHED_RECORDS))
     assert len(read_watch(LiveQuery(watch=text).watch, ObjectId())) == MAX_WATCHED_RECORDS
 
 
-def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: University) -> None:
-    """Through the resource, with the tests' client, which takes the beginning of a stream."""
+def test_a_page_is_greeted_and_removed_when_its_stream_closes(alice: University) -> None:
+    """Through the resource, with the tests' client, which reads the beginning of a stream."""
     hub = Hub()
     app = falcon.App(middleware=[HeadRequests()])
     app.add_route("/live", Live(hub=hub))
@@ -319,8 +319,8 @@ def test_a_page_is_greeted_and_forgotten_when_its_stream_is_closed(alice: Univer
     assert testing.TestClient(app).simulate_get(f"/live?watch=users:{ID}").status_code == 303
 
 
-def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session, an organization, and what an organization watches: each has its bound."""
+def test_one_organization_cannot_take_others_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session, an organization, and an organization's watched records each have a limit."""
     monkeypatch.setattr("service.dashboard.live.hub.MAX_PAGES_A_SESSION", 2)
     monkeypatch.setattr("service.dashboard.live.hub.MAX_PAGES_AN_ORGANIZATION", 3)
     monkeypatch.setattr("service.dashboard.live.hub.MAX_WATCHED_AN_ORGANIZATION", 4)
@@ -347,10 +347,10 @@ def test_nobody_takes_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> N
     open_page("c", alices)
 
 
-def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
+def test_a_page_receives_only_its_own_organizations_new_records(
     real_client: testing.TestClient,
 ) -> None:
-    """One step in an index for each organization, however much it has."""
+    """Each organization costs one step in an index, for any number of records."""
     api = Api.in_process(real_client)
     alice, charlie = (
         create_university("Alice's University", api),
@@ -373,7 +373,7 @@ def test_a_page_is_told_of_what_is_new_in_its_organization_alone(
 
 
 def explained_newest(organization_id: ObjectId) -> Any:
-    """What MongoDB does to find the newest."""
+    """Return MongoDB's plan for finding the newest record."""
     asked = {
         "aggregate": "donations",
         "pipeline": look.build_newest_pipeline([organization_id]),

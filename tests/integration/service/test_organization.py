@@ -1,4 +1,4 @@
-"""/v1/organization: the key's own; and reports in its time zone."""
+"""/v1/organization returns the key's own organization, and reports use its time zone."""
 
 import pytest
 from bson import ObjectId
@@ -21,7 +21,7 @@ def test_a_key_sees_and_changes_its_own_organization(
     assert charlie.get("/v1/organization")["name"] == "Charlie's University"
 
 
-def test_only_an_admin_changes_it(alice: University) -> None:
+def test_only_an_admin_changes_the_organization(alice: University) -> None:
     _, secret = ApiKey.issue(ObjectId(alice.id), "writer", ["read", "write"])
     writer = University(alice.id, secret, alice.api)
     assert writer.call("GET", "/v1/organization").status == 200
@@ -42,13 +42,15 @@ def test_only_an_admin_changes_it(alice: University) -> None:
         ({"id": "f" * 24}, "/id"),
     ],
 )
-def test_bad_input_is_told_where(alice: University, body: object, pointer: str) -> None:
+def test_bad_input_is_located(alice: University, body: object, pointer: str) -> None:
     answer = alice.call("PATCH", "/v1/organization", body)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
     assert alice.get("/v1/organization")["time_zone"] == "UTC"
 
 
-def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClient) -> None:
+def test_reports_group_gifts_by_the_organizations_days_and_hours(
+    real_client: testing.TestClient,
+) -> None:
     alice = create_university("Alice's University", Api.in_process(real_client))
     alice.call("PATCH", "/v1/organization", {"time_zone": "America/New_York"})
     spring = alice.fundraiser()
@@ -75,7 +77,7 @@ def test_reports_tell_gifts_by_its_days_and_hours(real_client: testing.TestClien
     assert report["giving_rates"] == {
         "response": 3.0,
         "click_to_gift": None,
-    }  # gifts for one email sent
+    }  # gifts for each email sent
     alice.call("DELETE", f"/v1/donations/{gift}")
     settle_all()
     assert [line["count"] for line in alice.report(spring)["by_day"]] == [1, 2]

@@ -62,7 +62,7 @@ def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Br
     assert HOSTILE not in page.text
     path = f"{HERE}/{payment['id']}/fundraiser"
     assert f'formaction="{path}"' in page.text
-    for _ in range(2):  # the form is sent twice
+    for _ in range(2):  # the browser sends the form twice
         done = browser.send(path, {"fundraiser": spring})
         assert (done.status_code, done.headers["location"]) == (303, f"{HERE}?done=assigned")
     said = extract_text(browser.get(HERE, query_string="done=assigned"))
@@ -78,7 +78,7 @@ def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Br
     }
 
 
-def test_what_waits_for_an_event_says_so_and_what_cannot_be_assigned_has_no_button(
+def test_waiting_payments_show_why_and_unassignable_ones_have_no_button(
     alice: University, browser: Browser
 ) -> None:
     spring = alice.fundraiser("Spring Giving Day")
@@ -112,7 +112,7 @@ def test_a_viewer_sees_the_payments_without_the_form(
     assert waiting(alice)
 
 
-def test_a_form_that_is_wrong_or_forged_assigns_nothing(
+def test_an_invalid_or_forged_form_assigns_nothing(
     alice: University, browser: Browser, real_client: testing.TestClient
 ) -> None:
     spring = alice.fundraiser()
@@ -140,7 +140,9 @@ def test_a_form_that_is_wrong_or_forged_assigns_nothing(
     assert len(waiting(alice)) == 1
 
 
-def test_the_page_goes_on_and_says_what_to_do_first(alice: University, browser: Browser) -> None:
+def test_the_payment_list_is_paged_and_suggests_the_first_step(
+    alice: University, browser: Browser
+) -> None:
     assert "No payment needs a fundraiser." in extract_text(browser.get(HERE))
     post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), fundraiser_id="Spring"))
     settle_all()

@@ -1,4 +1,4 @@
-"""`matchback rematch`: what another policy would change, and deciding again by the one set."""
+"""`matchback rematch`: a dry run of another policy, and new decisions under the current one."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ def told(alice: University, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: University) -> None:
+def test_a_dry_run_reports_a_policys_changes_and_makes_none(alice: University) -> None:
     spring = alice.fundraiser()
     appeal, reminder = alice.mailing(spring), alice.mailing(spring, name="Reminder")
     early = alice.email(spring, mailing_id=appeal, sent_at="2025-11-01T00:00:00Z")
@@ -65,7 +65,7 @@ def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: Un
     settle_all()
     assert alice.report(spring) | {"as_of": 0} == before | {"as_of": 0}
 
-    # Set, it holds for what is decided from now on; and for all, when that is asked for.
+    # A new policy applies to later decisions, and to all gifts only on request.
     answer = alice.call("PUT", "/v1/match-policy", {"touch": "first"})
     assert answer.status == 200
     settle_all()
@@ -79,7 +79,7 @@ def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: Un
     assert told(alice) == []
 
 
-def test_later_instalments_go_where_the_first_would(alice: University) -> None:
+def test_later_instalments_follow_the_first_in_a_dry_run(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring, sent_at="2025-11-01T00:00:00Z")
     days = ("2025-11-20T00:00:00Z", "2025-12-20T00:00:00Z", "2026-01-20T00:00:00Z")
@@ -88,7 +88,7 @@ def test_later_instalments_go_where_the_first_would(alice: University) -> None:
     assert {one["donation_id"] for one in told(alice, "--window", "10d")} == set(gifts)
 
 
-def test_a_click_that_matters_only_under_another_order(alice: University) -> None:
+def test_a_dry_run_uses_the_other_policys_order(alice: University) -> None:
     spring = alice.fundraiser()
     clicked = alice.email(spring, sent_at="2025-11-01T00:00:00Z")
     latest = alice.email(spring, sent_at="2025-11-20T00:00:00Z")
@@ -114,21 +114,23 @@ def test_a_click_that_matters_only_under_another_order(alice: University) -> Non
         ["--window", "14d"],  # without --dry-run
     ],
 )
-def test_what_cannot_be_meant_is_a_sentence(alice: University, arguments: list[str]) -> None:
+def test_invalid_options_are_reported_in_a_sentence(
+    alice: University, arguments: list[str]
+) -> None:
     dry = [] if arguments == ["--window", "14d"] else ["--dry-run"]
     result = rematch(alice, *dry, *arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
 
 
-def test_unknown_organizations_and_others_fundraisers_are_a_sentence(alice: University) -> None:
+def test_unknown_and_foreign_ids_are_reported_in_a_sentence(alice: University) -> None:
     for bad in ("nonsense", "f" * 24):
         result = CliRunner().invoke(main, ("rematch", "--organization", bad, "--dry-run"))
         assert (result.exit_code, result.stderr) == (1, "Error: There is no such record.\n")
     assert rematch(alice, "--fundraiser", "f" * 24).exit_code == 1
 
 
-def test_the_link_key_is_rotated(alice: University) -> None:
+def test_the_link_key_can_be_rotated(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     old = alice.get(f"/v1/emails/{email}")["link_token"]
     result = CliRunner().invoke(main, ("link-key", "rotate"))

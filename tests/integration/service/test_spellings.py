@@ -1,4 +1,4 @@
-"""One mailbox, many spellings: one person at every entrance. Damaged tokens are found there."""
+"""One mailbox, many spellings: one person in every input. Damaged tokens are found there."""
 
 import json
 from typing import Any
@@ -56,7 +56,7 @@ def test_the_api_finds_the_person(alice: University, spelling: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", OTHERS)
-def test_another_person_is_another_person(alice: University, spelling: str) -> None:
+def test_a_different_person_stays_different(alice: University, spelling: str) -> None:
     alice.make("users", **NED)
     assert alice.get(f"/v1/users?email={quote(spelling)}")["data"] == []
     alice.make("users", name="Other", email=spelling)
@@ -78,7 +78,7 @@ def test_imports_find_the_person(alice: University, spelling: str) -> None:
     assert {one["user_id"] for one in alice.get("/v1/emails")["data"]} == {user}
 
 
-def test_what_is_stored_is_the_address_as_it_was_sent(alice: University) -> None:
+def test_the_address_is_stored_as_sent(alice: University) -> None:
     user = alice.make("users", name="N", email="Ned <N\u200bED@B\u00fccher.example>")
     assert user["email"] == "NED@B\u00fccher.example"
     gift = alice.gift(
@@ -100,16 +100,14 @@ def test_what_is_stored_is_the_address_as_it_was_sent(alice: University) -> None
         ("n\x00ed@example.org", 422),
     ],
 )
-def test_an_address_is_checked_after_it_was_cleaned(
-    alice: University, email: str, status: int
-) -> None:
+def test_an_address_is_checked_after_cleaning(alice: University, email: str, status: int) -> None:
     assert alice.call("POST", "/v1/users", {"name": "N", "email": email}).status == status
 
 
 @pytest.mark.parametrize(
     "blank", ["", " ", "\u200b", "\u2060\ufeff", "\u00a0\u3000", "\u3164", "\u200e \u00ad" * 400]
 )
-def test_an_address_of_invisible_characters_alone_is_blank(place: University, blank: str) -> None:
+def test_an_address_of_only_invisible_characters_is_blank(place: University, blank: str) -> None:
     spring = place.fundraiser()
     body = {"fundraiser_id": spring, "amount": 100, "currency": "USD"}
     place.make("donations", **body, donor={"name": "Ned", "email": blank})
@@ -228,7 +226,7 @@ def test_strangers_of_one_mailbox_are_one_donor(place: University) -> None:
      "https://give.example.edu/?email_id=3D{}&amp;utm_source=x"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["link_token", "id"])
-def test_a_damaged_reference_is_found_at_every_entrance(
+def test_a_damaged_reference_is_recognized_in_every_input(
     place: University, damage: str, name: str
 ) -> None:
     spring = place.fundraiser()
@@ -250,7 +248,7 @@ def test_a_damaged_reference_is_found_at_every_entrance(
     assert get_db().donations.find_one({"_id": ObjectId(gift)})["email_ref"] == sent
 
 
-def test_a_damaged_reference_of_another_organization_is_none(
+def test_a_damaged_reference_of_another_organization_is_ignored(
     place: University, real_client: testing.TestClient
 ) -> None:
     charlie = create_university("Charlie's University", Api.in_process(real_client))

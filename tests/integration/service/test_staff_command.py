@@ -1,4 +1,4 @@
-"""`matchback staff`: who may sign in, from the command line."""
+"""`matchback staff`: who may sign in, managed from the command line."""
 
 import json
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> U
 
 
 def follow(client: testing.TestClient, told: str) -> tuple[Browser, str]:
-    """Open the link that a command printed; says where it leads."""
+    """Open the link that a command printed, and return where it leads."""
     link = urlsplit(told.rsplit(maxsplit=1)[-1])
     browser = Browser(client)
     browser.get(link.path, query_string=link.query)
@@ -30,7 +30,7 @@ def follow(client: testing.TestClient, told: str) -> tuple[Browser, str]:
     return browser, answer.headers.get("location", "")
 
 
-def test_who_is_added_gets_a_link_and_chooses_a_password(
+def test_a_new_person_gets_a_link_and_chooses_a_password(
     alice: University, real_client: testing.TestClient
 ) -> None:
     told = run_matchback("staff", "add", BOB, "--organization", alice.id, "--role", "admin").stdout
@@ -42,7 +42,7 @@ def test_who_is_added_gets_a_link_and_chooses_a_password(
     assert Staff.named(BOB).is_admin
 
 
-def test_a_password_may_be_set_at_once(alice: University, real_client: testing.TestClient) -> None:
+def test_a_password_can_be_set_at_once(alice: University, real_client: testing.TestClient) -> None:
     said = f"{STAFF_PASSWORD}\n{STAFF_PASSWORD}\n"
     result = run_matchback("staff", "add", BOB, "--organization", alice.id, "--password", said=said)
     assert result.exit_code == 0
@@ -51,7 +51,7 @@ def test_a_password_may_be_set_at_once(alice: University, real_client: testing.T
     assert not Staff.named(BOB).is_admin
 
 
-def test_a_forgotten_password_is_replaced_by_a_link_or_by_hand(
+def test_a_forgotten_password_is_replaced_by_a_link_or_a_command(
     alice: University, real_client: testing.TestClient
 ) -> None:
     run_matchback("staff", "add", BOB, "--organization", alice.id)
@@ -62,9 +62,7 @@ def test_a_forgotten_password_is_replaced_by_a_link_or_by_hand(
     assert Browser(real_client).sign_in(BOB).status_code == 303
 
 
-def test_who_is_there_is_listed_and_removed(
-    alice: University, real_client: testing.TestClient
-) -> None:
+def test_staff_are_listed_and_removed(alice: University, real_client: testing.TestClient) -> None:
     run_matchback("staff", "add", BOB, "--organization", alice.id, "--name", "Bob")
     [listed] = json.loads(
         run_matchback("staff", "list", "--organization", alice.id, "--json").stdout
@@ -85,7 +83,7 @@ def test_who_is_there_is_listed_and_removed(
         (("remove", "nobody@example.edu"), "There is no such record."),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(
+def test_invalid_staff_commands_are_reported_in_a_sentence(
     alice: University, arguments: tuple[str, ...], sentence: str
 ) -> None:
     run_matchback("staff", "add", BOB, "--organization", alice.id)
@@ -95,6 +93,6 @@ def test_what_cannot_be_done_is_a_sentence(
     assert sentence in result.stderr
 
 
-def test_an_organization_that_is_none_is_a_sentence(alice: University) -> None:
+def test_an_unknown_organization_is_reported_in_a_sentence(alice: University) -> None:
     result = run_matchback("staff", "add", BOB, "--organization", UNKNOWN_ID)
     assert (result.exit_code, result.stderr) == (1, "Error: There is no such record.\n")

@@ -1,7 +1,7 @@
-"""Charlie tries every route, verb and field that takes an id with what is Alice's.
+"""Charlie tries every route, verb and field that takes an ID with Alice's records.
 
-He is answered as for what does not exist, writes nothing of hers and moves none of her counters,
-and every command that his requests send to MongoDB names his organization.
+He receives the same responses as for missing records. He writes nothing of Alice's and changes none
+of her counters. Every command that his requests send to MongoDB names his organization.
 """
 
 import json
@@ -39,7 +39,7 @@ from tools.testbed.pages import Browser, add_staff
 from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
-# What belongs to no organization, or is looked up before it is known whose it is.
+# Collections that belong to no organization, or are queried before the organization is known.
 BEFORE_OR_BESIDE = {
     *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
     *("staff", "staff_sessions", "sign_in_links"),
@@ -49,14 +49,14 @@ FILTERS = ("filter", "query", "q")
 
 @dataclass
 class World:
-    """Two universities; what each has, by noun; and what is sent to the database."""
+    """Two universities, their records by noun, and the commands sent to the database."""
 
     alice: University
     charlie: University
     hers: dict[str, str]
     his: dict[str, str]
     commands: CommandRecorder
-    look: Database[dict[str, Any]]  # over a connection of the test's own, which is not listened to
+    look: Database[dict[str, Any]]  # a connection of the test's own, without the listener
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def world(real_database: str) -> Iterator[World]:
 
 
 def furnish(place: University) -> dict[str, str]:
-    """One of everything that has an id; for both alike, down to what clients name themselves."""
+    """Create one record of each kind, with identical client-chosen names for both."""
     place.set_webhook_key()
     spring = place.fundraiser()
     mailing = place.mailing(spring)
@@ -111,7 +111,7 @@ def fail(ids: dict[str, str]) -> None:
 
 
 def bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """An acceptable body of each model, naming one's own."""
+    """Return a valid body of each model, with the university's own IDs."""
     return {
         "UserIn": {"name": "New", "email": f"{ObjectId()}@example.edu"},
         "UserPatch": {"name": "Renamed"},
@@ -145,7 +145,7 @@ NOUN_OF_FIELD = {
     "user_id": "users",
     "email_id": "emails",
 }
-# Strings that are no ids of ours: what they name is one's own, whoever else has the like.
+# These strings are not record IDs. They name the caller's own records, even if others use the same.
 OWN_NAMES = {"external_id", "recurring_id"}
 
 
@@ -154,7 +154,7 @@ def id_fields(model: Any) -> set[str]:
 
 
 def plain(answer: ApiAnswer) -> Any:
-    """An answer without what differs from one request to the next."""
+    """Remove from a response what differs between requests."""
     if not answer.content:
         return answer.status, None
     value = json.loads(answer.content)
@@ -164,7 +164,7 @@ def plain(answer: ApiAnswer) -> Any:
 
 
 def everything_of_alice(world: World) -> dict[str, Any]:
-    """All that is stored of her organization, as it is, but for when its key was used."""
+    """Return all stored data of Alice's organization, except when its key was used."""
     owner = ObjectId(world.alice.id)
     stored = {
         name: list(world.look[name].find({"organization_id": owner}).sort("_id", 1))
@@ -175,7 +175,7 @@ def everything_of_alice(world: World) -> dict[str, Any]:
 
 
 def with_id(path: str, ids: dict[str, str]) -> tuple[str, str]:
-    """The path with somebody's id in it, and with one that nobody has."""
+    """Return the path with someone's ID, and with an unused ID."""
     noun = path.split("/")[2] if "/jobs/" not in path else "failed"
     return path.replace("{id}", ids[noun]), path.replace("{id}", UNKNOWN_ID)
 
@@ -185,7 +185,7 @@ def routes() -> Iterator[tuple[str, str, Operation]]:
         yield path, verb.upper(), declared
 
 
-def test_every_path_with_an_id_is_as_if_it_were_not_there(world: World) -> None:
+def test_every_path_with_a_foreign_id_is_404(world: World) -> None:
     before = everything_of_alice(world)
     walked = 0
     for path, verb, declared in routes():
@@ -200,14 +200,14 @@ def test_every_path_with_an_id_is_as_if_it_were_not_there(world: World) -> None:
             assert seen[0].status == 404, (verb, path)
             assert seen[0].headers.keys() == seen[1].headers.keys()
             own = world.charlie.call("GET", with_id(path, world.his)[0] + query)
-            assert own.status in {200, 400, 405}  # it is not the path that is wrong
+            assert own.status in {200, 400, 405}  # an error in the body, not in the path
         walked += 1
     assert walked >= 25
     assert everything_of_alice(world) == before
     check_commands(world)
 
 
-def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -> None:
+def test_every_field_treats_a_foreign_id_as_missing(world: World) -> None:
     before = everything_of_alice(world)
     walked = set()
     for path, verb, declared in routes():
@@ -225,7 +225,7 @@ def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -
             }
             first = plain(seen["hers"])
             assert all(plain(answer) == first for answer in seen.values()), (path, name)
-            # A gift may carry whatever its link carried; all else names a record.
+            # A gift may carry any value from its link; every other field names a record.
             assert first[0] == (
                 201 if declared.body.__name__ == "DonationIn" and name == "email_id" else 422
             )
@@ -242,7 +242,7 @@ def test_every_field_that_takes_an_id_is_as_if_it_were_not_there(world: World) -
     assert matched <= {ObjectId(world.his["emails"])}
 
 
-def test_every_filter_that_takes_an_id_finds_nothing(world: World) -> None:
+def test_every_filter_with_a_foreign_id_finds_nothing(world: World) -> None:
     walked = 0
     for path, _, declared in routes():
         if declared.query is NoQuery or not declared.scope or "{" in path:
@@ -261,7 +261,7 @@ def test_every_filter_that_takes_an_id_finds_nothing(world: World) -> None:
     check_commands(world)
 
 
-def test_lines_of_an_import_name_ones_own_alone(world: World) -> None:
+def test_import_lines_name_only_own_records(world: World) -> None:
     before = everything_of_alice(world)
     lines = {}
     for whose, ids in (("hers", world.hers), ("nobody's", dict.fromkeys(world.hers, UNKNOWN_ID))):
@@ -280,7 +280,7 @@ def test_lines_of_an_import_name_ones_own_alone(world: World) -> None:
     check_commands(world)
 
 
-def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
+def test_webhooks_of_other_organizations_behave_as_without_a_key(world: World) -> None:
     before = everything_of_alice(world)
     body = json.dumps([make_event(world.hers["emails"], "open", 1_700_000_000)]).encode()
     for path, _, _ in routes():
@@ -296,15 +296,15 @@ def test_webhooks_of_others_are_as_if_they_had_no_key(world: World) -> None:
         ]
         assert plain(seen[0]) == plain(seen[1])
         assert seen[0].status == 401
-    # His own post may tell of her email: it is his event, of an email that he does not have.
+    # His own post may contain her email's ID. The event stays his, and has no email.
     reported = make_event(world.hers["emails"], "open", 1_700_000_000)
     assert world.charlie.deliver([reported]).status == 202
     settle_all()
     assert everything_of_alice(world) == before
 
 
-def test_every_page_asks_for_ones_own_alone(world: World) -> None:
-    """What the pages show and take of others is in test_dashboard.py."""
+def test_every_page_queries_only_own_records(world: World) -> None:
+    """test_dashboard.py covers what the pages show and accept of other organizations."""
     from service.app import create_app
 
     add_staff(world.charlie.id, "charlie@example.edu")
@@ -324,12 +324,12 @@ def test_every_page_asks_for_ones_own_alone(world: World) -> None:
                 assert answer.status_code in {200, 303, 404, 422}, (at, answer.status_code)
         walked += 1
     assert walked >= 15
-    # The live pages' thread may ask at any moment how far behind counting is: a time of the whole
-    # service, and nothing of anybody's.
+    # The live pages' thread may query at any moment how far behind counting is. That time is about
+    # the whole service.
     check_commands(world, but={"_id": 0, "due": 1})
 
 
-# What makes a page read more.
+# Parameters that make a page read more.
 QUERIES = {
     "/dashboard": ["", "q=spring&sort=-raised"],
     "/dashboard/gifts": [f"match={match}" for match in ("unresolved", "direct", "indirect", "all")],
@@ -338,7 +338,7 @@ QUERIES = {
 }
 
 
-def test_what_clients_name_themselves_is_their_own(world: World) -> None:
+def test_names_chosen_by_clients_belong_to_their_organization(world: World) -> None:
     before = everything_of_alice(world)
     his = bodies(world.his)["DonationIn"]
     hers = bodies(world.hers)["DonationIn"]
@@ -357,8 +357,8 @@ def test_what_clients_name_themselves_is_their_own(world: World) -> None:
     assert {row["organization_id"] for row in after["donations"]} == {ObjectId(world.alice.id)}
 
 
-def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
-    """But for what tells whose somebody is: digests of API keys, and addresses of staff."""
+def test_uniqueness_applies_within_an_organization(world: World) -> None:
+    """Except digests of API keys and addresses of staff, which identify the organization."""
     unique = [
         (name, [field for field, _ in index["key"]])
         for name in world.look.list_collection_names()
@@ -367,7 +367,7 @@ def test_what_is_unique_is_so_within_an_organization(world: World) -> None:
     ]
     assert len(unique) > 5
     beside = [one for one in unique if one[1][0] != "organization_id"]
-    # Whoever signs in names no organization, either.
+    # Signing in names no organization either.
     assert sorted(beside) == [("api_keys", ["digest"]), ("staff", ["address"])]
 
 
@@ -382,7 +382,7 @@ def ids_in(value: Any) -> set[ObjectId]:
 
 
 def conditions(command: dict[str, Any]) -> Iterator[Any]:
-    """Whatever a command selects by, or stores."""
+    """Yield the conditions of a command, or the values that it stores."""
     yield from (command[name] for name in FILTERS if name in command)
     yield from (one["q"] for name in ("updates", "deletes") for one in command.get(name, ()))
     yield from command.get("documents", ())
@@ -397,7 +397,7 @@ def is_of_an_organization(command: dict[str, Any]) -> bool:
 
 
 def check_commands(world: World, but: dict[str, int] | None = None) -> None:
-    """Every command names Charlie's organization, or a record that is his."""
+    """Check that every command names Charlie's organization or one of his records."""
     owner = ObjectId(world.charlie.id)
     his = {
         row["_id"]

@@ -1,4 +1,4 @@
-"""Payments of Stripe's test mode: they count only where a test key signed them."""
+"""Payments of Stripe's test mode: they count only if a test key signed them."""
 
 import logging
 from typing import Any
@@ -68,7 +68,7 @@ def test_a_test_payment_is_kept_reported_and_not_counted(
 @pytest.mark.parametrize(
     ("livemode", "count", "reason"),
     [
-        (..., 1, ""),  # left out: as live
+        (..., 1, ""),  # omitted: like live
         (None, 1, ""),
         (True, 1, ""),
         (False, 0, "test payment"),
@@ -80,7 +80,7 @@ def test_a_test_payment_is_kept_reported_and_not_counted(
         ({"mode": "test"}, 0, "livemode"),
     ],
 )
-def test_modes_that_are_missing_or_odd(
+def test_missing_and_invalid_modes_are_handled(
     alice: University, livemode: Any, count: int, reason: str
 ) -> None:
     set_stripe_secret(alice)
@@ -91,7 +91,7 @@ def test_modes_that_are_missing_or_odd(
 
 
 @pytest.mark.parametrize("where", ["event", "object"])
-def test_either_of_two_modes_is_enough_to_be_a_test(alice: University, where: str) -> None:
+def test_either_of_two_test_modes_makes_a_test_payment(alice: University, where: str) -> None:
     set_stripe_secret(alice)
     told = set_livemode(
         True,
@@ -122,7 +122,7 @@ def test_a_live_key_and_a_test_key_are_valid_at_a_time(alice: University) -> Non
     assert made(alice) == 2
     give(alice, False, STRIPE_SECRET, 3)  # no test key signed it
     assert made(alice) == 2
-    set_stripe_secret(alice, NEWER)  # the live one is replaced, the test one stays
+    set_stripe_secret(alice, NEWER)  # this replaces the live secret, and keeps the test secret
     for number, secret in enumerate((STRIPE_SECRET, NEWER), 4):
         give(alice, True, secret, number)
     give(alice, False, TEST_SECRET, 6)
@@ -142,7 +142,7 @@ def test_a_live_key_and_a_test_key_are_valid_at_a_time(alice: University) -> Non
     )
 
 
-def test_a_key_that_is_set_again_has_its_latest_mode(alice: University) -> None:
+def test_a_key_set_again_has_its_latest_mode(alice: University) -> None:
     set_stripe_secret(alice, test=True)
     set_stripe_secret(alice)
     assert alice.get(PATH)["test"] is False
@@ -154,7 +154,7 @@ def test_a_key_that_is_set_again_has_its_latest_mode(alice: University) -> None:
     assert made(alice) == 1
 
 
-def test_an_earlier_key_is_a_live_key_and_sealing_anew_keeps_the_mode(alice: University) -> None:
+def test_an_earlier_key_is_live_and_encrypting_it_again_keeps_the_mode(alice: University) -> None:
     set_stripe_secret(alice)
     get_db().webhook_keys.update_many({}, {"$unset": {"test_keys": ""}})
     assert alice.get(PATH)["test"] is False
@@ -166,12 +166,12 @@ def test_an_earlier_key_is_a_live_key_and_sealing_anew_keeps_the_mode(alice: Uni
 
 
 @pytest.mark.parametrize("flag", ["yes", 1, None, "true", []])
-def test_the_flag_is_a_boolean(alice: University, flag: Any) -> None:
+def test_the_test_mode_flag_must_be_a_boolean(alice: University, flag: Any) -> None:
     answer = alice.call("PUT", PATH, {"secret": STRIPE_SECRET, "test": flag})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/test")
 
 
-def test_any_other_processors_posts_have_no_mode(alice: University) -> None:
+def test_posts_of_other_processors_have_no_mode(alice: University) -> None:
     body = {"secret": "whsec_" + "bWF0Y2hiYWNrLW1hdGNoYmFjay1tYXRjaGJhY2s=", "test": True}
     answer = alice.call("PUT", "/v1/webhook-keys/payments", body)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/test")

@@ -1,4 +1,4 @@
-"""The short form of the benchmarks: for their shape, and for what must be exact at any speed."""
+"""Short form of the benchmarks: they must run, and their counts must be exact at any speed."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,13 @@ from tools.bench.scenarios import SHORT_SIZE, Bench
 from tools.bench.workload import Workload, mix_bits
 
 EXACT = (
-    "counters that are off after all this",
-    "counters that are off after a kill",
+    "incorrect counters after all measurements",
+    "incorrect counters after a kill",
     "events lost or twice after a kill, matchback",
 )
 
 
-def test_everything_is_measured_and_nothing_is_off(tmp_path: Path) -> None:
+def test_everything_is_measured_and_every_counter_is_correct(tmp_path: Path) -> None:
     bench = Bench(SHORT_SIZE, tmp_path)
     bench.run()
     figures.write_results(tmp_path, bench.figures, {"machine": "any"})
@@ -35,7 +35,7 @@ def test_everything_is_measured_and_nothing_is_off(tmp_path: Path) -> None:
     assert "matchback" in (tmp_path / "rates.svg").read_text()
 
 
-def test_growth_tells_costs_at_both_sizes_and_the_bytes_of_each_index(tmp_path: Path) -> None:
+def test_growth_measures_costs_at_both_sizes_and_index_bytes(tmp_path: Path) -> None:
     found = growth.compare_growth(tmp_path, few=200, many=400, rounds=1, scale=50)
     names = [figure.name for figure in found]
     assert "settling an event: 400 to 200" in names
@@ -44,7 +44,7 @@ def test_growth_tells_costs_at_both_sizes_and_the_bytes_of_each_index(tmp_path: 
     assert all(figure.values[0] > 0 for figure in found)
 
 
-def test_the_workload_is_what_is_written_down() -> None:
+def test_the_workload_matches_its_description() -> None:
     workload = Workload()
     gifts = [workload.gift(index) for index in range(2000)]
     good = [gift for gift in gifts if len(gift["email_id"]) == 24]
@@ -65,21 +65,21 @@ def test_a_figure_knows_whether_its_target_is_met() -> None:
     assert half.values == [0.5, 0.5]
 
 
-def test_a_load_tells_its_rate_and_its_percentiles() -> None:
+def test_a_load_reports_its_rate_and_percentiles() -> None:
     load = LoadResult(took=2.0, seconds=[n / 1000 for n in range(1, 101)])
     assert load.rate == 50
     assert 49 < load.percentile(50) < 52
     assert load.percentile(99) > 98
 
 
-def test_a_backlog_that_stands_still_is_given_up() -> None:
+def test_a_backlog_without_progress_ends_the_wait() -> None:
     answers = iter([10, 6, 4, 4, 4, 4])
     drained = wait_for_drain(lambda: next(answers, 4), gives_up_seconds=0.3)
     assert drained.left == 4
     assert drained.rate > 0
 
 
-def test_a_worker_that_takes_its_time_to_start_is_waited_for() -> None:
+def test_a_slowly_starting_worker_is_awaited() -> None:
     answers = iter([2, 2, 2, 2, 1])
     drained = wait_for_drain(lambda: next(answers, 0), gives_up_seconds=0.1)
     assert drained.left == 0

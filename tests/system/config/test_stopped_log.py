@@ -1,4 +1,4 @@
-"""The log of a service that is stopped, in which no line is missing."""
+"""The log of a stopped service, which lacks no line."""
 
 import signal
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from tools.testbed.stack import run_stack
 
 
-def test_a_service_that_is_stopped_has_a_line_for_each_request(tmp_path: Path) -> None:
+def test_a_stopped_service_has_logged_every_request(tmp_path: Path) -> None:
     with run_stack(tmp_path) as stack:
         ids = [f"request-{number}" for number in range(50)]
         for id_ in ids:

@@ -9,17 +9,17 @@ from typing import Any
 
 from tools.testbed.readme import ROOT
 
-# Of the environment of the tests: what would lead to the checkout, or to its servers.
+# Variables of the tests' environment that would lead to the checkout or its servers.
 OURS = ("MATCHBACK_", "PYTHON", "VIRTUAL_ENV")
 
 
 def elsewhere() -> dict[str, str]:
-    """The environment of somebody who has no checkout."""
+    """Return the environment of a person without a checkout."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
 
 def run(*command: Any, **options: Any) -> str:
-    """What it prints; when it fails, the test fails with that."""
+    """Run a command and return its output. A failing command fails the test."""
     words = [str(word) for word in command]
     done = subprocess.run(
         words,
@@ -35,7 +35,7 @@ def run(*command: Any, **options: Any) -> str:
 
 
 def build(source: Path, to: Path, *targets: str) -> list[Path]:
-    """Build what is asked for, sdist or wheel, from a source tree; the files."""
+    """Build an sdist or a wheel from a source tree, and return the files."""
     flags = [word for target in targets for word in ("-t", target)]
     run(sys.executable, "-m", "hatchling", "build", *flags, "-d", to, cwd=source)
     suffixes = {"sdist": ".tar.gz", "wheel": ".whl"}
@@ -43,7 +43,7 @@ def build(source: Path, to: Path, *targets: str) -> list[Path]:
 
 
 def constraints(to: Path) -> Path:
-    """The versions of the lock. Its hashes would have to be of the wheel, too."""
+    """Return the locked versions without hashes, because hashes would have to include the wheel."""
     lock = (ROOT / "requirements" / "test.txt").read_text()
     pins = re.findall(r"^[^#\s].*?(?= \\$|$)", lock, re.M)
     to.write_text("\n".join(pins))

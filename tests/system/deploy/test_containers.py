@@ -1,4 +1,4 @@
-"""deploy/Containerfile and compose.yml: what of them can be held true without a registry."""
+"""deploy/Containerfile and compose.yml: checks that need no registry."""
 
 import json
 import os
@@ -39,8 +39,8 @@ def health() -> list[str]:
     return command
 
 
-def test_the_lock_of_the_image_is_a_part_of_the_lock() -> None:
-    """Run by others is what was tested."""
+def test_the_images_lock_is_a_part_of_the_lock() -> None:
+    """Deployments then run the tested versions."""
     locked = set(PINNED.findall((ROOT / "requirements" / "test.txt").read_text()))
     installed = set(PINNED.findall((DEPLOY / "requirements.txt").read_text()))
     assert installed <= locked, installed - locked
@@ -48,7 +48,7 @@ def test_the_lock_of_the_image_is_a_part_of_the_lock() -> None:
         assert not any(pin.startswith(tool) for pin in installed)
 
 
-def test_the_image_is_of_two_stages_and_nobody_s() -> None:
+def test_the_image_has_two_stages_and_an_unprivileged_user() -> None:
     assert len(lines("FROM")) == 2
     assert lines("USER") == ["10001:10001"]
     assert json.loads(lines("ENTRYPOINT")[0]) == ["matchback"]
@@ -58,10 +58,10 @@ def test_the_image_is_of_two_stages_and_nobody_s() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_its_steps_make_a_service_that_is_well_and_stops_when_told(
+def test_the_images_steps_build_a_healthy_service_that_stops_on_a_signal(
     tmp_path: Path, real_servers: Servers
 ) -> None:
-    """The steps of its first stage, in a plain folder; then what the second starts and asks."""
+    """Run the first stage's steps, then the second stage's start and health check."""
     (tmp_path / "build").mkdir()
     build(ROOT, tmp_path / "build", "wheel")
     shutil.copy(DEPLOY / "requirements.txt", tmp_path / "build")
@@ -90,7 +90,7 @@ def test_its_steps_make_a_service_that_is_well_and_stops_when_told(
     assert process.returncode == 0
 
 
-def test_compose_names_only_settings_and_commands_that_there_are() -> None:
+def test_compose_names_only_existing_settings_and_commands() -> None:
     known = set(map(get_variable_name, Settings.model_fields))
     for name, service in OURS.items():
         assert set(service["environment"]) <= known, name
@@ -103,8 +103,8 @@ def test_compose_names_only_settings_and_commands_that_there_are() -> None:
     assert set(re.findall(r"MATCHBACK_[A-Z_]+", CONTAINERFILE)) <= known
 
 
-def test_its_settings_can_be_used() -> None:
-    """With what compose puts in place of ${…} when .env has a master key alone."""
+def test_composes_settings_are_valid() -> None:
+    """Use compose's values for ${…} when .env has only a master key."""
     key = Fernet.generate_key().decode()
     for service in OURS.values():
         given = {
@@ -114,7 +114,7 @@ def test_its_settings_can_be_used() -> None:
         assert Settings.from_env(given).mongodb_uri.startswith("mongodb://mongodb:")
 
 
-def test_the_databases_are_reached_from_inside_alone() -> None:
+def test_the_databases_are_reachable_only_from_inside() -> None:
     services = COMPOSE["services"]
     assert COMPOSE["networks"]["data"] == {"internal": True}
     for name in ("mongodb", "redis"):
@@ -127,7 +127,7 @@ def test_the_databases_are_reached_from_inside_alone() -> None:
     assert services["worker"]["deploy"]["replicas"] == 2
 
 
-def test_all_but_the_web_service_go_unasked() -> None:
+def test_containers_are_confined_and_only_the_web_service_has_a_health_check() -> None:
     for name, service in OURS.items():
         assert ("healthcheck" in service) == (name != "web")
         assert service["read_only"]

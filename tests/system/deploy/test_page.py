@@ -12,7 +12,7 @@ PAGE = "\n".join((ROOT / "docs" / "how-to" / f"{name}.md").read_text() for name 
 README = (DEPLOY / "README.md").read_text()
 
 
-def test_every_command_setting_and_unit_it_names_is_there() -> None:
+def test_every_named_command_setting_and_unit_exists() -> None:
     commands = re.findall(r"(?:\bmb|\bmatchback|--rm worker) ([a-z][a-z-]+)", PAGE)
     assert len(commands) > 8
     assert set(commands) <= set(main.commands)
@@ -23,7 +23,7 @@ def test_every_command_setting_and_unit_it_names_is_there() -> None:
         assert f"matchback-{''.join(unit)}.service" in units
 
 
-def test_every_file_it_names_is_there() -> None:
+def test_every_named_file_exists() -> None:
     for path in re.findall(r"\]\(([^)]+)\)", README):
         assert (DEPLOY / path).exists(), path
     for path in re.findall(r"(?<![\w/])systemd/[a-z.-]+\b", PAGE):

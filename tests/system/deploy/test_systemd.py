@@ -1,4 +1,4 @@
-"""deploy/systemd: units that systemd takes, that are confined, and that name what there is."""
+"""deploy/systemd: units that systemd accepts, that are confined, and that name existing files."""
 
 import configparser
 import re
@@ -17,14 +17,14 @@ from tools.testbed.readme import ROOT, find_group
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("matchback-web", "matchback-worker@", "matchback-warehouse")
-# Tenths of systemd's own scale, on which 100 is a service that may do anything.
+# Tenths of systemd's exposure scale, on which 100 is an unconfined service.
 EXPOSURE = 20
-THREADS_IN_TURN = 6  # that a worker waits for when it stops, the consumer among them
+THREADS_IN_TURN = 6  # a stopping worker waits for these, including the consumer
 
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """As on a server, but for where the program is."""
+    """Write the units as on a server, with another path of the program."""
     shutil.copytree(UNITS, tmp_path / "units")
     for unit in (tmp_path / "units").glob("*.service"):
         here = unit.read_text().replace("/opt/matchback/bin", str(Path(sys.executable).parent))
@@ -52,17 +52,17 @@ def verify(units: Path) -> tuple[int, str]:
 
 
 def told(name: str) -> configparser.SectionProxy:
-    """The unit's own section, and what is common to all."""
+    """Return the unit's own section, and the settings common to all."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.read([UNITS / "matchback-.service.d" / "common.conf", UNITS / f"{name}.service"])
     return parser["Service"]
 
 
-def test_systemd_finds_nothing_wrong(units: Path) -> None:
+def test_systemd_accepts_the_units(units: Path) -> None:
     assert verify(units) == (0, "")
 
 
-def test_it_would_find_a_misspelt_line_and_a_program_that_is_not_there(units: Path) -> None:
+def test_systemd_detects_a_misspelled_line_and_a_missing_program(units: Path) -> None:
     with (units / "matchback-.service.d" / "common.conf").open("a") as common:
         common.write("ProtectSytem=strict\n")
     assert "ProtectSytem" in verify(units)[1]
@@ -73,7 +73,7 @@ def test_it_would_find_a_misspelt_line_and_a_program_that_is_not_there(units: Pa
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_service_may_do_little(units: Path, name: str) -> None:
+def test_each_service_is_confined(units: Path, name: str) -> None:
     unit = f"./{name.replace('@', '@1')}.service"
     threshold = ("--offline=true", f"--threshold={EXPOSURE}", "--no-pager")
     status, output = analyze(units, "security", *threshold, unit)
@@ -83,7 +83,7 @@ def test_each_service_may_do_little(units: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_it_runs_a_command_that_there_is(name: str) -> None:
+def test_each_unit_runs_an_existing_command(name: str) -> None:
     program, *words = told(name)["ExecStart"].split()
     assert program == "/opt/matchback/bin/matchback"
     command: click.Command = main
@@ -93,7 +93,7 @@ def test_it_runs_a_command_that_there_is(name: str) -> None:
     assert not isinstance(command, click.Group)
 
 
-def test_nothing_is_killed_before_it_gives_up_by_itself() -> None:
+def test_no_service_is_killed_before_its_own_timeout() -> None:
     conf = (ROOT / "gunicorn.conf.py").read_text()
     graceful = int(find_group(r"^graceful_timeout = (\d+)$", conf))
     assert int(told("matchback-web")["TimeoutStopSec"]) > graceful + 5
@@ -101,7 +101,7 @@ def test_nothing_is_killed_before_it_gives_up_by_itself() -> None:
     assert int(told("matchback-warehouse")["TimeoutStopSec"]) > 2 * WORKER_STOP_SECONDS
 
 
-def test_the_example_of_an_environment_can_be_used_and_a_shell_reads_it_alike() -> None:
+def test_the_example_environment_is_valid_for_systemd_and_a_shell() -> None:
     lines = (UNITS / "environment.example").read_text().splitlines()
     pairs = [re.fullmatch(r'#?(MATCHBACK_[A-Z_]+)="(.*)"', line) for line in lines]
     given = {pair[1]: pair[2] for pair in pairs if pair}

@@ -1,4 +1,4 @@
-"""The site is built without a warning, has every page, and asks nobody else for anything."""
+"""The site builds without warnings, has every page, and loads nothing from other servers."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "sourc
 
 
 class Page(HTMLParser):
-    """What a page links to, what it loads, and where in it one can be sent."""
+    """A page's links, the files that it loads, and its anchors."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -41,7 +41,10 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The site, and what its builder said; of a copy, since it keeps a cache beside its source."""
+    """Build a copy of the site, because the builder keeps a cache beside its source.
+
+    Return its output.
+    """
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(CONFIG, folder)
     shutil.copytree(DOCS_FOLDER, folder / "docs")
@@ -62,7 +65,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture(scope="module")
 def html(built: tuple[Path, str]) -> dict[str, Page]:
-    """The pages, but for the one that stands for all that are missing, by their path."""
+    """Return the pages by path, except the one for missing pages."""
     paths = (path for path in built[0].rglob("*.html") if path.name != "404.html")
     return {str(path.relative_to(built[0])): Page(path.read_text()) for path in paths}
 
@@ -80,18 +83,18 @@ def navigated(entries: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def test_it_is_built_without_a_warning(built: tuple[Path, str]) -> None:
+def test_the_site_builds_without_warnings(built: tuple[Path, str]) -> None:
     assert "No issues found" in built[1]
 
 
-def test_every_page_can_be_found(html: dict[str, Page]) -> None:
+def test_every_page_is_reachable(html: dict[str, Page]) -> None:
     assert sorted(navigated(site()["nav"])) == list_pages()
     assert {page.removesuffix(".md") for page in list_pages()} <= {
         page.removesuffix(".html") for page in html
     }
 
 
-def test_every_link_leads_somewhere(built: tuple[Path, str], html: dict[str, Page]) -> None:
+def test_every_link_has_a_target(built: tuple[Path, str], html: dict[str, Page]) -> None:
     for name, page in html.items():
         for link in page.links:
             parts = urlsplit(link)
@@ -108,7 +111,9 @@ def test_every_link_leads_somewhere(built: tuple[Path, str], html: dict[str, Pag
                 assert unquote(parts.fragment) in target.ids, (name, link)
 
 
-def test_it_asks_nobody_else_for_anything(built: tuple[Path, str], html: dict[str, Page]) -> None:
+def test_the_site_loads_nothing_from_other_servers(
+    built: tuple[Path, str], html: dict[str, Page]
+) -> None:
     for name, page in html.items():
         assert page.loaded, name
         for address in page.loaded:
@@ -117,6 +122,6 @@ def test_it_asks_nobody_else_for_anything(built: tuple[Path, str], html: dict[st
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", style.read_text()), style
 
 
-def test_no_block_is_shown_as_text(built: tuple[Path, str]) -> None:
+def test_no_code_fence_is_shown_as_text(built: tuple[Path, str]) -> None:
     for path in built[0].rglob("*.html"):
         assert "```" not in path.read_text(), path

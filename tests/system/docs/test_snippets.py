@@ -1,5 +1,4 @@
-"""What the documentation shows is true: its commands run, its examples are read, and none is left
-out in silence."""
+"""The documentation is correct: commands run, examples parse, and every omission is listed."""
 
 import ast
 import configparser
@@ -19,9 +18,9 @@ from tools.docs import session
 from tools.docs.blocks import Block, list_blocks, list_pages, read_blocks
 from tools.testbed.readme import ROOT
 
-# By the first line, so that a block that is added is looked at.
+# Blocks are listed by their first line, so that a reviewer notices new ones.
 NOT_RUN = {
-    "tutorial.md": ["make setup"],  # what the tests themselves run in
+    "tutorial.md": ["make setup"],  # tests themselves run in this
     "how-to/backup.md": ["mongodump …", "mongorestore …"],  # not packaged; see test_backup.py
     "how-to/warehouse.md": ["matchback warehouse worker"],  # `matchback up` runs it
     "how-to/secure.md": ["limit_conn_zone …"],  # no nginx
@@ -41,7 +40,7 @@ VOID = {"input", "br", "img", "meta", "link", "hr"}
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], str]]:
-    """All pages that are run were followed, by one reader with one running Matchback."""
+    """Follow all pages with commands as one reader does, with one running Matchback."""
     folder = tmp_path_factory.mktemp("reader")
     with session.start_tutorial(folder):
         yield session.run_session(folder)
@@ -62,7 +61,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("asked", "answer"), ANSWERS, ids=[block.place for _, block in ANSWERS])
-def test_it_prints_what_the_page_shows(
+def test_commands_print_what_the_page_shows(
     followed: tuple[dict[str, str], str], asked: Block, answer: Block
 ) -> None:
     told = followed[0].get(asked.place)
@@ -77,7 +76,7 @@ def test_it_prints_what_the_page_shows(
 
 
 def has(said: Any, shown: Any) -> bool:
-    """Whether an answer has all that is shown of it; of lists, nothing else."""
+    """Return whether a response has everything in the example. Lists must match completely."""
     if isinstance(shown, dict):
         return all(name in said and has(said[name], value) for name, value in shown.items())
     if isinstance(shown, list):
@@ -89,7 +88,7 @@ def alike(said: str, shown: str) -> bool:
     return re.fullmatch(re.escape(shown).replace("…", ".*"), said) is not None
 
 
-def test_what_is_not_run_is_on_the_list() -> None:
+def test_blocks_that_do_not_run_are_listed() -> None:
     left: dict[str, list[Block]] = {}
     for page in list_pages():
         if found := [block for block in read_blocks(page) if "not-run" in block.marks]:
@@ -101,7 +100,7 @@ def test_what_is_not_run_is_on_the_list() -> None:
             assert alike(block.first_line, line), block.place
 
 
-def test_each_block_is_checked_by_something() -> None:
+def test_a_test_checks_each_block() -> None:
     for page in list_pages():
         language, _ = ELSEWHERE.get(page, ("", ""))
         for block in read_blocks(page):
@@ -112,17 +111,17 @@ def test_each_block_is_checked_by_something() -> None:
 
 
 @pytest.mark.parametrize("page", ELSEWHERE)
-def test_what_is_run_elsewhere_is(page: str) -> None:
+def test_blocks_run_by_other_tests_are_run(page: str) -> None:
     _, test = ELSEWHERE[page]
     assert f'{Path(page).name}"' in (ROOT / test).read_text()
 
 
-def test_settings_are_taken_as_they_are_shown(tmp_path: Path) -> None:
+def test_documented_settings_are_valid(tmp_path: Path) -> None:
     shown = [pair for block in list_blocks("sh") for pair in ASSIGNMENT.findall(block.text)]
     assert len(shown) >= 10
     for name, value in shown:
         if "$" not in value:
-            # The folder of a queue is looked for.
+            # The check looks for the folder of a queue.
             Settings.from_env({name: value.replace("/var/lib/matchback", str(tmp_path))})
     for block in list_blocks("sh"):
         if "settings" in block.marks:
@@ -130,12 +129,12 @@ def test_settings_are_taken_as_they_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", list_blocks("python"), ids=lambda block: block.place)
-def test_python_compiles(block: Block) -> None:
+def test_python_blocks_compile(block: Block) -> None:
     ast.parse(block.text)
 
 
 @pytest.mark.parametrize("language", ["json", "yaml", "toml", "ini"])
-def test_data_is_read(language: str) -> None:
+def test_data_blocks_parse(language: str) -> None:
     readers: dict[str, Any] = {
         "json": json.loads,
         "yaml": yaml.safe_load,
@@ -146,13 +145,13 @@ def test_data_is_read(language: str) -> None:
         readers[language](block.text)
 
 
-def test_html_is_closed() -> None:
+def test_html_tags_are_closed() -> None:
     for block in list_blocks("html"):
         Tags().check(block.text)
 
 
 class Tags(HTMLParser):
-    """Whether each tag is closed where it ought to be."""
+    """A parser that checks whether each tag is closed in its place."""
 
     def check(self, text: str) -> None:
         self.open: list[str] = []
@@ -167,8 +166,8 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_fragments_name_what_there_is() -> None:
-    """A fragment lacks keys and addresses, not modules."""
+def test_fragments_use_existing_names() -> None:
+    """A fragment lacks keys and addresses, but not modules."""
     for block in list_blocks("python"):
         if "fragment" in block.marks:
             imports: list[ast.stmt] = [
@@ -179,7 +178,7 @@ def test_fragments_name_what_there_is() -> None:
             exec(compile(ast.Module(imports, []), block.place, "exec"), {})
 
 
-def test_a_missing_or_a_wrong_answer_is_noticed() -> None:
+def test_a_missing_or_wrong_answer_is_detected() -> None:
     assert has({"a": 1, "b": {"c": "xyz"}}, {"b": {"c": "x…"}})
     assert not has({"a": 1}, {"a": 2})
     assert not has({"a": 1}, {"b": 1})

@@ -1,4 +1,4 @@
-"""A request's id goes with its wake-up into the job that is done for it, and into its log."""
+"""A request's ID travels with its wake-up into the job and the job's log lines."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from tools.testbed.stack import Stack, wait_until
 huey = update_email_donation.huey
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 ID = "c" * 24
-# As versions before this one wrote it, and read it.
+# Previous versions wrote and read this message.
 OLD = (
     b'{"id":"7e52b54c-8bd5-44fa-8e8c-1f3b7e6f9c2d","name":"jobs.tasks.update_email_donation",'
     b'"retries":0,"retry_delay":0,"args":["cccccccccccccccccccccccc"],"kwargs":{},"retry_backoff":0}'
@@ -33,7 +33,7 @@ def read_as_before(data: bytes) -> Message:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What reaches the queue."""
+    """Record the messages that reach the queue."""
     messages: list[bytes] = []
     monkeypatch.setattr(huey.storage, "enqueue", lambda data, priority=None: messages.append(data))
     return messages
@@ -46,7 +46,7 @@ def at_rest() -> Iterator[None]:
 
 
 def during(monkeypatch: pytest.MonkeyPatch, data: bytes) -> dict[str, Any]:
-    """What lines tell while the job of a message is done."""
+    """Return the context of log lines during a message's job."""
     told: list[dict[str, Any]] = []
     task = huey.deserialize_task(data)
     monkeypatch.setattr(
@@ -58,7 +58,7 @@ def during(monkeypatch: pytest.MonkeyPatch, data: bytes) -> dict[str, Any]:
     return told[0]
 
 
-def test_a_job_knows_the_requests_that_it_is_done_for(
+def test_a_job_knows_its_request_ids(
     sent: list[bytes], monkeypatch: pytest.MonkeyPatch, at_rest: None
 ) -> None:
     buffer = WakeUpBuffer()
@@ -68,10 +68,10 @@ def test_a_job_knows_the_requests_that_it_is_done_for(
     context.clear_context()
     told = during(monkeypatch, sent[0])
     assert told == {"job": "update_email_donation", "request_ids": ("request-1",)}
-    assert context.get_log_fields() == {}, "what comes next is not done for it"
+    assert context.get_log_fields() == {}, "later work still has the request's ID"
 
 
-def test_what_nobody_asked_for_names_nobody(
+def test_work_without_a_request_has_no_request_id(
     sent: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buffer = WakeUpBuffer()
@@ -81,7 +81,7 @@ def test_what_nobody_asked_for_names_nobody(
     assert during(monkeypatch, sent[0]) == {"job": "update_email_donation"}
 
 
-def test_a_message_for_many_names_the_first_of_them() -> None:
+def test_a_message_for_many_requests_names_the_first_ones() -> None:
     many = [Origin((f"request-{number // 2}",), (TRACE,)) for number in range(500)]
     together = Origin.combine(many)
     assert together == Origin(
@@ -91,7 +91,7 @@ def test_a_message_for_many_names_the_first_of_them() -> None:
     assert len(Origin.combine([Origin(("x" * 100,), (TRACE,))] * 500).name("id")) < 300
 
 
-def test_an_old_worker_reads_the_messages_of_now(sent: list[bytes]) -> None:
+def test_an_old_worker_reads_new_messages(sent: list[bytes]) -> None:
     with context.carry_origin(Origin(("request-1", "request-2"), (TRACE,))):
         update_email_donation(ID)
     message = read_as_before(sent[0])
@@ -104,7 +104,7 @@ def test_an_old_worker_reads_the_messages_of_now(sent: list[bytes]) -> None:
     assert (type(task), task.args) == (update_email_donation.task_class, (ID,))
 
 
-def test_a_worker_of_now_reads_old_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_worker_reads_old_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     task = huey.deserialize_task(OLD)
     assert (task.args, Origin.read(task.id)) == ((ID,), Origin())
     assert during(monkeypatch, OLD) == {"job": "update_email_donation"}
@@ -121,16 +121,16 @@ def test_a_worker_of_now_reads_old_messages(monkeypatch: pytest.MonkeyPatch) -> 
         "id;later=1;;=;request=short",
     ],
 )
-def test_what_is_no_id_is_not_taken_for_one(id_: str) -> None:
+def test_an_invalid_request_id_is_ignored(id_: str) -> None:
     assert Origin.read(id_) == Origin()
 
 
-def test_what_a_newer_version_adds_is_passed_over() -> None:
+def test_fields_of_a_newer_version_are_ignored() -> None:
     assert Origin.read("id;later=x;request=request-1") == Origin(("request-1",))
 
 
 def test_the_workers_log_names_the_request(stack: Stack) -> None:
-    """Bob's gift is posted to the web service; what the worker does with it can be looked up."""
+    """The web service receives Bob's gift, and the worker's log shows its processing."""
     alice = create_university("Alice's University", stack.api())
     spring = alice.fundraiser()
     gift = {"fundraiser_id": spring, "amount": 2500, "currency": "USD", "donor": BOB}
@@ -143,10 +143,10 @@ def test_the_workers_log_names_the_request(stack: Stack) -> None:
     assert (access[0]["route"], access[0]["status"]) == ("/v1/donations", 201)
 
 
-def test_gunicorns_own_lines_are_like_ours(stack: Stack) -> None:
+def test_gunicorns_lines_have_the_same_format(stack: Stack) -> None:
     psutil.Process(stack.pid("web")).children()[0].kill()
     told = lines_of(stack, "web", "logger", "gunicorn.error")
-    line = wait_until(told, "what gunicorn says of it")[0]
+    line = wait_until(told, "gunicorn's log line")[0]
     assert (line["level"], line["process"]) == ("error", "web")
 
 

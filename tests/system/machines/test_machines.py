@@ -1,7 +1,7 @@
-"""Several machines: work is shared, hosts are lost and cut off, versions change; the sums stay.
+"""Several machines: hosts share work, fail, lose connections and change versions; the sums stay.
 
-One site for the whole story, for a site takes a while to build. Clients work all the time; what
-they are told is what is compared with in the end.
+One site serves the whole story, because building a site takes a while. Clients work all the time.
+The final check compares the stored data with their responses.
 """
 
 import os
@@ -23,9 +23,9 @@ from tools.testbed.stack import wait_until
 LONGEST_ANSWER_SECONDS = 10
 
 
-def test_on_several_machines(tmp_path: Path) -> None:
+def test_a_site_of_several_machines_survives_faults(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        run_as_root(f"{__file__}::test_on_several_machines")
+        run_as_root(f"{__file__}::test_a_site_of_several_machines_survives_faults")
         return
     with stories.run_story(tmp_path) as story:
         work_is_shared(story)
@@ -39,7 +39,10 @@ def test_on_several_machines(tmp_path: Path) -> None:
 
 
 def work_is_shared(story: Story) -> None:
-    """Both web hosts answer, and both workers settle: MongoDB tells who increments fundraisers."""
+    """Check that both web hosts respond, and both workers settle.
+
+    MongoDB's profiler shows who updates fundraisers.
+    """
     primary, since = story.site.primary(), time.time()
     assert primary
     settling = {"ns": f"{DATABASE_NAME}.fundraisers", "op": "update"}
@@ -49,7 +52,7 @@ def work_is_shared(story: Story) -> None:
         story.wait_for_requests(100)
         story.wait_until_settled()
         noted.command({"profile": 0, "filter": "unset"})
-        # Of what is under way when the filter goes, other commands are noted, too.
+        # Removing the filter lets the profiler record other commands in progress, too.
         found = noted["system.profile"].find(settling)
         settled = {row["client"].split(":")[0] for row in found}
     assert {line["host"] for line in list_acknowledged(story.lines(since))} == set(WEB_NAMES)
@@ -57,7 +60,7 @@ def work_is_shared(story: Story) -> None:
 
 
 def versions_change_and_nobody_notices(story: Story) -> None:
-    """One host after the other ends in order and starts anew. No request fails meanwhile."""
+    """Stop and start the hosts one by one. No request fails meanwhile."""
     since = time.time()
     for name in (*WEB_NAMES, *WORKER_NAMES):
         story.site.stop_gracefully(name)
@@ -71,7 +74,7 @@ def versions_change_and_nobody_notices(story: Story) -> None:
 
 
 def a_worker_host_is_lost(story: Story) -> None:
-    """The other one settles all of it."""
+    """Lose a worker's host. The other worker settles everything."""
     story.site.lose(WORKER_NAMES[0])
     story.wait_for_requests()
     story.wait_until_settled()
@@ -79,7 +82,7 @@ def a_worker_host_is_lost(story: Story) -> None:
 
 
 def the_primarys_host_is_lost(story: Story) -> None:
-    """The other two elect one of them, and requests go on."""
+    """Lose the primary's host. The other two nodes elect a primary, and requests continue."""
     lost = story.site.primary()
     assert lost
     story.site.lose(lost)
@@ -90,10 +93,10 @@ def the_primarys_host_is_lost(story: Story) -> None:
 
 
 def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
-    """It says so, and the balancer uses the other one alone, without a failure."""
+    """Cut a web host off. It reports that it is not ready, so the balancer uses the other one."""
     site, name = story.site, WEB_NAMES[0]
     with site.network.cut(site.host(name), site.nodes):
-        wait_until(lambda: not site.is_ready(name), "the host saying that it is not ready")
+        wait_until(lambda: not site.is_ready(name), "the host to report that it is not ready")
         story.wait_until_unused(name)
         since = time.time()
         story.wait_for_requests()
@@ -101,12 +104,12 @@ def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
         assert Counter(line["host"] for line in list_acknowledged(lines)) == {
             WEB_NAMES[1]: len(lines)
         }
-    wait_until(lambda: site.is_ready(name), "the host being ready again")
+    wait_until(lambda: site.is_ready(name), "the host to be ready again")
     story.wait_until_used(name)
 
 
 def a_worker_host_is_cut_off(story: Story) -> None:
-    """In the middle of whatever it does. The other one settles all of it."""
+    """Cut a worker's host off at work. The other worker settles everything."""
     with story.site.network.unplug(story.site.host(WORKER_NAMES[1])):
         story.wait_for_requests(100)
         story.wait_until_settled()
@@ -114,7 +117,7 @@ def a_worker_host_is_cut_off(story: Story) -> None:
 
 
 def the_primary_is_cut_off_from_the_others(story: Story) -> None:
-    """Web hosts and workers still reach it, and for a while it believes that it leads."""
+    """Cut the primary off. Web hosts and workers still reach it, and it leads for a while."""
     site = story.site
     former = site.primary()
     assert former
@@ -123,12 +126,12 @@ def the_primary_is_cut_off_from_the_others(story: Story) -> None:
         wait_until(lambda: site.primary(others), "another primary")
         story.wait_for_requests()
         story.wait_until_settled()
-        wait_until(lambda: not site.primary((former,)), "the former primary noticing")
+        wait_until(lambda: not site.primary((former,)), "the former primary to step down")
     story.wait_for_requests()
 
 
 def nothing_is_lost_and_nothing_counted_twice(story: Story) -> None:
-    """Clients end when all they began is acknowledged; then figures are compared with it."""
+    """Stop clients after all their requests are acknowledged, and compare the stored figures."""
     story.site.stop_gracefully(CLIENTS_HOST)
     wait_until(
         lambda: not any(get_db()[name].count_documents(due) for name, due in DUE_FILTERS.items()),

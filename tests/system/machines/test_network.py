@@ -1,4 +1,4 @@
-"""Hosts are apart, reach each other unless they are cut off, and leave nothing behind."""
+"""Hosts are separate, reach each other unless they are cut off, and leave nothing behind."""
 
 import os
 import subprocess
@@ -22,15 +22,15 @@ except OSError:
 
 
 def meets(one: Host, other: Host) -> bool:
-    """Whether a packet comes there, and an answer back."""
+    """Return whether a packet arrives, and a response returns."""
     command = one.inside([sys.executable, "-c", CONNECT, other.address])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout == "reached\n"
 
 
-def test_cables_and_cuts() -> None:
+def test_unplugged_and_cut_off_hosts_are_unreachable() -> None:
     if os.geteuid() != 0:
-        run_as_root(f"{__file__}::test_cables_and_cuts")
+        run_as_root(f"{__file__}::test_unplugged_and_cut_off_hosts_are_unreachable")
         return
     with Network() as network:
         a, b, c = (network.host(name) for name in "abc")
@@ -48,9 +48,9 @@ def test_cables_and_cuts() -> None:
     assert f"mb{os.getpid()}-" not in run_ip("netns", "list") + run_ip("link")
 
 
-def test_what_a_killed_run_left_is_taken_away() -> None:
+def test_remains_of_a_killed_run_are_removed() -> None:
     if os.geteuid() != 0:
-        run_as_root(f"{__file__}::test_what_a_killed_run_left_is_taken_away")
+        run_as_root(f"{__file__}::test_remains_of_a_killed_run_are_removed")
         return
     build = (
         "import os, subprocess\n"
@@ -68,7 +68,7 @@ def test_what_a_killed_run_left_is_taken_away() -> None:
     assert left not in run_ip("netns", "list") + run_ip("link")
 
 
-def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_requirements_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IP_SEARCH_PATH", "/nowhere")
     with pytest.raises(NetworkUnavailable, match="apt-get install iproute2"):
         Network().__enter__()

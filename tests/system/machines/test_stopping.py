@@ -1,4 +1,4 @@
-"""A web process that is to end: who is connected is answered, who comes later is refused."""
+"""A stopping web process: it serves connected clients, and later connections fail."""
 
 import os
 import signal
@@ -26,19 +26,19 @@ def refuses(stack: Stack) -> bool:
     return False
 
 
-def test_who_is_connected_is_answered_though_the_request_comes_later(stack: Stack) -> None:
-    """gunicorn alone listens until all is done, and then resets who was not accepted."""
+def test_a_connected_client_is_served_although_its_request_comes_later(stack: Stack) -> None:
+    """gunicorn alone listens until all work is done, and then resets connections in its backlog."""
     early = [connect(stack) for _ in range(CLIENTS)]
     os.kill(stack.pid("web"), signal.SIGTERM)
-    wait_until(lambda: refuses(stack), "new connections being refused")
+    wait_until(lambda: refuses(stack), "new connections failing")
     for client in early:
         with client:
             client.sendall(REQUEST)
             assert client.recv(1000).startswith(b"HTTP/1.1 200")
 
 
-def test_no_connection_is_reset_while_it_stops(stack: Stack) -> None:
-    """Clients make a connection for each request, as fast as they can, until one is refused."""
+def test_no_connection_is_reset_during_the_stop(stack: Stack) -> None:
+    """Clients open connections as fast as they can, until a connection fails."""
     met: Counter[str] = Counter()
 
     def ask() -> None:

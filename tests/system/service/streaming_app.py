@@ -1,4 +1,4 @@
-"""What gunicorn runs in place of the service where streams are tested: streams, and little else."""
+"""An application for gunicorn that replaces the service in tests of streams."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ TAKEN = b"a" * 1000
 
 
 class Plain:
-    """A stream for each GET; a POST says something to all of them, so many times."""
+    """A stream for each GET. A POST sends a message to all streams repeatedly."""
 
     def __init__(self) -> None:
         self._open: set[Stream] = set()
@@ -47,7 +47,7 @@ class Plain:
 
 
 class Ordinary:
-    """/readyz: an ordinary request, answered by one of the threads. Says how many streams are."""
+    """/readyz: an ordinary request, served by a thread. It reports the number of streams."""
 
     def __init__(self, plain: Plain) -> None:
         self._plain = plain
@@ -57,7 +57,7 @@ class Ordinary:
 
 
 def create_app() -> falcon.App[Any, Any]:
-    """The application."""
+    """Return the application."""
     plain = Plain()
     app = falcon.App()
     app.add_route("/readyz", Ordinary(plain))
@@ -67,7 +67,7 @@ def create_app() -> falcon.App[Any, Any]:
 
 
 def start() -> Bridge:
-    """What gunicorn calls."""
+    """Return the application that gunicorn calls."""
     configure_logging()
     connect_web()
     if LIMIT in os.environ:

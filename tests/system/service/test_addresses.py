@@ -1,4 +1,4 @@
-"""up.env: for a shell, for simpler readers, and for the other commands."""
+"""up.env: for a shell, for simpler parsers, and for the other commands."""
 
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ OURS = {
 @pytest.mark.parametrize(
     "uri", [OURS["MATCHBACK_MONGODB_URI"], "mongodb://u:p$w'd;x@h/?replicaSet=rs0&tls=true"]
 )
-def test_a_shell_and_our_commands_read_the_same(tmp_path: Path, uri: str) -> None:
+def test_a_shell_and_the_commands_read_the_same(tmp_path: Path, uri: str) -> None:
     given = {**OURS, "MATCHBACK_MONGODB_URI": uri}
     addresses.write_addresses(tmp_path, given)
     assert addresses.read_addresses(tmp_path) == given
@@ -26,12 +26,12 @@ def test_a_shell_and_our_commands_read_the_same(tmp_path: Path, uri: str) -> Non
     assert done.stdout == uri
 
 
-def test_a_reader_that_splits_lines_reads_it_as_well(tmp_path: Path) -> None:
+def test_a_line_based_parser_can_read_it(tmp_path: Path) -> None:
     addresses.write_addresses(tmp_path, OURS)
     lines = addresses.env_file_path(tmp_path).read_text().splitlines()
     assert dict(line.split("=", 1) for line in lines) == OURS
 
 
-def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
     addresses.write_addresses(tmp_path, OURS)
     assert addresses.env_file_path(tmp_path).stat().st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""Requests that nobody wrote, in a bounded number. tools/fuzz makes more."""
+"""A limited number of generated requests. tools/fuzz generates more."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +13,8 @@ EXAMPLES, SEED = 8, 1
 COVERING_USER = "admin"
 
 
-def test_no_user_gets_an_answer_that_is_not_described(stack: Stack, tmp_path: Path) -> None:
-    """No 5xx, no status, header or body outside the document, and no way around a key."""
+def test_no_user_gets_an_undocumented_response(stack: Stack, tmp_path: Path) -> None:
+    """No 5xx, no undocumented status, header or body, and no way around a key."""
     stack.kill("web")
     stack.environment |= NO_RATE_LIMITS
     stack.start_web()

@@ -1,6 +1,6 @@
 """Clients that are slow, huge, malformed or odd, over raw sockets, on every kind of path.
 
-Each case runs with and without Alice's key. Charlie works at another university meanwhile.
+Each case runs with and without Alice's key. Meanwhile, Charlie works at another university.
 """
 
 import json
@@ -23,15 +23,15 @@ PAYMENTS = f"/v1/webhooks/payments/{UNKNOWN_ID}"
 IMPORT = "/v1/emails/import"
 PATHS = (HOOK, PAYMENTS, IMPORT, "/v1/donations", "/v1/nothing", "/dashboard/sign-in", "/readyz")
 AGREE_PATHS = ("/v1/donations", "/v1/users", HOOK, IMPORT, "/v1/nothing", "/dashboard/sign-in")
-PATIENCE_MILLISECONDS = 3_000  # a bound for hangs; the machine may be busy
+PATIENCE_MILLISECONDS = 3_000  # a limit for hangs; the machine may be busy
 DRIP_SECONDS = 0.5
-CUT_OFF = {400, 0}  # 0: the reset came before the answer, because the client still sent
-PLAIN = b"Invalid HTTP request received."  # uvicorn's own answer
+CUT_OFF = {400, 0}  # 0: the reset arrived before the response, because the client was still sending
+PLAIN = b"Invalid HTTP request received."  # uvicorn's own response
 
 
 @pytest.fixture
 def stack(shared_stack: Stack) -> Stack:
-    """All tests use one service. Each has its own universities."""
+    """Return one service for all tests. Each test has its own universities."""
     return shared_stack
 
 
@@ -47,7 +47,7 @@ def charlie(stack: Stack) -> University:
 
 @contextmanager
 def dripping(stack: Stack, requests: list[bytes]) -> Iterator[list[Wire]]:
-    """Connections that have sent these, and go on with a space every half second."""
+    """Open connections that send these bytes, then a space every half second."""
     with ExitStack() as opened:
         wires = [opened.enter_context(wire(stack, request)) for request in requests]
         is_over = threading.Event()
@@ -75,7 +75,7 @@ def line(fundraiser: str, number: int) -> bytes:
 
 
 def longest_of(stack: Stack, place: University, times: int = 15) -> float:
-    """The longest of some `/readyz` and of some gifts, in milliseconds."""
+    """Return the longest duration of some `/readyz` requests and gifts, in milliseconds."""
     fundraiser, took = place.fundraiser(), []
     for _ in range(times):
         for ask in (lambda: stack.api().call("GET", "/readyz"), lambda: place.gift(fundraiser)):
@@ -90,10 +90,10 @@ def cpu_seconds(stack: Stack) -> float:
     return sum(each.user + each.system for each in times)
 
 
-# Slow ones
+# Slow clients
 
 
-def test_slow_bodies_stop_nothing_whatever_their_path_and_key(
+def test_slow_bodies_on_any_path_block_nothing(
     stack: Stack, alice: University, charlie: University
 ) -> None:
     requests = []
@@ -110,7 +110,7 @@ def test_slow_bodies_stop_nothing_whatever_their_path_and_key(
             assert longest_of(stack, charlie) < PATIENCE_MILLISECONDS
 
 
-def test_slow_imports_of_one_organization_never_fail_anothers(
+def test_slow_imports_never_fail_another_organizations(
     stack: Stack, alice: University, charlie: University
 ) -> None:
     number = 40
@@ -137,28 +137,26 @@ def status(connection: Wire) -> int:
         return 0
 
 
-def test_a_body_has_a_deadline_as_a_whole_and_so_has_a_head(
-    stack: Stack, alice: University
-) -> None:
-    """However often a byte comes."""
+def test_bodies_and_heads_have_an_overall_deadline(stack: Stack, alice: University) -> None:
+    """The interval between bytes does not matter."""
     requests = [
         head(path, "Content-Length: 100000", media=media, key=key) + b" "
         for path in PATHS
         for media in (NDJSON, "application/json")
         for key in (None, alice)
-        if (path, media) != (IMPORT, "application/json")  # answered at once: 415
+        if (path, media) != (IMPORT, "application/json")  # immediate response: 415
     ]
     requests += [b"GET /v1/users HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: x\r\nX:"]
     with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="2"):
         began = time.monotonic()
         with dripping(stack, requests) as slow:
             statuses = {each.answer().status for each in slow}
-        # An import without a key is answered without its body. A slow head is closed.
+        # An import without a key gets a response before its body. Slow heads are closed.
         assert statuses == {408, 401, 0}
         assert time.monotonic() - began < 15
 
 
-def test_a_connection_that_stays_silent_is_closed(stack: Stack) -> None:
+def test_a_silent_connection_is_closed(stack: Stack) -> None:
     with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"):
         for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
             with wire(stack, sent) as silent:
@@ -167,10 +165,10 @@ def test_a_connection_that_stays_silent_is_closed(stack: Stack) -> None:
                 assert time.monotonic() - began < 10
 
 
-# Costly ones
+# Costly requests
 
 
-def test_one_byte_chunks_cost_a_linear_time(stack: Stack, alice: University) -> None:
+def test_one_byte_chunks_take_linear_time(stack: Stack, alice: University) -> None:
     def cost(path: str, key: University | None, number: int) -> float:
         before = cpu_seconds(stack)
         chunks = b"1\r\n \r\n" * number + b"0\r\n\r\n"
@@ -189,8 +187,8 @@ def test_one_byte_chunks_cost_a_linear_time(stack: Stack, alice: University) -> 
             assert large < 6 * max(small, 0.1)
 
 
-def test_trailers_without_end_are_cut_off(stack: Stack, alice: University) -> None:
-    """They belong to no body, so no bound of bodies holds for them."""
+def test_endless_trailers_are_cut_off(stack: Stack, alice: University) -> None:
+    """Trailers do not belong to the body, so limits on bodies do not cover them."""
     for path, key in (("/v1/donations", alice), (IMPORT, alice), (HOOK, None)):
         for endless in (b"X: a\r\n" * 1000, b"X: " + b"a" * 8000):
             begun = chunked(path, b"2\r\n{}\r\n0\r\n", media=NDJSON, key=key)
@@ -200,7 +198,7 @@ def test_trailers_without_end_are_cut_off(stack: Stack, alice: University) -> No
                 pytest.fail("the server read 7 MB of trailers")
 
 
-def test_a_body_of_one_byte_segments_is_read(stack: Stack, alice: University) -> None:
+def test_a_body_in_one_byte_segments_is_read(stack: Stack, alice: University) -> None:
     body = b'{"name":"Spring","goal":{"amount":100,"currency":"USD"}}' + b" " * 3000
     for path, media, expected in (
         ("/v1/fundraisers", "application/json", 201),
@@ -229,11 +227,11 @@ def test_a_huge_head_is_rejected(stack: Stack) -> None:
             assert huge.answer().status in expected
 
 
-# What is asked and what is said
+# Requests and responses
 
 
-def test_a_client_that_asks_for_leave_is_given_it(stack: Stack, alice: University) -> None:
-    """As curl does for bodies of more than a megabyte."""
+def test_a_client_that_expects_100_continue_gets_it(stack: Stack, alice: University) -> None:
+    """curl does this for bodies of more than a megabyte."""
     body = line(alice.fundraiser(), 1) * 13_000
     assert len(body) > 1024 * 1024
     asked = "Expect: 100-continue"
@@ -251,7 +249,7 @@ def test_a_client_that_asks_for_leave_is_given_it(stack: Stack, alice: Universit
             assert (answer.status, json.loads(answer.body)["refused_count"]) == (200, 0)
 
 
-def test_a_body_that_is_rejected_is_not_asked_for(stack: Stack, alice: University) -> None:
+def test_a_rejected_body_gets_no_100_continue(stack: Stack, alice: University) -> None:
     asked = "Expect: 100-Continue"
     large = "Content-Length: 90000000"
     for start, expected in (
@@ -270,7 +268,7 @@ def test_a_body_that_is_rejected_is_not_asked_for(stack: Stack, alice: Universit
             assert client.is_closed()
 
 
-def test_small_bodies_are_asked_for_too(stack: Stack, alice: University) -> None:
+def test_small_bodies_get_100_continue_too(stack: Stack, alice: University) -> None:
     body = b'{"name":"F"}'
     for key, expected in ((alice, 201), (None, 401)):
         start = head("/v1/fundraisers", "Expect: 100-continue", "Content-Length: 12", key=key)
@@ -280,7 +278,7 @@ def test_small_bodies_are_asked_for_too(stack: Stack, alice: University) -> None
 
 
 def kinds(alice: University) -> list[bytes]:
-    """Requests whose answers come before, within or after their bodies."""
+    """Return requests whose responses arrive before, during or after their bodies."""
     found = []
     for path in AGREE_PATHS:
         for key in (alice, None):
@@ -295,8 +293,8 @@ def kinds(alice: University) -> list[bytes]:
     return found
 
 
-def test_what_an_answer_says_of_its_connection_is_so(stack: Stack, alice: University) -> None:
-    """A pooled client sends its next request where the connection was kept, and it is answered."""
+def test_the_connection_header_is_correct(stack: Stack, alice: University) -> None:
+    """A pooled client reuses a kept connection for its next request, and gets a response."""
     ask = head("/v1/organization", method="GET", key=alice)
     kept = 0
     for request in kinds(alice):
@@ -327,10 +325,10 @@ def test_an_import_keeps_its_connection(stack: Stack, alice: University) -> None
             assert client.send(request).answer().status == 200
 
 
-# Malformed ones
+# Malformed requests
 
 
-def test_what_is_malformed_is_answered_once(stack: Stack, alice: University) -> None:
+def test_a_malformed_request_gets_one_response(stack: Stack, alice: University) -> None:
     for path in (*AGREE_PATHS, "/readyz"):
         for key in (alice, None):
             assert_answered_once(stack, path, key)
@@ -358,8 +356,8 @@ def assert_answered_once(stack: Stack, path: str, key: University | None) -> Non
             assert b"x-request-id" in everything.lower() or everything.endswith(PLAIN)
 
 
-def test_what_was_asked_before_is_answered_first(stack: Stack, alice: University) -> None:
-    """A gift that was stored must not look malformed."""
+def test_earlier_requests_are_answered_first(stack: Stack, alice: University) -> None:
+    """A stored gift must not look malformed."""
     good = sized("/v1/fundraisers", b'{"name":"F"}', key=alice)
     for bad in (b"GARBAGE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nX\r\n\r\n"):
         with wire(stack, good + good + bad) as client:
@@ -375,7 +373,7 @@ def test_many_pipelined_requests_are_answered_in_order(stack: Stack, alice: Univ
         assert [json.loads(client.answer().body)["name"] for _ in names] == names
 
 
-def test_a_host_is_needed_and_framing_is_unambiguous(stack: Stack) -> None:
+def test_a_host_is_required_and_framing_is_unambiguous(stack: Stack) -> None:
     for path in PATHS:
         assert_framing_is_checked(stack, path)
 
@@ -411,7 +409,7 @@ def test_an_old_client_needs_no_host(stack: Stack) -> None:
         assert (answer.status, answer.closes, client.is_closed()) == (200, True, True)
 
 
-def test_a_coded_body_is_415_everywhere(stack: Stack, alice: University) -> None:
+def test_a_compressed_body_is_415_everywhere(stack: Stack, alice: University) -> None:
     codings = cycle(["gzip", "br", "deflate", "zstd", "identity, gzip", "x", "GZIP"])
     for path in PATHS:
         for key in (alice, None):
@@ -432,7 +430,7 @@ def test_trailers_and_underscores_change_nothing(stack: Stack, alice: University
 
 
 def test_an_upgrade_is_ignored(stack: Stack, alice: University) -> None:
-    """As a server may (RFC 9110, 7.8). Java's client asks for h2c with its first request."""
+    """A server may do so (RFC 9110, 7.8). Java's client requests h2c with its first request."""
     for upgrade in ("h2c", "websocket", "TLS/1.0"):
         fields = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}")
         get = head("/v1/organization", *fields, method="GET", key=alice)

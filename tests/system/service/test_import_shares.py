@@ -11,7 +11,7 @@ from service.api.import_shares import CROWDED_IMPORT_COUNT, MAX_IMPORT_THREADS, 
 SHARE = 4
 
 
-def test_an_organization_has_its_share_and_gets_it_back() -> None:
+def test_an_organization_gets_its_share_of_threads_back() -> None:
     shares, alice, charlie = ImportShares(SHARE), ObjectId(), ObjectId()
     with ExitStack() as running:
         for _ in range(SHARE):
@@ -25,7 +25,7 @@ def test_an_organization_has_its_share_and_gets_it_back() -> None:
 
 
 def test_many_slow_organizations_leave_threads_for_others() -> None:
-    """Each takes what it gets, and Charlie's import still has a thread."""
+    """Each organization takes every thread that it can get, and Charlie's import still gets one."""
     shares = ImportShares(SHARE)
     with ExitStack() as running:
         held = 0

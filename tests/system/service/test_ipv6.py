@@ -1,4 +1,4 @@
-"""The real service on IPv6 and on other hosts: `serve`, and `matchback up` with what it writes."""
+"""The real service on IPv6 and on other hosts: `serve`, and `matchback up` with its files."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ from tools.testbed.stack import Servers, Stack
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "::", "localhost", "0.0.0.0"])
-def test_the_service_listens_where_it_is_told(
+def test_the_service_listens_on_the_configured_address(
     real_database: str, real_servers: Servers, tmp_path: Path, host: str
 ) -> None:
     stack = Stack(real_servers, real_database, tmp_path, environment={"MATCHBACK_HOST": host})
@@ -32,7 +32,7 @@ def test_the_service_listens_where_it_is_told(
 
 
 @pytest.mark.parametrize(("host", "reached"), [("::1", "[::1]"), ("::", "[::1]")])
-def test_up_writes_and_says_an_address_that_works(
+def test_up_writes_and_prints_a_working_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, reached: str
 ) -> None:
     monkeypatch.setenv("MATCHBACK_HOST", host)

@@ -1,4 +1,4 @@
-"""What operators see: right however many processes count, and all that deploy/ asks for."""
+"""Metrics for operators: correct for any number of processes, and complete for deploy/."""
 
 import socket
 import tempfile
@@ -34,14 +34,14 @@ USERS = {"method": "GET", "route": "/v1/users"}
 
 @pytest.fixture
 def watched(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator[Stack]:
-    """Two web processes and a worker that tells its metrics, with a warehouse."""
+    """Start two web processes, a worker that exposes metrics, and a warehouse."""
     environment = {
         "MATCHBACK_WORKER_METRICS_PORT": str(servers.find_free_port()),
         "MATCHBACK_WAREHOUSE_URL": f"duckdb:///{tmp_path}/warehouse.duckdb",
         "MATCHBACK_ADDRESS_REQUESTS_A_MINUTE": "5",
     }
     with Stack(real_servers, real_database, tmp_path, environment=environment).up() as running:
-        wait_until(lambda: listens(running), "the worker tells")
+        wait_until(lambda: listens(running), "the worker's metrics")
         yield running
 
 
@@ -70,7 +70,7 @@ def wait_for(stack: Stack, expected: float, name: str, **labels: str) -> None:
 
 
 def each_process(stack: Stack) -> list[ScrapedSamples]:
-    """What each web process has counted, from the files in which they do."""
+    """Return the metrics of each web process, from its files."""
     told = []
     for process in psutil.Process(stack.pid("web")).children():
         found = Path(tempfile.gettempdir()).glob(f"matchback-metrics-*/*_{process.pid}.db")
@@ -79,13 +79,13 @@ def each_process(stack: Stack) -> list[ScrapedSamples]:
 
 
 def ask(alice: University, path: str, times: int = 1) -> set[int]:
-    """Each time on a connection of its own, so that either process may answer."""
+    """Send each request on a new connection, so that either process may respond."""
     ours = {"Connection": "close"}
     return {alice.call("GET", path, headers=ours).status for _ in range(times)}
 
 
 def conflict(stack: Stack, alice: University, fundraiser_id: str) -> None:
-    """Have the worker's transaction meet another one."""
+    """Make the worker's transaction conflict with another one."""
     with get_connection().start_session() as session, session.start_transaction():
         touch = {"$set": {"touched": True}}
         get_db().fundraisers.update_one({"_id": ObjectId(fundraiser_id)}, touch, session=session)
@@ -95,7 +95,7 @@ def conflict(stack: Stack, alice: University, fundraiser_id: str) -> None:
 
 
 def use(stack: Stack, alice: University) -> None:
-    """A day in short: emails, gifts, events of each fate, and somebody who asks too often."""
+    """Send emails, gifts, events of each fate, and requests over the limit."""
     alice.set_webhook_key()
     spring = alice.fundraiser()
     email = alice.email(spring)
@@ -112,14 +112,17 @@ def use(stack: Stack, alice: University) -> None:
     wait_for(stack, 4, "matchback_settle_seconds_count", kind="donations")
 
 
-def test_all_processes_together(watched: Stack) -> None:
-    """The sum over web processes is exact, also when one is killed; the worker tells its own."""
+def test_metrics_cover_all_processes(watched: Stack) -> None:
+    """The sum over web processes is exact, even after a kill.
+
+    The worker exposes its own metrics.
+    """
     alice = create_university("Alice's University", watched.api())
     assert ask(alice, "/v1/users", REQUESTS) == {200}
     assert ask(alice, f"/v1/users/{UNKNOWN_ID}", 3) == {404}
     assert ask(alice, f"/nothing/{UNKNOWN_ID}", 2) == {404}
     assert {alice.call(method, "/v1/users").status for method in ("BREW", "FROB")} == {400}
-    # Words that no standard knows are no HTTP to the parser; these two are, and no resource's.
+    # The parser rejects unknown methods. It accepts these two, which no resource has.
     assert {alice.call(method, "/v1/users").status for method in ("PROPFIND", "MKCOL")} == {405}
     told = web(watched)
     assert told.value("matchback_malformed_requests_total") == 2
@@ -133,7 +136,7 @@ def test_all_processes_together(watched: Stack) -> None:
     assert all(UNKNOWN_ID not in str(sample.labels) for sample in told.samples)
     parts = [each.value("matchback_http_requests_total", **USERS) for each in each_process(watched)]
     assert len(parts) == 2
-    assert all(parts), "one process answered nothing"
+    assert all(parts), "one process served no request"
     assert sum(parts) == REQUESTS
     killed = psutil.Process(watched.pid("web")).children()[0]
     killed.kill()
@@ -143,8 +146,8 @@ def test_all_processes_together(watched: Stack) -> None:
     assert web(watched).value("matchback_http_requests_total", **USERS) == REQUESTS + 2
 
 
-def test_a_worker_tells_what_it_counted(watched: Stack) -> None:
-    """And with what the web tells, nothing is missing that the rules or the dashboard ask for."""
+def test_a_worker_exposes_its_metrics(watched: Stack) -> None:
+    """Together, the worker and the web expose every metric that the rules and the dashboard use."""
     alice = create_university("Alice's University", watched.api())
     use(watched, alice)
     told = worker(watched)
@@ -173,9 +176,7 @@ def test_a_worker_tells_what_it_counted(watched: Stack) -> None:
     known = told.names() | worker(watched).names()
     assert told.value("matchback_database_up") == 1
     assert told.value("matchback_rate_limited_requests_total", kind="address") >= 10
-    assert list_used_metrics() - known == {"up", "ALERTS"}, (
-        "what Prometheus tells itself is no metric of ours"
-    )
+    assert list_used_metrics() - known == {"up", "ALERTS"}, "Prometheus provides these itself"
     listed = [row for section in metrics_reference.list_metrics().values() for row in section]
     assert {name_of(row) for row in listed} <= known
 
@@ -199,7 +200,7 @@ def test_every_metric_is_in_the_reference(mock_database: None) -> None:
         assert not {"organization", "organization_id", "id", "path", "email"} & set(row.labels)
 
 
-def test_failed_jobs_are_told_by_kind(alice: University) -> None:
+def test_failed_jobs_are_counted_by_kind(alice: University) -> None:
     gift = alice.gift(alice.fundraiser())
     failed = {"trouble": {"tries": 5, "error": "KeyError", "failed_at": now()}}
     get_db().donations.update_one({"_id": ObjectId(gift)}, {"$set": failed})
@@ -209,7 +210,7 @@ def test_failed_jobs_are_told_by_kind(alice: University) -> None:
     assert told.value("matchback_failed_jobs") == 1
 
 
-def test_without_its_database_the_service_tells_what_it_counted(
+def test_without_a_database_the_service_exposes_its_own_metrics(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(self: object) -> Iterator[Metric]:
@@ -224,7 +225,7 @@ def test_without_its_database_the_service_tells_what_it_counted(
     assert "matchback_due" not in told.names()
 
 
-def test_a_port_that_is_taken_keeps_no_worker_from_its_work(
+def test_a_worker_works_although_its_metrics_port_is_taken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server((servers.LOOPBACK_ADDRESS, 0)) as taken:

@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard in deploy/: as Prometheus itself reads them."""
+"""The alert rules and the dashboard in deploy/, as Prometheus itself reads them."""
 
 import json
 import re
@@ -19,26 +19,26 @@ def promtool(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_the_rules_are_what_prometheus_takes() -> None:
+def test_prometheus_accepts_the_rules() -> None:
     assert "SUCCESS" in promtool("check", "rules", PROMETHEUS_FOLDER / "alerts.yml")
     assert "FAILED" not in promtool("check", "config", PROMETHEUS_FOLDER / "prometheus.yml")
 
 
-def test_the_rules_tell_when_they_should_and_only_then() -> None:
+def test_the_rules_fire_exactly_when_they_should() -> None:
     assert "SUCCESS" in promtool("test", "rules", PROMETHEUS_FOLDER / "alerts_test.yml")
     tests = (PROMETHEUS_FOLDER / "alerts_test.yml").read_text()
     for name in re.findall(r"- alert: (\w+)", (PROMETHEUS_FOLDER / "alerts.yml").read_text()):
         assert re.search(rf"{name}\b|MatchbackWebhook\.\*", tests), f"{name} has no test"
 
 
-def test_every_rule_says_how_bad_it_is_and_what_to_do() -> None:
+def test_every_rule_has_a_severity_and_advice() -> None:
     for rule in (PROMETHEUS_FOLDER / "alerts.yml").read_text().split("- alert: ")[1:]:
         assert re.search(r"severity: (critical|warning)}\n", rule), rule
         assert "summary: " in rule, rule
         assert "runbook: " in rule, rule
 
 
-def test_prometheus_takes_what_the_dashboard_asks(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_dashboards_queries(tmp_path: Path) -> None:
     rules = [{"record": f"asked:{at}", "expr": each} for at, each in enumerate(list_expressions())]
     assert len(rules) > 20
     asked = tmp_path / "asked.yml"  # JSON is YAML

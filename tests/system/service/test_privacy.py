@@ -1,5 +1,4 @@
-"""What leaves the service besides its answers, logs and problem documents, names nobody, and
-tells no secret: neither when all goes well nor when nothing does."""
+"""Logs and problem documents contain no name and no secret, in success and in failure."""
 
 import base64
 import json
@@ -20,7 +19,7 @@ TOLD = (NAME, "Zebulon", "Quagmire", "zebulon", "secret.example", SECRET, SECRET
 
 
 def everything(alice: University) -> list[ApiAnswer]:
-    """Use the service, well and badly, always with what is not to be told; its problems."""
+    """Use the service correctly and incorrectly, always with private data. Return its problems."""
     alice.set_webhook_key()
     alice.call("PUT", "/v1/webhook-keys/stripe", {"secret": SECRET})
     spring = alice.fundraiser(NAME)
@@ -74,17 +73,17 @@ def found(text: str, alice: University) -> list[str]:
     return [told for told in (*TOLD, alice.key, alice.key[3:]) if told in text]
 
 
-def test_neither_logs_nor_problems_tell(stack: Stack) -> None:
+def test_logs_and_problems_reveal_nothing(stack: Stack) -> None:
     alice = create_university("Alice's University", stack.api())
     for answer in everything(alice):
         assert 400 <= answer.status < 500, answer.content
         assert found(answer.content.decode(), alice) == []
-    # A record that cannot be settled makes the worker complain.
+    # A record that cannot be settled makes the worker log an error.
     get_db().donations.update_one(
         {}, {"$set": {"amount": NAME, "due": get_db().users.find_one()["created_at"]}}
     )
     get_db().deliveries.update_one({}, {"$set": {"body": ADDRESS.encode()}})
-    wait_until(lambda: "cannot be settled" in stack.log("worker"), "the worker's complaint")
+    wait_until(lambda: "cannot be settled" in stack.log("worker"), "the worker's error")
     data = Path(stack.servers.supervisor.parts[0].log)
     logs = {
         "web": stack.log("web"),
@@ -97,7 +96,7 @@ def test_neither_logs_nor_problems_tell(stack: Stack) -> None:
         assert found(text, alice) == [], name
 
 
-def test_the_audit_and_the_metrics_tell_nothing(stack: Stack) -> None:
+def test_the_audit_and_the_metrics_reveal_nothing(stack: Stack) -> None:
     alice = create_university("Alice's University", stack.api())
     everything(alice)
     audit = alice.call("GET", "/v1/audit").content.decode()
@@ -105,7 +104,7 @@ def test_the_audit_and_the_metrics_tell_nothing(stack: Stack) -> None:
     assert found(audit + metrics, alice) == []
 
 
-def test_the_last_resort_is_there_for_what_libraries_say() -> None:
+def test_redaction_covers_messages_of_libraries() -> None:
     import logging
 
     line = logging.LogRecord(

@@ -1,4 +1,4 @@
-"""How often a key, or an address without one, may ask; and that nobody waits for Redis."""
+"""Request limits of a key, or of an address without one. No request waits for Redis."""
 
 import time
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from tools.testbed.stack import Stack, wait_until
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Five requests a minute for a key, three for an address without one."""
+    """Allow five requests a minute for a key, and three for an address without one."""
     config = Settings(key_requests_a_minute=5, address_requests_a_minute=3)
     monkeypatch.setattr(module, "get_settings", lambda: config)
     yield
     module.rate_limit.forget()
 
 
-def test_a_key_that_asks_too_often_is_told_when_to_come_back(
+def test_a_key_over_its_limit_gets_retry_after(
     alice: University, charlie: University, few: None
 ) -> None:
     for _ in range(5):
@@ -39,7 +39,7 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(
     assert charlie.call("GET", "/v1/users").status == 200
 
 
-def test_a_post_over_the_limit_is_not_done_and_may_be_repeated(
+def test_a_post_over_the_limit_has_no_effect_and_can_be_repeated(
     alice: University, few: None
 ) -> None:
     headers = {"Idempotency-Key": "one"}
@@ -51,9 +51,7 @@ def test_a_post_over_the_limit_is_not_done_and_may_be_repeated(
     assert alice.call("POST", "/v1/users", body, headers=headers).status == 201
 
 
-def test_an_address_that_guesses_is_slowed_and_valid_keys_are_not(
-    alice: University, few: None
-) -> None:
+def test_a_guessing_address_is_limited_and_valid_keys_are_not(alice: University, few: None) -> None:
     def guess() -> int:
         return alice.api.call("GET", "/v1/users", headers={"Authorization": "Bearer mb_x"}).status
 
@@ -64,18 +62,18 @@ def test_an_address_that_guesses_is_slowed_and_valid_keys_are_not(
     assert unsigned.status == 429
     alice.set_webhook_key()
     assert alice.deliver([]).status == 202
-    assert alice.api.call("GET", "/healthz").status == 200  # a load balancer asks all day
+    assert alice.api.call("GET", "/healthz").status == 200  # a load balancer sends requests all day
 
 
 class Elsewhere(MemoryStorage):
-    """Redis, where another process has counted too."""
+    """A Redis in which another process has counted too."""
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         return super().incr(key, int(expiry), amount) + 4
 
 
 class Gone:
-    """Redis, away."""
+    """An unavailable Redis."""
 
     def incr(self, *_: Any) -> int:
         raise Away
@@ -97,7 +95,7 @@ def test_processes_count_together() -> None:
     limit.take("key", "charlie", 5)
 
 
-def test_while_redis_is_away_requests_pass_and_are_counted() -> None:
+def test_during_a_redis_outage_requests_pass_and_are_counted() -> None:
     limit = quiet(RateLimit(Gone()))
     before = REGISTRY.get_sample_value("matchback_rate_unshared_requests_total") or 0
     for _ in range(4):
@@ -111,9 +109,9 @@ def test_while_redis_is_away_requests_pass_and_are_counted() -> None:
 @pytest.mark.parametrize(
     ("peer", "forwarded", "counted"),
     [
-        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # a stranger is not believed
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # no trust in an unknown proxy
         ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
-        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # the left is the client's own word
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),  # only the right part is trusted
         ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
         ("10.0.0.1", "garbage", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
@@ -123,7 +121,7 @@ def test_while_redis_is_away_requests_pass_and_are_counted() -> None:
         ("", "", ""),
     ],
 )
-def test_only_trusted_proxies_are_believed(
+def test_only_trusted_proxies_set_the_client_address(
     monkeypatch: pytest.MonkeyPatch, peer: str, forwarded: str, counted: str
 ) -> None:
     config = Settings.from_env({"MATCHBACK_TRUSTED_PROXIES": "10.0.0.0/8"})
@@ -131,8 +129,8 @@ def test_only_trusted_proxies_are_believed(
     assert find_untrusted_address(peer, forwarded.split(",")) == counted
 
 
-def test_all_processes_and_redis_together(stack: Stack) -> None:
-    """Two web processes of a real stack share one limit, within the fifth of a second."""
+def test_processes_share_a_limit_over_redis(stack: Stack) -> None:
+    """Two web processes of a real stack share one limit, within a fifth of a second."""
     from tools.testbed.cast import create_university
 
     stack.kill("web")
@@ -142,10 +140,10 @@ def test_all_processes_and_redis_together(stack: Stack) -> None:
 
     def asks() -> int:
         time.sleep(0.01)
-        # A connection of its own, so that either process may answer.
+        # Use a new connection, so that either process may respond.
         return alice.call("GET", "/v1/users", headers={"Connection": "close"}).status
 
-    # Each process learns what the other has seen a moment after it was asked itself.
+    # Each process learns the other's count shortly after a request of its own.
     wait_until(lambda: {asks() for _ in range(10)} == {429}, "both at the limit", 20)
     metrics = alice.api.call("GET", "/metrics").content.decode()
     refused = next(

@@ -1,4 +1,4 @@
-"""What no HTTP library would send, and clients that send slowly, on a real gunicorn."""
+"""Requests that no HTTP library sends, and clients that send slowly, on a real gunicorn."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ BODY = b'{"name":"F"}'
 
 @pytest.fixture
 def stack(shared_stack: Stack) -> Stack:
-    """All tests use one service. Each has its own universities."""
+    """Return one service for all tests. Each test has its own universities."""
     return shared_stack
 
 
@@ -30,7 +30,7 @@ def alice(stack: Stack) -> University:
 
 
 def send(stack: Stack, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes; return the status, the headers and the body, once the server closes."""
+    """Send bytes. Return the status, the headers and the body after the server closes."""
     port = urlsplit(stack.url).port
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(request)
@@ -43,7 +43,7 @@ def send(stack: Stack, request: bytes) -> tuple[int, dict[str, str], bytes]:
     return int(first.split()[1]) if first else 0, headers, body
 
 
-def test_bodies_are_read_however_they_are_framed(stack: Stack, alice: University) -> None:
+def test_bodies_with_any_framing_are_read(stack: Stack, alice: University) -> None:
     start = (
         f"POST /v1/fundraisers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         f"Authorization: Bearer {alice.key}\r\nContent-Type: application/json\r\n"
@@ -56,7 +56,8 @@ def test_bodies_are_read_however_they_are_framed(stack: Stack, alice: University
     for request in (start + length + BODY, start + chunks, start + many):
         status, _, body = send(stack, request)
         assert (status, json.loads(body)["name"]) == (201, "F")
-    # One that asks for leave is told to go on, once; here it went on already.
+    # The server sends “100 Continue” once to a client that expects it. This client has already
+    # received it.
     status, _, body = send(stack, start + asked + length + BODY)
     assert status in {100, 201}
     pipelined = start.replace(b"Connection: close\r\n", b"") + length + BODY
@@ -68,7 +69,7 @@ def test_bodies_are_read_however_they_are_framed(stack: Stack, alice: University
 def wire(bad: Bad, **names: str) -> bytes:
     body = bad.body.format(**names).encode() if isinstance(bad.body, str) else bad.body
     body = body.replace(b"%b", b" " * 65536)
-    # Headers that hold a brace are not meant: no entry has one.
+    # Skip headers that contain a brace, because no entry has one.
     head = bad.head.format(**names, length=len(body))
     return head.encode("latin-1") + b"\r\n\r\n" + body
 
@@ -104,9 +105,12 @@ def counts() -> dict[str, int]:
     return {noun: get_db()[noun].count_documents({}) for noun in nouns}
 
 
-def test_stalled_connections_hold_nobody_up(stack: Stack, alice: University) -> None:
-    """Two hundred, of every kind, and more of each than there are threads. See slow_clients.py for
-    what it costs; here every gift is answered, within the time that one connection may stall."""
+def test_stalled_connections_do_not_delay_others(stack: Stack, alice: University) -> None:
+    """Each kind has more of the two hundred connections than there are threads.
+
+    slow_clients.py measures the cost. Here, every gift gets a response within the time that one
+    connection may stall.
+    """
     fundraiser = alice.fundraiser()
     with stall_connections(stack.url, 200):
         took = time_gifts(alice, fundraiser, 40)
@@ -114,7 +118,7 @@ def test_stalled_connections_hold_nobody_up(stack: Stack, alice: University) -> 
     assert sum(took) < 20_000
 
 
-def test_half_a_request_is_answered_when_no_more_comes(stack: Stack) -> None:
+def test_an_incomplete_request_times_out(stack: Stack) -> None:
     with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"):
         status, headers, body = send(stack, STALLED_REQUESTS["half a body"])
         assert (status, json.loads(body)["status"]) == (408, 408)
@@ -122,7 +126,7 @@ def test_half_a_request_is_answered_when_no_more_comes(stack: Stack) -> None:
         assert send(stack, STALLED_REQUESTS["half a head"])[0] == 0  # closed
 
 
-def test_what_uvicorn_finds_malformed_has_its_plain_400(stack: Stack, alice: University) -> None:
+def test_requests_malformed_for_uvicorn_get_its_plain_400(stack: Stack, alice: University) -> None:
     for bad in PLAIN:
         status, headers, body = send(stack, wire(bad, key=alice.key))
         assert (status, body) == (400, b"Invalid HTTP request received."), bad.why
@@ -131,10 +135,13 @@ def test_what_uvicorn_finds_malformed_has_its_plain_400(stack: Stack, alice: Uni
     assert "Invalid HTTP" not in stack.log("web")  # a client must not fill the log
 
 
-def test_imports_that_stall_leave_room_for_others(
+def test_stalled_imports_leave_room_for_others(
     stack: Stack, alice: University, tmp_path: Path
 ) -> None:
-    """A valid key may be slow, too: then further imports are told to wait, and others go on."""
+    """A client with a valid key may be slow, too.
+
+    Further imports then get a 503, and other requests succeed.
+    """
     head = (
         "POST /v1/emails/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
         f"Authorization: Bearer {alice.key}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n"

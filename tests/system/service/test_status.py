@@ -1,4 +1,4 @@
-"""`matchback status`: what the person on call is told when all is well, and when it is not."""
+"""`matchback status`: the report for the person on call, in good and bad states."""
 
 import json
 import os
@@ -80,15 +80,15 @@ AWAY = MongoDBFacts(answers=False, reason="it does not answer")
 
 
 def with_(**changes: Any) -> Facts:
-    """A service that is well, but for this."""
+    """Return a healthy service with these differences."""
     return replace(FACTS, service=replace(SERVICE, **changes))
 
 
-def test_a_service_that_is_well() -> None:
+def test_a_healthy_service_is_reported_as_healthy() -> None:
     assert (judge_facts(FACTS).level, judge_facts(FACTS).sentence) == (WELL_LEVEL, "All is well.")
 
 
-# What is wrong, how bad that is, and what is said of it and of what to do.
+# The problem, its severity, the message, and the advice.
 @pytest.mark.parametrize(
     ("facts", "level", "words"),
     [
@@ -153,9 +153,7 @@ def test_a_service_that_is_well() -> None:
         (with_(warehouse=WarehouseLag(121, False, True)), ATTENTION_LEVEL, ["121 s behind"]),
     ],
 )
-def test_what_is_wrong_is_a_sentence_with_what_to_do(
-    facts: Facts, level: int, words: list[str]
-) -> None:
+def test_each_problem_is_a_sentence_with_advice(facts: Facts, level: int, words: list[str]) -> None:
     verdict = judge_facts(facts)
     assert verdict.level == level
     assert len(verdict.problems) == 1
@@ -166,19 +164,19 @@ def test_what_is_wrong_is_a_sentence_with_what_to_do(
     "facts",
     [
         with_(due=[DueRecords("donations", 9_999, 29.0, 0)]),  # a burst
-        with_(due=[DueRecords("donations", 1, 200.0, 3)]),  # between two tries
-        with_(recount=RecountResult(None, None)),  # it has just been set up
-        with_(warehouse=WarehouseLag(3600, False, False)),  # being filled
+        with_(due=[DueRecords("donations", 1, 200.0, 3)]),  # between two attempts
+        with_(recount=RecountResult(None, None)),  # just set up
+        with_(warehouse=WarehouseLag(3600, False, False)),  # in the initial fill
         with_(warehouse=None),
         replace(FACTS, mongodb=replace(SET, supported_until=date(2025, 7, 31))),
         replace(FACTS, rates=None),
     ],
 )
-def test_what_passes_by_itself_wakes_nobody(facts: Facts) -> None:
+def test_temporary_conditions_raise_no_alarm(facts: Facts) -> None:
     assert judge_facts(facts).sentence == "All is well."
 
 
-def test_the_most_urgent_comes_first_and_nothing_is_kept_back() -> None:
+def test_the_most_urgent_problem_is_first_and_all_are_shown() -> None:
     facts = replace(
         with_(failed=FailedJobSummary(1, [JOB])), queue=QueueFacts(False, "it does not answer")
     )
@@ -187,7 +185,7 @@ def test_the_most_urgent_comes_first_and_nothing_is_kept_back() -> None:
     assert "Redis" in second
 
 
-def test_rates_are_what_came_between_two_looks() -> None:
+def test_rates_cover_the_time_between_two_readings() -> None:
     later = replace(
         SERVICE,
         due=[DueRecords("donations", 4, 1.0, 0)],
@@ -195,7 +193,7 @@ def test_rates_are_what_came_between_two_looks() -> None:
     )
     found = compute_rates(SERVICE, later, 2.0)
     assert (found.gifts_stored, found.gifts_settled) == (10.0, 8.0)
-    assert (found.posts, found.events) == (1.0, 0.0)  # old events were dropped meanwhile
+    assert (found.posts, found.events) == (1.0, 0.0)  # old events were deleted meanwhile
     assert compute_rates(later, SERVICE, 2.0).gifts_settled == 2.0
     assert (
         compute_rates(
@@ -205,7 +203,7 @@ def test_rates_are_what_came_between_two_looks() -> None:
     )
 
 
-def test_members_and_how_far_they_are_behind() -> None:
+def test_members_are_shown_with_their_lag() -> None:
     told = {
         "members": [
             {"name": "a:1", "stateStr": "PRIMARY", "optimeDate": AT},
@@ -235,11 +233,11 @@ def test_members_and_how_far_they_are_behind() -> None:
         ("8.2.6", None),
     ],
 )
-def test_how_long_a_server_is_supported(version: str, until: date | None) -> None:
+def test_a_servers_end_of_support_is_shown(version: str, until: date | None) -> None:
     assert find_support_end(version) == until
 
 
-def test_a_small_screen_cuts_facts_off_and_not_the_sentence() -> None:
+def test_a_small_screen_truncates_facts_and_not_the_sentence() -> None:
     facts = with_(failed=FailedJobSummary(1, [JOB]))
     for height in (40, 8):
         console = Console(width=60, height=height, force_terminal=True, record=True)
@@ -250,7 +248,7 @@ def test_a_small_screen_cuts_facts_off_and_not_the_sentence() -> None:
         assert ("Posts" in shown) == (height == 40)
 
 
-def test_who_does_not_answer_is_asked_once() -> None:
+def test_a_server_without_a_response_is_asked_once() -> None:
     asked = []
 
     def ask() -> None:
@@ -268,7 +266,7 @@ def test_who_does_not_answer_is_asked_once() -> None:
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
     monkeypatch.setattr("config.database.connect_database", lambda **_: database.get_client())
-    monkeypatch.setattr(queue, "huey", queue.make_queue(queue.QUEUE_NAME))  # of this test's Redis
+    monkeypatch.setattr(queue, "huey", queue.make_queue(queue.QUEUE_NAME))  # this test's own Redis
     monkeypatch.setattr("service.commands.status.watch.STATUS_REFRESH_SECONDS", 0.01)
     alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
@@ -279,7 +277,7 @@ def matchback(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["status", *arguments])
 
 
-def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
+def test_status_shows_pending_and_failed_work(alice: University) -> None:
     spring = alice.fundraiser()
     first, second = alice.gift(spring), alice.gift(spring)
     long_ago = now() - timedelta(minutes=5)
@@ -302,7 +300,7 @@ def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
     assert "sendgrid not lately" in result.stdout
 
 
-def test_the_object_has_the_keys_that_the_help_lists(alice: University) -> None:
+def test_the_json_object_has_the_documented_keys(alice: University) -> None:
     alice.gift(alice.fundraiser())
     told = json.loads(matchback("--json").stdout)
     described = matchback("--help").stdout.split("The object of --json:")[1]
@@ -317,7 +315,7 @@ def test_the_object_has_the_keys_that_the_help_lists(alice: University) -> None:
     assert told["due"][0]["count"] == 1
 
 
-def test_nobody_is_named(alice: University) -> None:
+def test_status_names_no_one(alice: University) -> None:
     spring = alice.fundraiser("A secret campaign")
     alice.email(spring)
     alice.gift(spring)
@@ -326,7 +324,7 @@ def test_nobody_is_named(alice: University) -> None:
     assert BOB["name"] == "Bob Baker"
 
 
-def test_looking_reads_indexes_and_little_else(alice: University) -> None:
+def test_status_reads_indexes_and_few_documents(alice: University) -> None:
     spring = alice.fundraiser()
     for _ in range(30):
         alice.gift(spring)
@@ -347,7 +345,7 @@ def test_looking_reads_indexes_and_little_else(alice: University) -> None:
         assert row["docsExamined"] <= 1, row["command"]
 
 
-def test_missing_indexes_are_told(alice: University) -> None:
+def test_missing_indexes_are_reported(alice: University) -> None:
     get_db().donations.drop()
     get_db().donations.insert_one({})
     try:
@@ -361,7 +359,7 @@ def test_missing_indexes_are_told(alice: University) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """The port of a server that takes connections and never says a word."""
+    """Return the port of a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
         yield server.getsockname()[1]
 
@@ -381,7 +379,9 @@ def run(*arguments: str, **environment: str) -> tuple[int, dict[str, Any], float
     return done.returncode, json.loads(done.stdout), time.monotonic() - start
 
 
-def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, silent: int) -> None:
+def test_silent_or_unavailable_servers_do_not_delay_the_command(
+    real_database: str, silent: int
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         closed = gone.getsockname()[1]
     redis: dict[str, str] = {}
@@ -392,14 +392,14 @@ def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, sile
         assert (status, told["status"], told["due"]) == (2, "unknown", None)
         assert told["mongodb"]["reason"] == "it does not answer"
         assert [one.split()[0] for one in told["problems"]] == ["MongoDB", "The"]
-        assert seconds < 25  # of which a busy machine needs many to start Python
+        assert seconds < 25  # a busy machine needs many of these to start Python
     status, told, seconds = run(**redis)
     assert (status, told["status"], told["queue"]["length"]) == (1, "attention", None)
     assert told["mongodb"]["answers"]
     assert seconds < 25
 
 
-def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
+def test_the_live_view_updates_and_ends_at_q(stack: Stack) -> None:
     alice = create_university("Alice's University", stack.api())
     spring = alice.fundraiser()
     ours, theirs = pty.openpty()
@@ -418,21 +418,21 @@ def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
 
         def shown(pattern: str) -> bool:
             nonlocal said
-            with suppress(OSError):  # nothing new, or it has ended
+            with suppress(OSError):  # nothing new, or the command has ended
                 said += os.read(ours, 65536).decode("utf-8", "replace")
             return bool(re.search(pattern, said))
 
-        wait_until(lambda: shown("All is well"), "the first look")
+        wait_until(lambda: shown("All is well"), "the first reading")
         for _ in range(10):
             alice.gift(spring)
-        wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts are seen")
+        wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts to be shown")
         os.write(ours, b"q")
         assert live.wait(WAIT_TIMEOUT_SECONDS) == 0
-        wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last look stays")
+        wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last reading to stay")
     os.close(ours)
 
 
-def test_lines_are_for_people() -> None:
+def test_output_lines_are_readable() -> None:
     text = "\n".join(str(line) for line in format_facts(with_(failed=FailedJobSummary(1, [JOB]))))
     assert "Queue      3 wake-ups wait" in text
     assert "Recount    0 counters off, 2 h ago" in text

@@ -1,4 +1,4 @@
-"""Streams on a real gunicorn with one process and one thread: they hold neither up."""
+"""Streams on a real gunicorn with one process and one thread, which they must not block."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ def stack(
 
 
 class Client:
-    """One that reads when it is told to."""
+    """A client that reads only on request."""
 
     def __init__(self, stack: Stack, window: int = 0, request: bytes = ASK) -> None:
         self.socket = socket.socket()
@@ -58,7 +58,7 @@ class Client:
         self.head = self.read = b""
         while b"\r\n\r\n" not in self.head:
             self.head += self.socket.recv(1)
-        # Chunks frame a stream; what they hold is what a client reads.
+        # HTTP frames a stream in chunks, whose contents a client reads.
         self._parser = httptools.HttpResponseParser(self)
         self._parser.feed_data(self.head)
 
@@ -66,7 +66,7 @@ class Client:
         self.read += body
 
     def until(self, wanted: bytes) -> bytes:
-        """Read until this has come."""
+        """Read until these bytes arrive."""
         while wanted not in self.read:
             data = self.socket.recv(65536)
             assert data, self.read
@@ -102,7 +102,7 @@ def open_streams(stack: Stack) -> int:
     return int(ask(stack).json()["streams"])
 
 
-def test_twenty_streams_leave_the_one_thread_to_others(stack: Stack, clients: ExitStack) -> None:
+def test_twenty_streams_leave_the_only_thread_to_requests(stack: Stack, clients: ExitStack) -> None:
     threads = ask(stack).json()["threads"]
     opened = [connect(stack, clients) for _ in range(20)]
     for client in opened:
@@ -116,18 +116,18 @@ def test_twenty_streams_leave_the_one_thread_to_others(stack: Stack, clients: Ex
         client.until(streaming_app.TAKEN * 3)
 
 
-def test_a_client_that_goes_is_forgotten(stack: Stack, clients: ExitStack) -> None:
-    """Whether it says so or is cut off, and without anything to be told it."""
+def test_a_disconnected_client_is_removed(stack: Stack, clients: ExitStack) -> None:
+    """The client closes or loses its connection. The server notices without sending data."""
     gone, cut, stays = (connect(stack, clients) for _ in range(3))
     gone.socket.close()
     cut.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     cut.socket.close()
-    wait_until(lambda: open_streams(stack) == 1, "two are forgotten")
+    wait_until(lambda: open_streams(stack) == 1, "two streams to be removed")
     ask(stack, "POST", "/streams?times=1")
     stays.until(streaming_app.TAKEN)
 
 
-def test_a_stream_that_is_ended_is_sent_to_its_end(stack: Stack, clients: ExitStack) -> None:
+def test_an_ended_stream_is_sent_completely(stack: Stack, clients: ExitStack) -> None:
     client = connect(stack, clients)
     ask(stack, "POST", "/streams?times=50")
     ask(stack, "DELETE", "/streams")
@@ -135,8 +135,8 @@ def test_a_stream_that_is_ended_is_sent_to_its_end(stack: Stack, clients: ExitSt
     assert open_streams(stack) == 0
 
 
-def test_a_client_that_takes_nothing_is_dropped(stack: Stack, clients: ExitStack) -> None:
-    """Another one, that takes what it is sent, is told all of it."""
+def test_a_client_that_reads_nothing_is_dropped(stack: Stack, clients: ExitStack) -> None:
+    """A client that reads its data receives all of it."""
     connect(stack, clients, window=4096)
     takes = connect(stack, clients)
     sent = 0
@@ -148,19 +148,19 @@ def test_a_client_that_takes_nothing_is_dropped(stack: Stack, clients: ExitStack
     assert open_streams(stack) == 1
 
 
-def test_beyond_the_bound_clients_are_told_to_come_later(stack: Stack, clients: ExitStack) -> None:
-    """And when one goes there is room for another."""
+def test_beyond_the_limit_clients_get_a_503(stack: Stack, clients: ExitStack) -> None:
+    """When a client leaves, another one can connect."""
     opened = [connect(stack, clients) for _ in range(LIMIT)]
     refused = connect(stack, clients).head
     assert refused.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 10\r\n" in refused.lower()
     opened[0].socket.close()
-    wait_until(lambda: open_streams(stack) == LIMIT - 1, "one has gone")
+    wait_until(lambda: open_streams(stack) == LIMIT - 1, "one stream to be removed")
     connect(stack, clients).until(b"hello\n")
 
 
-def test_a_reload_ends_streams_and_is_not_held_up(stack: Stack, clients: ExitStack) -> None:
-    """Clients that close in turn are gone at once, and the old process with them."""
+def test_a_reload_ends_streams_without_delay(stack: Stack, clients: ExitStack) -> None:
+    """Clients that also close are gone at once, and the old process with them."""
     opened = [connect(stack, clients) for _ in range(20)]
     master = psutil.Process(stack.pid("web"))
     (old,) = master.children()
@@ -168,14 +168,14 @@ def test_a_reload_ends_streams_and_is_not_held_up(stack: Stack, clients: ExitSta
     for client in opened:
         assert client.rest().endswith(b"hello\n")
         client.socket.close()
-    # A stream that were kept would take up graceful_timeout, which is twice as long.
+    # A remaining stream would take graceful_timeout, which is twice as long.
     gone, _ = psutil.wait_procs([old], WAIT_TIMEOUT_SECONDS)
     assert gone == [old]
     connect(stack, clients).until(b"hello\n")
 
 
-def test_an_open_page_hears_of_changes_and_of_an_outage(stack: Stack, clients: ExitStack) -> None:
-    """The whole of it: a stream, the thread that looks, and a MongoDB that hangs for a while."""
+def test_an_open_page_receives_changes_and_an_outage(stack: Stack, clients: ExitStack) -> None:
+    """The whole path: a stream, the watching thread, and a MongoDB that hangs for a while."""
     id_ = ObjectId()
     get_db().fundraisers.insert_one({"_id": id_, "organization_id": id_, "donations_count": 0})
     request = LIVE.format(id=id_, cookie=open_session(id_)["Cookie"])
@@ -187,14 +187,14 @@ def test_an_open_page_hears_of_changes_and_of_an_outage(stack: Stack, clients: E
     os.kill(mongod, signal.SIGSTOP)
     try:
         client.until(b"event: away\n")
-        assert open_streams(stack) == 0  # an ordinary request, with the one thread
+        assert open_streams(stack) == 0  # an ordinary request, served by the only thread
     finally:
         os.kill(mongod, signal.SIGCONT)
     client.until(b"event: back\n")
 
 
-def test_without_our_gunicorn_a_stream_is_its_beginning() -> None:
-    """Such as the tests' client, which waits for the end of an answer."""
+def test_under_another_server_a_stream_sends_only_its_beginning() -> None:
+    """For example with the tests' client, which waits for the end of a response."""
     client = testing.TestClient(streaming_app.create_app())
     assert client.simulate_get("/streams").content == b"hello\n"
     assert client.simulate_get("/readyz").json["streams"] == 0

@@ -1,4 +1,4 @@
-"""The supervisor survives what the system refuses, reports it once, and goes on by itself."""
+"""The supervisor survives errors of the system, reports each once, and resumes by itself."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restarts that a test need not wait for."""
+    """Restart parts at once."""
     monkeypatch.setattr(supervisor, "MAX_RESTART_PAUSE_SECONDS", 0.2)
 
 
@@ -120,14 +120,14 @@ def test_a_part_that_cannot_be_started_is_started_later(
     assert "starting sleeper succeeds again." in said
 
 
-def test_a_part_runs_without_a_log_where_no_file_can_be_made(
+def test_a_part_runs_without_a_log_if_its_file_cannot_be_created(
     up: LocalDeployment, tmp_path: Path
 ) -> None:
     with mount_small_disk(tmp_path / "disk", 1) as disk:
         log = tmp_path / "disk" / "sleeper.log"
         if disk is None:
             (tmp_path / "disk").rmdir()
-            (tmp_path / "disk").touch()  # A file is in the place of the log's folder.
+            (tmp_path / "disk").touch()  # A file has the path of the log's folder.
         else:
             disk.fill()
         up._start(Part("sleeper", SLEEP, log))
@@ -135,7 +135,7 @@ def test_a_part_runs_without_a_log_where_no_file_can_be_made(
         up.supervisor.stop()
 
 
-def test_a_part_that_keeps_ending_is_reported_a_few_times(said: list[str], tmp_path: Path) -> None:
+def test_a_crashing_part_is_reported_a_few_times(said: list[str], tmp_path: Path) -> None:
     running = Supervisor(said.append)
     flag = tmp_path / "works"
     script = f"import os, time; os.path.exists({str(flag)!r}) and time.sleep(600)"
@@ -158,7 +158,7 @@ def test_a_part_that_keeps_ending_is_reported_a_few_times(said: list[str], tmp_p
         running.stop()
 
 
-def test_everything_is_stopped_though_nothing_can_be_written(
+def test_everything_stops_although_nothing_can_be_written(
     up: LocalDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up._start(Part("sleeper", SLEEP, tmp_path / "sleeper.log"))

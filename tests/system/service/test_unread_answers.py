@@ -1,4 +1,4 @@
-"""Clients that do not read their answers: a deadline for each, and a bound for all."""
+"""Clients that do not read their responses: a deadline for each, and a limit for all."""
 
 import asyncio
 from unittest.mock import Mock
@@ -43,7 +43,7 @@ def test_a_client_that_does_not_read_in_time_is_dropped(monkeypatch: pytest.Monk
     asyncio.run(wait())
 
 
-def test_beyond_the_bound_the_slowest_client_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_the_limit_the_slowest_client_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_UNREAD_ANSWER_BYTES", 1000)
 
     async def wait() -> None:

@@ -1,4 +1,4 @@
-"""A client that speaks HTTP byte by byte, and reads exactly what comes back."""
+"""A client that speaks HTTP byte by byte, and reads exactly the bytes of the response."""
 
 import socket
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ NDJSON = "application/x-ndjson"
 
 @dataclass
 class Answer:
-    """One answer, interim ones (1xx) too."""
+    """One response, which may be an interim one (1xx)."""
 
     status: int
     headers: dict[str, str]
@@ -43,7 +43,7 @@ class Wire:
         return self
 
     def answer(self) -> Answer:
-        """Read one answer; its status is 0 if the connection ends before one begins."""
+        """Read one response. Its status is 0 if the connection ends before one begins."""
         while b"\r\n\r\n" not in self._read:
             if not self._more():
                 assert not self._read, self._read
@@ -65,7 +65,7 @@ class Wire:
         return self._read
 
     def is_closed(self) -> bool:
-        """Whether the server closes now, in good order."""
+        """Return whether the server closes the connection in order."""
         return self.rest() == b""
 
     def _more(self) -> bool:
@@ -79,7 +79,7 @@ class Wire:
 
 @contextmanager
 def wire(stack: Stack, data: bytes = b"", window: int = 0) -> Iterator[Wire]:
-    """A connection that has sent this."""
+    """Open a connection and send these bytes."""
     opened = Wire(stack.url, window)
     try:
         yield opened.send(data)
@@ -94,7 +94,7 @@ def head(
     key: University | None = None,
     media: str = "application/json",
 ) -> bytes:
-    """A request's head, with its empty line."""
+    """Return a request's head, with its empty line."""
     lines = [f"{method} {target} HTTP/1.1", "Host: x", f"Content-Type: {media}", *fields]
     if key is not None:
         lines.append(f"Authorization: Bearer {key.key}")
@@ -102,10 +102,10 @@ def head(
 
 
 def sized(target: str, body: bytes, *fields: str, **how: Any) -> bytes:
-    """A request whose body has a length."""
+    """Return a request with the length of its body."""
     return head(target, *fields, f"Content-Length: {len(body)}", **how) + body
 
 
 def chunked(target: str, chunks: bytes, *fields: str, **how: Any) -> bytes:
-    """A request whose body comes in these chunks."""
+    """Return a request whose body has these chunks."""
     return head(target, *fields, "Transfer-Encoding: chunked", **how) + chunks

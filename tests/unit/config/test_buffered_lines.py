@@ -1,4 +1,4 @@
-"""Lines are written together, a moment later, and none is lost or cut in an orderly end."""
+"""Buffered log lines: written together after a moment, and complete after an orderly end."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from config.observability.buffered_lines import BufferedLines
 from tools.testbed.stack import wait_until
 
 
-def test_lines_of_many_threads_come_whole_and_in_order() -> None:
+def test_lines_of_many_threads_are_complete_and_in_order() -> None:
     file = io.BytesIO()
     lines = BufferedLines(file)
 
@@ -34,7 +34,7 @@ def test_lines_of_many_threads_come_whole_and_in_order() -> None:
     )
 
 
-def test_more_than_fits_is_written_by_who_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_the_buffer_the_logging_thread_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffered_lines, "MAX_BUFFERED_LINES", 2)
     monkeypatch.setattr(buffered_lines, "LOG_WRITE_INTERVAL_SECONDS", 60)
     file = io.BytesIO()
@@ -45,7 +45,7 @@ def test_more_than_fits_is_written_by_who_tells_it(monkeypatch: pytest.MonkeyPat
     assert file.getvalue() == b"0\n1\n2\n"
 
 
-def test_a_reader_that_is_gone_stops_nothing() -> None:
+def test_a_closed_reader_stops_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     lines = BufferedLines(os.fdopen(writer, "wb", buffering=0))
@@ -54,7 +54,7 @@ def test_a_reader_that_is_gone_stops_nothing() -> None:
     lines.write(b"two\n")
 
 
-def test_an_orderly_end_loses_no_line() -> None:
+def test_an_orderly_end_loses_no_lines() -> None:
     code = (
         "import structlog\n"
         "from config.observability import buffered_lines, log\n"

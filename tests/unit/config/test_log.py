@@ -1,4 +1,4 @@
-"""Each event is a line of JSON that names nobody; a queue that is away does not fill the disk."""
+"""Log events: JSON lines without names. An unavailable queue does not fill the disk."""
 
 import io
 import json
@@ -20,7 +20,7 @@ TOLD = ("bob", "baker", "secret", "example.edu")
 
 
 class Log:
-    """A logger whose lines can be read."""
+    """A logger whose lines the test can read."""
 
     def __init__(self, form: str = "json") -> None:
         self.stream = io.StringIO()
@@ -49,7 +49,7 @@ def fail(words: str) -> None:
     raise ValueError(words)
 
 
-def test_an_event_is_a_line_of_json() -> None:
+def test_an_event_is_one_line_of_json() -> None:
     log = Log()
     log.logger.warning("sweep: %d settled", 5, extra={"batch": 7})
     (line,) = log.lines
@@ -65,7 +65,7 @@ def test_an_event_is_a_line_of_json() -> None:
     }
 
 
-def test_a_line_tells_whom_the_work_is_for() -> None:
+def test_a_line_names_its_request_or_requests() -> None:
     log = Log()
     context.set_request("request-1")
     log.logger.info("one")
@@ -83,7 +83,7 @@ def test_a_line_tells_whom_the_work_is_for() -> None:
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_no_address_is_ever_logged(form: str) -> None:
-    """An exception may repeat what it met; so may whatever is told beside the words."""
+    """An exception may contain its input, and so may a log line's fields."""
     log = Log(form)
     spoilt = {
         "plain": ADDRESS,
@@ -112,7 +112,7 @@ def test_no_address_is_ever_logged(form: str) -> None:
         assert first["exception"].startswith("Traceback (most recent call last):\n")
 
 
-def test_whatever_is_told_can_be_written() -> None:
+def test_any_value_can_be_logged() -> None:
     log = Log()
     id_ = ObjectId()
     odd = {
@@ -128,7 +128,7 @@ def test_whatever_is_told_can_be_written() -> None:
     assert (line["not_a_number"], line["keys"]) == (None, {"1": 2})
 
 
-def test_a_line_that_cannot_be_made_repeats_nothing_of_it() -> None:
+def test_a_failed_log_line_repeats_none_of_its_values() -> None:
     log = Log()
     log.logger.error("gift of %d", ADDRESS)
     (line,) = log.lines
@@ -136,7 +136,7 @@ def test_a_line_that_cannot_be_made_repeats_nothing_of_it() -> None:
     assert line["where"].startswith("test_log:")
 
 
-def test_text_is_for_reading() -> None:
+def test_text_format_is_readable() -> None:
     log = Log("text")
     try:
         fail("no route")
@@ -165,7 +165,7 @@ warnings.warn("old")
         ("warning", [("pymongo", "a library"), ("py.warnings", "…")]),
     ],
 )
-def test_a_process_tells_all_of_it_as_json(level: str, expected: list[tuple[str, str]]) -> None:
+def test_all_lines_of_a_process_are_json(level: str, expected: list[tuple[str, str]]) -> None:
     environment = {**os.environ, "MATCHBACK_LOG_LEVEL": level}
     done = subprocess.run(
         [sys.executable, "-c", SAID], env=environment, capture_output=True, text=True, check=True
@@ -176,7 +176,7 @@ def test_a_process_tells_all_of_it_as_json(level: str, expected: list[tuple[str,
     assert {line["process"] for line in lines} == {"web"}
 
 
-def test_the_same_failure_is_a_line_a_minute() -> None:
+def test_a_repeated_failure_is_logged_once_a_minute() -> None:
     once = RepeatedErrorFilter()
     said = [one for one in (record(ConnectionError("x")) for _ in range(100)) if once.filter(one)]
     assert [one.getMessage() for one in said] == ["Error reading from queue (ConnectionError)"]

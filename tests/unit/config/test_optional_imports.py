@@ -1,4 +1,4 @@
-"""A module that is hidden cannot be imported, and can be afterwards."""
+"""A hidden module cannot be imported until the end of the block."""
 
 import importlib
 import subprocess
@@ -9,20 +9,20 @@ import pytest
 from config.optional_imports import hide_module
 
 
-def test_a_hidden_module_is_as_if_not_installed() -> None:
+def test_a_hidden_module_behaves_as_if_not_installed() -> None:
     with hide_module("this_module_is_nowhere"), pytest.raises(ImportError):
         importlib.import_module("this_module_is_nowhere")
     assert "this_module_is_nowhere" not in sys.modules
 
 
-def test_what_is_loaded_already_stays() -> None:
+def test_loaded_modules_stay_loaded() -> None:
     with hide_module("importlib"):
         assert importlib.import_module("importlib") is importlib
     assert sys.modules["importlib"] is importlib
 
 
 @pytest.mark.parametrize("module", ["psycopg", "opentelemetry", "rich"])
-def test_the_services_load_nothing_that_they_do_not_use(module: str) -> None:
+def test_the_services_load_no_unused_modules(module: str) -> None:
     code = f"import sys, service.app, jobs.worker; print({module!r} in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert answer.stdout.decode().strip() == "False"

@@ -1,4 +1,4 @@
-"""An outage is reported once, and so is its end."""
+"""An outage is logged once, and so is its end."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from config.observability.outage import Outage
 
 
-def test_an_outage_is_two_lines_however_long_it_lasts() -> None:
+def test_an_outage_of_any_length_logs_two_lines() -> None:
     said: list[str] = []
     outage = Outage(lambda line: said.append(f"! {line}"), said.append)
     outage.end("works")
@@ -19,7 +19,7 @@ def test_an_outage_is_two_lines_however_long_it_lasts() -> None:
     assert said == ["! failure 0", "works"]
 
 
-def test_the_next_outage_is_reported_again() -> None:
+def test_the_next_outage_is_logged_again() -> None:
     said: list[str] = []
     outage = Outage(said.append, said.append)
     for line in ("first", "second"):
@@ -28,7 +28,7 @@ def test_the_next_outage_is_reported_again() -> None:
     assert said == ["first", "works", "second", "works"]
 
 
-def test_an_outage_that_is_forgotten_has_no_end() -> None:
+def test_a_forgotten_outage_logs_no_end() -> None:
     said: list[str] = []
     outage = Outage(said.append, said.append)
     outage.begin("fails")
@@ -38,13 +38,13 @@ def test_an_outage_that_is_forgotten_has_no_end() -> None:
     assert said == ["fails", "fails again"]
 
 
-def test_a_line_with_percent_signs_and_braces_is_reported_as_it_is() -> None:
+def test_percent_signs_and_braces_are_logged_unchanged() -> None:
     said: list[str] = []
     Outage(said.append, said.append).begin("100 % of {disk}")
     assert said == ["100 % of {disk}"]
 
 
-def test_threads_that_fail_together_report_it_once() -> None:
+def test_threads_that_fail_together_log_it_once() -> None:
     said: list[str] = []
     outage = Outage(said.append, said.append)
     together = threading.Barrier(8)

@@ -1,4 +1,4 @@
-"""Messages are JSON with ids only: what is in Redis can be read, and cannot run code here."""
+"""Messages are JSON with IDs only: people can read them in Redis, and they cannot run code."""
 
 import pickle
 
@@ -10,7 +10,7 @@ from config.queue import JSONSerializer
 from jobs.tasks import update_email_donation
 
 
-def test_a_message_is_small_json_and_comes_back() -> None:
+def test_a_message_survives_a_round_trip_as_small_json() -> None:
     serializer = JSONSerializer()
     message = Message("1", "jobs.tasks.tally_delivery", None, 0, 0, None, ("a" * 24,), {})
     stored = serializer.serialize(message)
@@ -18,7 +18,7 @@ def test_a_message_is_small_json_and_comes_back() -> None:
     assert serializer.deserialize(stored) == message
 
 
-def test_a_pickle_is_not_read() -> None:
+def test_pickles_are_not_loaded() -> None:
     with pytest.raises(ValueError, match="not valid UTF-8"):
         JSONSerializer().deserialize(pickle.dumps({"a": 1}))
 

@@ -1,4 +1,4 @@
-"""Where the queue is: every form is read, and what cannot be one is refused without its secrets."""
+"""The queue's URL: every form is parsed, and an invalid one is rejected without its secrets."""
 
 import importlib.util
 from pathlib import Path
@@ -29,7 +29,7 @@ def told(**settings: str) -> Settings:
         "sqs://eu-west-1/giving?endpoint_url=http://127.0.0.1:5000",
     ],
 )
-def test_what_can_be_a_queue(url: str) -> None:
+def test_valid_queue_urls_are_parsed(url: str) -> None:
     assert told(queue_url=url).wakeups_url == url
 
 
@@ -57,14 +57,14 @@ def test_what_can_be_a_queue(url: str) -> None:
         ("sqs://eu-west-1/giving?endpoint_url=ftp://secret", "like https://sqs.example.edu"),
     ],
 )
-def test_what_cannot_be_one_is_told_why_and_not_repeated(url: str, why: str) -> None:
+def test_an_invalid_queue_url_is_explained_and_not_repeated(url: str, why: str) -> None:
     with pytest.raises(SettingsError, match=f"^MATCHBACK_QUEUE_URL cannot be used: .*{why}") as bad:
         told(queue_url=url)
     assert "secret" not in str(bad.value)
     assert "secret" not in str(bad.value.__cause__)
 
 
-def test_a_full_path_has_four_slashes_and_a_short_one_begins_here(
+def test_four_slashes_give_an_absolute_path_and_three_a_relative_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -72,14 +72,17 @@ def test_a_full_path_has_four_slashes_and_a_short_one_begins_here(
     assert address.read_sqlite_path("sqlite:///queue.db") == tmp_path / "queue.db"
 
 
-def test_sqs_asks_for_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqs_without_its_packages_names_the_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"SQS needs boto3: pip install 'matchback\[sqs\]'"):
         told(queue_url="sqs://eu-west-1/giving")
 
 
-def test_rates_are_shared_where_there_is_a_redis(tmp_path: Path) -> None:
-    """Of its own, the queue's, or none; and none is no mistake where the queue needs none."""
+def test_processes_share_rates_if_redis_is_configured(tmp_path: Path) -> None:
+    """Rates use their own Redis, the queue's, or none.
+
+    A queue without Redis makes none a valid choice.
+    """
     file, behind = f"sqlite:///{tmp_path}/queue.db", "redis+sentinel://a,b/giving/0"
     assert told().rates_url == told().wakeups_url == REDIS
     assert told(queue_url=file).rates_url == ""
@@ -93,8 +96,8 @@ def test_rates_are_shared_where_there_is_a_redis(tmp_path: Path) -> None:
         told(redis_url=file)
 
 
-def test_sentinels_and_the_master_are_told_apart() -> None:
-    """Their passwords, and what is of TLS is for both."""
+def test_sentinel_and_master_options_are_kept_apart() -> None:
+    """Their passwords differ, and the TLS options apply to both."""
     login = "us%40er:pass%2Fword"
     made = make_pool(
         f"rediss+sentinel://{login}@a:1,b/giving/2"

@@ -1,4 +1,4 @@
-"""Settings: a mistake stops the start with a sentence."""
+"""Settings: an error stops the start with one sentence."""
 
 import pytest
 
@@ -11,13 +11,13 @@ def test_defaults_need_no_environment() -> None:
     assert Settings.from_env({"PATH": "/bin"}).port == 8000
 
 
-def test_a_value_is_read_and_converted() -> None:
+def test_values_are_read_and_converted() -> None:
     environment = {"MATCHBACK_PORT": "9000", "MATCHBACK_MATCH_WINDOW_DAYS": "14.5"}
     settings = Settings.from_env(environment)
     assert (settings.port, settings.match_window_days) == (9000, 14.5)
 
 
-def test_a_misspelt_name_says_which_was_meant() -> None:
+def test_a_misspelled_name_suggests_the_correct_one() -> None:
     with pytest.raises(SettingsError, match=r"no setting MATCHBACK_PROT.*MATCHBACK_PORT"):
         Settings.from_env({"MATCHBACK_PROT": "1"})
 
@@ -37,7 +37,7 @@ def test_a_misspelt_name_says_which_was_meant() -> None:
         ("MATCHBACK_LOG_LEVEL", "loud"),
     ],
 )
-def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
+def test_an_invalid_value_is_named_and_not_repeated(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} cannot be used") as error:
         Settings.from_env({name: value})
     assert "secret" not in str(error.value)
@@ -49,7 +49,7 @@ def test_events_must_outlive_the_posts_that_could_repeat_them() -> None:
     Settings.from_env({"MATCHBACK_KEEP_EVENTS_DAYS": "33"})
 
 
-def test_agents_are_told_between_commas() -> None:
+def test_agents_are_separated_by_commas() -> None:
     settings = Settings.from_env({"MATCHBACK_MACHINE_CLICK_AGENTS": "Acme Gate, other,,"})
     assert settings.machine_click_agents == ("acme gate", "other")
 
@@ -77,7 +77,7 @@ def test_the_reference_lists_every_setting_with_its_default_and_meaning() -> Non
         ("web-1.example.edu", "web-1.example.edu", "web-1.example.edu", "web-1.example.edu"),
     ],
 )
-def test_hosts_are_names_or_addresses_of_either_kind(
+def test_hosts_are_names_or_ipv4_or_ipv6_addresses(
     given: str, host: str, in_url: str, reached_at: str
 ) -> None:
     found = Settings.from_env({"MATCHBACK_HOST": given}).host
@@ -92,6 +92,6 @@ def test_hosts_are_names_or_addresses_of_either_kind(
     "given",
     ["", " ", "[]", "[::1", "::1]", "[127.0.0.1]", ":::1", "1:2", "a b", "http://x", "x:80"],
 )
-def test_what_is_no_host_is_a_sentence(given: str) -> None:
+def test_an_invalid_host_is_reported_in_a_sentence(given: str) -> None:
     with pytest.raises(SettingsError, match=r"^MATCHBACK_HOST cannot be used: it must be a host"):
         Settings.from_env({"MATCHBACK_HOST": given})

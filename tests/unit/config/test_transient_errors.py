@@ -1,4 +1,4 @@
-"""Which errors mean that the database was away, rather than that it refused the work."""
+"""Errors that mean that the database was unavailable, rather than that it rejected the work."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def bulk(**details: Any) -> BulkWriteError:
 
 
 def wrapped(error: Exception) -> OperationError:
-    """As MongoEngine raises it."""
+    """Wrap an error as MongoEngine does."""
     try:
         raise OperationError("could not save") from error
     except OperationError as raised:
@@ -69,7 +69,7 @@ def wrapped(error: Exception) -> OperationError:
         wrapped(AutoReconnect()),
     ],
 )
-def test_the_database_was_away(error: Exception) -> None:
+def test_outage_errors_are_transient(error: Exception) -> None:
     assert is_transient(error)
 
 
@@ -88,10 +88,10 @@ def test_the_database_was_away(error: Exception) -> None:
         ValueError("ours"),
     ],
 )
-def test_it_was_there_and_refused(error: Exception) -> None:
+def test_rejections_by_the_database_are_not_transient(error: Exception) -> None:
     assert not is_transient(error)
 
 
-def test_the_engine_knows_no_passing_code_that_this_list_does_not() -> None:
-    """The engine has a shorter list of its own, because it depends on nothing of Matchback's."""
+def test_the_engines_transient_codes_are_in_this_list() -> None:
+    """The engine has a shorter list of its own, because it does not depend on Matchback."""
     assert upkeep.LONG_TRANSACTION_CODES | upkeep.BUSY_SERVER_CODES <= TRANSIENT_ERROR_CODES

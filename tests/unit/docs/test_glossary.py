@@ -1,4 +1,4 @@
-"""The glossary: each term once, in alphabetical order, with the file where it lives."""
+"""The glossary: each term once, in alphabetical order, with the file that defines it."""
 
 import re
 from typing import NamedTuple
@@ -53,7 +53,7 @@ def test_terms_are_in_alphabetical_order() -> None:
 
 
 @pytest.mark.parametrize("term", EXPECTED)
-def test_a_term_is_defined(term: str) -> None:
+def test_each_term_is_defined(term: str) -> None:
     assert term in all_terms()
 
 

@@ -1,4 +1,4 @@
-"""Links lead somewhere, in the files as they lie in the source. Those of the site: test_site.py."""
+"""Links between source files: their targets exist. test_site.py checks the site's links."""
 
 import re
 from functools import cache
@@ -17,20 +17,20 @@ FILES = [*DOCS_FOLDER.rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "deploy").rglo
 
 @cache
 def tokens(path: Path) -> list[Token]:
-    """All of a file's tokens, blocks and what is within their lines."""
+    """Return all tokens of a file, of blocks and of their lines."""
     found = MarkdownIt().enable("table").parse(path.read_text())
     return [token for block in found for token in (block, *(block.children or ()))]
 
 
 def links(path: Path) -> list[str]:
-    """Where links lead, and where images are."""
+    """Return the targets of links and images."""
     names = {"link_open": "href", "image": "src"}
     return [str(one.attrs[names[one.type]]) for one in tokens(path) if one.type in names]
 
 
 @cache
 def anchors(path: Path) -> set[str]:
-    """What headings are called in links, as GitHub calls them; a repeated one gets a number."""
+    """Return the anchors of headings, as GitHub derives them. A repeated heading gets a number."""
     slugs: list[str] = []
     found = tokens(path)
     for number, token in enumerate(found):
@@ -44,7 +44,7 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_leads_somewhere(path: Path) -> None:
+def test_every_link_has_a_target(path: Path) -> None:
     for link in links(path):
         parts = urlsplit(link)
         if parts.scheme:
@@ -58,8 +58,8 @@ def test_every_link_leads_somewhere(path: Path) -> None:
             assert parts.fragment in anchors(there), link
 
 
-def test_a_heading_is_called_as_on_github() -> None:
-    """Held against a link that README readers follow, and one that is made up."""
+def test_anchors_match_githubs() -> None:
+    """Check a link that README readers follow, and an invented one."""
     assert "put-a-proxy-in-front" in anchors(DOCS_FOLDER / "how-to" / "secure.md")
     assert "get-v1donationsidmatch" in anchors(DOCS_FOLDER / "reference" / "api.md")
     assert "nowhere" not in anchors(DOCS_FOLDER / "how-to" / "secure.md")

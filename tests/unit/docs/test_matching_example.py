@@ -1,4 +1,4 @@
-"""The example in docs/explanation/matching.md is decided as it says."""
+"""The example in docs/explanation/matching.md gives the described result."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ SPRING, AUTUMN = ObjectId(), ObjectId()
 
 
 def day(text: str) -> datetime | None:
-    """At noon, for the page does not say."""
+    """Return noon of a day, because the page gives no time."""
     if not text.strip():
         return None
     return datetime.strptime(f"2026 {text.strip()} 12", "%Y %B %d %H").replace(tzinfo=UTC)
 
 
-def test_each_email_of_the_table_is_judged_as_it_says() -> None:
+def test_each_email_in_the_table_has_the_stated_result() -> None:
     text = (DOCS_FOLDER / "explanation" / "matching.md").read_text()
     emails, shown = {}, {}
     for name, sent, opened, clicked, becomes in ROW.findall(text):

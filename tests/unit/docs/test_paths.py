@@ -50,5 +50,5 @@ def test_module_docstrings_name_existing_files(package: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["documents/engine/", "service/web/stream.py", "tallying.py"])
-def test_a_moved_file_is_found(name: str) -> None:
+def test_a_moved_file_is_detected(name: str) -> None:
     assert missing(f"see {name}")

@@ -1,4 +1,4 @@
-"""The reference is made from the source, and is up to date."""
+"""The reference is generated from the source, and is up to date."""
 
 import re
 
@@ -10,7 +10,7 @@ from tools.docs.reference import PAGE_BUILDERS, REFERENCE_FOLDER
 
 
 @pytest.mark.parametrize("name", PAGE_BUILDERS)
-def test_it_is_up_to_date(name: str) -> None:
+def test_the_generated_pages_are_up_to_date(name: str) -> None:
     assert (REFERENCE_FOLDER / name).read_text() == PAGE_BUILDERS[name](), "make reference"
 
 

@@ -52,5 +52,5 @@ def test_a_quoted_message_occurs_in_the_source(message: str) -> None:
     assert missing(message) == []
 
 
-def test_a_message_that_nothing_prints_is_found() -> None:
+def test_a_message_without_a_source_is_found() -> None:
     assert missing("… flew away: …") == ["flew away:"]

@@ -1,4 +1,4 @@
-"""Writes beside the thread that computes: one at a time, in order, no failure unnoticed."""
+"""Writes beside the computing thread: one at a time, in order, with every failure raised."""
 
 import gc
 import os
@@ -19,7 +19,7 @@ def fail() -> None:
     raise ValueError("refused")
 
 
-def test_the_caller_goes_on_meanwhile_and_the_next_write_waits() -> None:
+def test_the_caller_continues_and_the_next_write_waits() -> None:
     may_end, done = threading.Event(), list[str]()
 
     def first() -> None:
@@ -37,8 +37,8 @@ def test_the_caller_goes_on_meanwhile_and_the_next_write_waits() -> None:
     assert done == ["first", "second", "third"]
 
 
-def test_what_a_failed_transaction_read_is_let_go_at_once() -> None:
-    """Not when the collector of cycles comes, which in the services is seldom."""
+def test_data_read_by_a_failed_transaction_is_freed_at_once() -> None:
+    """Waiting for the garbage collector would take long, because it rarely runs in the services."""
 
     class Read:
         pass
@@ -70,7 +70,7 @@ def test_no_transaction_waits_for_the_writes_of_others() -> None:
         beside.wait()
 
 
-def test_whoever_comes_next_is_told_of_a_failure_once() -> None:
+def test_the_next_caller_gets_a_failure_once() -> None:
     with BackgroundWriter() as beside:
         beside.send(fail)
         with pytest.raises(ValueError, match="refused"):
@@ -78,12 +78,12 @@ def test_whoever_comes_next_is_told_of_a_failure_once() -> None:
         beside.wait()
 
 
-def test_the_last_failure_is_told_at_the_end() -> None:
+def test_the_last_failure_is_raised_at_the_end() -> None:
     with pytest.raises(ValueError, match="refused"), BackgroundWriter() as beside:
         beside.send(fail)
 
 
-def test_a_failure_beside_does_not_hide_the_first_and_is_waited_for() -> None:
+def test_a_second_failure_does_not_hide_the_first_and_is_awaited() -> None:
     may_end, ended = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -102,7 +102,7 @@ def test_a_failure_beside_does_not_hide_the_first_and_is_waited_for() -> None:
     assert ended.is_set()
 
 
-def test_a_write_belongs_to_the_trace_of_who_sends_it() -> None:
+def test_a_write_belongs_to_the_trace_of_its_caller() -> None:
     told = list[str]()
     _where.set("a request")
     with BackgroundWriter() as beside:

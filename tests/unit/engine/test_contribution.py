@@ -1,4 +1,4 @@
-"""The engine's arithmetic, by properties: whatever happens, counters equal a recount."""
+"""The engine's arithmetic, by properties: counters always equal a recount."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ contributions = st.dictionaries(targets, amounts)
 
 
 @given(contributions, contributions)
-def test_adding_the_difference_leads_from_before_to_now(
+def test_adding_the_difference_gives_the_new_counters(
     now: Contribution, before: Contribution
 ) -> None:
     assert sum_contributions([before, difference(now, before)]) == now
@@ -44,7 +44,7 @@ def test_the_order_of_adding_does_not_matter(many: list[Contribution], random: A
 
 
 @given(contributions)
-def test_nothing_is_left_of_what_is_taken_back(contribution: Contribution) -> None:
+def test_a_subtracted_contribution_leaves_nothing(contribution: Contribution) -> None:
     assert difference({}, contribution) == difference({}, contribution)
     assert sum_contributions([contribution, difference({}, contribution)]) == {}
 
@@ -60,7 +60,7 @@ def test_increase_does_what_inc_does() -> None:
 
 
 class AnySequence(RuleBasedStateMachine):
-    """Sources are created, changed, moved and deleted, and settled now and then, even twice."""
+    """Sources are created, changed, moved and deleted, and settled at random points, even twice."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ def test_none_unsets_a_field() -> None:
     assert update.operators == {"$set": {"match": "direct", "note": ""}, "$unset": {"email_id": ""}}
 
 
-def test_an_operator_without_fields_is_left_out() -> None:
+def test_an_operator_without_fields_is_omitted() -> None:
     update = Update().set({}).unset().set_or_unset({}).increment({}).minimum({}).set_on_insert({})
     assert not update
     assert update.operators == {}
@@ -49,7 +49,7 @@ def test_the_callers_fields_do_not_change() -> None:
     assert (first, amounts) == ({"a": 1}, {"opens": 1})
 
 
-def test_what_an_operator_does_can_be_taken_back() -> None:
+def test_an_operators_change_can_be_taken_back() -> None:
     update = Update().minimum({"first": 3, "sent_at": 1}).maximum({"last": 8})
     assert update.withdraw("$min", "first") == 3
     assert update.withdraw("$min", "first") is None
@@ -58,7 +58,7 @@ def test_what_an_operator_does_can_be_taken_back() -> None:
     assert update.operators == {"$min": {"sent_at": 1}}
 
 
-def test_merging_does_both() -> None:
+def test_merging_updates_combines_both() -> None:
     mine = Update().set({"a": 1}).minimum({"first": 3}).maximum({"last": 3}).increment({"n": 1})
     more = Update().set({"a": 2}).minimum({"first": 5}).maximum({"last": 5}).increment({"n": 2})
     mine.merge(more.unset("due"))
@@ -71,7 +71,7 @@ def test_merging_does_both() -> None:
     }
 
 
-def test_changes_make_the_update_of_a_target_once() -> None:
+def test_the_update_of_a_target_is_built_once() -> None:
     changes = Changes()
     changes.update_of("emails", 1).set({"a": 1})
     changes.update_of("emails", 1).set({"b": 2})

@@ -1,4 +1,4 @@
-"""Jobs, callbacks and periodic work are registered where a reader sees it, and not by an import."""
+"""Jobs, callbacks and periodic work are registered in visible places, and not by an import."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 from jobs.periodic import steps
 from jobs.periodic.periodic import STEP_IDLE_SECONDS
 
-# Names as they stand in messages. Another version, or a message that waits, knows these.
+# Task names in messages. Other versions and waiting messages use these names.
 JOBS = {
     "jobs.tasks.huey": [
         "jobs.tasks.count_email",
@@ -38,8 +38,8 @@ def run(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("queue", JOBS)
-def test_a_consumer_of_a_queue_knows_its_jobs_by_their_names(queue: str) -> None:
-    """`huey_consumer jobs.tasks.huey` imports no more than this."""
+def test_a_queue_consumer_finds_jobs_by_their_names(queue: str) -> None:
+    """`huey_consumer jobs.tasks.huey` imports only this module."""
     module, name = queue.rsplit(".", 1)
     code = f"import {module} as tasks; print(*sorted(tasks.{name}._registry._registry), sep='\\n')"
     assert run(code) == JOBS[queue]

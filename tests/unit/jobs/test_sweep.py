@@ -1,4 +1,4 @@
-"""The sweep: what takes long keeps nothing else waiting, and nothing ends it."""
+"""The sweep: slow work does not block other work, and no error ends the sweep."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_group_that_takes_long_is_begun_once_and_keeps_no_other_waiting(
+def test_a_slow_group_starts_once_and_blocks_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     let_go, enough = threading.Event(), threading.Event()
@@ -55,7 +55,7 @@ def test_a_group_that_takes_long_is_begun_once_and_keeps_no_other_waiting(
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_fails_is_tried_again(
+def test_failed_work_is_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     done = threading.Event()
@@ -81,7 +81,7 @@ def test_what_fails_is_tried_again(
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_absent_database_is_two_lines_however_long_it_lasts(
+def test_a_database_outage_of_any_length_logs_two_lines(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

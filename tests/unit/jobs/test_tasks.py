@@ -1,4 +1,4 @@
-"""Jobs: a slow database is not a failed job, and a bug is."""
+"""Jobs: a slow database does not fail a job, but a bug does."""
 
 import pytest
 from mongoengine.errors import OperationError
@@ -8,7 +8,7 @@ from jobs.tasks import left_to_sweep
 
 
 def wrapped(cause: PyMongoError) -> OperationError:
-    """As MongoEngine raises what PyMongo raised."""
+    """Wrap a PyMongo error as MongoEngine does."""
     error = OperationError("the update failed")
     error.__cause__ = cause
     return error
@@ -18,7 +18,7 @@ SLOW = OperationFailure("the transaction took too long", 290)
 
 
 @pytest.mark.parametrize("error", [SLOW, AutoReconnect("away"), wrapped(SLOW)])
-def test_what_a_slow_database_stops_is_left_to_the_sweep(error: Exception) -> None:
+def test_work_stopped_by_a_slow_database_is_left_to_the_sweep(error: Exception) -> None:
     @left_to_sweep
     def job(*_: str) -> None:
         raise error
@@ -29,7 +29,7 @@ def test_what_a_slow_database_stops_is_left_to_the_sweep(error: Exception) -> No
 @pytest.mark.parametrize(
     "error", [TypeError("a bug"), OperationFailure("bad value", 2), OperationError("no cause")]
 )
-def test_a_bug_is_raised(error: Exception) -> None:
+def test_a_bug_raises_its_error(error: Exception) -> None:
     @left_to_sweep
     def job(*_: str) -> None:
         raise error

@@ -1,4 +1,4 @@
-"""The outbox: nobody waits for Redis."""
+"""The outbox: no caller waits for Redis."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from jobs.wakeups import WakeUpBuffer
 from tools.testbed.stack import wait_until
 
 
-def test_wakeups_are_sent_in_order_and_many_together() -> None:
+def test_wakeups_are_sent_in_order_and_in_batches() -> None:
     sent: list[tuple[str, ...]] = []
     buffer = WakeUpBuffer()
 
@@ -27,10 +27,10 @@ def test_wakeups_are_sent_in_order_and_many_together() -> None:
     assert len(sent) < 200
 
 
-def test_each_task_has_a_message_of_its_own_and_each_id_once() -> None:
+def test_each_task_has_its_own_message_with_each_id_once() -> None:
     sent: list[tuple[str, ...]] = []
     buffer = WakeUpBuffer()
-    buffer._last = time.monotonic() + 0.2  # so that all of it is there when the first is sent
+    buffer._last = time.monotonic() + 0.2  # delays the first send
 
     def one(*ids: str) -> None:
         sent.append(("one", *ids))
@@ -44,7 +44,7 @@ def test_each_task_has_a_message_of_its_own_and_each_id_once() -> None:
     assert sent == [("one", "a", "b"), ("other", "a")]
 
 
-def test_a_hung_queue_keeps_nobody_waiting_and_memory_bounded() -> None:
+def test_with_a_hung_queue_callers_do_not_wait_and_memory_is_bounded() -> None:
     hung = threading.Event()
     buffer = WakeUpBuffer(capacity=10)
     begun = time.perf_counter()
@@ -55,7 +55,7 @@ def test_a_hung_queue_keeps_nobody_waiting_and_memory_bounded() -> None:
     hung.set()
 
 
-def test_a_queue_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_queue_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENQUEUE_RETRY_SECONDS", 0.01)
     buffer, sent = WakeUpBuffer(), []
     away = True
@@ -72,7 +72,7 @@ def test_a_queue_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) ->
     wait_until(lambda: sent == ["sent"], "the next wake-up")
 
 
-def test_what_did_not_reach_the_queue_is_counted_by_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_wakeups_are_counted_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENQUEUE_RETRY_SECONDS", 0.01)
     reasons = ("queue_away", "outbox_full", "error")
     before = [lost(reason) for reason in reasons]
@@ -88,7 +88,7 @@ def test_what_did_not_reach_the_queue_is_counted_by_why(monkeypatch: pytest.Monk
 
     buffer.put(away, "taken")
     wait_until(lambda: not buffer._waiting.qsize(), "it is being sent")
-    for number in range(5):  # three wait, and two find no room
+    for number in range(5):  # three wait, and two find no space
         buffer.put(away, str(number))
     ready.set()
     assert buffer.flush(10)

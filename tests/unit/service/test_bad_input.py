@@ -1,4 +1,4 @@
-"""Nothing a client sends gives a 500: each kind of bad input has its status and its problem."""
+"""No client input gives a 500: each kind of bad input has its own status and problem."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ def test_malformed_json_is_400(alice: University, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"text"', b"true"])
-def test_a_body_that_is_no_object_is_422(alice: University, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_422(alice: University, body: bytes) -> None:
     problem = check_problem(alice.call("POST", "/v1/users", body=body), 422)
     assert problem["errors"][0]["pointer"] == ""
 
@@ -129,7 +129,7 @@ def test_a_missing_field_is_422(alice: University) -> None:
         "=1",
     ],
 )
-def test_a_query_that_cannot_be_understood_is_400(alice: University, query: str) -> None:
+def test_an_unreadable_query_is_400(alice: University, query: str) -> None:
     check_problem(alice.call("GET", f"/v1/fundraisers?{query}"), 400)
 
 
@@ -137,7 +137,7 @@ def test_a_query_that_cannot_be_understood_is_400(alice: University, query: str)
     "query",
     ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "sort=goal", "sort=", "sort=--name"],
 )
-def test_a_query_value_that_cannot_be_used_is_422(alice: University, query: str) -> None:
+def test_an_invalid_query_value_is_422(alice: University, query: str) -> None:
     check_problem(alice.call("GET", f"/v1/fundraisers?{query}"), 422)
 
 
@@ -165,12 +165,12 @@ def test_a_cursor_of_another_order_is_400(alice: University) -> None:
         ),
     ],
 )
-def test_a_cursor_of_the_clients_own_making_is_400(alice: University, place: str) -> None:
+def test_an_invented_cursor_is_400(alice: University, place: str) -> None:
     cursor = base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
     check_problem(alice.call("GET", f"/v1/fundraisers?sort=name&cursor={cursor}"), 400)
 
 
-def test_a_query_where_none_is_taken_is_400(alice: University) -> None:
+def test_an_unexpected_query_is_400(alice: University) -> None:
     check_problem(alice.call("GET", f"/v1/fundraisers/{alice.fundraiser()}?x=1"), 400)
 
 
@@ -180,7 +180,7 @@ def test_a_bad_id_is_404(alice: University, noun: str, id_: str) -> None:
     check_problem(alice.call("GET", f"/v1/{noun}/{id_}"), 404)
 
 
-def test_unknown_paths_and_verbs(alice: University) -> None:
+def test_unknown_paths_are_404_and_unknown_verbs_405(alice: University) -> None:
     check_problem(alice.call("GET", "/v1/nothing"), 404)
     problem = alice.call("PUT", "/v1/users", BOB)
     check_problem(problem, 405)
@@ -196,13 +196,13 @@ def test_another_media_type_is_415(alice: University, media_type: str) -> None:
     check_problem(alice.call("POST", "/v1/users", body=body, headers=headers), 415)
 
 
-def test_a_charset_is_no_other_media_type(alice: University) -> None:
+def test_a_charset_does_not_change_the_media_type(alice: University) -> None:
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
     answer = alice.call("POST", "/v1/users", body=json.dumps(BOB).encode(), headers=headers)
     assert answer.status == 201
 
 
-def test_too_large_a_body_is_413(alice: University) -> None:
+def test_a_body_that_is_too_large_is_413(alice: University) -> None:
     body = b'{"name": "' + b"x" * (1024 * 1024) + b'"}'
     check_problem(alice.call("POST", "/v1/users", body=body), 413)
     body = b"[" + b" " * (2 * 1024 * 1024) + b"]"
@@ -224,7 +224,7 @@ def test_too_large_a_body_is_413(alice: University) -> None:
         "mb_wrong",
     ],
 )
-def test_no_or_a_bad_key_is_401(alice: University, authorization: str | None) -> None:
+def test_a_missing_or_invalid_key_is_401(alice: University, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     for method, path in (("GET", "/v1/users"), ("POST", "/v1/donations"), ("GET", "/v1/users/x")):
         answer = alice.api.call(method, path, headers=headers)
@@ -255,7 +255,7 @@ def test_a_wrong_signature_is_401_and_stores_nothing(
     assert alice.api.call("POST", path, body=body, headers=right).status == 202
 
 
-def test_a_clients_request_id_is_kept_and_a_strange_one_is_not(alice: University) -> None:
+def test_a_valid_request_id_is_kept_and_an_invalid_one_is_replaced(alice: University) -> None:
     kept = alice.call("GET", "/v1/users", headers={"X-Request-Id": "order-12345678"})
     assert kept.headers["x-request-id"] == "order-12345678"
     for strange in ("x", "a b", "y" * 200, "<script>alert(1)"):
@@ -263,7 +263,7 @@ def test_a_clients_request_id_is_kept_and_a_strange_one_is_not(alice: University
         assert answer.headers["x-request-id"] != strange
 
 
-def test_a_mistake_of_ours_tells_nothing(
+def test_an_internal_error_reveals_nothing(
     alice: University, client: testing.TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
@@ -275,7 +275,7 @@ def test_a_mistake_of_ours_tells_nothing(
     assert b"secret" not in answer.content
 
 
-def test_an_organization_is_named_by_its_key_alone(alice: University, charlie: University) -> None:
+def test_only_the_key_identifies_the_organization(alice: University, charlie: University) -> None:
     alice.make("users", **BOB)
     assert Organization.objects.count() == 2
     assert charlie.call("GET", f"/v1/users?organization_id={alice.id}").status == 400

@@ -1,4 +1,4 @@
-"""Bodies in memory: their deadline, their bound, and how a thread reads an import."""
+"""Bodies in memory: their deadline, their limit, and how a thread reads an import."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from service.server.import_body import open_import
 
 
 def source(*pieces: bytes, then: str = "end") -> Any:
-    """An ASGI `receive`: these pieces, and then the end, a disconnect, or nothing at all."""
+    """Return an ASGI `receive` that gives these pieces, then the end, a disconnect, or nothing."""
     messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
     if then == "end":
         messages.append({"type": "http.request", "body": b"", "more_body": False})
@@ -43,11 +43,11 @@ async def found_by(held: Bodies, body: Body) -> bytes | falcon.HTTPError:
         return error
 
 
-def test_a_body_is_read_whole() -> None:
+def test_a_body_is_read_completely() -> None:
     assert read(source(b"a", b"", b"bc")) == b"abc"
 
 
-def test_a_client_that_leaves_is_no_request() -> None:
+def test_a_disconnected_client_makes_no_request() -> None:
     with pytest.raises(ClientGone):
         read(source(b"a", then="disconnect"))
 
@@ -67,8 +67,8 @@ def test_a_body_over_its_deadline_is_408(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.status_code == 408
 
 
-def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow client cannot keep others out by filling what is there for all."""
+def test_when_memory_is_short_the_oldest_body_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow client cannot block others by filling the shared memory."""
     monkeypatch.setattr(bodies, "MAX_BUFFERED_BYTES", 1000)
 
     async def both() -> list[Any]:
@@ -86,7 +86,7 @@ def test_where_memory_is_short_the_oldest_body_goes(monkeypatch: pytest.MonkeyPa
     assert left == 0
 
 
-def test_a_thread_reads_lines_however_they_come() -> None:
+def test_a_thread_reads_lines_from_pieces_of_any_size() -> None:
     async def lines(*pieces: bytes, limit: int = 10) -> list[bytes]:
         reader = open_import(Body(source(*pieces), None), asyncio.get_running_loop())
         return await asyncio.to_thread(lambda: list(iter(lambda: reader.readline(limit), b"")))

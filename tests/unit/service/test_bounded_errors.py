@@ -1,4 +1,4 @@
-"""However many errors a client makes, few are built, held and answered; the rest is counted."""
+"""A request builds, holds and returns only few of a client's errors, and counts the rest."""
 
 import json
 import tracemalloc
@@ -37,7 +37,7 @@ BODIES: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_an_answer_lists_a_few_errors_and_counts_the_rest(alice: University, name: str) -> None:
+def test_a_response_lists_a_few_errors_and_counts_the_rest(alice: University, name: str) -> None:
     method, path, body = BODIES[name]
     answer = alice.call(method, path, body)
     assert answer.status == 422
@@ -71,7 +71,7 @@ def _import(alice: University, lines: list[Any]) -> ApiAnswer:
     return alice.call("POST", "/v1/emails/import", body=body, headers=headers)
 
 
-def test_an_import_lists_a_few_errors_a_line(alice: University) -> None:
+def test_an_import_lists_a_few_errors_per_line(alice: University) -> None:
     good = {"fundraiser_id": alice.fundraiser(), "user": BOB}
     answer = _import(alice, [good, *[_fields(3000)] * 50, {**good, **_fields(100)}]).json
     assert (answer["created"], answer["refused_count"]) == (1, 51)
@@ -83,7 +83,7 @@ def test_an_import_lists_a_few_errors_a_line(alice: University) -> None:
     assert len(json.dumps(answer)) < 150_000
 
 
-def test_an_import_lists_a_thousand_lines(alice: University) -> None:
+def test_an_import_lists_up_to_a_thousand_lines(alice: University) -> None:
     lines = [7, *[{"user_id": "x"}] * 1200, {"fundraiser_id": alice.fundraiser(), "user": BOB}]
     answer = _import(alice, lines).json
     assert (answer["created"], answer["refused_count"]) == (1, 1201)
@@ -91,10 +91,10 @@ def test_an_import_lists_a_thousand_lines(alice: University) -> None:
     assert answer["refused_left_out"] == 201
 
 
-def test_the_first_rejected_lines_are_listed_whenever_they_are_found_to_be_wrong(
+def test_the_first_rejected_lines_are_listed_at_any_stage_of_checks(
     alice: University,
 ) -> None:
-    unknown = {"fundraiser_id": "0" * 24, "user": BOB}  # only the database shows that
+    unknown = {"fundraiser_id": "0" * 24, "user": BOB}  # only the database can detect that
     answer = _import(alice, [*[unknown] * 300, *[7] * 1500]).json
     assert answer["refused_count"] == 1800
     assert [one["line"] for one in answer["refused"]] == list(range(1, 1001))

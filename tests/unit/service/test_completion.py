@@ -1,4 +1,4 @@
-"""A shell completes our commands: in a real bash, and fast enough to be used."""
+"""Shell completion of the commands: in a real bash, and fast enough to be useful."""
 
 import os
 import pty
@@ -15,7 +15,7 @@ from service.cli import main
 from tools.testbed.readme import ROOT
 from tools.testbed.stack import WAIT_TIMEOUT_SECONDS
 
-# What a Tab must not wait for.
+# Modules that a completion must not load.
 SLOW = {
     "pymongo",
     "mongoengine",
@@ -31,7 +31,7 @@ SLOW = {
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A `matchback` on the PATH that is this one."""
+    """Return an environment whose PATH finds this `matchback`."""
     command = tmp_path / "matchback"
     command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m service.cli \"$@\"\n")
     command.chmod(0o700)
@@ -39,7 +39,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def completed(environment: dict[str, str], *words: str) -> list[str]:
-    """What bash offers when Tab is hit after the last of these words."""
+    """Return bash's completions after the last of these words."""
     script = """
         eval "$(matchback completion bash)"
         complete -p matchback > /dev/null
@@ -60,14 +60,14 @@ def completed(environment: dict[str, str], *words: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_bash_completes_commands_their_commands_and_options(environment: dict[str, str]) -> None:
+def test_bash_completes_commands_subcommands_and_options(environment: dict[str, str]) -> None:
     assert completed(environment, "matchback", "sta") == ["staff", "status"]
     assert completed(environment, "matchback", "warehouse", "ver") == ["verify"]
     assert completed(environment, "matchback", "jobs", "failed", "--js") == ["--json"]
     assert completed(environment, "matchback", "completion", "") == ["bash", "zsh", "fish"]
 
 
-def test_tab_completes_in_a_bash_that_somebody_types_into(environment: dict[str, str]) -> None:
+def test_tab_completes_in_an_interactive_bash(environment: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
     bash = ["bash", "--norc", "--noprofile", "-i"]
     environment |= {"PS1": "ready> ", "TERM": "xterm", "INPUTRC": os.devnull}
@@ -84,7 +84,7 @@ def test_tab_completes_in_a_bash_that_somebody_types_into(environment: dict[str,
 
 
 def read_until(terminal: int, text: str) -> None:
-    """What comes from a terminal, until it says this."""
+    """Read a terminal until this text appears."""
     said, deadline = "", time.monotonic() + WAIT_TIMEOUT_SECONDS
     while text not in said:
         assert time.monotonic() < deadline, said
@@ -93,7 +93,7 @@ def read_until(terminal: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_script_says_how_to_install_it(shell: str) -> None:
+def test_each_script_explains_its_installation(shell: str) -> None:
     result = CliRunner().invoke(main, ["completion", shell])
     assert result.exit_code == 0
     first, rest = result.stdout.split("\n", 1)
@@ -103,7 +103,7 @@ def test_each_script_says_how_to_install_it(shell: str) -> None:
     assert first.removeprefix("# ") in CliRunner().invoke(main, ["completion", "--help"]).stdout
 
 
-def test_a_tab_imports_nothing_that_is_slow(environment: dict[str, str]) -> None:
+def test_completion_imports_no_slow_modules(environment: dict[str, str]) -> None:
     environment |= {"_MATCHBACK_COMPLETE": "bash_complete", "COMP_WORDS": "matchback st"}
     done = subprocess.run(
         [

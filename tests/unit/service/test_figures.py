@@ -1,4 +1,4 @@
-"""How figures are said, put into files and drawn. Pure."""
+"""Figures in text, in files and in charts. Pure."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -31,7 +31,7 @@ NEW_YORK = ZoneInfo("America/New_York")
         '=HYPERLINK("x")',
     ],
 )
-def test_a_cell_that_a_sheet_would_run_is_text(cell: str) -> None:
+def test_a_cell_with_a_formula_becomes_text(cell: str) -> None:
     assert escape_cell(cell) == f"'{cell}"
 
 
@@ -63,17 +63,17 @@ UNSEEN = {
 
 @pytest.mark.parametrize("unseen", UNSEEN.values(), ids=UNSEEN.keys())
 @pytest.mark.parametrize("sign", "=+-@|%\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207a")
-def test_no_formula_hides_behind_what_nobody_sees(unseen: str, sign: str) -> None:
+def test_no_formula_hides_behind_invisible_characters(unseen: str, sign: str) -> None:
     cell = f'{unseen}{sign}HYPERLINK("https://evil.example","Gift")'
     assert escape_cell(cell) == f"'{cell}"
 
 
 @pytest.mark.parametrize("start", ["\t", "\r", "\n", "\ufeff\t", "\u200b\r"])
-def test_a_cell_that_begins_with_a_tab_or_line_break_is_text(start: str) -> None:
+def test_a_cell_with_a_leading_tab_or_line_break_becomes_text(start: str) -> None:
     assert escape_cell(f"{start}Spring") == f"'{start}Spring"
 
 
-def test_a_long_run_of_unseen_characters_costs_no_more_than_its_length() -> None:
+def test_many_invisible_characters_cost_linear_time() -> None:
     cell = "\u200b" * 1_000_000
     assert escape_cell(cell) == cell
     assert escape_cell(f"{cell}=1") == f"'{cell}=1"
@@ -86,11 +86,11 @@ def test_a_long_run_of_unseen_characters_costs_no_more_than_its_length() -> None
         *[" Zoë", "\ufeffZoë", "李", "\xe9té", "\u2013", "🎓 = 1", "\u200f"],
     ],
 )
-def test_what_is_no_formula_stays_as_it_is(cell: str | float) -> None:
+def test_other_cells_stay_unchanged(cell: str | float) -> None:
     assert escape_cell(cell) == cell
 
 
-def test_a_file_says_that_it_is_utf_8_and_quotes_what_needs_it() -> None:
+def test_a_file_declares_utf_8_and_quotes_where_necessary() -> None:
     made = to_csv(["Name", "Gifts"], [['Zoë, "Z"', 3], [None, -1]])
     assert made == '\ufeff"Name","Gifts"\r\n"Zoë, ""Z""",3\r\n"",-1\r\n'.encode()
 
@@ -107,7 +107,7 @@ def test_a_file_says_that_it_is_utf_8_and_quotes_what_needs_it() -> None:
         (None, "USD", "–"),
     ],
 )
-def test_money_is_said_in_its_larger_unit(amount: float | None, currency: str, said: str) -> None:
+def test_money_is_shown_in_major_units(amount: float | None, currency: str, said: str) -> None:
     assert wording.format_money(amount, currency) == said
 
 
@@ -115,11 +115,11 @@ def test_money_is_said_in_its_larger_unit(amount: float | None, currency: str, s
     ("amount", "currency", "cell"),
     [(123456, "USD", "1234.56"), (-5, "USD", "-0.05"), (1500, "JPY", "1500"), (1, "KWD", "0.001")],
 )
-def test_a_cell_of_money_can_be_added_up(amount: int, currency: str, cell: str) -> None:
+def test_a_money_cell_is_numeric(amount: int, currency: str, cell: str) -> None:
     assert wording.format_amount(amount, currency) == cell
 
 
-def test_times_are_said_where_the_organization_is() -> None:
+def test_times_are_shown_in_the_organizations_time_zone() -> None:
     at = datetime(2026, 11, 25, 4, 5, 6, tzinfo=UTC)
     assert wording.format_minute(at, NEW_YORK) == "24 Nov 2026, 23:05"
     assert wording.format_second(at, ZoneInfo("Asia/Kathmandu")) == "25 Nov 2026, 09:50:06"
@@ -138,7 +138,7 @@ def test_times_are_said_where_the_organization_is() -> None:
         ({"rule": "none", "touch": None}, "No email fits"),
     ],
 )
-def test_why_is_a_sentence(decision: dict[str, Any] | None, said: str) -> None:
+def test_the_reason_is_a_sentence(decision: dict[str, Any] | None, said: str) -> None:
     assert wording.explain_decision(decision) == said
 
 
@@ -150,7 +150,7 @@ def hour_line(hour: datetime) -> HourLine:
     return {"hour": hour, "count": 1, "raised": {"USD": 100}}
 
 
-def test_days_without_gifts_are_on_the_axis() -> None:
+def test_days_without_gifts_appear_on_the_axis() -> None:
     lines = [day_line(date(2026, 11, 1)), day_line(date(2026, 11, 20))]
     points = time_axis.list_day_points(lines, "USD")
     assert len(points) == 20
@@ -158,12 +158,12 @@ def test_days_without_gifts_are_on_the_axis() -> None:
     assert (points[0][0], points[-1][0]) == ("1 Nov", "20 Nov")
 
 
-def test_of_days_far_apart_the_latest_two_months_are_drawn() -> None:
+def test_for_distant_days_the_latest_two_months_are_drawn() -> None:
     lines = [day_line(date(2020, 1, 1)), day_line(date(2026, 11, 20))]
     assert len(time_axis.list_day_points(lines, "USD")) == time_axis.MAX_DAYS_SHOWN
 
 
-def test_the_hour_that_comes_twice_when_clocks_go_back_is_two() -> None:
+def test_the_repeated_hour_of_a_clock_change_has_two_bars() -> None:
     first = datetime(2026, 11, 1, 1, tzinfo=NEW_YORK)
     again = first.replace(fold=1)
     points = time_axis.list_hour_points([hour_line(first), hour_line(again)], "USD")
@@ -171,7 +171,7 @@ def test_the_hour_that_comes_twice_when_clocks_go_back_is_two() -> None:
     assert len(points) == time_axis.MIN_HOURS_SHOWN
 
 
-def test_a_chart_is_svg_with_a_name_and_no_style_or_script_of_its_own() -> None:
+def test_a_chart_is_svg_with_a_name_and_without_styles_or_scripts() -> None:
     labels, values = ("<b>1 Nov</b>", "2 Nov"), (12.5, 0.0)
     drawn = charts.draw_bars('Raised "over" time', "1 Nov to 2 Nov", labels, values)
     root = ElementTree.fromstring(f"<div>{drawn}</div>")
@@ -186,6 +186,6 @@ def test_a_chart_is_svg_with_a_name_and_no_style_or_script_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("values", [(0.0,), (1e10, 3.0), tuple(float(n) for n in range(62))])
-def test_a_chart_of_whatever_figures_is_drawn(values: tuple[float, ...]) -> None:
+def test_a_chart_of_any_figures_is_drawn(values: tuple[float, ...]) -> None:
     labels = tuple(str(number) for number in range(len(values)))
     assert charts.draw_bars("Raised", "", labels, values).count("<svg") == 2

@@ -1,4 +1,4 @@
-"""The parts of gunicorn and uvicorn-worker that service/server uses and they do not document."""
+"""Undocumented parts of gunicorn and uvicorn-worker that service/server uses."""
 
 import importlib
 import inspect
@@ -42,7 +42,7 @@ HOOKS = {"on_starting": 1, "post_fork": 2, "worker_exit": 2, "child_exit": 2, "o
 
 
 def find(place: str) -> object:
-    """Return what is at MODULE:CLASS.NAME, or fail with what to do."""
+    """Return what is at MODULE:CLASS.NAME, or fail with advice."""
     module, _, names = place.partition(":")
     try:
         found: object = importlib.import_module(module)
@@ -54,21 +54,21 @@ def find(place: str) -> object:
 
 
 @pytest.mark.parametrize("place", METHODS)
-def test_the_methods_that_the_worker_overrides_or_calls_are_there(place: str) -> None:
+def test_methods_that_the_worker_overrides_or_calls_exist(place: str) -> None:
     found = find(place)
     assert callable(found), f"{place} {CHANGED}"
     assert list(inspect.signature(found).parameters) == METHODS[place], f"{place} {CHANGED}"
 
 
 @pytest.mark.parametrize("place", LINES)
-def test_the_attributes_that_the_worker_reads_are_set(place: str) -> None:
+def test_attributes_that_the_worker_reads_are_set(place: str) -> None:
     found = find(place)
     assert inspect.isclass(found), f"{place} {CHANGED}"
     for line in LINES[place]:
         assert line in inspect.getsource(found), f"{place}: {line} is missing. {CHANGED}"
 
 
-def test_the_settings_and_hooks_of_our_configuration_are_there() -> None:
+def test_settings_and_hooks_of_the_configuration_exist() -> None:
     known = importlib.import_module("gunicorn.config").KNOWN_SETTINGS
     by_name = {setting.name: setting for setting in known}
     for name in SETTINGS:
@@ -79,7 +79,7 @@ def test_the_settings_and_hooks_of_our_configuration_are_there() -> None:
         assert len(inspect.signature(hook).parameters) == parameters, f"{name}: gunicorn {CHANGED}"
 
 
-def test_our_configuration_uses_nothing_else() -> None:
+def test_the_configuration_uses_nothing_else() -> None:
     source = (ROOT / "gunicorn.conf.py").read_text()
     names = {line.split(" = ")[0] for line in source.splitlines() if " = " in line[:40]}
     own = {name for name in names if name.isidentifier() and not name.startswith("_")}
@@ -101,14 +101,14 @@ def test_everything_that_the_worker_overrides_is_listed() -> None:
     "place",
     ["gunicorn.arbiter:Arbiter.NO_SUCH", "gunicorn.nowhere:Worker", "uvicorn_worker:Nobody.run"],
 )
-def test_a_missing_part_is_named_together_with_what_to_do(place: str) -> None:
+def test_a_missing_part_is_named_with_advice(place: str) -> None:
     with pytest.raises(pytest.fail.Exception, match=f"{place} is missing") as failure:
         find(place)
     assert CHANGED in str(failure.value)
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "uvicorn", "uvicorn-worker"])
-def test_no_version_comes_that_nobody_has_looked_at(name: str) -> None:
+def test_only_reviewed_versions_are_allowed(name: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     [asked] = [need for need in project["dependencies"] if need.startswith(f"{name}>")]
     assert "<" in asked, asked

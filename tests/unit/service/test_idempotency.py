@@ -1,4 +1,4 @@
-"""Idempotency-Key: once is enough, whatever the network does."""
+"""Idempotency-Key: a request takes effect once, whatever the network does."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ def give(place: University, key: str, **changes: object) -> ApiAnswer:
     return place.call("POST", "/v1/donations", body | changes, headers=headers)
 
 
-def test_a_repeated_request_is_answered_the_same(alice: University) -> None:
+def test_a_repeated_request_gets_the_same_response(alice: University) -> None:
     first, again = give(alice, "k1"), give(alice, "k1")
     assert (first.status, again.status) == (201, 201)
     assert first.content == again.content
@@ -26,35 +26,37 @@ def test_a_repeated_request_is_answered_the_same(alice: University) -> None:
     assert Donation.objects.count() == 1
 
 
-def test_another_body_is_422(alice: University) -> None:
+def test_a_different_body_under_one_key_is_422(alice: University) -> None:
     give(alice, "k1")
     answer = give(alice, "k1", amount=200)
     assert answer.status == 422
     assert answer.json["errors"][0]["code"] == "idempotency_key_reused"
 
 
-def test_another_key_is_another_request(alice: University) -> None:
+def test_a_different_key_is_a_different_request(alice: University) -> None:
     assert give(alice, "k1").json["id"] != give(alice, "k2").json["id"]
 
 
-def test_keys_are_each_organizations_own(alice: University, charlie: University) -> None:
+def test_idempotency_keys_belong_to_one_organization(
+    alice: University, charlie: University
+) -> None:
     assert give(alice, "k1").status == give(charlie, "k1").status == 201
     assert len(charlie.get("/v1/donations")["data"]) == 1
 
 
-def test_a_refused_request_frees_its_key(alice: University) -> None:
+def test_a_rejected_request_frees_its_key(alice: University) -> None:
     assert give(alice, "k1", fundraiser_id="f" * 24).status == 422
     assert give(alice, "k1").status == 201
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "é"])
-def test_a_key_that_is_none_is_400(alice: University, key: str) -> None:
+def test_an_invalid_idempotency_key_is_400(alice: University, key: str) -> None:
     assert give(alice, key).status == 400
     assert Donation.objects.count() == 0
 
 
-def test_what_still_runs_is_409_and_what_died_is_gone_on_with(alice: University) -> None:
-    """A process died after it stored the gift and before it kept the answer."""
+def test_a_running_request_is_409_and_an_interrupted_one_resumes(alice: University) -> None:
+    """The process died after it stored the gift and before it stored the response."""
     first = give(alice, "k1")
     kept = IdempotencyKey.objects.get()
     kept.update(unset__status=True, unset__answer=True, set__taken_at=kept.taken_at)
@@ -66,7 +68,7 @@ def test_what_still_runs_is_409_and_what_died_is_gone_on_with(alice: University)
     assert give(alice, "k1").headers["idempotency-replayed"] == "true"
 
 
-def test_every_noun_goes_on_where_a_process_died(alice: University) -> None:
+def test_requests_for_every_noun_resume_after_a_crash(alice: University) -> None:
     spring = alice.fundraiser()
     bodies: dict[str, object] = {
         "users": {"name": "Zoe", "email": "zoe@example.edu"},
@@ -84,13 +86,13 @@ def test_every_noun_goes_on_where_a_process_died(alice: University) -> None:
         kept.update(unset__status=True, unset__answer=True, set__taken_at=long_ago)
         again = alice.call("POST", f"/v1/{noun}", body, headers=headers)
         assert (again.status, again.json["id"]) == (201, first.json["id"]), noun
-    secret = again.json["secret"]  # the one that was never shown no longer opens anything
+    secret = again.json["secret"]  # the key that was never shown no longer works
     assert University(alice.id, secret, alice.api).call("GET", "/v1/users").status == 200
     gone = University(alice.id, first.json["secret"], alice.api)
     assert gone.call("GET", "/v1/users").status == 401
 
 
-def test_an_answer_is_sealed(alice: University) -> None:
+def test_stored_responses_are_encrypted(alice: University) -> None:
     alice.call(
         "POST",
         "/v1/api-keys",

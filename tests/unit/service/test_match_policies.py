@@ -19,7 +19,7 @@ DEFAULT = {
 }
 
 
-def test_a_fundraisers_policy_goes_before_its_organizations(alice: University) -> None:
+def test_a_fundraisers_policy_overrides_its_organizations(alice: University) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     own = f"/v1/fundraisers/{spring}/match-policy"
     assert alice.get("/v1/match-policy") == alice.get(own) == DEFAULT
@@ -42,10 +42,10 @@ def test_a_fundraisers_policy_goes_before_its_organizations(alice: University) -
     assert alice.call("DELETE", own).status == 404
     assert alice.call("DELETE", "/v1/match-policy").status == 204
     assert alice.get(own) == DEFAULT
-    assert alice.call("PUT", own, {}).json["version"] == 4  # the third said «none»
+    assert alice.call("PUT", own, {}).json["version"] == 4  # the third request set “none”
 
 
-def test_charlie_can_neither_see_nor_set_alices(alice: University, charlie: University) -> None:
+def test_charlie_cannot_see_or_set_alices_policy(alice: University, charlie: University) -> None:
     spring = alice.fundraiser()
     alice.call("PUT", "/v1/match-policy", {"window_seconds": 5})
     assert charlie.get("/v1/match-policy") == DEFAULT
@@ -55,7 +55,7 @@ def test_charlie_can_neither_see_nor_set_alices(alice: University, charlie: Univ
             assert answer.status == 404, (verb, id_)
 
 
-def test_only_an_admin_sets_it(alice: University) -> None:
+def test_only_an_admin_sets_a_policy(alice: University) -> None:
     _, secret = ApiKey.issue(ObjectId(alice.id), "writer", ["read", "write"])
     writer = University(alice.id, secret, alice.api)
     assert writer.call("GET", "/v1/match-policy").status == 200
@@ -77,13 +77,13 @@ def test_only_an_admin_sets_it(alice: University) -> None:
         ({"version": 7}, "/version"),
     ],
 )
-def test_bad_input_is_told_where(alice: University, body: object, pointer: str) -> None:
+def test_bad_input_is_located(alice: University, body: object, pointer: str) -> None:
     answer = alice.call("PUT", "/v1/match-policy", body)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
     assert alice.get("/v1/match-policy") == DEFAULT
 
 
-def test_two_admins_at_once_make_two_versions(alice: University) -> None:
+def test_concurrent_admins_create_two_versions(alice: University) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: alice.call("PUT", "/v1/match-policy", {}), range(4)))
     made = sorted(answer.json["version"] for answer in answers if answer.status == 200)

@@ -1,4 +1,4 @@
-"""What holds for every answer: its id, its headers, its ETag."""
+"""Common parts of every response: its ID, its headers, and its ETag."""
 
 import pytest
 from falcon import testing
@@ -9,7 +9,7 @@ from service.middleware.request import SECURITY_HEADERS
 from tools.testbed.cast import Api, University
 
 
-def test_a_client_that_has_it_already_is_told_so(alice: University) -> None:
+def test_an_unchanged_response_is_304(alice: University) -> None:
     spring = alice.fundraiser()
     for path in (
         f"/v1/fundraisers/{spring}",
@@ -33,7 +33,7 @@ def test_a_client_that_has_it_already_is_told_so(alice: University) -> None:
     assert (changed.status, changed.json["name"]) == (200, "Autumn")
 
 
-def test_only_what_is_found_has_an_etag(alice: University) -> None:
+def test_only_successful_responses_have_an_etag(alice: University) -> None:
     for path in ("/v1/users/x", "/v1/nothing", "/v1/users?limit=0"):
         answer = alice.call("GET", path, headers={"If-None-Match": "*"})
         assert answer.status >= 400
@@ -42,7 +42,7 @@ def test_only_what_is_found_has_an_etag(alice: University) -> None:
     assert made.status == 201
 
 
-def test_head_is_a_get_without_its_body(alice: University) -> None:
+def test_head_equals_get_without_the_body(alice: University) -> None:
     spring = alice.fundraiser()
     for path in (f"/v1/fundraisers/{spring}", "/v1/fundraisers", "/docs", "/healthz", "/v1/x"):
         got, head = alice.call("GET", path), alice.call("HEAD", path)
@@ -51,7 +51,7 @@ def test_head_is_a_get_without_its_body(alice: University) -> None:
             assert head.headers.get(name) == got.headers.get(name)
 
 
-def test_every_answer_tells_browsers_to_do_nothing_with_it(alice: University) -> None:
+def test_every_response_has_security_headers(alice: University) -> None:
     for method, path in (
         ("GET", "/v1/users"),
         ("GET", "/v1/nothing"),
@@ -67,7 +67,7 @@ def test_every_answer_tells_browsers_to_do_nothing_with_it(alice: University) ->
         assert "access-control-allow-origin" not in headers
 
 
-def test_a_service_that_is_reached_by_https_says_so(
+def test_a_service_behind_https_sends_hsts(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Settings(url="https://matchback.example.edu")
@@ -77,14 +77,14 @@ def test_a_service_that_is_reached_by_https_says_so(
     assert headers["strict-transport-security"].startswith("max-age=")
 
 
-def test_browsers_of_named_origins_alone_may_call(
+def test_only_configured_origins_may_call_from_browsers(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, others = "https://giving.example.edu", "https://evil.example.com"
     ask = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x"}
     allowed = "access-control-allow-origin"
     refused = alice.api.call("OPTIONS", "/v1/users", headers={"Origin": ours, **ask})
-    assert allowed not in refused.headers  # by default nobody
+    assert allowed not in refused.headers  # by default, no origin
     config = Settings(cors_origins=(ours,))
     monkeypatch.setattr("service.app.get_settings", lambda: config)
     api = Api.in_process(testing.TestClient(create_app()))
@@ -100,12 +100,12 @@ def test_browsers_of_named_origins_alone_may_call(
 @pytest.mark.parametrize(
     "origins", ["*", "giving.example.edu", "https://a.edu/path", "https://a.edu,*", "null"]
 )
-def test_origins_are_exact(origins: str) -> None:
+def test_origins_match_exactly(origins: str) -> None:
     with pytest.raises(SettingsError):
         Settings.from_env({"MATCHBACK_CORS_ORIGINS": origins})
 
 
-def test_a_key_in_a_url_is_refused_and_not_repeated(alice: University) -> None:
+def test_a_key_in_a_url_is_rejected_and_not_repeated(alice: University) -> None:
     spoilt = alice.key.replace("_", "%5F")
     for path in (
         f"/v1/users?api_key={alice.key}",

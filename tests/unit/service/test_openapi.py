@@ -1,4 +1,4 @@
-"""The OpenAPI document agrees with the service, because both come from one declaration."""
+"""The OpenAPI document agrees with the service, because both use the same declarations."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ def get(client: testing.TestClient, path: str) -> ApiAnswer:
     return Api.in_process(client).call("GET", path)
 
 
-def test_it_describes_every_route(client: testing.TestClient) -> None:
+def test_the_document_describes_every_route(client: testing.TestClient) -> None:
     document = get(client, "/openapi.json").json
     assert document["openapi"].startswith("3.1")
     assert document["paths"].keys() == {path for path, _, _ in API_ROUTES}
@@ -27,7 +27,7 @@ def test_it_describes_every_route(client: testing.TestClient) -> None:
         assert {str(status) for status in declared.answers} <= described["responses"].keys()
 
 
-def test_the_webhook_says_what_it_reads(client: testing.TestClient) -> None:
+def test_the_webhook_documents_its_input(client: testing.TestClient) -> None:
     webhook = get(client, "/openapi.json").json["paths"]["/v1/webhooks/sendgrid/{organization_id}"][
         "post"
     ]
@@ -37,7 +37,7 @@ def test_the_webhook_says_what_it_reads(client: testing.TestClient) -> None:
     assert {"202", "401", "413", "503"} <= webhook["responses"].keys()
 
 
-def test_an_address_states_both_of_its_lengths(client: testing.TestClient) -> None:
+def test_an_address_documents_its_minimum_and_maximum_length(client: testing.TestClient) -> None:
     schemas = get(client, "/openapi.json").json["components"]["schemas"]
     required = schemas["UserIn"]["properties"]["email"]
     donor = schemas["Giver"]
@@ -47,7 +47,7 @@ def test_an_address_states_both_of_its_lengths(client: testing.TestClient) -> No
     assert required["maxLength"] == 1000
 
 
-def test_every_reference_leads_somewhere(client: testing.TestClient) -> None:
+def test_every_reference_resolves(client: testing.TestClient) -> None:
     document = get(client, "/openapi.json").json
     schemas = document["components"]["schemas"]
 
@@ -64,7 +64,7 @@ def test_every_reference_leads_somewhere(client: testing.TestClient) -> None:
     walk(document)
 
 
-def test_answers_have_exactly_the_fields_it_names(alice: University) -> None:
+def test_responses_have_exactly_the_documented_fields(alice: University) -> None:
     document = alice.api.call("GET", "/openapi.json").json
     schemas = document["components"]["schemas"]
     spring = alice.fundraiser()
@@ -80,7 +80,7 @@ def test_answers_have_exactly_the_fields_it_names(alice: University) -> None:
         assert alice.get(path).keys() == schemas[name]["properties"].keys()
 
 
-def test_the_page_for_people_loads_nothing_else(client: testing.TestClient) -> None:
+def test_the_documentation_page_loads_nothing_else(client: testing.TestClient) -> None:
     answer = get(client, "/docs")
     assert answer.headers["content-type"].startswith("text/html")
     page = answer.content.decode()

@@ -1,4 +1,4 @@
-"""Stripe's and plain payment webhooks: who may post, and what is answered."""
+"""Stripe's and plain payment webhooks: who may post, and how the service responds."""
 
 import base64
 import json
@@ -50,7 +50,7 @@ def plain(
     return place.api.call("POST", path, body=body, headers=signed | (headers or {}))
 
 
-def test_a_signed_event_is_stored_and_answered_whatever_it_contains(alice: University) -> None:
+def test_a_signed_event_with_any_content_is_stored_and_accepted(alice: University) -> None:
     set_stripe_secret(alice)
     events: list[Any] = [make_charge_event("succeeded"), {}, [], None, "garbage"]
     for event in events:
@@ -84,7 +84,7 @@ def test_a_bad_signature_stores_nothing(alice: University, header: str) -> None:
     assert stored() == 0
 
 
-def test_neither_is_it_stored_when_it_is_old_or_changed_or_anothers(
+def test_an_old_changed_or_foreign_event_is_not_stored(
     alice: University, charlie: University
 ) -> None:
     set_stripe_secret(alice)
@@ -103,7 +103,7 @@ def test_neither_is_it_stored_when_it_is_old_or_changed_or_anothers(
     assert stored() == 0
 
 
-def test_any_of_several_signatures_may_be_right(alice: University) -> None:
+def test_any_of_several_signatures_may_be_valid(alice: University) -> None:
     set_stripe_secret(alice)
     header = WebhookSignature.generate_signature_header("{}", STRIPE_SECRET, int(time.time()))
     several = header.replace(",v1=", ",v1=abc,v1=")
@@ -112,7 +112,7 @@ def test_any_of_several_signatures_may_be_right(alice: University) -> None:
     assert answer.status == 202
 
 
-def test_two_secrets_are_valid_while_one_is_replaced_and_none_is_ever_shown(
+def test_two_secrets_are_valid_during_a_rotation_and_none_is_shown(
     alice: University,
 ) -> None:
     set_stripe_secret(alice)
@@ -130,7 +130,7 @@ def test_two_secrets_are_valid_while_one_is_replaced_and_none_is_ever_shown(
     assert post_stripe_event(alice, {}, OTHER).status == 401
 
 
-def test_secrets_are_an_admins_and_each_organizations_own(
+def test_secrets_need_an_admin_and_belong_to_one_organization(
     alice: University, charlie: University
 ) -> None:
     set_stripe_secret(alice)
@@ -144,7 +144,7 @@ def test_secrets_are_an_admins_and_each_organizations_own(
 
 @pytest.mark.parametrize("provider", ["stripe", "payments"])
 @pytest.mark.parametrize("secret", ["", "short", "with space in it", "whsec_\x00abcdefgh", None, 5])
-def test_what_is_no_secret_is_refused(alice: University, provider: str, secret: Any) -> None:
+def test_an_invalid_secret_is_rejected(alice: University, provider: str, secret: Any) -> None:
     answer = alice.call("PUT", f"/v1/webhook-keys/{provider}", {"secret": secret})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/secret")
     assert b"short" not in answer.content
@@ -155,7 +155,7 @@ def test_a_plain_secret_is_base64_of_24_to_64_bytes(alice: University, secret: s
     assert alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret}).status == 422
 
 
-def test_plain_posts_are_signed_as_standard_webhooks_has_it(alice: University) -> None:
+def test_plain_posts_are_signed_by_standard_webhooks(alice: University) -> None:
     for secret in (PLAIN, NEWER):
         answer = alice.call("PUT", "/v1/webhook-keys/payments", {"secret": secret})
         assert answer.status == 200
@@ -181,13 +181,13 @@ def test_plain_posts_are_signed_as_standard_webhooks_has_it(alice: University) -
     assert stored() == 3
 
 
-def test_one_provider_cannot_speak_for_another(alice: University) -> None:
+def test_one_provider_cannot_post_for_another(alice: University) -> None:
     set_stripe_secret(alice, PLAIN)
     assert plain(alice, b"{}").status == 401
     assert post_stripe_event(alice, {}, PLAIN).status == 202
 
 
-def test_a_body_that_is_too_large_is_told_so(alice: University) -> None:
+def test_a_body_over_the_limit_is_413(alice: University) -> None:
     set_stripe_secret(alice)
     assert post_stripe_event(alice, None, body=" " * (2 * 1024 * 1024 + 1)).status == 413
     assert stored() == 0

@@ -8,7 +8,9 @@ import pytest
 from service.local import servers
 
 
-def test_no_port_is_given_twice_before_its_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_port_is_returned_twice_before_its_server_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ports = iter([7001, 7001, 7001, 7002, 7002, 7003])
 
     class Probe(socket.socket):
@@ -23,7 +25,7 @@ def test_no_port_is_given_twice_before_its_server_listens(monkeypatch: pytest.Mo
     assert [servers.find_free_port() for _ in range(3)] == [7001, 7002, 7003]
 
 
-def test_a_preferred_port_is_given_again() -> None:
+def test_a_preferred_port_is_returned_again() -> None:
     port = servers.find_free_port()
     assert servers.find_free_port(port) == port
     with socket.create_server((servers.LOOPBACK_ADDRESS, port)):

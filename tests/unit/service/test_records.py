@@ -23,7 +23,7 @@ def make_one_of_each(place: University) -> dict[str, str]:
     }
 
 
-def test_every_record_can_be_had_and_listed(alice: University) -> None:
+def test_every_record_can_be_fetched_and_listed(alice: University) -> None:
     for noun, id_ in make_one_of_each(alice).items():
         record = alice.get(f"/v1/{noun}/{id_}")
         assert record["id"] == id_
@@ -31,7 +31,7 @@ def test_every_record_can_be_had_and_listed(alice: University) -> None:
         assert {"created_at", "updated_at"} <= record.keys()
 
 
-def test_charlie_sees_none_of_them(alice: University, charlie: University) -> None:
+def test_charlie_sees_no_records_of_alices(alice: University, charlie: University) -> None:
     made = make_one_of_each(alice)
     for noun, id_ in made.items():
         assert charlie.call("GET", f"/v1/{noun}/{id_}").status == 404
@@ -56,7 +56,7 @@ def test_charlie_cannot_name_alices_records(alice: University, charlie: Universi
         answer = charlie.call("POST", f"/v1/{noun}", body)
         assert answer.status == 422, (noun, answer.content)
         assert answer.json["errors"][0]["pointer"] == pointer
-    # a gift is never refused for its email_id, and learns nothing from it either
+    # The service never rejects a gift for its email_id, and the response reveals nothing about it.
     answer = charlie.call(
         "POST",
         "/v1/donations",
@@ -65,7 +65,7 @@ def test_charlie_cannot_name_alices_records(alice: University, charlie: Universi
     assert answer.status == 201
 
 
-def test_a_fundraiser_with_children_stays(alice: University) -> None:
+def test_a_fundraiser_with_children_cannot_be_deleted(alice: University) -> None:
     made = make_one_of_each(alice)
     assert alice.call("DELETE", f"/v1/fundraisers/{made['fundraisers']}").status == 409
     assert alice.call("DELETE", f"/v1/mailings/{made['mailings']}").status == 409
@@ -87,7 +87,7 @@ def test_goal_and_times_are_kept_and_can_be_cleared(alice: University) -> None:
     assert (answer.json["goal"], answer.json["name"]) == (None, "Spring")
 
 
-def test_a_fundraiser_does_not_end_before_it_starts(alice: University) -> None:
+def test_a_fundraiser_cannot_end_before_it_starts(alice: University) -> None:
     times = {"starts_at": "2026-03-02T00:00:00Z", "ends_at": "2026-03-01T00:00:00Z"}
     assert alice.call("POST", "/v1/fundraisers", {"name": "F", **times}).status == 422
     path = f"/v1/fundraisers/{alice.fundraiser(starts_at=times['starts_at'])}"
@@ -95,7 +95,7 @@ def test_a_fundraiser_does_not_end_before_it_starts(alice: University) -> None:
     assert alice.get(path)["ends_at"] is None
 
 
-def test_an_external_id_names_one_gift_for_ever(alice: University, charlie: University) -> None:
+def test_an_external_id_names_one_gift_forever(alice: University, charlie: University) -> None:
     spring = alice.fundraiser()
     gift = alice.gift(spring, external_id="pi_1")
     again = alice.call(
@@ -120,11 +120,11 @@ def test_an_external_id_names_one_gift_for_ever(alice: University, charlie: Univ
     "email_id",
     [None, "", "  ", "garbage", UNKNOWN_ID, "\x00", "\ud800", "x" * 5000, "{'$ne': 1}", "💸"],
 )
-def test_a_gift_is_never_refused_for_its_email_id(alice: University, email_id: object) -> None:
+def test_a_gift_is_never_rejected_for_its_email_id(alice: University, email_id: object) -> None:
     alice.gift(alice.fundraiser(), email_id=email_id)
 
 
-def test_what_became_of_a_gift(alice: University) -> None:
+def test_a_gifts_status_and_refunds_can_be_updated(alice: University) -> None:
     path = f"/v1/donations/{alice.gift(alice.fundraiser(), 2500)}"
 
     def change(**fields: object) -> tuple[Any, Any, Any]:
@@ -142,7 +142,7 @@ def test_what_became_of_a_gift(alice: University) -> None:
     assert change(status="refunded", refunded_amount=1)[0] == 422
 
 
-def test_an_email_left_without_a_time_was_sent_now_or_with_its_mailing(alice: University) -> None:
+def test_an_email_without_a_time_was_sent_now_or_with_its_mailing(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring, sent_at="2026-11-01T10:00:00Z")
     emails = {
@@ -157,7 +157,7 @@ def test_an_email_left_without_a_time_was_sent_now_or_with_its_mailing(alice: Un
     assert alice.get(f"/v1/emails/{alice.email(spring)}")["sent_at"] is not None
 
 
-def test_saves_schedule_jobs_with_ids_alone(
+def test_saves_schedule_jobs_with_ids_only(
     alice: University, wakeups: list[tuple[str, str]]
 ) -> None:
     made = make_one_of_each(alice)
@@ -188,18 +188,18 @@ def test_a_key_is_shown_once_and_can_be_revoked(alice: University) -> None:
         assert time.monotonic() < deadline
 
 
-def test_an_expired_key_opens_nothing(alice: University) -> None:
+def test_an_expired_key_is_rejected(alice: University) -> None:
     made = alice.make("api-keys", name="old", scopes=["admin"], expires_at="2020-01-01T00:00:00Z")
     assert University(alice.id, made["secret"], alice.api).call("GET", "/v1/users").status == 401
 
 
-def test_webhook_keys_are_two_at_a_time(alice: University) -> None:
+def test_two_webhook_keys_are_valid_at_a_time(alice: University) -> None:
     assert alice.call("GET", "/v1/webhook-keys/sendgrid").status == 404
     others = [University("", "", alice.api).signing_key for _ in range(3)]
     for key in others:
         alice.signing_key = key
         alice.set_webhook_key()
-        alice.set_webhook_key()  # again is the same
+        alice.set_webhook_key()  # a repeat has the same result
     kept = alice.get("/v1/webhook-keys/sendgrid")
     assert kept["public_key"] == export_public_key(others[2])
     assert kept["previous_public_key"] == export_public_key(others[1])

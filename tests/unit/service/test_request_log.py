@@ -1,4 +1,4 @@
-"""A line for each request: what it was, how it went, and nothing of what it held."""
+"""A log line for each request: its kind and its result, and none of its contents."""
 
 import io
 import json
@@ -22,7 +22,7 @@ ADDRESS = "bob.baker@example.edu"
 
 
 class Lines:
-    """What is logged of requests."""
+    """Log lines about requests."""
 
     def __init__(self) -> None:
         self.file = io.BytesIO()
@@ -36,7 +36,7 @@ class Lines:
         return self.file.getvalue().decode()
 
     def take(self) -> dict[str, Any]:
-        """The only line since the last one was taken."""
+        """Return the only line since the last call."""
         line: dict[str, Any]
         (line,) = [json.loads(line) for line in self.text.splitlines()]
         self.file.seek(0)
@@ -57,7 +57,7 @@ def alice(mock_database: None, lines: Lines) -> University:
     return made
 
 
-def test_a_request_is_a_line(alice: University, lines: Lines) -> None:
+def test_a_request_is_logged_in_one_line(alice: University, lines: Lines) -> None:
     made = alice.call(
         "POST", "/v1/fundraisers", {"name": "Spring"}, headers={"X-Request-Id": "request-1"}
     )
@@ -78,7 +78,7 @@ def test_a_request_is_a_line(alice: University, lines: Lines) -> None:
     }
 
 
-def test_the_line_has_the_answer_as_it_left(alice: University, lines: Lines) -> None:
+def test_the_line_has_the_response_as_sent(alice: University, lines: Lines) -> None:
     id_ = alice.fundraiser()
     lines.take()
     path = f"/v1/fundraisers/{id_}"
@@ -98,7 +98,7 @@ def test_the_line_has_the_answer_as_it_left(alice: University, lines: Lines) -> 
     assert (stranger.status, line["status"], "organization_id" in line) == (401, 401, False)
 
 
-def test_the_line_tells_nothing_of_what_was_sent(alice: University, lines: Lines) -> None:
+def test_the_line_contains_nothing_from_the_body(alice: University, lines: Lines) -> None:
     for method, path, body in (
         ("GET", f"/{ADDRESS}", None),
         ("GET", f"/v1/users/{ADDRESS}", None),
@@ -116,7 +116,7 @@ def test_the_line_tells_nothing_of_what_was_sent(alice: University, lines: Lines
     assert lines.take()["method"] == "OTHER"
 
 
-def test_who_wants_no_line_pays_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_request_logging_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for level, wanted in (("debug", 1), ("info", 1), ("warning", 0), ("error", 0)):
         config = Settings.from_env({"MATCHBACK_LOG_LEVEL": level})
         monkeypatch.setattr(module, "get_settings", lambda config=config: config)

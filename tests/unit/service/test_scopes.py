@@ -1,4 +1,4 @@
-"""Each route, verb by verb, with no key, a key of too little scope, and one that is not valid."""
+"""Each route and verb, with no key, a key of insufficient scope, and an invalid key."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,13 +21,13 @@ def guarded() -> Iterator[tuple[str, str, str]]:
             yield verb.upper(), path.replace("{id}", UNKNOWN_ID), declared.scope
 
 
-def test_only_what_anybody_may_see_and_signed_webhooks_need_no_key() -> None:
+def test_only_public_routes_and_signed_webhooks_need_no_key() -> None:
     free = {path for path, _, declared, _ in list_operations(API_ROUTES) if not declared.scope}
     signed = {path for path, _, declared, _ in list_operations(API_ROUTES) if declared.signed_by}
     assert free - signed == KEYLESS
 
 
-def test_what_reads_needs_read_and_what_writes_needs_more() -> None:
+def test_reads_need_the_read_scope_and_writes_need_more() -> None:
     for verb, path, scope in guarded():
         assert (scope == "read") <= (verb == "GET"), (verb, path)
 
@@ -46,7 +46,7 @@ def keys(alice: University) -> dict[str, str]:
     return made | {"expired": secret, "revoked": revoked["secret"], "unknown": "mb_" + "x" * 43}
 
 
-def test_every_route_asks_for_a_valid_key_of_its_scope(
+def test_every_route_requires_a_valid_key_of_its_scope(
     alice: University, keys: dict[str, str]
 ) -> None:
     walked = 0

@@ -1,4 +1,4 @@
-"""Staff sign in to the dashboard: with a password or by a link, and out again."""
+"""Staff sign in to the dashboard with a password or by a link, and sign out."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ def test_alice_signs_in_and_sees_her_fundraisers(browser: Browser, alice: Univer
     assert "Spring Giving Day" in page.text
 
 
-def test_the_session_is_kept_where_no_script_and_no_other_site_reaches_it(
+def test_the_session_cookie_is_httponly_and_samesite(
     browser: Browser,
 ) -> None:
     cookie = browser.sign_in(ALICE).cookies["matchback-session"]
@@ -44,9 +44,7 @@ def test_the_session_is_kept_where_no_script_and_no_other_site_reaches_it(
     assert cookie.value not in str(stored)
 
 
-def test_over_tls_the_cookie_is_bound_to_it(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_over_tls_the_cookie_is_secure(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     from config.settings import get_settings
 
     monkeypatch.setenv("MATCHBACK_URL", "https://matchback.example.edu")
@@ -71,7 +69,7 @@ def test_over_tls_the_cookie_is_bound_to_it(
         ("{$gt: ''}", STAFF_PASSWORD),
     ],
 )
-def test_a_wrong_password_and_an_unknown_address_are_told_alike(
+def test_a_wrong_password_and_an_unknown_address_look_the_same(
     browser: Browser, email: str, password: str
 ) -> None:
     answer = browser.sign_in(email, password)
@@ -85,17 +83,17 @@ def test_passwords_are_hashed_with_argon2id(browser: Browser) -> None:
     assert stored["password"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
-def test_who_guesses_is_stopped_after_ten_tries_a_minute_for_an_account(browser: Browser) -> None:
+def test_ten_guesses_a_minute_for_one_account_are_the_limit(browser: Browser) -> None:
     answers = [browser.sign_in(ALICE, f"wrong horse {number}") for number in range(11)]
     assert [answer.status_code for answer in answers] == [422] * 10 + [429]
     assert int(answers[-1].headers["retry-after"]) > 0
-    assert browser.sign_in(ALICE).status_code == 429  # not even with the right one
+    assert browser.sign_in(ALICE).status_code == 429  # not even with the correct password
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     fields = {"email": ALICE, "password": STAFF_PASSWORD}
     assert browser.send("/dashboard/sign-in", fields, extras=elsewhere).status_code == 303
 
 
-def test_who_guesses_from_everywhere_is_stopped_after_a_hundred(browser: Browser) -> None:
+def test_a_hundred_guesses_from_all_addresses_are_the_limit(browser: Browser) -> None:
     browser.get("/dashboard/sign-in")
     fields = {"email": ALICE, "password": "wrong horse battery"}
     statuses = [
@@ -107,12 +105,12 @@ def test_who_guesses_from_everywhere_is_stopped_after_a_hundred(browser: Browser
     assert statuses == [422] * 100 + [429]
 
 
-def test_who_tries_many_accounts_is_stopped_after_thirty(browser: Browser) -> None:
+def test_thirty_guesses_for_many_accounts_are_the_limit(browser: Browser) -> None:
     answers = [browser.sign_in(f"user{number}@example.edu") for number in range(31)]
     assert answers[-1].status_code == 429
 
 
-def test_without_a_session_every_page_leads_to_the_sign_in_and_back(browser: Browser) -> None:
+def test_without_a_session_every_page_redirects_to_sign_in_and_back(browser: Browser) -> None:
     there = "/dashboard/gifts?match=direct"
     answer = browser.get("/dashboard/gifts", query_string="match=direct")
     assert answer.status_code == 303
@@ -135,16 +133,14 @@ def test_without_a_session_every_page_leads_to_the_sign_in_and_back(browser: Bro
         "/dashboard\r\nSet-Cookie: a=b",
     ],
 )
-def test_it_leads_back_to_pages_of_our_own_alone(browser: Browser, back: str) -> None:
+def test_signing_in_redirects_only_to_own_pages(browser: Browser, back: str) -> None:
     location = browser.sign_in(ALICE, back=back).headers["location"]
     assert location == "/dashboard" or not location.startswith(("//", "http", "java", "/\\"))
     assert "\n" not in location
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "x", "é"])
-def test_a_form_that_was_not_made_for_this_browser_does_nothing(
-    browser: Browser, token: str
-) -> None:
+def test_a_form_of_another_browser_does_nothing(browser: Browser, token: str) -> None:
     browser.get("/dashboard/sign-in")
     browser.token = token
     fields = {"email": ALICE, "password": STAFF_PASSWORD}
@@ -163,7 +159,7 @@ def test_a_form_from_another_site_does_nothing_even_with_a_token(browser: Browse
     assert browser.send("/dashboard/sign-out", headers=headers).status_code == 403
 
 
-def test_the_token_of_one_browser_is_of_no_use_in_another(
+def test_the_token_of_one_browser_is_useless_in_another(
     browser: Browser, client: testing.TestClient
 ) -> None:
     browser.sign_in(ALICE)
@@ -174,7 +170,7 @@ def test_the_token_of_one_browser_is_of_no_use_in_another(
     assert other.send("/dashboard/sign-out").status_code == 403
 
 
-def test_signing_in_makes_a_new_session_and_ends_the_one_before(browser: Browser) -> None:
+def test_signing_in_creates_a_new_session_and_ends_the_old_one(browser: Browser) -> None:
     browser.sign_in(ALICE)
     first = dict(browser.cookies)
     browser.sign_in(ALICE)
@@ -182,7 +178,9 @@ def test_signing_in_makes_a_new_session_and_ends_the_one_before(browser: Browser
     assert StaffSession.objects.count() == 1
 
 
-def test_signing_out_ends_this_browser_alone(browser: Browser, client: testing.TestClient) -> None:
+def test_signing_out_ends_only_this_browsers_session(
+    browser: Browser, client: testing.TestClient
+) -> None:
     other = Browser(client)
     for one in (browser, other):
         one.sign_in(ALICE)
@@ -191,11 +189,11 @@ def test_signing_out_ends_this_browser_alone(browser: Browser, client: testing.T
     answer = browser.send("/dashboard/sign-out")
     assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/sign-in")
     assert other.get("/dashboard").status_code == 200
-    browser.cookies = before  # a cookie that was copied is of no use any more
+    browser.cookies = before  # a copied cookie no longer works
     assert browser.get("/dashboard").status_code == 303
 
 
-def test_a_cookie_that_is_dropped_is_gone_and_is_no_secret(browser: Browser) -> None:
+def test_a_dropped_cookie_is_deleted_and_holds_no_secret(browser: Browser) -> None:
     browser.sign_in(ALICE)
     browser.get("/dashboard")
     gone = browser.send("/dashboard/sign-out")
@@ -209,13 +207,13 @@ def test_a_cookie_that_is_dropped_is_gone_and_is_no_secret(browser: Browser) -> 
         browser.cookies["matchback-visitor"] = ""
         browser.get("/dashboard/sign-in")
         tokens.add(browser.token)
-    assert len(tokens) == 2  # each a new secret's
+    assert len(tokens) == 2  # each new visitor gets a new token
 
 
-def test_who_signs_in_with_a_password_that_is_just_being_replaced_is_out(
+def test_signing_in_with_a_password_during_its_replacement_fails(
     browser: Browser, client: testing.TestClient
 ) -> None:
-    """The password was right; before its session is stored, everybody is signed out."""
+    """The password was correct, but a sign-out of all sessions precedes the new session."""
     slow = Staff.authenticate(ALICE, STAFF_PASSWORD)
     assert slow
     link = SignInLink.make(slow)
@@ -229,7 +227,9 @@ def test_who_signs_in_with_a_password_that_is_just_being_replaced_is_out(
         assert other.send(LINK, {"token": secret}).status_code in {403, 422}
 
 
-def test_signing_out_everywhere_ends_all(browser: Browser, client: testing.TestClient) -> None:
+def test_signing_out_everywhere_ends_all_sessions(
+    browser: Browser, client: testing.TestClient
+) -> None:
     other = Browser(client)
     for one in (browser, other):
         one.sign_in(ALICE)
@@ -238,7 +238,9 @@ def test_signing_out_everywhere_ends_all(browser: Browser, client: testing.TestC
     assert other.get("/dashboard").status_code == 303
 
 
-def test_a_new_password_signs_the_others_out(browser: Browser, client: testing.TestClient) -> None:
+def test_a_new_password_ends_the_other_sessions(
+    browser: Browser, client: testing.TestClient
+) -> None:
     other = Browser(client)
     other.sign_in(ALICE)
     browser.sign_in(ALICE)
@@ -260,7 +262,7 @@ def test_a_new_password_signs_the_others_out(browser: Browser, client: testing.T
         {"password": "another horse battery"},
     ],
 )
-def test_a_password_is_not_changed_without_the_present_one_or_to_a_short_one(
+def test_a_password_change_needs_the_current_one_and_a_long_one(
     browser: Browser, fields: dict[str, str]
 ) -> None:
     browser.sign_in(ALICE)
@@ -273,7 +275,7 @@ def test_a_link_signs_in_once_and_may_set_a_forgotten_password(
     browser: Browser, client: testing.TestClient
 ) -> None:
     secret = SignInLink.make(Staff.named(ALICE))
-    for _ in range(2):  # what looks at links before people do uses none up
+    for _ in range(2):  # scanners open links before people do, which must not use the link up
         assert Browser(client).get(LINK, query_string=f"token={secret}").status_code == 200
     browser.get(LINK, query_string=f"token={secret}")
     answer = browser.send(LINK, {"token": secret})
@@ -286,7 +288,7 @@ def test_a_link_signs_in_once_and_may_set_a_forgotten_password(
     assert "used already" in again.text
 
 
-def test_a_link_that_expired_or_is_none_signs_nobody_in(browser: Browser) -> None:
+def test_an_expired_or_invalid_link_does_not_sign_in(browser: Browser) -> None:
     old = SignInLink.make(Staff.named(ALICE), timedelta(seconds=-1))
     for token in (old, "x", "%00", "a" * 200):
         answer = browser.get("/dashboard/sign-in/link", query_string=f"token={token}")
@@ -294,7 +296,7 @@ def test_a_link_that_expired_or_is_none_signs_nobody_in(browser: Browser) -> Non
         assert "matchback-session" not in answer.cookies
 
 
-def test_who_is_removed_is_out_at_once_and_the_address_is_free(
+def test_a_removed_person_is_signed_out_and_the_address_is_free(
     browser: Browser, alice: University
 ) -> None:
     browser.sign_in(ALICE)
@@ -304,13 +306,13 @@ def test_who_is_removed_is_out_at_once_and_the_address_is_free(
     assert browser.sign_in(ALICE).status_code == 303
 
 
-def test_a_session_ends_after_twelve_hours_of_silence(browser: Browser) -> None:
+def test_a_session_ends_after_twelve_idle_hours(browser: Browser) -> None:
     browser.sign_in(ALICE)
     StaffSession.objects.update(set__expires_at=now() - timedelta(seconds=1))
     assert browser.get("/dashboard").status_code == 303
 
 
-def test_a_page_that_is_only_left_open_keeps_no_session_going(browser: Browser) -> None:
+def test_an_open_page_alone_does_not_extend_a_session(browser: Browser) -> None:
     browser.sign_in(ALICE)
     hours_ago = now() - timedelta(hours=11)
     StaffSession.objects.update(set__last_used_at=hours_ago)
@@ -320,7 +322,7 @@ def test_a_page_that_is_only_left_open_keeps_no_session_going(browser: Browser) 
     assert StaffSession.objects.first().last_used_at > hours_ago
 
 
-def test_a_session_by_link_needs_the_present_password_after_a_while(browser: Browser) -> None:
+def test_a_session_by_link_needs_the_current_password_after_a_while(browser: Browser) -> None:
     browser.sign_in(ALICE)
     StaffSession.objects.update(set__by_link=True)
     browser.get("/dashboard/account")
@@ -329,7 +331,7 @@ def test_a_session_by_link_needs_the_present_password_after_a_while(browser: Bro
     assert browser.send("/dashboard/account", fields).status_code == 422
 
 
-def test_a_session_in_use_goes_on_but_not_for_more_than_a_week(browser: Browser) -> None:
+def test_a_session_in_use_lasts_at_most_a_week(browser: Browser) -> None:
     browser.sign_in(ALICE)
     long_ago = now() - timedelta(days=7) + timedelta(hours=1)
     StaffSession.objects.update(
@@ -350,7 +352,7 @@ def test_signing_in_is_audited_without_an_address(browser: Browser) -> None:
     assert ALICE not in str(act.to_mongo())
 
 
-def test_a_viewer_sees_everything_but_settings_and_changes_nothing(
+def test_a_viewer_sees_everything_except_settings_and_changes_nothing(
     browser: Browser, alice: University
 ) -> None:
     add_staff(alice.id, "viewer@example.edu", "viewer")
@@ -368,7 +370,7 @@ def test_a_viewer_sees_everything_but_settings_and_changes_nothing(
         assert browser.send(f"/dashboard/{path}").status_code == 403, path
 
 
-def test_what_is_wrong_is_told_on_a_page(browser: Browser) -> None:
+def test_errors_are_shown_on_a_page(browser: Browser) -> None:
     answer = browser.get("/dashboard/nothing")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
@@ -376,7 +378,7 @@ def test_what_is_wrong_is_told_on_a_page(browser: Browser) -> None:
     browser.sign_in(ALICE)
     long = "q=" + "%F0%9F%98%80" * 170
     location = Browser(browser.client).get("/dashboard", query_string=long).headers["location"]
-    assert location == "/dashboard/sign-in"  # too long to be come back to
+    assert location == "/dashboard/sign-in"  # too long to return to
     for path in (
         "/dashboard?sort=secret",
         "/dashboard?page=0",

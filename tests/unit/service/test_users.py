@@ -13,7 +13,7 @@ def test_alice_adds_a_user_and_finds_it(alice: University) -> None:
     assert alice.get("/v1/users") == {"data": [bob], "next_cursor": None}
 
 
-def test_charlie_sees_nothing_of_it(alice: University, charlie: University) -> None:
+def test_charlie_sees_no_users_of_alices(alice: University, charlie: University) -> None:
     bob = alice.make("users", **BOB)
     path = f"/v1/users/{bob['id']}"
     for method, body in (("GET", None), ("PATCH", {"name": "X"}), ("DELETE", None)):
@@ -25,7 +25,7 @@ def test_charlie_sees_nothing_of_it(alice: University, charlie: University) -> N
     assert alice.get(path) == bob
 
 
-def test_an_address_is_unique_whatever_its_case_within_an_organization(
+def test_an_address_in_any_case_is_unique_within_an_organization(
     alice: University, charlie: University
 ) -> None:
     alice.make("users", **BOB)
@@ -33,21 +33,21 @@ def test_an_address_is_unique_whatever_its_case_within_an_organization(
     assert charlie.call("POST", "/v1/users", BOB).status == 201
 
 
-def test_a_change_changes_only_what_is_named(alice: University) -> None:
+def test_a_change_affects_only_the_named_fields(alice: University) -> None:
     bob = alice.make("users", **BOB)
     answer = alice.call("PATCH", f"/v1/users/{bob['id']}", {"name": "Robert"})
     assert answer.status == 200
     assert (answer.json["name"], answer.json["email"]) == ("Robert", BOB["email"])
 
 
-def test_a_change_to_a_taken_address_is_refused(alice: University) -> None:
+def test_a_change_to_a_taken_address_is_rejected(alice: University) -> None:
     alice.make("users", **BOB)
     eve = alice.make("users", name="Eve", email="eve@example.org")
     assert alice.call("PATCH", f"/v1/users/{eve['id']}", {"email": "BOB@example.edu"}).status == 409
     assert alice.get(f"/v1/users/{eve['id']}")["email"] == "eve@example.org"
 
 
-def test_a_deleted_user_is_gone_and_the_address_is_free(alice: University) -> None:
+def test_a_deleted_user_is_404_and_the_address_is_free(alice: University) -> None:
     bob = alice.make("users", **BOB)
     assert alice.call("DELETE", f"/v1/users/{bob['id']}").status == 204
     assert alice.call("GET", f"/v1/users/{bob['id']}").status == 404
@@ -55,7 +55,7 @@ def test_a_deleted_user_is_gone_and_the_address_is_free(alice: University) -> No
     assert alice.call("POST", "/v1/users", BOB).status == 201
 
 
-def test_a_user_with_emails_stays(alice: University) -> None:
+def test_a_user_with_emails_cannot_be_deleted(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     user = alice.get("/v1/users")["data"][0]["id"]
     assert alice.call("DELETE", f"/v1/users/{user}").status == 409
@@ -63,7 +63,7 @@ def test_a_user_with_emails_stays(alice: University) -> None:
     assert alice.call("DELETE", f"/v1/users/{user}").status == 204
 
 
-def test_pages_hold_everything_once_in_order(alice: University) -> None:
+def test_pages_contain_everything_once_in_order(alice: University) -> None:
     names = [f"User {number:02d}" for number in (3, 1, 4, 1, 5, 9, 2, 6)]
     for number, name in enumerate(names):
         alice.make("users", name=name, email=f"{number}@example.edu")
@@ -79,7 +79,7 @@ def test_pages_hold_everything_once_in_order(alice: University) -> None:
         assert seen == expected
 
 
-def test_a_list_takes_the_cursors_it_gives(alice: University) -> None:
+def test_a_list_accepts_its_own_cursors(alice: University) -> None:
     for number in range(2):
         alice.make("users", name="😀" * 200, email=f"{number}@example.edu")
     first = alice.get("/v1/users?sort=name&limit=1")
@@ -87,7 +87,7 @@ def test_a_list_takes_the_cursors_it_gives(alice: University) -> None:
     assert len(alice.get(path)["data"]) == 1
 
 
-def test_pages_go_past_users_who_never_gave(alice: University) -> None:
+def test_pages_continue_past_users_who_never_gave(alice: University) -> None:
     for number in range(5):
         alice.make("users", name="U", email=f"{number}@example.edu")
     for sort in ("last_donated_at", "-last_donated_at", "-donations_count", "created_at"):
@@ -97,7 +97,7 @@ def test_pages_go_past_users_who_never_gave(alice: University) -> None:
         assert len(set(ids)) == 5
 
 
-def test_a_list_is_filtered_by_a_field(alice: University) -> None:
+def test_a_list_can_be_filtered_by_a_field(alice: University) -> None:
     alice.make("users", name="Eve", email="eve@example.org")
     bob = alice.make("users", **BOB)
     assert alice.get("/v1/users?email=BOB%40example.edu")["data"] == [bob]

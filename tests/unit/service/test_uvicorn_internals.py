@@ -1,4 +1,4 @@
-"""The parts of uvicorn that service/server uses and uvicorn does not document."""
+"""Undocumented parts of uvicorn that service/server uses."""
 
 import asyncio
 import inspect
@@ -38,7 +38,7 @@ OF_A_CYCLE = ("disconnected", "message_event", "more_body", "response_complete",
 OF_A_SERVER = ("servers", "server_state", "should_exit", "started", "handle_exit")
 
 
-def test_the_methods_that_a_connection_overrides_are_there() -> None:
+def test_methods_that_a_connection_overrides_exist() -> None:
     own = {name for name in vars(ClientConnection) if name in dir(HttpToolsProtocol)}
     own = {
         name for name in own if not name.startswith("__") and callable(vars(ClientConnection)[name])
@@ -49,7 +49,7 @@ def test_the_methods_that_a_connection_overrides_are_there() -> None:
         assert found == ["self", *parameters], f"HttpToolsProtocol.{name}: {WRONG}"
 
 
-def test_the_attributes_that_service_server_reads_are_there() -> None:
+def test_attributes_that_service_server_reads_exist() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         return None
 

@@ -1,4 +1,4 @@
-"""Celery with a Redis broker and its own defaults, as its tutorial sets it up."""
+"""Celery with a Redis broker and default settings, as its tutorial sets it up."""
 
 import os
 import sys

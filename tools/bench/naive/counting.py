@@ -1,6 +1,6 @@
-"""The data and work of the naive form: plain PyMongo, one `$inc` after the other, default settings.
+"""Data and work of the naive design: plain PyMongo, one `$inc` after another, default settings.
 
-It omits API keys, checks, detection of repetitions, people, time buckets and history. It counts
+It has no API keys, checks, detection of repetitions, people, time buckets or history. It counts
 only what the comparison reads, so it has an advantage.
 """
 
@@ -21,13 +21,13 @@ COUNTER_FIELDS = {"open": "opens", "click": "clicks"}
 
 @cache
 def open_database() -> Database[dict[str, Any]]:
-    """One client a process."""
+    """Return the database. Each process has one client."""
     mongo = DatabaseClient(os.environ["BENCH_MONGODB_URI"])
     return mongo.get_default_database()
 
 
 def use_servers(environment: dict[str, str]) -> None:
-    """From now on, in this process, the servers that this environment tells of."""
+    """Connect this process to the servers in this environment."""
     close_client()
     os.environ.update(environment)
 
@@ -40,7 +40,7 @@ def close_client() -> None:
 
 
 def store_naive_workload(workload: Workload) -> None:
-    """Users, fundraisers, mailings and emails, in place of what is there."""
+    """Replace all stored records by the workload's users, fundraisers, mailings and emails."""
     for name in ("users", "fundraisers", "mailings", "emails", "donations"):
         open_database().drop_collection(name)
     places = range(workload.fundraisers)
@@ -71,12 +71,12 @@ def _id(kind: str, number: int) -> ObjectId:
 
 
 def save_donation(gift: dict[str, Any]) -> str:
-    """Store a gift. Returns its id."""
+    """Store a gift, and return its ID."""
     return str(open_database().donations.insert_one(gift).inserted_id)
 
 
 def count_donation(id_: str) -> None:
-    """The callback of a gift that was stored: find its email, and increment."""
+    """Find the email of a stored gift, and increment its counters."""
     gift = open_database().donations.find_one({"_id": ObjectId(id_)})
     assert gift
     fundraiser_id = ObjectId(gift["fundraiser_id"])
@@ -104,7 +104,7 @@ def _email_of(gift: dict[str, Any], fundraiser_id: ObjectId) -> dict[str, Any] |
 
 
 def count_event(event: dict[str, Any]) -> None:
-    """The job of one event: increment its email, and what that is of."""
+    """Increment the counters of an event's email, fundraiser and mailing."""
     increments = {"$inc": {COUNTER_FIELDS[event["event"]]: 1}}
     email = open_database().emails.find_one_and_update(
         {"_id": ObjectId(event["email_id"])}, increments
@@ -115,7 +115,7 @@ def count_event(event: dict[str, Any]) -> None:
 
 
 def read_totals() -> dict[str, int]:
-    """What the fundraisers count, all together."""
+    """Return the sums of all fundraisers' counters."""
     sums = {
         name: {"$sum": f"${name}"}
         for name in ("donations_count", "raised", *COUNTER_FIELDS.values())

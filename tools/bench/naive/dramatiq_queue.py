@@ -1,4 +1,4 @@
-"""Dramatiq with a Redis broker and its own defaults: eight threads in a process a processor."""
+"""Dramatiq with a Redis broker and defaults: one process per processor, with eight threads."""
 
 import os
 import sys

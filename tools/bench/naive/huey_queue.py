@@ -1,4 +1,4 @@
-"""Plain Huey: two consumers, one a processor, of eight threads each."""
+"""Plain Huey: two consumers, one per processor, with eight threads each."""
 
 import os
 import sys

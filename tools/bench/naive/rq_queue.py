@@ -1,4 +1,4 @@
-"""RQ: two workers, one a processor, each of which forks for each job, as it does by default."""
+"""RQ: two workers, one per processor. Each forks for every job, which is RQ's default."""
 
 import os
 import sys

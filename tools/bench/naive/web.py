@@ -1,4 +1,4 @@
-"""The naive form's POST of a gift: it stores the gift, and counts it at once or in a job."""
+"""POST of a gift in the naive design: it stores the gift, and counts it at once or in a job."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from tools.bench.naive import counting, import_queue
 
 
 def handler(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answers 201 with the gift's id. BENCH_QUEUE names the queue, or says `inline`."""
+    """Respond 201 with the gift's ID. BENCH_QUEUE names the queue; `inline` counts at once."""
     gift = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     id_ = counting.save_donation(gift)
     if os.environ["BENCH_QUEUE"] == "inline":

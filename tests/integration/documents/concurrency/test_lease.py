@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, whatever its host name and PID, and for seconds once it is dead."""
+"""Leases: one holder at a time, on any host and PID, and for only seconds after its death."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ with lease.{how}("job") as holding:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Leases that expire soon, so that the test need not wait for long."""
+    """Make leases expire soon, so that the test is fast."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", SHORT_SECONDS)
     monkeypatch.setattr(lease, "RENEWAL_SECONDS", SHORT_SECONDS / 8)
     return SHORT_SECONDS
@@ -45,7 +45,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> float:
 
 @contextmanager
 def holder(how: str = "held", before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lease, or was refused, until its standard input is closed."""
+    """Start a process that acquires the lease or fails, and that lives until its input closes."""
     script = textwrap.dedent(HOLDER).format(seconds=SHORT_SECONDS, how=how)
     with subprocess.Popen(
         [*before, sys.executable, "-c", script],
@@ -76,7 +76,7 @@ def is_free() -> bool:
         return holding is not None
 
 
-def test_one_holder_at_a_time_even_in_one_process() -> None:
+def test_a_lease_has_one_holder_at_a_time_even_in_one_process() -> None:
     with hold_lease("job") as first:
         assert first is not None
         assert not is_free()
@@ -97,7 +97,7 @@ def test_a_kept_lease_stays_with_its_process_between_steps() -> None:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("how", ["held", "kept"])
-def test_two_processes_of_one_host_name_and_pid_are_two_holders(how: str) -> None:
+def test_processes_with_the_same_host_name_and_pid_are_two_holders(how: str) -> None:
     with (
         holder(how, find_shared_pid_command()) as first,
         holder(how, find_shared_pid_command()) as second,
@@ -121,7 +121,7 @@ def test_a_lease_is_renewed_while_its_holder_works_and_ends_soon_after_its_death
 
 
 @pytest.mark.parametrize("is_hanging", [True, False])
-def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
+def test_a_hung_or_failed_renewal_does_not_lose_other_leases(
     short: float, monkeypatch: pytest.MonkeyPatch, is_hanging: bool
 ) -> None:
     original = HeldLease.renew
@@ -135,7 +135,7 @@ def test_a_renewal_that_hangs_or_fails_costs_no_other_lease(
             raise RuntimeError
 
     monkeypatch.setattr(HeldLease, "renew", renew)
-    # The thread of an earlier test may just have begun to sleep for longer.
+    # The thread of an earlier test may be in a longer sleep.
     monkeypatch.setattr(lease, "_renewer", BackgroundThread("leases", lease._renew_all))
     with hold_lease("hangs"), hold_lease("job") as holding, hold_lease("hangs too"):
         assert holding
@@ -167,7 +167,7 @@ def test_a_holder_that_was_paused_learns_that_its_lease_is_lost(short: float) ->
 
 
 @pytest.mark.usefixtures("short")
-def test_a_forked_child_is_another_holder_and_leaves_its_parents_lease_alone() -> None:
+def test_a_forked_child_is_another_holder_and_keeps_its_parents_lease() -> None:
     with keep_lease("job") as holding:
         assert holding is not None
         before = lease._holder()
@@ -187,7 +187,7 @@ def test_clocks_of_hosts_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def old_lease(seconds: float) -> None:
-    """A lease as versions without tokens wrote it: over a row of this version, or a new one."""
+    """Write a lease as versions without tokens do, over an existing lease or as a new one."""
     values: dict[str, Any] = {"holder": "web-1:7", "until": lease_time(seconds)}
     get_db().leases.update_one({"_id": "job"}, {"$set": values}, upsert=True)
 

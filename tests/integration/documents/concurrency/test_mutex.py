@@ -1,4 +1,4 @@
-"""Taking turns: who meets another's open transaction learns so at once, and nothing is lost."""
+"""Turns: a transaction that meets another's open one learns so at once, and loses nothing."""
 
 import threading
 import time
@@ -23,9 +23,9 @@ def take(tx: Tx, name: str) -> int:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
+def test_the_second_caller_fails_at_once_and_can_retry() -> None:
     name = f"tally:{ObjectId()}"
-    in_transaction(take, "the first of all")  # makes the collection, after which turns conflict
+    in_transaction(take, "the first of all")  # turns conflict only in an existing collection
 
     def first(tx: Tx) -> int:
         mutex.take_turn(tx, name)
@@ -34,14 +34,14 @@ def test_who_comes_second_learns_so_at_once_and_may_come_again() -> None:
         assert in_transaction(take, "tally:another") == 1
         return 1
 
-    for _ in range(2):  # the turn's record is made, and then it is there
+    for _ in range(2):  # creates the turn's record
         in_transaction(first)
     assert in_transaction(take, name) == 1
     assert mongoengine.get_db().turns.find_one({"_id": name})["taken"] == 3
 
 
 @pytest.mark.usefixtures("real_database")
-def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
+def test_work_completes_although_others_take_turns() -> None:
     answers: Iterator[int | Exception] = iter(
         [3, mutex.TurnTaken("all"), 2, mutex.TurnTaken("another"), 0]
     )
@@ -57,7 +57,7 @@ def test_all_is_done_though_others_have_the_turn_now_and_then() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_one_that_never_has_its_turn_leaves_it_to_the_others(
+def test_a_caller_without_a_turn_leaves_the_work_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mutex, "TURN_PATIENCE_SECONDS", 0.05)
@@ -69,8 +69,8 @@ def test_one_that_never_has_its_turn_leaves_it_to_the_others(
 
 
 @pytest.mark.usefixtures("real_database")
-def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
-    """As two workers do: one has the turn again and again, until the other has had it."""
+def test_a_busy_holder_yields_to_a_waiting_caller() -> None:
+    """Like two workers: one takes turn after turn, until the other has had one."""
     name = f"organization:{ObjectId()}"
     in_transaction(take, name)
     begun, had = threading.Event(), threading.Event()
@@ -85,7 +85,7 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
         return mutex.run_in_turn(name, lambda: in_transaction(hold))
 
     busy = threading.Thread(target=until_done, args=(batch,))
-    # As a thread of another process would, this one stands in no line with the busy one.
+    # This thread has its own line, like a thread of another process.
     with_line_of_its_own = mutex.run_in_turn.__globals__ | {"_line": mutex._Line()}
     other = types.FunctionType(mutex.run_in_turn.__code__, with_line_of_its_own)
     busy.start()
@@ -98,14 +98,14 @@ def test_who_goes_on_and_on_gives_way_to_who_asks() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_what_one_asked_for_that_was_killed_is_forgotten() -> None:
+def test_the_request_of_a_killed_process_expires() -> None:
     asked = mongoengine.get_db().asked_turns
     asked.insert_one({"_id": "x", "by": ObjectId(), "until": now() + timedelta(seconds=0.2)})
     assert mutex.run_in_turn("x", lambda: 7) == 7
     assert asked.find_one()["until"] <= now()
 
 
-def test_threads_stand_in_line() -> None:
+def test_threads_wait_in_line() -> None:
     line = mutex._Line()
     order: list[int] = []
     threads = []

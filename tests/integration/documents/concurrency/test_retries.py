@@ -1,4 +1,4 @@
-"""Poison: what cannot be settled stops nothing else, is tried again, and is kept as failed."""
+"""Poison records: a bad record blocks nothing, is retried, and is kept as failed."""
 
 import random
 from datetime import timedelta
@@ -28,20 +28,20 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def poison(email_id: str) -> None:
-    """An email whose counters cannot be added to."""
+    """Create an email whose counters cannot be incremented."""
     where = {"_id": ObjectId(email_id)}
     get_db().emails.update_one(where, {"$set": {"opens": "many", "donations_count": "many"}})
 
 
 def try_again_now(name: str) -> None:
-    """As if the pause were over."""
+    """End the pause before the next attempt."""
     get_db()[name].update_many(
         {"trouble.retry_at": {"$type": "date"}},
         {"$set": {"trouble.retry_at": now() - timedelta(seconds=1)}},
     )
 
 
-def test_one_bad_gift_stops_no_other(alice: University) -> None:
+def test_one_bad_gift_blocks_no_other(alice: University) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
     sweep_due_records()
@@ -55,7 +55,7 @@ def test_one_bad_gift_stops_no_other(alice: University) -> None:
     assert alice.report(spring)["unsettled"]["donations"] == 1
 
 
-def test_one_bad_event_stops_no_other_of_its_post(alice: University) -> None:
+def test_one_bad_event_blocks_no_other_of_its_post(alice: University) -> None:
     spring = alice.fundraiser()
     bad, good = alice.email(spring), alice.email(spring)
     sweep_due_records()
@@ -67,7 +67,7 @@ def test_one_bad_event_stops_no_other_of_its_post(alice: University) -> None:
     assert alice.report(spring)["unsettled"]["deliveries"] == 1
 
 
-def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
+def test_after_five_attempts_a_record_is_failed_until_it_changes(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -77,7 +77,7 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
     gift = alice.gift(spring, email_id=email)
     for tries in range(1, retries.MAX_ATTEMPTS + 1):
         sweep_due_records()
-        sweep_due_records()  # postponed: not tried again before its time
+        sweep_due_records()  # postponed: not retried before its time
         row: Any = get_db().donations.find_one()
         assert row["trouble"]["tries"] == tries
         assert row["trouble"]["error"] == "TypeError"
@@ -95,7 +95,7 @@ def test_after_five_tries_it_is_kept_as_failed_and_a_change_is_a_new_start(
 
 
 def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
-    """A gift that cannot be settled, and the poisoned email that it is for."""
+    """Create a gift that cannot be settled, and the poisoned email that it belongs to."""
     email = alice.email(spring)
     sweep_due_records()
     poison(email)
@@ -106,7 +106,7 @@ def fail_for_good(alice: University, spring: str) -> tuple[str, str]:
     return gift, email
 
 
-def test_a_failed_job_is_seen_and_tried_again_from_the_api(
+def test_a_failed_job_is_listed_and_retried_over_the_api(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = create_university("Charlie's University", Api.in_process(real_client))
@@ -130,7 +130,7 @@ def test_a_failed_job_is_seen_and_tried_again_from_the_api(
     assert alice.report(spring)["donations"]["count"] == 1
 
 
-def test_failed_jobs_come_a_page_at_a_time_and_can_be_given_up(alice: University) -> None:
+def test_failed_jobs_are_paged_and_can_be_discarded(alice: University) -> None:
     spring = alice.fundraiser()
     failed = [fail_for_good(alice, spring)[0] for _ in range(3)]
     first = alice.get("/v1/jobs/failed?limit=2")
@@ -142,7 +142,7 @@ def test_failed_jobs_come_a_page_at_a_time_and_can_be_given_up(alice: University
     assert alice.report(spring)["unsettled"]["donations"] == 0
 
 
-def test_a_database_that_is_away_is_no_try(
+def test_a_database_outage_does_not_count_as_an_attempt(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()

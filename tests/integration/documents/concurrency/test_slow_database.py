@@ -1,4 +1,4 @@
-"""A slow or busy database is not a bad record, and a bad record stops nothing else."""
+"""A slow or busy database does not mark records as bad, and a bad record blocks nothing else."""
 
 import contextlib
 import threading
@@ -38,7 +38,7 @@ AT = 1_700_000_000
 MANY = 60
 SETTLED = ("external_id", "counted", "match", "email_id", "mailing_id", "decision", "donor_id")
 DUE = {"due": {"$type": "date"}}
-# What only means slow or busy, as MongoDB answers it within a transaction.
+# MongoDB's errors within a transaction that only mean slow or busy.
 SLOW = [290, 251, 24, 112, 46, 50, 262, 267, 246, 239, 11601, 202, 175, 237, 365, 402]
 
 
@@ -58,7 +58,7 @@ def charlie(real_client: testing.TestClient) -> University:
 
 @contextmanager
 def failing(code: int, times: int | None, *commands: str, labels: bool = False) -> Iterator[None]:
-    """MongoDB answers so many of these commands with this error; None is all of them."""
+    """Make MongoDB fail this many of these commands with an error; None fails all of them."""
     data: dict[str, Any] = {"failCommands": list(commands), "errorCode": code}
     if labels:
         data["errorLabels"] = ["TransientTransactionError"]
@@ -72,7 +72,7 @@ def failing(code: int, times: int | None, *commands: str, labels: bool = False) 
 
 
 def copies(collection: str, id_: str, number: int, **more: Any) -> list[ObjectId]:
-    """Records that are due, like this one."""
+    """Insert due copies of a record."""
     row = get_db()[collection].find_one({"_id": ObjectId(id_)})
     assert row is not None
     row = {name: value for name, value in row.items() if name not in SETTLED}
@@ -82,7 +82,7 @@ def copies(collection: str, id_: str, number: int, **more: Any) -> list[ObjectId
 
 
 def poison(emails: list[ObjectId]) -> None:
-    """Emails whose counters cannot be added to."""
+    """Create emails whose counters cannot be incremented."""
     broken = {"opens": "many", "donations_count": "many"}
     get_db().emails.update_many({"_id": {"$in": emails}}, {"$set": broken})
 
@@ -92,7 +92,7 @@ def troubled(collection: str) -> list[Any]:
 
 
 class Transactions:
-    """Counts the transactions that settle, tally or take in."""
+    """A counter of the transactions that settle, tally or read posts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number = 0
@@ -107,7 +107,9 @@ class Transactions:
 
 
 @pytest.mark.parametrize("code", SLOW)
-def test_a_slow_answer_is_no_attempt_of_a_gift(alice: University, code: int) -> None:
+def test_a_slow_response_does_not_count_as_an_attempt_of_a_gift(
+    alice: University, code: int
+) -> None:
     spring = alice.fundraiser()
     gifts = [alice.gift(spring) for _ in range(3)]
     with failing(code, 3, "update", "insert", "bulkWrite"):
@@ -117,7 +119,9 @@ def test_a_slow_answer_is_no_attempt_of_a_gift(alice: University, code: int) -> 
 
 
 @pytest.mark.parametrize("code", [290, 24, 262])
-def test_a_slow_answer_is_no_attempt_of_a_post(alice: University, code: int) -> None:
+def test_a_slow_response_does_not_count_as_an_attempt_of_a_post(
+    alice: University, code: int
+) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     settle_all()
@@ -135,7 +139,7 @@ def test_a_slow_answer_is_no_attempt_of_a_post(alice: University, code: int) -> 
     assert troubled("deliveries") == []
 
 
-def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
+def test_a_slow_database_ends_the_sweep_without_an_attempt(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.2)
@@ -144,16 +148,16 @@ def test_a_database_that_stays_slow_is_left_after_a_while_and_no_attempt(
     with failing(290, None, "update"):
         with pytest.raises(PyMongoError):
             sweep_due_records()
-        update_email_donation.call_local(gift)  # a job does not fail
+        update_email_donation.call_local(gift)  # the job does not fail
     assert troubled("donations") == []
     settle_all()
     assert alice.report(spring)["donations"]["count"] == 1
 
 
-def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
+def test_a_gift_that_is_always_too_slow_is_settled_last(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest one takes longer than a transaction lives, in every batch that holds it."""
+    """The oldest gift outlasts a transaction's lifetime, in every batch that contains it."""
     monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(batches, "LONG_BATCH_SECONDS", 0.05)
     spring = alice.fundraiser()
@@ -174,7 +178,9 @@ def test_a_gift_that_is_too_slow_alone_lets_the_others_go_first(
     (row,) = get_db().donations.find(DUE)
     assert (row["_id"], row["trouble"]["tries"]) == (slow, 0)
     assert row["trouble"]["retry_at"] > now()
-    retries.postpone_record("donations", slow, PyMongoError())  # as another worker does at once
+    retries.postpone_record(
+        "donations", slow, PyMongoError()
+    )  # as another worker does at the same time
     get_db().donations.update_one({"_id": slow}, {"$set": {"trouble.retry_at": now()}})
     retries.postpone_record("donations", slow, PyMongoError())
     (row,) = get_db().donations.find(DUE)
@@ -202,10 +208,10 @@ def test_patience_begins_with_the_first_attempt(
     assert len(attempts) == 1
 
 
-def test_an_open_transaction_of_another_does_not_hold_a_thread(
+def test_another_open_transaction_does_not_block_a_thread(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A write conflict that outlasts its retries."""
+    """A write conflict outlasts its retries."""
     monkeypatch.setattr(transaction, "MAX_RETRY_SECONDS", 0.3)
     monkeypatch.setattr(batches, "SLOW_DATABASE_PATIENCE_SECONDS", 0.3)
     spring = alice.fundraiser()
@@ -225,7 +231,7 @@ def test_an_open_transaction_of_another_does_not_hold_a_thread(
     assert gift
 
 
-def test_after_a_slow_batch_full_ones_come_again(
+def test_after_a_slow_batch_sizes_grow_again(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settling, "SETTLED_ROWS_PER_BATCH", MANY)
@@ -306,7 +312,7 @@ def test_a_bad_event_after_empty_posts_is_isolated(
         assert alice.deliver(events).status == 202
     stopping = threading.Event()
     monkeypatch.setattr(shutdown, "_stopping", stopping)
-    endless = threading.Timer(20, stopping.set)  # without this, a failure would be an endless loop
+    endless = threading.Timer(20, stopping.set)  # without this, a failure would loop forever
     endless.start()
     sweep_due_records()
     endless.cancel()
@@ -355,10 +361,10 @@ def test_a_payment_that_raises_is_isolated(
     assert transactions.number < 30
 
 
-def test_thousands_of_bad_gifts_delay_no_other_organization(
+def test_thousands_of_bad_gifts_do_not_delay_other_organizations(
     alice: University, charlie: University
 ) -> None:
-    """Groups have their turn one after the other, as in the worker's sweep."""
+    """Groups take turns, as in the worker's sweep."""
     spring, autumn = alice.fundraiser(), charlie.fundraiser("Autumn")
     bad = alice.email(spring)
     gift = alice.gift(spring, 100)
@@ -374,12 +380,12 @@ def test_thousands_of_bad_gifts_delay_no_other_organization(
     noted = len(troubled("donations"))
     assert 0 < noted < len(rows)
     begun = time.monotonic()
-    update_email_donation.call_local(str(rows[-1]))  # a job leaves it to the sweep at once
+    update_email_donation.call_local(str(rows[-1]))  # leaves the record to the sweep
     assert time.monotonic() - begun < 1
     assert len(troubled("donations")) == noted
 
 
-def test_isolating_ends_with_the_process(
+def test_isolation_stops_when_the_process_stops(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()

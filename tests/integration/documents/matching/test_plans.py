@@ -1,4 +1,4 @@
-"""Indexes fit the queries: nothing that is done all the time scans a collection or sorts one."""
+"""Indexes fit the queries: no regular query scans or sorts a whole collection."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from jobs.sweep import sweep_due_records
 from tools.testbed.cast import BOB, Api, University, create_university, make_event
 from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
-# A few documents of configuration, looked at by an index of their own or not at all.
+# Small collections of configuration, read with or without an index.
 SMALL = {"leases", "recounts"}
 
 
@@ -26,7 +26,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def scans() -> list[Any]:
-    """What the server's own profiler saw that walked through a whole collection."""
+    """Return the collection scans that the server's profiler recorded."""
     get_db().command("profile", 0)
     return [
         (seen["ns"], seen.get("command"))
@@ -36,7 +36,7 @@ def scans() -> list[Any]:
 
 
 @pytest.mark.usefixtures("late_touch")
-def test_a_day_of_work_scans_nothing(alice: University) -> None:
+def test_a_day_of_work_scans_no_collection(alice: University) -> None:
     spring = alice.fundraiser()
     get_db().command("profile", 2)
     mailing = alice.mailing(spring)
@@ -81,8 +81,8 @@ def test_a_day_of_work_scans_nothing(alice: University) -> None:
     assert scans() == []
 
 
-def test_looking_someone_up_reads_one_document_however_many_there_are(alice: University) -> None:
-    """A partial index is used only by a query that says what the index is limited to."""
+def test_a_lookup_reads_one_document_among_many(alice: University) -> None:
+    """MongoDB uses a partial index only for queries that repeat its filter."""
     rows = [
         {
             "organization_id": ObjectId(alice.id),
@@ -110,7 +110,7 @@ def test_looking_someone_up_reads_one_document_however_many_there_are(alice: Uni
     assert max(examined) <= 1
 
 
-def test_an_index_that_another_one_replaced_is_taken_away(real_database: str) -> None:
+def test_a_replaced_index_is_dropped(real_database: str) -> None:
     donations = get_db().donations
     donations.create_index("mailing_id")
     update_indexes()

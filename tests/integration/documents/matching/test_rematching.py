@@ -1,4 +1,4 @@
-"""Late data: what arrives after a gift re-matches the gifts it can affect, and no others."""
+"""Late data: data that arrives after a gift re-matches the gifts it can affect, and no others."""
 
 import random
 import threading
@@ -60,12 +60,12 @@ def user_of(alice: University, email: str) -> str:
 
 
 def nothing_would_change(alice: University) -> bool:
-    """Deciding every gift afresh says what is stored."""
+    """Check that deciding every gift again gives the stored matches."""
     pages = preview_policy(ObjectId(alice.id), MatchPolicy(), lambda held: held)
     return not [change for _, changes in pages for change in changes]
 
 
-def test_a_gift_by_token_is_direct_and_forged_tokens_are_as_none(
+def test_a_gift_by_token_is_direct_and_forged_tokens_are_ignored(
     alice: University, charlie: University
 ) -> None:
     spring = alice.fundraiser()
@@ -107,7 +107,7 @@ def test_a_gift_naming_another_fundraisers_email_keeps_a_note(alice: University)
     assert found == ("direct", "other_fundraiser", email, policy)
 
 
-def test_a_click_that_is_told_of_late_changes_the_match_and_history_keeps_the_old(
+def test_a_late_click_changes_the_match_and_history_keeps_the_old_one(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -125,13 +125,13 @@ def test_a_click_that_is_told_of_late_changes_the_match_and_history_keeps_the_ol
     assert found[:2] == (first, "clicked")
     assert [(one["email_id"], one["touch"]) for one in found[2]] == [(second, "sent")]
     assert found[2][0]["replaced_at"] >= found[2][0]["decided_at"]
-    # Given before the click, and by somebody else: not even looked at.
+    # Gifts from before the click, or by another donor: the code must not read them.
     assert [of(alice, one, "decided_at", "email_id") for one in (early, eves)] == untouched
     assert alice.get(f"/v1/emails/{second}")["donations_count"] == 1
     assert alice.get(f"/v1/emails/{first}")["donated"] is True
 
 
-def test_a_click_that_turns_out_to_be_a_machines_gives_the_gift_back(alice: University) -> None:
+def test_a_click_found_to_be_a_machines_releases_its_gift(alice: University) -> None:
     spring = alice.fundraiser()
     first, second = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     gift = alice.gift(spring, donated_at=GIVEN)
@@ -173,14 +173,14 @@ def test_a_new_address_finds_its_gifts_and_the_old_one_keeps_them(alice: Univers
     for gift in (old, new):
         assert of(alice, gift, "match", "email_id") == ("indirect", email)
     assert alice.get(f"/v1/users/{user}")["donations_count"] == 2
-    # Whoever has the old address now goes before who once had it.
+    # The current holder of an old address takes precedence over a former holder.
     carol = alice.make("users", name="Carol", email=BOB["email"])["id"]
     assert of(alice, old, "match") == ("unresolved",)
     assert alice.get(f"/v1/donations/{old}")["user_id"] == carol
     assert alice.get(f"/v1/users/{user}")["donations_count"] == 1
 
 
-def test_plus_addresses_and_case_are_one_mailbox_and_the_exact_one_goes_first(
+def test_tags_and_case_share_one_mailbox_and_exact_addresses_win(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -197,7 +197,7 @@ def test_plus_addresses_and_case_are_one_mailbox_and_the_exact_one_goes_first(
         assert of(alice, gift, "email_id") == (expected,), address
 
 
-def test_a_pin_survives_whatever_arrives_and_unpinning_lets_the_rules_decide(
+def test_a_pin_survives_new_data_and_unpinning_applies_the_rules(
     alice: University, charlie: University
 ) -> None:
     spring = alice.fundraiser()
@@ -231,7 +231,7 @@ def test_a_pin_survives_whatever_arrives_and_unpinning_lets_the_rules_decide(
 
 
 def test_a_gift_read_before_it_was_settled_can_be_unpinned(alice: University) -> None:
-    """What was read is written where it differs: a mark that was there would not be set again."""
+    """A save writes only changed fields, so it could omit a mark that was already set."""
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, donor=EVE, donated_at=GIVEN)
@@ -259,7 +259,7 @@ def test_a_user_read_before_it_was_followed_can_move_back(alice: University) -> 
     assert of(alice, gift, "email_id") == (email,)
 
 
-def test_when_a_pinned_email_is_deleted_the_rules_decide(alice: University) -> None:
+def test_after_deletion_of_a_pinned_email_the_rules_decide(alice: University) -> None:
     spring = alice.fundraiser()
     pinned, other = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     gift = alice.gift(spring, donated_at=GIVEN)
@@ -271,7 +271,7 @@ def test_when_a_pinned_email_is_deleted_the_rules_decide(alice: University) -> N
     assert note == "The email that staff had pinned was deleted."
 
 
-def test_a_gift_whose_pinned_email_was_deleted_looks_again_like_others(
+def test_a_gift_without_its_pinned_email_is_rematched_like_others(
     alice: University, late_touch: None
 ) -> None:
     spring = alice.fundraiser()
@@ -309,12 +309,12 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     first, second = (alice.email(spring, sent_at=at) for at in (SENT, LATER_SENT))
     settle_all()
     gift = alice.gift(spring, donated_at=GIVEN)
-    # In dispute: it adds nothing to any counter that the click's transaction writes as well.
+    # In dispute, the gift adds nothing to counters that the click's transaction also writes.
     alice.call("PATCH", f"/v1/donations/{gift}", {"status": "disputed"})
     rounds = []
 
     def read_late(*args: Any) -> BatchEvidence:
-        """What is read here is past by the time it is used."""
+        """Return evidence that changes before its use."""
         evidence = read_evidence(*args)
         rounds.append(evidence)
         if len(rounds) == 1:
@@ -328,7 +328,7 @@ def test_a_click_tallied_while_its_gift_is_being_decided_is_not_overlooked(
     assert second != first
 
 
-def test_late_clicks_among_many_gifts_find_their_own(
+def test_late_clicks_find_their_gifts_among_many(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(late_touches, "MAX_DIRECTLY_MARKED_GIFTS", 3)
@@ -348,10 +348,10 @@ def test_late_clicks_among_many_gifts_find_their_own(
     assert [len(past) for past in history] == [1, 1, 0, 0, 0, 0, 0, 0]
 
 
-def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
+def test_a_rematched_gift_does_not_keep_an_email_deleted_meanwhile(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts on the email as before, so no counter of the email is written."""
+    """The gift still counts on the email, so its transaction writes no counter of the email."""
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
@@ -360,7 +360,7 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     rounds = []
 
     def read_late(*args: Any) -> BatchEvidence:
-        """What is read here is past by the time it is used."""
+        """Return evidence that changes before its use."""
         evidence = read_evidence(*args)
         rounds.append(evidence)
         if len(rounds) == 1:
@@ -376,22 +376,22 @@ def test_a_gift_decided_again_does_not_keep_an_email_that_is_deleted_meanwhile(
     assert len(rounds) > 1
 
 
-def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
+def test_an_instalment_decided_during_a_rematch_of_the_first_follows_it(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither transaction sees what the other writes: one of them must fail and look again."""
+    """Neither transaction sees the other's writes, so one of them must fail and retry."""
     spring = alice.fundraiser()
     email = alice.email(spring, user=EVE, sent_at=SENT)
     plan: dict[str, Any] = {"recurring_id": "plan"}
     first = alice.gift(spring, donated_at="2025-11-22T00:00:00Z", **plan)
     settle_all()
     later = alice.gift(spring, donated_at=GIVEN, **plan)
-    # In dispute: it adds nothing to any counter that the other transaction writes as well.
+    # In dispute, the gift adds nothing to counters that the other transaction also writes.
     alice.call("PATCH", f"/v1/donations/{later}", {"status": "disputed"})
     rounds = []
 
     def read_late(*args: Any) -> BatchEvidence:
-        """What is read here is past by the time it is used."""
+        """Return evidence that changes before its use."""
         evidence = read_evidence(*args)
         rounds.append(evidence)
         if len(rounds) == 1:
@@ -400,7 +400,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
             get_db().donations.update_one(first_one, pin)
             rematch.mark_for_rematch(Tx(get_db()), [ObjectId(first)])
             with monkeypatch.context() as unseen:
-                # Its snapshot was taken before the later one was stored.
+                # This transaction's snapshot is older than the later instalment.
                 unseen.setattr(decide, "mark_astray", lambda *_: None)
                 in_transaction(
                     settling._settle,
@@ -416,7 +416,7 @@ def test_an_instalment_decided_while_the_first_is_matched_anew_follows_it(
 
 
 @pytest.mark.parametrize("late", ["email", "user"])
-def test_more_gifts_than_a_transaction_marks(
+def test_more_gifts_than_one_transaction_marks_are_all_rematched(
     alice: University, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     for module in (late_touches, user_changes):
@@ -437,7 +437,7 @@ def test_more_gifts_than_a_transaction_marks(
 
 @pytest.fixture
 def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Gifts of three donors, each of whom then opens two emails that came first; only noted yet."""
+    """Create gifts of three donors, and note late opens of two earlier emails by each donor."""
     monkeypatch.setattr(late_touches, "MAX_DIRECTLY_MARKED_GIFTS", 2)
     monkeypatch.setattr(late_touches, "MAILBOXES_PER_QUERY", 2)
     monkeypatch.setattr(late_touches, "MAX_NOTE_WAIT", timedelta(hours=1))
@@ -456,7 +456,7 @@ def noted(alice: University, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return gifts
 
 
-def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
+def test_a_gift_with_several_opened_emails_is_rematched_once(
     alice: University, noted: list[str]
 ) -> None:
     [spring] = {row["fundraiser_id"] for row in get_db().donations.find()}
@@ -472,7 +472,7 @@ def test_a_gift_whose_donor_opened_several_emails_looks_again_once(
 
 
 @pytest.mark.usefixtures("noted")
-def test_notes_wait_while_there_are_events_to_count_but_not_for_long(alice: University) -> None:
+def test_notes_wait_for_events_only_briefly(alice: University) -> None:
     organization_id = ObjectId(alice.id)
     alice.deliver([make_event(str(ObjectId()), "open", OPENED)])
     assert not late_touches.mark_gifts_of_notes(organization_id)
@@ -493,13 +493,13 @@ def test_one_worker_follows_the_notes_of_an_organization(alice: University) -> N
     organization_id = ObjectId(alice.id)
     assert HeldLease(f"late touches:{organization_id}", "another worker").take()
     assert not late_touches.mark_gifts_of_notes(organization_id)
-    Lease.objects.update(until=now())  # it was killed
+    Lease.objects.update(until=now())  # simulates a kill
     assert late_touches.mark_gifts_of_notes(organization_id)
     assert Lease.objects.count() == 0
 
 
 @pytest.mark.usefixtures("late_touch")
-def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University) -> None:
+def test_late_facts_about_an_erased_donor_reach_their_gift(alice: University) -> None:
     spring = alice.fundraiser()
     opened = alice.email(spring, sent_at=SENT)
     alice.email(spring, sent_at=LATER_SENT)
@@ -512,8 +512,8 @@ def test_what_is_learned_of_an_erased_donor_reaches_their_gift(alice: University
     assert nothing_would_change(alice)
 
 
-def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: list[str]) -> None:
-    """A worker may be killed between the gifts' marks and the end of the note."""
+def test_repeated_notes_change_nothing(alice: University, noted: list[str]) -> None:
+    """A worker may be killed after it marks the gifts, and before it deletes the note."""
     notes = list(get_db().late_touches.find())
     settle_all()
     before = [alice.get(f"/v1/donations/{gift}/match") for gift in noted]
@@ -524,7 +524,7 @@ def test_notes_that_are_followed_twice_change_nothing(alice: University, noted: 
     assert get_db().late_touches.count_documents({}) == 0
 
 
-def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
+def test_many_users_with_many_gifts_take_few_queries(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()
@@ -551,10 +551,10 @@ def test_many_users_with_many_gifts_are_not_gone_through_one_by_one(
 
 
 @pytest.mark.usefixtures("late_touch")
-def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_put_it(
+def test_every_gift_ends_with_its_best_match_after_parallel_changes(
     alice: University,
 ) -> None:
-    """Gifts, emails, events, users, moves, erasures, deletions from six threads, two sweeping."""
+    """Six threads change gifts, emails, events and users, and two threads sweep."""
     spring = alice.fundraiser()
     people = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(8)]
     ended = threading.Event()
@@ -600,7 +600,7 @@ def test_whatever_arrives_in_parallel_every_gift_ends_where_a_fresh_look_would_p
     assert alice.report(spring)["donations"]["count"] == get_db().donations.count_documents({})
 
 
-def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: University) -> None:
+def test_instalments_from_parallel_workers_follow_the_first(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring, sent_at=SENT)
     alice.email(spring, user=EVE, sent_at=SENT)
@@ -624,15 +624,15 @@ def test_a_plan_of_instalments_from_parallel_workers_follows_its_first(alice: Un
         "first_gift": {"USD": 100},
         "lifetime": {"USD": 800},
     }
-    # The first fails after all: the next one is the first, and is matched as usual.
+    # The first instalment fails, so the next one becomes the first, and is matched as usual.
     alice.call("PATCH", f"/v1/donations/{first}", {"status": "failed"})
     assert of(alice, gifts[0], "follows") == (gifts[4],)
     assert alice.get(f"/v1/donations/{gifts[4]}")["match"] == "indirect"
     assert nothing_would_change(alice)
 
 
-def test_money_that_changes_takes_back_exactly_what_it_gave(alice: University) -> None:
-    """Part and full refunds, disputes won and lost, failures: everywhere, per currency."""
+def test_changed_money_subtracts_exactly_what_it_added(alice: University) -> None:
+    """Refunds in part and in full, won and lost disputes, and failures, in each currency."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing, sent_at=SENT)
@@ -670,8 +670,8 @@ def test_money_that_changes_takes_back_exactly_what_it_gave(alice: University) -
     change("KWD", status="succeeded")
     change("USD", refunded_amount=2500)
     assert everywhere() == [{"JPY": 3000, "KWD": 1234}] * 8
-    change("USD", refunded_amount=2400)  # a part of the refund came back
-    change("JPY", status="disputed")  # and lost: it stays so
+    change("USD", refunded_amount=2400)  # part of the refund was reversed
+    change("JPY", status="disputed")  # lost, and it stays lost
     change("KWD", refunded_amount=1234)
     assert everywhere() == [{"USD": 100}] * 8
     figures = alice.report(spring)["donations"]

@@ -1,4 +1,4 @@
-"""Gifts of people who are unknown, such as cash and cheques: accepted, shown and counted."""
+"""Gifts of unknown people, such as cash and cheques: accepted, shown and counted."""
 
 import pytest
 from falcon import testing
@@ -42,7 +42,7 @@ def test_a_donors_address_is_optional(
     settle_all()
     assert [gift["donor"] for gift in alice.get("/v1/donations")["data"]] == [answered] * 2
     report = alice.report(spring)["donations"]
-    # As with gifts from webhooks: each gift of an unknown person is a donor of its own.
+    # As with gifts from webhooks, each gift of an unknown person counts as a separate donor.
     assert (report["count"], report["donors"]) == (2, 1 if answered == BOB else 2)
     assert report["raised"] == {"USD": 1600}
     assert alice.call("DELETE", path).status == 204

@@ -1,4 +1,4 @@
-"""A database that the first version filled is brought into today's form, while it is used."""
+"""Migration of a database that the first version filled, while it is in use."""
 
 import json
 import time
@@ -30,14 +30,15 @@ from tools.testbed.command_line import run_matchback
 from tools.testbed.settled import settle_all
 from tools.testbed.stack import wait_until
 
-# Made by the first version's own code: two fundraisers, six people, emails, events of every kind,
-# gifts of every match, a refund, a deletion, and a gift, an email and a post that are still due.
+# The first version's own code created this data: two fundraisers, six people, events of every kind,
+# and gifts of every match. It has a refund, a deletion, and a gift, an email and a post that are
+# still due.
 SPRING_RAISED = 2500 + (1000 - 400) + 700 + 300
 
 
 @pytest.fixture
 def stored(real_database: str) -> dict[str, Any]:
-    """The first version's database, its indexes included, and what it told of it."""
+    """Load the first version's database with its indexes. Return its recorded responses."""
     return load("first_layout.json")
 
 
@@ -48,7 +49,7 @@ def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University
 
 
 def same(before: Any, after: Any) -> None:
-    """What the first version told is told as it was; the new one tells more."""
+    """Check that the new version returns everything that the first version returned."""
     for name, value in before.items():
         if name in ("as_of", "unsettled"):
             continue
@@ -61,7 +62,7 @@ def same(before: Any, after: Any) -> None:
             assert after[name] == value, name
 
 
-def test_what_was_told_is_told_and_no_counter_is_off(
+def test_responses_stay_the_same_and_every_counter_is_correct(
     alice: University, stored: dict[str, Any]
 ) -> None:
     list(upgrade_database())
@@ -74,7 +75,7 @@ def test_what_was_told_is_told_and_no_counter_is_off(
     assert spring["donations"]["raised"] == {"USD": SPRING_RAISED + 4200}
 
 
-def test_what_the_first_version_did_not_know_is_known(
+def test_facts_unknown_to_the_first_version_are_added(
     alice: University, stored: dict[str, Any]
 ) -> None:
     list(upgrade_database())
@@ -84,7 +85,7 @@ def test_what_the_first_version_did_not_know_is_known(
     assert days == {"2025-11-14": 1, "2025-11-15": 2, "2025-11-16": 1, "2025-11-17": 1}
     links = alice.get(f"/v1/mailings/{stored['mailing']}/links")["data"]
     assert [(link["url"], link["clicks"]) for link in links] == [("https://give.example.edu/", 2)]
-    # By the message alone, which only events of the first version told of.
+    # By the message alone, which only events of the first version reported.
     first = get_db().emails.find_one(sort=[("_id", 1)])
     told = make_event(str(first["_id"]), "open", 1_763_100_000, email="person0@example.edu")
     key = alice.signing_key
@@ -94,7 +95,7 @@ def test_what_the_first_version_did_not_know_is_known(
     assert get_db().emails.find_one(first["_id"])["opens"] == first["opens"] + 1
 
 
-def test_who_gave_from_a_variant_of_an_address_is_known_now(alice: University) -> None:
+def test_a_donor_with_a_variant_of_an_address_is_recognized(alice: University) -> None:
     """The first version compared whole addresses."""
     address = "person2+home@example.edu"
     donor = {"donor_email": address, "donor_address": address}
@@ -105,7 +106,9 @@ def test_who_gave_from_a_variant_of_an_address_is_known_now(alice: University) -
     assert (gift["match"], gift["donor_mailbox"]) == ("indirect", "person2@example.edu")
 
 
-def test_clicks_of_deleted_emails_are_on_no_link(alice: University, stored: dict[str, Any]) -> None:
+def test_clicks_of_deleted_emails_count_on_no_link(
+    alice: University, stored: dict[str, Any]
+) -> None:
     for email in list(alice.get("/v1/emails")["data"]):
         get_db().emails.update_one(
             {"_id": ObjectId(email["id"])},
@@ -129,7 +132,7 @@ def test_a_person_may_be_erased_before_it_is_migrated(alice: University) -> None
     assert "person0@" not in kept.casefold()
 
 
-def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
+def test_a_repeated_post_counts_once(alice: University) -> None:
     list(upgrade_database())
     settle_all()
     before = get_db().events.count_documents({})
@@ -141,7 +144,7 @@ def test_a_post_that_is_sent_again_counts_once(alice: University) -> None:
     assert get_db().events.count_documents({}) == before
 
 
-def test_it_has_the_indexes_of_a_new_database(alice: University) -> None:
+def test_a_migrated_database_has_the_indexes_of_a_new_one(alice: University) -> None:
     list(upgrade_database())
     found = {name: set(get_db()[name].index_information()) for name in names()}
     for name in names():
@@ -154,8 +157,8 @@ def names() -> list[str]:
     return ["donations", "emails", "events", "users", "fundraisers", "mailings", "deliveries"]
 
 
-def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, Any]) -> None:
-    """Web and workers of the new version run on the old form: nothing refuses, nothing is off."""
+def test_the_service_works_before_the_migration(alice: University, stored: dict[str, Any]) -> None:
+    """Web processes and workers run on the old layout without errors and with correct counters."""
     update_indexes()
     for noun in ("users", "fundraisers", "mailings", "emails", "donations"):
         assert alice.get(f"/v1/{noun}")["data"]
@@ -172,7 +175,7 @@ def test_it_is_used_before_it_is_migrated(alice: University, stored: dict[str, A
     assert raised == {"USD": SPRING_RAISED + 4200 - 500}
 
 
-def test_it_goes_on_where_it_was_killed(
+def test_a_killed_migration_resumes(
     alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
@@ -182,7 +185,7 @@ def test_it_goes_on_where_it_was_killed(
         running: Iterator[MigrationStatus] = run_migrations(MIGRATIONS)
         next(running)
         assert isinstance(running, Generator)
-        running.close()  # as far as the database knows, it was killed after this page
+        running.close()  # for the database, a kill after this page looks the same
         pages += 1
     assert pages > len(MIGRATIONS)
     assert get_db().migrations.find_one(3)["rows"] == get_db().events.count_documents({})
@@ -190,7 +193,7 @@ def test_it_goes_on_where_it_was_killed(
     same(stored["reports"], {id_: alice.report(id_) for id_ in stored["reports"]})
 
 
-def test_doing_it_again_changes_nothing(alice: University) -> None:
+def test_a_second_migration_changes_nothing(alice: University) -> None:
     list(upgrade_database())
     before = content()
     get_db().migrations.delete_many({})
@@ -199,7 +202,7 @@ def test_doing_it_again_changes_nothing(alice: University) -> None:
     assert list(run_migrations(MIGRATIONS)) == []
 
 
-def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
+def test_a_migration_waits_for_another_and_then_has_nothing_to_do(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
@@ -209,7 +212,7 @@ def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
     said: list[str] = []
     with ThreadPoolExecutor() as threads:
         second = threads.submit(lambda: list(run_migrations(MIGRATIONS, said.append)))
-        wait_until(lambda: said, "that the second says that it waits")
+        wait_until(lambda: said, "the second process to report that it waits")
         assert not second.done()
         assert list(first)
         assert second.result(timeout=60) == []
@@ -217,7 +220,7 @@ def test_one_waits_for_another_that_migrates_and_then_has_nothing_to_do(
     assert list_pending(MIGRATIONS) == []
 
 
-def test_one_takes_over_from_another_that_was_killed(
+def test_a_migration_takes_over_from_a_killed_one(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
@@ -228,7 +231,7 @@ def test_one_takes_over_from_another_that_was_killed(
     assert list_pending(MIGRATIONS) == []
 
 
-def test_another_that_makes_no_progress_is_not_waited_for_forever(
+def test_a_migration_without_progress_is_not_awaited_forever(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MIGRATION_PATIENCE_SECONDS", 1.0)
@@ -236,10 +239,13 @@ def test_another_that_makes_no_progress_is_not_waited_for_forever(
         list(run_migrations(MIGRATIONS))
 
 
-def test_two_that_both_hold_the_lease_do_each_page_once(
+def test_two_lease_holders_migrate_each_page_once(
     alice: University, monkeypatch: pytest.MonkeyPatch, stored: dict[str, Any]
 ) -> None:
-    """As after a pause: a lease saves work, and correctness does not depend on it."""
+    """This can happen after a pause.
+
+    The lease avoids duplicate work; correctness does not depend on it.
+    """
     monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
     monkeypatch.setattr(lease, "_take", lambda *args: True)
     update_indexes()
@@ -255,7 +261,7 @@ def test_two_that_both_hold_the_lease_do_each_page_once(
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands connect by themselves: to the test's database, which is connected already."""
+    """Keep the connection to the test's database, because commands connect by themselves."""
     monkeypatch.setattr("config.database.connect_database", database.get_client)
 
 
@@ -266,7 +272,7 @@ def test_a_new_database_has_nothing_to_migrate() -> None:
 
 
 @pytest.mark.usefixtures("alice", "connected")
-def test_one_that_was_filled_has() -> None:
+def test_a_filled_database_has_migrations_to_run() -> None:
     assert run_matchback("indexes").exit_code == 0
     told = json.loads(run_matchback("migrate", "--pending", "--json").stdout)
     assert [one["number"] for one in told] == [one.number for one in MIGRATIONS]
@@ -274,6 +280,6 @@ def test_one_that_was_filled_has() -> None:
     assert list_pending(MIGRATIONS) == []
 
 
-def test_numbers_are_in_order_and_given_once() -> None:
+def test_migration_numbers_are_in_order_and_unique() -> None:
     numbers = [one.number for one in MIGRATIONS]
     assert numbers == sorted(set(numbers))

@@ -1,4 +1,4 @@
-"""Payments stored before reasons were kept are listed with theirs, while webhooks come in."""
+"""Payments from before reasons existed are listed with their reasons, while webhooks arrive."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def renamed(event: Any, number: int) -> Any:
 
 
 def as_before() -> None:
-    """Make the stored payments those of the version before."""
+    """Give the stored payments the form of the previous version."""
     gone = dict.fromkeys(("public_id", "reason", "key", "assigned"), "")
     get_db().payments.update_many({}, {"$unset": gone})
     get_db().migrations.delete_one({"_id": 16})
@@ -52,7 +52,7 @@ def reasons(place: University) -> dict[str, str]:
     return {one["payment_id"]: one["reason"] for one in place.get("/v1/payments")["data"]}
 
 
-def test_payments_of_the_version_before_are_listed_and_assigned(
+def test_payments_of_the_previous_version_are_listed_and_assigned(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 2)
@@ -68,7 +68,7 @@ def test_payments_of_the_version_before_are_listed_and_assigned(
     post_stripe_event(alice, make_invoice_event("paid", 3))
     post_stripe_event(
         alice, make_invoice_payment_event(3)
-    )  # now the invoice is only a pointer to its payment
+    )  # the invoice now only points to its payment
     settle_all()
     before = reasons(alice)
     as_before()
@@ -77,7 +77,7 @@ def test_payments_of_the_version_before_are_listed_and_assigned(
     create_missing_indexes()
     post_stripe_event(
         alice, renamed(make_charge_event("updated", 9), 2)
-    )  # before its turn has come
+    )  # before the migration reaches it
     settle_all()
     list(run_migrations(STEP))
     drop_retired_indexes()
@@ -101,7 +101,7 @@ def test_payments_of_the_version_before_are_listed_and_assigned(
     assert alice.report(spring)["donations"]["count"] == 4
 
 
-def test_doing_it_again_changes_nothing(alice: University) -> None:
+def test_a_second_migration_changes_nothing(alice: University) -> None:
     post_stripe_event(alice, make_charge_event("succeeded"))
     settle_all()
     as_before()

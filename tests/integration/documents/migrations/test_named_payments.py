@@ -37,7 +37,7 @@ STORED = 12
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    """Alice's payments as the version before stored them: several name Ann or mention her."""
+    """Store Alice's payments as the previous version did. Several name or mention Ann."""
     monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 1)
     mark_all_finished(MIGRATIONS)
     alice = connect(create_university("Alice's University", Api.in_process(real_client)))
@@ -74,7 +74,7 @@ def assert_named() -> None:
         assert row["named_by"] == named_by(row)
 
 
-def test_it_goes_on_where_it_was_killed_and_doing_it_again_changes_nothing(
+def test_a_killed_migration_resumes_and_a_second_one_changes_nothing(
     alice: University,
 ) -> None:
     pages = 0
@@ -91,7 +91,7 @@ def test_it_goes_on_where_it_was_killed_and_doing_it_again_changes_nothing(
 
 
 @pytest.mark.parametrize("pages", [0, 1, 5, STORED, STORED + 2])
-def test_an_erasure_meanwhile_misses_nothing(alice: University, pages: int) -> None:
+def test_an_erasure_during_the_migration_misses_nothing(alice: University, pages: int) -> None:
     for _ in range(pages):
         run_page()
     erase(alice)
@@ -102,7 +102,7 @@ def test_an_erasure_meanwhile_misses_nothing(alice: University, pages: int) -> N
     assert_named()
 
 
-def test_webhooks_and_erasures_come_between_the_pages(alice: University) -> None:
+def test_webhooks_and_erasures_can_arrive_between_pages(alice: University) -> None:
     spring, number = alice.fundraiser(), 0
     for _ in run_migrations(STEP):
         number += 1
@@ -120,14 +120,16 @@ def test_webhooks_and_erasures_come_between_the_pages(alice: University) -> None
 
 
 @pytest.mark.parametrize("names", [[], ["-"], ["another version's"], None])
-def test_what_an_earlier_version_left_is_corrected(alice: University, names: Any) -> None:
-    """That version changes texts beside this one, and keeps what was noted of them before."""
+def test_incomplete_digests_of_an_earlier_version_are_corrected(
+    alice: University, names: Any
+) -> None:
+    """The earlier version also changes texts, but keeps their old digests."""
     get_db().payments.update_many({}, {"$set": {"named_by": names}})
     list(run_migrations(STEP))
     assert_named()
 
 
-def test_once_it_has_ended_only_the_index_is_read(
+def test_after_the_migration_only_the_index_is_read(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []

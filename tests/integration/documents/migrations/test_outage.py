@@ -1,4 +1,4 @@
-"""A migration waits for MongoDB, and goes on from where it was."""
+"""A migration waits for MongoDB, and resumes where it stopped."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_a_migration_waits_while_mongodb_is_unavailable_or_slow(
 
 
 @pytest.mark.parametrize("error", [OperationFailure("denied", 13), ValueError()])
-def test_a_migration_ends_with_what_does_not_pass(alice: University, error: Exception) -> None:
+def test_a_migration_stops_at_a_lasting_error(alice: University, error: Exception) -> None:
     def change(tx: Any, rows: list[Any]) -> None:
         raise error
 

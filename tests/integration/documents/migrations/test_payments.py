@@ -1,4 +1,4 @@
-"""Gifts that an earlier version made of payments are corrected by reading their webhooks again."""
+"""Gifts that an earlier version derived incorrectly are corrected from their webhooks."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def go_back(refunded: int) -> None:
-    """Give the stored payment and its gift the form of the version before, with its mistakes."""
+    """Give the stored payment and its gift the incorrect form of the previous version."""
     for payment in get_db().payments.find():
         facts: dict[str, Any] = {}
         for id_, fact in payment["facts"].items():
@@ -107,7 +107,7 @@ def go_back(refunded: int) -> None:
         ),
     ],
 )
-def test_what_was_refunded_is_corrected(
+def test_incorrect_refunds_are_corrected(
     alice: University, events: list[Any], wrong: int, expected: tuple[str, int]
 ) -> None:
     spring = alice.fundraiser()
@@ -124,7 +124,7 @@ def test_what_was_refunded_is_corrected(
     assert alice.report(spring)["donations"]["raised"] == ({"USD": raised} if raised else {})
 
 
-def test_what_a_session_said_reaches_the_gift(alice: University) -> None:
+def test_data_of_a_session_reaches_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at="2025-11-20T00:00:00Z")
     post_stripe_event(alice, set_metadata(make_charge_event("succeeded", 1), fundraiser_id=spring))
@@ -138,7 +138,7 @@ def test_what_a_session_said_reaches_the_gift(alice: University) -> None:
     assert (gift["external_id"], gift["match"], gift["email_id"]) == (INTENT_ID, "direct", email)
 
 
-def test_it_is_done_twice_or_again_without_a_change(alice: University) -> None:
+def test_repeated_or_parallel_corrections_change_nothing(alice: University) -> None:
     spring = alice.fundraiser()
     for body in ("{", "[]", '{"data": 1}', '{"data": {"object": []}}'):
         post_stripe_event(alice, None, body=body)

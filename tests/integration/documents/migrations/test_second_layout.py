@@ -1,4 +1,4 @@
-"""Addresses of the layout before all spellings were one: people, gifts and events follow."""
+"""Addresses from before all spellings shared one key: people, gifts and events follow."""
 
 import json
 from collections.abc import Generator, Iterator
@@ -26,8 +26,8 @@ from tools.testbed.cast import Api, University, make_event
 from tools.testbed.command_line import run_matchback
 from tools.testbed.settled import settle_all
 
-# Made by that version's own code: people, their emails, events and gifts in many spellings, some
-# of one person twice, and a gift, an email and a post that are still due.
+# That version's own code created this data: people, emails, events and gifts in many spellings.
+# Some spellings belong to one person. A gift, an email and a post are still due.
 ANNA = "anna@b\u00fccher.example"
 OURS = tuple(one for one in MIGRATIONS if "spellings" in one.name)
 SPRING_RAISED = sum(range(100, 120)) - 40 + 2500
@@ -56,7 +56,7 @@ def upgraded() -> None:
     settle_all()
 
 
-def test_before_it_no_counter_is_off(alice: University) -> None:
+def test_counters_are_correct_before_the_migration(alice: University) -> None:
     assert list(recount.find_drifts()) == []
 
 
@@ -97,7 +97,7 @@ def test_a_person_is_found_by_every_spelling(alice: University, stored: dict[str
     settle_all()
 
 
-def test_who_only_sounds_alike_is_another_person_now(alice: University) -> None:
+def test_people_with_similar_addresses_are_separated(alice: University) -> None:
     upgraded()
     assert (
         alice.call("POST", "/v1/users", {"name": "W", "email": "weiss@example.org"}).status == 201
@@ -105,7 +105,7 @@ def test_who_only_sounds_alike_is_another_person_now(alice: University) -> None:
     assert gift("r")["fundraiser_donor_id"] != gift("s")["fundraiser_donor_id"]
 
 
-def test_gifts_look_again_and_strangers_of_one_mailbox_are_one_donor(
+def test_gifts_are_rematched_and_strangers_of_one_mailbox_are_one_donor(
     alice: University, stored: dict[str, Any]
 ) -> None:
     assert gift("j")["match"] == "unresolved"
@@ -123,7 +123,9 @@ def test_gifts_look_again_and_strangers_of_one_mailbox_are_one_donor(
     assert report["count"] == before["count"] + 1
 
 
-def test_who_moved_keeps_the_gifts_from_before(alice: University, stored: dict[str, Any]) -> None:
+def test_a_user_with_a_new_address_keeps_earlier_gifts(
+    alice: University, stored: dict[str, Any]
+) -> None:
     upgraded()
     for external_id, name in (("n", "moved"), ("o", "moved_weiss")):
         assert str(gift(external_id)["user_id"]) == stored["users"][name]
@@ -138,7 +140,7 @@ def test_events_find_their_emails_by_address_and_by_message(
     before = {name: opens(name) for name in ("anna", "quin")}
     upgraded()
     assert {name: opens(name) - n for name, n in before.items()} == {"anna": 1, "quin": 1}
-    # Of a message that only an event in another spelling told of.
+    # Only an event in another spelling reported this message.
     message = f"message-{stored['emails']['wide']}"
     late = make_event("", "open", 1_763_100_000, email="wide@example.org", sg_message_id=message)
     count = opens("wide")
@@ -148,8 +150,8 @@ def test_events_find_their_emails_by_address_and_by_message(
     assert opens("wide") == count + 1
 
 
-def test_a_post_that_is_sent_again_counts_nothing(alice: University) -> None:
-    """The identity of an event is of the address as it was reported, and did not change."""
+def test_a_repeated_post_adds_nothing(alice: University) -> None:
+    """An event's identity uses the address as reported, which did not change."""
     upgraded()
     before, opens = get_db().events.count_documents({}), _opens()
     alice.set_webhook_key()
@@ -168,13 +170,13 @@ def _opens() -> list[Any]:
     return [[row.get(name) for name in fields] for row in get_db().emails.find().sort("_id", 1)]
 
 
-def test_two_users_that_would_become_one_stay_two_and_are_reported(
+def test_users_that_would_merge_stay_separate_and_are_reported(
     alice: University, stored: dict[str, Any]
 ) -> None:
     upgraded()
     users = {name: ObjectId(id_) for name, id_ in stored["users"].items()}
     found = {pair.id: pair.kept_id for pair in list_duplicates() if pair.collection == "users"}
-    # The plain spelling keeps the key; of two others, the older user gets it.
+    # The plain spelling keeps the key. Of two other spellings, the older user gets it.
     assert found == {users["ned_again"]: users["ned"], users["rob_again"]: users["rob"]}
     for external_id, name in (("a", "ned"), ("b", "ned_again"), ("c", "ned"), ("d", "rob"),
                               ("e", "rob_again"), ("f", "rob")):  # fmt: skip
@@ -183,10 +185,10 @@ def test_two_users_that_would_become_one_stay_two_and_are_reported(
     assert [user["id"] for user in listed] == [stored["users"]["rob"]]
     assert alice.get(f"/v1/users/{users['rob_again']}")["email"] == "rob@example.org."
     other = alice.call("PATCH", f"/v1/users/{users['rob_again']}", {"name": "Robert"})
-    assert other.status == 200  # a name says nothing of an address
+    assert other.status == 200  # a name does not identify an address
 
 
-def test_staff_decide_which_of_the_two_stays(alice: University, stored: dict[str, Any]) -> None:
+def test_staff_decide_which_user_stays(alice: University, stored: dict[str, Any]) -> None:
     upgraded()
     rob, again = (stored["users"][name] for name in ("rob", "rob_again"))
     same = {"email": "rob@example.org"}
@@ -218,7 +220,7 @@ def test_staff_sign_in_by_every_spelling(alice: University) -> None:
     ]
 
 
-def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_migration_resumes(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 3)
     update_indexes()
     pages = 0
@@ -231,10 +233,10 @@ def test_it_goes_on_where_it_was_killed(alice: University, monkeypatch: pytest.M
     assert pages > 20
     assert list(recount.find_drifts()) == []
     settle_all()
-    assert len(list(list_duplicates())) == 3  # who gives way does not depend on the pages
+    assert len(list(list_duplicates())) == 3  # the choice between them does not depend on the pages
 
 
-def test_doing_it_again_changes_nothing(alice: University) -> None:
+def test_a_second_migration_changes_nothing(alice: University) -> None:
     list(upgrade_database())
     before = content()
     get_db().migrations.delete_many({})
@@ -242,8 +244,8 @@ def test_doing_it_again_changes_nothing(alice: University) -> None:
     assert content() == before
 
 
-def test_a_key_that_another_mailbox_had_is_given_up_first(alice: University) -> None:
-    """Before, "wei\u200bss" was a user of its own, while the key "weiss" was of "weiß"."""
+def test_a_key_of_another_mailbox_is_freed_first(alice: University) -> None:
+    """Before, "wei\u200bss" was a user of its own, while the key "weiss" belonged to "weiß"."""
     odd = get_db().users.find_one({"email": "wei\u00df@example.org"})
     spelled = "wei\u200bss@example.org"
     row = {**odd, "_id": ObjectId(b"\0" * 12), "email": spelled, "address": spelled}
@@ -257,10 +259,10 @@ def test_a_key_that_another_mailbox_had_is_given_up_first(alice: University) -> 
     assert spelled not in {pair.email for pair in list_duplicates()}
 
 
-def test_it_is_used_before_and_while_it_is_migrated(
+def test_the_service_works_before_and_during_the_migration(
     alice: University, stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests come at every page; nobody is added twice, and no counter is off."""
+    """Requests arrive at every page. No user is added twice, and every counter is correct."""
     monkeypatch.setattr(module, "MIGRATED_ROWS_PER_PAGE", 7)
     update_indexes()
     spring, number = stored["fundraiser"], 0
@@ -289,7 +291,7 @@ def test_it_is_used_before_and_while_it_is_migrated(
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands connect by themselves: to the test's database, which is connected already."""
+    """Keep the connection to the test's database, because commands connect by themselves."""
     monkeypatch.setattr("config.database.connect_database", database.get_client)
 
 

@@ -1,4 +1,4 @@
-"""Checkout Sessions and Payment Links: what only the session states reaches the gift."""
+"""Checkout Sessions and Payment Links: data that only the session contains reaches the gift."""
 
 import itertools
 import json
@@ -60,7 +60,7 @@ def numbered(events: list[StripeEvent], number: int) -> list[StripeEvent]:
 
 
 def one_time(fundraiser: str, **more: Any) -> list[StripeEvent]:
-    """A Payment Link: the fundraiser is the link's, and the email is the visit's."""
+    """Return events of a Payment Link, which names the fundraiser. The visit names the email."""
     return [
         make_session_event("completed", 4, metadata={"fundraiser_id": fundraiser}, **more),
         make_intent_event("succeeded", "succeeded", 2),
@@ -70,7 +70,7 @@ def one_time(fundraiser: str, **more: Any) -> list[StripeEvent]:
 
 
 def subscription(fundraiser: str, **more: Any) -> list[StripeEvent]:
-    """A session of a plan, its first instalment, and the next one a month later."""
+    """Return events of a plan's session, its first instalment, and the next one a month later."""
     ended = {"payment_intent": None, "subscription": "sub_1", "invoice": INVOICE_ID}
     second = {"id": "pi_2", "created": FIRST_EVENT_AT + 2_592_000}
     of_second = {"type": "payment_intent", "payment_intent": "pi_2"}
@@ -91,7 +91,9 @@ def subscription(fundraiser: str, **more: Any) -> list[StripeEvent]:
 
 
 @pytest.mark.parametrize("named_by", ["metadata", "token", "damaged token", "id"])
-def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None:
+def test_a_payment_link_gives_the_same_gift_in_every_order(
+    alice: University, named_by: str
+) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     token = alice.get(f"/v1/emails/{email}")["link_token"]
@@ -125,7 +127,7 @@ def test_a_payment_link_in_every_order(alice: University, named_by: str) -> None
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500 * len(orders)}
 
 
-def test_the_session_that_comes_late_lets_the_gift_look_again(alice: University) -> None:
+def test_a_late_session_rematches_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     for event in (
@@ -141,8 +143,8 @@ def test_the_session_that_comes_late_lets_the_gift_look_again(alice: University)
     assert (gift["match"], gift["email_id"], gift["donor"]) == ("direct", other, BOB)
 
 
-def test_a_plan_in_many_orders(alice: University) -> None:
-    """Each instalment gets what the plan's session states, whichever comes first."""
+def test_a_plan_gives_the_same_gifts_in_many_orders(alice: University) -> None:
+    """Each instalment gets the data of the plan's session, in any order of arrival."""
     spring = alice.fundraiser()
     email = alice.email(spring, ANN, sent_at=SENT)
     token = alice.get(f"/v1/emails/{email}")["link_token"]
@@ -167,7 +169,7 @@ def test_a_plan_in_many_orders(alice: University) -> None:
     assert plans == {f"sub_1_{number}" for number in range(len(orders))}
 
 
-def test_a_plan_told_of_in_parallel_and_replayed(alice: University) -> None:
+def test_parallel_and_repeated_events_of_a_plan_count_once(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, ANN, sent_at=SENT)
     events = [
@@ -193,7 +195,7 @@ def test_a_plan_told_of_in_parallel_and_replayed(alice: University) -> None:
     assert list(recount.find_drifts()) == []
 
 
-def test_a_failed_instalment_is_not_paid_because_the_plans_session_was(alice: University) -> None:
+def test_a_paid_plan_session_does_not_pay_a_failed_instalment(alice: University) -> None:
     spring = alice.fundraiser()
     for event in (
         make_session_event(
@@ -213,7 +215,7 @@ def test_a_failed_instalment_is_not_paid_because_the_plans_session_was(alice: Un
 
 
 @pytest.mark.parametrize("swap", [False, True])
-def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None:
+def test_data_closer_to_the_money_wins(alice: University, swap: bool) -> None:
     spring = alice.fundraiser()
     near, far = (alice.email(spring, who, sent_at=SENT) for who in (BOB, ANN))
     told = [
@@ -229,7 +231,7 @@ def test_what_is_nearer_to_the_money_wins(alice: University, swap: bool) -> None
     assert (gift["match"], gift["email_id"]) == ("direct", near)
 
 
-def test_the_fundraiser_is_the_nearest_ones_in_every_order(alice: University) -> None:
+def test_the_closest_fundraiser_wins_in_every_order(alice: University) -> None:
     near, far = alice.fundraiser("Near"), alice.fundraiser("Far")
     told = [
         set_metadata(make_intent_event("succeeded", "succeeded", 2), fundraiser_id="nonsense"),
@@ -270,7 +272,9 @@ def session_state(*events: StripeEvent) -> Any:
         (None, None),
     ],
 )
-def test_a_reference_is_an_emails_or_somebody_elses(reference: Any, expected: str | None) -> None:
+def test_a_reference_of_another_system_is_not_an_email(
+    reference: Any, expected: str | None
+) -> None:
     found = session_state(make_session_event("completed", 4, client_reference_id=reference))
     assert found.email_ref == expected
     metadata = {"email_id": "from metadata"}
@@ -292,7 +296,7 @@ def test_a_reference_is_an_emails_or_somebody_elses(reference: Any, expected: st
         ({"payment_intent": {"id": INTENT_ID, "object": "payment_intent"}}, ("succeeded", 2500)),
     ],
 )
-def test_a_session_alone_is_a_gift_if_it_has_a_payment(more: Any, expected: Any) -> None:
+def test_a_session_with_a_payment_is_a_gift(more: Any, expected: Any) -> None:
     found = session_state(make_session_event("completed", 4, **more))
     assert (found and (found.status, found.amount)) == expected
 
@@ -310,7 +314,7 @@ def test_a_session_alone_is_a_gift_if_it_has_a_payment(more: Any, expected: Any)
         ),
     ],
 )
-def test_a_payment_that_takes_days(told: list[StripeEvent], status: str) -> None:
+def test_a_payment_that_takes_days_becomes_a_gift(told: list[StripeEvent], status: str) -> None:
     begun = [
         make_session_event("completed", 4, payment_status="unpaid"),
         make_intent_event("processing", "processing", 3),
@@ -320,7 +324,7 @@ def test_a_payment_that_takes_days(told: list[StripeEvent], status: str) -> None
     assert found == {status}
 
 
-def test_the_charges_money_is_taken_before_the_sessions() -> None:
+def test_the_charges_amount_wins_over_the_sessions() -> None:
     told = [
         make_session_event("completed", 4, amount_total=9900, currency="eur"),
         make_charge_event("succeeded", 1),

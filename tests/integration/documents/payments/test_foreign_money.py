@@ -1,4 +1,4 @@
-"""Money in another currency: a refund takes nothing off its gift, and a dispute disputes it."""
+"""Money in another currency: refunds subtract nothing from the gift, and disputes dispute it."""
 
 import itertools
 import logging
@@ -165,7 +165,7 @@ STORIES: dict[str, tuple[list[StripeEvent], tuple[str, int], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_every_order_ends_the_same(name: str) -> None:
+def test_every_order_gives_the_same_result(name: str) -> None:
     events, expected, odd = STORIES[name]
     chance = random.Random(1)
     for order in itertools.permutations(events):
@@ -178,7 +178,9 @@ def test_every_order_ends_the_same(name: str) -> None:
         assert odd <= set(facts)  # kept
 
 
-def test_it_is_reported_in_every_order(alice: University, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_difference_is_reported_in_every_order(
+    alice: University, caplog: pytest.LogCaptureFixture
+) -> None:
     spring = alice.fundraiser()
     events, _, _ = STORIES["one of each"]
     orders = list(itertools.permutations(range(len(events))))
@@ -247,7 +249,7 @@ def test_a_dispute_in_another_currency_disputes_a_clients_gift(
         assert alice.report(spring)["donations"]["raised"] == raised
 
 
-def test_a_post_of_a_dispute_in_another_currency_disputes_the_gift(alice: University) -> None:
+def test_a_posted_dispute_in_another_currency_disputes_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     alice.gift(spring, 2500, BOB, external_id="gift-1")
     post(alice, "gift-1", 1_763_800_000, spring, currency="EUR", amount=500, status="disputed")
@@ -256,7 +258,7 @@ def test_a_post_of_a_dispute_in_another_currency_disputes_the_gift(alice: Univer
 
 
 @pytest.mark.parametrize("status", ["refunded", "disputed", "succeeded"])
-def test_any_processors_post_takes_nothing_off_a_gift_in_another_currency(
+def test_a_post_subtracts_nothing_from_a_gift_in_another_currency(
     alice: University, status: str
 ) -> None:
     spring = alice.fundraiser()

@@ -1,4 +1,4 @@
-"""Payments that cannot become gifts: each is listed with its reason, and a person assigns it."""
+"""Payments that cannot become gifts: each is listed with its reason, and staff assign it."""
 
 import itertools
 import json
@@ -121,7 +121,7 @@ def test_each_reason_has_a_code_and_a_sentence(
     path = f"/v1/payments/{payment['id']}/fundraiser"
     answer = alice.call("PUT", path, {"fundraiser_id": spring})
     assert answer.status == (200 if reason in ASSIGNABLE_REASONS else 409)
-    post_stripe_event(alice, make_charge_event("updated", 9))  # whatever lacked comes now
+    post_stripe_event(alice, make_charge_event("updated", 9))  # the missing event arrives now
     post_stripe_event(alice, make_invoice_payment_event(9))
     made = gifts(alice)
     assert len(made) == (1 if reason in ASSIGNABLE_REASONS else 0)
@@ -177,7 +177,7 @@ def test_a_post_without_a_fundraiser_is_listed_too(alice: University, named: Any
 
 
 def story(fundraiser: str) -> list[Any]:
-    """Events of one payment, some of which name another fundraiser."""
+    """Return events of one payment. Some events name another fundraiser."""
     return [
         set_metadata(make_intent_event("succeeded", "succeeded", 2), fundraiser_id=fundraiser),
         make_charge_event("succeeded", 1),
@@ -194,7 +194,7 @@ def test_an_assignment_survives_events_in_any_order_and_counts_once(
     [payment] = listed(alice)
     events = story(autumn)
     for index in order:
-        for _ in range(2):  # and each of them repeated
+        for _ in range(2):  # with each event repeated
             if index == len(events):
                 assign(alice, payment, spring)
             else:
@@ -211,7 +211,7 @@ def test_an_assignment_survives_events_in_any_order_and_counts_once(
     assert alice.get(f"/v1/fundraisers/{autumn}")["raised"] == {}
 
 
-def test_an_assignment_holds_where_the_payments_own_word_would_move_its_gift(
+def test_an_assignment_overrides_the_payments_own_fundraiser(
     alice: University,
 ) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
@@ -226,7 +226,7 @@ def test_an_assignment_holds_where_the_payments_own_word_would_move_its_gift(
     assert alice.report(autumn)["donations"]["count"] == 0
 
 
-def test_assignments_at_once_and_events_make_one_gift(alice: University) -> None:
+def test_concurrent_assignments_and_events_make_one_gift(alice: University) -> None:
     spring = alice.fundraiser()
     post_stripe_event(alice, make_charge_event("succeeded"))
     [payment] = listed(alice)
@@ -314,7 +314,7 @@ def test_a_gift_keeps_its_currency_when_a_later_post_names_an_unknown_one(
     assert alice.report(autumn)["donations"]["raised"] == {"HRK": 100}
 
 
-def test_an_assignment_is_taken_back_until_it_made_a_gift(alice: University) -> None:
+def test_an_assignment_can_be_undone_until_it_makes_a_gift(alice: University) -> None:
     spring = alice.fundraiser()
     post_stripe_event(alice, make_invoice_event("paid", 3))
     [payment] = listed(alice)
@@ -327,14 +327,14 @@ def test_an_assignment_is_taken_back_until_it_made_a_gift(alice: University) -> 
     assert gifts(alice) == []
     [payment] = listed(alice)
     assert payment["reason"] == "no_fundraiser"
-    assert alice.call("GET", path.rpartition("/")[0]).status == 404  # it is of that payment now
+    assert alice.call("GET", path.rpartition("/")[0]).status == 404  # that payment has it
     assign(alice, payment, spring)
     answer = alice.call("DELETE", f"/v1/payments/{payment['id']}/fundraiser")
     assert answer.status == 409
     assert len(gifts(alice)) == 1
 
 
-def test_an_assignment_of_an_invoice_follows_to_its_payment(alice: University) -> None:
+def test_an_invoices_assignment_applies_to_its_payment(alice: University) -> None:
     spring = alice.fundraiser()
     post_stripe_event(alice, make_invoice_event("paid", 3))
     [payment] = listed(alice)
@@ -371,7 +371,9 @@ def test_a_deleted_gift_and_a_gift_that_a_client_recorded_are_not_assigned(
     assert alice.report(spring)["donations"]["count"] == 0
 
 
-def test_nobody_else_sees_or_assigns_a_payment(alice: University, charlie: University) -> None:
+def test_other_organizations_cannot_see_or_assign_a_payment(
+    alice: University, charlie: University
+) -> None:
     spring, his = alice.fundraiser(), charlie.fundraiser()
     post_stripe_event(alice, make_charge_event("succeeded"))
     [payment] = listed(alice)
@@ -392,7 +394,7 @@ def test_nobody_else_sees_or_assigns_a_payment(alice: University, charlie: Unive
     assert [one["reason"] for one in listed(alice)] == ["no_fundraiser"]
 
 
-def test_the_list_is_read_page_by_page(alice: University) -> None:
+def test_the_payment_list_is_paged(alice: University) -> None:
     for number in range(7):
         post(alice, f"gift-{number}", float(FIRST_EVENT_AT), UNKNOWN_ID)
         settle_all()
@@ -412,7 +414,7 @@ def test_the_list_is_read_page_by_page(alice: University) -> None:
     assert alice.call("GET", "/v1/payments?cursor=x").status == 400
 
 
-def test_a_payment_whose_id_tells_of_a_person_keeps_it_until_that_person_is_erased(
+def test_a_payment_keeps_an_id_that_names_a_person_until_erasure(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -460,7 +462,7 @@ def test_a_payment_finds_a_clients_gift_whose_donor_was_erased(alice: University
     assert (gift["status"], gift["donor"]["name"]) == ("failed", "(erased)")
 
 
-def test_a_withdrawn_currency_is_accepted_and_shown_at_every_entrance(alice: University) -> None:
+def test_a_withdrawn_currency_is_accepted_in_every_input(alice: University) -> None:
     spring = alice.fundraiser(goal={"amount": 100, "currency": "HRK"})
     alice.mailing(spring, cost={"amount": 100, "currency": "CUC"})
     alice.gift(spring, 1955, currency="ANG")

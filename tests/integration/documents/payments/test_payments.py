@@ -1,4 +1,4 @@
-"""Gifts from payment webhooks: one each, whatever is told in what order, counted exactly."""
+"""Gifts from payment webhooks: one gift each, exact counters, for events in any order."""
 
 import itertools
 import json
@@ -64,7 +64,7 @@ def gifts(alice: University) -> list[Any]:
 
 
 def named(story: list[Any], number: int, fundraiser: str, email: str) -> list[Any]:
-    """The story of another gift: with ids of its own, and with what the platform adds."""
+    """Return the events of another gift, with its own IDs and a platform's metadata."""
     text = json.dumps(story)
     for id_ in ("pi_1", "ch_1", "ch_0", "in_1", "re_1", "re_2", "du_1", "inpay_1"):
         text = text.replace(f'"{id_}"', f'"{id_}_{number}"')
@@ -77,7 +77,7 @@ def named(story: list[Any], number: int, fundraiser: str, email: str) -> list[An
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_two_kinds_of_events_in_any_order_make_one_gift_with_the_right_state(
+def test_two_kinds_of_events_in_any_order_make_one_correct_gift(
     alice: University, name: str
 ) -> None:
     story, (status, refunded) = STORIES[name]
@@ -113,7 +113,7 @@ def test_two_kinds_of_events_in_any_order_make_one_gift_with_the_right_state(
     assert by_match["direct"]["raised"] == money
 
 
-def test_deliveries_in_parallel_end_the_same(alice: University) -> None:
+def test_parallel_deliveries_give_the_same_result(alice: University) -> None:
     spring = alice.fundraiser()
     story, _ = STORIES["a refund that failed"]
     events = [event for n in range(4) for event in named(story, n, spring, "")] * 3
@@ -130,7 +130,7 @@ def test_deliveries_in_parallel_end_the_same(alice: University) -> None:
     assert alice.report(spring)["donations"]["raised"] == {"USD": 6000}
 
 
-def test_a_gift_that_a_client_posts_and_stripe_tells_of_is_one(alice: University) -> None:
+def test_a_gift_from_a_client_and_from_stripe_is_one_gift(alice: University) -> None:
     spring = alice.fundraiser()
     events = named(STORIES["refunded in part"][0], 0, spring, "")
     body = {"fundraiser_id": spring, "amount": 2500, "currency": "USD"}
@@ -152,7 +152,7 @@ def test_a_gift_that_a_client_posts_and_stripe_tells_of_is_one(alice: University
     assert (gift["status"], gift["refunded_amount"]) == ("succeeded", 1000)
 
 
-def test_what_a_client_said_of_its_gift_stays_and_stripe_says_what_became_of_it(
+def test_a_clients_data_stays_and_stripe_updates_the_status(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -171,7 +171,7 @@ def test_what_a_client_said_of_its_gift_stays_and_stripe_says_what_became_of_it(
     assert gifts(alice) == []
 
 
-def test_a_donor_who_is_told_of_later_lets_the_gift_look_again(alice: University) -> None:
+def test_a_late_donor_rematches_the_gift(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     post_stripe_event(
@@ -184,7 +184,7 @@ def test_a_donor_who_is_told_of_later_lets_the_gift_look_again(alice: University
     assert (gift["match"], gift["email_id"], gift["donor"]) == ("indirect", email, BOB)
 
 
-def test_when_a_gift_was_made_may_be_learned_later(alice: University) -> None:
+def test_a_gifts_time_can_arrive_later(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     named_it = {"fundraiser_id": spring, "email_id": email}
@@ -200,7 +200,7 @@ def test_when_a_gift_was_made_may_be_learned_later(alice: University) -> None:
     assert user["last_donated_at"] == gift["donated_at"] == "2025-11-23T12:13:20Z"
 
 
-def test_a_payment_whose_id_names_a_person_stays_one_gift_when_that_person_is_erased(
+def test_erasing_a_person_named_in_a_payments_id_keeps_one_gift(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -222,7 +222,7 @@ def test_a_clients_gift_does_not_become_pending_again(alice: University) -> None
     assert gift["status"] == "succeeded"
 
 
-def test_anonymous_gifts_count_each_with_a_donor_of_its_own(alice: University) -> None:
+def test_each_anonymous_gift_counts_as_a_separate_donor(alice: University) -> None:
     spring = alice.fundraiser()
     for number in range(3):
         told = make_intent_event("succeeded", "succeeded", id=f"pi_{number}")
@@ -241,7 +241,7 @@ def test_anonymous_gifts_count_each_with_a_donor_of_its_own(alice: University) -
     ("currency", "stripes", "raised"),
     [("JPY", 3000, 3000), ("KWD", 12340, 12340), ("ISK", 50000, 500)],
 )
-def test_currencies_without_minor_units_and_with_three(
+def test_amounts_with_zero_and_three_decimals_are_correct(
     alice: University, currency: str, stripes: int, raised: int
 ) -> None:
     spring = alice.fundraiser()
@@ -258,7 +258,7 @@ def test_currencies_without_minor_units_and_with_three(
     assert alice.report(spring)["donations"]["raised"] == {currency: raised - raised // 10}
 
 
-def test_a_payment_of_no_fundraiser_of_ours_waits_for_one_and_says_so(
+def test_a_payment_without_a_known_fundraiser_waits_with_a_reason(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = create_university("Charlie's University", Api.in_process(real_client))
@@ -276,7 +276,7 @@ def test_a_payment_of_no_fundraiser_of_ours_waits_for_one_and_says_so(
     assert charlie.get("/v1/donations")["data"] == []
 
 
-def test_an_invoice_waits_until_it_is_known_which_payment_it_is_of(alice: University) -> None:
+def test_an_invoice_waits_for_its_payment(alice: University) -> None:
     spring = alice.fundraiser()
     post_stripe_event(alice, set_metadata(make_invoice_event("paid", 3), fundraiser_id=spring))
     post_stripe_event(alice, make_invoice_event("upcoming", id=None))
@@ -295,7 +295,7 @@ def test_an_invoice_waits_until_it_is_known_which_payment_it_is_of(alice: Univer
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_what_an_invoice_said_last_holds_wherever_it_waited(alice: University, first: int) -> None:
+def test_an_invoices_latest_state_wins_in_every_order(alice: University, first: int) -> None:
     spring = alice.fundraiser()
     told = [
         make_invoice_event("payment_failed", 1),
@@ -308,7 +308,7 @@ def test_what_an_invoice_said_last_holds_wherever_it_waited(alice: University, f
     assert (gift["status"], gift["amount"]) == ("succeeded", 2500)
 
 
-def test_what_cannot_be_understood_is_kept_and_stops_nothing(alice: University) -> None:
+def test_unreadable_events_are_kept_and_block_nothing(alice: University) -> None:
     spring = alice.fundraiser()
     good = set_metadata(make_charge_event("succeeded"), fundraiser_id=spring)
     for body in ("", "null", "[1]", "{", '{"object": "event"}', "\ud83d", "[" * 5000, "NaN"):
@@ -372,7 +372,7 @@ def test_any_processor_may_post_the_state_of_a_gift_in_any_order(alice: Universi
         {"fundraiser_id": "f" * 24},
     ],
 )
-def test_a_post_that_cannot_be_used_says_why_and_repeats_nothing(
+def test_an_unusable_post_reports_its_reason_and_repeats_nothing(
     alice: University, more: dict[str, Any]
 ) -> None:
     spring = alice.fundraiser()

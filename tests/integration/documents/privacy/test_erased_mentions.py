@@ -33,7 +33,7 @@ STORES = ("donations", "payments", "deliveries", "events", "users")
 
 @pytest.fixture(params=["migrated", "not migrated"])
 def alice(real_client: testing.TestClient, request: pytest.FixtureRequest) -> University:
-    """Before the migration of payments has ended, an erasure finds them without an index."""
+    """Create the university before and after the migration that indexes payments for erasure."""
     if request.param == "migrated":
         mark_all_finished(MIGRATIONS)
     alice = create_university("Alice's University", Api.in_process(real_client))
@@ -61,7 +61,7 @@ def gift_of(id_: str) -> Any:
     return get_db().donations.find_one({"_id": ObjectId(id_)})
 
 
-def test_a_cheque_whose_id_names_her(alice: University) -> None:
+def test_a_cheque_whose_id_names_her_is_erased(alice: University) -> None:
     spring = alice.fundraiser()
     body = {"fundraiser_id": spring, "amount": 1000, "currency": "USD"}
     named = {"donor": {"name": "Ann Able"}, "external_id": "cheque/ann%40example.edu/7"}
@@ -78,7 +78,7 @@ def test_a_cheque_whose_id_names_her(alice: University) -> None:
     assert traces() == []
 
 
-def test_a_gift_of_somebody_else_keeps_its_donor_and_its_match(alice: University) -> None:
+def test_another_persons_gift_keeps_its_donor_and_match(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, BOB)
     token = alice.get(f"/v1/emails/{email}")["link_token"]
@@ -99,7 +99,7 @@ def test_a_gift_of_somebody_else_keeps_its_donor_and_its_match(alice: University
 
 
 @pytest.mark.parametrize("donor", [{}, {"name": "Ann Able"}, BOB])
-def test_a_payment_whose_key_names_her(alice: University, donor: dict[str, str]) -> None:
+def test_a_payment_whose_key_names_her_is_erased(alice: University, donor: dict[str, str]) -> None:
     for _ in range(2):
         post(alice, "ann@example.edu/1", float(FIRST_EVENT_AT), UNKNOWN_ID, donor=donor)
         erase(alice)
@@ -122,7 +122,7 @@ def test_a_plan_is_erased_with_its_instalments(alice: University) -> None:
     assert traces("ann@", "annie", "able") == []
 
 
-def test_a_payment_of_a_gift_that_a_client_recorded(alice: University) -> None:
+def test_a_payment_of_a_clients_gift_is_erased(alice: University) -> None:
     spring = alice.fundraiser()
     alice.gift(spring, 2500, ANN, external_id="pi_1")
     post_stripe_event(alice, make_charge_event("succeeded", 1, billing_details=ELSEWHERE))
@@ -134,7 +134,7 @@ def test_a_payment_of_a_gift_that_a_client_recorded(alice: University) -> None:
     assert (gift["refunded_amount"], gift["donor_name"]) == (500, "(erased)")
 
 
-def test_an_invoice_that_was_erased_before_its_payment_was_known(alice: University) -> None:
+def test_an_invoice_erased_before_its_payment_stays_erased(alice: University) -> None:
     spring = alice.fundraiser()
     told = {"customer_email": ANN["email"], "customer_name": ANN["name"]}
     post_stripe_event(
@@ -154,7 +154,7 @@ def test_an_invoice_that_was_erased_before_its_payment_was_known(alice: Universi
     assert (gift["amount"], gift["donor_email"]) == (2500, "")
 
 
-def test_what_is_reported_again_of_somebody_elses_payment_brings_nothing_back(
+def test_repeated_events_of_another_payment_restore_nothing(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()

@@ -70,7 +70,7 @@ def alice(api: Api) -> University:
 
 
 def others(place: University, number: int) -> None:
-    """Store payments of other people, as this version stores them."""
+    """Store payments of other people, as this version does."""
     rows: list[dict[str, Any]] = []
     for one in range(number):
         key = f"pi_other_{one}"
@@ -103,7 +103,7 @@ def count_reads(commands: CommandRecorder, act: Callable[[], object]) -> list[in
 
 
 def named_in_every_way(alice: University) -> None:
-    """Ann gave, gave without a fundraiser, and is mentioned in Bob's payment."""
+    """Store Ann's gift, her gift without a fundraiser, and Bob's payment that mentions her."""
     spring = alice.fundraiser()
     post_stripe_event(
         alice,
@@ -123,7 +123,7 @@ def marked(place: University) -> ObjectId:
 
 
 @pytest.mark.parametrize("act", ["payments", "all"])
-def test_it_reads_as_much_among_2000_payments_as_alone(
+def test_an_erasure_reads_as_much_among_2000_payments_as_alone(
     api: Api, commands: CommandRecorder, act: str
 ) -> None:
     seen = []
@@ -142,7 +142,7 @@ def test_it_reads_as_much_among_2000_payments_as_alone(
         assert traces() == []
     (few, *_), (many, *_) = seen
     assert few == many > 0
-    # MongoDB may scan the few, so only their bound is certain.
+    # MongoDB may scan a few payments, so only the upper limit is certain.
     assert max(*seen[0], *seen[1]) < MOST_EXAMINED
 
 
@@ -150,7 +150,7 @@ def test_all_payments_are_read_until_the_migration_has_ended(
     alice: University, commands: CommandRecorder
 ) -> None:
     named_in_every_way(alice)
-    # An earlier version changes texts, and keeps what this version noted before.
+    # An earlier version changes texts, but keeps this version's old digests.
     get_db().payments.update_many({}, {"$set": {"named_by": [NO_MAILBOX]}})
     get_db().migrations.update_one({"_id": MIGRATION}, {"$unset": {"finished_at": ""}})
     erase(alice)
@@ -210,7 +210,7 @@ def test_an_encoded_mention_is_redacted_among_others(
     assert BOB["email"] in str(payment("pi_1"))
 
 
-def test_an_address_that_is_split_over_texts_is_none(alice: University) -> None:
+def test_an_address_split_over_texts_is_not_found(alice: University) -> None:
     named = {"recurring_id": "for ann@", "email_id": "example.edu"}
     post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), **named))
     settle_all()
@@ -236,7 +236,7 @@ def test_a_payment_that_names_too_many_is_always_read(alice: University) -> None
     assert payment("pi_1")["named_by"] == [mailbox_digest(ObjectId(alice.id), BOB["email"])]
 
 
-def test_what_a_later_webhook_adds_is_found(alice: University) -> None:
+def test_data_of_a_later_webhook_is_found(alice: University) -> None:
     post_stripe_event(
         alice, make_charge_event("succeeded", 1, billing_details={"name": None, "email": None})
     )
@@ -252,7 +252,7 @@ def test_what_a_later_webhook_adds_is_found(alice: University) -> None:
     assert payment("pi_1")["erased"]
 
 
-def test_what_arrives_after_the_erasure_is_forgotten_or_new(alice: University) -> None:
+def test_data_after_the_erasure_is_dropped_or_new(alice: University) -> None:
     spring = alice.fundraiser()
     told = set_metadata(
         make_charge_event("succeeded", 1, billing_details=ANN), fundraiser_id=spring
@@ -277,7 +277,7 @@ def test_what_arrives_after_the_erasure_is_forgotten_or_new(alice: University) -
     assert traces() == []
 
 
-def test_another_organizations_payments_stay(alice: University, api: Api) -> None:
+def test_another_organizations_payments_do_not_change(alice: University, api: Api) -> None:
     charlie = connect(create_university("Charlie's University", api))
     for place in (charlie, alice):
         named_in_every_way(place)
@@ -288,7 +288,7 @@ def test_another_organizations_payments_stay(alice: University, api: Api) -> Non
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """An exception that simulates the end of the process."""
 
 
 def killed_after(steps: int) -> Callable[..., Any]:
@@ -304,10 +304,10 @@ def killed_after(steps: int) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("steps", range(4))
-def test_it_continues_wherever_it_was_killed(
+def test_the_migration_resumes_after_a_kill_anywhere(
     alice: University, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    """A post goes, too, that names her and the payment, but not her address."""
+    """A post is also deleted if it names her and the payment, but not her address."""
     spring = alice.fundraiser()
     post_stripe_event(alice, make_charge_event("succeeded", 1, billing_details=ANN))
     unnamed = {"name": ANN["name"], "email": None}
@@ -327,7 +327,7 @@ def test_it_continues_wherever_it_was_killed(
     assert traces() == []
 
 
-def test_a_payment_that_was_stripped_for_two_people_keeps_both(alice: University) -> None:
+def test_a_payment_stripped_for_two_people_keeps_both(alice: University) -> None:
     named_in_every_way(alice)
     erase(alice)
     erase(alice, BOB)

@@ -1,4 +1,4 @@
-"""Erasing Bob: no collection knows him any more, and no figure changes."""
+"""Erasing Bob: no collection contains him, and no figure changes."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Everything in a stored document that could be read."""
+    """Return all readable texts in a stored document."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from texts(name)
@@ -66,7 +66,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def traces(*wanted: str) -> list[tuple[str, Any]]:
-    """Where in the whole database any of these texts stands."""
+    """Return every place in the database that contains one of these texts."""
     database = get_db()
     return [
         (name, row["_id"])
@@ -78,7 +78,7 @@ def traces(*wanted: str) -> list[tuple[str, Any]]:
 
 
 def busy_bob(alice: University) -> tuple[str, str, str]:
-    """Bob was emailed, opened, clicked and gave, under several forms of his address."""
+    """Email Bob, who opens, clicks and gives under several spellings of his address."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing)
@@ -105,7 +105,7 @@ def busy_bob(alice: University) -> tuple[str, str, str]:
     )
     post_stripe_event(
         alice, make_charge_event("succeeded", id="ch_2", payment_intent=None)
-    )  # of no fundraiser
+    )  # without a fundraiser
     settle_all()
     return spring, mailing, email
 
@@ -122,7 +122,7 @@ def bobs_id() -> str:
 
 
 @pytest.mark.parametrize("how", ["request", "command"])
-def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: str) -> None:
+def test_no_collection_contains_him_and_no_figure_changes(alice: University, how: str) -> None:
     spring, mailing, email = busy_bob(alice)
     before, bob = figures(alice, spring, mailing), bobs_id()
     assert ("users", ObjectId(bob)) in traces("baker")
@@ -138,7 +138,7 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
     else:
         arguments = ["erase", bob, "--organization", alice.id, "--yes"]
         assert CliRunner().invoke(main, arguments).exit_code == 0
-    # He is searched for in vain at once, before a worker has done the rest.
+    # A search stops finding him at once, before a worker completes the erasure.
     assert "words" not in (get_db().users.find_one({"_id": ObjectId(bob)}) or {})
     settle_all()
     assert traces("bob@example.edu", "Bob Baker", "baker") == []
@@ -148,10 +148,10 @@ def test_no_collection_knows_him_and_no_figure_changes(alice: University, how: s
     assert len(traces("eve@x.edu")) > 3
     gift = alice.get("/v1/donations")["data"][0]
     assert gift["donor"] == {"name": "(erased)", "email": "(erased)"}
-    assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204  # again is no error
+    assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204  # a repeat is allowed
 
 
-def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: University) -> None:
+def test_later_events_about_him_are_counted_and_not_stored(alice: University) -> None:
     spring, mailing, email = busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
     settle_all()
@@ -174,7 +174,7 @@ def test_what_is_reported_of_him_afterwards_is_counted_and_forgotten(alice: Univ
     assert traces("bob@example.edu", "Bob Baker") == []
 
 
-def test_posts_that_are_not_tallied_yet_are_counted_first(
+def test_pending_posts_are_counted_first(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *_, email = busy_bob(alice)
@@ -191,14 +191,14 @@ def test_posts_that_are_not_tallied_yet_are_counted_first(
     assert alice.get(f"/v1/emails/{email}")["opens"] == 2
 
 
-def test_his_address_is_free_for_somebody_new(alice: University) -> None:
+def test_his_address_is_free_for_a_new_person(alice: University) -> None:
     busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
     settle_all()
     assert alice.make("users", **BOB)["donations_count"] == 0
 
 
-def test_somebody_elses_person_cannot_be_erased(
+def test_another_organizations_person_cannot_be_erased(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = create_university("Charlie's University", Api.in_process(real_client))
@@ -213,7 +213,7 @@ def test_somebody_elses_person_cannot_be_erased(
 
 
 @pytest.mark.parametrize("depth", [10, 300, 700, 1000, 1020, 5000])
-def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) -> None:
+def test_a_deeply_nested_post_does_not_block_an_erasure(mock_database: None, depth: int) -> None:
     deep = "[" * depth + "]" * depth
     bob = frozenset({"bob@example.edu"})
     person = Person(ObjectId(), ObjectId(), tuple(bob), Traces(mailboxes=bob, addresses=bob), ())
@@ -232,7 +232,7 @@ def test_a_deeply_nested_post_stops_no_erasure(mock_database: None, depth: int) 
     assert "bob" not in json.dumps(erased_posts.redact_json(nested, lambda text: "bob" in text))
 
 
-def test_posts_are_searched_for_thousands_of_payments_as_fast_as_for_one(
+def test_searching_posts_costs_the_same_for_thousands_of_payments(
     mock_database: None,
 ) -> None:
     of = ObjectId()

@@ -1,4 +1,4 @@
-"""Alice looks through the recipients of her mailing, who are many."""
+"""Alice looks through the many recipients of her mailing."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def mailing_of(organization_id: ObjectId) -> Mailing:
 
 
 def fill(mailing: Mailing, number: int) -> Mailing:
-    """So many people with an email each: most opened, half clicked, three bounced or left."""
+    """Create people with an email each: most opened, half clicked, three bounced or left."""
     people, emails = [], []
     for index in range(number):
         name = f"{NAMES[index % 4]} Smith{index:05d}"
@@ -67,7 +67,7 @@ def fill(mailing: Mailing, number: int) -> Mailing:
 
 
 def pages(mailing: Mailing, limit: int = 50, **asked: Any) -> list[list[Recipient]]:
-    """All pages, one after the other."""
+    """Yield all pages in order."""
     found, cursor = [], None
     while True:
         page = list_recipients(mailing, limit=limit, cursor=cursor, **asked)
@@ -82,7 +82,7 @@ def every(mailing: Mailing, **asked: Any) -> list[Recipient]:
 
 
 def work(mailing: Mailing, **asked: Any) -> tuple[int, int]:
-    """How many keys and documents MongoDB looked at for the first page and the one after it."""
+    """Return the keys and documents that MongoDB examined for the first two pages."""
     database = get_db()
     database.command("profile", 2)
     cursor = list_recipients(mailing, **asked).next_cursor
@@ -103,8 +103,8 @@ def alices(real_database: str) -> Mailing:
     return mailing_of(Organization.create("Alice's University").id)
 
 
-# What is told of each email is what its document says, and whom it went to.
-def test_a_recipient_is_an_email_with_what_became_of_it(real_client: testing.TestClient) -> None:
+# Each row shows the state of its email's document, and the recipient.
+def test_a_recipient_shows_the_state_of_their_email(real_client: testing.TestClient) -> None:
     alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     spring = alice.fundraiser()
@@ -130,9 +130,9 @@ def test_a_recipient_is_an_email_with_what_became_of_it(real_client: testing.Tes
     assert row.bounced_at is row.unsubscribed_at is None
 
 
-# Everybody who did it is there, once, newest first, however the pages are cut; and nobody else.
+# Pages of any size contain everyone who acted exactly once, newest first, and no one else.
 @pytest.mark.parametrize("did", [None, *RECIPIENT_ACTION_FIELDS])
-def test_pages_have_everybody_once(alices: Mailing, did: RecipientAction | None) -> None:
+def test_pages_list_everyone_once(alices: Mailing, did: RecipientAction | None) -> None:
     fill(mailing_of(alices.organization_id), 40)
     fill(alices, 300)
     wanted = [
@@ -145,10 +145,10 @@ def test_pages_have_everybody_once(alices: Mailing, did: RecipientAction | None)
         assert [row.email_id for row in every(alices, did=did, limit=limit)] == wanted
 
 
-# A search has everybody once, too: also those of whom several words begin alike.
+# A search also finds everyone once, even people with several words of the same beginning.
 @pytest.mark.parametrize("search", ["b", "bob", "smith000", "x.edu", "p1", "ann smith", "e bob x"])
 @pytest.mark.parametrize("did", [None, "bounced", "clicked"])
-def test_a_search_has_everybody_once(
+def test_a_search_lists_everyone_once(
     alices: Mailing, did: RecipientAction | None, search: str
 ) -> None:
     fill(alices, 300)
@@ -168,7 +168,7 @@ def test_a_search_has_everybody_once(
         assert set(found) == wanted
 
 
-# So it has when all that are asked for are few, and are looked through by themselves.
+# The result is the same when few people match, whom the search examines one by one.
 @pytest.mark.parametrize("few", [0, 200])
 def test_a_search_finds_the_same_either_way(
     alices: Mailing, few: int, monkeypatch: pytest.MonkeyPatch
@@ -183,7 +183,7 @@ def test_a_search_finds_the_same_either_way(
     )
 
 
-# Several emails of one mailing to one person are several rows, over pages as within one.
+# Several emails of one mailing to one person are several rows, within and across pages.
 def test_a_person_may_have_several_emails(alices: Mailing) -> None:
     fill(alices, 8)
     bob = every(alices, search="bob")[0].user
@@ -196,18 +196,18 @@ def test_a_person_may_have_several_emails(alices: Mailing) -> None:
         assert len(found) == len(set(found)) == 2 + 9
 
 
-# A page is as much work among thousands as among hundreds, for what is rare as for what is common.
+# A page costs the same among thousands as among hundreds, for rare and common actions.
 @pytest.mark.parametrize("did", [None, *RECIPIENT_ACTION_FIELDS])
 def test_a_page_costs_the_same_at_any_number(alices: Mailing, did: RecipientAction | None) -> None:
     few = work(fill(mailing_of(alices.organization_id), FEW), did=did)
     many = work(fill(alices, MANY), did=did)
-    # Two pages. A user costs three keys; who opened or clicked is looked for among all.
+    # Two pages. A user costs three keys, and opens and clicks are searched among all emails.
     assert max(*few, *many) <= 2 * 50 * 3 + 2 * 52 * (4 if did in {"opened", "clicked"} else 1)
     assert many[0] <= few[0] * 1.1 + 2, (few, many)
 
 
-# When hardly anybody has clicked, a page ends at a bound, and all of them are found in the end.
-def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
+# A page ends at a limit when very few people have clicked, and later pages find all of them.
+def test_rare_actions_are_found(alices: Mailing) -> None:
     emails = get_db().emails
     fill(alices, 9000)
     few = [row["_id"] for row in emails.find({"first_clicked_at": {"$ne": None}})][::1500]
@@ -219,7 +219,7 @@ def test_who_did_what_hardly_anybody_did_is_found(alices: Mailing) -> None:
     assert 2 <= len(found) <= 4
 
 
-# So is a page of a search, for a name that is rare as for one that a quarter has.
+# A page of a search also has a limit, for a rare name and for a name that a quarter has.
 @pytest.mark.parametrize("search", ["smith00007", "bob", "x.edu", "smith00007 bob", "bob smith"])
 def test_a_search_costs_the_same_at_any_number(
     alices: Mailing, search: str, monkeypatch: pytest.MonkeyPatch
@@ -229,12 +229,12 @@ def test_a_search_costs_the_same_at_any_number(
     few = work(fill(mailing_of(Organization.create("Small").id), FEW), search=search, limit=10)
     many = work(fill(alices, MANY), search=search, limit=10)
     assert max(*few, *many) <= 750, (few, many)
-    # Of two terms, the rarer one is found by counting those whom each fits, up to a bound.
+    # The search counts the matches of two terms, up to a limit, to start with the rarer one.
     assert many[0] <= few[0] * 1.1 + 2 * 100, (few, many)
 
 
-# Where thousands of the name are in no email of the mailing, a page ends early and says so.
-def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
+# A page ends early and reports that, if thousands have the name but no email of the mailing.
+def test_a_search_without_matches_ends_and_can_continue(
     alices: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("documents.reports.recipients.MAX_INSPECTED_PEOPLE", 100)
@@ -248,8 +248,8 @@ def test_a_search_that_finds_nobody_ends_and_can_be_gone_on_with(
     assert 5 < len(pages(alices, search="smith")) < 12
 
 
-# A click that turns out to be a machine's is nobody's, and who came back has not left.
-def test_what_is_not_so_any_more_is_not_found(real_client: testing.TestClient) -> None:
+# A click found to be a machine's counts for no one, and a person who resubscribed has not left.
+def test_outdated_actions_are_not_found(real_client: testing.TestClient) -> None:
     alice = create_university("Alice's University", Api.in_process(real_client))
     alice.set_webhook_key()
     spring = alice.fundraiser()
@@ -263,7 +263,7 @@ def test_what_is_not_so_any_more_is_not_found(real_client: testing.TestClient) -
 
     alice.deliver([make_event(email, "click", AT + 9, url="https://x.edu/")])
     assert found("clicked") == 1
-    alice.deliver([make_event(email, "delivered", AT + 10)])  # it came after the click
+    alice.deliver([make_event(email, "delivered", AT + 10)])  # it arrived after the click
     assert found("clicked") == 0
     alice.deliver([make_event(email, "group_unsubscribe", AT + 20, asm_group_id=1)])
     assert found("left") == 1
@@ -273,8 +273,8 @@ def test_what_is_not_so_any_more_is_not_found(real_client: testing.TestClient) -
     assert found("left") == 1
 
 
-# People are found by the name and address that they have now, however they came to be stored.
-def test_words_follow_the_person(real_client: testing.TestClient) -> None:
+# A search uses people's current names and addresses, for every way of storing them.
+def test_search_words_follow_changes_of_a_person(real_client: testing.TestClient) -> None:
     alice = create_university("Alice's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     id_ = alice.mailing(spring)
@@ -294,12 +294,12 @@ def test_words_follow_the_person(real_client: testing.TestClient) -> None:
     User.fetch(ObjectId(alice.id), bob.user.id).amend({"name": "Robert Baker"})
     User.fetch(ObjectId(alice.id), eve.user.id).amend({"email": "adams@y.edu"})
     assert [len(every(mailing, search=name)) for name in ("robert", "bob", "x.edu", "y.edu")] == [
-        *(1, 1, 0, 1)  # his address is bob@… still
+        *(1, 1, 0, 1)  # his address is still bob@…
     ]
 
 
-# Whoever is erased is a row without a name, and is found by nothing that they were called.
-def test_who_is_erased_is_nobody(real_client: testing.TestClient) -> None:
+# An erased person is a row without a name, which no search finds.
+def test_an_erased_person_has_no_name(real_client: testing.TestClient) -> None:
     alice = create_university("Alice's University", Api.in_process(real_client))
     spring = alice.fundraiser()
     id_ = alice.mailing(spring)
@@ -312,16 +312,16 @@ def test_who_is_erased_is_nobody(real_client: testing.TestClient) -> None:
     assert [row.user for row in list_recipients(mailing).rows] == [None]
 
 
-# Who is deleted leaves no word behind.
-def test_who_is_deleted_is_found_by_nothing(real_client: testing.TestClient) -> None:
+# A deleted person leaves no word behind.
+def test_a_deleted_person_is_not_found(real_client: testing.TestClient) -> None:
     alice = create_university("Alice's University", Api.in_process(real_client))
     id_ = alice.make("users", **BOB)["id"]
     assert alice.call("DELETE", f"/v1/users/{id_}").status == 204
     assert not (get_db().users.find_one({"_id": ObjectId(id_)}) or {}).get("words")
 
 
-# Charlie's people are none of Alice's, whatever either of them is asked for.
-def test_charlie_sees_his_own(alices: Mailing) -> None:
+# Charlie's people never appear for Alice, nor Alice's for Charlie, in any query.
+def test_charlie_sees_only_his_own_recipients(alices: Mailing) -> None:
     fill(alices, 40)
     charlies = fill(mailing_of(Organization.create("Charlie's University").id), 8)
     for asked in ({}, {"search": "bob"}, {"did": "clicked"}):
@@ -335,7 +335,7 @@ def test_charlie_sees_his_own(alices: Mailing) -> None:
         list_recipients(charlies, cursor=cursor)
 
 
-# Whatever is typed into the search is text, and finds people or nobody.
+# Any typed search is plain text, and finds people or no one.
 @pytest.mark.parametrize(
     "search",
     [
@@ -343,14 +343,14 @@ def test_charlie_sees_his_own(alices: Mailing) -> None:
         *("x" * 1000, "b " * 500, " ".join(map(chr, range(0x4E00, 0x4E00 + 490))), "\U0010ffff"),
     ],
 )
-def test_a_search_may_be_anything(alices: Mailing, search: str) -> None:
+def test_any_text_can_be_searched(alices: Mailing, search: str) -> None:
     fill(alices, 12)
     found = every(alices, search=search)
     assert len(found) in {0, 3, 12}
     assert list_recipients(alices, did="left", search=search).rows is not None
 
 
-# Nor is a place in a cursor that is no place in the search.
+# A cursor must contain a valid position in the search.
 @pytest.mark.parametrize(
     "value",
     [
@@ -359,7 +359,7 @@ def test_a_search_may_be_anything(alices: Mailing, search: str) -> None:
         *("[" * 9000, '["bob", "bob", "%s", 1]'),
     ],
 )
-def test_a_cursor_without_a_place_is_refused(alices: Mailing, value: Any) -> None:
+def test_a_cursor_without_a_position_is_rejected(alices: Mailing, value: Any) -> None:
     fill(alices, 12)
     cursor = list_recipients(alices, search="bob", limit=1).next_cursor
     assert cursor
@@ -369,8 +369,8 @@ def test_a_cursor_without_a_place_is_refused(alices: Mailing, value: Any) -> Non
         list_recipients(alices, search="bob", cursor=encode_cursor([made_for, value, ObjectId()]))
 
 
-# A cursor is good for the list it was made for, and for no other.
-def test_a_cursor_of_another_list_is_refused(alices: Mailing) -> None:
+# A cursor is valid only for the list it was made for.
+def test_a_cursor_of_another_list_is_rejected(alices: Mailing) -> None:
     fill(alices, 40)
     asked: list[dict[str, Any]] = [{}, {"did": "opened"}, {"search": "smith"}, {"search": "x.edu"}]
     cursors = [list_recipients(alices, limit=2, **one).next_cursor for one in asked]

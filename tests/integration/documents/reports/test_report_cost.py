@@ -1,4 +1,4 @@
-"""The short form of tools/bench/report_cost.py: a report costs the same for any number of gifts."""
+"""Short form of tools/bench/report_cost.py: a report costs the same for any number of gifts."""
 
 from falcon import testing
 from mongoengine import get_db
@@ -12,7 +12,7 @@ SMALL, LARGE = 300, 6000
 
 
 def work(fundraiser: Fundraiser) -> list[tuple[str, int, int]]:
-    """What MongoDB did for a report: the collections, with keys and documents looked at."""
+    """Return MongoDB's work for a report: collections, with examined keys and documents."""
     database = get_db()
     database.command("profile", 2)
     build_fundraiser_report(fundraiser)

@@ -1,4 +1,4 @@
-"""Alice reads what Bob was sent, what he did, and what he gave, in the order of time."""
+"""Alice reads Bob's emails, actions and gifts in chronological order."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def bob_of(alice: University) -> User:
 
 
 def every(user: User, limit: int) -> list[TimelineEntry]:
-    """All pages, one after the other."""
+    """Return the entries of all pages in order."""
     found, cursor = [], None
     while True:
         page = list_timeline(user, limit=limit, cursor=cursor)
@@ -48,7 +48,7 @@ def every(user: User, limit: int) -> list[TimelineEntry]:
 
 
 def busy(organization_id: ObjectId, seed: int = 1, emails: int = 60) -> User:
-    """Somebody with hundreds of emails, events and gifts, within a few seconds."""
+    """Create a person with hundreds of emails, events and gifts, within a few seconds."""
     chance = random.Random(seed)
     user = User.create(organization_id, "Bob", f"bob{seed}@example.edu")
     of = {"organization_id": organization_id, "user_id": user.id, "fundraiser_id": ObjectId()}
@@ -86,8 +86,8 @@ def organization_id(real_database: str) -> ObjectId:
     return organization_id
 
 
-# Emails with their mailings' names, all that was told of them, and gifts, the newest first.
-def test_it_tells_what_was_sent_told_and_given(alice: University) -> None:
+# The timeline has emails with their mailings' names, their events, and gifts, newest first.
+def test_the_timeline_shows_emails_events_and_gifts(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring, name="Spring appeal")
     email = alice.email(spring, mailing_id=mailing, sent_at="2023-11-14T22:13:20Z")
@@ -119,7 +119,7 @@ def test_it_tells_what_was_sent_told_and_given(alice: University) -> None:
     assert {one.mailing for one in entries} == {"Spring appeal"}
 
 
-# Of entries within one second none is lost and none told twice, however the pages are cut.
+# Pages of any size contain each entry within the same second exactly once.
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_pages_have_every_entry_once(organization_id: ObjectId, seed: int) -> None:
     bob = busy(organization_id, seed)
@@ -131,8 +131,8 @@ def test_pages_have_every_entry_once(organization_id: ObjectId, seed: int) -> No
         assert every(bob, limit) == whole
 
 
-# What is added at a moment that a page has ended in does not move what comes after.
-def test_an_entry_that_is_added_repeats_no_other(organization_id: ObjectId) -> None:
+# A new entry at the time where a page ends does not move later entries.
+def test_a_new_entry_repeats_no_other(organization_id: ObjectId) -> None:
     bob = busy(organization_id)
     whole = [entry.key for entry in list_timeline(bob, limit=1000).entries]
     first = list_timeline(bob, limit=100)
@@ -147,7 +147,7 @@ def test_an_entry_that_is_added_repeats_no_other(organization_id: ObjectId) -> N
     assert [entry.key for entry in rest if entry.key != added] == whole[100:]
 
 
-# Somebody's time line is read by their own emails, whatever else their organization has sent.
+# A query reads only the person's own emails, whatever else their organization has sent.
 def test_a_page_costs_the_same_at_any_number_of_other_people(organization_id: ObjectId) -> None:
     bob = busy(organization_id)
     alone = work(bob)
@@ -155,12 +155,12 @@ def test_a_page_costs_the_same_at_any_number_of_other_people(organization_id: Ob
         busy(organization_id, seed, 300)
     keys, documents = work(bob)
     assert documents == alone[1]
-    assert keys <= alone[0] + 2 * 60  # where one range ends, the next of another person's is seen
+    assert keys <= alone[0] + 2 * 60  # each range's end reads the next person's key
     assert max(alone) < 2 * 2 * (60 + 240 + 60 + 60)
 
 
 def work(user: User) -> tuple[int, int]:
-    """How many keys and documents MongoDB looked at for two pages."""
+    """Return the keys and documents that MongoDB examined for two pages."""
     database = get_db()
     database.command("profile", 2)
     cursor = list_timeline(user).next_cursor
@@ -174,8 +174,8 @@ def work(user: User) -> tuple[int, int]:
     return keys, documents
 
 
-# Of somebody with too many emails the latest are told of.
-def test_only_the_latest_emails_are_looked_at(
+# For a person with too many emails, the timeline shows the latest events.
+def test_only_the_latest_emails_are_read(
     organization_id: ObjectId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = busy(organization_id)
@@ -185,8 +185,8 @@ def test_only_the_latest_emails_are_looked_at(
     assert {one.email_id for one in sent} == {row["_id"] for row in latest if row.get("sent_at")}
 
 
-# What was told of somebody who was erased is gone, and their time line can still be read.
-def test_of_an_erased_person_hardly_anything_is_told(alice: University) -> None:
+# Erasing a person removes their events, and their timeline remains readable.
+def test_an_erased_persons_timeline_is_almost_empty(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     alice.deliver([make_event(email, "open", AT + 20), make_event(email, "click", AT + 60)])
@@ -199,15 +199,15 @@ def test_of_an_erased_person_hardly_anything_is_told(alice: University) -> None:
     assert [entry.kind for entry in list_timeline(bob).entries] == ["gift", "email"]
 
 
-# Somebody to whom nothing was sent has an empty time line.
-def test_nothing_is_nothing(organization_id: ObjectId) -> None:
+# A person without emails has an empty timeline.
+def test_a_person_without_entries_has_an_empty_timeline(organization_id: ObjectId) -> None:
     eve = User.create(organization_id, "Eve", "eve@example.edu")
     assert list_timeline(eve).entries == []
     assert list_timeline(eve).next_cursor is None
 
 
-# Charlie is told nothing of Alice's people.
-def test_charlie_is_told_nothing(organization_id: ObjectId) -> None:
+# Charlie sees nothing of Alice's people.
+def test_charlie_sees_no_timeline_of_alices(organization_id: ObjectId) -> None:
     bob = busy(organization_id)
     charlies = Organization.create("Charlie's University").id
     assert list_timeline(User(id=bob.id, organization_id=charlies)).entries == []
@@ -215,8 +215,8 @@ def test_charlie_is_told_nothing(organization_id: ObjectId) -> None:
         assert list_timeline(bob).entries == []
 
 
-# A cursor is good for the person it was made for; what is none is refused.
-def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None:
+# A cursor is valid only for the person it was made for, and an invalid cursor is rejected.
+def test_a_cursor_of_another_person_is_rejected(organization_id: ObjectId) -> None:
     bob, eve = busy(organization_id), busy(organization_id, 2)
     own = list_timeline(eve, limit=2).next_cursor
     assert own
@@ -225,7 +225,7 @@ def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None
             list_timeline(bob, cursor=cursor)
 
 
-# Nor is a place in a cursor that is no place in time.
+# A cursor must contain a valid time.
 @pytest.mark.parametrize(
     "value",
     [
@@ -233,7 +233,7 @@ def test_a_cursor_of_somebody_else_is_refused(organization_id: ObjectId) -> None
         *("9" * 5000 + ":1:00", f"-{10**17}:1:00", "1:1:" + "00" * 17),
     ],
 )
-def test_a_cursor_without_a_place_is_refused(organization_id: ObjectId, value: Any) -> None:
+def test_a_cursor_without_a_position_is_rejected(organization_id: ObjectId, value: Any) -> None:
     from documents.storage.pagination import encode_cursor
 
     bob = busy(organization_id, emails=3)

@@ -1,4 +1,4 @@
-"""A bug is raised, logged and retried. It is never stored as a verdict on somebody's input."""
+"""A bug is raised, logged and retried. It never rejects a client's input."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ from tools.testbed.stripe_events import (
 )
 
 AT = 1_763_800_000
-# `int("x")` is a ValueError, as most bugs in parsing are; a UnicodeError is one, too.
+# `int("x")` raises a ValueError, like most parsing bugs. A UnicodeError is one, too.
 BUGS = [
     ValueError("invalid literal for int() with base 10"),
     UnicodeEncodeError("ascii", "ü", 0, 1, "ordinal not in range"),
@@ -55,7 +55,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 
 def retry_now() -> None:
-    """Make the pause be over."""
+    """End the pause before the next attempt."""
     over = {"$set": {"trouble.retry_at": now() - timedelta(seconds=1)}}
     get_db().deliveries.update_many({"trouble": {"$exists": True}}, over)
 
@@ -80,7 +80,7 @@ PLACES: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize("error", BUGS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[0].__name__}.{place[1]}")
-def test_a_bug_in_payments_is_retried_and_the_gift_is_made_once_it_is_fixed(
+def test_a_bug_in_payments_is_retried_until_it_is_fixed(
     alice: University,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -106,7 +106,7 @@ def test_a_bug_in_payments_is_retried_and_the_gift_is_made_once_it_is_fixed(
     assert (row["counted_events"], row["refused"]) == (1, [])
 
 
-def test_a_bug_that_one_payment_meets_stops_no_other(
+def test_a_bug_in_one_payment_blocks_no_other(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()
@@ -122,7 +122,7 @@ def test_a_bug_that_one_payment_meets_stops_no_other(
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), AssertionError("a bug")])
-def test_a_bug_in_a_validator_is_no_verdict_on_a_post(
+def test_a_bug_in_a_validator_does_not_reject_a_post(
     alice: University, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     spring = alice.fundraiser()
@@ -138,7 +138,7 @@ def test_a_bug_in_a_validator_is_no_verdict_on_a_post(
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), UnicodeError("a bug"), KeyError("type")])
-def test_a_bug_in_reading_an_event_is_retried_and_stops_no_other_event(
+def test_a_bug_in_parsing_an_event_is_retried_and_blocks_no_other(
     alice: University, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     email = alice.email(alice.fundraiser())
@@ -185,7 +185,7 @@ def test_a_bug_in_parsing_loses_no_post(
     assert alice.get(f"/v1/emails/{email}")["opens"] == 2
 
 
-def test_a_bug_in_parsing_erases_no_whole_post(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_parsing_does_not_erase_a_whole_post(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps([make_event(str(ObjectId()), "open", AT)]).encode()
     monkeypatch.setattr(sendgrid, "parse_post", raising(ValueError("a bug")))
     with pytest.raises(ValueError, match="a bug"):

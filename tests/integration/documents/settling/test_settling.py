@@ -1,4 +1,4 @@
-"""Settling on the real server: whatever is done in whatever order, every counter is right."""
+"""Settling on the real server: every counter is correct after any actions in any order."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def alice(real_client: testing.TestClient) -> University:
     return create_university("Alice's University", Api.in_process(real_client))
 
 
-def test_a_gift_makes_its_email_donated_and_a_refund_unmakes_it(alice: University) -> None:
+def test_a_gift_marks_its_email_as_donated_and_a_refund_unmarks_it(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing)
@@ -63,7 +63,7 @@ def test_a_gift_makes_its_email_donated_and_a_refund_unmakes_it(alice: Universit
     assert figures["refunded"] == {"USD": 2500}
 
 
-def test_a_part_refund_is_set_and_not_added(alice: University) -> None:
+def test_a_partial_refund_is_set_and_not_added(alice: University) -> None:
     spring = alice.fundraiser()
     gift = alice.gift(spring, 2500)
     for amount in (400, 400, 1000):
@@ -74,7 +74,7 @@ def test_a_part_refund_is_set_and_not_added(alice: University) -> None:
 
 
 @pytest.mark.parametrize("status", ["pending", "failed"])
-def test_only_money_that_was_taken_counts(alice: University, status: str) -> None:
+def test_only_successful_payments_count(alice: University, status: str) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     gift = alice.gift(spring, email_id=email, status=status)
@@ -88,7 +88,7 @@ def test_only_money_that_was_taken_counts(alice: University, status: str) -> Non
     assert alice.report(spring)["donations"]["count"] == 1
 
 
-def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
+def test_a_disputed_gift_does_not_keep_an_email_deleted_meanwhile(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spring = alice.fundraiser()
@@ -100,7 +100,7 @@ def test_a_disputed_gift_does_not_keep_an_email_that_is_deleted_meanwhile(
     rounds = []
 
     def read_late(*args: Any) -> BatchEvidence:
-        """What is read here is past by the time it is used."""
+        """Return evidence that changes before its use."""
         evidence = read_evidence(*args)
         rounds.append(evidence)
         if len(rounds) == 1:
@@ -127,7 +127,7 @@ def test_currencies_are_never_mixed(alice: University) -> None:
     assert figures["average"] == {"JPY": 3000, "KWD": 1234, "USD": 1500}
 
 
-def test_donors_are_people_and_gifts_are_gifts(alice: University) -> None:
+def test_donors_count_people_and_gifts_count_gifts(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring)
     for _ in range(3):
@@ -140,7 +140,7 @@ def test_donors_are_people_and_gifts_are_gifts(alice: University) -> None:
     assert figures["by_match"]["unresolved"]["count"] == 6
 
 
-def test_the_last_gift_of_a_user_moves_back_when_it_is_deleted(alice: University) -> None:
+def test_deleting_a_users_last_gift_moves_the_last_time_back(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring)
     alice.gift(spring, donated_at="2026-01-01T00:00:00Z")
@@ -154,7 +154,7 @@ def test_the_last_gift_of_a_user_moves_back_when_it_is_deleted(alice: University
     assert (user["donations_count"], user["last_donated_at"]) == (1, "2026-01-01T00:00:00Z")
 
 
-def test_a_deleted_email_takes_its_counts_along_and_its_gifts_find_another(
+def test_a_deleted_email_removes_its_counts_and_its_gifts_are_rematched(
     alice: University,
 ) -> None:
     spring = alice.fundraiser()
@@ -174,7 +174,7 @@ def test_a_deleted_email_takes_its_counts_along_and_its_gifts_find_another(
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
 
 
-def test_an_email_with_more_gifts_than_a_batch_is_taken_back_whole(
+def test_deleting_an_email_releases_more_gifts_than_a_batch(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("documents.matching.rematch.MARKED_GIFTS_PER_BATCH", 2)
@@ -192,7 +192,7 @@ def test_an_email_with_more_gifts_than_a_batch_is_taken_back_whole(
     assert figures["unsettled"]["oldest_seconds"] == 0
 
 
-def test_a_mailings_cost_counts_for_its_fundraiser(alice: University) -> None:
+def test_a_mailings_cost_counts_on_its_fundraiser(alice: University) -> None:
     spring = alice.fundraiser()
     alice.mailing(spring, cost={"amount": 500, "currency": "USD"})
     mailing = alice.mailing(spring, cost={"amount": 700, "currency": "USD"})
@@ -216,7 +216,7 @@ def test_settling_again_changes_nothing(alice: University) -> None:
     assert alice.report(spring)["donations"] == before
 
 
-def test_recount_finds_and_repairs_exactly_what_was_planted(alice: University) -> None:
+def test_a_recount_finds_and_repairs_exactly_the_planted_errors(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring)
     alice.gift(spring, email_id=email)
@@ -243,8 +243,8 @@ def test_recount_finds_and_repairs_exactly_what_was_planted(alice: University) -
     assert alice.report(spring)["emails"] == right["emails"]
 
 
-def test_what_any_record_says_it_counted_can_be_mended(alice: University) -> None:
-    """Counters are right at the end, with no worker to help, whichever note was lost."""
+def test_any_records_counted_note_can_be_repaired(alice: University) -> None:
+    """Counters are correct at the end, without a worker's help, whichever note is lost."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring, cost={"amount": 100, "currency": "USD"})
     email = alice.email(spring, mailing_id=mailing)
@@ -264,7 +264,7 @@ def test_what_any_record_says_it_counted_can_be_mended(alice: University) -> Non
         assert now | {"as_of": 0} == report | {"as_of": 0}, name
 
 
-def test_a_report_survives_what_recount_is_to_find(alice: University) -> None:
+def test_a_report_works_with_incorrect_counters(alice: University) -> None:
     spring = alice.fundraiser()
     get_db().fundraisers.update_one({}, {"$inc": {"raised.EUR": 5}})
     assert alice.report(spring)["donations"]["average"] == {}
@@ -284,8 +284,8 @@ def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPa
     assert found["considered"][0]["reason"] == "outside the window"
 
 
-def test_any_sequence_of_what_clients_do_ends_with_exact_counters(alice: University) -> None:
-    """Creates, changes, part refunds, deletions, events and re-settles, in any order."""
+def test_any_sequence_of_client_actions_ends_with_exact_counters(alice: University) -> None:
+    """Creates, changes, partial refunds, deletions, events and repeated settles, in any order."""
     alice.set_webhook_key()
     donors = (BOB, EVE, {"name": "Zoe", "email": "zoe@example.org"})
 
@@ -394,7 +394,7 @@ def settle_only(fundraiser_id: str) -> None:
 
 
 def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) -> None:
-    """Its settling counts on the email, which waits to be settled itself and to say who moves."""
+    """Settling the gift counts on the email, which itself still waits to be settled."""
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     pinned, own = alice.email(spring), alice.email(autumn)
     gift = alice.gift(autumn, 2500, email_id=own)
@@ -409,7 +409,7 @@ def test_a_gift_leaves_a_deleted_email_of_another_fundraiser(alice: University) 
     assert alice.get(f"/v1/emails/{own}")["raised"] == {"USD": 2100}
 
 
-def test_a_new_email_that_a_gift_counts_on_first_is_new_all_the_same(alice: University) -> None:
+def test_an_email_stays_new_although_a_gift_counts_on_it_first(alice: University) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     by_address = alice.gift(spring, 1000)
     settle_all()
@@ -423,8 +423,8 @@ def test_a_new_email_that_a_gift_counts_on_first_is_new_all_the_same(alice: Univ
     assert alice.get(f"/v1/emails/{email}")["raised"] == {"USD": 3500}
 
 
-def test_a_gift_that_waits_and_then_moves_leaves_no_time_behind(alice: University) -> None:
-    """It had stopped counting, so that nothing is subtracted from the user whom it leaves."""
+def test_a_waiting_gift_that_moves_leaves_no_time_behind(alice: University) -> None:
+    """The gift no longer counted, so settling subtracts nothing from the user that it leaves."""
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     bob = alice.get(f"/v1/emails/{alice.email(spring)}")["user_id"]
     gift = alice.gift(spring, 1000)

@@ -1,4 +1,4 @@
-"""Every list is read from an index, and each page costs the same wherever it is in the list."""
+"""Every list is read from an index, and every page costs the same."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -45,9 +45,9 @@ LISTS: dict[Any, type[ListQuery]] = {
     Payment: PaymentQuery,
 }
 ROWS, LIMIT, PAGES = 400, 10, 20
-# A cursor has up to three ranges, each read ahead and merged. MongoDB lets this plan race against
-# reading the index from its beginning, which takes as few steps for the first pages: six or seven,
-# by chance. A plan from the beginning reads more than 200 records for the last page.
+# A cursor has up to three ranges, which MongoDB reads ahead and merges. MongoDB lets this plan race
+# against a scan of the index from its beginning. For the first six or seven pages, both take
+# equally few steps. A scan from the beginning reads more than 200 records for the last page.
 MARGIN = 100
 UNIQUE = {"email", "external_id"}
 VALUES = {
@@ -101,7 +101,7 @@ def row(document: Any, number: int, organization_id: ObjectId) -> dict[str, Any]
 
 @pytest.fixture
 def commands(real_database: str, document: Any) -> CommandRecorder:
-    """Store four hundred of the listed records for two organizations; note what is asked."""
+    """Insert four hundred records for two organizations, and record all queries."""
     rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
     get_db()[document._get_collection_name()].insert_many(rows)
     mongoengine.disconnect_all()
@@ -140,7 +140,7 @@ def stages(plan: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("document", "given", "sort"), list(cases()))
-def test_a_page_is_read_from_an_index_alone(
+def test_a_page_is_read_only_from_an_index(
     commands: CommandRecorder, document: Any, given: dict[str, Any], sort: str
 ) -> None:
     minus, name = ("-" if sort.startswith("-") else ""), sort.removeprefix("-")
@@ -164,7 +164,7 @@ def test_a_page_is_read_from_an_index_alone(
         told = get_db().command("explain", asked, verbosity="executionStats")
         seen = told["executionStats"]
         used = set(stages(told["queryPlanner"]["winningPlan"]))
-        # What is unique is one record, in whatever order.
+        # A unique value selects one record, in any order.
         assert not used & ({"COLLSCAN"} if given.keys() & UNIQUE else {"COLLSCAN", "SORT"}), used
         assert seen["totalDocsExamined"] <= 3 * LIMIT + MARGIN, seen["totalDocsExamined"]
         assert seen["totalKeysExamined"] <= 3 * LIMIT + MARGIN, seen["totalKeysExamined"]

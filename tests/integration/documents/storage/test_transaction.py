@@ -1,4 +1,4 @@
-"""A transaction that meets another begins again, which is counted; what follows it is done once."""
+"""A transaction that conflicts restarts and is counted; its callbacks run once."""
 
 import pytest
 from prometheus_client import REGISTRY
@@ -17,7 +17,7 @@ def retries(work: str) -> float:
 @pytest.mark.parametrize(
     "error", [OperationFailure("a conflict", 112, CONFLICT), DuplicateKeyError("twice", 11000)]
 )
-def test_what_follows_a_transaction_is_done_once(real_database: str, error: Exception) -> None:
+def test_callbacks_of_a_transaction_run_once(real_database: str, error: Exception) -> None:
     tries: list[int] = []
     done: list[str] = []
 
@@ -34,7 +34,7 @@ def test_what_follows_a_transaction_is_done_once(real_database: str, error: Exce
     assert retries("work") - before == 2
 
 
-def test_nothing_follows_one_that_failed(real_database: str) -> None:
+def test_a_failed_transaction_runs_no_callbacks(real_database: str) -> None:
     done: list[str] = []
 
     def _broken(tx: Tx) -> None:

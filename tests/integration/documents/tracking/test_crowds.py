@@ -1,4 +1,4 @@
-"""Thousands of clicks on one email: each more costs the same, and stops nobody else."""
+"""Thousands of clicks on one email: each further click costs the same, and blocks no one else."""
 
 import random
 from typing import Any
@@ -36,7 +36,7 @@ def labels(rows: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("links", [1, 2])
-def test_one_more_click_reads_a_bounded_number(
+def test_one_more_click_reads_a_bounded_number_of_clicks(
     alice: University, monkeypatch: pytest.MonkeyPatch, links: int
 ) -> None:
     email = alice.email(alice.fundraiser())
@@ -57,7 +57,7 @@ def test_one_more_click_reads_a_bounded_number(
 
     monkeypatch.setattr(click_labels, "find_machine_reasons", counted)
     alice.deliver([make_event(email, "click", AT + 1, url=LINK)])
-    sweep_due_records()  # the counters know nothing of the copies
+    sweep_due_records()  # the counters exclude the copies
     assert judged
     assert max(judged) <= machine_clicks.MAX_CLICKS_PER_SECOND + 2
     (last,) = get_db().events.find({"at": {"$gt": row["at"]}})
@@ -65,10 +65,10 @@ def test_one_more_click_reads_a_bounded_number(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_labels_agree_with_a_fresh_judgement(
+def test_labels_agree_with_a_new_judgement(
     alice: University, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Small crowds, whatever the order and the batches in which their clicks come."""
+    """Small crowds, with clicks in any order and in any batches."""
     for module in (machine_clicks, click_labels):
         monkeypatch.setattr(module, "MAX_CLICKS_PER_SECOND", 3)
     monkeypatch.setattr(click_labels, "MIN_CLICKS_PER_READ", 0)

@@ -1,4 +1,4 @@
-"""What events do to their emails, on the real server: whatever comes first."""
+"""Effects of events on their emails, on the real server, in any order of arrival."""
 
 import itertools
 import random
@@ -43,7 +43,7 @@ STORY: list[tuple[str, int, dict[str, Any]]] = [
 
 
 def told(alice: University, email: str) -> Any:
-    """What is known of an email, without what differs from email to email."""
+    """Return an email's engagement, without fields that differ between emails."""
     found = alice.get(f"/v1/emails/{email}")
     return {name: value for name, value in found.items() if not name.endswith("id")} | {
         "created_at": None,
@@ -53,7 +53,7 @@ def told(alice: University, email: str) -> Any:
 
 
 def test_the_order_of_arrival_does_not_matter(alice: University) -> None:
-    """Every order of five kinds of events, and random orders of all, settled at random points."""
+    """Every order of five kinds, and random orders of all kinds, settled at random points."""
     spring = alice.fundraiser()
     chance = random.Random(1)
     core = [STORY[0], STORY[2], *STORY[4:7]]
@@ -122,7 +122,7 @@ def test_unknown_types_are_kept_and_reported(alice: University) -> None:
     assert get_db().events.count_documents({"type": "from_the_future"}) == 1
 
 
-def test_whoever_left_one_group_and_came_back_to_another_has_left(alice: University) -> None:
+def test_resubscribing_to_another_group_is_still_an_unsubscribe(alice: University) -> None:
     spring = alice.fundraiser()
     back, left, gone = (alice.email(spring) for _ in range(3))
     alice.deliver(
@@ -140,15 +140,15 @@ def test_whoever_left_one_group_and_came_back_to_another_has_left(alice: Univers
 
 
 def unnamed(type_: str, at: int, **more: Any) -> dict[str, Any]:
-    """An event without our email_id and without a message that is known."""
+    """Return an event without an email_id and without a known message."""
     told = make_event("x", type_, at, **more)
     del told["email_id"]
     return {"sg_message_id": f"m-{type_}-{at}", **told} | more
 
 
 @pytest.mark.parametrize("first", ["event", "message"])
-def test_an_event_is_tied_by_its_message(alice: University, first: str) -> None:
-    """Once an event told of which email the message is, before or after."""
+def test_an_event_is_linked_by_its_message(alice: University, first: str) -> None:
+    """Another event links the message to the email, earlier or later."""
     email = alice.email(alice.fundraiser())
     posts = [
         [unnamed("open", AT, sg_message_id="m1")],
@@ -162,7 +162,7 @@ def test_an_event_is_tied_by_its_message(alice: University, first: str) -> None:
     assert (tied.tied_by, tied.unmatched, tied.due) == ("message", None, None)
 
 
-def test_a_message_to_many_is_tied_to_the_one_with_the_address(alice: University) -> None:
+def test_a_message_to_many_is_linked_by_address(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     alice.deliver([make_event(email, "delivered", AT, sg_message_id="m1")])
     alice.deliver([unnamed("open", AT, sg_message_id="m1", email="eve@example.edu")])
@@ -172,7 +172,7 @@ def test_a_message_to_many_is_tied_to_the_one_with_the_address(alice: University
 
 @pytest.mark.parametrize("category", ["id", "name", "names"])
 @pytest.mark.parametrize("late", [False, True])
-def test_an_event_is_tied_by_address_and_mailing(
+def test_an_event_is_linked_by_address_and_mailing(
     alice: University, category: str, late: bool
 ) -> None:
     """At once, or when the email is recorded."""
@@ -195,7 +195,7 @@ def test_an_event_is_tied_by_address_and_mailing(
     assert (report["emails"]["opens"], report["unmatched_events"]["in_organization"]) == (1, 0)
 
 
-def test_what_cannot_be_tied_is_kept_and_reported(alice: University) -> None:
+def test_events_without_an_email_are_kept_and_reported(alice: University) -> None:
     spring = alice.fundraiser()
     alice.email(spring)
     alice.deliver([unnamed("open", AT), make_event(UNKNOWN_ID, "click", AT, email="x@x.edu")])
@@ -204,7 +204,7 @@ def test_what_cannot_be_tied_is_kept_and_reported(alice: University) -> None:
     assert alice.report(spring)["emails"]["opens"] == 0
 
 
-def test_another_universitys_email_is_never_tied(
+def test_another_universitys_email_is_never_linked(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = create_university("Charlie's University", Api.in_process(real_client))
@@ -223,10 +223,13 @@ def test_another_universitys_email_is_never_tied(
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
 
 
-def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
+def test_an_event_and_email_that_cross_are_linked_by_the_next_pass(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither transaction saw the other's record; simulated by hiding what the email would find."""
+    """Neither transaction saw the other's record.
+
+    The test hides the events that the email would find.
+    """
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     alice.deliver([unnamed("open", AT, category=mailing)])
@@ -244,7 +247,7 @@ def test_an_event_and_its_email_that_cross_are_tied_when_looked_at_again(
     assert get_db().events.count_documents({"due": {"$type": "date"}}) == 0
 
 
-def test_more_late_events_than_a_transaction_takes(
+def test_more_late_events_than_one_transaction_takes_are_all_counted(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unmatched, "TIED_EVENTS_PER_BATCH", 7)
@@ -284,7 +287,7 @@ def test_overlapping_posts_count_each_event_once(alice: University) -> None:
     assert alice.get(f"/v1/emails/{email}")["opens"] == 20
 
 
-def test_machines_clicks_are_kept_apart(alice: University) -> None:
+def test_clicks_by_machines_are_counted_separately(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     person, gateway = (alice.email(spring, mailing_id=mailing) for _ in range(2))
@@ -306,14 +309,14 @@ def test_machines_clicks_are_kept_apart(alice: University) -> None:
     report = alice.report(spring)
     assert of(report["emails"], "clicked", "clicks") == (1, 1)
     assert report["machines"] == {"opens": 0, "clicks": 3}
-    alice.deliver([make_event(gateway, "delivered", AT)])  # no, it was not
+    alice.deliver([make_event(gateway, "delivered", AT)])  # the first click was not too early
     settle_all()
     found = alice.get(f"/v1/emails/{gateway}")
     assert of(found, "clicks", "machine_clicks") == (1, 1)
     assert found["first_clicked_at"] == found["last_clicked_at"] == "2023-11-14T22:13:21Z"
 
 
-def test_a_burst_that_completes_later_takes_its_clicks_back(alice: University) -> None:
+def test_a_burst_completed_later_removes_its_clicks(alice: University) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, mailing_id=alice.mailing(spring))
     for number in range(3):
@@ -324,8 +327,8 @@ def test_a_burst_that_completes_later_takes_its_clicks_back(alice: University) -
     assert alice.report(spring)["emails"]["clicked"] == 0
 
 
-def test_bob_clicks_a_link_that_names_him(alice: University) -> None:
-    """Links are the message's: what names the recipient is taken away."""
+def test_a_link_that_names_bob_is_stored_without_his_name(alice: University) -> None:
+    """Stored links belong to the message, so they must not contain data of the recipient."""
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     people = [BOB, {"name": "Eve", "email": "eve@example.org"}]

@@ -1,4 +1,4 @@
-"""Tallying on the real server: an event counts once, whatever is sent how often."""
+"""Tallying on the real server: an event counts once, even if it is sent repeatedly."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ def alice(real_client: testing.TestClient) -> University:
     return alice
 
 
-def test_what_is_reported_of_an_email_is_on_it_and_in_the_reports(alice: University) -> None:
+def test_events_count_on_their_email_and_in_reports(alice: University) -> None:
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
     email = alice.email(spring, mailing_id=mailing, sent_at=None)
@@ -89,7 +89,7 @@ def test_repetitions_count_once_even_under_new_ids_and_in_one_post(alice: Univer
     assert (found["opens"], found["clicks"]) == (2, 1)
 
 
-def test_an_event_known_by_its_id_alone_counts_once(alice: University) -> None:
+def test_an_event_identified_only_by_its_id_counts_once(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     alice.deliver([make_event(email, "open", AT, sg_event_id="one")])
     alice.deliver([make_event(email, "open", AT + 5, sg_event_id="one")])
@@ -97,7 +97,7 @@ def test_an_event_known_by_its_id_alone_counts_once(alice: University) -> None:
     assert alice.get(f"/v1/emails/{email}")["opens"] == 1
 
 
-def test_odd_events_stop_no_other_and_are_kept(alice: University) -> None:
+def test_invalid_events_block_no_other_and_are_kept(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     answer = alice.deliver(
         [
@@ -121,7 +121,7 @@ def test_odd_events_stop_no_other_and_are_kept(alice: University) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"not json", b"\xff\xfe", b"[" * 5000, b"null"])
-def test_a_body_that_is_no_array_is_stored_and_reported(alice: University, body: bytes) -> None:
+def test_a_body_that_is_not_an_array_is_stored_and_reported(alice: University, body: bytes) -> None:
     answer = alice.deliver(None, body=body)
     assert (answer.status, answer.json) == (202, {"accepted": 1})
     settle_all()
@@ -130,7 +130,7 @@ def test_a_body_that_is_no_array_is_stored_and_reported(alice: University, body:
     assert delivery["refused"] == [{"index": 0, "reason": "the body is no JSON array"}]
 
 
-def test_events_of_another_organizations_emails_touch_nothing(
+def test_events_about_another_organizations_emails_change_nothing(
     alice: University, real_client: testing.TestClient
 ) -> None:
     charlie = create_university("Charlie's University", Api.in_process(real_client))
@@ -164,7 +164,7 @@ def test_many_sweeps_at_once_count_once(alice: University) -> None:
 def test_a_gift_does_not_wait_until_all_events_are_counted(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events take turn after turn, and the gift is given the next but one at the latest."""
+    """Events take several turns, and the gift gets the second turn at the latest."""
     monkeypatch.setattr(reader, "DELIVERIES_PER_BATCH", 1)
     spring = alice.fundraiser()
     email = alice.email(spring)
@@ -189,10 +189,10 @@ def test_a_gift_does_not_wait_until_all_events_are_counted(
     assert alice.report(spring)["emails"]["opens"] == posts
 
 
-def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
+def test_an_email_counted_after_its_event_still_finds_its_gift(
     alice: University,
 ) -> None:
-    alice.email(alice.fundraiser("Autumn"))  # so Bob is known
+    alice.email(alice.fundraiser("Autumn"))  # creates Bob's user
     spring = alice.fundraiser()
     gift = alice.gift(spring)
     settle_all()
@@ -205,7 +205,7 @@ def test_an_email_whose_event_is_counted_before_itself_still_finds_its_gift(
     assert (found["match"], found["email_id"]) == ("indirect", email)
 
 
-def test_an_event_of_an_email_that_is_due_is_passed_on_when_the_email_is_settled(
+def test_an_event_of_a_due_email_counts_when_the_email_is_settled(
     alice: University,
 ) -> None:
     """Counting the event must not take the email's mark, because its settling does more."""

@@ -1,5 +1,4 @@
-"""Clicks on different links are different clicks, before and after the upgrade that tells them
-apart."""
+"""Clicks on different links are different clicks, before and after the upgrade."""
 
 import json
 from datetime import timedelta
@@ -43,7 +42,7 @@ def email(alice: University) -> str:
 
 
 def click(email: str, id_: str | None, index: Any = None, part: Any = "html") -> dict[str, Any]:
-    """A click of one second, by one browser, on the link at this position."""
+    """Return a click within one second, by one browser, on the link at this position."""
     offset = {} if index is None else {"url_offset": {"index": index, "type": part}}
     told = make_event(email, "click", AT, url=LINK, useragent=AGENT, **offset)
     return told | ({"sg_event_id": id_} if id_ else {"sg_event_id": None})
@@ -57,7 +56,7 @@ def clicks(alice: University, email: str) -> int:
 def count_as_before(
     alice: University, monkeypatch: pytest.MonkeyPatch, *told: dict[str, Any]
 ) -> None:
-    """Deliver clicks to the earlier version, which knew no positions, and count them."""
+    """Deliver clicks to the earlier version, which has no positions, and count them."""
     with monkeypatch.context() as earlier:
         earlier.setattr(sendgrid, "_link_position", lambda offset: None)
         alice.deliver(list(told))
@@ -65,7 +64,7 @@ def count_as_before(
     get_db().events.update_many({}, {"$unset": {"link_position": ""}})
 
 
-def test_two_links_in_one_second_are_two_clicks(alice: University, email: str) -> None:
+def test_clicks_on_two_links_in_one_second_are_two(alice: University, email: str) -> None:
     alice.deliver(
         [click(email, "one", 0), click(email, "two", 1), click(email, "three", 1, "text")]
     )
@@ -75,16 +74,16 @@ def test_two_links_in_one_second_are_two_clicks(alice: University, email: str) -
     assert clicks(alice, email) == 3
 
 
-def test_one_link_in_one_second_is_one_click(alice: University, email: str) -> None:
+def test_repeated_clicks_on_one_link_in_one_second_are_one(alice: University, email: str) -> None:
     alice.deliver([click(email, "one"), click(email, "two"), click(email, None)])
     assert clicks(alice, email) == 1
 
 
-def test_the_identity_of_an_event_without_a_position_stays() -> None:
+def test_an_event_without_a_position_keeps_its_identity() -> None:
     told = make_event(
         "a" * 24, "click", AT, url="https://x.edu/", useragent=AGENT, sg_message_id="m"
     )
-    former = "6332160d37459d4b055e14d8f8e37fe9"  # as the earlier version made it
+    former = "6332160d37459d4b055e14d8f8e37fe9"  # as the earlier version created it
     assert sendgrid.read_event_report(ORGANIZATION, told).identity.hex() == former
     assert sendgrid.read_event_report(ORGANIZATION, told).former_identity is None
     positioned = sendgrid.read_event_report(
@@ -104,7 +103,7 @@ def test_the_identity_of_an_event_without_a_position_stays() -> None:
         *({"index": ""}, {"other": 1}),
     ],
 )
-def test_an_odd_position_is_none(offset: Any) -> None:
+def test_an_invalid_position_is_ignored(offset: Any) -> None:
     told = make_event("a", "click", AT, url=LINK)
     report = sendgrid.read_event_report(ORGANIZATION, {**told, "url_offset": offset})
     assert report.link_position is None
@@ -121,7 +120,7 @@ def test_any_position_can_be_stored(index: Any, part: Any) -> None:
     assert position is None or len(position.encode()) <= 1000
 
 
-def test_forms_of_one_number_are_one_position() -> None:
+def test_different_forms_of_a_number_are_one_position() -> None:
     offsets = [{"index": index, "type": "html"} for index in (3, 3.0, "3")]
     told = [make_event("a", "click", AT, url_offset=offset) for offset in offsets]
     assert len({sendgrid.read_event_report(ORGANIZATION, one).identity for one in told}) == 1
@@ -142,7 +141,7 @@ def test_a_click_counted_before_the_upgrade_is_not_counted_again(
     assert get_db().events.count_documents({"type": "click"}) == 2
 
 
-def test_a_replay_counts_the_click_that_the_earlier_version_left_out(
+def test_a_replay_counts_a_click_that_the_earlier_version_omitted(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, "one", 0), click(email, "two", 1))
@@ -155,7 +154,7 @@ def test_a_replay_counts_the_click_that_the_earlier_version_left_out(
     assert clicks(alice, email) == 2
 
 
-def test_a_replayed_click_without_an_id_stays_counted_once(
+def test_a_replayed_click_without_an_id_counts_once(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, None, 0))
@@ -166,7 +165,7 @@ def test_a_replayed_click_without_an_id_stays_counted_once(
     assert (post["counted_events"], post["repeated_events"]) == (1, 0)
 
 
-def test_a_click_whose_position_is_not_known_any_more_is_not_counted_again(
+def test_a_click_with_a_lost_position_is_not_counted_again(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_before(alice, monkeypatch, click(email, "one", 0))
@@ -188,10 +187,10 @@ def test_an_erased_click_is_not_counted_again(
     assert get_db().events.count_documents({}) == 1
 
 
-def test_many_clicks_over_the_upgrade(
+def test_many_clicks_across_the_upgrade_count_once(
     alice: University, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of each post is known, under the same or a new ID; each click counts once."""
+    """Half of each post is known, under the same or a new ID. Each click counts once."""
     told = [click(email, f"{n}", n) | {"timestamp": AT + 10 * n} for n in range(40)]
     count_as_before(alice, monkeypatch, *told[:25])
     assert clicks(alice, email) == 25
@@ -219,7 +218,7 @@ def test_an_upgraded_database_looks_for_older_clicks_only(
 
 
 @pytest.mark.usefixtures("real_database")
-def test_a_new_database_looks_for_none(real_client: testing.TestClient) -> None:
+def test_a_new_database_looks_for_no_older_clicks(real_client: testing.TestClient) -> None:
     mark_all_finished(MIGRATIONS)
     former_clicks.forget_migration_end()
     report = sendgrid.read_event_report(ORGANIZATION, click("a" * 24, "one", 0))

@@ -1,4 +1,4 @@
-"""Reading large posts: each is parsed once, however many transactions it takes."""
+"""Reading large posts: each is parsed once, for any number of transactions."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The lengths of the posts that were parsed."""
+    """Record the lengths of the parsed posts."""
     lengths: list[int] = []
     parse = sendgrid.parse_post
 
@@ -54,12 +54,12 @@ def test_a_large_post_is_parsed_once(
     parsed.clear()
     settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 120
-    assert len(parsed) <= 6  # 24 batches; a batch that is read ahead in vain parses again
+    assert len(parsed) <= 6  # 24 batches; an unused batch that was read ahead is parsed again
     posts = list(get_db().deliveries.find())
     assert [post["refused_events"] for post in posts] == [0, 101, 0]
 
 
-def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
+def test_a_post_counted_event_by_event_is_parsed_a_few_times(
     alice: University, monkeypatch: pytest.MonkeyPatch, parsed: list[int]
 ) -> None:
     email = alice.email(alice.fundraiser())
@@ -78,14 +78,14 @@ def test_a_post_whose_events_are_taken_one_by_one_is_parsed_a_few_times(
     assert len(parsed) <= 5
 
 
-def test_items_that_cannot_be_understood_cost_no_place_of_events() -> None:
+def test_unreadable_items_take_no_place_in_a_batch() -> None:
     part = DeliveryPart(ORGANIZATION, ObjectId(), now(), first=0, most=16)
     reading = reader._read_part(part, [None] * 99_000 + [make_event("1", "open", AT)] * 20)
     assert (reading.next_item, len(reading.reports)) == (99_016, 16)
     assert (reading.refused_count, len(reading.refused)) == (99_000, reader.MAX_REJECTED_ITEMS)
 
 
-def test_a_batch_of_one_event_begins_with_it() -> None:
+def test_a_batch_of_one_event_starts_at_that_event() -> None:
     items = [None, None, make_event("1", "open", AT), None]
     first = reader._read_part(DeliveryPart(ORGANIZATION, ObjectId(), now(), 0, 1), items)
     assert (first.next_item, first.reports, first.refused_count) == (2, [], 2)

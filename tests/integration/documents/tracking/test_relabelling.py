@@ -1,4 +1,4 @@
-"""Judging clicks again: a process that was paused does not move the progress of another."""
+"""Judging clicks again: a process that was paused does not change another's progress."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tools.bench import recount_rate
 
 
 @pytest.mark.usefixtures("real_database")
-def test_a_paused_process_leaves_the_progress_of_another_rule_alone() -> None:
+def test_a_paused_process_does_not_change_another_rules_progress() -> None:
     recount_rate.store_records(3, events=False)
     old, new = MachineClickRule(), MachineClickRule(seconds=MachineClickRule().seconds + 1)
     paused = Relabelling.continue_with(old)
@@ -22,7 +22,7 @@ def test_a_paused_process_leaves_the_progress_of_another_rule_alone() -> None:
 
 
 @pytest.mark.usefixtures("real_database")
-def test_two_processes_of_one_rule_come_to_its_end() -> None:
+def test_two_processes_of_one_rule_complete_it() -> None:
     recount_rate.store_records(3, events=False)
     first, second = (
         Relabelling.continue_with(MachineClickRule()),

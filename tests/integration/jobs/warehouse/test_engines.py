@@ -1,4 +1,4 @@
-"""Each engine merges by id and version, answers without being changed, and writes Parquet."""
+"""Each engine merges by ID and version, queries without changes, and writes Parquet."""
 
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ def names(warehouse: Warehouse) -> dict[str, Any]:
         return dict(answer.rows)
 
 
-def test_the_highest_version_stays_whichever_comes_first(warehouse: Warehouse) -> None:
+def test_the_highest_version_wins_in_every_order(warehouse: Warehouse) -> None:
     newer, older = fundraiser("a", 2, "new"), fundraiser("a", 1, "old")
     for rows in ([newer], [older], [newer], [older, fundraiser("b", 1, "other")]):
         warehouse.merge({FUNDRAISER_TABLE: rows})
@@ -39,14 +39,14 @@ def test_the_highest_version_stays_whichever_comes_first(warehouse: Warehouse) -
     assert names(warehouse) == {"a": "newest", "b": "other"}
 
 
-def test_what_is_gone_stays_gone(warehouse: Warehouse) -> None:
+def test_deleted_rows_stay_deleted(warehouse: Warehouse) -> None:
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1), fundraiser("b", 1)]})
     warehouse.merge({FUNDRAISER_TABLE: [FUNDRAISER_TABLE.tombstone("a", 3)]})
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 2)]})
     assert names(warehouse) == {"b": "Spring"}
 
 
-def test_rows_that_nobody_met_are_dropped(warehouse: Warehouse) -> None:
+def test_rows_older_than_the_fill_are_deleted(warehouse: Warehouse) -> None:
     warehouse.merge(
         {FUNDRAISER_TABLE: [fundraiser("a", 4), fundraiser("b", 5), fundraiser("c", 9)]}
     )
@@ -59,14 +59,14 @@ def test_rows_that_nobody_met_are_dropped(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(
     "name", ["", 'it\'s "quoted"', "two\nlines\t\\", "\u0000zero", "Ünïcödé 🎓", None, "x" * 2000]
 )
-def test_text_is_kept_as_it_is(warehouse: Warehouse, name: str | None) -> None:
+def test_text_is_stored_unchanged(warehouse: Warehouse, name: str | None) -> None:
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1, name)]})
     kept = names(warehouse)["a"]
-    # PostgreSQL keeps no zero character.
+    # PostgreSQL stores no NUL character.
     assert kept == name or kept == (name or "").replace("\u0000", "")
 
 
-def test_times_and_numbers_come_back(warehouse: Warehouse) -> None:
+def test_times_and_numbers_survive_a_round_trip(warehouse: Warehouse) -> None:
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1, goal_amount=2**53 + 1)]})
     row = read_table(warehouse, FUNDRAISER_TABLE)["a"]
     columns = [column.name for column in FUNDRAISER_TABLE.columns]
@@ -78,7 +78,9 @@ def test_times_and_numbers_come_back(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(
     "query", ["DROP VIEW fundraisers", "DELETE FROM fundraisers_rows", "SELECT nonsense", "", "x;"]
 )
-def test_a_query_changes_nothing_and_a_bad_one_is_said(warehouse: Warehouse, query: str) -> None:
+def test_a_query_changes_nothing_and_a_bad_query_is_reported(
+    warehouse: Warehouse, query: str
+) -> None:
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
     with pytest.raises(QueryError), warehouse.query(query) as answer:
         list(answer.rows)
@@ -95,14 +97,14 @@ def test_a_query_changes_nothing_and_a_bad_one_is_said(warehouse: Warehouse, que
         "INSTALL httpfs",
     ],
 )
-def test_a_query_reads_no_file_of_the_machine(tmp_path: Path, query: str) -> None:
+def test_a_query_cannot_read_local_files(tmp_path: Path, query: str) -> None:
     warehouse = open_warehouse(f"duckdb:///{tmp_path / 'warehouse.duckdb'}")
     warehouse.prepare()
     with pytest.raises(WarehouseError), warehouse.query(query) as answer:
         list(answer.rows)
 
 
-def test_preparing_again_loses_nothing_and_adds_what_is_new(
+def test_a_repeated_preparation_keeps_data_and_adds_new_columns(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
@@ -128,7 +130,7 @@ def test_a_table_becomes_a_parquet_file(warehouse: Warehouse, tmp_path: Path) ->
     assert read == (len(rows), "it's 🎓", AT, 5 * len(rows))
 
 
-def test_text_from_outside_is_cut() -> None:
+def test_long_texts_are_truncated() -> None:
     event = {"_id": b"\x01", "type": "click", "url": "https://x.example/" + "y" * 5000}
     row = TABLE_BY_NAME["events"].row(event, 1, personal=False)
     assert len(row["link"]) == MAX_COLUMN_TEXT_LENGTH
@@ -145,7 +147,7 @@ def test_text_from_outside_is_cut() -> None:
         "clickhouse://user:secret@[bad/x",
     ],
 )
-def test_one_that_is_away_is_a_sentence_without_its_password(url: str) -> None:
+def test_an_unavailable_warehouse_is_reported_without_its_password(url: str) -> None:
     with pytest.raises(WarehouseError) as raised:
         open_warehouse(url).merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
     assert "secret" not in str(raised.value)

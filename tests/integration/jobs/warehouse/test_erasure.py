@@ -1,4 +1,4 @@
-"""Dora's whole life in the service, and what is left of it once she is erased: figures."""
+"""Dora's whole history in the service: only figures stay after her erasure."""
 
 import base64
 import json
@@ -75,7 +75,7 @@ def life(ann: University, exporting: pytest.MonkeyPatch, real_client: testing.Te
 
 
 class Life:
-    """Dora everywhere, among people who look like her. `sent` are the posts, to send again."""
+    """Dora's records among people who look like her. `sent` lists the posts, to send again."""
 
     def __init__(self, place: University, client: testing.TestClient) -> None:
         self.place, self.client = place, client
@@ -251,7 +251,7 @@ class Life:
         return found
 
     def of_others(self) -> dict[str, Any]:
-        """Return all that is stored of the others, but for when it was looked at."""
+        """Return all stored data of the others, except the times of checks."""
         database = get_db()
         users = list(
             database.users.find(
@@ -325,7 +325,7 @@ def customer_event(
 
 
 def places(warehouse: DuckDB, logs: str = "") -> set[str]:
-    """Return where Dora still is; what is about somebody else of her name is no trace of her."""
+    """Return where Dora remains. Text about another person of her name is not a trace of her."""
     found = []
     for wanted in WANTED:
         found += search_everywhere(wanted, redis_url=get_settings().redis_url, logs=logs)
@@ -349,7 +349,7 @@ def places(warehouse: DuckDB, logs: str = "") -> set[str]:
     }
 
 
-def test_nothing_stored_tells_of_her_and_no_figure_changes(
+def test_no_stored_data_names_her_and_no_figure_changes(
     life: Life, duckdb: DuckDB, caplog: pytest.LogCaptureFixture
 ) -> None:
     export_all(duckdb)
@@ -379,7 +379,7 @@ def erase(life: Life) -> None:
     settle_all()
 
 
-def test_what_is_sent_again_brings_nothing_back_and_counts_nothing(
+def test_repeated_posts_restore_nothing_and_count_nothing(
     life: Life, duckdb: DuckDB, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = life.figures()
@@ -393,9 +393,7 @@ def test_what_is_sent_again_brings_nothing_back_and_counts_nothing(
     assert read_contents(duckdb) == compute_contents()
 
 
-def test_later_clicks_find_their_links_and_bring_no_address_back(
-    life: Life, duckdb: DuckDB
-) -> None:
+def test_later_clicks_find_their_links_and_restore_no_address(life: Life, duckdb: DuckDB) -> None:
     erase(life)
     path = f"/v1/mailings/{life.mailing}/links?limit=200"
     before = {link["id"]: link["clicks"] for link in life.place.get(path)["data"]}
@@ -413,7 +411,7 @@ def test_later_clicks_find_their_links_and_bring_no_address_back(
     assert places(duckdb) == set()
 
 
-def test_a_repeated_request_finds_its_gift_and_a_plan_stays_one(life: Life) -> None:
+def test_a_repeated_request_finds_its_gift_and_plan(life: Life) -> None:
     erase(life)
     before = life.figures()[0]
     plans = before["recurring"]["plans"]
@@ -429,7 +427,7 @@ def test_a_repeated_request_finds_its_gift_and_a_plan_stays_one(life: Life) -> N
     assert life.figures()[0]["recurring"]["plans"] == plans
 
 
-def test_what_stripe_reports_later_of_her_customer_is_forgotten(life: Life, duckdb: DuckDB) -> None:
+def test_stripes_later_events_about_her_customer_are_not_stored(life: Life, duckdb: DuckDB) -> None:
     erase(life)
     posts = get_db().deliveries.count_documents({})
     for thing in (
@@ -447,7 +445,7 @@ def test_what_stripe_reports_later_of_her_customer_is_forgotten(life: Life, duck
     assert places(duckdb) == set()
 
 
-def test_somebody_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) -> None:
+def test_a_person_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) -> None:
     alumni = {"name": "Al Umni", "email": "d.hawk+alumni@example.org"}
     email = life.email_to(alumni)
     life.place.gift(life.spring, 4000, alumni, external_id=alumni["email"])
@@ -475,7 +473,7 @@ def test_somebody_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) ->
     assert theirs() == before
 
 
-def test_somebody_who_has_her_former_address_by_now_keeps_it(life: Life) -> None:
+def test_the_new_holder_of_her_former_address_keeps_it(life: Life) -> None:
     heir = {"name": "Harry Heir", "email": BEFORE["email"]}
     email = life.email_to(heir)
     life.place.gift(life.spring, 4000, heir, external_id="heir")

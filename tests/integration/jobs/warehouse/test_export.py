@@ -1,4 +1,4 @@
-"""What is saved comes to the warehouse: once, in its latest state, whatever happens on the way."""
+"""Every saved change reaches the warehouse once, in its latest state, despite any fault."""
 
 import random
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def column(table: Table, row: tuple[Any, ...], name: str) -> Any:
 
 
 def a_day(ann: University) -> dict[str, str]:
-    """A mailing of two emails; one is opened, clicked and followed by a gift."""
+    """Send a mailing of two emails. One is opened, clicked and followed by a gift."""
     spring = ann.fundraiser()
     mailing = ann.mailing(spring, cost={"amount": 900, "currency": "USD"})
     sent = "2026-11-01T00:00:00Z"
@@ -52,7 +52,7 @@ def a_day(ann: University) -> dict[str, str]:
     return {"spring": spring, "mailing": mailing, "bobs": bobs, "carols": carols, "gift": gift}
 
 
-def test_everything_comes_and_is_what_the_ledger_says(
+def test_everything_is_exported_and_equals_the_ledger(
     ann: University, warehouse: Warehouse
 ) -> None:
     made = a_day(ann)
@@ -72,7 +72,7 @@ def test_everything_comes_and_is_what_the_ledger_says(
     assert export_outbox.measure_export_lag() == 0
 
 
-def test_nobody_is_named_unless_that_is_set(
+def test_names_are_exported_only_by_choice(
     ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     a_day(ann)
@@ -81,7 +81,7 @@ def test_nobody_is_named_unless_that_is_set(
     assert BOB["name"] not in repr(read_contents(duckdb))
     exporting.setenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA", "true")
     get_settings.cache_clear()
-    Exporter(duckdb).run()  # the layout has changed, so all is filled anew
+    Exporter(duckdb).run()  # the layout has changed, so everything is filled again
     assert read_contents(duckdb) == compute_contents()
     assert BOB["email"] in repr(read_contents(duckdb)["users"])
     user = get_db().users.find_one({"name": BOB["name"]})
@@ -95,7 +95,7 @@ def test_nobody_is_named_unless_that_is_set(
     assert CAROL["email"] not in repr(read_contents(duckdb))
 
 
-def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehouse) -> None:
+def test_changes_deletions_and_erasures_are_exported(ann: University, warehouse: Warehouse) -> None:
     made = a_day(ann)
     export_all(warehouse)
     ann.call("PATCH", f"/v1/donations/{made['gift']}", {"refunded_amount": 500})
@@ -124,7 +124,7 @@ def test_changes_deletions_and_erasures_come(ann: University, warehouse: Warehou
     assert not list(verify.find_differences(warehouse))
 
 
-def test_an_older_reading_that_comes_later_changes_nothing(
+def test_an_older_version_that_arrives_later_changes_nothing(
     ann: University, warehouse: Warehouse
 ) -> None:
     made = a_day(ann)
@@ -144,7 +144,7 @@ def test_an_older_reading_that_comes_later_changes_nothing(
 
 
 class Failing:
-    """A warehouse that dies once, before or after it has merged."""
+    """A warehouse that fails once, before or after a merge."""
 
     def __init__(self, real: Warehouse, at: int, when: str) -> None:
         self._real, self._left, self._when = real, at, when
@@ -158,7 +158,7 @@ class Failing:
             raise WarehouseError("it is away")
         self._real.merge(batch)
         if self._left == 0 and self._when == "after":
-            raise WarehouseError("it went away before it could say that it had it")
+            raise WarehouseError("the connection broke before the acknowledgement")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -172,19 +172,19 @@ def test_a_crash_at_any_merge_loses_and_doubles_nothing(
     settle_all()
     first = Exporter(Failing(duckdb, at, when))
     first.run()
-    Exporter(duckdb).run()  # another process goes on
+    Exporter(duckdb).run()  # another process continues
     assert read_contents(duckdb) == compute_contents()
     assert export_outbox.find_oldest_change() is None
     assert WarehouseState.current().is_filled
 
 
-def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> None:
+def test_an_unavailable_warehouse_is_retried(ann: University, duckdb: Warehouse) -> None:
     a_day(ann)
     settle_all()
     exporter = Exporter(Failing(duckdb, 1, "before"))
     assert exporter.run() == 0
     assert WarehouseState.current().error == "it is away"
-    assert exporter.run() == 0, "it is not asked again at once"
+    assert exporter.run() == 0, "it was contacted again at once"
     assert export_outbox.measure_export_lag() > 0
     exporter._not_before = 0
     assert exporter.run() > 0
@@ -192,20 +192,20 @@ def test_one_that_is_away_is_waited_for(ann: University, duckdb: Warehouse) -> N
     assert read_contents(duckdb) == compute_contents()
 
 
-def test_it_is_filled_from_nothing_while_traffic_goes_on(
+def test_an_empty_warehouse_is_filled_during_traffic(
     ann: University, warehouse: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     exporting.setattr(backfill, "BACKFILL_ROWS_PER_PAGE", 3)
     for _ in range(4):
         made = a_day(ann)
     settle_all()
-    get_db().unexported.delete_many({})  # as if all of it were from before there was a warehouse
+    get_db().unexported.delete_many({})  # as if all data were older than the warehouse
     get_db().users.update_many({}, {"$unset": {"export_due": ""}})
     filling, steps = backfill.Backfill(warehouse), 0
     while filling.step():
         steps += 1
         if steps % 5 == 0:
-            filling = backfill.Backfill(warehouse)  # killed, and gone on with by another
+            filling = backfill.Backfill(warehouse)  # killed, and continued by another process
             a_day(ann)
             settle_all()
             export.export_next_changes(warehouse)
@@ -217,7 +217,7 @@ def test_it_is_filled_from_nothing_while_traffic_goes_on(
     assert not backfill.Backfill(warehouse).step()
 
 
-def test_filling_goes_on_though_nothing_changes(
+def test_filling_continues_without_new_changes(
     ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     a_day(ann)
@@ -236,7 +236,7 @@ def test_filling_goes_on_though_nothing_changes(
     assert read_contents(duckdb) == compute_contents()
 
 
-def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: Warehouse) -> None:
+def test_a_request_to_fill_again_survives_an_outage(ann: University, duckdb: Warehouse) -> None:
     a_day(ann)
     settle_all()
     Exporter(duckdb).run()
@@ -250,11 +250,11 @@ def test_a_request_to_fill_it_anew_outlives_an_outage(ann: University, duckdb: W
     assert WarehouseState.current().is_filled
 
 
-def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) -> None:
+def test_filling_again_restores_lost_rows(ann: University, duckdb: Warehouse) -> None:
     made = a_day(ann)
     Exporter(duckdb).run()
     export_all(duckdb)
-    get_db().donations.delete_one({})  # behind everybody's back
+    get_db().donations.delete_one({})  # without the warehouse's knowledge
     get_db().emails.update_one({"opens": 1}, {"$inc": {"opens": 1}})
     differences = list(verify.find_differences(duckdb))
     assert {one.table for one in differences} == {"donations", "emails"}
@@ -269,7 +269,7 @@ def test_filling_anew_mends_what_was_lost(ann: University, duckdb: Warehouse) ->
     assert read_contents(duckdb) == compute_contents()
 
 
-def test_what_waits_is_no_difference(ann: University, duckdb: Warehouse) -> None:
+def test_pending_changes_are_not_differences(ann: University, duckdb: Warehouse) -> None:
     made = a_day(ann)
     export_all(duckdb)
     ann.gift(made["spring"])  # neither settled nor exported
@@ -281,7 +281,7 @@ def test_what_waits_is_no_difference(ann: University, duckdb: Warehouse) -> None
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_clients_do_the_warehouse_ends_up_the_same(
+def test_the_warehouse_equals_the_ledger_after_any_client_actions(
     ann: University, duckdb: Warehouse, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -342,7 +342,7 @@ def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
     assert metric("failing") == 1
 
 
-def test_the_first_export_of_all_finds_no_collection(ann: University, duckdb: Warehouse) -> None:
+def test_the_first_export_works_without_the_outbox(ann: University, duckdb: Warehouse) -> None:
     settle_all()
     get_db().drop_collection("unexported")
     Exporter(duckdb).run()
@@ -362,7 +362,7 @@ def test_without_a_warehouse_nothing_is_noted(real_client: Any, real_database: s
     assert export_outbox.find_oldest_change() is None
 
 
-def test_the_command_line_says_that_there_is_none(real_database: str) -> None:
+def test_the_command_line_reports_a_missing_warehouse(real_database: str) -> None:
     from service.cli import main
 
     result = CliRunner().invoke(main, ["warehouse", "sql", "select 1"])

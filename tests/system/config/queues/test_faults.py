@@ -1,7 +1,7 @@
-"""The same faults on each kind of queue: nothing is lost, nothing counted twice, and it wakes.
+"""The same faults on each kind of queue: no work is lost or counted twice, and wake-ups arrive.
 
-The sweep is set to once an hour. So whatever is settled soon was woken through the queue, but for
-what a worker finds due when it starts.
+The sweep is set to once an hour. So the queue woke a worker for everything that settles soon,
+except for what a worker finds due when it starts.
 """
 
 import signal
@@ -22,7 +22,7 @@ from tools.testbed.cast import University, create_university, make_event
 from tools.testbed.queue_places import OUTAGE_SECONDS, QUEUE_PLACES, QueuePlace
 from tools.testbed.stack import Servers, Stack, wait_until
 
-WOKEN_SECONDS = 3.0  # far below the sweep's hour; a busy machine takes its own
+WOKEN_SECONDS = 3.0  # far below the sweep's hour; a busy machine needs time
 STOP_SECONDS = 10
 A_FEW = 5
 AMOUNT = 100
@@ -32,7 +32,7 @@ SETTINGS = {"MATCHBACK_SWEEP_SECONDS": "3600", "MATCHBACK_WEB_WORKERS": "1"}
 
 @dataclass
 class WithoutRedis(Servers):
-    """No Redis but the one that the queue's URL may name."""
+    """Servers without a Redis, so that only the queue's URL can name one."""
 
     @property
     def redis_url(self) -> str:
@@ -51,7 +51,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QueuePlace
 
 @contextmanager
 def running(place: QueuePlace, real: Servers, uri: str, folder: Path) -> Iterator[Stack]:
-    """Web and worker, with that queue."""
+    """Run a web process and a worker with that queue."""
     none = WithoutRedis(real.mongodb_port, 0, real.supervisor)
     queue = {"MATCHBACK_QUEUE_URL": place.url, **place.environment}
     with Stack(none, uri, folder, environment=SETTINGS | queue).up() as stack:
@@ -60,7 +60,7 @@ def running(place: QueuePlace, real: Servers, uri: str, folder: Path) -> Iterato
 
 
 class Day:
-    """Gifts, and opens of one email; what was acknowledged."""
+    """Gifts, and opens of one email, with those that were acknowledged."""
 
     def __init__(self, alice: University) -> None:
         self.alice = alice
@@ -73,13 +73,13 @@ class Day:
         self.gifts += 1
 
     def open(self) -> None:
-        """An open, which SendGrid tells twice."""
+        """Send an open, which SendGrid reports twice."""
         self.opens += 1
         told = make_event(self.email, "open", AT + self.opens)
         assert [self.alice.deliver([told]).status for _ in range(2)] == [202, 202]
 
     def work(self) -> float:
-        """Some of both; how long the slowest took, in seconds."""
+        """Send some gifts and opens, and return the longest response time in seconds."""
         took = []
         for _ in range(A_FEW):
             begun = time.monotonic()
@@ -89,7 +89,7 @@ class Day:
         return max(took)
 
     def is_settled_within(self, seconds: float) -> float | None:
-        """How long a gift took to be counted, in seconds; None for longer."""
+        """Return the seconds until a gift was counted, or None beyond the limit."""
         self.gift()
         begun = time.monotonic()
         while (took := time.monotonic() - begun) < seconds:
@@ -99,14 +99,14 @@ class Day:
         return None
 
     def wakes_again(self) -> float | None:
-        """The same, once; what was not woken is settled here, so that the next try tells."""
+        """Return the seconds for one gift, and settle it by a sweep if no worker did."""
         took = self.is_settled_within(WOKEN_SECONDS)
         while sweep_due_records():
             pass
         return took
 
 
-def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
+def test_nothing_is_lost_or_counted_twice_and_wakeups_arrive(
     place: QueuePlace, real_servers: Servers, real_database: str, tmp_path: Path
 ) -> None:
     with running(place, real_servers, real_database, tmp_path) as stack:
@@ -116,14 +116,14 @@ def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
         wait_until(day.wakes_again, "the first wake-up")
         assert typical(day) < WOKEN_SECONDS / 2
 
-        # The queue goes away and comes back, maybe empty. Nobody who gives waits for it.
+        # The queue fails and returns, possibly empty. No client waits for it.
         begun = time.monotonic()
         with place.away():
             while time.monotonic() < begun + OUTAGE_SECONDS:
                 assert day.work() < 2.0, "a request waited for the queue"
         wait_until(day.wakes_again, "wake-ups again, with the same worker")
 
-        # A worker dies in the middle, and another one starts.
+        # A worker dies at work, and another one starts.
         day.work()
         stack.kill("worker")
         day.work()
@@ -133,7 +133,7 @@ def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
         wait_until(day.wakes_again, "wake-ups for the new worker")
         assert typical(day) < WOKEN_SECONDS / 2
 
-        # Stopping finishes what is in hand, in time.
+        # Stopping completes the work in progress, in time.
         day.work()
         stop(stack)
         while sweep_due_records():
@@ -142,13 +142,13 @@ def test_nothing_is_lost_or_counted_twice_and_the_queue_wakes(
 
 
 def typical(day: Day) -> float:
-    """How long a gift takes to be counted, in seconds."""
+    """Return the typical seconds until a gift is counted."""
     took = [day.is_settled_within(WOKEN_SECONDS) for _ in range(3)]
     return statistics.median(one or WOKEN_SECONDS for one in took)
 
 
 def check(day: Day) -> None:
-    """Everything that was acknowledged is counted, once, and no counter is off."""
+    """Check that every acknowledged gift and open is counted once, and every counter is correct."""
     report = settled(day.alice, day.spring)
     assert report["donations"]["raised"] == {"USD": day.gifts * AMOUNT}
     assert report["emails"]["opens"] == day.opens

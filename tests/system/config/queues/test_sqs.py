@@ -1,4 +1,4 @@
-"""A queue on SQS, against a server that speaks like it."""
+"""A queue on SQS, against a server that speaks its protocol."""
 
 import itertools
 import logging
@@ -42,7 +42,7 @@ def wakeups_url(server: tuple[QueuePlace, Supervisor], monkeypatch: pytest.Monke
 
 @pytest.fixture
 def both(wakeups_url: str) -> Iterator[tuple[SqsQueue, SqsQueue]]:
-    """One queue, as a web process and as a worker have it."""
+    """Open one queue as a web process and as a worker do."""
     name = f"/test{next(_numbers)}"
     at = address.read_sqs_address(wakeups_url.replace("/test", name))
     web, worker = SqsQueue("matchback", at), SqsQueue("matchback", at)
@@ -53,7 +53,7 @@ def both(wakeups_url: str) -> Iterator[tuple[SqsQueue, SqsQueue]]:
 
 def test_messages_reach_another_process_once(both: tuple[SqsQueue, SqsQueue]) -> None:
     web, worker = both
-    sent = {b"message %d" % number for number in range(12)}  # more than one request brings
+    sent = {b"message %d" % number for number in range(12)}  # more than one request returns
     for message in sent:
         web.enqueue(message)
     assert web.queue_size() == 12
@@ -65,8 +65,8 @@ def test_messages_reach_another_process_once(both: tuple[SqsQueue, SqsQueue]) ->
     assert worker.dequeue() is None
 
 
-def test_threads_wait_their_turn_and_end_in_time(both: tuple[SqsQueue, SqsQueue]) -> None:
-    """Of four that wait for a message one asks, and all see soon that they are to stop."""
+def test_waiting_threads_take_turns_and_end_in_time(both: tuple[SqsQueue, SqsQueue]) -> None:
+    """Of four threads that wait for a message, one polls, and all notice the stop soon."""
     _, worker = both
     begun = time.monotonic()
     threads = [threading.Thread(target=worker.dequeue) for _ in range(4)]
@@ -77,7 +77,7 @@ def test_threads_wait_their_turn_and_end_in_time(both: tuple[SqsQueue, SqsQueue]
     assert time.monotonic() - begun < 10
 
 
-def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
+def test_an_undeleted_message_returns_and_is_received_again(
     both: tuple[SqsQueue, SqsQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web, worker = both
@@ -95,25 +95,25 @@ def test_a_message_that_could_not_be_deleted_comes_again_and_is_had_now(
         worker.dequeue()
     assert worker.dequeue() == b"one"
     monkeypatch.setattr(worker, "_ask", real)
-    assert wait_until(worker.dequeue, "it again") == b"one"
+    assert wait_until(worker.dequeue, "the message again") == b"one"
 
 
-def test_a_message_that_is_too_large_is_refused_here(both: tuple[SqsQueue, SqsQueue]) -> None:
+def test_an_oversized_message_is_rejected_before_sending(both: tuple[SqsQueue, SqsQueue]) -> None:
     with pytest.raises(ValueError, match="too large for SQS"):
         both[0].enqueue(b"x" * (MAX_MESSAGE_BYTES + 1))
 
 
-def test_a_full_message_of_ours_is_far_from_too_large() -> None:
+def test_the_largest_message_is_far_below_the_limit() -> None:
     from jobs.wakeups import IDS_PER_MESSAGE
 
     task = update_email_donation.s(*("f" * 24 for _ in range(IDS_PER_MESSAGE)))
     assert len(update_email_donation.huey.serialize_task(task)) < MAX_MESSAGE_BYTES / 4
 
 
-def test_a_strange_message_is_dropped_and_told(
+def test_an_unknown_message_is_dropped_and_logged(
     wakeups_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By the consumer itself, which then does what comes after it."""
+    """The consumer itself drops it, and then processes the next message."""
     monkeypatch.setenv("MATCHBACK_QUEUE_URL", wakeups_url)
     get_settings.cache_clear()
     huey = make_queue("strange")
@@ -133,7 +133,7 @@ def test_a_strange_message_is_dropped_and_told(
     huey.storage.close()
 
 
-def test_away_is_away_and_a_queue_that_was_deleted_is_made_anew(
+def test_an_outage_is_reported_and_a_deleted_queue_is_created_again(
     both: tuple[SqsQueue, SqsQueue], server: tuple[QueuePlace, Supervisor]
 ) -> None:
     web, worker = both
@@ -145,7 +145,7 @@ def test_away_is_away_and_a_queue_that_was_deleted_is_made_anew(
     with pytest.raises(QUEUE_ERRORS, match=r"SQS: .*(NonExistentQueue|QueueDoesNotExist)"):
         web.enqueue(b"not sent, either")
     web.enqueue(b"sent")
-    wait_until(lambda: _quietly(worker) == b"sent", "it")
+    wait_until(lambda: _quietly(worker) == b"sent", "the message")
 
 
 def _quietly(worker: SqsQueue) -> bytes | None:

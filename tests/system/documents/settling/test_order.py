@@ -1,4 +1,4 @@
-"""Order does not matter: whatever happens first, and is settled when, the end is the same."""
+"""Order does not matter: events in any order, settled at any time, give the same result."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ ALWAYS_DIFFERENT = {
 
 
 class Day:
-    """One fundraiser, and things that happen to it. Each chain of them keeps its own order."""
+    """One fundraiser with chains of actions. Each chain keeps its own order."""
 
     def __init__(self, place: University) -> None:
         self.place = place
@@ -38,7 +38,7 @@ class Day:
         self.emails: dict[str, str] = {}
 
     def chains(self) -> list[list[Any]]:
-        """Gifts that are changed, refunded, disputed, deleted; late emails; their events."""
+        """Return chains of gifts, of their changes and deletions, and of late emails and events."""
         return [
             [
                 lambda: self.give("changed", BOB, 2500),
@@ -95,13 +95,13 @@ class Day:
         ]
 
     def move(self, name: str, address: str) -> None:
-        """Whoever the email is to has another address now."""
+        """Change the address of an email's recipient."""
         user_id = self.place.get(f"/v1/emails/{self.emails[name]}")["user_id"]
         answer = self.place.call("PATCH", f"/v1/users/{user_id}", {"email": address})
         assert answer.status == 200, answer.content
 
     def pin(self, gift: str, email: str | None) -> None:
-        """Before there is such an email, staff could not name it."""
+        """Pin a gift. Create the email first, because staff cannot name a missing email."""
         if email is not None and email not in self.emails:
             self.send(email, BOB, "2025-11-20T00:00:00Z")
         pin = {"email_id": self.emails[email] if email else None}
@@ -131,7 +131,7 @@ class Day:
         assert self.place.deliver([make_event(self.emails[name], type_, at)]).status == 202
 
     def end(self) -> Any:
-        """Everything there is to say about it, with names in place of ids."""
+        """Settle everything, and return the final state with names in place of IDs."""
         while sweep_due_records():
             pass
         assert list(recount.find_drifts()) == []
@@ -154,7 +154,9 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in ALWAYS_DIFFERENT}
 
 
-def test_whatever_happens_first_and_is_settled_when(real_client: testing.TestClient) -> None:
+def test_every_order_of_events_and_settling_gives_the_same_result(
+    real_client: testing.TestClient,
+) -> None:
     def new_day() -> Day:
         delete_records(get_db())  # The recount at the end of a day compares everything stored.
         place = create_university("Alice's University", Api.in_process(real_client))
@@ -168,7 +170,7 @@ def test_whatever_happens_first_and_is_settled_when(real_client: testing.TestCli
     expected = usual.end()
     matched = {name: gift["email_id"] for name, gift in expected["gifts"].items()}
     assert matched == {
-        "changed": "early",  # clicked, which «late» was not
+        "changed": "early",  # clicked, unlike “late”
         "refunded": "eves",
         "pending": "eves",
         "first": "zoes",

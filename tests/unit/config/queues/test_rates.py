@@ -1,4 +1,4 @@
-"""Rates where there is no Redis by intent: each process counts alone, and makes no fuss of it."""
+"""Rates without Redis, by choice: each process counts alone, and logs no warning."""
 
 import logging
 from pathlib import Path
@@ -12,7 +12,7 @@ from service.middleware import rate_limit as module
 from service.middleware.rate_limit import RateLimit
 
 
-def test_without_a_redis_each_process_limits_alone_and_quietly(
+def test_without_redis_each_process_limits_alone_without_warnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = Settings.from_env({"MATCHBACK_QUEUE_URL": f"sqlite:///{tmp_path}/queue.db"})

@@ -1,4 +1,4 @@
-"""A queue in a file: what two processes see of it when it is copied, removed, locked or ruined."""
+"""A queue in a file that two processes share and that is copied, deleted, locked or corrupted."""
 
 import sqlite3
 import time
@@ -18,27 +18,27 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def both(file: Path) -> Iterator[tuple[SqliteQueue, SqliteQueue]]:
-    """One queue, as a web process and as a worker have it open."""
+    """Open one queue as two processes do."""
     web, worker = SqliteQueue("matchback", str(file)), SqliteQueue("matchback", str(file))
     yield web, worker
     web.close()
     worker.close()
 
 
-def test_a_message_reaches_another_process_soon_and_once(
+def test_a_message_reaches_another_process_quickly_and_once(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
     web, worker = both
-    assert not file.exists(), "importing a queue opens none"
+    assert not file.exists(), "an import opened the queue"
     web.enqueue(b"one")
     web.enqueue(b"two")
     assert [worker.dequeue(), worker.dequeue()] == [b"one", b"two"]
     begun = time.monotonic()
     assert worker.dequeue() is None
-    assert time.monotonic() - begun > SQLITE_WAIT_SECONDS / 2, "it asks without a pause"
+    assert time.monotonic() - begun > SQLITE_WAIT_SECONDS / 2, "it polls without a pause"
 
 
-def test_queues_in_one_file_are_two(file: Path) -> None:
+def test_two_queues_in_one_file_are_separate(file: Path) -> None:
     settle, export = SqliteQueue("matchback", str(file)), SqliteQueue("export", str(file))
     settle.enqueue(b"settle")
     assert export.dequeue() is None
@@ -47,10 +47,10 @@ def test_queues_in_one_file_are_two(file: Path) -> None:
     export.close()
 
 
-def test_a_file_that_is_taken_away_is_made_anew_for_both(
+def test_a_deleted_file_is_created_again_for_both(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
-    """Each of them would else go on in the old one, seen by nobody."""
+    """Otherwise each process would continue with its own deleted file."""
     web, worker = both
     web.enqueue(b"lost")
     worker.queue_size()
@@ -60,7 +60,7 @@ def test_a_file_that_is_taken_away_is_made_anew_for_both(
     assert worker.dequeue() == b"seen"
 
 
-def test_a_file_that_somebody_holds_is_away_and_then_back(
+def test_a_locked_file_is_unavailable_until_it_is_released(
     both: tuple[SqliteQueue, SqliteQueue], file: Path
 ) -> None:
     web, _ = both
@@ -76,8 +76,10 @@ def test_a_file_that_somebody_holds_is_away_and_then_back(
     assert web.queue_size() == 2
 
 
-def test_what_is_no_database_is_away(both: tuple[SqliteQueue, SqliteQueue], file: Path) -> None:
+def test_a_file_that_is_not_a_database_counts_as_unavailable(
+    both: tuple[SqliteQueue, SqliteQueue], file: Path
+) -> None:
     file.write_bytes(b"letters to Bob " * 1000)
     with pytest.raises(QUEUE_ERRORS):
         both[0].enqueue(b"one")
-    assert file.read_bytes().startswith(b"letters"), "it is not ours to overwrite"
+    assert file.read_bytes().startswith(b"letters"), "it overwrote another program's file"

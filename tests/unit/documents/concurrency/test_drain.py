@@ -76,7 +76,7 @@ def test_one_bad_record_is_noted_and_the_others_are_settled() -> None:
     assert len(inbox.sizes) < 30
 
 
-def test_a_run_that_looks_for_bad_records_skips_what_is_older_than_its_last_batch() -> None:
+def test_a_run_that_isolates_bad_records_skips_older_ones() -> None:
     inbox = Inbox(20)
     inbox.bad = {list(inbox.due)[9]}
     inbox.run()
@@ -94,7 +94,7 @@ def test_a_job_leaves_bad_records_to_the_sweep() -> None:
     assert inbox.sizes == [8]
 
 
-def test_a_process_that_ends_finishes_the_transaction_in_hand(
+def test_a_stopping_process_finishes_its_transaction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     inbox = Inbox(20)

@@ -1,4 +1,4 @@
-"""Single flight: one at a time for a key, nobody waits, and no call is lost."""
+"""Single flight: one run at a time for each key, no waiting callers, and no lost call."""
 
 import threading
 
@@ -7,7 +7,7 @@ import pytest
 from documents.concurrency.single_flight import SingleFlight
 
 
-def test_who_comes_meanwhile_goes_on_and_has_it_done_once_more() -> None:
+def test_a_concurrent_caller_returns_and_causes_one_more_run() -> None:
     flight, runs = SingleFlight(), []
     started, go_on = threading.Event(), threading.Event()
 
@@ -20,19 +20,19 @@ def test_who_comes_meanwhile_goes_on_and_has_it_done_once_more() -> None:
     first = threading.Thread(target=flight.run, args=("spring", work))
     first.start()
     assert started.wait(10)
-    assert flight.run("spring", work) == 0  # at once, though the work is under way
+    assert flight.run("spring", work) == 0  # returns at once, while the work is in progress
     assert flight.run("spring", work) == 0
     go_on.set()
     first.join(10)
     assert len(runs) == 2
 
 
-def test_other_keys_are_not_kept_waiting() -> None:
+def test_other_keys_do_not_wait() -> None:
     flight = SingleFlight()
     assert flight.run("spring", lambda: flight.run("autumn", lambda: 2)) == 2
 
 
-def test_a_failure_lets_the_next_one_try() -> None:
+def test_a_failure_lets_the_next_caller_retry() -> None:
     flight = SingleFlight()
 
     def fail() -> int:

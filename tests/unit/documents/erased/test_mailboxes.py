@@ -31,7 +31,7 @@ def test_each_spelling_and_encoding_has_one_digest(spelling: str, encode: Recode
 
 @pytest.mark.parametrize("address", ["a@b", "é@ü.de", "\U0001d4d0@b.co", "a@b.co"])
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
-def test_whatever_an_erasure_finds_of_a_short_address_has_its_digest(
+def test_every_erasable_mention_of_a_short_address_has_its_digest(
     address: str, encode: Recode
 ) -> None:
     one = frozenset({address})
@@ -46,7 +46,7 @@ def test_a_digest_shows_no_address_and_belongs_to_one_organization() -> None:
     assert found != mailbox_digest(ObjectId(), ANN)
 
 
-def test_an_address_as_a_whole_needs_no_usual_form() -> None:
+def test_a_complete_address_needs_no_usual_form() -> None:
     odd = f'"{"long " * 20}"@example.org'
     assert mailbox_digest(ORGANIZATION, odd) in digests_in(ORGANIZATION, [], [odd])
 
@@ -66,7 +66,7 @@ def test_no_text_hides_the_address_of_its_neighbour(text: str, neighbour: str) -
     assert HERS in digests_in(ORGANIZATION, [neighbour, text])
 
 
-def test_too_many_addresses_are_any() -> None:
+def test_too_many_addresses_match_any_address() -> None:
     many = [f"donor{number}@example.org" for number in range(MOST_SPELLINGS + 1)]
     assert digests_in(ORGANIZATION, many) == [ANY_MAILBOX]
     assert digests_in(ORGANIZATION, [" ".join(many)]) == [ANY_MAILBOX]
@@ -74,7 +74,9 @@ def test_too_many_addresses_are_any() -> None:
     assert len(digests_in(ORGANIZATION, many[:5])) == 5
 
 
-def test_a_text_that_hides_too_much_is_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_with_too_many_encodings_matches_any_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     text = f"{ENCODINGS['base64']('no address at all')} and more"
     assert digests_in(ORGANIZATION, [text]) == [NO_MAILBOX]
     monkeypatch.setattr(decoded, "MAX_UNPACKED_GROWTH", 0.1)
@@ -96,7 +98,7 @@ def test_a_text_that_hides_too_much_is_any(monkeypatch: pytest.MonkeyPatch) -> N
         "".join(f"a+{n}@b.co," for n in range(9_000)),
     ],
 )
-def test_a_hostile_text_costs_little(text: str) -> None:
+def test_a_hostile_text_takes_little_time(text: str) -> None:
     begun = time.thread_time()
     digests_in(ORGANIZATION, [text])
     assert time.thread_time() - begun < 10

@@ -1,4 +1,4 @@
-"""Where a text names Ann, and where it only looks like that."""
+"""Mentions of Ann in a text, and words that only look like her name."""
 
 import base64
 import json
@@ -78,7 +78,7 @@ ENCODINGS: dict[str, Recode] = {
 
 
 @pytest.mark.parametrize("text", [f"~~{ANN}~~", f"“_{ANN}_”", f"‘__{ANN}__’.", f"„'{ANN}'“"])
-def test_an_address_is_found_within_several_signs(text: str) -> None:
+def test_an_address_is_found_between_various_characters(text: str) -> None:
     assert TRACES.has_address(text)
     assert TRACES.has_address(f"Write to {text}, she says")
 
@@ -126,7 +126,7 @@ def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str, encode
     ],
 )
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
-def test_another_persons_address_is_not_hers(text: str, encode: Recode) -> None:
+def test_another_persons_address_is_not_found(text: str, encode: Recode) -> None:
     if encode is ENCODINGS["every byte"] or "\ud800" in text:
         encode = str
     assert not TRACES.has_address(encode(text)), encode(text)
@@ -147,7 +147,7 @@ def test_a_full_name_is_found_in_each_spelling(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["Ann", "Miller", "Joann Miller", "Ann Millers", "Ann B. Miller", "Anna Miller", ""]
 )
-def test_a_shared_first_name_is_no_trace(text: str) -> None:
+def test_a_shared_first_name_is_not_a_trace(text: str) -> None:
     assert not TRACES.has_name(text)
 
 
@@ -168,7 +168,7 @@ def test_a_shared_first_name_is_no_trace(text: str) -> None:
         ("https://x.org/joann@example.org", "https://x.org/joann@example.org"),
     ],
 )
-def test_only_the_part_of_a_url_that_tells_of_her_goes(url: str, left: str) -> None:
+def test_only_the_part_of_a_url_that_names_her_is_removed(url: str, left: str) -> None:
     assert redact_url(url, TRACES.names_person) == left
 
 
@@ -198,7 +198,7 @@ def test_addresses_of_other_scripts_and_quoted_ones_are_found() -> None:
     assert not zoe.has_address("weiss@example.org")
 
 
-def test_a_tagged_address_in_somebody_elses_mailbox_is_the_only_one_that_is_hers() -> None:
+def test_only_her_tagged_address_of_a_shared_mailbox_is_found() -> None:
     alumni = Traces(addresses=frozenset({"ann+alumni@example.org"}))
     assert alumni.has_address("?to=Ann%2BAlumni@example.org")
     assert not alumni.has_address(f"{ANN}, ann+x@example.org")
@@ -209,9 +209,7 @@ CHANGED_BY_EACH_ROUND = "%25252525 &amp;amp;amp;amp; =3D3D3D3D3D " + "\\" * 16
 
 @pytest.mark.parametrize("between", [" ", "", "%2525252B", "&amp;amp;amp;#43;"])
 @pytest.mark.parametrize("size", [100, 4_000])
-def test_encodings_within_encodings_cost_a_bounded_multiple_of_the_text(
-    between: str, size: int
-) -> None:
+def test_nested_encodings_cost_a_bounded_multiple_of_the_text(between: str, size: int) -> None:
     text = "nothing that is looked for, " * (size // 28)
     for _ in range(3):
         text = CHANGED_BY_EACH_ROUND + between + in_base64(text)
@@ -219,7 +217,7 @@ def test_encodings_within_encodings_cost_a_bounded_multiple_of_the_text(
     assert looked_at < 200 * len(text)
 
 
-def test_what_is_hidden_deeply_among_much_else_is_found() -> None:
+def test_a_deeply_hidden_address_in_a_large_text_is_found() -> None:
     text = "\n".join([in_base64(f"number {number}") for number in range(500)])
     for _ in range(2):
         text = CHANGED_BY_EACH_ROUND + " " + in_base64(f"{text}\n{ANN}")

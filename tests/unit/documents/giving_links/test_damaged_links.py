@@ -1,4 +1,4 @@
-"""Damaged references: what mail programs and copying did to a link does not hide its email."""
+"""Damaged references: mail programs and copying change links, which still lead to their emails."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ OTHER = ObjectId("6b077f764a76dcb912a43969")
 
 @pytest.fixture(autouse=True)
 def keys(mock_database: None) -> None:
-    """An empty place for them."""
+    """Use an empty database for the keys."""
 
 
 def encoded(text: str) -> str:
@@ -74,7 +74,7 @@ INSIDE: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=list(AROUND))
-def test_what_stands_around_a_token_does_not_hide_it(around: str) -> None:
+def test_characters_around_a_token_do_not_hide_it(around: str) -> None:
     for number in range(20):  # tokens begin and end with any letter
         email_id = ObjectId(f"{number:024x}")
         assert resolve_reference(HERE, around.format(make_token(HERE, email_id))) == (
@@ -84,12 +84,12 @@ def test_what_stands_around_a_token_does_not_hide_it(around: str) -> None:
 
 
 @pytest.mark.parametrize("damage", INSIDE.values(), ids=list(INSIDE))
-def test_what_stands_within_a_token_does_not_hide_it(damage: Callable[[str], str]) -> None:
+def test_characters_inside_a_token_do_not_hide_it(damage: Callable[[str], str]) -> None:
     assert resolve_reference(HERE, damage(make_token(HERE, EMAIL))) == (EMAIL, "link_token")
     assert resolve_reference(HERE, damage(str(EMAIL))) == (EMAIL, "email_id")
 
 
-def test_dashes_and_underscores_that_a_program_changed_are_found() -> None:
+def test_changed_dashes_and_underscores_are_recognized() -> None:
     for number in range(60):
         made = make_token(HERE, ObjectId(f"{number:024x}"))
         for changed in (
@@ -101,12 +101,12 @@ def test_dashes_and_underscores_that_a_program_changed_are_found() -> None:
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=list(AROUND))
-def test_no_damage_makes_a_token_of_another_organization_s(around: str) -> None:
+def test_no_damage_turns_a_token_into_another_organizations(around: str) -> None:
     assert resolve_reference(THERE, around.format(make_token(HERE, EMAIL))) is None
 
 
 @given(st.integers(0, 37), st.characters(codec="utf-8"), st.sampled_from(list(AROUND.values())))
-def test_a_forged_token_is_none_whatever_surrounds_it(
+def test_a_forged_token_is_rejected_in_any_surroundings(
     index: int, character: str, around: str
 ) -> None:
     made = make_token(HERE, EMAIL)
@@ -122,7 +122,7 @@ def test_case_is_not_guessed() -> None:
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=list(AROUND))
-def test_what_stands_around_an_id_does_not_hide_it(around: str) -> None:
+def test_characters_around_an_id_do_not_hide_it(around: str) -> None:
     assert resolve_reference(HERE, around.format(EMAIL)) == (EMAIL, "email_id")
     assert resolve_reference(HERE, around.format(str(EMAIL).upper())) == (EMAIL, "email_id")
 
@@ -132,16 +132,16 @@ def test_what_stands_around_an_id_does_not_hide_it(around: str) -> None:
     [f"{EMAIL} {OTHER}", f"?a={EMAIL}&b={OTHER}", f"email_id={EMAIL}&email_id={OTHER}",
      f"x{EMAIL}", f"{EMAIL}0", f"0{EMAIL}", f"ab{EMAIL}", f"4D{EMAIL}", str(EMAIL)[:-1]],
 )  # fmt: skip
-def test_an_id_that_is_not_the_only_one_is_none(text: str) -> None:
+def test_an_ambiguous_id_is_ignored(text: str) -> None:
     assert resolve_reference(HERE, text) is None
 
 
-def test_of_several_ids_the_email_s_own_name_decides() -> None:
+def test_among_several_ids_the_email_parameter_decides() -> None:
     url = f"https://give.example.edu/?fundraiser_id={OTHER}&email_id={EMAIL}."
     assert resolve_reference(HERE, url) == (EMAIL, "email_id")
 
 
-def test_a_token_goes_before_an_id() -> None:
+def test_a_token_takes_precedence_over_an_id() -> None:
     assert resolve_reference(HERE, f"?f={OTHER}&e={make_token(HERE, EMAIL)}.") == (
         EMAIL,
         "link_token",
@@ -149,7 +149,7 @@ def test_a_token_goes_before_an_id() -> None:
 
 
 @given(st.text(max_size=300))
-def test_garbage_is_none(text: str) -> None:
+def test_garbage_gives_no_email(text: str) -> None:
     assert resolve_reference(HERE, text) is None
 
 
@@ -157,7 +157,7 @@ def test_garbage_is_none(text: str) -> None:
     "unit", ["a", "A-", "%25", "&amp;", "&", "=\n", "=3D", "\\", " ", "\u200b", "—", "a" * 40 + ".",
              "0123456789abcdef01234567 1123456789abcdef01234567 "]
 )  # fmt: skip
-def test_the_work_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_work_for_a_reference_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make_token(HERE, EMAIL)
     asked = []
 
@@ -171,10 +171,10 @@ def test_the_work_is_bounded(unit: str, monkeypatch: pytest.MonkeyPatch) -> None
     begun = time.process_time()
     assert resolve_reference(HERE, text) is None
     assert time.process_time() - begun < 1
-    assert len(asked) <= 1  # one question to the database, however many candidates
+    assert len(asked) <= 1  # one query for any number of candidates
 
 
-def test_a_damaged_token_with_a_key_that_another_process_made_is_understood() -> None:
+def test_a_damaged_token_with_another_processs_key_is_accepted() -> None:
     make_token(HERE, EMAIL)
     known = link_token._keys()
     rotate_keys()

@@ -1,4 +1,4 @@
-"""Link tokens: they name an email, and nobody can make one."""
+"""Link tokens: each names an email, and cannot be forged."""
 
 import pytest
 from bson import ObjectId
@@ -15,7 +15,7 @@ HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId()
 
 @pytest.fixture(autouse=True)
 def keys(mock_database: None) -> None:
-    """An empty place for them."""
+    """Use an empty database for the keys."""
 
 
 def test_a_token_names_its_email_and_is_safe_in_a_url() -> None:
@@ -28,8 +28,8 @@ def test_a_token_names_its_email_and_is_safe_in_a_url() -> None:
     assert resolve_reference(HERE, str(EMAIL)) == (EMAIL, "email_id")
 
 
-def test_tokens_of_emails_made_one_after_the_other_have_nothing_in_common() -> None:
-    """Nobody can count them up."""
+def test_tokens_of_consecutive_emails_have_nothing_in_common() -> None:
+    """Otherwise an attacker could count through them."""
     next_email = ObjectId(f"{int(str(EMAIL), 16) + 1:024x}")
     same = sum(
         a == b for a, b in zip(make_token(HERE, EMAIL), make_token(HERE, next_email), strict=True)
@@ -37,12 +37,12 @@ def test_tokens_of_emails_made_one_after_the_other_have_nothing_in_common() -> N
     assert same < 10
 
 
-def test_a_foreign_token_is_none() -> None:
+def test_a_foreign_token_is_rejected() -> None:
     assert open_token(THERE, make_token(HERE, EMAIL)) is None
 
 
 @given(st.integers(0, 37), st.characters(codec="utf-8"))
-def test_a_token_of_which_anything_was_changed_is_none(index: int, character: str) -> None:
+def test_a_changed_token_is_rejected(index: int, character: str) -> None:
     made = make_token(HERE, EMAIL)
     forged = made[:index] + character + made[index + 1 :]
     assert open_token(HERE, forged) == (EMAIL if forged == made else None)
@@ -51,7 +51,7 @@ def test_a_token_of_which_anything_was_changed_is_none(index: int, character: st
 
 
 @given(st.text(max_size=60))
-def test_garbage_is_none(text: str) -> None:
+def test_garbage_gives_no_email(text: str) -> None:
     assert open_token(HERE, text) is None
 
 
@@ -65,16 +65,16 @@ def test_after_a_rotation_old_tokens_still_name_their_emails() -> None:
     assert old in list_tokens(HERE, EMAIL)
 
 
-def test_a_token_with_a_key_that_another_process_just_made_is_understood() -> None:
+def test_a_token_with_another_processs_new_key_is_accepted() -> None:
     make_token(HERE, EMAIL)
     known = link_token._keys()
     rotate_keys()
     new = make_token(HERE, EMAIL)
-    link_token._known.put("", known)  # as in a process that has not heard of it
+    link_token._known.put("", known)  # like a process that has not received the new key
     assert open_token(HERE, new) == EMAIL
 
 
-def test_clients_see_the_token_with_the_email(alice: University, charlie: University) -> None:
+def test_an_emails_response_contains_its_token(alice: University, charlie: University) -> None:
     email = alice.get(f"/v1/emails/{alice.email(alice.fundraiser())}")
     assert open_token(ObjectId(alice.id), email["link_token"]) == ObjectId(email["id"])
     assert open_token(ObjectId(charlie.id), email["link_token"]) is None

@@ -61,7 +61,7 @@ def test_each_gift_of_a_batch_finds_its_own_email() -> None:
     assert [one.user_id for one in decided.values()] == [EVE, BOB, None]
 
 
-def test_instalments_follow_the_first_of_their_plan_wherever_they_stand() -> None:
+def test_instalments_in_any_order_follow_the_first_of_their_plan() -> None:
     to_eve, to_bob = email(user_id=EVE), email()
     later, first = gift(recurring_id="plan"), gift(recurring_id="plan")
     evidence = BatchEvidence(
@@ -75,10 +75,10 @@ def test_instalments_follow_the_first_of_their_plan_wherever_they_stand() -> Non
     decided = decided_by_gift(evidence)[later["_id"]]
     assert (decided.decision.rule, decided.decision.email) == ("recurring", to_eve)
     assert decided.follows == first["_id"]
-    assert decided.user_id == BOB  # the donor's own address says who gives
+    assert decided.user_id == BOB  # the donor's own address identifies the donor
 
 
-def test_a_first_instalment_that_was_decided_before_is_followed_as_it_is() -> None:
+def test_later_instalments_follow_a_first_that_was_decided_before() -> None:
     to_bob = email()
     kept = {"rule": "donor_address", "touch": "opened"}
     first = gift(recurring_id="plan", match="indirect", email_id=to_bob.id, decision=kept)
@@ -96,7 +96,7 @@ def test_an_instalment_does_not_follow_a_first_that_cannot_be_settled() -> None:
     assert (decided.decision.rule, decided.follows) == ("none", None)
 
 
-def test_a_pin_wins_over_the_plan_and_over_the_email_that_the_gift_names() -> None:
+def test_a_pin_wins_over_the_plan_and_the_named_email() -> None:
     pinned, named = email(user_id=EVE), email()
     first = gift(recurring_id="plan")
     pin = {"email_id": pinned.id, "at": NOON}
@@ -115,7 +115,7 @@ def test_a_pin_wins_over_the_plan_and_over_the_email_that_the_gift_names() -> No
 
 
 def test_deleted_emails_match_no_gift() -> None:
-    """Reading leaves them out, so that no reference and no pin finds them."""
+    """The reader omits them, so no reference and no pin can find them."""
     gone = ObjectId()
     naming, pinned = gift(), gift(pin={"email_id": gone, "at": NOON})
     evidence = BatchEvidence([naming, pinned], references={naming["_id"]: (gone, "email_id")})
@@ -125,7 +125,7 @@ def test_deleted_emails_match_no_gift() -> None:
     assert note == "The email that staff had pinned was deleted."
 
 
-def test_a_decision_rests_on_the_emails_that_could_change_it() -> None:
+def test_a_decision_depends_only_on_relevant_emails() -> None:
     named, lost, won = email(), email(5), email(2)
     by_name, by_address = gift(), gift()
     evidence = BatchEvidence(
@@ -140,7 +140,7 @@ def test_a_decision_rests_on_the_emails_that_could_change_it() -> None:
     assert set(decided[by_address["_id"]].rests_on) == {lost.id, won.id}
 
 
-def test_gifts_without_a_match_that_holds_are_decided_and_no_others() -> None:
+def test_only_gifts_without_a_valid_match_are_decided() -> None:
     held = {"match": "unresolved", "decision": {"rule": "none", "pinned_at": None}}
     first = gift(recurring_id="plan")
     wanting = [
@@ -156,7 +156,7 @@ def test_gifts_without_a_match_that_holds_are_decided_and_no_others() -> None:
     assert gifts_and_firsts(others, firsts) == [first, *others]
 
 
-def test_a_gift_that_gave_no_money_loses_its_match_but_a_refunded_one_keeps_it() -> None:
+def test_an_unpaid_gift_loses_its_match_and_a_refunded_one_keeps_it() -> None:
     gifts = [
         gift(status=status, match="direct")
         for status in ("succeeded", "refunded", "disputed", "pending", "failed")
@@ -165,7 +165,7 @@ def test_a_gift_that_gave_no_money_loses_its_match_but_a_refunded_one_keeps_it()
     assert to_unmatch([gift(status="failed")]) == []
 
 
-def test_what_is_stored_names_the_policy_the_time_and_whom_the_gift_counts_for() -> None:
+def test_a_stored_match_has_policy_time_and_user() -> None:
     to_bob = email()
     bobs, strangers = gift(), gift()
     evidence = BatchEvidence([bobs, strangers], users={bobs["_id"]: BOB}, to_users={BOB: [to_bob]})
@@ -180,7 +180,7 @@ def test_what_is_stored_names_the_policy_the_time_and_whom_the_gift_counts_for()
     assert unresolved["fundraiser_donor_id"] == f"fundraiser:{SPRING}:{strangers['_id']}"
 
 
-def test_the_exact_address_finds_its_user_before_a_tag_and_that_before_a_former_one() -> None:
+def test_exact_addresses_win_over_tagged_ones_and_those_over_former_ones() -> None:
     addresses = "bob+news@example.edu", "bob@example.edu", "bob@new.edu"
     tagged, plain, former = map(user, addresses)
     known = Users({"bob@example.edu": [tagged, plain]}, {"bob@old.edu": [former]})
@@ -223,7 +223,7 @@ policies = st.builds(
 
 @st.composite
 def batches(draw: st.DrawFn) -> BatchEvidence:
-    """Draw gifts of up to three plans and of none, some of which name or pin an email.
+    """Draw gifts with and without plans. Some name or pin an email.
 
     A deleted email is one of those that gifts name and that reading did not find.
     """
@@ -265,9 +265,7 @@ def test_the_order_of_a_batch_does_not_matter(
 
 
 @given(batches(), policies)
-def test_deciding_changes_nothing_that_was_read(
-    evidence: BatchEvidence, policy: MatchPolicy
-) -> None:
+def test_deciding_does_not_change_its_input(evidence: BatchEvidence, policy: MatchPolicy) -> None:
     before = [dict(one) for one in evidence.gifts]
     decided = decide_all(evidence, policy)
     for one in decided:
@@ -277,10 +275,10 @@ def test_deciding_changes_nothing_that_was_read(
 
 
 @given(batches(), policies)
-def test_every_gift_is_decided_once_and_alone_as_in_its_batch(
+def test_a_gift_is_decided_the_same_alone_and_in_a_batch(
     evidence: BatchEvidence, policy: MatchPolicy
 ) -> None:
-    """A gift needs the others of its batch only where it follows one of them."""
+    """A gift needs other gifts of its batch only if it follows one of them."""
     decided = decided_by_gift(evidence, policy)
     assert len(decided) == len(decide_all(evidence, policy)) == len(evidence.gifts)
     for one in decided.values():
@@ -290,7 +288,7 @@ def test_every_gift_is_decided_once_and_alone_as_in_its_batch(
 
 
 @given(batches(), policies)
-def test_later_instalments_go_where_the_first_went_unless_they_are_pinned(
+def test_later_instalments_follow_the_first_unless_pinned(
     evidence: BatchEvidence, policy: MatchPolicy
 ) -> None:
     decided = decided_by_gift(evidence, policy)

@@ -1,4 +1,4 @@
-"""Matching, the pure decision."""
+"""Matching: the pure decision."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,11 +46,11 @@ def test_a_gift_that_names_its_email_is_direct() -> None:
         assert (decision.match, decision.rule, decision.email) == ("direct", how, named)
 
 
-def test_a_direct_match_knows_no_window() -> None:
+def test_a_direct_match_has_no_window() -> None:
     assert decided(named=email(hours_before=24 * 365)).match == "direct"
 
 
-def test_an_email_of_another_fundraiser_is_a_note_and_the_address_decides() -> None:
+def test_an_email_of_another_fundraiser_is_noted_and_the_address_decides() -> None:
     named, latest = email(fundraiser_id=AUTUMN), email(5)
     decision = decided(latest, named=named)
     assert (decision.match, decision.email) == ("indirect", latest)
@@ -58,14 +58,14 @@ def test_an_email_of_another_fundraiser_is_a_note_and_the_address_decides() -> N
     assert decided(named=named).match == "unresolved"
 
 
-def test_a_policy_may_match_it_to_the_other_fundraisers_email() -> None:
+def test_a_policy_can_match_an_email_of_another_fundraiser() -> None:
     named = email(fundraiser_id=AUTUMN)
     policy = replace(POLICY, other_fundraiser="match")
     decision = decided(email(), named=named, policy=policy)
     assert (decision.match, decision.rule, decision.email) == ("direct", "other_fundraiser", named)
 
 
-def test_without_a_name_the_latest_email_before_the_gift_wins() -> None:
+def test_without_a_reference_the_latest_email_before_the_gift_wins() -> None:
     old, latest, later = email(5), email(2), email(-1)
     decision = decided(old, latest, later)
     assert (decision.match, decision.email, decision.touch) == ("indirect", latest, "sent")
@@ -73,7 +73,7 @@ def test_without_a_name_the_latest_email_before_the_gift_wins() -> None:
     assert dict(decision.considered)[old.id] == "sent earlier"
 
 
-def test_a_clicked_email_goes_before_an_opened_one_and_that_before_one_that_was_sent() -> None:
+def test_clicked_emails_win_over_opened_ones_and_those_over_sent_ones() -> None:
     clicked = email(9, first_clicked_at=before(8))
     opened, sent = email(5, first_opened_at=before(4)), email(2)
     decision = decided(sent, opened, clicked)
@@ -82,19 +82,19 @@ def test_a_clicked_email_goes_before_an_opened_one_and_that_before_one_that_was_
     assert decided(sent, opened).email == opened
 
 
-def test_what_happened_after_the_gift_did_not_lead_to_it() -> None:
+def test_events_after_the_gift_do_not_count() -> None:
     clicked_later = email(9, first_clicked_at=before(-1), first_opened_at=before(-1))
     latest = email(2)
     assert decided(clicked_later, latest).email == latest
 
 
-def test_whoever_clicks_has_opened() -> None:
+def test_a_click_implies_an_open() -> None:
     clicked, sent = email(9, first_clicked_at=before(8)), email(2)
     policy = replace(POLICY, prefer=("opened", "sent"))
     assert decided(clicked, sent, policy=policy).email == clicked
 
 
-def test_a_policy_may_want_the_first_touch_or_another_order() -> None:
+def test_a_policy_can_prefer_the_first_touch_or_another_order() -> None:
     first, clicked = email(9), email(5, first_clicked_at=before(4))
     only_first = replace(POLICY, prefer=("sent",), touch="first")
     assert decided(first, clicked, policy=only_first).email == first
@@ -102,7 +102,7 @@ def test_a_policy_may_want_the_first_touch_or_another_order() -> None:
     assert decided(first, clicked, policy=policy).email == first
 
 
-def test_what_a_policy_leaves_out_is_not_enough() -> None:
+def test_engagement_missing_from_the_policy_does_not_match() -> None:
     sent = email(2)
     decision = decided(sent, policy=replace(POLICY, prefer=("clicked", "opened")))
     assert decision.match == "unresolved"
@@ -117,7 +117,7 @@ def test_an_email_not_sent_yet_cannot_have_led_to_a_gift() -> None:
 @pytest.mark.parametrize(
     ("hours", "expected"), [(0, "indirect"), (24 * 30, "indirect"), (24 * 30 + 1, "unresolved")]
 )
-def test_the_window_includes_both_its_ends(hours: float, expected: str) -> None:
+def test_the_window_includes_both_ends(hours: float, expected: str) -> None:
     assert decided(email(hours)).match == expected
 
 
@@ -125,7 +125,7 @@ def test_a_stranger_is_unresolved() -> None:
     assert decided() == Decision("unresolved", "none")
 
 
-def test_a_pin_goes_before_everything() -> None:
+def test_a_pin_takes_precedence_over_everything() -> None:
     pinned, named = email(fundraiser_id=AUTUMN), email()
     decision = decided(email(), named=named, pin=Pin(pinned), first=Decision("unresolved", "none"))
     assert (decision.match, decision.rule, decision.email) == ("direct", "pin", pinned)
@@ -133,14 +133,14 @@ def test_a_pin_goes_before_everything() -> None:
     assert (nothing.match, nothing.rule, nothing.email) == ("unresolved", "pin", None)
 
 
-def test_without_the_email_that_was_pinned_the_rules_decide_and_say_so() -> None:
+def test_without_the_pinned_email_the_rules_decide_with_a_note() -> None:
     named = email()
     decision = decided(named=named, pin=Pin(None, is_gone=True))
     assert (decision.rule, decision.email) == ("email_id", named)
     assert decision.note == "The email that staff had pinned was deleted."
 
 
-def test_a_later_instalment_follows_the_first_wherever_that_went() -> None:
+def test_a_later_instalment_follows_the_match_of_the_first() -> None:
     first = decided(email(100))
     decision = decided(email(2), first=first)
     assert (decision.match, decision.rule) == ("indirect", "recurring")
@@ -178,7 +178,7 @@ def test_the_order_of_candidates_does_not_matter(
 
 
 @given(st.lists(candidates), policies)
-def test_what_is_matched_by_address_was_sent_here_before_and_within_the_window(
+def test_a_match_by_address_was_sent_before_the_gift_within_the_window(
     emails: list[Candidate], policy: MatchPolicy
 ) -> None:
     decision = decided(*emails, policy=policy)
@@ -190,10 +190,8 @@ def test_what_is_matched_by_address_was_sent_here_before_and_within_the_window(
 
 
 @given(st.lists(candidates), policies)
-def test_an_email_that_lost_makes_no_difference(
-    emails: list[Candidate], policy: MatchPolicy
-) -> None:
-    """So what changes of it alone need not be looked at again, unless it begins to win."""
+def test_losing_emails_make_no_difference(emails: list[Candidate], policy: MatchPolicy) -> None:
+    """So a change to a losing email requires no new decision, unless the email now wins."""
     best = decided(*emails, policy=policy).email
     for left_out in emails:
         if best is None or left_out.id != best.id:
@@ -214,7 +212,7 @@ def test_a_better_touch_never_makes_an_email_lose(
 
 
 @given(st.lists(candidates), candidates, policies)
-def test_every_email_is_told_of_with_a_reason(
+def test_every_email_is_listed_with_a_reason(
     emails: list[Candidate], named: Candidate, policy: MatchPolicy
 ) -> None:
     decision = decided(*emails, named=named, policy=policy)
@@ -229,10 +227,10 @@ def test_every_email_is_told_of_with_a_reason(
 @pytest.mark.parametrize(
     "garbage", [None, "", "   ", "utm_source=x", "0" * 23, "0" * 25, "g" * 24, "é" * 24, "\0"]
 )
-def test_garbage_names_no_email(garbage: str | None) -> None:
+def test_a_garbage_reference_names_no_email(garbage: str | None) -> None:
     assert parse_email_id(garbage) is None
 
 
-def test_an_id_may_have_space_around_it() -> None:
+def test_an_id_may_have_spaces_around_it() -> None:
     id_ = ObjectId()
     assert parse_email_id(f" {id_}\n") == id_

@@ -1,4 +1,4 @@
-"""Stories of charges that are captured in part, in several parts, or beyond what was authorized."""
+"""Stories of charges that are captured in part, in several parts, or beyond their authorization."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ Stories = dict[str, tuple[list[StripeEvent], Ending]]
 
 
 def held(amount: int) -> StripeEvent:
-    """An authorization that nothing was captured of yet."""
+    """Return an authorization without any capture."""
     return make_charge_event("succeeded", 1, amount=amount, captured=False, amount_captured=0)
 
 
@@ -32,12 +32,12 @@ def received(at: int, whole: int, part: int) -> StripeEvent:
 
 
 def release(amount: int, at: int, **more: Any) -> StripeEvent:
-    """The refund that Stripe made of what was not captured."""
+    """Return Stripe's refund of the uncaptured amount."""
     return make_refund_event("refund.created", "re_0", amount, at, reason=None, metadata={}, **more)
 
 
 def of_one_version() -> Stories:
-    """Stories whose API version is the same from capture to refund."""
+    """Return stories with the same API version for capture and refund."""
     return {
         f"{name}, {version}": ([set_api_version(version, event) for event in events], ending)
         for version, stories in (
@@ -73,7 +73,7 @@ def _since_basil() -> Stories:
             ],
             ("succeeded", 6000, 4000),
         ),
-        "the same, of which only the refund was reported": (
+        "the same, with only the refund reported": (
             [captured("refunded", 90, 10_000, 6000, 4000)],
             ("succeeded", 6000, 4000),
         ),
@@ -269,7 +269,10 @@ def _before_basil() -> Stories:
 
 
 def of_two_versions() -> Stories:
-    """The version of an event is the endpoint's. The one that matters is the capture's."""
+    """Return stories in which the endpoint's version changes.
+
+    The version of the capture matters.
+    """
 
     def new(event: StripeEvent) -> StripeEvent:
         return set_api_version(BASIL_API_VERSION, event)

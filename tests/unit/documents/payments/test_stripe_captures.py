@@ -1,4 +1,4 @@
-"""What was released is not refunded: every order of each story, with repetitions. Pure."""
+"""Released amounts are not refunds, in every order of each story, with repetitions. Pure."""
 
 import itertools
 import random
@@ -36,7 +36,7 @@ def ending(state: GiftState | None) -> tuple[str, int, int]:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
+def test_every_order_with_repetitions_gives_the_same_result(name: str) -> None:
     events, expected = STORIES[name]
     chance = random.Random(1)
     endings = set()
@@ -48,8 +48,8 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", of_one_version())
-def test_our_own_metadata_on_everything_changes_nothing(name: str) -> None:
-    """Some platforms put the same metadata on each object that they make."""
+def test_a_platforms_metadata_on_every_object_changes_nothing(name: str) -> None:
+    """Some platforms put the same metadata on each object that they create."""
     events, expected = STORIES[name]
     told = [set_metadata(event, fundraiser_id="f", email_id="e") for event in events]
     for order in itertools.islice(itertools.permutations(told), 24):
@@ -57,7 +57,7 @@ def test_our_own_metadata_on_everything_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_merging_evidence_knows_no_order(name: str) -> None:
+def test_merging_evidence_is_independent_of_order(name: str) -> None:
     facts = [facts_of([event]) for event in STORIES[name][0]]
     for one, two, three in itertools.product(facts, repeat=3):
         assert merge_facts(one, two) == merge_facts(two, one)
@@ -71,17 +71,15 @@ def test_merging_evidence_knows_no_order(name: str) -> None:
     ("version", "expected"),
     [(BASIL_API_VERSION, 4000), ("2026-10-28.endive", 4000), (OLDER_API_VERSION, 0), (None, 0)],
 )
-def test_the_endpoints_version_decides_where_there_is_no_evidence(
-    version: str | None, expected: int
-) -> None:
+def test_without_evidence_the_endpoints_version_decides(version: str | None, expected: int) -> None:
     event = set_api_version(version, captured("refunded", 90, 10_000, 6000, 4000))
     found = decide_gift_state(facts_of([event]))
     assert found
     assert found.refunded_amount == expected
 
 
-def test_what_is_not_refunded_yet_converges_when_the_evidence_comes() -> None:
-    """Between a refund and its charge, a gift may be wrong for a moment, but not for longer."""
+def test_a_pending_refund_converges_when_the_evidence_arrives() -> None:
+    """Between a refund and its charge, a gift may be incorrect for a moment, but not longer."""
     told = [
         set_api_version(OLDER_API_VERSION, event)
         for event in (
@@ -136,7 +134,7 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS, min_size=1, max_size=7), st.randoms())
-def test_any_events_in_any_order_give_one_state_within_its_bounds(
+def test_any_events_in_any_order_give_one_valid_state(
     events: list[Any], chance: random.Random
 ) -> None:
     found = decide_gift_state(facts_of(events))
@@ -148,7 +146,7 @@ def test_any_events_in_any_order_give_one_state_within_its_bounds(
         assert (found.status == "refunded") <= (found.refunded_amount == found.amount)
 
 
-def test_a_charge_without_an_intent_is_read_the_same() -> None:
+def test_a_charge_without_an_intent_gives_the_same_result() -> None:
     told = make_charge_event(
         "refunded", 9, amount=10_000, amount_captured=4000, amount_refunded=4000
     )

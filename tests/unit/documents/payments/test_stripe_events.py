@@ -1,4 +1,4 @@
-"""What Stripe's events say of a gift, whatever their order. Pure."""
+"""Facts about a gift from Stripe's events, in any order. Pure."""
 
 import itertools
 import random
@@ -39,7 +39,7 @@ STORIES = list_payment_stories()
 
 
 def facts_of(events: list[Any]) -> PaymentFacts:
-    """All that is told of the one gift, as payments.py enters it."""
+    """Return all facts about the one gift, as payments.py enters them."""
     facts: PaymentFacts = {}
     for event in events:
         for told in read_facts(event).values():
@@ -54,7 +54,7 @@ def state(*events: Any) -> GiftState:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
+def test_every_order_with_repetitions_gives_the_same_result(name: str) -> None:
     events, expected = STORIES[name]
     chance = random.Random(1)
     states = set()
@@ -69,8 +69,8 @@ def test_every_order_and_any_repetition_ends_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_merging_knows_no_order(name: str) -> None:
-    """Commutative, associative and idempotent: so facts may be merged by whoever has them."""
+def test_merging_is_independent_of_order(name: str) -> None:
+    """Merging is commutative, associative and idempotent, so any process may merge facts."""
     events, _ = STORIES[name]
     one, two, three = (facts_of(part) for part in (events[:1], events[1:2], events[2:]))
     assert merge_facts(one, two) == merge_facts(two, one)
@@ -78,7 +78,7 @@ def test_merging_knows_no_order(name: str) -> None:
     assert merge_facts(merge_facts(one, two), two) == merge_facts(one, two)
 
 
-def test_kinds_that_tell_of_one_gift_have_one_key() -> None:
+def test_events_about_one_gift_share_one_key() -> None:
     for events, _ in STORIES.values():
         keys = {key for event in events for key in read_facts(event)} - {INVOICE_ID}
         assert keys <= {INTENT_ID}
@@ -96,7 +96,7 @@ def test_kinds_that_tell_of_one_gift_have_one_key() -> None:
         {"payments": {"data": [{"payment": {"payment_intent": INTENT_ID}}]}},
     ],
 )
-def test_an_invoice_says_which_payment_it_is_of_in_several_ways(more: dict[str, Any]) -> None:
+def test_an_invoice_names_its_payment_in_several_ways(more: dict[str, Any]) -> None:
     paid = make_invoice_event("paid", **more)
     assert set(read_facts(paid)) == {INTENT_ID}
     assert find_invoice_link(paid) == (INVOICE_ID, INTENT_ID)
@@ -104,7 +104,7 @@ def test_an_invoice_says_which_payment_it_is_of_in_several_ways(more: dict[str, 
     assert read_facts(make_invoice_event("paid", paid_out_of_band=True)) == {}
 
 
-def test_a_gift_that_has_not_begun_is_none() -> None:
+def test_a_payment_that_has_not_begun_is_not_a_gift() -> None:
     assert (
         decide_gift_state(facts_of([make_intent_event("created", "requires_payment_method")]))
         is None
@@ -113,7 +113,7 @@ def test_a_gift_that_has_not_begun_is_none() -> None:
     assert decide_gift_state({}) is None
 
 
-def test_who_gave_and_what_for_comes_from_wherever_it_is() -> None:
+def test_donor_and_purpose_are_read_from_every_source() -> None:
     bare = state(make_intent_event("succeeded", "succeeded"))
     assert (bare.donor_name, bare.donor_email, bare.fundraiser_id) == ("Anonymous", "", None)
     told = state(
@@ -137,10 +137,10 @@ def test_who_gave_and_what_for_comes_from_wherever_it_is() -> None:
         (2500, "USD", 2500),
         (500, "JPY", 500),  # no minor unit
         (5120, "KWD", 5120),  # three decimals
-        (500, "ISK", 5),  # hundredths to Stripe, none in ISO 4217
+        (500, "ISK", 5),  # hundredths for Stripe, no minor unit in ISO 4217
         (4010, "ISK", 40),
         (5000, "UGX", 50),
-        (7, "MGA", 700),  # none to Stripe, hundredths in ISO 4217
+        (7, "MGA", 700),  # no minor unit for Stripe, hundredths in ISO 4217
     ],
 )
 def test_amounts_are_minor_units_of_iso_4217(stripes: int, currency: str, ours_: int) -> None:
@@ -153,10 +153,10 @@ def test_amounts_are_minor_units_of_iso_4217(stripes: int, currency: str, ours_:
     assert (found.amount, found.currency) == (ours_, currency)
 
 
-def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
+def test_a_partly_captured_charge_counts_the_captured_part() -> None:
     held = make_charge_event("succeeded", captured=False, amount_captured=0)
     assert state(held).status == "pending"
-    # Stripe has what was not captured in amount_refunded.
+    # Stripe includes the uncaptured amount in amount_refunded.
     found = state(
         held, make_charge_event("captured", 5, amount_captured=1500, amount_refunded=1000)
     )
@@ -183,12 +183,12 @@ def test_a_charge_that_is_captured_in_part_is_that_part() -> None:
         make_charge_event("succeeded", id="a.b$c"),
     ],
 )
-def test_what_cannot_be_understood_is_a_reason(event: Any) -> None:
+def test_an_unreadable_event_has_a_reason(event: Any) -> None:
     with pytest.raises(Unusable, match=r"\w+ \w+"):
         read_facts(event)
 
 
-def test_events_of_other_things_tell_nothing() -> None:
+def test_unrelated_events_give_no_facts() -> None:
     customer = {"object": "customer", "id": "cus_1"}
     event = {
         "object": "event",
@@ -223,7 +223,7 @@ things = st.sampled_from(
 
 
 @given(things, st.dictionaries(st.integers(0, 20), values, max_size=3))
-def test_no_content_of_an_event_is_worse_than_a_reason(
+def test_any_event_content_gives_facts_or_a_reason(
     thing: dict[str, Any], changes: dict[int, Any]
 ) -> None:
     names = sorted(thing)

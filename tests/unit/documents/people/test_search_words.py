@@ -1,4 +1,4 @@
-"""What a person is searched by, and what a query finds."""
+"""Search words of a person, and the matches of a query."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ BOB = list_search_words("Robert «Bob» O’Brien-Baker", "Rob.Baker+news@Mail.E
 ANYTHING = st.text(st.characters(codec=None), max_size=200)
 
 
-# Bob is found by whatever of his name and address one remembers the beginning of.
+# The beginning of any part of Bob's name or address finds him.
 @pytest.mark.parametrize(
     "query",
     [
@@ -27,20 +27,20 @@ ANYTHING = st.text(st.characters(codec=None), max_size=200)
         *("  baker,\t(robert)  ", "rob.b bob", "baker\x00bob", "\ud800baker", "«bob»"),
     ],
 )
-def test_he_is_found_by_the_beginning_of_any_word(query: str) -> None:
+def test_a_person_is_found_by_the_beginning_of_any_word(query: str) -> None:
     assert matches_terms(BOB, parse_terms(query))
 
 
-# Who is not meant is not found: words begin with a term, and every term has to fit.
+# Words must begin with a term, and every term must match, so no other person is found.
 @pytest.mark.parametrize(
     "query", ["obert", "bob charlie", "bakers", "rob@", ".*", "b.*r", "b.b", "edu", "example"]
 )
-def test_he_is_not_found_by_what_he_is_not_called(query: str) -> None:
+def test_a_person_is_not_found_by_other_words(query: str) -> None:
     assert not parse_terms(query) or not matches_terms(BOB, parse_terms(query))
 
 
-# Words that another one begins with would only make the index longer.
-def test_no_word_begins_another() -> None:
+# Prefixes of other words would only enlarge the index.
+def test_no_word_is_a_prefix_of_another() -> None:
     assert list_search_words("Bob Baker", "bob.baker@x.edu") == [
         "bob.baker@x.edu",
         "baker",
@@ -48,14 +48,14 @@ def test_no_word_begins_another() -> None:
     ]
 
 
-# Nothing but space and punctuation asks for nothing; more terms than words fit nobody.
-def test_a_query_can_come_to_nothing() -> None:
+# Only spaces and punctuation give an empty query. More terms than words match no one.
+def test_a_query_can_have_no_terms() -> None:
     assert [parse_terms(query) for query in ("", " \t", "***", "@", "\x00", "\ud800")] == [[]] * 6
     assert len(parse_terms(" ".join(map(chr, range(0x4E00, 0x4E00 + 400))))) > MAX_SEARCH_WORDS
 
 
-# Vowel signs are no letters to Unicode, and yet part of their words.
-def test_words_of_every_language_stay_whole() -> None:
+# Unicode does not class vowel signs as letters, but they belong to their words.
+def test_words_of_every_language_stay_complete() -> None:
     assert list_search_words("हिन्दी नाम", "a@b.in") == ["a@b.in", "हिन्दी", "नाम", "b.in"]
     assert matches_terms(list_search_words("王小明", "w@x.cn"), parse_terms("王"))
     assert matches_terms(
@@ -63,9 +63,9 @@ def test_words_of_every_language_stay_whole() -> None:
     )
 
 
-# Whatever a person is called, there are few words and short ones, and each one finds them.
+# Any name gives few and short words, and each one finds the person.
 @given(ANYTHING, ANYTHING)
-def test_whoever_is_called_anything_is_found_by_it(name: str, email: str) -> None:
+def test_any_name_can_be_searched(name: str, email: str) -> None:
     words = list_search_words(name, email)
     assert len(words) <= MAX_SEARCH_WORDS
     assert all(0 < len(word) <= MAX_WORD_LENGTH for word in words)
@@ -74,9 +74,9 @@ def test_whoever_is_called_anything_is_found_by_it(name: str, email: str) -> Non
         assert matches_terms(words, parse_terms(word)), word
 
 
-# An index that is read between two words has exactly those that begin alike.
+# A range of the index between two words contains exactly the words with that beginning.
 @given(st.lists(st.text("ab\U0010fffe\u00e9", min_size=1, max_size=4), min_size=1), st.text("ab"))
-def test_a_range_of_words_is_those_that_begin_alike(words: list[str], lead: str) -> None:
+def test_a_range_of_words_contains_exactly_one_prefix(words: list[str], lead: str) -> None:
     asked = build_word_condition(lead)
     inside = [
         word for word in words if asked["$gte"].encode() <= word.encode() < asked["$lt"].encode()

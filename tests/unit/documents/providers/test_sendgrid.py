@@ -1,4 +1,4 @@
-"""SendGrid's signature and events, against the vector that its own package tests with."""
+"""SendGrid's signature and events, with the test vector of SendGrid's own package."""
 
 import base64
 import importlib.util
@@ -29,7 +29,7 @@ ORGANIZATION = b"o" * 12
 AT = 1_700_000_000
 
 
-def test_sendgrids_own_verifier_accepts_what_ours_does() -> None:
+def test_sendgrids_verifier_accepts_the_same_signatures() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     body = json.dumps([make_event("a" * 24, "open", AT)]).encode() + b"\r\n"
     headers = sign_webhook(key, body)
@@ -42,7 +42,7 @@ def test_sendgrids_own_verifier_accepts_what_ours_does() -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "garbage!", "AAAA", "é", "====", "MEUCIQ=="])
-def test_a_bad_signature_is_no_error(signature: str) -> None:
+def test_an_invalid_signature_raises_no_error(signature: str) -> None:
     key = load_public_key(export_public_key(ec.generate_private_key(ec.SECP256R1())))
     assert is_signed(key, signature, "1", b"[]") is False
 
@@ -64,12 +64,12 @@ def _spki(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
         _spki(ec.generate_private_key(ec.SECP384R1())),
     ],
 )
-def test_other_keys_are_refused(text: str) -> None:
+def test_other_keys_are_rejected(text: str) -> None:
     with pytest.raises(Unusable, match="not a"):
         load_public_key(text)
 
 
-def test_an_event_is_read() -> None:
+def test_an_event_is_parsed() -> None:
     report = read_event_report(
         ORGANIZATION, make_event("a" * 24, "click", AT, url="https://x", category="spring")
     )
@@ -100,12 +100,12 @@ def test_a_new_sg_event_id_does_not_make_a_new_event() -> None:
         make_event("a", "open", AT, email="charlie@example.org"),
     ],
 )
-def test_another_fact_makes_another_event(other: dict[str, object]) -> None:
+def test_a_different_fact_makes_a_different_event(other: dict[str, object]) -> None:
     identity = read_event_report(ORGANIZATION, make_event("a", "open", AT)).identity
     assert read_event_report(ORGANIZATION, other).identity != identity
 
 
-def test_another_organizations_event_is_another_event() -> None:
+def test_the_same_event_of_another_organization_is_different() -> None:
     one = make_event("a", "open", AT)
     assert (
         read_event_report(ORGANIZATION, one).identity != read_event_report(b"p" * 12, one).identity
@@ -130,12 +130,12 @@ def test_another_organizations_event_is_another_event() -> None:
         {"event": "open", "timestamp": {"$gt": 0}},
     ],
 )
-def test_what_cannot_be_understood_says_why(item: object) -> None:
+def test_an_unreadable_event_reports_its_reason(item: object) -> None:
     with pytest.raises(Unusable, match=r"."):
         read_event_report(ORGANIZATION, item)
 
 
-def test_one_odd_character_does_not_cost_the_whole_post() -> None:
+def test_one_invalid_character_does_not_lose_the_post() -> None:
     body = b'[{"event":"open","timestamp":1700000000,"email":"\\ud800@x"},{"event":"click"}]'
     items = parse_post(body)
     assert len(items) == 2
@@ -158,7 +158,7 @@ def test_one_odd_character_does_not_cost_the_whole_post() -> None:
         b"1e999",
     ],
 )
-def test_one_odd_event_leaves_the_others_readable(odd: bytes) -> None:
+def test_one_invalid_event_leaves_the_others_readable(odd: bytes) -> None:
     good = json.dumps(make_event("a", "open", AT)).encode()
     first, _ = parse_post(b"[" + good + b', {"event": ' + odd + b"}]")
     assert (
@@ -168,13 +168,13 @@ def test_one_odd_event_leaves_the_others_readable(odd: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b"\xff", b"1", b"[" * 100_000])
-def test_a_body_that_is_no_array(body: bytes) -> None:
+def test_a_body_must_be_an_array(body: bytes) -> None:
     with pytest.raises(Unusable, match=r"."):
         parse_post(body)
 
 
 def _sendgrids_own() -> Any:
-    """The vector that SendGrid's package tests itself with; it is installed with the package."""
+    """Return the test vector that SendGrid's package installs."""
     folder = Path(sendgrid.__file__).parents[1]
     path = folder / "test" / "unit" / "test_eventwebhook.py"
     spec = importlib.util.spec_from_file_location("sendgrids_own", path)
@@ -186,7 +186,7 @@ def _sendgrids_own() -> Any:
     return module.UnitTests
 
 
-def test_sendgrids_own_vector_passes() -> None:
+def test_sendgrids_test_vector_passes() -> None:
     vector = _sendgrids_own()
     key, body = load_public_key(vector.PUBLIC_KEY), vector.PAYLOAD.encode()
     assert is_signed(key, vector.SIGNATURE, vector.TIMESTAMP, body)
@@ -197,8 +197,8 @@ def test_sendgrids_own_vector_passes() -> None:
     assert (report.type, report.at) == ("dropped", datetime.fromtimestamp(1600112492, UTC))
 
 
-def test_every_documented_form_is_read() -> None:
-    """The fields that the Event Webhook reference gives each type, with custom arguments."""
+def test_every_documented_form_is_parsed() -> None:
+    """The fields of each type in the Event Webhook reference, with custom arguments."""
     common = {
         "email": "bob@example.edu",
         "timestamp": AT,
@@ -233,7 +233,7 @@ def test_every_documented_form_is_read() -> None:
     assert len({report.identity for report in reports}) == len(SENDGRID_EVENT_TYPES)
 
 
-def test_a_damaged_post_says_the_same_of_its_groups_and_positions_as_an_intact_one() -> None:
+def test_a_damaged_post_gives_the_same_groups_and_positions_as_an_intact_one() -> None:
     common = {"email": "bob@example.edu", "timestamp": AT, "email_id": "a" * 24}
     left = {**common, "event": "group_unsubscribe", "asm_group_id": 10}
     click = {**common, "event": "click", "url_offset": {"index": 0, "type": "html"}}

@@ -1,4 +1,4 @@
-"""Gifts by local day and hour, daylight-saving days included."""
+"""Gifts by local day and hour, including days when daylight-saving time starts or ends."""
 
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +22,7 @@ Gift = tuple[datetime, str, int]
 
 
 def counted(gifts: list[Gift]) -> list[UtcDay]:
-    """As counters have it."""
+    """Return gifts as counters store them."""
     days: dict[date, tuple[Counter[str], defaultdict[str, Counter[str]]]] = {}
     for at, code, amount in gifts:
         count, raised = days.setdefault(at.date(), (Counter(), defaultdict(Counter)))
@@ -33,7 +33,7 @@ def counted(gifts: list[Gift]) -> list[UtcDay]:
 
 
 def naively(gifts: list[Gift], zone: ZoneInfo) -> dict[date, tuple[int, dict[str, int]]]:
-    """The same, one gift at a time."""
+    """Compute the same, one gift at a time."""
     found: dict[date, tuple[int, Counter[str]]] = {}
     for at, code, amount in gifts:
         day = at.astimezone(zone).date()
@@ -48,7 +48,7 @@ def told(lines: list[Any], name: str) -> dict[Any, tuple[int, dict[str, int]]]:
 
 
 def every_quarter(zone: ZoneInfo, day: date) -> list[Gift]:
-    """A gift of one cent in each quarter of an hour around a local day."""
+    """Return a gift of one cent in each quarter of an hour around a local day."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=1)
     return [(start + timedelta(minutes=15 * number), "USD", 1) for number in range(4 * 24 * 3)]
 
@@ -67,7 +67,9 @@ def every_quarter(zone: ZoneInfo, day: date) -> list[Gift]:
         ("Australia/Lord_Howe", "2026-10-04", 94, 24),  # half an hour less
     ],
 )
-def test_days_on_which_clocks_change(name: str, day: str, quarters: int, hours: int) -> None:
+def test_clock_changes_give_days_of_23_and_25_hours(
+    name: str, day: str, quarters: int, hours: int
+) -> None:
     zone, wanted = ZoneInfo(name), date.fromisoformat(day)
     rows = counted(
         [gift for gift in every_quarter(zone, wanted) if gift[0].astimezone(zone).date() == wanted]
@@ -77,7 +79,7 @@ def test_days_on_which_clocks_change(name: str, day: str, quarters: int, hours: 
     assert len(found_hours) == hours
 
 
-def test_the_hour_that_comes_twice_is_two_and_the_one_that_is_skipped_is_none() -> None:
+def test_a_repeated_hour_appears_twice_and_a_skipped_hour_is_missing() -> None:
     zone = ZoneInfo("America/New_York")
     rows = counted(every_quarter(zone, date(2026, 11, 1)))
     _, hours = sum_by_local_time(rows, zone, 31, is_cut=False)
@@ -97,7 +99,7 @@ gifts = st.lists(
 
 
 @given(gifts, st.sampled_from(ZONES))
-def test_days_are_what_counting_gift_by_gift_says(made: list[Gift], name: str) -> None:
+def test_days_equal_the_sum_of_single_gifts(made: list[Gift], name: str) -> None:
     zone = ZoneInfo(name)
     days, hours = sum_by_local_time(counted(made), zone, 31, is_cut=False)
     expected = naively(made, zone)
@@ -111,7 +113,7 @@ def test_days_are_what_counting_gift_by_gift_says(made: list[Gift], name: str) -
 
 
 @given(gifts, st.sampled_from(ZONES))
-def test_rows_that_are_cut_off_leave_no_day_in_part(made: list[Gift], name: str) -> None:
+def test_truncated_rows_leave_no_partial_day(made: list[Gift], name: str) -> None:
     zone = ZoneInfo(name)
     rows = sorted(counted(made), key=lambda row: row.day)[3:]
     days, _ = sum_by_local_time(rows, zone, 31, is_cut=True)
@@ -119,7 +121,7 @@ def test_rows_that_are_cut_off_leave_no_day_in_part(made: list[Gift], name: str)
     assert all(expected[line["day"]] == (line["count"], line["raised"]) for line in days)
 
 
-def test_a_day_is_named_by_what_it_is_of() -> None:
+def test_a_day_is_labelled_with_its_own_date() -> None:
     of = ObjectId()
     at = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
     id_ = make_gift_day_id("mailing", of, donation_row(donated_at=at))

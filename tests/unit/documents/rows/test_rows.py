@@ -90,7 +90,7 @@ def without_none(hint: Any) -> Any:
     return kept[0] if len(kept) == 1 and NoneType in get_args(hint) else hint
 
 
-def test_each_collection_is_that_of_the_rows_document() -> None:
+def test_each_row_type_names_its_documents_collection() -> None:
     named = {row: document._get_collection_name() for row, document in DOCUMENTS.items()}
     assert named == COLLECTIONS
 
@@ -112,7 +112,7 @@ def test_a_row_has_the_types_of_its_documents_fields(row: Any) -> None:
 
 
 @pytest.mark.parametrize("row", DOCUMENTS)
-def test_only_required_fields_are_never_missing(row: Any) -> None:
+def test_only_required_fields_are_required_keys(row: Any) -> None:
     fields = stored_fields(DOCUMENTS[row])
     required = {name for name, field in fields.items() if field.required or field.primary_key}
     assert row.__required_keys__ == required | {"_id"}

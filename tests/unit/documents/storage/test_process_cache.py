@@ -1,4 +1,4 @@
-"""A process remembers a value for a short time, and never longer."""
+"""A process keeps a value for a short time, and never longer."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ from documents.storage.process_cache import DEFAULT_CACHE_SECONDS, ProcessCache
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that stands still until a test moves it."""
+    """Return a clock that stands still until a test moves it."""
     at = [100.0]
 
     def cache(most: int, seconds: float) -> TTLCache[str, str]:
@@ -31,7 +31,7 @@ def test_a_value_is_fresh_for_less_than_a_second(clock: list[float]) -> None:
     assert DEFAULT_CACHE_SECONDS < 1
 
 
-def test_reading_keeps_a_value_no_longer(clock: list[float]) -> None:
+def test_reading_does_not_extend_a_values_life(clock: list[float]) -> None:
     cache = ProcessCache[str, str](seconds=5)
     cache.put("key", "value")
     for _ in range(10):
@@ -40,7 +40,7 @@ def test_reading_keeps_a_value_no_longer(clock: list[float]) -> None:
     assert cache.get("key") is None
 
 
-def test_a_value_that_was_changed_here_is_forgotten_at_once() -> None:
+def test_a_value_changed_by_this_process_is_forgotten_at_once() -> None:
     cache = ProcessCache[str, str]()
     cache.put("key", "old")
     cache.put("other", "kept")
@@ -51,14 +51,14 @@ def test_a_value_that_was_changed_here_is_forgotten_at_once() -> None:
     assert cache.get("other") is None
 
 
-def test_a_flood_of_keys_takes_a_bounded_place() -> None:
+def test_a_flood_of_keys_takes_bounded_memory() -> None:
     cache = ProcessCache[int, int](most=100)
     for number in range(10_000):
         cache.put(number, number)
     assert sum(cache.get(number) is not None for number in range(10_000)) == 100
 
 
-def test_threads_may_share_it() -> None:
+def test_threads_can_share_a_cache() -> None:
     cache = ProcessCache[int, int](seconds=0.001, most=10)
 
     def use(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Webhook secrets are stored sealed with the master key, which can be replaced."""
+"""Webhook secrets are encrypted with the master key, which can be replaced."""
 
 import pytest
 from click.testing import CliRunner
@@ -24,7 +24,7 @@ def put(alice: University, secret: str) -> int:
     return alice.call("PUT", PATH, {"secret": secret}).status
 
 
-def test_a_copy_of_the_database_tells_no_secret(alice: University) -> None:
+def test_a_copy_of_the_database_reveals_no_secret(alice: University) -> None:
     for secret in SECRETS:
         assert put(alice, secret) == 200
     stored = str(list(get_db().webhook_keys.find()))
@@ -32,10 +32,10 @@ def test_a_copy_of_the_database_tells_no_secret(alice: University) -> None:
     assert "stripes" not in stored
     known = WebhookKey.of(alice.id, "stripe")
     assert known is not None
-    assert known.opened() == SECRETS[::-1]  # both are valid while one replaces the other
+    assert known.opened() == SECRETS[::-1]  # both are valid during the replacement
 
 
-def test_the_same_secret_again_is_one(alice: University) -> None:
+def test_the_same_secret_twice_is_stored_once(alice: University) -> None:
     for secret in (SECRETS[0], SECRETS[1], SECRETS[1]):
         put(alice, secret)
     known = alice.get(PATH)
@@ -45,7 +45,7 @@ def test_the_same_secret_again_is_one(alice: University) -> None:
     assert stored.opened() == SECRETS[::-1]
 
 
-def test_without_a_master_key_nothing_is_stored_open(
+def test_without_a_master_key_no_secret_is_stored(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     master_keys(monkeypatch)
@@ -56,16 +56,16 @@ def test_without_a_master_key_nothing_is_stored_open(
     alice.set_webhook_key()  # SendGrid's key is public
 
 
-def test_a_lost_master_key_makes_providers_try_again(
+def test_a_lost_master_key_makes_providers_retry(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(alice, SECRETS[0])
     master_keys(monkeypatch, Fernet.generate_key().decode())
     answer = alice.api.call("POST", f"/v1/webhooks/stripe/{alice.id}", body=b"{}")
-    assert answer.status == 503  # what is sent again is not lost; a 401 would drop it
+    assert answer.status == 503  # providers retry a 503, but drop events after a 401
 
 
-def test_the_master_key_is_replaced(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_master_key_can_be_replaced(alice: University, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     master_keys(monkeypatch, old)
     put(alice, SECRETS[0])
@@ -77,7 +77,7 @@ def test_the_master_key_is_replaced(alice: University, monkeypatch: pytest.Monke
     assert alice.get(PATH)["secret_ends_with"] == "ipes"
 
 
-def test_what_was_stored_before_there_were_master_keys_is_read_and_sealed(
+def test_secrets_from_before_master_keys_are_read_and_encrypted(
     alice: University,
 ) -> None:
     put(alice, SECRETS[0])
@@ -87,7 +87,7 @@ def test_what_was_stored_before_there_were_master_keys_is_read_and_sealed(
     assert "whsec_" not in str(list(get_db().webhook_keys.find()))
 
 
-def test_a_new_master_key_can_be_used_as_it_is_printed() -> None:
+def test_a_new_master_key_can_be_used_as_printed() -> None:
     printed = CliRunner().invoke(main, ["master-key", "new"]).output.strip()
     assert Settings.from_env({"MATCHBACK_MASTER_KEYS": f"{printed}, {printed}"}).master_keys
     with pytest.raises(SettingsError) as refused:

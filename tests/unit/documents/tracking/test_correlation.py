@@ -1,4 +1,4 @@
-"""Which email an event is of: pure."""
+"""The email that an event belongs to: pure."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,25 +20,25 @@ def email(hours: float | None) -> EmailRow:
     return email_row(sent_at=sent_at)
 
 
-def test_its_email_id_comes_first_then_its_message() -> None:
+def test_the_email_id_takes_precedence_over_the_message() -> None:
     assert choose_email(EVENT, NAMED, MESSAGE, [email(-1)]) == (NAMED, "email_id")
     assert choose_email(EVENT, None, MESSAGE, [email(-1)]) == (MESSAGE, "message")
     assert choose_email(EVENT, None, None, []) is None
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_several_the_latest_before_it(order: int) -> None:
+def test_the_latest_email_before_the_event_wins(order: int) -> None:
     emails = [email(-9), email(-1), email(None), email(3)]
     assert choose_email(EVENT, None, None, emails[::order]) == (emails[1]["_id"], "address")
 
 
-def test_one_that_is_not_sent_is_better_than_none() -> None:
-    """Events come before clients have recorded when they sent."""
+def test_an_unsent_email_is_better_than_none() -> None:
+    """Events arrive before clients record when they sent their emails."""
     only = email(None)
     assert choose_email(EVENT, None, None, [only]) == (only["_id"], "address")
 
 
-def test_a_message_is_known_with_its_address() -> None:
+def test_a_message_is_identified_with_its_address() -> None:
     of = {"organization_id": ObjectId(), "sg_message_id": "m"}
     key = make_message_key(event_row(**of, address="Bob@x.edu "))
     assert key == make_message_key(event_row(**of, address="bob@x.edu"))

@@ -1,4 +1,4 @@
-"""Which clicks a machine made: pure, so every case is told in a line."""
+"""Clicks by machines: pure, so that each case takes one line."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -31,13 +31,13 @@ def test_a_person_clicks_one_link_and_later_another() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "reason"), [(-5, "delivery"), (0, "delivery"), (1, None)])
-def test_nobody_clicks_before_the_delivery_nor_in_its_second(
+def test_clicks_before_or_in_the_second_of_delivery_are_a_machines(
     seconds: int, reason: str | None
 ) -> None:
     assert find_machine_reasons([click(seconds)], NOON, MachineClickRule()) == [reason]
 
 
-def test_every_link_within_a_moment_is_a_machines() -> None:
+def test_clicks_on_every_link_within_a_moment_are_a_machines() -> None:
     clicks = [click(60, "a"), click(61, "b"), click(62, "c"), click(90, "a")]
     assert find_machine_reasons(clicks, NOON, MachineClickRule()) == [
         "burst",
@@ -49,14 +49,14 @@ def test_every_link_within_a_moment_is_a_machines() -> None:
     assert find_machine_reasons(clicks, NOON, MachineClickRule(seconds=1)) == [None] * 4
 
 
-def test_an_impatient_person_is_no_burst() -> None:
+def test_an_impatient_person_is_not_a_burst() -> None:
     assert (
         find_machine_reasons([click(60)] * 9 + [click(61, "b")], NOON, MachineClickRule())
         == [None] * 10
     )
 
 
-def test_a_crowd_on_one_link_is_machines_and_so_is_what_is_near() -> None:
+def test_a_crowd_on_one_link_and_clicks_near_it_are_machines() -> None:
     crowd = [click(60)] * (MAX_CLICKS_PER_SECOND + 1)
     told = find_machine_reasons([*crowd, click(58), click(62), click(63)], NOON, MachineClickRule())
     assert told == ["burst"] * (MAX_CLICKS_PER_SECOND + 3) + [None]
@@ -88,11 +88,11 @@ def test_a_crowd_keeps_its_labels_when_the_delivery_is_known() -> None:
         ("\udfff" * 3, False),
     ],
 )
-def test_machines_that_say_who_they_are(user_agent: str, expected: bool) -> None:
+def test_machines_that_identify_themselves_are_recognized(user_agent: str, expected: bool) -> None:
     assert is_machine_agent(user_agent) is expected
 
 
-def test_an_operator_may_name_more_of_them() -> None:
+def test_an_operator_can_add_agents() -> None:
     assert find_machine_reasons(
         [click(60, user_agent="ACME Gate")], None, MachineClickRule(agents=("acme",))
     ) == ["agent"]
@@ -102,7 +102,7 @@ CLICKS = st.lists(st.builds(click, st.integers(0, 12), st.sampled_from("abcd")),
 
 
 @given(CLICKS, st.integers(0, 2**32), st.none() | st.integers(-3, 12))
-def test_the_order_in_which_clicks_are_told_does_not_matter(
+def test_the_order_of_reported_clicks_does_not_matter(
     clicks: list[Click], seed: int, delivered: int | None
 ) -> None:
     at = None if delivered is None else NOON + timedelta(seconds=delivered)
@@ -115,8 +115,8 @@ def test_the_order_in_which_clicks_are_told_does_not_matter(
 
 
 @given(CLICKS)
-def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
-    """Which is why a stored click is judged again only when something arrives near it."""
+def test_distant_clicks_do_not_matter(clicks: list[Click]) -> None:
+    """So the code judges a stored click again only when an event arrives near it."""
     told = find_machine_reasons(clicks, None, MachineClickRule())
     for one, expected in zip(clicks, told, strict=True):
         near = [other for other in clicks if abs(other.at - one.at) <= MachineClickRule().reach]
@@ -137,5 +137,5 @@ def test_clicks_out_of_reach_do_not_matter(clicks: list[Click]) -> None:
         ("", None),
     ],
 )
-def test_a_link_is_the_messages_and_not_the_recipients(url: str, link: str | None) -> None:
+def test_a_stored_link_has_no_data_of_the_recipient(url: str, link: str | None) -> None:
     assert normalize_link(url) == (url if link is None else link)

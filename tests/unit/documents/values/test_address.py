@@ -77,7 +77,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=list(SPELLINGS))
-def test_a_spelling_has_the_key_of_the_plain_one(spelling: str) -> None:
+def test_each_spelling_has_the_key_of_the_plain_one(spelling: str) -> None:
     assert to_canonical(spelling) == NED
     assert to_mailbox(spelling) == NED
     assert pseudonymize_address(spelling) == pseudonymize_address(NED)
@@ -131,7 +131,7 @@ def test_two_spellings_have_one_key(one: str, other: str) -> None:
         ("ned@example.org <bob@example.org>", NED),
     ],
 )
-def test_two_people_have_two_keys(one: str, other: str) -> None:
+def test_different_people_have_different_keys(one: str, other: str) -> None:
     assert to_canonical(one) != to_canonical(other)
     assert to_mailbox(one) != to_mailbox(other)
 
@@ -141,7 +141,7 @@ def test_two_people_have_two_keys(one: str, other: str) -> None:
     ["", "@", "ned", "ned@", "@example.org", "a@b@c", "ned smith@example.org", "\u200b@\u200b",
      "<>", "mailto:", "Ned <>", "a@x.org, b@x.org", "A <a@x.org>, B <b@x.org>"],
 )  # fmt: skip
-def test_what_is_no_address_stays_none(text: str) -> None:
+def test_an_invalid_address_has_no_key(text: str) -> None:
     assert not is_address(text)
 
 
@@ -156,11 +156,13 @@ def test_what_is_no_address_stays_none(text: str) -> None:
         ("bob@[127.0.0.1]", "bob@[127.0.0.1]"),
     ],
 )
-def test_what_is_shown_is_what_was_sent_without_what_nobody_sees(spelling: str, shown: str) -> None:
+def test_an_address_is_shown_as_sent_without_invisible_characters(
+    spelling: str, shown: str
+) -> None:
     assert strip_address(spelling) == shown
 
 
-def test_a_tag_is_of_no_matter_to_the_mailbox() -> None:
+def test_a_tag_does_not_change_the_mailbox() -> None:
     assert to_mailbox("Ned <NED+Spring+2@example.org>") == NED
     assert to_mailbox("＋tag@example.org") == "+tag@example.org"
 
@@ -175,7 +177,7 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=14).map("".join))
 
 
 @given(TEXTS)
-def test_a_key_is_its_own_key(text: str) -> None:
+def test_the_key_of_a_key_is_the_key_itself(text: str) -> None:
     known = to_canonical(text)
     assert to_canonical(known) == known
     assert to_mailbox(to_mailbox(text)) == to_mailbox(text)
@@ -187,7 +189,7 @@ def test_a_key_is_its_own_key(text: str) -> None:
 
 @pytest.mark.parametrize("plane", range(17))
 def test_every_character_keeps_its_key(plane: int) -> None:
-    """Of code points without a character, which all behave alike, every 97th is enough."""
+    """Code points without a character all behave the same, so every 97th is enough."""
     for number in range(plane << 16, (plane + 1) << 16):
         if unicodedata.category(chr(number)) in {"Cn", "Co"}:
             assert unicodedata.normalize("NFKC", chr(number)) == chr(number)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from documents.errors import Unusable
 from documents.values.json_items import count_items, read_items
 
-# The plain lexer: short and obviously right, but quadratic if a string never ends.
+# The plain lexer: short and obviously correct, but quadratic if a string never ends.
 LEXER = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 
@@ -34,7 +34,7 @@ def test_any_text_is_split_as_the_plain_lexer_splits_it(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(['{"a":"x\\"],[{"}', "[1,2]", "NaN", "tru", '"\\\\"', "1e999"])))
-def test_each_item_is_read_by_itself(parts: list[str]) -> None:
+def test_each_item_is_parsed_separately(parts: list[str]) -> None:
     items = read_items(f"[{','.join(['tru', *parts])}]".encode())
     assert len(items) == 1 + len(parts)
     for part, item in zip(parts, items[1:], strict=True):
@@ -54,13 +54,13 @@ def test_each_item_is_read_by_itself(parts: list[str]) -> None:
         (b"[\xff]", [None]),
     ],
 )
-def test_bad_items_do_not_cost_the_others(body: bytes, items: list[object]) -> None:
+def test_bad_items_do_not_lose_the_others(body: bytes, items: list[object]) -> None:
     assert read_items(body) == items
     assert count_items(body) == len(items)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b"]", b"tru", b'"[1]"', b"\xef\xbb\xbf[tru]"])
-def test_what_is_not_an_array_is_an_error(body: bytes) -> None:
+def test_a_text_that_is_not_an_array_is_an_error(body: bytes) -> None:
     for read in (read_items, count_items):
         with pytest.raises(Unusable, match=r"not an array|unexpected"):
             read(body)

@@ -1,4 +1,4 @@
-"""Money: every currency that ISO 4217 lists or listed, and no other, has a known minor unit."""
+"""Money: every current or former currency of ISO 4217, and no other, has a known minor unit."""
 
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from service.dashboard.presentation import tables, wording
 ACTIVE = {one.name: one.subunit_exp for one in iso_4217.Currency if one.entities}
 HISTORIC = {one.name for one in iso_4217.Currency if not one.entities}
 MONEY = {code: units for code, units in ACTIVE.items() if units is not None} | WITHDRAWN_DECIMALS
-# Metals, funds and codes for tests, of which ISO 4217 says that they have no minor unit.
+# Metals, funds and test codes, which ISO 4217 lists without a minor unit.
 SPECIAL = sorted({code for code, units in ACTIVE.items() if units is None} | NON_MONEY_CODES)
 UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳＤ", " USD", "USD\n"]
 
@@ -26,22 +26,22 @@ UNKNOWN = ["QQQ", "usd", "bgn", "", "US", "USDC", "BTC", "XBT", "N.A.", "ＵＳ�
         *[("USD", 2), ("EUR", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4), ("UYW", 4), ("MGA", 2)],
         *[("BGN", 2), ("HRK", 2), ("ANG", 2), ("CUC", 2), ("ZWL", 2), ("DEM", 2), ("ITL", 0)],
         *[("LTL", 2), ("MTL", 2), ("BYR", 0), ("TRL", 0), ("VEF", 2), ("GHC", 2), ("YDD", 3)],
-        # Where CLDR says how to round a price, and ISO 4217 gave hundredths.
+        # CLDR defines how to round prices in these currencies, and ISO 4217 gave them hundredths.
         *[("SLL", 2), ("STD", 2), ("MRO", 2), ("ZMK", 2), ("ISK", 0), ("HUF", 2), ("IQD", 3)],
     ],
 )
-def test_currencies_have_their_minor_units(code: str, decimals: int | None) -> None:
+def test_each_currency_has_its_minor_unit(code: str, decimals: int | None) -> None:
     assert count_decimals(code) == decimals
 
 
 def test_every_currency_of_both_lists_of_iso_4217_is_known() -> None:
-    """A library that ISO's next amendment updates shows here what was withdrawn since."""
+    """After ISO's next amendment, an updated library shows here which currencies were withdrawn."""
     assert {code: count_decimals(code) for code in MONEY} == MONEY
     assert set(WITHDRAWN_DECIMALS) | NON_MONEY_CODES == HISTORIC
 
 
 @pytest.mark.parametrize("code", [*SPECIAL, *UNKNOWN])
-def test_what_is_not_money_has_no_minor_unit(code: str) -> None:
+def test_codes_that_are_not_money_have_no_minor_unit(code: str) -> None:
     assert count_decimals(code) is None
 
 
@@ -59,7 +59,7 @@ def test_what_is_not_money_has_no_minor_unit(code: str) -> None:
         (1955, "QQQ", "1,955 minor units of QQQ"),
     ],
 )
-def test_money_is_shown_for_people(number: int, code: str, text: str) -> None:
+def test_money_is_shown_in_readable_form(number: int, code: str, text: str) -> None:
     assert format_money_amount(number, code) == text
     assert wording.format_money(number, code) == text
 
@@ -68,7 +68,7 @@ def test_money_is_shown_for_people(number: int, code: str, text: str) -> None:
     code=st.sampled_from(sorted(MONEY)),
     number=st.integers(-MAX_AMOUNT * 9, MAX_AMOUNT * 9),
 )
-def test_what_is_shown_is_the_amount_in_every_currency(code: str, number: int) -> None:
+def test_the_shown_amount_is_correct_in_every_currency(code: str, number: int) -> None:
     shown, _, shown_code = format_money_amount(number, code).partition(" ")
     unit = Decimal(10) ** MONEY[code]
     assert shown_code == code
@@ -93,14 +93,14 @@ WITHDRAWN_AT_STRIPE = "ANG BGN EEK HRK LTL LVL MRO SLL STD VEF ZMK".split()  # t
         ("MGA", 2, 1_230_000),
     ],
 )
-def test_amounts_of_stripe_are_converted(code: str, decimals: int, ours: int) -> None:
+def test_stripes_amounts_are_converted(code: str, decimals: int, ours: int) -> None:
     assert count_decimals(code) == decimals
     assert convert_amount(12300, code) == ours
     assert read_currency({"currency": code.lower()}) == code
 
 
 @pytest.mark.parametrize("code", [*SPECIAL, "qqq"])
-def test_amounts_of_stripe_in_an_unknown_currency_are_not_guessed(code: str) -> None:
+def test_stripes_amounts_in_an_unknown_currency_are_not_guessed(code: str) -> None:
     with pytest.raises(UnknownCurrency):
         read_currency({"currency": code})
     with pytest.raises(UnknownCurrency):

@@ -1,4 +1,4 @@
-"""Times are cut to what MongoDB stores, so that a record reads as it was written."""
+"""Times are truncated to MongoDB's precision, so that a record reads as it was written."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -10,19 +10,19 @@ from service.api.fields import read_time
 
 
 @pytest.mark.parametrize(("given", "kept"), [(0, 0), (999, 0), (1_000, 1_000), (999_999, 999_000)])
-def test_the_rest_of_a_millisecond_is_cut(given: int, kept: int) -> None:
+def test_fractions_of_a_millisecond_are_truncated(given: int, kept: int) -> None:
     time = datetime(2026, 11, 23, 10, tzinfo=UTC)
     assert truncate_to_milliseconds(time.replace(microsecond=given)) == time.replace(
         microsecond=kept
     )
 
 
-def test_the_time_zone_stays() -> None:
+def test_the_time_zone_is_kept() -> None:
     here = timezone(timedelta(hours=5, minutes=30))
     assert truncate_to_milliseconds(datetime(2026, 11, 23, 10, 0, 0, 1_234, here)).tzinfo is here
 
 
-def test_the_clock_a_client_and_a_provider_agree() -> None:
+def test_times_of_the_clock_clients_and_providers_agree() -> None:
     event = {"event": "open", "email": "bob@example.edu", "timestamp": 1_763_800_000.1239}
     times = [
         now(),

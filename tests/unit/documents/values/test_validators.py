@@ -1,4 +1,4 @@
-"""The API and the plain payment webhook judge a text, an address and a currency by one set."""
+"""The API and the plain payment webhook validate texts, addresses and currencies alike."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ def test_an_address_is_cleaned_and_bounded() -> None:
 
 
 @pytest.mark.parametrize("code", ["usd", "XAU", "ZZZ", ""])
-def test_what_is_not_money_is_rejected_without_its_value(code: str) -> None:
+def test_an_invalid_currency_is_rejected_without_its_value(code: str) -> None:
     assert check_currency("USD") == "USD"
     with pytest.raises(PydanticCustomError) as raised:
         check_currency(code)
