@@ -75,7 +75,7 @@ def test_the_tour_runs(stack: Stack, tmp_path: Path) -> None:
     assert users["data"][0]["donated"] == {"USD": 2500}
     assert gift["refunded_amount"] == 1000
     assert report["donations"]["raised"] == {"USD": 1500}
-    assert recount == "0 counters off"
+    assert recount == "Incorrect counters: 0"
 
 
 def test_the_test_command_is_what_ci_runs() -> None:

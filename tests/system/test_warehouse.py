@@ -88,7 +88,7 @@ def test_killed_again_and_again_it_ends_up_with_all_of_it(exporting_stack: Stack
     assert contents(warehouse) == truth()
 
     verified = run(stack, "verify")
-    assert (verified.returncode, verified.stdout) == (0, "All sums agree.\n"), verified.stderr
+    assert (verified.returncode, verified.stdout) == (0, "All sums match.\n"), verified.stderr
     asked = run(stack, "sql", "select count(*) as gifts, sum(amount) as sum from donations")
     assert "gifts" in asked.stdout
     assert "60" in asked.stdout

@@ -120,8 +120,8 @@ def test_a_restored_copy_is_whole_and_goes_on(
 
     restore(restored, tmp_path)
     output = follow(restored, tmp_path)
-    assert output.count("0 counters off") == 2
-    assert "2 deliveries to be tallied again" in output
+    assert output.count("Incorrect counters: 0") == 2
+    assert "Deliveries to process again: 2" in output
 
     use(restored, monkeypatch)
     while sweep():

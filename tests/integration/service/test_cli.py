@@ -58,17 +58,23 @@ def test_recount_tells_and_repairs(alice: University) -> None:
     spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
     alice.gift(spring)
     sweep()
-    assert (matchback("recount").exit_code, matchback("recount").stdout) == (0, "0 counters off\n")
+    assert (matchback("recount").exit_code, matchback("recount").stdout) == (
+        0,
+        "Incorrect counters: 0\n",
+    )
     get_db().fundraisers.update_one({"_id": ObjectId(spring)}, {"$inc": {"raised.USD": 1}})
     told = matchback("recount")
     assert told.exit_code == 1
-    assert f"fundraisers {spring} raised.USD: says 2501, is 2500\n1 counters off\n" in told.stdout
-    assert matchback("recount", "--fundraiser", autumn).stdout == "0 counters off\n"
+    assert (
+        f"fundraisers {spring} raised.USD: stored 2501, actual 2500\nIncorrect counters: 1\n"
+        in told.stdout
+    )
+    assert matchback("recount", "--fundraiser", autumn).stdout == "Incorrect counters: 0\n"
     line = json.loads(matchback("recount", "--fundraiser", spring, "--json").stdout)
     assert (line["field"], line["says"], line["right"]) == ("raised.USD", "2501", "2500")
     mended = matchback("recount", "--fundraiser", spring, "--repair")
     assert mended.exit_code == 0
-    assert matchback("recount").stdout == "0 counters off\n"
+    assert matchback("recount").stdout == "Incorrect counters: 0\n"
     assert matchback("recount", "--fundraiser", "x").exit_code == 2
 
 
@@ -92,7 +98,7 @@ def test_failed_jobs_are_listed_and_tried_again(alice: University) -> None:
     assert told == {**job, "tries": retries.TRIES}
     assert matchback("jobs", "retry").exit_code == 2
     assert matchback("jobs", "retry", "f" * 24).exit_code == 1
-    assert matchback("jobs", "retry", "--all").stdout == "1 to be tried again\n"
+    assert matchback("jobs", "retry", "--all").stdout == "Jobs to retry: 1\n"
     assert matchback("jobs", "failed").stdout == ""
     assert json.loads(matchback("jobs", "failed", "--json").stdout) == []
     assert sweep() == 1
@@ -134,7 +140,7 @@ def test_a_folder_where_nothing_is_up_is_not_another_database(
 ) -> None:
     result = matchback("org", "create", "Wrong", "--data", str(tmp_path))
     assert result.exit_code == 1
-    assert f"Nothing is up in {tmp_path}" in result.stderr
+    assert f"No deployment runs in {tmp_path}" in result.stderr
     assert get_db().organizations.count_documents({}) == 1
 
 
@@ -227,7 +233,7 @@ def test_what_a_database_answers_is_a_line_a_row_or_the_first_thousand(
     shown = capsys.readouterr().out
     assert "│ 999 " in shown
     assert "│ 1000" not in shown
-    assert shown.endswith("The first 1000 rows; --json prints all.\n")
+    assert shown.endswith("Only the first 1,000 rows are shown. Use --json to print all.\n")
 
 
 def test_on_a_terminal_a_list_is_a_table(

@@ -59,7 +59,7 @@ def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: Un
     assert told(alice, "--prefer", "clicked", "--fundraiser", alice.fundraiser("Empty")) == []
 
     text = rematch(alice, "--dry-run", "--touch", "first").stdout
-    assert text.startswith("4 gifts looked at, 2 would change\n  indirect -> indirect: 2\n")
+    assert text.startswith("Donations checked: 4. Would change: 2.\n  indirect -> indirect: 2\n")
     assert f"mailing {appeal}: +25.05 USD" in text
     assert f"mailing {reminder}: -25.05 USD" in text
     settle()
@@ -70,7 +70,7 @@ def test_a_dry_run_says_what_a_policy_would_change_and_changes_nothing(alice: Un
     assert answer.status == 200
     settle()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == late
-    assert rematch(alice).stdout == "3 gifts to be decided again\n"
+    assert rematch(alice).stdout == "Donations to match again: 3\n"
     settle()
     found = alice.get(f"/v1/donations/{gift}/match")
     assert found["email_id"] == early
@@ -124,7 +124,10 @@ def test_what_cannot_be_meant_is_a_sentence(alice: University, arguments: list[s
 def test_unknown_organizations_and_others_fundraisers_are_a_sentence(alice: University) -> None:
     for bad in ("nonsense", "f" * 24):
         result = CliRunner().invoke(main, ("rematch", "--organization", bad, "--dry-run"))
-        assert (result.exit_code, result.stderr) == (1, "Error: There is no such record.\n")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "Error: Record not found. Check the ID or email address.\n",
+        )
     assert rematch(alice, "--fundraiser", "f" * 24).exit_code == 1
 
 

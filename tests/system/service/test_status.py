@@ -60,7 +60,7 @@ SERVICE = ServiceHealth(
 SET = MongoDB(True, None, "8.0.4", date(2029, 10, 31), "a:1", [Member("a:1", "PRIMARY")])
 FACTS = Facts(AT, SET, Queue(True, None, 3), SERVICE, None, Rates(1.0, 5.0, 5.0, 1.0, 100.0))
 IDLE = Rates(1.0, 0.0, 0.0, 0.0, 0.0)
-AWAY = MongoDB(answers=False, reason="it does not answer")
+AWAY = MongoDB(answers=False, reason="it does not respond")
 
 
 def with_(**changes: Any) -> Facts:
@@ -69,16 +69,16 @@ def with_(**changes: Any) -> Facts:
 
 
 def test_a_service_that_is_well() -> None:
-    assert (judge(FACTS).level, judge(FACTS).sentence) == (WELL, "All is well.")
+    assert (judge(FACTS).level, judge(FACTS).sentence) == (WELL, "No problems found.")
 
 
 # What is wrong, how bad that is, and what is said of it and of what to do.
 @pytest.mark.parametrize(
     ("facts", "level", "words"),
     [
-        (replace(FACTS, mongodb=AWAY, service=None), UNKNOWN, ["does not answer", "mongod"]),
+        (replace(FACTS, mongodb=AWAY, service=None), UNKNOWN, ["does not respond", "mongod"]),
         (replace(FACTS, mongodb=replace(SET, primary=None)), UNKNOWN, ["no primary", "Start the"]),
-        (replace(FACTS, service=None, has_indexes=False), UNKNOWN, ["«matchback indexes»"]),
+        (replace(FACTS, service=None, has_indexes=False), UNKNOWN, ["`matchback indexes`"]),
         (replace(FACTS, service=None, reason="Odd"), UNKNOWN, ["(Odd)"]),
         (
             replace(FACTS, mongodb=replace(SET, members=[Member("b:1", "DOWN", False)])),
@@ -93,20 +93,20 @@ def test_a_service_that_is_well() -> None:
         (
             replace(with_(due=[Due("donations", 9, 31.0, 0)]), rates=IDLE),
             ATTENTION,
-            ["Donations", "31 s", "«matchback worker»", "Nothing is lost"],
+            ["Donations", "31 s", "`matchback worker`", "No data is lost"],
         ),
-        (with_(due=[Due("donations", 9, 31.0, 0)]), ATTENTION, ["though work goes on"]),
+        (with_(due=[Due("donations", 9, 31.0, 0)]), ATTENTION, ["although work continues"]),
         (with_(due=[Due("users", 9, 301.0, 3)]), ATTENTION, ["Users"]),
-        (with_(failed=Failed(2, [JOB])), ATTENTION, ["2 jobs", "«matchback jobs retry --all»"]),
+        (with_(failed=Failed(2, [JOB])), ATTENTION, ["2 jobs", "`matchback jobs retry --all`"]),
         (
-            replace(FACTS, queue=Queue(False, "it does not answer")),
+            replace(FACTS, queue=Queue(False, "it does not respond")),
             ATTENTION,
-            ["Redis", "Nothing is lost"],
+            ["Redis", "No data is lost"],
         ),
         (replace(FACTS, queue=Queue(True, None, 100_001)), ATTENTION, ["100001 wake-ups"]),
-        (with_(recount=Recount(7, AT)), ATTENTION, ["7 counters off", "--repair"]),
+        (with_(recount=Recount(7, AT)), ATTENTION, ["last recount: 7", "--repair"]),
         (with_(recount=Recount(0, AT - timedelta(hours=73))), ATTENTION, ["since 2026-11-23"]),
-        (with_(warehouse=Warehouse(0, True, True)), ATTENTION, ["«matchback warehouse status»"]),
+        (with_(warehouse=Warehouse(0, True, True)), ATTENTION, ["`matchback warehouse status`"]),
         (with_(warehouse=Warehouse(121, False, True)), ATTENTION, ["121 s behind"]),
     ],
 )
@@ -132,11 +132,11 @@ def test_what_is_wrong_is_a_sentence_with_what_to_do(
     ],
 )
 def test_what_passes_by_itself_wakes_nobody(facts: Facts) -> None:
-    assert judge(facts).sentence == "All is well."
+    assert judge(facts).sentence == "No problems found."
 
 
 def test_the_most_urgent_comes_first_and_nothing_is_kept_back() -> None:
-    facts = replace(with_(failed=Failed(1, [JOB])), queue=Queue(False, "it does not answer"))
+    facts = replace(with_(failed=Failed(1, [JOB])), queue=Queue(False, "it does not respond"))
     first, second = judge(facts).problems
     assert first.startswith("1 job has failed")
     assert "Redis" in second
@@ -199,8 +199,8 @@ def test_a_small_screen_cuts_facts_off_and_not_the_sentence() -> None:
         console.print(_view(facts, console))
         shown = " ".join(console.export_text().split())
         assert judge(facts).sentence in shown
-        assert "q ends this" in shown
-        assert ("Posts" in shown) == (height == 40)
+        assert "Press q to stop" in shown
+        assert ("Webhooks" in shown) == (height == 40)
 
 
 def test_who_does_not_answer_is_asked_once() -> None:
@@ -243,22 +243,22 @@ def test_it_tells_what_waits_and_what_failed(alice: University) -> None:
     )
     result = matchback("--once")
     assert result.exit_code == 1
-    assert "donations 1, the oldest for 5 min" in result.stdout
-    assert f"donations {second}: TypeError (code 7) at 5 tries" in result.stdout
-    assert f"«matchback jobs retry {second}»" in result.stdout
-    assert "Donations have been waiting to be counted for 300 s." in result.stdout
+    assert "donations 1, oldest 5 min" in result.stdout
+    assert f"donations {second}: TypeError (code 7) after 5 attempts" in result.stdout
+    assert f"`matchback jobs retry {second}`" in result.stdout
+    assert "Donations have been waiting to be processed for 300 s." in result.stdout
     assert CliRunner().invoke(main, ["jobs", "retry", second]).exit_code == 0
     sweep()
     result = matchback()
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "All is well.")
-    assert "past its support since 2025-07-31" in result.stdout
-    assert "sendgrid not lately" in result.stdout
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "No problems found.")
+    assert "unsupported since 2025-07-31" in result.stdout
+    assert "sendgrid none recently" in result.stdout
 
 
 def test_the_object_has_the_keys_that_the_help_lists(alice: University) -> None:
     alice.gift(alice.fundraiser())
     told = json.loads(matchback("--json").stdout)
-    described = matchback("--help").stdout.split("The object of --json:")[1]
+    described = matchback("--help").stdout.split("Keys of the JSON object:")[1]
     assert re.findall(r"^ {4}(\w+)  ", described, re.M) == list(told)
     words = set(re.findall(r"\w+", described))
     parts = [told["mongodb"], *told["mongodb"]["members"], told["queue"], told["rates"]]
@@ -309,7 +309,7 @@ def test_missing_indexes_are_told(alice: University) -> None:
         get_db().donations.drop()
         CliRunner().invoke(main, ["indexes"])
     assert result.exit_code == 2
-    assert "Run «matchback indexes»" in result.stdout
+    assert "Run `matchback indexes`" in result.stdout
 
 
 @pytest.fixture
@@ -343,7 +343,7 @@ def test_servers_that_are_silent_or_away_hold_up_nobody(real_database: str, sile
         mongodb = {"MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{port}/m?replicaSet=rs0"}
         status, told, seconds = run(**mongodb, **redis)
         assert (status, told["status"], told["due"]) == (2, "unknown", None)
-        assert told["mongodb"]["reason"] == "it does not answer"
+        assert told["mongodb"]["reason"] == "it does not respond"
         assert [one.split()[0] for one in told["problems"]] == ["MongoDB", "The"]
         assert seconds < 25  # of which a busy machine needs many to start Python
     status, told, seconds = run(**redis)
@@ -375,10 +375,10 @@ def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
                 said += os.read(ours, 65536).decode("utf-8", "replace")
             return bool(re.search(pattern, said))
 
-        wait_until(lambda: shown("All is well"), "the first look")
+        wait_until(lambda: shown("No problems found"), "the first look")
         for _ in range(10):
             alice.gift(spring)
-        wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts are seen")
+        wait_until(lambda: shown(r"[1-9][\d.]* donations/s stored"), "the gifts are seen")
         os.write(ours, b"q")
         assert live.wait(PATIENCE_SECONDS) == 0
         wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last look stays")
@@ -387,7 +387,7 @@ def test_the_live_view_moves_and_ends_at_q(stack: Stack) -> None:
 
 def test_lines_are_for_people() -> None:
     text = "\n".join(str(line) for line in lines(with_(failed=Failed(1, [JOB]))))
-    assert "Queue      3 wake-ups wait" in text
-    assert "Recount    0 counters off, 2 h ago" in text
-    assert f"«matchback jobs retry {JOB.id}»" in text
-    assert "sendgrid 0.0 s ago; stripe not lately" in text
+    assert "Queue      3 wake-ups in the queue" in text
+    assert "Recount    0 incorrect, 2 h ago" in text
+    assert f"`matchback jobs retry {JOB.id}`" in text
+    assert "sendgrid 0.0 s ago; stripe none recently" in text
