@@ -1,4 +1,4 @@
-"""The steps of `matchback up`: start everything, wait, and stop everything."""
+"""The steps of `matchback up`: start all parts, wait, and stop all parts."""
 
 import contextlib
 import os
@@ -25,11 +25,11 @@ GUNICORN_CONF = "gunicorn.conf.py"
 
 
 class Stopped(BaseException):
-    """SIGTERM or Ctrl-C."""
+    """The user pressed Ctrl-C, or the process received SIGTERM."""
 
 
 class Up:
-    """Everything running: its addresses, and the supervisor that watches it."""
+    """The running parts: their addresses, and the supervisor that watches them."""
 
     def __init__(self, data: Path, port: int | None, say: Say) -> None:
         self.data = data
@@ -42,7 +42,7 @@ class Up:
         self._noting = ToldOnce(say, f"writing to {data}")
 
     def start(self) -> None:
-        """Start all parts in their order."""
+        """Start all parts in order."""
         instance.clear_up(self.state, self.say)
         self._start_mongodb()
         self._start_redis()
@@ -56,13 +56,14 @@ class Up:
             **self.addresses,
             "MATCHBACK_PORT": str(port),
             "MATCHBACK_HOST": host,
-            # Read by people, in files here and when a part fails.
+            # People read these logs, in the files and when a part fails.
             "MATCHBACK_LOG_FORMAT": os.environ.get("MATCHBACK_LOG_FORMAT", "text"),
         }
         addresses.write(self.data, self.addresses)
         log = self.data / "log"
         self.say(f"starting a worker, and the web service on {self.addresses['MATCHBACK_URL']}")
-        # The worker first: once the web service says it is ready, everything is there.
+        # Start the worker first, so that everything runs when the web service reports that it is
+        # ready.
         self._start(Part("worker", worker_command(), log / "worker.log", environment))
         web = Part("web", serve_command(), log / "web.log", environment, ready=self._is_ready)
         self._start(web)
@@ -70,7 +71,7 @@ class Up:
         self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
 
     def watch(self) -> None:
-        """Restart the parts that died, and note which processes run now."""
+        """Restart dead parts, and store the current PIDs."""
         self.supervisor.watch()
         if self.supervisor.pids() != self._noted:
             with self._noting.attempt():
@@ -115,11 +116,11 @@ class Up:
         return self.addresses["MATCHBACK_WAREHOUSE_URL"]
 
     def _start(self, part: Part) -> None:
-        # Noted as soon as it runs: should we be killed before it is ready, the next start finds it.
+        # Store the PID at once. If this process is killed now, the next start finds the new part.
         self.supervisor.start(part, spawned=self._note)
 
     def _given(self, name: str) -> str | None:
-        """A server of the user's own, unless it is ours of the last run, from a sourced up.env."""
+        """Return the user's address, unless this data directory chose it in the last run."""
         given = os.environ.get(name)
         return None if given == self.state.get("ours", {}).get(name) else given
 
@@ -137,7 +138,7 @@ class Up:
             return servers.free_port(Settings.from_env().port, host)
         port = servers.free_port(self.port, host)
         if self.port and port != self.port:
-            raise PartFailed(f"Port {self.port} is taken; give another one with --port.")
+            raise PartFailed(f"Port {self.port} is in use. Choose another port with --port.")
         return port
 
     def _prepare_database(self) -> None:
@@ -164,17 +165,17 @@ class Up:
 
 
 def matchback_command() -> list[str]:
-    """Our command line, under the name that its processes can be found by."""
+    """Return the command line of `matchback`, under a name that identifies its processes."""
     return [sys.executable, str(Path(sys.executable).parent / "matchback")]
 
 
 def worker_command() -> list[str]:
-    """A worker."""
+    """Return the command line of a worker."""
     return [*matchback_command(), "worker"]
 
 
 def serve_command() -> list[str]:
-    """gunicorn with our settings, wherever the project is installed."""
+    """Return the command line of gunicorn with the project's configuration file."""
     root = Path(__file__).parents[2]
     conf = next(
         place / GUNICORN_CONF
@@ -186,13 +187,13 @@ def serve_command() -> list[str]:
 
 @contextlib.contextmanager
 def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
-    """Everything up, within; stopped afterwards, whatever happens.
+    """Start all parts, and stop them at the end of the block.
 
     Raises:
-        Stopped: SIGTERM or Ctrl-C came, and everything was stopped.
-        AlreadyUp, MissingServer, PartFailed, DeploymentError: with what to do.
+        Stopped: after SIGTERM or Ctrl-C, when all parts have stopped.
+        AlreadyUp, MissingServer, PartFailed, DeploymentError: if a part cannot start.
     """
-    Settings.from_env()  # a mistake is told before anything is started
+    Settings.from_env()  # report a bad setting before any part starts
     held = instance.lock(data)
     up = Up(data, port, say)
     with held, _signals(up.supervisor):
@@ -203,7 +204,7 @@ def everything(data: Path, port: int | None, say: Say) -> Iterator[Up]:
             _ignore_signals()
             try:
                 say("stopping")
-            finally:  # even when nobody is left to read it
+            finally:  # even if the terminal is gone
                 up.stop()
 
 
@@ -221,13 +222,13 @@ def _signals(supervisor: Supervisor) -> Iterator[None]:
 
 
 def _ignore_signals() -> None:
-    """Stopping is under way; a second Ctrl-C must not leave half of it running."""
+    """Ignore signals, because a second Ctrl-C must not interrupt the shutdown halfway."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def watch_forever(up: Up) -> None:
-    """Until a signal comes."""
+    """Watch the parts until a signal arrives."""
     while True:
         up.watch()
         time.sleep(WATCH_SECONDS)

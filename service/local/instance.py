@@ -1,4 +1,4 @@
-"""The lock of a data folder, for one `matchback up`, and the cleanup of an earlier one."""
+"""The lock of a data directory for one `matchback up`, and the cleanup after an earlier one."""
 
 import contextlib
 import fcntl
@@ -17,10 +17,10 @@ MASTER_KEY = "master.key"
 
 
 class State(TypedDict, total=False):
-    """What a run notes for the next one.
+    """The state that a run stores for the next one.
 
-    ours: addresses that this data folder chose, by the name of the setting.
-    processes: PID and start time by the name of the part.
+    ours: addresses that this data directory chose, by name of the setting.
+    processes: PID and start time by name of the part.
     """
 
     ours: dict[str, str]
@@ -29,14 +29,14 @@ class State(TypedDict, total=False):
 
 
 class AlreadyUp(Exception):
-    """Another `matchback up` has this data folder."""
+    """Another `matchback up` uses this data directory."""
 
 
 def lock(data: Path) -> IO[str]:
-    """Hold the data folder until the file returned is closed, or this process ends.
+    """Lock the data directory until the returned file is closed or this process ends.
 
     Raises:
-        AlreadyUp: somebody else does.
+        AlreadyUp: another process holds the lock.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (data / "up.lock").open("a+")
@@ -44,14 +44,14 @@ def lock(data: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise AlreadyUp(
-            f"Matchback is up already with the data in {data}. Stop that one first, or give "
-            "another folder with --data."
+            f"Matchback is already running with the data in {data}. Stop it first, or choose "
+            "another directory with --data."
         ) from None
     return file
 
 
 def load(data: Path) -> State:
-    """Return what the last run noted: its ports, its processes. Ignore a file that is cut short."""
+    """Return the state of the last run. Return an empty state if the file is missing or damaged."""
     try:
         state: State = json.loads((data / STATE).read_text())
     except (OSError, ValueError):
@@ -60,10 +60,10 @@ def load(data: Path) -> State:
 
 
 def note(data: Path, state: State) -> None:
-    """Keep the state for the next run.
+    """Store the state for the next run.
 
     Raises:
-        OSError: the disk is full, for example. The state of before is kept.
+        OSError: the disk is full, for example. The previous state is kept.
     """
     draft = data / f"{STATE}.new"
     draft.write_text(json.dumps(state, indent=1))
@@ -71,7 +71,7 @@ def note(data: Path, state: State) -> None:
 
 
 def identify(pids: dict[str, int]) -> dict[str, list[float]]:
-    """Return processes with their start times, because a later one may have the same PID."""
+    """Return each PID with its start time, because the system can reuse a PID."""
     found = {}
     for name, pid in pids.items():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -80,7 +80,7 @@ def identify(pids: dict[str, int]) -> dict[str, list[float]]:
 
 
 def clear_up(state: State, say: Say) -> None:
-    """End what a supervisor that was killed left running."""
+    """Stop processes that a killed supervisor left running."""
     for name, (pid, created) in state.get("processes", {}).items():
         try:
             process = psutil.Process(int(pid))
@@ -88,12 +88,12 @@ def clear_up(state: State, say: Say) -> None:
                 continue
         except psutil.NoSuchProcess:
             continue
-        say(f"ending {name} of an earlier run (process {int(pid)})")
+        say(f"stopping {name} of an earlier run (process {int(pid)})")
         stop_process(process.pid, process.wait)
 
 
 def master_keys(data: Path) -> str:
-    """What secrets are sealed with: from the environment, or the data folder's own, made once."""
+    """Return the keys that encrypt secrets, from the environment or from the data directory."""
     if given := os.environ.get("MATCHBACK_MASTER_KEYS"):
         return given
     file = data / MASTER_KEY

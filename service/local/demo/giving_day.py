@@ -1,4 +1,4 @@
-"""The script of the giving day: each open, click and gift with its time. Pure: a seed is a day."""
+"""The script of the giving day: each open, click and donation with its time. One seed, one day."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 DAY_SECONDS = 25.0
-A_SECOND = 50 * 60  # of the day played stands for so many: it is 21 hours long
+A_SECOND = 50 * 60  # seconds of the day per second of the demo; the day lasts 21 hours
 EVENTS_A_POST = 60
 OPEN_SHARE, MACHINE_SHARE, CLICK_SHARE, GIVE_SHARE = 0.46, 0.18, 0.34, 0.55
 BOUNCE_SHARE, REPEAT_SHARE, REFUND_SHARE = 0.02, 0.1, 0.05
@@ -18,7 +18,7 @@ GIFTS = (1000, 2500, 2500, 5000, 5000, 10000, 25000)
 
 @dataclass(frozen=True)
 class Recipient:
-    """One email of the mailing."""
+    """A recipient of the mailing, with their email."""
 
     email_id: str
     name: str
@@ -28,7 +28,7 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happens at a second of the day: a post of events, a gift, a refund."""
+    """A step at a second of the demo: a webhook post, a donation or a refund."""
 
     at: float
     kind: str
@@ -38,7 +38,7 @@ class Step:
 def script(
     recipients: Sequence[Recipient], fundraiser_id: str, start: int, seed: int = 7
 ) -> list[Step]:
-    """Everything that happens, in order.
+    """Return all steps in order.
 
     Args:
         start: Unix seconds at which the day begins.
@@ -58,7 +58,7 @@ def script(
 def _story(
     chance: random.Random, number: int, recipient: Recipient, start: int
 ) -> tuple[list[tuple[float, dict[str, Any]]], float | None]:
-    """What SendGrid tells of one email, and when it was clicked, if it was."""
+    """Return SendGrid's events for one email, and the time of the click, if any."""
     told: list[tuple[float, dict[str, Any]]] = []
 
     def tell(at: float, event: str, **more: Any) -> None:
@@ -98,7 +98,7 @@ def _story(
 
 
 def _posts(chance: random.Random, events: list[tuple[float, dict[str, Any]]]) -> Iterator[Step]:
-    """Events in posts as they come, some of the posts twice."""
+    """Yield events in webhook posts. Repeat some of the posts."""
     events = sorted(events, key=lambda event: event[0])
     for first in range(0, len(events), EVENTS_A_POST):
         batch = events[first : first + EVENTS_A_POST]
@@ -118,7 +118,7 @@ def _gift(
     clicked: float,
     start: int,
 ) -> list[Step]:
-    """A gift by somebody who clicked: most links carry their token, some lose it on the way."""
+    """Return a donation after a click. Most links keep their token; a few lose it on the way."""
     at = min(clicked + chance.uniform(0.2, 4), DAY_SECONDS)
     email_id = chance.choices(
         [recipient.link_token, "", "utm_source=newsletter"], weights=[75, 17, 8]
@@ -132,7 +132,7 @@ def _gift(
 
 
 def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int) -> Step:
-    """Somebody nobody wrote to."""
+    """Return a donation by a person who received no email."""
     name, address = f"Guest {number}", f"guest{number}@example.org"
     gift = _donation(chance, f"demo-guest-{number}", fundraiser_id, name, address)
     at = chance.uniform(5, DAY_SECONDS)
@@ -140,7 +140,7 @@ def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int
 
 
 def _time(start: int, at: float) -> str:
-    """When what happens at a second of the day played happens."""
+    """Return the time of day for a second of the demo."""
     return datetime.fromtimestamp(start + int(at * A_SECOND), UTC).isoformat()
 
 

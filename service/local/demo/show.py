@@ -1,4 +1,4 @@
-"""The show: it plays the giving day and displays it."""
+"""The player and the live view of the giving day."""
 
 import threading
 import time
@@ -24,9 +24,9 @@ QUESTION = (
 
 
 class Player(threading.Thread):
-    """Makes the university at the first start and plays its day by the clock.
+    """A thread that creates the university on the first start and plays its giving day.
 
-    Playing it again changes nothing: every gift and event in it is identified.
+    Playing the day again changes nothing, because every donation and event has an ID.
     """
 
     def __init__(self, url: str, data: Path) -> None:
@@ -42,21 +42,21 @@ class Player(threading.Thread):
         try:
             place = self.place
             if place is None or not ApiKey.authenticate(place.api_key):
-                place = university.found()  # the first start, or its database is gone
+                place = university.found()  # first start, or the database was deleted
                 place.save(self._data)
             if not place.started_at:
                 self._furnish(place)
             self.place = place
-            say(f"see it happen: {dashboard_link(self._url, place)}")
+            say(f"dashboard: {dashboard_link(self._url, place)}")
             if not place.played:
                 self._play(place)
         except Interrupted:
             pass
         except Exception as error:  # noqa: BLE001
-            self.failure = error  # told on the terminal; nothing else depends on the demo
+            self.failure = error  # the terminal shows it; nothing else depends on the demo
 
     def stop(self) -> None:
-        """Send nothing more, and end."""
+        """Send nothing more, and end the thread."""
         self._stopping.set()
         self.join()
 
@@ -64,13 +64,13 @@ class Player(threading.Thread):
         return Client(self._url, place, self._stopping)
 
     def _furnish(self, place: University) -> None:
-        say("creating Demo University: two fundraisers, two mailings")
+        say("creating Demo University with two fundraisers and two mailings")
         university.furnish(place, self._client(place), _tell_progress)
         place.started_at = int(time.time()) - int(giving_day.DAY_SECONDS * giving_day.A_SECOND)
         place.save(self._data)
 
     def _play(self, place: University) -> None:
-        say(f"playing its giving day, {giving_day.DAY_SECONDS:.0f} s, through the HTTP API")
+        say(f"simulating its giving day through the HTTP API ({giving_day.DAY_SECONDS:.0f} s)")
         client = self._client(place)
         recipients = [giving_day.Recipient(**one) for one in place.recipients]
         begun = time.monotonic()
@@ -94,7 +94,7 @@ class Player(threading.Thread):
 
 
 def show(up: Up) -> None:
-    """Play the demo, if it was not played yet, and show how it stands. For ever."""
+    """Play the demo unless it was played before, and show its report until a signal arrives."""
     player = Player(up.addresses["MATCHBACK_URL"], up.data)
     player.start()
     try:
@@ -115,9 +115,9 @@ def _watch(up: Up, player: Player) -> None:
                 say(f"the demo stopped early: {player.failure!r}")
             report = _report(up, player.place)
             if report is None:
-                continue  # not made yet, or the web service is being restarted
+                continue  # not created yet, or the web service is restarting
             if console.is_terminal:
-                note = "the day goes on" if playing else "Ctrl-C stops everything"
+                note = "Simulating the giving day" if playing else "Press Ctrl-C to stop"
                 live.update(view.panel("Spring Giving Day", report, note))
             elif playing and time.monotonic() - last_line > LINE_SECONDS:
                 last_line = time.monotonic()
@@ -128,7 +128,7 @@ def _watch(up: Up, player: Player) -> None:
 
 
 def _report(up: Up, place: University | None) -> dict[str, Any] | None:
-    """One try: whoever watches over the parts must not wait for one of them."""
+    """Return the report, without retries, because the supervisor must not wait for one part."""
     if place is None or not place.started_at:
         return None
     url = up.addresses["MATCHBACK_URL"]
@@ -142,7 +142,7 @@ def _report(up: Up, place: University | None) -> dict[str, Any] | None:
 
 def _tell_progress(done: int) -> None:
     if done % PROGRESS_STEP == 0:
-        say(f"  {done} of {university.RECIPIENTS} emails recorded")
+        say(f"  {done} of {university.RECIPIENTS} emails created")
 
 
 def _is_settled(report: dict[str, Any]) -> bool:
@@ -158,10 +158,10 @@ def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
         f"""
 [bold]Open[/]
   {dashboard_link(url, place)}
-                        the dashboard, signed in
-  {url}/docs            the API, for people
-  {url}/openapi.json    the same, for programs
-  {url}/metrics         how much is due
+                        dashboard, signed in
+  {url}/docs            API documentation
+  {url}/openapi.json    API as an OpenAPI document
+  {url}/metrics         Prometheus metrics
 
 [bold]Try[/]
   KEY={key}
@@ -174,6 +174,6 @@ def _tell(up: Up, player: Player, report: dict[str, Any]) -> None:
   {matchback_command()[1]} warehouse sql --data {up.data} \\
     "{QUESTION}"
 
-Logs and data are in {up.data}. Ctrl-C stops everything.
+Logs and data are in {up.data}. Press Ctrl-C to stop.
 """
     )

@@ -1,4 +1,4 @@
-"""The demo university: created once, kept in DIR/demo.json, and otherwise built over HTTP."""
+"""The demo university: created once, stored in DIR/demo.json, and filled through the HTTP API."""
 
 import base64
 import json
@@ -40,7 +40,7 @@ LAST = "Abbott Brandt Castro Diaz Evans Fischer Garcia Haddad Ito Jensen Khan Lo
 
 @dataclass
 class University:
-    """What the demo must remember to go on after a restart."""
+    """The state that the demo needs after a restart."""
 
     organization_id: str
     api_key: str
@@ -52,7 +52,7 @@ class University:
     played: bool = False
 
     def save(self, data: Path) -> None:
-        """Keep it; it holds keys, so for its owner alone."""
+        """Store the state. Only the owner can read the file, because it contains keys."""
         draft = data / "demo.json.new"
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(asdict(self)))
@@ -60,7 +60,7 @@ class University:
 
     @classmethod
     def load(cls, data: Path) -> "University | None":
-        """What was kept, if anything whole was."""
+        """Return the stored state, or None if the file is missing or damaged."""
         try:
             return cls(**json.loads((data / "demo.json").read_text()))
         except (OSError, ValueError, TypeError):
@@ -68,11 +68,11 @@ class University:
 
 
 class Interrupted(Exception):
-    """Everything is being stopped: whatever is still to be sent is not sent any more."""
+    """`matchback up` is stopping, so no further requests are sent."""
 
 
 class Client:
-    """The university's own programs: Matchback's client, and SendGrid, which posts for it."""
+    """The university's own programs, which use Matchback's client, and SendGrid's webhook."""
 
     def __init__(self, url: str, university: University, stopping: threading.Event) -> None:
         self._stopping = stopping
@@ -84,10 +84,10 @@ class Client:
 
     @contextmanager
     def api(self) -> Iterator[Matchback]:
-        """To call it, unless everything is being stopped.
+        """Yield the API client.
 
         Raises:
-            Interrupted: it is.
+            Interrupted: `matchback up` is stopping.
         """
         if self._stopping.is_set():
             raise Interrupted
@@ -99,7 +99,7 @@ class Client:
             raise
 
     def deliver(self, events: list[dict[str, Any]]) -> None:
-        """Post events as SendGrid would: signed, with no API key."""
+        """Post events as SendGrid does: signed, and without an API key."""
         body, timestamp = json.dumps(events).encode() + b"\r\n", str(int(time.time()))
         assert isinstance(self._key, ec.EllipticCurvePrivateKey)
         signature = self._key.sign(timestamp.encode() + body, ec.ECDSA(SHA256()))
@@ -112,7 +112,7 @@ class Client:
 
 
 def found() -> University:
-    """A new organization with its keys: what the command line does."""
+    """Create an organization and its keys, as the command line does."""
     organization = Organization.create("Demo University")
     _, secret = ApiKey.issue(organization.id, "demo", ["admin"])
     key = ec.generate_private_key(ec.SECP256R1())
@@ -122,9 +122,9 @@ def found() -> University:
 
 
 def furnish(university: University, client: Client, progress: Callable[[int], None]) -> None:
-    """Its fundraisers, its mailings, and an email for everybody on the list.
+    """Create the fundraisers, the mailings, and an email per recipient.
 
-    Each under an Idempotency-Key, so that a demo which was interrupted goes on where it was.
+    Each request has an idempotency key, so that an interrupted demo can resume.
     """
     with client.api() as api:
         api.set_webhook_key("sendgrid", public_key=_public(university))
@@ -164,7 +164,7 @@ def furnish(university: University, client: Client, progress: Callable[[int], No
 
 
 def people() -> Iterator[tuple[int, str, str]]:
-    """The mailing list: numbers, names and addresses."""
+    """Yield the mailing list: numbers, names and addresses."""
     for number in range(RECIPIENTS):
         first, last = FIRST[number % len(FIRST)], LAST[number % len(LAST)]
         yield number, f"{first} {last}", f"{first}.{last}{number}@example.edu".lower()
