@@ -25,7 +25,7 @@ OFF = 1
 
 @click.group()
 def warehouse() -> None:
-    """Manage the reporting database (see docs/warehouse.md)."""
+    """Manage the reporting database."""
 
 
 @warehouse.command("worker")

@@ -135,7 +135,7 @@ def test_the_link_key_is_rotated(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     old = alice.get(f"/v1/emails/{email}")["link_token"]
     result = CliRunner().invoke(main, ("link-key", "rotate"))
-    assert result.stdout.startswith("link key 2 ")
+    assert result.stdout.startswith("Link key 2 ")
     assert alice.get(f"/v1/emails/{email}")["link_token"] != old
     gift = alice.gift(alice.fundraiser("Autumn"), email_id=old)
     settle()
