@@ -1,6 +1,6 @@
 """Errors as problem documents (RFC 9457), and the status of each error.
 
-Neither the document nor the log repeats what a client sent.
+Neither the documents nor the log contain values from the client.
 """
 
 import logging
@@ -26,11 +26,11 @@ ERRORS_LISTED = 20
 
 
 class Invalid(Exception):
-    """The request is well formed and cannot be used: 422.
+    """A well-formed request with unacceptable values: 422.
 
     Attributes:
-        errors: at most `ERRORS_LISTED`.
-        left_out: how many more there are.
+        errors: at most `ERRORS_LISTED` errors.
+        left_out: number of further errors.
     """
 
     def __init__(self, errors: list[dict[str, str]], left_out: int = 0) -> None:
@@ -48,12 +48,12 @@ class Invalid(Exception):
         return cls(listed, left_out=len(found) - len(listed))
 
 
-# What a request raises that has done nothing.
+# Errors of requests that changed nothing.
 REFUSED = (falcon.HTTPError, Conflict, Invalid, NotFound, Unacceptable, Unsealable)
 
 
 def pointer(location: tuple[int | str, ...]) -> str:
-    """Return a JSON pointer (RFC 6901). Names come from the client, so they are cut."""
+    """Return a JSON pointer (RFC 6901). Truncate names, because they come from the client."""
     names = (str(part)[:LONGEST_POINTER] for part in location)
     parts = (name.replace("~", "~0").replace("/", "~1") for name in names)
     text = "".join(f"/{part}" for part in parts)
@@ -61,7 +61,7 @@ def pointer(location: tuple[int | str, ...]) -> str:
 
 
 def problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str, Any]:
-    """A problem document."""
+    """Return a problem document."""
     phrase = HTTPStatus(status).phrase
     return {
         "type": f"urn:matchback:problem:{phrase.lower().replace(' ', '-')}",
@@ -76,7 +76,7 @@ def problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str,
 def respond(
     req: falcon.Request, resp: falcon.Response, status: int, detail: str, **more: Any
 ) -> None:
-    """Answer with a problem document, or as the middleware wants it shown."""
+    """Respond with a problem document, or in the format that the middleware has set."""
     if (show := getattr(req.context, "show_problem", None)) is not None:
         show(req, resp, status, detail, more)
         return
@@ -88,7 +88,7 @@ def respond(
 def on_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any
 ) -> None:
-    """An error of the protocol, raised by Falcon or by us with a detail of our own."""
+    """Respond to an error that Falcon or a resource raised."""
     if error.headers:
         resp.set_headers(error.headers)
     respond(
@@ -97,7 +97,7 @@ def on_http_error(
 
 
 def on_not_found(req: falcon.Request, resp: falcon.Response, error: NotFound, params: Any) -> None:
-    respond(req, resp, 404, "There is no such record.")
+    respond(req, resp, 404, "Record not found. Check the ID.")
 
 
 def on_conflict(req: falcon.Request, resp: falcon.Response, error: Conflict, params: Any) -> None:
@@ -106,7 +106,9 @@ def on_conflict(req: falcon.Request, resp: falcon.Response, error: Conflict, par
 
 def on_invalid(req: falcon.Request, resp: falcon.Response, error: Invalid, params: Any) -> None:
     more = {"errors_left_out": error.left_out} if error.left_out else {}
-    respond(req, resp, 422, "The request cannot be accepted as it is.", errors=error.errors, **more)
+    respond(
+        req, resp, 422, "Some values are not acceptable. See `errors`.", errors=error.errors, **more
+    )
 
 
 def on_unacceptable(
@@ -123,9 +125,9 @@ def on_database_error(
     if cause is None or not is_passing(cause):
         on_bug(req, resp, error, params)
         return
-    log.warning("request %s: the database is away", req.context.request_id)
+    log.warning("request %s: the database is unavailable", req.context.request_id)
     resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-    respond(req, resp, 503, "The database is not available; nothing is lost by trying again.")
+    respond(req, resp, 503, "The database is unavailable. Retry later; retrying is safe.")
 
 
 def on_unsealable(
@@ -133,13 +135,17 @@ def on_unsealable(
 ) -> None:
     log.error("request %s: %s", req.context.request_id, error)
     resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-    respond(req, resp, 503, "Secrets cannot be kept until the service's operator sets its key.")
+    respond(
+        req, resp, 503, "Secrets cannot be stored. The operator must set MATCHBACK_MASTER_KEYS."
+    )
 
 
 def on_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
-    """Ours, not the client's."""
+    """Respond to an error in Matchback itself."""
     log.error("request %s failed", req.context.request_id, exc_info=error)
-    respond(req, resp, 500, "This is our mistake. The instance helps us to find it.")
+    respond(
+        req, resp, 500, "Internal error. Quote the request ID in `instance` when you report it."
+    )
 
 
 HANDLERS = (

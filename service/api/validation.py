@@ -11,9 +11,9 @@ from service.api.problems import ERRORS_LISTED, Invalid, pointer
 TOO_MANY = {
     "pointer": "",
     "code": "too_many_members",
-    "detail": f"Should have at most {MEMBERS_LIMIT:,} fields and items.",
+    "detail": f"Must have at most {MEMBERS_LIMIT:,} fields and items.",
 }
-# As pydantic reports an unknown field.
+# The form in which pydantic reports an unknown field.
 UNKNOWN = {"code": "extra_forbidden", "detail": "Extra inputs are not permitted"}
 
 M = TypeVar("M", bound=BaseModel)
@@ -23,7 +23,7 @@ def validate(model: type[M], value: Any) -> M:
     """Return the value as the model.
 
     Raises:
-        Invalid: the value does not fit the model, or has too many members.
+        Invalid: the value does not fit the model or has too many members.
     """
     if is_too_large(value):
         raise _too_large(model, value)
@@ -34,7 +34,7 @@ def validate(model: type[M], value: Any) -> M:
 
 
 def _too_large(model: type[BaseModel], value: Any) -> Invalid:
-    """Name some unknown fields, which are the likely reason, and count the others."""
+    """Return errors for some unknown fields, the likely cause, and the number of the others."""
     known = model.model_fields
     names = list(value) if isinstance(value, dict) else []
     unknown = (name for name in names if name not in known)

@@ -42,8 +42,8 @@ def test_an_address_states_both_of_its_lengths(client: testing.TestClient) -> No
     required = schemas["UserIn"]["properties"]["email"]
     donor = schemas["Giver"]
     for field in (required, donor["properties"]["email"]):
-        assert "Up to 254 characters after cleaning" in field["description"]
-        assert "Up to 1000 characters as sent" in field["description"]
+        assert "At most 254 characters after cleaning" in field["description"]
+        assert "At most 1,000 characters as sent" in field["description"]
     assert required["maxLength"] == 1000
 
 
