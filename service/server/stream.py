@@ -1,4 +1,4 @@
-"""Streams: answers without an end, such as the dashboard's server-sent events.
+"""Streams: responses without an end, such as the dashboard's server-sent events.
 
 A resource creates a stream and hands it over, which frees its thread. Any thread can send to the
 stream. The event loop writes to the client.
@@ -11,8 +11,8 @@ from typing import Any
 
 from service.server.asgi import Receive, Send
 
-STREAMS_LIMIT = 1000  # maximum in a process
-UNREAD_BYTES = 64 * 1024  # the service drops a client that leaves more unread
+STREAMS_LIMIT = 1000  # maximum number per process
+UNREAD_BYTES = 64 * 1024  # a client that leaves more data unread is dropped
 STREAM = "matchback.stream"  # in a request's state
 
 _places = threading.BoundedSemaphore(STREAMS_LIMIT)
@@ -20,7 +20,7 @@ _open: set["Stream"] = set()
 
 
 class TooManyStreams(Exception):
-    """This process has no place for another stream."""
+    """This process has reached its limit of streams."""
 
 
 class Stream:
