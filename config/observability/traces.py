@@ -12,7 +12,7 @@ _spans: "Spans | None" = None
 
 
 def start(process: str) -> None:
-    """Trace this process, if that is wanted: after a fork, before anything connects."""
+    """Start traces of this process if they are on. Call this after a fork, before connections."""
     global _spans  # noqa: PLW0603
     if settings().traces == "otlp" and _spans is None:
         from config.observability.spans import Spans
@@ -21,32 +21,32 @@ def start(process: str) -> None:
 
 
 def are_on() -> bool:
-    """Whether this process is traced."""
+    """Return whether this process is traced."""
     return _spans is not None
 
 
 def here() -> str:
-    """Where the trace stands in this thread, as W3C's `traceparent`; or nothing."""
+    """Return this thread's position in a trace as W3C's `traceparent`, or an empty string."""
     return _spans.here() if _spans else ""
 
 
 def trace_id() -> str:
-    """The trace that this thread is in; or nothing."""
+    """Return the ID of this thread's trace, or an empty string."""
     return here()[3:35]
 
 
 def within(places: tuple[str, ...]) -> AbstractContextManager[None]:
-    """What is done within belongs to this place of a trace, if it is one."""
+    """Continue the trace within the block, if there is exactly one."""
     return _spans.within(places) if _spans else nullcontext()
 
 
 def begin_job(name: str, places: tuple[str, ...]) -> None:
-    """This thread begins a job that was asked for there."""
+    """Begin the span of a job in this thread."""
     if _spans:
         _spans.begin_job(name, places)
 
 
 def end_job(error: BaseException | None) -> None:
-    """And has ended it."""
+    """End the span of this thread's job."""
     if _spans:
         _spans.end_job(error)

@@ -1,4 +1,4 @@
-"""Checks of URLs in settings, at the start and without a network."""
+"""Checks of URLs in settings, at the start and without network access."""
 
 from redis.exceptions import RedisError
 
@@ -7,10 +7,10 @@ from config.queues.redis_pool import pool
 
 
 def refuse_unless_queue(url: str) -> None:
-    """Read the URL of a queue of any kind.
+    """Check the URL of a queue of any kind.
 
     Raises:
-        Refused: it cannot be one. The sentence says nothing of what is in it.
+        Refused: the URL is not valid. The message does not repeat it.
     """
     match address.scheme(url):
         case "sqlite":
@@ -22,17 +22,17 @@ def refuse_unless_queue(url: str) -> None:
 
 
 def refuse_unless_redis(url: str) -> None:
-    """Read the URL of a Redis, alone or behind Sentinel.
+    """Check the URL of a Redis server, with or without Sentinel.
 
     Raises:
-        Refused: it cannot be one. The sentence says nothing of what is in it.
+        Refused: the URL is not valid. The message does not repeat it.
     """
     if not any(url.startswith(f"{kind}://") for kind in address.REDIS):
-        raise address.Refused(f"it must begin with one of {', '.join(address.REDIS)}, and ://")
+        raise address.Refused(f"use one of the schemes {', '.join(address.REDIS)}")
     if address.scheme(url) in address.SENTINEL:
-        address.sentinels(url)  # for its own sentence
+        address.sentinels(url)  # raises a more specific message
     try:
-        # Of an option that is none, the client would complain at each connection.
+        # The client would otherwise reject an unknown option at each connection.
         pool(url).make_connection()
     except (ValueError, TypeError, RedisError):
-        raise address.Refused("the Redis client cannot read it") from None
+        raise address.Refused("use a valid Redis URL") from None

@@ -24,7 +24,7 @@ def test_long_transactions_are_warned_of(real_servers: Servers) -> None:
             (warning,) = check_deployment(mongo)
         finally:
             mongo.admin.command({"setParameter": 1, name: servers.TRANSACTION_SECONDS})
-    assert "set it to 3" in warning
+    assert "Set it to 3" in warning
 
 
 def test_readiness_tells_of_long_transactions(real_client: testing.TestClient) -> None:
