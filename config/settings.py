@@ -107,7 +107,7 @@ class Settings(BaseModel):
         Field(
             ge=0,
             le=100,
-            description="Number of links clicked at once that identifies a machine; 0 disables the rule.",
+            description="Number of links that a machine clicks at once; 0 disables the rule.",
         ),
     ] = 3
     machine_click_seconds: Annotated[
@@ -140,7 +140,7 @@ class Settings(BaseModel):
         Field(
             gt=0,
             le=60,
-            description="Maximum wait of a request for MongoDB, in seconds; then it fails with 503.",
+            description="Maximum wait of a request for MongoDB, in seconds; 503 after that.",
         ),
     ] = 5.0
     request_seconds: Annotated[

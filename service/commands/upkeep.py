@@ -48,7 +48,7 @@ def retry_failed_jobs(id_: str | None, everything: bool) -> None:
     from documents.settling.failed_job import FailedJob
 
     if (id_ is None) == (not everything):
-        raise click.UsageError("Give either an ID or --all.")
+        raise click.UsageError("Specify either an ID or --all.")
     if id_ is not None:
         FailedJob.fetch(None, id_).retry()
         return
@@ -92,7 +92,7 @@ def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
 
 @contextmanager
 def _lease_of(repair: bool) -> Iterator["Holding | None"]:
-    """Hold the lease of repairs, if this is one."""
+    """Hold the repair lease if `repair` is true."""
     from documents.concurrency.lease import held
 
     if not repair:
@@ -100,12 +100,14 @@ def _lease_of(repair: bool) -> Iterator["Holding | None"]:
         return
     with held("repair") as holding:
         if holding is None:
-            raise click.ClickException("Another repair is running. Try again when it is done.")
+            raise click.ClickException(
+                "Another repair is running. Run this command again when it has finished."
+            )
         yield holding
 
 
 def _repaired(holding: "Holding | None", drift: "Drift") -> bool:
-    """Repair a counter. Returns False if another process or settling has corrected it."""
+    """Repair a counter. Return False if another process or settling has corrected it."""
     from documents.recount import recount as recounting
 
     if holding is None or holding.is_lost():

@@ -64,7 +64,7 @@ class RequestIds:
 
 
 class SecurityHeaders:
-    """Set headers that forbid browsers to use a response. Resources can relax them."""
+    """Set headers that stop browsers from caching, embedding or sniffing a response."""
 
     def __init__(self, is_https: bool) -> None:
         self._headers = dict(SECURITY_HEADERS)

@@ -16,7 +16,7 @@ from service.server.asgi import Receive
 BODY_LIMIT = 2 * 1024 * 1024
 # Memory for bodies that arrive or wait for a thread, per process. Beyond it, drop the oldest body.
 BUFFER_BYTES = 64 * 1024 * 1024
-# A client that sends a rejected body reads the answer only after it has sent this much.
+# A client reads the response to a rejected body only after it has sent this much.
 DRAIN_BYTES = 8 * 1024 * 1024
 DRAIN_SECONDS = 2.0
 

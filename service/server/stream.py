@@ -63,7 +63,7 @@ class Stream:
             callback()
 
     def when_closed(self, callback: Callable[[], None]) -> None:
-        """Call this when the stream closes, or now if it is closed. It must not wait."""
+        """Call `callback` when the stream closes, or now if it is closed. It must not block."""
         with self._lock:
             if is_open := bool(self._when_closed):
                 self._when_closed.append(callback)
@@ -100,9 +100,9 @@ class Stream:
 
 
 def hand_over(environ: dict[str, Any], stream: Stream) -> Iterable[bytes]:
-    """Return the body to answer with; the event loop continues where it ends.
+    """Return the body of the response. The event loop continues where it ends.
 
-    Another server, such as the tests' client, answers with the data so far.
+    Other servers, such as the tests' client, respond with the data so far.
     """
     if (scope := environ.get("asgi.scope")) is not None:
         scope["state"][STREAM] = stream

@@ -79,7 +79,7 @@ class Worker(UvicornWorker):
         own.propagate = True
 
     def init_process(self) -> None:
-        # Each connection needs a file. A process without a free one cannot accept clients.
+        # Each connection needs a file descriptor. Without one, the process cannot accept clients.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = CONNECTIONS + FILES_BESIDE_CONNECTIONS
         if soft < wanted:

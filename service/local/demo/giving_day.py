@@ -1,4 +1,4 @@
-"""The script of the giving day: each open, click and donation with its time. One seed, one day."""
+"""The script of the giving day: each open, click and donation with its time. A seed makes a day."""
 
 import random
 from collections.abc import Iterator, Sequence
