@@ -12,7 +12,7 @@ EMAIL = "674200000000000000000004"
 BOB = {"name": "Bob Baker", "email": "bob@example.edu"}
 GOAL = {"amount": 5_000_000, "currency": "USD"}
 
-# By the model of the body.
+# Examples by model of the body.
 BODIES: dict[str, Any] = {
     "OrganizationPatch": {"time_zone": "America/New_York"},
     "UserIn": BOB,
@@ -55,7 +55,7 @@ BODIES: dict[str, Any] = {
         "expires_at": "2030-01-01T00:00:00Z",
     },
 }
-# By path, where a body is read as it comes.
+# Examples by path, for bodies that the responder reads itself.
 RAW: dict[str, Any] = {
     "/v1/emails/import": (
         f'{{"fundraiser_id": "{FUNDRAISER}", "user": {{"name": "B", "email": "b@example.edu"}}}}\n'

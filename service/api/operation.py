@@ -97,7 +97,7 @@ operation = Operation
 def _noted(
     declared: Operation, req: falcon.Request, resp: falcon.Response, params: dict[str, Any]
 ) -> AbstractContextManager[None]:
-    """Audit updates, deletions and administration. New emails and donations record themselves."""
+    """Audit updates, deletions and administration. New records document themselves."""
     is_audited = req.method != "GET" and (declared.scope == "admin" or req.method != "POST")
     if not declared.scope or not is_audited:
         return nullcontext()

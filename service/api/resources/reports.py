@@ -78,7 +78,7 @@ class RecurringFigures(Answer):
 
 
 class DonationFigures(Answer):
-    """Successful donations, net of refunds. `donors` counts people."""
+    """Donations that count, net of refunds. `donors` counts people."""
 
     count: int
     donors: int
