@@ -1,4 +1,4 @@
-"""Configuration: settings, the database connection, queues, and observability.
+"""Configuration: settings, the database connection, queues and observability.
 
-It knows nothing of what Matchback stores.
+This package does not depend on the stored records.
 """

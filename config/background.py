@@ -1,4 +1,4 @@
-"""A background thread of a process, which starts at its first use."""
+"""A background thread of a process, which starts on first use."""
 
 import os
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class BackgroundThread:
-    """A daemon thread. Started at first use, and so after a fork: threads do not survive one."""
+    """A daemon thread. It starts on first use, because threads do not survive a fork."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self._name = name
@@ -15,7 +15,7 @@ class BackgroundThread:
         self._pid: int | None = None
 
     def ensure_started(self) -> None:
-        """Have it running in this process. Costs next to nothing once it is."""
+        """Start the thread unless it runs in this process. This is cheap, so call it often."""
         if self._pid == os.getpid():
             return
         with self._guard:

@@ -1,4 +1,4 @@
-"""The connection to MongoDB, and the checks of the server behind it."""
+"""The connection to MongoDB, and the checks of the server."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from pymongo.errors import OperationFailure
 
 from config.settings import Settings, get_settings
 
-# A worker killed inside a transaction holds its documents until the server gives up on it:
-# 78 s at the server's default of 60, about 4 s at 3.
+# A worker killed inside a transaction holds its documents until the server aborts the transaction.
+# That takes 78 s with the server's default of 60, and about 4 s with 3.
 MAX_TRANSACTION_LIFETIME_SECONDS = 10
 MILLISECONDS_PER_SECOND = 1000
 JOB_TIMEOUT_FACTOR = 4
@@ -18,15 +18,15 @@ DatabaseClient = MongoClient[dict[str, Any]]
 
 
 class DeploymentError(Exception):
-    """This MongoDB cannot keep the promise. The message says what to do."""
+    """This MongoDB deployment does not support transactions. The message explains what to do."""
 
 
 def connect_database(config: Settings | None = None, **options: Any) -> DatabaseClient:
-    """Connect MongoEngine's default alias; lazily, so a server that is away does not raise here.
+    """Connect MongoEngine's default alias lazily, so that an outage does not raise here.
 
-    Writes are acknowledged by a majority: with w:1 a killed primary lost 72 to 369 acknowledged
-    writes in measurements, with majority none. Reads are of what a majority has, too: what one has
-    answered («that gift exists already») must not be rolled back afterwards.
+    A majority acknowledges writes: with w:1, a killed primary lost 72 to 369 acknowledged writes in
+    measurements; with majority, none. Reads have majority concern, too, because the service must
+    not return data that is rolled back later.
     """
     config = config or get_settings()
     timeout = int(config.database_timeout_seconds * MILLISECONDS_PER_SECOND)
@@ -50,9 +50,9 @@ def connect_database(config: Settings | None = None, **options: Any) -> Database
 
 
 def connect_web(**options: Any) -> DatabaseClient:
-    """Connect for requests: a donor waits no longer than the setting says, whatever hangs.
+    """Connect for requests, which wait at most `database_timeout_seconds`.
 
-    With a deadline, PyMongo also gives each command a `maxTimeMS`, so that the server gives up too.
+    With a deadline, PyMongo also sends `maxTimeMS`, so that the server stops the operation, too.
     """
     return connect_database(
         timeoutMS=int(get_settings().database_timeout_seconds * MILLISECONDS_PER_SECOND), **options
@@ -70,23 +70,23 @@ def connect_worker(**options: Any) -> DatabaseClient:
 
 
 def get_client() -> DatabaseClient:
-    """The connected client."""
+    """Return the connected client."""
     connected: DatabaseClient = mongoengine.get_connection()
     return connected
 
 
 def await_majority() -> None:
-    """Wait until what the primary has is a majority's, so that the next read sees it.
+    """Wait until a majority has the primary's data, so that the next read sees it.
 
-    A unique index refuses what another client is just writing and no majority has yet: a majority
-    read straight after would say that there is no such thing.
+    A unique index rejects a value that another client is still writing. A majority read directly
+    afterwards would not find that value.
 
     Raises:
         PyMongoError: the majority is unavailable.
     """
     mongo = get_client()
-    # The ping tells the session how far the primary is; the read waits for that point. Source:
-    # MongoDB's «Causal Consistency Specification».
+    # The ping gives the session the primary's current position, and the read waits for it. Source:
+    # MongoDB's “Causal Consistency Specification”.
     with mongo.start_session(causal_consistency=True) as session:
         mongo.admin.command("ping", session=session)
         wait = int(get_settings().database_timeout_seconds * MILLISECONDS_PER_SECOND)
@@ -96,17 +96,17 @@ def await_majority() -> None:
 
 
 def check_deployment(mongo: DatabaseClient) -> list[str]:
-    """Refuse a server without transactions; return warnings about one that can be bettered.
+    """Return warnings about the server. Reject a server without transactions.
 
     Raises:
-        DeploymentError: a standalone server.
-        PyMongoError: no server answers.
+        DeploymentError: the server is a standalone server.
+        PyMongoError: no server responds.
     """
     hello = mongo.admin.command("hello")
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise DeploymentError(
-            "This MongoDB is a standalone server, and Matchback needs transactions: start mongod "
-            "with --replSet rs0, run rs.initiate() once in mongosh, and add ?replicaSet=rs0 to "
+            "MongoDB is a standalone server, but Matchback needs transactions. Start mongod with "
+            "--replSet rs0, run rs.initiate() once in mongosh, and add ?replicaSet=rs0 to "
             "MATCHBACK_MONGODB_URI."
         )
     return _slow_transactions(mongo)
@@ -117,10 +117,10 @@ def _slow_transactions(mongo: DatabaseClient) -> list[str]:
     try:
         limit = mongo.admin.command({"getParameter": 1, name: 1})[name]
     except (OperationFailure, KeyError):
-        return []  # not ours to see: a managed service, or mongos
+        return []  # a managed service or mongos does not show it
     if limit <= MAX_TRANSACTION_LIFETIME_SECONDS:
         return []
     return [
-        f"MongoDB's {name} is {limit}. A worker killed in the middle would block its hot "
-        f"documents for that long: set it to 3 (at most {MAX_TRANSACTION_LIFETIME_SECONDS})."
+        f"MongoDB's {name} is {limit}. A killed worker would block its documents for that long. "
+        f"Set it to 3 (at most {MAX_TRANSACTION_LIFETIME_SECONDS})."
     ]

@@ -7,7 +7,7 @@ import re
 from ipaddress import AddressValueError, IPv6Address
 
 HOST_NAME_PATTERN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)
-# A server that listens on every address is reached on the loopback one.
+# Clients on this machine use the loopback address for a server that listens on all addresses.
 LOOPBACK_BY_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -30,10 +30,10 @@ def read_host(text: str) -> str:
 
 
 def to_url_host(host: str) -> str:
-    """Return the host as a URL has it."""
+    """Return the host in the form for URLs."""
     return f"[{host}]" if ":" in host else host
 
 
 def to_reachable_host(host: str) -> str:
-    """Return where a person on this machine reaches a server on this host, as a URL has it."""
+    """Return the URL form of the host with which this machine reaches a server on `host`."""
     return to_url_host(LOOPBACK_BY_WILDCARD.get(host, host))

@@ -1,4 +1,4 @@
-"""Imports that a library makes for features that Matchback does not use, and how to skip them."""
+"""Optional imports for library features that Matchback does not use, and a way to skip them."""
 
 import sys
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 @contextmanager
 def hide_module(module: str) -> Iterator[None]:
-    """Within, importing this module fails, as if it were not installed. For optional imports."""
+    """Make imports of this module fail within the block, as if it were not installed."""
     modules: dict[str, Any] = sys.modules
     if module in modules:
         yield

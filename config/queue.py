@@ -1,8 +1,8 @@
 """Huey's queues of wake-ups: one for settling, one for the warehouse export.
 
-Queues keep no truth. A message says "look at this ID". Losing or repeating it changes nothing,
-because MongoDB marks what is due (see ARCHITECTURE.md). So any queue will do: MATCHBACK_QUEUE_URL
-selects it (see docs/how-to/queues.md).
+Queues hold no data that matters. A message names an ID to look at. Losing or repeating it changes
+nothing, because MongoDB marks what is due (see ARCHITECTURE.md). So any queue works, and
+MATCHBACK_QUEUE_URL selects it (see docs/how-to/queues.md).
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from config.queues import address
 from config.queues.redis_pool import make_pool
 from config.settings import get_settings
 
-# Huey loads PostgreSQL's driver if it is there: 9 MB of each process, for a queue that is not ours.
+# Huey imports PostgreSQL's driver if it is installed, which takes 9 MB per process without use.
 with hide_module("psycopg"):
     from huey import Huey
     from huey.registry import Message
@@ -25,13 +25,16 @@ with hide_module("psycopg"):
     from huey.storage import RedisStorage
 
 QUEUE_NAME = "matchback"
-QUEUE_POLL_SECONDS = 1  # how long the consumer's blocking read waits for a message
-# What a queue raises while it is away; SQS's is an OSError, too.
+QUEUE_POLL_SECONDS = 1  # maximum wait of the consumer's blocking read
+# Errors of an unavailable queue. The error of SQS is an OSError.
 QUEUE_ERRORS = (RedisError, OSError, sqlite3.Error)
 
 
 class JSONSerializer(Serializer):
-    """Messages as JSON. Huey's default is pickle: one LPUSH into Redis would run code here."""
+    """Messages as JSON.
+
+    With pickle, Huey's default, anyone who can write to Redis could run code.
+    """
 
     def _serialize(self, data: Any) -> bytes:
         fields = data._asdict() if isinstance(data, Message) else {"data": data}
@@ -45,7 +48,7 @@ class JSONSerializer(Serializer):
 
 
 def build_storage_options(url: str) -> dict[str, Any]:
-    """Where messages are kept, as Huey takes it. What another place needs is not loaded."""
+    """Return Huey's storage options. Import only the client of the selected queue."""
     match address.read_scheme(url):
         case "sqlite":
             from config.queues.sqlite import SqliteQueue
@@ -63,10 +66,10 @@ def build_storage_options(url: str) -> dict[str, Any]:
 
 
 def make_queue(name: str) -> Huey:
-    """A queue of wake-ups."""
+    """Return a queue of wake-ups."""
     made = Huey(
         name,
-        results=False,  # nobody waits for a wake-up
+        results=False,  # no code waits for the result of a wake-up
         serializer=JSONSerializer(),
         **build_storage_options(get_settings().wakeups_url),
     )
@@ -75,5 +78,6 @@ def make_queue(name: str) -> Huey:
 
 
 huey = make_queue(QUEUE_NAME)
-# The warehouse's own: one that is away, or far behind, must hold up no thread that settles.
+# The warehouse has its own queue, so that an unavailable or slow warehouse blocks no settling
+# thread.
 warehouse_huey = make_queue(f"{QUEUE_NAME}-warehouse")

@@ -1,7 +1,7 @@
-"""Every setting, from MATCHBACK_* environment variables.
+"""All settings, from MATCHBACK_* environment variables.
 
-A process reads them once, at its start. A misspelt name or a bad value stops the start with a
-sentence that names the setting and the reason. An operator would find an ignored setting at 3 a.m.
+A process reads them once, at its start. An unknown name or an invalid value stops the start with a
+message that names the setting and the reason. Ignored settings would be hard to find later.
 """
 
 import difflib
@@ -31,124 +31,169 @@ from config.queues import address
 from config.queues.checks import check_queue_url, check_redis_url
 
 SETTING_PREFIX = "MATCHBACK_"
-# Redeliveries were seen for 29 hours.
+# SendGrid redelivered an event for up to 29 hours.
 REDELIVERY_DAYS = 3
 LIST_SETTINGS = ("machine_click_agents", "master_keys", "trusted_proxies", "cors_origins")
 CORS_ORIGIN_PATTERN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
 
 class SettingsError(Exception):
-    """A setting is unknown or unacceptable. The message is a sentence for a person."""
+    """A setting is unknown or invalid. The message is for a person."""
 
 
 class Settings(BaseModel):
-    """What can be set. Each field is the variable MATCHBACK_<NAME IN CAPITALS>."""
+    """The settings. Each field is the environment variable MATCHBACK_<NAME IN CAPITALS>."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mongodb_uri: Annotated[
-        str, Field(pattern=r"^mongodb(\+srv)?://", description="MongoDB: a replica set or mongos")
+        str,
+        Field(
+            pattern=r"^mongodb(\+srv)?://", description="MongoDB URI of a replica set or mongos."
+        ),
     ] = "mongodb://127.0.0.1:27017/matchback?replicaSet=rs0"
     redis_url: Annotated[
         str,
-        Field(repr=False, description="Redis: the queue of wake-ups, and rates that are shared"),
+        Field(
+            repr=False,
+            description="Redis URL for the queue of wake-ups and for shared rate limits.",
+        ),
     ] = "redis://127.0.0.1:6379/0"
     queue_url: Annotated[
         str,
-        Field(repr=False, description="Another queue of wake-ups: see docs/how-to/queues.md"),
+        Field(
+            repr=False,
+            description="URL of another queue of wake-ups; empty uses MATCHBACK_REDIS_URL.",
+        ),
     ] = ""
     url: Annotated[
-        str, Field(pattern=r"^https?://", description="Where clients reach the service")
+        str,
+        Field(pattern=r"^https?://", description="Base URL at which clients reach the service."),
     ] = "http://127.0.0.1:8000"
     host: Annotated[
         str,
-        Field(description="Host name, IPv4 or IPv6 address on which the web server listens"),
+        Field(description="Host name, IPv4 or IPv6 address on which the web server listens."),
     ] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="Port the web server listens on")] = 8000
-    web_workers: Annotated[int, Field(ge=1, le=256, description="Web server processes")] = 2
-    web_threads: Annotated[int, Field(ge=1, le=256, description="Threads in each of them")] = 8
-    worker_threads: Annotated[int, Field(ge=1, le=64, description="Threads in a worker")] = 4
+    port: Annotated[
+        int, Field(ge=0, le=65535, description="Port on which the web server listens.")
+    ] = 8000
+    web_workers: Annotated[
+        int, Field(ge=1, le=256, description="Number of web server processes.")
+    ] = 2
+    web_threads: Annotated[
+        int, Field(ge=1, le=256, description="Number of threads per web server process.")
+    ] = 8
+    worker_threads: Annotated[
+        int, Field(ge=1, le=64, description="Number of threads per worker.")
+    ] = 4
     worker_metrics_port: Annotated[
         int,
-        Field(ge=0, le=65535, description="Where a worker tells its metrics, one each; 0: nowhere"),
+        Field(
+            ge=0,
+            le=65535,
+            description="Port on which each worker serves Prometheus metrics; 0 disables it.",
+        ),
     ] = 0
     match_window_days: Annotated[
         float,
-        Field(gt=0, le=3650, description="How long after an email a gift can be tied to it, days"),
+        Field(
+            gt=0,
+            le=3650,
+            description="Time after an email in which a donation can match it, in days.",
+        ),
     ] = 30.0
     machine_click_links: Annotated[
         int,
-        Field(ge=0, le=100, description="Different links clicked at once by a machine; 0: ignored"),
+        Field(
+            ge=0,
+            le=100,
+            description="Number of links that a machine clicks at once; 0 disables the rule.",
+        ),
     ] = 3
     machine_click_seconds: Annotated[
-        int, Field(ge=0, le=60, description="How many seconds «at once» lasts")
+        int,
+        Field(ge=0, le=60, description="Time within which clicks count as “at once”, in seconds."),
     ] = 2
     machine_click_agents: Annotated[
         tuple[str, ...],
-        Field(description="Parts of user agents that are machines, besides those known; commas"),
+        Field(
+            description="Additional user-agent parts that identify machines, separated by commas."
+        ),
     ] = ()
     sweep_seconds: Annotated[
-        float, Field(gt=0, le=3600, description="How often a worker looks for what is due, seconds")
+        float,
+        Field(
+            gt=0, le=3600, description="Interval between searches for pending records, in seconds."
+        ),
     ] = 1.0
     keep_events_days: Annotated[
-        float, Field(gt=0, le=36500, description="How long events are kept, days")
+        float, Field(gt=0, le=36500, description="Retention of events, in days.")
     ] = 400.0
     keep_deliveries_days: Annotated[
-        float, Field(ge=1, le=36500, description="How long webhook posts are kept, days")
+        float, Field(ge=1, le=36500, description="Retention of webhook deliveries, in days.")
     ] = 30.0
     recount_hours: Annotated[
-        float, Field(gt=0, description="How often all counters are compared with the ledger, hours")
+        float, Field(gt=0, description="Interval between full checks of all counters, in hours.")
     ] = 24.0
     database_timeout_seconds: Annotated[
         float,
-        Field(gt=0, le=60, description="How long a request waits for MongoDB before it is a 503"),
+        Field(
+            gt=0,
+            le=60,
+            description="Maximum wait of a request for MongoDB, in seconds; 503 after that.",
+        ),
     ] = 5.0
     request_seconds: Annotated[
-        float, Field(gt=0, le=600, description="How long a request may take to come in, seconds")
+        float, Field(gt=0, le=600, description="Maximum time for a request to arrive, in seconds.")
     ] = 20.0
     master_keys: Annotated[
         tuple[str, ...],
         Field(
             repr=False,
-            description="What webhook secrets are sealed with, from «matchback master-key new»; "
-            "commas: the first seals, all open",
+            description="Keys that encrypt webhook secrets, from `matchback master-key new`, "
+            "separated by commas. The first key encrypts; all keys decrypt.",
         ),
     ] = ()
     key_requests_a_minute: Annotated[
-        int, Field(ge=1, description="How many requests an API key may make a minute")
+        int, Field(ge=1, description="Maximum number of requests per minute with one API key.")
     ] = 60_000
     address_requests_a_minute: Annotated[
         int,
-        Field(ge=1, description="How many requests without valid credentials, from one address"),
+        Field(
+            ge=1,
+            description="Maximum number of unauthenticated requests per minute from one address.",
+        ),
     ] = 600
     trusted_proxies: Annotated[
         tuple[IPvAnyNetwork, ...],
-        Field(description="Whose X-Forwarded-For is believed: addresses or networks; commas"),
+        Field(description="Addresses or networks of trusted proxies, separated by commas."),
     ] = ()
     cors_origins: Annotated[
         tuple[str, ...],
-        Field(description="Origins whose pages may call the API from a browser; commas"),
+        Field(description="Web origins that may call the API from a browser, separated by commas."),
     ] = ()
     warehouse_url: Annotated[
         str,
         Field(
             pattern=r"^$|^(duckdb|postgresql|clickhouses?)://",
             repr=False,
-            description="The reporting database: duckdb:///file, postgresql://… or clickhouse://…",
+            description="URL of the reporting database, such as duckdb:///file; empty disables it.",
         ),
     ] = ""
     warehouse_personal_data: Annotated[
-        bool, Field(description="Whether names and addresses are exported, too")
+        bool, Field(description="Export of names and email addresses to the reporting database.")
     ] = False
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="What is logged")
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Minimum level of log lines."),
     ] = "info"
     log_format: Annotated[
-        Literal["json", "text"], Field(description="A line an event: as JSON, or for a terminal")
+        Literal["json", "text"],
+        Field(description="Format of log lines: JSON, or text for a terminal."),
     ] = "json"
     traces: Annotated[
         Literal["off", "otlp"],
-        Field(description="Whether traces are sent, to where OpenTelemetry's OTEL_* say"),
+        Field(description="Export of traces with OpenTelemetry, which OTEL_* variables configure."),
     ] = "off"
 
     @field_validator(*LIST_SETTINGS, mode="before")
@@ -169,14 +214,16 @@ class Settings(BaseModel):
         try:
             list(map(Fernet, keys))
         except ValueError:
-            raise PydanticCustomError("key", "make one with «matchback master-key new»") from None
+            raise PydanticCustomError(
+                "key", "create keys with `matchback master-key new`"
+            ) from None
         return keys
 
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         if not all(CORS_ORIGIN_PATTERN.fullmatch(origin) for origin in origins):
-            raise PydanticCustomError("origin", "an origin is like https://giving.example.edu")
+            raise PydanticCustomError("origin", "use origins such as https://giving.example.edu")
         return origins
 
     @field_validator("traces")
@@ -186,7 +233,7 @@ class Settings(BaseModel):
             if traces != "off":
                 version("opentelemetry-instrumentation-falcon")
         except PackageNotFoundError:
-            words = "it needs OpenTelemetry: install matchback[otel]"
+            words = "install OpenTelemetry with matchback[otel]"
             raise PydanticCustomError("extra", words) from None
         return traces
 
@@ -195,8 +242,8 @@ class Settings(BaseModel):
         if self.keep_events_days < self.keep_deliveries_days + REDELIVERY_DAYS:
             raise PydanticCustomError(
                 "retention",
-                "MATCHBACK_KEEP_EVENTS_DAYS must be {days} more than "
-                "MATCHBACK_KEEP_DELIVERIES_DAYS: an event sent again would count again",
+                "MATCHBACK_KEEP_EVENTS_DAYS must exceed MATCHBACK_KEEP_DELIVERIES_DAYS by at least "
+                "{days}, because a repeated event would otherwise count twice",
                 {"days": REDELIVERY_DAYS},
             )
         return self
@@ -204,11 +251,11 @@ class Settings(BaseModel):
     @field_validator("mongodb_uri")
     @classmethod
     def _driver_reads_it(cls, uri: str) -> str:
-        if uri.startswith("mongodb://"):  # mongodb+srv:// would ask the network
+        if uri.startswith("mongodb://"):  # mongodb+srv:// needs DNS
             try:
                 parse_uri(uri)
             except (PyMongoError, ValueError):
-                raise PydanticCustomError("uri", "MongoDB's driver cannot read it") from None
+                raise PydanticCustomError("uri", "use a valid MongoDB URI") from None
         return uri
 
     @field_validator("redis_url")
@@ -226,8 +273,8 @@ class Settings(BaseModel):
         if not self.wakeups_url:
             raise PydanticCustomError(
                 "queue",
-                "MATCHBACK_REDIS_URL cannot be used: it may be empty only where "
-                "MATCHBACK_QUEUE_URL names another queue",
+                "MATCHBACK_REDIS_URL is not valid: it can be empty only if "
+                "MATCHBACK_QUEUE_URL is set",
             )
         return self
 
@@ -237,27 +284,27 @@ class Settings(BaseModel):
         try:
             return hosts.read_host(host)
         except ValueError:
-            words = "it must be a host name, or an IPv4 or IPv6 address"
+            words = "use a host name, or an IPv4 or IPv6 address"
             raise PydanticCustomError("host", words) from None
 
     @property
     def wakeups_url(self) -> str:
-        """Where the queue of wake-ups is."""
+        """The URL of the queue of wake-ups."""
         return self.queue_url or self.redis_url
 
     @property
     def rates_url(self) -> str:
-        """The Redis in which processes share their rates; empty: there is none, each is alone."""
+        """The URL of the Redis with shared rate limits, or empty if each process limits alone."""
         if self.queue_url and "redis_url" not in self.model_fields_set:
             return self.queue_url if address.is_redis(self.queue_url) else ""
         return self.redis_url
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read the environment.
+        """Read the settings from the environment.
 
         Raises:
-            SettingsError: a MATCHBACK_* name nobody reads, or a value that cannot be used.
+            SettingsError: a MATCHBACK_* name is unknown, or a value is invalid.
         """
         environ = os.environ if environ is None else environ
         given = {
@@ -272,36 +319,36 @@ class Settings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
-            if not first["loc"]:  # of several settings together; the sentence names them
+            if not first["loc"]:  # concerns several settings; the message names them
                 raise SettingsError(f"{first['msg']}.") from None
             name = get_variable_name(str(first["loc"][0]))
-            # The value is not repeated: a URI may carry a password.
-            raise SettingsError(f"{name} cannot be used: {first['msg']}.") from None
+            # A value can contain a password, so the message omits it.
+            raise SettingsError(f"{name} is not valid: {first['msg']}.") from None
 
 
 def _unless_refused(url: str, check: Callable[[str], Any]) -> str:
-    """The URL, if the check does not refuse it. Why is told; the URL never is."""
+    """Return the URL if the check accepts it. The error gives the reason without the URL."""
     try:
         check(url)
     except address.InvalidUrl as error:
         raise PydanticCustomError("url", "{why}", {"why": str(error)}) from None
     except ValueError:
-        raise PydanticCustomError("url", "it cannot be read") from None
+        raise PydanticCustomError("url", "use a valid URL") from None
     return url
 
 
 def get_variable_name(field: str) -> str:
-    """The environment variable of a field of Settings."""
+    """Return the environment variable of a field of Settings."""
     return SETTING_PREFIX + field.upper()
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    sentence = f"There is no setting {get_variable_name(name)}."
+    sentence = f"{get_variable_name(name)} is not a setting."
     near = difflib.get_close_matches(name, known, n=1)
     return f"{sentence} Did you mean {get_variable_name(near[0])}?" if near else sentence
 
 
 @cache
 def get_settings() -> Settings:
-    """The settings of this process, read from the environment at first use."""
+    """Return the settings of this process, which are read on first use."""
     return Settings.from_env()

@@ -1,8 +1,8 @@
-"""The database errors that pass by themselves: MongoDB was unavailable, slow or busy.
+"""Temporary database errors: MongoDB was unavailable, slow or busy.
 
-The records are not at fault, so the same work can run again. Source of the codes:
-`src/mongo/base/error_codes.yml` in MongoDB's repository, read for 6.0 to 8.2. Any other code is the
-fault of the record or of the program.
+The same work can run again, because the records are not at fault. Source of the codes:
+`src/mongo/base/error_codes.yml` in MongoDB's repository, read for 6.0 to 8.2. All other codes mean
+a fault of the record or the program.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ UNREACHABLE_CODES = frozenset(
         *(230, 231, 56846),  # DNSHostNotFound, DNSProtocolError, ConfigServerUnreachable
     ]
 )
-# An operator must fix these, and no record can cause them.
+# An operator must fix these. Records cannot cause them.
 DENIED_CODES = frozenset(
     [
         *(13, 18, 391),  # Unauthorized, AuthenticationFailed, ReauthenticationRequired
@@ -91,8 +91,8 @@ TRANSIENT_ERROR_CLASSES = (
     ProtocolError,
     WTimeoutError,
 )
-# PyMongo raises this for a node that is starting and not in its replica set yet. A standalone
-# server is rejected at the start; see `check_deployment`.
+# PyMongo raises this for a starting node that is not yet in its replica set. `check_deployment`
+# rejects standalone servers at the start.
 STARTING_MESSAGES = ("Sessions are not supported",)
 ENDED_MESSAGES = (
     "ended session",
@@ -131,15 +131,15 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_too_large(error: BaseException) -> bool:
-    """Return whether the work needs more memory than MongoDB gives: a smaller batch helps."""
+    """Return whether the work needs more memory than MongoDB allows. A smaller batch helps."""
     return isinstance(error, OperationFailure) and not TOO_LARGE_CODES.isdisjoint(_codes(error))
 
 
 def _codes(error: OperationFailure) -> Iterator[int | None]:
-    """The codes of an error and of everything in it.
+    """Yield the codes of an error and of all errors inside it.
 
-    A bulk write may name a passing error beside a bad record. It is repeated until only the bad
-    record is left.
+    A bulk write can contain a temporary error beside a bad record. Callers repeat it until only the
+    bad record is left.
     """
     yield error.code
     details: Mapping[str, Any] = error.details or {}

@@ -1,1 +1,1 @@
-"""The HTTP service and the command line. Thin: parse, authorize, call one method, answer."""
+"""The HTTP service and the command line, which parse, authorize, call one method and respond."""

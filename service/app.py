@@ -20,7 +20,7 @@ from service.server.bridge import Bridge
 
 
 def create_app(*outermost: Any) -> falcon.App[Any, Any]:
-    """Return the application on the connected database. Saves in it schedule jobs.
+    """Return the application on the connected database. Saving a document schedules its jobs.
 
     Args:
         outermost: middleware that sees each request first and each response last.
@@ -40,7 +40,7 @@ def create_app(*outermost: Any) -> falcon.App[Any, Any]:
 
 
 def start() -> Bridge:
-    """Return what gunicorn serves in each of its workers."""
+    """Return the application that each gunicorn worker serves."""
     configure_logging("web")
     traces.start_tracing("web")
     connect_web()

@@ -1,4 +1,4 @@
-"""The command line, `matchback`. Each command imports its own needs when it runs."""
+"""The command line, `matchback`. Each command imports its dependencies when it runs."""
 
 import os
 import sys
@@ -25,23 +25,29 @@ from service.commands.warehouse import warehouse
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="matchback", prog_name="matchback")
 def main() -> None:
-    """Matchback: which email led to which gift.
+    """Find out which email led to which donation.
 
-    Settings come from MATCHBACK_* variables; docs/reference/settings.md lists them.
+    Settings come from MATCHBACK_* environment variables. See docs/reference/settings.md.
     """
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the web service; 0: any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port for the web service; 0 selects any free port.",
+)
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_DATA_FOLDER,
-    help="Where data, logs and up.env are kept.",
+    help="Directory for data, logs and up.env.",
 )
-@click.option("--demo/--no-demo", default=True, help="Make a demo university and play its day.")
+@click.option(
+    "--demo/--no-demo", default=True, help="Create a demo university and simulate its giving day."
+)
 def up(port: int | None, data: Path, demo: bool) -> None:
-    """Start everything on this machine, in the foreground, until Ctrl-C."""
+    """Start all services on this machine in the foreground. Press Ctrl-C to stop."""
     from setproctitle import setproctitle
 
     from service.local.command import Stopped, run_deployment, watch_forever
@@ -81,14 +87,17 @@ def serve() -> None:
             check_deployment(connect_database())
         except PyMongoError as error:
             if not is_transient(error):
-                raise  # one that is away may come back: requests are 503 until then
+                raise  # the database may come back; requests get 503 until then
     command = build_serve_command()
     os.execv(command[0], command)  # noqa: S606
 
 
 @main.command()
 def worker() -> None:
-    """Run a worker: jobs from the queue, and the sweep."""
+    """Run a worker.
+
+    A worker processes jobs from the queue, and searches for work that the queue has lost.
+    """
     with explain_errors():
         from jobs.worker import main as work
 
@@ -98,7 +107,7 @@ def worker() -> None:
 @main.command()
 @connected
 def indexes() -> None:
-    """Create the database's indexes that are missing."""
+    """Create missing database indexes."""
     from documents.migrations.indexes import update_indexes
     from documents.migrations.migration import mark_all_finished
     from documents.migrations.steps import MIGRATIONS

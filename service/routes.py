@@ -1,4 +1,4 @@
-"""Every route. The suffix names the responders: on_get_one and so on."""
+"""All routes. The suffix selects the responders, such as on_get_one."""
 
 from documents.access.staff_session import StaffSession
 from service.api.resources import webhooks
@@ -81,7 +81,7 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/docs", Docs(lambda: API_ROUTES), None),
 )
 
-# The dashboard: pages for people, which the OpenAPI document says nothing of.
+# Pages of the dashboard, which are not in the OpenAPI document.
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages = PaymentPages()

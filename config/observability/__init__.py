@@ -1,1 +1,1 @@
-"""Observability of a process: logs, metrics, and traces."""
+"""Observability of a process: logs, metrics and traces."""

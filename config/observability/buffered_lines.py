@@ -1,7 +1,7 @@
-"""Buffered log lines, written together at most a tenth of a second late.
+"""Buffered log lines, which a thread writes at most 0.1 s late.
 
-A thread that writes releases the GIL, and waits for it again among all threads that answer
-requests. So writing each line at once costs a request more than the write itself.
+A thread that writes releases the GIL, and then waits for it behind all threads that answer
+requests. So writing each line at once delays a request by more than the write itself.
 """
 
 import contextlib
@@ -13,15 +13,13 @@ from typing import IO
 from config.background import BackgroundThread
 
 LOG_WRITE_INTERVAL_SECONDS = 0.1
-MAX_BUFFERED_LINES = (
-    10_000  # of which some hundred bytes each: beyond that, who tells a line writes
-)
+MAX_BUFFERED_LINES = 10_000  # above this, the logging thread writes synchronously
 
 
 class BufferedLines:
-    """A file, to which a thread of each process writes what was told it meanwhile.
+    """A file with a buffer, which a thread of each process writes.
 
-    A process that is killed takes the lines of the last tenth of a second with it.
+    A killed process loses the lines of the last 0.1 s.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -31,7 +29,7 @@ class BufferedLines:
         self._writer = BackgroundThread("log", self._keep_writing)
 
     def write(self, line: bytes) -> int:
-        """Have the line written soon; at once, if what is to be written grows and grows."""
+        """Buffer the line. If the buffer is full, write it at once."""
         self._writer.ensure_started()
         self._lines.append(line)
         if len(self._lines) > MAX_BUFFERED_LINES:
@@ -39,10 +37,10 @@ class BufferedLines:
         return len(line)
 
     def flush(self) -> None:
-        """What loggers call after each line. It would undo what this is for; see write_out."""
+        """Do nothing. Loggers flush after each line, which would defeat the buffer."""
 
     def write_out(self) -> None:
-        """Write what was told so far. For an orderly end."""
+        """Write all buffered lines, for example at exit."""
         with self._guard:
             lines = []
             with contextlib.suppress(IndexError):
@@ -50,7 +48,7 @@ class BufferedLines:
                     lines.append(self._lines.popleft())
             if not lines:
                 return
-            with contextlib.suppress(OSError, ValueError):  # whoever reads them may be gone
+            with contextlib.suppress(OSError, ValueError):  # the reader may be gone
                 self._file.write(b"".join(lines))
                 self._file.flush()
 

@@ -1,7 +1,7 @@
 """The context of the current work: a request, or a job and the requests that caused it.
 
-Every log line carries it. A wake-up carries it from the request to the job in its message's ID. A
-worker of an older version reads this ID as an opaque string.
+Each log line contains it. A message's ID carries it from the request to the job. Workers of older
+versions read this ID as an opaque string.
 """
 
 import logging
@@ -21,24 +21,24 @@ REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,100}", re.ASCII)
 # W3C's Trace Context, version 00.
 TRACEPARENT_PATTERN = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 MILLISECONDS_PER_SECOND = 1000
-MAX_CARRIED_REQUESTS = 20  # of the requests whose ids travel as one message
+MAX_CARRIED_REQUESTS = 20  # maximum number of request IDs in one message
 
 
 class Origin(NamedTuple):
-    """Whom something is done for: ids of requests, and where their traces stand."""
+    """The requests that caused some work: their IDs and the positions in their traces."""
 
     request_ids: tuple[str, ...] = ()
     traces: tuple[str, ...] = ()
 
     def name(self, message_id: str) -> str:
-        """A message's id that tells it, such as «id;request=a,b;trace=00-…»."""
+        """Return the message's ID with this origin, such as `id;request=a,b;trace=00-…`."""
         told = {"request": self.request_ids, "trace": self.traces}
         parts = [f"{name}={','.join(ids)}" for name, ids in told.items() if ids]
         return ";".join([message_id, *parts])
 
     @classmethod
     def read(cls, message_id: str) -> "Origin":
-        """What such an id tells. What it does not say, or says in another form, is left out."""
+        """Return the origin in a message's ID. Ignore missing and malformed parts."""
         said = dict(part.partition("=")[::2] for part in message_id.split(";")[1:])
         return cls(
             tuple(filter(REQUEST_ID_PATTERN.fullmatch, said.get("request", "").split(","))),
@@ -47,7 +47,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def combine(cls, origins: Iterable["Origin"]) -> "Origin":
-        """Of several: each id once, the first ones if there are too many."""
+        """Merge origins: each ID once, up to the maximum."""
         ids: dict[str, None] = {}
         places: dict[str, None] = {}
         for origin in origins:
@@ -65,38 +65,38 @@ _carried: ContextVar[Origin] = ContextVar("carried", default=NO_ORIGIN)
 
 
 def set_request(request_id: str) -> None:
-    """From here on this thread answers a request."""
+    """Begin a request in this thread."""
     _origin.set(Origin((request_id,)))
     _told.set(MappingProxyType({"request_id": request_id}))
 
 
 def set_job(job: str, origin: Origin) -> None:
-    """From here on this thread does a job."""
+    """Begin a job in this thread."""
     _origin.set(origin)
     asked = {"request_ids": origin.request_ids} if origin.request_ids else {}
     _told.set(MappingProxyType({"job": job, **asked}))
 
 
 def clear_context() -> None:
-    """This thread is done with it."""
+    """End the request or job in this thread."""
     _origin.set(NO_ORIGIN)
     _told.set(MappingProxyType({}))
 
 
 def get_log_fields() -> MappingProxyType[str, Any]:
-    """What each line of the log tells of it."""
+    """Return the fields that each log line includes."""
     return _told.get()
 
 
 def get_origin() -> Origin:
-    """Whom this thread works for."""
+    """Return the requests that caused this thread's work."""
     here = traces.get_traceparent()
     return _origin.get()._replace(traces=(here,)) if here else _origin.get()
 
 
 @contextmanager
 def carry_origin(origin: Origin) -> Iterator[None]:
-    """What is enqueued within is for these."""
+    """Set the origin of messages that are enqueued in the block."""
     token = _carried.set(origin)
     try:
         with traces.continue_trace(origin.traces):
@@ -106,8 +106,10 @@ def carry_origin(origin: Origin) -> Iterator[None]:
 
 
 def propagate_origins(huey: Any) -> None:
-    """Have the messages of one of Huey's queues carry whom they are for, and its jobs know it."""
-    from huey.signals import SIGNAL_ENQUEUED  # config/queue.py says what Huey may load
+    """Add the origin to the messages of a Huey queue, and restore it in its jobs."""
+    from huey.signals import (
+        SIGNAL_ENQUEUED,
+    )  # not at the top, because config/queue.py hides modules from Huey
 
     huey.signal(SIGNAL_ENQUEUED)(_name)
     huey.pre_execute("origin")(_begin)
@@ -115,7 +117,9 @@ def propagate_origins(huey: Any) -> None:
 
 
 def _name(signal: str, task: Any) -> None:
-    if (carried := _carried.get()) is not NO_ORIGIN:  # told before the message is made
+    if (
+        carried := _carried.get()
+    ) is not NO_ORIGIN:  # the signal comes before Huey creates the message
         task.id = carried.name(task.id)
 
 

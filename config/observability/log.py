@@ -1,4 +1,4 @@
-"""Logging to standard error, one line for each event. Lines contain IDs only, never personal data.
+"""Logging to standard error, one line per event. Lines contain IDs, never personal data.
 
 Records from `logging` and from structlog share one format.
 """
@@ -20,30 +20,30 @@ from config.observability.buffered_lines import BufferedLines
 from config.optional_imports import hide_module
 from config.settings import get_settings
 
-# It would draw tracebacks with Rich, which the command line has for its tables.
+# structlog would use Rich, which the command line needs for tables, to format tracebacks.
 with hide_module("rich"):
     import structlog
     from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
 REPEATED_ERROR_SECONDS = 60.0
-MAX_INTEGER_BITS = 63  # bits: more is no number of JSON's to many who read it
-# What an exception says may repeat what it met, such as the value that a unique index refused.
-# A word that has an at sign inside it is an address. A single pattern for both would take time that
-# grows with the square of a word's length.
+MAX_INTEGER_BITS = 63  # bits; many JSON readers do not support larger numbers
+# An exception's message may contain values, such as the value that a unique index rejected. A word
+# with an at sign inside it is treated as an address. One pattern for both would need quadratic time
+# in the length of a word.
 LOG_WORD_PATTERN = re.compile(r"[^\s\"'<>(){},;]+")
 AT_SIGNS = ("@", "%40")
 LEVEL_BY_METHOD = {"exception": "error", "warn": "warning", "msg": "info"}
 
 
 class RepeatedErrorFilter(logging.Filter):
-    """A queue that is away is a line a minute: Huey tells it at every try, at length."""
+    """A filter that passes each Huey error once a minute, because Huey logs every attempt."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let what has an exception pass once a minute, without its traceback."""
+        """Pass a record with an exception once a minute, without its traceback."""
         if record.exc_info is None:
             return True
         cause = record.exc_info[0].__name__ if record.exc_info[0] else "error"
@@ -57,9 +57,9 @@ class RepeatedErrorFilter(logging.Filter):
 
 
 def hide_addresses(value: Any) -> Any:
-    """The last resort: nothing that looks like an address leaves the process, wherever it stands.
+    """Replace everything that looks like an address, as a last resort.
 
-    Passwords in URIs have the same form, and go the same way. What is left can be written as JSON.
+    This includes passwords in URIs, which have the same form. The result can be serialized as JSON.
     """
     match value:
         case bool() | None | float():
@@ -83,7 +83,7 @@ def _hide_address(word: re.Match[str]) -> str:
 
 
 class LineBuilder:
-    """A processor of structlog: everything that a line tells, in the order in which it is read."""
+    """A structlog processor that puts the fields of a line in reading order."""
 
     def __init__(self, process: str) -> None:
         self._process = process
@@ -108,16 +108,16 @@ class LineBuilder:
 
 
 def to_json_line(logger: Any, method: str, line: dict[str, Any]) -> bytes:
-    """Almost no line has anything to be taken out, and to look at the whole of it costs nothing."""
+    """Format a line as JSON. Fast path: redact only lines that contain '@' or '%40'."""
     try:
         text = orjson.dumps(line, default=str)
-    except TypeError:  # what is no JSON, such as half a character
+    except TypeError:  # a value that JSON cannot represent, such as half a character
         return orjson.dumps(hide_addresses(line))
     return orjson.dumps(hide_addresses(line)) if b"@" in text or b"%40" in text else text
 
 
 def to_text_line(logger: Any, method: str, line: dict[str, Any]) -> bytes:
-    """For a terminal; a traceback keeps its lines."""
+    """Format a line as text for a terminal. A traceback keeps its lines."""
     said = [line.pop(name) for name in ("time", "level", "logger", "event")]
     exception = line.pop("exception", None)
     line.pop("process")
@@ -127,13 +127,13 @@ def to_text_line(logger: Any, method: str, line: dict[str, Any]) -> bytes:
 
 
 def list_processors(process: str, form: str) -> list[Any]:
-    """What makes a line of an event."""
+    """Return the processors that turn an event into a line."""
     render = to_json_line if form == "json" else to_text_line
     return [structlog.processors.format_exc_info, LineBuilder(process), render]
 
 
 class RedactingFormatter(ProcessorFormatter):
-    """Lines of what is told by `logging`."""
+    """A formatter for records from `logging`."""
 
     def __init__(self, process: str = "matchback", form: str = "json") -> None:
         chain = [*list_processors(process, form), lambda logger, method, line: line.decode()]
@@ -141,12 +141,12 @@ class RedactingFormatter(ProcessorFormatter):
 
 
 class StderrHandler(logging.StreamHandler[TextIO]):
-    """To standard error."""
+    """A handler that writes to standard error."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Report that a line could not be made. The usual report would repeat its content.
+        """Report that a line could not be written. The default report would repeat its content.
 
-        Logging never stops the work: a full disk, or a reader that is gone, costs the line.
+        Logging never stops the work. On a full disk, or without a reader, the line is lost.
         """
         cause = getattr(sys.exc_info()[0], "__name__", "error")
         with contextlib.suppress(OSError, ValueError):
@@ -158,14 +158,14 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 
 @cache
 def _gathered(file: BinaryIO) -> BinaryIO:
-    """What is told by structlog, a line for each request, is written a moment later."""
+    """Return a buffer for the file, because structlog writes a line per request."""
     gathered = BufferedLines(file)
     atexit.register(gathered.write_out)
     return cast(BinaryIO, gathered)
 
 
 def configure_logging(process: str = "matchback") -> None:
-    """Set the format and the level for this process, whose lines tell which it is."""
+    """Set the format and the level for this process, whose name each line contains."""
     form, level = (
         get_settings().log_format,
         logging.getLevelNamesMapping()[get_settings().log_level.upper()],
@@ -180,7 +180,7 @@ def configure_logging(process: str = "matchback") -> None:
         logger_factory=structlog.BytesLoggerFactory(_gathered(sys.stderr.buffer)),
         cache_logger_on_first_use=True,
     )
-    # Both tell the story of every request or task at INFO; ours is told elsewhere.
+    # Both log each request or task at INFO, which Matchback logs itself.
     logging.getLogger("huey").setLevel(logging.WARNING)
     for name in ("Worker", "Scheduler"):
         logging.getLogger(f"huey.consumer.{name}").addFilter(RepeatedErrorFilter())

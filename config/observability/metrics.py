@@ -1,8 +1,8 @@
 """The Prometheus metrics that a process counts about its own work.
 
-They are here and not in service/, because documents/ and jobs/ count too. Web processes add up
-their metrics in one folder. gunicorn.conf.py sets it before any module imports this one. No label
-identifies an organization, a record, or an address.
+They are not in service/, because documents/ and jobs/ count, too. Web processes sum up their
+metrics in one directory. gunicorn.conf.py sets it before any module imports this one. No label
+identifies an organization, a record or an address.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from datetime import datetime
 
 from prometheus_client import Counter, Histogram
 
-# To the day: after an outage it is hours, and how many is what one wants to know.
+# Up to a day, because operators want to know the length of an outage.
 SETTLE_BUCKETS_SECONDS = (
     0.01,
     0.025,
@@ -33,52 +33,53 @@ ENQUEUE_FAILURE_REASONS = ("queue_away", "outbox_full", "error")
 
 SETTLE_SECONDS = Histogram(
     "matchback_settle_seconds",
-    "From the write that made a record due to its being counted",
+    "Time from the write that made a record due until it was processed",
     ["kind"],
     buckets=SETTLE_BUCKETS_SECONDS,
 )
 BATCH_SIZE = Histogram(
     "matchback_batch_size",
-    "Records, webhook posts or events that one transaction counted",
+    "Number of records, webhook deliveries or events per transaction",
     ["kind"],
     buckets=BATCH_SIZE_BUCKETS,
 )
 TRANSACTION_RETRIES = Counter(
     "matchback_transaction_retries",
-    "Times that a transaction began again, for it met another",
+    "Number of transactions that restarted because of a conflict",
     ["work"],
 )
 WEBHOOK_EVENTS = Counter(
     "matchback_webhook_events",
-    "Events of webhooks by what became of them when they were first read; of payments by provider",
+    "Number of webhook events by the result of their first processing. The type of payment events "
+    "is their provider",
     ["type", "fate"],
 )
 ENQUEUE_FAILURES = Counter(
     "matchback_enqueue_failures",
-    "Wake-ups that did not reach the queue; the sweep settles what they told of",
+    "Number of wake-ups that did not reach the queue; the sweep processes their records",
     ["reason"],
 )
-# There from the start: an increase from nothing at all is none to Prometheus.
+# Initialize the series, because Prometheus cannot compute an increase from an absent one.
 for _reason in ENQUEUE_FAILURE_REASONS:
     ENQUEUE_FAILURES.labels(_reason)
 WEBHOOK_EVENTS.labels("unknown", "refused")
 
 
 def observe_settle_times(kind: str, dues: Iterable[datetime], at: datetime) -> None:
-    """Records of a kind that had been due since then are counted now."""
+    """Record how long these records were due until they were processed."""
     seconds = SETTLE_SECONDS.labels(kind)
     for due in dues:
         seconds.observe(max(0.0, (at - due).total_seconds()))
 
 
 def observe_batch_sizes(**sizes: int) -> None:
-    """One transaction counted so many of each kind."""
+    """Record the number of records of each kind in one transaction."""
     for kind, size in sizes.items():
         if size:
             BATCH_SIZE.labels(kind).observe(size)
 
 
 def count_webhook_events(by_type_and_fate: Mapping[tuple[str, str], int]) -> None:
-    """What became of the events of a batch."""
+    """Count a batch's events by type and result."""
     for (type_, fate), number in by_type_and_fate.items():
         WEBHOOK_EVENTS.labels(type_, fate).inc(number)

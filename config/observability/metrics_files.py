@@ -1,7 +1,7 @@
-"""The files in which web processes add up their metrics, on a disk that may be full.
+"""The files in which web processes sum up their metrics, on a disk that may be full.
 
-The client library maps sparse files into memory. If the disk is full when a process first writes
-to a page of a file, the system kills the process (SIGBUS). So each process reserves the space.
+The client library maps sparse files into memory. If the disk is full when a process first writes to
+a page, the system kills the process (SIGBUS). So each process reserves the space.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ METRIC_FILE_BYTES = 2 << 20  # twice what all routes and kinds of work need
 
 
 def reserve_metric_files() -> bool:
-    """Take the space of this process's files, before anything imports the client library.
+    """Reserve this process's files, before any module imports the client library.
 
-    Without space, the process counts in its own memory. Returns whether there was space.
+    Without space, the process counts in its own memory. Return whether there was space.
     """
     if not hasattr(os, "posix_fallocate"):
         return True

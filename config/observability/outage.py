@@ -1,15 +1,15 @@
-"""One line when something fails, and one when it works again, however often it is attempted."""
+"""Two log lines per outage: one for the first failure, one for the recovery."""
 
 from collections.abc import Callable
 from threading import Lock
 
 
 class Outage:
-    """The state of something that may be unavailable, such as Redis. Threads may share it.
+    """The state of a dependency that can be unavailable, such as Redis. Thread-safe.
 
     Args:
         warn: reports the first failure.
-        inform: reports the next success.
+        inform: reports the recovery.
     """
 
     def __init__(self, warn: Callable[[str], object], inform: Callable[[str], object]) -> None:
@@ -29,7 +29,7 @@ class Outage:
             self._inform(line)
 
     def forget(self) -> None:
-        """Assume that it works, because nothing is attempted any more."""
+        """End the outage without a report, because no more attempts follow."""
         self._change(is_on=False)
 
     def _change(self, *, is_on: bool) -> bool:

@@ -1,7 +1,7 @@
 """OpenTelemetry's instrumentation of Falcon, PyMongo and Redis, and a span for each job.
 
-Only `traces` imports this module, and only when traces are on. OpenTelemetry's own variables
-(OTEL_*) set the destination.
+Only `traces` imports this module, and only if traces are on. OpenTelemetry's own variables (OTEL_*)
+set the destination.
 """
 
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threading import local
 from typing import Any
 
-# Names of attributes as they are stable by now; who has dashboards of the old ones says so.
+# Use the stable attribute names, unless the operator selects others.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
 
 import falcon
@@ -28,7 +28,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 STATUS_ATTRIBUTE = "matchback.status"
-# Of whatever is noted, only this leaves the process: no address, path, query, document or message.
+# Only these attributes leave the process: no address, path, query, document or message.
 EXPORTED_ATTRIBUTES = frozenset(
     [
         *("http.request.method", "http.response.status_code", "http.route", "url.scheme"),
@@ -45,8 +45,10 @@ _w3c = TraceContextTextMapPropagator()
 
 
 class RequestedWorkSampler(Sampler):
-    """A trace begins with a request or a job. What a process does by itself (a sweep, a blocking
-    read of the queue, several times a second) would be a trace each that tells nothing.
+    """A sampler that starts a trace only for a request or a job.
+
+    A process also works by itself, such as a sweep or a blocking read of the queue. Several traces
+    per second of such work would be useless.
     """
 
     def __init__(self, others: Sampler) -> None:
@@ -71,14 +73,14 @@ class RequestedWorkSampler(Sampler):
 
 
 def redact_span(span: ReadableSpan) -> ReadableSpan:
-    """A span with what may be told of it, and the answer's own status.
+    """Return the span with allowed attributes only, and with the response's status.
 
-    The instrumentation of Falcon takes each error that is none of Falcon's own for a 500, whatever
-    its handler answers.
+    The Falcon instrumentation records 500 for each error that Falcon does not define, even if a
+    handler returns another status.
     """
     noted = span.attributes or {}
     attributes = {name: value for name, value in noted.items() if name in EXPORTED_ATTRIBUTES}
-    name, status = span.name, Status(span.status.status_code)  # without its words
+    name, status = span.name, Status(span.status.status_code)  # without its text
     if span.kind is SpanKind.SERVER:
         method = noted.get("http.request.method") or noted.get("http.method") or "HTTP"
         name = f"{method} {noted.get('http.route', '')}".strip()
@@ -104,7 +106,7 @@ def redact_span(span: ReadableSpan) -> ReadableSpan:
 
 
 class RedactingExporter(SpanExporter):
-    """The last step before spans leave."""
+    """An exporter that removes personal data from spans."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -120,11 +122,11 @@ class RedactingExporter(SpanExporter):
 
 
 class ProcessTracer:
-    """Traces of this process."""
+    """The traces of this process."""
 
     def __init__(self, service: str) -> None:
         provider = TracerProvider(resource=Resource.create({"service.name": service}))
-        provider.sampler = RequestedWorkSampler(provider.sampler)  # the one that OTEL_* names
+        provider.sampler = RequestedWorkSampler(provider.sampler)  # wraps the sampler from OTEL_*
         provider.add_span_processor(BatchSpanProcessor(RedactingExporter(OTLPSpanExporter())))
         self._tracer = provider.get_tracer("matchback")
         self._job = local()
@@ -133,14 +135,14 @@ class ProcessTracer:
         RedisInstrumentor().instrument(tracer_provider=provider)
 
     def get_traceparent(self) -> str:
-        """Where this thread's trace stands."""
+        """Return the position in this thread's trace as `traceparent`."""
         carrier: dict[str, str] = {}
         _w3c.inject(carrier)
         return carrier.get("traceparent", "")
 
     @contextmanager
     def continue_trace(self, places: tuple[str, ...]) -> Iterator[None]:
-        """Go on with a trace. What is done for many at once belongs to none."""
+        """Continue a trace within the block. Work for several requests belongs to no trace."""
         token = context.attach(_at(places[0]) if len(places) == 1 else Context())
         try:
             yield
@@ -148,7 +150,7 @@ class ProcessTracer:
             context.detach(token)
 
     def begin_job_span(self, name: str, places: tuple[str, ...]) -> None:
-        """A span of its own: a part of the request's trace, or one with links to those of many."""
+        """Start a job's span in its request's trace, or with links to several traces."""
         alone = len(places) == 1
         links = [Link(trace.get_current_span(_at(place)).get_span_context()) for place in places]
         span = self._tracer.start_span(
@@ -161,7 +163,7 @@ class ProcessTracer:
         self._job.token = context.attach(trace.set_span_in_context(span, Context()))
 
     def end_job_span(self, error: BaseException | None) -> None:
-        """What the thread does next is no part of it."""
+        """End the job's span, so that later work of the thread is not part of it."""
         if error is not None:
             self._job.span.set_status(StatusCode.ERROR)
             self._job.span.set_attribute("error.type", type(error).__name__)

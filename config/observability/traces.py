@@ -12,7 +12,7 @@ _spans: "ProcessTracer | None" = None
 
 
 def start_tracing(process: str) -> None:
-    """Trace this process, if that is wanted: after a fork, before anything connects."""
+    """Start traces of this process if they are on. Call this after a fork, before connections."""
     global _spans  # noqa: PLW0603
     if get_settings().traces == "otlp" and _spans is None:
         from config.observability.spans import ProcessTracer
@@ -21,32 +21,32 @@ def start_tracing(process: str) -> None:
 
 
 def is_tracing() -> bool:
-    """Whether this process is traced."""
+    """Return whether this process is traced."""
     return _spans is not None
 
 
 def get_traceparent() -> str:
-    """Where the trace stands in this thread, as W3C's `traceparent`; or nothing."""
+    """Return this thread's position in a trace as W3C's `traceparent`, or an empty string."""
     return _spans.get_traceparent() if _spans else ""
 
 
 def get_trace_id() -> str:
-    """The trace that this thread is in; or nothing."""
+    """Return the ID of this thread's trace, or an empty string."""
     return get_traceparent()[3:35]
 
 
 def continue_trace(places: tuple[str, ...]) -> AbstractContextManager[None]:
-    """What is done within belongs to this place of a trace, if it is one."""
+    """Continue the trace within the block, if there is exactly one."""
     return _spans.continue_trace(places) if _spans else nullcontext()
 
 
 def begin_job_span(name: str, places: tuple[str, ...]) -> None:
-    """This thread begins a job that was asked for there."""
+    """Begin the span of a job in this thread."""
     if _spans:
         _spans.begin_job_span(name, places)
 
 
 def end_job_span(error: BaseException | None) -> None:
-    """And has ended it."""
+    """End the span of this thread's job."""
     if _spans:
         _spans.end_job_span(error)

@@ -1,7 +1,7 @@
-"""The queue's URL, checked at the start, before Matchback opens a connection.
+"""The queue's URL, which is checked at the start, before Matchback opens a connection.
 
-`Refused` explains each error in one sentence. The sentence never repeats the URL, because the URL
-may contain a password. Python's own messages can repeat it.
+`Refused` explains each error. Its message never repeats the URL, because the URL may contain a
+password. Python's own messages can repeat it.
 """
 
 import importlib.util
@@ -15,17 +15,17 @@ REDIS_SCHEMES = ("redis", "rediss", "unix", *SENTINEL_SCHEMES)
 QUEUE_SCHEMES = (*REDIS_SCHEMES, "sqlite", "sqs")
 DEFAULT_SENTINEL_PORT = 26379
 SQS_REGION_PATTERN = re.compile(r"[a-z0-9-]+", re.ASCII)
-# SQS allows 80 characters, and the longest of our names is to follow.
+# SQS allows 80 characters. This leaves room for the longest name of a queue.
 SQS_PREFIX_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 
 
 class InvalidUrl(ValueError):
-    """A URL cannot be what it is set as. The message is for a person, and has nothing of it."""
+    """A URL in a setting is not valid. The message is for a person and does not repeat the URL."""
 
 
 @dataclass(frozen=True)
 class SentinelAddress:
-    """Who is asked which Redis is the master, and the URL of that one but for its host."""
+    """The Sentinels to ask for the master, and the master's URL without its host."""
 
     hosts: tuple[tuple[str, int], ...]
     service: str
@@ -36,7 +36,7 @@ class SentinelAddress:
 
 @dataclass(frozen=True)
 class SqsAddress:
-    """Queues of Amazon's, or of something that speaks like it at endpoint_url."""
+    """The queues of Amazon SQS, or of a compatible service at `endpoint_url`."""
 
     region: str
     prefix: str
@@ -44,37 +44,37 @@ class SqsAddress:
 
 
 def read_scheme(url: str) -> str:
-    """What kind of queue it is.
+    """Return the scheme of the queue's URL.
 
     Raises:
-        Refused: none that we know.
+        Refused: the scheme is not supported.
     """
     found, separator, _ = url.partition("://")
     if not separator or found not in QUEUE_SCHEMES:
-        raise InvalidUrl(f"it must begin with one of {', '.join(QUEUE_SCHEMES)}, and ://")
+        raise InvalidUrl(f"use one of the schemes {', '.join(QUEUE_SCHEMES)}")
     return found
 
 
 def is_redis(url: str) -> bool:
-    """Whether it is a Redis, alone or behind Sentinel."""
+    """Return whether the URL is for Redis, with or without Sentinel."""
     return read_scheme(url) in REDIS_SCHEMES
 
 
 def read_sqlite_path(url: str) -> Path:
-    """sqlite:///file within the folder where a process starts, or sqlite:////full/path/to/file."""
+    """Return the path in sqlite:///relative/file or sqlite:////full/path/to/file."""
     prefix, path = "sqlite:///", unquote(url.removeprefix("sqlite:///"))
     if not url.startswith(prefix) or not path or path.endswith("/"):
-        raise InvalidUrl("it must be like sqlite:////full/path/to/file")
+        raise InvalidUrl("use the form sqlite:////full/path/to/file")
     if not Path(path).absolute().parent.is_dir():
-        raise InvalidUrl("the folder of its file does not exist (a full path has four slashes)")
+        raise InvalidUrl("create the file's directory first (a full path has four slashes)")
     return Path(path).absolute()
 
 
 def read_sqs_address(url: str) -> SqsAddress:
-    """sqs://region/prefix, with ?endpoint_url=… for what is not Amazon's own."""
+    """Return the parts of sqs://region/prefix. Other services than Amazon need ?endpoint_url=…."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
-        raise InvalidUrl("credentials belong where boto3 looks for them, not in it")
+        raise InvalidUrl("remove the credentials and set them where boto3 finds them")
     query = parse_qs(parts.query, keep_blank_values=True)
     endpoint = query.pop("endpoint_url", [""])[-1]
     prefix = parts.path.removeprefix("/")
@@ -83,28 +83,29 @@ def read_sqs_address(url: str) -> SqsAddress:
         or not SQS_PREFIX_PATTERN.fullmatch(prefix)
         or query
     ):
-        raise InvalidUrl("it must be like sqs://eu-west-1/name, maybe with ?endpoint_url=https://…")
+        raise InvalidUrl(
+            "use the form sqs://eu-west-1/name, optionally with ?endpoint_url=https://…"
+        )
     if endpoint and not re.match("https?://[^/@]+(/|$)", endpoint):
-        raise InvalidUrl("its endpoint_url must be like https://sqs.example.edu")
+        raise InvalidUrl("use an endpoint_url such as https://sqs.example.edu")
     if importlib.util.find_spec("boto3") is None:
-        raise InvalidUrl("SQS needs boto3: pip install 'matchback[sqs]'")
+        raise InvalidUrl("install boto3 with pip install 'matchback[sqs]'")
     return SqsAddress(parts.netloc, prefix, endpoint or None)
 
 
 def read_sentinel_address(url: str) -> SentinelAddress:
-    """redis+sentinel://user:password@host:26379,host2:26379/service/0; the user is Redis's.
+    """Return the parts of redis+sentinel://user:password@host:26379,host2:26379/service/0.
 
-    In the query, sentinel_username and sentinel_password are Sentinel's own; the rest, such as
-    ssl_ca_certs, is what the Redis client reads. With rediss+sentinel:// all speak TLS.
+    The user and password are for Redis. The query can contain sentinel_username and
+    sentinel_password, and options of the Redis client, such as ssl_ca_certs. rediss+sentinel://
+    uses TLS everywhere.
     """
     kind, _, rest = url.partition("://")
     netloc, slash, path = rest.partition("?")[0].partition("/")
     login, at, hosts = netloc.rpartition("@")
     service, _, number = path.partition("/")
     if not slash or not service or not re.fullmatch("[0-9]*", number, re.ASCII):
-        raise InvalidUrl(
-            f"it must be like {kind}://host:{DEFAULT_SENTINEL_PORT},host2/service-name/0"
-        )
+        raise InvalidUrl(f"use the form {kind}://host:{DEFAULT_SENTINEL_PORT},host2/service-name/0")
     asked = rest.partition("?")[2]
     query = parse_qs(asked)
     own = [query.pop(f"sentinel_{name}", [None])[-1] for name in ("username", "password")]
@@ -120,5 +121,5 @@ def _host(text: str) -> tuple[str, int]:
     except ValueError:
         name = None
     if not name:
-        raise InvalidUrl("one of its hosts is none")
+        raise InvalidUrl("one of its hosts is empty or malformed")
     return name, port or DEFAULT_SENTINEL_PORT

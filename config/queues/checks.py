@@ -1,4 +1,4 @@
-"""Checks of URLs in settings, at the start and without a network."""
+"""Checks of URLs in settings, at the start and without network access."""
 
 from redis.exceptions import RedisError
 
@@ -7,10 +7,10 @@ from config.queues.redis_pool import make_pool
 
 
 def check_queue_url(url: str) -> None:
-    """Read the URL of a queue of any kind.
+    """Check the URL of a queue of any kind.
 
     Raises:
-        Refused: it cannot be one. The sentence says nothing of what is in it.
+        Refused: the URL is not valid. The message does not repeat it.
     """
     match address.read_scheme(url):
         case "sqlite":
@@ -22,19 +22,17 @@ def check_queue_url(url: str) -> None:
 
 
 def check_redis_url(url: str) -> None:
-    """Read the URL of a Redis, alone or behind Sentinel.
+    """Check the URL of a Redis server, with or without Sentinel.
 
     Raises:
-        Refused: it cannot be one. The sentence says nothing of what is in it.
+        Refused: the URL is not valid. The message does not repeat it.
     """
     if not any(url.startswith(f"{kind}://") for kind in address.REDIS_SCHEMES):
-        raise address.InvalidUrl(
-            f"it must begin with one of {', '.join(address.REDIS_SCHEMES)}, and ://"
-        )
+        raise address.InvalidUrl(f"use one of the schemes {', '.join(address.REDIS_SCHEMES)}")
     if address.read_scheme(url) in address.SENTINEL_SCHEMES:
-        address.read_sentinel_address(url)  # for its own sentence
+        address.read_sentinel_address(url)  # raises a more specific message
     try:
-        # Of an option that is none, the client would complain at each connection.
+        # The client would otherwise reject an unknown option at each connection.
         make_pool(url).make_connection()
     except (ValueError, TypeError, RedisError):
-        raise address.InvalidUrl("the Redis client cannot read it") from None
+        raise address.InvalidUrl("use a valid Redis URL") from None

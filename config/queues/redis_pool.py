@@ -15,13 +15,13 @@ from redis.sentinel import (
 
 from config.queues import address
 
-# Must stay above the consumer's blocking read, or an idle consumer takes silence for a failure. No
-# request waits for it: jobs/wakeups.py enqueues from a thread of its own.
+# This must exceed the consumer's blocking read. Otherwise an idle consumer would take silence for a
+# failure. Requests do not wait for it, because a thread in jobs/wakeups.py enqueues.
 REDIS_TIMEOUT_SECONDS = 3
 
 
 def make_pool(url: str) -> ConnectionPool:
-    """Connections that give up after three seconds."""
+    """Return a pool of connections that time out after three seconds."""
     if address.read_scheme(url) in address.SENTINEL_SCHEMES:
         return _behind_sentinel(address.read_sentinel_address(url))
     return ConnectionPool.from_url(url, **_patience())

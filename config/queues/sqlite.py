@@ -1,7 +1,7 @@
 """A queue of wake-ups in an SQLite file, for one machine without Redis.
 
-It is Huey's own storage with two differences. It polls twenty times a second, because SQLite sends
-no notifications. And it notices when the file was removed or restored from a copy. Without that,
+It is Huey's storage with two differences. It polls 20 times per second, because SQLite sends no
+notifications. It also detects when the file was removed or restored from a copy. Otherwise,
 processes would continue in a file that no other process can see.
 """
 
@@ -17,18 +17,18 @@ with hide_module("psycopg"):
 
 SQLITE_POLL_SECONDS = 0.05
 SQLITE_WAIT_SECONDS = 1.0
-# Another process has the file for microseconds. All threads may wait so long one after another
-# when it is held for longer, and the worker is to stop within ten seconds.
+# Another process locks the file for microseconds. If a lock lasts longer, threads wait one after
+# another, and the worker must still stop within ten seconds.
 SQLITE_BUSY_SECONDS = 1.0
 SQLITE_CACHE_MB = 1
 
 
 class SqliteQueue(WakeUpStorage, SqliteStorage):
-    """One queue; several may share a file."""
+    """One queue. Several queues can share a file."""
 
     def __init__(self, name: str, filename: str) -> None:
-        # The tables are made with each connection: importing this opens no file, and a file that
-        # is gone is made anew.
+        # Each connection creates the tables. So an import opens no file, and a removed file is
+        # created again.
         super().__init__(
             name,
             filename,
@@ -41,7 +41,7 @@ class SqliteQueue(WakeUpStorage, SqliteStorage):
 
     @property
     def conn(self) -> Any:
-        """The connection, to the file that is there now."""
+        """The connection to the current file."""
         if self._conn is not None and self._opened != self._file():
             self._conn.close()
             self._conn = None
@@ -51,7 +51,7 @@ class SqliteQueue(WakeUpStorage, SqliteStorage):
         return self._conn
 
     def look(self) -> bytes | None:
-        """The next message, or None after a second without one."""
+        """Return the next message, or None after one second without one."""
         end = time.monotonic() + SQLITE_WAIT_SECONDS
         message: bytes | None
         while (message := SqliteStorage.dequeue(self)) is None and time.monotonic() < end:
@@ -61,7 +61,8 @@ class SqliteQueue(WakeUpStorage, SqliteStorage):
     def _create_connection(self) -> Any:
         made = super()._create_connection()
         try:
-            # The file survives a power cut; its last messages need not, and no write waits.
+            # The file survives a power cut. Its last messages may be lost, so that writes do not
+            # wait.
             made.execute("pragma synchronous=normal")
             for sql in self.ddl:
                 made.execute(sql)

@@ -1,8 +1,8 @@
-"""A queue of wake-ups on Amazon SQS: a standard queue, which loses nothing and can repeat messages.
+"""A queue of wake-ups on Amazon SQS: a standard queue, which loses nothing but can repeat messages.
 
-The worker deletes messages when it receives them, ten with one request. If the deletion fails, the
-message comes again, which changes nothing. If the worker dies first, the sweep does the work. boto3
-finds the credentials: in the environment, a profile, or the machine's role.
+The worker deletes up to ten received messages with one request. If the deletion fails, the messages
+come again, which changes nothing. If the worker dies after the deletion, the sweep does the work.
+boto3 finds the credentials in the environment, a profile, or the machine's role.
 """
 
 import logging
@@ -14,19 +14,19 @@ from typing import Any
 from config.queues import address
 from config.queues.storage import WakeUpStorage
 
-# What a message may have, in bytes: long the limit of all who speak SQS. An id has 27.
+# Maximum size of a message in bytes, which all services compatible with SQS support.
 MAX_MESSAGE_BYTES = 256 * 1024
 MESSAGES_PER_REQUEST = 10
-# A request waits so long for a message: 4 s make 22,000 requests a day while nothing happens, and
-# leave the worker time to stop within its ten.
+# Maximum wait of a request for a message. With 4 s, an idle worker sends 22,000 requests per day,
+# and can still stop within ten seconds.
 SQS_WAIT_SECONDS = 4
-VISIBILITY_TIMEOUT_SECONDS = 30  # how long a message that was received and not deleted stays away
-MESSAGE_RETENTION_SECONDS = 3600  # the sweep has done what an older message tells of
+VISIBILITY_TIMEOUT_SECONDS = 30  # time until a received, undeleted message comes again
+MESSAGE_RETENTION_SECONDS = 3600  # the sweep has processed the records of older messages
 SQS_TIMEOUT_SECONDS = 3
 
 
 class SqsQueue(WakeUpStorage):
-    """One queue, made at first use unless it is there."""
+    """One queue, created on first use if it does not exist."""
 
     def __init__(self, name: str, at: address.SqsAddress) -> None:
         super().__init__(f"{at.prefix}-{name}")
@@ -38,32 +38,32 @@ class SqsQueue(WakeUpStorage):
         """Send a message.
 
         Raises:
-            ValueError: it is too large.
-            ConnectionError: SQS is away, or does not let us.
+            ValueError: the message is too large.
+            ConnectionError: SQS is unavailable or denies access.
         """
         if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {len(data)} bytes is too large for SQS")
         self._ask("send_message", MessageBody=data.decode())
 
     def look(self) -> bytes | None:
-        """The next message, or None after four seconds without one."""
+        """Return the next message, or None after four seconds without one."""
         if not self._received:
             self._receive()
         return self._received.popleft() if self._received else None
 
     def queue_size(self) -> int:
-        """About how many messages wait."""
+        """Return the approximate number of waiting messages."""
         name = "ApproximateNumberOfMessages"
         answer = self._ask("get_queue_attributes", AttributeNames=[name])
         return int(answer["Attributes"][name])
 
     def flush_queue(self) -> None:
-        """Take all messages away."""
+        """Delete all messages."""
         self._received.clear()
         self._ask("purge_queue")
 
     def close(self) -> None:
-        """Close the connections; the next use opens others."""
+        """Close the connections. The next use opens new ones."""
         if client := self.__dict__.pop("_client", None):
             client.close()
 
@@ -88,13 +88,16 @@ class SqsQueue(WakeUpStorage):
             self._url = self._url or self._find_or_make()
             return getattr(self._client, operation)(QueueUrl=self._url, **more)
         except ClientError as error:
-            self._url = ""  # it may have been deleted: then it is made anew
+            self._url = ""  # create the queue again if it was deleted
             raise ConnectionError(f"SQS: {error.response['Error']['Code']}") from error
         except BotoCoreError as error:
             raise ConnectionError(f"SQS: {type(error).__name__}") from error
 
     def _find_or_make(self) -> str:
-        """Who may not make queues may find one that was made for them."""
+        """Return the queue's URL.
+
+        Look it up first, because the role may not be allowed to create it.
+        """
         try:
             found = self._client.get_queue_url(QueueName=self.name)
         except self._client.exceptions.QueueDoesNotExist:
@@ -104,12 +107,12 @@ class SqsQueue(WakeUpStorage):
 
     @cached_property
     def _client(self) -> Any:
-        """Made at first use, and so after a fork; boto3 is 30 MB that other queues do without."""
+        """The client, created on first use and so after a fork. boto3 needs 30 MB."""
         import boto3
         from botocore.config import Config
 
         for name in ("boto3", "botocore", "urllib3"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # they tell of every request
+            logging.getLogger(name).setLevel(logging.WARNING)  # they log each request
         connect: Callable[..., Any] = boto3.session.Session().client
         return connect(
             "sqs",

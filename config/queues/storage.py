@@ -1,7 +1,7 @@
 """The base of all queues: put a message in, take a message out.
 
 Huey schedules, revokes and stores nothing here, so these features cost no request or transaction.
-One thread of a process polls. More pollers would add load without finding more messages.
+One thread per process polls. More pollers would add load without finding more messages.
 """
 
 import threading
@@ -13,11 +13,11 @@ from config.optional_imports import hide_module
 with hide_module("psycopg"):
     from huey.storage import BaseStorage
 
-POLLER_TURN_SECONDS = 1.0  # how long a thread waits before it sees whether it is to stop
+POLLER_TURN_SECONDS = 1.0  # maximum wait of a thread before it checks whether it must stop
 
 
 class WakeUpStorage(BaseStorage):
-    """Mixed into a storage; `look` waits for a message, for a few seconds at most."""
+    """A mix-in for a Huey storage. `look` waits a few seconds at most for a message."""
 
     blocking = True
     priority = False
@@ -27,11 +27,11 @@ class WakeUpStorage(BaseStorage):
         self._turn = threading.Lock()
 
     def look(self) -> bytes | None:
-        """The next message, or None if there was none for a while."""
+        """Return the next message, or None after a short wait."""
         raise NotImplementedError
 
     def dequeue(self) -> bytes | None:
-        """The next message, or None."""
+        """Return the next message, or None."""
         if not self._turn.acquire(timeout=POLLER_TURN_SECONDS):
             return None
         try:
@@ -40,13 +40,13 @@ class WakeUpStorage(BaseStorage):
             self._turn.release()
 
     def read_schedule(self, ts: Any) -> list[bytes]:
-        """Nothing is ever scheduled."""
+        """Return no messages, because nothing is scheduled."""
         return []
 
     def peek_many(self, keys: Any) -> dict[str, bytes]:
-        """Nothing is ever revoked."""
+        """Return no data, because nothing is revoked."""
         return {}
 
     def delete_data(self, key: Any) -> bool:
-        """There is nothing."""
+        """Return False, because no data is stored."""
         return False

@@ -43,11 +43,11 @@ _REGISTERED = (
     Provider(
         "sendgrid",
         "SendGridWebhook",
-        "SendGrid's events",
+        "SendGrid events",
         "emails",
         {
-            sendgrid.SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, base64 of DER",
-            sendgrid.TIMESTAMP_HEADER: "Part of what is signed",
+            sendgrid.SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, as base64 DER.",
+            sendgrid.TIMESTAMP_HEADER: "Time of the signature; part of the signed text.",
         },
         SignatureScheme(
             "public_key", sendgrid.load_public_key, is_signed_by_sendgrid, is_secret=False
@@ -57,23 +57,23 @@ _REGISTERED = (
     Provider(
         "stripe",
         "StripeWebhook",
-        "one of Stripe's events",
+        "a Stripe event",
         "payments",
-        {STRIPE_HEADER: "t=… and v1=…: HMAC-SHA256 of the time and the raw body"},
+        {STRIPE_HEADER: "`t=…` and `v1=…`: HMAC-SHA256 of the time and the raw body."},
         SignatureScheme("secret", check_stripe_secret, is_signed_by_stripe),
     ),
     Provider(
         "payments",
         "PaymentWebhook",
-        "the state of one gift from any payment processor",
+        "a donation from any payment processor",
         "payments",
         dict(
             zip(
                 STANDARD_HEADERS,
                 (
-                    "Of this message; part of what is signed",
-                    "Unix seconds, at most 5 minutes off; part of what is signed",
-                    "v1, and HMAC-SHA256 in base64, as Standard Webhooks has it",
+                    "ID of the message; part of the signed text.",
+                    "Unix seconds, within 5 minutes; part of the signed text.",
+                    "`v1,` and an HMAC-SHA256 in base64, as in Standard Webhooks.",
                 ),
                 strict=True,
             )

@@ -1,1 +1,1 @@
-"""The JSON API: the declarations, parsing and answers of its operations."""
+"""The JSON API: the declarations, parsing and responses of its operations."""

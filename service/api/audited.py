@@ -1,4 +1,4 @@
-"""The audit of requests: each change, removal and administration by API clients and staff."""
+"""The audit of requests by API clients and staff: updates, deletions and administration."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from service.api.problems import REJECTION_ERRORS
 def audit_request(
     req: falcon.Request, resp: falcon.Response, record: str | None, fields: Iterable[str]
 ) -> Iterator[None]:
-    """Note the act that is done within, on a record; one that is refused is none."""
+    """Audit the act in the block. A rejected request leaves no entry."""
     act = OpenAct.begin(
         req.context.organization_id,
         req.context.actor,

@@ -1,4 +1,4 @@
-"""The OpenAPI document as an HTML page. It loads nothing from elsewhere, and runs no script."""
+"""The OpenAPI document as an HTML page without scripts or external resources."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ escape = html.escape
 
 
 def render_docs_page(openapi: dict[str, Any]) -> str:
-    """The whole page."""
+    """Return the page."""
     by_tag = defaultdict(list)
     for path, verbs in openapi["paths"].items():
         for verb, declared in verbs.items():
@@ -24,7 +24,7 @@ def render_docs_page(openapi: dict[str, Any]) -> str:
         f"<h1>Matchback API {escape(openapi['info']['version'])}</h1>",
         f"<p>{_text(openapi['info']['description'])}</p>",
         f"<p>{_text(openapi['components']['securitySchemes']['key']['description'])}</p>",
-        '<p>The same for programs: <a href="/openapi.json">openapi.json</a>.</p>',
+        '<p>OpenAPI document: <a href="/openapi.json">openapi.json</a>.</p>',
         *(part for tag, found in by_tag.items() for part in (f"<h2>{_words(tag)}</h2>", *found)),
         "<h2>Schemas</h2>",
         *(_schema(name, schema) for name, schema in sorted(schemas.items())),
@@ -36,7 +36,7 @@ def _operation(path: str, verb: str, declared: dict[str, Any]) -> str:
     return (
         f'<details id="{declared["operationId"]}"><summary><code>{verb.upper()}</code>'
         f"<code>{escape(path)}</code><span>{escape(declared['summary'])}</span></summary>"
-        f"<p>{_text(declared.get('description', 'Needs no API key.'))}</p>"
+        f"<p>{_text(declared.get('description', 'Requires no API key.'))}</p>"
         f"{_parameters(declared['parameters'])}{_body(declared.get('requestBody'))}"
         f"{_answers(declared['responses'])}</details>"
     )
@@ -71,7 +71,7 @@ def _answers(responses: dict[str, Any]) -> str:
         contents = answered.get("content", {}).values()
         kinds = " ".join(_kind(content["schema"]) for content in contents)
         rows.append((f"<code>{status}</code>", kinds, _text(answered["description"])))
-    return _table("Answers", rows)
+    return _table("Responses", rows)
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
@@ -111,13 +111,13 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _text(text: str) -> str:
-    """Words for people, with `code` in them."""
+    """Return the text as HTML, with `code` in code elements."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if odd % 2 else part for odd, part in enumerate(parts))
 
 
 def _words(name: str) -> str:
-    """ApiKeys as «Api keys»."""
+    """Split a class name into words: ApiKeys becomes “Api keys”."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 
 

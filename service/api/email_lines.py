@@ -1,4 +1,4 @@
-"""Lines of emails for an import, from a request or a file. documents/ stores them."""
+"""The lines of an email import, from a request or a file. documents/ stores the emails."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,22 +13,32 @@ from service.api.validation import validate_value
 
 
 def import_email_lines(importing: EmailImport, lines: Iterable[tuple[int, bytes | None]]) -> None:
-    """Import lines of JSON, each an email as POST /v1/emails takes it."""
+    """Import JSON lines. Each line has the fields of POST /v1/emails."""
     for number, line in lines:
         if line is None:
-            reject_line(importing, number, "too_long", f"A line is {MAX_LINE_BYTES} bytes at most.")
+            reject_line(
+                importing,
+                number,
+                "too_long",
+                f"Line too long. Send at most {MAX_LINE_BYTES} bytes per line.",
+            )
             continue
         try:
             value = parse_json(line)
         except falcon.HTTPBadRequest as error:
-            reject_line(importing, number, "malformed", error.description or "This is not JSON.")
+            reject_line(
+                importing,
+                number,
+                "malformed",
+                error.description or "Invalid JSON. Send valid JSON in UTF-8.",
+            )
         else:
             import_email_line(importing, number, value)
     importing.flush()
 
 
 def import_email_line(importing: EmailImport, number: int, value: Any) -> None:
-    """Import one line that is read already."""
+    """Import one parsed line."""
     try:
         email = validate_value(EmailIn, value)
     except InvalidRequest as error:

@@ -12,7 +12,7 @@ EXAMPLE_EMAIL_ID = "674200000000000000000004"
 EXAMPLE_PERSON = {"name": "Bob Baker", "email": "bob@example.edu"}
 EXAMPLE_GOAL = {"amount": 5_000_000, "currency": "USD"}
 
-# By the model of the body.
+# Examples by model of the body.
 EXAMPLE_BODIES: dict[str, Any] = {
     "OrganizationPatch": {"time_zone": "America/New_York"},
     "UserIn": EXAMPLE_PERSON,
@@ -59,7 +59,7 @@ EXAMPLE_BODIES: dict[str, Any] = {
         "expires_at": "2030-01-01T00:00:00Z",
     },
 }
-# By path, where a body is read as it comes.
+# Examples by path, for bodies that the responder reads itself.
 EXAMPLE_RAW_BODIES: dict[str, Any] = {
     "/v1/emails/import": (
         f'{{"fundraiser_id": "{EXAMPLE_FUNDRAISER_ID}", '

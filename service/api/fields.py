@@ -1,6 +1,6 @@
-"""The types of values in requests and answers, for validation and OpenAPI at once.
+"""The types of values in requests and responses, for validation and OpenAPI.
 
-Requests are strict: the service converts nothing ("12" is not a number, true is not an amount).
+Requests are strict: the service converts no types. "12" is not a number, and true is not an amount.
 """
 
 import re
@@ -37,22 +37,22 @@ OBJECT_ID_PATTERN = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 def _stripped(text: str) -> str:
     if not text.strip():
-        raise PydanticCustomError("blank", "Should not be blank.")
+        raise PydanticCustomError("blank", "Must not be blank.")
     return text.strip()
 
 
 def _address(text: str) -> str:
-    """Return the address without what hides in or surrounds it."""
+    """Return the address without hidden or surrounding characters."""
     address = clean_address(text)
     if not is_address(address):
-        raise PydanticCustomError("email", "Should be an email address.")
+        raise PydanticCustomError("email", "Must be a valid email address.")
     return address
 
 
 def read_time(value: Any) -> datetime:
     """Read an RFC 3339 time with an offset."""
     problem = PydanticCustomError(
-        "time", "Should be an RFC 3339 time with an offset, such as 2026-11-23T10:00:00Z."
+        "time", "Must be an RFC 3339 time with an offset, such as 2026-11-23T10:00:00Z."
     )
     if not isinstance(value, str) or not RFC3339_PATTERN.fullmatch(value):
         raise problem
@@ -61,25 +61,25 @@ def read_time(value: Any) -> datetime:
     except (ValueError, OverflowError):
         raise problem from None
     if not EARLIEST_TIME <= time < LATEST_TIME:
-        raise PydanticCustomError("time_range", "Should be between the years 1900 and 2200.")
+        raise PydanticCustomError("time_range", "Must be between the years 1900 and 2200.")
     return truncate_to_milliseconds(time)
 
 
 def format_time(time: datetime) -> str:
-    """UTC, with a Z, and with milliseconds where there are any."""
+    """Return the time in UTC with a Z, and with milliseconds unless they are zero."""
     precision = "milliseconds" if time.microsecond else "seconds"
     return time.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def read_id(value: Any) -> ObjectId:
-    """Read an id of 24 hex digits."""
+    """Read an ID of 24 hex digits."""
     if not isinstance(value, str) or not OBJECT_ID_PATTERN.fullmatch(value):
-        raise PydanticCustomError("id", "Should be an id of 24 hex digits.")
+        raise PydanticCustomError("id", "Must be an ID of 24 hex digits.")
     return ObjectId(value)
 
 
 def _either(read: Any, kind: type) -> Any:
-    """A validator for both directions: what a document holds, and what a client sends."""
+    """Return a validator for documents, which hold the type, and for requests, which hold text."""
     return PlainValidator(lambda value: value if isinstance(value, kind) else read(value))
 
 
@@ -106,8 +106,8 @@ Name = Annotated[
 ]
 Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(check_text)]
 ADDRESS_LENGTH_NOTE = (
-    f"Up to {MAX_ADDRESS_LENGTH} characters after cleaning, which removes invisible characters and "
-    "what surrounds the address. Up to 1000 characters as sent"
+    f"At most {MAX_ADDRESS_LENGTH} characters after cleaning, which removes invisible and "
+    "surrounding characters. At most 1,000 characters as sent"
 )
 Address = Annotated[
     str,
@@ -116,12 +116,12 @@ Address = Annotated[
     AfterValidator(_stripped),
     AfterValidator(_address),
     Field(
-        description=f"{ADDRESS_LENGTH_NOTE}. All spellings of a mailbox are one person",
+        description=f"{ADDRESS_LENGTH_NOTE}. All spellings of a mailbox identify one person.",
         json_schema_extra={"format": "email"},
     ),
 ]
 ADDRESS_SCHEMA = {"type": "string", "format": "email", "minLength": 3, "maxLength": 1000}
-# Blank and null both say that there is none, because forms send either.
+# Forms send either blank or null for a missing address.
 OptionalAddress = Annotated[
     Address | None,
     BeforeValidator(
@@ -130,7 +130,7 @@ OptionalAddress = Annotated[
     WithJsonSchema(
         {
             "anyOf": [ADDRESS_SCHEMA, {"type": "string", "maxLength": 0}, {"type": "null"}],
-            "description": f"Blank or null if it is unknown. {ADDRESS_LENGTH_NOTE}",
+            "description": f"Blank or null if unknown. {ADDRESS_LENGTH_NOTE}",
         }
     ),
 ]
@@ -138,39 +138,45 @@ Currency = Annotated[
     str,
     StringConstraints(pattern="^[A-Z]{3}$"),
     AfterValidator(check_currency),
-    Field(description="ISO 4217, active or withdrawn"),
+    Field(description="ISO 4217 code, active or withdrawn."),
 ]
 Amount = Annotated[
-    int, Field(ge=1, le=MAX_AMOUNT, description="Minor units: cents, where there are cents")
+    int, Field(ge=1, le=MAX_AMOUNT, description="Amount in minor units, such as cents.")
 ]
-AmountOrZero = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Minor units")]
+AmountOrZero = Annotated[
+    int, Field(ge=0, le=MAX_AMOUNT, description="Amount in minor units, such as cents.")
+]
 Totals = Annotated[
     dict[str, int],
     BeforeValidator(drop_zero_totals),
-    Field(description="Minor units by currency", examples=[{"USD": 2500}]),
+    Field(description="Amounts in minor units, by currency.", examples=[{"USD": 2500}]),
 ]
 
 
 class RequestModel(BaseModel):
-    """What a client sends: nothing unknown, nothing converted."""
+    """The base of request bodies, which rejects unknown fields and converts no types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
 class ListQuery(BaseModel):
-    """What every list takes. Filters and orders are added by the nouns."""
+    """The query of every list. Subclasses add filters and sort orders."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    limit: Annotated[int, Field(ge=1, le=200, description="Records a page")] = 50
+    limit: Annotated[
+        int, Field(ge=1, le=200, description="Maximum number of records per page.")
+    ] = 50
     cursor: (
-        Annotated[str, Field(max_length=2000, description="next_cursor of the page before")]
+        Annotated[
+            str, Field(max_length=2000, description="The `next_cursor` of the previous page.")
+        ]
         | SkipJsonSchema[None]
     ) = None
 
 
 class ResponseModel(BaseModel):
-    """What the service answers, made from a document."""
+    """The base of responses, which are created from documents."""
 
     model_config = ConfigDict(from_attributes=True, arbitrary_types_allowed=True)
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on a POST: the same key and body get the first answer again."""
+"""`Idempotency-Key` on a POST: repeating the key and the body repeats the first response."""
 
 import re
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ IDEMPOTENCY_KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,255}")
 
 @contextmanager
 def handle_idempotency_key(req: falcon.Request, resp: falcon.Response) -> Iterator[bool]:
-    """Within, the request is to be done if what is yielded is true; else it is answered already.
+    """Yield whether the request must run. If not, the response is already set.
 
-    `req.context.record_id` is the id that a record made by it must have, or None without a key.
+    `req.context.record_id` is the ID for a record that the request creates, or None without a key.
     """
     req.context.record_id = None
     key = req.get_header("Idempotency-Key") if req.method == "POST" else None
@@ -43,21 +43,21 @@ def handle_idempotency_key(req: falcon.Request, resp: falcon.Response) -> Iterat
 
 def _take(req: falcon.Request, key: str) -> IdempotencyKey:
     if not IDEMPOTENCY_KEY_PATTERN.fullmatch(key):
-        raise bad_request("An Idempotency-Key is 1 to 255 visible ASCII characters.")
+        raise bad_request("Invalid Idempotency-Key. Use 1 to 255 visible ASCII characters.")
     request = f"{req.method} {req.path}\n".encode() + getattr(req.context, "body", b"")
     try:
         return IdempotencyKey.take(req.context.organization_id, key, request)
     except KeyInUse:
-        # With Retry-After, by which a client tells it from a conflict that stays one.
+        # Retry-After distinguishes this conflict from a permanent one.
         raise falcon.HTTPConflict(
-            description="The first request with this Idempotency-Key is still running.",
+            description="The first request with this Idempotency-Key is running. Retry later.",
             headers={"Retry-After": "1"},
         ) from None
     except KeyReused:
         error = {
             "pointer": "",
             "code": "idempotency_key_reused",
-            "detail": "This Idempotency-Key was used with another request.",
+            "detail": "This Idempotency-Key was used with another request. Use a new key.",
         }
         raise InvalidRequest([error]) from None
 

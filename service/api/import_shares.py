@@ -1,7 +1,8 @@
-"""Each organization's share of the imports that run at a time in a process.
+"""Each organization's share of the imports that run at once in a process.
 
-An import waits in a thread for its client's bytes. Each organization has its own bound, so the slow
-imports of one never make another's fail. The bound shrinks when many organizations import.
+An import blocks a thread while it waits for its client's bytes. Each organization has its own
+limit, so that one organization's slow imports do not reject another's. The limit shrinks when many
+organizations import.
 """
 
 from collections import Counter
@@ -12,15 +13,15 @@ from threading import Lock
 import falcon
 from bson import ObjectId
 
-MAX_IMPORT_THREADS = 256  # in a process; the process creates a thread when an import needs it
+MAX_IMPORT_THREADS = 256  # per process, created on demand
 CROWDED_IMPORT_COUNT = (
     MAX_IMPORT_THREADS // 2
-)  # from this many imports on, each organization runs only one
+)  # with this many imports, each organization may run one
 IMPORT_RETRY_AFTER_SECONDS = 5
 
 
 class ImportShares:
-    """The imports that run now, by organization."""
+    """The running imports, by organization."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -29,16 +30,16 @@ class ImportShares:
 
     @contextmanager
     def one_of(self, organization_id: ObjectId) -> Iterator[None]:
-        """Hold one of the organization's places.
+        """Hold one of the organization's slots.
 
         Raises:
-            falcon.HTTPServiceUnavailable: all of its places are taken.
+            falcon.HTTPServiceUnavailable: all of its slots are in use.
         """
         with self._guard:
             most = self._most if self._running.total() < CROWDED_IMPORT_COUNT else 1
             if self._running[organization_id] >= most:
                 raise falcon.HTTPServiceUnavailable(
-                    description="Too many imports of this organization are running. Retry later.",
+                    description="Your organization is running too many imports. Retry later.",
                     retry_after=IMPORT_RETRY_AFTER_SECONDS,
                 )
             self._running[organization_id] += 1

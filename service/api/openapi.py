@@ -29,7 +29,7 @@ ACTIONS_BY_VERB = {"post": "create", "put": "set", "patch": "update", "delete": 
 
 
 def list_operations(routes: Routes) -> Iterator[tuple[str, str, Operation, object]]:
-    """Every path, verb and what is declared there."""
+    """Yield the path, verb, declaration and resource of each operation."""
     for path, resource, suffix in routes:
         for verb in HTTP_VERBS:
             name = f"on_{verb}_{suffix}" if suffix else f"on_{verb}"
@@ -40,7 +40,7 @@ def list_operations(routes: Routes) -> Iterator[tuple[str, str, Operation, objec
 
 @cache
 def build_openapi_document(routes: Routes) -> dict[str, Any]:
-    """The whole document."""
+    """Return the OpenAPI document."""
     schemas = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for path, verb, declared, resource in list_operations(routes):
@@ -79,7 +79,7 @@ def _schemas(routes: Routes) -> dict[str, Any]:
 
 
 def _drop_null_defaults(schema: dict[str, Any]) -> None:
-    """Left out is not null: a field that may be left out has no default on the wire."""
+    """Drop null defaults: an omitted field is not null, so it has no default in the document."""
     for field in schema.get("properties", {}).values():
         if field.get("default", "") is None:
             del field["default"]
@@ -97,17 +97,17 @@ def _operation(
     }
     if declared.scope:
         result["security"] = [{"key": []}]
-        result["description"] = f"Needs the scope `{declared.scope}`."
+        result["description"] = f"Requires the `{declared.scope}` scope."
     if declared.signed_by:
         result["security"] = [{declared.signed_by: []}]
-        result["description"] = "Needs no API key: its signature says who sends it."
+        result["description"] = "Requires no API key, because the signature identifies the sender."
     if content := _content(path, declared):
         result["requestBody"] = {"required": True, "content": content}
     return result
 
 
 def _operation_id(path: str, verb: str, declared: Operation) -> str:
-    """create_user, list_users, get_user, …: of the path's nouns, one of many in the singular."""
+    """Return an ID made from the path's nouns: create_user, list_users, get_user."""
     parts = [part for part in path.removeprefix("/v1").split("/") if part and "{" not in part]
     is_list = verb == "get" and issubclass(declared.query, ListQuery)
     is_one = verb == "post" or path.endswith("}") or (len(parts) > 1 and path.count("{"))

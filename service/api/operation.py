@@ -1,6 +1,6 @@
-"""The declaration of an operation: its needs and answers, for the checks and for OpenAPI alike.
+"""The declaration of an operation, for the checks of requests and for OpenAPI.
 
-@operation("Add a user", scope="write", body=UserIn, answers={201: UserOut})
+@operation("Create a user", scope="write", body=UserIn, answers={201: UserOut})
 def on_post(self, req, resp, body): ...
 """
 
@@ -32,12 +32,12 @@ ApiKeyScope = Literal["read", "write", "admin"]
 
 
 class NoQuery(RequestModel):
-    """Operations that take no query parameters."""
+    """The query of operations without parameters."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """The declaration of a responder, and its decorator. `scope` None: no key is needed."""
+    """The declaration of a responder, and its decorator. With `scope` None, no key is needed."""
 
     summary: str
     scope: ApiKeyScope | None = None
@@ -45,11 +45,13 @@ class Operation:
     query: type[BaseModel] = NoQuery
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
-    raw: str = ""  # the media type of a body that the responder reads by itself
-    streams: bool = False  # its body is of any length; an Idempotency-Key has no meaning for it
-    headers: Mapping[str, str] = field(default_factory=dict)  # what it reads of them, and why
-    signed_by: str = ""  # whose signature is needed in place of a key
-    public: bool = False  # for anybody, but no more often than the address may
+    raw: str = ""  # media type of a body that the responder reads itself
+    streams: bool = False  # the body has any length; Idempotency-Key is ignored
+    headers: Mapping[str, str] = field(
+        default_factory=dict
+    )  # required headers and their descriptions
+    signed_by: str = ""  # provider whose signature replaces a key
+    public: bool = False  # needs no key; limited per client address
 
     def __call__(self, responder: Responder) -> Responder:
         """Check a request as declared, then call the responder with its body and query."""
@@ -80,7 +82,7 @@ class Operation:
 
     def _read(self, req: falcon.Request) -> dict[str, BaseModel]:
         read: dict[str, BaseModel] = {}
-        # A webhook's URL may carry a query of its provider's, or of the client's own.
+        # The URL of a webhook may carry a query that the provider or the customer added.
         query = None if self.signed_by else read_query(req, self.query)
         if query is not None and self.query is not NoQuery:
             read["query"] = query
@@ -95,7 +97,7 @@ operation = Operation
 def _noted(
     declared: Operation, req: falcon.Request, resp: falcon.Response, params: dict[str, Any]
 ) -> AbstractContextManager[None]:
-    """What changes, removes or administers is audited; adding emails and gifts is their record."""
+    """Audit updates, deletions and administration. New records document themselves."""
     is_audited = req.method != "GET" and (declared.scope == "admin" or req.method != "POST")
     if not declared.scope or not is_audited:
         return nullcontext()
@@ -115,10 +117,10 @@ def answer_model(
     status: int = 200,
     volatile: frozenset[str] = frozenset(),
 ) -> None:
-    """Answer with a document in the form of the model.
+    """Respond with a document in the form of the model.
 
     Args:
-        volatile: fields that make no other answer of it for a client that asks whether it has it.
+        volatile: fields that do not change the ETag.
     """
     document = model.model_validate(value)
     resp.status = status
@@ -131,7 +133,7 @@ def answer_model(
 def answer_created(
     req: falcon.Request, resp: falcon.Response, model: type[BaseModel], record: Record
 ) -> None:
-    """Answer 201 with a record and where it is."""
+    """Respond with 201, the record and its location."""
     resp.location = f"{req.path}/{record.id}"
     answer_model(resp, model, record, 201)
 
@@ -146,10 +148,10 @@ def answer_page(
     told: Callable[[Any], Any] = lambda record: record,
     **scope: Any,
 ) -> None:
-    """Answer one page of the organization's records, as the query asks, and of the scope.
+    """Respond with one page of the organization's records, within the query and the scope.
 
     Args:
-        told: what the model is made from, of a record.
+        told: converts a record to the model's input.
     """
     given = query.model_dump(exclude_unset=True, exclude={"limit", "cursor", "sort"})
     order = getattr(query, "sort", "-created_at")
@@ -164,7 +166,9 @@ def answer_page(
             cursor=query.cursor,
         )
     except InvalidCursor:
-        raise bad_request("The cursor is not one that this list gave.") from None
+        raise bad_request(
+            "Invalid cursor. Use the `next_cursor` of this list, with the same sort order."
+        ) from None
     listed = {
         "data": [model.model_validate(told(row)).model_dump(mode="json") for row in found.records],
         "next_cursor": found.next_cursor,

@@ -1,4 +1,4 @@
-"""Strict and bounded parsing of a request's body and query."""
+"""Strict and bounded parsing of request bodies and queries."""
 
 import json
 import math
@@ -22,12 +22,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def bad_request(detail: str) -> falcon.HTTPBadRequest:
-    """400, in our words."""
+    """Return a 400 error with this detail."""
     return falcon.HTTPBadRequest(description=detail)
 
 
 def read_body(req: falcon.Request, model: type[M]) -> M:
-    """The JSON body as the model.
+    """Return the JSON body as the model.
 
     Raises:
         falcon.HTTPError: 400, 413 or 415.
@@ -40,31 +40,37 @@ def read_body(req: falcon.Request, model: type[M]) -> M:
 
 def _require(req: falcon.Request, wanted: str) -> None:
     if (req.content_type or "").split(";")[0].strip().lower() != wanted:
-        raise falcon.HTTPUnsupportedMediaType(description=f"Send {wanted}.")
+        raise falcon.HTTPUnsupportedMediaType(description=f"Unsupported media type. Send {wanted}.")
 
 
 def read_bytes(req: falcon.Request, limit: int) -> bytes:
-    """Return the whole body, framed by its length or by chunks."""
+    """Return the whole body, delimited by its length or by chunks."""
     length = req.content_length
     if length is not None and length > limit:
-        raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
+        raise falcon.HTTPContentTooLarge(
+            description=f"Request body too large. Send at most {limit} bytes."
+        )
     if length is None and "chunked" not in (req.get_header("Transfer-Encoding") or "").lower():
         return b""
     try:
         body = req.stream.read(limit + 1 if length is None else length)
     except OSError:
-        raise bad_request("The body could not be read.") from None
+        raise bad_request("The request body could not be read. Check its framing.") from None
     if length is not None and len(body) < length:
-        raise bad_request("The body ended too early.")
+        raise bad_request(
+            "The request body ended early. Send as many bytes as Content-Length states."
+        )
     if len(body) > limit:
-        raise falcon.HTTPContentTooLarge(description=f"A body is {limit} bytes at most.")
+        raise falcon.HTTPContentTooLarge(
+            description=f"Request body too large. Send at most {limit} bytes."
+        )
     return body
 
 
 def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
-    """The lines of a body of any length, one at a time, with their numbers from 1.
+    """Yield the body's lines with their numbers from 1. The body can have any length.
 
-    A line that is too long is None. Blank lines are left out.
+    A line that is too long is None. Blank lines are omitted.
     """
     _require(req, NDJSON_MEDIA_TYPE)
     number, too_long = 0, False
@@ -76,7 +82,9 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
             too_long = True
             continue
         if not ends and left:
-            raise bad_request("The body ended too early.")
+            raise bad_request(
+                "The request body ended early. Send as many bytes as Content-Length states."
+            )
         number += 1
         if too_long or line.strip():
             yield number, None if too_long else line
@@ -84,7 +92,9 @@ def read_lines(req: falcon.Request) -> Iterator[tuple[int, bytes | None]]:
     if too_long:
         yield number + 1, None
     if left:
-        raise bad_request("The body ended too early.")
+        raise bad_request(
+            "The request body ended early. Send as many bytes as Content-Length states."
+        )
 
 
 def _read_line(req: falcon.Request, left: int | None) -> bytes:
@@ -92,12 +102,12 @@ def _read_line(req: falcon.Request, left: int | None) -> bytes:
     try:
         line: bytes = req.env["wsgi.input"].readline(wanted)
     except OSError:
-        raise bad_request("The body could not be read.") from None
+        raise bad_request("The request body could not be read. Check its framing.") from None
     return line
 
 
 def parse_json(body: bytes) -> Any:
-    """Strict JSON: UTF-8, no duplicate keys, no NaN or Infinity, not nested too deeply."""
+    """Parse strict JSON: UTF-8, unique keys, no NaN or Infinity, bounded nesting."""
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -106,34 +116,38 @@ def parse_json(body: bytes) -> Any:
             parse_float=_finite,
         )
     except RecursionError:
-        raise bad_request(f"JSON is nested {MAX_JSON_DEPTH} levels at most.") from None
+        raise bad_request(f"JSON nested too deeply. Use at most {MAX_JSON_DEPTH} levels.") from None
     except ValueError as error:
-        reason = str(error) if isinstance(error, _StrictError) else "This is not JSON in UTF-8."
+        reason = (
+            str(error)
+            if isinstance(error, _StrictError)
+            else "Invalid JSON. Send valid JSON in UTF-8."
+        )
         raise bad_request(reason) from None
     if _depth(value) > MAX_JSON_DEPTH:
-        raise bad_request(f"JSON is nested {MAX_JSON_DEPTH} levels at most.")
+        raise bad_request(f"JSON nested too deeply. Use at most {MAX_JSON_DEPTH} levels.")
     return value
 
 
 class _StrictError(ValueError):
-    """JSON that other parsers let pass."""
+    """JSON that lenient parsers accept."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise _StrictError("A key stands twice in one object.")
+        raise _StrictError("Duplicate key in JSON object. Send each key once.")
     return result
 
 
 def _no_constant(name: str) -> Any:
-    raise _StrictError("NaN and Infinity are not JSON.")
+    raise _StrictError("NaN and Infinity are not valid JSON. Send a finite number.")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _StrictError("A number is too large.")
+        raise _StrictError("Number too large. Send a smaller number.")
     return value
 
 
@@ -151,19 +165,19 @@ def _depth(value: Any) -> int:
 
 
 def read_query(req: falcon.Request, model: type[M]) -> M:
-    """The query as the model.
+    """Return the query as the model.
 
     Raises:
-        falcon.HTTPBadRequest: a parameter is unknown, repeated, or not decodable.
-        Invalid: its value cannot be used.
+        falcon.HTTPBadRequest: a parameter is unknown, repeated or not decodable.
+        Invalid: a value is not acceptable.
     """
     given: dict[str, str] = {}
     for part in filter(None, req.query_string.split("&")):
         name, _, value = (_decode(piece) for piece in part.partition("="))
         if name in given:
-            raise bad_request("A query parameter is repeated.")
+            raise bad_request("Repeated query parameter. Send each parameter once.")
         if name not in model.model_fields:
-            raise bad_request("A query parameter is unknown.")
+            raise bad_request("Unknown query parameter. Remove it.")
         given[name] = value
     return validate_value(model, given)
 
@@ -171,8 +185,8 @@ def read_query(req: falcon.Request, model: type[M]) -> M:
 def _decode(text: str) -> str:
     raw = text.replace("+", " ").encode("latin-1", "replace")
     if BROKEN_ESCAPE_PATTERN.search(raw):
-        raise bad_request("The query is not decodable.")
+        raise bad_request("Invalid query encoding. Percent-encode the query as UTF-8.")
     try:
         return unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
-        raise bad_request("The query is not decodable.") from None
+        raise bad_request("Invalid query encoding. Percent-encode the query as UTF-8.") from None

@@ -1,6 +1,6 @@
 """Errors as problem documents (RFC 9457), and the status of each error.
 
-Neither the document nor the log repeats what a client sent.
+Neither the documents nor the log contain values from the client.
 """
 
 import logging
@@ -26,11 +26,11 @@ MAX_LISTED_ERRORS = 20
 
 
 class InvalidRequest(Exception):
-    """The request is well formed and cannot be used: 422.
+    """A well-formed request with unacceptable values: 422.
 
     Attributes:
-        errors: at most `MAX_LISTED_ERRORS`.
-        left_out: how many more there are.
+        errors: at most `MAX_LISTED_ERRORS` errors.
+        left_out: number of further errors.
     """
 
     def __init__(self, errors: list[dict[str, str]], left_out: int = 0) -> None:
@@ -48,7 +48,7 @@ class InvalidRequest(Exception):
         return cls(listed, left_out=len(found) - len(listed))
 
 
-# What a request raises that has done nothing.
+# Errors of requests that changed nothing.
 REJECTION_ERRORS = (
     falcon.HTTPError,
     Conflict,
@@ -60,7 +60,7 @@ REJECTION_ERRORS = (
 
 
 def to_json_pointer(location: tuple[int | str, ...]) -> str:
-    """Return a JSON pointer (RFC 6901). Names come from the client, so they are cut."""
+    """Return a JSON pointer (RFC 6901). Truncate names, because they come from the client."""
     names = (str(part)[:MAX_POINTER_LENGTH] for part in location)
     parts = (name.replace("~", "~0").replace("/", "~1") for name in names)
     text = "".join(f"/{part}" for part in parts)
@@ -68,7 +68,7 @@ def to_json_pointer(location: tuple[int | str, ...]) -> str:
 
 
 def build_problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str, Any]:
-    """A problem document."""
+    """Return a problem document."""
     phrase = HTTPStatus(status).phrase
     return {
         "type": f"urn:matchback:problem:{phrase.lower().replace(' ', '-')}",
@@ -83,7 +83,7 @@ def build_problem(status: int, detail: str, request_id: str, **more: Any) -> dic
 def respond_with_problem(
     req: falcon.Request, resp: falcon.Response, status: int, detail: str, **more: Any
 ) -> None:
-    """Answer with a problem document, or as the middleware wants it shown."""
+    """Respond with a problem document, or in the format that the middleware has set."""
     if (show := getattr(req.context, "show_problem", None)) is not None:
         show(req, resp, status, detail, more)
         return
@@ -95,7 +95,7 @@ def respond_with_problem(
 def on_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any
 ) -> None:
-    """An error of the protocol, raised by Falcon or by us with a detail of our own."""
+    """Respond to an error that Falcon or a resource raised."""
     if error.headers:
         resp.set_headers(error.headers)
     respond_with_problem(
@@ -104,7 +104,7 @@ def on_http_error(
 
 
 def on_not_found(req: falcon.Request, resp: falcon.Response, error: NotFound, params: Any) -> None:
-    respond_with_problem(req, resp, 404, "There is no such record.")
+    respond_with_problem(req, resp, 404, "Record not found. Check the ID.")
 
 
 def on_conflict(req: falcon.Request, resp: falcon.Response, error: Conflict, params: Any) -> None:
@@ -116,7 +116,7 @@ def on_invalid(
 ) -> None:
     more = {"errors_left_out": error.left_out} if error.left_out else {}
     respond_with_problem(
-        req, resp, 422, "The request cannot be accepted as it is.", errors=error.errors, **more
+        req, resp, 422, "Some values are not acceptable. See `errors`.", errors=error.errors, **more
     )
 
 
@@ -134,10 +134,10 @@ def on_database_error(
     if cause is None or not is_transient(cause):
         on_bug(req, resp, error, params)
         return
-    log.warning("request %s: the database is away", req.context.request_id)
+    log.warning("request %s: the database is unavailable", req.context.request_id)
     resp.set_header("Retry-After", str(UNAVAILABLE_RETRY_AFTER_SECONDS))
     respond_with_problem(
-        req, resp, 503, "The database is not available; nothing is lost by trying again."
+        req, resp, 503, "The database is unavailable. Retry later; retrying is safe."
     )
 
 
@@ -147,14 +147,16 @@ def on_unsealable(
     log.error("request %s: %s", req.context.request_id, error)
     resp.set_header("Retry-After", str(UNAVAILABLE_RETRY_AFTER_SECONDS))
     respond_with_problem(
-        req, resp, 503, "Secrets cannot be kept until the service's operator sets its key."
+        req, resp, 503, "Secrets cannot be stored. The operator must set MATCHBACK_MASTER_KEYS."
     )
 
 
 def on_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
-    """Ours, not the client's."""
+    """Respond to an error in Matchback itself."""
     log.error("request %s failed", req.context.request_id, exc_info=error)
-    respond_with_problem(req, resp, 500, "This is our mistake. The instance helps us to find it.")
+    respond_with_problem(
+        req, resp, 500, "Internal error. Quote the request ID in `instance` when you report it."
+    )
 
 
 ERROR_HANDLERS = (

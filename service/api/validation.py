@@ -11,9 +11,9 @@ from service.api.problems import MAX_LISTED_ERRORS, InvalidRequest, to_json_poin
 TOO_MANY_MEMBERS_ERROR = {
     "pointer": "",
     "code": "too_many_members",
-    "detail": f"Should have at most {MAX_JSON_MEMBERS:,} fields and items.",
+    "detail": f"Must have at most {MAX_JSON_MEMBERS:,} fields and items.",
 }
-# As pydantic reports an unknown field.
+# The form in which pydantic reports an unknown field.
 UNKNOWN_FIELD_ERROR = {"code": "extra_forbidden", "detail": "Extra inputs are not permitted"}
 
 M = TypeVar("M", bound=BaseModel)
@@ -23,7 +23,7 @@ def validate_value(model: type[M], value: Any) -> M:
     """Return the value as the model.
 
     Raises:
-        Invalid: the value does not fit the model, or has too many members.
+        Invalid: the value does not fit the model or has too many members.
     """
     if has_too_many_members(value):
         raise _too_large(model, value)
@@ -34,7 +34,7 @@ def validate_value(model: type[M], value: Any) -> M:
 
 
 def _too_large(model: type[BaseModel], value: Any) -> InvalidRequest:
-    """Name some unknown fields, which are the likely reason, and count the others."""
+    """Return errors for some unknown fields, the likely cause, and the number of the others."""
     known = model.model_fields
     names = list(value) if isinstance(value, dict) else []
     unknown = (name for name in names if name not in known)

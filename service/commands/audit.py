@@ -1,4 +1,4 @@
-"""`matchback audit`, and the note of each command in the audit."""
+"""`matchback audit`, and the audit entry of each command."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def audited(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that goes into the audit: of the organization it names, or of the service."""
+    """Record each run of the command in the audit log of its organization or of the service."""
 
     @wraps(command)
     def run(**options: Any) -> Any:
@@ -44,26 +44,27 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def audit() -> None:
-    """Who did what, and when."""
+    """Check the audit log."""
 
 
 @audit.command()
-@click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
-@click.option("--head", metavar="N:HASH", help="As an earlier run told it; with --organization.")
-@json_array_option("an object a chain of entries")
+@click.option("--organization", "organization_id", metavar="ID", help="Limit to this organization.")
+@click.option("--head", metavar="N:HASH", help="Head from an earlier run; needs --organization.")
+@json_array_option("one object per audit chain")
 @connected
 def verify(organization_id: str | None, head: str | None, as_json: bool) -> None:
-    """Check that no entry was changed, left out or put in; exit code 1 if one was.
+    """Check that no audit entry was changed, removed or inserted.
 
-    Note the heads it tells somewhere else: with --head it also finds that the end was cut off.
+    The exit code is 1 if one was. Store the printed heads elsewhere: with --head, the command also
+    detects entries removed from the end.
     """
     from documents.access import audit as chained
     from documents.organization import Organization
 
     if head and not organization_id:
-        raise click.UsageError("--head is one organization's: give --organization.")
+        raise click.UsageError("--head needs --organization.")
     if head and not _is_head(head):
-        raise click.UsageError("A head is as an earlier run told it: 12:ab…")
+        raise click.UsageError("--head must be a head that an earlier run printed, such as 12:ab….")
     of = (
         [Organization.named(organization_id).id]
         if organization_id
@@ -73,7 +74,7 @@ def verify(organization_id: str | None, head: str | None, as_json: bool) -> None
     for chain in (chained.verify_chain(one, head) for one in of):
         found.append(chain)
         whose = chain.organization_id or "the service"
-        state = "whole" if chain.broken_at is None else f"BROKEN at entry {chain.broken_at}"
+        state = "intact" if chain.broken_at is None else f"BROKEN at entry {chain.broken_at}"
         if not as_json:
             click.echo(f"{whose}: {state}, head {chain.head}")
     if as_json:
@@ -83,7 +84,7 @@ def verify(organization_id: str | None, head: str | None, as_json: bool) -> None
 
 
 def _row(chain: "ChainVerification") -> dict[str, Any]:
-    """A chain; that of the service itself belongs to no organization."""
+    """Return a chain as a JSON object. The service's own chain has no organization."""
     whose = chain.organization_id and str(chain.organization_id)
     return {"organization_id": whose, "broken_at": chain.broken_at, "head": chain.head}
 

@@ -1,4 +1,4 @@
-"""`matchback completion`: a script with which a shell completes commands and options."""
+"""`matchback completion`: a script for completion in the shell."""
 
 import click
 
@@ -15,7 +15,7 @@ INSTALL_HINTS = {
 @click.argument("shell", type=click.Choice(list(INSTALL_HINTS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that lets a shell complete commands and options with Tab."""
+    """Print a shell completion script."""
     from click.shell_completion import get_completion_class
 
     root = ctx.find_root()

@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 DEFAULT_DATA_FOLDER = Path("var")
-AUTHENTICATION_ERROR_CODES = (13, 18)  # Unauthorized, AuthenticationFailed
+AUTHENTICATION_ERROR_CODES = (13, 18)  # MongoDB's codes for Unauthorized and AuthenticationFailed
 
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """What is the user's to mend becomes a sentence and exit code 1, not a traceback."""
+    """Turn errors that a user can fix into a one-line message and exit code 1."""
     from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
     from config.database import DeploymentError
@@ -29,31 +29,31 @@ def explain_errors() -> Iterator[None]:
     except (SettingsError, DeploymentError, Conflict, Unacceptable, UnsealableSecret) as error:
         raise click.ClickException(str(error)) from None
     except NotFound:
-        raise click.ClickException("There is no such record.") from None
+        raise click.ClickException("Record not found. Check the ID or email address.") from None
     except (ConfigurationError, InvalidURI):
         raise click.ClickException(
-            "MATCHBACK_MONGODB_URI cannot be used: it is no URI that MongoDB's driver reads."
+            "MATCHBACK_MONGODB_URI is not a valid MongoDB URI. Correct it."
         ) from None
     except PyMongoError as error:
         if getattr(error, "code", None) in AUTHENTICATION_ERROR_CODES:
             raise click.ClickException(
-                "MongoDB refuses the user or password in MATCHBACK_MONGODB_URI."
+                "MongoDB rejects the user or password in MATCHBACK_MONGODB_URI. Correct them."
             ) from None
         if not is_transient(error):
             raise
         raise click.ClickException(
-            "MongoDB does not answer. Start everything with «matchback up», or set "
-            "MATCHBACK_MONGODB_URI to where it is."
+            "MongoDB does not respond. Start all services with `matchback up`, or set "
+            "MATCHBACK_MONGODB_URI to its address."
         ) from None
 
 
 def with_data_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command of the deployment in --data, where that is given or nothing else is."""
+    """Add `--data` to the command. The command uses that deployment if no settings name another."""
 
     @click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
-        help=f"The folder of a running «matchback up».  [default: {DEFAULT_DATA_FOLDER}]",
+        help=f"Data directory of a running `matchback up`.  [default: {DEFAULT_DATA_FOLDER}]",
     )
     @wraps(command)
     def run(data: Path | None, **options: Any) -> Any:
@@ -61,7 +61,7 @@ def with_data_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
         if data is not None and not addresses.env_file_path(data).exists():
             raise click.ClickException(
-                f"Nothing is up in {data}: start it with «matchback up --data {data}»."
+                f"No deployment runs in {data}. Start it with `matchback up --data {data}`."
             )
         addresses.apply_addresses(data or DEFAULT_DATA_FOLDER, first=data is not None)
         return command(**options)
@@ -70,7 +70,7 @@ def with_data_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def connected(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that works on the database."""
+    """Connect the command to the database."""
 
     @with_data_option
     @wraps(command)
@@ -85,5 +85,5 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def print_values(values: dict[str, Any], text: str, as_json: bool) -> None:
-    """One line: of JSON, or for people."""
+    """Print one line, as JSON or as text."""
     click.echo(json.dumps(values) if as_json else text)

@@ -1,4 +1,4 @@
-"""`matchback duplicates`: records that share a mailbox, for staff to decide about."""
+"""`matchback duplicates`: records that share a mailbox, so that staff can choose one."""
 
 import click
 
@@ -7,15 +7,15 @@ from service.commands.tables import json_array_option, print_table
 
 
 @click.command()
-@click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
-@json_array_option("an object a record")
+@click.option("--organization", "organization_id", metavar="ID", help="Limit to this organization.")
+@json_array_option("one object per record")
 @connected
 def duplicates(organization_id: str | None, as_json: bool) -> None:
-    """List users and staff that share a mailbox with another record.
+    """List users and staff members that share a mailbox.
 
-    Each is from before all spellings of an address were one person. The record under "kept" is
-    found by the address, and the one under "id" is not. Delete one of the two; if "id" stays, set
-    its email again.
+    Earlier versions stored different spellings of an address as different people. Matchback finds
+    the record under "kept" by the address, but not the record under "id". Delete one of the two. If
+    you keep "id", set its email address again.
     """
     from documents.organization import Organization
     from documents.people.duplicate import list_duplicates

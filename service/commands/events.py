@@ -1,4 +1,4 @@
-"""`matchback replay` and `matchback relabel`: stored webhook deliveries and clicks, read again."""
+"""`matchback replay` and `matchback relabel`: the repeated processing of stored events."""
 
 import sys
 
@@ -9,15 +9,20 @@ from service.commands.connected import connected
 
 
 @click.command()
-@click.option("--organization", "organization_id", metavar="ID", help="Only this one's.")
-@click.option("--since", metavar="TIME", help="Only what arrived since, such as 2026-11-23T10:00Z.")
-@click.option("--delivery", "delivery_id", metavar="ID", help="Only this delivery.")
+@click.option("--organization", "organization_id", metavar="ID", help="Limit to this organization.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Limit to deliveries received since this time, such as 2026-11-23T10:00Z.",
+)
+@click.option("--delivery", "delivery_id", metavar="ID", help="Limit to this delivery.")
 @connected
 @audited
 def replay(organization_id: str | None, since: str | None, delivery_id: str | None) -> None:
-    """Count stored webhook deliveries again, after a fix; the workers do it.
+    """Process stored webhook deliveries again.
 
-    What was counted stays counted once.
+    Use this command after a bug fix. Workers process them in the background. Events that were
+    counted are not counted twice.
     """
     from bson import ObjectId
 
@@ -31,22 +36,23 @@ def replay(organization_id: str | None, since: str | None, delivery_id: str | No
     except ValueError as error:
         raise click.UsageError(f"--since: {error}") from None
     if delivery_id is not None and not ObjectId.is_valid(delivery_id):
-        raise click.UsageError("A delivery's ID is 24 hex digits.")
+        raise click.UsageError("--delivery must be an ID of 24 hex digits.")
     total = 0
     for number in make_due(organization, start, ObjectId(delivery_id) if delivery_id else None):
         total += number
         if sys.stderr.isatty():
             click.echo(f"\r{total} deliveries", err=True, nl=False)
-    click.echo(f"{total} deliveries to be tallied again")
+    click.echo(f"Deliveries to process again: {total}")
 
 
 @click.command()
 @connected
 @audited
 def relabel() -> None:
-    """Judge by the rule that is set now which stored clicks were made by machines.
+    """Classify stored clicks again.
 
-    The workers do it by themselves when the rule was changed.
+    The current rule decides which clicks a machine made. Workers do this in the background whenever
+    the rule changes.
     """
     from mongoengine import get_db
 
@@ -58,16 +64,18 @@ def relabel() -> None:
     rule = build_settling_policy().clicks
     with hold_lease(RELABEL_LEASE) as holding:
         if holding is None:
-            raise click.ClickException("A worker judges clicks now. Try again when it is done.")
+            raise click.ClickException(
+                "A worker is classifying clicks. Run this command again when it has finished."
+            )
         state = Relabelling.continue_with(rule, again=True)
         with click.progressbar(
             length=get_db().emails.estimated_document_count(),
-            label="judging",
+            label="classifying",
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
         ) as progress:
             while not holding.is_lost() and state.step(rule):
                 progress.update(EMAILS_PER_PAGE)
         if holding.is_lost():
-            raise click.ClickException("Another process took over. Its workers finish the work.")
-    click.echo(f"{state.changed} clicks changed sides")
+            raise click.ClickException("Another process took over and will finish the work.")
+    click.echo(f"Clicks reclassified: {state.changed}")

@@ -1,4 +1,4 @@
-"""`matchback import`: imports from files."""
+"""`matchback import`: the import of records from files."""
 
 import csv
 import sys
@@ -20,15 +20,17 @@ MAX_REJECTED_LINES_SHOWN = 20
 
 @click.group("import")
 def import_() -> None:
-    """Bring in records from files."""
+    """Import records from files."""
 
 
 @import_.command("emails")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--organization", "organization_id", required=True, metavar="ID", help="Whose.")
-@click.option("--fundraiser", metavar="ID", help="Of every email whose line names none.")
-@click.option("--mailing", metavar="ID", help="Of every email whose line names none.")
-@click.option("--dry-run", is_flag=True, help="Check everything, store nothing.")
+@click.option(
+    "--organization", "organization_id", required=True, metavar="ID", help="ID of the organization."
+)
+@click.option("--fundraiser", metavar="ID", help="Fundraiser for lines without fundraiser_id.")
+@click.option("--mailing", metavar="ID", help="Mailing for lines without mailing_id.")
+@click.option("--dry-run", is_flag=True, help="Check the file and store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
 @audited
@@ -41,10 +43,14 @@ def import_emails(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Import emails from FILE: .csv (with a line of names: fundraiser_id, mailing_id, user_id or
-    name and email, sent_at) or .ndjson (a line as POST /v1/emails takes it).
+    """Import emails from a CSV or NDJSON file.
 
-    Importing the same again finds what is there. Exit code 1 when a line was refused.
+    FILE must end in .csv, .ndjson or .jsonl. A CSV file begins with a header line. Its columns are
+    fundraiser_id, mailing_id, user_id (or name and email), and sent_at. Each NDJSON line has the
+    fields of POST /v1/emails.
+
+    You can safely import a file again: existing emails are found, not duplicated. The exit code is
+    1 if any line was rejected.
     """
     from documents.imports.emails import EmailImport
     from documents.organization import Organization
@@ -76,12 +82,12 @@ def import_emails(
 
 
 def _values(source: BinaryIO, suffix: str) -> Iterator[tuple[int, Any, int]]:
-    """Each line's number, what it says (or, a text, why it says nothing), and where it ends."""
+    """Yield each line's number, its value (or an error text), and the position of its end."""
     if suffix == ".csv":
         return _from_csv(source)
     if suffix in (".ndjson", ".jsonl"):
         return _from_ndjson(source)
-    raise click.UsageError("A file of emails ends in .csv or .ndjson.")
+    raise click.UsageError("FILE must end in .csv, .ndjson or .jsonl.")
 
 
 def _from_ndjson(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
@@ -97,7 +103,11 @@ def _from_ndjson(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
         except falcon.HTTPBadRequest as error:
             value = error.description
         if line.strip():
-            yield number, value if isinstance(value, dict | str) else "This is no object.", at
+            yield (
+                number,
+                value if isinstance(value, dict | str) else "The line is not a JSON object.",
+                at,
+            )
 
 
 def _from_csv(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
@@ -112,12 +122,14 @@ def _from_csv(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
     reader = csv.DictReader(lines(), strict=True)
     unknown = set(reader.fieldnames or ()) - set(CSV_COLUMNS)
     if unknown or not reader.fieldnames:
-        raise click.UsageError(f"The columns of a CSV file are {', '.join(CSV_COLUMNS)}.")
+        raise click.UsageError(
+            f"FILE must have a header line with some of: {', '.join(CSV_COLUMNS)}."
+        )
     while True:
         try:
             row = next(reader, None)
         except csv.Error as error:
-            yield reader.line_num, f"This is not CSV: {error}.", at
+            yield reader.line_num, f"The line is not valid CSV: {error}.", at
             continue
         if row is None:
             return
@@ -125,9 +137,9 @@ def _from_csv(source: BinaryIO) -> Iterator[tuple[int, Any, int]]:
 
 
 def _email(row: dict[Any, Any]) -> Any:
-    """A row as POST /v1/emails would take it: what is empty is left out."""
+    """Return the row as a body of POST /v1/emails. Omit empty values."""
     if None in row:
-        return "There are more values than columns."
+        return "The line has more values than columns."
     email = {name: value for name, value in row.items() if value}
     person = {name: email.pop(name) for name in ("name", "email") if name in email}
     return {**email, "user": person} if person else email
@@ -140,7 +152,7 @@ def _tell(importing: "EmailImport", dry_run: bool, as_json: bool) -> None:
     would = "would be " if dry_run else ""
     text = (
         f"{importing.created} {would}created, {importing.found} found, "
-        f"{importing.refused_count} refused"
+        f"{importing.refused_count} rejected"
     )
     for refused in importing.refused[:MAX_REJECTED_LINES_SHOWN] if not as_json else ():
         click.echo(_refusal(refused), err=True)
@@ -152,7 +164,7 @@ def _tell(importing: "EmailImport", dry_run: bool, as_json: bool) -> None:
 
 
 def _refusal(refused: dict[str, Any]) -> str:
-    """A rejected line's number, and its errors."""
+    """Return a rejected line's number and errors."""
     reasons = [f"{error['pointer']} {error['detail']}".strip() for error in refused["errors"]]
     if refused["errors_left_out"]:
         reasons.append(f"and {refused['errors_left_out']:,} more errors")

@@ -23,7 +23,7 @@ TOUCHES = ("clicked", "opened", "sent")
 
 
 class Duration(click.ParamType[timedelta]):
-    """14d, 36h, 90m or 60s."""
+    """Convert 14d, 36h, 90m or 60s to a time span."""
 
     name = "duration"
 
@@ -31,43 +31,54 @@ class Duration(click.ParamType[timedelta]):
         found = re.fullmatch(r"(\d{1,6})([dhms])", str(value))
         window = timedelta(**{DURATION_UNITS[found[2]]: int(found[1])}) if found else timedelta(0)
         if not timedelta(0) < window <= timedelta(days=3650):
-            self.fail("give a number and d, h, m or s, such as 14d; ten years at the most.")
+            self.fail("enter a number with d, h, m or s, such as 14d, and at most 3650d.")
         return window
 
 
 class Preference(click.ParamType[tuple[str, ...]]):
-    """clicked,opened,sent or fewer, in the order that is wanted."""
+    """Convert a list of touches, such as clicked,opened,sent, in order of preference."""
 
     name = "touches"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
         touches = tuple(part.strip() for part in str(value).split(","))
         if len(set(touches)) != len(touches) or not set(touches) <= set(TOUCHES):
-            self.fail("give some of clicked, opened, sent, each once, with commas.")
+            self.fail("list clicked, opened or sent, each at most once, separated by commas.")
         return touches
 
 
 @click.command()
 @click.option("--organization", "organization_id", metavar="ID", required=True)
-@click.option("--fundraiser", "fundraiser_id", metavar="ID", help="Only this one's gifts.")
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option("--window", type=Duration(), help="What if this were the window, such as 14d.")
-@click.option("--prefer", type=Preference(), help="What if the order were clicked,opened,sent.")
-@click.option("--touch", type=click.Choice(["first", "last"]), help="What if it were this touch.")
+@click.option(
+    "--fundraiser", "fundraiser_id", metavar="ID", help="Limit to donations to this fundraiser."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change without changing anything.")
+@click.option("--window", type=Duration(), help="Window to simulate, such as 14d; needs --dry-run.")
+@click.option(
+    "--prefer",
+    type=Preference(),
+    help="Order of touches to simulate, such as clicked,opened,sent; needs --dry-run.",
+)
+@click.option(
+    "--touch",
+    type=click.Choice(["first", "last"]),
+    help="First or last touch to simulate; needs --dry-run.",
+)
 @click.option(
     "--other-fundraiser",
     type=click.Choice(["note", "match"]),
-    help="What if a gift that names another fundraiser's email were noted, or matched to it.",
+    help="Handling of other fundraisers' emails to simulate; needs --dry-run.",
 )
-@json_lines_option("a gift that changes")
+@json_lines_option("per changed donation")
 @connected
 @audited
 def rematch(
     organization_id: str, fundraiser_id: str | None, dry_run: bool, as_json: bool, **wanted: Any
 ) -> None:
-    """Decide gifts again by the policy that is set, or say what another one would change.
+    """Match donations again, or preview a policy.
 
-    Pinned gifts stay as they are. The workers do the work, as if the emails were new.
+    Workers match the donations in the background by the current policy. Pinned donations do not
+    change.
     """
     from documents.fundraiser import Fundraiser
     from documents.matching.preview import mark_all_for_rematch as make_due
@@ -80,11 +91,13 @@ def rematch(
         _show(organization, fundraiser, edits, as_json)
         return
     if edits:
-        raise click.UsageError("A policy is set with PUT …/match-policy; add --dry-run to try it.")
+        raise click.UsageError(
+            "Policy options need --dry-run. Set a policy with PUT …/match-policy."
+        )
     total = 0
     for number in make_due(organization, fundraiser):
         total += number
-    click.echo(f"{total} gifts to be decided again")
+    click.echo(f"Donations to match again: {total}")
 
 
 def _show(
@@ -104,12 +117,12 @@ def _show(
         looked_at += number
         changes += some
         if sys.stderr.isatty():
-            click.echo(f"\r{looked_at} gifts", err=True, nl=False)
+            click.echo(f"\r{looked_at} donations", err=True, nl=False)
     if as_json:
         for change in changes:
             print_values(_line(change), "", as_json)
         return
-    click.echo(f"{looked_at} gifts looked at, {len(changes)} would change")
+    click.echo(f"Donations checked: {looked_at}. Would change: {len(changes)}.")
     for text in (*_classes(changes), *_mailings(changes)):
         click.echo(text)
 
@@ -129,13 +142,13 @@ def _line(change: "MatchChange") -> dict[str, Any]:
 
 
 def _classes(changes: "list[MatchChange]") -> list[str]:
-    """How many gifts would go from one class to another, or to another email of the same."""
+    """Return the number of donations that would move between match classes or emails."""
     moves = Counter((change.before[0] or "undecided", change.after[0]) for change in changes)
     return [f"  {before} -> {after}: {count}" for (before, after), count in moves.most_common()]
 
 
 def _mailings(changes: "list[MatchChange]") -> list[str]:
-    """What mailings would gain or lose."""
+    """Return the amounts that mailings would gain or lose."""
     from documents.values.money import format_money_amount
 
     sums: defaultdict[tuple[Any, str], int] = defaultdict(int)
@@ -153,14 +166,14 @@ def _mailings(changes: "list[MatchChange]") -> list[str]:
 
 @click.group("link-key")
 def link_key() -> None:
-    """The key that link tokens are made with."""
+    """Manage the key that encrypts link tokens."""
 
 
 @link_key.command("rotate")
 @connected
 @audited
 def rotate_link_key() -> None:
-    """Make tokens with a new key from now on; those that are out there stay valid."""
+    """Encrypt new link tokens with a new key. Existing tokens stay valid."""
     from documents.giving_links.link_token import rotate_keys
 
-    click.echo(f"link key {rotate_keys()} makes new tokens, in all processes within a minute")
+    click.echo(f"Link key {rotate_keys()} is active. All processes use it within a minute.")

@@ -1,4 +1,4 @@
-"""`matchback migrate`: the online upgrade of a database of an earlier version."""
+"""`matchback migrate`: the online upgrade of a database from an earlier version."""
 
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--pending", "only_pending", is_flag=True, help="Say what is to be done, and end.")
-@json_array_option("an object a migration")
+@click.option("--pending", "only_pending", is_flag=True, help="List pending migrations and exit.")
+@json_array_option("one object per migration")
 @connected
 def migrate(only_pending: bool, as_json: bool) -> None:
-    """Make indexes, bring stored records into this version's form, drop indexes of earlier ones.
+    """Upgrade stored data and indexes to this version.
 
-    Safe while the service is used, and to interrupt: the next run goes on where this one was. Run
-    it after the last process of the earlier version was replaced.
+    Run this command after you have replaced the last process of the earlier version. It is safe
+    while the service is in use. If it is interrupted, the next run resumes where it stopped.
     """
     from documents.errors import Conflict
     from documents.migrations.migration import list_pending
@@ -62,6 +62,6 @@ def _report_duplicates() -> None:
 
 
 def _say(told: "MigrationStatus") -> None:
-    """A line that is written over until the migration is finished."""
+    """Print progress on a line that the next call overwrites until the migration is finished."""
     line = f"{told.migration.number}. {told.migration.name}: {told.rows:,} of about {told.of:,}"
     click.echo(f"\r{line}", nl=told.is_finished)

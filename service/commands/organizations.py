@@ -1,4 +1,4 @@
-"""`matchback org` and `matchback key`."""
+"""`matchback org`, `matchback key` and `matchback master-key`."""
 
 import click
 
@@ -8,17 +8,22 @@ from service.commands.connected import connected, print_values
 
 @click.group()
 def org() -> None:
-    """Organizations: the customers of the platform."""
+    """Manage organizations, the customers of the platform."""
 
 
 @org.command("create")
 @click.argument("name")
-@click.option("--time-zone", default="UTC", help="Whose days reports show: America/New_York, …")
+@click.option(
+    "--time-zone", default="UTC", help="IANA time zone for reports, such as America/New_York."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
 @audited
 def create_organization(name: str, time_zone: str, as_json: bool) -> None:
-    """Add an organization, and an admin key for it, which is shown this once."""
+    """Create an organization.
+
+    The command also creates an admin API key, which is shown only once.
+    """
     from documents.access.api_key import ApiKey
     from documents.organization import Organization
 
@@ -26,50 +31,53 @@ def create_organization(name: str, time_zone: str, as_json: bool) -> None:
     _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
     print_values(
         {"organization_id": str(organization.id), "api_key": secret},
-        f"Organization {organization.id}\nAdmin key, shown this once: {secret}",
+        f"Organization {organization.id}\nAdmin API key, shown only once: {secret}",
         as_json,
     )
 
 
 @click.group()
 def key() -> None:
-    """API keys."""
+    """Manage API keys."""
 
 
 @key.command("create")
 @click.argument("organization_id")
-@click.option("--name", default="command line", help="What it is for.")
+@click.option("--name", default="command line", help="Name of the key.")
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(["read", "write", "admin"]),
     default=["read"],
-    help="What it may do; repeat for several.",
+    help="Permission of the key; repeat for several.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
 @audited
 def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
-    """Add an API key to an organization; it is shown this once."""
+    """Create an API key for an organization. The key is shown only once."""
     from documents.access.api_key import ApiKey
     from documents.organization import Organization
 
     organization = Organization.named(organization_id)
     made, secret = ApiKey.issue(organization.id, name, list(scopes))
     print_values(
-        {"id": str(made.id), "api_key": secret}, f"Key, shown this once: {secret}", as_json
+        {"id": str(made.id), "api_key": secret}, f"API key, shown only once: {secret}", as_json
     )
 
 
 @click.group("master-key")
 def master_key() -> None:
-    """What webhook secrets are sealed with: MATCHBACK_MASTER_KEYS."""
+    """Manage the keys that encrypt webhook secrets.
+
+    The setting MATCHBACK_MASTER_KEYS holds them.
+    """
 
 
 @master_key.command("new")
 def new_master_key() -> None:
-    """Print a new key. Put it first in MATCHBACK_MASTER_KEYS, and the older ones after it."""
+    """Print a new master key. Put it first in MATCHBACK_MASTER_KEYS, before older keys."""
     from cryptography.fernet import Fernet
 
     click.echo(Fernet.generate_key().decode())
@@ -79,7 +87,7 @@ def new_master_key() -> None:
 @connected
 @audited
 def reseal() -> None:
-    """Seal all webhook secrets with the first key; then the older keys can go."""
+    """Encrypt all webhook secrets with the first master key. You can then remove older keys."""
     from documents.webhook_key import WebhookKey
 
-    click.echo(f"Resealed: {WebhookKey.reseal()}")
+    click.echo(f"Webhook secrets encrypted again: {WebhookKey.reseal()}")

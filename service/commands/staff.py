@@ -12,47 +12,52 @@ if TYPE_CHECKING:
     from documents.access.staff import Staff
 
 organization_option = click.option(
-    "--organization", "organization_id", required=True, metavar="ID", help="Whose staff."
+    "--organization", "organization_id", required=True, metavar="ID", help="ID of the organization."
 )
 
 
 @click.group()
 def staff() -> None:
-    """People of a customer who look at the dashboard."""
+    """Manage staff accounts for the dashboard."""
 
 
 @staff.command("add")
 @click.argument("email")
 @organization_option
-@click.option("--name", help="As the dashboard greets them.  [default: the address]")
+@click.option("--name", help="Name to show in the dashboard.  [default: the email address]")
 @click.option(
     "--role",
     type=click.Choice(["viewer", "admin"]),
     default="viewer",
-    help="An admin may also pin matches, retry jobs, and manage keys and policies.",
+    help="Admins can also pin matches, retry jobs, and manage keys and policies.",
 )
-@click.option("--password", is_flag=True, help="Ask for a password now; else a link is printed.")
+@click.option(
+    "--password", is_flag=True, help="Ask for a password instead of printing a sign-in link."
+)
 @connected
 @audited
 def add(email: str, organization_id: str, name: str | None, role: str, password: bool) -> None:
-    """Let somebody sign in. Prints a link for the first time, at which they choose a password."""
+    """Add a staff member.
+
+    Without --password, the command prints a sign-in link for choosing a password.
+    """
     from documents.access.staff import Staff
     from documents.organization import Organization
 
     organization = Organization.named(organization_id)
     chosen = _ask() if password else None
     added = Staff.add(organization.id, name or email, email, role, chosen)
-    click.echo(f"{email} may sign in as {role}.")
+    click.echo(f"{email} can sign in as {role}.")
     if not password:
         _print_link(added)
 
 
 @staff.command("list")
 @organization_option
-@json_array_option("an object a person")
+@json_array_option("one object per staff member")
 @connected
 def list_staff(organization_id: str, as_json: bool) -> None:
-    """Who may sign in."""
+    """List staff members."""
     from documents.access.staff import Staff
     from documents.organization import Organization
 
@@ -69,7 +74,10 @@ def list_staff(organization_id: str, as_json: bool) -> None:
 @connected
 @audited
 def link(email: str) -> None:
-    """Print a link that signs somebody in, once, within 15 minutes: a forgotten password."""
+    """Print a sign-in link for a staff member.
+
+    The link works once, within 15 minutes. Use it if the password is forgotten.
+    """
     from documents.access.staff import Staff
 
     _print_link(Staff.named(email))
@@ -80,11 +88,11 @@ def link(email: str) -> None:
 @connected
 @audited
 def password(email: str) -> None:
-    """Set somebody's password, and sign them out everywhere."""
+    """Set a staff member's password and end their sessions."""
     from documents.access.staff import Staff
 
     Staff.named(email).set_password(_ask())
-    click.echo(f"{email} signs in with the new password.")
+    click.echo(f"Password set for {email}.")
 
 
 @staff.command("remove")
@@ -92,11 +100,11 @@ def password(email: str) -> None:
 @connected
 @audited
 def remove(email: str) -> None:
-    """Let somebody in no more, from this moment on."""
+    """Remove a staff member and end their sessions."""
     from documents.access.staff import Staff
 
     Staff.named(email).remove()
-    click.echo(f"{email} is out.")
+    click.echo(f"{email} removed.")
 
 
 def _ask() -> str:
@@ -109,4 +117,4 @@ def _print_link(of: "Staff") -> None:
     from service.dashboard.sign_in_links import build_sign_in_link
 
     link = build_sign_in_link(get_settings().url, SignInLink.make(of))
-    click.echo(f"Signs in once, within 15 minutes: {link}")
+    click.echo(f"Sign-in link, valid once within 15 minutes: {link}")

@@ -1,7 +1,7 @@
-"""Lists as commands print them: lines or tables for people, JSON for programs.
+"""Output of lists: lines or tables as text, and JSON for programs.
 
-A list that is short, or known at once, is one JSON array. A list that can be long, or takes long to
-find, is JSON lines, so its reader need not wait for the end. The help of --json says which.
+Short lists, and lists that are known at once, are one JSON array. Long or slow lists are JSON
+lines, so that a reader need not wait for the end. The help of --json states the format.
 """
 
 import json
@@ -18,19 +18,19 @@ Command = Callable[..., Any]
 
 
 def json_array_option(of: str) -> Callable[[Command], Command]:
-    """The option of a command whose list is one JSON array, e.g. json_array("an object a job")."""
+    """Return the `--json` option for a JSON array, e.g. json_array("one object per job")."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print a JSON array, {of}.")
 
 
 def json_lines_option(of: str) -> Callable[[Command], Command]:
-    """The option of a command whose list is JSON lines, e.g. json_lines("a counter")."""
-    return click.option("--json", "as_json", is_flag=True, help=f"Print JSON, a line {of}.")
+    """Return the `--json` option for JSON lines, e.g. json_lines("per counter")."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print one line of JSON {of}.")
 
 
 def print_table(
     columns: Sequence[str], rows: Iterable[Mapping[str, Any]], as_json: bool = False
 ) -> None:
-    """These columns of rows: a table on a terminal, else lines. As JSON, an array of whole rows."""
+    """Print these columns: a table on a terminal, otherwise lines. JSON holds all columns."""
     if as_json:
         print_array(rows)
         return
@@ -43,13 +43,13 @@ def print_table(
 
 
 def print_array(rows: Iterable[Mapping[str, Any]]) -> None:
-    """A JSON array with a line for each row, which people and line tools can read, too."""
+    """Print a JSON array with one row per line, so that line tools can read the array, too."""
     lines = [json.dumps(dict(row)) for row in rows]
     click.echo("[\n" + ",\n".join(lines) + "\n]" if lines else "[]")
 
 
 def print_grid(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    """A table with lines around it; what does not fit is folded, for an id cut off is none."""
+    """Print a table. Fold long values, because a truncated ID is useless."""
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
@@ -63,7 +63,7 @@ def print_grid(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
 def print_query_result(
     columns: Sequence[str], rows: Iterator[Sequence[Any]], as_json: bool
 ) -> None:
-    """What a database answered: its first thousand rows for people, all of them as JSON lines."""
+    """Print a query's result: the first 1,000 rows as text, or all rows as JSON lines."""
     if as_json:
         for row in rows:
             click.echo(json.dumps(dict(zip(columns, map(_plain, row), strict=True))))
@@ -71,7 +71,7 @@ def print_query_result(
     shown = list(islice(rows, MAX_ROWS_SHOWN))
     print_grid(columns, shown)
     if len(shown) == MAX_ROWS_SHOWN and next(rows, None) is not None:
-        click.echo(f"The first {MAX_ROWS_SHOWN} rows; --json prints all.")
+        click.echo(f"Only the first {MAX_ROWS_SHOWN:,} rows are shown. Use --json to print all.")
 
 
 def _plain(value: Any) -> Any:

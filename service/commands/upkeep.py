@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 @click.group()
 def jobs() -> None:
-    """Jobs that failed for good: the records that could not be settled."""
+    """Manage failed jobs: records that workers could not process."""
 
 
 @jobs.command("failed")
-@click.option("--limit", type=click.IntRange(1), default=100, help="How many at the most.")
-@json_array_option("an object a job")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, help="Maximum number of jobs to list."
+)
+@json_array_option("one object per job")
 @connected
 def list_failed_jobs(limit: int, as_json: bool) -> None:
-    """List them, the newest records first."""
+    """List failed jobs, newest records first."""
     from documents.settling.failed_job import FailedJob
 
     rows = [
@@ -38,15 +40,15 @@ def list_failed_jobs(limit: int, as_json: bool) -> None:
 
 @jobs.command("retry")
 @click.argument("id_", metavar="[ID]", required=False)
-@click.option("--all", "everything", is_flag=True, help="Retry all of them.")
+@click.option("--all", "everything", is_flag=True, help="Retry all failed jobs.")
 @connected
 @audited
 def retry_failed_jobs(id_: str | None, everything: bool) -> None:
-    """Make one due again, or all; the workers take it from there."""
+    """Retry one failed job, or all. Workers run them in the background."""
     from documents.settling.failed_job import FailedJob
 
     if (id_ is None) == (not everything):
-        raise click.UsageError("Give either an ID or --all.")
+        raise click.UsageError("Specify either an ID or --all.")
     if id_ is not None:
         FailedJob.fetch(None, id_).retry()
         return
@@ -55,26 +57,26 @@ def retry_failed_jobs(id_: str | None, everything: bool) -> None:
         for failed in found:
             failed.retry()
         total += len(found)
-    click.echo(f"{total} to be tried again")
+    click.echo(f"Jobs to retry: {total}")
 
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Repair incorrect counters.")
-@click.option("--fundraiser", metavar="ID", help="Only what belongs to this fundraiser.")
-@json_lines_option("a counter")
+@click.option("--fundraiser", metavar="ID", help="Limit to this fundraiser's records.")
+@json_lines_option("per incorrect counter")
 @connected
 @audited
 def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
-    """Compare every counter with the records it counts, while traffic goes on.
+    """Compare every counter with the records that it counts.
 
-    Exit code 1 if a counter is incorrect and was not repaired.
+    The service stays available. The exit code is 1 if a counter is incorrect and was not repaired.
     """
     from bson import ObjectId
 
     from documents.recount import recount as recounting
 
     if fundraiser is not None and not ObjectId.is_valid(fundraiser):
-        raise click.UsageError("A fundraiser's ID is 24 hex digits.")
+        raise click.UsageError("--fundraiser must be an ID of 24 hex digits.")
     scope = ObjectId(fundraiser) if fundraiser else None
     off = 0
     with _lease_of(repair) as holding:
@@ -86,13 +88,13 @@ def recount(repair: bool, fundraiser: str | None, as_json: bool) -> None:
             off += 1
             _tell(drift, as_json)
     if not as_json:
-        click.echo(f"{off} counters off{', repaired' if repair and off else ''}")
+        click.echo(f"{'Repaired' if repair else 'Incorrect'} counters: {off}")
     sys.exit(1 if off and not repair else 0)
 
 
 @contextmanager
 def _lease_of(repair: bool) -> Iterator["HeldLease | None"]:
-    """Hold the lease of repairs, if this is one."""
+    """Hold the repair lease if `repair` is true."""
     from documents.concurrency.lease import hold_lease
 
     if not repair:
@@ -100,12 +102,14 @@ def _lease_of(repair: bool) -> Iterator["HeldLease | None"]:
         return
     with hold_lease("repair") as holding:
         if holding is None:
-            raise click.ClickException("Another repair is running. Try again when it is done.")
+            raise click.ClickException(
+                "Another repair is running. Run this command again when it has finished."
+            )
         yield holding
 
 
 def _repaired(holding: "HeldLease | None", drift: "Drift") -> bool:
-    """Repair a counter. Returns False if another process or settling has corrected it."""
+    """Repair a counter. Return False if another process or settling has corrected it."""
     from documents.recount import recount as recounting
 
     if holding is None or holding.is_lost():
@@ -126,5 +130,5 @@ def _compared(pages: "Iterable[Page]", size: int) -> "Iterator[Drift]":
 def _tell(drift: "Drift", as_json: bool) -> None:
     line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
     says, right = str(drift.actual), str(drift.expected)
-    text = f"{drift.collection} {drift.id} {drift.field}: says {says}, is {right}"
+    text = f"{drift.collection} {drift.id} {drift.field}: stored {says}, actual {right}"
     print_values({**line, "says": says, "right": right}, text, as_json)

@@ -30,12 +30,12 @@ DIFFERENCE_EXIT_CODE = 1
 
 @click.group()
 def warehouse() -> None:
-    """The reporting database; docs/reference/warehouse.md says what it holds."""
+    """Manage the reporting database."""
 
 
 @warehouse.command("worker")
 def run_worker() -> None:
-    """Keep the warehouse up to date: run one, or one more to take over."""
+    """Run a worker that keeps the warehouse up to date. A second one can take over."""
     from jobs.warehouse.worker import main as work
     from service.commands.connected import explain_errors
 
@@ -46,10 +46,13 @@ def run_worker() -> None:
 
 @warehouse.command()
 @click.argument("query")
-@json_lines_option("a row; no limit")
+@json_lines_option("per row, without a limit")
 @connected
 def sql(query: str, as_json: bool) -> None:
-    """Ask the warehouse, e.g. "select type, count(*) from events group by type"."""
+    """Query the warehouse with SQL.
+
+    Example: matchback warehouse sql "select type, count(*) from events group by type"
+    """
     with _told(), _opened().query(query) as answer:
         print_query_result(answer.columns, answer.rows, as_json)
 
@@ -60,15 +63,13 @@ def sql(query: str, as_json: bool) -> None:
 @connected
 @audited
 def parquet(table: str, file: Path) -> None:
-    """Write a table into a Parquet file, for notebooks."""
+    """Write a warehouse table to a Parquet file."""
     from jobs.warehouse.tables import TABLE_BY_NAME
 
     if table not in TABLE_BY_NAME:
-        raise click.UsageError(
-            f"There is no table {table!r}; there are {', '.join(TABLE_BY_NAME)}."
-        )
+        raise click.UsageError(f"TABLE must be one of {', '.join(TABLE_BY_NAME)}.")
     if not file.absolute().parent.is_dir():
-        raise click.UsageError(f"There is no folder {file.parent}.")
+        raise click.UsageError(f"Directory {file.parent} does not exist. Create it first.")
     with _told():
         click.echo(
             f"{_opened().write_parquet(TABLE_BY_NAME[table], file.absolute())} rows in {file}"
@@ -79,7 +80,7 @@ def parquet(table: str, file: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
 def status(as_json: bool) -> None:
-    """Say how far behind it is, and what keeps it."""
+    """Show the lag of the warehouse and its last error."""
     from documents.storage import export_outbox
     from documents.storage.export_state import WarehouseState
 
@@ -92,19 +93,20 @@ def status(as_json: bool) -> None:
         "backfill": [dict(one) for one in state.backfill],
     }
     told = [f"{lag:.1f} s behind" if lag else "up to date"]
-    told += [] if state.is_filled else ["still being filled from nothing"]
-    told += [f"it fails: {state.error}"] if state.error else []
+    told += [] if state.is_filled else ["initial backfill in progress"]
+    told += [f"export fails: {state.error}"] if state.error else []
     print_values(values, "; ".join(told), as_json)
 
 
 @warehouse.command()
-@json_array_option("an object a table")
+@json_array_option("one object per table")
 @connected
 @audited
 def backfill(as_json: bool) -> None:
-    """Fill it once more from the database, while everything goes on; show how far that is.
+    """Copy all data to the warehouse again.
 
-    Stopping this command stops nothing: the warehouse's worker does it.
+    The service stays available. The warehouse worker copies the data, even if you stop this
+    command. The command shows progress.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -127,12 +129,13 @@ def backfill(as_json: bool) -> None:
 
 
 @warehouse.command()
-@json_lines_option("a difference")
+@json_lines_option("per difference")
 @connected
 def verify(as_json: bool) -> None:
-    """Compare it with the ledger: gifts by fundraiser, day and currency; emails; events.
+    """Compare the warehouse with the database.
 
-    Exit code 1 says that something differs; `matchback warehouse backfill` mends it.
+    The command compares sums of donations, emails and events. The exit code is 1 if a sum differs.
+    To fix differences, run `matchback warehouse backfill`.
     """
     from dataclasses import asdict
 
@@ -142,7 +145,9 @@ def verify(as_json: bool) -> None:
     opened, off = _opened(), 0
     with _told(), _exporting_paused():
         if not WarehouseState.current().is_filled:
-            raise click.ClickException("It is still being filled from nothing; verify it then.")
+            raise click.ClickException(
+                "The initial backfill is in progress. Verify after it has finished."
+            )
         for one in compare(opened):
             off += 1
             group = ", ".join(f"{name} {value}" for name, value in one.group.items())
@@ -153,11 +158,11 @@ def verify(as_json: bool) -> None:
     if off:
         sys.exit(DIFFERENCE_EXIT_CODE)
     if not as_json:
-        click.echo("All sums agree.")
+        click.echo("All sums match.")
 
 
 def _watch_filling(progress: "Progress") -> None:
-    """Show how far the worker is, until it has filled everything."""
+    """Show the worker's progress until the backfill is complete."""
     from documents.storage.export_state import WarehouseState
 
     tasks: dict[str, Any] = {}
@@ -169,7 +174,7 @@ def _watch_filling(progress: "Progress") -> None:
             done = one["copied"] if not one["finished"] else one["total"]
             progress.update(tasks[name], total=one["total"] or 1, completed=done)
         if state.error:
-            raise click.ClickException(f"{state.error} It is gone on with when that is mended.")
+            raise click.ClickException(f"{state.error} The backfill resumes when this is fixed.")
         if not state.anew and state.is_filled:
             return
         time.sleep(BACKFILL_POLL_SECONDS)
@@ -181,7 +186,7 @@ def _opened() -> "Warehouse":
 
     if not get_settings().warehouse_url:
         raise click.ClickException(
-            "There is no warehouse: set MATCHBACK_WAREHOUSE_URL, e.g. to "
+            "No warehouse is configured. Set MATCHBACK_WAREHOUSE_URL, for example to "
             "duckdb:///var/warehouse.duckdb."
         )
     try:
@@ -202,7 +207,7 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _exporting_paused() -> Iterator[None]:
-    """Hold the exporter's lease. A killed exporter's lease expires before the patience ends."""
+    """Hold the exporter's lease. The lease of a killed exporter expires before the time-out."""
     from documents.concurrency.lease import hold_lease
     from jobs.warehouse.exporter import EXPORT_LEASE
 
@@ -213,4 +218,4 @@ def _exporting_paused() -> Iterator[None]:
                 yield
                 return
         time.sleep(BACKFILL_POLL_SECONDS / 5)
-    raise click.ClickException("The export does not pause. Try again.")
+    raise click.ClickException("The export did not pause. Run this command again.")

@@ -1,4 +1,4 @@
-"""DIR/up.env: the addresses of all parts and the API key, for shells and for commands."""
+"""DIR/up.env: the addresses of all parts and the master keys, for shells and commands."""
 
 import os
 import re
@@ -16,12 +16,12 @@ ADDRESS_VARIABLES = (
 
 
 def env_file_path(data: Path) -> Path:
-    """The file."""
+    """Return the path of the file."""
     return data / "up.env"
 
 
 def write_addresses(data: Path, addresses: dict[str, str]) -> None:
-    """Write it at once: a reader sees the old or the new."""
+    """Replace the file atomically."""
     lines = [
         f"{name}={_quoted(addresses[name])}\n" for name in ADDRESS_VARIABLES if name in addresses
     ]
@@ -32,12 +32,12 @@ def write_addresses(data: Path, addresses: dict[str, str]) -> None:
 
 
 def _quoted(address: str) -> str:
-    """Bare where a shell's assignment takes it so: simpler readers than a shell read it, too."""
+    """Quote the address only if a shell needs quotes, so that simple readers can read the file."""
     return address if BARE_ADDRESS_PATTERN.fullmatch(address) else shlex.quote(address)
 
 
 def read_addresses(data: Path) -> dict[str, str]:
-    """What it says; nothing when there is none."""
+    """Return the file's variables, or none if it does not exist."""
     if not env_file_path(data).exists():
         return {}
     words = shlex.split(env_file_path(data).read_text())
@@ -46,7 +46,7 @@ def read_addresses(data: Path) -> dict[str, str]:
 
 
 def apply_addresses(data: Path, *, first: bool) -> None:
-    """Put it into this process's environment; `first`: even where that has its own."""
+    """Add the variables to the environment. With `first`, overwrite existing variables."""
     for name, value in read_addresses(data).items():
         if first or name not in os.environ:
             os.environ[name] = value

@@ -1,4 +1,4 @@
-"""The steps of `matchback up`: start everything, wait, and stop everything."""
+"""The steps of `matchback up`: start all parts, wait, and stop all parts."""
 
 import contextlib
 import os
@@ -24,11 +24,11 @@ GUNICORN_CONFIG_FILE = "gunicorn.conf.py"
 
 
 class Stopped(BaseException):
-    """SIGTERM or Ctrl-C."""
+    """The user pressed Ctrl-C, or the process received SIGTERM."""
 
 
 class LocalDeployment:
-    """Everything running: its addresses, and the supervisor that watches it."""
+    """The running parts: their addresses, and the supervisor that watches them."""
 
     def __init__(self, data: Path, port: int | None, say: Say) -> None:
         self.data = data
@@ -41,7 +41,7 @@ class LocalDeployment:
         self._noting = FailureReporter(say, f"writing to {data}")
 
     def start(self) -> None:
-        """Start all parts in their order."""
+        """Start all parts in order."""
         instance.end_leftover_processes(self.state, self.say)
         self._start_mongodb()
         self._start_redis()
@@ -55,13 +55,14 @@ class LocalDeployment:
             **self.addresses,
             "MATCHBACK_PORT": str(port),
             "MATCHBACK_HOST": host,
-            # Read by people, in files here and when a part fails.
+            # People read these logs, in the files and when a part fails.
             "MATCHBACK_LOG_FORMAT": os.environ.get("MATCHBACK_LOG_FORMAT", "text"),
         }
         addresses.write_addresses(self.data, self.addresses)
         log = self.data / "log"
         self.say(f"starting a worker, and the web service on {self.addresses['MATCHBACK_URL']}")
-        # The worker first: once the web service says it is ready, everything is there.
+        # Start the worker first, so that everything runs when the web service reports that it is
+        # ready.
         self._start(Part("worker", build_worker_command(), log / "worker.log", environment))
         web = Part("web", build_serve_command(), log / "web.log", environment, ready=self._is_ready)
         self._start(web)
@@ -69,7 +70,7 @@ class LocalDeployment:
         self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
 
     def watch(self) -> None:
-        """Restart the parts that died, and note which processes run now."""
+        """Restart dead parts, and store the current PIDs."""
         self.supervisor.watch()
         if self.supervisor.pids() != self._noted:
             with self._noting.attempt():
@@ -114,11 +115,11 @@ class LocalDeployment:
         return self.addresses["MATCHBACK_WAREHOUSE_URL"]
 
     def _start(self, part: Part) -> None:
-        # Noted as soon as it runs: should we be killed before it is ready, the next start finds it.
+        # Store the PID at once. If this process is killed now, the next start finds the new part.
         self.supervisor.start(part, spawned=self._note)
 
     def _given(self, name: str) -> str | None:
-        """A server of the user's own, unless it is ours of the last run, from a sourced up.env."""
+        """Return the user's address, unless this data directory chose it in the last run."""
         given = os.environ.get(name)
         return None if given == self.state.get("ours", {}).get(name) else given
 
@@ -136,7 +137,7 @@ class LocalDeployment:
             return servers.find_free_port(Settings.from_env().port, host)
         port = servers.find_free_port(self.port, host)
         if self.port and port != self.port:
-            raise PartFailed(f"Port {self.port} is taken; give another one with --port.")
+            raise PartFailed(f"Port {self.port} is in use. Choose another port with --port.")
         return port
 
     def _prepare_database(self) -> None:
@@ -160,17 +161,17 @@ class LocalDeployment:
 
 
 def build_matchback_command() -> list[str]:
-    """Our command line, under the name that its processes can be found by."""
+    """Return the command line of `matchback`, under a name that identifies its processes."""
     return [sys.executable, str(Path(sys.executable).parent / "matchback")]
 
 
 def build_worker_command() -> list[str]:
-    """A worker."""
+    """Return the command line of a worker."""
     return [*build_matchback_command(), "worker"]
 
 
 def build_serve_command() -> list[str]:
-    """gunicorn with our settings, wherever the project is installed."""
+    """Return the command line of gunicorn with the project's configuration file."""
     root = Path(__file__).parents[2]
     conf = next(
         place / GUNICORN_CONFIG_FILE
@@ -182,13 +183,13 @@ def build_serve_command() -> list[str]:
 
 @contextlib.contextmanager
 def run_deployment(data: Path, port: int | None, say: Say) -> Iterator[LocalDeployment]:
-    """Everything up, within; stopped afterwards, whatever happens.
+    """Start all parts, and stop them at the end of the block.
 
     Raises:
-        Stopped: SIGTERM or Ctrl-C came, and everything was stopped.
-        AlreadyUp, MissingServer, PartFailed, DeploymentError: with what to do.
+        Stopped: after SIGTERM or Ctrl-C, when all parts have stopped.
+        AlreadyUp, MissingServer, PartFailed, DeploymentError: if a part cannot start.
     """
-    Settings.from_env()  # a mistake is told before anything is started
+    Settings.from_env()  # report a bad setting before any part starts
     held = instance.lock_data_folder(data)
     up = LocalDeployment(data, port, say)
     with held, _signals(up.supervisor):
@@ -199,7 +200,7 @@ def run_deployment(data: Path, port: int | None, say: Say) -> Iterator[LocalDepl
             _ignore_signals()
             try:
                 say("stopping")
-            finally:  # even when nobody is left to read it
+            finally:  # even if the terminal is gone
                 up.stop()
 
 
@@ -217,13 +218,13 @@ def _signals(supervisor: Supervisor) -> Iterator[None]:
 
 
 def _ignore_signals() -> None:
-    """Stopping is under way; a second Ctrl-C must not leave half of it running."""
+    """Ignore signals, because a second Ctrl-C must not interrupt the shutdown halfway."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def watch_forever(up: LocalDeployment) -> None:
-    """Until a signal comes."""
+    """Watch the parts until a signal arrives."""
     while True:
         up.watch()
         time.sleep(SUPERVISION_INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""The lock of a data folder, for one `matchback up`, and the cleanup of an earlier one."""
+"""The lock of a data directory for one `matchback up`, and the cleanup after an earlier one."""
 
 import contextlib
 import fcntl
@@ -17,10 +17,10 @@ MASTER_KEY_FILE = "master.key"
 
 
 class RunState(TypedDict, total=False):
-    """What a run notes for the next one.
+    """The state that a run stores for the next one.
 
-    ours: addresses that this data folder chose, by the name of the setting.
-    processes: PID and start time by the name of the part.
+    ours: addresses that this data directory chose, by name of the setting.
+    processes: PID and start time by name of the part.
     """
 
     ours: dict[str, str]
@@ -29,14 +29,14 @@ class RunState(TypedDict, total=False):
 
 
 class AlreadyUp(Exception):
-    """Another `matchback up` has this data folder."""
+    """Another `matchback up` uses this data directory."""
 
 
 def lock_data_folder(data: Path) -> IO[str]:
-    """Hold the data folder until the file returned is closed, or this process ends.
+    """Lock the data directory until the returned file is closed or this process ends.
 
     Raises:
-        AlreadyUp: somebody else does.
+        AlreadyUp: another process holds the lock.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (data / "up.lock").open("a+")
@@ -44,14 +44,14 @@ def lock_data_folder(data: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise AlreadyUp(
-            f"Matchback is up already with the data in {data}. Stop that one first, or give "
-            "another folder with --data."
+            f"Matchback is already running with the data in {data}. Stop it first, or choose "
+            "another directory with --data."
         ) from None
     return file
 
 
 def load_state(data: Path) -> RunState:
-    """Return what the last run noted: its ports, its processes. Ignore a file that is cut short."""
+    """Return the state of the last run. Return an empty state if the file is missing or damaged."""
     try:
         state: RunState = json.loads((data / STATE_FILE).read_text())
     except (OSError, ValueError):
@@ -60,10 +60,10 @@ def load_state(data: Path) -> RunState:
 
 
 def save_state(data: Path, state: RunState) -> None:
-    """Keep the state for the next run.
+    """Store the state for the next run.
 
     Raises:
-        OSError: the disk is full, for example. The state of before is kept.
+        OSError: the disk is full, for example. The previous state is kept.
     """
     draft = data / f"{STATE_FILE}.new"
     draft.write_text(json.dumps(state, indent=1))
@@ -71,7 +71,7 @@ def save_state(data: Path, state: RunState) -> None:
 
 
 def identify_processes(pids: dict[str, int]) -> dict[str, list[float]]:
-    """Return processes with their start times, because a later one may have the same PID."""
+    """Return each PID with its start time, because the system can reuse a PID."""
     found = {}
     for name, pid in pids.items():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -80,7 +80,7 @@ def identify_processes(pids: dict[str, int]) -> dict[str, list[float]]:
 
 
 def end_leftover_processes(state: RunState, say: Say) -> None:
-    """End what a supervisor that was killed left running."""
+    """Stop processes that a killed supervisor left running."""
     for name, (pid, created) in state.get("processes", {}).items():
         try:
             process = psutil.Process(int(pid))
@@ -88,12 +88,12 @@ def end_leftover_processes(state: RunState, say: Say) -> None:
                 continue
         except psutil.NoSuchProcess:
             continue
-        say(f"ending {name} of an earlier run (process {int(pid)})")
+        say(f"stopping {name} of an earlier run (process {int(pid)})")
         stop_process(process.pid, process.wait)
 
 
 def ensure_master_keys(data: Path) -> str:
-    """What secrets are sealed with: from the environment, or the data folder's own, made once."""
+    """Return the keys that encrypt secrets, from the environment or from the data directory."""
     if given := os.environ.get("MATCHBACK_MASTER_KEYS"):
         return given
     file = data / MASTER_KEY_FILE

@@ -1,4 +1,4 @@
-"""A log for an action that can fail repeatedly: the first failure, and the next success."""
+"""A log for an action that can fail repeatedly: it shows the first failure and the recovery."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,10 @@ from config.observability.outage import Outage
 
 
 class FailureReporter:
-    """Survives the failures of an act. Reports the first of them, and the next success."""
+    """A guard that survives failures of an action.
+
+    It reports the first failure and the recovery.
+    """
 
     def __init__(self, say: Callable[[str], None], act: str) -> None:
         self._outage = Outage(say, say)
@@ -15,11 +18,11 @@ class FailureReporter:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Do the act within the block. OSError is reported and goes no further."""
+        """Run the block. Report OSError and suppress it."""
         try:
             yield
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            self._outage.begin(f"{self._act} fails: {reason}. It is attempted until it succeeds.")
+            self._outage.begin(f"{self._act} fails: {reason}. Matchback will keep retrying.")
         else:
             self._outage.end(f"{self._act} succeeds again.")

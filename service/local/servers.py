@@ -1,4 +1,4 @@
-"""A real MongoDB and a real Redis on free loopback ports: from PATH, or from PyPI packages."""
+"""MongoDB and Redis servers on free loopback ports, from PATH or from PyPI packages."""
 
 import importlib.util
 import shutil
@@ -18,34 +18,34 @@ LOOPBACK_ADDRESS = "127.0.0.1"
 REPLICA_SET_NAME = "rs0"
 TRANSACTION_LIFETIME_SECONDS = 3
 SLOW_QUERY_MILLISECONDS = (
-    600_000  # milliseconds: the log of slow queries would hold what was asked for
+    600_000  # milliseconds; the log of slow queries would contain personal data
 )
 MONGODB_PROBE_MILLISECONDS = 500
 PRIMARY_TIMEOUT_SECONDS = 30
 NOT_YET_INITIALIZED_CODE = 94
 
 MISSING_MONGOD_MESSAGE = (
-    "There is no mongod on PATH and no package carries one for this platform. Three ways out: "
-    "install MongoDB 6 or newer (mongodb.com/docs/manual/installation); or run it in a container "
-    "(docker run -p 27017:27017 mongo:8 --replSet rs0, then rs.initiate() in its mongosh); or set "
-    "MATCHBACK_MONGODB_URI to a replica set you have."
+    "mongod is not on PATH, and no package provides it for this platform. Install MongoDB 6 or "
+    "newer (mongodb.com/docs/manual/installation). Or run MongoDB in a container (docker run -p "
+    "27017:27017 mongo:8 --replSet rs0, then rs.initiate() in mongosh). Or set "
+    "MATCHBACK_MONGODB_URI to an existing replica set."
 )
 MISSING_REDIS_MESSAGE = (
-    "There is no redis-server on PATH and no package carries one for this platform. Three ways "
-    "out: install Redis or Valkey; or run it in a container (docker run -p 6379:6379 redis:8); or "
-    "set MATCHBACK_REDIS_URL to one you have."
+    "redis-server is not on PATH, and no package provides it for this platform. Install Redis or "
+    "Valkey. Or run Redis in a container (docker run -p 6379:6379 redis:8). Or set "
+    "MATCHBACK_REDIS_URL to an existing server."
 )
 
 
 class MissingServer(Exception):
-    """A server cannot be had here. The message says what to do."""
+    """A server program is not available. The message explains what to do."""
 
 
 def find_mongod() -> str:
-    """Where mongod is.
+    """Return the path of mongod.
 
     Raises:
-        MissingServer: nowhere.
+        MissingServer: mongod is neither on PATH nor in a package.
     """
     found = shutil.which("mongod") or _packaged("fiftyone", "db/bin/mongod")
     if not found:
@@ -54,10 +54,10 @@ def find_mongod() -> str:
 
 
 def find_redis_server() -> str:
-    """Where redis-server is, or Valkey's.
+    """Return the path of redis-server or valkey-server.
 
     Raises:
-        MissingServer: nowhere.
+        MissingServer: neither is on PATH or in a package.
     """
     found = (
         shutil.which("redis-server")
@@ -78,11 +78,11 @@ def _packaged(package: str, path: str) -> str | None:
     return None
 
 
-_given: deque[int] = deque(maxlen=100)  # a port is free until its server listens
+_given: deque[int] = deque(maxlen=100)  # a returned port looks free until its server listens
 
 
 def find_free_port(preferred: int = 0, host: str = LOOPBACK_ADDRESS) -> int:
-    """Return a free port of a host, not twice in a row: the preferred one if it is free."""
+    """Return a free port of the host, preferably `preferred`. Do not return a recent one again."""
     for port in (preferred, *[0] * len(_given), 0):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,7 +98,7 @@ def find_free_port(preferred: int = 0, host: str = LOOPBACK_ADDRESS) -> int:
 
 
 def build_mongodb_part(data: Path, port: int, cache_gb: float = 0.5) -> Part:
-    """MongoDB as a replica set of one, fit for tests and a laptop."""
+    """Return a MongoDB part: a replica set with one member, for tests and laptops."""
     home = data / "mongodb"
     home.mkdir(parents=True, exist_ok=True)
     return Part(
@@ -118,7 +118,7 @@ def build_mongodb_part(data: Path, port: int, cache_gb: float = 0.5) -> Part:
 
 
 def build_mongodb_uri(port: int, database: str = "matchback") -> str:
-    """How clients reach it."""
+    """Return the connection URI for clients."""
     return f"mongodb://{LOOPBACK_ADDRESS}:{port}/{database}?replicaSet={REPLICA_SET_NAME}"
 
 
@@ -141,13 +141,13 @@ def _mongodb_answers(port: int) -> bool:
 
 
 def make_primary(port: int) -> None:
-    """Make the server a replica set of one under this port, and wait until it takes writes.
+    """Make the server the primary of a one-member replica set, and wait until it accepts writes.
 
-    The data may be of an earlier run under another port: then the set is told its new address,
-    by force, since a set whose only member has moved has no primary to ask.
+    The data may come from an earlier run on another port. Then reconfigure the set by force,
+    because a set whose only member has moved has no primary.
 
     Raises:
-        TimeoutError: it did not become primary.
+        TimeoutError: the server did not become primary.
     """
     member = {"_id": 0, "host": f"{LOOPBACK_ADDRESS}:{port}"}
     with _direct(port) as mongo:
@@ -164,12 +164,12 @@ def make_primary(port: int) -> None:
         deadline = time.monotonic() + PRIMARY_TIMEOUT_SECONDS
         while not mongo.admin.command("hello").get("isWritablePrimary"):
             if time.monotonic() > deadline:
-                raise TimeoutError("MongoDB did not become primary.")
+                raise TimeoutError("MongoDB did not become primary. Check its log.")
             time.sleep(0.02)
 
 
 def build_redis_part(data: Path, port: int) -> Part:
-    """Redis without files: what is in it may be lost at any time."""
+    """Return a Redis part without persistence, because its contents may be lost at any time."""
     home = data / "redis"
     home.mkdir(parents=True, exist_ok=True)
     return Part(
@@ -185,7 +185,7 @@ def build_redis_part(data: Path, port: int) -> Part:
 
 
 def build_redis_url(port: int) -> str:
-    """How clients reach it."""
+    """Return the connection URL for clients."""
     return f"redis://{LOOPBACK_ADDRESS}:{port}/0"
 
 

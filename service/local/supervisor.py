@@ -1,6 +1,6 @@
-"""The supervisor: it starts processes, restarts those that die, and stops all with their children.
+"""The supervisor, which starts, restarts and stops processes together with their children.
 
-It reports each failure of the system once, such as a full disk, and continues.
+It reports a repeated failure of the system, such as a full disk, only once, and continues.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ LOG_TAIL_LINES = 5
 
 
 class PartFailed(Exception):
-    """A part did not become ready. The message says why, and where its log is."""
+    """A part did not become ready. The message names the cause and the log file."""
 
 
 @dataclass
 class Part:
-    """A process of the whole.
+    """A process that the supervisor runs.
 
-    ready: polled after a start; None if it need not become ready.
-    keeps_ending: its restarts have been reported often enough.
+    ready: polled after a start; None if there is nothing to wait for.
+    keeps_ending: the part ends repeatedly, so its restarts are not reported again.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Part:
 
 
 class Supervisor:
-    """Keeps parts running. Used from one thread."""
+    """A set of parts that are kept running. Not thread-safe."""
 
     def __init__(self, say: Say) -> None:
         self.say = say
@@ -63,7 +63,7 @@ class Supervisor:
         self._interruption: BaseException | None = None
 
     def interrupt(self, error: BaseException) -> None:
-        """Raise the error, for a signal handler: at once, or after a process is known as a part.
+        """Raise the error at once, or after `Popen` returns. A signal handler calls this method.
 
         An error inside `Popen` would lose the process, and nothing would stop it.
         """
@@ -75,8 +75,8 @@ class Supervisor:
         """Start a part, call `spawned`, and wait until the part is ready.
 
         Raises:
-            PartFailed: it ended, or took too long.
-            OSError: the system refused to start it.
+            PartFailed: the part ended or timed out.
+            OSError: the operating system could not start it.
         """
         self.parts.append(part)
         self._spawn(part)
@@ -85,13 +85,15 @@ class Supervisor:
         while part.ready is not None and not part.ready():
             assert part.process
             if part.process.poll() is not None:
-                raise PartFailed(f"{part.name} ended at its start.{_log_end(part.log)}")
+                raise PartFailed(f"{part.name} ended during startup.{_log_end(part.log)}")
             if time.monotonic() > deadline:
-                raise PartFailed(f"{part.name} is not ready after {READY_TIMEOUT_SECONDS} s.")
+                raise PartFailed(
+                    f"{part.name} was not ready after {READY_TIMEOUT_SECONDS} s. Check its log, {part.log}."
+                )
             time.sleep(0.02)
 
     def watch(self) -> None:
-        """Restart the parts that died. Called a few times a second."""
+        """Restart dead parts. Call this a few times per second."""
         now = time.monotonic()
         for part in self.parts:
             if part.process is None:
@@ -101,7 +103,7 @@ class Supervisor:
                 self._bury(part, code, now)
             elif part.keeps_ending and now - part.started_at > SHORT_LIFE_SECONDS:
                 part.keeps_ending = False
-                self.say(f"{part.name} runs again")
+                self.say(f"{part.name} is running again")
 
     def _start_again(self, part: Part, now: float) -> None:
         if part.starting is None:
@@ -113,7 +115,7 @@ class Supervisor:
 
     def _bury(self, part: Part, code: int, now: float) -> None:
         assert part.process
-        _kill_group(part.process.pid)  # The children of a killed parent.
+        _kill_group(part.process.pid)  # A killed parent leaves its children.
         part.process = None
         part.short_lives = part.short_lives + 1 if now - part.started_at < SHORT_LIFE_SECONDS else 0
         pause = min(2.0 ** min(part.short_lives, 10) - 1, MAX_RESTART_PAUSE_SECONDS)
@@ -123,14 +125,14 @@ class Supervisor:
             self.say(_ending(part, code, pause))
 
     def stop(self) -> None:
-        """Stop everything, the last started first, and wait for the end of it."""
+        """Stop all parts in reverse order, and wait until they have ended."""
         for part in reversed(self.parts):
             if part.process is not None:
                 stop_process(part.process.pid, part.process.wait)
                 part.process = None
 
     def pids(self) -> dict[str, int]:
-        """Of what is running."""
+        """Return the PIDs of the running parts by name."""
         return {part.name: part.process.pid for part in self.parts if part.process}
 
     def _spawn(self, part: Part) -> None:
@@ -153,14 +155,14 @@ def _open(part: Part) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # A group of its own: Ctrl-C reaches the supervisor alone, which stops the parts
-            # in order, and a part can be killed with all its children.
+            # Each part has its own process group. Ctrl-C then reaches only the supervisor, which
+            # stops the parts in order, and a part can be killed with its children.
             start_new_session=True,
         )
 
 
 def _log_of(part: Part) -> IO[bytes]:
-    """Open the log of a part. A part runs without one if the disk takes no new file."""
+    """Open a part's log. Without disk space, a part runs without a log."""
     try:
         part.log.parent.mkdir(parents=True, exist_ok=True)
         return part.log.open("ab")
@@ -174,11 +176,11 @@ def _ending(part: Part, code: int, pause: float) -> str:
     when = f"in {pause:.0f} s" if pause else "now"
     if part.keeps_ending:
         when = f"every {pause:.0f} s until it keeps running"
-    return f"{part.name} {how}; it is restarted {when} (log: {part.log})"
+    return f"{part.name} {how}. Restarting {when} (log: {part.log})"
 
 
 def stop_process(pid: int, wait: Callable[..., Any]) -> None:
-    """SIGTERM, and after a while SIGKILL, to a process and then to what is left of its group."""
+    """Send SIGTERM to a process, then SIGKILL to what is left of its group."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     try:
@@ -199,4 +201,4 @@ def _log_end(log: Path) -> str:
         lines = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
     except OSError:
         lines = []
-    return f" The end of {log}:\n" + "\n".join(lines) if lines else f" Its log is {log}."
+    return f" Last lines of {log}:\n" + "\n".join(lines) if lines else f" Check its log, {log}."

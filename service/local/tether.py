@@ -1,7 +1,7 @@
-"""A script that runs a command and ends it with its parent, even after SIGKILL.
+"""A script that runs a command and stops it when the parent ends, even after SIGKILL.
 
-It is not a function run between fork and exec, which is unsafe in a process with threads. Only
-Linux can do this (PR_SET_PDEATHSIG, prctl(2)). Elsewhere, the next start cleans up.
+Code between fork and exec is unsafe in a process with threads, so this is a script. Only Linux
+supports it (PR_SET_PDEATHSIG, prctl(2)). On other systems, the next start cleans up.
 """
 
 import ctypes

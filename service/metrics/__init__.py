@@ -1,1 +1,1 @@
-"""The metrics that the web service exposes to Prometheus."""
+"""The Prometheus metrics of the web service."""

@@ -1,4 +1,4 @@
-"""Metrics of what needs attention: the number and age of due records, and incorrect counters."""
+"""Metrics of pending work and problems: the number and age of due records, incorrect counters."""
 
 from collections.abc import Iterator
 
@@ -15,16 +15,23 @@ from documents.values.time import now
 
 
 class DueCollector(Collector):
-    """Asks the database at each scrape; the partial indexes hold only what is due."""
+    """A collector that queries the database at each scrape.
+
+    Partial indexes keep the queries fast.
+    """
 
     def describe(self) -> list[Metric]:
-        """Nothing in advance: registering must not ask the database."""
+        """Return no metrics, because registering must not query the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        count = GaugeMetricFamily("matchback_due", "Records not settled yet", labels=["kind"])
+        count = GaugeMetricFamily(
+            "matchback_due", "Number of records that wait to be processed", labels=["kind"]
+        )
         oldest = GaugeMetricFamily(
-            "matchback_oldest_due_seconds", "Age of the oldest of them", labels=["kind"]
+            "matchback_oldest_due_seconds",
+            "Age of the oldest record that waits to be processed",
+            labels=["kind"],
         )
         for kind, mark in DUE_FIELDS.items():
             collection, due = get_db()[kind], {mark: DUE_FILTER["due"]}
@@ -43,15 +50,17 @@ def _warehouse() -> Iterator[Metric]:
     state = WarehouseState.current()
     yield GaugeMetricFamily(
         "matchback_warehouse_lag_seconds",
-        "Age of the oldest change that the warehouse does not know",
+        "Age of the oldest change that is not exported to the warehouse",
         value=export_outbox.measure_export_lag(),
     )
     yield GaugeMetricFamily(
-        "matchback_warehouse_failing", "Whether the last export failed", value=bool(state.error)
+        "matchback_warehouse_failing",
+        "1 if the last export failed, otherwise 0",
+        value=bool(state.error),
     )
     yield GaugeMetricFamily(
         "matchback_warehouse_filled",
-        "Whether all that was stored before is in it",
+        "1 if the initial backfill is complete, otherwise 0",
         value=state.is_filled,
     )
 
@@ -61,8 +70,12 @@ def _drift() -> Iterator[Metric]:
     if found is not None:
         off, ended = found
         yield GaugeMetricFamily(
-            "matchback_counters_off", "Counters off in the last whole recount", value=off
+            "matchback_counters_off",
+            "Number of incorrect counters in the last complete recount",
+            value=off,
         )
         yield GaugeMetricFamily(
-            "matchback_recount_timestamp_seconds", "When it ended", value=ended.timestamp()
+            "matchback_recount_timestamp_seconds",
+            "Unix time at which the last complete recount ended",
+            value=ended.timestamp(),
         )

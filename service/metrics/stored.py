@@ -1,4 +1,4 @@
-"""Metrics from the database, for all processes together, read at each scrape."""
+"""Metrics of the database, shared by all processes and read at each scrape."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,14 @@ from service.metrics.due import DueCollector
 
 
 class StoredCollector(Collector):
-    """What is due, what failed, what is off; while the database is away, that it is.
+    """A collector of pending work, failed jobs and incorrect counters.
 
-    Then above all one wants to see what the processes have counted themselves.
+    While the database is unavailable, the scrape must still succeed, because operators then need
+    the metrics of the processes.
     """
 
     def describe(self) -> list[Metric]:
-        """Nothing in advance: registering must not ask the database."""
+        """Return no metrics, because registering must not query the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -31,14 +32,14 @@ class StoredCollector(Collector):
                 raise
             is_up = False
         yield GaugeMetricFamily(
-            "matchback_database_up", "Whether MongoDB answered this scrape", value=is_up
+            "matchback_database_up", "1 if MongoDB answered this scrape, otherwise 0", value=is_up
         )
         yield from found
 
 
 def _failed() -> Metric:
     failed = GaugeMetricFamily(
-        "matchback_failed_jobs", "Records that could not be settled", labels=["kind"]
+        "matchback_failed_jobs", "Number of records that could not be processed", labels=["kind"]
     )
     for kind in JOB_NAMES:
         failed.add_metric([kind], get_db()[kind].count_documents(FAILED_FILTER, hint="failed"))

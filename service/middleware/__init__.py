@@ -1,1 +1,1 @@
-"""Everything that applies to every request: credentials, rate limits, and the access log."""
+"""The middleware for all requests: authentication, rate limits and the access log."""

@@ -1,6 +1,6 @@
-"""The access log: one line for each request, with its route and outcome.
+"""The access log: one line per request, with its route and status.
 
-It contains no path, query, headers or body, because these may name people or contain a key.
+It contains no path, query, headers or body, because these can contain personal data or a key.
 """
 
 import time
@@ -17,16 +17,16 @@ MILLISECONDS = 1000
 
 
 def build_log_middleware() -> list[Any]:
-    """The middleware of a process that logs what goes well, too."""
+    """Return the access-log middleware, if the log level includes successful requests."""
     wanted = [RequestLog()] if get_settings().log_level in ("debug", "info") else []
     return [*wanted, StatusLines()] if traces.is_tracing() else wanted
 
 
 class RequestLog:
-    """Middleware: the outermost, so that it sees the answer as it leaves."""
+    """The outermost middleware, so that it sees the final response."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("access").bind()  # not looked up for each request
+        self._log = structlog.get_logger("access").bind()  # once, not for each request
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
@@ -44,7 +44,7 @@ class RequestLog:
 
 
 class StatusLines:
-    """Middleware for OpenTelemetry's instrumentation of Falcon, which reads no status as number."""
+    """Set a textual status. OpenTelemetry's Falcon instrumentation cannot read numbers."""
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool

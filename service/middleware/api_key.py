@@ -1,4 +1,4 @@
-"""Authentication: only the bearer key decides the client and its organization."""
+"""Authentication: only the bearer key determines the client and its organization."""
 
 import re
 from urllib.parse import unquote
@@ -13,49 +13,51 @@ from service.middleware.rate_limit import count_anonymous_request, count_key_req
 MAX_API_KEY_LENGTH = 200
 API_KEY_PATTERN = re.compile(rf"{API_KEY_PREFIX}[A-Za-z0-9_-]{{43}}")
 
-# Each with the scopes that it allows: to read a document's list takes a while.
+# Each key with its scopes, because reading a list from a document is slow.
 KnownKey = tuple[ApiKey, frozenset[str]]
-# For so long another process may accept a key that was revoked.
+# Another process may accept a revoked key until its cache entry expires.
 _keys = ProcessCache[str, KnownKey]()
 
 
 def authorize_request(req: falcon.Request, scope: str) -> None:
-    """Put the caller's organization into the request's context.
+    """Check the API key, and store its organization in the request's context.
 
     Raises:
-        falcon.HTTPUnauthorized: no key, or not a valid one.
-        falcon.HTTPForbidden: it lacks the scope.
-        falcon.HTTPTooManyRequests: it, or an address without one, asks too often.
+        falcon.HTTPUnauthorized: the key is missing or invalid.
+        falcon.HTTPForbidden: the key lacks the scope.
+        falcon.HTTPTooManyRequests: the key, or an address without one, exceeded its limit.
     """
     kind, _, secret = (req.auth or "").partition(" ")
     known = _find(secret.strip()) if kind.lower() == "bearer" else None
     if known is None or not known[0].is_current():
         count_anonymous_request(find_client_address(req))
         raise falcon.HTTPUnauthorized(
-            description="Send a valid API key as «Authorization: Bearer mb_…».",
+            description="Missing or invalid API key. Send `Authorization: Bearer mb_…`.",
             challenges=["Bearer"],
         )
     key, allowed = known
     count_key_request(key.id)
     if scope not in allowed:
-        raise falcon.HTTPForbidden(description=f"This key lacks the scope {scope}.")
+        raise falcon.HTTPForbidden(
+            description=f"This API key lacks the scope {scope}. Use a key that has it."
+        )
     req.context.organization_id = key.organization_id
     req.context.actor = f"key:{key.id}"
 
 
 class NoKeysInUrls:
-    """Middleware: a key in a URL is in the logs of everything on the way, so it is no key."""
+    """Middleware that rejects API keys in URLs, because proxies and servers log URLs."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         if API_KEY_PATTERN.search(req.path) or API_KEY_PATTERN.search(unquote(req.query_string)):
             raise falcon.HTTPBadRequest(
-                description="An API key stands in the URL, where logs keep it: revoke it, and "
-                "send keys as «Authorization: Bearer mb_…» only."
+                description="API keys must not appear in URLs, because logs store URLs. Revoke "
+                "this key and send keys in the Authorization header."
             )
 
 
 def forget_api_keys() -> None:
-    """Ask the database anew for every key."""
+    """Clear the cache, so that every key is read from the database again."""
     _keys.clear()
 
 

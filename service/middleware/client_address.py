@@ -1,4 +1,4 @@
-"""The client's address: that of the connection, or the one that a trusted proxy reports."""
+"""The client's address, from the connection or from a trusted proxy."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -7,21 +7,20 @@ import falcon
 
 from config.settings import get_settings
 
-IPV6_SITE_BITS = 64  # who has one IPv6 address has all of its /64
+IPV6_SITE_BITS = 64  # a client with one IPv6 address controls its whole /64
 
 
 def find_client_address(req: falcon.Request) -> str:
-    """The address that a request is counted under; of IPv6, its /64."""
+    """Return the address for rate limits: an IPv4 address or an IPv6 /64."""
     return find_untrusted_address(
         req.remote_addr, (req.get_header("X-Forwarded-For") or "").split(",")
     )
 
 
 def find_untrusted_address(peer: str, forwarded: Sequence[str]) -> str:
-    """The last address on the way that is no proxy of ours.
+    """Return the last address on the way that is not a trusted proxy.
 
-    What stands to the left of it was said by the client, and can be anything. Nothing is believed
-    of a peer that is no trusted proxy.
+    Clients can forge the entries to its left. Entries from an untrusted peer are ignored.
     """
     address = _parse(peer)
     for said in reversed(forwarded):

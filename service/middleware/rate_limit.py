@@ -1,7 +1,7 @@
-"""Rate limits for each API key, and for each address without one, in requests a minute.
+"""Rate limits per minute for each API key, and for each address without a key.
 
-A request only counts in memory. A thread of each process adds the counts to Redis and reads what
-all processes have seen, so a request never waits for Redis. While Redis is unavailable, each
+A request only counts in memory. A thread of each process adds the counts to Redis and reads the
+totals of all processes, so a request never waits for Redis. While Redis is unavailable, each
 process uses its own counts, and a metric counts these requests. A deployment without Redis (see
 docs/how-to/queues.md) always works like that.
 """
@@ -31,23 +31,24 @@ RATE_WINDOW_SECONDS = 60
 RATE_SYNC_SECONDS = 0.2
 REDIS_RETRY_SECONDS = 2.0
 MAX_RATE_NAMES = 100_000
-STAFF_REQUESTS_A_MINUTE = 3_000  # each open window may load its page once a second
-# To guess; and, so that nobody keeps others out by guessing, more for an account from everywhere.
+STAFF_REQUESTS_A_MINUTE = 3_000  # each open window may reload once per second
+# The first two limits bound guessing. The last one covers all addresses of an account, so it is
+# higher: otherwise a guesser could lock the owner out.
 SIGN_INS_A_MINUTE = {"sign-in": 10, "sign-in-address": 30, "sign-in-account": 100}
 
 
 @dataclass
 class RateWindow:
-    """Requests under one name since its window began, here and as far as others told."""
+    """The requests under one name in the current window, in all processes."""
 
     ends_at: float
     count: int = 0
 
 
 class RateLimit:
-    """At most so many requests a minute under one name, in all processes together.
+    """A maximum number of requests per minute under one name, in all processes together.
 
-    Exact within a process; across processes what the others saw in the last 0.2 s is missing.
+    Counts are exact within a process. Counts of other processes are up to 0.2 s old.
     """
 
     def __init__(self, storage: Any = None) -> None:
@@ -64,7 +65,7 @@ class RateLimit:
         """Count one request under a name.
 
         Raises:
-            falcon.HTTPTooManyRequests: there were more than the amount.
+            falcon.HTTPTooManyRequests: the count exceeds the amount.
         """
         self._comparing.ensure_started()
         name, at = f"{kind}:{name}", time.monotonic()
@@ -78,18 +79,19 @@ class RateLimit:
         if count > amount:
             RATE_LIMITED_REQUESTS.labels(kind).inc()
             raise falcon.HTTPTooManyRequests(
-                description="Too many requests; try again later.", retry_after=math.ceil(wait)
+                description="Too many requests. Retry after the time in Retry-After.",
+                retry_after=math.ceil(wait),
             )
 
     def forget(self, storage: Any = None) -> None:
-        """Count from nothing, in this process, and compare through this storage, or Redis."""
+        """Reset this process's counts, and share them through this storage, or Redis by default."""
         with self._guard:
             self._windows.clear()
             self._untold.clear()
             self._storage = storage
 
     def sync(self) -> None:
-        """Tell Redis what was counted here, and learn what was counted elsewhere."""
+        """Send this process's counts to Redis, and read the totals of all processes."""
         with self._guard:
             told, self._untold = self._untold, Counter()
         if self._storage is None and not get_settings().rates_url:
@@ -99,10 +101,10 @@ class RateLimit:
                 total = self._redis().incr(name, RATE_WINDOW_SECONDS, count)
                 left = self._redis().get_expiry(name) - time.time()
                 self._learn(name, total, left)
-            self._outage.end("rates are in step")
+            self._outage.end("rate limits are shared between processes again")
         except (RedisError, OSError):
             UNSHARED_RATE_REQUESTS.inc(sum(told.values()))
-            self._outage.begin("rates are counted by each process alone")
+            self._outage.begin("Redis is unavailable: each process counts rate limits alone")
 
     def _learn(self, name: str, total: int, left: float) -> None:
         with self._guard:
@@ -124,14 +126,14 @@ class RateLimit:
             try:
                 self.sync()
             except Exception:
-                log.exception("rates could not be compared")
+                log.exception("rate limits could not be shared")
 
 
 rate_limit = RateLimit()
 
 
 def count_key_request(key_id: object) -> None:
-    """Count a request of an API key's."""
+    """Count a request with an API key."""
     rate_limit.take("key", str(key_id), get_settings().key_requests_a_minute)
 
 
@@ -141,12 +143,12 @@ def count_anonymous_request(address: str) -> None:
 
 
 def count_staff_request(session_id: str) -> None:
-    """Count a request of a browser that is signed in."""
+    """Count a request of a signed-in browser."""
     rate_limit.take("staff", session_id, STAFF_REQUESTS_A_MINUTE)
 
 
 def count_sign_in(account: str, address: str) -> None:
-    """Count a try to sign in: for an account from an address, and for either alone."""
+    """Count a sign-in attempt for the account and address, and for each of them alone."""
     names = (f"{account} {address}", address, account)
     for (kind, most), name in zip(SIGN_INS_A_MINUTE.items(), names, strict=True):
         rate_limit.take(kind, name, most)

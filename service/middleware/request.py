@@ -1,4 +1,4 @@
-"""The middleware for every request and answer, whatever the resource."""
+"""The middleware that all requests and responses share."""
 
 import hashlib
 import time
@@ -13,7 +13,9 @@ from service.metrics.process import count_request
 from service.middleware.api_key import NoKeysInUrls
 
 ETAG_BYTES = 16
-REJECTION_KEY = "matchback.refusal"  # in the environment: why the server rejects a request
+REJECTION_KEY = (
+    "matchback.refusal"  # in the environment: the error with which the server rejects a request
+)
 HSTS_MAX_AGE_SECONDS = 365 * 24 * 3600
 # Source: OWASP's REST Security and HTTP Headers cheat sheets.
 SECURITY_HEADERS = {
@@ -28,12 +30,12 @@ EXPOSED_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X
 
 
 def make_request_id() -> str:
-    """One of our own."""
+    """Return a new request ID."""
     return uuid.uuid4().hex
 
 
 class RequestMetrics:
-    """Counts and times requests. First of all, so that what the others do is in the time."""
+    """Count and time requests. This comes first, so that the time includes all other middleware."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.began = time.perf_counter()
@@ -46,7 +48,7 @@ class RequestMetrics:
 
 
 class RequestIds:
-    """Every answer names its request; a client's own name is kept."""
+    """Give each response a request ID: the client's if it is valid, otherwise a new one."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = req.get_header("X-Request-Id") or ""
@@ -62,7 +64,7 @@ class RequestIds:
 
 
 class SecurityHeaders:
-    """What a browser may do with an answer: nothing, unless a resource says more."""
+    """Set headers that stop browsers from caching, embedding or sniffing a response."""
 
     def __init__(self, is_https: bool) -> None:
         self._headers = dict(SECURITY_HEADERS)
@@ -74,7 +76,7 @@ class SecurityHeaders:
 
 
 class HeadRequests:
-    """HEAD is a GET without its body (RFC 9110)."""
+    """Treat HEAD as GET without the body (RFC 9110)."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.is_head = req.method == "HEAD"
@@ -85,29 +87,29 @@ class HeadRequests:
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
         if getattr(req.context, "is_head", False):
-            req.method = "HEAD"  # Falcon leaves the body out
+            req.method = "HEAD"  # Falcon omits the body
 
 
 class ConditionalGets:
-    """An ETag for what a GET answers; 304 for a client that has it already (RFC 9110)."""
+    """Set an ETag on responses to GET, and return 304 if the client has the response (RFC 9110)."""
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
         if req.method != "GET" or resp.status_code != 200 or resp.data is None:
             return
-        # A basis is the answer without what changes all the time, so its tag is a weak one.
+        # The basis omits fields that always change, so its tag is weak.
         basis = getattr(resp.context, "etag_basis", None)
         tag = hashlib.blake2b(basis or resp.data, digest_size=ETAG_BYTES).hexdigest()
         resp.set_header("ETag", f'W/"{tag}"' if basis else f'"{tag}"')
-        resp.set_header("Cache-Control", "private, no-cache")  # kept if asked anew each time
+        resp.set_header("Cache-Control", "private, no-cache")  # cached, but validated each time
         if any(known in {"*", tag} for known in req.if_none_match or ()):
             resp.status, resp.data = 304, None
             resp.delete_header("Content-Type")
 
 
 class Rejections:
-    """Reject what no resource takes: by what the server found, and by the body's coding."""
+    """Reject requests with a server error or a Content-Encoding."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         if (refusal := req.env.get(REJECTION_KEY)) is not None:
@@ -115,12 +117,12 @@ class Rejections:
         coding = (req.get_header("Content-Encoding") or "identity").strip().lower()
         if coding != "identity":
             raise falcon.HTTPUnsupportedMediaType(
-                description="Send the body without a Content-Encoding."
+                description="Unsupported Content-Encoding. Send the body uncompressed."
             )
 
 
 def build_middleware(config: Settings) -> list[Any]:
-    """Return all of it; answers pass it in the reverse order."""
+    """Return all middleware. Responses pass it in reverse order."""
     cross_origin: Any = falcon.CORSMiddleware(
         allow_origins=list(config.cors_origins), expose_headers=list(EXPOSED_HEADERS)
     )

@@ -1,1 +1,1 @@
-"""The web server: the path of a request from its connection to a thread, and of the answer back."""
+"""The web server: it reads requests, passes them to threads, and writes the responses."""

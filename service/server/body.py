@@ -12,31 +12,34 @@ from config.settings import get_settings
 from service.metrics.process import SLOW_CLIENTS
 from service.server.asgi import Receive
 
-# The largest body that is read whole: a webhook of two megabytes.
+# The largest body that is read at once: a webhook of 2 MiB.
 MAX_BODY_BYTES = 2 * 1024 * 1024
-# For bodies that arrive or wait for a thread, in a process. Beyond it, the oldest one goes.
+# Memory for bodies that arrive or wait for a thread, per process. Beyond it, drop the oldest body.
 MAX_BUFFERED_BYTES = 64 * 1024 * 1024
-# A client that sends a rejected body reads the answer only after it has sent this much.
+# A client reads the response to a rejected body only after it has sent this much.
 MAX_DRAIN_BYTES = 8 * 1024 * 1024
 DRAIN_TIMEOUT_SECONDS = 2.0
 
 
 class ClientGone(Exception):
-    """The client left before its request was whole."""
+    """The client left before it had sent the whole request."""
 
 
 def make_timeout_error() -> falcon.HTTPError:
-    """Return the 408 for a body that did not come in time."""
+    """Return a 408 error for a body that did not arrive in time."""
     SLOW_CLIENTS.inc()
-    return falcon.HTTPError("408 Request Timeout", description="The body did not come in time.")
+    return falcon.HTTPError(
+        "408 Request Timeout",
+        description="The request body did not arrive in time. Send it faster.",
+    )
 
 
 class Body:
     """A request's body, as the event loop receives it.
 
-    length: bytes; None in chunks.
+    length: bytes; None if chunked.
     size: bytes received.
-    is_whole: the event loop received all of it.
+    is_whole: True if the event loop has received all of it.
     """
 
     def __init__(self, receive: Receive, length: int | None) -> None:
@@ -46,7 +49,7 @@ class Body:
         self.size = 0
 
     async def next(self) -> bytes:
-        """Return the next piece; nothing at the end.
+        """Return the next piece, or nothing at the end.
 
         Raises:
             Gone: the client left.
@@ -62,7 +65,7 @@ class Body:
         return data
 
     async def drain(self) -> None:
-        """Read the rest, within bounds, and drop it."""
+        """Read and drop the rest, within bounds."""
         until = self.size + MAX_DRAIN_BYTES
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT_SECONDS):
@@ -93,7 +96,7 @@ class Bodies:
                 while not body.is_whole:
                     if max(body.length or 0, body.size) > MAX_BODY_BYTES:
                         raise falcon.HTTPContentTooLarge(
-                            description=f"The limit for a body is {MAX_BODY_BYTES} bytes."
+                            description=f"Request body too large. Send at most {MAX_BODY_BYTES} bytes."
                         )
                     piece = await body.next()
                     data += piece
@@ -109,17 +112,17 @@ class Bodies:
             self._arriving.pop(body, None)
 
     def release(self, size: int) -> None:
-        """Forget a body of this size."""
+        """Release the memory of a body of this size."""
         self._held -= size
 
     def _make_room(self) -> None:
         if self._held > MAX_BUFFERED_BYTES and self._arriving:
             _, timeout = self._arriving.popitem(last=False)
-            timeout.reschedule(0)  # its deadline has passed: 503
+            timeout.reschedule(0)  # time out now, which returns 503
 
 
 def _no_room() -> falcon.HTTPError:
     SLOW_CLIENTS.inc()
     return falcon.HTTPServiceUnavailable(
-        description="The server is busy with other requests. Retry later.", retry_after=5
+        description="The server is busy. Retry later.", retry_after=5
     )

@@ -28,10 +28,10 @@ class Bridge:
     """Falcon's WSGI application as an ASGI application.
 
     wsgi: the application.
-    threads: how many requests it answers at a time, besides imports.
+    threads: maximum number of concurrent requests, not counting imports.
     """
 
-    is_stopping = False  # the process stops: each answer closes its connection
+    is_stopping = False  # if true, each response closes its connection
 
     def __init__(self, wsgi: WsgiApplication, threads: int) -> None:
         reading: Any = _with_body(wsgi)
@@ -49,7 +49,7 @@ class Bridge:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         state, application, held = scope["state"], self._requests, b""
         refusal = head.check_head(scope)
-        # An unknown length closes the connection after the answer.
+        # An unknown length closes the connection after the response.
         body = Body(receive, head.read_body_length(scope) if refusal is None else None)
         try:
             if refusal is not None:
@@ -71,7 +71,7 @@ class Bridge:
 
 
 class _Answer:
-    """The messages of an answer: the head goes out with the body, and the end comes last.
+    """The messages of a response. The head is sent with the body, and the end comes last.
 
     Sending must not raise, because a2wsgi's thread would wait forever for room in its queue.
     """
@@ -92,7 +92,7 @@ class _Answer:
             self._end = message
 
     async def finish(self, receive: Receive) -> None:
-        """Send the end: after the stream, or after the rest of a body that was not read."""
+        """Send the end, after the stream or after the rest of an unread body."""
         stream = self._state.get(STREAM_KEY)
         if stream is not None or not self._body.is_whole:
             await self.send({"type": "http.response.body", "body": b"", "more_body": True})
@@ -103,7 +103,7 @@ class _Answer:
             await self.send(self._end)
 
     async def send(self, message: Message) -> None:
-        # uvicorn reports an answer that it cannot send. uvloop raises if the client left.
+        # uvicorn logs a response that it cannot send. uvloop raises if the client left.
         with contextlib.suppress(Exception):
             if self._head is not None:
                 first, self._head = self._head, None
@@ -114,7 +114,7 @@ class _Answer:
 
 
 def _with_body(wsgi: WsgiApplication) -> WsgiApplication:
-    """Add the body to WSGI's environment, and the path as the client sent it."""
+    """Add the body and the raw path to WSGI's environment."""
 
     def call(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         scope = environ["asgi.scope"]

@@ -1,7 +1,7 @@
-"""A client's connection: uvicorn's protocol, and the limits that uvicorn leaves to a proxy.
+"""A client's connection: uvicorn's protocol, with limits that uvicorn leaves to a proxy.
 
-uvicorn bounds neither a request's head nor the time for it, nor the time to read an answer.
-Source: https://github.com/Kludex/uvicorn/issues/157
+uvicorn bounds neither the size of a request's head nor the time to send it, nor the time to read a
+response. Source: https://github.com/Kludex/uvicorn/issues/157
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from config.settings import get_settings
 from service.metrics.process import MALFORMED_REQUESTS, SLOW_CLIENTS
 
-MAX_FRAMING_BYTES = 64 * 1024  # bytes of a head, of trailers or of chunk extensions
-MAX_CONNECTIONS = 4000  # maximum in a process
-MAX_PIPELINED_REQUESTS = 200  # maximum number of requests that wait on one connection
-ANSWER_READ_SECONDS = 20.0  # for a client to read an answer
-MAX_UNREAD_ANSWER_BYTES = 64 * 1024 * 1024  # maximum of unread answers in a process
+MAX_FRAMING_BYTES = 64 * 1024  # maximum size of a head, of trailers or of chunk extensions
+MAX_CONNECTIONS = 4000  # maximum number per process
+MAX_PIPELINED_REQUESTS = 200  # maximum number of waiting requests per connection
+ANSWER_READ_SECONDS = 20.0  # maximum time for a client to read a response
+MAX_UNREAD_ANSWER_BYTES = 64 * 1024 * 1024  # maximum size of unread responses per process
 MALFORMED_MESSAGE = "Invalid HTTP request received."
 
 
@@ -47,11 +47,11 @@ class ClientConnection(HttpToolsProtocol):
         if self._is_malformed:
             return
         self._unset_keepalive_if_required()
-        self._framing_bytes += len(data)  # a whole head or a piece of a body sets it to 0
+        self._framing_bytes += len(data)  # reset by a complete head or a piece of a body
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # Ignore it (RFC 9110, 7.8). The parser would take a body for the next request.
+            # Ignore upgrades (RFC 9110, 7.8). The parser would take a body for the next request.
             again = self._head_without_upgrade() + data[upgrade.args[0] :]
             self.parser = httptools.HttpRequestParser(self)
             self.data_received(again)
@@ -64,14 +64,14 @@ class ClientConnection(HttpToolsProtocol):
                 self._start_head_timer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_in_body:  # otherwise a trailer, which must not add to the head
+        if not self._is_in_body:  # otherwise the field is a trailer, not part of the head
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._framing_bytes = 0
         self._stop_head_timer()
         if len(self.pipeline) >= MAX_PIPELINED_REQUESTS or self.parser.get_method() == b"CONNECT":
-            raise ValueError("not a proxy, or too many requests wait")
+            raise ValueError("CONNECT, or too many waiting requests")
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
@@ -84,7 +84,7 @@ class ClientConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer malformed HTTP once: after earlier requests, and not after its own answer."""
+        """Send one 400 response, after the responses to earlier requests."""
         MALFORMED_REQUESTS.inc()
         self._is_malformed = True
         is_waiting = self.cycle is not None and not self.cycle.response_complete
@@ -113,7 +113,7 @@ class ClientConnection(HttpToolsProtocol):
             sum(one.transport.get_write_buffer_size() for one in self._unread)
             > MAX_UNREAD_ANSWER_BYTES
         ):
-            next(iter(self._unread))._drop()  # the client that has been slow for longest
+            next(iter(self._unread))._drop()  # the client that has been slow the longest
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -138,7 +138,7 @@ class ClientConnection(HttpToolsProtocol):
             self._head_timer = None
 
     def _give_up(self) -> None:
-        self._head_timer = None  # the next byte of the head starts it again
+        self._head_timer = None  # the next byte of the head restarts it
         if self.cycle is None or self.cycle.response_complete:
             SLOW_CLIENTS.inc()
             self.transport.close()

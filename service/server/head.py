@@ -8,16 +8,16 @@ import falcon
 from service.server.asgi import Scope
 
 MAX_HEADER_FIELDS, MAX_HEADER_FIELD_BYTES, MAX_TARGET_BYTES = 100, 8190, 4094
-# A name or address and perhaps a port (RFC 9110, 7.2).
+# A name or address, with an optional port (RFC 9110, 7.2).
 HOST_PATTERN = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 IMPORT_PATH_PATTERN = re.compile(r"/v1/[a-z-]+/import/?")
 VISIBLE_ASCII = bytes(range(33, 127))
 
 
 def clean_scope(scope: Scope) -> Scope:
-    """Return the scope without what WSGI cannot represent.
+    """Remove the parts of the scope that WSGI cannot represent.
 
-    WSGI cannot tell `X_Forwarded_For` from `X-Forwarded-For`, and its query is ASCII.
+    WSGI cannot distinguish `X_Forwarded_For` from `X-Forwarded-For`, and its query is ASCII.
     """
     return {
         **scope,
@@ -27,16 +27,16 @@ def clean_scope(scope: Scope) -> Scope:
 
 
 def check_head(scope: Scope) -> falcon.HTTPError | None:
-    """Return the reason to reject the request, or None."""
+    """Return the error to reject the request with, or None."""
     headers = scope["headers"]
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
-        return falcon.HTTPError("414 URI Too Long", description="The URL is too long.")
+        return falcon.HTTPError("414 URI Too Long", description="URL too long. Send at most 4 kB.")
     if len(headers) > MAX_HEADER_FIELDS or any(
         len(n) + len(v) > MAX_HEADER_FIELD_BYTES for n, v in headers
     ):
         return falcon.HTTPError(
             "431 Request Header Fields Too Large",
-            description="The header fields are too large, or too many.",
+            description="Header fields too large or too many. Send fewer or smaller ones.",
         )
     hosts = list_header_values(scope, b"host")
     is_missing = not hosts and scope["http_version"] == "1.1"
@@ -45,28 +45,32 @@ def check_head(scope: Scope) -> falcon.HTTPError | None:
         or len(hosts) > 1
         or not all(HOST_PATTERN.fullmatch(host.strip()) for host in hosts)
     ):
-        return falcon.HTTPBadRequest(description="A request needs one valid Host header.")
+        return falcon.HTTPBadRequest(
+            description="Missing, repeated or invalid Host header. Send one valid Host header."
+        )
     codings = [coding.strip().lower() for coding in list_header_values(scope, b"transfer-encoding")]
     if codings and (codings != [b"chunked"] or scope["http_version"] == "1.0"):
-        return falcon.HTTPBadRequest(description="The only transfer coding is chunked.")
+        return falcon.HTTPBadRequest(
+            description="Unsupported Transfer-Encoding. Use chunked, with HTTP/1.1."
+        )
     if any(
         value.strip().lower() != b"100-continue" for value in list_header_values(scope, b"expect")
     ):
         return falcon.HTTPError(
-            "417 Expectation Failed", description="The only expectation is 100-continue."
+            "417 Expectation Failed", description="Unsupported Expect header. Use 100-continue."
         )
     return None
 
 
 def read_body_length(scope: Scope) -> int | None:
-    """Return the length of the body in bytes, 0 without a body, or None if it is chunked."""
+    """Return the length of the body in bytes: 0 without a body, None if chunked."""
     if list_header_values(scope, b"transfer-encoding"):
         return None
     return int((list_header_values(scope, b"content-length") or [b"0"])[0])
 
 
 def is_import(scope: Scope) -> bool:
-    """Return whether the application reads this body piece by piece, after it checks the key."""
+    """Return whether the request is an import, whose body the application reads in pieces."""
     return scope["method"] == "POST" and IMPORT_PATH_PATTERN.fullmatch(scope["path"]) is not None
 
 

@@ -1,4 +1,4 @@
-"""The body of an import: a file that a thread reads while its client sends it."""
+"""The body of an import: a file that a thread reads while the client sends it."""
 
 import asyncio
 import io
@@ -10,10 +10,10 @@ from service.server.body import Body, ClientGone, make_timeout_error
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-# An import may pause for this long, and must bring this much a second on average.
+# Limits of an import: its longest pause, and its lowest average speed.
 MAX_IMPORT_PAUSE_SECONDS = 10.0
 MIN_IMPORT_BYTES_A_SECOND = 8 * 1024
-MAX_IMPORT_WAIT_SECONDS = 3600.0  # for a thread to wait for the bytes of one import
+MAX_IMPORT_WAIT_SECONDS = 3600.0  # maximum total wait of a thread for one import
 IMPORT_BUFFER_BYTES = 64 * 1024
 
 
@@ -21,8 +21,8 @@ def open_import(body: Body, loop: asyncio.AbstractEventLoop) -> io.BufferedReade
     """Return the body as a file.
 
     Raises:
-        falcon.HTTPError: in a read: the body came too slowly.
-        OSError: in a read: the client left.
+        falcon.HTTPError: while reading, if the body arrives too slowly.
+        OSError: while reading, if the client leaves.
     """
     return io.BufferedReader(_Pieces(body, loop), IMPORT_BUFFER_BYTES)
 

@@ -1,4 +1,4 @@
-"""Streams: answers without an end, such as the dashboard's server-sent events.
+"""Streams: responses without an end, such as the dashboard's server-sent events.
 
 A resource creates a stream and hands it over, which frees its thread. Any thread can send to the
 stream. The event loop writes to the client.
@@ -11,8 +11,8 @@ from typing import Any
 
 from service.server.asgi import Receive, Send
 
-MAX_STREAMS = 1000  # maximum in a process
-MAX_UNREAD_STREAM_BYTES = 64 * 1024  # the service drops a client that leaves more unread
+MAX_STREAMS = 1000  # maximum number per process
+MAX_UNREAD_STREAM_BYTES = 64 * 1024  # a client that leaves more data unread is dropped
 STREAM_KEY = "matchback.stream"  # in a request's state
 
 _places = threading.BoundedSemaphore(MAX_STREAMS)
@@ -20,7 +20,7 @@ _open: set["Stream"] = set()
 
 
 class TooManyStreams(Exception):
-    """This process has no place for another stream."""
+    """This process has reached its limit of streams."""
 
 
 class Stream:
@@ -63,7 +63,7 @@ class Stream:
             callback()
 
     def when_closed(self, callback: Callable[[], None]) -> None:
-        """Call this when the stream closes, or now if it is closed. It must not wait."""
+        """Call `callback` when the stream closes, or now if it is closed. It must not block."""
         with self._lock:
             if is_open := bool(self._when_closed):
                 self._when_closed.append(callback)
@@ -100,9 +100,9 @@ class Stream:
 
 
 def hand_over_stream(environ: dict[str, Any], stream: Stream) -> Iterable[bytes]:
-    """Return the body to answer with; the event loop continues where it ends.
+    """Return the body of the response. The event loop continues where it ends.
 
-    Another server, such as the tests' client, answers with the data so far.
+    Other servers, such as the tests' client, respond with the data so far.
     """
     if (scope := environ.get("asgi.scope")) is not None:
         scope["state"][STREAM_KEY] = stream

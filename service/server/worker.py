@@ -1,4 +1,4 @@
-"""The worker class of gunicorn: uvicorn's worker, with a stop that loses no request."""
+"""gunicorn's worker class: uvicorn's worker, which loses no request when it stops."""
 
 import asyncio
 import logging
@@ -20,9 +20,9 @@ from service.server.bridge import Bridge
 from service.server.connection import MAX_CONNECTIONS, ClientConnection
 from service.server.listener import reject_new_handshakes
 
-# For handshakes that have begun when the stop begins: far more than a round trip.
+# Time for pending handshakes at a stop, much longer than a round trip.
 HANDSHAKE_ROUND_SECONDS, HANDSHAKE_ROUNDS = 0.01, 10
-# For clients that are connected and have not sent their request yet.
+# Time for connected clients to send a request at a stop.
 LAST_REQUESTS_SECONDS = 2.0
 LAST_ANSWERS_SECONDS = 6
 NOTIFY_INTERVAL_SECONDS = 1
@@ -32,14 +32,14 @@ TCP_USER_TIMEOUT_MILLISECONDS = 30_000
 
 
 class StoppingServer(Server):
-    """uvicorn's server. Before it stops, it answers every client that is connected."""
+    """uvicorn's server. Before it stops, it answers all connected clients."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         Bridge.is_stopping = True
         stream.end_streams()
         for listener in sockets or ():
             reject_new_handshakes(listener.fileno())
-        # In rounds, because a busy loop runs its timers before it accepts.
+        # In rounds, because a busy event loop runs its timers before it accepts connections.
         for _ in range(HANDSHAKE_ROUNDS):
             await asyncio.sleep(HANDSHAKE_ROUND_SECONDS)
         for each in (*self.servers, *(sockets or ())):
@@ -79,7 +79,7 @@ class Worker(UvicornWorker):
         own.propagate = True
 
     def init_process(self) -> None:
-        # Each connection needs a file. A process without a free one cannot accept clients.
+        # Each connection needs a file descriptor. Without one, the process cannot accept clients.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = MAX_CONNECTIONS + SPARE_FILE_DESCRIPTORS
         if soft < wanted:
@@ -89,13 +89,14 @@ class Worker(UvicornWorker):
 
     def init_signals(self) -> None:
         super().init_signals()
-        # For a signal before uvicorn listens for signals: clients may be connected by then. uvicorn
-        # raises the signal again after its stop, and the process must still run gunicorn's hooks.
+        # A signal can arrive before uvicorn handles signals, when clients are connected already.
+        # uvicorn raises the signal again after its stop. The process must then still run gunicorn's
+        # hooks.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._server.handle_exit)
 
     async def callback_notify(self) -> None:
-        """Tell gunicorn that this process lives. Stop if gunicorn itself was killed."""
+        """Notify gunicorn that this process is alive. Stop if gunicorn itself was killed."""
         await super().callback_notify()
         if os.getppid() != self.ppid:
             self._server.should_exit = True

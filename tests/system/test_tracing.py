@@ -225,7 +225,7 @@ def test_traces_require_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("config.settings.version", missing)
-    with pytest.raises(SettingsError, match=r"MATCHBACK_TRACES cannot be used.*matchback\[otel\]"):
+    with pytest.raises(SettingsError, match=r"MATCHBACK_TRACES is not valid.*matchback\[otel\]"):
         Settings.from_env({"MATCHBACK_TRACES": "otlp"})
     assert Settings.from_env({"MATCHBACK_TRACES": "off"}).traces == "off"
 

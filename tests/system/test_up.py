@@ -103,7 +103,7 @@ def test_a_killed_part_is_restarted_with_a_message(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         told, _ = process.communicate(timeout=60)
     for name in ("worker", "web", "Redis", "MongoDB"):
-        assert f"{name} was killed by SIGKILL; it is restarted" in told
+        assert f"{name} was killed by SIGKILL. Restarting" in told
 
 
 def test_a_new_start_clears_up_after_a_killed_supervisor(
@@ -135,7 +135,7 @@ def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
     instance.save_state(tmp_path, state)
     with up(tmp_path, "--no-demo") as process:
         assert process.poll() is None
-        assert run("recount", "--data", str(tmp_path)) == (0, "0 counters off\n")
+        assert run("recount", "--data", str(tmp_path)) == (0, "Incorrect counters: 0\n")
 
 
 def test_configured_servers_are_used_at_every_start(
@@ -157,7 +157,7 @@ def test_a_second_up_on_the_same_data_is_rejected_with_a_sentence(tmp_path: Path
     status, output = run("up", "--data", str(tmp_path))
     held.close()
     assert status == 1
-    assert "Matchback is up already with the data in" in output
+    assert "Matchback is already running with the data in" in output
 
 
 def test_without_mongod_up_names_three_solutions(
@@ -167,7 +167,7 @@ def test_without_mongod_up_names_three_solutions(
     monkeypatch.setattr(servers, "_packaged", lambda package, path: None)
     with pytest.raises(servers.MissingServer) as error:
         servers.build_mongodb_part(tmp_path, 1)
-    for way in ("install MongoDB", "container", "MATCHBACK_MONGODB_URI"):
+    for way in ("Install MongoDB", "container", "MATCHBACK_MONGODB_URI"):
         assert way in str(error.value)
 
 
@@ -178,7 +178,7 @@ def test_a_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         status, output = run("up", "--data", str(tmp_path), "--port", str(port), "--no-demo")
     assert status == 1
-    assert f"Port {port} is taken" in output
+    assert f"Port {port} is in use" in output
 
 
 def test_a_misspelled_setting_is_reported_in_a_sentence(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_an_interrupted_demo_stops_at_once_and_resumes_later(tmp_path: Path) -> 
     process = matchback(*arguments)
     assert process.stdout
     for line in process.stdout:
-        if "playing its giving day" in line:
+        if "simulating its giving day" in line:
             break
     url = addresses.read_addresses(tmp_path)["MATCHBACK_URL"]
     key = json.loads((tmp_path / "demo.json").read_text())["api_key"]
@@ -259,7 +259,7 @@ def test_the_demo_plays_its_day_and_suggests_steps(tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     for line in process.stdout:
         lines.append(line)
-        if "Ctrl-C stops everything" in line or time.monotonic() > deadline:
+        if "Press Ctrl-C to stop" in line or time.monotonic() > deadline:
             break
     told = "".join(lines)
     tried = re.search(r"\S+matchback warehouse sql .*?from .*?\"", told, re.S)
@@ -270,10 +270,10 @@ def test_the_demo_plays_its_day_and_suggests_steps(tmp_path: Path) -> None:
     )
     asked = subprocess.run(tried[0], shell=True, capture_output=True, text=True, check=True)
     assert "unresolved" in asked.stdout
-    assert warehouse("verify", tmp_path) == "All sums agree.\n"
+    assert warehouse("verify", tmp_path) == "All sums match.\n"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert "600 of 600 emails recorded" in told
+    assert "600 of 600 emails created" in told
     assert "curl -H" in told
     final = next(line for line in reversed(lines) if "sent 600" in line)
     assert "counters are up to date" in final

@@ -88,7 +88,7 @@ def test_a_repeatedly_killed_worker_exports_everything(exporting_stack: Stack) -
     assert read_contents(warehouse) == compute_contents()
 
     verified = run(stack, "verify")
-    assert (verified.returncode, verified.stdout) == (0, "All sums agree.\n"), verified.stderr
+    assert (verified.returncode, verified.stdout) == (0, "All sums match.\n"), verified.stderr
     asked = run(stack, "sql", "select count(*) as gifts, sum(amount) as sum from donations")
     assert "gifts" in asked.stdout
     assert "60" in asked.stdout

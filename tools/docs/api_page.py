@@ -55,7 +55,7 @@ def _by_noun(paths: dict[str, Any]) -> dict[str, list[tuple[str, str, Any]]]:
 
 
 def _operation(declared: dict[str, Any]) -> str:
-    needs = declared.get("description", "Needs no API key.")
+    needs = declared.get("description", "Requires no API key.")
     text = f"{declared['summary']}. {needs}\n"
     rows = [
         (

@@ -42,7 +42,7 @@ def main(out: Path, link: str | None) -> None:
             told = ""
             for line in demo.stdout:
                 told += line
-                if "Ctrl-C stops everything" in line:
+                if "Press Ctrl-C to stop" in line:
                     break
             found = SIGN_IN_LINK_PATTERN.search(told)
             assert found, told

@@ -1,1 +1,1 @@
-"""The resources of the API: one file for each noun."""
+"""The resources of the API, one file per noun."""

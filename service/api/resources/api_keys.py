@@ -1,4 +1,4 @@
-"""API keys. Only the answer that creates a key contains its secret."""
+"""API keys. Only the response that creates a key contains its secret."""
 
 from typing import Annotated, Literal
 
@@ -23,15 +23,15 @@ class ApiKeyOut(ResponseModel):
     id: Id
     name: str
     scopes: Scopes
-    prefix: Annotated[str, Field(description="How the secret begins")]
+    prefix: Annotated[str, Field(description="First characters of the secret.")]
     expires_at: Time | None
-    last_used_at: Annotated[Time | None, Field(description="To the minute")]
+    last_used_at: Annotated[Time | None, Field(description="Time of the last use, to the minute.")]
     created_at: Time
     updated_at: Time
 
 
 class NewApiKey(ApiKeyOut):
-    secret: Annotated[str, Field(description="Shown this once")]
+    secret: Annotated[str, Field(description="The API key. It is shown only once.")]
 
 
 class ApiKeyList(ResponseModel):
@@ -50,7 +50,7 @@ class ApiKeys:
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: ApiKeyQuery) -> None:
         answer_page(req, resp, ApiKey, ApiKeyOut, query)
 
-    @operation("Make an API key", scope="admin", body=ApiKeyIn, answers={201: NewApiKey})
+    @operation("Create an API key", scope="admin", body=ApiKeyIn, answers={201: NewApiKey})
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: ApiKeyIn) -> None:
         key, secret = ApiKey.issue(
             req.context.organization_id,

@@ -12,17 +12,19 @@ from service.api.operation import answer_page, operation
 
 class AuditEntryOut(ResponseModel):
     id: Id
-    seq: Annotated[int, Field(description="Its place in the organization's chain, from 1")]
+    seq: Annotated[int, Field(description="Position in the organization's chain, from 1.")]
     at: Time
-    actor: Annotated[str, Field(description="key:… or staff:… and its id, or the command line")]
-    action: Annotated[str, Field(description="Verb and route, or the command")]
-    record: Annotated[str | None, Field(description="The id in the route")]
-    fields: Annotated[list[str], Field(description="Which fields were sent; never their values")]
-    outcome: Annotated[
-        int | None, Field(description="The status; null if the process died before it was known")
+    actor: Annotated[str, Field(description="`key:` or `staff:` with an ID, or the command line.")]
+    action: Annotated[str, Field(description="HTTP method and route, or the command.")]
+    record: Annotated[str | None, Field(description="ID of the record.")]
+    fields: Annotated[
+        list[str], Field(description="Names of the fields that were sent, without values.")
     ]
-    previous: Annotated[str, Field(description="The hash of the entry before")]
-    hash: Annotated[str, Field(description="SHA-256 over all the rest")]
+    outcome: Annotated[
+        int | None, Field(description="Status of the response; null if the process died first.")
+    ]
+    previous: Annotated[str, Field(description="Hash of the previous entry.")]
+    hash: Annotated[str, Field(description="SHA-256 hash of all other fields.")]
 
 
 class AuditList(ResponseModel):
@@ -37,8 +39,8 @@ class AuditQuery(ListQuery):
 
 
 class Audit:
-    """/v1/audit: what was changed, removed or administered; within seconds."""
+    """/v1/audit: updates, deletions and administration. Entries appear within seconds."""
 
-    @operation("List who did what", scope="admin", query=AuditQuery, answers={200: AuditList})
+    @operation("List audit entries", scope="admin", query=AuditQuery, answers={200: AuditList})
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: AuditQuery) -> None:
         answer_page(req, resp, AuditEntry, AuditEntryOut, query)

@@ -1,4 +1,4 @@
-"""Donations: gifts, with their match."""
+"""Donations and their matches."""
 
 from typing import Annotated, Literal
 
@@ -32,8 +32,8 @@ class Giver(RequestModel):
 
 
 class GiverOut(ResponseModel):
-    name: Annotated[str, Field(description="`Anonymous` if nobody is named")]
-    email: Annotated[str, Field(description="Blank if it is unknown")]
+    name: Annotated[str, Field(description="`Anonymous` if unknown.")]
+    email: Annotated[str, Field(description="Blank if unknown.")]
 
 
 class DonationIn(RequestModel):
@@ -43,32 +43,40 @@ class DonationIn(RequestModel):
     donor: Annotated[
         Giver | None,
         Field(
-            description="Who gave. Leave it out, or its `email`, for cash and cheques: "
-            "each such donation counts as a donor of its own"
+            description="The donor. Omit the donor or the `email` for cash and cheques. Each such "
+            "donation then counts as a donor of its own."
         ),
     ] = None
     email_id: Annotated[
         str | None,
         Field(
-            description="What the giving link carried: a link_token or an id. "
-            "Blank, forged or garbage is no error"
+            description="A link_token or an email ID from the giving link. "
+            "Blank, forged or invalid values are accepted."
         ),
     ] = None
     status: Literal["pending", "succeeded", "failed"] = "succeeded"
     external_id: Annotated[
-        Text | None, Field(min_length=1, description="Your id: names one gift for ever")
+        Text | None,
+        Field(
+            min_length=1,
+            description="Your unique ID for this donation. Repeating it returns the same donation.",
+        ),
     ] = None
     recurring_id: Annotated[
         Text | None,
-        Field(min_length=1, description="The same for all instalments of a plan"),
+        Field(
+            min_length=1, description="Your ID of a recurring plan, the same for all instalments."
+        ),
     ] = None
-    donated_at: Annotated[Time | None, Field(description="Defaults to the current time.")] = None
+    donated_at: Annotated[
+        Time | None, Field(description="Time of the donation. Defaults to the current time.")
+    ] = None
 
 
 class DonationPatch(RequestModel):
     status: DonationStatus | MISSING = MISSING
     refunded_amount: (
-        Annotated[AmountOrZero, Field(description="In all so far, not in addition")] | MISSING
+        Annotated[AmountOrZero, Field(description="Total amount refunded so far.")] | MISSING
     ) = MISSING
 
 
@@ -83,8 +91,8 @@ class DonationOut(ResponseModel):
     recurring_id: str | None
     donated_at: Time
     refunded_amount: int
-    match: Annotated[MatchKind | None, Field(description="Null while not decided")]
-    email_id: Annotated[Id | None, Field(description="The email it was matched to")]
+    match: Annotated[MatchKind | None, Field(description="Match class; null if undecided.")]
+    email_id: Annotated[Id | None, Field(description="ID of the matched email.")]
     user_id: Id | None
     created_at: Time
     updated_at: Time
@@ -115,7 +123,7 @@ class Donations:
         answer_page(req, resp, Donation, DonationOut, query)
 
     @operation(
-        "Record a gift",
+        "Create a donation",
         scope="write",
         body=DonationIn,
         answers={201: DonationOut, 200: DonationOut},
@@ -140,12 +148,12 @@ class Donations:
         resp.location = f"{req.path}/{gift['_id']}"
         answer_model(resp, DonationOut, Donation.told(gift), 201 if is_new else 200)
 
-    @operation("Get a gift", scope="read", answers={200: DonationOut})
+    @operation("Get a donation", scope="read", answers={200: DonationOut})
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer_model(resp, DonationOut, Donation.fetch(req.context.organization_id, id))
 
     @operation(
-        "Say what became of a gift",
+        "Update a donation",
         scope="write",
         body=DonationPatch,
         answers={200: DonationOut},
@@ -157,7 +165,7 @@ class Donations:
         gift = Donation.fetch(req.context.organization_id, id)
         answer_model(resp, DonationOut, gift.amend(**body.model_dump(exclude_unset=True)))
 
-    @operation("Delete a gift", scope="write", answers={204: None}, problems=(409,))
+    @operation("Delete a donation", scope="write", answers={204: None}, problems=(409,))
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         remove_record(Donation.fetch(req.context.organization_id, id))
         resp.status = 204

@@ -1,4 +1,4 @@
-"""Imports: many emails in one request, one on each line."""
+"""Imports: many emails in one request, one per line."""
 
 from functools import cached_property
 from typing import Annotated
@@ -23,33 +23,29 @@ class LineError(ResponseModel):
 
 
 class RefusedLine(ResponseModel):
-    line: Annotated[int, Field(description="Line number, from 1")]
+    line: Annotated[int, Field(description="Line number, from 1.")]
     errors: Annotated[list[LineError], Field(max_length=MAX_LISTED_ERRORS)]
-    errors_left_out: Annotated[
-        int, Field(description="Number of further errors of the line, which are not listed")
-    ]
+    errors_left_out: Annotated[int, Field(description="Number of further errors of the line.")]
 
 
 class Imported(ResponseModel):
-    """Result of the import."""
+    """The result of an import."""
 
     created: int
     found: int
-    refused_count: Annotated[int, Field(description="Number of rejected lines")]
+    refused_count: Annotated[int, Field(description="Number of rejected lines.")]
     refused: Annotated[
         list[RefusedLine],
         Field(
             max_length=MAX_REJECTED_LINES,
-            description="The first 1,000 rejected lines, with reasons",
+            description="The first 1,000 rejected lines with their errors.",
         ),
     ]
-    refused_left_out: Annotated[
-        int, Field(description="Number of further rejected lines, which are not listed")
-    ]
+    refused_left_out: Annotated[int, Field(description="Number of further rejected lines.")]
 
 
 class EmailImports:
-    """/v1/emails/import: each line as POST /v1/emails takes it, any number of them."""
+    """/v1/emails/import: any number of lines. Each line has the fields of POST /v1/emails."""
 
     @cached_property
     def _shares(self) -> ImportShares:

@@ -22,7 +22,7 @@ from service.api.operation import answer_created, answer_model, answer_page, ope
 
 
 class Recipient(RequestModel):
-    """Found by address, or created."""
+    """A user to find by email address, or to create."""
 
     name: Name
     email: Address
@@ -36,22 +36,22 @@ class EmailIn(RequestModel):
     sent_at: Annotated[
         Time | None,
         Field(
-            description="Defaults to the time at which the mailing was sent, or else to the "
-            "current time. Null: not sent yet, and SendGrid's `processed` event sets it."
+            description="Defaults to the sending time of the mailing, or to the current time. Null "
+            "means not sent yet; SendGrid's `processed` event then sets the time."
         ),
     ] = None
 
     @model_validator(mode="after")
     def _one_recipient(self) -> "EmailIn":
         if (self.user_id is None) == (self.user is None):
-            raise PydanticCustomError("recipient", "Give either user_id or user.")
+            raise PydanticCustomError("recipient", "Set either user_id or user.")
         return self
 
 
 class EmailOut(ResponseModel):
     id: Id
     link_token: Annotated[
-        str, Field(description="For the giving link: names the email, and cannot be guessed")
+        str, Field(description="Unguessable token that identifies the email in a giving link.")
     ]
     fundraiser_id: Id
     mailing_id: Id | None
@@ -103,7 +103,7 @@ class Emails:
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: EmailQuery) -> None:
         answer_page(req, resp, Email, EmailOut, query)
 
-    @operation("Record an email", scope="write", body=EmailIn, answers={201: EmailOut})
+    @operation("Create an email", scope="write", body=EmailIn, answers={201: EmailOut})
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: EmailIn) -> None:
         email = Email.create(
             req.context.organization_id,

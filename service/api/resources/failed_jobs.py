@@ -1,4 +1,4 @@
-"""Failed jobs: records that could not be settled, and their retries."""
+"""Failed jobs: records that could not be processed, and their retries."""
 
 from typing import Annotated
 
@@ -13,10 +13,10 @@ from service.api.parsing import bad_request
 
 
 class FailedJobOut(ResponseModel):
-    id: Annotated[Id, Field(description="The id of the record that it is about")]
+    id: Annotated[Id, Field(description="ID of the record.")]
     job: str
     collection: str
-    error: Annotated[str, Field(description="The kind of error; the log has the rest")]
+    error: Annotated[str, Field(description="Kind of error. The log has the details.")]
     tries: int
     failed_at: Time
 
@@ -27,7 +27,7 @@ class FailedJobList(ResponseModel):
 
 
 class FailedJobQuery(ListQuery):
-    """Newest records first."""
+    """A page of failed jobs, newest records first."""
 
 
 class FailedJobs:
@@ -36,7 +36,7 @@ class FailedJobs:
     @operation("List failed jobs", scope="read", query=FailedJobQuery, answers={200: FailedJobList})
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: FailedJobQuery) -> None:
         if query.cursor is not None and not OBJECT_ID_PATTERN.fullmatch(query.cursor):
-            raise bad_request("The cursor is not one that this list gave.")
+            raise bad_request("Invalid cursor. Use the `next_cursor` of this list.")
         after = ObjectId(query.cursor) if query.cursor else None
         found = FailedJob.page(req.context.organization_id, query.limit + 1, after)
         more = len(found) > query.limit
@@ -48,12 +48,12 @@ class FailedJobs:
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer_model(resp, FailedJobOut, FailedJob.fetch(req.context.organization_id, id))
 
-    @operation("Give a failed job up", scope="admin", answers={204: None})
+    @operation("Discard a failed job", scope="admin", answers={204: None})
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         FailedJob.fetch(req.context.organization_id, id).discard()
         resp.status = 204
 
-    @operation("Try a failed job again", scope="admin", answers={202: FailedJobOut})
+    @operation("Retry a failed job", scope="admin", answers={202: FailedJobOut})
     def on_post_retry(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         job = FailedJob.fetch(req.context.organization_id, id)
         job.retry()

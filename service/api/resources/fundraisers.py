@@ -65,7 +65,9 @@ class Fundraisers:
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: FundraiserQuery) -> None:
         answer_page(req, resp, Fundraiser, FundraiserOut, query)
 
-    @operation("Add a fundraiser", scope="write", body=FundraiserIn, answers={201: FundraiserOut})
+    @operation(
+        "Create a fundraiser", scope="write", body=FundraiserIn, answers={201: FundraiserOut}
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: FundraiserIn) -> None:
         fundraiser = Fundraiser.create(
             req.context.organization_id, body.model_dump(), req.context.record_id
@@ -77,7 +79,7 @@ class Fundraisers:
         answer_model(resp, FundraiserOut, Fundraiser.fetch(req.context.organization_id, id))
 
     @operation(
-        "Change a fundraiser",
+        "Update a fundraiser",
         scope="write",
         body=FundraiserPatch,
         answers={200: FundraiserOut},
@@ -94,7 +96,7 @@ class Fundraisers:
         remove_record(Fundraiser.fetch(req.context.organization_id, id))
         resp.status = 204
 
-    @operation("What a fundraiser has brought", scope="read", answers={200: Report})
+    @operation("Get a fundraiser report", scope="read", answers={200: Report})
     def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         answer_report(resp, build_fundraiser_report(fundraiser))

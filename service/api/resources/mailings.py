@@ -73,7 +73,7 @@ class MailingQuery(ListQuery):
 
 
 class LinkOut(ResponseModel):
-    """A link as the message has it, without what names the recipient. Clicks are people's."""
+    """A link in the message, without recipient data. `clicks` excludes machine clicks."""
 
     id: Id
     url: str
@@ -98,7 +98,7 @@ class Mailings:
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: MailingQuery) -> None:
         answer_page(req, resp, Mailing, MailingOut, query)
 
-    @operation("Add a mailing", scope="write", body=MailingIn, answers={201: MailingOut})
+    @operation("Create a mailing", scope="write", body=MailingIn, answers={201: MailingOut})
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: MailingIn) -> None:
         mailing = Mailing.create(
             req.context.organization_id, body.model_dump(), req.context.record_id
@@ -122,7 +122,7 @@ class Mailings:
         answer_page(req, resp, Link, LinkOut, query, mailing_id=mailing.id)
 
     @operation(
-        "Change a mailing",
+        "Update a mailing",
         scope="write",
         body=MailingPatch,
         answers={200: MailingOut},
@@ -140,6 +140,6 @@ class Mailings:
         remove_record(Mailing.fetch(req.context.organization_id, id))
         resp.status = 204
 
-    @operation("What a mailing has brought", scope="read", answers={200: Report})
+    @operation("Get a mailing report", scope="read", answers={200: Report})
     def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer_report(resp, build_mailing_report(Mailing.fetch(req.context.organization_id, id)))

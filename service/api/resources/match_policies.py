@@ -1,4 +1,4 @@
-"""Match policies of an organization or a fundraiser, for gifts that do not name their email."""
+"""The match policies of organizations and fundraisers, for donations that do not name an email."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -23,14 +23,16 @@ MAX_WINDOW_SECONDS = 3650 * DAY_SECONDS
 
 def _each_once(prefer: list[TouchKind]) -> list[TouchKind]:
     if len(set(prefer)) != len(prefer):
-        raise PydanticCustomError("repeated", "Each stands once at the most.")
+        raise PydanticCustomError("repeated", "Each value must appear at most once.")
     return prefer
 
 
 Window = Annotated[
     int,
     Field(
-        ge=1, le=MAX_WINDOW_SECONDS, description="How long after an email a gift can be tied to it"
+        ge=1,
+        le=MAX_WINDOW_SECONDS,
+        description="Time after an email in which a donation can match it, in seconds.",
     ),
 ]
 Prefer = Annotated[
@@ -38,25 +40,24 @@ Prefer = Annotated[
     Field(
         min_length=1,
         max_length=3,
-        description="Emails that were clicked before the gift before those that were opened, … "
-        "What is left out is not enough to be matched",
+        description="Accepted engagement, in order of preference. Omitted values are not matched.",
     ),
     AfterValidator(_each_once),
 ]
 WhichTouch = Annotated[
-    Literal["first", "last"], Field(description="Of equally good emails, which one by sending time")
+    Literal["first", "last"], Field(description="Email to choose among equals, by sending time.")
 ]
 OtherFundraiser = Annotated[
     Literal["note", "match"],
     Field(
-        description="A gift that names an email of another fundraiser: note it and go by the "
-        "donor's address, or match the gift to it"
+        description="Treatment of a donation that names another fundraiser's email. `note` "
+        "matches by the donor's address, `match` matches the named email."
     ),
 ]
 
 
 class PolicyIn(RequestModel):
-    """What is left out is as by default."""
+    """A match policy. Omitted fields have default values."""
 
     window_seconds: Window | MISSING = MISSING
     prefer: Prefer = ["clicked", "opened", "sent"]
@@ -71,9 +72,11 @@ class PolicyOut(ResponseModel):
     other_fundraiser: OtherFundraiser
     scope: Annotated[
         Literal["default", "organization", "fundraiser"],
-        Field(description="Whose policy it is that holds here"),
+        Field(description="Level at which the policy is set."),
     ]
-    version: Annotated[int, Field(description="Counts up with each change; 0: by default")]
+    version: Annotated[
+        int, Field(description="Version number, increased by each change; 0 is the default policy.")
+    ]
 
 
 class OrganizationPolicy:
@@ -84,7 +87,7 @@ class OrganizationPolicy:
         _answer(resp, find_current_policy(req.context.organization_id, None))
 
     @operation(
-        "Set the match policy, for gifts decided from now on",
+        "Set the match policy for future matches",
         scope="admin",
         body=PolicyIn,
         answers={200: PolicyOut},
@@ -93,7 +96,12 @@ class OrganizationPolicy:
     def on_put(self, req: falcon.Request, resp: falcon.Response, body: PolicyIn) -> None:
         _answer(resp, PolicyVersion.set(req.context.organization_id, None, read_policy(body)))
 
-    @operation("Go back to the default", scope="admin", answers={204: None}, problems=(404, 409))
+    @operation(
+        "Reset the match policy to the default",
+        scope="admin",
+        answers={204: None},
+        problems=(404, 409),
+    )
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         PolicyVersion.remove(req.context.organization_id, None)
         resp.status = 204
@@ -102,15 +110,13 @@ class OrganizationPolicy:
 class FundraiserPolicy:
     """/v1/fundraisers/{id}/match-policy"""
 
-    @operation(
-        "Get the match policy that holds for a fundraiser", scope="read", answers={200: PolicyOut}
-    )
+    @operation("Get a fundraiser's match policy", scope="read", answers={200: PolicyOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         _answer(resp, find_current_policy(fundraiser.organization_id, fundraiser.id))
 
     @operation(
-        "Set a fundraiser's own match policy, for gifts decided from now on",
+        "Set a fundraiser's match policy for future matches",
         scope="admin",
         body=PolicyIn,
         answers={200: PolicyOut},
@@ -122,7 +128,9 @@ class FundraiserPolicy:
             resp, PolicyVersion.set(fundraiser.organization_id, fundraiser.id, read_policy(body))
         )
 
-    @operation("Go back to the organization's", scope="admin", answers={204: None}, problems=(409,))
+    @operation(
+        "Remove a fundraiser's match policy", scope="admin", answers={204: None}, problems=(409,)
+    )
     def on_delete(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         PolicyVersion.remove(fundraiser.organization_id, fundraiser.id)
@@ -130,14 +138,14 @@ class FundraiserPolicy:
 
 
 def find_current_policy(organization_id: ObjectId, fundraiser_id: ObjectId | None) -> MatchPolicy:
-    """The policy that holds now."""
+    """Return the policy that applies now."""
     return find_effective_policy(
         Tx(get_db()), organization_id, fundraiser_id, build_settling_policy().matching
     )
 
 
 def read_policy(body: PolicyIn) -> MatchPolicy:
-    """A policy as it was sent."""
+    """Return the policy of a request."""
     seconds = body.window_seconds
     return MatchPolicy(
         window=build_settling_policy().matching.window

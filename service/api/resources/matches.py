@@ -1,4 +1,4 @@
-"""Matches: the email of a gift, the reasons, and the choice of staff."""
+"""Matches: the email of a donation, the reasons, and the choice of staff."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,22 +12,20 @@ from documents.matching.rules import MatchKind, MatchRule
 from service.api.fields import Id, RequestModel, ResponseModel, Text, Time
 from service.api.operation import answer_model, operation
 
-RuleOut = Annotated[
-    MatchRule, Field(description="By which rule, in the order in which they are tried")
-]
+RuleOut = Annotated[MatchRule, Field(description="Rule that decided, in order of precedence.")]
 BestTouch = Annotated[
     AnyTouch | None,
-    Field(description="The best thing that the donor did with the email before the gift"),
+    Field(description="Best engagement of the donor with the email before the donation."),
 ]
 
 
 class Considered(ResponseModel):
     email_id: Id
-    reason: Annotated[str, Field(description="Why it was chosen, or why not")]
+    reason: Annotated[str, Field(description="Reason for choosing or not choosing this email.")]
 
 
 class PolicyReference(ResponseModel):
-    """Whose policy it was, and which version of it."""
+    """The level and version of the policy that decided."""
 
     scope: Literal["default", "organization", "fundraiser"]
     version: int
@@ -50,38 +48,43 @@ class Replaced(Decided):
 
 
 class PinOut(ResponseModel):
-    email_id: Annotated[Id | None, Field(description="Null: no email led to it")]
+    email_id: Annotated[
+        Id | None,
+        Field(description="ID of the pinned email; null if no email led to the donation."),
+    ]
     at: Time
 
 
 class MatchOut(Decided):
-    pending: Annotated[bool, Field(description="It is being decided, or decided anew")]
-    pin: Annotated[PinOut | None, Field(description="What staff said by hand")]
-    follows: Annotated[Id | None, Field(description="The first instalment, of which it follows")]
+    pending: Annotated[bool, Field(description="True while matching is in progress.")]
+    pin: Annotated[PinOut | None, Field(description="The choice of staff.")]
+    follows: Annotated[
+        Id | None, Field(description="ID of the first instalment, whose match applies.")
+    ]
     history: Annotated[
         list[Replaced],
-        Field(description="What it was matched to before, the latest first; 100 at the most"),
+        Field(description="Earlier matches, latest first, at most 100."),
     ]
 
 
 class PinIn(RequestModel):
     email_id: Annotated[
         Text | None,
-        Field(description="An email of the organization, by id or link_token; null: none"),
+        Field(description="ID or link_token of the email; null if no email led to it."),
     ]
 
 
 class Matches:
     """/v1/donations/{id}/match"""
 
-    @operation("Why this email", scope="read", answers={200: MatchOut})
+    @operation("Get a donation's match", scope="read", answers={200: MatchOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer_model(
             resp, MatchOut, describe_match(Donation.fetch(req.context.organization_id, id))
         )
 
     @operation(
-        "Pin a gift's email by hand",
+        "Pin a donation to an email",
         scope="write",
         body=PinIn,
         answers={200: MatchOut},
@@ -91,16 +94,14 @@ class Matches:
         gift = Donation.fetch(req.context.organization_id, id)
         answer_model(resp, MatchOut, describe_match(gift.pin_to(body.email_id)))
 
-    @operation(
-        "Unpin: let the rules decide", scope="write", answers={200: MatchOut}, problems=(409,)
-    )
+    @operation("Unpin a donation", scope="write", answers={200: MatchOut}, problems=(409,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         gift = Donation.fetch(req.context.organization_id, id)
         answer_model(resp, MatchOut, describe_match(gift.unpin()))
 
 
 def describe_match(gift: Donation) -> dict[str, Any]:
-    """A gift's decision as it is kept, or nothing while there is none, and those before it."""
+    """Return the donation's current decision, if any, and its earlier decisions."""
     past = PastMatch.of(gift.organization_id, gift.id)
     return {
         **_decided(gift),

@@ -11,7 +11,7 @@ from service.api.operation import answer_model, operation
 
 TimeZone = Annotated[
     Text,
-    Field(description="An IANA name; reports show its days", examples=["America/New_York"]),
+    Field(description="IANA time zone for the days in reports.", examples=["America/New_York"]),
 ]
 
 
@@ -30,12 +30,12 @@ class OrganizationOut(ResponseModel):
 class OwnOrganization:
     """/v1/organization"""
 
-    @operation("Get the key's organization", scope="read", answers={200: OrganizationOut})
+    @operation("Get the organization", scope="read", answers={200: OrganizationOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer_model(resp, OrganizationOut, _own(req))
 
     @operation(
-        "Change the organization's name or time zone",
+        "Update the organization",
         scope="admin",
         body=OrganizationPatch,
         answers={200: OrganizationOut},

@@ -1,4 +1,4 @@
-"""Payments that webhooks reported, including those that cannot become a donation by themselves."""
+"""Payments that webhooks reported, including payments that cannot become donations."""
 
 from typing import Annotated, Literal
 
@@ -17,8 +17,8 @@ PaymentProvider = Literal["stripe", "payments"]
 PaymentStatus = Annotated[
     Literal["unassigned", "incomplete", "assigned"],
     Field(
-        description="`unassigned`: it cannot become a donation, for the `reason`. "
-        "`incomplete`: the donor has not paid. `assigned`: it has a donation."
+        description="`unassigned`: cannot become a donation; see `reason`. "
+        "`incomplete`: not paid yet. `assigned`: has a donation."
     ),
 ]
 
@@ -26,20 +26,26 @@ PaymentStatus = Annotated[
 class PaymentOut(ResponseModel):
     id: Id
     provider: PaymentProvider
-    payment_id: Annotated[str, Field(description="The provider's ID, such as `pi_…` of Stripe's")]
+    payment_id: Annotated[str, Field(description="The provider's ID, such as Stripe's `pi_…`.")]
     status: PaymentStatus
-    reason: Annotated[MissingGiftReason | None, Field(description="Why it has no donation")]
-    detail: Annotated[str | None, Field(description="The reason, in a sentence")]
-    payment_status: Annotated[
-        DonationStatus | None, Field(description="What the provider reports of the money")
+    reason: Annotated[
+        MissingGiftReason | None, Field(description="Code of the reason why there is no donation.")
     ]
-    amount: Annotated[int | None, Field(description="Minor units; null until it is reported")]
-    currency: Annotated[str | None, Field(description="As reported, even if ISO 4217 lacks it")]
+    detail: Annotated[str | None, Field(description="Explanation of the reason.")]
+    payment_status: Annotated[
+        DonationStatus | None, Field(description="Status that the provider reported.")
+    ]
+    amount: Annotated[int | None, Field(description="Amount in minor units; null until reported.")]
+    currency: Annotated[
+        str | None, Field(description="Currency as reported, even if ISO 4217 does not define it.")
+    ]
     refunded_amount: int
     donor: GiverOut
-    paid_at: Annotated[Time | None, Field(description="When the donor paid")]
-    fundraiser_id: Annotated[Id | None, Field(description="The fundraiser assigned by hand")]
-    donation_id: Annotated[Id | None, Field(description="Its donation; null if it has none")]
+    paid_at: Annotated[Time | None, Field(description="Time of the payment.")]
+    fundraiser_id: Annotated[Id | None, Field(description="Fundraiser that staff assigned.")]
+    donation_id: Annotated[
+        Id | None, Field(description="ID of the donation; null if there is none.")
+    ]
     created_at: Time
 
 
@@ -94,7 +100,7 @@ class Payments:
 
 
 def answer_payment(req: falcon.Request, resp: falcon.Response, id_: str) -> None:
-    """Answer with a payment."""
+    """Respond with a payment."""
     answer_model(
         resp, PaymentOut, describe_payment(Payment.fetch(req.context.organization_id, id_))
     )

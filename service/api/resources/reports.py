@@ -1,4 +1,4 @@
-"""The format of reports. documents/reports/report.py creates their content."""
+"""The format of reports. documents/reports/report.py computes their content."""
 
 from datetime import date, datetime
 from typing import Annotated
@@ -10,12 +10,14 @@ from documents.reports import figures
 from service.api.fields import Id, ResponseModel, Time
 from service.api.operation import answer_model
 
-Rate = Annotated[float | None, Field(description="A fraction; null with nothing below the line")]
-Amounts = Annotated[dict[str, int], Field(description="Minor units by currency")]
+Rate = Annotated[
+    float | None, Field(description="Ratio from 0 to 1; null if the denominator is zero.")
+]
+Amounts = Annotated[dict[str, int], Field(description="Amounts in minor units, by currency.")]
 
 
 class Unsettled(ResponseModel):
-    """What is stored and not counted yet. Deliveries are the whole organization's."""
+    """Stored records that are not counted yet. `deliveries` covers the whole organization."""
 
     donations: int
     deliveries: int
@@ -23,7 +25,7 @@ class Unsettled(ResponseModel):
 
 
 class EmailFigures(ResponseModel):
-    """Emails by what became of them. Opens, machine_opens and clicks count events."""
+    """Emails by status. `opens`, `machine_opens` and `clicks` count events."""
 
     sent: int
     delivered: int
@@ -40,14 +42,14 @@ class EmailFigures(ResponseModel):
 
 
 class DeliveryFigures(ResponseModel):
-    """Emails that wait for the receiving server, and those, part of `bounced`, that it blocked."""
+    """Emails that the receiving server deferred, and emails that it blocked (part of `bounced`)."""
 
     deferred: int
     blocked: int
 
 
 class MachineFigures(ResponseModel):
-    """Events that no person made; in neither opens nor clicks."""
+    """Events made by machines. They are not part of `opens` and `clicks`."""
 
     opens: int
     clicks: int
@@ -65,8 +67,10 @@ class MatchClasses(ResponseModel):
 
 
 class RecurringFigures(ResponseModel):
-    """Recurring gifts, net of refunds: plans, what their first gifts brought, and what they have
-    brought in all so far."""
+    """Recurring donations, net of refunds.
+
+    `first_gift` is the total of first instalments. `lifetime` is the total of all instalments.
+    """
 
     plans: int
     first_gift: Amounts
@@ -74,7 +78,7 @@ class RecurringFigures(ResponseModel):
 
 
 class DonationFigures(ResponseModel):
-    """Gifts that count, net of refunds; donors are people."""
+    """Donations that count, net of refunds. `donors` counts people."""
 
     count: int
     donors: int
@@ -85,10 +89,11 @@ class DonationFigures(ResponseModel):
 
 
 class Rates(ResponseModel):
-    """Of people: what machines opened and clicked is in none of these.
+    """Rates of engagement by people. Opens and clicks by machines are excluded.
 
-    Delivery is of emails sent; open, click and conversion (emails that led to a gift) of emails
-    delivered; click_to_open of emails opened."""
+    `delivery` is relative to emails sent. `open`, `click` and `conversion` (emails that led to a
+    donation) are relative to emails delivered. `click_to_open` is relative to emails opened.
+    """
 
     delivery: Rate
     open: Rate
@@ -98,8 +103,11 @@ class Rates(ResponseModel):
 
 
 class GivingRates(ResponseModel):
-    """Gifts that an email led to, of emails sent; and emails that led to a gift, of emails that
-    people clicked."""
+    """Rates of giving.
+
+    `response` is matched donations per email sent. `click_to_gift` is emails with a donation per
+    email that a person clicked.
+    """
 
     response: Rate
     click_to_gift: Rate
@@ -110,17 +118,17 @@ class Figures(ResponseModel):
     delivery: DeliveryFigures
     machines: MachineFigures
     unknown_events: Annotated[
-        int, Field(description="Events of types that are not known: kept, without effect")
+        int, Field(description="Number of stored events of unknown type, which have no effect.")
     ]
     donations: DonationFigures
     recurring: RecurringFigures
     rates: Rates
     giving_rates: GivingRates
     raised_per_email: Annotated[
-        dict[str, float], Field(description="Minor units raised for each email sent, by currency")
+        dict[str, float], Field(description="Minor units raised per email sent, by currency.")
     ]
     cost_per_unit_raised: Annotated[
-        dict[str, float], Field(description="Cost divided by what was raised, by currency")
+        dict[str, float], Field(description="Cost divided by the amount raised, by currency.")
     ]
 
 
@@ -131,32 +139,35 @@ class MailingLine(Figures):
 
 
 class UnmatchedEvents(ResponseModel):
-    """Events of which no email is known (yet). Those whose category names a mailing are its own
-    and its fundraiser's; the others are the organization's alone. Counted up to 10,000."""
+    """Events without a known email, counted up to 10,000.
+
+    Events whose category names a mailing belong to it and to its fundraiser. Other events belong to
+    the organization alone.
+    """
 
     get_traceparent: int
     in_organization: int
 
 
 class DayLine(ResponseModel):
-    """What came in on a day with gifts."""
+    """Totals of a day with donations."""
 
     day: Annotated[
         date,
         PlainSerializer(date.isoformat, return_type=str, when_used="json"),
-        Field(description="In the organization's time zone"),
+        Field(description="Day in the organization's time zone."),
     ]
     count: int
     raised: Amounts
 
 
 class HourLine(ResponseModel):
-    """What came in within an hour with gifts."""
+    """Totals of an hour with donations."""
 
     hour: Annotated[
         datetime,
         PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
-        Field(description="When it began, with the offset of that hour"),
+        Field(description="Beginning of the hour, with its UTC offset."),
     ]
     count: int
     raised: Amounts
@@ -165,15 +176,17 @@ class HourLine(ResponseModel):
 class Report(Figures):
     as_of: Time
     unsettled: Unsettled
-    time_zone: Annotated[str, Field(description="The organization's, an IANA name")]
+    time_zone: Annotated[str, Field(description="IANA time zone of the organization.")]
     by_day: Annotated[
-        list[DayLine], Field(description="The latest days with gifts, 31 at the most")
+        list[DayLine], Field(description="The latest days with donations, at most 31.")
     ]
-    by_hour: Annotated[list[HourLine], Field(description="The hours of the last two of these")]
+    by_hour: Annotated[
+        list[HourLine], Field(description="The hours of the latest two of these days.")
+    ]
     unmatched_events: UnmatchedEvents
     mailings: list[MailingLine]
 
 
 def answer_report(resp: falcon.Response, report: figures.Report) -> None:
-    """Answer with a report; one that differs by its time alone is none that is new."""
+    """Respond with a report. A change of its time alone does not change the ETag."""
     answer_model(resp, Report, report, volatile=frozenset({"as_of"}))

@@ -1,4 +1,4 @@
-"""Health, readiness, metrics, and the OpenAPI document, for operators and newcomers."""
+"""Health, readiness, metrics and the OpenAPI document."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -30,26 +30,27 @@ class ReadinessOut(ResponseModel):
 
 
 class Health:
-    """/healthz: this process answers."""
+    """/healthz: the process responds."""
 
-    @operation("Whether the process is alive", answers={200: HealthOut})
+    @operation("Check that the process is alive", answers={200: HealthOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer_model(resp, HealthOut, {"status": "ok"})
 
 
 class Readiness:
-    """/readyz: it can do its work. Redis is not asked: without it everything goes on, later."""
+    """/readyz: the service can work.
 
-    @operation(
-        "Whether the service can do its work", answers={200: ReadinessOut, 503: ReadinessOut}
-    )
+    It works without Redis, with a delay, so Redis is not checked.
+    """
+
+    @operation("Check that the service is ready", answers={200: ReadinessOut, 503: ReadinessOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         try:
             warnings = check_deployment(get_connection())
         except DeploymentError as error:
             reason = str(error)
         except PyMongoError:
-            reason = "The database is not available."
+            reason = "The database is unavailable."
         else:
             answer_model(resp, ReadinessOut, {"status": "ready", "warnings": warnings})
             return
@@ -57,13 +58,13 @@ class Readiness:
 
 
 class Metrics:
-    """/metrics, for Prometheus: what the database knows, and what all web processes counted."""
+    """/metrics: Prometheus metrics of the database, and of all web processes of the host."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(StoredCollector())
 
-    @operation("Metrics for Prometheus", answers={200: "text/plain"})
+    @operation("Get Prometheus metrics", answers={200: "text/plain"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry) + generate_latest(collect_process_metrics())
@@ -75,7 +76,7 @@ class OpenApi:
     def __init__(self, routes: Callable[[], Routes]) -> None:
         self._routes = routes
 
-    @operation("This document", answers={200: "application/json"}, public=True)
+    @operation("Get the OpenAPI document", answers={200: "application/json"}, public=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type, resp.data = falcon.MEDIA_JSON, self._document
 
@@ -90,7 +91,7 @@ class Docs:
     def __init__(self, routes: Callable[[], Routes]) -> None:
         self._routes = routes
 
-    @operation("The document for people", answers={200: "text/html"}, public=True)
+    @operation("Get the API documentation as HTML", answers={200: "text/html"}, public=True)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", DOCS_PAGE_CSP)

@@ -70,8 +70,8 @@ class EraseQuery(RequestModel):
         bool,
         BeforeValidator({"true": True, "false": False}.get),
         Field(
-            description="Take the person's name, address and raw events away everywhere, within "
-            "seconds, whatever counts on them; amounts and counts stay. There is no way back."
+            description="Erases the person's name, email address and raw events within seconds, "
+            "even if other records depend on them. Amounts and counts stay. You cannot undo this."
         ),
     ] = False
 
@@ -83,7 +83,7 @@ class Users:
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: UserQuery) -> None:
         answer_page(req, resp, User, UserOut, query)
 
-    @operation("Add a user", scope="write", body=UserIn, answers={201: UserOut}, problems=(409,))
+    @operation("Create a user", scope="write", body=UserIn, answers={201: UserOut}, problems=(409,))
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: UserIn) -> None:
         user = User.create(
             req.context.organization_id, body.name, body.email, req.context.record_id
@@ -95,7 +95,7 @@ class Users:
         answer_model(resp, UserOut, User.fetch(req.context.organization_id, id))
 
     @operation(
-        "Change a user", scope="write", body=UserPatch, answers={200: UserOut}, problems=(409,)
+        "Update a user", scope="write", body=UserPatch, answers={200: UserOut}, problems=(409,)
     )
     def on_patch_one(
         self, req: falcon.Request, resp: falcon.Response, id: str, body: UserPatch

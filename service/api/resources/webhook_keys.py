@@ -12,11 +12,11 @@ from service.api.operation import answer_model, operation
 
 
 class SendGridKeyIn(RequestModel):
-    public_key: Annotated[Text, Field(description="The verification key SendGrid shows: base64")]
+    public_key: Annotated[Text, Field(description="Verification key from SendGrid, in base64.")]
 
 
 class SendGridKeyOut(ResponseModel):
-    """The key in use, and the one before while it is being replaced."""
+    """The current key, and the previous one during a replacement."""
 
     public_key: str
     previous_public_key: str | None
@@ -47,18 +47,20 @@ class SendGridKeys:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer_model(resp, SendGridKeyOut, _keys(req, "sendgrid"))
 
-    @operation("Remove SendGrid's keys", scope="admin", answers={204: None}, problems=(404,))
+    @operation(
+        "Delete SendGrid's verification keys", scope="admin", answers={204: None}, problems=(404,)
+    )
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         _keys(req, "sendgrid").delete()
         resp.status = 204
 
 
 class SecretIn(RequestModel):
-    secret: Annotated[Text, Field(description="As the provider shows it: whsec_…")]
+    secret: Annotated[Text, Field(description="Signing secret from the provider, such as whsec_….")]
 
 
 class SecretOut(ResponseModel):
-    """The end of the secret in use, and of the one before while it is being replaced."""
+    """The last characters of the current secret, and of the previous one during a replacement."""
 
     secret_ends_with: str
     previous_secret_ends_with: str | None
@@ -71,31 +73,31 @@ class StripeSecretIn(SecretIn):
         bool,
         Field(
             strict=True,
-            description="Set this for an endpoint of Stripe's test mode or of a sandbox. Events "
-            "with `livemode: false` count only if a test secret signed them.",
+            description="True for an endpoint of Stripe's test mode or a sandbox. Events with "
+            "`livemode: false` count only if a test secret signed them.",
         ),
     ] = False
 
 
 class Valid(ResponseModel):
-    """A secret that is valid now."""
+    """A valid secret."""
 
     ends_with: str
     test: bool
 
 
 class StripeSecretOut(SecretOut):
-    """The ends of the secrets that are valid: of each mode one, or two during a replacement."""
+    """The last characters of the valid secrets: one per mode, or two during a replacement."""
 
-    test: Annotated[bool, Field(description="Whether the newest secret is of the test mode")]
-    secrets: Annotated[list[Valid], Field(description="All that are valid, the newest first")]
+    test: Annotated[bool, Field(description="True if the newest secret belongs to test mode.")]
+    secrets: Annotated[list[Valid], Field(description="All valid secrets, newest first.")]
 
 
 class StripeSecrets:
     """/v1/webhook-keys/stripe"""
 
     @operation(
-        "Set a signing secret of Stripe's",
+        "Set a Stripe signing secret",
         scope="admin",
         body=StripeSecretIn,
         answers={200: StripeSecretOut},
@@ -107,7 +109,7 @@ class StripeSecrets:
         answer_model(resp, StripeSecretOut, keys)
 
     @operation(
-        "Get the ends of Stripe's signing secrets",
+        "Get the last characters of Stripe's signing secrets",
         scope="admin",
         answers={200: StripeSecretOut},
         problems=(404,),
@@ -116,7 +118,7 @@ class StripeSecrets:
         answer_model(resp, StripeSecretOut, _keys(req, "stripe"))
 
     @operation(
-        "Remove Stripe's signing secrets", scope="admin", answers={204: None}, problems=(404,)
+        "Delete Stripe's signing secrets", scope="admin", answers={204: None}, problems=(404,)
     )
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         _keys(req, "stripe").delete()
@@ -130,7 +132,7 @@ class Secrets:
         self._provider = provider
 
     @operation(
-        "Set the webhook's signing secret",
+        "Set the webhook signing secret",
         scope="admin",
         body=SecretIn,
         answers={200: SecretOut},
@@ -141,7 +143,7 @@ class Secrets:
         answer_model(resp, SecretOut, keys)
 
     @operation(
-        "Get the ends of the webhook's signing secrets",
+        "Get the last characters of the webhook signing secrets",
         scope="admin",
         answers={200: SecretOut},
         problems=(404,),
@@ -149,7 +151,9 @@ class Secrets:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer_model(resp, SecretOut, _keys(req, self._provider))
 
-    @operation("Remove the signing secrets", scope="admin", answers={204: None}, problems=(404,))
+    @operation(
+        "Delete the webhook signing secrets", scope="admin", answers={204: None}, problems=(404,)
+    )
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         _keys(req, self._provider).delete()
         resp.status = 204

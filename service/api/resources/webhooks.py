@@ -1,4 +1,4 @@
-"""Webhooks: a resource for each provider of the registry.
+"""Webhooks: one resource per provider of the registry.
 
 Requests need no API key, because the signature over the raw body identifies the organization.
 """
@@ -20,7 +20,7 @@ WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
 
 
 class Accepted(ResponseModel):
-    """How many events are stored, to be counted in a moment."""
+    """The number of stored events. Workers count them within moments."""
 
     accepted: int
 
@@ -40,7 +40,7 @@ def _resource(provider: Provider) -> object:
         def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
             _receive(req, resp, organization_id, provider.name)
 
-    Webhook.__name__ = provider.tag  # the API reference shows it
+    Webhook.__name__ = provider.tag  # the API reference shows this name
     return Webhook()
 
 
@@ -51,8 +51,10 @@ def _receive(
     signer = WebhookKey.find_signer(organization_id, provider, req.headers, body)
     if signer is None:
         count_anonymous_request(find_client_address(req))
-        # An organization without keys, or none at all, is no different from a bad signature.
-        raise falcon.HTTPUnauthorized(description="The signature is missing or wrong.")
+        # A missing organization, or one without keys, must look like a bad signature.
+        raise falcon.HTTPUnauthorized(
+            description="The signature is missing or invalid. Check the webhook key."
+        )
     with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
             signer.organization_id, provider, body, by_test_key=signer.by_test_key

@@ -8,33 +8,36 @@ import click
 from service.commands.connected import explain_errors, with_data_option
 
 STATUS_JSON_HELP = """\b
-The object of --json:
-  at         when it was asked
+Keys of the JSON object:
+  at         time of the observation
   status     well, attention or unknown
-  sentence   what is wrong and what to do first
-  problems   all such sentences, the most urgent first
+  sentence   most urgent problem and what to do first
+  problems   all problems, the most urgent first
   mongodb    answers, reason, version, supported_until, primary, members
              (each: host, state, is_well, lag_seconds)
   queue      answers, reason, length
-  due        of each kind: kind, count (to 10,000), oldest_seconds, oldest_tries
-  failed     count (to 100 of a kind), latest
+  due        per kind: kind, count (up to 10,000), oldest_seconds, oldest_tries
+  failed     count (up to 100 per kind), latest
              (each: kind, id, error, tries, failed_at, retry)
-  rates      gifts_stored, gifts_settled, posts, events a second, over seconds
+  rates      per second: gifts_stored, gifts_settled, posts, events; seconds measured
   recount    off, ended_at
   warehouse  lag_seconds, is_failing, is_filled
-  posts      last (of each provider: when), refused_events
-What is not known, or not there, is null."""
+  posts      last (time per provider), refused_events
+Unknown or missing values are null."""
 
 
 @click.command(epilog=STATUS_JSON_HELP)
-@click.option("--once", is_flag=True, help="Print it once, as where the output is no terminal.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, once.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Print the status once; the default if the output is not a terminal.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the status once, as a JSON object.")
 @with_data_option
 def status(once: bool, as_json: bool) -> None:
-    """Show how everything does, anew each second; q or Ctrl-C ends it.
+    """Show the health of the service, updated every second. Press q or Ctrl-C to stop.
 
-    Exit code of --once and --json: 0 all is well, 1 something needs attention, 2 the database
-    does not tell.
+    Exit codes with --once and --json: 0 healthy, 1 needs attention, 2 the database is unavailable.
     """
     from config.settings import get_settings
     from service.commands.status.judgement import judge_facts

@@ -1,4 +1,4 @@
-"""The facts that `matchback status` collects, before it judges them."""
+"""The facts that `matchback status` collects before it judges them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from documents.reports.health import MAX_COUNTED_RECORDS, ServiceHealth
 
-# Source: MongoDB's «Software Lifecycle Schedules». Releases in between are not in it.
+# Source: MongoDB's “Software Lifecycle Schedules”. Rapid releases are not listed.
 MONGODB_SUPPORTED_UNTIL = {
     (5, 0): date(2024, 10, 31),
     (6, 0): date(2025, 7, 31),
@@ -19,29 +19,29 @@ HEALTHY_MEMBER_STATES = ("PRIMARY", "SECONDARY", "ARBITER")
 
 @dataclass(frozen=True)
 class ReplicaSetMember:
-    """A member of the replica set, as one of the others sees it."""
+    """A member of the replica set, as another member reports it."""
 
     host: str
-    state: str | None = None  # None: we may not ask
+    state: str | None = None  # None without permission to query it
     is_well: bool = True
     lag_seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class MongoDBFacts:
-    """Whether a server answers, which, and who else is in its set."""
+    """The server that answers, and the members of its replica set."""
 
     answers: bool
     reason: str | None = None
     version: str | None = None
     supported_until: date | None = None
-    primary: str | None = None  # also the router, where there is one
+    primary: str | None = None  # or the router of a sharded cluster
     members: Sequence[ReplicaSetMember] = ()
 
 
 @dataclass(frozen=True)
 class QueueFacts:
-    """How many wake-ups wait."""
+    """The number of wake-ups in the queue."""
 
     answers: bool
     reason: str | None = None
@@ -50,7 +50,7 @@ class QueueFacts:
 
 @dataclass(frozen=True)
 class ActivityRates:
-    """What happened a second, between two looks; None where that cannot be told."""
+    """Rates per second between two observations; None if unknown."""
 
     seconds: float
     gifts_stored: float
@@ -61,7 +61,7 @@ class ActivityRates:
 
 @dataclass(frozen=True)
 class Facts:
-    """One look. `service` is None where the database does not tell, and `reason` says why."""
+    """One observation. `service` is None if the database query failed; `reason` has the error."""
 
     at: datetime
     mongodb: MongoDBFacts
@@ -74,14 +74,14 @@ class Facts:
 
 
 def find_support_end(version: str) -> date | None:
-    """The last day of a release's support; None where it is not known."""
+    """Return the last day of the release's support, or None if unknown."""
     major, minor = map(int, version.split(".")[:2])
     known = MONGODB_SUPPORTED_UNTIL.get((major, minor))
     return MONGODB_SUPPORTED_UNTIL[5, 0] if known is None and major < 5 else known
 
 
 def read_members(status: dict[str, Any]) -> list[ReplicaSetMember]:
-    """Who is in the set, from the answer to `replSetGetStatus`."""
+    """Return the members of the set from the result of `replSetGetStatus`."""
     rows = status["members"]
     ahead = [row["optimeDate"] for row in rows if row["stateStr"] == "PRIMARY"]
 
@@ -99,7 +99,7 @@ def read_members(status: dict[str, Any]) -> list[ReplicaSetMember]:
 
 
 def compute_rates(before: ServiceHealth, after: ServiceHealth, seconds: float) -> ActivityRates:
-    """What happened between two looks. Records that are taken away meanwhile are not told apart."""
+    """Return the rates between two observations. Deletions in between are not detected."""
 
     def grown(kind: str) -> int:
         return max(0, after.stored[kind] - before.stored[kind])
@@ -108,7 +108,7 @@ def compute_rates(before: ServiceHealth, after: ServiceHealth, seconds: float) -
         return next(one.count for one in health.due if one.kind == "donations")
 
     stored, waited, wait = grown("donations"), due(before), due(after)
-    # A gift that was changed is due again and settled again: this is what left, at the least.
+    # A changed donation becomes due and is settled again, so this number is a lower bound.
     settled = max(0, stored + waited - wait) if max(waited, wait) < MAX_COUNTED_RECORDS else None
     return ActivityRates(
         seconds,

@@ -1,4 +1,4 @@
-"""The live view: a new screen each second, until q or Ctrl-C."""
+"""The live view, which updates every second until the user presses q or Ctrl-C."""
 
 import os
 import select
@@ -23,12 +23,12 @@ KEY_READ_BYTES = 64
 
 
 def show_live_status(watch: FactCollector) -> None:
-    """Show it on a screen of its own; the last look stays on the terminal when that ends."""
+    """Show the live view full-screen. Leave the last observation on the terminal."""
     facts = None
     with (
         suppress(KeyboardInterrupt),
         _ended() as is_ended,
-        Live(Text("Looking …"), screen=True, auto_refresh=False) as live,
+        Live(Text("Loading …"), screen=True, auto_refresh=False) as live,
     ):
         live.refresh()
         for facts in poll_facts(watch, is_ended):
@@ -38,7 +38,10 @@ def show_live_status(watch: FactCollector) -> None:
 
 
 def poll_facts(watch: FactCollector, is_ended: Callable[[], bool]) -> Iterator[Facts]:
-    """A look each second. They are waited for elsewhere, so that a key ends it at any moment."""
+    """Yield an observation each second.
+
+    A thread waits for it, so that a key press ends the view.
+    """
     question, is_new, asked = BackgroundQuery(watch.look), True, time.monotonic()
     question.ask()
     while not is_ended():
@@ -51,9 +54,9 @@ def poll_facts(watch: FactCollector, is_ended: Callable[[], bool]) -> Iterator[F
 
 
 def _view(facts: Facts, console: Console) -> RenderableType:
-    """The facts, cut off where they do not fit, above how it is, which is always seen."""
+    """Return the facts above the verdict. Truncate the facts so that the verdict stays visible."""
     told = Group(*format_facts(facts))
-    end = Group(*format_verdict(judge_facts(facts)), Text(f"{QUIT_KEY} ends this", "dim"))
+    end = Group(*format_verdict(judge_facts(facts)), Text(f"Press {QUIT_KEY} to stop", "dim"))
     height, below = len(console.render_lines(told)), len(console.render_lines(end))
     if height + below <= console.height:
         return Group(told, end)
@@ -64,7 +67,7 @@ def _view(facts: Facts, console: Console) -> RenderableType:
 
 @contextmanager
 def _ended() -> Iterator[Callable[[], bool]]:
-    """Yields what waits a moment for the key that ends it, and says whether it was hit."""
+    """Yield a function that waits briefly and returns whether the user pressed the stop key."""
     if not sys.stdin.isatty():
         yield _nobody_types
         return

@@ -16,7 +16,7 @@ MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3600, 86400
 
 
 def format_facts(facts: Facts) -> list[Text]:
-    """A line each fact."""
+    """Return one line per fact."""
     found: list[tuple[str, str]] = [("MongoDB", one) for one in _mongodb(facts)]
     found += [("Queue", _queue(facts))]
     if facts.service is not None:
@@ -29,7 +29,7 @@ def format_facts(facts: Facts) -> list[Text]:
 
 
 def format_verdict(verdict: Verdict) -> list[Text]:
-    """How it is: the sentence, and after it what else is wrong."""
+    """Return the verdict: the most urgent problem, then the others."""
     return [
         Text(text, LEVEL_STYLES[verdict.level] if number == 0 else "")
         for number, text in enumerate(verdict.problems or (verdict.sentence,))
@@ -37,7 +37,7 @@ def format_verdict(verdict: Verdict) -> list[Text]:
 
 
 def print_lines(shown: list[Text]) -> None:
-    """Print them, each on a line of its own however long it is."""
+    """Print the lines without wrapping."""
     console = Console(highlight=False, soft_wrap=True)
     for line in shown:
         console.print(line)
@@ -46,10 +46,10 @@ def print_lines(shown: list[Text]) -> None:
 def _mongodb(facts: Facts) -> Iterator[str]:
     found = facts.mongodb
     if not found.answers:
-        yield f"cannot be asked: {found.reason}"
+        yield f"unavailable: {found.reason}"
         return
     until = found.supported_until
-    past = f", past its support since {until}" if until and facts.at.date() > until else ""
+    past = f", unsupported since {until}" if until and facts.at.date() > until else ""
     yield f"{found.version}{past}; primary: {found.primary or 'none'}"
     yield from (_member(one) for one in found.members if one.host != found.primary)
 
@@ -61,8 +61,8 @@ def _member(one: ReplicaSetMember) -> str:
 
 def _queue(facts: Facts) -> str:
     if not facts.queue.answers:
-        return f"cannot be asked: {facts.queue.reason}"
-    return f"{facts.queue.length} wake-ups wait"
+        return f"unavailable: {facts.queue.reason}"
+    return f"{facts.queue.length} wake-ups in the queue"
 
 
 def _service(service: ServiceHealth, facts: Facts) -> Iterator[tuple[str, str]]:
@@ -71,18 +71,18 @@ def _service(service: ServiceHealth, facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Rates", _rates(facts)
     yield "Recount", _recount(service, facts.at)
     if service.warehouse:
-        filled = "" if service.warehouse.is_filled else ", still being filled from nothing"
-        fails = ", the export fails" if service.warehouse.is_failing else ""
+        filled = "" if service.warehouse.is_filled else ", initial backfill in progress"
+        fails = ", export fails" if service.warehouse.is_failing else ""
         yield "Warehouse", f"{service.warehouse.lag_seconds:.1f} s behind{filled}{fails}"
-    yield "Posts", _posts(service, facts.at)
+    yield "Webhooks", _posts(service, facts.at)
 
 
 def _due(service: ServiceHealth) -> Iterator[str]:
     waiting = [one for one in service.due if one.count]
     for one in waiting:
-        tries = f", which failed {one.oldest_tries} times so far" if one.oldest_tries else ""
+        tries = f" after {one.oldest_tries} failed attempts" if one.oldest_tries else ""
         count = f"{one.count}{' or more' if one.count >= MAX_COUNTED_RECORDS else ''}"
-        yield f"{one.kind} {count}, the oldest for {_age(one.oldest_seconds)}{tries}"
+        yield f"{one.kind} {count}, oldest {_age(one.oldest_seconds)}{tries}"
     if not waiting:
         yield "nothing"
 
@@ -91,36 +91,38 @@ def _failed(service: ServiceHealth, facts: Facts) -> Iterator[str]:
     count = service.failed.count
     yield "none" if not count else f"{count}{' or more' if count >= MAX_SHOWN_FAILED_JOBS else ''}"
     for one in list_latest_failures(facts):
-        tries = f"{one['error']} at {one['tries']} tries"
-        yield f"{one['kind']} {one['id']}: {tries}; «{one['retry']}»"
+        tries = f"{one['error']} after {one['tries']} attempts"
+        yield f"{one['kind']} {one['id']}: {tries}; retry with `{one['retry']}`"
 
 
 def _rates(facts: Facts) -> str:
     found = facts.rates
     if found is None:
-        return "in a moment"
+        return "not measured yet"
     settled = "?" if found.gifts_settled is None else f"{found.gifts_settled:.1f}"
     return (
-        f"a second: {found.gifts_stored:.1f} gifts stored, {settled} settled; "
-        f"{found.posts:.1f} posts, {found.events:.1f} events  (last {found.seconds:.0f} s)"
+        f"{found.gifts_stored:.1f} donations/s stored, {settled}/s settled; "
+        f"{found.posts:.1f} webhooks/s, {found.events:.1f} events/s  (last {found.seconds:.0f} s)"
     )
 
 
 def _recount(service: ServiceHealth, at: datetime) -> str:
     ended = service.recount.last_finished_at
     if ended is None:
-        return "the first one has not ended yet"
+        return "first recount in progress"
     ago = _age((at - ended).total_seconds())
-    return f"{service.recount.last_off} counters off, {ago} ago"
+    return f"{service.recount.last_off} incorrect, {ago} ago"
 
 
 def _posts(service: ServiceHealth, at: datetime) -> str:
     told = [
-        f"{provider} {_age((at - last).total_seconds())} ago" if last else f"{provider} not lately"
+        f"{provider} {_age((at - last).total_seconds())} ago"
+        if last
+        else f"{provider} none recently"
         for provider, last in service.posts.last.items()
     ]
     refused = service.posts.refused_events
-    told += [f"{refused} events that could not be used in the last posts"] if refused else []
+    told += [f"{refused} rejected events in recent webhooks"] if refused else []
     return "; ".join(told) or "none yet"
 
 

@@ -12,7 +12,7 @@ MAX_LATEST_FAILURES = 3
 
 
 def to_json_object(facts: Facts, verdict: Verdict) -> dict[str, Any]:
-    """All of it; times as ISO 8601. No name, address or text of a record is in it."""
+    """Return all facts with ISO 8601 times. They hold no name, address or text of a record."""
     service = facts.service
     found = {
         "at": facts.at,
@@ -34,7 +34,7 @@ def to_json_object(facts: Facts, verdict: Verdict) -> dict[str, Any]:
 
 
 def list_latest_failures(facts: Facts) -> list[dict[str, Any]]:
-    """The last jobs that failed, each with the command that tries it again."""
+    """Return the most recent failed jobs, each with the command that retries it."""
     found = facts.service.failed.latest if facts.service else []
     return [_failed(one) for one in found[:MAX_LATEST_FAILURES]]
 

@@ -32,16 +32,16 @@ from service.commands.status.facts import (
 from service.commands.status.facts import find_support_end as until_of
 
 FACTS_TIMEOUT_SECONDS = 3.0
-MONGODB_TIMEOUT_SECONDS = 2.5  # so that as a rule the driver gives up first, and says why
+MONGODB_TIMEOUT_SECONDS = 2.5  # shorter, so that the driver usually reports its error first
 STATUS_REFRESH_SECONDS = 1.0
 MAX_COMPARED_SAMPLES = 10
-MONGODB_BAD_VALUE_CODE = 2  # what MongoDB answers to the hint of an index that is not there
+MONGODB_BAD_VALUE_CODE = 2  # MongoDB's error for a hint that names a missing index
 
 
 class BackgroundQuery:
-    """Asked in a thread of its own, so that who does not answer holds up nobody.
+    """A query that runs in its own thread, so that a slow server does not block the others.
 
-    While one is open, asking again waits for the same answer: threads must not pile up.
+    While a query is running, `ask` starts no other: threads must not accumulate.
     """
 
     def __init__(self, ask: Callable[[], Any]) -> None:
@@ -49,37 +49,40 @@ class BackgroundQuery:
         self._answer: Future[Any] | None = None
 
     def ask(self) -> None:
-        """Ask, unless that was done and there is no answer yet."""
+        """Start the query unless it is still running."""
         if self._answer is None or self._answer.done():
             self._answer = Future()
             Thread(target=self._run, args=(self._answer,), daemon=True).start()
 
     def answer(self, seconds: float) -> Any:
-        """What was answered, or what went wrong, as an exception; TimeoutError when nothing was."""
+        """Return the result within `seconds`.
+
+        Raises: the query's own exception, or TimeoutError without a result.
+        """
         assert self._answer
         return self._answer.result(max(0.0, seconds))
 
     def _run(self, answer: "Future[Any]") -> None:
         try:
             answer.set_result(self._ask())
-        except Exception as error:  # noqa: BLE001  (whoever waits for the answer gets it)
+        except Exception as error:  # noqa: BLE001  (the future passes it on)
             answer.set_exception(error)
 
     @property
     def is_open(self) -> bool:
-        """Whether the answer has not come yet."""
+        """True while the query is running."""
         return self._answer is not None and not self._answer.done()
 
 
 class MongoDBConnection:
-    """Made when it is first asked for: reading the address may ask the network."""
+    """A MongoDB client, created on first use because reading the URI may query DNS."""
 
     def __init__(self) -> None:
         self._guard = Lock()
         self._client: database.DatabaseClient | None = None
 
     def client(self) -> database.DatabaseClient:
-        """The client, which gives up soon."""
+        """Return the client, which has short time-outs."""
         with self._guard:
             if self._client is None:
                 asking = int(MONGODB_TIMEOUT_SECONDS * database.MILLISECONDS_PER_SECOND)
@@ -90,7 +93,7 @@ class MongoDBConnection:
 
 
 class FactCollector:
-    """Looks at everything, and remembers the last looks, for the rates."""
+    """An observer of all services. It keeps recent observations to compute rates."""
 
     def __init__(self) -> None:
         mongodb = MongoDBConnection()
@@ -100,7 +103,7 @@ class FactCollector:
         self._looks: deque[tuple[datetime, ServiceHealth]] = deque(maxlen=MAX_COMPARED_SAMPLES + 1)
 
     def look(self) -> Facts:
-        """What is the case now, within three seconds."""
+        """Return the current facts within three seconds."""
         deadline = time.monotonic() + FACTS_TIMEOUT_SECONDS
         for question in (self._server, self._queue, self._service):
             question.ask()
@@ -122,7 +125,7 @@ class FactCollector:
         )
 
     def collect_with_rates(self) -> Facts:
-        """A look, and a second one at what moves, for the rates."""
+        """Observe twice, so that the facts include rates."""
         facts = self.look()
         if facts.service is None:
             return facts
@@ -144,20 +147,20 @@ class FactCollector:
 def _answer(question: BackgroundQuery, deadline: float) -> tuple[Any, Exception | None]:
     try:
         return question.answer(deadline - time.monotonic()), None
-    except Exception as error:  # noqa: BLE001  (it is shown)
+    except Exception as error:  # noqa: BLE001  (the status shows it)
         return None, error
 
 
 def _reason(error: Exception | None) -> str | None:
-    """Why there is no answer, without what an error's text may repeat."""
+    """Return why a query failed, without the error's text, which may contain secrets or data."""
     if error is None:
         return None
     if isinstance(error, database.DeploymentError):
-        return "it is a standalone server, and Matchback needs a replica set"
+        return "it is a standalone server; Matchback needs a replica set"
     if getattr(error, "code", None) in AUTHENTICATION_ERROR_CODES:
-        return "it refuses the user or password"
+        return "it rejects the user or password"
     if isinstance(error, TimeoutError) or is_transient(error):
-        return "it does not answer"
+        return "it does not respond"
     return describe_error(error)
 
 
@@ -172,13 +175,13 @@ def _ask_server(mongo: database.DatabaseClient) -> MongoDBFacts:
         primary = "a router" if is_router else hello.get("primary")
         try:
             others = read_members(mongo.admin.command("replSetGetStatus", read_preference=anyone))
-        except OperationFailure:  # it is not ours to ask: a managed service, or a router
+        except OperationFailure:  # a managed service or a router does not allow it
             others = [ReplicaSetMember(host) for host in hello.get("hosts", ())]
     return MongoDBFacts(True, None, version, until_of(version), primary, others)
 
 
 def _ask_service(_: database.DatabaseClient) -> ServiceHealth:
-    """Documents find the client by themselves, once there is one."""
+    """Query the service's health. Documents use the default client."""
     with pymongo.timeout(MONGODB_TIMEOUT_SECONDS):
         return measure_service_health()
 

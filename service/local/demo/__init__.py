@@ -1,1 +1,1 @@
-"""The demo: a university and its giving day, played through the public HTTP API only."""
+"""The demo: a university and its giving day, simulated through the public HTTP API only."""

@@ -1,4 +1,4 @@
-"""The script of the giving day: each open, click and gift with its time. Pure: a seed is a day."""
+"""The script of the giving day: each open, click and donation with its time. A seed makes a day."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 PLAYED_DAY_SECONDS = 25.0
-TIME_LAPSE_FACTOR = 50 * 60  # of the day played stands for so many: it is 21 hours long
+TIME_LAPSE_FACTOR = 50 * 60  # seconds of the day per second of the demo; the day lasts 21 hours
 EVENTS_A_POST = 60
 OPEN_SHARE, MACHINE_SHARE, CLICK_SHARE, GIVE_SHARE = 0.46, 0.18, 0.34, 0.55
 BOUNCE_SHARE, REPEAT_SHARE, REFUND_SHARE = 0.02, 0.1, 0.05
@@ -18,7 +18,7 @@ GIFT_AMOUNTS_CENTS = (1000, 2500, 2500, 5000, 5000, 10000, 25000)
 
 @dataclass(frozen=True)
 class DemoRecipient:
-    """One email of the mailing."""
+    """A recipient of the mailing, with their email."""
 
     email_id: str
     name: str
@@ -28,7 +28,7 @@ class DemoRecipient:
 
 @dataclass(frozen=True)
 class GivingDayStep:
-    """Something that happens at a second of the day: a post of events, a gift, a refund."""
+    """A step at a second of the demo: a webhook post, a donation or a refund."""
 
     at: float
     kind: str
@@ -38,7 +38,7 @@ class GivingDayStep:
 def plan_giving_day(
     recipients: Sequence[DemoRecipient], fundraiser_id: str, start: int, seed: int = 7
 ) -> list[GivingDayStep]:
-    """Everything that happens, in order.
+    """Return all steps in order.
 
     Args:
         start: Unix seconds at which the day begins.
@@ -58,7 +58,7 @@ def plan_giving_day(
 def _story(
     chance: random.Random, number: int, recipient: DemoRecipient, start: int
 ) -> tuple[list[tuple[float, dict[str, Any]]], float | None]:
-    """What SendGrid tells of one email, and when it was clicked, if it was."""
+    """Return SendGrid's events for one email, and the time of the click, if any."""
     told: list[tuple[float, dict[str, Any]]] = []
 
     def tell(at: float, event: str, **more: Any) -> None:
@@ -100,7 +100,7 @@ def _story(
 def _posts(
     chance: random.Random, events: list[tuple[float, dict[str, Any]]]
 ) -> Iterator[GivingDayStep]:
-    """Events in posts as they come, some of the posts twice."""
+    """Yield events in webhook posts. Repeat some of the posts."""
     events = sorted(events, key=lambda event: event[0])
     for first in range(0, len(events), EVENTS_A_POST):
         batch = events[first : first + EVENTS_A_POST]
@@ -120,7 +120,7 @@ def _gift(
     clicked: float,
     start: int,
 ) -> list[GivingDayStep]:
-    """A gift by somebody who clicked: most links carry their token, some lose it on the way."""
+    """Return a donation after a click. Most links keep their token; a few lose it on the way."""
     at = min(clicked + chance.uniform(0.2, 4), PLAYED_DAY_SECONDS)
     email_id = chance.choices(
         [recipient.link_token, "", "utm_source=newsletter"], weights=[75, 17, 8]
@@ -134,7 +134,7 @@ def _gift(
 
 
 def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int) -> GivingDayStep:
-    """Somebody nobody wrote to."""
+    """Return a donation by a person who received no email."""
     name, address = f"Guest {number}", f"guest{number}@example.org"
     gift = _donation(chance, f"demo-guest-{number}", fundraiser_id, name, address)
     at = chance.uniform(5, PLAYED_DAY_SECONDS)
@@ -142,7 +142,7 @@ def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int
 
 
 def _time(start: int, at: float) -> str:
-    """When what happens at a second of the day played happens."""
+    """Return the time of day for a second of the demo."""
     return datetime.fromtimestamp(start + int(at * TIME_LAPSE_FACTOR), UTC).isoformat()
 
 

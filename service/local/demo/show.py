@@ -1,4 +1,4 @@
-"""The show: it plays the giving day and displays it."""
+"""The player and the live view of the giving day."""
 
 import threading
 import time
@@ -28,9 +28,9 @@ EXAMPLE_WAREHOUSE_QUERY = (
 
 
 class Player(threading.Thread):
-    """Makes the university at the first start and plays its day by the clock.
+    """A thread that creates the university on the first start and plays its giving day.
 
-    Playing it again changes nothing: every gift and event in it is identified.
+    Playing the day again changes nothing, because every donation and event has an ID.
     """
 
     def __init__(self, url: str, data: Path) -> None:
@@ -48,21 +48,21 @@ class Player(threading.Thread):
             if place is None or not ApiKey.authenticate(place.api_key):
                 place = (
                     university.create_demo_university()
-                )  # the first start, or its database is gone
+                )  # first start, or the database was deleted
                 place.save(self._data)
             if not place.started_at:
                 self._furnish(place)
             self.place = place
-            print_progress(f"see it happen: {make_dashboard_link(self._url, place)}")
+            print_progress(f"dashboard: {make_dashboard_link(self._url, place)}")
             if not place.played:
                 self._play(place)
         except Interrupted:
             pass
         except Exception as error:  # noqa: BLE001
-            self.failure = error  # told on the terminal; nothing else depends on the demo
+            self.failure = error  # the terminal shows it; nothing else depends on the demo
 
     def stop(self) -> None:
-        """Send nothing more, and end."""
+        """Send nothing more, and end the thread."""
         self._stopping.set()
         self.join()
 
@@ -70,7 +70,7 @@ class Player(threading.Thread):
         return DemoClient(self._url, place, self._stopping)
 
     def _furnish(self, place: DemoUniversity) -> None:
-        print_progress("creating Demo University: two fundraisers, two mailings")
+        print_progress("creating Demo University with two fundraisers and two mailings")
         university.populate_demo_university(place, self._client(place), _tell_progress)
         place.started_at = int(time.time()) - int(
             giving_day.PLAYED_DAY_SECONDS * giving_day.TIME_LAPSE_FACTOR
@@ -79,7 +79,7 @@ class Player(threading.Thread):
 
     def _play(self, place: DemoUniversity) -> None:
         print_progress(
-            f"playing its giving day, {giving_day.PLAYED_DAY_SECONDS:.0f} s, through the HTTP API"
+            f"simulating its giving day through the HTTP API ({giving_day.PLAYED_DAY_SECONDS:.0f} s)"
         )
         client = self._client(place)
         recipients = [giving_day.DemoRecipient(**one) for one in place.recipients]
@@ -104,7 +104,7 @@ class Player(threading.Thread):
 
 
 def show_demo(up: LocalDeployment) -> None:
-    """Play the demo, if it was not played yet, and show how it stands. For ever."""
+    """Play the demo unless it was played before, and show its report until a signal arrives."""
     player = Player(up.addresses["MATCHBACK_URL"], up.data)
     player.start()
     try:
@@ -125,9 +125,9 @@ def _watch(up: LocalDeployment, player: Player) -> None:
                 print_progress(f"the demo stopped early: {player.failure!r}")
             report = _report(up, player.place)
             if report is None:
-                continue  # not made yet, or the web service is being restarted
+                continue  # not created yet, or the web service is restarting
             if console.is_terminal:
-                note = "the day goes on" if playing else "Ctrl-C stops everything"
+                note = "Simulating the giving day" if playing else "Press Ctrl-C to stop"
                 live.update(view.build_panel("Spring Giving Day", report, note))
             elif playing and time.monotonic() - last_line > LINE_INTERVAL_SECONDS:
                 last_line = time.monotonic()
@@ -138,7 +138,7 @@ def _watch(up: LocalDeployment, player: Player) -> None:
 
 
 def _report(up: LocalDeployment, place: DemoUniversity | None) -> dict[str, Any] | None:
-    """One try: whoever watches over the parts must not wait for one of them."""
+    """Return the report, without retries, because the supervisor must not wait for one part."""
     if place is None or not place.started_at:
         return None
     url = up.addresses["MATCHBACK_URL"]
@@ -152,7 +152,7 @@ def _report(up: LocalDeployment, place: DemoUniversity | None) -> dict[str, Any]
 
 def _tell_progress(done: int) -> None:
     if done % EMAILS_A_PROGRESS_LINE == 0:
-        print_progress(f"  {done} of {university.RECIPIENT_COUNT} emails recorded")
+        print_progress(f"  {done} of {university.RECIPIENT_COUNT} emails created")
 
 
 def _is_settled(report: dict[str, Any]) -> bool:
@@ -168,10 +168,10 @@ def _tell(up: LocalDeployment, player: Player, report: dict[str, Any]) -> None:
         f"""
 [bold]Open[/]
   {make_dashboard_link(url, place)}
-                        the dashboard, signed in
-  {url}/docs            the API, for people
-  {url}/openapi.json    the same, for programs
-  {url}/metrics         how much is due
+                        dashboard, signed in
+  {url}/docs            API documentation
+  {url}/openapi.json    API as an OpenAPI document
+  {url}/metrics         Prometheus metrics
 
 [bold]Try[/]
   KEY={key}
@@ -184,6 +184,6 @@ def _tell(up: LocalDeployment, player: Player, report: dict[str, Any]) -> None:
   {build_matchback_command()[1]} warehouse sql --data {up.data} \\
     "{EXAMPLE_WAREHOUSE_QUERY}"
 
-Logs and data are in {up.data}. Ctrl-C stops everything.
+Logs and data are in {up.data}. Press Ctrl-C to stop.
 """
     )

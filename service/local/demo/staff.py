@@ -14,10 +14,10 @@ DEMO_LINK_LIFETIME = timedelta(days=1)
 
 
 def make_dashboard_link(url: str, place: DemoUniversity) -> str:
-    """A link that signs into the demo, as often as wanted for a day: it is for this machine."""
+    """Return a sign-in link for the demo. It works repeatedly for one day, on this machine only."""
     staff = Staff.known(DEMO_STAFF_ADDRESS)
     if staff is not None and str(staff.organization_id) != place.organization_id:
-        staff.remove()  # of a demo that was made before this one
+        staff.remove()  # belongs to an earlier demo
         staff = None
     if staff is None:
         staff = Staff.add(

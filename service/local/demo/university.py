@@ -1,4 +1,4 @@
-"""The demo university: created once, kept in DIR/demo.json, and otherwise built over HTTP."""
+"""The demo university: created once, stored in DIR/demo.json, and filled through the HTTP API."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ LAST_NAMES = (
 
 @dataclass
 class DemoUniversity:
-    """What the demo must remember to go on after a restart."""
+    """The state that the demo needs after a restart."""
 
     organization_id: str
     api_key: str
@@ -56,7 +56,7 @@ class DemoUniversity:
     played: bool = False
 
     def save(self, data: Path) -> None:
-        """Keep it; it holds keys, so for its owner alone."""
+        """Store the state. Only the owner can read the file, because it contains keys."""
         draft = data / "demo.json.new"
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(asdict(self)))
@@ -64,7 +64,7 @@ class DemoUniversity:
 
     @classmethod
     def load(cls, data: Path) -> "DemoUniversity | None":
-        """What was kept, if anything whole was."""
+        """Return the stored state, or None if the file is missing or damaged."""
         try:
             return cls(**json.loads((data / "demo.json").read_text()))
         except (OSError, ValueError, TypeError):
@@ -72,11 +72,11 @@ class DemoUniversity:
 
 
 class Interrupted(Exception):
-    """Everything is being stopped: whatever is still to be sent is not sent any more."""
+    """`matchback up` is stopping, so no further requests are sent."""
 
 
 class DemoClient:
-    """The university's own programs: Matchback's client, and SendGrid, which posts for it."""
+    """The university's own programs, which use Matchback's client, and SendGrid's webhook."""
 
     def __init__(self, url: str, university: DemoUniversity, stopping: threading.Event) -> None:
         self._stopping = stopping
@@ -88,10 +88,10 @@ class DemoClient:
 
     @contextmanager
     def api(self) -> Iterator[Matchback]:
-        """To call it, unless everything is being stopped.
+        """Yield the API client.
 
         Raises:
-            Interrupted: it is.
+            Interrupted: `matchback up` is stopping.
         """
         if self._stopping.is_set():
             raise Interrupted
@@ -103,7 +103,7 @@ class DemoClient:
             raise
 
     def deliver(self, events: list[dict[str, Any]]) -> None:
-        """Post events as SendGrid would: signed, with no API key."""
+        """Post events as SendGrid does: signed, and without an API key."""
         body, timestamp = json.dumps(events).encode() + b"\r\n", str(int(time.time()))
         assert isinstance(self._key, ec.EllipticCurvePrivateKey)
         signature = self._key.sign(timestamp.encode() + body, ec.ECDSA(SHA256()))
@@ -116,7 +116,7 @@ class DemoClient:
 
 
 def create_demo_university() -> DemoUniversity:
-    """A new organization with its keys: what the command line does."""
+    """Create an organization and its keys, as the command line does."""
     organization = Organization.create("Demo University")
     _, secret = ApiKey.issue(organization.id, "demo", ["admin"])
     key = ec.generate_private_key(ec.SECP256R1())
@@ -128,9 +128,9 @@ def create_demo_university() -> DemoUniversity:
 def populate_demo_university(
     university: DemoUniversity, client: DemoClient, progress: Callable[[int], None]
 ) -> None:
-    """Its fundraisers, its mailings, and an email for everybody on the list.
+    """Create the fundraisers, the mailings, and an email per recipient.
 
-    Each under an Idempotency-Key, so that a demo which was interrupted goes on where it was.
+    Each request has an idempotency key, so that an interrupted demo can resume.
     """
     with client.api() as api:
         api.set_webhook_key("sendgrid", public_key=_public(university))
@@ -170,7 +170,7 @@ def populate_demo_university(
 
 
 def list_people() -> Iterator[tuple[int, str, str]]:
-    """The mailing list: numbers, names and addresses."""
+    """Yield the mailing list: numbers, names and addresses."""
     for number in range(RECIPIENT_COUNT):
         first, last = FIRST_NAMES[number % len(FIRST_NAMES)], LAST_NAMES[number % len(LAST_NAMES)]
         yield number, f"{first} {last}", f"{first}.{last}{number}@example.edu".lower()

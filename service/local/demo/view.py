@@ -15,17 +15,16 @@ BAR_WIDTH = 40
 
 
 def format_funnel_line(report: Mapping[str, Any]) -> str:
-    """One line, for where there is no terminal to draw on."""
+    """Return the report as one line, for output without a terminal."""
     stages = " → ".join(f"{name} {report['emails'][name]}" for name in DEMO_FUNNEL_STAGES)
     gifts = report["donations"]
     matched = ", ".join(f"{name} {of['count']}" for name, of in gifts["by_match"].items())
-    return (
-        f"{stages} | {gifts['count']} gifts, {_money(gifts['raised'])} | {matched} | {_lag(report)}"
-    )
+    donations = f"{gifts['count']} donations, {_money(gifts['raised'])}"
+    return f"{stages} | {donations} | {matched} | {_lag(report)}"
 
 
 def build_panel(title: str, report: Mapping[str, Any], note: str) -> Panel:
-    """The funnel, the gifts by how they were matched, and how far behind the counters are."""
+    """Return the funnel, the donations by match, and the lag of the counters."""
     return Panel(
         Group(_stages(report), Text(), _gifts(report), Text(), Text(_lag(report)), Text(note)),
         title=title,
@@ -55,7 +54,7 @@ def _gifts(report: Mapping[str, Any]) -> Table:
     table.add_column(justify="right", width=18)
     for name, of in gifts["by_match"].items():
         table.add_row(name, str(of["count"]), _money(of["raised"]))
-    table.add_row("gifts", str(gifts["count"]), _money(gifts["raised"]), style="bold")
+    table.add_row("donations", str(gifts["count"]), _money(gifts["raised"]), style="bold")
     return table
 
 
@@ -64,7 +63,7 @@ def _lag(report: Mapping[str, Any]) -> str:
     waiting = unsettled["donations"] + unsettled["deliveries"]
     if not waiting and not unsettled["oldest_seconds"]:
         return "counters are up to date"
-    return f"counters are {unsettled['oldest_seconds']:.1f} s behind ({waiting} waiting)"
+    return f"counters are {unsettled['oldest_seconds']:.1f} s behind ({waiting} records waiting)"
 
 
 def _money(totals: Mapping[str, int]) -> str:

@@ -24,7 +24,7 @@ def test_long_transactions_cause_a_warning(real_servers: Servers) -> None:
             (warning,) = check_deployment(mongo)
         finally:
             mongo.admin.command({"setParameter": 1, name: servers.TRANSACTION_LIFETIME_SECONDS})
-    assert "set it to 3" in warning
+    assert "Set it to 3" in warning
 
 
 def test_readiness_reports_long_transactions(real_client: testing.TestClient) -> None:

@@ -112,7 +112,7 @@ def test_the_command_relabels_clicks(alice: University, monkeypatch: pytest.Monk
         "jobs.tasks.build_settling_policy", lambda: relabel_job_policy(MachineClickRule(links=0))
     )
     done = CliRunner().invoke(main, ["relabel"])
-    assert (done.exit_code, done.stdout) == (0, "3 clicks changed sides\n")
+    assert (done.exit_code, done.stdout) == (0, "Clicks reclassified: 3\n")
     settle_all()
     assert alice.report(spring)["emails"]["clicks"] == 4
 
@@ -213,7 +213,7 @@ def test_a_replay_changes_nothing_that_was_correct(alice: University) -> None:
     outcomes = list(get_db().deliveries.find({}, {"tallied_at": 0}))
     for options in ((), ("--organization", alice.id), ("--since", "2026-01-01T00:00:00Z")):
         done = CliRunner().invoke(main, ["replay", *options])
-        assert (done.exit_code, done.stdout) == (0, "2 deliveries to be tallied again\n")
+        assert (done.exit_code, done.stdout) == (0, "Deliveries to process again: 2\n")
         assert get_db().deliveries.count_documents({"due": {"$type": "date"}}) == 2
         settle_all()
         assert everything(alice, *of) == before

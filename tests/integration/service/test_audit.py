@@ -228,7 +228,7 @@ def test_the_command_line_prints_the_head_and_verifies(
     ]
     verified = run(main, ["audit", "verify"])
     assert verified.exit_code == 0
-    assert verified.output.count("whole") == 2
+    assert verified.output.count("intact") == 2
     head = audit.verify_chain(ObjectId(alice_on_disk)).head
     named = ["audit", "verify", "--organization", alice_on_disk]
     assert run(main, [*named, "--head", head]).exit_code == 0

@@ -60,18 +60,21 @@ def test_recount_reports_and_repairs(alice: University) -> None:
     sweep_due_records()
     assert (run_matchback("recount").exit_code, run_matchback("recount").stdout) == (
         0,
-        "0 counters off\n",
+        "Incorrect counters: 0\n",
     )
     get_db().fundraisers.update_one({"_id": ObjectId(spring)}, {"$inc": {"raised.USD": 1}})
     told = run_matchback("recount")
     assert told.exit_code == 1
-    assert f"fundraisers {spring} raised.USD: says 2501, is 2500\n1 counters off\n" in told.stdout
-    assert run_matchback("recount", "--fundraiser", autumn).stdout == "0 counters off\n"
+    assert (
+        f"fundraisers {spring} raised.USD: stored 2501, actual 2500\nIncorrect counters: 1\n"
+        in told.stdout
+    )
+    assert run_matchback("recount", "--fundraiser", autumn).stdout == "Incorrect counters: 0\n"
     line = json.loads(run_matchback("recount", "--fundraiser", spring, "--json").stdout)
     assert (line["field"], line["says"], line["right"]) == ("raised.USD", "2501", "2500")
     mended = run_matchback("recount", "--fundraiser", spring, "--repair")
     assert mended.exit_code == 0
-    assert run_matchback("recount").stdout == "0 counters off\n"
+    assert run_matchback("recount").stdout == "Incorrect counters: 0\n"
     assert run_matchback("recount", "--fundraiser", "x").exit_code == 2
 
 
@@ -95,7 +98,7 @@ def test_failed_jobs_are_listed_and_retried(alice: University) -> None:
     assert told == {**job, "tries": retries.MAX_ATTEMPTS}
     assert run_matchback("jobs", "retry").exit_code == 2
     assert run_matchback("jobs", "retry", "f" * 24).exit_code == 1
-    assert run_matchback("jobs", "retry", "--all").stdout == "1 to be tried again\n"
+    assert run_matchback("jobs", "retry", "--all").stdout == "Jobs to retry: 1\n"
     assert run_matchback("jobs", "failed").stdout == ""
     assert json.loads(run_matchback("jobs", "failed", "--json").stdout) == []
     assert sweep_due_records() == 1
@@ -137,7 +140,7 @@ def test_a_recounts_findings_are_a_metric(alice: University) -> None:
 def test_a_folder_without_a_running_service_is_an_error(alice: University, tmp_path: Path) -> None:
     result = run_matchback("org", "create", "Wrong", "--data", str(tmp_path))
     assert result.exit_code == 1
-    assert f"Nothing is up in {tmp_path}" in result.stderr
+    assert f"No deployment runs in {tmp_path}" in result.stderr
     assert get_db().organizations.count_documents({}) == 1
 
 
@@ -232,7 +235,7 @@ def test_json_has_every_row_and_a_table_the_first_thousand(
     shown = capsys.readouterr().out
     assert "│ 999 " in shown
     assert "│ 1000" not in shown
-    assert shown.endswith("The first 1000 rows; --json prints all.\n")
+    assert shown.endswith("Only the first 1,000 rows are shown. Use --json to print all.\n")
 
 
 def test_a_list_on_a_terminal_is_a_table(

@@ -59,7 +59,7 @@ def test_a_dry_run_reports_a_policys_changes_and_makes_none(alice: University) -
     assert told(alice, "--prefer", "clicked", "--fundraiser", alice.fundraiser("Empty")) == []
 
     text = rematch(alice, "--dry-run", "--touch", "first").stdout
-    assert text.startswith("4 gifts looked at, 2 would change\n  indirect -> indirect: 2\n")
+    assert text.startswith("Donations checked: 4. Would change: 2.\n  indirect -> indirect: 2\n")
     assert f"mailing {appeal}: +25.05 USD" in text
     assert f"mailing {reminder}: -25.05 USD" in text
     settle_all()
@@ -70,7 +70,7 @@ def test_a_dry_run_reports_a_policys_changes_and_makes_none(alice: University) -
     assert answer.status == 200
     settle_all()
     assert alice.get(f"/v1/donations/{gift}")["email_id"] == late
-    assert rematch(alice).stdout == "3 gifts to be decided again\n"
+    assert rematch(alice).stdout == "Donations to match again: 3\n"
     settle_all()
     found = alice.get(f"/v1/donations/{gift}/match")
     assert found["email_id"] == early
@@ -126,7 +126,10 @@ def test_invalid_options_are_reported_in_a_sentence(
 def test_unknown_and_foreign_ids_are_reported_in_a_sentence(alice: University) -> None:
     for bad in ("nonsense", "f" * 24):
         result = CliRunner().invoke(main, ("rematch", "--organization", bad, "--dry-run"))
-        assert (result.exit_code, result.stderr) == (1, "Error: There is no such record.\n")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "Error: Record not found. Check the ID or email address.\n",
+        )
     assert rematch(alice, "--fundraiser", "f" * 24).exit_code == 1
 
 
@@ -134,7 +137,7 @@ def test_the_link_key_can_be_rotated(alice: University) -> None:
     email = alice.email(alice.fundraiser())
     old = alice.get(f"/v1/emails/{email}")["link_token"]
     result = CliRunner().invoke(main, ("link-key", "rotate"))
-    assert result.stdout.startswith("link key 2 ")
+    assert result.stdout.startswith("Link key 2 ")
     assert alice.get(f"/v1/emails/{email}")["link_token"] != old
     gift = alice.gift(alice.fundraiser("Autumn"), email_id=old)
     settle_all()

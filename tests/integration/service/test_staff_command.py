@@ -79,8 +79,8 @@ def test_staff_are_listed_and_removed(alice: University, real_client: testing.Te
         (("add", BOB), "Somebody with this email signs in already."),
         (("add", "@"), "Should be an email address."),
         (("add", "a\0@example.edu"), "printable"),
-        (("link", "nobody@example.edu"), "There is no such record."),
-        (("remove", "nobody@example.edu"), "There is no such record."),
+        (("link", "nobody@example.edu"), "Record not found. Check the ID or email address."),
+        (("remove", "nobody@example.edu"), "Record not found. Check the ID or email address."),
     ],
 )
 def test_invalid_staff_commands_are_reported_in_a_sentence(
@@ -95,4 +95,7 @@ def test_invalid_staff_commands_are_reported_in_a_sentence(
 
 def test_an_unknown_organization_is_reported_in_a_sentence(alice: University) -> None:
     result = run_matchback("staff", "add", BOB, "--organization", UNKNOWN_ID)
-    assert (result.exit_code, result.stderr) == (1, "Error: There is no such record.\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: Record not found. Check the ID or email address.\n",
+    )

@@ -76,7 +76,7 @@ FACTS = Facts(
     AT, SET, QueueFacts(True, None, 3), SERVICE, None, ActivityRates(1.0, 5.0, 5.0, 1.0, 100.0)
 )
 IDLE = ActivityRates(1.0, 0.0, 0.0, 0.0, 0.0)
-AWAY = MongoDBFacts(answers=False, reason="it does not answer")
+AWAY = MongoDBFacts(answers=False, reason="it does not respond")
 
 
 def with_(**changes: Any) -> Facts:
@@ -85,20 +85,23 @@ def with_(**changes: Any) -> Facts:
 
 
 def test_a_healthy_service_is_reported_as_healthy() -> None:
-    assert (judge_facts(FACTS).level, judge_facts(FACTS).sentence) == (WELL_LEVEL, "All is well.")
+    assert (judge_facts(FACTS).level, judge_facts(FACTS).sentence) == (
+        WELL_LEVEL,
+        "No problems found.",
+    )
 
 
 # The problem, its severity, the message, and the advice.
 @pytest.mark.parametrize(
     ("facts", "level", "words"),
     [
-        (replace(FACTS, mongodb=AWAY, service=None), UNKNOWN_LEVEL, ["does not answer", "mongod"]),
+        (replace(FACTS, mongodb=AWAY, service=None), UNKNOWN_LEVEL, ["does not respond", "mongod"]),
         (
             replace(FACTS, mongodb=replace(SET, primary=None)),
             UNKNOWN_LEVEL,
             ["no primary", "Start the"],
         ),
-        (replace(FACTS, service=None, has_indexes=False), UNKNOWN_LEVEL, ["«matchback indexes»"]),
+        (replace(FACTS, service=None, has_indexes=False), UNKNOWN_LEVEL, ["`matchback indexes`"]),
         (replace(FACTS, service=None, reason="Odd"), UNKNOWN_LEVEL, ["(Odd)"]),
         (
             replace(FACTS, mongodb=replace(SET, members=[ReplicaSetMember("b:1", "DOWN", False)])),
@@ -116,30 +119,30 @@ def test_a_healthy_service_is_reported_as_healthy() -> None:
         (
             replace(with_(due=[DueRecords("donations", 9, 31.0, 0)]), rates=IDLE),
             ATTENTION_LEVEL,
-            ["Donations", "31 s", "«matchback worker»", "Nothing is lost"],
+            ["Donations", "31 s", "`matchback worker`", "No data is lost"],
         ),
         (
             with_(due=[DueRecords("donations", 9, 31.0, 0)]),
             ATTENTION_LEVEL,
-            ["though work goes on"],
+            ["although work continues"],
         ),
         (with_(due=[DueRecords("users", 9, 301.0, 3)]), ATTENTION_LEVEL, ["Users"]),
         (
             with_(failed=FailedJobSummary(2, [JOB])),
             ATTENTION_LEVEL,
-            ["2 jobs", "«matchback jobs retry --all»"],
+            ["2 jobs", "`matchback jobs retry --all`"],
         ),
         (
-            replace(FACTS, queue=QueueFacts(False, "it does not answer")),
+            replace(FACTS, queue=QueueFacts(False, "it does not respond")),
             ATTENTION_LEVEL,
-            ["Redis", "Nothing is lost"],
+            ["Redis", "No data is lost"],
         ),
         (
             replace(FACTS, queue=QueueFacts(True, None, 100_001)),
             ATTENTION_LEVEL,
             ["100001 wake-ups"],
         ),
-        (with_(recount=RecountResult(7, AT)), ATTENTION_LEVEL, ["7 counters off", "--repair"]),
+        (with_(recount=RecountResult(7, AT)), ATTENTION_LEVEL, ["last recount: 7", "--repair"]),
         (
             with_(recount=RecountResult(0, AT - timedelta(hours=73))),
             ATTENTION_LEVEL,
@@ -148,7 +151,7 @@ def test_a_healthy_service_is_reported_as_healthy() -> None:
         (
             with_(warehouse=WarehouseLag(0, True, True)),
             ATTENTION_LEVEL,
-            ["«matchback warehouse status»"],
+            ["`matchback warehouse status`"],
         ),
         (with_(warehouse=WarehouseLag(121, False, True)), ATTENTION_LEVEL, ["121 s behind"]),
     ],
@@ -173,12 +176,12 @@ def test_each_problem_is_a_sentence_with_advice(facts: Facts, level: int, words:
     ],
 )
 def test_temporary_conditions_raise_no_alarm(facts: Facts) -> None:
-    assert judge_facts(facts).sentence == "All is well."
+    assert judge_facts(facts).sentence == "No problems found."
 
 
 def test_the_most_urgent_problem_is_first_and_all_are_shown() -> None:
     facts = replace(
-        with_(failed=FailedJobSummary(1, [JOB])), queue=QueueFacts(False, "it does not answer")
+        with_(failed=FailedJobSummary(1, [JOB])), queue=QueueFacts(False, "it does not respond")
     )
     first, second = judge_facts(facts).problems
     assert first.startswith("1 job has failed")
@@ -244,8 +247,8 @@ def test_a_small_screen_truncates_facts_and_not_the_sentence() -> None:
         console.print(_view(facts, console))
         shown = " ".join(console.export_text().split())
         assert judge_facts(facts).sentence in shown
-        assert "q ends this" in shown
-        assert ("Posts" in shown) == (height == 40)
+        assert "Press q to stop" in shown
+        assert ("Webhooks" in shown) == (height == 40)
 
 
 def test_a_server_without_a_response_is_asked_once() -> None:
@@ -288,22 +291,22 @@ def test_status_shows_pending_and_failed_work(alice: University) -> None:
     )
     result = matchback("--once")
     assert result.exit_code == 1
-    assert "donations 1, the oldest for 5 min" in result.stdout
-    assert f"donations {second}: TypeError (code 7) at 5 tries" in result.stdout
-    assert f"«matchback jobs retry {second}»" in result.stdout
-    assert "Donations have been waiting to be counted for 300 s." in result.stdout
+    assert "donations 1, oldest 5 min" in result.stdout
+    assert f"donations {second}: TypeError (code 7) after 5 attempts" in result.stdout
+    assert f"`matchback jobs retry {second}`" in result.stdout
+    assert "Donations have been waiting to be processed for 300 s." in result.stdout
     assert CliRunner().invoke(main, ["jobs", "retry", second]).exit_code == 0
     sweep_due_records()
     result = matchback()
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "All is well.")
-    assert "past its support since 2025-07-31" in result.stdout
-    assert "sendgrid not lately" in result.stdout
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "No problems found.")
+    assert "unsupported since 2025-07-31" in result.stdout
+    assert "sendgrid none recently" in result.stdout
 
 
 def test_the_json_object_has_the_documented_keys(alice: University) -> None:
     alice.gift(alice.fundraiser())
     told = json.loads(matchback("--json").stdout)
-    described = matchback("--help").stdout.split("The object of --json:")[1]
+    described = matchback("--help").stdout.split("Keys of the JSON object:")[1]
     assert re.findall(r"^ {4}(\w+)  ", described, re.M) == list(told)
     words = set(re.findall(r"\w+", described))
     parts = [told["mongodb"], *told["mongodb"]["members"], told["queue"], told["rates"]]
@@ -354,7 +357,7 @@ def test_missing_indexes_are_reported(alice: University) -> None:
         get_db().donations.drop()
         CliRunner().invoke(main, ["indexes"])
     assert result.exit_code == 2
-    assert "Run «matchback indexes»" in result.stdout
+    assert "Run `matchback indexes`" in result.stdout
 
 
 @pytest.fixture
@@ -390,7 +393,7 @@ def test_silent_or_unavailable_servers_do_not_delay_the_command(
         mongodb = {"MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{port}/m?replicaSet=rs0"}
         status, told, seconds = run(**mongodb, **redis)
         assert (status, told["status"], told["due"]) == (2, "unknown", None)
-        assert told["mongodb"]["reason"] == "it does not answer"
+        assert told["mongodb"]["reason"] == "it does not respond"
         assert [one.split()[0] for one in told["problems"]] == ["MongoDB", "The"]
         assert seconds < 25  # a busy machine needs many of these to start Python
     status, told, seconds = run(**redis)
@@ -422,10 +425,10 @@ def test_the_live_view_updates_and_ends_at_q(stack: Stack) -> None:
                 said += os.read(ours, 65536).decode("utf-8", "replace")
             return bool(re.search(pattern, said))
 
-        wait_until(lambda: shown("All is well"), "the first reading")
+        wait_until(lambda: shown("No problems found"), "the first look")
         for _ in range(10):
             alice.gift(spring)
-        wait_until(lambda: shown(r"[1-9][\d.]* gifts stored"), "the gifts to be shown")
+        wait_until(lambda: shown(r"[1-9][\d.]* donations/s stored"), "the gifts are seen")
         os.write(ours, b"q")
         assert live.wait(WAIT_TIMEOUT_SECONDS) == 0
         wait_until(lambda: shown(r"\x1b\[\?1049l.*Matchback, "), "the last reading to stay")
@@ -434,7 +437,7 @@ def test_the_live_view_updates_and_ends_at_q(stack: Stack) -> None:
 
 def test_output_lines_are_readable() -> None:
     text = "\n".join(str(line) for line in format_facts(with_(failed=FailedJobSummary(1, [JOB]))))
-    assert "Queue      3 wake-ups wait" in text
-    assert "Recount    0 counters off, 2 h ago" in text
-    assert f"«matchback jobs retry {JOB.id}»" in text
-    assert "sendgrid 0.0 s ago; stripe not lately" in text
+    assert "Queue      3 wake-ups in the queue" in text
+    assert "Recount    0 incorrect, 2 h ago" in text
+    assert f"`matchback jobs retry {JOB.id}`" in text
+    assert "sendgrid 0.0 s ago; stripe none recently" in text

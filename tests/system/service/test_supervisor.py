@@ -91,7 +91,7 @@ def test_a_state_that_cannot_be_written_is_reported_once_and_written_later(
             watch(up, 0.5)
         failures = [line for line in said if "fails" in line]
         assert failures == [
-            f"writing to {tmp_path} fails: {os.strerror(code)}. It is attempted until it succeeds."
+            f"writing to {tmp_path} fails: {os.strerror(code)}. Matchback will keep retrying."
         ]
     up.watch()
     assert said[-1] == f"writing to {tmp_path} succeeds again."
@@ -151,7 +151,7 @@ def test_a_crashing_part_is_reported_a_few_times(said: list[str], tmp_path: Path
 
         def runs_again() -> bool:
             running.watch()
-            return "part runs again" in said
+            return "part is running again" in said
 
         wait_until(runs_again, "its run", seconds=20)
     finally:

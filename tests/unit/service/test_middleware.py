@@ -117,5 +117,5 @@ def test_a_key_in_a_url_is_rejected_and_not_repeated(alice: University) -> None:
         for headers in ({}, {"Authorization": f"Bearer {alice.key}"}):
             answer = alice.api.call("GET", path, headers=headers)
             assert answer.status == 400
-            assert "revoke it" in answer.json["detail"]
+            assert "Revoke this key" in answer.json["detail"]
             assert alice.key not in answer.content.decode()

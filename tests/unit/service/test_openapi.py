@@ -42,8 +42,8 @@ def test_an_address_documents_its_minimum_and_maximum_length(client: testing.Tes
     required = schemas["UserIn"]["properties"]["email"]
     donor = schemas["Giver"]
     for field in (required, donor["properties"]["email"]):
-        assert "Up to 254 characters after cleaning" in field["description"]
-        assert "Up to 1000 characters as sent" in field["description"]
+        assert "At most 254 characters after cleaning" in field["description"]
+        assert "At most 1,000 characters as sent" in field["description"]
     assert required["maxLength"] == 1000
 
 
