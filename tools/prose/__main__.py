@@ -4,6 +4,7 @@ It reads Markdown, docstrings, comments, messages and templates. It finds words 
 readers stumble over, and sentences that are too long. It cannot judge whether a text is good.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -23,10 +24,12 @@ EXCLUDED = ("tools/prose/rules.py", "tests/unit/tools/test_prose.py")
 WORD = re.compile(r"[\w’'.-]*\w[\w’'.-]*")
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Print each finding as `file:line: advice: sentence`. Return 1 if there are any."""
+    parser = argparse.ArgumentParser(prog="python -m tools.prose", description=__doc__)
+    parser.add_argument("files", nargs="*", help="files to check; all that git tracks by default")
     count = 0
-    for path in list_files(names):
+    for path in list_files(parser.parse_args(words).files):
         for text in READERS[path.suffix](path.read_text()):
             for line, advice, sentence in check_text(text):
                 count += 1
