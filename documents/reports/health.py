@@ -20,13 +20,7 @@ from documents.values.time import now
 COUNTED = 10_000  # so that looking costs the same however far behind it is
 FAILED_SHOWN = 100
 DUPLICATES_SHOWN = 100
-WAITING = {
-    "donations": "Gifts to be matched and counted",
-    "deliveries": "Reports of providers to be read",
-    "emails": "Emails to be counted",
-    "mailings": "Mailings to be counted",
-    "late_touches": "Opens and clicks for which gifts are to look again",
-}
+WAITING = ("donations", "deliveries", "emails", "mailings", "late_touches")
 # By which mark it is due, for whoever looks after the whole service.
 MARKS = {**dict.fromkeys(WAITING, "due"), "users": "rematch_due"}
 POSTS_LOOKED_AT = 50
@@ -37,9 +31,9 @@ GROWING = ("donations", "deliveries", "events")
 
 @dataclass(frozen=True)
 class Waiting:
-    """Records of a kind that are stored and not counted yet; counted up to 10,000."""
+    """Stored records of a collection that are not counted yet; counted up to 10,000."""
 
-    name: str
+    kind: str
     count: int
     oldest_seconds: float
 
@@ -118,7 +112,7 @@ def health(organization_id: ObjectId) -> Health:
     """How it does now."""
     stands = SteadyRecount.current()
     return Health(
-        [_waiting(organization_id, kind, name) for kind, name in WAITING.items()],
+        [_waiting(organization_id, kind) for kind in WAITING],
         FailedJob.page(organization_id, FAILED_SHOWN),
         Recount(stands.last_off, stands.last_finished_at),
         _warehouse() if export_outbox.is_on() else None,
@@ -135,12 +129,12 @@ def _warehouse() -> Warehouse:
     return Warehouse(export_outbox.lag_seconds(), bool(state.error), state.is_filled)
 
 
-def _waiting(organization_id: ObjectId, kind: str, name: str) -> Waiting:
+def _waiting(organization_id: ObjectId, kind: str) -> Waiting:
     due = {"organization_id": organization_id, **DUE}
     found = get_db()[kind]
     first = found.find_one(due, {"due": 1}, sort=[("due", 1)])
     age = (now() - first["due"]).total_seconds() if first else 0.0
-    return Waiting(name, found.count_documents(due, limit=COUNTED), max(0.0, age))
+    return Waiting(kind, found.count_documents(due, limit=COUNTED), max(0.0, age))
 
 
 def service_health() -> ServiceHealth:

@@ -78,6 +78,7 @@ class Gift:
     email_id: ObjectId | None
     mailing_id: ObjectId | None
     mailing: str | None
+    decision: dict[str, Any] | None
 
 
 Entry = SentEmail | ToldEvent | Gift
@@ -185,8 +186,8 @@ def _entry(place: Place, row: Row, of: Row) -> Entry:
         names = ("type", "email_id", "url", "machine_reason", "bounce_type", "group")
         told: Row = {name: row.get(name) for name in names}
         return ToldEvent(key, machine=bool(row.get("machine")), **told, **of)
-    names = ("fundraiser_id", "amount", "currency", "status", "match", "email_id")
-    given: Row = {name: row.get(name) for name in names}
+    fields = ("fundraiser_id", "amount", "currency", "status", "match", "email_id", "decision")
+    given: Row = {name: row.get(name) for name in fields}
     refunded = row.get("refunded_amount", 0)
     return Gift(key, gift_id=row["_id"], refunded_amount=refunded, **given, **of)
 

@@ -14,21 +14,35 @@ def org() -> None:
 @org.command("create")
 @click.argument("name")
 @click.option("--time-zone", default="UTC", help="Whose days reports show: America/New_York, …")
+@click.option("--locale", default="en-US", help="Language and formats of the dashboard: de-DE, …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
 @audited
-def create_organization(name: str, time_zone: str, as_json: bool) -> None:
+def create_organization(name: str, time_zone: str, locale: str, as_json: bool) -> None:
     """Add an organization, and an admin key for it, which is shown this once."""
     from documents.access.api_key import ApiKey
     from documents.organization import Organization
 
-    organization = Organization.create(name, time_zone)
+    organization = Organization.create(name, time_zone, locale)
     _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
     print_values(
         {"organization_id": str(organization.id), "api_key": secret},
         f"Organization {organization.id}\nAdmin key, shown this once: {secret}",
         as_json,
     )
+
+
+@org.command("set-locale")
+@click.argument("organization_id")
+@click.argument("locale")
+@connected
+@audited
+def set_locale(organization_id: str, locale: str) -> None:
+    """Set the language and the formats of an organization's dashboard, such as de-DE."""
+    from documents.organization import Organization
+
+    organization = Organization.named(organization_id).amend({"locale": locale})
+    click.echo(f"Organization {organization.id} uses {organization.locale}.")
 
 
 @click.group()

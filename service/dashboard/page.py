@@ -18,12 +18,15 @@ from pydantic import BaseModel
 
 from documents.access.staff import Role, Staff
 from documents.access.staff_session import StaffSession
+from documents.organization import Organization
 from documents.storage.tenancy import acting_for
 from service.api.audited import noted
 from service.api.operation import NoQuery
 from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import TOKEN, Form, read_form
+from service.dashboard.presentation.formats import formats_of
+from service.dashboard.presentation.language import language_of, marked
 from service.middleware.client_address import client_address
 from service.middleware.rate_limit import take_as_staff, take_as_stranger
 
@@ -31,12 +34,16 @@ Responder = Callable[..., None]
 HOME = "/dashboard"
 SIGN_IN = f"{HOME}/sign-in"
 LONGEST_BACK = 1500
+ADMINS_ONLY = marked("Only admins of your organization can open this page. Ask an admin.")
+OLD_FORM = marked(
+    "This form has expired or was opened in another browser. Load its page again, then send it."
+)
 
 
 def page(
     *, role: Role = "viewer", query: type[BaseModel] = NoQuery
 ) -> Callable[[Responder], Responder]:
-    """Something to look at, for staff who are signed in."""
+    """Declare a page for staff who are signed in."""
 
     def decorate(responder: Responder) -> Responder:
         @wraps(responder)
@@ -53,7 +60,7 @@ def page(
 
 
 def form(*, role: Role = "admin") -> Callable[[Responder], Responder]:
-    """Something to do: a form that one of our own pages has made for this browser."""
+    """Declare a form that a page of the dashboard made for this browser."""
 
     def decorate(responder: Responder) -> Responder:
         @wraps(responder)
@@ -71,7 +78,7 @@ def form(*, role: Role = "admin") -> Callable[[Responder], Responder]:
 
 
 def public(responder: Responder) -> Responder:
-    """For anybody, but no more often than the address may; what is sent is a form of our own."""
+    """Declare a page without sign-in. The rate limit of the client's address applies."""
 
     @wraps(responder)
     def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
@@ -86,20 +93,20 @@ def public(responder: Responder) -> Responder:
 
 
 def go_to(resp: falcon.Response, path: str) -> None:
-    """Answer a form: what is to be seen now is there (303), so that reloading sends nothing."""
+    """Answer a form with a redirect (303), so that reloading the page sends nothing."""
     resp.status = 303
     resp.location = path
 
 
 def _signed_in(req: falcon.Request, role: Role) -> AbstractContextManager[None]:
-    """Put who is signed in into the request's context, and act for their organization.
+    """Put the staff member and the organization into the request's context.
 
     Raises:
-        falcon.HTTPSeeOther: nobody is: to the sign-in, and back here afterwards.
-        falcon.HTTPForbidden: a viewer asks for what is an admin's.
+        falcon.HTTPSeeOther: no staff member is signed in. The sign-in page leads back here.
+        falcon.HTTPForbidden: a viewer opens a page for admins.
     """
     secret = cookies.secret_of(req, cookies.SESSION)
-    is_used = req.get_header("X-Refresh") is None  # live.js says so of what nobody asked for
+    is_used = req.get_header("X-Refresh") is None  # live.js sends it
     session = StaffSession.current(secret, is_used=is_used) if secret else None
     staff = Staff.signed_in(session)
     if session is None or staff is None:
@@ -111,10 +118,13 @@ def _signed_in(req: falcon.Request, role: Role) -> AbstractContextManager[None]:
     req.context.staff, req.context.session = staff, session
     req.context.session_id = session.id
     req.context.organization_id = staff.organization_id
+    organization = Organization.objects.get(id=staff.organization_id)
+    req.context.organization = organization
+    req.context.formats = formats_of(language_of(organization.locale), organization.zone)
     req.context.actor = f"staff:{staff.id}"
     req.context.form_token = cookies.form_token(secret or "")
     if role == "admin" and not staff.is_admin:
-        raise falcon.HTTPForbidden(description="This is for your organization's admins.")
+        raise falcon.HTTPForbidden(description=ADMINS_ONLY)
     return acting_for(staff.organization_id)
 
 
@@ -122,7 +132,4 @@ def _require_token(req: falcon.Request, sent: Form, cookie: str) -> None:
     # A browser says where a form comes from; what says nothing still needs the token.
     is_foreign = req.get_header("Sec-Fetch-Site") not in (None, "same-origin", "none")
     if is_foreign or not cookies.is_form_token(cookies.secret_of(req, cookie), sent.text(TOKEN)):
-        raise falcon.HTTPForbidden(
-            description="The form is not one that was made for this browser, or it is too old. "
-            "Nothing was done; load its page again."
-        )
+        raise falcon.HTTPForbidden(description=OLD_FORM)

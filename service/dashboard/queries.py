@@ -6,8 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.fields import Text
+from service.dashboard.presentation.language import marked
 
 WATCHED = 100
+BAD_PAGE = marked("This page of the list does not exist. Open the list again.")
 
 
 class PageQuery(BaseModel):

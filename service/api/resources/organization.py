@@ -14,16 +14,26 @@ TimeZone = Annotated[
     Field(description="An IANA name; reports show its days", examples=["America/New_York"]),
 ]
 
+Locale = Annotated[
+    Text,
+    Field(
+        description="BCP 47 tag for the language and the formats of the dashboard",
+        examples=["en-US"],
+    ),
+]
+
 
 class OrganizationPatch(Request):
     name: Name | MISSING = MISSING
     time_zone: TimeZone | MISSING = MISSING
+    locale: Locale | MISSING = MISSING
 
 
 class OrganizationOut(Answer):
     id: Id
     name: str
     time_zone: TimeZone
+    locale: Locale
     created_at: Time
 
 
@@ -35,7 +45,7 @@ class OwnOrganization:
         answer(resp, OrganizationOut, _own(req))
 
     @operation(
-        "Change the organization's name or time zone",
+        "Change the organization's name, time zone or locale",
         scope="admin",
         body=OrganizationPatch,
         answers={200: OrganizationOut},

@@ -46,8 +46,8 @@ def digests(watched: Iterable[Watched]) -> Digests:
 
 
 def _newest(name: str, watched: Collection[Watched]) -> Digests:
-    """The newest record's id of each organization: for each, one step in an index, a «distinct
-    scan», which MongoDB makes of just this order and `$first`."""
+    """The newest record's id of each organization: for each, one step in an index, a distinct
+    scan, which MongoDB makes of just this order and `$first`."""
     wanted = [one.organization_id for one in watched if one.id == one.organization_id]
     if not wanted:
         return {}

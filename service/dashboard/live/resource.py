@@ -55,6 +55,6 @@ def _open() -> Stream:
 
 def _full() -> falcon.HTTPServiceUnavailable:
     return falcon.HTTPServiceUnavailable(
-        description="As many pages are open here as can be told of changes.",
+        description="Too many live dashboard pages are open. Close one and try again.",
         retry_after=RETRY_AFTER_SECONDS,
     )

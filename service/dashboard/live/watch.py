@@ -41,11 +41,11 @@ def read_watch(text: str, organization_id: ObjectId) -> set[Watched]:
     """
     parts = text.split(",")
     if len(parts) > WATCHED_LIMIT:
-        raise malformed(f"At most {WATCHED_LIMIT} records can be watched.")
+        raise malformed(f"A page can watch at most {WATCHED_LIMIT} records.")
     watched = set()
     for part in parts:
         collection, _, id_ = part.partition(":")
         if collection not in COLLECTIONS or not ObjectId.is_valid(id_):
-            raise malformed("What is watched is named as «fundraisers:<id>,mailings:<id>».")
+            raise malformed("Name the records as in `fundraisers:<id>,mailings:<id>`.")
         watched.add(Watched(organization_id, collection, ObjectId(id_)))
     return watched

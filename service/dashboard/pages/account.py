@@ -39,7 +39,7 @@ class Account:
         staff: Staff = req.context.staff
         take_as_sign_in(str(staff.id), client_address(req))
         if _needs_current(req) and not staff.has_password(form.raw("current")):
-            raise Unacceptable("/current", "wrong", "That is not your present password.")
+            raise Unacceptable("/current", "wrong", "The current password is incorrect.")
         begin(req, resp, staff.set_password(form.raw("password")))
         go_to(resp, f"{req.path}?done=changed")
 

@@ -12,6 +12,7 @@ from documents.fundraiser import Fundraiser
 from documents.matching.policy import TOUCHES, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
 from documents.removal import remove
+from documents.storage.sealed import Unsealable
 from documents.webhook_key import WebhookKey
 from service.api.parsing import malformed
 from service.api.resources.api_keys import ApiKeyIn
@@ -21,17 +22,27 @@ from service.api.validation import validate
 from service.dashboard import cookies
 from service.dashboard.forms import Form, chosen
 from service.dashboard.page import form, go_to, page
+from service.dashboard.presentation import wording
+from service.dashboard.presentation.language import marked
+from service.dashboard.presentation.locale_names import locale_names
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render
 
-PROVIDERS = {"sendgrid": "SendGrid", "stripe": "Stripe", "payments": "another processor"}
+PROVIDERS = {"sendgrid": marked("SendGrid"), **wording.PROVIDERS}
 DONE = {
-    "made": "That key was made already. If its secret is lost, revoke it and make another.",
-    "revoked": "The key is revoked.",
-    "set": "The key is set.",
-    "removed": "It is removed.",
-    "policy": "The policy holds for gifts decided from now on.",
+    "made": marked("This key exists already. If you lost it, revoke it and create another one."),
+    "revoked": marked("Key revoked."),
+    "set": marked("Key set."),
+    "removed": marked("Key removed."),
+    "policy": marked("Rules saved. They apply to gifts from now on."),
+    "default": marked("Rules removed. The more general rules apply from now on."),
+    "locale": marked("Language and formats saved."),
 }
+FOREIGN_FORM = marked("This form belongs to another session. Load its page again, then send it.")
+NO_MASTER_KEY = marked(
+    "Matchback cannot store keys because its master key is missing. "
+    "Ask your Matchback operator to set it."
+)
 KEYS_SHOWN = 100
 HERE = "/dashboard/settings"
 
@@ -58,6 +69,7 @@ class Settings:
             providers=PROVIDERS,
             policies=_policies(organization_id),
             touches=TOUCHES,
+            locales=locale_names(req.context.organization.locale),
             people=list(Staff.live(organization_id).order_by("id")),
             done=DONE.get(query.done, ""),
         )
@@ -100,7 +112,10 @@ class WebhookKeyForms:
             key = _valid(SendGridKeyIn, public_key=form.text("key")).public_key
         else:
             key = _valid(SecretIn, secret=form.text("key")).secret
-        WebhookKey.put(organization_id, provider, key)
+        try:
+            WebhookKey.put(organization_id, provider, key)
+        except Unsealable:
+            raise falcon.HTTPServiceUnavailable(description=NO_MASTER_KEY) from None
         go_to(resp, f"{HERE}?done=set")
 
 
@@ -113,7 +128,7 @@ class PolicyForms:
         fundraiser_id = Fundraiser.fetch(organization_id, of).id if of else None
         if form.text("remove"):
             PolicyVersion.remove(organization_id, fundraiser_id)
-            go_to(resp, f"{HERE}?done=removed")
+            go_to(resp, f"{HERE}?done=default")
             return
         days = form.number("days")
         body = _valid(
@@ -127,8 +142,17 @@ class PolicyForms:
         go_to(resp, f"{HERE}?done=policy")
 
 
+class LocaleForm:
+    """/dashboard/locale"""
+
+    @form()
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        req.context.organization.amend({"locale": form.text("locale")})
+        go_to(resp, f"{HERE}?done=locale")
+
+
 def _offer(req: falcon.Request) -> str:
-    """An id for a new key, which a form brings along: sent twice, it makes one key."""
+    """Return a signed ID for a new key, so that a form sent twice creates one key."""
     id_ = str(ObjectId())
     secret = cookies.secret_of(req, cookies.SESSION) or ""
     return f"{id_}.{cookies.form_token(secret, id_)}"
@@ -137,7 +161,7 @@ def _offer(req: falcon.Request) -> str:
 def _offered(req: falcon.Request, text: str) -> ObjectId:
     id_, _, token = text.partition(".")
     if not cookies.is_form_token(cookies.secret_of(req, cookies.SESSION), token, id_):
-        raise malformed("The form is not one of ours.")
+        raise malformed(FOREIGN_FORM)
     return ObjectId(id_)
 
 

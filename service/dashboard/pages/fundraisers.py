@@ -12,7 +12,7 @@ from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.figures import shown
 from service.dashboard.queries import PageQuery, watch
-from service.dashboard.render import render
+from service.dashboard.render import formats_for, language_for, render
 
 LATEST_GIFTS = 10
 MAILINGS_SHOWN, MAILINGS_IN_ALL, MAILINGS_WATCHED = 25, 1_000, 50
@@ -45,7 +45,7 @@ class FundraiserPages:
                 new_mailings=[fundraiser.organization_id],
                 mailings=mailings,
             ),
-            **shown(report),
+            **shown(report, formats_for(req)),
         )
 
     @page()
@@ -54,5 +54,5 @@ class FundraiserPages:
             raise falcon.HTTPNotFound
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         report = fundraiser_report(fundraiser, MAILINGS_IN_ALL)
-        made = tables.TABLES[table](report)
+        made = tables.TABLES[table](report, language_for(req))
         answer_csv(resp, f"{table}-{id}", made.header, made.rows)

@@ -15,14 +15,21 @@ from documents.storage.pagination import page as page_of
 from service.api.parsing import malformed
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
-from service.dashboard.queries import Cursor, PageQuery, Search, watch
+from service.dashboard.presentation.language import marked
+from service.dashboard.presentation.wording import MATCHES
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery, Search, watch
 from service.dashboard.render import render
 
 GIFTS_SHOWN = 50
 MOST_COUNTED = 100
-TABS = {"unresolved": "Unresolved", "direct": "Direct", "indirect": "Indirect", "all": "All"}
+TABS = {name: MATCHES[name] for name in ("unresolved", "direct", "indirect")}
+TABS |= {"all": marked("All")}
 NO_EMAIL = "none"
-PINNED = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
+DONE = {
+    "pinned": marked("Email set."),
+    "unpinned": marked("Choice removed. The match rules apply again."),
+}
+NOTHING_CHOSEN = marked("Choose an email, or “No email led to this gift”.")
 
 
 class GiftQuery(PageQuery):
@@ -52,7 +59,7 @@ class Gifts:
                 cursor=query.cursor,
             )
         except BadCursor:
-            raise malformed("This is no page of this list.") from None
+            raise malformed(BAD_PAGE) from None
         gifts = gift_lines.told(organization_id, found.records)
         render(
             req,
@@ -87,7 +94,7 @@ class Gifts:
             candidates=gift_lines.candidates(gift, query.q),
             query=query,
             past=PastMatch.of(gift.organization_id, gift.id),
-            done=PINNED.get(query.done, ""),
+            done=DONE.get(query.done, ""),
             watch=watch(donations=[gift.id]),
         )
 
@@ -96,7 +103,7 @@ class Gifts:
         gift = Donation.fetch(req.context.organization_id, id)
         email = form.text("email")
         if not email:
-            raise malformed("Choose an email, or say that none led to the gift.")
+            raise malformed(NOTHING_CHOSEN)
         gift.pin_to(None if email == NO_EMAIL else email)
         go_to(resp, f"/dashboard/gifts/{gift.id}?done=pinned")
 

@@ -8,17 +8,11 @@ from documents.reports.health import Health, health
 from documents.settling.failed_job import FailedJob
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
+from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery, watch
 from service.dashboard.render import render
 
-JOBS = {
-    "update_email_donation": "Match a gift and count it",
-    "count_email": "Count an email",
-    "count_mailing": "Count a mailing",
-    "tally_delivery": "Read a provider's report",
-}
-
-
+RETRIED = marked("Matchback retries the job now.")
 WATCHED = ("donations", "emails", "mailings")
 
 
@@ -38,9 +32,8 @@ class HealthPages:
             resp,
             "health.html",
             health=found,
-            jobs=JOBS,
             watch=watch(new_donations=[organization_id], **_failed(found)),
-            done="It is tried again." if query.done == "retried" else "",
+            done=RETRIED if query.done == "retried" else "",
         )
 
     @form()
@@ -52,5 +45,5 @@ class HealthPages:
 
 
 def _failed(found: Health) -> dict[str, list[Any]]:
-    """What failed, as far as it can be watched: so that one that is tried again goes."""
+    """Return the failed records that a page can watch, so that a retried one disappears."""
     return {name: [job.id for job in found.failed if job.collection == name] for name in WATCHED}

@@ -17,18 +17,19 @@ from service.dashboard.page import page
 from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.figures import shown
-from service.dashboard.queries import Cursor, PageQuery, Search, watch
-from service.dashboard.render import render
+from service.dashboard.presentation.language import marked
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery, Search, watch
+from service.dashboard.render import formats_for, language_for, render
 
 LINKS_SHOWN = 20
 RECIPIENTS_SHOWN = 50
 DID = {
-    "": "Everybody",
-    "opened": "Opened",
-    "clicked": "Clicked",
-    "gave": "Gave",
-    "bounced": "Bounced",
-    "left": "Unsubscribed",
+    "": marked("All"),
+    "opened": marked("Opened"),
+    "clicked": marked("Clicked"),
+    "gave": marked("Gave"),
+    "bounced": marked("Bounced"),
+    "left": marked("Unsubscribed"),
 }
 
 
@@ -52,7 +53,7 @@ class MailingPages:
                 mailing, did=did, search=query.q, limit=RECIPIENTS_SHOWN, cursor=query.cursor
             )
         except BadCursor:
-            raise malformed("This is no page of this list.") from None
+            raise malformed(BAD_PAGE) from None
         render(
             req,
             resp,
@@ -64,7 +65,7 @@ class MailingPages:
             query=query,
             did=DID,
             watch=watch(mailings=[mailing.id]),
-            **shown(mailing_report(mailing)),
+            **shown(mailing_report(mailing), formats_for(req)),
         )
 
     @page()
@@ -75,12 +76,13 @@ class MailingPages:
                 [link.url, link.emails, link.clicks, link.machine_clicks]
                 for link in _links(mailing)
             ]
-            header = ["Link", "Emails", "Clicks", "Clicks by machines"]
+            said = language_for(req).gettext
+            header = [said("Link"), said("Emails"), said("Clicks"), said("Machine clicks")]
             answer_csv(resp, f"links-{id}", header, rows)
             return
         if table not in tables.TABLES or table == "mailings":
             raise falcon.HTTPNotFound
-        made = tables.TABLES[table](mailing_report(mailing))
+        made = tables.TABLES[table](mailing_report(mailing), language_for(req))
         answer_csv(resp, f"{table}-{id}", made.header, made.rows)
 
 

@@ -10,7 +10,7 @@ from service.dashboard.page import HOME, go_to, page, public
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.wording import units
 from service.dashboard.queries import PageQuery, Search, watch
-from service.dashboard.render import render
+from service.dashboard.render import language_for, render
 
 A_PAGE, IN_A_FILE = 25, 10_000
 
@@ -56,8 +56,11 @@ class OverviewPages:
     def on_get_csv(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
         lines = _found(req, query, 0, IN_A_FILE).lines
         money = sorted({code for line in lines for code in line.raised}) or ["USD"]
-        header = ["Fundraiser", *(f"Raised {code}" for code in money), "Reached of goal"]
-        header += ["Gifts", "Donors", "Sent", "Conversion"]
+        said = language_for(req).gettext
+        header = [said("Fundraiser")]
+        header += [said("Raised, %(currency)s") % {"currency": code} for code in money]
+        header += [said("Share of goal"), said("Gifts"), said("Donors")]
+        header += [said("Emails sent"), said("Conversion")]
         rows = [
             [
                 line.name,

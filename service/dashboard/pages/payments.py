@@ -14,16 +14,18 @@ from documents.storage.pagination import page as page_of
 from service.api.parsing import malformed
 from service.dashboard.forms import Form
 from service.dashboard.page import form, go_to, page
-from service.dashboard.queries import Cursor, PageQuery
+from service.dashboard.presentation.language import marked
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery
 from service.dashboard.render import render
 
 PAYMENTS_SHOWN = 50
 FUNDRAISERS_SHOWN = 200
 HERE = "/dashboard/payments"
 DONE = {
-    "assigned": "Assigned. The payment is a gift now.",
-    "waiting": "Assigned. The payment becomes a gift when the missing event arrives.",
+    "assigned": marked("Payment assigned. It is now a gift."),
+    "waiting": marked("Payment assigned. It becomes a gift when the processor reports the rest."),
 }
+NO_FUNDRAISER = marked("Choose a fundraiser, then assign the payment.")
 
 
 class PaymentQuery(PageQuery):
@@ -47,7 +49,7 @@ class PaymentPages:
                 cursor=query.cursor,
             )
         except BadCursor:
-            raise malformed("This is no page of this list.") from None
+            raise malformed(BAD_PAGE) from None
         fundraisers = Fundraiser.live(organization_id).order_by("-id").limit(FUNDRAISERS_SHOWN)
         render(
             req,
@@ -69,7 +71,7 @@ class PaymentPages:
         organization_id, chosen = req.context.organization_id, form.text("fundraiser")
         Payment.fetch(organization_id, id)
         if not chosen:
-            raise malformed("Choose a fundraiser.")
+            raise malformed(NO_FUNDRAISER)
         assign(organization_id, id, Fundraiser.fetch(organization_id, chosen).id)
         is_gift = line_of(Payment.fetch(organization_id, id)).donation_id is not None
         go_to(resp, f"{HERE}?done={'assigned' if is_gift else 'waiting'}")

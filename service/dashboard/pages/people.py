@@ -7,7 +7,7 @@ from documents.storage.pagination import BadCursor
 from documents.user import User
 from service.api.parsing import malformed
 from service.dashboard.page import page
-from service.dashboard.queries import Cursor, PageQuery, watch
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery, watch
 from service.dashboard.render import render
 
 ENTRIES_SHOWN = 50
@@ -28,7 +28,7 @@ class People:
         try:
             told = timeline(user, limit=ENTRIES_SHOWN, cursor=query.cursor)
         except BadCursor:
-            raise malformed("This is no page of this list.") from None
+            raise malformed(BAD_PAGE) from None
         emails = dict.fromkeys(entry.email_id for entry in told.entries if entry.email_id)
         render(
             req,

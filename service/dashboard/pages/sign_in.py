@@ -15,14 +15,15 @@ from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import Form
 from service.dashboard.page import HOME, SIGN_IN, form, go_to, public
+from service.dashboard.presentation.language import marked
 from service.dashboard.render import render
 from service.middleware.client_address import client_address
 from service.middleware.rate_limit import take_as_sign_in
 
 # A page of ours, and nothing that a browser takes for another host.
 OWN_PATH = re.compile(r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII)
-WRONG = "That email and password do not sign in."
-TOO_OLD = "This link was used already, or it has expired. Ask for a new one."
+WRONG = marked("Incorrect email or password. Check both, then try again.")
+TOO_OLD = marked("This link has expired or was already used. Ask for a new one.")
 
 
 class SignInQuery(Request):
@@ -64,7 +65,7 @@ class SignInByLink:
             _show(req, resp, HOME, problem=TOO_OLD, status=422)
         elif link.reusable:
             _use(req, resp, token, HOME)
-        else:  # what looks at links before people do, in mail and chats, must not use it up
+        else:  # programs that preview links in mail and chats must not use it up
             _offer(req, resp, token)
 
     @public

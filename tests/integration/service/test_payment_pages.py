@@ -49,7 +49,7 @@ def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Br
     [payment] = waiting(alice, charge("succeeded", billing_details={"name": HOSTILE, "email": ""}))
     assert "Payments to assign (1)" in text_of(browser.get("/dashboard/gifts"))
     page = browser.get(HERE)
-    for said in ("Stripe pi_1", "25.00 USD", "It does not name a fundraiser.", "Assign Stripe"):
+    for said in ("Stripe pi_1", "$25.00", "The payment names no fundraiser.", "Assign Stripe"):
         assert said in text_of(page)
     assert HOSTILE not in page.text
     path = f"{HERE}/{payment['id']}/fundraiser"
@@ -58,8 +58,8 @@ def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Br
         done = browser.send(path, {"fundraiser": spring})
         assert (done.status_code, done.headers["location"]) == (303, f"{HERE}?done=assigned")
     said = text_of(browser.get(HERE, query_string="done=assigned"))
-    assert "Assigned. The payment is a gift now." in said
-    assert "No payment needs a fundraiser." in said
+    assert "Payment assigned. It is now a gift." in said
+    assert "No payments to assign." in said
     assert "Payments to assign (" not in text_of(browser.get("/dashboard/gifts"))
     settle()
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
@@ -83,7 +83,7 @@ def test_what_waits_for_an_event_says_so_and_what_cannot_be_assigned_has_no_butt
     assert f"{ids['unknown_currency']}/fundraiser" not in page.text
     done = browser.send(f"{HERE}/{ids['unlinked_invoice']}/fundraiser", {"fundraiser": spring})
     assert done.headers["location"] == f"{HERE}?done=waiting"
-    assert "Assigned to Spring Giving Day." in text_of(browser.get(HERE))
+    assert "Assigned to Spring Giving Day" in text_of(browser.get(HERE))
     refused = browser.send(f"{HERE}/{ids['unknown_currency']}/fundraiser", {"fundraiser": spring})
     assert refused.status_code == 409
 
@@ -95,8 +95,8 @@ def test_a_viewer_sees_the_payments_without_the_form(
     [payment] = waiting(alice, charge("succeeded"))
     viewer = sign_in(real_client, alice, "vera", "viewer")
     page = viewer.get(HERE)
-    assert "It does not name a fundraiser." in text_of(page)
-    assert "An admin can assign them." in text_of(page)
+    assert "The payment names no fundraiser." in text_of(page)
+    assert "Ask an admin to assign them." in text_of(page)
     assert "formaction" not in page.text
     assert "<select" not in page.text
     answer = viewer.send(f"{HERE}/{payment['id']}/fundraiser", {"fundraiser": spring})
@@ -128,12 +128,12 @@ def test_a_form_that_is_wrong_or_forged_assigns_nothing(
     spy = sign_in(real_client, charlie, "charlie", "admin")
     spy.get(HERE)
     assert spy.send(path, {"fundraiser": his}).status_code == 404
-    assert text_of(spy.get(HERE)).count("No payment needs a fundraiser.") == 1
+    assert text_of(spy.get(HERE)).count("No payments to assign.") == 1
     assert len(waiting(alice)) == 1
 
 
 def test_the_page_goes_on_and_says_what_to_do_first(alice: University, browser: Browser) -> None:
-    assert "No payment needs a fundraiser." in text_of(browser.get(HERE))
+    assert "No payments to assign." in text_of(browser.get(HERE))
     tell(alice, ours(charge("succeeded"), fundraiser_id="Spring"))
     settle()
     row = get_db().payments.find_one()

@@ -1,0 +1,201 @@
+"""Numbers, money and times in the formats of a locale. Pure.
+
+Babel has the formats of CLDR. The decimals of money are ISO 4217's, because CLDR leaves them out
+where people do not use them, and because it does not know every withdrawn currency.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from babel.core import Locale
+from babel.dates import DateTimePattern, format_timedelta, parse_pattern
+from babel.numbers import NumberPattern, get_currency_symbol
+from babel.numbers import parse_pattern as parse_number_pattern
+
+from documents.values.money import minor_units
+from service.dashboard.presentation.language import Language
+
+NONE = "–"
+DIGITS = 40  # a sum of money has at most 64 bits, and a ratio fewer decimals than a double
+KEPT = 8_192  # texts of each kind and locale; reports repeat small numbers
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+WHOLE = re.compile(r"[0-9]+")
+
+
+class Formats:
+    """The formats of a language's locale, and the time zone in which times are shown."""
+
+    def __init__(self, language: Language, zone: ZoneInfo) -> None:
+        self.language = language
+        self.locale = locale = language.locale
+        self.zone = zone
+        dates, times = locale.date_formats, locale.time_formats
+        day, month_day = dates["medium"].pattern, locale.datetime_skeletons["MMMd"].pattern
+        minute, second = times["short"].pattern, times["medium"].pattern
+        self._date, self._day = parse_pattern(day), parse_pattern(month_day)
+        self._moment = self._joined(day, minute)
+        self._second = self._joined(day, second)
+        self._hour = self._joined(month_day, minute)
+
+    @property
+    def tag(self) -> str:
+        """The BCP 47 tag of the formats."""
+        return str(self.locale).replace("_", "-")
+
+    def _joined(self, day: str, time: str) -> DateTimePattern:
+        glue: str = self.locale.datetime_formats["medium"]
+        return parse_pattern(glue.format(time, day))
+
+    def number(self, value: int | float | None) -> str:
+        """Format a number, as 12,345."""
+        return NONE if value is None else _number(self.locale, value)
+
+    def axis(self, value: float) -> str:
+        """Format a number at a chart's axis, which has at most two decimals."""
+        return self.number(int(value) if value == int(value) else round(value, 2))
+
+    def percent(self, fraction: float | None) -> str:
+        """Format a fraction, as 12.3%."""
+        return NONE if fraction is None else _percent(self.locale, fraction)
+
+    def share(self, fraction: float | None) -> str:
+        """Format a part of a whole, as 12.3%.
+
+        A share above 1 is left out: what it is measured by is missing, such as reports of
+        deliveries.
+        """
+        return self.percent(fraction) if fraction is not None and fraction <= 1 else NONE
+
+    def money(self, amount: int | float | None, currency: str) -> str:
+        """Format minor units, as $1,234.56. Round fractions of a minor unit."""
+        if amount is None:
+            return NONE
+        if minor_units(currency) is None:
+            said = self.language.gettext("%(amount)s minor units of %(currency)s")
+            return said % {"amount": self.number(round(amount)), "currency": currency}
+        return _money(self.locale, amount, currency)
+
+    def totals(self, amounts: Mapping[str, int | float | None]) -> list[str]:
+        """Format money by currency, one text for each currency."""
+        return [self.money(amount, code) for code, amount in sorted(amounts.items())]
+
+    def whole_day(self, time: datetime) -> str:
+        """Format a day, as Nov 28, 2026."""
+        return self._applied(self._date, time)
+
+    def moment(self, time: datetime) -> str:
+        """Format a time, as Nov 28, 2026, 1:22 AM."""
+        return self._applied(self._moment, time)
+
+    def second(self, time: datetime) -> str:
+        """Format a time with seconds, for things that happen within one minute."""
+        return self._applied(self._second, time)
+
+    def hour(self, time: datetime) -> str:
+        """Format an hour without its year, as Nov 28, 1:00 AM."""
+        return self._applied(self._hour, time)
+
+    def day(self, value: date) -> str:
+        """Format a day without its year, as Nov 28."""
+        return self._day.apply(value, self.locale)
+
+    def duration(self, seconds: float) -> str:
+        """Format a duration in one unit, as 2 minutes."""
+        return format_timedelta(timedelta(seconds=round(seconds)), locale=self.language.words)
+
+    def _applied(self, pattern: DateTimePattern, time: datetime) -> str:
+        return _time(self, pattern, time)
+
+
+@lru_cache(256)
+def formats_of(language: Language, zone: ZoneInfo) -> Formats:
+    """Return the formats, which Babel parses once for each language and time zone."""
+    return Formats(language, zone)
+
+
+def iso(time: datetime) -> str:
+    """Format a time for programs: the `datetime` of a time element."""
+    return time.astimezone(UTC).isoformat(timespec="seconds")
+
+
+@lru_cache(KEPT)
+def _time(formats: Formats, pattern: DateTimePattern, time: datetime) -> str:
+    return pattern.apply(time.astimezone(formats.zone), formats.locale)
+
+
+@lru_cache(KEPT)
+def _number(locale: Locale, value: int | float) -> str:
+    with localcontext(prec=DIGITS):
+        return _apply(locale.decimal_formats[None], Decimal(repr(value)), locale)
+
+
+@lru_cache(KEPT)
+def _percent(locale: Locale, fraction: float) -> str:
+    pattern = _with_decimals(locale.percent_formats[None].pattern, 1)
+    with localcontext(prec=DIGITS):
+        return _apply(pattern, _rounded(Decimal(repr(fraction)), 3), locale)
+
+
+@lru_cache(KEPT)
+def _money(locale: Locale, amount: int | float, currency: str) -> str:
+    decimals = minor_units(currency) or 0
+    with localcontext(prec=DIGITS):
+        exact = Decimal(repr(amount)).scaleb(-decimals)
+        pattern = _currency_pattern(locale, currency, decimals)
+        return _apply(pattern, _rounded(exact, decimals), locale)
+
+
+@lru_cache(1_024)
+def _currency_pattern(locale: Locale, currency: str, decimals: int) -> NumberPattern:
+    """Return the pattern with the currency's symbol.
+
+    CLDR puts a space between digits and a symbol of letters, which Babel does not.
+    """
+    symbol = get_currency_symbol(currency, locale=locale)
+    pattern: str = locale.currency_formats["standard"].pattern
+    made = _with_decimals(pattern, decimals)
+    (plus, minus), (plus_end, minus_end) = made.prefix, made.suffix
+    made.prefix = _symbol_before(plus, symbol), _symbol_before(minus, symbol)
+    made.suffix = _symbol_after(plus_end, symbol), _symbol_after(minus_end, symbol)
+    return made
+
+
+def _symbol_before(text: str, symbol: str) -> str:
+    space = NO_BREAK_SPACE if text.endswith("¤") and symbol[-1:].isalpha() else ""
+    return text.replace("¤", symbol + space)
+
+
+def _symbol_after(text: str, symbol: str) -> str:
+    space = NO_BREAK_SPACE if text.startswith("¤") and symbol[:1].isalpha() else ""
+    return text.replace("¤", space + symbol)
+
+
+def _apply(pattern: NumberPattern, value: Decimal, locale: Locale) -> str:
+    """Format a number.
+
+    Babel drops apostrophes between digits, which it takes for quotation marks. So Swiss formats
+    get theirs here.
+    """
+    is_swiss = locale.number_symbols["latn"]["group"] == "'"
+    text: str = pattern.apply(value, locale, group_separator=not is_swiss)
+    return (
+        WHOLE.sub(lambda found: f"{int(found[0]):,}".replace(",", "’"), text, 1)
+        if is_swiss
+        else text
+    )
+
+
+def _with_decimals(pattern: str, decimals: int) -> NumberPattern:
+    made = parse_number_pattern(pattern)
+    made.frac_prec = (decimals, decimals)
+    return made
+
+
+def _rounded(value: Decimal, decimals: int) -> Decimal:
+    """Round half to even. A value that rounds to zero loses its sign."""
+    rounded = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+    return rounded if rounded else abs(rounded)

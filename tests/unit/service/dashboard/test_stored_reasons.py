@@ -1,0 +1,68 @@
+"""Every English reason that a decision can store has a label."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+from bson import ObjectId
+
+from documents.matching.policy import TOUCHES, MatchPolicy
+from documents.matching.rules import Candidate, Decision, Evidence, Gift, Pin, match
+from service.dashboard.presentation.language import Marked
+from service.dashboard.presentation.stored_reasons import reason_label
+
+SPRING, LIBRARY = ObjectId(), ObjectId()
+GIVEN = datetime(2026, 11, 28, tzinfo=UTC)
+GIFT = Gift(SPRING, GIVEN)
+
+
+def email(days: float | None, did: str = "", fundraiser: ObjectId = SPRING) -> Candidate:
+    sent = None if days is None else GIVEN - timedelta(days=days)
+    touched = GIVEN - timedelta(hours=1)
+    return Candidate(
+        ObjectId(),
+        fundraiser,
+        None,
+        ObjectId(),
+        sent,
+        touched if did == "opened" else None,
+        touched if did == "clicked" else None,
+    )
+
+
+def policies() -> Iterator[MatchPolicy]:
+    for number in (1, 2, 3):
+        for prefer in permutations(TOUCHES, number):
+            for touch in ("first", "last"):
+                yield MatchPolicy(prefer=prefer, touch=touch)
+
+
+def decisions() -> Iterator[Decision]:
+    chosen, other = email(1), email(1, fundraiser=LIBRARY)
+    first = match(GIFT, Evidence(named=chosen), MatchPolicy())
+    for evidence in (
+        Evidence(pin=Pin(chosen)),
+        Evidence(pin=Pin(None)),
+        Evidence(pin=Pin(chosen, is_gone=True)),
+        Evidence(first=first),
+        Evidence(named=chosen),
+        Evidence(named=other),
+    ):
+        yield match(GIFT, evidence, MatchPolicy())
+        yield match(GIFT, evidence, MatchPolicy(other_fundraiser="match"))
+    donors = [email(days, did) for days in (1, 2) for did in ("clicked", "opened", "")]
+    lost = [email(None), email(-1), email(9999), other]
+    for policy in policies():
+        for some in (donors, donors[1:], donors[2:3], lost):
+            yield match(GIFT, Evidence(donors=some), policy)
+
+
+def test_every_stored_reason_has_a_label() -> None:
+    stored = {reason for decision in decisions() for _, reason in decision.considered}
+    stored |= {decision.note for decision in decisions() if decision.note}
+    assert len(stored) >= 20
+    assert [one for one in sorted(stored) if not isinstance(reason_label(one), Marked)] == []
+
+
+def test_a_reason_of_a_later_version_is_shown_unchanged() -> None:
+    assert reason_label("sent by pigeon") == "sent by pigeon"
