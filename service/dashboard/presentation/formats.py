@@ -23,6 +23,7 @@ NONE = "–"
 DIGITS = 40  # a sum of money has at most 64 bits, and a ratio fewer decimals than a double
 KEPT = 8_192  # texts of each kind and locale; reports repeat small numbers
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 WHOLE = re.compile(r"[0-9]+")
 
 
@@ -39,7 +40,9 @@ class Formats:
         self._date, self._day = parse_pattern(day), parse_pattern(month_day)
         self._moment = self._joined(day, minute)
         self._second = self._joined(day, second)
-        self._hour = self._joined(month_day, minute)
+        is_half_day = minute.startswith(("h", "K"))  # 12-hour clock
+        hour = locale.datetime_skeletons["h"].pattern if is_half_day else minute
+        self._hour = self._joined(month_day, hour)
 
     @property
     def tag(self) -> str:
@@ -48,7 +51,8 @@ class Formats:
 
     def _joined(self, day: str, time: str) -> DateTimePattern:
         glue: str = self.locale.datetime_formats["medium"]
-        return parse_pattern(glue.format(time, day))
+        # CLDR's narrow space glues 1:22 and AM together in many fonts.
+        return parse_pattern(glue.format(time, day).replace(NARROW_SPACE, NO_BREAK_SPACE))
 
     def number(self, value: int | float | None) -> str:
         """Format a number, as 12,345."""
@@ -96,7 +100,7 @@ class Formats:
         return self._applied(self._second, time)
 
     def hour(self, time: datetime) -> str:
-        """Format an hour without its year, as Nov 28, 1:00 AM."""
+        """Format an hour without its year, as Nov 28, 1 AM."""
         return self._applied(self._hour, time)
 
     def day(self, value: date) -> str:

@@ -22,7 +22,7 @@ RULES = {
     "email_id": marked("The gift named this email"),
     "other_fundraiser": marked("The gift named an email of another fundraiser"),
     "donor_address": marked("This email was sent to the donor's address"),
-    "none": marked("No email matches"),
+    "none": marked("No email matches the gift"),
 }
 TOUCHES = {
     "clicked": marked("The donor clicked this email before the gift"),
@@ -96,7 +96,7 @@ JOBS = {
 }
 ROLES = {"admin": marked("Admin"), "viewer": marked("Viewer")}
 SCOPES = {
-    "read": marked("Read"),
+    "read": marked("Read only"),
     "write": marked("Read and write"),
     "admin": marked("Full access"),
 }

@@ -244,9 +244,7 @@ def test_health_tells_what_failed_and_tries_it_again(alice: University, browser:
     assert f"Count an email {ids['emails']} ValueError 5" in said
     assert browser.send(f"/dashboard/jobs/{ids['emails']}/retry").status_code == 303
     sweep()
-    assert "No failed jobs." in text_of(
-        browser.get("/dashboard/health")
-    )
+    assert "No failed jobs." in text_of(browser.get("/dashboard/health"))
     assert browser.send(f"/dashboard/jobs/{ids['emails']}/retry").status_code == 404
 
 

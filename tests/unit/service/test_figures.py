@@ -116,7 +116,7 @@ def test_a_cell_of_money_can_be_added_up(amount: int, currency: str, cell: str) 
             {"rule": "donor_address", "touch": "clicked"},
             "The donor clicked this email before the gift",
         ),
-        ({"rule": "none", "touch": None}, "No email matches"),
+        ({"rule": "none", "touch": None}, "No email matches the gift"),
     ],
 )
 def test_why_is_a_sentence(decision: dict[str, Any] | None, said: str) -> None:
