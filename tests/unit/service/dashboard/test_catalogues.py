@@ -5,12 +5,14 @@ import gettext
 import pytest
 from babel.messages.catalog import Message
 
+from documents.values.locale import canonical_locale
 from service.dashboard.presentation.language import (
     accepted_language,
     catalogue,
     catalogues,
     language_of,
 )
+from service.dashboard.presentation.locale_names import OFFERED, display_name, locale_names
 from tools import translations
 
 
@@ -63,3 +65,13 @@ def test_a_text_that_is_new_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_without_an_organization_the_browser_chooses(header: str, tag: str) -> None:
     assert accepted_language(header).tag == tag
+
+
+def test_the_offered_locales_have_the_names_of_cldr() -> None:
+    assert {tag: display_name(tag) for tag in OFFERED} == OFFERED
+    assert all(canonical_locale(tag) == tag for tag in OFFERED)
+
+
+def test_a_current_locale_that_is_not_offered_is_listed_too() -> None:
+    assert locale_names("de-DE") == list(OFFERED.items())
+    assert locale_names("de-LI")[0] == ("de-LI", "Deutsch (Liechtenstein)")
