@@ -1,5 +1,6 @@
 """Every page: for everybody to use, at every width, in light and dark, and nothing let in."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -135,4 +136,37 @@ def test_without_scripts_everything_can_be_done(chrome: Browser, desk: Desk, sta
     page.get_by_label("No email led to this gift").check()
     page.get_by_role("button", name="Set email").click()
     page.get_by_text("Email set.").wait_for()
+    window.context.close()
+
+
+def test_german_pages_fit_every_width_and_name_their_language(desk: Desk) -> None:
+    ids = furnish(desk.place)
+    page = desk.sign_in()
+    desk.place.call("PATCH", "/v1/organization", {"locale": "de-DE"})
+    for name, path in paths(ids).items():
+        if name == "nothing":
+            continue  # without an organization, the browser chooses
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            desk.open(path)
+            reach = page.evaluate("document.documentElement.scrollWidth")
+            assert reach <= width, f"{name} is {reach} px wide at {width}"
+        expect(page.locator("html")).to_have_attribute("lang", "de-DE")
+    desk.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
+    expect(page.locator("#figures")).to_contain_text("65,00\u00a0$")
+    expect(page.locator("#goal")).to_contain_text("65,0\u00a0%")
+
+
+def test_the_script_uses_the_texts_and_formats_of_the_page(
+    chrome: Browser, desk: Desk, stack: Stack
+) -> None:
+    ids = furnish(desk.place)
+    window = sit_down(chrome, stack, desk.place)  # it may complain of the connection
+    page = window.sign_in()
+    german = {"locale": "de-DE", "time_zone": "Asia/Kathmandu"}
+    desk.place.call("PATCH", "/v1/organization", german)
+    page.route("**/dashboard/live*", lambda route: route.abort())
+    window.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
+    expected = re.compile(r"Verbindung um \d\d:\d\d verloren\. Wird wiederhergestellt\.")
+    expect(page.locator("#live")).to_have_text(expected, timeout=20_000)
     window.context.close()
