@@ -1,30 +1,24 @@
-"""Numbers, money and times in the formats of a locale. Pure.
+"""Numbers, money and times in the formats of a language and a time zone. Pure."""
 
-Babel has the formats of CLDR. The decimals of money are ISO 4217's, because CLDR leaves them out
-where people do not use them, and because it does not know every withdrawn currency.
-"""
-
-import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel.core import Locale
 from babel.dates import DateTimePattern, format_timedelta, parse_pattern
-from babel.numbers import NumberPattern, get_currency_symbol
-from babel.numbers import parse_pattern as parse_number_pattern
 
 from documents.values.money import minor_units
 from service.dashboard.presentation.language import Language
+from service.dashboard.presentation.number_formats import (
+    NO_BREAK_SPACE,
+    TEXTS_KEPT,
+    format_money,
+    format_number,
+    format_percent,
+)
 
 NONE = "–"
-DIGITS = 40  # a sum of money has at most 64 bits, and a ratio fewer decimals than a double
-KEPT = 8_192  # texts of each kind and locale; reports repeat small numbers
-NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
-WHOLE = re.compile(r"[0-9]+")
 
 
 class Formats:
@@ -56,7 +50,7 @@ class Formats:
 
     def number(self, value: int | float | None) -> str:
         """Format a number, as 12,345."""
-        return NONE if value is None else _number(self.locale, value)
+        return NONE if value is None else format_number(self.locale, value)
 
     def axis(self, value: float) -> str:
         """Format a number at a chart's axis, which has at most two decimals."""
@@ -64,7 +58,7 @@ class Formats:
 
     def percent(self, fraction: float | None) -> str:
         """Format a fraction, as 12.3%."""
-        return NONE if fraction is None else _percent(self.locale, fraction)
+        return NONE if fraction is None else format_percent(self.locale, fraction)
 
     def share(self, fraction: float | None) -> str:
         """Format a part of a whole, as 12.3%.
@@ -81,7 +75,7 @@ class Formats:
         if minor_units(currency) is None:
             said = self.language.gettext("%(amount)s minor units of %(currency)s")
             return said % {"amount": self.number(round(amount)), "currency": currency}
-        return _money(self.locale, amount, currency)
+        return format_money(self.locale, amount, currency)
 
     def totals(self, amounts: Mapping[str, int | float | None]) -> list[str]:
         """Format money by currency, one text for each currency."""
@@ -126,80 +120,6 @@ def iso(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="seconds")
 
 
-@lru_cache(KEPT)
+@lru_cache(TEXTS_KEPT)
 def _time(formats: Formats, pattern: DateTimePattern, time: datetime) -> str:
     return pattern.apply(time.astimezone(formats.zone), formats.locale)
-
-
-@lru_cache(KEPT)
-def _number(locale: Locale, value: int | float) -> str:
-    with localcontext(prec=DIGITS):
-        return _apply(locale.decimal_formats[None], Decimal(repr(value)), locale)
-
-
-@lru_cache(KEPT)
-def _percent(locale: Locale, fraction: float) -> str:
-    pattern = _with_decimals(locale.percent_formats[None].pattern, 1)
-    with localcontext(prec=DIGITS):
-        return _apply(pattern, _rounded(Decimal(repr(fraction)), 3), locale)
-
-
-@lru_cache(KEPT)
-def _money(locale: Locale, amount: int | float, currency: str) -> str:
-    decimals = minor_units(currency) or 0
-    with localcontext(prec=DIGITS):
-        exact = Decimal(repr(amount)).scaleb(-decimals)
-        pattern = _currency_pattern(locale, currency, decimals)
-        return _apply(pattern, _rounded(exact, decimals), locale)
-
-
-@lru_cache(1_024)
-def _currency_pattern(locale: Locale, currency: str, decimals: int) -> NumberPattern:
-    """Return the pattern with the currency's symbol.
-
-    CLDR puts a space between digits and a symbol of letters, which Babel does not.
-    """
-    symbol = get_currency_symbol(currency, locale=locale)
-    pattern: str = locale.currency_formats["standard"].pattern
-    made = _with_decimals(pattern, decimals)
-    (plus, minus), (plus_end, minus_end) = made.prefix, made.suffix
-    made.prefix = _symbol_before(plus, symbol), _symbol_before(minus, symbol)
-    made.suffix = _symbol_after(plus_end, symbol), _symbol_after(minus_end, symbol)
-    return made
-
-
-def _symbol_before(text: str, symbol: str) -> str:
-    space = NO_BREAK_SPACE if text.endswith("¤") and symbol[-1:].isalpha() else ""
-    return text.replace("¤", symbol + space)
-
-
-def _symbol_after(text: str, symbol: str) -> str:
-    space = NO_BREAK_SPACE if text.startswith("¤") and symbol[:1].isalpha() else ""
-    return text.replace("¤", space + symbol)
-
-
-def _apply(pattern: NumberPattern, value: Decimal, locale: Locale) -> str:
-    """Format a number.
-
-    Babel drops apostrophes between digits, which it takes for quotation marks. So Swiss formats
-    get theirs here.
-    """
-    is_swiss = locale.number_symbols["latn"]["group"] == "'"
-    text: str = pattern.apply(value, locale, group_separator=not is_swiss)
-    return (
-        WHOLE.sub(lambda found: f"{int(found[0]):,}".replace(",", "’"), text, 1)
-        if is_swiss
-        else text
-    )
-
-
-def _with_decimals(pattern: str, decimals: int) -> NumberPattern:
-    made = parse_number_pattern(pattern)
-    made.frac_prec = (decimals, decimals)
-    return made
-
-
-def _rounded(value: Decimal, decimals: int) -> Decimal:
-    """Round half to even. A value that rounds to zero loses its sign."""
-    rounded = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
-    return rounded if rounded else abs(rounded)
