@@ -129,7 +129,7 @@ def _signed_in(req: falcon.Request, role: Role) -> AbstractContextManager[None]:
 
 
 def _require_token(req: falcon.Request, sent: Form, cookie: str) -> None:
-    # A browser says where a form comes from; what says nothing still needs the token.
+    # Browsers send where a form comes from. Other clients still need the token.
     is_foreign = req.get_header("Sec-Fetch-Site") not in (None, "same-origin", "none")
     if is_foreign or not cookies.is_form_token(cookies.secret_of(req, cookie), sent.text(TOKEN)):
         raise falcon.HTTPForbidden(description=OLD_FORM)

@@ -13,7 +13,7 @@ BAD_PAGE = marked("This page of the list does not exist. Open the list again.")
 
 
 class PageQuery(BaseModel):
-    """What a page takes in its address; nothing unknown."""
+    """The query of a page. It rejects unknown parameters."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 

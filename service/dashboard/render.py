@@ -16,7 +16,7 @@ from service.dashboard.presentation.language import Language, accepted_language
 ASSETS = resources.files("service.dashboard") / "assets"
 DIGEST = 10
 UTC = ZoneInfo("UTC")
-# Styles and scripts are files of our own; nothing is inline, nothing comes from elsewhere.
+# Styles and scripts are files of this service only. No page has inline ones.
 POLICY = "; ".join(
     [
         "default-src 'none'",

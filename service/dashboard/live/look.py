@@ -20,20 +20,20 @@ Digests = dict[Watched, bytes]
 DIGEST_BYTES = 16
 BY_ORGANIZATION = "organization_id_1__id_1"
 RAW = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
-# How settling keeps its accounts, and how deciding holds what it reads: nothing that is shown.
+# Fields for settling and matching, which no page shows.
 OURS = "counted due held_at matched_at rematch rematch_due rematch_mailboxes rematch_page".split()
 UNSHOWN = dict.fromkeys(OURS, 0)
 
-# What is settled within this time is not behind: a worker may be just at it.
+# A worker usually settles records within this time, so they do not count as late.
 PATIENCE_SECONDS = 2
 COUNTED = ("donations", "deliveries")
 
 
 def digests(watched: Iterable[Watched]) -> Digests:
-    """What the records are like now, by whose they are; those that do not exist are left out.
+    """Return the digests of the records that exist.
 
     Raises:
-        PyMongoError: the database is away.
+        PyMongoError: the database is unavailable.
     """
     wanted: dict[str, list[Watched]] = defaultdict(list)
     for one in watched:
@@ -46,8 +46,10 @@ def digests(watched: Iterable[Watched]) -> Digests:
 
 
 def _newest(name: str, watched: Collection[Watched]) -> Digests:
-    """The newest record's id of each organization: for each, one step in an index, a distinct
-    scan, which MongoDB makes of just this order and `$first`."""
+    """Return the ID of each organization's newest record.
+
+    MongoDB turns exactly this order and `$first` into a distinct scan: one index step for each.
+    """
     wanted = [one.organization_id for one in watched if one.id == one.organization_id]
     if not wanted:
         return {}
@@ -56,7 +58,7 @@ def _newest(name: str, watched: Collection[Watched]) -> Digests:
 
 
 def newest_of(organization_ids: list[ObjectId]) -> list[dict[str, Any]]:
-    """The pipeline for it."""
+    """Return the pipeline that finds the newest record of each organization."""
     return [
         {"$match": {"organization_id": {"$in": organization_ids}}},
         {"$sort": {"organization_id": -1, "_id": -1}},
@@ -79,12 +81,12 @@ def _digests_of(collection: str, watched: Collection[Watched]) -> Digests:
 
 
 def behind_seconds() -> int:
-    """How long the oldest gift or webhook post has waited to be counted; 0 when none has for long.
+    """Return how long the oldest gift or webhook delivery has waited; 0 if none is late.
 
-    What failed and is tried again later keeps no figure waiting.
+    Postponed records do not count, because later records do not wait for them.
 
     Raises:
-        PyMongoError: the database is away.
+        PyMongoError: the database is unavailable.
     """
     at = now()
     query = {**DUE, **not_postponed(at)}

@@ -14,12 +14,12 @@ EVENT_STREAM = "text/event-stream"
 RETRY_AFTER_SECONDS = 10
 HEADERS = {
     "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",  # nginx would keep events until it has many
+    "X-Accel-Buffering": "no",  # or nginx would buffer the events
 }
 
 
 class Live:
-    """Tells a page when something that it watches has changed."""
+    """Notify a page when a record that it watches has changed."""
 
     def __init__(self, still_valid: StillValid = all_valid, hub: Hub | None = None) -> None:
         self._hub = hub or Hub(still_valid)

@@ -1,4 +1,4 @@
-"""One open page: its past notifications, and so its next one. Pure."""
+"""One open page: the past notifications, which decide the next one. Pure."""
 
 from collections.abc import Callable, Hashable, Iterable
 
@@ -8,7 +8,7 @@ from service.dashboard.live.watch import Watched
 
 
 class Viewer:
-    """Told by one thread at a time.
+    """An open page. Only one thread at a time may call it.
 
     Args:
         send: sends bytes; must not wait.
@@ -32,17 +32,17 @@ class Viewer:
         self._is_away = False
 
     def welcome(self, found: Digests, behind: int) -> None:
-        """Say hello: what it will be told of is what changes from now on."""
+        """Send the first event. Later events report changes since now."""
         self._seen, self._step = self._own(found), step(behind)
         self._send(hello(behind))
 
     def welcome_blindly(self) -> None:
-        """Say hello while the database is away."""
+        """Send the first event while the database is unavailable."""
         self._send(hello(0))
         self.lose()
 
     def compare(self, found: Digests, behind: int) -> None:
-        """Tell what is new."""
+        """Notify the page of changes."""
         own = self._own(found)
         if self._is_away:
             self._send(BACK)
@@ -53,17 +53,17 @@ class Viewer:
         self._seen, self._step, self._is_away = own, step(behind), False
 
     def lose(self) -> None:
-        """The database is away; say so once."""
+        """Notify the page once that the database is unavailable."""
         if not self._is_away:
             self._send(AWAY)
         self._is_away = True
 
     def beat(self) -> None:
-        """Nothing new, and all is well."""
+        """Send a heartbeat."""
         self._send(BEAT)
 
     def dismiss(self) -> None:
-        """Its session is over."""
+        """End the stream, because the session has ended."""
         self._send(BYE)
         self._end()
 

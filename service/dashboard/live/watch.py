@@ -9,8 +9,7 @@ from service.api.fields import Request
 from service.api.parsing import malformed
 
 RECORDS = ("fundraisers", "mailings", "emails", "users", "donations")
-# Not a record, but which is the newest of the organization's: by it a page learns of what it does
-# not show yet.
+# The newest record of an organization. It lets a page learn of records that it does not show yet.
 NEWEST = {
     "new_fundraisers": "fundraisers",
     "new_mailings": "mailings",
@@ -22,7 +21,7 @@ LONGEST = WATCHED_LIMIT * (max(map(len, COLLECTIONS)) + 26)
 
 
 class Watched(NamedTuple):
-    """A record, and whose it is: another organization's is never the same, whatever its id."""
+    """A record and its organization, so that no ID reaches another organization's record."""
 
     organization_id: ObjectId
     collection: str
@@ -34,10 +33,10 @@ class LiveQuery(Request):
 
 
 def read_watch(text: str, organization_id: ObjectId) -> set[Watched]:
-    """The records that are named, as the organization's.
+    """Return the named records, as the organization's.
 
     Raises:
-        falcon.HTTPBadRequest: a collection is unknown, an id is none, or there are too many.
+        falcon.HTTPBadRequest: a collection is unknown, an ID is invalid, or there are too many.
     """
     parts = text.split(",")
     if len(parts) > WATCHED_LIMIT:

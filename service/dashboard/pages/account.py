@@ -45,5 +45,5 @@ class Account:
 
 
 def _needs_current(req: falcon.Request) -> bool:
-    """Whoever came by a link may have forgotten it."""
+    """Return whether the current password is required. A sign-in link replaces it."""
     return bool(req.context.staff.password) and not req.context.session.may_forget

@@ -1,4 +1,4 @@
-"""Settings for admins: API keys, webhook keys, match policies, and staff."""
+"""Settings for admins: language, API keys, webhook keys, match rules and staff."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ class ApiKeyForms:
         body = _valid(ApiKeyIn, name=form.text("name"), scopes=form.every("scopes"))
         organization_id, id_ = req.context.organization_id, _offered(req, form.text("key"))
         if ApiKey.objects(organization_id=organization_id, id=id_).first():
-            go_to(resp, f"{HERE}?done=made")  # the form was sent once more
+            go_to(resp, f"{HERE}?done=made")  # the browser sent the form twice
             return
         key, secret = ApiKey.issue(organization_id, body.name, list(body.scopes), id_=id_)
         render(req, resp, "new_key.html", 201, key=key, secret=secret)
@@ -166,7 +166,7 @@ def _offered(req: falcon.Request, text: str) -> ObjectId:
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:
-    """The organization's policy, and those of fundraisers that have one of their own."""
+    """Return the organization's policy, then those of fundraisers with their own."""
     own = PolicyVersion.fundraisers_with_own(organization_id)
     found = {one.id: one for one in Fundraiser.live(organization_id, id__in=own)}
     return [

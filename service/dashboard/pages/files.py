@@ -20,7 +20,7 @@ class Assets:
         if name not in KINDS or version != digest(name):
             raise falcon.HTTPNotFound
         resp.content_type = f"{KINDS[name]}; charset=utf-8"
-        # Not by `data`: what never changes needs no tag.
+        # Not `data`, because content that never changes needs no ETag.
         resp.text = _read(name)
         resp.set_header("Cache-Control", f"public, max-age={YEAR_SECONDS}, immutable")
 

@@ -1,4 +1,4 @@
-"""A fundraiser: its funnel, its money over time, its mailings side by side, its latest gifts."""
+"""The page of a fundraiser: its funnel, amounts over time, mailings and latest gifts."""
 
 from typing import Literal
 

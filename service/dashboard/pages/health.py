@@ -1,4 +1,4 @@
-"""The health page: due records, failed jobs with their retries, and incorrect counters."""
+"""The health page: records to count, failed jobs, and incorrect counters."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A mailing: its funnel, its links, and its recipients with what each did."""
+"""The page of a mailing: its funnel, links and recipients."""
 
 from typing import Annotated, Literal
 
@@ -87,7 +87,7 @@ class MailingPages:
 
 
 def _links(mailing: Mailing) -> list[Link]:
-    """The links that most people clicked."""
+    """Return the links that most recipients clicked."""
     return page_of(
         Link,
         mailing.organization_id,

@@ -16,7 +16,7 @@ A_PAGE, IN_A_FILE = 25, 10_000
 
 
 class Root:
-    """/: whoever comes here with a browser looks for the dashboard."""
+    """/, which leads browsers to the dashboard"""
 
     @public
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -1,4 +1,4 @@
-"""A person: their emails, opens, clicks and gifts in one time line."""
+"""The page of a person: emails, opens, clicks and gifts in order."""
 
 import falcon
 

@@ -20,7 +20,7 @@ from service.dashboard.render import render
 from service.middleware.client_address import client_address
 from service.middleware.rate_limit import take_as_sign_in
 
-# A page of ours, and nothing that a browser takes for another host.
+# A dashboard path that no browser reads as another host.
 OWN_PATH = re.compile(r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII)
 WRONG = marked("Incorrect email or password. Check both, then try again.")
 TOO_OLD = marked("This link has expired or was already used. Ask for a new one.")
@@ -91,7 +91,7 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
 
 
 class SignOut:
-    """/dashboard/sign-out, of this browser or of all."""
+    """/dashboard/sign-out, for this browser or for all"""
 
     @form(role="viewer")
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
@@ -101,14 +101,16 @@ class SignOut:
         else:
             StaffSession.objects(id=req.context.session_id).delete()
         cookies.drop(resp, cookies.SESSION)
-        resp.set_header("Clear-Site-Data", '"cache"')  # pages of people, which Back would show
+        resp.set_header(
+            "Clear-Site-Data", '"cache"'
+        )  # or the Back button would show pages with personal data
         go_to(resp, SIGN_IN)
 
 
 def begin(
     req: falcon.Request, resp: falcon.Response, staff: Staff, *, by_link: bool = False
 ) -> None:
-    """Sign this browser in, under a new secret; whoever was signed in here is out."""
+    """Sign this browser in with a new secret, and end its previous session."""
     if before := cookies.secret_of(req, cookies.SESSION):
         StaffSession.end_with(before)
     cookies.keep(resp, cookies.SESSION, StaffSession.begin(staff, by_link=by_link))

@@ -74,8 +74,7 @@ def library() -> Any:
     """Import pygal with the first chart, so that processes without charts do not load it."""
     import pygal
 
-    # It brings a hook for its plug-ins along, of a kind that Python has given up: each import that
-    # fails would warn of it from then on.
+    # pygal installs a deprecated import hook, which makes each failed import warn.
     hooks = sys.meta_path
     hooks[:] = [hook for hook in hooks if not isinstance(hook, pygal.PluginImportFixer)]
     return pygal
