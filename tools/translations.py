@@ -1,16 +1,16 @@
 """The dashboard's catalogues: extract English texts, update the translations, check them.
 
-`python -m tools.translations update` writes translations/messages.pot and adds new texts to each
-.po file. `check` fails if a catalogue is incomplete or out of date.
+`extract` writes translations/messages.pot. `update` also adds new texts to each .po file. `check`
+fails if a catalogue is incomplete or out of date.
 """
 
+import argparse
 import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import click
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
@@ -33,36 +33,27 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
 WIDTH = 96
 
 
-@click.group()
-def main() -> None:
-    """Extract, update and check the dashboard's translations."""
+def main() -> int:
+    """Run one step. Exit code 1 if `check` finds a problem."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("step", choices=["extract", "update", "check"])
+    step = options.parse_args().step
+    found = list(problems()) if step == "check" else []
+    if step != "check":
+        TEMPLATE.write_bytes(written(extract()))
+    if step == "update":
+        update_catalogues()
+    sys.stderr.writelines(f"{problem}\n" for problem in found)
+    return int(bool(found))
 
 
-@main.command("extract")
-def extract_command() -> None:
-    """Write the template of all English texts."""
-    TEMPLATE.write_bytes(written(extract()))
-
-
-@main.command("update")
-def update_command() -> None:
-    """Write the template, and add new texts to each catalogue."""
-    template = extract()
-    TEMPLATE.write_bytes(written(template))
+def update_catalogues() -> None:
+    """Add new texts to each catalogue, and remove those that the source no longer has."""
     for path in paths():
         catalogue = read(path)
-        catalogue.update(template, no_fuzzy_matching=True)
+        catalogue.update(extract(), no_fuzzy_matching=True)
         catalogue.obsolete.clear()
         path.write_bytes(written(catalogue))
-
-
-@main.command("check")
-def check_command() -> None:
-    """Exit with 1 if a catalogue lacks a text or differs from the source."""
-    found = list(problems())
-    for problem in found:
-        click.echo(problem, err=True)
-    sys.exit(1 if found else 0)
 
 
 def paths() -> list[Path]:
@@ -133,4 +124,4 @@ def flaws(message: Message) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

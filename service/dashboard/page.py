@@ -118,9 +118,10 @@ def _signed_in(req: falcon.Request, role: Role) -> AbstractContextManager[None]:
     req.context.staff, req.context.session = staff, session
     req.context.session_id = session.id
     req.context.organization_id = staff.organization_id
-    organization = Organization.objects.get(id=staff.organization_id)
+    organization = Organization.objects(id=staff.organization_id).first()
     req.context.organization = organization
-    req.context.formats = formats_of(language_of(organization.locale), organization.zone)
+    if organization:
+        req.context.formats = formats_of(language_of(organization.locale), organization.zone)
     req.context.actor = f"staff:{staff.id}"
     req.context.form_token = cookies.form_token(secret or "")
     if role == "admin" and not staff.is_admin:
