@@ -18,6 +18,7 @@ from service.dashboard.presentation.number_formats import (
 )
 
 NONE = "–"
+RIGHT_TO_LEFT, END = "\N{RIGHT-TO-LEFT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -75,7 +76,7 @@ class Formats:
         if minor_units(currency) is None:
             said = self.language.gettext("%(amount)s minor units of %(currency)s")
             return said % {"amount": self.number(round(amount)), "currency": currency}
-        return format_money(self.locale, amount, currency)
+        return self._isolated(format_money(self.locale, amount, currency))
 
     def totals(self, amounts: Mapping[str, int | float | None]) -> list[str]:
         """Format money by currency, one text for each currency."""
@@ -99,14 +100,18 @@ class Formats:
 
     def day(self, value: date) -> str:
         """Format a day without its year, as Nov 28."""
-        return self._day.apply(value, self.locale)
+        return self._isolated(self._day.apply(value, self.locale))
 
     def duration(self, seconds: float) -> str:
         """Format a duration in one unit, as 2 minutes."""
         return format_timedelta(timedelta(seconds=round(seconds)), locale=self.language.words)
 
     def _applied(self, pattern: DateTimePattern, time: datetime) -> str:
-        return _time(self, pattern, time)
+        return self._isolated(_time(self, pattern, time))
+
+    def _isolated(self, text: str) -> str:
+        """Keep a text that runs from right to left in order within a page that does not."""
+        return f"{RIGHT_TO_LEFT}{text}{END}" if self.locale.text_direction == "rtl" else text
 
 
 @lru_cache(256)

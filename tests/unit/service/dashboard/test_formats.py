@@ -17,7 +17,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 AT = datetime(2026, 11, 28, 6, 22, 5, tzinfo=UTC)
 TAGS = sorted(tag.replace("_", "-") for tag in locale_identifiers())
 # The spaces of CLDR, and its marks of direction.
-SPACES = re.compile(r"[\s\u200e\u200f\u061c]+")
+SPACES = re.compile(r"[\s\u200e\u200f\u061c\u2067\u2069]+")
 
 
 def formats(tag: str) -> Formats:
@@ -89,6 +89,12 @@ def test_a_time_is_in_the_time_zone_of_the_organization() -> None:
     assert plain(formats("en-US").whole_day(datetime(2026, 11, 28, 3, tzinfo=UTC))) == (
         "Nov 27, 2026"
     )
+
+
+def test_a_text_from_right_to_left_is_isolated_from_an_english_page() -> None:
+    for text in (formats("ar-EG").moment(AT), formats("he-IL").money(100, "ILS")):
+        assert (text[0], text[-1]) == ("\N{RIGHT-TO-LEFT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}")
+    assert formats("en-US").moment(AT)[0] == "N"
 
 
 @pytest.mark.parametrize(
