@@ -76,7 +76,7 @@ class Formats:
         if minor_units(currency) is None:
             said = self.language.gettext("%(amount)s minor units of %(currency)s")
             return said % {"amount": self.number(round(amount)), "currency": currency}
-        return self._isolated(format_money(self.locale, amount, currency))
+        return format_money(self.locale, amount, currency)
 
     def totals(self, amounts: Mapping[str, int | float | None]) -> list[str]:
         """Format money by currency, one text for each currency."""
@@ -110,7 +110,7 @@ class Formats:
         return self._isolated(_time(self, pattern, time))
 
     def _isolated(self, text: str) -> str:
-        """Keep a text that runs from right to left in order within a page that does not."""
+        """Keep a date that runs from right to left in order within a page that does not."""
         return f"{RIGHT_TO_LEFT}{text}{END}" if self.locale.text_direction == "rtl" else text
 
 
