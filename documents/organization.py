@@ -10,6 +10,7 @@ from mongoengine import DateTimeField, StringField
 from documents.errors import NotFound, Unacceptable
 from documents.storage.base import Document
 from documents.storage.export_outbox import EXPORT_INDEX, Exported
+from documents.values.locale import DEFAULT_LOCALE, canonical_locale
 from documents.values.time import now
 
 MAX_ORGANIZATION_NAME_LENGTH = 200
@@ -20,21 +21,27 @@ class Organization(Exported, Document):
 
     name = StringField(required=True)
     time_zone = StringField(default="UTC")  # an IANA name; its days and hours are in reports
+    locale = StringField(default=DEFAULT_LOCALE)  # a BCP 47 tag: the dashboard's language, formats
     created_at = DateTimeField(default=now)
 
     @classmethod
-    def create(cls, name: str, time_zone: str = "UTC") -> Self:
-        """Add one.
+    def create(cls, name: str, time_zone: str = "UTC", locale: str = DEFAULT_LOCALE) -> Self:
+        """Add an organization.
 
         Raises:
-            Unacceptable: the name is blank or longer than 200 characters, or there is no such zone.
+            Unacceptable: the name is blank or longer than 200 characters, or the time zone or the
+                locale is unknown.
         """
-        organization = cls(name=_checked(name), time_zone=find_time_zone(time_zone).key)
+        organization = cls(
+            name=_checked(name),
+            time_zone=find_time_zone(time_zone).key,
+            locale=locale_named(locale),
+        )
         organization.save(force_insert=True)
         return organization
 
     def amend(self, changes: dict[str, Any]) -> Self:
-        """Change the name or the time zone.
+        """Change the name, the time zone or the locale.
 
         Raises:
             Unacceptable: as for a new one.
@@ -43,6 +50,8 @@ class Organization(Exported, Document):
             self.name = _checked(changes["name"])
         if "time_zone" in changes:
             self.time_zone = find_time_zone(changes["time_zone"]).key
+        if "locale" in changes:
+            self.locale = locale_named(changes["locale"])
         self.save()
         return self
 
@@ -94,3 +103,16 @@ def find_time_zone(name: str) -> ZoneInfo:
             "/time_zone", "not_found", "There is no such time zone; America/New_York is one."
         )
     return ZoneInfo(name)
+
+
+def locale_named(tag: str) -> str:
+    """Return the locale of this BCP 47 tag, in CLDR's spelling.
+
+    Raises:
+        Unacceptable: CLDR has no such locale.
+    """
+    if (found := canonical_locale(tag)) is None:
+        raise Unacceptable(
+            "/locale", "not_found", "The locale is unknown. Use a BCP 47 tag such as de-DE."
+        )
+    return found
