@@ -1,6 +1,6 @@
 """All open pages of a process, and the thread that checks what they watch.
 
-The thread runs one query for each collection, however many pages are open, and none without pages.
+The thread runs one query for each collection, for any number of pages, and none without pages.
 """
 
 import logging
@@ -132,7 +132,7 @@ class Hub:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no page is open."""
+        """True while no page is open."""
         return not self._has_viewers.is_set()
 
     def _beat(self, viewers: list[Viewer]) -> None:

@@ -64,8 +64,7 @@ class Formats:
     def share(self, fraction: float | None) -> str:
         """Format a part of a whole, as 12.3%.
 
-        A share above 1 is left out: what it is measured by is missing, such as reports of
-        deliveries.
+        Show no share above 1, because its denominator lacks data, such as reports of deliveries.
         """
         return self.percent(fraction) if fraction is not None and fraction <= 1 else NONE
 

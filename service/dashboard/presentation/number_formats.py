@@ -1,7 +1,7 @@
 """Numbers and money in the formats of a locale. Pure.
 
-Babel has the formats of CLDR. The decimals of money are ISO 4217's, because CLDR leaves them out
-where people do not use them, and because it does not know every withdrawn currency.
+Babel has the formats of CLDR. The decimals of money come from ISO 4217. CLDR omits decimals that
+people do not use, and does not know every withdrawn currency.
 """
 
 import re
