@@ -26,7 +26,7 @@ READERS: dict[str, Callable[[str], Iterator[Text]]] = {
     ".py": read_python,
     ".html": read_template,
 }
-# The rules themselves, tests that plant forbidden sentences, and texts that earlier versions stored.
+# The rules, tests that plant forbidden sentences, and texts that earlier versions stored.
 EXCLUDED = (
     "tools/prose/rules.py",
     "tests/unit/tools/test_prose.py",
