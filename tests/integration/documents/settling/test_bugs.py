@@ -68,11 +68,11 @@ def raising(error: Exception) -> Any:
 
 
 PLACES: list[tuple[Any, str]] = [
-    (stripe_events, "read"),
-    (charges, "currency_of"),
-    (payment_book, "learn"),
-    (payment_book, "apply"),
-    (payment_gift, "state_of"),
+    (stripe_events, "read_facts"),
+    (charges, "read_currency"),
+    (payment_book, "add_facts"),
+    (payment_book, "apply_payment"),
+    (payment_gift, "decide_gift_state"),
     (payment_gift, "_new_gift"),
     (payment_book.PaymentWriter, "enter"),
 ]
