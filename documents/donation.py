@@ -216,7 +216,7 @@ class Donation(CountedRecord, Record):
 
     @property
     def is_pending(self) -> bool:
-        """Whether settling has yet to decide the match, for the first time or again."""
+        """True if settling has yet to decide the match, for the first time or again."""
         return self.due is not None and (
             self.match is None or bool(self.rematch) or is_repinned(self.pin, self.decision)
         )

@@ -75,7 +75,7 @@ class Organization(Exported, Document):
 def _checked(name: str) -> str:
     name = name.strip().encode("utf-8", "replace").decode()
     if not 1 <= len(name) <= MAX_ORGANIZATION_NAME_LENGTH:
-        raise Unacceptable("/name", "length", "Must have 1 to 200 characters.")
+        raise Unacceptable("/name", "length", "The name must have 1 to 200 characters.")
     return name
 
 
@@ -93,6 +93,8 @@ def find_time_zone(name: str) -> ZoneInfo:
     # ZoneInfo opens a file by the given name, so check the name first.
     if name not in _zones():
         raise Unacceptable(
-            "/time_zone", "not_found", "Must be an IANA time zone, such as America/New_York."
+            "/time_zone",
+            "not_found",
+            "The time zone must be an IANA name, such as America/New_York.",
         )
     return ZoneInfo(name)

@@ -85,7 +85,7 @@ class WebhookKey(Record):
         try:
             scheme.check(key)
         except Unusable as error:
-            raise Unacceptable(f"/{scheme.field}", "not_a_key", f"Must be {error}.") from None
+            raise Unacceptable(f"/{scheme.field}", "not_a_key", f"{error}.") from None
         where = {"organization_id": organization_id, "provider": provider}
         known = cls.objects(**where).first()
         put = OpenedKey(key, is_test)
@@ -201,7 +201,7 @@ class WebhookKey(Record):
 
     @property
     def test(self) -> bool:
-        """Whether the newest key is a test-mode key, as the API reports it."""
+        """True if the newest key is a test-mode key, as the API reports it."""
         return self.all_keys()[0].is_test
 
     @property
