@@ -190,8 +190,9 @@ class Email(CountedRecord, Record):
         number: int,
         fields: Sequence[str],
     ) -> tuple[list[EmailRow], ObjectId | None]:
-        """Return a page of emails with a common action from a bounded range. It may be short or
-        empty.
+        """Return a page of emails with a common action from a bounded range.
+
+        It may be short or empty.
         """
         looked_at = cls.query_mailing(mailing, older, MAILING_ID_INDEX, ["id"]).order_by("-id")
         edge = looked_at.skip(number * EMAILS_PER_COMMON_ACTION).first()

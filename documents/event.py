@@ -177,8 +177,9 @@ ALL_GROUPS, UNNAMED_GROUP = "all", "none"
 
 
 def read_event_times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the first and last times that the event sets on its email. A machine's event sets
-    none.
+    """Return the first and last times that the event sets on its email.
+
+    A machine's event sets none.
     """
     type_, at = event["type"], event["at"]
     if event.get("machine"):

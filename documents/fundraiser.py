@@ -64,8 +64,9 @@ class Fundraiser(Exported, SharedCounters, Record):
 
     @classmethod
     def expect(cls, organization_id: ObjectId, id_: ObjectId) -> None:
-        """Check that a gift's fundraiser exists. Processes cache this, because gifts come in
-        bursts.
+        """Check that a gift's fundraiser exists.
+
+        Processes cache this, because gifts come in bursts.
 
         For 0.8 s after a deletion, another process may accept the fundraiser. A fundraiser with
         gifts cannot be deleted, so no counter depends on the cache.

@@ -24,8 +24,9 @@ PERSONAL_TOKEN_PATTERN = re.compile(r"(?=.*\d)[\w\-.~=+/%]{16,}")
 
 
 class Link(Document):
-    """A link of a mailing. The first click creates it. Its ID is a digest of the mailing and the
-    URL.
+    """A link of a mailing.
+
+    The first click creates it. Its ID is a digest of the mailing and the URL.
     """
 
     organization_id = ObjectIdField()
@@ -49,9 +50,7 @@ class Link(Document):
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Limit a list to links with clicks, because deleting an email can remove a link's last
-        click.
-        """
+        """Limit a list to links with clicks. Deleting an email can remove a link's last click."""
         return {**given, "$or": [{"clicks": {"$gt": 0}}, {"machine_clicks": {"$gt": 0}}]}
 
 

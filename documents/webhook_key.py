@@ -71,8 +71,9 @@ class WebhookKey(Record):
     def put(
         cls, organization_id: ObjectId, provider: str, key: str, *, is_test: bool = False
     ) -> Self:
-        """Add a key as the newest of its mode. The key before it stays valid; older ones are
-        removed.
+        """Add a key as the newest of its mode.
+
+        The key before it stays valid; older ones are removed.
 
         Args:
             is_test: whether the key signs events of the provider's test mode.

@@ -41,8 +41,9 @@ class WakeUpBuffer:
         self._last = 0.0
 
     def put(self, task: Any, id_: str) -> None:
-        """Schedule task(id_) soon, possibly with other IDs. Take microseconds, even without
-        Redis.
+        """Schedule task(id_) soon, possibly with other IDs.
+
+        Take microseconds, even without Redis.
         """
         self._sender.ensure_started()
         try:
@@ -51,8 +52,9 @@ class WakeUpBuffer:
             ENQUEUE_FAILURES.labels("outbox_full").inc()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all wake-ups are sent, or until the time is over. Return whether all are
-        sent.
+        """Wait until all wake-ups are sent, or until the time is over.
+
+        Return whether all are sent.
         """
         deadline = time.monotonic() + seconds
         while self._waiting.unfinished_tasks and time.monotonic() < deadline:

@@ -39,8 +39,9 @@ class SteadyRecount(Document):
         return cls.objects(name=RECOUNT_NAME).first() or cls()
 
     def step(self) -> list[Drift]:
-        """Compare the next page and return its incorrect counters. Store the result of a
-        finished round.
+        """Compare the next page and return its incorrect counters.
+
+        Store the result of a finished round.
         """
         page = recount.compare_counters(self.collection, {}, self.after, RECOUNTED_ROWS_PER_STEP)
         self.compared += page.size

@@ -56,8 +56,9 @@ def _settle_all(fundraiser_id: ObjectId, policy: SettlingPolicy, seconds: float 
     owner = get_db().fundraisers.find_one({"_id": fundraiser_id}, {"_id": 0, "organization_id": 1})
 
     def turns() -> tuple[str, ...]:
-        """Take a turn only while events wait. Events concern all fundraisers, so no other batch
-        may run beside them.
+        """Take a turn only while events wait.
+
+        Events concern all fundraisers, so no other batch may run beside them.
         """
         if not owner or not has_due_events(owner["organization_id"]):
             return ()

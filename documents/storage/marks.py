@@ -12,9 +12,7 @@ due_index = due.due_index
 
 
 def find_due_groups(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[ObjectId]:
-    """Return the values by which the due records are settled together, such as their
-    fundraisers.
-    """
+    """Return the values that group due records for settling, such as their fundraisers."""
     found = get_db()[source].find({"_id": {"$in": ids}, **DUE_FILTER, **more}, {group: 1})
     # Search by these IDs, because the index of due records may be far larger.
     return list(dict.fromkeys(row[group] for row in found.hint([("_id", 1)])))

@@ -1,5 +1,6 @@
-"""Lists in pages. A cursor is the position where the last page ended, so all pages cost the
-same.
+"""Lists in pages.
+
+A cursor is the position where the last page ended, so all pages cost the same.
 """
 
 import base64

@@ -49,8 +49,9 @@ def build_record_row(document: type, **values: Any) -> Any:
 
 
 class Record(Document):
-    """A record of one organization. Deletion sets a mark, so that settling can reverse its
-    counts.
+    """A record of one organization.
+
+    Deletion sets a mark, so that settling can reverse its counts.
     """
 
     organization_id = ObjectIdField(required=True)
@@ -151,8 +152,9 @@ class Record(Document):
         raise Conflict("Many requests are changing this record. Retry the request.")
 
     def mark_deleted(self, **also: Any) -> None:
-        """Mark the record as deleted, so that no query finds it. Settling then reverses its
-        counts.
+        """Mark the record as deleted, so that no query finds it.
+
+        Settling then reverses its counts.
         """
 
         def edit(record: Self) -> None:

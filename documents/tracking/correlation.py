@@ -130,8 +130,9 @@ class Correlation:
         return choose_email(event, None, next(filter(None, told), None), addressed)
 
     def mailing_of(self, event: EventRow) -> MailingRow | None:
-        """Return the mailing that the event's category names. If several match, return the
-        latest.
+        """Return the mailing that the event's category names.
+
+        If several match, return the latest.
         """
         return max(self._mailings_of(event), key=lambda mailing: mailing["_id"], default=None)
 

@@ -87,8 +87,9 @@ class Inbox:
             self.finished.append(part.due)
 
     def note_outcomes(self) -> None:
-        """Store the result of each delivery and, for a large one, the index at which to
-        continue.
+        """Store the result of each delivery.
+
+        For a large one, also store the index to continue at.
         """
         self.tx.database.deliveries.bulk_write(
             [

@@ -140,8 +140,9 @@ def _measure(inbox: Inbox, new: list[EventRow], deliveries: int) -> None:
 
 
 def _known(type_: str) -> str:
-    """Return a bounded label, because each new type from a provider would add a permanent
-    series.
+    """Return a bounded label.
+
+    Otherwise, each new type from a provider would add a permanent series.
     """
     return type_ if type_ in sendgrid.SENDGRID_EVENT_TYPES else "other"
 

@@ -14,8 +14,9 @@ STEP_IDLE_SECONDS = 10.0
 
 
 class PeriodicThread(threading.Thread):
-    """A thread that repeats a step and pauses in between. A step returns whether it did any
-    work.
+    """A thread that repeats a step and pauses in between.
+
+    A step returns whether it did any work.
     """
 
     def __init__(

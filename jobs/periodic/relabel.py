@@ -1,5 +1,6 @@
-"""Job that labels stored clicks again after a change of the rule. A lease lets one worker run
-it.
+"""Job that labels stored clicks again after a change of the rule.
+
+A lease lets one worker run it.
 """
 
 import logging

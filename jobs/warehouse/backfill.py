@@ -38,8 +38,9 @@ class TableProgress:
 
     @property
     def version(self) -> int:
-        """Version of this progress row. It grows with each page, even if no write moves the
-        snapshot.
+        """Version of this progress row.
+
+        It grows with each page, even if no write moves the snapshot.
         """
         return self.since + self.copied + (self.finished_at is not None)
 
@@ -133,8 +134,9 @@ def _stored(warehouse: Warehouse) -> dict[str, TableProgress]:
 
 
 def compute_layout() -> str:
-    """Return a digest of the columns and of the setting for names, which a filled table depends
-    on.
+    """Return a digest of the columns and the setting for names.
+
+    A change requires a new backfill.
     """
     columns = [(table.name, [one.name for one in table.columns]) for table in WAREHOUSE_TABLES]
     said = repr((columns, get_settings().warehouse_personal_data))

@@ -117,15 +117,14 @@ class DuckDB:
 
 
 def open_at(url: str) -> Warehouse:
-    """Return the file of a URL: duckdb:///relative/path.duckdb or
-    duckdb:////absolute/path.duckdb.
-    """
+    """Return the file at a URL: duckdb:///relative.duckdb or duckdb:////absolute.duckdb."""
     return DuckDB(Path(unquote(url.removeprefix("duckdb:///"))))
 
 
 def _patiently(connect: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
-    """Connect. Wait while another process has the lock, because an export takes less than a
-    second.
+    """Connect.
+
+    Wait while another process has the lock, because an export takes less than a second.
     """
     deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
     while True:

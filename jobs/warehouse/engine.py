@@ -1,5 +1,6 @@
-"""Interface of all warehouse engines, with one file for each. `open_warehouse` selects one by
-URL.
+"""Interface of all warehouse engines, with one file for each.
+
+`open_warehouse` selects one by URL.
 """
 
 import importlib
@@ -42,8 +43,9 @@ class QueryResult:
 
 
 class Warehouse(Protocol):
-    """Any engine. Each call connects and disconnects, because a warehouse may be unavailable in
-    between.
+    """Any engine.
+
+    Each call connects and disconnects, because a warehouse may be unavailable in between.
     """
 
     def prepare(self) -> None:
