@@ -88,6 +88,6 @@ def is_unsubscribed(email: EmailRow) -> bool:
 
 
 def is_deferred(email: EmailRow) -> bool:
-    """Return whether the receiving server deferred the email and has not yet decided."""
+    """Return whether the receiving server deferred the email, without a final result yet."""
     ends = ("delivered_at", "bounced_at", "dropped_at")
     return bool(email.get("deferred_at")) and not any(email.get(name) for name in ends)

@@ -233,20 +233,20 @@ class Donation(CountedRecord, Record):
 def is_repinned(pin: Mapping[str, Any] | None, decision: Mapping[str, Any] | None) -> bool:
     """Return whether staff pinned or unpinned the gift after its decision.
 
-    Comparing times avoids a race that a mark would have. A save writes changed fields only, so it
-    would not repeat a mark that settling has removed meanwhile.
+    This compares times, because a mark has a race. A save writes changed fields only, so it would
+    not repeat a mark that settling has removed meanwhile.
     """
     return (pin or {}).get("at") != (decision or {}).get("pinned_at")
 
 
 def _unless_deleted(gift: DonationRow) -> DonationRow:
     if gift.get("deleted_at") is not None:
-        raise Conflict("A deleted donation has this external_id. Send another one.")
+        raise Conflict("A deleted donation has this external_id. Use another one.")
     return gift
 
 
 def _storable(email_ref: str | None) -> str | None:
-    """Return the reference cut and valid in UTF-8. An invalid reference must not block the gift."""
+    """Cut the reference and make it valid UTF-8. A bad reference must not block the gift."""
     if email_ref is None:
         return None
     return email_ref[:MAX_REFERENCE_LENGTH].encode("utf-8", "replace").decode()

@@ -13,7 +13,7 @@ from documents.values.address import pseudonymize_address
 class Donor(Document):
     """A donor. The first gift creates it, and it counts as one donor while it has a counted gift.
 
-    The ID contains the recipient and the person: "fundraiser:<id>:<person>" or
+    The ID names the fundraiser or mailing, and the person: "fundraiser:<id>:<person>" or
     "mailing:<id>:<person>".
     """
 

@@ -42,7 +42,7 @@ RARE_ACTIONS_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
     "user_id_1_fundraiser_id_1_sent_at_1",
 )
 COMMON_ACTIONS = {"opened", "clicked"}
-EMAILS_PER_COMMON_ACTION = 2  # Expect at least one in this many emails to have a common action.
+EMAILS_PER_COMMON_ACTION = 2  # at least one in this many emails usually has a common action
 
 
 def build_action_condition(field: str) -> dict[str, Any]:

@@ -118,7 +118,10 @@ def to_event_row(
 
 
 def is_erased_event(event: EventRow | None) -> bool:
-    """Return whether erasure removed the event's content. Providers may also use this type."""
+    """Return whether erasure emptied the event.
+
+    The tie fields distinguish it from a provider's event of the type `erased`.
+    """
     return event is not None and event["type"] == "erased" and not event.keys() & TIE_FIELDS
 
 
@@ -141,7 +144,7 @@ def is_machine_click(event: EventRow) -> bool:
 
 
 def is_unknown_type(event: EventRow) -> bool:
-    """Return whether SendGrid documents no such type. Such events are stored and counted only."""
+    """Return whether SendGrid does not document this type. Such events only count as unknown."""
     return event["type"] not in SENDGRID_EVENT_TYPES
 
 
@@ -188,8 +191,8 @@ def read_event_times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
     if type_ == "bounce" and event.get("bounce_type") == "blocked":
         first["blocked_at"] = at
     last = {LAST_TIME_FIELDS[type_]: at} if type_ in LAST_TIME_FIELDS else {}
-    # A user who leaves one group and rejoins another has still left, so each group has its own
-    # time.
+    # A user who leaves one group and rejoins another has still left one. So each group has its
+    # own time.
     if type_ == "unsubscribe":
         last[f"left.{ALL_GROUPS}"] = at
     elif type_ == "group_unsubscribe":

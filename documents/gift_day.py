@@ -22,7 +22,7 @@ MINUTES_PER_QUARTER = 15
 class GiftDay(Document):
     """The gifts of a fundraiser or mailing on one UTC day.
 
-    The ID contains both: "fundraiser:<id>:2026-11-23" or "mailing:<id>:2026-11-23".
+    The ID names both: "fundraiser:<id>:2026-11-23" or "mailing:<id>:2026-11-23".
 
     gifts: number of gifts by quarter of the UTC day, "0" to "95".
     raised: net minor units, by currency and quarter.

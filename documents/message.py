@@ -53,7 +53,7 @@ def list_message_keys(event: EventRow) -> list[ObjectId]:
     return [key, _message_key(event["organization_id"], event["sg_message_id"], earlier)]
 
 
-@lru_cache(maxsize=4096)  # code asks several times for one event, and a message has many events
+@lru_cache(maxsize=4096)  # several callers need an event's key, and a message has many events
 def _message_key(organization_id: ObjectId, message: str, address: str) -> ObjectId:
     known = f"{message}\n{address}".encode()
     digest = hashlib.blake2b(organization_id.binary + known, digest_size=MESSAGE_KEY_BYTES).digest()

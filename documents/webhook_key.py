@@ -80,7 +80,7 @@ class WebhookKey(Record):
 
         Raises:
             Unacceptable: the text is not a key of this provider.
-            Unsealable: the key is a secret, and there is no master key.
+            UnsealableSecret: the key is a secret, and there is no master key.
         """
         scheme = PROVIDERS[provider].scheme
         try:
@@ -127,7 +127,7 @@ class WebhookKey(Record):
         after another process removed it. It never rejects a new key.
 
         Raises:
-            Unsealable: a key is sealed with a missing master key.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         known = _known.get((str(organization_id), provider))
         if known is not None and (signer := known.signer(headers, body)):
@@ -155,7 +155,7 @@ class WebhookKey(Record):
         """Seal every secret with the newest master key. Return the number of resealed records.
 
         Raises:
-            Unsealable: a secret is sealed with a missing master key.
+            UnsealableSecret: a secret is sealed with a missing master key.
         """
         secret = [name for name, one in PROVIDERS.items() if one.scheme.is_secret]
         found = list(cls.objects(provider__in=secret, deleted_at=None))
@@ -171,7 +171,7 @@ class WebhookKey(Record):
         """Return the keys as plain text, newest first.
 
         Raises:
-            Unsealable: a key is sealed with a missing master key.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         return [key.text for key in self.all_keys()]
 
@@ -179,7 +179,7 @@ class WebhookKey(Record):
         """Return the keys with their modes, newest first.
 
         Raises:
-            Unsealable: a key is sealed with a missing master key.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         return [OpenedKey(unseal_secret(key), key in self.test_keys) for key in self.keys]
 
@@ -228,7 +228,7 @@ class WebhookKey(Record):
             headers: values by header name in upper case.
 
         Raises:
-            Unsealable: a key is sealed with a missing master key.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         is_signed = PROVIDERS[self.provider].scheme.is_signed
         signed = [key for key in self.all_keys() if is_signed(key.text, headers, body)]

@@ -132,8 +132,8 @@ def _guarded(settle: SettleFunction) -> int:
 class Sweeper(threading.Thread):
     """A thread that sweeps until stopped: everything at the start, then records that wait too long.
 
-    Other threads settle the groups. A slow group does not delay other groups. The sweep only does
-    not start it twice.
+    Other threads settle the groups. A slow group does not delay other groups. The sweep does
+    not start a running group again.
     """
 
     def __init__(self) -> None:

@@ -169,8 +169,8 @@ class CountedRecord:
     """Mixin for records that counters count.
 
     counted: contribution that counters already include.
-    due: the record may have changed since. The write that changes the record also sets it, so that
-    a crash cannot separate the two.
+    due: time of the last change that is not settled. The write that changes the record also sets
+    it, so that a crash cannot separate the two.
     """
 
     counted = ListField()

@@ -89,8 +89,8 @@ def _end_of_former(database: Database[Any]) -> datetime:
 def _is_same(row: EventRow, position: str | None, report: sendgrid.EventReport) -> bool:
     """Return whether both are the same click.
 
-    An unknown position counts as the same click, because a missing click is better than a double
-    one.
+    An unknown position counts as the same click, because an undercount is better than a
+    double count.
     """
     if report.sg_event_id and report.sg_event_id == row.get("sg_event_id"):
         return True

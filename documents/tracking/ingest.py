@@ -72,7 +72,7 @@ class _Run:
             "provider": SENDGRID_PROVIDER,
         }
         self.rule = rule
-        # The first turn is exclusive: a worker that holds it does all the work, so others skip it.
+        # A worker that holds the first turn does the same work, so no other worker waits for it.
         turns = f"events:{organization_id}", mutex.name_organization_turn(organization_id)
         group = ("events of organization", organization_id)
         self.drain = Drain(

@@ -85,8 +85,7 @@ def _split(text: str) -> Iterator[str]:
 
 def _commas(text: str) -> Iterator[int]:
     """Yield the positions of the commas outside of strings, objects and arrays."""
-    # type: ignore[union-attr]  # it matches any text
-    open_quote = _BALANCED.match(text).end()  # type: ignore[union-attr]
+    open_quote = _BALANCED.match(text).end()  # type: ignore[union-attr]  # it matches any text
     depth = 0
     for token in chain(_TOKEN.finditer(text, 0, open_quote), _MARK.finditer(text, open_quote)):
         mark = token[0]
