@@ -34,7 +34,7 @@ RECIPIENT_ACTION_FIELDS: dict[str, tuple[str, ...]] = {
 }
 # One index serves all rare actions. Opens and clicks have none, because MongoDB rebuilds all index
 # keys of an email when an indexed field changes. Indexes on these fields would slow counting; see
-# docs/performance.md.
+# docs/decisions/21-no-sort-by-opens.md.
 RARE_ACTION_FIELDS = ("donated", "bounced_at", "dropped_at", "unsubscribed_at", "spam_reported_at")
 RARE_ACTIONS_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
     "mailing_rare",

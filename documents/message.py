@@ -1,7 +1,7 @@
 """Message: SendGrid's ID of an email. Events without an `email_id` find their email by it.
 
 Messages have their own collection for speed. When a transaction writes an indexed field of an
-email, MongoDB rebuilds all index keys of the email. See docs/performance.md.
+email, MongoDB rebuilds all index keys of the email. See docs/decisions/34-hot-paths.md.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ MESSAGE_KEY_BYTES = 12
 
 
 class Message(Document):
-    """One message to one address. Its id is a digest of both, within the organization."""
+    """One message to one address. Its ID is a digest of both, within the organization."""
 
     id = ObjectIdField(primary_key=True)
     email_id = ObjectIdField(required=True)

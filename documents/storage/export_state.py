@@ -14,7 +14,7 @@ class WarehouseState(Document):
     """The only record. The exporter writes it; `anew` requests a new backfill."""
 
     name = StringField(primary_key=True)
-    exported_at = DateTimeField()  # when it last was up to date with what it had read
+    exported_at = DateTimeField()  # time of the last successful export
     error = StringField()
     error_at = DateTimeField()
     backfill = ListField()  # for each table: {"table", "copied", "total", "finished"}
