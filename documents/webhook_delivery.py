@@ -74,7 +74,7 @@ def _items_of(provider: str, body: bytes) -> int:
         return 1  # tallying rejects the body and stores the reason
     except Exception:
         # A bug must not lose the POST. Tallying raises the error again and retries.
-        log.exception("Cannot count the items of a webhook delivery; tallying retries")
+        log.exception("cannot count the items of a webhook delivery; tallying retries")
         return 1
 
 
