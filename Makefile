@@ -45,11 +45,13 @@ test: setup-test programs  ## run all tests, on real servers and in a real brows
 test-unit: setup-test  ## run the tests that need no server, in under a minute
 	@$(VENV)/bin/pytest tests/unit --numprocesses 2 --dist worksteal --durations 10
 
-check: setup-test  ## check style, types, imports, secrets and advisories
+check: setup-test  ## check style, types, imports, prose, secrets and advisories
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@git ls-files -z | xargs -0 $(VENV)/bin/codespell
+	@$(RUN) tools.prose
 	@git ls-files -z | xargs -0 $(RUN) tools.secrets
 	@$(RUN) tools.advisories
 

@@ -10,6 +10,7 @@ from mongoengine import DateTimeField, StringField
 from documents.errors import NotFound, Unacceptable
 from documents.storage.base import Document
 from documents.storage.export_outbox import EXPORT_INDEX, Exported
+from documents.values.locale import DEFAULT_LOCALE, canonical_locale
 from documents.values.time import now
 
 MAX_ORGANIZATION_NAME_LENGTH = 200
@@ -20,31 +21,40 @@ class Organization(Exported, Document):
 
     name = StringField(required=True)
     time_zone = StringField(default="UTC")  # IANA name; reports show days and hours in this zone
+    locale = StringField(
+        default=DEFAULT_LOCALE
+    )  # BCP 47 tag; language and formats of the dashboard
     created_at = DateTimeField(default=now)
 
     @classmethod
-    def create(cls, name: str, time_zone: str = "UTC") -> Self:
+    def create(cls, name: str, time_zone: str = "UTC", locale: str = DEFAULT_LOCALE) -> Self:
         """Add an organization.
 
         Raises:
-            Unacceptable: the name is blank or longer than 200 characters, or the zone does not
-                exist.
+            Unacceptable: the name is blank or longer than 200 characters, or the time zone or the
+                locale is unknown.
         """
-        organization = cls(name=_checked(name), time_zone=find_time_zone(time_zone).key)
+        organization = cls(
+            name=_checked(name),
+            time_zone=find_time_zone(time_zone).key,
+            locale=locale_named(locale),
+        )
         organization.save(force_insert=True)
         return organization
 
     def amend(self, changes: dict[str, Any]) -> Self:
-        """Change the name or the time zone.
+        """Change the name, the time zone or the locale.
 
         Raises:
-            Unacceptable: the name is blank or longer than 200 characters, or the zone does not
-                exist.
+            Unacceptable: the name is blank or longer than 200 characters, or the time zone or the
+                locale is unknown.
         """
         if "name" in changes:
             self.name = _checked(changes["name"])
         if "time_zone" in changes:
             self.time_zone = find_time_zone(changes["time_zone"]).key
+        if "locale" in changes:
+            self.locale = locale_named(changes["locale"])
         self.save()
         return self
 
@@ -98,3 +108,16 @@ def find_time_zone(name: str) -> ZoneInfo:
             "The time zone must be an IANA name, such as America/New_York.",
         )
     return ZoneInfo(name)
+
+
+def locale_named(tag: str) -> str:
+    """Return the locale of this BCP 47 tag, in CLDR's spelling.
+
+    Raises:
+        Unacceptable: CLDR has no locale with this tag.
+    """
+    if (found := canonical_locale(tag)) is None:
+        raise Unacceptable(
+            "/locale", "not_found", "The locale is unknown. Use a BCP 47 tag such as de-DE."
+        )
+    return found

@@ -41,12 +41,14 @@ class Organization(TypedDict):
     id: str
     name: str
     time_zone: str
+    locale: str
     created_at: str
 
 
 class OrganizationChanges(TypedDict, total=False):
     name: str
     time_zone: str
+    locale: str
 
 
 class User(Stored):

@@ -21,6 +21,7 @@ from service.dashboard.live.resource import Live
 from service.dashboard.pages.account import Account
 from service.dashboard.pages.administration import (
     ApiKeyForms,
+    LocaleForm,
     PolicyForms,
     SettingsPage,
     WebhookKeyForms,
@@ -108,6 +109,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),
     ("/dashboard/match-policy", PolicyForms(), None),
+    ("/dashboard/locale", LocaleForm(), None),
     ("/dashboard/account", Account(), None),
     ("/dashboard/live", Live(StaffSession.list_current), None),
     ("/dashboard/sign-in", SignIn(), None),

@@ -51,7 +51,8 @@ def list_search_words(name: str, email: str) -> list[str]:
     local, _, domain = address.rpartition("@")
     names = [_trimmed(word) for word in _split(name)]
     parts = [part for word in names for part in WORD_MARKS_PATTERN.split(word)[1:]]
-    found = [address, *names, domain, *LOCAL_PART_SEPARATORS.split(local), *parts]
+    pieces = [_trimmed(piece) for piece in (domain, *LOCAL_PART_SEPARATORS.split(local))]
+    found = [address, *names, *pieces, *parts]
     return _telling(list(_cut(found))[:MAX_SEARCH_WORDS])
 
 

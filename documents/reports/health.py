@@ -22,13 +22,7 @@ from documents.values.time import now
 MAX_COUNTED_RECORDS = 10_000  # so that looking costs the same however far behind it is
 MAX_SHOWN_FAILED_JOBS = 100
 MAX_SHOWN_DUPLICATES = 100
-WAITING_LABELS = {
-    "donations": "Gifts to be matched and counted",
-    "deliveries": "Reports of providers to be read",
-    "emails": "Emails to be counted",
-    "mailings": "Mailings to be counted",
-    "late_touches": "Opens and clicks for which gifts are to look again",
-}
+WAITING_LABELS = ("donations", "deliveries", "emails", "mailings", "late_touches")
 # By which mark it is due, for whoever looks after the whole service.
 DUE_FIELDS = {**dict.fromkeys(WAITING_LABELS, "due"), "users": "rematch_due"}
 MAX_INSPECTED_POSTS = 50
@@ -39,9 +33,9 @@ GROWING_COLLECTIONS = ("donations", "deliveries", "events")
 
 @dataclass(frozen=True)
 class WaitingRecords:
-    """Records of a kind that are stored and not counted yet; counted up to 10,000."""
+    """Stored records of a collection that are not counted yet; counted up to 10,000."""
 
-    name: str
+    kind: str
     count: int
     oldest_seconds: float
 
@@ -120,7 +114,7 @@ def measure_health(organization_id: ObjectId) -> OrganizationHealth:
     """How it does now."""
     stands = SteadyRecount.current()
     return OrganizationHealth(
-        [_waiting(organization_id, kind, name) for kind, name in WAITING_LABELS.items()],
+        [_waiting(organization_id, kind) for kind in WAITING_LABELS],
         FailedJob.page(organization_id, MAX_SHOWN_FAILED_JOBS),
         RecountResult(stands.last_off, stands.last_finished_at),
         _warehouse() if export_outbox.has_warehouse() else None,
@@ -137,13 +131,13 @@ def _warehouse() -> WarehouseLag:
     return WarehouseLag(export_outbox.measure_export_lag(), bool(state.error), state.is_filled)
 
 
-def _waiting(organization_id: ObjectId, kind: str, name: str) -> WaitingRecords:
+def _waiting(organization_id: ObjectId, kind: str) -> WaitingRecords:
     due = {"organization_id": organization_id, **DUE_FILTER}
     found = get_db()[kind]
     first = found.find_one(due, {"due": 1}, sort=[("due", 1)])
     age = (now() - first["due"]).total_seconds() if first else 0.0
     return WaitingRecords(
-        name, found.count_documents(due, limit=MAX_COUNTED_RECORDS), max(0.0, age)
+        kind, found.count_documents(due, limit=MAX_COUNTED_RECORDS), max(0.0, age)
     )
 
 

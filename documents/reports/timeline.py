@@ -19,7 +19,7 @@ from documents.email import Email
 from documents.event import Event
 from documents.mailing import Mailing
 from documents.providers.sendgrid import EVENT_KEY_BYTES
-from documents.rows.donation import DonationRow
+from documents.rows.donation import DonationRow, StoredDecision
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
 from documents.storage.pagination import InvalidCursor, decode_cursor, encode_cursor
@@ -83,6 +83,7 @@ class GivenGift:
     email_id: ObjectId | None
     mailing_id: ObjectId | None
     mailing: str | None
+    decision: StoredDecision | None
 
 
 TimelineEntry = SentEmail | ReportedEvent | GivenGift
@@ -233,6 +234,7 @@ def _gift_entry(
         refunded_amount=gift.get("refunded_amount", 0),
         match=gift.get("match"),
         email_id=gift.get("email_id"),
+        decision=gift.get("decision"),
     )
 
 

@@ -19,6 +19,7 @@ ADDRESS_PATTERN = re.compile(r"[^@\s]+@[^@\s]+")
 PLAIN_ADDRESS_PATTERN = re.compile(
     r"[\w.!#$%&'*+/=?^`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*", re.ASCII
 )
+LONE_SURROGATE_PATTERN = re.compile(r"[\ud800-\udfff]")
 MAX_CANONICAL_ROUNDS = 4
 ADDRESS_CACHE_SIZE, MAX_CACHED_ADDRESS_LENGTH = 4096, 320
 MAX_ADDRESS_LENGTH = 254
@@ -93,7 +94,9 @@ def _canonical(address: str) -> str:
 
     A text that still changes after a few rounds is not an address. It keeps its simplest form.
     """
-    known = simple = _simplified(address)
+    unwrapped = unwrap_address(address)
+    # Unwrap the address first, because NFKC can insert a space, as for U+00B4.
+    known = simple = _simplified(unwrapped if ADDRESS_PATTERN.fullmatch(unwrapped) else address)
     if len(simple) > MAX_NORMALIZED_LENGTH:
         return simple
     for _ in range(MAX_CANONICAL_ROUNDS):
@@ -122,7 +125,7 @@ def _simplified(text: str) -> str:
     seen = remove_odd_spaces(remove_invisible(text)).strip()
     if seen.isascii():
         return seen.lower()
-    lower = _lower(seen.encode("utf-8", "replace").decode())
+    lower = _lower(LONE_SURROGATE_PATTERN.sub("\ufffd", seen))
     if len(lower) > MAX_NORMALIZED_LENGTH:
         return lower
     composed = _lower(unicodedata.normalize("NFKC", lower))

@@ -16,10 +16,15 @@ def org() -> None:
 @click.option(
     "--time-zone", default="UTC", help="IANA time zone for reports, such as America/New_York."
 )
+@click.option(
+    "--locale",
+    default="en-US",
+    help="Locale of the dashboard, such as de-DE.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
 @audited
-def create_organization(name: str, time_zone: str, as_json: bool) -> None:
+def create_organization(name: str, time_zone: str, locale: str, as_json: bool) -> None:
     """Create an organization.
 
     The command also creates an admin API key, which is shown only once.
@@ -27,13 +32,26 @@ def create_organization(name: str, time_zone: str, as_json: bool) -> None:
     from documents.access.api_key import ApiKey
     from documents.organization import Organization
 
-    organization = Organization.create(name, time_zone)
+    organization = Organization.create(name, time_zone, locale)
     _, secret = ApiKey.issue(organization.id, "admin", ["admin"])
     print_values(
         {"organization_id": str(organization.id), "api_key": secret},
         f"Organization {organization.id}\nAdmin API key, shown only once: {secret}",
         as_json,
     )
+
+
+@org.command("set-locale")
+@click.argument("organization_id")
+@click.argument("locale")
+@connected
+@audited
+def set_locale(organization_id: str, locale: str) -> None:
+    """Set the language and the formats of an organization's dashboard, such as de-DE."""
+    from documents.organization import Organization
+
+    organization = Organization.named(organization_id).amend({"locale": locale})
+    click.echo(f"Organization {organization.id} uses {organization.locale}.")
 
 
 @click.group()

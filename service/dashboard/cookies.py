@@ -35,18 +35,18 @@ def read_secret(req: falcon.Request, name: str) -> str | None:
 
 
 def set_secret_cookie(resp: falcon.Response, name: str, secret: str) -> None:
-    """Let the browser keep a secret, which no script can read and no other site's form sends."""
+    """Store a secret in the browser. No script can read it, and no other site's form sends it."""
     resp.set_cookie(_full(name), secret, max_age=int(COOKIE_LIFETIME.total_seconds()), **_kind())
 
 
 def delete_cookie(resp: falcon.Response, name: str) -> None:
-    """Let the browser forget it."""
-    # Falcon leaves out a max_age of 0.
+    """Delete a secret from the browser."""
+    # Falcon omits a max_age of 0.
     resp.set_cookie(_full(name), "", expires=COOKIE_EXPIRED_AT, **_kind())
 
 
 def ensure_visitor_secret(req: falcon.Request, resp: falcon.Response) -> str:
-    """The secret of a browser that has not signed in; a new one where it has none."""
+    """Return the secret of a browser that has not signed in. Make one if it has none."""
     known = read_secret(req, VISITOR_COOKIE)
     if known is None:
         known = secrets.token_urlsafe(COOKIE_SECRET_BYTES)
@@ -55,21 +55,21 @@ def ensure_visitor_secret(req: falcon.Request, resp: falcon.Response) -> str:
 
 
 def make_form_token(secret: str, about: str = "") -> str:
-    """What a form of the browser with this secret must carry; or a value in it, to be known."""
+    """Return the token of this browser's forms, or the signature of a value in them."""
     return hmac.new(
         secret.encode(), FORM_TOKEN_PURPOSE + about.encode(), hashlib.sha256
     ).hexdigest()
 
 
 def is_form_token(secret: str | None, token: str, about: str = "") -> bool:
-    """Whether the form, or the value, was made for this browser."""
+    """Return whether the form, or the value, was made for this browser."""
     return secret is not None and hmac.compare_digest(
         make_form_token(secret, about).encode(), token.encode("utf-8", "replace")
     )
 
 
 def _full(name: str) -> str:
-    # With the prefix, a browser takes it over TLS alone, and from no other host of the domain.
+    # With the prefix, browsers accept the cookie over TLS only, and from this host only.
     return f"__Host-{name}" if _is_secure() else name
 
 

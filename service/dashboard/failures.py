@@ -1,30 +1,71 @@
-"""Errors as pages of the dashboard. service/api/problems.py decides their status."""
+"""Errors as pages of the dashboard. service/api/problems.py decides their status.
 
-from http import HTTPStatus
+A page shows texts of the dashboard only, because those of the API are English and for programs.
+"""
+
 from typing import Any
 
 import falcon
 
+from service.dashboard.presentation.language import Marked, marked
 from service.dashboard.render import render_page
 
 PROBLEM_TITLES = {
-    400: "That was not understood",
-    403: "Not possible",
-    404: "Nothing here",
-    422: "That cannot be used",
-    429: "Too often",
-    500: "Our mistake",
-    503: "Not available at this moment",
+    400: marked("Invalid request"),
+    403: marked("Access denied"),
+    404: marked("Page not found"),
+    405: marked("Action not available"),
+    409: marked("Record changed"),
+    413: marked("Form too large"),
+    415: marked("Invalid request"),
+    422: marked("Check your input"),
+    429: marked("Too many requests"),
+    503: marked("Temporarily unavailable"),
 }
-PROBLEM_DETAILS = {
-    404: "There is nothing here, or it is not your organization's.",
-    405: "This page has nothing to send.",
-    422: "Something in the form, or in the page's address, is not as it should be:",
+DETAILS = {
+    400: marked("The page's address or the form is not valid. Go back, then try again."),
+    403: marked("You do not have access. Ask an admin of your organization."),
+    404: marked("The page does not exist, or it belongs to another organization."),
+    405: marked("This page does not support the action. Go back, then try again."),
+    409: marked("The record changed, or it does not allow this action. Load its page again."),
+    413: marked("The form is too large. Shorten your input, then try again."),
+    415: marked("The form is not readable. Load the page again, then send the form."),
+    422: marked("Some values cannot be used:"),
+    429: marked("Too many requests arrived in a short time. Wait a minute, then try again."),
+    503: marked("The database is temporarily unavailable. Wait a few seconds, then try again."),
 }
+INTERNAL = marked("Internal error")
+INTERNAL_DETAIL = marked(
+    "The server could not process the request. Try again. If the error continues, report the "
+    "request ID."
+)
+# By the JSON pointer of the value that the API rejects.
+CORRECTIONS = {
+    "/name": marked("Enter a name of 1 to 200 characters."),
+    "/scopes": marked("Choose the access of the key."),
+    "/public_key": marked("The verification key is not valid. Copy it again from your provider."),
+    "/secret": marked("The signing secret is not valid. Copy it again from your provider."),
+    "/window_seconds": marked("Enter a number of days from 0.001 to 3650."),
+    "/prefer": marked("Choose at least one kind of engagement."),
+    "/touch": marked("Choose which of several equal emails the rules take."),
+    "/other_fundraiser": marked("Choose what happens if a gift names another fundraiser's email."),
+    "/current": marked("The current password is incorrect. Enter it again."),
+    "/email_id": marked("The email does not exist. Choose another email."),
+    "/fundraiser_id": marked("The fundraiser does not exist. Choose another fundraiser."),
+    "/locale": marked("The language and region are unknown. Choose others."),
+}
+PASSWORD_CORRECTIONS = {
+    "length": marked("Choose a password of 12 to 200 characters."),
+    "guessable": marked(
+        "The password is easy to guess. Avoid common words, keyboard rows, repetition, and your "
+        "name, email or organization. Four random words are a good password."
+    ),
+}
+OTHER_CORRECTION = marked("A value is not valid. Check the form or the page's address.")
 
 
 class DashboardProblems:
-    """Middleware: below /dashboard, a problem is a page and not a document."""
+    """Middleware that shows errors below /dashboard as pages."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         if req.path == "/dashboard" or req.path.startswith("/dashboard/"):
@@ -34,17 +75,27 @@ class DashboardProblems:
 def show_problem(
     req: falcon.Request, resp: falcon.Response, status: int, detail: str, more: dict[str, Any]
 ) -> None:
-    """The page. It says nothing that a document would not."""
+    """Answer with a page for the error."""
     req.context.staff = None  # an error must not need the database
-    errors = [error["detail"] for error in more.get("errors", [])]
+    own = detail if isinstance(detail, Marked) else None
+    corrections = dict.fromkeys(_correction(error) for error in more.get("errors", []))
     render_page(
         req,
         resp,
         "failure.html",
         status,
-        title=PROBLEM_TITLES.get(status, HTTPStatus(status).phrase),
-        detail=PROBLEM_DETAILS.get(status, detail),
-        errors=errors,
+        title=PROBLEM_TITLES.get(status, INTERNAL),
+        detail=own or DETAILS.get(status, INTERNAL_DETAIL),
+        errors=list(corrections),
         was_sent=req.method == "POST",
         request_id=req.context.request_id,
     )
+
+
+def _correction(error: dict[str, str]) -> Marked:
+    """Return what a person can do about a rejected value."""
+    pointer = error["pointer"]
+    if pointer == "/password":
+        return PASSWORD_CORRECTIONS.get(error["code"], OTHER_CORRECTION)
+    first = f"/{pointer.split('/')[1]}" if pointer else ""
+    return CORRECTIONS.get(first, OTHER_CORRECTION)

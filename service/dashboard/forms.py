@@ -7,19 +7,23 @@ from urllib.parse import parse_qsl
 import falcon
 
 from service.api.parsing import bad_request, read_bytes
+from service.dashboard.presentation.language import marked
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 100
 FORM_NUMBER_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 KNOWN_FIELD_NAMES = frozenset(
-    "current days email everywhere fundraiser key name other_fundraiser password prefer provider "
-    "remove scopes touch".split()
+    "current days email everywhere fundraiser key locale name other_fundraiser password prefer "
+    "provider remove scopes touch".split()
 )
 FORM_TOKEN_FIELD = "form_token"  # noqa: S105
+REPEATED = marked("A field of the form is repeated. Load the page again, then send the form.")
+UNREADABLE = marked("The form is not readable. Load the page again, then send the form.")
+NO_CHOICE = marked("A choice is not available. Load the page again, then send the form.")
 
 
 class Form:
-    """The fields of a form: each once, unless it is asked for as a list."""
+    """The fields of a form. Only lists may repeat a field."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}
@@ -27,43 +31,43 @@ class Form:
             self._values.setdefault(name, []).append(value)
 
     def text(self, name: str) -> str:
-        """The field; blank where it was left out.
+        """Return the field without outer spaces; blank if it is missing.
 
         Raises:
-            falcon.HTTPBadRequest: it stands there several times.
+            falcon.HTTPBadRequest: the form repeats the field.
         """
         found = self._values.get(name, [""])
         if len(found) > 1:
-            raise bad_request("A field is repeated.")
+            raise bad_request(REPEATED)
         return found[0].strip()
 
     def raw(self, name: str) -> str:
-        """The same with its outer spaces, which a password may have."""
+        """Return the field with outer spaces, which a password may have."""
         return self._values.get(name, [""])[0]
 
     def number(self, name: str) -> float | str:
-        """A number, or what was sent where that is none: whoever validates it says so."""
+        """Return the number; if it is not a number, the text, which validation rejects."""
         text = self.text(name)
         return float(text) if FORM_NUMBER_PATTERN.fullmatch(text) else text
 
     def list_values(self, name: str) -> list[str]:
-        """All values of a field, such as ticked boxes."""
+        """Return all values of a field, such as checked boxes."""
         return self._values.get(name, [])
 
     @property
     def names(self) -> list[str]:
-        """Which of our fields were sent; never their values, nor what a client calls its own."""
+        """Return the names of the known fields that were sent, for the audit."""
         return sorted(KNOWN_FIELD_NAMES & self._values.keys())
 
 
 def read_form(req: falcon.Request) -> Form:
-    """The form in a request's body.
+    """Return the form in a request's body.
 
     Raises:
         falcon.HTTPError: 400, 413 or 415.
     """
     if (req.content_type or "").split(";")[0].strip().lower() != falcon.MEDIA_URLENCODED:
-        raise falcon.HTTPUnsupportedMediaType(description="Send the form as its page does.")
+        raise falcon.HTTPUnsupportedMediaType(description=UNREADABLE)
     body = read_bytes(req, MAX_FORM_BYTES)
     try:
         return Form(
@@ -75,12 +79,12 @@ def read_form(req: falcon.Request) -> Form:
             )
         )
     except ValueError:
-        raise bad_request("The form could not be read.") from None
+        raise bad_request(UNREADABLE) from None
 
 
 def read_choice(form: Form, name: str, allowed: Mapping[str, str]) -> str:
-    """A field that is one of some; what is none of them is sent by no page of ours."""
+    """Return a field that must be one of the allowed values."""
     value = form.text(name)
     if value not in allowed:
-        raise bad_request("A field is none of the choices.")
+        raise bad_request(NO_CHOICE)
     return value

@@ -18,12 +18,15 @@ from pydantic import BaseModel
 
 from documents.access.staff import Staff, StaffRole
 from documents.access.staff_session import StaffSession
+from documents.organization import Organization
 from documents.storage.tenancy import act_for
 from service.api.audited import audit_request
 from service.api.operation import NoQuery
 from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import FORM_TOKEN_FIELD, Form, read_form
+from service.dashboard.presentation.formats import formats_of
+from service.dashboard.presentation.language import language_of, marked
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request, count_staff_request
 
@@ -31,12 +34,16 @@ Responder = Callable[..., None]
 HOME_PATH = "/dashboard"
 SIGN_IN_PATH = f"{HOME_PATH}/sign-in"
 MAX_BACK_LENGTH = 1500
+ADMINS_ONLY = marked("Only admins of your organization can open this page. Ask an admin.")
+OLD_FORM = marked(
+    "This form has expired or was opened in another browser. Load its page again, then send it."
+)
 
 
 def page(
     *, role: StaffRole = "viewer", query: type[BaseModel] = NoQuery
 ) -> Callable[[Responder], Responder]:
-    """Something to look at, for staff who are signed in."""
+    """Declare a page for staff who are signed in."""
 
     def decorate(responder: Responder) -> Responder:
         @wraps(responder)
@@ -53,7 +60,7 @@ def page(
 
 
 def form(*, role: StaffRole = "admin") -> Callable[[Responder], Responder]:
-    """Something to do: a form that one of our own pages has made for this browser."""
+    """Declare a form that a page of the dashboard made for this browser."""
 
     def decorate(responder: Responder) -> Responder:
         @wraps(responder)
@@ -71,7 +78,7 @@ def form(*, role: StaffRole = "admin") -> Callable[[Responder], Responder]:
 
 
 def public(responder: Responder) -> Responder:
-    """For anybody, but no more often than the address may; what is sent is a form of our own."""
+    """Declare a page without sign-in. The rate limit of the client's address applies."""
 
     @wraps(responder)
     def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
@@ -86,20 +93,20 @@ def public(responder: Responder) -> Responder:
 
 
 def redirect_to(resp: falcon.Response, path: str) -> None:
-    """Answer a form: what is to be seen now is there (303), so that reloading sends nothing."""
+    """Answer a form with a redirect (303), so that reloading the page sends nothing."""
     resp.status = 303
     resp.location = path
 
 
 def _signed_in(req: falcon.Request, role: StaffRole) -> AbstractContextManager[None]:
-    """Put who is signed in into the request's context, and act for their organization.
+    """Put the staff member and the organization into the request's context.
 
     Raises:
-        falcon.HTTPSeeOther: nobody is: to the sign-in, and back here afterwards.
-        falcon.HTTPForbidden: a viewer asks for what is an admin's.
+        falcon.HTTPSeeOther: no staff member is signed in. The sign-in page leads back here.
+        falcon.HTTPForbidden: a viewer opens a page for admins.
     """
     secret = cookies.read_secret(req, cookies.SESSION_COOKIE)
-    is_used = req.get_header("X-Refresh") is None  # live.js says so of what nobody asked for
+    is_used = req.get_header("X-Refresh") is None  # live.js sends it
     session = StaffSession.current(secret, is_used=is_used) if secret else None
     staff = Staff.signed_in(session)
     if session is None or staff is None:
@@ -111,20 +118,21 @@ def _signed_in(req: falcon.Request, role: StaffRole) -> AbstractContextManager[N
     req.context.staff, req.context.session = staff, session
     req.context.session_id = session.id
     req.context.organization_id = staff.organization_id
+    organization = Organization.objects(id=staff.organization_id).first()
+    req.context.organization = organization
+    if organization:
+        req.context.formats = formats_of(language_of(organization.locale), organization.zone)
     req.context.actor = f"staff:{staff.id}"
     req.context.form_token = cookies.make_form_token(secret or "")
     if role == "admin" and not staff.is_admin:
-        raise falcon.HTTPForbidden(description="This is for your organization's admins.")
+        raise falcon.HTTPForbidden(description=ADMINS_ONLY)
     return act_for(staff.organization_id)
 
 
 def _require_token(req: falcon.Request, sent: Form, cookie: str) -> None:
-    # A browser says where a form comes from; what says nothing still needs the token.
+    # Browsers send where a form comes from. Other clients still need the token.
     is_foreign = req.get_header("Sec-Fetch-Site") not in (None, "same-origin", "none")
     if is_foreign or not cookies.is_form_token(
         cookies.read_secret(req, cookie), sent.text(FORM_TOKEN_FIELD)
     ):
-        raise falcon.HTTPForbidden(
-            description="The form is not one that was made for this browser, or it is too old. "
-            "Nothing was done; load its page again."
-        )
+        raise falcon.HTTPForbidden(description=OLD_FORM)

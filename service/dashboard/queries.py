@@ -6,12 +6,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.fields import Text
+from service.dashboard.presentation.language import marked
 
 WATCHED = 100
+BAD_PAGE = marked("This page of the list does not exist. Open the list again.")
 
 
 class PageQuery(BaseModel):
-    """What a page takes in its address; nothing unknown."""
+    """The query of a page. It rejects unknown parameters."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 

@@ -7,15 +7,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import falcon
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
-from markupsafe import Markup, escape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from documents.organization import Organization
-from service.dashboard.presentation import wording
+from service.dashboard.presentation import filters, wording
+from service.dashboard.presentation.formats import NONE, Formats, formats_of
+from service.dashboard.presentation.language import Language, accepted_language
 
 ASSETS_FOLDER = resources.files("service.dashboard") / "assets"
 ASSET_DIGEST_LENGTH = 10
-# Styles and scripts are files of our own; nothing is inline, nothing comes from elsewhere.
+UTC = ZoneInfo("UTC")
+# Styles and scripts are files of this service only. No page has inline ones.
 DASHBOARD_CSP = "; ".join(
     [
         "default-src 'none'",
@@ -25,36 +26,45 @@ DASHBOARD_CSP = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-MAX_SHORT_TEXT_LENGTH = 60  # how much of something that somebody has named is shown in a table
 
 
 def render_page(
     req: falcon.Request, resp: falcon.Response, template: str, status: int = 200, **values: Any
 ) -> None:
     """Answer with a page."""
-    staff = getattr(req.context, "staff", None)
-    organization = Organization.objects.get(id=staff.organization_id) if staff else None
     resp.status = status
     resp.content_type = falcon.MEDIA_HTML
     resp.set_header("Content-Security-Policy", DASHBOARD_CSP)
-    resp.data = (
-        load_templates()
-        .get_template(template)
-        .render(
-            staff=staff,
-            organization=organization,
-            zone=organization.zone if organization else ZoneInfo("UTC"),
-            form_token=getattr(req.context, "form_token", ""),
-            path=req.path,
-            **{"watch": "", **values},
-        )
-        .encode()
-    )
+    made = load_templates().get_template(template)
+    resp.data = made.render(**_shared(req), **{"watch": "", **values}).encode()
+
+
+def formats_for(req: falcon.Request) -> Formats:
+    """Return the formats of the organization; without one, those that the browser asks for."""
+    known: Formats | None = getattr(req.context, "formats", None)
+    return known or formats_of(accepted_language(req.get_header("Accept-Language") or ""), UTC)
+
+
+def language_for(req: falcon.Request) -> Language:
+    """Return the language of the organization; without one, that of the browser."""
+    return formats_for(req).language
+
+
+def _shared(req: falcon.Request) -> dict[str, Any]:
+    formats = formats_for(req)
+    return {
+        "staff": getattr(req.context, "staff", None),
+        "organization": getattr(req.context, "organization", None),
+        "formats": formats,
+        "language": formats.language,
+        "form_token": getattr(req.context, "form_token", ""),
+        "path": req.path,
+    }
 
 
 @cache
 def load_templates() -> Environment:
-    """Templates, and how they say things."""
+    """Return the templates, with their filters."""
     made = Environment(
         loader=PackageLoader("service.dashboard"),
         autoescape=True,
@@ -62,68 +72,27 @@ def load_templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    made.filters |= {
-        "number": wording.format_number,
-        "percent": wording.format_percent,
-        "share": wording.format_share,
-        "money": wording.format_money,
-        "day": wording.format_day,
-        "why": wording.explain_decision,
-        "when": _when,
-        "date": _date,
-        "exactly": _exactly,
-        "totals": _totals,
-        "short": _short,
-    }
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_callables(filters.gettext, filters.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.filters |= filters.FILTERS
     made.globals |= {
         "asset": build_asset_path,
-        "NONE": wording.NO_VALUE,
-        "MATCHES": wording.MATCH_LABELS,
-        "STATUSES": wording.STATUS_LABELS,
-        "EVENTS": wording.EVENT_LABELS,
-        "PROVIDERS": wording.PROVIDER_LABELS,
+        "code": filters.code,
+        "NONE": NONE,
+        "wording": wording,
     }
     return made
 
 
 @cache
 def build_asset_path(name: str) -> str:
-    """Where an asset is. Its content is in the name, so that it may be kept for ever."""
+    """Return the path of an asset. It names the content, so browsers can cache it forever."""
     return f"/dashboard/assets/{compute_asset_digest(name)}/{name}"
 
 
 @cache
 def compute_asset_digest(name: str) -> str:
-    """Of an asset's content."""
+    """Return a hash of an asset's content."""
     return hashlib.sha256((ASSETS_FOLDER / name).read_bytes()).hexdigest()[:ASSET_DIGEST_LENGTH]
-
-
-@pass_context
-def _when(context: Any, time: Any) -> Markup | str:
-    return _time(time, wording.format_minute(time, context["zone"])) if time else wording.NO_VALUE
-
-
-@pass_context
-def _date(context: Any, time: Any) -> Markup:
-    return _time(time, wording.format_date(time, context["zone"]))
-
-
-@pass_context
-def _exactly(context: Any, time: Any) -> Markup:
-    return _time(time, wording.format_second(time, context["zone"]))
-
-
-def _time(time: Any, said: str) -> Markup:
-    return Markup('<time datetime="{}">{}</time>').format(wording.format_iso_time(time), said)
-
-
-def _totals(amounts: Any) -> Markup | str:
-    """Each currency on a line of its own."""
-    lines = wording.format_totals(amounts)
-    joined = Markup("<br>").join(escape(line) for line in lines)
-    return Markup('<span class="lines">{}</span>').format(joined) if lines else wording.NO_VALUE
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_SHORT_TEXT_LENGTH else f"{text[: MAX_SHORT_TEXT_LENGTH - 1]}…"

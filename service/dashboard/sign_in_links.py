@@ -1,6 +1,6 @@
-"""Links with which a person signs in."""
+"""Sign-in links."""
 
 
 def build_sign_in_link(url: str, secret: str) -> str:
-    """Where a browser goes with the secret of a SignInLink."""
+    """Return the URL of a SignInLink, with its secret."""
     return f"{url}/dashboard/sign-in/link?token={secret}"

@@ -88,7 +88,8 @@ class Supervisor:
                 raise PartFailed(f"{part.name} ended during startup.{_log_end(part.log)}")
             if time.monotonic() > deadline:
                 raise PartFailed(
-                    f"{part.name} was not ready after {READY_TIMEOUT_SECONDS} s. Check its log, {part.log}."
+                    f"{part.name} was not ready after {READY_TIMEOUT_SECONDS} s. "
+                    f"Check its log, {part.log}."
                 )
             time.sleep(0.02)
 

@@ -95,9 +95,8 @@ class Bodies:
                 self._arriving[body] = timeout
                 while not body.is_whole:
                     if max(body.length or 0, body.size) > MAX_BODY_BYTES:
-                        raise falcon.HTTPContentTooLarge(
-                            description=f"Request body too large. Send at most {MAX_BODY_BYTES} bytes."
-                        )
+                        reason = f"Request body too large. Send at most {MAX_BODY_BYTES} bytes."
+                        raise falcon.HTTPContentTooLarge(description=reason)
                     piece = await body.next()
                     data += piece
                     self._held += len(piece)

@@ -1,5 +1,6 @@
 """Every page: accessible, at every width, in light and dark mode, without foreign content."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -80,22 +81,22 @@ def test_alice_needs_no_mouse(desk: Desk) -> None:
     page.get_by_role("heading", name="Fundraisers").wait_for()
 
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     tab_to(page, page.get_by_role("link", name="Spring Giving Day"))
     page.keyboard.press("Enter")
     page.get_by_role("heading", level=1, name="Spring Giving Day").wait_for()
-    tab_to(page, page.get_by_text("As a table"))
+    tab_to(page, page.get_by_text("Show as table"))
     page.keyboard.press("Enter")
     expect(page.locator("#over-time details")).to_have_attribute("open", "")
 
     desk.open(f"/dashboard/gifts/{ids['lost']}")
-    tab_to(page, page.get_by_label("Find the person by name or address"))
+    tab_to(page, page.get_by_label("Search people by name or email"))
     page.keyboard.type("bob")
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_label("Bob Baker: Appeal of"))
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
-    page.get_by_text("Pinned.").wait_for()
+    page.get_by_text("Email set.").wait_for()
 
 
 def tab_to(page: Page, wanted: Any) -> None:
@@ -128,11 +129,44 @@ def test_everything_works_without_scripts(chrome: Browser, desk: Desk, stack: St
     ids = furnish(desk.place)
     window = sit_down(chrome, stack, desk.place, java_script_enabled=False)
     page = window.sign_in()
-    expect(page.locator("#live")).to_have_text("Not live")
+    expect(page.locator("#live")).to_have_text("Live updates off")
     page.get_by_role("link", name="Spring Giving Day").click()
-    expect(page.locator("#figures")).to_contain_text("65.00 USD")
+    expect(page.locator("#figures")).to_contain_text("$65.00")
     window.open(f"/dashboard/gifts/{ids['lost']}")
-    page.get_by_label("No email led to it").check()
-    page.get_by_role("button", name="Pin").click()
-    page.get_by_text("Pinned.").wait_for()
+    page.get_by_label("No email led to this gift").check()
+    page.get_by_role("button", name="Set email").click()
+    page.get_by_text("Email set.").wait_for()
+    window.context.close()
+
+
+def test_german_pages_fit_every_width_and_name_their_language(desk: Desk) -> None:
+    ids = furnish(desk.place)
+    page = desk.sign_in()
+    desk.place.call("PATCH", "/v1/organization", {"locale": "de-DE"})
+    for name, path in paths(ids).items():
+        if name == "nothing":
+            continue  # without an organization, the browser chooses
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            desk.open(path)
+            reach = page.evaluate("document.documentElement.scrollWidth")
+            assert reach <= width, f"{name} is {reach} px wide at {width}"
+        expect(page.locator("html")).to_have_attribute("lang", "de-DE")
+    desk.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
+    expect(page.locator("#figures")).to_contain_text("65,00\u00a0$")
+    expect(page.locator("#goal")).to_contain_text("65,0\u00a0%")
+
+
+def test_the_script_uses_the_texts_and_formats_of_the_page(
+    chrome: Browser, desk: Desk, stack: Stack
+) -> None:
+    ids = furnish(desk.place)
+    window = sit_down(chrome, stack, desk.place)  # it may complain of the connection
+    page = window.sign_in()
+    german = {"locale": "de-DE", "time_zone": "Asia/Kathmandu"}
+    desk.place.call("PATCH", "/v1/organization", german)
+    page.route("**/dashboard/live*", lambda route: route.abort())
+    window.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
+    expected = re.compile(r"Verbindung um \d\d:\d\d verloren\. Wird wiederhergestellt\.")
+    expect(page.locator("#live")).to_have_text(expected, timeout=20_000)
     window.context.close()

@@ -52,6 +52,7 @@ def test_the_wheel_has_every_file_of_the_packages_and_no_other(built: Built) -> 
     packaged = {name for name in inside if not name.startswith(f"{info}/")}
     assert packaged == in_the_tree() | {"service/gunicorn.conf.py"}
     assert "service/dashboard/templates/layout.html" in packaged
+    assert "service/dashboard/translations/de.po" in packaged
     assert "service/dashboard/assets/live.js" in packaged
     assert inside[f"{info}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
     assert b"matchback = service.cli:main" in inside[f"{info}/entry_points.txt"]

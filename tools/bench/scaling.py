@@ -37,8 +37,10 @@ TURNS_HEAD = "workers | busy | most that waits | longest wait: largest organizat
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes of one record: in storage, compressed, and in all indexes; of these in such as are
-    written and read at random places, so that all of them have to be in memory."""
+    """Bytes of one record: compressed in storage, in all indexes, and in randomly used indexes.
+
+    A randomly used index must be in memory as a whole.
+    """
 
     collection: str
     stored: int
@@ -70,7 +72,7 @@ MEASURED_RECORDS = (
 
 
 def calculate_storage() -> list[tuple[str, ...]]:
-    """What is stored, by collection, in bytes and gigabytes."""
+    """Calculate the stored bytes and gigabytes of each collection."""
     rows = []
     totals = [0.0, 0.0, 0.0]
     for one in MEASURED_RECORDS:
@@ -106,7 +108,7 @@ def simulate_turns(many_workers: Iterable[int]) -> list[tuple[str, ...]]:
 
 
 def format_page() -> str:
-    """What the page shows."""
+    """Return the text of the page."""
     first = calculate_peak() * EARLY_SHARE / EARLY_SECONDS
     of = compute_shares(ORGANIZATION_COUNT)
     rates = (

@@ -105,7 +105,7 @@ def import_numbered_emails(place: University, url: str, fundraiser: str, emails:
 
 
 def count_due_emails() -> int:
-    """How many emails are not counted yet."""
+    """Return the number of emails that are not counted yet."""
     return int(get_db().emails.count_documents(DUE_EMAILS_FILTER))
 
 

@@ -31,8 +31,8 @@ DENIED = [
     (r"[«»]", "quote with “…” or `code`"),
     (r"\bnone the less\b|\bhowever many\b|\bso many at\b", "use a plain form"),
     (r";[^;.!?]*;", "make a list, or more sentences"),
-    (r"^(What|Who|Whose) [^?]*[^?]$", "begin with a subject or an imperative"),
-    (r"^(Where|When|Whether|How|Which) [^?,]*[^?]$", "begin with a subject or an imperative"),
+    (r"^(What|Who|Whose) [^?]*\.$", "begin with a subject or an imperative"),
+    (r"^(Where|When|Whether|How|Which) [^?,]*\.$", "begin with a subject or an imperative"),
 ]
 RULES = [
     (re.compile(pattern, 0 if pattern.startswith("^") else re.IGNORECASE), advice)

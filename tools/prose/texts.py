@@ -9,8 +9,13 @@ from dataclasses import dataclass
 
 MIN_MESSAGE_WORDS = 4
 SENTENCE_END = re.compile(
-    r"(?<=[.!?:])[\"”')]*\s+(?=[A-Z`\"“(])|\n\s*\n|\n\s*(?=[-*|#>] |\d+\. |\|)"
+    r"(?<=[.!?:])[\"”')*_]*\s+(?=[A-Z`\"“(*_\[])"
+    r"|(?<=[.!?])\s+(?=\d)"
+    r"|\n\s*\n"
+    r"|\n\s*(?=[-*|#>] |\d+\. |\||\w+ {2,}\S)"
 )
+# Programs, style sheets and headers in string literals are not prose.
+PROGRAM = re.compile(r"^\s*(import|from|def|class|#!|:root|default-src|port)\b", re.M)
 FENCED_BLOCK = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.M | re.S)
 INLINE_CODE = re.compile(r"(`+)[^`]+\1")
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -20,6 +25,9 @@ DOCSTRING_HEADING = re.compile(r"^\s*(Raises|Returns|Args|Attributes|Yields|Exam
 DOCSTRING_ITEM = re.compile(r"^\s+\w+:\s", re.M)
 DIRECTIVE = re.compile(r"(noqa|type:|pragma|fmt:|ruff:|mypy:|!|-\*-)")
 MESSAGE_WORD = re.compile(r"(?<!\S)[A-Za-z’'-]{2,}(?=[\s.,;:!?]|$)")
+
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
@@ -69,19 +77,25 @@ def read_template(source: str) -> Iterator[Text]:
         line += part.count("\n")
 
 
+def read_tests(source: str) -> Iterator[Text]:
+    """Yield docstrings and comments. Literals in tests are mostly data."""
+    yield from _docstrings(ast.parse(source))
+    yield from _comments(source)
+
+
 def read_python(source: str) -> Iterator[Text]:
     """Yield docstrings, comments, and string literals that are messages."""
     tree = ast.parse(source)
-    docstrings = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring, first = ast.get_docstring(node), node.body[:1]
-            if docstring and isinstance(first[0], ast.Expr):
-                docstrings.add(id(first[0].value))
-                text = DOCSTRING_ITEM.sub("\n\n", DOCSTRING_HEADING.sub("", docstring))
-                yield Text(first[0].lineno, text)
-    yield from _messages(tree, docstrings)
+    yield from _docstrings(tree)
+    yield from _messages(tree)
     yield from _comments(source)
+
+
+def _docstrings(tree: ast.Module) -> Iterator[Text]:
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and (docstring := ast.get_docstring(node)):
+            text = DOCSTRING_ITEM.sub("\n\n", DOCSTRING_HEADING.sub("", docstring))
+            yield Text(node.body[0].lineno, text)
 
 
 def _keep_lines(found: re.Match[str]) -> str:
@@ -89,29 +103,33 @@ def _keep_lines(found: re.Match[str]) -> str:
     return "\n" * found[0].count("\n")
 
 
-def _messages(tree: ast.AST, docstrings: set[int]) -> Iterator[Text]:
-    parts = {
+def _messages(tree: ast.Module) -> Iterator[Text]:
+    skipped = {
         id(part)
         for node in ast.walk(tree)
-        if isinstance(node, ast.JoinedStr)
-        for part in node.values
+        for part in (node.values if isinstance(node, ast.JoinedStr) else _first_value(node))
     }
     for node in ast.walk(tree):
-        if id(node) in docstrings | parts:
+        if not isinstance(node, ast.Constant | ast.JoinedStr) or id(node) in skipped:
             continue
         text = _literal(node)
-        if text and len(MESSAGE_WORD.findall(text)) >= MIN_MESSAGE_WORDS:
-            yield Text(node.lineno, text)  # type: ignore[attr-defined]
+        if PROGRAM.search(text) or len(MESSAGE_WORD.findall(text)) < MIN_MESSAGE_WORDS:
+            continue
+        yield Text(node.lineno, text)
 
 
-def _literal(node: ast.AST) -> str | None:
+def _first_value(node: ast.AST) -> list[ast.expr]:
+    """Return the value of a docstring, if the node has one."""
+    first = node.body[0] if isinstance(node, DOCUMENTED) and node.body else None
+    return [first.value] if isinstance(first, ast.Expr) else []
+
+
+def _literal(node: ast.Constant | ast.JoinedStr) -> str:
     """Return the text of a string literal, with its expressions as one word each."""
     if isinstance(node, ast.JoinedStr):
         values = [part.value if isinstance(part, ast.Constant) else "Code" for part in node.values]
         return "".join(map(str, values))
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return None
+    return node.value if isinstance(node.value, str) else ""
 
 
 def _comments(source: str) -> Iterator[Text]:

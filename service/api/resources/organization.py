@@ -14,16 +14,26 @@ TimeZone = Annotated[
     Field(description="IANA time zone for the days in reports.", examples=["America/New_York"]),
 ]
 
+Locale = Annotated[
+    Text,
+    Field(
+        description="BCP 47 tag for the dashboard's language and formats.",
+        examples=["en-US"],
+    ),
+]
+
 
 class OrganizationPatch(RequestModel):
     name: Name | MISSING = MISSING
     time_zone: TimeZone | MISSING = MISSING
+    locale: Locale | MISSING = MISSING
 
 
 class OrganizationOut(ResponseModel):
     id: Id
     name: str
     time_zone: TimeZone
+    locale: Locale
     created_at: Time
 
 

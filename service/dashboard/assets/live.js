@@ -1,6 +1,6 @@
 // @ts-check
-// Keeps an open page as true as the service is: it is told that something has changed, fetches the
-// page anew, and changes what differs. Without this script the page is right as of its loading.
+// Updates an open page. The service reports that a record has changed; the script then fetches the
+// page again and changes what differs. The server formats every figure and text.
 (() => {
   "use strict";
   const STALE_MS = 25_000; // the service says something every 10 s
@@ -16,22 +16,29 @@
   let isAway = false, isFailing = false, isFetching = false, isWanted = false;
   let heardAt = new Date(), body = "";
 
-  const clock = (at = heardAt) => at.toTimeString().slice(0, 5);
+  const { locale, zone } = line?.dataset ?? {};
+  const words = document.documentElement.lang;
+  const clock = (at = heardAt) =>
+    new Intl.DateTimeFormat(locale, { timeStyle: "short", timeZone: zone }).format(at);
+  const long = (/** @type {number} */ seconds) =>
+    new Intl.NumberFormat(words, { style: "unit", unit: "second", unitDisplay: "long" }).format(seconds);
 
-  /** @param {string} state @param {string} text */
-  function say(state, text) {
+  /** Show the page's text for a state. @param {string} state */
+  function say(state, at = heardAt) {
     if (!line) return;
     line.dataset.state = state;
+    const text = (line.dataset[state] ?? "")
+      .replace("{time}", clock(at)).replace("{duration}", long(behind));
     if (line.textContent !== text) line.textContent = text; // each change is read out
   }
 
   const isGone = () => line?.dataset.state === "gone";
-  const sayStale = () => say("stale", `Stale since ${clock()}: not heard from the service`);
+  const sayStale = () => say("stale");
   function sayHowItIs() {
-    if (isAway) say("away", `The database is away: figures are those of ${clock()}`);
+    if (isAway) say("away");
     else if (isFailing) sayStale();
-    else if (behind) say("behind", `Behind by ${behind} s: figures are still being counted`);
-    else say("live", "Live");
+    else if (behind) say("behind");
+    else say("live");
   }
 
   // The stream. Only while somebody looks: a browser has six connections to a host.
@@ -39,7 +46,7 @@
   function open() {
     const watch = document.body.dataset.watch;
     if (!watch || source || document.hidden) return;
-    // «:» and «,» stay as they are: a hundred ids must fit into a request line.
+    // ":" and "," stay as they are: a hundred ids must fit into a request line.
     source = new EventSource(`/dashboard/live?watch=${encodeURI(watch)}`);
     source.onerror = lose;
     for (const [name, act] of Object.entries(acts)) {
@@ -74,7 +81,7 @@
 
   function lose() {
     clearTimeout(silence);
-    if (!isGone()) say("gone", `Connection lost at ${clock(new Date())}: trying again`);
+    if (!isGone()) say("gone", new Date());
     if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
     close();
     refresh(); // perhaps nobody is signed in any more

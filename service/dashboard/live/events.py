@@ -8,25 +8,25 @@ from bisect import bisect_right
 
 import orjson
 
-# Everybody has another pause, so that a service that is back does not meet all of them at once.
+# Random pauses spread the reconnections after a restart.
 MIN_RECONNECT_MILLISECONDS, MAX_RECONNECT_MILLISECONDS = 1000, 4000
-# Of seconds behind: a page is told when it gets from one step to another.
+# Seconds of lag. A page is notified when the lag reaches another step.
 BEHIND_STEPS_SECONDS = (0, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def format_event(name: str, **data: object) -> bytes:
-    """An event with data as JSON."""
+    """Return an event with data as JSON."""
     return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(data))
 
 
 def format_hello(behind: int) -> bytes:
-    """The first one, and how soon to come back when the connection is lost."""
+    """Return the first event, with the pause before a reconnection."""
     pause = random.randint(MIN_RECONNECT_MILLISECONDS, MAX_RECONNECT_MILLISECONDS)  # noqa: S311
     return b"retry: %d\n" % pause + format_event("hello", behind_seconds=behind)
 
 
 def find_behind_step(behind: int) -> int:
-    """The largest step that is reached."""
+    """Return the largest step that the lag has reached."""
     return BEHIND_STEPS_SECONDS[bisect_right(BEHIND_STEPS_SECONDS, behind) - 1]
 
 

@@ -1,6 +1,6 @@
 """All open pages of a process, and the thread that checks what they watch.
 
-The thread runs one query for each collection, however many pages are open, and none without pages.
+The thread runs one query for each collection, for any number of pages, and none without pages.
 """
 
 import logging
@@ -23,29 +23,29 @@ log = logging.getLogger(__name__)
 
 HUB_TICK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
-WATCH_QUERY_TIMEOUT_SECONDS = 3.0  # a database that takes longer is away
+WATCH_QUERY_TIMEOUT_SECONDS = 3.0  # a database that takes longer counts as unavailable
 
-# In a process: so that nobody takes the places, or the time, of others.
+# Limits for each process, so that no organization uses up what others need.
 MAX_PAGES_A_SESSION, MAX_PAGES_AN_ORGANIZATION, MAX_WATCHED_AN_ORGANIZATION = 20, 300, 5_000
 
 SessionFilter = Callable[[set[Any]], set[Any]]
 
 
 def keep_all_sessions(session_ids: set[Any]) -> set[Any]:
-    """Where sessions do not end."""
+    """Treat every session as valid."""
     return session_ids
 
 
 class TooManyPages(Exception):
-    """Somebody has too many open."""
+    """A session or an organization has too many pages open."""
 
 
 class Hub:
-    """Who is told, and when.
+    """The open pages of a process, and their notifications.
 
     Args:
-        still_valid: which of these sessions have not ended; may ask the database.
-        digests, behind: as look.py has them.
+        still_valid: returns which of these sessions have not ended; may query the database.
+        digests, behind: the queries of look.py.
     """
 
     def __init__(
@@ -66,19 +66,19 @@ class Hub:
         self._watching = BackgroundThread("live", self._watch)
 
     def subscribe(self, viewer: Viewer) -> None:
-        """Greet a page, and have it told from now on what changes.
+        """Greet a page, and notify it of changes from now on.
 
         Raises:
-            TooManyPages: its session, or its organization, has as much open here as it may.
+            TooManyPages: the session or the organization has reached its limit.
         """
         self._check_room(viewer)
         self.greet(viewer)
         self._watching.ensure_started()
 
     def greet(self, viewer: Viewer) -> None:
-        """Say hello; whoever ticks tells the rest."""
+        """Send the first event. Later ticks send the others."""
         try:
-            if self._outage.is_on:  # known already: a request must not wait for it once more
+            if self._outage.is_on:  # a request must not wait for a known outage
                 viewer.welcome_without_data()
             else:
                 viewer.welcome(self._digests(viewer.watched), self._behind())
@@ -103,15 +103,15 @@ class Hub:
             raise TooManyPages
 
     def unsubscribe(self, viewer: Viewer) -> None:
-        """Forget a page. Waits for nothing."""
+        """Forget a page, without waiting."""
         with self._guard:
             self._viewers.discard(viewer)
             if not self._viewers:
                 self._has_viewers.clear()
-                self._outage.forget()  # nobody looks, so nobody knows
+                self._outage.forget()  # without pages, nothing checks the database
 
     def tick(self, at: float) -> None:
-        """Look once, and tell everyone what is new; `at` is the time of a steady clock."""
+        """Check once, and notify all pages. `at` is the time of a monotonic clock."""
         with self._guard:
             viewers = list(self._viewers)
         try:
@@ -119,11 +119,11 @@ class Hub:
                 found = self._digests({one for viewer in viewers for one in viewer.watched})
                 behind = self._behind()
         except PyMongoError as error:
-            self._outage.begin(f"live: the database is away ({type(error).__name__})")
+            self._outage.begin(f"live: the database is unavailable ({type(error).__name__})")
             for viewer in viewers:
                 viewer.lose()
         else:
-            self._outage.end("live: the database is back")
+            self._outage.end("live: the database is available again")
             for viewer in viewers:
                 viewer.compare(found, behind)
         if at >= self._beat_at:
@@ -132,7 +132,7 @@ class Hub:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody looks."""
+        """True while no page is open."""
         return not self._has_viewers.is_set()
 
     def _beat(self, viewers: list[Viewer]) -> None:
@@ -140,8 +140,8 @@ class Hub:
         try:
             valid = self._still_valid(sessions)
         except PyMongoError as error:
-            # A page is told no more than that it should ask again; and that needs a session.
-            log.warning("live: sessions could not be looked at (%s)", type(error).__name__)
+            # An event has no data of the organization. Fetching the page again needs a session.
+            log.warning("live: sessions could not be checked (%s)", type(error).__name__)
             valid = sessions
         for viewer in viewers:
             if viewer.session_id in valid:
@@ -156,7 +156,7 @@ class Hub:
             try:
                 self.tick(time.monotonic())
             except Exception:  # noqa: BLE001  (without this thread every page would be stale)
-                self._failure.begin("live: a round failed; the next one is tried")
+                self._failure.begin("live: a check failed; the next one follows")
             else:
-                self._failure.end("live: rounds succeed again")
+                self._failure.end("live: checks succeed again")
             time.sleep(HUB_TICK_SECONDS)

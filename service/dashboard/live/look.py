@@ -20,22 +20,22 @@ Digests = dict[WatchedRecord, bytes]
 RECORD_DIGEST_BYTES = 16
 ORGANIZATION_INDEX = "organization_id_1__id_1"
 RAW_CODEC_OPTIONS = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
-# How settling keeps its accounts, and how deciding holds what it reads: nothing that is shown.
+# Fields for settling and matching, which no page shows.
 INTERNAL_FIELDS = (
     "counted due held_at matched_at rematch rematch_due rematch_mailboxes rematch_page".split()
 )
 HIDDEN_FIELDS_PROJECTION = dict.fromkeys(INTERNAL_FIELDS, 0)
 
-# What is settled within this time is not behind: a worker may be just at it.
+# A worker usually settles records within this time, so they do not count as late.
 BEHIND_TOLERANCE_SECONDS = 2
 SETTLED_COLLECTIONS = ("donations", "deliveries")
 
 
 def digest_records(watched: Iterable[WatchedRecord]) -> Digests:
-    """What the records are like now, by whose they are; those that do not exist are left out.
+    """Return the digests of the records that exist.
 
     Raises:
-        PyMongoError: the database is away.
+        PyMongoError: the database is unavailable.
     """
     wanted: dict[str, list[WatchedRecord]] = defaultdict(list)
     for one in watched:
@@ -48,8 +48,10 @@ def digest_records(watched: Iterable[WatchedRecord]) -> Digests:
 
 
 def _newest(name: str, watched: Collection[WatchedRecord]) -> Digests:
-    """The newest record's id of each organization: for each, one step in an index, a «distinct
-    scan», which MongoDB makes of just this order and `$first`."""
+    """Return the ID of each organization's newest record.
+
+    MongoDB turns exactly this order and `$first` into a distinct scan: one index step for each.
+    """
     wanted = [one.organization_id for one in watched if one.id == one.organization_id]
     if not wanted:
         return {}
@@ -60,7 +62,7 @@ def _newest(name: str, watched: Collection[WatchedRecord]) -> Digests:
 
 
 def build_newest_pipeline(organization_ids: list[ObjectId]) -> list[dict[str, Any]]:
-    """The pipeline for it."""
+    """Return the pipeline that finds the newest record of each organization."""
     return [
         {"$match": {"organization_id": {"$in": organization_ids}}},
         {"$sort": {"organization_id": -1, "_id": -1}},
@@ -87,12 +89,12 @@ def _digests_of(collection: str, watched: Collection[WatchedRecord]) -> Digests:
 
 
 def measure_behind_seconds() -> int:
-    """How long the oldest gift or webhook post has waited to be counted; 0 when none has for long.
+    """Return how long the oldest gift or webhook delivery has waited; 0 if none is late.
 
-    What failed and is tried again later keeps no figure waiting.
+    Postponed records do not count, because later records do not wait for them.
 
     Raises:
-        PyMongoError: the database is away.
+        PyMongoError: the database is unavailable.
     """
     at = now()
     query = {**DUE_FILTER, **exclude_postponed(at)}

@@ -14,12 +14,12 @@ EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 LIVE_RETRY_AFTER_SECONDS = 10
 EVENT_STREAM_HEADERS = {
     "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",  # nginx would keep events until it has many
+    "X-Accel-Buffering": "no",  # or nginx would buffer the events
 }
 
 
 class Live:
-    """Tells a page when something that it watches has changed."""
+    """Notify a page when a record that it watches has changed."""
 
     def __init__(
         self, still_valid: SessionFilter = keep_all_sessions, hub: Hub | None = None
@@ -57,6 +57,6 @@ def _open() -> Stream:
 
 def _full() -> falcon.HTTPServiceUnavailable:
     return falcon.HTTPServiceUnavailable(
-        description="As many pages are open here as can be told of changes.",
+        description="Too many live dashboard pages are open. Close one and try again.",
         retry_after=LIVE_RETRY_AFTER_SECONDS,
     )

@@ -1,4 +1,4 @@
-"""One open page: its past notifications, and so its next one. Pure."""
+"""One open page: the past notifications, which decide the next one. Pure."""
 
 from collections.abc import Callable, Hashable, Iterable
 
@@ -17,7 +17,7 @@ from service.dashboard.live.watch import WatchedRecord
 
 
 class Viewer:
-    """Told by one thread at a time.
+    """An open page. Only one thread at a time may call it.
 
     Args:
         send: sends bytes; must not wait.
@@ -41,17 +41,17 @@ class Viewer:
         self._is_away = False
 
     def welcome(self, found: Digests, behind: int) -> None:
-        """Say hello: what it will be told of is what changes from now on."""
+        """Send the first event. Later events report changes since now."""
         self._seen, self._step = self._own(found), find_behind_step(behind)
         self._send(format_hello(behind))
 
     def welcome_without_data(self) -> None:
-        """Say hello while the database is away."""
+        """Send the first event while the database is unavailable."""
         self._send(format_hello(0))
         self.lose()
 
     def compare(self, found: Digests, behind: int) -> None:
-        """Tell what is new."""
+        """Notify the page of changes."""
         own = self._own(found)
         if self._is_away:
             self._send(AVAILABLE_EVENT)
@@ -62,17 +62,17 @@ class Viewer:
         self._seen, self._step, self._is_away = own, find_behind_step(behind), False
 
     def lose(self) -> None:
-        """The database is away; say so once."""
+        """Notify the page once that the database is unavailable."""
         if not self._is_away:
             self._send(UNAVAILABLE_EVENT)
         self._is_away = True
 
     def beat(self) -> None:
-        """Nothing new, and all is well."""
+        """Send a heartbeat."""
         self._send(HEARTBEAT_EVENT)
 
     def dismiss(self) -> None:
-        """Its session is over."""
+        """End the stream, because the session has ended."""
         self._send(GOODBYE_EVENT)
         self._end()
 

@@ -9,8 +9,7 @@ from service.api.fields import RequestModel
 from service.api.parsing import bad_request
 
 WATCHED_RECORD_COLLECTIONS = ("fundraisers", "mailings", "emails", "users", "donations")
-# Not a record, but which is the newest of the organization's: by it a page learns of what it does
-# not show yet.
+# The newest record of an organization. It lets a page learn of records that it does not show yet.
 NEWEST_RECORD_COLLECTIONS = {
     "new_fundraisers": "fundraisers",
     "new_mailings": "mailings",
@@ -22,7 +21,7 @@ MAX_WATCH_LENGTH = MAX_WATCHED_RECORDS * (max(map(len, WATCHED_COLLECTIONS)) + 2
 
 
 class WatchedRecord(NamedTuple):
-    """A record, and whose it is: another organization's is never the same, whatever its id."""
+    """A record and its organization, so that no ID reaches another organization's record."""
 
     organization_id: ObjectId
     collection: str
@@ -36,18 +35,18 @@ class LiveQuery(RequestModel):
 
 
 def read_watch(text: str, organization_id: ObjectId) -> set[WatchedRecord]:
-    """The records that are named, as the organization's.
+    """Return the named records, as the organization's.
 
     Raises:
-        falcon.HTTPBadRequest: a collection is unknown, an id is none, or there are too many.
+        falcon.HTTPBadRequest: a collection is unknown, an ID is invalid, or there are too many.
     """
     parts = text.split(",")
     if len(parts) > MAX_WATCHED_RECORDS:
-        raise bad_request(f"At most {MAX_WATCHED_RECORDS} records can be watched.")
+        raise bad_request(f"A page can watch at most {MAX_WATCHED_RECORDS} records.")
     watched = set()
     for part in parts:
         collection, _, id_ = part.partition(":")
         if collection not in WATCHED_COLLECTIONS or not ObjectId.is_valid(id_):
-            raise bad_request("What is watched is named as «fundraisers:<id>,mailings:<id>».")
+            raise bad_request("Name the records as in `fundraisers:<id>,mailings:<id>`.")
         watched.add(WatchedRecord(organization_id, collection, ObjectId(id_)))
     return watched

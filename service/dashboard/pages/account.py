@@ -39,11 +39,11 @@ class Account:
         staff: Staff = req.context.staff
         count_sign_in(str(staff.id), find_client_address(req))
         if _needs_current(req) and not staff.has_password(form.raw("current")):
-            raise Unacceptable("/current", "wrong", "That is not your present password.")
+            raise Unacceptable("/current", "wrong", "The current password is incorrect.")
         begin_session(req, resp, staff.set_password(form.raw("password")))
         redirect_to(resp, f"{req.path}?done=changed")
 
 
 def _needs_current(req: falcon.Request) -> bool:
-    """Whoever came by a link may have forgotten it."""
+    """Return whether the current password is required. A sign-in link replaces it."""
     return bool(req.context.staff.password) and not req.context.session.can_skip_password

@@ -1,4 +1,4 @@
-"""Settings for admins: API keys, webhook keys, match policies, and staff."""
+"""Settings for admins: language, API keys, webhook keys, match rules and staff."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from documents.fundraiser import Fundraiser
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
 from documents.removal import remove_record
+from documents.storage.sealed import UnsealableSecret
 from documents.webhook_key import WebhookKey
 from service.api.parsing import bad_request
 from service.api.resources.api_keys import ApiKeyIn
@@ -26,21 +27,27 @@ from service.api.validation import validate_value
 from service.dashboard import cookies
 from service.dashboard.forms import Form, read_choice
 from service.dashboard.page import form, page, redirect_to
+from service.dashboard.presentation import wording
+from service.dashboard.presentation.language import marked
+from service.dashboard.presentation.locale_names import locale_names
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
 
-WEBHOOK_PROVIDER_NAMES = {
-    "sendgrid": "SendGrid",
-    "stripe": "Stripe",
-    "payments": "another processor",
-}
+WEBHOOK_PROVIDER_NAMES = {"sendgrid": marked("SendGrid"), **wording.PROVIDER_LABELS}
 SETTINGS_MESSAGES = {
-    "made": "That key was made already. If its secret is lost, revoke it and make another.",
-    "revoked": "The key is revoked.",
-    "set": "The key is set.",
-    "removed": "It is removed.",
-    "policy": "The policy holds for gifts decided from now on.",
+    "made": marked("This key exists already. If you lost it, revoke it and create another one."),
+    "revoked": marked("Key revoked."),
+    "set": marked("Key set."),
+    "removed": marked("Key removed."),
+    "policy": marked("Rules saved. They apply to gifts from now on."),
+    "default": marked("Rules removed. The more general rules apply from now on."),
+    "locale": marked("Language and formats saved."),
 }
+FOREIGN_FORM = marked("This form belongs to another session. Load its page again, then send it.")
+NO_MASTER_KEY = marked(
+    "Matchback cannot store keys because its master key is missing. "
+    "Ask your Matchback operator to set it."
+)
 MAX_API_KEYS_SHOWN = 100
 SETTINGS_PATH = "/dashboard/settings"
 
@@ -69,6 +76,7 @@ class SettingsPage:
             providers=WEBHOOK_PROVIDER_NAMES,
             policies=_policies(organization_id),
             touches=TOUCH_PREFERENCE,
+            locales=locale_names(req.context.organization.locale),
             people=list(Staff.live(organization_id).order_by("id")),
             done=SETTINGS_MESSAGES.get(query.done, ""),
         )
@@ -82,7 +90,7 @@ class ApiKeyForms:
         body = _valid(ApiKeyIn, name=form.text("name"), scopes=form.list_values("scopes"))
         organization_id, id_ = req.context.organization_id, _offered(req, form.text("key"))
         if ApiKey.objects(organization_id=organization_id, id=id_).first():
-            redirect_to(resp, f"{SETTINGS_PATH}?done=made")  # the form was sent once more
+            redirect_to(resp, f"{SETTINGS_PATH}?done=made")  # the browser sent the form twice
             return
         key, secret = ApiKey.issue(organization_id, body.name, list(body.scopes), id_=id_)
         render_page(req, resp, "new_key.html", 201, key=key, secret=secret)
@@ -111,7 +119,10 @@ class WebhookKeyForms:
             key = _valid(SendGridKeyIn, public_key=form.text("key")).public_key
         else:
             key = _valid(SecretIn, secret=form.text("key")).secret
-        WebhookKey.put(organization_id, provider, key)
+        try:
+            WebhookKey.put(organization_id, provider, key)
+        except UnsealableSecret:
+            raise falcon.HTTPServiceUnavailable(description=NO_MASTER_KEY) from None
         redirect_to(resp, f"{SETTINGS_PATH}?done=set")
 
 
@@ -124,7 +135,7 @@ class PolicyForms:
         fundraiser_id = Fundraiser.fetch(organization_id, of).id if of else None
         if form.text("remove"):
             PolicyVersion.remove(organization_id, fundraiser_id)
-            redirect_to(resp, f"{SETTINGS_PATH}?done=removed")
+            redirect_to(resp, f"{SETTINGS_PATH}?done=default")
             return
         days = form.number("days")
         body = _valid(
@@ -138,8 +149,17 @@ class PolicyForms:
         redirect_to(resp, f"{SETTINGS_PATH}?done=policy")
 
 
+class LocaleForm:
+    """/dashboard/locale"""
+
+    @form()
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        req.context.organization.amend({"locale": form.text("locale")})
+        redirect_to(resp, f"{SETTINGS_PATH}?done=locale")
+
+
 def _offer(req: falcon.Request) -> str:
-    """An id for a new key, which a form brings along: sent twice, it makes one key."""
+    """Return a signed ID for a new key, so that a form sent twice creates one key."""
     id_ = str(ObjectId())
     secret = cookies.read_secret(req, cookies.SESSION_COOKIE) or ""
     return f"{id_}.{cookies.make_form_token(secret, id_)}"
@@ -148,12 +168,12 @@ def _offer(req: falcon.Request) -> str:
 def _offered(req: falcon.Request, text: str) -> ObjectId:
     id_, _, token = text.partition(".")
     if not cookies.is_form_token(cookies.read_secret(req, cookies.SESSION_COOKIE), token, id_):
-        raise bad_request("The form is not one of ours.")
+        raise bad_request(FOREIGN_FORM)
     return ObjectId(id_)
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:
-    """The organization's policy, and those of fundraisers that have one of their own."""
+    """Return the organization's policy, then those of fundraisers with their own."""
     own = PolicyVersion.list_fundraisers_with_policy(organization_id)
     found = {one.id: one for one in Fundraiser.live(organization_id, id__in=own)}
     return [

@@ -24,7 +24,7 @@ class Assets:
         if name not in ASSET_MEDIA_TYPES or version != compute_asset_digest(name):
             raise falcon.HTTPNotFound
         resp.content_type = f"{ASSET_MEDIA_TYPES[name]}; charset=utf-8"
-        # Not by `data`: what never changes needs no tag.
+        # Not `data`, because content that never changes needs no ETag.
         resp.text = _read(name)
         resp.set_header("Cache-Control", f"public, max-age={ASSET_MAX_AGE_SECONDS}, immutable")
 

@@ -1,4 +1,4 @@
-"""A fundraiser: its funnel, its money over time, its mailings side by side, its latest gifts."""
+"""The page of a fundraiser: its funnel, amounts over time, mailings and latest gifts."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.figures import build_template_values
 from service.dashboard.queries import PageQuery, format_watch
-from service.dashboard.render import render_page
+from service.dashboard.render import formats_for, language_for, render_page
 
 MAX_LATEST_GIFTS = 10
 DEFAULT_MAILINGS_SHOWN, MAX_MAILINGS_SHOWN, MAX_MAILINGS_WATCHED = 25, 1_000, 50
@@ -47,7 +47,7 @@ class FundraiserPages:
                 new_mailings=[fundraiser.organization_id],
                 mailings=mailings,
             ),
-            **build_template_values(report),
+            **build_template_values(report, formats_for(req)),
         )
 
     @page()
@@ -56,5 +56,5 @@ class FundraiserPages:
             raise falcon.HTTPNotFound
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         report = build_fundraiser_report(fundraiser, MAX_MAILINGS_SHOWN)
-        made = tables.REPORT_TABLES[table](report)
+        made = tables.REPORT_TABLES[table](report, language_for(req))
         answer_csv(resp, f"{table}-{id}", made.header, made.rows)

@@ -15,14 +15,21 @@ from documents.storage.pagination import list_page as page_of
 from service.api.parsing import bad_request
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.queries import Cursor, PageQuery, Search, format_watch
+from service.dashboard.presentation.language import marked
+from service.dashboard.presentation.wording import MATCH_LABELS
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery, Search, format_watch
 from service.dashboard.render import render_page
 
 LISTED_GIFTS_A_PAGE = 50
 MAX_UNASSIGNED_COUNT = 100
-MATCH_TABS = {"unresolved": "Unresolved", "direct": "Direct", "indirect": "Indirect", "all": "All"}
+MATCH_TABS = {name: MATCH_LABELS[name] for name in ("unresolved", "direct", "indirect")}
+MATCH_TABS |= {"all": marked("All")}
 NO_EMAIL_CHOICE = "none"
-PIN_MESSAGES = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
+DONE = {
+    "pinned": marked("Email set."),
+    "unpinned": marked("Choice removed. The match rules apply again."),
+}
+NOTHING_CHOSEN = marked("Choose an email, or “No email led to this gift”.")
 
 
 class GiftQuery(PageQuery):
@@ -52,7 +59,7 @@ class Gifts:
                 cursor=query.cursor,
             )
         except InvalidCursor:
-            raise bad_request("This is no page of this list.") from None
+            raise bad_request(BAD_PAGE) from None
         gifts = gift_lines.describe_gifts(organization_id, found.records)
         render_page(
             req,
@@ -87,7 +94,7 @@ class Gifts:
             candidates=gift_lines.list_pin_candidates(gift, query.q),
             query=query,
             past=PastMatch.of(gift.organization_id, gift.id),
-            done=PIN_MESSAGES.get(query.done, ""),
+            done=DONE.get(query.done, ""),
             watch=format_watch(donations=[gift.id]),
         )
 
@@ -96,7 +103,7 @@ class Gifts:
         gift = Donation.fetch(req.context.organization_id, id)
         email = form.text("email")
         if not email:
-            raise bad_request("Choose an email, or say that none led to the gift.")
+            raise bad_request(NOTHING_CHOSEN)
         gift.pin_to(None if email == NO_EMAIL_CHOICE else email)
         redirect_to(resp, f"/dashboard/gifts/{gift.id}?done=pinned")
 

@@ -1,4 +1,4 @@
-"""The health page: due records, failed jobs with their retries, and incorrect counters."""
+"""The health page: records to count, failed jobs, and incorrect counters."""
 
 from typing import Any
 
@@ -8,17 +8,11 @@ from documents.reports.health import OrganizationHealth, measure_health
 from documents.settling.failed_job import FailedJob
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
+from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery, format_watch
 from service.dashboard.render import render_page
 
-JOB_LABELS = {
-    "update_email_donation": "Match a gift and count it",
-    "count_email": "Count an email",
-    "count_mailing": "Count a mailing",
-    "tally_delivery": "Read a provider's report",
-}
-
-
+RETRIED = marked("Matchback retries the job now.")
 WATCHED_JOB_COLLECTIONS = ("donations", "emails", "mailings")
 
 
@@ -38,9 +32,8 @@ class HealthPages:
             resp,
             "health.html",
             health=found,
-            jobs=JOB_LABELS,
             watch=format_watch(new_donations=[organization_id], **_failed(found)),
-            done="It is tried again." if query.done == "retried" else "",
+            done=RETRIED if query.done == "retried" else "",
         )
 
     @form()
@@ -52,7 +45,7 @@ class HealthPages:
 
 
 def _failed(found: OrganizationHealth) -> dict[str, list[Any]]:
-    """What failed, as far as it can be watched: so that one that is tried again goes."""
+    """Return the failed records that a page can watch, so that a retried one disappears."""
     return {
         name: [job.id for job in found.failed if job.collection == name]
         for name in WATCHED_JOB_COLLECTIONS

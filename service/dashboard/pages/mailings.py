@@ -1,4 +1,4 @@
-"""A mailing: its funnel, its links, and its recipients with what each did."""
+"""The page of a mailing: its funnel, links and recipients."""
 
 from typing import Annotated, Literal
 
@@ -17,18 +17,19 @@ from service.dashboard.page import page
 from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.figures import build_template_values
-from service.dashboard.queries import Cursor, PageQuery, Search, format_watch
-from service.dashboard.render import render_page
+from service.dashboard.presentation.language import marked
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery, Search, format_watch
+from service.dashboard.render import formats_for, language_for, render_page
 
 MAX_LINKS_SHOWN = 20
 RECIPIENTS_A_PAGE = 50
 RECIPIENT_FILTER_LABELS = {
-    "": "Everybody",
-    "opened": "Opened",
-    "clicked": "Clicked",
-    "gave": "Gave",
-    "bounced": "Bounced",
-    "left": "Unsubscribed",
+    "": marked("All"),
+    "opened": marked("Opened"),
+    "clicked": marked("Clicked"),
+    "gave": marked("Gave"),
+    "bounced": marked("Bounced"),
+    "left": marked("Unsubscribed"),
 }
 
 
@@ -52,7 +53,7 @@ class MailingPages:
                 mailing, did=did, search=query.q, limit=RECIPIENTS_A_PAGE, cursor=query.cursor
             )
         except InvalidCursor:
-            raise bad_request("This is no page of this list.") from None
+            raise bad_request(BAD_PAGE) from None
         render_page(
             req,
             resp,
@@ -64,7 +65,7 @@ class MailingPages:
             query=query,
             did=RECIPIENT_FILTER_LABELS,
             watch=format_watch(mailings=[mailing.id]),
-            **build_template_values(build_mailing_report(mailing)),
+            **build_template_values(build_mailing_report(mailing), formats_for(req)),
         )
 
     @page()
@@ -75,17 +76,18 @@ class MailingPages:
                 [link.url, link.emails, link.clicks, link.machine_clicks]
                 for link in _links(mailing)
             ]
-            header = ["Link", "Emails", "Clicks", "Clicks by machines"]
+            said = language_for(req).gettext
+            header = [said("Link"), said("Emails"), said("Clicks"), said("Machine clicks")]
             answer_csv(resp, f"links-{id}", header, rows)
             return
         if table not in tables.REPORT_TABLES or table == "mailings":
             raise falcon.HTTPNotFound
-        made = tables.REPORT_TABLES[table](build_mailing_report(mailing))
+        made = tables.REPORT_TABLES[table](build_mailing_report(mailing), language_for(req))
         answer_csv(resp, f"{table}-{id}", made.header, made.rows)
 
 
 def _links(mailing: Mailing) -> list[Link]:
-    """The links that most people clicked."""
+    """Return the links that most recipients clicked."""
     return page_of(
         Link,
         mailing.organization_id,

@@ -10,13 +10,13 @@ from service.dashboard.page import HOME_PATH, page, public, redirect_to
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.wording import format_amount
 from service.dashboard.queries import PageQuery, Search, format_watch
-from service.dashboard.render import render_page
+from service.dashboard.render import language_for, render_page
 
 FUNDRAISERS_A_PAGE, MAX_FUNDRAISERS_IN_CSV = 25, 10_000
 
 
 class Root:
-    """/: whoever comes here with a browser looks for the dashboard."""
+    """/, which leads browsers to the dashboard"""
 
     @public
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -56,8 +56,11 @@ class OverviewPages:
     def on_get_csv(self, req: falcon.Request, resp: falcon.Response, query: OverviewQuery) -> None:
         lines = _found(req, query, 0, MAX_FUNDRAISERS_IN_CSV).lines
         money = sorted({code for line in lines for code in line.raised}) or ["USD"]
-        header = ["Fundraiser", *(f"Raised {code}" for code in money), "Reached of goal"]
-        header += ["Gifts", "Donors", "Sent", "Conversion"]
+        said = language_for(req).gettext
+        header = [said("Fundraiser")]
+        header += [said("Raised, %(currency)s") % {"currency": code} for code in money]
+        header += [said("Share of goal"), said("Gifts"), said("Donors")]
+        header += [said("Emails sent"), said("Conversion")]
         rows = [
             [
                 line.name,

@@ -14,16 +14,18 @@ from documents.storage.pagination import list_page as page_of
 from service.api.parsing import bad_request
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.queries import Cursor, PageQuery
+from service.dashboard.presentation.language import marked
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery
 from service.dashboard.render import render_page
 
 PAYMENTS_A_PAGE = 50
 MAX_FUNDRAISERS_OFFERED = 200
 PAYMENTS_PATH = "/dashboard/payments"
 ASSIGNMENT_MESSAGES = {
-    "assigned": "Assigned. The payment is a gift now.",
-    "waiting": "Assigned. The payment becomes a gift when the missing event arrives.",
+    "assigned": marked("Payment assigned. It is now a gift."),
+    "waiting": marked("Payment assigned. It becomes a gift when the processor reports the rest."),
 }
+NO_FUNDRAISER = marked("Choose a fundraiser, then assign the payment.")
 
 
 class PaymentPageQuery(PageQuery):
@@ -47,7 +49,7 @@ class PaymentPages:
                 cursor=query.cursor,
             )
         except InvalidCursor:
-            raise bad_request("This is no page of this list.") from None
+            raise bad_request(BAD_PAGE) from None
         fundraisers = (
             Fundraiser.live(organization_id).order_by("-id").limit(MAX_FUNDRAISERS_OFFERED)
         )
@@ -71,7 +73,7 @@ class PaymentPages:
         organization_id, chosen = req.context.organization_id, form.text("fundraiser")
         Payment.fetch(organization_id, id)
         if not chosen:
-            raise bad_request("Choose a fundraiser.")
+            raise bad_request(NO_FUNDRAISER)
         assign_fundraiser(organization_id, id, Fundraiser.fetch(organization_id, chosen).id)
         is_gift = describe_payment(Payment.fetch(organization_id, id)).donation_id is not None
         redirect_to(resp, f"{PAYMENTS_PATH}?done={'assigned' if is_gift else 'waiting'}")

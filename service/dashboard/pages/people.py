@@ -1,4 +1,4 @@
-"""A person: their emails, opens, clicks and gifts in one time line."""
+"""The page of a person: emails, opens, clicks and gifts in order."""
 
 import falcon
 
@@ -7,7 +7,7 @@ from documents.storage.pagination import InvalidCursor
 from documents.user import User
 from service.api.parsing import bad_request
 from service.dashboard.page import page
-from service.dashboard.queries import Cursor, PageQuery, format_watch
+from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery, format_watch
 from service.dashboard.render import render_page
 
 TIMELINE_ENTRIES_A_PAGE = 50
@@ -28,7 +28,7 @@ class PersonPages:
         try:
             told = list_timeline(user, limit=TIMELINE_ENTRIES_A_PAGE, cursor=query.cursor)
         except InvalidCursor:
-            raise bad_request("This is no page of this list.") from None
+            raise bad_request(BAD_PAGE) from None
         emails = dict.fromkeys(entry.email_id for entry in told.entries if entry.email_id)
         render_page(
             req,

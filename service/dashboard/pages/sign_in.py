@@ -15,16 +15,17 @@ from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import Form
 from service.dashboard.page import HOME_PATH, SIGN_IN_PATH, form, public, redirect_to
+from service.dashboard.presentation.language import marked
 from service.dashboard.render import render_page
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_sign_in
 
-# A page of ours, and nothing that a browser takes for another host.
+# A dashboard path that no browser reads as another host.
 DASHBOARD_PATH_PATTERN = re.compile(
     r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII
 )
-WRONG_SIGN_IN_MESSAGE = "That email and password do not sign in."
-EXPIRED_LINK_MESSAGE = "This link was used already, or it has expired. Ask for a new one."
+WRONG_SIGN_IN_MESSAGE = marked("Incorrect email or password. Check both, then try again.")
+EXPIRED_LINK_MESSAGE = marked("This link has expired or was already used. Ask for a new one.")
 
 
 class SignInQuery(RequestModel):
@@ -66,7 +67,7 @@ class SignInByLink:
             _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         elif link.reusable:
             _use(req, resp, token, HOME_PATH)
-        else:  # what looks at links before people do, in mail and chats, must not use it up
+        else:  # programs that preview links in mail and chats must not use it up
             _offer(req, resp, token)
 
     @public
@@ -92,7 +93,7 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
 
 
 class SignOut:
-    """/dashboard/sign-out, of this browser or of all."""
+    """/dashboard/sign-out, for this browser or for all"""
 
     @form(role="viewer")
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
@@ -102,14 +103,16 @@ class SignOut:
         else:
             StaffSession.objects(id=req.context.session_id).delete()
         cookies.delete_cookie(resp, cookies.SESSION_COOKIE)
-        resp.set_header("Clear-Site-Data", '"cache"')  # pages of people, which Back would show
+        resp.set_header(
+            "Clear-Site-Data", '"cache"'
+        )  # or the Back button would show pages with personal data
         redirect_to(resp, SIGN_IN_PATH)
 
 
 def begin_session(
     req: falcon.Request, resp: falcon.Response, staff: Staff, *, by_link: bool = False
 ) -> None:
-    """Sign this browser in, under a new secret; whoever was signed in here is out."""
+    """Sign this browser in with a new secret, and end its previous session."""
     if before := cookies.read_secret(req, cookies.SESSION_COOKIE):
         StaffSession.end_with(before)
     cookies.set_secret_cookie(

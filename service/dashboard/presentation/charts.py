@@ -6,12 +6,14 @@ each chart twice, for narrow and wide screens, so that letters keep their size.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
 from markupsafe import Markup
+
+from service.dashboard.presentation.formats import Formats
 
 CHART_SIZES = {"narrow": (380, 230), "wide": (620, 240)}
 MAX_LABELS_BY_SIZE = {"narrow": 3, "wide": 5}
@@ -22,21 +24,25 @@ ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
 
 @lru_cache(512)
 def draw_bars(
-    name: str, description: str, labels: Sequence[str], values: Sequence[float]
+    name: str,
+    description: str,
+    labels: Sequence[str],
+    values: Sequence[float],
+    formats: Formats,
 ) -> Markup:
-    """A bar for each label. The same figures again cost nothing.
+    """Draw a bar for each label. The cache makes repeated figures free.
 
     Args:
-        name, description: what a screen reader says of it.
+        name, description: for screen readers.
         values: in the larger unit of a currency, or plain counts.
+        formats: of the numbers at the axis.
     """
-    drawn = (_draw(size, name, description, labels, values) for size in CHART_SIZES)
+    said = f"{name}. {description}"
+    drawn = (_cleaned(_draw(size, labels, values, formats), size, said) for size in CHART_SIZES)
     return Markup("").join(drawn)
 
 
-def _draw(
-    size: str, name: str, description: str, labels: Sequence[str], values: Sequence[float]
-) -> Markup:
+def _draw(size: str, labels: Sequence[str], values: Sequence[float], formats: Formats) -> str:
     width, height = CHART_SIZES[size]
     chart = load_pygal().Bar(
         width=width,
@@ -55,30 +61,26 @@ def _draw(
         min_scale=2,
         max_scale=4,
         range=(0, max([*values, 1])),
-        value_formatter=_formatter(),
+        value_formatter=formats.axis,
     )
     chart.x_labels = labels
-    chart.add(name, list(values))
-    return _cleaned(chart.render(is_unicode=True), size, name, description)
+    chart.add("", list(values))
+    drawn: str = chart.render(is_unicode=True)
+    return drawn
 
 
 @cache
 def load_pygal() -> Any:
-    """Loaded with the first chart: where nobody looks at the dashboard, never."""
+    """Import pygal with the first chart, so that processes without charts do not load it."""
     import pygal
 
-    # It brings a hook for its plug-ins along, of a kind that Python has given up: each import that
-    # fails would warn of it from then on.
+    # pygal installs a deprecated import hook, which makes each failed import warn.
     hooks = sys.meta_path
     hooks[:] = [hook for hook in hooks if not isinstance(hook, pygal.PluginImportFixer)]
     return pygal
 
 
-def _formatter() -> Callable[[float], str]:
-    return lambda value: f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
-
-
-def _cleaned(svg: str, size: str, name: str, description: str) -> Markup:
+def _cleaned(svg: str, size: str, said: str) -> Markup:
     root = ElementTree.fromstring(svg)  # noqa: S314  (pygal's own, whose text is escaped)
     for parent in list(root.iter()):
         for child in list(parent):
@@ -87,7 +89,7 @@ def _cleaned(svg: str, size: str, name: str, description: str) -> Markup:
     root.attrib.pop("id", None)
     root.set("class", f"chart {size}")
     root.set("role", "img")
-    root.set("aria-label", f"{name}. {description}")
+    root.set("aria-label", said)
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704
 
 

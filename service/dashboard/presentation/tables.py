@@ -1,4 +1,4 @@
-"""A report's figures as tables: the rows of charts and of CSV files."""
+"""A report's figures as tables: the rows of CSV files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from datetime import date
 from documents.reports.figures import GiftSum, Report
 from documents.values.money import to_major_units
 from service.dashboard.presentation.csv_file import Cell
-from service.dashboard.presentation.wording import MATCH_LABELS, format_amount
+from service.dashboard.presentation.language import Language
+from service.dashboard.presentation.wording import MATCH_LABELS, RATES, STAGES, format_amount
 
-FUNNEL_STAGES = ("sent", "delivered", "opened", "clicked", "donated")
-# What each stage is measured against, as documents/values/rates.py has it.
-STAGE_RATES = {
+FUNNEL = ("sent", "delivered", "opened", "clicked", "donated")
+LOST = ("bounced", "dropped", "unsubscribed", "spam_reported")
+# The rate of each stage, as documents/values/rates.py defines it.
+RATE_OF = {
     "delivered": "delivery",
     "opened": "open",
     "clicked": "click",
@@ -29,7 +31,7 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class FunnelStage:
-    """A stage of the funnel. `share`: of what was sent. `rate`: as it is usually told."""
+    """A stage of the funnel. `share`: part of the emails sent. `rate`: as reports define it."""
 
     name: str
     count: int
@@ -38,7 +40,7 @@ class FunnelStage:
 
 
 def build_funnel_stages(report: Report) -> list[FunnelStage]:
-    """The funnel."""
+    """Return the stages of the funnel."""
     emails, rates = report["emails"], report["rates"]
     top = max(emails["sent"], 1)
     return [
@@ -46,67 +48,66 @@ def build_funnel_stages(report: Report) -> list[FunnelStage]:
             name,
             emails[name],
             min(1.0, emails[name] / top),
-            rates[STAGE_RATES[name]] if name in STAGE_RATES else None,
+            rates[RATE_OF[name]] if name in RATE_OF else None,
         )
-        for name in FUNNEL_STAGES
+        for name in FUNNEL
     ]
 
 
 def list_currencies(report: Report) -> list[str]:
-    """What money came in, that of most gifts first; US dollars where there is none yet."""
+    """Return the currencies of the gifts, the most frequent one first; US dollars without gifts."""
     raised, average = report["donations"]["raised"], report["donations"]["average"]
     return sorted(raised, key=lambda code: -raised[code] / (average.get(code) or 1)) or ["USD"]
 
 
-def build_raised_table(report: Report) -> ReportTable:
-    """Gifts and money by day with gifts; of gifts within two days, by hour."""
+def build_raised_table(report: Report, language: Language) -> ReportTable:
+    """Return gifts and money by day with gifts, or by hour if all gifts came within two days."""
     money = list_currencies(report)
     times: list[tuple[date, GiftSum]] = [(line["hour"], line) for line in report["by_hour"]]
-    unit = "hour"
+    unit = language.gettext("Hour")
     if is_by_day(report):
         times = [(line["day"], line) for line in report["by_day"]]
-        unit = "day"
+        unit = language.gettext("Day")
     rows = [[at.isoformat(), line["count"], *_amounts(line["raised"], money)] for at, line in times]
-    return ReportTable([unit.capitalize(), "Gifts", *(f"Raised {code}" for code in money)], rows)
+    return ReportTable([unit, language.gettext("Gifts"), *_raised(money, language)], rows)
 
 
 def is_by_day(report: Report) -> bool:
-    """Whether money over time is told by day; by hour while all came in within two days."""
+    """Return whether gifts are listed by day: when they did not all come within two days."""
     days = [line["day"] for line in report["by_day"]]
     return len(days) > 2 or (days[-1:] > days[:1] and (days[-1] - days[0]).days > 1)
 
 
-def build_funnel_table(report: Report) -> ReportTable:
-    """The funnel, with what fell out of it."""
+def build_funnel_table(report: Report, language: Language) -> ReportTable:
+    """Return the funnel, and the emails that left it."""
+    said = language.gettext
     rows: list[list[Cell]] = [
-        [stage.name.capitalize(), stage.count, stage.rate] for stage in build_funnel_stages(report)
+        [said(STAGES[stage.name]), stage.count, stage.rate] for stage in build_funnel_stages(report)
     ]
-    lost = ("bounced", "dropped", "unsubscribed", "spam_reported")
-    rows += [[name.replace("_", " ").capitalize(), report["emails"][name], None] for name in lost]
-    return ReportTable(["Stage", "Emails", "Rate"], rows)
+    rows += [[said(STAGES[name]), report["emails"][name], None] for name in LOST]
+    return ReportTable([said("Stage"), said("Emails"), said("Rate")], rows)
 
 
-def build_match_table(report: Report) -> ReportTable:
-    """Gifts by how they were tied to emails."""
-    money = list_currencies(report)
+def build_match_table(report: Report, language: Language) -> ReportTable:
+    """Return gifts by match."""
+    money, said = list_currencies(report), language.gettext
     classes = report["donations"]["by_match"]
     rows = [
-        [said, classes[name]["count"], *_amounts(classes[name]["raised"], money)]
-        for name, said in MATCH_LABELS.items()
+        [said(label), classes[name]["count"], *_amounts(classes[name]["raised"], money)]
+        for name, label in MATCH_LABELS.items()
     ]
-    return ReportTable(["Match", "Gifts", *(f"Raised {code}" for code in money)], rows)
+    return ReportTable([said("Match"), said("Gifts"), *_raised(money, language)], rows)
 
 
-def build_mailing_table(report: Report) -> ReportTable:
-    """Mailings side by side."""
-    money = list_currencies(report)
-    rates = ("delivery", "open", "click", "conversion")
+def build_mailing_table(report: Report, language: Language) -> ReportTable:
+    """Return one row for each mailing."""
+    money, said = list_currencies(report), language.gettext
     rows = [
         [
             line["name"],
             line["sent_at"].isoformat() if line["sent_at"] else None,
             line["emails"]["sent"],
-            *(line["rates"][name] for name in rates),
+            *(line["rates"][name] for name in RATES),
             line["donations"]["count"],
             *_amounts(line["donations"]["raised"], money),
             *(_larger(line["raised_per_email"].get(code), code) for code in money),
@@ -114,10 +115,11 @@ def build_mailing_table(report: Report) -> ReportTable:
         ]
         for line in report["mailings"]
     ]
-    header = ["Mailing", "Sent at", "Sent", *(f"{name.capitalize()} rate" for name in rates)]
-    header += ["Gifts", *(f"Raised {code}" for code in money)]
-    header += [f"Raised per email {code}" for code in money]
-    header += [f"Cost per unit raised {code}" for code in money]
+    header = [said("Mailing"), said("Sent on"), said("Emails sent")]
+    header += [*(said(label) for label in RATES.values()), said("Gifts")]
+    header += _raised(money, language)
+    header += [said("Raised per email, %(currency)s") % {"currency": code} for code in money]
+    header += [said("Cost ratio, %(currency)s") % {"currency": code} for code in money]
     return ReportTable(header, rows)
 
 
@@ -133,6 +135,11 @@ def _larger(amount: float | None, currency: str) -> Cell:
     """Convert minor units to the larger unit."""
     converted = None if amount is None else to_major_units(amount, currency)
     return None if converted is None else round(converted, 6)
+
+
+def _raised(money: Sequence[str], language: Language) -> list[str]:
+    said = language.gettext("Raised, %(currency)s")
+    return [said % {"currency": code} for code in money]
 
 
 def _amounts(raised: Mapping[str, int], money: Sequence[str]) -> list[Cell]:

@@ -1,80 +1,129 @@
-"""The wording of figures, times and decisions. Pure."""
+"""The dashboard's labels for stored values. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from documents.values.money import count_decimals, format_money_amount, to_major_units
+from documents.payments.reasons import MissingGiftReason
+from documents.values.money import count_decimals
+from service.dashboard.presentation.language import Marked, marked
 
-NO_VALUE = "–"
+NOT_MATCHED = marked("Not matched yet")
+SET_BY_STAFF = marked("Set by staff")
+# The only place that names match classes. Reports count a pinned gift in its class of evidence.
+MATCH_LABELS = {
+    "direct": marked("By link"),
+    "indirect": marked("By address"),
+    "unresolved": marked("No email"),
+}
 RULE_SENTENCES = {
-    "pin": "Pinned by staff",
-    "recurring": "Follows the first gift of its plan",
-    "link_token": "The gift came by this email's own giving link",
-    "email_id": "The gift named this email",
-    "other_fundraiser": "The gift named an email of another fundraiser",
-    "donor_address": "It was sent to the donor's address",
-    "none": "No email fits",
+    "pin": SET_BY_STAFF,
+    "recurring": marked("The gift follows the first gift of its recurring plan"),
+    "link_token": marked("The gift came through this email's giving link"),
+    "email_id": marked("The gift named this email"),
+    "other_fundraiser": marked("The gift named an email of another fundraiser"),
+    "donor_address": marked("This email was sent to the donor's address"),
+    "none": marked("No email matches the gift"),
 }
 TOUCH_PHRASES = {
-    "clicked": ", and clicked before the gift",
-    "opened": ", and opened before the gift",
-    "sent": ", within the window before the gift",
+    "clicked": marked("The donor clicked this email before the gift"),
+    "opened": marked("The donor opened this email before the gift"),
+    "sent": marked("This email was sent to the donor before the gift"),
 }
-MATCH_LABELS = {"direct": "Direct", "indirect": "Indirect", "unresolved": "Unresolved"}
+ACCEPTED_TOUCHES = {
+    "clicked": marked("The donor clicked the email"),
+    "opened": marked("The donor opened the email"),
+    "sent": marked("The email was sent to the donor"),
+}
 STATUS_LABELS = {
-    "pending": "Pending",
-    "succeeded": "Succeeded",
-    "failed": "Failed",
-    "refunded": "Refunded",
-    "disputed": "Disputed",
+    "pending": marked("Pending"),
+    "succeeded": marked("Succeeded"),
+    "failed": marked("Failed"),
+    "refunded": marked("Refunded"),
+    "disputed": marked("Disputed"),
 }
-PROVIDER_LABELS = {"stripe": "Stripe", "payments": "Processor"}
+PROVIDER_LABELS = {"stripe": marked("Stripe"), "payments": marked("Payment processor")}
 EVENT_LABELS = {
-    "processed": "Taken by the mail provider",
-    "deferred": "Deferred by the receiving server",
-    "delivered": "Delivered",
-    "bounce": "Bounced",
-    "dropped": "Dropped",
-    "open": "Opened",
-    "click": "Clicked",
-    "spamreport": "Reported as spam",
-    "unsubscribe": "Unsubscribed",
-    "group_unsubscribe": "Left a group of mailings",
-    "group_resubscribe": "Joined a group of mailings again",
+    "processed": marked("Accepted by email provider"),
+    "deferred": marked("Delayed by recipient's server"),
+    "delivered": marked("Delivered"),
+    "bounce": marked("Bounced"),
+    "dropped": marked("Dropped"),
+    "open": marked("Opened"),
+    "click": marked("Clicked"),
+    "spamreport": marked("Reported as spam"),
+    "unsubscribe": marked("Unsubscribed"),
+    "group_unsubscribe": marked("Unsubscribed from a group"),
+    "group_resubscribe": marked("Resubscribed to a group"),
+}
+PAYMENT_REASONS: dict[MissingGiftReason, Marked] = {
+    "no_fundraiser": marked("The payment names no fundraiser."),
+    "unknown_fundraiser": marked("The payment names an unknown fundraiser."),
+    "unlinked_invoice": marked("The invoice is not linked to a payment yet."),
+    "no_amount": marked("No amount was reported yet."),
+    "unknown_currency": marked("The currency is unknown."),
+    "test_mode": marked("This is a test payment."),
+    "not_paid": marked("The donor has not paid yet."),
+}
+STAGES = {
+    "sent": marked("Sent"),
+    "delivered": marked("Delivered"),
+    "opened": marked("Opened"),
+    "clicked": marked("Clicked"),
+    "donated": marked("Gave"),
+    "bounced": marked("Bounced"),
+    "dropped": marked("Dropped"),
+    "unsubscribed": marked("Unsubscribed"),
+    "spam_reported": marked("Spam reports"),
+}
+RATES = {
+    "delivery": marked("Delivery rate"),
+    "open": marked("Open rate"),
+    "click": marked("Click rate"),
+    "conversion": marked("Conversion"),
+}
+WAITING = {
+    "donations": marked("Gifts"),
+    "deliveries": marked("Provider reports"),
+    "emails": marked("Emails"),
+    "mailings": marked("Mailings"),
+    "late_touches": marked("Late opens and clicks"),
+}
+JOBS = {
+    "update_email_donation": marked("Match and count a gift"),
+    "count_email": marked("Count an email"),
+    "count_mailing": marked("Count a mailing"),
+    "tally_delivery": marked("Process a provider report"),
+}
+ROLES = {"admin": marked("Admin"), "viewer": marked("Viewer")}
+SCOPES = {
+    "read": marked("Read only"),
+    "write": marked("Read and write"),
+    "admin": marked("Full access"),
+}
+WINDOW_ORDER = {"last": marked("Latest email"), "first": marked("Earliest email")}
+OTHER_FUNDRAISERS = {
+    "note": marked("Match by the donor's address"),
+    "match": marked("Match to that email"),
 }
 
 
-def format_number(value: int | float | None) -> str:
-    """12,345."""
-    return NO_VALUE if value is None else f"{value:,}"
+def match_label(match: str | None, decision: Mapping[str, Any] | None) -> Marked:
+    """Return the label of a gift's match. A pin to no email is "No email"."""
+    if match is None:
+        return NOT_MATCHED
+    is_pinned = (decision or {}).get("rule") == "pin" and match != "unresolved"
+    return SET_BY_STAFF if is_pinned else MATCH_LABELS[match]
 
 
-def format_percent(fraction: float | None) -> str:
-    """12.3 %, of a fraction."""
-    return NO_VALUE if fraction is None else f"{100 * fraction:,.1f} %"
-
-
-def format_share(fraction: float | None) -> str:
-    """The same of a part of a whole. One that is more than the whole lacks what it is measured by,
-    such as notices of deliveries, and says nothing."""
-    return format_percent(fraction) if fraction is not None and fraction <= 1 else NO_VALUE
-
-
-def format_money(amount: int | float | None, currency: str) -> str:
-    """Format money, as 1,234.56 USD. Round fractions of a minor unit, as in raised per email."""
-    if amount is None:
-        return NO_VALUE
-    converted = to_major_units(amount, currency)
-    if isinstance(amount, int) or converted is None:
-        return format_money_amount(round(amount), currency)
-    return f"{converted:,.{count_decimals(currency)}f} {currency}"
-
-
-def format_totals(amounts: Mapping[str, int | float]) -> list[str]:
-    """Money by currency, each for itself."""
-    return [format_money(amount, code) for code, amount in sorted(amounts.items())]
+def explain_decision(decision: Mapping[str, Any] | None) -> str:
+    """Return the reason why a gift was matched to its email."""
+    if not decision:
+        return NOT_MATCHED
+    rule: str = decision["rule"]
+    touch: str = decision.get("touch") or ""
+    if rule == "donor_address" and touch in TOUCH_PHRASES:
+        return TOUCH_PHRASES[touch]
+    return RULE_SENTENCES.get(rule, rule)
 
 
 def format_amount(amount: int, currency: str) -> str:
@@ -85,37 +134,3 @@ def format_amount(amount: int, currency: str) -> str:
     whole, part = divmod(abs(amount), 10**decimals)
     sign = "-" if amount < 0 else ""
     return f"{sign}{whole}.{part:0{decimals}d}" if decimals else f"{sign}{whole}"
-
-
-def format_minute(time: datetime | None, zone: ZoneInfo) -> str:
-    """25 Nov 2026, 14:03, where the organization is."""
-    return NO_VALUE if time is None else f"{time.astimezone(zone):%-d %b %Y, %H:%M}"
-
-
-def format_date(time: datetime, zone: ZoneInfo) -> str:
-    """25 Nov 2026."""
-    return f"{time.astimezone(zone):%-d %b %Y}"
-
-
-def format_second(time: datetime, zone: ZoneInfo) -> str:
-    """With the seconds, where several things happen within a minute."""
-    return f"{time.astimezone(zone):%-d %b %Y, %H:%M:%S}"
-
-
-def format_day(value: date) -> str:
-    """25 Nov."""
-    return f"{value:%-d %b}"
-
-
-def format_iso_time(time: datetime) -> str:
-    """For programs: the `datetime` of a time element."""
-    return time.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def explain_decision(decision: Mapping[str, Any] | None) -> str:
-    """Why a gift was tied to its email, in a sentence."""
-    if not decision:
-        return "Not decided yet"
-    rule: str = decision["rule"]
-    touch = decision.get("touch") if rule == "donor_address" else None
-    return RULE_SENTENCES.get(rule, rule) + TOUCH_PHRASES.get(touch or "", "")

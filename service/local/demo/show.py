@@ -78,9 +78,8 @@ class Player(threading.Thread):
         place.save(self._data)
 
     def _play(self, place: DemoUniversity) -> None:
-        print_progress(
-            f"simulating its giving day through the HTTP API ({giving_day.PLAYED_DAY_SECONDS:.0f} s)"
-        )
+        seconds = giving_day.PLAYED_DAY_SECONDS
+        print_progress(f"simulating its giving day through the HTTP API ({seconds:.0f} s)")
         client = self._client(place)
         recipients = [giving_day.DemoRecipient(**one) for one in place.recipients]
         begun = time.monotonic()

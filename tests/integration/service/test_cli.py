@@ -49,6 +49,19 @@ def test_an_invalid_name_is_reported_in_a_sentence(alice: University, name: str)
     )
 
 
+def test_the_locale_of_an_organization_is_set(alice: University) -> None:
+    created = run_matchback("org", "create", "Uni", "--locale", "de-AT", "--json").stdout
+    made = json.loads(created)
+    place = University(made["organization_id"], made["api_key"], alice.api)
+    assert place.get("/v1/organization")["locale"] == "de-AT"
+    result = run_matchback("org", "set-locale", place.id, "fr-fr")
+    assert result.stdout == f"Organization {place.id} uses fr-FR.\n"
+    assert place.get("/v1/organization")["locale"] == "fr-FR"
+    wrong = run_matchback("org", "set-locale", place.id, "xx")
+    assert wrong.exit_code == 1
+    assert wrong.stderr.startswith("Error: The locale is unknown.")
+
+
 def test_a_key_is_created_with_its_scopes(alice: University) -> None:
     result = run_matchback("key", "create", alice.id, "--scope", "read", "--json")
     reader = University(alice.id, json.loads(result.stdout)["api_key"], alice.api)

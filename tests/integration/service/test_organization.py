@@ -5,6 +5,7 @@ from bson import ObjectId
 from falcon import testing
 
 from documents.access.api_key import ApiKey
+from documents.organization import Organization
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.settled import settle_all
 
@@ -13,8 +14,8 @@ def test_a_key_sees_and_changes_its_own_organization(
     alice: University, charlie: University
 ) -> None:
     found = alice.get("/v1/organization")
-    assert (found["id"], found["time_zone"]) == (alice.id, "UTC")
-    changes = {"name": "Alice College", "time_zone": "America/New_York"}
+    assert (found["id"], found["time_zone"], found["locale"]) == (alice.id, "UTC", "en-US")
+    changes = {"name": "Alice College", "time_zone": "America/New_York", "locale": "de-DE"}
     answer = alice.call("PATCH", "/v1/organization", changes)
     assert (answer.status, answer.json) == (200, found | changes)
     assert alice.get("/v1/organization") == found | changes
@@ -38,6 +39,13 @@ def test_only_an_admin_changes_the_organization(alice: University) -> None:
         ({"time_zone": "America"}, "/time_zone"),
         ({"time_zone": "\x00"}, "/time_zone"),
         ({"time_zone": None}, "/time_zone"),
+        ({"locale": "xx-YY"}, "/locale"),
+        ({"locale": "de_DE"}, "/locale"),
+        ({"locale": "de-DE@euro"}, "/locale"),
+        ({"locale": "../../etc/passwd"}, "/locale"),
+        ({"locale": ""}, "/locale"),
+        ({"locale": None}, "/locale"),
+        ({"locale": "de-" * 300}, "/locale"),
         ({"name": " "}, "/name"),
         ({"id": "f" * 24}, "/id"),
     ],
@@ -46,6 +54,20 @@ def test_bad_input_is_located(alice: University, body: object, pointer: str) -> 
     answer = alice.call("PATCH", "/v1/organization", body)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
     assert alice.get("/v1/organization")["time_zone"] == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [("DE-de", "de-DE"), ("de", "de"), ("zh-TW", "zh-Hant-TW"), ("en-001", "en-001")],
+)
+def test_a_locale_is_stored_in_one_spelling(alice: University, sent: str, stored: str) -> None:
+    answer = alice.call("PATCH", "/v1/organization", {"locale": sent})
+    assert (answer.status, answer.json["locale"]) == (200, stored)
+
+
+def test_an_organization_of_an_earlier_version_has_the_default_locale(alice: University) -> None:
+    Organization.objects(id=alice.id).update(unset__locale=True)
+    assert alice.get("/v1/organization")["locale"] == "en-US"
 
 
 def test_reports_group_gifts_by_the_organizations_days_and_hours(

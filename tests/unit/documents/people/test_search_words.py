@@ -1,7 +1,7 @@
 """Search words of a person, and the matches of a query."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from documents.people.search_words import (
@@ -65,6 +65,8 @@ def test_words_of_every_language_stay_complete() -> None:
 
 # Any name gives few and short words, and each one finds the person.
 @given(ANYTHING, ANYTHING)
+@example("", "@:0")
+@example("", '"ned"@example.org')
 def test_any_name_can_be_searched(name: str, email: str) -> None:
     words = list_search_words(name, email)
     assert len(words) <= MAX_SEARCH_WORDS

@@ -4,7 +4,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from documents.values.address import (
@@ -177,6 +177,9 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=14).map("".join))
 
 
 @given(TEXTS)
+@example("ned＠\ud800.")
+@example("0@´:")
+@example("o´neil@example.org,")
 def test_the_key_of_a_key_is_the_key_itself(text: str) -> None:
     known = to_canonical(text)
     assert to_canonical(known) == known

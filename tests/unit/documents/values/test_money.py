@@ -61,7 +61,6 @@ def test_codes_that_are_not_money_have_no_minor_unit(code: str) -> None:
 )
 def test_money_is_shown_in_readable_form(number: int, code: str, text: str) -> None:
     assert format_money_amount(number, code) == text
-    assert wording.format_money(number, code) == text
 
 
 @given(
@@ -110,6 +109,4 @@ def test_stripes_amounts_in_an_unknown_currency_are_not_guessed(code: str) -> No
 def test_an_unknown_currency_is_shown_without_a_guess_everywhere() -> None:
     assert to_major_units(1955, "QQQ") is None
     assert wording.format_amount(1955, "QQQ") == "1955 minor units"
-    assert wording.format_money(19.55, "QQQ") == "20 minor units of QQQ"
-    assert wording.format_money(None, "QQQ") == wording.NO_VALUE
     assert tables._larger(19.5, "QQQ") is None
