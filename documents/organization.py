@@ -21,9 +21,8 @@ class Organization(Exported, Document):
 
     name = StringField(required=True)
     time_zone = StringField(default="UTC")  # IANA name; reports show days and hours in this zone
-    locale = StringField(
-        default=DEFAULT_LOCALE
-    )  # BCP 47 tag; language and formats of the dashboard
+    # BCP 47 tag for the dashboard's language and formats
+    locale = StringField(default=DEFAULT_LOCALE)
     created_at = DateTimeField(default=now)
 
     @classmethod
