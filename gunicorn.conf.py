@@ -1,6 +1,6 @@
 """gunicorn's settings, derived from Matchback's own.
 
-Threads pay off, because concurrent majority writes share journal flushes.
+Threads are worthwhile, because concurrent majority writes share journal flushes.
 """
 
 import os
@@ -12,7 +12,8 @@ from config import hosts, memory
 from config.observability import metrics_files
 from config.settings import get_settings
 
-# /metrics needs the counters of all web processes. Set this before the client library is imported.
+# /metrics needs the counters of all web processes. The client library reads this variable when it
+# is imported.
 _metrics = tempfile.mkdtemp(prefix="matchback-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
 
@@ -43,9 +44,9 @@ def on_starting(server):
 
 
 def post_fork(server, worker):
-    """Reserve space for counters, because a full disk would kill the process when it counts."""
+    """Reserve disk space for counters, because a full disk would kill the process."""
     if not metrics_files.reserve_metric_files():
-        worker.log.warning("no space for metrics in %s: counters stay in this process", _metrics)
+        worker.log.warning("metrics: no disk space in %s; counts stay in this process", _metrics)
 
 
 def worker_exit(server, worker):
@@ -63,5 +64,5 @@ def child_exit(server, worker):
 
 
 def on_exit(server):
-    """Remove the counters' folder."""
+    """Remove the folder of the counters."""
     shutil.rmtree(_metrics, ignore_errors=True)

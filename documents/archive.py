@@ -1,4 +1,4 @@
-"""An archive: what an email's dropped events had counted."""
+"""Archive: the counts of an email's dropped events."""
 
 from mongoengine import DateTimeField, IntField, ObjectIdField
 
@@ -6,10 +6,10 @@ from documents.storage.base import Document
 
 
 class Archive(Document):
-    """The sum of one email's dropped events, or of one clicker's; its id is theirs.
+    """Totals of the dropped events of one email or one clicker. It has the ID of that record.
 
-    A source of counters like the events it stands for: dropping an event adds to its archive what
-    it takes from the events, and no counter changes.
+    An archive is a source of counters, as its events were. Dropping an event moves its counts to
+    the archive, so no counter changes.
     """
 
     organization_id = ObjectIdField()

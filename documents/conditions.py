@@ -1,4 +1,4 @@
-"""Conditions and amounts of the counters: what a gift or an email counts as. Pure."""
+"""Conditions and amounts of the counters. Pure functions of a gift's or email's stored row."""
 
 from functools import cache
 from typing import Any
@@ -8,12 +8,12 @@ from documents.rows.email import EmailRow
 
 
 def is_counted(gift: DonationRow) -> bool:
-    """Only money that was taken, and not all given back, counts."""
+    """Return whether the gift's money was taken and not refunded in full."""
     return bool(gift["status"] == "succeeded")
 
 
 def is_money_taken(gift: DonationRow) -> bool:
-    """Whether a refund of it gave real money back."""
+    """Return whether a refund of the gift returned money to the donor."""
     return gift["status"] in ("succeeded", "refunded")
 
 
@@ -21,22 +21,22 @@ MATCHABLE_STATUSES = ["succeeded", "refunded", "disputed"]
 
 
 def is_matchable(gift: DonationRow) -> bool:
-    """Whether it is to be tied to an email: its money was taken once, whatever came of it."""
+    """Return whether the gift can have an email: its money was taken, even if refunded later."""
     return gift["status"] in MATCHABLE_STATUSES
 
 
 def is_instalment(gift: DonationRow) -> bool:
-    """Of a plan, and it counts."""
+    """Return whether the gift belongs to a plan and counts."""
     return bool(gift.get("recurring_id")) and is_counted(gift)
 
 
 def is_first_instalment(gift: DonationRow) -> bool:
-    """The first instalment of a plan, and it counts."""
+    """Return whether the gift is the first instalment of its plan and counts."""
     return is_instalment(gift) and not gift.get("follows")
 
 
 def net_amount(gift: DonationRow) -> int:
-    """What is left of a gift after refunds."""
+    """Return the gift's amount after refunds, in minor units."""
     left: int = gift["amount"] - gift.get("refunded_amount", 0)
     return left
 
@@ -66,13 +66,13 @@ EMAIL_EFFECT_FIELDS = (
 
 
 def is_sent(email: EmailRow) -> bool:
-    """Sent as its client says, or as its effects show."""
+    """Return whether the email was sent, by its `sent_at` or by any effect of sending."""
     return bool(email.get("sent_at")) or any(email.get(name) for name in EMAIL_EFFECT_FIELDS)
 
 
-@cache  # one object a field, by which the engine sees that two counters count the same
+@cache  # The engine compares conditions by identity to see that two counters count the same rows.
 def has_value(field: str) -> Any:
-    """A condition: the time is known, or the number is not zero."""
+    """Return a condition that is true if the field is set and not zero."""
     return lambda row: bool(row.get(field))
 
 
@@ -82,12 +82,12 @@ def amount_of(field: str) -> Any:
 
 
 def is_unsubscribed(email: EmailRow) -> bool:
-    """Left everything, or a group that was not joined again since."""
+    """Return whether the user has left all emails, or a group that the user has not rejoined."""
     left, back = email.get("left", {}), email.get("back", {})
     return any(group not in back or back[group] < at for group, at in left.items())
 
 
 def is_deferred(email: EmailRow) -> bool:
-    """Put off by the receiving server, and neither taken nor refused since."""
+    """Return whether the receiving server deferred the email, without a final result yet."""
     ends = ("delivered_at", "bounced_at", "dropped_at")
     return bool(email.get("deferred_at")) and not any(email.get(name) for name in ends)

@@ -1,4 +1,4 @@
-"""The declarations of all counters. The engine keeps them: see matchback/engine/caches.py."""
+"""Declarations of all counters. The engine keeps them; see matchback/engine/caches.py."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ from matchback.engine import Cache, CounterCache, Flag, LatestCache, Ledger
 
 
 def _gifts(on: type) -> list[Cache]:
-    """The same of a fundraiser and of a mailing."""
+    """Return the counters of gifts that a fundraiser and a mailing share."""
     gift: dict[str, Any] = {"of": Donation, "on": on, "when": is_counted}
     return [
         CounterCache(field="donations_count", **gift),
@@ -79,12 +79,12 @@ FUNNEL_CONDITIONS = {
 }
 CLICK_COUNTERS = ("clicks", "machine_clicks")
 LINK_CLICKS_TARGET: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
-EVENT_CONDITION_FIELDS = ("type", "machine")  # what the conditions of COUNTED read
+EVENT_CONDITION_FIELDS = ("type", "machine")  # the fields that the event conditions read
 SUMMED_EMAIL_FIELDS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
 
 
 def _emails(on: type) -> list[Cache]:
-    """The same of a fundraiser and of a mailing."""
+    """Return the counters of emails that a fundraiser and a mailing share."""
     email: dict[str, Any] = {"of": Email, "on": on}
     return [
         CounterCache(field="emails_count", **email),
@@ -109,7 +109,7 @@ def _gift_days(via: str) -> list[Cache]:
 
 LEDGER = Ledger(
     [
-        # a gift
+        # Counters of gifts.
         *_gifts(Fundraiser),
         *_gifts(Mailing),
         CounterCache(field="donations_count", of=Donation, on=Email, when=is_counted),
@@ -137,7 +137,7 @@ LEDGER = Ledger(
             at="donated_at",
             where={"status": "succeeded"},
         ),
-        # a person who gives: to the fundraiser, and through the mailing
+        # Counters of donors: those of a fundraiser, and those of a mailing.
         CounterCache(
             field="donations_count",
             of=Donation,
@@ -148,14 +148,14 @@ LEDGER = Ledger(
         CounterCache(
             field="donations_count", of=Donation, on=Donor, via="mailing_donor_id", when=is_counted
         ),
-        # when gifts came in
+        # Counters of gifts by time.
         *_gift_days("fundraiser_day_id"),
         *_gift_days("mailing_day_id"),
-        # an email
+        # Counters of emails.
         *_emails(Fundraiser),
         *_emails(Mailing),
         CounterCache(field="emails_count", of=Email, on=User),
-        # an event, and those that were dropped for their age
+        # Counters of events, and of the archives of dropped events.
         *(
             CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)
             for field, when in EVENT_COUNTER_CONDITIONS.items()
@@ -164,7 +164,7 @@ LEDGER = Ledger(
             CounterCache(field=field, of=Archive, on=Email, amount=amount_of(field), reads=(field,))
             for field in EVENT_COUNTER_CONDITIONS
         ),
-        # a click, of a link: by an email, and by how many emails
+        # Counters of clicks on a link: an email's clicks, all clicks, and emails that clicked.
         *(
             CounterCache(
                 field=field,
@@ -181,7 +181,7 @@ LEDGER = Ledger(
             for field in CLICK_COUNTERS
         ),
         CounterCache(field="emails", of=LinkClicks, on=Link, when=has_value("clicks")),
-        # a mailing
+        # Counters of mailings.
         CounterCache(
             field="cost",
             of=Mailing,
@@ -198,5 +198,5 @@ LEDGER = Ledger(
         GiftDay: build_gift_day_row,
     },
     on_write=note_targets,
-    settled_alone=[Email],  # its gifts, events and clicks follow; see settling/settle.py
+    settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
 )

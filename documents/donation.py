@@ -1,4 +1,4 @@
-"""A donation: one gift as a client reports it, and its match."""
+"""Donation: one gift as a client reports it, and its match."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -37,37 +37,39 @@ from matchback.engine import Tx
 
 DONATION_STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
 MAX_REFERENCE_LENGTH = 1000
-# What a row does not have while nothing is known of it.
+# Values of optional fields that a stored row may lack.
 DONATION_DEFAULTS = dict.fromkeys(("external_id", "recurring_id", "match", "email_id", "user_id"))
 
 
 class Donation(CountedRecord, Record):
-    """A gift. Its match is decided by a job, once the money was taken; see settling/settle.py."""
+    """A gift. After its money is taken, a job decides its match; see settling/settle.py."""
 
     fundraiser_id = ObjectIdField(required=True)
     amount = IntField(required=True)
     currency = StringField(required=True)
     donor_name = StringField(required=True)
-    donor_email = StringField(required=True)  # "" when nobody knows it
+    donor_email = StringField(required=True)  # "" if unknown
     donor_address = StringField()
-    donor_mailbox = StringField()  # the address without its «+tag»
-    email_ref = StringField()  # as it was sent: a token, an id, nothing, or garbage
+    donor_mailbox = StringField()  # the address without its `+tag`
+    email_ref = StringField()  # as the client sent it: a token, an ID, nothing, or an invalid text
     recurring_id = StringField()
     status = StringField(required=True, choices=DONATION_STATUSES)
     refunded_amount = IntField(default=0)
     external_id = StringField()
-    payment_id = StringField()  # which made it; see payments.py
+    payment_id = StringField()  # the payment that made the gift; see payments/
     donated_at = DateTimeField(required=True)
 
-    pin = DictField(default=None)  # what staff said: {"email_id": id or None, "at": time}
-    rematch = BooleanField()  # its match holds no longer; it is decided again when it is settled
+    pin = DictField(default=None)  # staff's decision: {"email_id": ID or None, "at": time}
+    rematch = BooleanField()  # the match is no longer valid, so settling decides it again
     match = StringField()
     decision = DictField()
     email_id = ObjectIdField()
     mailing_id = ObjectIdField()
     user_id = ObjectIdField()
-    follows = ObjectIdField()  # the first instalment of its plan; none for the first itself
-    held_at = DateTimeField()  # written by deciding those that follow it; nobody reads it
+    # the first instalment of the plan; unset on the first instalment itself
+    follows = ObjectIdField()
+    # a decision about a later instalment writes it to cause write conflicts; never read
+    held_at = DateTimeField()
     fundraiser_donor_id = StringField()
     mailing_donor_id = StringField()
     fundraiser_day_id = StringField()
@@ -105,12 +107,12 @@ class Donation(CountedRecord, Record):
 
     @property
     def donor(self) -> dict[str, str]:
-        """Who gave, as they said."""
+        """Name and address of the donor, as the client reported them."""
         return {"name": self.donor_name, "email": self.donor_email}
 
     @staticmethod
     def told(row: DonationRow) -> dict[str, Any]:
-        """A gift's row with what an answer tells besides stored fields."""
+        """Return the stored and computed fields of a donation in API responses."""
         donor = {"name": row["donor_name"], "email": row["donor_email"]}
         return {**DONATION_DEFAULTS, **row, "id": row["_id"], "donor": donor}
 
@@ -131,12 +133,14 @@ class Donation(CountedRecord, Record):
         donated_at: datetime | None = None,
         id_: ObjectId | None = None,
     ) -> tuple[DonationRow, bool]:
-        """Record a gift. Returns its row and whether it is new: an external_id names one gift
-        forever. A gift without a donor's address, such as cash, counts as a donor of its own.
+        """Record a gift. Return its row and whether it is new.
+
+        An `external_id` names one gift forever. A gift without an address, such as cash, has a
+        donor of its own.
 
         Raises:
-            Unacceptable: no such fundraiser.
-            Conflict: the gift with this external_id was deleted.
+            Unacceptable: the fundraiser does not exist.
+            Conflict: the gift with this `external_id` was deleted.
         """
         Fundraiser.expect(organization_id, fundraiser_id)
         if (erased := find_erased_gift(Tx(get_db()), organization_id, external_id)) is not None:
@@ -169,7 +173,7 @@ class Donation(CountedRecord, Record):
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """An external_id by its index."""
+        """Convert a filter by `external_id` into a condition that its index serves."""
         own = (
             {"external_id": build_text_condition(eq=given["external_id"])}
             if "external_id" in given
@@ -178,10 +182,10 @@ class Donation(CountedRecord, Record):
         return given | own
 
     def amend(self, *, status: str | None = None, refunded_amount: int | None = None) -> Self:
-        """Say what became of the gift: its status, or how much of it was given back, in all.
+        """Set the gift's status, or the total amount refunded so far in minor units.
 
         Raises:
-            Unacceptable: more refunded than given, or a status that contradicts the refund.
+            Unacceptable: the refund exceeds the gift, or the status contradicts the refund.
         """
 
         def edit(gift: Self) -> None:
@@ -192,17 +196,17 @@ class Donation(CountedRecord, Record):
         return self.change(edit)
 
     def pin_to(self, email_ref: str | None) -> Self:
-        """Say by hand which email led to the gift, or with None that none did; it stays so.
+        """Pin the gift to an email, or to no email if None. Later data does not change a pin.
 
         Raises:
-            Unacceptable: no such email.
+            Unacceptable: the email does not exist.
         """
         email_id = None
         if email_ref is not None:
             named = resolve_reference(self.organization_id, email_ref)
             email = Email.live(self.organization_id, id=named[0]).first() if named else None
             if email is None:
-                raise Unacceptable("/email_id", "not_found", "There is no such email.")
+                raise Unacceptable("/email_id", "not_found", "Must be the ID of an email.")
             email_id = email.id
 
         def edit(gift: Self) -> None:
@@ -212,13 +216,13 @@ class Donation(CountedRecord, Record):
 
     @property
     def is_pending(self) -> bool:
-        """Whether it is being decided, for the first time or anew."""
+        """True if settling has yet to decide the match, for the first time or again."""
         return self.due is not None and (
             self.match is None or bool(self.rematch) or is_repinned(self.pin, self.decision)
         )
 
     def unpin(self) -> Self:
-        """Let the rules decide again."""
+        """Remove staff's pin, so that the rules decide the match again."""
 
         def edit(gift: Self) -> None:
             gift.pin = None
@@ -227,22 +231,22 @@ class Donation(CountedRecord, Record):
 
 
 def is_repinned(pin: Mapping[str, Any] | None, decision: Mapping[str, Any] | None) -> bool:
-    """Whether a decision was made before staff pinned or unpinned the gift.
+    """Return whether staff pinned or unpinned the gift after its decision.
 
-    Compared, and no mark: a mark that the document has as it was read would not be written again,
-    though settling may have taken it away by then.
+    This compares times, because a mark has a race. A save writes changed fields only, so it would
+    not repeat a mark that settling has removed meanwhile.
     """
     return (pin or {}).get("at") != (decision or {}).get("pinned_at")
 
 
 def _unless_deleted(gift: DonationRow) -> DonationRow:
     if gift.get("deleted_at") is not None:
-        raise Conflict("The donation with this external_id was deleted.")
+        raise Conflict("A deleted donation has this external_id. Use another one.")
     return gift
 
 
 def _storable(email_ref: str | None) -> str | None:
-    """A strange reference is no reason to refuse a gift: cut it, and drop what UTF-8 cannot say."""
+    """Cut the reference and make it valid UTF-8. A bad reference must not block the gift."""
     if email_ref is None:
         return None
     return email_ref[:MAX_REFERENCE_LENGTH].encode("utf-8", "replace").decode()

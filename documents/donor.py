@@ -1,4 +1,4 @@
-"""A donor: one person's giving to one fundraiser or mailing. Reports count people by it."""
+"""Donor: one person's giving to one fundraiser or mailing. Reports count people by donors."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from documents.values.address import pseudonymize_address
 
 
 class Donor(Document):
-    """Comes into being with the first gift and contributes one donor while a gift counts.
+    """A donor. The first gift creates it, and it counts as one donor while it has a counted gift.
 
-    The id says whose giving to what: "fundraiser:<id>:<person>" or "mailing:<id>:<person>".
+    The ID names the fundraiser or mailing, and the person: "fundraiser:<id>:<person>" or
+    "mailing:<id>:<person>".
     """
 
     id = StringField(primary_key=True)
@@ -32,9 +33,9 @@ class Donor(Document):
 
 
 def make_donor_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
-    """The Donor a gift counts for: its user, or while none is known, whoever has the mailbox.
+    """Return the ID of the donor that a gift counts for: its user, or its mailbox if unknown.
 
-    An anonymous gift, of which no address is known, is a donor of its own.
+    A gift without an address has a donor of its own.
     """
     mailbox = gift.get("donor_mailbox")
     person = gift.get("user_id") or (pseudonymize_address(mailbox) if mailbox else gift["_id"])
@@ -42,7 +43,7 @@ def make_donor_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
 
 
 def build_donor_row(id_: Any) -> DonorRow:
-    """The row of a donor who gives for the first time."""
+    """Return the row of a new donor."""
     kind, of, _ = id_.split(":")
     if kind == "fundraiser":
         return {"_id": id_, "fundraiser_id": ObjectId(of)}

@@ -1,4 +1,4 @@
-"""An email: one message to one user. Matching ties gifts to emails."""
+"""Email: one message to one user. Matching ties gifts to emails."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -24,7 +24,7 @@ from documents.storage.record import CountedRecord, Record
 from documents.user import User
 from documents.values.time import now
 
-# By which fields the recipients of a mailing are picked out; see recipients.py.
+# The fields that recipients of a mailing can be filtered by; see reports/recipients.py.
 RECIPIENT_ACTION_FIELDS: dict[str, tuple[str, ...]] = {
     "opened": ("first_opened_at",),
     "clicked": ("first_clicked_at",),
@@ -32,9 +32,9 @@ RECIPIENT_ACTION_FIELDS: dict[str, tuple[str, ...]] = {
     "bounced": ("bounced_at", "dropped_at"),
     "left": ("unsubscribed_at", "spam_reported_at"),
 }
-# What happens to few emails has one index for all of it. There is none of opens and clicks: to
-# write a field that any index knows of, MongoDB makes the keys of all of them anew, and an index
-# for each of these seven fields took two fifths of the rate at which events are counted.
+# One index serves all rare actions. Opens and clicks have none, because MongoDB rebuilds all index
+# keys of an email when an indexed field changes. Indexes on these fields would slow counting; see
+# docs/decisions/21-no-sort-by-opens.md.
 RARE_ACTION_FIELDS = ("donated", "bounced_at", "dropped_at", "unsubscribed_at", "spam_reported_at")
 RARE_ACTIONS_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
     "mailing_rare",
@@ -42,23 +42,23 @@ RARE_ACTIONS_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
     "user_id_1_fundraiser_id_1_sent_at_1",
 )
 COMMON_ACTIONS = {"opened", "clicked"}
-EMAILS_PER_COMMON_ACTION = 2  # one of so many, or thereabouts
+EMAILS_PER_COMMON_ACTION = 2  # at least one in this many emails usually has a common action
 
 
 def build_action_condition(field: str) -> dict[str, Any]:
-    """The condition that the field picks emails out by."""
+    """Return the MongoDB condition for emails on which the field is set."""
     return {field: True if field == "donated" else {"$type": "date"}}
 
 
 class Email(CountedRecord, Record):
-    """A message sent, or about to be. What became of it is told by events and donations."""
+    """A message that was sent or will be sent. Events and donations report its effects."""
 
     fundraiser_id = ObjectIdField(required=True)
     mailing_id = ObjectIdField()
     user_id = ObjectIdField(required=True)
     sent_at = DateTimeField()
     import_key = StringField()
-    erased = BooleanField()  # its user was; see erasure.py
+    erased = BooleanField()  # the email's user was erased; see privacy/erasure.py
 
     opens = IntField(default=0)
     clicks = IntField(default=0)
@@ -77,12 +77,13 @@ class Email(CountedRecord, Record):
     unsubscribed_at = DateTimeField()
     resubscribed_at = DateTimeField()
     spam_reported_at = DateTimeField()
-    left = MapField(DateTimeField())  # by unsubscribe group, or "all"
+    left = MapField(DateTimeField())  # when the user left, by unsubscribe group or "all"
     back = MapField(DateTimeField())
     donated = BooleanField(default=False)
     donations_count = IntField(default=0)
     raised = MapField(IntField())
-    matched_at = DateTimeField()  # written by deciding to hold the email; nobody reads it
+    # a decision that holds the email writes it to cause write conflicts; never read
+    matched_at = DateTimeField()
 
     meta = {
         "collection": "emails",
@@ -112,7 +113,7 @@ class Email(CountedRecord, Record):
 
     @property
     def link_token(self) -> str:
-        """What a giving link carries to name the email."""
+        """Token that names the email in a giving link."""
         return make_token(self.organization_id, self.id)
 
     @classmethod
@@ -122,11 +123,12 @@ class Email(CountedRecord, Record):
         """Record a message.
 
         Args:
-            values: fundraiser_id, and either user_id or user (found by its address, or created);
-                mailing_id; sent_at, which left out is when the mailing was sent, or now.
+            values: `fundraiser_id` and `user_id`, and optionally `mailing_id` and `sent_at`. With
+                `user` instead of `user_id`, find the user by address or create one. `sent_at`
+                defaults to the mailing's, then to now.
 
         Raises:
-            Unacceptable: no such fundraiser, mailing of that fundraiser, or user.
+            Unacceptable: the fundraiser, its mailing or the user does not exist.
         """
         fundraiser = Fundraiser.named(organization_id, values["fundraiser_id"])
         mailing = _mailing(fundraiser, values.get("mailing_id"))
@@ -145,8 +147,10 @@ class Email(CountedRecord, Record):
     def query_mailing(
         cls, mailing: Mailing, query: dict[str, Any], index: str, fields: Sequence[str]
     ) -> QuerySet:
-        """Rows of a mailing's emails. Hinted: a plan that is kept since it was best in one mailing
-        may read the whole of another one."""
+        """Return a query for a mailing's emails.
+
+        The hint is necessary: a cached plan that was best for one mailing may read all of another.
+        """
         of = {"organization_id": mailing.organization_id, "mailing_id": mailing.id}
         found = cls.objects(__raw__={**of, "deleted_at": None, **query})
         return found.hint(index).only(*fields).as_pymongo()
@@ -155,8 +159,10 @@ class Email(CountedRecord, Record):
     def list_newest(
         cls, mailing: Mailing, did: str | None, before: ObjectId, number: int, fields: Sequence[str]
     ) -> tuple[list[EmailRow], ObjectId | None]:
-        """The next emails of a mailing, newest first, whose recipients did this; and after which
-        one more are to be looked for, or None at the end."""
+        """Return the mailing's next emails whose recipients did this, newest first.
+
+        Also return the ID at which the next page continues, or None at the end.
+        """
         older, picks = (
             {"_id": {"$lt": before}},
             [build_action_condition(name) for name in RECIPIENT_ACTION_FIELDS.get(did or "", ())],
@@ -184,7 +190,10 @@ class Email(CountedRecord, Record):
         number: int,
         fields: Sequence[str],
     ) -> tuple[list[EmailRow], ObjectId | None]:
-        """What is common, among so many emails that it should be there. Perhaps it is not."""
+        """Return a page of emails with a common action from a bounded range.
+
+        It may be short or empty.
+        """
         looked_at = cls.query_mailing(mailing, older, MAILING_ID_INDEX, ["id"]).order_by("-id")
         edge = looked_at.skip(number * EMAILS_PER_COMMON_ACTION).first()
         near = {"_id": {**older["_id"], **({"$gte": edge["_id"]} if edge else {})}}
@@ -205,7 +214,7 @@ def _mailing(fundraiser: Fundraiser, mailing_id: ObjectId | None) -> Mailing | N
     ).first()
     if mailing is None:
         raise Unacceptable(
-            "/mailing_id", "not_found", "There is no such mailing of this fundraiser."
+            "/mailing_id", "not_found", "Must be the ID of a mailing of this fundraiser."
         )
     return mailing
 
@@ -216,4 +225,4 @@ def _user(organization_id: ObjectId, values: dict[str, Any]) -> User:
     try:
         return User.fetch(organization_id, values["user_id"])
     except NotFound:
-        raise Unacceptable("/user_id", "not_found", "There is no such user.") from None
+        raise Unacceptable("/user_id", "not_found", "Must be the ID of a user.") from None

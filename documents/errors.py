@@ -1,22 +1,24 @@
-"""Errors that clients and providers cause. The service turns each into a status, the command line
-into a message."""
+"""Errors that clients and providers cause.
+
+The service turns each into a status code. The command line turns each into a message.
+"""
 
 
 class NotFound(Exception):
-    """No such record in this organization; another organization's is no different."""
+    """The organization has no such record. Another organization's record gives the same error."""
 
 
 class Conflict(Exception):
-    """The record's state does not allow it. The message says what does."""
+    """The record's state forbids the change. The message names the state that allows it."""
 
 
 class Unacceptable(Exception):
-    """A value is well formed and cannot be used.
+    """A value is well-formed, but cannot be used.
 
     Args:
         pointer: JSON pointer (RFC 6901) to the value.
-        code: for programs.
-        detail: for people; never repeats the value.
+        code: error code for programs.
+        detail: explanation for people; never contains the value.
     """
 
     def __init__(self, pointer: str, code: str, detail: str) -> None:
@@ -29,6 +31,6 @@ class Unacceptable(Exception):
 class Unusable(Exception):
     """Input from a provider or a client that cannot be used.
 
-    The message is the reason, without any of the input. Code that stores a rejection catches this
-    class alone: any other error is a bug, which is raised, logged and retried.
+    The message is the reason and contains none of the input. Code that stores a rejection catches
+    only this class. Any other error is a bug, which is raised, logged and retried.
     """

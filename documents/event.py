@@ -1,4 +1,4 @@
-"""An event: one open, click, bounce or similar report about an email. Storing it counts it."""
+"""Event: one open, click, bounce or similar report about an email. Storing an event counts it."""
 
 from typing import Any
 
@@ -24,17 +24,17 @@ UNMATCHED_FILTER = {"unmatched": {"$type": "string"}}
 
 
 class Event(Document):
-    """What was reported of an email. Its id is its natural key.
+    """A report about an email. Its ID is its natural key.
 
-    A second key, sg_event_id, is unique as well: either one that is known makes it a repetition.
-    What was reported never changes; which email it is of may be learned later, and whether a
-    person clicked may be judged anew.
+    `sg_event_id` is unique as well. An event is a repetition if either key is known.
+
+    A stored report never changes. Its email may be found later, and a click's label may change.
     """
 
     id = BinaryField(primary_key=True)
     organization_id = ObjectIdField(required=True)
     delivery_id = ObjectIdField(required=True)
-    item = IntField(required=True)  # which one of the delivery's
+    item = IntField(required=True)  # index of the event in its delivery
     type = StringField(required=True)
     at = DateTimeField(required=True)
     address = StringField()
@@ -42,20 +42,20 @@ class Event(Document):
     sg_message_id = StringField()
     category = ListField(StringField())
     url = StringField()
-    # Of a click: which link it was, NO_POSITION where that was not reported. Earlier versions left
-    # it out.
+    # Only on clicks: the position of the link in the message, or NO_LINK_POSITION if unknown.
+    # Clicks that earlier versions stored lack it.
     link_position = StringField()
     user_agent = StringField()
     bounce_type = StringField()
-    group = StringField()  # the unsubscribe group that was left or joined again
+    group = StringField()  # unsubscribe group that the user left or rejoined
     machine = BooleanField()
     machine_reason = StringField()
 
     email_id = ObjectIdField()
     tied_by = StringField()
     clicker_id = ObjectIdField()
-    # While no email is known: the folded address, the mailing that its category names, and when it
-    # was stored, for it is looked at again.
+    # Only on unmatched events: the folded address, the mailing that the category names, and the
+    # time of storing. A later run looks for the email again.
     unmatched = StringField()
     mailing_id = ObjectIdField()
     fundraiser_id = ObjectIdField()
@@ -91,7 +91,7 @@ class Event(Document):
 def to_event_row(
     report: EventReport, organization_id: ObjectId, delivery_id: ObjectId, item: int
 ) -> EventRow:
-    """The stored form of a reported event, before it is known of which email it is."""
+    """Return the stored form of a reported event whose email is not known yet."""
     row = {
         "_id": Binary(report.identity),
         "organization_id": organization_id,
@@ -118,12 +118,15 @@ def to_event_row(
 
 
 def is_erased_event(event: EventRow | None) -> bool:
-    """Whether the event was one of a person who was erased. A provider may send that word, too."""
+    """Return whether erasure emptied the event.
+
+    The tie fields distinguish it from a provider's event of the type `erased`.
+    """
     return event is not None and event["type"] == "erased" and not event.keys() & TIE_FIELDS
 
 
 def is_open(event: EventRow) -> bool:
-    """By a person."""
+    """Return whether the event is an open by a person."""
     return event["type"] == "open" and not event.get("machine")
 
 
@@ -132,7 +135,7 @@ def is_machine_open(event: EventRow) -> bool:
 
 
 def is_click(event: EventRow) -> bool:
-    """By a person."""
+    """Return whether the event is a click by a person."""
     return event["type"] == "click" and not event.get("machine")
 
 
@@ -141,11 +144,11 @@ def is_machine_click(event: EventRow) -> bool:
 
 
 def is_unknown_type(event: EventRow) -> bool:
-    """Of a type that SendGrid does not document (yet): kept, counted as such, without effect."""
+    """Return whether SendGrid does not document this type. Such events only count as unknown."""
     return event["type"] not in SENDGRID_EVENT_TYPES
 
 
-# What each event adds to its email; a condition on the event's row a counter.
+# Each counter of an email, with the condition on an event's row.
 EVENT_COUNTER_CONDITIONS = {
     "opens": is_open,
     "machine_opens": is_machine_open,
@@ -154,8 +157,8 @@ EVENT_COUNTER_CONDITIONS = {
     "unknown_events": is_unknown_type,
 }
 
-# The times an event says something about. First times by $min and last by $max, so that the
-# order in which events arrive does not matter.
+# Times that an event sets on its email. $min writes first times and $max writes last times, so the
+# order of events does not matter.
 FIRST_TIME_FIELDS = {
     "processed": "sent_at",
     "deferred": "deferred_at",
@@ -177,7 +180,10 @@ ALL_GROUPS, UNNAMED_GROUP = "all", "none"
 
 
 def read_event_times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first and the last times that the event tells its email. A machine's tell none."""
+    """Return the first and last times that the event sets on its email.
+
+    A machine's event sets none.
+    """
     type_, at = event["type"], event["at"]
     if event.get("machine"):
         return {}, {}
@@ -185,7 +191,8 @@ def read_event_times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
     if type_ == "bounce" and event.get("bounce_type") == "blocked":
         first["blocked_at"] = at
     last = {LAST_TIME_FIELDS[type_]: at} if type_ in LAST_TIME_FIELDS else {}
-    # Whoever left one group and joined another again has left, so groups are kept apart.
+    # A user who leaves one group and rejoins another has still left one. So each group has its
+    # own time.
     if type_ == "unsubscribe":
         last[f"left.{ALL_GROUPS}"] = at
     elif type_ == "group_unsubscribe":

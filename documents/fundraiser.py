@@ -1,4 +1,4 @@
-"""A fundraiser: a cause or campaign for which an organization raises money."""
+"""Fundraiser: a cause or campaign for which an organization raises money."""
 
 from typing import Any, Self
 
@@ -37,14 +37,14 @@ class Fundraiser(Exported, SharedCounters, Record):
 
     @property
     def goal(self) -> dict[str, Any] | None:
-        """How much is wanted, as money."""
+        """Amount that the fundraiser aims to raise, as money."""
         return to_money(self.goal_amount, self.goal_currency)
 
     @classmethod
     def create(
         cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
     ) -> Self:
-        """Add one."""
+        """Add a fundraiser."""
         fields = to_money_fields(values, "goal")
         fundraiser = cls(id=id_, organization_id=organization_id, **fields)
         fundraiser.check_times()
@@ -52,10 +52,10 @@ class Fundraiser(Exported, SharedCounters, Record):
 
     @classmethod
     def named(cls, organization_id: ObjectId, id_: ObjectId) -> Self:
-        """The fundraiser that a record being created names.
+        """Return the fundraiser that a new record names.
 
         Raises:
-            Unacceptable: there is none.
+            Unacceptable: the fundraiser does not exist.
         """
         try:
             return cls.fetch(organization_id, id_)
@@ -64,13 +64,15 @@ class Fundraiser(Exported, SharedCounters, Record):
 
     @classmethod
     def expect(cls, organization_id: ObjectId, id_: ObjectId) -> None:
-        """Check that a gift's fundraiser exists. Gifts come in bursts, so a process remembers it.
+        """Check that a gift's fundraiser exists.
 
-        For 0.8 s another process may accept a deleted fundraiser. A fundraiser with gifts cannot
-        be deleted, so no counter depends on it.
+        Processes cache this, because gifts come in bursts.
+
+        For 0.8 s after a deletion, another process may accept the fundraiser. A fundraiser with
+        gifts cannot be deleted, so no counter depends on the cache.
 
         Raises:
-            Unacceptable: there is none.
+            Unacceptable: the fundraiser does not exist.
         """
         if not _known.get((organization_id, id_)):
             query = {"_id": id_, "organization_id": organization_id, "deleted_at": None}
@@ -83,16 +85,16 @@ class Fundraiser(Exported, SharedCounters, Record):
         _known.forget((self.organization_id, self.id))
 
     def check_times(self) -> None:
-        """Refuse an end before the start.
+        """Check that the end is not before the start.
 
         Raises:
-            Unacceptable: it ends before it starts.
+            Unacceptable: the end is before the start.
         """
         if self.starts_at and self.ends_at and self.ends_at < self.starts_at:
-            raise Unacceptable("/ends_at", "order", "It should not end before it starts.")
+            raise Unacceptable("/ends_at", "order", "Must not be before starts_at.")
 
     def amend(self, changes: dict[str, Any]) -> Self:
-        """Change what a client may change."""
+        """Change the fields that clients may change."""
 
         def edit(fundraiser: Self) -> None:
             for name, value in to_money_fields(changes, "goal").items():
@@ -103,4 +105,4 @@ class Fundraiser(Exported, SharedCounters, Record):
 
 
 def _unknown() -> Unacceptable:
-    return Unacceptable("/fundraiser_id", "not_found", "There is no such fundraiser.")
+    return Unacceptable("/fundraiser_id", "not_found", "Must be the ID of a fundraiser.")

@@ -1,7 +1,6 @@
-"""Gifts by time, counted by quarters of an hour, so that any time zone can show its days.
+"""Gift days: gifts by quarters of an hour, so that reports can show days in any time zone.
 
 One row holds the gifts of a fundraiser or mailing on one UTC day. Every time zone in use differs
-from documents.rows.donation import DonationRow, GiftDayRow
 from UTC by a whole number of quarters (source: the IANA time zone database). So its days and hours
 are sums of quarters.
 """
@@ -21,9 +20,11 @@ MINUTES_PER_QUARTER = 15
 
 
 class GiftDay(Document):
-    """Its id says whose and which day: "fundraiser:<id>:2026-11-23" or "mailing:<id>:2026-11-23".
+    """The gifts of a fundraiser or mailing on one UTC day.
 
-    gifts: how many, by quarter of the UTC day, "0" to "95".
+    The ID names both: "fundraiser:<id>:2026-11-23" or "mailing:<id>:2026-11-23".
+
+    gifts: number of gifts by quarter of the UTC day, "0" to "95".
     raised: net minor units, by currency and quarter.
     """
 
@@ -41,9 +42,9 @@ class GiftDay(Document):
 
     @classmethod
     def latest(cls, kind: str, of: ObjectId, number: int) -> list[GiftDayRow]:
-        """The rows of the latest days on which there were gifts, by the ids' own index.
+        """Return the rows of the latest days that have gifts.
 
-        As they are stored: a report reads thousands of quarters, too many to be made fields.
+        Return raw rows, because MongoEngine is too slow for the thousands of quarters in a report.
         """
         prefix = f"{kind}:{of}:"
         ids = {"$gte": prefix, "$lt": prefix[:-1] + ";"}  # the character after the colon
@@ -51,17 +52,17 @@ class GiftDay(Document):
 
 
 def read_gift_day(id_: str) -> date:
-    """The UTC day that a GiftDay is of."""
+    """Return the UTC day of a GiftDay."""
     return date.fromisoformat(id_.rsplit(":", 1)[1])
 
 
 def make_gift_day_id(kind: str, of: ObjectId, gift: DonationRow) -> str:
-    """The GiftDay that a gift counts in."""
+    """Return the ID of the GiftDay that counts the gift."""
     return f"{kind}:{of}:{gift['donated_at']:%Y-%m-%d}"
 
 
 def quarter_key(gift: DonationRow) -> str:
-    """Which quarter of an hour of its UTC day."""
+    """Return the gift's quarter of its UTC day, "0" to "95"."""
     at = gift["donated_at"]
     return str(at.hour * QUARTERS_PER_HOUR + at.minute // MINUTES_PER_QUARTER)
 
@@ -71,7 +72,7 @@ def raised_quarter_key(gift: DonationRow) -> str:
 
 
 def build_gift_day_row(id_: Any) -> GiftDayRow:
-    """The row of a day with its first gift."""
+    """Return the row of a new GiftDay."""
     kind, of, _ = id_.split(":")
     if kind == "fundraiser":
         return {"_id": id_, "fundraiser_id": ObjectId(of)}

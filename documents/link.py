@@ -1,7 +1,7 @@
-"""The links of a mailing, with the number of clicks and of people who clicked.
+"""Links of a mailing, with the number of clicks and of people who clicked.
 
-A link's address differs for each recipient, because it identifies them. `link_of` removes that
-part, so a mailing has as many links as its message.
+A link's URL differs for each recipient, because it identifies the recipient. `normalize_link`
+removes that part, so a mailing has as many links as its message.
 """
 
 import hashlib
@@ -19,12 +19,15 @@ from matchback.engine import Target
 
 LINK_ID_BYTES = 12
 PERSONAL_PARAMETER_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})
-# As long as a name of a campaign is not, and with a digit: made for one recipient.
+# A text that is too long for a campaign name and has a digit identifies a recipient.
 PERSONAL_TOKEN_PATTERN = re.compile(r"(?=.*\d)[\w\-.~=+/%]{16,}")
 
 
 class Link(Document):
-    """A link of a mailing, made with its first click. Its id is a digest of both."""
+    """A link of a mailing.
+
+    The first click creates it. Its ID is a digest of the mailing and the URL.
+    """
 
     organization_id = ObjectIdField()
     fundraiser_id = ObjectIdField()
@@ -47,12 +50,12 @@ class Link(Document):
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Those that were clicked; a deleted email takes its clicks back."""
+        """Limit a list to links with clicks. Deleting an email can remove a link's last click."""
         return {**given, "$or": [{"clicks": {"$gt": 0}}, {"machine_clicks": {"$gt": 0}}]}
 
 
 class LinkClicks(Document):
-    """One email's clicks on one link: so that emails, not clicks, can be counted."""
+    """One email's clicks on one link. It lets a link count emails as well as clicks."""
 
     organization_id = ObjectIdField()
     fundraiser_id = ObjectIdField()
@@ -73,7 +76,7 @@ class LinkClicks(Document):
 
 
 def normalize_link(url: str) -> str:
-    """The link that a clicked address is one recipient's form of. What is no address is kept."""
+    """Remove the parts of a URL that identify a recipient. Return an invalid URL unchanged."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -95,12 +98,12 @@ def _is_personal(name: str, value: str) -> bool:
 
 
 def make_link_clicks_id(email_id: ObjectId, url: str) -> ObjectId:
-    """Whose clicks on what."""
+    """Return the ID of an email's clicks on a link."""
     return _digest(email_id, normalize_link(url))
 
 
 def build_link_values(email: EmailRow, url: str) -> dict[Target, dict[str, Any]]:
-    """What both hold besides their counters, should this click be the first."""
+    """Return the fields besides counters of the link and of the email's clicks on it."""
     link = normalize_link(url)
     of = {name: email[name] for name in ("organization_id", "fundraiser_id", "mailing_id")}
     link_id = _digest(email["mailing_id"], link)
@@ -112,7 +115,7 @@ def build_link_values(email: EmailRow, url: str) -> dict[Target, dict[str, Any]]
 
 
 def build_link_row(id_: ObjectId) -> dict[str, Any]:
-    """A link or clicker before anything is known of it."""
+    """Return the row of a new link or clicker."""
     return {"_id": id_}
 
 

@@ -1,4 +1,4 @@
-"""A mailing: one send of one message to many users, for a fundraiser."""
+"""Mailing: one send of one message to many users, for a fundraiser."""
 
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from documents.values.money import to_money, to_money_fields
 
 
 class Mailing(CountedRecord, SharedCounters, Record):
-    """A send, with its totals; its cost counts towards the fundraiser's."""
+    """A send, with its totals. Its cost is added to the fundraiser's cost."""
 
     fundraiser_id = ObjectIdField(required=True)
     name = StringField(required=True)
@@ -39,24 +39,24 @@ class Mailing(CountedRecord, SharedCounters, Record):
 
     @property
     def price(self) -> dict[str, Any] | None:
-        """What the send cost, as money; `cost` is the counter of that name."""
+        """Cost of the send, as money. `cost` is the counter of that name."""
         return to_money(self.cost_amount, self.cost_currency)
 
     @classmethod
     def create(
         cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
     ) -> Self:
-        """Add one.
+        """Add a mailing.
 
         Raises:
-            Unacceptable: no such fundraiser.
+            Unacceptable: the fundraiser does not exist.
         """
         Fundraiser.named(organization_id, values["fundraiser_id"])
         fields = to_money_fields(values, "cost")
         return cls(id=id_, organization_id=organization_id, **fields).insert()
 
     def amend(self, changes: dict[str, Any]) -> Self:
-        """Change what a client may change; its fundraiser is for ever."""
+        """Change the fields that clients may change. A mailing's fundraiser never changes."""
 
         def edit(mailing: Self) -> None:
             for name, value in to_money_fields(changes, "cost").items():

@@ -1,7 +1,7 @@
-"""A message: what SendGrid knows an email by. Events without an `email_id` find their email by it.
+"""Message: SendGrid's ID of an email. Events without an `email_id` find their email by it.
 
-It is a collection of its own for speed. When a transaction writes an indexed field of an email,
-MongoDB rebuilds all index keys of the email. That took half of the time to count a first event.
+Messages have their own collection for speed. When a transaction writes an indexed field of an
+email, MongoDB rebuilds all index keys of the email. See docs/decisions/34-hot-paths.md.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ MESSAGE_KEY_BYTES = 12
 
 
 class Message(Document):
-    """One message to one address. Its id is a digest of both, within the organization."""
+    """One message to one address. Its ID is a digest of both, within the organization."""
 
     id = ObjectIdField(primary_key=True)
     email_id = ObjectIdField(required=True)
@@ -31,10 +31,10 @@ class Message(Document):
 
 
 def make_message_key(event: EventRow) -> ObjectId | None:
-    """Return what SendGrid knows an event's email by, or None without a message.
+    """Return the key of an event's message, or None for an event without a message ID.
 
-    It includes the address, because one request to SendGrid may be to many people. It is a digest,
-    because the address has no business there.
+    The key includes the address, because one request to SendGrid may have many recipients. It is a
+    digest, so that no address is stored.
     """
     message = event.get("sg_message_id")
     if not message:
@@ -44,7 +44,7 @@ def make_message_key(event: EventRow) -> ObjectId | None:
 
 
 def list_message_keys(event: EventRow) -> list[ObjectId]:
-    """Return the keys under which the event's message may be stored, today's first."""
+    """Return the keys that may store the event's message. The key of this version comes first."""
     key, address = make_message_key(event), event.get("address", "")
     if key is None:
         return []
@@ -53,7 +53,7 @@ def list_message_keys(event: EventRow) -> list[ObjectId]:
     return [key, _message_key(event["organization_id"], event["sg_message_id"], earlier)]
 
 
-@lru_cache(maxsize=4096)  # an event's is asked for several times, and a message has many events
+@lru_cache(maxsize=4096)  # several callers need an event's key, and a message has many events
 def _message_key(organization_id: ObjectId, message: str, address: str) -> ObjectId:
     known = f"{message}\n{address}".encode()
     digest = hashlib.blake2b(organization_id.binary + known, digest_size=MESSAGE_KEY_BYTES).digest()
@@ -61,7 +61,7 @@ def _message_key(organization_id: ObjectId, message: str, address: str) -> Objec
 
 
 def find_known_emails(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
-    """The emails of these messages, as far as they are known."""
+    """Return the email IDs of the messages that are known."""
     wanted = list(keys)
     if not wanted:
         return {}
@@ -70,10 +70,9 @@ def find_known_emails(tx: Tx, keys: Iterable[ObjectId]) -> dict[ObjectId, Object
 
 
 def store_new_messages(tx: Tx, events: Iterable[EventRow]) -> dict[ObjectId, EventRow]:
-    """Keep what events that are tied make known of their messages.
+    """Store the messages of tied events.
 
-    Returns the events by the messages that were not known before. What is known stays so: of two
-    emails that claim one message, it is the first one's.
+    Return the events by new message. If two emails claim one message, the first keeps it.
     """
     claimed: dict[ObjectId, EventRow] = {}
     for event in events:

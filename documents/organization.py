@@ -1,4 +1,4 @@
-"""An organization: a customer of the platform. Every other record belongs to exactly one."""
+"""Organization: a customer of the platform. Every other record belongs to exactly one."""
 
 from functools import cache
 from typing import Any, Self
@@ -17,11 +17,12 @@ MAX_ORGANIZATION_NAME_LENGTH = 200
 
 
 class Organization(Exported, Document):
-    """A tenant."""
+    """A tenant of the platform."""
 
     name = StringField(required=True)
-    time_zone = StringField(default="UTC")  # an IANA name; its days and hours are in reports
-    locale = StringField(default=DEFAULT_LOCALE)  # a BCP 47 tag: the dashboard's language, formats
+    time_zone = StringField(default="UTC")  # IANA name; reports show days and hours in this zone
+    # BCP 47 tag for the dashboard's language and formats
+    locale = StringField(default=DEFAULT_LOCALE)
     created_at = DateTimeField(default=now)
 
     @classmethod
@@ -44,7 +45,8 @@ class Organization(Exported, Document):
         """Change the name, the time zone or the locale.
 
         Raises:
-            Unacceptable: as for a new one.
+            Unacceptable: the name is blank or longer than 200 characters, or the time zone or the
+                locale is unknown.
         """
         if "name" in changes:
             self.name = _checked(changes["name"])
@@ -57,15 +59,15 @@ class Organization(Exported, Document):
 
     @property
     def zone(self) -> ZoneInfo:
-        """Its time zone."""
+        """Time zone of the reports."""
         return ZoneInfo(self.time_zone or "UTC")
 
     @classmethod
     def named(cls, id_: str) -> Self:
-        """The organization with this id.
+        """Return the organization with this ID.
 
         Raises:
-            NotFound: there is none.
+            NotFound: no organization has this ID.
         """
         found: Self | None = cls.objects(id=id_).first() if ObjectId.is_valid(id_) else None
         if found is None:
@@ -82,7 +84,7 @@ class Organization(Exported, Document):
 def _checked(name: str) -> str:
     name = name.strip().encode("utf-8", "replace").decode()
     if not 1 <= len(name) <= MAX_ORGANIZATION_NAME_LENGTH:
-        raise Unacceptable("/name", "length", "A name is 1 to 200 characters.")
+        raise Unacceptable("/name", "length", "The name must have 1 to 200 characters.")
     return name
 
 
@@ -92,15 +94,17 @@ def _zones() -> frozenset[str]:
 
 
 def find_time_zone(name: str) -> ZoneInfo:
-    """The time zone of this IANA name, such as America/New_York.
+    """Return the time zone with this IANA name, such as America/New_York.
 
     Raises:
-        Unacceptable: there is none.
+        Unacceptable: no time zone has this name.
     """
-    # Asked first, for ZoneInfo would look for a file of whatever name.
+    # ZoneInfo opens a file by the given name, so check the name first.
     if name not in _zones():
         raise Unacceptable(
-            "/time_zone", "not_found", "There is no such time zone; America/New_York is one."
+            "/time_zone",
+            "not_found",
+            "The time zone must be an IANA name, such as America/New_York.",
         )
     return ZoneInfo(name)
 
@@ -109,7 +113,7 @@ def locale_named(tag: str) -> str:
     """Return the locale of this BCP 47 tag, in CLDR's spelling.
 
     Raises:
-        Unacceptable: CLDR has no such locale.
+        Unacceptable: CLDR has no locale with this tag.
     """
     if (found := canonical_locale(tag)) is None:
         raise Unacceptable(

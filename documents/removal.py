@@ -1,4 +1,4 @@
-"""Removal of records, each only after its children. All rules are on this screen."""
+"""Removal of records. A record can be removed only after its children. All rules are here."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ CHILD_RECORDS: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
     Mailing: ((Email, "mailing_id"),),
 }
 
-# What a deleted record gives up, so that another one may have it, or that nobody finds it by.
+# Fields that a deleted record clears, so that another record can use the value and no search finds
+# the deleted record.
 FREED_FIELDS: dict[type[Record], dict[str, Any]] = {
     User: {"address": None, "mailbox": None, "words": []},
     Email: {"import_key": None},
@@ -28,14 +29,14 @@ FREED_FIELDS: dict[type[Record], dict[str, Any]] = {
 
 
 def remove_record(record: Record) -> None:
-    """Delete a record: what it counted is taken back, and gifts matched to it look again.
+    """Delete a record. Settling then reverses its counts and matches its gifts again.
 
     Raises:
-        Conflict: it has children.
+        Conflict: the record has children.
     """
     kind = type(record)
     for child, link in CHILD_RECORDS.get(kind, ()):
         if child.live(record.organization_id, **{link: record.id}).first():
             noun, children = kind.__name__.lower(), child._get_collection_name()
-            raise Conflict(f"The {noun} has {children}; delete those first.")
+            raise Conflict(f"This {noun} has {children}. Delete them first.")
     record.mark_deleted(**FREED_FIELDS.get(kind, {}))

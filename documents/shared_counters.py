@@ -1,15 +1,15 @@
-"""The counters that fundraisers and mailings share."""
+"""Counters that fundraisers and mailings share."""
 
 from mongoengine import DictField, IntField, MapField
 
 
 class SharedCounters:
-    """Mixed into what reports are made of. Written by the engine alone; see documents/counters.py.
+    """Mixin with the counters of reports. Only the engine writes them; see documents/counters.py.
 
-    funnel: emails by what became of them (sent, delivered, opened, …), and events (opens, clicks).
-    by_match: for direct, indirect and unresolved, how many gifts and how much was raised.
-    recurring: plans that were begun, what their first gifts brought, and what they have in all.
-    gifts, raised, refunded, cost: by currency; money in minor units.
+    - funnel: emails by outcome (sent, delivered, opened, …), and events (opens, clicks).
+    - by_match: number of gifts and amount raised, for each of direct, indirect and unresolved.
+    - recurring: plans that began, their first gifts, and all their gifts so far.
+    - gifts, raised, refunded, cost: by currency; money in minor units.
     """
 
     emails_count = IntField(default=0)

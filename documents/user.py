@@ -1,4 +1,4 @@
-"""A user: a donor or prospect, who receives emails and can give."""
+"""User: a donor or prospect, who receives emails and can give."""
 
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ from documents.values.time import now
 
 MAX_FORMER_MAILBOXES = 50
 MAX_SEARCHED_USERS = 500
-# By word, and within one by id: so a search goes on where its page before ended.
+# Sorted by word, then by ID, so that the next page of a search continues after the last one.
 USER_WORDS_INDEX: dict[str, Any] = {
     "fields": ["organization_id", "words", "id"],
     "name": "words",
@@ -38,21 +38,25 @@ USER_WORDS_INDEX: dict[str, Any] = {
 
 
 class User(Exported, Record):
-    """A person of one organization, known by an address that is unique in every spelling."""
+    """A person of one organization. All spellings of the address identify the same user."""
 
     name = StringField(required=True)
     email = StringField(required=True)
-    erasing = StringField()  # the address, until every trace of it is gone; see erasure.py
+    # the address, until erasure has removed all data; see privacy/erasure.py
+    erasing = StringField()
     erasing_names = ListField(StringField())
     erase_due = DateTimeField()
-    address = StringField()  # canonical; unset by deletion, so that the address is free again
-    mailbox = StringField()  # where mail to it ends: what donors' addresses are compared with
-    former_mailboxes = ListField(StringField())  # their gifts from there stay theirs
-    words = ListField(StringField())  # of name and address: what staff search by; see recipients.py
-    # Gifts from these are to look for their user and email again; see user_changes.py.
+    # canonical; deletion unsets it, so that a new user can have the address
+    address = StringField()
+    mailbox = StringField()  # mailbox of the address; matching compares donors' addresses with it
+    # earlier mailboxes; gifts from them stay with the user
+    former_mailboxes = ListField(StringField())
+    # words of the name and address, for staff's search; see reports/recipients.py
+    words = ListField(StringField())
+    # Mailboxes whose gifts must be matched again; see matching/user_changes.py.
     rematch_mailboxes = ListField(StringField())
     rematch_due = DateTimeField()
-    rematch_page = DictField()  # how far that is, for the mark it was done for
+    rematch_page = DictField()  # progress of that work, with the mark that it belongs to
 
     emails_count = IntField(default=0)
     donations_count = IntField(default=0)
@@ -90,17 +94,17 @@ class User(Exported, Record):
         """Add a person.
 
         Raises:
-            Conflict: the organization has one with this address.
+            Conflict: a user of the organization has this address.
         """
         user = cls(id=id_, organization_id=organization_id, **build_user_values(name, email))
         user, is_new = user.insert_unless(lambda: cls.by_address(organization_id, email))
         if not is_new:
-            raise Conflict("A user with this email exists.")
+            raise Conflict("A user with this email exists. Use or change that user.")
         return user
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Turn an address, in whatever spelling, into a condition on its key."""
+        """Convert a filter by address, in any spelling, into a condition on its key."""
         rest = {name: value for name, value in given.items() if name != "email"}
         if "email" not in given:
             return rest
@@ -108,7 +112,7 @@ class User(Exported, Record):
 
     @classmethod
     def find_or_create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
-        """The person with this address, added when there is none. Safe in parallel."""
+        """Return the user with this address, or add one. Safe to run in parallel."""
         user = cls.by_address(organization_id, email)
         if user:
             return user
@@ -117,7 +121,7 @@ class User(Exported, Record):
 
     @classmethod
     def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:
-        """Return the person with this address, in whatever spelling, if there is one."""
+        """Return the user with this address in any spelling, or None."""
         found = cls.live(
             organization_id, __raw__={"address": build_text_condition(in_=list_address_keys(email))}
         )
@@ -125,7 +129,10 @@ class User(Exported, Record):
 
     @classmethod
     def find_by_words(cls, organization_id: ObjectId, search: str, most: int) -> list[Self]:
-        """People whose name or address has words that begin like all of these; some of many."""
+        """Return users whose name or address has words that begin with all the search terms.
+
+        It checks a limited number of users, so it can miss some.
+        """
         asked = parse_terms(search)
         if not asked:
             return []
@@ -155,10 +162,10 @@ class User(Exported, Record):
         try:
             return self.change(edit)
         except NotUniqueError:
-            raise Conflict("A user with this email exists.") from None
+            raise Conflict("A user with this email exists. Use or change that user.") from None
 
     def _move(self) -> None:
-        """Be found by the new address, and by the old one as long as nobody else has it."""
+        """Change the address. The old one stays valid for matching while no other user has it."""
         new = build_address_values(self.email)
         gifts = {*self.rematch_mailboxes, *new["rematch_mailboxes"], self.mailbox}
         former = {*self.former_mailboxes, self.mailbox} - {new["mailbox"]}
@@ -169,7 +176,7 @@ class User(Exported, Record):
 
 
 def build_user_values(name: str, email: str) -> dict[str, Any]:
-    """What a new user of this name and address stores of them."""
+    """Return the fields of a new user with this name and address."""
     return {
         "name": name,
         "words": list_search_words(name, email),
@@ -179,7 +186,7 @@ def build_user_values(name: str, email: str) -> dict[str, Any]:
 
 
 def build_address_values(email: str) -> dict[str, Any]:
-    """What a user with this address is found by, marked so that gifts from there are looked at."""
+    """Return the fields that find a user by this address, and the mark to match its gifts again."""
     where = to_mailbox(email)
     return {
         "email": email,

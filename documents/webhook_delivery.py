@@ -1,4 +1,4 @@
-"""A webhook delivery: one POST as it arrived, stored before it is acknowledged."""
+"""Webhook delivery: one POST as it arrived, stored before Matchback acknowledges it."""
 
 import logging
 
@@ -27,21 +27,22 @@ log = logging.getLogger(__name__)
 
 
 class WebhookDelivery(CountedRecord, Record):
-    """The raw body of a post whose signature was right. A job reads it; see tracking/ingest.py."""
+    """The raw body of a POST with a valid signature. A job reads it; see tracking/ingest.py."""
 
     provider = StringField(required=True)
     body = BinaryField(required=True)
     items = IntField(required=True)
     by_test_key = BooleanField()  # signed with a key of the provider's test mode
 
-    next_item = IntField()  # where tallying goes on: a large post takes several transactions
-    bad_event = StringField()  # why one of the events before next_item could not be counted
+    # index at which tallying continues; a large body takes several transactions
+    next_item = IntField()
+    bad_event = StringField()  # error of an event before next_item that could not be counted
     tallied_at = DateTimeField()
     counted_events = IntField()
     repeated_events = IntField()
     unmatched_events = IntField()
     refused_events = IntField()
-    refused = ListField(DictField())  # what could not be used: its index and the reason
+    refused = ListField(DictField())  # rejected items: index and reason of each
 
     meta = {
         "collection": "deliveries",
@@ -57,7 +58,7 @@ class WebhookDelivery(CountedRecord, Record):
     def receive(
         cls, organization_id: ObjectId, provider: str, body: bytes, *, by_test_key: bool = False
     ) -> int:
-        """Store a post, whatever it contains. Returns how many events it reports."""
+        """Store a POST with any body. Return the number of events that it reports."""
         items = _items_of(provider, body)
         values = {"organization_id": organization_id, "provider": provider, "body": body}
         mode = {"by_test_key": True} if by_test_key else {}
@@ -66,19 +67,19 @@ class WebhookDelivery(CountedRecord, Record):
 
 
 def _items_of(provider: str, body: bytes) -> int:
-    """Return how many items a post has; 1 if nobody can read it."""
+    """Return the number of items in a POST, or 1 if its body is unreadable."""
     try:
         return PROVIDERS[provider].count(body)
     except Unusable:
-        return 1  # tallying reports it
+        return 1  # tallying rejects the body and stores the reason
     except Exception:
-        # A bug must not lose the post. Tallying raises it again, and retries.
-        log.exception("the items of a post could not be counted")
+        # A bug must not lose the POST. Tallying raises the error again and retries.
+        log.exception("cannot count the items of a webhook delivery; tallying retries")
         return 1
 
 
 def has_due_events(organization_id: ObjectId) -> bool:
-    """Whether posts that tell of events wait to be tallied, and not for another try."""
+    """Return whether deliveries with events wait for tallying, other than for a retry."""
     of = {"organization_id": organization_id, "provider": sendgrid.SENDGRID_PROVIDER}
     query = {**of, **DUE_FILTER, **exclude_postponed(now())}
     return get_db().deliveries.find_one(query, {"_id": 1}) is not None

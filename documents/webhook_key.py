@@ -1,6 +1,6 @@
-"""A provider's webhook keys: one, or two while one replaces the other.
+"""Webhook keys of a provider: one, or two while a new key replaces an old one.
 
-Stripe signs events of its test mode with separate secrets, which carry a mark.
+Stripe signs test-mode events with separate secrets, which carry a mark.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
 
-MAX_KEYS_PER_MODE = 2  # of each mode
+MAX_KEYS_PER_MODE = 2
 SHOWN_SECRET_LENGTH = 4
 
 
 @dataclass(frozen=True)
 class Signer:
-    """The organization that signed a post.
+    """The organization that signed a POST.
 
-    by_test_key: whether the key is of the provider's test mode.
+    by_test_key: whether the key belongs to the provider's test mode.
     """
 
     organization_id: ObjectId
@@ -33,19 +33,19 @@ class Signer:
 
 @dataclass(frozen=True)
 class OpenedKey:
-    """One key, opened."""
+    """One key as plain text."""
 
     text: str
     is_test: bool
 
     @property
     def ends_with(self) -> str:
-        """The end of a secret, to recognize it. The rest is never shown."""
+        """End of the secret, so that people recognize it. The rest is never shown."""
         return self.text[-SHOWN_SECRET_LENGTH:]
 
     @property
     def test(self) -> bool:
-        """The flag's name in the API."""
+        """Name of `is_test` in the API."""
         return self.is_test
 
 
@@ -53,9 +53,9 @@ _known: "ProcessCache[tuple[str, str], WebhookKey]" = ProcessCache()
 
 
 class WebhookKey(Record):
-    """An organization's verification keys of one provider, the newest first; secrets sealed.
+    """An organization's verification keys of one provider, newest first. Secrets are sealed.
 
-    test_keys: those of `keys`, as they are stored, that are of the provider's test mode.
+    test_keys: the stored `keys` that belong to the provider's test mode.
     """
 
     provider = StringField(required=True)
@@ -71,20 +71,22 @@ class WebhookKey(Record):
     def put(
         cls, organization_id: ObjectId, provider: str, key: str, *, is_test: bool = False
     ) -> Self:
-        """Make this the newest key. The one before of its mode stays valid, any older one goes.
+        """Add a key as the newest of its mode.
+
+        The key before it stays valid; older ones are removed.
 
         Args:
-            is_test: whether it signs what the provider sends of its test mode.
+            is_test: whether the key signs events of the provider's test mode.
 
         Raises:
-            Unacceptable: it is no key of this provider's.
-            Unsealable: it is a secret, and there is no master key.
+            Unacceptable: the text is not a key of this provider.
+            UnsealableSecret: the key is a secret, and there is no master key.
         """
         scheme = PROVIDERS[provider].scheme
         try:
             scheme.check(key)
         except Unusable as error:
-            raise Unacceptable(f"/{scheme.field}", "not_a_key", f"This is {error}.") from None
+            raise Unacceptable(f"/{scheme.field}", "not_a_key", f"{error}.") from None
         where = {"organization_id": organization_id, "provider": provider}
         known = cls.objects(**where).first()
         put = OpenedKey(key, is_test)
@@ -105,7 +107,7 @@ class WebhookKey(Record):
 
     @classmethod
     def of(cls, organization_id: ObjectId | str, provider: str) -> Self | None:
-        """The organization's keys, if there is one with this id and it has any."""
+        """Return the organization's keys, or None if it does not exist or has none."""
         if not ObjectId.is_valid(organization_id):
             return None
         keys: Self | None = cls.objects(organization_id=organization_id, provider=provider).first()
@@ -119,13 +121,13 @@ class WebhookKey(Record):
         headers: Mapping[str, str],
         body: bytes,
     ) -> Signer | None:
-        """Return the organization that signed this body, if it has this ID; else None.
+        """Return the organization with this ID if one of its keys signed the body, or None.
 
-        Posts come in bursts, so a process remembers keys. It may accept one for 0.8 s after
-        another process removed it. It never rejects one that has just been added.
+        Processes cache keys, because POSTs come in bursts. A process may accept a key for 0.8 s
+        after another process removed it. It never rejects a new key.
 
         Raises:
-            Unsealable: they are sealed with a master key that is not there.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         known = _known.get((str(organization_id), provider))
         if known is not None and (signer := known.signer(headers, body)):
@@ -150,10 +152,10 @@ class WebhookKey(Record):
 
     @classmethod
     def reseal(cls) -> int:
-        """Seal every secret with the newest master key. Returns how many providers' there are.
+        """Seal every secret with the newest master key. Return the number of resealed records.
 
         Raises:
-            Unsealable: one was sealed with a key that is not there.
+            UnsealableSecret: a secret is sealed with a missing master key.
         """
         secret = [name for name, one in PROVIDERS.items() if one.scheme.is_secret]
         found = list(cls.objects(provider__in=secret, deleted_at=None))
@@ -166,18 +168,18 @@ class WebhookKey(Record):
         return len(found)
 
     def opened(self) -> list[str]:
-        """The keys, the newest first.
+        """Return the keys as plain text, newest first.
 
         Raises:
-            Unsealable: they are sealed with a master key that is not there.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         return [key.text for key in self.all_keys()]
 
     def all_keys(self) -> list[OpenedKey]:
-        """Return the keys with their modes, the newest first.
+        """Return the keys with their modes, newest first.
 
         Raises:
-            Unsealable: they are sealed with a master key that is not there.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         return [OpenedKey(unseal_secret(key), key in self.test_keys) for key in self.keys]
 
@@ -189,44 +191,44 @@ class WebhookKey(Record):
 
     @property
     def public_key(self) -> str:
-        """The newest."""
+        """Newest key."""
         return self.opened()[0]
 
     @property
     def previous_public_key(self) -> str | None:
-        """The one of its mode that it replaces, still valid."""
+        """Key of the same mode that the newest key replaces. It is still valid."""
         newest, *others = self.all_keys()
         return next((one.text for one in others if one.is_test == newest.is_test), None)
 
     @property
     def test(self) -> bool:
-        """Whether the newest is a key of the provider's test mode."""
+        """True if the newest key is a test-mode key, as the API reports it."""
         return self.all_keys()[0].is_test
 
     @property
     def secrets(self) -> list[OpenedKey]:
-        """All that are valid, the newest first."""
+        """All valid keys, newest first."""
         return self.all_keys()
 
     @property
     def secret_ends_with(self) -> str:
-        """By which the newest secret is known again; the rest is not shown."""
+        """End of the newest secret, so that people recognize it."""
         return self.public_key[-SHOWN_SECRET_LENGTH:]
 
     @property
     def previous_secret_ends_with(self) -> str | None:
-        """The same of the one it replaces."""
+        """End of the secret that the newest one replaces."""
         previous = self.previous_public_key
         return previous[-SHOWN_SECRET_LENGTH:] if previous else None
 
     def signer(self, headers: Mapping[str, str], body: bytes) -> Signer | None:
-        """Return who signed this body, and by which mode's key; None if no key did.
+        """Return the organization and mode of the key that signed the body, or None.
 
         Args:
-            headers: by their names in capitals.
+            headers: values by header name in upper case.
 
         Raises:
-            Unsealable: they are sealed with a master key that is not there.
+            UnsealableSecret: a key is sealed with a missing master key.
         """
         is_signed = PROVIDERS[self.provider].scheme.is_signed
         signed = [key for key in self.all_keys() if is_signed(key.text, headers, body)]

@@ -1,1 +1,1 @@
-"""Background work in the worker: callbacks, tasks, the sweep, and periodic jobs."""
+"""Background work: callbacks, tasks, the sweep, and periodic jobs."""

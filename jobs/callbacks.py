@@ -1,4 +1,4 @@
-"""The table of which save schedules which job.
+"""Signal handlers that schedule a job for each saved record.
 
 Blinker holds receivers weakly, so they are functions of the module.
 """
@@ -34,18 +34,18 @@ JOB_BY_DOCUMENT: dict[type[Record], Any] = {
 
 
 def schedule_job(sender: type[Record], document: Record, **_: Any) -> None:
-    """Wake a worker for the saved record. Never raises nor waits: the record is due anyway."""
+    """Wake a worker for the saved record. Never raise or wait, because the record is due anyway."""
     wakeup_buffer.put(JOB_BY_DOCUMENT[sender], str(document.id))
 
 
 def schedule_bulk_jobs(sender: type[Email], documents: list[Email], **_: Any) -> None:
-    """Wake a worker for one email of each fundraiser: settling takes the others with it."""
+    """Wake a worker for one email of each fundraiser. Settling also takes the other due emails."""
     for document in {email.fundraiser_id: email for email in documents}.values():
         schedule_job(sender, document)
 
 
 def connect_signals() -> None:
-    """Let saves in this process schedule jobs. Calling this again changes nothing."""
+    """Let saves in this process schedule jobs. A second call changes nothing."""
     signals.post_bulk_insert.connect(schedule_bulk_jobs, sender=Email)
     for saved in JOB_BY_DOCUMENT:
         signals.post_save.connect(schedule_job, sender=saved)
@@ -53,5 +53,5 @@ def connect_signals() -> None:
 
 
 def wake_exporter_when_noted() -> None:
-    """Let what is noted in this process wake the exporter. Workers settle, so they note, too."""
+    """Let changes in this process wake the exporter. Workers need this too, because they settle."""
     export_noted.connect(wake_exporter)

@@ -1,4 +1,4 @@
-"""The start and the end that all worker processes share."""
+"""Start-up code that all worker processes share."""
 
 import logging
 import time
@@ -28,7 +28,7 @@ def await_database() -> None:
         except PyMongoError as error:
             if not is_transient(error):
                 raise
-            outage.begin("the database is away; waiting for it")
+            outage.begin("the database is unavailable; waiting for it")
             time.sleep(DATABASE_POLL_SECONDS)
         else:
             break

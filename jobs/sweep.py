@@ -1,4 +1,4 @@
-"""The sweep: it settles what is due when a wake-up was lost or is late.
+"""Sweep: settles due records whose wake-up was lost or is late.
 
 The queue makes settling fast, and the sweep makes it certain. The sweep needs no Redis.
 """
@@ -40,19 +40,19 @@ DueGroup = tuple[str, ObjectId | None]
 
 
 def sweep_due_records(older_than: timedelta = timedelta(0)) -> int:
-    """Settle what has been due for longer than this. Returns how many records that was."""
+    """Settle all records that have been due for longer than this. Return their number."""
     return sum(_guarded(settle) for _, settle in iterate_due_groups(older_than, math.inf))
 
 
 def iterate_due_groups(
     older_than: timedelta, seconds: float = GROUP_ISOLATION_SECONDS
 ) -> Iterator[tuple[DueGroup, SettleFunction]]:
-    """Yield what has been due for longer than this, by what is settled together, and how.
+    """Yield each group that has been due for longer than this, with a function that settles it.
 
-    The groups are looked up as the caller goes on, because tallying makes emails and gifts due.
+    Look up each group only when the caller reaches it, because tallying makes emails and gifts due.
 
     Args:
-        seconds: how long each group may isolate bad records before the next group's turn.
+        seconds: maximum time for a group to isolate bad records before the next group's turn.
     """
     before = now() - older_than
     for id_ in _groups("deliveries", "organization_id", before):
@@ -88,7 +88,7 @@ def iterate_due_groups(
 
 
 def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
-    """Whose records are due, those who wait the longest first."""
+    """Return the groups with due records. The group that has waited longest comes first."""
     query = {"due": {**DUE_FILTER["due"], "$lte": before}, **exclude_postponed(now())}
     found = get_db()[source].aggregate(
         [
@@ -101,12 +101,12 @@ def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
 
 
 def _follow_users() -> int:
-    """Mark the gifts of users who came or moved; they are settled with what else is due."""
+    """Mark the gifts of new and changed users, so that their fundraisers settle them."""
     return len(user_changes.mark_gifts_of_users())
 
 
 def _follow_touches(organization_id: ObjectId, seconds: float) -> int:
-    """Let the gifts look again that emails may have led to, as is known by now."""
+    """Match gifts again that late data may affect. Return the number of settled records."""
     fundraisers = late_touches.mark_gifts_of_notes(organization_id)
     return sum(
         settling.settle_fundraiser(id_, build_settling_policy(), seconds) for id_ in fundraisers
@@ -119,21 +119,21 @@ def _to_erase() -> list[ObjectId]:
 
 
 def _guarded(settle: SettleFunction) -> int:
-    """One group that cannot be settled must not keep the others from it."""
+    """Settle a group. Log a failure, so that one bad group does not block the others."""
     try:
         return settle()
     except Exception as error:
         if is_transient(error):
             raise
-        log.exception("sweep: a group could not be settled")
+        log.exception("sweep: cannot settle a group")
     return 0
 
 
 class Sweeper(threading.Thread):
-    """Sweeps in a worker until stopped: everything at the start, then what waits too long.
+    """A thread that sweeps until stopped: everything at the start, then records that wait too long.
 
-    Groups are settled by other threads, and one that takes long keeps no other group waiting: it
-    is only not begun once more.
+    Other threads settle the groups. A slow group does not delay other groups. The sweep does
+    not start a running group again.
     """
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class Sweeper(threading.Thread):
         self._outage = Outage(log.warning, log.info)
 
     def run(self) -> None:
-        patience = timedelta(0)  # what a killed worker left must not wait
+        patience = timedelta(0)  # records of a killed worker must not wait
         while not self._stopping.is_set():
             started = time.monotonic()
             with self._surviving():
@@ -167,18 +167,20 @@ class Sweeper(threading.Thread):
         self._running.discard(group)
 
     def stop(self, timeout: float) -> None:
-        """Let it finish what it is doing."""
+        """Stop after the current sweep."""
         self._stopping.set()
         self.join(timeout)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
-        """Log what fails within. The sweep is the guarantee, so it outlives any failure."""
+        """Log any failure. The sweep guarantees settling, so it must outlive every failure."""
         try:
             yield
         except Exception as error:
             if is_transient(error):
-                self._outage.begin(f"sweep: the database is away or slow ({describe_error(error)})")
+                self._outage.begin(
+                    f"sweep: the database is unavailable or slow ({describe_error(error)})"
+                )
             else:
                 log.exception("sweep: failed")

@@ -1,6 +1,6 @@
-"""The jobs. Each takes one or many IDs, loads the records, calls one method, and returns.
+"""Jobs. Each takes one or more IDs, loads the records, calls one method, and returns.
 
-Running a job twice, late, or never changes nothing, because the record itself carries its due mark.
+A job may run twice, late or never without harm, because the record itself carries its due mark.
 """
 
 import logging
@@ -22,7 +22,7 @@ from documents.settling.policies import SettlingPolicy
 from documents.tracking import ingest
 from documents.tracking.rules import MachineClickRule
 
-# The queue and all of its jobs: what `huey_consumer jobs.tasks.huey` runs.
+# The queue and its jobs, as `huey_consumer jobs.tasks.huey` runs them.
 __all__ = [
     "count_email",
     "count_mailing",
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def build_settling_policy() -> SettlingPolicy:
-    """How gifts are matched and clicks are judged, as it is set."""
+    """Return the policy for matching gifts and labelling clicks, from the settings."""
     current = get_settings()
     return SettlingPolicy(
         matching=MatchPolicy(window=timedelta(days=current.match_window_days)),
@@ -53,7 +53,7 @@ def _ids(told: tuple[str, ...]) -> list[ObjectId]:
 
 
 def left_to_sweep(job: Callable[..., None]) -> Callable[..., None]:
-    """Leave what a job could not do to the sweep: a slow database is not a failed job."""
+    """Leave failed work to the sweep if the database is slow or unavailable."""
 
     @wraps(job)
     def run(*told: str) -> None:
@@ -84,14 +84,14 @@ def count_email(*email_ids: str) -> None:
 @huey.task()
 @left_to_sweep
 def count_mailing(*mailing_ids: str) -> None:
-    """Count what mailings cost on their fundraisers."""
+    """Add the cost of mailings to their fundraisers."""
     settling.settle_records("mailings", _ids(mailing_ids), build_settling_policy())
 
 
 @huey.task()
 @left_to_sweep
 def tally_delivery(*delivery_ids: str) -> None:
-    """Count the events of webhook deliveries, or make the gifts that they tell of."""
+    """Count the events of webhook deliveries, or create the gifts that they report."""
     ingest.tally_deliveries(_ids(delivery_ids), build_settling_policy().clicks)
     payments.ingest_payment_deliveries(_ids(delivery_ids), build_settling_policy())
 
@@ -99,6 +99,6 @@ def tally_delivery(*delivery_ids: str) -> None:
 @huey.task()
 @left_to_sweep
 def follow_user(*user_ids: str) -> None:
-    """Let gifts from users' new addresses look for their user and email."""
+    """Match gifts from users' new addresses again."""
     for fundraiser_id in user_changes.mark_gifts_of_users():
         settling.settle_fundraiser(fundraiser_id, build_settling_policy(), None)

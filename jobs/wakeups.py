@@ -1,12 +1,12 @@
 """Wake-ups: messages from a save to the queue, which a thread of each web process sends.
 
-A request only puts an ID into a buffer in memory. If Redis is slow or unavailable, the thread waits
-and no request does. A full buffer drops wake-ups, and the sweep finds the records by their due
+A request only adds an ID to a buffer in memory. If Redis is slow or unavailable, the thread waits,
+but requests do not. A full buffer drops wake-ups. The sweep then finds the records by their due
 marks.
 
-Under load, the thread sends the wake-ups of a hundredth of a second as one message. A message costs
-the web process and the worker more than settling its records. The worker settles everything that is
-due together anyway.
+Under load, the thread sends the wake-ups of 10 milliseconds as one message. For the web process and
+the worker, a message costs more than settling its records. The worker settles all due records
+together anyway.
 """
 
 import contextlib
@@ -27,14 +27,12 @@ log = logging.getLogger(__name__)
 
 WAKEUP_CAPACITY = 10_000
 ENQUEUE_RETRY_SECONDS = 1.0
-MESSAGE_INTERVAL_SECONDS = (
-    0.01  # from one message to the next; the first after silence goes at once
-)
+MESSAGE_INTERVAL_SECONDS = 0.01  # between messages; the first message after a pause goes at once
 IDS_PER_MESSAGE = 500
 
 
 class WakeUpBuffer:
-    """Wake-ups on their way to the queue."""
+    """Wake-ups that wait for the queue."""
 
     def __init__(self, capacity: int = WAKEUP_CAPACITY) -> None:
         self._waiting: queue.Queue[tuple[Any, str, Origin]] = queue.Queue(capacity)
@@ -43,15 +41,21 @@ class WakeUpBuffer:
         self._last = 0.0
 
     def put(self, task: Any, id_: str) -> None:
-        """Schedule task(id_) soon, maybe as task(*ids). Takes microseconds whatever Redis does."""
+        """Schedule task(id_) soon, possibly with other IDs.
+
+        Take microseconds, even without Redis.
+        """
         self._sender.ensure_started()
         try:
             self._waiting.put_nowait((task, id_, context.get_origin()))
-        except queue.Full:  # the sweep finds it
+        except queue.Full:  # the sweep finds the record
             ENQUEUE_FAILURES.labels("outbox_full").inc()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything was sent, at most so long. For an orderly end."""
+        """Wait until all wake-ups are sent, or until the time is over.
+
+        Return whether all are sent.
+        """
         deadline = time.monotonic() + seconds
         while self._waiting.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -64,21 +68,22 @@ class WakeUpBuffer:
                 for task, wakeups in gathered.items():
                     with context.carry_origin(Origin.combine(origin for _, origin in wakeups)):
                         task(*dict.fromkeys(id_ for id_, _ in wakeups))
-                self._outage.end("the queue is back")
+                self._outage.end("the queue is available again")
             except QUEUE_ERRORS:
-                self._outage.begin("the queue is away: the sweep settles what is due")
+                self._outage.begin("the queue is unavailable; the sweep settles due records")
                 lost = self._drop_waiting() + sum(map(len, gathered.values()))
                 ENQUEUE_FAILURES.labels("queue_away").inc(lost)
                 time.sleep(ENQUEUE_RETRY_SECONDS)
             except Exception:
-                log.exception("outbox: %s could not be enqueued", gathered)  # the sweep finds it
+                # the sweep finds the records
+                log.exception("outbox: %s could not be enqueued", gathered)
                 ENQUEUE_FAILURES.labels("error").inc(sum(map(len, gathered.values())))
             finally:
                 for _ in chain.from_iterable(gathered.values()):
                     self._waiting.task_done()
 
     def _gather(self) -> dict[Any, list[tuple[str, Origin]]]:
-        """What waits, by task, once there is something and the last message is a while ago."""
+        """Wait for wake-ups and for the interval between messages. Return the wake-ups by task."""
         task, id_, origin = self._waiting.get()
         gathered: dict[Any, list[tuple[str, Origin]]] = {task: [(id_, origin)]}
         time.sleep(max(0.0, self._last + MESSAGE_INTERVAL_SECONDS - time.monotonic()))
@@ -90,7 +95,7 @@ class WakeUpBuffer:
         return gathered
 
     def _drop_waiting(self) -> int:
-        """What waited so long is the sweep's by now. Returns how many they were."""
+        """Drop the waiting wake-ups, because the sweep finds their records. Return their number."""
         dropped = 0
         with contextlib.suppress(queue.Empty):
             while True:

@@ -1,4 +1,4 @@
-"""The worker process: Huey's consumer, the sweep, and periodic work. Run as many as needed."""
+"""Worker process: Huey's consumer, the sweep, and periodic work. Run as many as needed."""
 
 import logging
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Work until SIGTERM or SIGINT; what is in hand is finished first."""
+    """Work until SIGTERM or SIGINT. Finish the current work first."""
     setproctitle("matchback worker")
     configure_logging("worker")
     traces.start_tracing("worker")
@@ -38,7 +38,8 @@ def main() -> int:
     consumer = huey.create_consumer(
         workers=get_settings().worker_threads,
         periodic=False,
-        max_delay=1.0,  # between tries while Redis is away: it must be noticed when it is back
+        # between attempts while Redis is unavailable, so that the worker soon notices its return
+        max_delay=1.0,
         graceful_signal="TERM",
         shutdown_timeout=WORKER_STOP_SECONDS,
     )
@@ -47,7 +48,7 @@ def main() -> int:
         thread.start()
     log.info("worker ready, %d threads", get_settings().worker_threads)
     memory.tune_collector()
-    # At the signal: jobs that last would else be waited for until they are cut off.
+    # Set at the signal. Otherwise, the process would wait for long jobs until the time limit.
     shutdown.set_stop_event(consumer.stop_flag)
     consumer.run()
     for thread in threads:
@@ -57,17 +58,17 @@ def main() -> int:
 
 
 def serve_metrics() -> None:
-    """Let Prometheus ask this process, where that is set. Nobody's work depends on it."""
+    """Serve Prometheus metrics if a port is set. A failure does not stop the worker."""
     port = get_settings().worker_metrics_port
     if not port:
         return
     try:
         start_http_server(port, get_settings().host)
     except OSError as error:
-        log.error("metrics cannot be told at %s:%d (%s)", get_settings().host, port, error.strerror)
+        log.error("metrics: cannot listen on %s:%d (%s)", get_settings().host, port, error.strerror)
 
 
 def warn_of_migrations() -> None:
-    """This version works on records of earlier ones, but some figures are short until then."""
+    """Log a warning about pending migrations. Until they end, some counters are too low."""
     if waiting := list_pending(MIGRATIONS):
-        log.warning("%d migrations are pending: run «matchback migrate»", len(waiting))
+        log.warning("%d migrations are pending; run `matchback migrate`", len(waiting))

@@ -1,12 +1,12 @@
-"""The client of Matchback's API.
+"""Client for Matchback's API.
 
 with Matchback("https://matchback.example.edu", key) as api:
     spring = api.fundraisers.create(name="Spring Giving Day")
+
     for gift in api.donations.list(fundraiser_id=spring["id"], match="unresolved"):
         print(gift["id"], api.donations.match(gift["id"])["considered"])
 
-The client repeats a call for up to a minute until the service answers. The call still takes effect
-only once.
+A call retries for up to a minute until the service answers. It still takes effect only once.
 """
 
 import json
@@ -33,12 +33,15 @@ class Records(Generic[R]):
         self._path = path
 
     def get(self, id: str) -> R:
-        """One by its id."""
+        """Return a record by its ID."""
         found: R = self._call("GET", f"{self._path}/{id}")
         return found
 
     def list(self, *, sort: str | None = None, page_size: int = 200, **filters: Any) -> Iterator[R]:
-        """All that the filters leave, in the order of `sort`, read a page at a time."""
+        """Yield the records that match the filters, in the order of `sort`.
+
+        Read them page by page.
+        """
         query = {"sort": sort, "limit": page_size, **filters}
         yield from self._pages(self._path, query)
 
@@ -80,12 +83,12 @@ class Users(Records[r.User]):
         self._delete(id)
 
     def erase(self, id: str) -> None:
-        """Take the person's name, address and raw events away everywhere. There is no way back."""
+        """Remove the person's name, address and raw events everywhere. This cannot be undone."""
         self._call("DELETE", f"{self._path}/{id}", params={"erase": "true"})
 
 
 class Fundraisers(Records[r.Fundraiser]):
-    """What money is raised for."""
+    """Causes and campaigns for which the organization raises money."""
 
     def create(
         self, *, once: str | None = None, **values: Unpack[r.FundraiserChanges]
@@ -104,7 +107,7 @@ class Fundraisers(Records[r.Fundraiser]):
         return self._report(id)
 
     def policy(self, id: str) -> r.Policy:
-        """The match policy that holds for it."""
+        """Return the match policy that applies to the fundraiser."""
         policy: r.Policy = self._call("GET", f"{self._path}/{id}/match-policy")
         return policy
 
@@ -140,7 +143,7 @@ class Mailings(Records[r.Mailing]):
         return self._report(id)
 
     def links(self, id: str, *, sort: str | None = None) -> Iterator[r.Link]:
-        """Its links that were clicked."""
+        """Yield the mailing's clicked links."""
         yield from self._pages(f"{self._path}/{id}/links", {"sort": sort})
 
 
@@ -152,7 +155,10 @@ class Emails(Records[r.Email]):
         return email
 
     def import_(self, emails: Sequence[r.NewEmail]) -> r.Imported:
-        """Many in one request. What is there already is found, so it may be repeated."""
+        """Add many emails in one request.
+
+        Existing emails are found, so the request may be repeated.
+        """
         body = "".join(json.dumps(email) + "\n" for email in emails).encode()
         headers = {"Content-Type": "application/x-ndjson"}
         done: r.Imported = self._call("POST", f"{self._path}/import", content=body, headers=headers)
@@ -163,15 +169,15 @@ class Emails(Records[r.Email]):
 
 
 class Donations(Records[r.Donation]):
-    """Gifts."""
+    """Donations."""
 
     def create(self, *, once: str | None = None, **values: Unpack[r.NewDonation]) -> r.Donation:
-        """Record a gift; with an `external_id` that is known, the gift that has it."""
+        """Record a donation, or return the existing one with the same `external_id`."""
         gift: r.Donation = self._create(values, once)
         return gift
 
     def update(self, id: str, **changes: Unpack[r.DonationChanges]) -> r.Donation:
-        """Say what became of it; `refunded_amount` is in all so far."""
+        """Update a donation. `refunded_amount` is the total refunded so far."""
         gift: r.Donation = self._update(id, changes)
         return gift
 
@@ -179,39 +185,42 @@ class Donations(Records[r.Donation]):
         self._delete(id)
 
     def match(self, id: str) -> r.Explained:
-        """Why this email."""
+        """Return the donation's match, with the reasons."""
         match: r.Explained = self._call("GET", f"{self._path}/{id}/match")
         return match
 
     def pin(self, id: str, email_id: str | None) -> r.Explained:
-        """Say by hand which email led to it, by id or link token; None: no email."""
+        """Pin the donation to an email, by ID or link token. None pins it to no email."""
         body = {"email_id": email_id}
         match: r.Explained = self._call("PUT", f"{self._path}/{id}/match", json=body)
         return match
 
     def unpin(self, id: str) -> r.Explained:
-        """Let the rules decide."""
+        """Remove the pin, so that the rules decide the match."""
         match: r.Explained = self._call("DELETE", f"{self._path}/{id}/match")
         return match
 
 
 class Payments(Records[r.Payment]):
-    """Payments that webhooks reported. `list(status="unassigned")` lists those without a gift."""
+    """Payments that webhooks reported.
+
+    `list(status="unassigned")` lists those without a donation.
+    """
 
     def assign(self, id: str, fundraiser_id: str) -> r.Payment:
-        """Make a payment a gift to a fundraiser, or move its gift there."""
+        """Create the payment's donation to a fundraiser, or move its donation there."""
         body = {"fundraiser_id": fundraiser_id}
         payment: r.Payment = self._call("PUT", f"{self._path}/{id}/fundraiser", json=body)
         return payment
 
     def unassign(self, id: str) -> r.Payment:
-        """Remove an assignment that has not made a gift yet."""
+        """Remove an assignment that has not created a donation yet."""
         payment: r.Payment = self._call("DELETE", f"{self._path}/{id}/fundraiser")
         return payment
 
 
 class ApiKeys(Records[r.ApiKey]):
-    """Keys. The secret of a new one is shown once."""
+    """API keys. The API shows the secret of a new key only once."""
 
     def create(
         self,
@@ -241,19 +250,19 @@ class FailedJobs(Records[r.FailedJob]):
 
 
 class Audit(Records[r.AuditEntry]):
-    """Who did what, and when. Entries are listed, and not had one by one."""
+    """Acts in the organization. They can only be listed."""
 
 
 class Matchback:
-    """One organization's Matchback.
+    """Client for one organization.
 
     Args:
-        url: where the service is.
-        key: an API key of the organization's.
-        timeout_seconds: for each try.
-        patience_seconds: for how long a call is tried again while it is not answered.
-        stopping: set it, and nothing is tried again.
-        http: a client of your own, with its base URL.
+        url: URL of the service.
+        key: API key of the organization.
+        timeout_seconds: timeout of each attempt.
+        patience_seconds: maximum time for all attempts of a call.
+        stopping: event that ends retries when it is set.
+        http: custom client, with its base URL.
     """
 
     def __init__(
@@ -280,7 +289,7 @@ class Matchback:
         self.audit = Audit(transport, "/v1/audit")
 
     def organization(self) -> r.Organization:
-        """The key's own."""
+        """Return the organization that owns the key."""
         found: r.Organization = self.call("GET", "/v1/organization")
         return found
 
@@ -289,7 +298,7 @@ class Matchback:
         return changed
 
     def policy(self) -> r.Policy:
-        """The organization's match policy."""
+        """Return the organization's match policy."""
         policy: r.Policy = self.call("GET", "/v1/match-policy")
         return policy
 
@@ -301,8 +310,11 @@ class Matchback:
         self.call("DELETE", "/v1/match-policy")
 
     def set_webhook_key(self, provider: str, **key: str | bool) -> dict[str, Any]:
-        """`public_key=` for sendgrid, `secret=` for stripe and payments; `test=True` for a secret
-        of Stripe's test mode."""
+        """Set a provider's webhook key.
+
+        Pass `public_key=` for sendgrid, and `secret=` for stripe and payments. Add `test=True` for
+        a secret of Stripe's test mode.
+        """
         kept: dict[str, Any] = self.call("PUT", f"/v1/webhook-keys/{provider}", json=key)
         return kept
 

@@ -1,7 +1,7 @@
-"""The API's requests and answers as types.
+"""The API's requests and responses as types.
 
-Times are strings, RFC 3339 in UTC. Money is in minor units. The service may add fields, and a
-client ignores them.
+Times are strings, RFC 3339 in UTC. Money is in minor units. The service may add fields, which the
+client ignores.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
@@ -109,7 +109,7 @@ class Link(TypedDict):
 
 
 class NewEmail(TypedDict):
-    """Either `user_id` or `user`, who is found by address or created."""
+    """A new email. It has either `user_id`, or `user` to find by address or create."""
 
     fundraiser_id: str
     mailing_id: NotRequired[str | None]
@@ -193,7 +193,7 @@ class Donation(Stored):
 
 
 class Payment(TypedDict):
-    """What webhooks reported of a payment, and the reason why it has no donation."""
+    """A payment as webhooks reported it, with the reason why it has no donation."""
 
     id: str
     provider: Literal["stripe", "payments"]
@@ -213,7 +213,7 @@ class Payment(TypedDict):
 
 
 class Decided(TypedDict):
-    """A decision: the match, and why."""
+    """A decision: the match, with the reasons."""
 
     match: Match | None
     email_id: str | None

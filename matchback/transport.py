@@ -1,4 +1,4 @@
-"""HTTP requests that repeat until the service answers, and that still take effect only once."""
+"""HTTP requests with retries, which still take effect only once."""
 
 import uuid
 from collections.abc import Mapping
@@ -24,21 +24,21 @@ RETRY_AFTER_HEADER = "Retry-After"
 
 
 class MatchbackError(Exception):
-    """What goes wrong when calling Matchback."""
+    """A call to Matchback failed."""
 
 
 class Unreachable(MatchbackError):
-    """It was not answered, however often it was tried. It may have been done."""
+    """The service did not answer any attempt. The call may have taken effect."""
 
 
 class Refused(MatchbackError):
-    """It was answered with a problem document (RFC 9457).
+    """The service rejected the call with a problem document (RFC 9457).
 
     Attributes:
-        status: the HTTP status.
-        errors: of a 422, the first ones, each with pointer, code and detail.
-        errors_left_out: how many more errors there are.
-        request_id: quote it when you report a problem.
+        status: HTTP status.
+        errors: first errors of a 422, each with pointer, code and detail.
+        errors_left_out: number of further errors.
+        request_id: ID to quote when you report a problem.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -53,7 +53,7 @@ class Refused(MatchbackError):
 
 
 class _AgainError(Exception):
-    """Not answered, or told to come back."""
+    """The service did not answer, or asked for a retry."""
 
     def __init__(self, answer: httpx.Response | None = None) -> None:
         super().__init__()
@@ -63,8 +63,8 @@ class _AgainError(Exception):
 class Transport:
     """One connection pool, with retries.
 
-    A POST carries an Idempotency-Key, the same one each time, so the service does it once. GET,
-    PUT, PATCH and DELETE say what should be, and may be repeated as they are.
+    All attempts of a POST carry the same Idempotency-Key, so the service runs it once. GET, PUT,
+    PATCH and DELETE are idempotent.
     """
 
     def __init__(
@@ -93,15 +93,15 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         **request: Any,
     ) -> Any:
-        """Call the API; returns the JSON that it answers, or None.
+        """Call the API. Return the JSON of the response, or None if it has no content.
 
         Args:
-            once: an Idempotency-Key of your own, for a POST that is to be done once even if this
-                program dies and does it again.
+            once: your own Idempotency-Key for a POST, so that it takes effect once even if your
+                program restarts and repeats it.
 
         Raises:
-            Refused: it was answered with an error.
-            Unreachable: it was not answered in time.
+            Refused: the service answered with an error.
+            Unreachable: the service did not answer in time.
         """
         said = {**self._authorization, **(headers or {})}
         if method == "POST":
@@ -115,9 +115,9 @@ class Transport:
             cause = cast(_AgainError, error.last_attempt.exception())
             if cause.answer is not None:
                 raise _refusal(cause.answer) from None
-            raise Unreachable(f"{method} {path} was not answered") from cause.__cause__
+            raise Unreachable(f"{method} {path}: the service did not answer") from cause.__cause__
         if method == "DELETE" and answer.status_code == 404 and is_again:
-            return None  # an earlier try has done it, and its answer was lost
+            return None  # an earlier attempt deleted the record, but its response was lost
         if answer.status_code >= 400:
             raise _refusal(answer)
         return answer.json() if answer.content else None
@@ -127,7 +127,7 @@ class Transport:
             answer = self._http.request(method, path, **request)
         except httpx.TransportError as error:
             raise _AgainError from error
-        # A 409 that says when to come back is of a request that is still running.
+        # A 409 with Retry-After means that the first request with this key is still running.
         if answer.status_code in UNAVAILABLE_STATUSES or (
             answer.status_code == 409 and RETRY_AFTER_HEADER in answer.headers
         ):
@@ -139,7 +139,7 @@ _backoff = wait_random_exponential(multiplier=0.1, max=MAX_RETRY_PAUSE_SECONDS)
 
 
 def _pause(state: RetryCallState) -> float:
-    """As long as the service asks for, or longer each time."""
+    """Return the pause in seconds before the next attempt. It respects the Retry-After header."""
     error = state.outcome.exception() if state.outcome else None
     answer = error.answer if isinstance(error, _AgainError) else None
     return max(_backoff(state), _wanted(answer) if answer is not None else 0.0)

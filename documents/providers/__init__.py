@@ -1,1 +1,1 @@
-"""Email providers, one file each, and the signatures of their webhooks. Pure."""
+"""Email providers, with one file each, and the signatures of their webhooks. Pure."""

@@ -1,4 +1,4 @@
-"""Every provider of webhooks, on this screen. To add one, add its file and a line here."""
+"""All webhook providers. A new provider needs its own file and an entry here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ from documents.providers.signatures import (
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider, and how Matchback receives its posts.
+    """A provider, and how Matchback receives its POSTs.
 
-    name: in URLs, and with stored posts and keys.
-    tag: its heading in the API reference.
-    sends: what one post is.
-    kind: what its posts are about.
-    signed_headers: the headers that carry its signature, and what each holds.
-    scheme: its keys and signatures.
-    count: returns how many items a post has.
+    Attributes:
+        name: identifier in URLs, and in stored deliveries and keys.
+        tag: heading in the API reference.
+        sends: content of one POST.
+        kind: subject of its POSTs.
+        signed_headers: headers that carry the signature, each with its content.
+        scheme: keys and signatures.
+        count: function that returns the number of items in a POST.
     """
 
     name: str

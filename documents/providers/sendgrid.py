@@ -1,6 +1,6 @@
 """SendGrid's Event Webhook: its signature and its events. Pure.
 
-Source: SendGrid's Event Webhook reference, and the `eventwebhook` helper of its `sendgrid` package.
+Source: SendGrid's Event Webhook reference, and the `eventwebhook` helper of the `sendgrid` package.
 """
 
 import base64
@@ -25,7 +25,7 @@ from documents.errors import Unusable
 from documents.values.json_items import count_items, read_items
 from documents.values.time import truncate_to_milliseconds
 
-SENDGRID_PROVIDER = "sendgrid"  # as it is stored with its posts
+SENDGRID_PROVIDER = "sendgrid"  # as stored in deliveries
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
 
@@ -39,34 +39,32 @@ EARLIEST_EVENT_TIME, LATEST_EVENT_TIME = (
 )
 MAX_TEXT_LENGTH = 1000
 MAX_OFFSET_LENGTH = 100
-MAX_CATEGORIES = 10  # as many as SendGrid allows a message
+MAX_CATEGORIES = 10  # SendGrid's limit for a message
 EVENT_KEY_BYTES = 16
-ERASED_ITEM = {
-    "erased": True
-}  # what stands in a stored post for an item that told of an erased person
+ERASED_ITEM = {"erased": True}  # replaces an item about an erased person in a stored body
 
 
 @lru_cache(maxsize=1024)
 def load_public_key(text: str) -> EllipticCurvePublicKey:
-    """Read a verification key: base64 of a SubjectPublicKeyInfo of the curve P-256.
+    """Read a verification key: base64 of a SubjectPublicKeyInfo on the P-256 curve.
 
     Raises:
-        Unusable: it is anything else.
+        Unusable: the text is not such a key.
     """
     try:
         key = load_der_public_key(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError, UnsupportedAlgorithm):
-        raise Unusable("not a public key in base64") from None
+        raise Unusable("Must be a public key in base64") from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise Unusable("not a key of the curve P-256")
+        raise Unusable("Must be a key on the P-256 curve")
     return key
 
 
 def is_signed(key: EllipticCurvePublicKey, signature: str, timestamp: str, body: bytes) -> bool:
-    """Whether the signature (base64 of DER) is of timestamp and raw body, by ECDSA with SHA-256.
+    """Return whether the key signed the timestamp and the raw body, by ECDSA with SHA-256.
 
-    The age of the timestamp is no matter: a redelivery may carry the first signature, and a
-    replay is harmless because events are counted once.
+    The signature is DER in base64. The timestamp may have any age, because a redelivery may carry
+    the first signature. A replay is harmless, because Matchback counts each event once.
     """
     try:
         key.verify(
@@ -84,10 +82,10 @@ class EventReport:
     """One event as SendGrid reports it.
 
     Attributes:
-        identity: the natural key, by which an event is counted once.
-        former_identity: the natural key that earlier versions gave a click with a link position;
-            None where it is the same.
-        link_position: of a click, which link of which part of the message it was.
+        identity: natural key, by which the event is counted once.
+        former_identity: natural key that earlier versions gave a click with a link position; None
+            if it is the same.
+        link_position: position of a clicked link in a part of the message.
     """
 
     identity: bytes
@@ -108,7 +106,7 @@ class EventReport:
 
 
 def parse_post(body: bytes) -> list[Any]:
-    """Return the items of a post, whatever they are; None for an item that is not valid JSON.
+    """Return the items of a POST, unchecked. An item that is not valid JSON becomes None.
 
     Raises:
         Unusable: the body is not a JSON array.
@@ -117,7 +115,7 @@ def parse_post(body: bytes) -> list[Any]:
 
 
 def count_post_items(body: bytes) -> int:
-    """Return how many items `parse` returns, without the cost of reading each.
+    """Return the number of items that `parse_post` returns, without reading each.
 
     Raises:
         Unusable: the body is not a JSON array.
@@ -126,10 +124,10 @@ def count_post_items(body: bytes) -> int:
 
 
 def read_event_report(organization: bytes, item: Any) -> EventReport:
-    """Read one item of a post.
+    """Read one item of a POST.
 
     Raises:
-        Unusable: it cannot be understood. The message is the reason, without personal data.
+        Unusable: the item is not a valid event. The message is the reason, without personal data.
     """
     if not isinstance(item, Mapping):
         raise Unusable("not an object")
@@ -162,10 +160,10 @@ def read_event_report(organization: bytes, item: Any) -> EventReport:
 
 
 def _identity(organization: bytes, *parts: Any) -> bytes:
-    """Return the natural key. A redelivery may carry a new sg_event_id, but no other new fact.
+    """Return the natural key. A redelivery may have a new `sg_event_id`, but no other new fact.
 
-    The last part is a group, which has digits only, or a link position, which has a slash. So the
-    two are never mixed up.
+    The last part is a group (digits only) or a link position (with a slash). So these two never
+    collide.
     """
     texts = ["" if part is None else str(part) for part in parts]
     told = "".join([f"{len(text)}:{text}" for text in texts]).encode("utf-8", "surrogatepass")
@@ -178,7 +176,7 @@ def _text(item: Mapping[str, Any], name: str) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Cut, and without what UTF-8 cannot say."""
+    """Cut the text, and replace characters that UTF-8 cannot encode."""
     text = text[:MAX_TEXT_LENGTH]
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
@@ -192,7 +190,7 @@ def _link_position(value: Any) -> str | None:
 
 
 def _offset(value: Any) -> str:
-    """Return the same text for 0, 0.0 and "0", because a damaged post is read with floats."""
+    """Return the same text for 0, 0.0 and "0", because an invalid body is parsed with floats."""
     if isinstance(value, str):
         return _clean(value[:MAX_OFFSET_LENGTH])
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**63:
@@ -201,7 +199,7 @@ def _offset(value: Any) -> str:
 
 
 def _group(value: Any) -> str | None:
-    """Return an unsubscribe group's number. It is a float in a damaged post."""
+    """Return the number of an unsubscribe group. An invalid body is parsed with floats."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)

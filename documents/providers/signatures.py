@@ -1,4 +1,4 @@
-"""The signatures of all webhook providers, and the form of their keys. Pure."""
+"""Signatures of all webhook providers, and the form of their keys. Pure."""
 
 import base64
 import binascii
@@ -23,10 +23,11 @@ STANDARD_SECRET_BYTES = range(24, 65)  # source: the Standard Webhooks specifica
 class SignatureScheme:
     """The keys and signatures of one provider.
 
-    field: the key's name in the API.
-    check: raises Unusable, with the reason, for a text that is not a key.
-    is_signed: returns whether a key signed these headers and this body.
-    is_secret: whether the key is stored sealed, because it must stay secret.
+    Attributes:
+        field: name of the key in the API.
+        check: function that raises Unusable, with the reason, if a text is not a key.
+        is_signed: function that returns whether a key signed the headers and the body.
+        is_secret: whether the key must stay secret, so that it is stored sealed.
     """
 
     field: str
@@ -43,20 +44,22 @@ def is_signed_by_sendgrid(key: str, headers: Mapping[str, str], body: bytes) -> 
 
 
 def is_signed_by_stripe(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Return whether Stripe's secret signed the body, at most 5 minutes ago."""
-    # Where no Stripe is used, its package's 30 MB are not loaded.
+    """Return whether the Stripe secret signed the body at most 5 minutes ago."""
+    # Load the package on first use, because it needs 30 MB and many organizations do not use
+    # Stripe.
     from stripe import SignatureVerificationError, WebhookSignature
 
     header = headers.get(STRIPE_HEADER.upper())
     try:
         WebhookSignature.verify_header(body, header, secret, STRIPE_TOLERANCE_SECONDS)
     except (SignatureVerificationError, ValueError, TypeError):
-        return False  # the latter two: a body that is no text, a signature that is no ASCII
+        # ValueError and TypeError: the body is not UTF-8, or the signature is not ASCII
+        return False
     return True
 
 
 def is_signed_by_standard(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Return whether a secret of Standard Webhooks signed the body, at most 5 minutes ago."""
+    """Return whether the Standard Webhooks secret signed the body at most 5 minutes ago."""
     named = {name: headers.get(name.upper(), "") for name in STANDARD_HEADERS}
     try:
         Webhook(secret).verify(body, named, json_parse=False)
@@ -66,24 +69,24 @@ def is_signed_by_standard(secret: str, headers: Mapping[str, str], body: bytes) 
 
 
 def check_stripe_secret(text: str) -> None:
-    """Reject what is not a signing secret of Stripe's.
+    """Check that the text is a Stripe signing secret.
 
     Raises:
-        Unusable: it is not.
+        Unusable: the text is not a signing secret.
     """
     if not STRIPE_SECRET_PATTERN.fullmatch(text):
-        raise Unusable("no signing secret of Stripe's, which begin with whsec_")
+        raise Unusable("Must be a Stripe signing secret, such as whsec_…")
 
 
 def check_standard_secret(text: str) -> None:
-    """Reject what is not a secret of Standard Webhooks.
+    """Check that the text is a Standard Webhooks secret.
 
     Raises:
-        Unusable: it is not.
+        Unusable: the text is not such a secret.
     """
     try:
         key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise Unusable("not base64, after whsec_") from None
+        raise Unusable("Must be base64 after the prefix whsec_") from None
     if len(key) not in STANDARD_SECRET_BYTES:
-        raise Unusable("not of 24 to 64 bytes, after whsec_ and in base64")
+        raise Unusable("Must have 24 to 64 bytes, in base64 after the prefix whsec_")

@@ -1,1 +1,1 @@
-"""Recounts: every counter compared with the ledger."""
+"""Recounts: comparing every counter with the records that it counts."""

@@ -1,6 +1,7 @@
-"""The background recount: one page of counters at a time, until all have been checked.
+"""Background recount: compares one page of counters at a time until all have been checked.
 
-It reports incorrect counters. A person decides to repair them (`matchback recount --repair`).
+It reports incorrect counters. A person decides whether to repair them (`matchback recount
+--repair`).
 """
 
 from datetime import datetime
@@ -14,7 +15,7 @@ from documents.values.time import now
 from matchback.engine import Drift
 
 RECOUNT_NAME = "steady"
-RECOUNTED_ROWS_PER_STEP = 1_000  # few enough that settling in the same process does not notice
+RECOUNTED_ROWS_PER_STEP = 1_000  # few, so that settling in the same process does not slow down
 
 
 class SteadyRecount(Document):
@@ -34,11 +35,14 @@ class SteadyRecount(Document):
 
     @classmethod
     def current(cls) -> Self:
-        """Return the progress."""
+        """Return the stored progress, or a new record before the first step."""
         return cls.objects(name=RECOUNT_NAME).first() or cls()
 
     def step(self) -> list[Drift]:
-        """Compare the next page, and return its incorrect counters. Note the end of a round."""
+        """Compare the next page and return its incorrect counters.
+
+        Store the result of a finished round.
+        """
         page = recount.compare_counters(self.collection, {}, self.after, RECOUNTED_ROWS_PER_STEP)
         self.compared += page.size
         self.off += len(page.drifts)
@@ -60,12 +64,12 @@ class SteadyRecount(Document):
 
     @property
     def is_at_start(self) -> bool:
-        """Return whether the next round has not begun."""
+        """True if the next round has not begun."""
         return bool(self.compared == 0 and self.collection == recount.COUNTED_COLLECTIONS[0])
 
 
 def find_last_result() -> tuple[int, datetime] | None:
-    """Return how many incorrect counters the last whole round found, and when it ended."""
+    """Return the number of incorrect counters in the last full round, and the time of its end."""
     found: Any = SteadyRecount.objects(name=RECOUNT_NAME).first()
     if found is None or found.last_finished_at is None:
         return None

@@ -1,4 +1,4 @@
-"""The recount of Matchback's counters from its ledger of donations, emails and events."""
+"""Recount of Matchback's counters from its donations, emails and events."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,11 +15,11 @@ COUNTED_COLLECTIONS = tuple(engine.collections(LEDGER))
 
 
 def compare_all_counters(fundraiser_id: ObjectId | None = None) -> Iterator[Page]:
-    """Compare all counters, a page at a time, while traffic goes on.
+    """Compare all counters, one page at a time, while traffic continues.
 
     Args:
-        fundraiser_id: only the fundraiser's own records: itself, its mailings, emails, gifts and
-            donors. Users are left out, because they give to many fundraisers.
+        fundraiser_id: limit to one fundraiser with its mailings, emails, gifts and donors. Users
+            are excluded, because they give to many fundraisers.
     """
     return compare_all(get_db(), LEDGER, _queries(fundraiser_id))
 
@@ -35,23 +35,23 @@ def _queries(fundraiser_id: ObjectId | None) -> Iterator[tuple[str, dict[str, An
 def compare_counters(
     name: str, query: dict[str, Any], after: Any = None, limit: int | None = None
 ) -> Page:
-    """Compare one page, at a snapshot of its own."""
+    """Compare one page of counters at its own snapshot."""
     return compare_page(get_db(), LEDGER, name, query, after=after, limit=limit)
 
 
 def find_drifts() -> Iterator[Drift]:
-    """Return every incorrect counter."""
+    """Yield every incorrect counter."""
     for page in compare_all_counters():
         yield from page.drifts
 
 
 def repair_counter(drift: Drift) -> bool:
-    """Correct a counter. Return whether it was still incorrect. Several may repair at once."""
+    """Correct a counter. Return whether it was still incorrect. Safe to run in parallel."""
     return in_transaction(engine.repair, LEDGER, drift)
 
 
 def estimate_record_count(fundraiser_id: ObjectId | None = None) -> int:
-    """Return about how many records there are to compare."""
+    """Return the approximate number of records to compare."""
     if fundraiser_id is None:
         sizes: list[int] = [
             get_db()[name].estimated_document_count() for name in COUNTED_COLLECTIONS

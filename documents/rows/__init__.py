@@ -1,2 +1,4 @@
-"""The stored form of each document, as MongoDB's driver returns it. These modules import nothing
-of Matchback's."""
+"""The stored form of each document, as MongoDB's driver returns it.
+
+These modules import no other module of Matchback.
+"""

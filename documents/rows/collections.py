@@ -1,4 +1,4 @@
-"""MongoDB's collections with the types of their rows."""
+"""MongoDB's collections, with the types of their rows."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -41,6 +41,6 @@ COLLECTIONS: Final[Mapping[type, str]] = {
 def collection(database: Database[Any], row: type[T]) -> Collection[T]:
     """Return the collection that stores rows of this type.
 
-    A query that asks for some fields returns rows without the others.
+    With a projection, rows lack the other fields.
     """
     return database[COLLECTIONS[row]]

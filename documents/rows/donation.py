@@ -9,21 +9,21 @@ from documents.rows.record import RecordRow, SourceRow
 
 
 class StoredPin(TypedDict):
-    """What staff decided: an email, or with None that no email led to the gift."""
+    """Staff's decision: an email, or None if no email led to the gift."""
 
     email_id: ObjectId | None
     at: datetime
 
 
 class StoredReason(TypedDict):
-    """Why a decision chose an email or not."""
+    """The reason why a decision chose an email or rejected it."""
 
     email_id: ObjectId
     reason: str
 
 
 class StoredDecision(TypedDict):
-    """How a gift was matched. Decisions of earlier versions lack some of the fields."""
+    """Result of matching a gift. Decisions of earlier versions lack some of the fields."""
 
     rule: str
     touch: NotRequired[str | None]
@@ -36,9 +36,9 @@ class StoredDecision(TypedDict):
 
 
 class MatchFields(TypedDict):
-    """What a decision writes to a gift.
+    """The fields that a decision writes to a gift.
 
-    In memory, a decision writes None. In MongoDB, it unsets the field.
+    None in memory means an unset field in MongoDB.
     """
 
     match: NotRequired[str | None]

@@ -1,4 +1,4 @@
-"""The stored form of emails, and of what changes them."""
+"""The stored form of emails, of their messages and of late touches."""
 
 from datetime import datetime
 from typing import NotRequired, TypedDict
@@ -50,7 +50,7 @@ class MessageRow(TypedDict):
 
 
 class StoredTouch(TypedDict):
-    """Since when the gifts of a user to a fundraiser may match differently."""
+    """The time since which a user's gifts to a fundraiser may match differently."""
 
     fundraiser_id: ObjectId
     user_id: ObjectId

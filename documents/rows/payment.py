@@ -14,9 +14,9 @@ class StoredAssignment(TypedDict):
 
 
 class InheritedFields(TypedDict):
-    """What a payment takes over from the invoice that it is of.
+    """The fields that a payment takes over from its invoice.
 
-    In memory, `assigned` is None after a change that was not accepted.
+    In memory, `assigned` is None after a rejected change.
     """
 
     assigned: NotRequired[StoredAssignment | None]

@@ -7,9 +7,9 @@ from bson import ObjectId
 
 
 class StoredTrouble(TypedDict):
-    """What failed attempts to settle a record left on it; see concurrency/retries.py.
+    """Failed attempts to settle a record; see concurrency/retries.py.
 
-    slow: attempts that took too long, which use up none of the retries.
+    slow: attempts that took too long. They do not use up retries.
     """
 
     tries: int
@@ -39,7 +39,7 @@ class SourceRow(TypedDict):
 
 
 class TalliedRow(TypedDict):
-    """A record with the counters of `Tallied`."""
+    """A record with the counters of `SharedCounters`."""
 
     emails_count: NotRequired[int]
     donations_count: NotRequired[int]

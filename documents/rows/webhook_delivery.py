@@ -9,7 +9,7 @@ from documents.rows.record import RecordRow, SourceRow
 
 
 class RefusedItem(TypedDict):
-    """An item of a post that Matchback cannot use."""
+    """An item of a POST that Matchback cannot use."""
 
     index: int
     reason: str

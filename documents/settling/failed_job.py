@@ -1,6 +1,6 @@
-"""Failed jobs: records whose attempts are used up, for a person to look at.
+"""Failed jobs: records without attempts left, which wait for a person.
 
-There is no separate list, because a failed job is a record whose `trouble` says so.
+There is no separate list. A record with `trouble.failed_at` is a failed job.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ FAILED_FILTER = {"trouble.failed_at": {"$type": "date"}}
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A record that could not be settled; the job has its id."""
+    """A record that could not be settled. The job has the record's ID."""
 
     id: ObjectId
     organization_id: ObjectId
@@ -35,16 +35,17 @@ class FailedJob:
 
     @property
     def job(self) -> str:
-        """The task that did it."""
+        """Name of the task that settles the record."""
         return JOB_NAMES[self.collection]
 
     @classmethod
     def page(
         cls, organization_id: ObjectId | None, limit: int, after: ObjectId | None = None
     ) -> list["FailedJob"]:
-        """The latest records first, below the id `after`; of one organization, or of all.
+        """Return failed jobs of one organization or of all, newest first, below the ID `after`.
 
-        Hinted: in the order of ids, MongoDB would go through all records for the few that failed.
+        The hint is necessary: in the order of IDs, MongoDB would scan all records for the few
+        failed ones.
         """
         query: dict[str, Any] = dict(FAILED_FILTER)
         if organization_id is not None:
@@ -64,10 +65,10 @@ class FailedJob:
 
     @classmethod
     def fetch(cls, organization_id: ObjectId | None, id_: str) -> "FailedJob":
-        """One of them.
+        """Return a failed job by its ID.
 
         Raises:
-            NotFound: there is none with this id.
+            NotFound: no failed job has this ID.
         """
         if ObjectId.is_valid(id_):
             query: dict[str, Any] = {"_id": ObjectId(id_), **FAILED_FILTER}
@@ -81,7 +82,7 @@ class FailedJob:
 
     @classmethod
     def from_row(cls, name: str, row: dict[str, Any]) -> "FailedJob":
-        """Of a record of this collection, read with the fields of `FIELDS`."""
+        """Return the failed job of a row that was read with `FAILED_JOB_FIELDS`."""
         trouble = row["trouble"]
         return cls(
             row["_id"],
@@ -93,11 +94,11 @@ class FailedJob:
         )
 
     def retry(self) -> None:
-        """Make the record due again; the sweep takes it from there."""
+        """Make the record due again, so that the sweep settles it."""
         self._update({"$set": {"due": now()}, "$unset": {"trouble": ""}})
 
     def discard(self) -> None:
-        """Take it off the list. What the record should have counted stays uncounted."""
+        """Remove the job. The record's outstanding changes stay uncounted."""
         self._update({"$unset": {"trouble": ""}})
 
     def _update(self, update: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ from documents.tracking.rules import MachineClickRule
 
 @dataclass(frozen=True)
 class SettlingPolicy:
-    """Passed to whatever settles, so that no document reads the environment.
+    """Options that callers pass to settling, so that documents do not read the environment.
 
-    matching: how gifts are matched, where the organization has not decided otherwise.
-    clicks: which clicks were made by machines.
+    matching: matching policy of organizations without their own.
+    clicks: rule for clicks made by machines.
     """
 
     matching: MatchPolicy = field(default_factory=MatchPolicy)

@@ -1,6 +1,6 @@
 """Settling: matches for the due records of a fundraiser, and all counters that follow.
 
-Group commit: one transaction takes everything of the fundraiser that is due, up to a bound. A hot
+Group commit: one transaction takes all due records of the fundraiser, up to a limit. A busy
 fundraiser then costs one write for each batch, not one for each gift. The jobs of the other gifts
 find nothing left to do.
 """
@@ -28,15 +28,15 @@ from documents.webhook_delivery import has_due_events
 from matchback.engine import Changes, Tx, settle
 
 SETTLED_ROWS_PER_BATCH = 250
-# In this order, so that by the time a gift is settled its mailing and email are counted, too.
+# In this order, so that the mailing and the email of a gift are counted before the gift.
 SETTLING_ORDER = ("mailings", "emails", "donations")
 
-# Threads of one worker that settle the same fundraiser would only make each other try again.
+# Parallel transactions of one fundraiser would conflict, so a worker runs one at a time for each.
 _flights = SingleFlight()
 
 
 def settle_records(source: str, ids: list[ObjectId], policy: SettlingPolicy) -> int:
-    """Settle records, and with them what else is due of their fundraisers."""
+    """Settle records, together with all other due records of their fundraisers."""
     due = find_due_groups(source, ids, "fundraiser_id")
     return sum(settle_fundraiser(fundraiser_id, policy, None) for fundraiser_id in due)
 
@@ -44,10 +44,10 @@ def settle_records(source: str, ids: list[ObjectId], policy: SettlingPolicy) -> 
 def settle_fundraiser(
     fundraiser_id: ObjectId, policy: SettlingPolicy, seconds: float | None = GROUP_ISOLATION_SECONDS
 ) -> int:
-    """Settle everything that is due of a fundraiser. Returns how many records there were.
+    """Settle all due records of a fundraiser. Return their number.
 
     Args:
-        seconds: how long to isolate bad records; None leaves them to the sweep.
+        seconds: maximum time to isolate bad records; None leaves them to the sweep.
     """
     return _flights.run(fundraiser_id, lambda: _settle_all(fundraiser_id, policy, seconds))
 
@@ -56,7 +56,10 @@ def _settle_all(fundraiser_id: ObjectId, policy: SettlingPolicy, seconds: float 
     owner = get_db().fundraisers.find_one({"_id": fundraiser_id}, {"_id": 0, "organization_id": 1})
 
     def turns() -> tuple[str, ...]:
-        """Settle fundraisers side by side, but not beside events, which concern all of them."""
+        """Take a turn only while events wait.
+
+        Events concern all fundraisers, so no other batch may run beside them.
+        """
         if not owner or not has_due_events(owner["organization_id"]):
             return ()
         return (mutex.name_organization_turn(owner["organization_id"]),)
@@ -94,7 +97,7 @@ def _measure(changes: Changes, taken: int) -> None:
 
 
 def _follow_emails(tx: Tx, changes: Changes, policy: SettlingPolicy) -> None:
-    """Apply what new and deleted emails mean for gifts, events and clicks that are stored already.
+    """Apply new and deleted emails to the gifts, events and clicks that are already stored.
 
     An email with more gifts or events than a transaction can take stays due. A later batch settles
     it.
@@ -115,7 +118,7 @@ def _follow_emails(tx: Tx, changes: Changes, policy: SettlingPolicy) -> None:
 
 
 def _delete_clicks(tx: Tx, changes: Changes, email_ids: list[ObjectId]) -> None:
-    """Settle the clicks of deleted emails as deleted."""
+    """Mark the clicks of deleted emails as deleted, and settle them."""
     if email_ids:
         clicks = {"email_id": {"$in": email_ids}}
         tx.database.clickers.update_many(

@@ -1,7 +1,7 @@
-"""The base class of every document. It keeps fields of later versions as they are.
+"""Base class of every document. It keeps fields that this version does not know.
 
-During an upgrade, processes of the earlier version read what the later version wrote. MongoEngine's
-default is to reject a record with an unknown field.
+During an upgrade, processes of the earlier version read records of the later version. By default,
+MongoEngine rejects a record with an unknown field.
 """
 
 from typing import Any, ClassVar
@@ -10,6 +10,6 @@ import mongoengine
 
 
 class Document(mongoengine.Document):
-    """A stored document that keeps fields it does not know."""
+    """A stored document that keeps unknown fields."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "strict": False}

@@ -1,9 +1,9 @@
-"""The export outbox: the changes that the warehouse does not have yet.
+"""Export outbox: changes that the warehouse does not have yet.
 
-The transaction that settles also notes what it wrote: one small record of IDs here. A mark in each
-row would have to be removed again, in hot documents that every batch increments. Records that are
-saved without being counted (an organization, a fundraiser, a user) carry their own mark,
-`export_due`. jobs/warehouse/export.py finds and removes both.
+The transaction that settles also notes the IDs that it wrote, in one small record here. A mark in
+each row would need a second write to documents that every batch increments. Organizations,
+fundraisers and users are saved without being counted, so they carry a mark, `export_due`.
+jobs/warehouse/export.py finds and removes both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from documents.values.time import now
 from matchback.engine import Tx
 
 IdsByCollection = Mapping[str, Iterable[Any]]
-# What is exported of what is counted, and what carries its own mark.
+# Collections that settling notes, and collections whose rows carry a mark.
 NOTED_COLLECTIONS = ("mailings", "emails", "events", "donations")
 MARKED_COLLECTIONS = ("organizations", "fundraisers", "users")
 EXPORT_MARK_FIELD = "export_due"
@@ -34,7 +34,7 @@ export_noted = Signal()
 
 
 class Unexported(Document):
-    """The ids that one transaction wrote, by collection."""
+    """The IDs that one transaction wrote, by collection."""
 
     at = DateTimeField(required=True)
     mailings = ListField()
@@ -46,7 +46,7 @@ class Unexported(Document):
 
 
 class Exported:
-    """Mixed into records that are exported and not counted: every save marks them."""
+    """Mixin for records that are exported but not counted. Every save marks them."""
 
     export_due = DateTimeField()
 
@@ -60,17 +60,17 @@ class Exported:
 
 
 def has_warehouse() -> bool:
-    """Whether there is a warehouse."""
+    """Return whether a warehouse is configured."""
     return bool(get_settings().warehouse_url)
 
 
 def build_export_mark() -> dict[str, datetime]:
-    """The mark that a write of an exported record sets; nothing where there is no warehouse."""
+    """Return the mark of a changed record, or nothing without a warehouse."""
     return {EXPORT_MARK_FIELD: now()} if has_warehouse() else {}
 
 
 def note_writes(tx: Tx, ids: IdsByCollection) -> None:
-    """Note what a transaction writes, by collection. What is not exported may be among it."""
+    """Note the IDs that a transaction writes, by collection. Ignore collections without export."""
     if not has_warehouse():
         return
     written = {name: list(ids[name]) for name in NOTED_COLLECTIONS if ids.get(name)}
@@ -81,7 +81,7 @@ def note_writes(tx: Tx, ids: IdsByCollection) -> None:
 
 
 def note_targets(tx: Tx, targets: Sequence[tuple[str, Any]]) -> None:
-    """Note what the engine wrote: pairs of a collection and an id."""
+    """Note the engine's writes, given as pairs of a collection and an ID."""
     ids: dict[str, list[Any]] = {}
     for name, id_ in targets:
         ids.setdefault(name, []).append(id_)
@@ -89,7 +89,7 @@ def note_targets(tx: Tx, targets: Sequence[tuple[str, Any]]) -> None:
 
 
 def find_oldest_change() -> datetime | None:
-    """Since when the oldest change waits; None when nothing does."""
+    """Return the time of the oldest change that is not exported, or None."""
     found = get_db().unexported.find_one({}, {"at": 1}, sort=[("_id", 1)])
     times = [found["at"]] if found else []
     for name in MARKED_COLLECTIONS:
@@ -101,11 +101,11 @@ def find_oldest_change() -> datetime | None:
 
 
 def is_export_complete() -> bool:
-    """Whether the warehouse knows everything."""
+    """Return whether the warehouse has every change."""
     return find_oldest_change() is None
 
 
 def measure_export_lag() -> float:
-    """How far the warehouse is behind what is counted."""
+    """Return the age in seconds of the oldest change that is not exported; 0 if there is none."""
     since = find_oldest_change()
     return max(0.0, (now() - since).total_seconds()) if since else 0.0

@@ -1,4 +1,4 @@
-"""The state of the warehouse export, for readers that do not query the warehouse."""
+"""State of the warehouse export, for readers that do not query the warehouse."""
 
 from typing import Any, Self
 
@@ -11,25 +11,25 @@ WAREHOUSE_STATE_ID = "warehouse"
 
 
 class WarehouseState(Document):
-    """One record. The exporter writes it; `anew` is a request to it."""
+    """The only record. The exporter writes it; `anew` requests a new backfill."""
 
     name = StringField(primary_key=True)
-    exported_at = DateTimeField()  # when it last was up to date with what it had read
+    exported_at = DateTimeField()  # time of the last successful export
     error = StringField()
     error_at = DateTimeField()
-    backfill = ListField()  # of each table: {"table", "copied", "total", "finished"}
+    backfill = ListField()  # for each table: {"table", "copied", "total", "finished"}
     anew = BooleanField()
 
     meta = {"collection": "warehouse_state", "auto_create_index": False}
 
     @classmethod
     def current(cls) -> Self:
-        """As it stands; blank before the first export."""
+        """Return the state; blank before the first export."""
         return cls.objects(name=WAREHOUSE_STATE_ID).first() or cls(name=WAREHOUSE_STATE_ID)
 
     @classmethod
     def note(cls, *, error: str | None, backfill: list[dict[str, Any]]) -> None:
-        """Say how an export ended."""
+        """Store the result of an export."""
         values: dict[str, Any] = {"backfill": backfill, "error": error}
         values |= {"error_at": now()} if error else {"exported_at": now()}
         get_db().warehouse_state.update_one(
@@ -38,18 +38,18 @@ class WarehouseState(Document):
 
     @classmethod
     def request_refill(cls) -> None:
-        """Have everything filled once more."""
+        """Request that the exporter fill every table again."""
         get_db().warehouse_state.update_one(
             {"_id": WAREHOUSE_STATE_ID}, {"$set": {"anew": True}}, upsert=True
         )
 
     @classmethod
     def accept_refill(cls) -> None:
-        """It has begun."""
+        """Remove the request, because the exporter has begun the backfill."""
         blank = {"$unset": {"anew": ""}, "$set": {"backfill": []}}
         get_db().warehouse_state.update_one({"_id": WAREHOUSE_STATE_ID}, blank)
 
     @property
     def is_filled(self) -> bool:
-        """Whether all that was stored before is in the warehouse."""
+        """True if the backfill of every table has finished."""
         return bool(self.backfill) and all(one["finished"] for one in self.backfill)

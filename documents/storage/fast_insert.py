@@ -1,9 +1,8 @@
 """Fast inserts of gifts and webhook deliveries, without MongoEngine's `save()`.
 
-Creating a document, checking and converting its fields, and serialising it take a processor as long
-as the insert. This module makes a row from the class's defaults and inserts it in one round trip.
-Everything else that saving means still holds: the check of the owner, the due mark, unique fields,
-and `post_save`, which schedules the job.
+MongoEngine needs as much processor time to create, validate and serialise a document as the insert
+takes. This module makes a row from the class's defaults and inserts it in one round trip. Like
+`save()`, it checks the owner, sets the due mark, enforces unique fields and sends `post_save`.
 """
 
 from dataclasses import dataclass
@@ -22,18 +21,18 @@ from documents.values.time import now
 
 @dataclass(frozen=True)
 class StoredRow:
-    """What a receiver of `post_save` learns of a row: enough for a wake-up."""
+    """The part of a row that `post_save` passes to its receivers, which need only the ID."""
 
     id: ObjectId
 
 
 def insert_source(document: type[CountedRecord], **values: Any) -> Any:
-    """Store a new record that is to be counted. Return its row.
+    """Store a new record that counters count. Return its row.
 
-    The caller has checked the client's values.
+    The caller must have validated the client's values.
 
     Raises:
-        DuplicateKeyError: another record has its id, or one of its unique fields.
+        DuplicateKeyError: another record has the ID or one of the unique fields.
     """
     check_owner(values["organization_id"])
     row = build_record_row(document, due=now(), **values)
@@ -45,15 +44,16 @@ def insert_source(document: type[CountedRecord], **values: Any) -> Any:
 def insert_or_find_source(
     document: type[CountedRecord], same: dict[str, Any], **values: Any
 ) -> tuple[Any, bool]:
-    """The same, or find the row of the record that is there already. Says whether it is new.
+    """Store a new record, or find the existing one. Return the row and whether it is new.
 
-    A record with the id given in advance is this very one, stored by a request that died.
+    An existing record with the given ID is the same record, because an interrupted request stored
+    it.
 
     Args:
-        same: by which the record is found that has what must be unique.
+        same: condition that finds the record with the same unique field.
 
     Raises:
-        Conflict: neither, several times: what stood in the way was never a majority's.
+        Conflict: several attempts neither stored nor found the record.
     """
     collection = document._get_collection()  # type: ignore[attr-defined]
     own = {"_id": values.get("_id"), "organization_id": values["organization_id"]}
@@ -61,11 +61,11 @@ def insert_or_find_source(
         try:
             return insert_source(document, **values), True
         except DuplicateKeyError:
-            await_majority()  # so that whoever looks for the other record finds it
+            await_majority()  # so that a search finds the other record
             if values.get("_id") and (row := collection.find_one(own)) is not None:
                 return row, True
-            # A primary that is deposed at this moment may have refused for a record that is
-            # rolled back: then there is nothing to find, and nothing in the way any more.
+            # A primary may lose its role after it rejected this insert. The conflicting record can
+            # then be rolled back, so the next attempt succeeds.
             if (row := collection.find_one(same)) is not None:
                 return row, False
-    raise Conflict("The record is being made by another request; try again.")
+    raise Conflict("Another request is creating this record. Retry the request.")

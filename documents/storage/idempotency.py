@@ -1,7 +1,7 @@
-"""Idempotency keys: a repeated request with the same key is done once and gets the same answer.
+"""Idempotency keys: a repeated request with the same key runs once and gets the same answer.
 
-The key's record holds the ID of the record to come, from before the work begins. If the process
-dies, a repeated request finds that ID and creates no second record.
+Before the work begins, the key's record stores the ID of the new record. If the process dies, a
+repeated request finds that ID and creates no second record.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
 
 IDEMPOTENCY_RETENTION_SECONDS = 48 * 3600
-# Longer than a request can take, whatever hangs: by then nobody is at work on it any more.
+# Longer than any request can take. After this time, no process works on the request.
 REQUEST_ABANDONED_AFTER = timedelta(seconds=30)
 ABANDONED_REQUEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 ANSWER_NONCE_BYTES = 12
@@ -37,14 +37,14 @@ class KeyInUse(Exception):
 
 
 class KeyReused(Exception):
-    """The key was used with another request."""
+    """The client used the key with a different request."""
 
 
 class IdempotencyKey(Document):
-    """One key of one organization, and what was answered under it.
+    """One key of one organization, with the answer to its request.
 
-    The id is a digest of the key, and the answer is sealed with the key itself, which is not
-    stored: an answer may hold personal data, or the secret of a new API key.
+    The ID is a digest of the key. The answer is sealed with the key itself, which is not stored,
+    because an answer may contain personal data or a new API key.
     """
 
     id = BinaryField(primary_key=True)
@@ -68,11 +68,11 @@ class IdempotencyKey(Document):
 
     @classmethod
     def take(cls, organization_id: ObjectId, key: str, request: bytes) -> Self:
-        """Begin a request under a key, or find the one that is answered.
+        """Begin a request under a key, or return the key's earlier request.
 
         Raises:
             KeyInUse: the first request is still running.
-            KeyReused: the first request was another one.
+            KeyReused: the first request was different.
         """
         id_ = Binary(_digest(organization_id.binary, key))
         taken = cls(
@@ -95,7 +95,7 @@ class IdempotencyKey(Document):
         return known if known.status else known._take_over(now())
 
     def _take_over(self, at: datetime) -> Self:
-        """Go on where a process died. One of those who try gets it."""
+        """Continue an interrupted request. Only one of several parallel callers succeeds."""
         if at - self.taken_at < REQUEST_ABANDONED_AFTER:
             raise KeyInUse
         won = type(self).objects(id=self.id, status=None, taken_at=self.taken_at)
@@ -104,15 +104,15 @@ class IdempotencyKey(Document):
         return self
 
     def release(self) -> None:
-        """The request was refused, and has done nothing: the key is free again."""
+        """Free the key after a request that was rejected and changed nothing."""
         type(self).objects(id=self.id, status=None).delete()
 
     def abandon(self) -> None:
-        """How it ended is not known: whoever repeats the request may go on at once."""
+        """Let a retry continue at once, because the result of the request is unknown."""
         type(self).objects(id=self.id, status=None).update_one(set__taken_at=ABANDONED_REQUEST_TIME)
 
     def keep(self, key: str, status: int, location: str | None, answer: bytes) -> None:
-        """Remember what was answered."""
+        """Store the answer, sealed with the key."""
         nonce = os.urandom(ANSWER_NONCE_BYTES)
         sealed = nonce + AESGCM(_seal(key)).encrypt(nonce, answer, None)
         type(self).objects(id=self.id).update_one(
@@ -120,7 +120,7 @@ class IdempotencyKey(Document):
         )
 
     def open(self, key: str) -> bytes:
-        """What was answered."""
+        """Return the stored answer."""
         sealed = bytes(self.answer)
         try:
             return AESGCM(_seal(key)).decrypt(

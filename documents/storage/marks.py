@@ -1,4 +1,4 @@
-"""The due mark, and the indexes that find marked and unique records."""
+"""Due mark, and the indexes that find marked and unique records."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ due_index = due.due_index
 
 
 def find_due_groups(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[ObjectId]:
-    """By what records are settled together, e.g. their fundraiser_id, as far as they are due."""
+    """Return the values that group due records for settling, such as their fundraisers."""
     found = get_db()[source].find({"_id": {"$in": ids}, **DUE_FILTER, **more}, {group: 1})
-    # By these ids: the index of what is due may hold far more.
+    # Search by these IDs, because the index of due records may be far larger.
     return list(dict.fromkeys(row[group] for row in found.hint([("_id", 1)])))
 
 
 def build_text_condition(**condition: Any) -> dict[str, Any]:
-    """A condition on a field with a `unique_index`: text(eq="x") or text(in_=["x", "y"]).
+    """Return a condition on a field with a `unique_index`, from `eq="x"` or `in_=["x", "y"]`.
 
-    MongoDB uses a partial index only for a query that says what the index is limited to.
+    MongoDB uses a partial index only if the query repeats the index's filter.
     """
     return {
         "$type": "string",
@@ -30,11 +30,11 @@ def build_text_condition(**condition: Any) -> dict[str, Any]:
 
 
 def known_index(*fields: str) -> dict[str, Any]:
-    """An index of the records that have the first of these that is not their organization's.
+    """Return a partial index of the records in which the first own field exists.
 
-    What settling fills in is missing in a new record. An index that held the missing, too, would
-    cost a key when the record is stored, and taking that away when it is settled. MongoDB uses this
-    one for any value that is asked for, but not for those that have none.
+    New records lack the fields that settling adds. A full index would cost a key for the missing
+    value at insert, and its removal at settling. MongoDB uses a partial index to search for values,
+    but not for missing fields.
     """
     known = next(field for field in fields if field != "organization_id")
     return {
@@ -45,7 +45,7 @@ def known_index(*fields: str) -> dict[str, Any]:
 
 
 def failed_index() -> dict[str, Any]:
-    """The index by which failed jobs are found; nearly always empty."""
+    """Return the index that finds failed jobs. It is nearly always empty."""
     return {
         "fields": ["organization_id", "trouble.failed_at"],
         "name": "failed",
@@ -54,7 +54,7 @@ def failed_index() -> dict[str, Any]:
 
 
 def unique_index(field: str) -> dict[str, Any]:
-    """A string field that is unique in its organization, among the records that have it."""
+    """Return an index that makes a string field unique in an organization, where it is set."""
     return {
         "fields": ["organization_id", field],
         "unique": True,
@@ -63,5 +63,5 @@ def unique_index(field: str) -> dict[str, Any]:
 
 
 def text_index(field: str) -> dict[str, Any]:
-    """A string field by which the records of an organization that have it are found."""
+    """Return an index that finds an organization's records by a string field, where it is set."""
     return {key: value for key, value in unique_index(field).items() if key != "unique"}

@@ -1,4 +1,7 @@
-"""Lists in pages. A cursor is the place where the last page ended, so every page costs the same."""
+"""Lists in pages.
+
+A cursor is the position where the last page ended, so all pages cost the same.
+"""
 
 import base64
 import binascii
@@ -17,12 +20,12 @@ MAX_CURSOR_NUMBER = 2**63 - 1
 
 
 class InvalidCursor(ValueError):
-    """The cursor was not made by this list with this order."""
+    """Another list, or the same list in another order, made the cursor."""
 
 
 @dataclass(frozen=True)
 class RecordPage:
-    """Some records in order, and the cursor of the next page, or None on the last."""
+    """A page of records in order, with the cursor of the next page; None on the last page."""
 
     records: list[Any]
     next_cursor: str | None
@@ -37,16 +40,16 @@ def list_page(
     limit: int,
     cursor: str | None,
 ) -> RecordPage:
-    """One page of an organization's live records.
+    """Return one page of an organization's live records.
 
     Args:
-        sort: a stored field, with a minus for descending. Ties are in the order of ids; a document
-            that has none by the fields it is sorted by says so (`ties = False`). `_id` stands for
-            the document's `identity`, if clients name it by another field.
-        cursor: where the page before ended.
+        sort: a stored field, with a minus for descending order. IDs break ties, unless the
+            document's sort fields are unique (`ties = False`). `_id` stands for the document's
+            `identity` if clients know another field as the ID.
+        cursor: position where the previous page ended.
 
     Raises:
-        BadCursor: the cursor is none of ours.
+        InvalidCursor: this list did not make the cursor.
     """
     identity = getattr(document, "identity", "_id")
     field, descending = sort.removeprefix("-"), sort.startswith("-")
@@ -77,16 +80,16 @@ def _after(field: str, descending: bool, place: list[Any], ties: bool) -> dict[s
     if not ties:
         return {field: {beyond: value}}
     rest = {field: value, "_id": {beyond: id_}}
-    if value is None:  # null sorts before everything: nothing is below it, all else is above
+    if value is None:  # MongoDB sorts null before all other values
         return rest if descending else {"$or": [rest, {field: {"$ne": None}}]}
     farther: dict[str, Any] = {field: {beyond: value}}
-    if descending:  # range operators do not cross types, and null is the smallest
+    if descending:  # range operators do not match null, which sorts last in descending order
         return {"$or": [farther, rest, {field: None}]}
     return {"$or": [farther, rest]}
 
 
 def encode_cursor(place: list[Any]) -> str:
-    """A place as a client keeps it: [what it was made for, a plain value or a time, an id]."""
+    """Encode a position for clients: [sort order, plain value or time, ID]."""
     sort, value, id_ = place
     if isinstance(value, datetime):
         value = {CURSOR_TIME_KEY: value.astimezone(UTC).isoformat()}
@@ -95,7 +98,7 @@ def encode_cursor(place: list[Any]) -> str:
 
 
 def decode_cursor(cursor: str, sort: str) -> list[Any]:
-    """Read a cursor. It comes from a client: nothing but a plain value may come out of it."""
+    """Decode a cursor. A client sends it, so the result contains plain values only."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         text = base64.b64decode(padded, altchars=b"-_", validate=True)
@@ -115,7 +118,7 @@ def _value(value: Any) -> Any:
             else _refuse()
         )
     if isinstance(value, str):
-        value.encode()  # a lone surrogate is no text
+        value.encode()  # raises if the text has a lone surrogate
         return value
     is_number = isinstance(value, int) and abs(value) <= MAX_CURSOR_NUMBER
     return value if value is None or is_number else _refuse()

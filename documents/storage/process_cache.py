@@ -1,6 +1,7 @@
-"""Values that a process remembers for a short time, so that bursts do not ask the database again.
+"""Short-lived cache in each process, so that bursts do not repeat database queries.
 
-Another process may change a value meanwhile, so each cache states what a late notice costs.
+Another process may change a value meanwhile. So each use of the cache documents the effect of a
+stale value.
 """
 
 from threading import Lock
@@ -10,12 +11,12 @@ from cachetools import TTLCache
 
 K = TypeVar("K")
 V = TypeVar("V")
-DEFAULT_CACHE_SECONDS = 0.8  # what staff change or revoke takes effect within a second
+DEFAULT_CACHE_SECONDS = 0.8  # changes and revocations by staff take effect within a second
 MAX_CACHED_VALUES = 10_000
 
 
 class ProcessCache(Generic[K, V]):
-    """A cache that threads share. The value that is used least recently makes room for another."""
+    """A cache that threads share. When it is full, it drops the least recently used value."""
 
     def __init__(
         self, seconds: float = DEFAULT_CACHE_SECONDS, most: int = MAX_CACHED_VALUES
@@ -24,21 +25,21 @@ class ProcessCache(Generic[K, V]):
         self._guard = Lock()
 
     def get(self, key: K) -> V | None:
-        """Return the value; None if it is unknown or no longer fresh."""
+        """Return the value, or None if it is unknown or expired."""
         with self._guard:
             return self._values.get(key)
 
     def put(self, key: K, value: V) -> None:
-        """Remember a value."""
+        """Store a value."""
         with self._guard:
             self._values[key] = value
 
     def forget(self, key: K) -> None:
-        """Forget a value that this process has changed."""
+        """Remove a value that this process has changed."""
         with self._guard:
             self._values.pop(key, None)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all values."""
         with self._guard:
             self._values.clear()

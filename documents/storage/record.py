@@ -32,7 +32,7 @@ RECORD_PAUSE_SECONDS = 0.005
 
 @cache
 def _blank(document: type) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a new document stores when nothing is said of it; and of that what can be changed."""
+    """Return the row of a document without values, and the row's mutable values."""
     row = dict(document().to_mongo())
     return row, {name: value for name, value in row.items() if isinstance(value, (dict, list))}
 
@@ -40,7 +40,7 @@ def _blank(document: type) -> tuple[dict[str, Any], dict[str, Any]]:
 def build_record_row(document: type, **values: Any) -> Any:
     """Return the row that a new document stores, without the cost of making the document.
 
-    Its type is that of the document's rows; see documents/rows/.
+    See documents/rows/ for its type.
     """
     times = dict.fromkeys(("created_at", "updated_at"), now())
     known = {name: value for name, value in values.items() if value is not None}
@@ -49,7 +49,10 @@ def build_record_row(document: type, **values: Any) -> Any:
 
 
 class Record(Document):
-    """A record of one organization. Deleting is a mark, so that what it counted is taken back."""
+    """A record of one organization.
+
+    Deletion sets a mark, so that settling can reverse its counts.
+    """
 
     organization_id = ObjectIdField(required=True)
     created_at = DateTimeField(default=now)
@@ -70,20 +73,20 @@ class Record(Document):
 
     @classmethod
     def live(cls, organization_id: ObjectId, **query: Any) -> QuerySet:
-        """The organization's records that are not deleted."""
+        """Return the organization's records that are not deleted."""
         return cls.objects(organization_id=organization_id, deleted_at=None, **query)
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """A list's filters as conditions on stored fields."""
+        """Convert a list's filters into conditions on stored fields."""
         return given
 
     @classmethod
     def fetch(cls, organization_id: ObjectId, id_: ObjectId | str) -> Self:
-        """One record by its id.
+        """Return a record by its ID.
 
         Raises:
-            NotFound: none, deleted, or another organization's.
+            NotFound: no live record of the organization has this ID.
         """
         record: Self | None = None
         if ObjectId.is_valid(id_):
@@ -93,15 +96,15 @@ class Record(Document):
         return record
 
     def insert(self) -> Self:
-        """Store a new record; under an id given in advance, the same one again is no error.
+        """Store a new record. If a record with the same ID exists, return that record.
 
         Raises:
-            NotUniqueError: another record has one of its unique fields.
+            NotUniqueError: another record has one of the unique fields.
         """
         try:
             self.save(force_insert=True)
         except NotUniqueError:
-            await_majority()  # so that whoever looks for the other record finds it
+            await_majority()  # so that a search finds the other record
             own = {"id": self.id, "organization_id": self.organization_id}
             known: Self | None = type(self).objects(**own).first()
             if known is None:
@@ -110,29 +113,29 @@ class Record(Document):
         return self
 
     def insert_unless(self, find: Callable[[], Self | None]) -> tuple[Self, bool]:
-        """Store a new record, or find the one that has what must be unique. Says whether it is new.
+        """Store a new record, or find the one with the same unique field. Return whether it is new.
 
         Raises:
-            Conflict: neither, several times: what stood in the way was never a majority's.
+            Conflict: several attempts neither stored nor found the record.
         """
         for _ in range(MAX_INSERT_ATTEMPTS):
             try:
                 return self.insert(), True
             except NotUniqueError:
-                # A primary that is deposed at this moment may have refused for a record that is
-                # rolled back: then there is nothing to find, and nothing in the way any more.
+                # A primary may lose its role after it rejected this insert. The conflicting record
+                # can then be rolled back, so the next attempt succeeds.
                 if (known := find()) is not None:
                     return known, False
-        raise Conflict("The record is being made by another request; try again.")
+        raise Conflict("Another request is creating this record. Retry the request.")
 
     def change(self, edit: Callable[[Self], None]) -> Self:
-        """Edit the record as it is stored now, and save it, unless somebody else did meanwhile.
+        """Edit the stored record and save it, unless another process changed it meanwhile.
 
-        The edit is tried again on the newer record then, so that two edits are never half mixed.
+        After a conflict, apply the edit again to the newer record, so that two edits never mix.
 
         Raises:
-            NotFound: deleted meanwhile.
-            Conflict: changed by others at every attempt.
+            NotFound: another process deleted the record meanwhile.
+            Conflict: other processes changed the record at every attempt.
         """
         record = self
         for attempt in range(MAX_CHANGE_ATTEMPTS):
@@ -146,10 +149,13 @@ class Record(Document):
                 record = type(self).fetch(self.organization_id, self.id)
             else:
                 return record
-        raise Conflict("The record is being changed by many clients at once; try again.")
+        raise Conflict("Many requests are changing this record. Retry the request.")
 
     def mark_deleted(self, **also: Any) -> None:
-        """Delete: from now on nobody finds it. Sources become due, so their counts go too."""
+        """Mark the record as deleted, so that no query finds it.
+
+        Settling then reverses its counts.
+        """
 
         def edit(record: Self) -> None:
             record.deleted_at = now()
@@ -160,9 +166,11 @@ class Record(Document):
 
 
 class CountedRecord:
-    """Mixed into records that are counted: `counted` was applied, `due` says it may have changed.
+    """Mixin for records that counters count.
 
-    `due` is set in the same write as the change itself, so that no crash comes between.
+    counted: contribution that counters already include.
+    due: time of the last change that is not settled. The write that changes the record also sets
+    it, so that a crash cannot separate the two.
     """
 
     counted = ListField()
@@ -171,5 +179,5 @@ class CountedRecord:
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
         self.due = now()
-        self.trouble = None  # whatever kept it from being settled may be mended by the change
+        self.trouble = None  # the change may have fixed the error
         return super().save(*args, **kwargs)  # type: ignore[misc]

@@ -1,6 +1,6 @@
 """Secrets that Matchback must read again, sealed with the master key.
 
-A copy of the database reveals none of them.
+A copy of the database does not reveal them.
 """
 
 from functools import cache
@@ -13,23 +13,23 @@ SEALED_PREFIX = "sealed:"
 
 
 class UnsealableSecret(Exception):
-    """There is no master key, or none that opens this. The message says what an operator does."""
+    """No master key is set, or none opens the secret. The message instructs the operator."""
 
 
 def seal_secret(secret: str) -> str:
-    """The secret as it is stored.
+    """Return the secret in its stored form.
 
     Raises:
-        Unsealable: no master key is set.
+        UnsealableSecret: no master key is set.
     """
     return SEALED_PREFIX + _ring(get_settings().master_keys).encrypt(secret.encode()).decode()
 
 
 def unseal_secret(stored: str) -> str:
-    """The secret. What was stored before there were master keys is as it is.
+    """Return the secret. Secrets from before master keys existed are stored as plain text.
 
     Raises:
-        Unsealable: no master key is set, or not the one it was sealed with.
+        UnsealableSecret: no master key is set, or none opens the secret.
     """
     if not stored.startswith(SEALED_PREFIX):
         return stored
@@ -38,14 +38,14 @@ def unseal_secret(stored: str) -> str:
             _ring(get_settings().master_keys).decrypt(stored.removeprefix(SEALED_PREFIX)).decode()
         )
     except InvalidToken:
-        raise UnsealableSecret("None of MATCHBACK_MASTER_KEYS opens a webhook secret.") from None
+        raise UnsealableSecret("No key in MATCHBACK_MASTER_KEYS opens a webhook secret.") from None
 
 
 @cache
 def _ring(keys: tuple[str, ...]) -> MultiFernet:
     if not keys:
         raise UnsealableSecret(
-            "MATCHBACK_MASTER_KEYS is not set, and webhook secrets are sealed with it: make a "
-            "key with «matchback master-key new»."
+            "MATCHBACK_MASTER_KEYS is not set, but webhook secrets are sealed with it. Create a "
+            "key with `matchback master-key new`."
         )
     return MultiFernet([Fernet(key) for key in keys])

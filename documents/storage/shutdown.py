@@ -1,16 +1,16 @@
-"""The process-wide shutdown flag. Long work then ends with the current transaction.
+"""Process-wide shutdown flag. Long work ends after the current transaction.
 
-Otherwise, a fundraiser with an endless stream of gifts would keep its worker alive. Everything left
-is due, and another worker settles it.
+Otherwise, a fundraiser with constant gifts would keep its worker alive. All remaining records are
+due, and another worker settles them.
 """
 
 import threading
 
-_stopping = threading.Event()  # of a process that is nobody's worker: never set
+_stopping = threading.Event()  # never set in processes other than workers
 
 
 def set_stop_event(stopping: threading.Event) -> None:
-    """Have this process do nothing that can be left, once this is set."""
+    """Set the event that makes long work in this process stop."""
     global _stopping  # noqa: PLW0603
     _stopping = stopping
 

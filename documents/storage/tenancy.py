@@ -1,8 +1,8 @@
 """Tenancy: the one place that limits a request to the records of its organization.
 
-Within `act_for`, every query of documents that belong to organizations is narrowed to one, and
-storing another's record fails. So a resource that forgets the organization still finds no foreign
-records. Outside, in workers and on the command line, nothing is narrowed.
+Within `act_for`, every query returns records of one organization only, and storing another's record
+fails. So a resource that forgets the organization still finds no foreign records. Workers and the
+command line do not use it, so they see all records.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ _acting: ContextVar[ObjectId | None] = ContextVar("acting", default=None)
 
 
 class ForeignRecord(Exception):
-    """A record of another organization was about to be stored: a mistake of ours."""
+    """The code tried to store a record of another organization, which is a bug."""
 
 
 @contextmanager
 def act_for(organization_id: ObjectId) -> Iterator[None]:
-    """Within, there are no other organizations."""
+    """Limit queries and writes in this context to one organization."""
     token = _acting.set(organization_id)
     try:
         yield
@@ -31,10 +31,10 @@ def act_for(organization_id: ObjectId) -> Iterator[None]:
 
 
 def check_owner(organization_id: ObjectId) -> None:
-    """Refuse to store what belongs to another organization than the one that acts.
+    """Check that the acting organization owns the record.
 
     Raises:
-        ForeignRecord: it does.
+        ForeignRecord: another organization owns the record.
     """
     acting = _acting.get()
     if acting is not None and acting != organization_id:
@@ -42,7 +42,7 @@ def check_owner(organization_id: ObjectId) -> None:
 
 
 class OwnRecords(QuerySet):
-    """Queries that see the acting organization's records alone."""
+    """Queries that return only the acting organization's records."""
 
     @property
     def _query(self) -> dict[str, Any]:
@@ -53,6 +53,6 @@ class OwnRecords(QuerySet):
         return {"$and": [{"organization_id": acting}, query]}
 
 
-# Merged into the `meta` of what belongs to an organization. With the key, what is stored again is
-# looked for by organization and id; it is the one to shard by, too.
+# `meta` of documents that belong to an organization. With the shard key, MongoEngine saves a record
+# by organization and ID. Sharding by organization can use the same key.
 OWNED_META: dict[str, Any] = {"queryset_class": OwnRecords, "shard_key": ("organization_id",)}

@@ -1,4 +1,4 @@
-"""Run a function in one MongoDB transaction, and again from the start after a write conflict."""
+"""Execution of a function in one MongoDB transaction, with retries after write conflicts."""
 
 import time
 from collections.abc import Callable
@@ -15,25 +15,28 @@ from matchback.engine import transaction as engine
 
 T = TypeVar("T")
 DUPLICATE_KEY_CODE = engine.DUPLICATE_KEY_CODE
-MAX_RETRY_SECONDS = 5.0  # after that no new attempt begins
-MAX_TRANSACTION_SECONDS = 20.0  # for all attempts, each commit repeated until its result is known
+MAX_RETRY_SECONDS = 5.0  # no attempt begins after this time
+# for all attempts, including repeated commits until the result is known
+MAX_TRANSACTION_SECONDS = 20.0
 
 
 class ContendedTransaction(PyMongoError):
-    """A transaction met others for too long, or this process is stopping. Nothing was changed."""
+    """Conflicts lasted too long, or this process is stopping. The transaction changed nothing."""
 
     @property
     def timeout(self) -> bool:
-        """Return true, as PyMongo's own errors do when the time is over."""
+        """Always true, because PyMongo's own timeout errors set this flag."""
         return True
 
 
 def in_transaction(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Do work(tx, *args, **kwargs) on the connected database; see the engine's.
+    """Run work(tx, *args, **kwargs) on the connected database; see the engine's function.
+
+    PyMongo would retry for two minutes and block a thread. This function stops earlier.
 
     Raises:
-        Contended: PyMongo would repeat the work for two minutes, and hold a thread meanwhile.
-        PyMongoError: the database was unavailable, slow, or rejected the work.
+        ContendedTransaction: conflicts lasted too long, or this process is stopping.
+        PyMongoError: MongoDB was unavailable or slow, or rejected the work.
     """
     retries = 0
     deadline = time.monotonic() + MAX_RETRY_SECONDS
@@ -42,7 +45,7 @@ def in_transaction(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         nonlocal retries
         retries = tx.attempt
         if retries and (time.monotonic() > deadline or shutdown.has_begun()):
-            raise ContendedTransaction(f"given up after {retries} attempts")
+            raise ContendedTransaction(f"stopped after {retries} attempts")
         return work(tx, *args, **kwargs)
 
     try:

@@ -1,4 +1,4 @@
-"""Labels of clicks in a transaction: of arriving clicks, and of stored ones that these affect."""
+"""Labels of arriving clicks, and of stored clicks that these affect, in one transaction."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,15 +30,17 @@ CLICKS_PER_EMAIL = 20
 
 @dataclass
 class RelabelResult:
-    """What judging stored clicks anew made of them.
+    """The effects of new labels on stored clicks.
 
-    change: what is to be added to counters.
-    click_times: of each email with such a click, the first and last that a person made, of those
-        stored; None where there is none left.
+    Attributes:
+        change: amounts to add to counters.
+        changed: number of clicks that moved between people and machines.
+        click_times: for each email with such a click, the first and last stored click by a person;
+            None if no such click is left.
     """
 
     change: Contribution = field(default_factory=dict)
-    changed: int = 0  # how many clicks changed sides
+    changed: int = 0
     click_times: dict[ObjectId, TimeSpan | None] = field(default_factory=dict)
 
 
@@ -48,7 +50,7 @@ def label_clicks(
     emails: Mapping[ObjectId, EmailRow],
     rule: MachineClickRule,
 ) -> RelabelResult:
-    """Judge the arriving clicks, in their rows, and the stored ones that depend on what arrives."""
+    """Label the arriving clicks in their rows, and the stored clicks that they affect."""
     events: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     for event in arriving:
         events[event["email_id"]].append(event)
@@ -69,7 +71,7 @@ def label_clicks(
 def relabel_stored_clicks(
     tx: Tx, emails: Mapping[ObjectId, EmailRow], rule: MachineClickRule
 ) -> RelabelResult:
-    """Judge all stored clicks of emails anew."""
+    """Label all stored clicks of emails again."""
     clicks: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     query = {"email_id": {"$in": list(emails)}, "type": "click"}
     for row in collection(tx.database, EventRow).find(query, session=tx.session):
@@ -90,12 +92,12 @@ def _delivered_at(email: EmailRow, events: Iterable[EventRow]) -> datetime | Non
 def _open_spans(
     email: EmailRow, events: Sequence[EventRow], rule: MachineClickRule
 ) -> list[TimeSpan]:
-    """Return the times within which stored clicks are judged again, in order and disjoint.
+    """Return the time spans in which stored clicks are labelled again, sorted and disjoint.
 
-    These are near the arriving clicks, and between two known times of delivery.
+    The spans surround the arriving clicks, or lie between the old and the new time of delivery.
     """
     clicks = [event["at"] for event in events if event["type"] == "click"] if rule.links else []
-    reach = rule.reach + ONE_SECOND  # a crowd reaches whole seconds
+    reach = rule.reach + ONE_SECOND  # a crowd covers whole seconds
     spans = [(at - reach, at + reach) for at in clicks]
     was, is_ = email.get("delivered_at"), _delivered_at(email, events)
     if was != is_ and (email.get("clicks") or email.get("machine_clicks")):
@@ -106,7 +108,7 @@ def _open_spans(
 
 
 def _merged(spans: Iterable[TimeSpan], gap: timedelta) -> list[TimeSpan]:
-    """Join the spans that overlap or are at most this far apart."""
+    """Merge spans that overlap or have at most this gap between them."""
     merged: list[TimeSpan] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1] + gap:
@@ -122,12 +124,12 @@ def _stored_clicks(
     spans: Mapping[ObjectId, Sequence[TimeSpan]],
     rule: MachineClickRule,
 ) -> dict[ObjectId, list[EventRow]]:
-    """Return the clicks in each span, and those just outside that decide over them."""
+    """Return the clicks in each span, and the clicks just outside that can decide their labels."""
     found: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     ids = [id_ for id_ in spans if emails[id_].get("clicks") or emails[id_].get("machine_clicks")]
     if not ids:
         return found
-    # One range for all is one walk through the index; a clause for each email would cost more.
+    # One range for all emails is one index scan. A clause for each email would cost more.
     reach = rule.reach + ONE_SECOND
     start = min(spans[id_][0][0] for id_ in ids) - reach
     end = max(spans[id_][-1][1] for id_ in ids) + reach
@@ -151,9 +153,9 @@ def _stored_clicks(
 
 
 def _without_crowds(tx: Tx, email_id: ObjectId, span: TimeSpan) -> Iterator[EventRow]:
-    """Yield the clicks of an email, of each second at most one more than makes a crowd.
+    """Yield the clicks of an email, at most one more in each second than the limit of a crowd.
 
-    The others of a crowd have their label already, and nothing changes it.
+    The other clicks of a crowd have a label already, and new events do not change it.
     """
     at, end = truncate_to_second(span[0]), span[1]
     while at <= end:
@@ -181,7 +183,7 @@ def _judge(
     delivered_at: datetime | None,
     rule: MachineClickRule,
 ) -> list[tuple[EventRow, EventRow]]:
-    """Label the arriving clicks. Returns the stored ones whose label changes: before and after."""
+    """Label the arriving clicks. Return the stored ones whose label changes: before and after."""
     rows = [*arriving, *stored]
     clicks = [Click(row["at"], row.get("url", ""), row.get("user_agent", "")) for row in rows]
     changed = []
@@ -204,7 +206,7 @@ def _set_label(click: EventRow, reason: str | None) -> None:
 
 
 def write_labels(tx: Tx, changed: Sequence[tuple[EventRow, EventRow]]) -> RelabelResult:
-    """Store new labels of stored clicks, and say what that changes."""
+    """Store new labels of stored clicks. Return the effects."""
     result = RelabelResult()
     operations = []
     for before, after in changed:
@@ -229,7 +231,7 @@ def _difference(before: EventRow, after: EventRow) -> Contribution:
 
 
 def _click_times(tx: Tx, email_id: ObjectId) -> TimeSpan | None:
-    """When a person clicked first and last, of the clicks that are stored and those archived."""
+    """Return the times of the first and last click by a person, stored or archived."""
     query = {"email_id": email_id, "type": "click", "machine": {"$ne": True}}
     times: list[datetime] = []
     for direction in (1, -1):

@@ -1,8 +1,7 @@
-"""Correlation: the email that an event belongs to. Reading happens once for each batch.
+"""Correlation: finding the email that an event belongs to. It reads once for each batch.
 
-The `email_id` that the message carried decides. If it is absent or wrong, the message decides, if
-an earlier event tied it to an email. Then the address decides, and the mailing that a category
-names.
+The event's `email_id` decides first. If it is missing or wrong, the provider's message ID decides,
+if an earlier event tied that message. Otherwise, the address and the mailing in a category decide.
 """
 
 from collections import defaultdict
@@ -31,13 +30,13 @@ def choose_email(
     by_message: ObjectId | None,
     addressed: Sequence[EmailRow],
 ) -> tuple[ObjectId, CorrelationMethod] | None:
-    """Decide which email an event is of.
+    """Choose the email that an event belongs to. Return it with the method, or None.
 
     Args:
         event: the event's row.
-        named: the email its `email_id` names, if it is one of the organization's.
-        by_message: the email that the message is known to be of.
-        addressed: emails of the mailing that it names, to the address it names.
+        named: email in the event's `email_id`, if the organization has it.
+        by_message: email that an earlier event tied to the same message.
+        addressed: emails to the event's address, of the mailings in its categories.
     """
     if named is not None:
         return named, "email_id"
@@ -49,7 +48,7 @@ def choose_email(
 
 
 def _nearness(event: EventRow, email: EmailRow) -> tuple[bool, datetime, ObjectId]:
-    """The latest that was sent before the event; else one whose time is not known."""
+    """Prefer the latest email sent before the event, then an email without a known time."""
     sent_at = email.get("sent_at")
     if sent_at is not None and sent_at <= event["at"]:
         return True, sent_at, email["_id"]
@@ -57,10 +56,10 @@ def _nearness(event: EventRow, email: EmailRow) -> tuple[bool, datetime, ObjectI
 
 
 class Correlation:
-    """What `tie` needs to know of a batch of events of one organization.
+    """The data that ties a batch of events of one organization to emails.
 
     Args:
-        named: the emails that events name by their ids, as far as they exist.
+        named: existing emails that events name by their IDs.
         learned: messages that the batch itself ties to emails.
     """
 
@@ -80,7 +79,7 @@ class Correlation:
         self._emails: defaultdict[tuple[ObjectId, ObjectId], list[EmailRow]] = defaultdict(list)
 
     def read_candidates(self, events: Sequence[EventRow]) -> None:
-        """Read what may tie these events, which name no email by its id."""
+        """Read the data that can tie these events, which have no valid `email_id`."""
         if not events:
             return
         keys = {key for event in events for key in list_message_keys(event)} - self._messages.keys()
@@ -118,9 +117,9 @@ class Correlation:
     def email_of(
         self, event: EventRow, named: ObjectId | None = None
     ) -> tuple[ObjectId, CorrelationMethod] | None:
-        """Which email the event is of, and how that is known."""
+        """Return the event's email and the method that found it, or None."""
         if named in self._named:
-            return choose_email(event, named, None, ())  # as nearly all are
+            return choose_email(event, named, None, ())  # the usual case
         user_id = self._users.get(event.get("address", ""))
         addressed = [
             email
@@ -131,7 +130,10 @@ class Correlation:
         return choose_email(event, None, next(filter(None, told), None), addressed)
 
     def mailing_of(self, event: EventRow) -> MailingRow | None:
-        """The mailing that the event names, the latest where two have one name."""
+        """Return the mailing that the event's category names.
+
+        If several match, return the latest.
+        """
         return max(self._mailings_of(event), key=lambda mailing: mailing["_id"], default=None)
 
     def _mailings_of(self, event: EventRow) -> list[MailingRow]:

@@ -1,8 +1,8 @@
-"""The effects of events on their emails, when an event's email becomes known.
+"""Effects of events on their emails, when an event's email becomes known.
 
 An event takes effect once: when it is stored with its email, or later, when its email is found. The
-same transaction writes and counts it. Clicks are judged together with those around them. So a new
-click can change the labels of others, which are then counted again.
+same transaction writes and counts it. A new click can change the labels of clicks around it, which
+are then counted again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ FIRST, LAST = "first_clicked_at", "last_clicked_at"
 def compute_event_changes(
     tx: Tx, events: Sequence[EventRow], emails: Mapping[ObjectId, EmailRow], rule: MachineClickRule
 ) -> Changes:
-    """Judge clicks, and say what the events change of their emails.
+    """Label clicks, and return the changes that events make to their emails.
 
-    Completes the given events' rows, which the caller writes; writes to other events itself.
+    Complete the given rows, which the caller writes. Write changes to other events directly.
 
     Args:
-        events: rows with an email_id, not counted yet.
-        emails: the rows of their emails.
+        events: rows with an `email_id` that are not counted yet.
+        emails: rows of their emails.
     """
     touched = {event["email_id"]: emails[event["email_id"]] for event in events}
     changes = Changes(targets={"emails": list(touched.values())})
@@ -52,7 +52,7 @@ def compute_event_changes(
 
 
 def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, EmailRow]) -> None:
-    """Let what was reported of erased people be erased once it is counted."""
+    """Mark events of erased people for erasure after they are counted."""
     erased = [event for event in events if emails[event["email_id"]].get("erased")]
     if not erased:
         return
@@ -72,7 +72,7 @@ def _name_link(changes: Changes, event: EventRow, email: EmailRow) -> None:
 
 
 def apply_relabelling(changes: Changes, relabelled: RelabelResult) -> None:
-    """Add to what is to be written that stored clicks were judged anew."""
+    """Add the effects of new labels on stored clicks to the changes."""
     add(changes.increments, relabelled.change)
     for email_id, span in relabelled.click_times.items():
         update = changes.update_of("emails", email_id)

@@ -1,12 +1,13 @@
 """Clicks that an earlier version stored under a natural key without the link's position.
 
-SendGrid repeats a post for a day and more, and a replay repeats it at any time. So a click that was
-counted before an upgrade comes again after it, under a new identity. It must not count twice. But
-another click of the same second, on another link, is a click of its own. The stored post shows
-which of the two it is.
+SendGrid may repeat a POST for more than a day, and a replay may repeat it at any time. So a click
+that was counted before an upgrade can arrive again, under a new identity. It must count once.
 
-When `MIGRATION` has finished, no earlier version runs. Later clicks then have no former identity in
-the database, and are not looked for.
+A click on another link in the same second is a separate click. The stored body shows whether a
+click is a repetition.
+
+After `FORMER_CLICKS_MIGRATION` has finished, no earlier version runs. Later clicks have no former
+identity in the database, so this module does not search for one.
 """
 
 from collections import defaultdict
@@ -30,7 +31,8 @@ FORMER_CLICK_FIELDS = dict.fromkeys(
     ("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1
 )
 FORMER_CLICKS_MIGRATION = 13
-MAX_CLOCK_DIFFERENCE = timedelta(days=1)  # a provider's from ours, generously
+# generous limit for the difference between the provider's clock and this clock
+MAX_CLOCK_DIFFERENCE = timedelta(days=1)
 NO_FORMER_CLICKS_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 MIGRATION_END_CACHE_SECONDS = 5.0
 POSTS_PER_READ = 10  # each has up to 2 MB
@@ -41,7 +43,7 @@ _ended = ProcessCache[str, datetime](MIGRATION_END_CACHE_SECONDS, most=16)
 def find_former_clicks(
     tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.EventReport]
 ) -> dict[bytes | str, EventRow]:
-    """Return the rows of clicks that were stored under their former identity, by today's."""
+    """Return the clicks that are stored under a former identity, by their current identity."""
     claims: defaultdict[bytes, list[sendgrid.EventReport]] = defaultdict(list)
     until = _end_of_former(tx.database)
     for report in reports:
@@ -67,7 +69,7 @@ def find_former_clicks(
 
 
 def forget_migration_end() -> None:
-    """Ask the database again when the migration ended."""
+    """Clear the cached end of the migration, so that the next call reads it."""
     _ended.clear()
 
 
@@ -78,21 +80,25 @@ def _end_of_former(database: Database[Any]) -> datetime:
     row = database.migrations.find_one({"_id": FORMER_CLICKS_MIGRATION}) or {}
     end = datetime.max.replace(tzinfo=UTC)
     if "finished_at" in row:
-        is_new = "started_at" not in row  # the database began with this version
+        is_new = "started_at" not in row  # the database was created with this version
         end = NO_FORMER_CLICKS_TIME if is_new else row["finished_at"] + MAX_CLOCK_DIFFERENCE
     _ended.put(database.name, end)
     return end
 
 
 def _is_same(row: EventRow, position: str | None, report: sendgrid.EventReport) -> bool:
-    """A click whose position is not known any more counts as the same: never count twice."""
+    """Return whether both are the same click.
+
+    An unknown position counts as the same click, because an undercount is better than a
+    double count.
+    """
     if report.sg_event_id and report.sg_event_id == row.get("sg_event_id"):
         return True
     return position is None or position == report.link_position
 
 
 def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[EventRow]) -> dict[bytes, str]:
-    """Return what the stored posts tell of the positions of these clicks."""
+    """Return the positions of these clicks that the stored bodies contain."""
     waiting: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     for row in rows:
         waiting[row["delivery_id"]].append(row)
@@ -119,7 +125,7 @@ def _items(body: bytes) -> list[Any]:
 
 
 def _position(organization_id: ObjectId, row: EventRow, items: Sequence[Any]) -> str | None:
-    """Return the click's position; None if its item was erased, or was never noted."""
+    """Return the click's position. Return None if its item was erased or never recorded."""
     index = row.get("item", -1)
     if not 0 <= index < len(items):
         return None

@@ -1,4 +1,4 @@
-"""The inbox: the deliveries of one transaction, what they report, and the result of each."""
+"""Inbox: the deliveries of one transaction, their reports, and the result of each."""
 
 import logging
 from dataclasses import dataclass, field
@@ -32,10 +32,11 @@ OUTCOME_COUNTERS = ("counted_events", "repeated_events", "unmatched_events", "re
 
 @dataclass
 class DeliveryOutcome:
-    """What became of one delivery's events, as far as this batch took them."""
+    """The result of one delivery's events in this batch."""
 
     is_first: bool
-    next_item: int | None  # where the next batch goes on; None: all of it was taken
+    # index at which the next batch continues; None at the end of the delivery
+    next_item: int | None
     refused: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOME_COUNTERS, 0))
 
@@ -44,22 +45,22 @@ class Inbox:
     """Due deliveries of one organization.
 
     Args:
-        reader: of the bodies; one that reads ahead where batch follows batch.
+        reader: reader of bodies; a shared one reads ahead between batches.
     """
 
     def __init__(self, tx: Tx, reader: DeliveryReader | None = None) -> None:
         self.tx = tx
         self.reader = reader or DeliveryReader()
-        self.organization_id = ObjectId()  # of the deliveries, once they are known
+        self.organization_id = ObjectId()  # set when the deliveries are known
         self.parts: list[DeliveryPart] = []
         self._has_more = False
         self.rows: dict[ObjectId, WebhookDeliveryRow] = {}  # the deliveries, as they were read
         self.reports: list[DeliveredReport] = []
         self.outcomes: dict[ObjectId, DeliveryOutcome] = {}
-        self.finished: list[datetime] = []  # since when deliveries were due that are all taken now
+        self.finished: list[datetime] = []  # due times of the deliveries that this batch finishes
 
     def choose(self, group: dict[str, Any], most: int) -> list[DeliveryPart]:
-        """Choose the next due deliveries of a group, with at most so many events."""
+        """Choose the group's next due deliveries, with at most `most` events."""
         found = find_due_deliveries(self.tx, group)
         self.parts = choose_parts(found, most)
         self.rows = {row["_id"]: row for row in found[: len(self.parts)]}
@@ -67,7 +68,7 @@ class Inbox:
         return self.parts
 
     def read_reports(self, group: dict[str, Any], most: int) -> None:
-        """Read what the chosen deliveries report, and begin to read what comes after them."""
+        """Read the reports of the chosen deliveries, and start to read the next ones ahead."""
         readings = self.reader.read(self.parts, self.tx)
         for part, reading in zip(self.parts, readings, strict=True):
             self.organization_id = part.organization_id
@@ -80,13 +81,16 @@ class Inbox:
         outcome = DeliveryOutcome(part.first == 0, reading.next_item, reading.refused)
         outcome.counts["refused_events"] = reading.refused_count
         if reading.refused_count:
-            log.warning("delivery %s: %d events refused", part.id, reading.refused_count)
+            log.warning("delivery %s: rejected %d events", part.id, reading.refused_count)
         self.outcomes[part.id] = outcome
         if outcome.next_item is None:
             self.finished.append(part.due)
 
     def note_outcomes(self) -> None:
-        """Note the result of each delivery and, for a large one, where to go on."""
+        """Store the result of each delivery.
+
+        For a large one, also store the index to continue at.
+        """
         self.tx.database.deliveries.bulk_write(
             [
                 UpdateOne({"_id": id_}, _update_of(outcome, self.rows[id_]).operators)
@@ -98,17 +102,17 @@ class Inbox:
 
 
 def skip_event(database: Database[Any], part: DeliveryPart, error: str) -> None:
-    """Leave out the event that a part begins with, because it cannot be counted.
+    """Skip the first event of a part, because it cannot be counted.
 
-    The delivery goes on with the next one. Once all were looked at, the delivery itself counts as
-    attempted, and the next attempt begins with its first event.
+    The delivery continues with the next event. After its last event, the delivery itself has one
+    failed attempt. The next attempt begins with its first event.
     """
     where = {"_id": part.id, "due": part.due, "next_item": part.first or None}
     row = database.deliveries.find_one(
         {**where, **retries.exclude_postponed(now())}, dict.fromkeys(DUE_DELIVERY_FIELDS, 1)
     )
     if row is None:
-        return  # it was changed meanwhile, or another worker has noted it
+        return  # another process changed or skipped it meanwhile
     where["trouble"] = row.get("trouble")
     update = Update().set({"next_item": part.first + 1, "bad_event": error})
     if part.first + 1 >= row["items"]:

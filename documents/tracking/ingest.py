@@ -1,8 +1,8 @@
 """Ingest: from stored webhook deliveries to exact counters, in one transaction.
 
 Events never change and have an identity, so storing an event counts it. The transaction inserts the
-new events and adds them to their emails, and through these to mailing and fundraiser. It also
-removes the due marks of the deliveries. All of it happens or nothing, however often it runs.
+new events, adds them to the counters of emails, mailings and fundraisers, and removes the
+deliveries' due marks. It is atomic, and repeating it changes nothing.
 """
 
 import logging
@@ -43,16 +43,16 @@ def tally_organization(
     rule: MachineClickRule,
     seconds: float | None = GROUP_ISOLATION_SECONDS,
 ) -> int:
-    """Count everything that is due of an organization's deliveries. Returns how many there were.
+    """Count all due deliveries of an organization. Return their number.
 
     Args:
-        seconds: how long to isolate bad events; None leaves them to the sweep.
+        seconds: maximum time to isolate bad events; None leaves them to the sweep.
     """
     return _flights.run(organization_id, lambda: _tally_all(organization_id, rule, seconds))
 
 
 def tally_deliveries(ids: list[ObjectId], rule: MachineClickRule) -> int:
-    """Count deliveries, and with them what else is due of their organizations."""
+    """Count deliveries, together with all other due deliveries of their organizations."""
     due = find_due_groups("deliveries", ids, "organization_id", provider=SENDGRID_PROVIDER)
     return sum(tally_organization(organization_id, rule, None) for organization_id in due)
 
@@ -61,7 +61,7 @@ class _Run:
     """One run over the due deliveries of an organization.
 
     Attributes:
-        parts: the parts in the current batch.
+        parts: parts in the current batch.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class _Run:
             "provider": SENDGRID_PROVIDER,
         }
         self.rule = rule
-        # A worker that has the first turn does the same work, so nobody asks for that one.
+        # A worker that holds the first turn does the same work, so no other worker waits for it.
         turns = f"events:{organization_id}", mutex.name_organization_turn(organization_id)
         group = ("events of organization", organization_id)
         self.drain = Drain(
@@ -83,7 +83,7 @@ class _Run:
     def take(
         self, parts: Sequence[DeliveryPart], rows: Mapping[ObjectId, WebhookDeliveryRow]
     ) -> None:
-        """Note what the transaction took: each event has a place in the batch."""
+        """Record the rows that the transaction took. Each event has a place in the batch."""
         self.parts = list(parts)
         ids = [
             part.id
@@ -105,7 +105,7 @@ def _tally_all(organization_id: ObjectId, rule: MachineClickRule, seconds: float
 
 
 def _tally(tx: Tx, run: _Run, reader: DeliveryReader) -> int:
-    """Tally due deliveries in a transaction."""
+    """Count due deliveries in a transaction."""
     most = run.drain.limit
     group = run.group | run.drain.waiting("deliveries")
     inbox = Inbox(tx, reader)
@@ -113,8 +113,8 @@ def _tally(tx: Tx, run: _Run, reader: DeliveryReader) -> int:
         run.take(parts, inbox.rows)
         inbox.read_reports(group, most)
         batch = TallyBatch(tx, inbox.organization_id, run.rule, inbox)
-        # Hardly any post is sent twice, and MongoDB rejects an event that is stored already. So the
-        # worker looks for stored events only after MongoDB rejected one.
+        # Providers rarely send a POST twice, and MongoDB rejects an event that is stored already.
+        # So the worker searches for stored events only after such a rejection.
         batch.write(are_new=tx.attempt == 0)
         inbox.note_outcomes()
         tx.on_commit(partial(_measure, inbox, batch.new, len(parts)))
@@ -122,7 +122,7 @@ def _tally(tx: Tx, run: _Run, reader: DeliveryReader) -> int:
 
 
 def _measure(inbox: Inbox, new: list[EventRow], deliveries: int) -> None:
-    """Once a batch. What was known already is repeated, whichever post told of it before."""
+    """Update the metrics of a batch. Events that were already stored count as repeated."""
     reported = Counter(one.report.type for one in inbox.reports)
     told = Counter((one["type"], "email_id" in one) for one in new)
     fates: Counter[tuple[str, str]] = Counter()
@@ -140,7 +140,10 @@ def _measure(inbox: Inbox, new: list[EventRow], deliveries: int) -> None:
 
 
 def _known(type_: str) -> str:
-    """A provider may send any word, and each would be a series for ever."""
+    """Return a bounded label.
+
+    Otherwise, each new type from a provider would add a permanent series.
+    """
     return type_ if type_ in sendgrid.SENDGRID_EVENT_TYPES else "other"
 
 
@@ -149,7 +152,7 @@ def retry_unmatched_events(
     rule: MachineClickRule,
     seconds: float | None = GROUP_ISOLATION_SECONDS,
 ) -> int:
-    """Tie what could not be tied when it came. Returns how many events were looked at."""
+    """Look for the emails of unmatched events again. Return the number of checked events."""
     group = ("unmatched events of organization", organization_id)
     drain = Drain(
         group, unmatched.TIED_EVENTS_PER_BATCH, seconds, note=_look_later, postpone=_look_later
@@ -165,6 +168,6 @@ def _look_again(tx: Tx, drain: Drain, organization_id: ObjectId, rule: MachineCl
 
 
 def _look_later(source: str, id_: ObjectId, error: Exception) -> None:
-    """An event has no attempts to count: it is looked at again after the same time."""
-    log.error("%s %s cannot be tied: %s", source, id_, retries.describe_error(error))
+    """Make the event due again after the usual interval. Events have no limit of attempts."""
+    log.error("%s %s: cannot tie: %s", source, id_, retries.describe_error(error))
     get_db().events.update_one({"_id": id_, **DUE_FILTER}, {"$set": {"due": now()}})

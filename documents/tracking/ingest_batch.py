@@ -1,4 +1,4 @@
-"""One batch of ingest: what its deliveries report, without what is stored already."""
+"""One batch of ingest: the reports of its deliveries, without events that are stored already."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,14 +25,14 @@ from documents.tracking.rules import MachineClickRule
 from matchback.engine import Changes, Tx, settle
 
 EventKey = bytes | str
-MAX_ROWS_PER_ANSWER = 10_000  # rows in one answer: the default is 101, and then another question
+MAX_ROWS_PER_ANSWER = 10_000  # the default first answer has 101 rows and needs another round trip
 
 
 class TallyBatch:
     """Events of one organization, in one transaction.
 
     Args:
-        inbox: the deliveries that report them; none when stored events are looked at again.
+        inbox: deliveries that report the events; None to check stored events again.
     """
 
     def __init__(
@@ -42,20 +42,21 @@ class TallyBatch:
         self.organization_id = organization_id
         self.rule = rule
         self.inbox = inbox or Inbox(tx)
-        self.new: list[EventRow] = []  # of the reported events, those that were not stored
+        self.new: list[EventRow] = []  # reported events that were not stored before
         self._repeated: list[tuple[EventRow | None, ObjectId | None, ObjectId, int]] = []
 
     def write(self, are_new: bool = False) -> None:
-        """Store the new events, and count them.
+        """Store the new events and count them.
 
         Args:
-            are_new: none is stored already. Should one be, storing it again is refused.
+            are_new: assume that no event is stored, and skip the search for stored events.
 
         Raises:
-            BulkWriteError: so it was.
+            BulkWriteError: an event is stored already.
         """
         emails = self._named_emails()
-        # MongoDB would accept a click beside its former identity, so that is looked for each time.
+        # MongoDB would accept a click beside its former identity, so this search is always
+        # necessary.
         reports = [reported.report for reported in self.inbox.reports]
         stored = find_former_clicks(self.tx, self.organization_id, reports)
         stored |= {} if are_new else self._stored()
@@ -70,7 +71,7 @@ class TallyBatch:
         self._forget_repeated()
 
     def _forget_repeated(self) -> None:
-        """Note the items that report once more what is known of erased people."""
+        """Record repeated items about erased people, so that erasure removes them."""
         ids = {
             id_ for known, named, *_ in self._repeated for id_ in (named, _email_of(known)) if id_
         }
@@ -86,7 +87,7 @@ class TallyBatch:
         erased_bodies.note_repeated_posts(self.tx, self.organization_id, read)
 
     def retry_unmatched(self, events: list[EventRow]) -> None:
-        """Tie stored unmatched events that could not be tied when they came."""
+        """Tie stored events that had no email when they arrived."""
         tied = unmatched.match_unmatched_events(self.tx, self.organization_id, events)
         if tied:
             effects = self.count(tied, {})
@@ -94,7 +95,7 @@ class TallyBatch:
             settle(self.tx, LEDGER, effects)
 
     def count(self, events: list[EventRow], emails: dict[ObjectId, EmailRow]) -> Changes:
-        """Return what events that are now tied change of their emails."""
+        """Return the changes that newly tied events make to their emails."""
         wanted = {event["email_id"] for event in events}
         rows = unmatched.read_missing_emails(self.tx, emails, wanted)
         return compute_event_changes(self.tx, events, rows, self.rule)
@@ -102,7 +103,7 @@ class TallyBatch:
     def _new_events(
         self, emails: Mapping[ObjectId, EmailRow], stored: Mapping[EventKey, EventRow]
     ) -> list[EventRow]:
-        """The rows of events that are not stored yet, with their emails where these are known."""
+        """Return the rows of events that are not stored yet, with their emails if known."""
         claimed = set[EventKey]()
         new: list[tuple[EventRow, ObjectId | None]] = []
         for report, named, delivery_id, item in self.inbox.reports:
@@ -110,7 +111,7 @@ class TallyBatch:
             known = next((stored[key] for key in keys if key in stored), None)
             counts = self.inbox.outcomes[delivery_id].counts
             if known and (known["delivery_id"], known.get("item")) == (delivery_id, item):
-                # This very delivery was tallied before.
+                # An earlier attempt tallied the same delivery.
                 counts["counted_events" if "email_id" in known else "unmatched_events"] += 1
             elif known or claimed & keys:
                 counts["repeated_events"] += 1
@@ -141,7 +142,7 @@ class TallyBatch:
                 unmatched.mark_unmatched(event, tying)
 
     def _stored(self) -> dict[EventKey, EventRow]:
-        """The reported events that are stored already, by what they are known by."""
+        """Return the reported events that are stored already, by each of their keys."""
         identities = [report.identity for report, *_ in self.inbox.reports]
         sg_event_ids = [
             report.sg_event_id for report, *_ in self.inbox.reports if report.sg_event_id
@@ -157,13 +158,13 @@ class TallyBatch:
         return found | {row["sg_event_id"]: row for row in rows if "sg_event_id" in row}
 
     def _named_emails(self) -> dict[ObjectId, EmailRow]:
-        """The emails that events name and that are the organization's."""
+        """Return the organization's emails that the events name."""
         named = {reported.named for reported in self.inbox.reports} - {None}
         found = self._find(EmailRow, {"_id": {"$in": list(named)}, "deleted_at": None})
         return {email["_id"]: email for email in found}
 
     def _late(self, learned: Mapping[ObjectId, EventRow]) -> list[EventRow]:
-        """Stored events that can be tied because their messages are known now."""
+        """Return stored events that can be tied because the batch made their messages known."""
         if not learned:
             return []
         stored = unmatched.find_events_to_addresses(
@@ -187,5 +188,5 @@ def _email_of(event: EventRow | None) -> ObjectId | None:
 
 
 def _keys(report: sendgrid.EventReport) -> set[EventKey]:
-    """What an event is known by; either one is enough."""
+    """Return the keys of an event. Either key identifies it."""
     return {report.identity, report.sg_event_id} - {None}  # type: ignore[return-value]

@@ -1,8 +1,7 @@
-"""A reader of webhook posts, which parses the next ones while MongoDB counts the current ones.
+"""Reader of webhook bodies. It parses the next ones while MongoDB counts the current ones.
 
-A body's meaning depends on nothing else, and the body does not change while its delivery is due. So
-it can be parsed before the transaction that counts it. Only speed depends on that: a body that was
-not parsed ahead is parsed when it is needed.
+A body does not change while its delivery is due. So it can be parsed before the transaction that
+counts it. Reading ahead affects only speed: other bodies are parsed when they are needed.
 """
 
 import contextlib
@@ -22,23 +21,26 @@ from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage import shutdown
 from matchback.engine import Tx
 
-# A transaction must stay short, because it holds its mailing meanwhile. Each one has a cost of its
-# own, which a backlog of small posts must not pay for every ten of them.
+# A transaction must be short, because it blocks other writes to its mailing. Each transaction has a
+# fixed cost, so a backlog of small POSTs needs large batches.
 DELIVERIES_PER_BATCH = 100
 EVENTS_PER_BATCH = 1000
-ITEMS_PER_BATCH = 100_000  # read for them: a tenth of a second where nothing can be understood
-MAX_REJECTED_ITEMS = 100  # of a delivery, with their reasons
+ITEMS_PER_BATCH = 100_000  # read to fill a batch; takes 0.1 seconds if no item is valid
+MAX_REJECTED_ITEMS = 100  # stored with their reasons, for each delivery
 DUE_DELIVERY_FIELDS = ("organization_id", "due", "items", "next_item", "bad_event", "trouble")
 
-# A post's items, by its ID and since when it is due.
+# Items of a POST, by its ID and due time.
 ItemsByPost = dict[tuple[ObjectId, datetime], list[Any]]
 
 _ahead = ThreadPoolExecutor(2, thread_name_prefix="read-ahead")
 
 
 class DeliveryPart(NamedTuple):
-    """Some of a delivery's events: from the first, as many as fit. Due since then, for a replay
-    makes a delivery due that was erased meanwhile."""
+    """A part of a delivery: its events from `first`, at most `most`.
+
+    The due time identifies the version of the body, because a replay makes a delivery due again
+    that erasure may have changed.
+    """
 
     organization_id: ObjectId
     id: ObjectId
@@ -48,7 +50,7 @@ class DeliveryPart(NamedTuple):
 
 
 class DeliveredReport(NamedTuple):
-    """One event of a delivery, and the email that it names by an id or a token."""
+    """One event of a delivery, and the email that it names by an ID or a token."""
 
     report: sendgrid.EventReport
     named: ObjectId | None
@@ -58,15 +60,16 @@ class DeliveredReport(NamedTuple):
 
 @dataclass
 class PartReading:
-    """What a part reports."""
+    """The reports in a part."""
 
-    next_item: int | None = None  # where the next batch goes on; None: that was all of it
+    # index at which the next batch continues; None at the end of the delivery
+    next_item: int | None = None
     reports: list[DeliveredReport] = field(default_factory=list)
-    refused: list[dict[str, Any]] = field(default_factory=list)  # the first of them
+    refused: list[dict[str, Any]] = field(default_factory=list)  # the first rejected items
     refused_count: int = 0
 
     def refuse(self, index: int, reason: str) -> None:
-        """Note an item that cannot be understood."""
+        """Record an invalid item."""
         self.refused_count += 1
         if len(self.refused) < MAX_REJECTED_ITEMS:
             self.refused.append({"index": index, "reason": reason})
@@ -85,12 +88,13 @@ def find_due_deliveries(tx: Tx, query: dict[str, Any]) -> list[WebhookDeliveryRo
 
 
 def choose_parts(deliveries: Sequence[WebhookDeliveryRow], most: int) -> list[DeliveryPart]:
-    """What a batch of so many events takes: of a large delivery, as much as fits."""
+    """Choose the parts of a batch with at most `most` events. Split a large delivery."""
     parts: list[DeliveryPart] = []
     left = most
     for row in deliveries:
         first = row.get("next_item") or 0
-        waiting = max(1, row["items"] - first)  # a batch of one takes one post, even an empty one
+        # an empty POST takes one place, so that a batch of one can take it
+        waiting = max(1, row["items"] - first)
         if parts and (waiting > left or not left):
             break
         parts.append(DeliveryPart(row["organization_id"], row["_id"], row["due"], first, left))
@@ -99,12 +103,12 @@ def choose_parts(deliveries: Sequence[WebhookDeliveryRow], most: int) -> list[De
 
 
 class DeliveryReader:
-    """Reads parts of deliveries. As a context, it has read nothing more ahead when it is left."""
+    """Reader of parts of deliveries. As a context manager, it finishes reading ahead on exit."""
 
     def __init__(self) -> None:
         self._known: dict[DeliveryPart, PartReading] = {}
-        # Parsed once, because a large post takes many batches. The thread that reads ahead and the
-        # caller never use it at the same time.
+        # A large POST takes many batches, so its items are parsed once. The read-ahead thread and
+        # the caller never use this at the same time.
         self._unfinished: ItemsByPost = {}
         self._coming: Future[dict[DeliveryPart, PartReading]] | None = None
 
@@ -116,10 +120,13 @@ class DeliveryReader:
             self._coming.exception()
 
     def read(self, parts: Sequence[DeliveryPart], tx: Tx) -> list[PartReading]:
-        """What these parts report. What was not read ahead is read in the transaction: outside,
-        a post may not be to be seen yet that it sees already."""
+        """Return the reports of these parts. Read missing bodies in the transaction.
+
+        Outside the transaction, a read might not see a delivery that the transaction sees.
+        """
         if self._coming and not self._coming.cancel():
-            with contextlib.suppress(Exception):  # then it is read now, and whoever asks is told
+            # read these parts again below, which raises a lasting error to the caller
+            with contextlib.suppress(Exception):
                 self._known |= self._coming.result()
         self._coming = None
         missing = [part for part in parts if part not in self._known]
@@ -128,7 +135,7 @@ class DeliveryReader:
         return [self._known[part] for part in parts]
 
     def read_ahead(self, query: dict[str, Any], parts: Sequence[DeliveryPart], most: int) -> None:
-        """Begin to read what comes after these parts: as many events."""
+        """Start to read the next parts in the background, with at most `most` events."""
         goes_on = {part.id: self._known[part].next_item for part in parts}
         if not shutdown.has_begun():
             self._coming = _ahead.submit(_read_next, query, goes_on, self._unfinished, most)
@@ -151,7 +158,7 @@ def _read_next(
 def _read(
     parts: Sequence[DeliveryPart], unfinished: ItemsByPost, tx: Tx
 ) -> dict[DeliveryPart, PartReading]:
-    """Read parts of posts. Keep the items of the posts that have more, and of no others."""
+    """Read parts of deliveries. Keep only the items of bodies that have more events."""
     if not parts:
         return {}
     known = dict(unfinished)
@@ -176,11 +183,13 @@ def _parse(body: bytes) -> list[Any] | None:
 
 
 def _read_part(part: DeliveryPart, items: list[Any] | None) -> PartReading:
-    """Read up to `most` events. Items that cannot be understood cost no place, so that a post of
-    a million of them takes few batches."""
+    """Read at most `most` events of a part.
+
+    Invalid items take no place, so that a POST of a million invalid items takes few batches.
+    """
     reading = PartReading()
     if items is None:
-        reading.refuse(0, "the body is no JSON array")
+        reading.refuse(0, "the body is not a JSON array")
         return reading
     index = part.first
     end = min(len(items), part.first + ITEMS_PER_BATCH)
@@ -188,7 +197,7 @@ def _read_part(part: DeliveryPart, items: list[Any] | None) -> PartReading:
         event = _read_item(part, index, items[index], reading)
         if event is not None:
             if part.most == 1 and index > part.first:
-                break  # a batch of one event begins with it, so that `skip_event` finds it
+                break  # a batch of one begins with its event, so that `skip_event` finds it
             reading.reports.append(event)
         index += 1
     reading.next_item = index if index < len(items) else None

@@ -1,4 +1,4 @@
-"""Relabelling: stored clicks judged again after a change of the rule, a page at a time."""
+"""Relabelling: labels stored clicks again after a change of the rule, one page at a time."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ EMAILS_PER_TRANSACTION = 50
 
 
 class Relabelling(Document):
-    """By which rule all clicks are judged, and how far judging by another one has come."""
+    """The rule of all current labels, and the progress of labelling by another rule."""
 
     name = StringField(primary_key=True, default=RELABELLING_NAME)
     rule = StringField()
@@ -41,13 +41,13 @@ class Relabelling(Document):
 
     @classmethod
     def is_done(cls, rule: MachineClickRule) -> bool:
-        """Whether all stored clicks are judged by this rule."""
+        """Return whether all stored clicks have labels by this rule."""
         known = cls.objects(name=RELABELLING_NAME).first()
         return known is not None and known.rule == rule.fingerprint
 
     @classmethod
     def continue_with(cls, rule: MachineClickRule, *, again: bool = False) -> Self:
-        """Continue with this rule. Start from the first email if the last rule was another one."""
+        """Continue with this rule. Start at the first email if the last rule was different."""
         known = cls.objects(name=RELABELLING_NAME).first() or cls()
         if again or known.target != rule.fingerprint:
             known.target, known.after, known.changed, known.rule = rule.fingerprint, None, 0, None
@@ -55,7 +55,7 @@ class Relabelling(Document):
         return known
 
     def step(self, rule: MachineClickRule) -> bool:
-        """Judge the clicks of the next emails. Returns whether there are more for this process."""
+        """Label the clicks of the next emails. Return whether this process has more to do."""
         query = {"_id": {"$gt": self.after}} if self.after else {}
         fields = {"clicks": 1, "machine_clicks": 1}
         found = (
@@ -64,7 +64,7 @@ class Relabelling(Document):
         page = list(found)
         clicked = [row["_id"] for row in page if row.get("clicks") or row.get("machine_clicks")]
         if not self._relabel_all(clicked, rule):
-            return True  # this process is stopping: the page is read again
+            return True  # this process is stopping, so another one reads the page again
         return self._advance(page[-1]["_id"] if page else None)
 
     def _advance(self, last_id: ObjectId | None) -> bool:
@@ -77,15 +77,15 @@ class Relabelling(Document):
         return last_id is not None
 
     def _relabel_all(self, email_ids: list[ObjectId], rule: MachineClickRule) -> bool:
-        """Judge the clicks of these emails. Returns whether it reached the last one.
+        """Label the clicks of these emails. Return whether it reached the last email.
 
-        Skip an email whose clicks cannot be judged.
+        Skip an email whose clicks cause an error.
         """
         reached = 0
 
         def skip(source: str, id_: ObjectId, error: Exception) -> None:
             nonlocal reached
-            log.error("%s %s: clicks not judged: %s", source, id_, retries.describe_error(error))
+            log.error("%s %s: cannot label clicks: %s", source, id_, retries.describe_error(error))
             reached += 1
 
         group = "clicks", None
@@ -99,12 +99,12 @@ class Relabelling(Document):
 
         while reached < len(email_ids) and not shutdown.has_begun():
             done = batches.take(batch)
-            reached += done  # `skip` may have moved it meanwhile
+            reached += done  # `skip` may have changed it meanwhile
         return reached == len(email_ids)
 
 
 def _relabel(tx: Tx, email_ids: list[ObjectId], rule: MachineClickRule) -> int:
-    """Judge all clicks of these emails. Returns how many changed sides."""
+    """Label all clicks of these emails. Return how many moved between people and machines."""
     emails = {
         row["_id"]: row
         for row in collection(tx.database, EmailRow).find(

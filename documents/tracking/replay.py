@@ -1,6 +1,6 @@
-"""Replay: stored deliveries counted again, for example after a bug fix.
+"""Replay: counts stored deliveries again, for example after a bug fix.
 
-Correct figures stay, because stored events are known, and each knows its own delivery.
+Correct counters stay correct, because each stored event identifies its delivery.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ def replay_deliveries(
     since: datetime | None = None,
     delivery_id: ObjectId | None = None,
 ) -> Iterator[int]:
-    """Make deliveries due again; yields how many, batch by batch. The workers take it from there.
+    """Make deliveries due again, so that workers count them. Yield the number of each batch.
 
-    Events that no email is known of are looked at again, too.
+    Also make their unmatched events due.
 
     Args:
-        organization_id: only this organization's.
-        since: only those that arrived since then.
-        delivery_id: only this one.
+        organization_id: limit to this organization.
+        since: limit to deliveries that arrived at this time or later.
+        delivery_id: limit to this delivery.
     """
     scope: dict[str, Any] = {"organization_id": organization_id} if organization_id else {}
     first = delivery_id or (ObjectId.from_datetime(since) if since else None)

@@ -1,21 +1,22 @@
 """Rules for clicks that a machine made. Pure: no database, no clock.
 
-Mail gateways follow the links of a message to check them, most of them under a browser's name.
-These signs reveal them, in this order:
+Mail gateways follow the links of a message to check them, and most send a browser's user agent.
+These signs reveal machines, in this order:
 
 - **agent**: the user agent names a mail gateway, a crawler or a script.
-- **delivery**: the click is not later than the delivery. Events carry whole seconds, and no person
-  reads a message in the second in which their server accepted it.
-- **burst**: several different links within a moment. People open one link, and then another;
-  gateways open all of them. An impatient person clicks one link twice, which is no burst.
-- **crowd**: more than `CROWD` clicks in one whole second, even on one link. These are labelled
-  "burst" before the delivery is checked. So are, after it, the clicks within `seconds`.
+- **delivery**: the click is not later than the delivery. Events have whole seconds, and no person
+  reads a message in the second of its delivery.
+- **burst**: clicks on several different links within a moment. People open one link after another.
+  Gateways open all of them. Two clicks on the same link are not a burst.
+- **crowd**: more than `MAX_CLICKS_PER_SECOND` clicks in one whole second, even on one link. Clicks
+  in a crowd get the label "burst" before the delivery is checked. Clicks within `seconds` of a
+  crowd get the label afterwards.
 
-A click depends on the clicks up to `seconds` around it and on nothing else, in whatever order they
-are reported. Crowds are compared by whole seconds.
+A label depends only on the clicks up to `seconds` around it, in any order of arrival. Crowds are
+compared by whole seconds.
 
-A crowd bounds the work of one click. Once a second has a crowd, its clicks keep their labels
-whatever arrives. So `CROWD` + 1 of them are enough to judge all others.
+A crowd limits the work for one click. The clicks of a crowd keep their labels when more events
+arrive. So `MAX_CLICKS_PER_SECOND` + 1 of them are enough to judge all other clicks.
 """
 
 import hashlib
@@ -33,8 +34,8 @@ MachineReason = Literal["agent", "delivery", "burst"]
 MAX_CLICKS_PER_SECOND = 200
 ONE_SECOND = timedelta(seconds=1)
 
-# Mail gateways say who they are seldom; those that do are no crawlers of the web, and are not in
-# the crawlers' list. In lower case, anywhere in the user agent.
+# Lower-case parts of user agents. Few mail gateways identify themselves. Those that do are not web
+# crawlers, so the list of crawlers lacks them.
 GATEWAY_AGENTS = (
     "barracuda",
     "cisco-ironport",
@@ -54,8 +55,13 @@ GATEWAY_AGENTS = (
 
 @dataclass(frozen=True)
 class MachineClickRule:
-    """How many different links, within how many seconds, are a burst (0: bursts are not looked
-    for); and parts of user agents, in lower case, that are machines besides the known ones."""
+    """The rule that decides which clicks a machine made.
+
+    Attributes:
+        links: minimum number of different links in a burst; 0 disables bursts.
+        seconds: maximum length of a burst.
+        agents: lower-case parts of user agents that identify additional machines.
+    """
 
     links: int = 3
     seconds: int = 2
@@ -63,12 +69,12 @@ class MachineClickRule:
 
     @property
     def reach(self) -> timedelta:
-        """How far apart clicks can matter to each other."""
+        """Maximum time between clicks that can affect each other's labels."""
         return timedelta(seconds=self.seconds)
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the rule does."""
+        """Digest of the rule, which changes with the rule."""
         return hashlib.sha256(
             repr((astuple(self), GATEWAY_AGENTS, MAX_CLICKS_PER_SECOND)).encode()
         ).hexdigest()[:16]
@@ -86,7 +92,7 @@ class Click:
 def find_machine_reasons(
     clicks: Sequence[Click], delivered_at: datetime | None, rule: MachineClickRule
 ) -> list[MachineReason | None]:
-    """For each click of an email why it is a machine's, or None where it can be a person's."""
+    """Return the reason why each click is a machine's, or None if a person can have clicked."""
     order = sorted(range(len(clicks)), key=lambda index: clicks[index].at)
     times = [clicks[index].at for index in order]
     bursts = _bursts([clicks[index] for index in order], times, rule)
@@ -111,7 +117,7 @@ def truncate_to_second(at: datetime) -> datetime:
 
 
 def _crowds(times: Sequence[datetime]) -> set[datetime]:
-    """Return the seconds in which more than CROWD clicks fall."""
+    """Return the seconds that have a crowd of clicks."""
     return {
         second
         for second, number in Counter(map(truncate_to_second, times)).items()
@@ -127,9 +133,9 @@ def _is_near(at: datetime, crowds: set[datetime], rule: MachineClickRule) -> boo
 def _bursts(
     clicks: Sequence[Click], times: Sequence[datetime], rule: MachineClickRule
 ) -> list[bool]:
-    """Whether each of the clicks, in the order of their times, is part of a burst."""
+    """Return whether each click is part of a burst. The clicks must be in order of time."""
     part = [False] * len(clicks)
-    urls: Counter[str] = Counter()  # of the clicks from `first` up to `end`
+    urls: Counter[str] = Counter()  # counts of the URLs between `first` and `end`
     end = marked = 0
     for first, click in enumerate(clicks if rule.links else ()):
         while end < len(clicks) and times[end] <= times[first] + rule.reach:
@@ -147,6 +153,6 @@ def _bursts(
 
 @lru_cache(maxsize=10_000)
 def is_machine_agent(user_agent: str, also: tuple[str, ...] = ()) -> bool:
-    """Whether a user agent names a mail gateway, a crawler, or a script."""
+    """Return whether a user agent names a mail gateway, a crawler or a script."""
     lower = user_agent.lower()
     return any(part in lower for part in (*GATEWAY_AGENTS, *also)) or is_crawler(user_agent)

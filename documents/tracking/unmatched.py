@@ -1,9 +1,10 @@
 """Unmatched events: stored before their email was known, and tied to it afterwards.
 
-The later of the two ties them. A transaction that makes an email known looks for unmatched events.
-A transaction that stores an unmatched event has looked for the email. When both run at once,
-neither may see the other. So each unmatched event is due. A worker checks it again after every
-transaction of that moment has ended.
+The later transaction ties them. A transaction that makes an email known searches for unmatched
+events. A transaction that stores an event first searches for its email.
+
+If both run at once, neither may see the other. So each unmatched event is due. A worker checks it
+again after all transactions of that time have ended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from documents.values.time import now
 from matchback.engine import Changes, Tx, add
 
 TIED_EVENTS_PER_BATCH = 500
-# MongoDB ends a transaction after 60 seconds, unless it is set to do so earlier.
+# By default, MongoDB ends a transaction after 60 seconds.
 UNMATCHED_RETRY_INTERVAL = timedelta(seconds=70)
 UNMATCHED_EVENT_FIELDS: tuple[Literal["unmatched", "mailing_id", "fundraiser_id", "due"], ...] = (
     "unmatched",
@@ -38,7 +39,7 @@ UNMATCHED_EVENT_FIELDS: tuple[Literal["unmatched", "mailing_id", "fundraiser_id"
 
 
 def mark_unmatched(event: EventRow, tying: Correlation) -> None:
-    """Keep in the row of an event what it may be tied by later."""
+    """Store in the event's row the values by which a later run can tie it."""
     event["unmatched"] = to_canonical(event.get("address", ""))
     event["due"] = now()
     if mailing := tying.mailing_of(event):
@@ -48,7 +49,7 @@ def mark_unmatched(event: EventRow, tying: Correlation) -> None:
 def find_events_to_addresses(
     tx: Tx, organization_id: ObjectId, addresses: set[str]
 ) -> list[EventRow]:
-    """Return unmatched events to these addresses, in whatever spelling."""
+    """Return unmatched events to these addresses, in any spelling."""
     query = {
         "organization_id": organization_id,
         "unmatched": build_text_condition(in_=list_all_address_keys(addresses)),
@@ -61,10 +62,10 @@ def find_events_to_addresses(
 
 
 def match_to_due_emails(tx: Tx, emails: Sequence[EmailRow]) -> tuple[list[EventRow], set[ObjectId]]:
-    """Tie events to emails of an organization that were recorded after the events.
+    """Tie events to emails that were recorded after the events.
 
-    Returns the tied events, and the emails that can have more than a transaction ties. These stay
-    due, so the next batch goes on.
+    Return the tied events, and the emails that may have more events than one transaction ties.
+    These emails stay due, so that the next batch continues.
     """
     live = [email for email in emails if not email.get("deleted_at")]
     if not live:
@@ -86,10 +87,12 @@ def match_unmatched_events(
     events: Sequence[EventRow],
     learned: dict[ObjectId, ObjectId] | None = None,
 ) -> list[EventRow]:
-    """Those unmatched events that can be tied now, with their emails. Not counted nor written yet.
+    """Return the unmatched events that can be tied now, with their emails.
+
+    The caller must count and write them.
 
     Args:
-        learned: messages that the caller is about to tie to emails.
+        learned: messages that the caller will tie to emails.
     """
     if not events:
         return []
@@ -106,7 +109,7 @@ def match_unmatched_events(
 
 
 def write_matched_events(tx: Tx, tied: Sequence[EventRow]) -> None:
-    """Store the rows of events that were tied, and judged, late."""
+    """Store events that were tied and labelled after their arrival."""
     gone = {"$unset": dict.fromkeys(UNMATCHED_EVENT_FIELDS, "")}
     if tied:
         tx.database.events.bulk_write(
@@ -125,7 +128,7 @@ def _without_id(row: EventRow) -> dict[str, Any]:
 def read_missing_emails(
     tx: Tx, known: Mapping[ObjectId, EmailRow], wanted: set[ObjectId]
 ) -> dict[ObjectId, EmailRow]:
-    """The rows of the wanted emails, with those that are read already."""
+    """Return the wanted emails together with the known ones. Read the missing rows."""
     missing = list(wanted - known.keys())
     if not missing:
         return dict(known)
@@ -134,7 +137,7 @@ def read_missing_emails(
 
 
 def merge_changes(into: Changes, more: Changes) -> None:
-    """Do both in one settlement. Rows of one record must be one object in both."""
+    """Add `more` to `into`. Both must use the same object for the row of one record."""
     for name, rows in more.targets.items():
         targets = into.targets.setdefault(name, [])
         known = {row["_id"] for row in (*into.rows.get(name, ()), *targets)}
@@ -145,7 +148,7 @@ def merge_changes(into: Changes, more: Changes) -> None:
 
 
 def take_due_events(tx: Tx, organization_id: ObjectId, limit: int) -> list[EventRow]:
-    """Unmatched events that were stored long enough ago to be looked at again; each but once."""
+    """Return unmatched events whose interval is over, and remove their due marks."""
     query = {"organization_id": organization_id, **build_retry_filter(now())}
     events = list(collection(tx.database, EventRow).find(query, session=tx.session).limit(limit))
     if events:
@@ -157,5 +160,5 @@ def take_due_events(tx: Tx, organization_id: ObjectId, limit: int) -> list[Event
 
 
 def build_retry_filter(at: datetime) -> dict[str, Any]:
-    """The query for unmatched events that are to be looked at again by then."""
+    """Return the query for unmatched events whose interval is over at this time."""
     return {"due": {**DUE_FILTER["due"], "$lte": at - UNMATCHED_RETRY_INTERVAL}}

@@ -1,6 +1,7 @@
-"""Email addresses. One mailbox has many spellings, and `canonical` gives all of them one key.
+"""Email addresses. One mailbox has many spellings, and `to_canonical` gives all of them one key.
 
-The service stores and shows the `cleaned` form. It compares and indexes the `canonical` form.
+The service stores and shows the form of `strip_address`. It compares and indexes the canonical
+form.
 """
 
 import hashlib
@@ -12,9 +13,9 @@ from documents.values.address_domain import to_canonical_domain
 from documents.values.address_parts import unquote_local_part, unwrap_address
 from documents.values.invisible_characters import remove_invisible, remove_odd_spaces
 
-# Loose on purpose: a gift is not rejected because its donor's address looks unusual.
+# Deliberately loose: an unusual address must not block a gift.
 ADDRESS_PATTERN = re.compile(r"[^@\s]+@[^@\s]+")
-# Nearly all addresses have this form, and their key is the lower case of it.
+# Nearly all addresses have this form. Their key is the address in lower case.
 PLAIN_ADDRESS_PATTERN = re.compile(
     r"[\w.!#$%&'*+/=?^`{|}~-]+@[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*", re.ASCII
 )
@@ -23,21 +24,21 @@ MAX_CANONICAL_ROUNDS = 4
 ADDRESS_CACHE_SIZE, MAX_CACHED_ADDRESS_LENGTH = 4096, 320
 MAX_ADDRESS_LENGTH = 254
 MAX_NORMALIZED_LENGTH = (
-    2000  # ordering the accents of a longer text would cost the square of its length
+    2000  # sorting the combining marks of a longer text takes time quadratic in its length
 )
 CAPITAL_SIGMA, FINAL_SIGMA, SIGMA = "\u03a3", "\u03c2", "\u03c3"
 
 
 def is_address(text: str) -> bool:
-    """Return whether the text, once cleaned, can be an address."""
+    """Return whether the text, after cleaning, can be an address."""
     return ADDRESS_PATTERN.fullmatch(strip_address(text)) is not None
 
 
 def strip_address(text: str) -> str:
-    """Return the address as its sender spells it, without what surrounds or hides in it.
+    """Return the address as its sender spells it, without surrounding or hidden characters.
 
-    Invisible characters, no-break and similar spaces, `mailto:`, `Name <…>`, outer quotes and
-    punctuation go. Letters keep their case and width.
+    It removes invisible characters, no-break and similar spaces, `mailto:`, `Name <…>`, outer
+    quotes and punctuation. Letters keep their case and width.
     """
     return text if PLAIN_ADDRESS_PATTERN.fullmatch(text) else unwrap_address(text)
 
@@ -46,7 +47,7 @@ def to_canonical(address: str) -> str:
     """Return the key that all spellings of one mailbox share.
 
     Letters lose case and width (NFKC), and a domain becomes ASCII (IDNA 2008). Letters that only
-    look or sound alike stay different: "weiß" is not "weiss". Applying it twice changes nothing.
+    look or sound alike stay different: "weiß" is not "weiss". A second call changes nothing.
     """
     if PLAIN_ADDRESS_PATTERN.fullmatch(address) and "xn--" not in (lower := address.lower()):
         return lower
@@ -56,10 +57,10 @@ def to_canonical(address: str) -> str:
 
 
 def to_mailbox(address: str) -> str:
-    """Return the canonical address without its `+tag`, which the mailbox's owner made up.
+    """Return the canonical address without its `+tag`, which the mailbox's owner chose.
 
-    Matching finds people by it. RFC 5233 calls the tag a detail. Dots stay, because to most servers
-    they matter, and two people must not become one.
+    Matching finds people by mailbox. RFC 5233 calls the tag a detail. Dots stay, because most
+    servers distinguish them, and two people must not become one.
     """
     known = to_canonical(address)
     if "+" not in known:
@@ -72,14 +73,14 @@ def to_mailbox(address: str) -> str:
 
 
 def pseudonymize_address(address: str) -> str:
-    """Return 24 hex digits that replace an address where the address itself must not be kept."""
+    """Return 24 hex digits that replace an address that must not be stored."""
     return hashlib.sha256(to_canonical(address).encode()).hexdigest()[:24]
 
 
 def fold_text(text: str) -> str:
-    """Return the text without case, outer space and Unicode's forms.
+    """Return the text without case, outer space and differences of Unicode form.
 
-    It was the key of an address in earlier layouts, which stored rows may still have.
+    Earlier layouts used this form as the key of an address, and stored rows may still have it.
     """
     stripped = text.strip()
     if len(stripped) > MAX_NORMALIZED_LENGTH:
@@ -89,12 +90,12 @@ def fold_text(text: str) -> str:
 
 
 def _canonical(address: str) -> str:
-    """Repeat until nothing changes, so that a key is its own key.
+    """Return the canonical form, simplified until nothing changes, so that a key is its own key.
 
-    A text that still changes after a few rounds is nobody's address. It keeps its simplest form.
+    A text that still changes after a few rounds is not an address. It keeps its simplest form.
     """
     unwrapped = unwrap_address(address)
-    # First without what surrounds it, because NFKC can put a space into it, as for U+00B4.
+    # Unwrap the address first, because NFKC can insert a space, as for U+00B4.
     known = simple = _simplified(unwrapped if ADDRESS_PATTERN.fullmatch(unwrapped) else address)
     if len(simple) > MAX_NORMALIZED_LENGTH:
         return simple
@@ -113,7 +114,7 @@ def _round(text: str) -> str:
     if not ADDRESS_PATTERN.fullmatch(address):
         return _simplified(text)
     local, _, domain = address.rpartition("@")
-    # Where a final sigma stands is a rule of spelling: both sigmas have one capital.
+    # The final sigma is only a spelling rule: both sigmas share one capital.
     return _simplified(
         f"{unquote_local_part(local).replace(FINAL_SIGMA, SIGMA)}@{to_canonical_domain(domain)}"
     )
@@ -132,5 +133,5 @@ def _simplified(text: str) -> str:
 
 
 def _lower(text: str) -> str:
-    """Return lower case that does not depend on what stands around a letter."""
+    """Return lower case that does not depend on a letter's neighbours."""
     return text.replace(CAPITAL_SIGMA, SIGMA).lower()

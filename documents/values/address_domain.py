@@ -1,4 +1,4 @@
-"""The domain of an address, in the one form that DNS uses. Pure."""
+"""Domain of an address, in the one form that DNS uses. Pure."""
 
 from functools import lru_cache
 
@@ -6,7 +6,7 @@ import idna
 
 from documents.values.invisible_characters import remove_invisible
 
-# Dots of other scripts that domain names may have, by UTS 46.
+# Full stops of other scripts that UTS 46 allows in domain names.
 DOT_REPLACEMENTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 MAX_LABEL_LENGTH = 63
 A_LABEL_PREFIX = "xn--"
@@ -17,7 +17,7 @@ DOMAIN_CACHE_SIZE = 1024
 def to_canonical_domain(domain: str) -> str:
     """Return the domain in lower-case ASCII, with IDNA 2008's A-labels.
 
-    What IDNA does not allow stays as it is. "weiß.de" and "weiss.de" are two domains.
+    Labels that IDNA does not allow stay unchanged. "weiß.de" and "weiss.de" are two domains.
     """
     dotted = domain.translate(DOT_REPLACEMENTS).lower()
     return ".".join(map(_canonical_label, dotted.split(".")))
@@ -39,7 +39,7 @@ def _readable_label(label: str) -> str:
 
 def _canonical_label(label: str) -> str:
     if len(label) > MAX_LABEL_LENGTH:
-        return label  # DNS has none that long, and encoding costs the square of its length
+        return label  # not a DNS label, and encoding takes time quadratic in its length
     if label.startswith(A_LABEL_PREFIX):
         return _without_joiners(label)
     return label if label.isascii() else _encoded(label)
@@ -56,7 +56,7 @@ def _encoded(label: str) -> str:
 
 
 def _without_joiners(label: str) -> str:
-    """Return an A-label as it is, unless it has joiners, which its Unicode form loses."""
+    """Return an A-label without joiners, which the Unicode form loses."""
     try:
         decoded = label.removeprefix(A_LABEL_PREFIX).encode().decode("punycode")
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The text around an address, as people and programs write it, and quoted local parts. Pure.
+"""Text around an address, as people and programs write it, and quoted local parts. Pure.
 
 Sources: RFC 5322 (display names, comments, quoted strings) and RFC 6068 (`mailto:`).
 """
@@ -12,8 +12,8 @@ from documents.values.invisible_characters import remove_invisible, remove_odd_s
 MAX_UNWRAPPING_ROUNDS = 4
 ASCII_SIGNS = str.maketrans({"\uff20": "@", "\ufe6b": "@", "\uff1c": "<", "\uff1e": ">"})
 ASCII_SPACE = " \t\r\n\v\f"
-# No address begins or ends with these. A local part may begin with an apostrophe, a brace or
-# another of `PAIRED_SIGNS`, which goes only if the other one ends the text, as in Markdown's `_…_`.
+# No address begins or ends with these. A local part may begin with one of `PAIRED_SIGNS`, such as
+# an apostrophe. It loses the sign only if the partner ends the text, as in Markdown's `_…_`.
 OPENING_SIGNS = ASCII_SPACE + "<([,;:\u00ab\u2039\u2018\u201c\u201e\uff08\uff3b\u300a\u300c"
 CLOSING_SIGNS = (
     ASCII_SPACE
@@ -28,9 +28,9 @@ QUOTED_SIGN_PATTERN = re.compile(r'[\s()<>\[\]:;@\\,"]')
 
 
 def unwrap_address(text: str) -> str:
-    """Return the address that the text holds, as it is spelled there.
+    """Return the address in the text, in its original spelling.
 
-    Each round takes one layer away, such as `mailto:` within `<…>`.
+    Each round removes one layer, such as `mailto:` within `<…>`.
     """
     for _ in range(MAX_UNWRAPPING_ROUNDS):
         before, text = text, _unwrapped(text)
@@ -40,7 +40,7 @@ def unwrap_address(text: str) -> str:
 
 
 def unquote_local_part(local: str) -> str:
-    """Return a local part without quotes that it does not need, and with no needless escapes."""
+    """Return a local part without unnecessary quotes and escapes."""
     if len(local) < 3 or not (local.startswith('"') and local.endswith('"')):
         return local
     said = ESCAPED_SIGN_PATTERN.sub(r"\1", local[1:-1])
@@ -51,10 +51,10 @@ def unquote_local_part(local: str) -> str:
 
 
 def list_local_parts(local: str, after: str) -> Iterator[str]:
-    """Yield a local part as it is, and without each sign before it that is not part of it.
+    """Yield a local part, then the same without each leading sign that does not belong to it.
 
     Args:
-        after: what follows the address.
+        after: text that follows the address.
     """
     signs = OPENING_SIGNS + _openers(after[: len(after) - len(after.lstrip(CLOSING_SIGNS))])
     yield local
@@ -64,7 +64,7 @@ def list_local_parts(local: str, after: str) -> Iterator[str]:
 
 
 def _openers(closers: str) -> str:
-    """Return the signs that begin what one of these signs ends."""
+    """Return the opening signs that pair with these closing signs."""
     return "".join(sign for sign, other in PAIRED_SIGNS.items() if other in closers)
 
 
@@ -78,7 +78,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _from_angles(text: str) -> str:
-    """Return what stands in the only `<…>`, which ends the text."""
+    """Return the content of the only `<…>` if it ends the text."""
     end = text.rstrip(ASCII_SPACE + ".,;")
     if not end.endswith(">") or end.count("<") != 1:
         return text

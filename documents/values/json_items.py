@@ -1,7 +1,7 @@
-"""The items of a JSON array, read so that one bad item does not cost the others. Pure.
+"""Items of a JSON array, parsed so that one bad item does not block the others. Pure.
 
-Valid JSON takes the fast path. Anything else is split by one pass over the text and parsed item by
-item, so the cost is linear in the length of the body, whatever the body contains.
+Valid JSON takes the fast path. Otherwise, one pass over the text splits it, and each item is parsed
+alone. So the cost is linear in the length of any body.
 """
 
 import json
@@ -14,20 +14,20 @@ import orjson
 
 from documents.errors import Unusable
 
-# Possessive, so that no text makes the search go back. A string that never ends would make a search
-# for strings read to the end from each later quote, so what precedes it is found first.
+# Possessive, so that no text causes backtracking. After an unclosed string, each later quote would
+# start a search to the end, so find the text before the unclosed string first.
 _STRING = r'"(?:[^"\\]++|\\.)*+"'
 _BALANCED = re.compile(rf'(?:[^"]++|{_STRING})*+', re.DOTALL)
 _TOKEN = re.compile(rf"{_STRING}|[\[\]{{}},]", re.DOTALL)
 _MARK = re.compile(r"[\[\]{},]")
 _DEPTH = {"[": 1, "{": 1, "]": -1, "}": -1}
 
-# Floats, because Python's time to read an integer grows with the square of its digits.
+# Parse integers as floats, because Python reads an integer in time quadratic in its digits.
 _decoder = json.JSONDecoder(strict=False, parse_int=float)
 
 
 def read_items(body: bytes) -> list[Any]:
-    """Return the items of an array; an item that is not valid JSON becomes None.
+    """Return the items of an array. An item that is not valid JSON becomes None.
 
     Raises:
         Unusable: the body is not an array.
@@ -57,7 +57,7 @@ def count_items(body: bytes) -> int:
 
 
 def _inside(body: bytes) -> str:
-    """Return what stands between the outer brackets."""
+    """Return the text between the outer brackets."""
     text = body.decode("utf-8", "replace").strip()
     if not (text.startswith("[") and text.endswith("]")):
         raise Unusable("not an array")
@@ -74,7 +74,7 @@ def _read_item(text: str) -> Any:
 
 
 def _split(text: str) -> Iterator[str]:
-    """Yield the items between the commas that are in no string, object or array."""
+    """Yield the items between commas that are outside of strings, objects and arrays."""
     start = 0
     for comma in _commas(text):
         yield text[start:comma]
@@ -85,7 +85,7 @@ def _split(text: str) -> Iterator[str]:
 
 def _commas(text: str) -> Iterator[int]:
     """Yield the positions of the commas outside of strings, objects and arrays."""
-    open_quote = _BALANCED.match(text).end()  # type: ignore[union-attr]  # it matches anything
+    open_quote = _BALANCED.match(text).end()  # type: ignore[union-attr]  # it matches any text
     depth = 0
     for token in chain(_TOKEN.finditer(text, 0, open_quote), _MARK.finditer(text, open_quote)):
         mark = token[0]

@@ -1,7 +1,7 @@
-"""The size of a JSON value, counted in members: the fields of its objects and items of its arrays.
+"""Size of a JSON value in members: the fields of its objects and the items of its arrays.
 
-A validator reports an error for each member. So a value with more members than any record can have
-is rejected before it is validated: the errors would cost many times the memory of the value.
+A validator reports an error for each member, and these errors need far more memory than the value.
+So a value with more members than any record can have is rejected before validation.
 """
 
 from typing import Any
@@ -10,9 +10,9 @@ MAX_JSON_MEMBERS = 1000
 
 
 def has_too_many_members(value: Any) -> bool:
-    """Whether the value has more than `MAX_JSON_MEMBERS` members, at all levels together.
+    """Return whether the value has more than `MAX_JSON_MEMBERS` members on all levels together.
 
-    The cost is bounded by the limit, not by the value.
+    The limit bounds the cost, even for a larger value.
     """
     members, waiting = 0, [value]
     while waiting:

@@ -7,37 +7,36 @@ from iso4217 import Currency
 
 from documents.values.withdrawn_currencies import WITHDRAWN_DECIMALS
 
-# Ten thousand million of the larger unit of most currencies; nine million such gifts still add
-# up within the 64 bits of a counter.
+# Ten billion major units of most currencies. A 64-bit counter can hold nine million such gifts.
 MAX_AMOUNT = 10**12
 
 
-# Gold, funds and codes for tests are listed without a minor unit: they are not money.
+# Gold, funds and test codes have no minor unit in the list, so they are not money.
 _ACTIVE = {one.code: int(one.exponent) for one in Currency if one.exponent is not None}
 _MINOR_UNITS: Mapping[str, int] = WITHDRAWN_DECIMALS | _ACTIVE
 INVALID_CURRENCY_MESSAGE: Final = (
-    "Should be an ISO 4217 currency, active or withdrawn, such as USD. "
+    "Must be an ISO 4217 currency, active or withdrawn, such as USD. "
     "Metals and codes without a minor unit are not accepted."
 )
 
 
 def count_decimals(code: str) -> int | None:
-    """Return how many decimals the currency has (2 for USD, 0 for JPY), None if it is not money.
+    """Return the currency's number of decimals (2 for USD, 0 for JPY), or None if it is not money.
 
-    There is no default: an unknown code has no decimals, rather than none or two.
+    An unknown code returns None, because any default could be incorrect.
 
-    Sources: ISO 4217, list one, and for withdrawn currencies withdrawn_currencies.py.
+    Sources: ISO 4217, list one; for withdrawn currencies, see withdrawn_currencies.py.
     """
     return _MINOR_UNITS.get(code)
 
 
 def to_money(amount: int | None, currency: str | None) -> dict[str, Any] | None:
-    """The form of money in requests and answers."""
+    """Return money in the form that the API uses."""
     return None if amount is None else {"amount": amount, "currency": currency}
 
 
 def to_money_fields(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Values with the money under this name as the two stored fields <name>_amount, _currency."""
+    """Replace the money field `name` by the stored fields `<name>_amount` and `<name>_currency`."""
     rest = {key: value for key, value in values.items() if key != name}
     if name in values:
         money = values[name] or {"amount": None, "currency": None}
@@ -46,7 +45,7 @@ def to_money_fields(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def format_money_amount(amount: int, code: str) -> str:
-    """Format money for people: display(123456, "USD") is "1,234.56 USD"."""
+    """Format money for people: `format_money_amount(123456, "USD")` is "1,234.56 USD"."""
     decimals = count_decimals(code)
     if decimals is None:
         return f"{amount:,} minor units of {code}"
@@ -57,6 +56,6 @@ def format_money_amount(amount: int, code: str) -> str:
 
 
 def to_major_units(amount: float, code: str) -> float | None:
-    """Convert minor units to the larger unit (1234 to 12.34); None for an unknown currency."""
+    """Convert minor units to major units (1234 to 12.34). Return None for an unknown currency."""
     decimals = count_decimals(code)
     return None if decimals is None else amount / 10**decimals

@@ -8,10 +8,10 @@ from typing import Literal
 
 NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
-# Normalizing sorts each run of combining marks, at the square of its length. Real text has fewer
-# in a row. Source: Unicode Standard Annex #15, Stream-Safe Text Format.
+# Normalizing sorts each run of combining marks in time quadratic in its length. Real text has
+# shorter runs. Source: Unicode Standard Annex #15, Stream-Safe Text Format.
 MAX_CONSECUTIVE_MARKS = 30
-SHORT_TEXT_LENGTH = 256  # too short for a long run to matter
+SHORT_TEXT_LENGTH = 256  # a run in a shorter text has no noticeable cost
 
 
 def normalize_text(form: NormalForm, text: str) -> str:

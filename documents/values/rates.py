@@ -1,4 +1,4 @@
-"""The arithmetic of reports. Pure."""
+"""Arithmetic of reports. Pure."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,11 @@ RATE_DECIMALS = 4
 
 
 def compute_email_rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
-    """Each as a fraction, or None with nothing below the line. Opens and clicks are people's.
+    """Return the rates of emails as ratios, or None if the denominator is zero.
 
-    Delivery is of emails sent; open, click and conversion (emails that led to a gift) are of
-    emails delivered; click to open is of emails opened.
+    Delivery is a share of emails sent. Open, click and conversion (emails that led to a gift) are
+    shares of emails delivered. Click to open is a share of emails opened. Only people's opens and
+    clicks count.
     """
     return {
         "delivery": ratio(funnel["delivered"], funnel["sent"]),
@@ -21,11 +22,13 @@ def compute_email_rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
 
 
 def compute_giving_rates(funnel: Mapping[str, int], matched: int) -> dict[str, float | None]:
-    """Response: gifts that an email led to, of emails sent. Click to gift: emails that led to a
-    gift, of emails that a person clicked. None with nothing below the line.
+    """Return the rates of giving as ratios, or None if the denominator is zero.
+
+    Response is the number of gifts through emails, divided by emails sent. Click to gift is the
+    share of clicked emails that led to a gift.
 
     Args:
-        matched: how many gifts an email led to.
+        matched: number of gifts that an email led to.
     """
     return {
         "response": ratio(matched, funnel["sent"]),
@@ -34,15 +37,18 @@ def compute_giving_rates(funnel: Mapping[str, int], matched: int) -> dict[str, f
 
 
 def ratio(part: int, whole: int) -> float | None:
-    """To four decimals; None of nothing."""
+    """Return the ratio rounded to four decimals, or None if the denominator is zero."""
     return round(part / whole, RATE_DECIMALS) if whole else None
 
 
 def average(amount: int, count: int) -> int:
-    """To the nearest minor unit, halves up; in integers, for a float cannot hold every amount."""
+    """Return the average in whole minor units, with halves rounded up.
+
+    Integer arithmetic is necessary, because a float cannot represent every amount.
+    """
     return (2 * amount + count) // (2 * count)
 
 
 def drop_zero_totals(totals: Mapping[str, int]) -> dict[str, int]:
-    """Totals without the currencies of which nothing is left."""
+    """Return the totals without currencies whose total is zero."""
     return {code: amount for code, amount in sorted(totals.items()) if amount}

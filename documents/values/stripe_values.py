@@ -1,4 +1,4 @@
-"""The values in Stripe's objects: IDs, texts, times and money. Pure.
+"""Values in Stripe's objects: IDs, texts, times and money. Pure.
 
 Source of the special currencies: https://docs.stripe.com/currencies.
 """
@@ -12,13 +12,13 @@ from documents.values.address import MAX_ADDRESS_LENGTH, strip_address
 from documents.values.money import MAX_AMOUNT, count_decimals
 from documents.values.validators import LINE_CONTROL_PATTERN
 
-# Where Stripe's smallest unit is not ISO 4217's.
+# Currencies whose smallest unit at Stripe differs from ISO 4217.
 STRIPE_CURRENCY_DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
 STRIPE_ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 CURRENCY_CODE_PATTERN = re.compile(r"[A-Za-z0-9]{3,10}", re.ASCII)
 MAX_LENGTHS_BY_KIND = {"name": 200}
 MAX_STRIPE_TEXT_LENGTH = 1000
-# The fields that fundraising platforms put into metadata, and the facts that they become.
+# Metadata fields that fundraising platforms set, and the facts that they become.
 METADATA_FIELDS = {
     "fundraiser_id": "fundraiser_id",
     "email_id": "email_ref",
@@ -36,7 +36,7 @@ def read_object_id(thing: StripeObject) -> str:
 
 
 def read_reference(value: Any) -> str | None:
-    """An id, of something that is named by it or expanded."""
+    """Return the ID in a reference to an object, which Stripe sends as an ID or expanded."""
     id_ = value.get("id") if isinstance(value, Mapping) else value
     return id_ if isinstance(id_, str) and STRIPE_ID_PATTERN.fullmatch(id_) else None
 
@@ -57,7 +57,7 @@ def read_unix_seconds(value: Any) -> float | None:
 
 
 class UnknownCurrency(Unusable):
-    """The currency is a code that ISO 4217 does not define, so amounts in it have no exponent."""
+    """The currency code is not in ISO 4217, so its amounts have no exponent."""
 
 
 def read_currency(thing: StripeObject) -> str:
@@ -68,7 +68,7 @@ def read_currency(thing: StripeObject) -> str:
 
 
 def read_currency_code(thing: StripeObject) -> str:
-    """Return the code of a currency in upper case, whether ISO 4217 defines it or not."""
+    """Return the currency code in upper case, even if ISO 4217 does not define it."""
     code = thing.get("currency")
     if not isinstance(code, str) or not CURRENCY_CODE_PATTERN.fullmatch(code):
         raise Unusable("the currency is not one of ISO 4217")
@@ -78,8 +78,8 @@ def read_currency_code(thing: StripeObject) -> str:
 def convert_amount(value: Any, currency: str) -> int:
     """Convert an amount from Stripe's smallest unit to ISO 4217's minor units.
 
-    They differ for three currencies. Hundredths that ISO 4217 does not have are rounded to a
-    whole.
+    They differ for three currencies. Round hundredths that ISO 4217 does not define to a whole
+    unit.
     """
     whole: int = _whole(value)
     ours = count_decimals(currency)
@@ -106,7 +106,7 @@ def _whole(value: Any) -> int:
 
 
 def read_metadata(metadata: Any) -> dict[str, str]:
-    """Return what a fundraising platform put into metadata for Matchback."""
+    """Return the metadata that a fundraising platform set for Matchback."""
     if not isinstance(metadata, Mapping):
         return {}
     found = {name: read_string(metadata.get(theirs)) for theirs, name in METADATA_FIELDS.items()}

@@ -9,5 +9,5 @@ def now() -> datetime:
 
 
 def truncate_to_milliseconds(time: datetime) -> datetime:
-    """Return the time as MongoDB stores it: without the rest of its last millisecond."""
+    """Return the time as MongoDB stores it, cut to whole milliseconds."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

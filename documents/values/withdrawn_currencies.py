@@ -1,12 +1,13 @@
 """Currencies that ISO 4217 has withdrawn, with their minor units. Gifts keep them forever.
 
-ISO 4217 names withdrawn currencies in its List Three, which gives no minor units. When a code
-is active and withdrawn at different times, its minor unit does not change.
+ISO 4217 lists withdrawn currencies in its List Three, which gives no minor units. A code that is
+active again keeps its minor unit.
 """
 
-# The minor units that ISO 4217 gave while it listed the code, as OpenJDK records them.
-# Source: https://github.com/openjdk/jdk/blob/master/src/java.base/share/data/currency/currency.properties
-# CLDR's digits are not used for these: they say how to round a price, and differ for SLL or STD.
+# Minor units from ISO 4217 while it listed the code, as OpenJDK records them. CLDR's digits do not
+# fit here. They define how to round prices, and differ for SLL and STD.
+# Source:
+# https://github.com/openjdk/jdk/blob/master/src/java.base/share/data/currency/currency.properties
 _BY_ISO = {
     0: "ADP BEF BYB BYR ESP GRD ITL LUF MGF PTE ROL TPE TRL",
     2: (
@@ -22,8 +23,8 @@ _BY_CLDR = {
         "XEU YUD YUN ZAL ZRN ZRZ"
     ),
 }
-# Codes that neither source has, or that share the coins of a currency above: hundredths, but for
-# the financial francs and pesetas, which had none, and the Yemeni dinar of 1,000 fils.
+# Codes that neither source has, or that share the coins of a currency above. Most have hundredths.
+# The financial francs and pesetas have none, and the Yemeni dinar has 1,000 fils.
 _BY_COINAGE = {
     0: "BEC BEL ESA ESB LUC LUL",
     2: "ARY BGJ BGK CHC CSJ GHP GNE LAJ LSM MVQ PEH ROK UGW UYN VNC ZWC",
@@ -36,5 +37,5 @@ WITHDRAWN_DECIMALS = {
     for exponent, codes in source.items()
     for code in codes.split()
 }
-# In List Three, but units of account without a minor unit: the gold franc, the UIC franc, RINET.
+# In List Three, but without a minor unit: the gold franc, the UIC franc and RINET.
 NON_MONEY_CODES = frozenset({"XFO", "XFU", "XRE"})

@@ -1,1 +1,1 @@
-"""Periodic work of a worker, each job under a lease."""
+"""Periodic work of a worker. Each job holds a lease, so that one worker runs it at a time."""

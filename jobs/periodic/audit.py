@@ -1,4 +1,4 @@
-"""The job that links finished acts into the audit chains. A lease lets one worker do it."""
+"""Job that links finished acts into the audit chains. A lease lets one worker run it."""
 
 from documents.access import audit
 from documents.concurrency.lease import keep_lease

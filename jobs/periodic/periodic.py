@@ -9,12 +9,15 @@ from documents.concurrency.retries import describe_error
 
 log = logging.getLogger(__name__)
 
-STEP_PAUSE_SECONDS = 1.0  # between steps: they must not be felt
+STEP_PAUSE_SECONDS = 1.0  # between steps, so that they do not slow down settling
 STEP_IDLE_SECONDS = 10.0
 
 
 class PeriodicThread(threading.Thread):
-    """Takes a step, pauses, and so on. A step returns whether there was something to do."""
+    """A thread that repeats a step and pauses in between.
+
+    A step returns whether it did any work.
+    """
 
     def __init__(
         self, name: str, step: Callable[[], bool], idle: float = STEP_IDLE_SECONDS
@@ -32,11 +35,11 @@ class PeriodicThread(threading.Thread):
             except Exception as error:
                 pause = STEP_IDLE_SECONDS
                 if is_transient(error):
-                    log.warning("%s: not now (%s)", self.name, describe_error(error))
+                    log.warning("%s: postponed (%s)", self.name, describe_error(error))
                 else:
-                    log.exception("%s: failed; it is attempted again", self.name)
+                    log.exception("%s: failed; retrying later", self.name)
 
     def stop(self, timeout: float) -> None:
-        """Let it finish its step."""
+        """Stop after the current step."""
         self._stopping.set()
         self.join(timeout)

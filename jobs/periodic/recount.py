@@ -1,4 +1,4 @@
-"""The background recount. A lease lets one worker do it."""
+"""Background recount. A lease lets one worker run it."""
 
 import logging
 from datetime import timedelta

@@ -1,4 +1,7 @@
-"""The job that judges stored clicks again after the rule changed. A lease lets one worker do it."""
+"""Job that labels stored clicks again after a change of the rule.
+
+A lease lets one worker run it.
+"""
 
 import logging
 
@@ -12,7 +15,7 @@ RELABEL_LEASE = "relabel"
 
 
 def step() -> bool:
-    """Judge the clicks of the next emails. Return whether more may wait for this worker."""
+    """Label the clicks of the next emails. Return whether this worker has more to do."""
     rule = build_settling_policy().clicks
     if Relabelling.is_done(rule):
         return False
@@ -22,5 +25,5 @@ def step() -> bool:
         state = Relabelling.continue_with(rule)
         more = state.step(rule)
     if not more and state.changed:
-        log.info("relabel: %d clicks changed sides", state.changed)
+        log.info("relabel: %d clicks moved between people and machines", state.changed)
     return more

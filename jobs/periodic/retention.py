@@ -1,4 +1,4 @@
-"""The job that drops deliveries and events that are too old. A lease lets one worker do it."""
+"""Job that drops old deliveries and events. A lease lets one worker run it."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ RETENTION_LEASE = "retention"
 
 
 def step() -> bool:
-    """Drop some deliveries and events that are too old. Return whether there were any."""
+    """Drop some old deliveries and events. Return whether there were any."""
     with keep_lease(RETENTION_LEASE) as holding:
         return holding is not None and _drop_some()
 

@@ -1,4 +1,4 @@
-"""What each worker does from time to time: all of it, on this screen."""
+"""All periodic work of a worker, in one table."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from jobs.periodic.periodic import STEP_IDLE_SECONDS, PeriodicThread
 
 AUDIT_IDLE_SECONDS = 1.0
 
-# A step returns whether it found something to do, and rests for so many seconds if it did not.
+# Each step returns whether it did any work. If not, it pauses for this number of seconds.
 PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
     "recount": (recount.step, STEP_IDLE_SECONDS),
     "relabel": (relabel.step, STEP_IDLE_SECONDS),
@@ -17,5 +17,5 @@ PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
 
 
 def make_threads() -> list[PeriodicThread]:
-    """Return a thread for each, not started yet."""
+    """Return an unstarted thread for each step."""
     return [PeriodicThread(name, step, idle) for name, (step, idle) in PERIODIC_STEPS.items()]

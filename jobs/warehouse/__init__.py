@@ -1,1 +1,1 @@
-"""The warehouse: the exported tables, the export, and the supported database engines."""
+"""Warehouse: the exported tables, the export, and the supported database engines."""

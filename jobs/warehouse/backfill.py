@@ -1,9 +1,9 @@
-"""The backfill: it fills the warehouse from the beginning, page by page, while traffic continues.
+"""Backfill: fills the warehouse from the beginning, page by page, while traffic continues.
 
-The warehouse itself stores the progress, merged with the rows. So a new and empty warehouse fills
-without a command. It also fills again when the columns change, or when the export of names is
-switched. Rows that the backfill did not meet belong to records that no longer exist, and are
-dropped.
+The warehouse itself stores the progress, merged with the rows. So a new warehouse fills without a
+command. It fills again after a change of the columns or of the export of names.
+
+At the end, the backfill drops rows that it did not update, because their records no longer exist.
 """
 
 import hashlib
@@ -21,29 +21,32 @@ from jobs.warehouse.snapshot import Snapshot
 from jobs.warehouse.tables import BACKFILL_TABLE, WAREHOUSE_TABLES, Table, WarehouseRow, to_id_text
 
 BACKFILL_ROWS_PER_PAGE = 20_000
-REFILL_LAYOUT = ""  # the layout of a backfill that somebody asked for
+REFILL_LAYOUT = ""  # layout of a backfill that an operator requested
 
 
 @dataclass(frozen=True)
 class TableProgress:
-    """How far one table is."""
+    """The progress of one table."""
 
     table: str
     layout: str = REFILL_LAYOUT
     after: str | None = None
-    since: int = 0  # the version that its first page was read at
+    since: int = 0  # version of the first page's snapshot
     copied: int = 0
     total: int = 0
     finished_at: datetime | None = None
 
     @property
     def version(self) -> int:
-        """Grows with each page, as the times of snapshots do not where nothing is written."""
+        """Version of this progress row.
+
+        It grows with each page, even if no write moves the snapshot.
+        """
         return self.since + self.copied + (self.finished_at is not None)
 
     @property
     def row(self) -> WarehouseRow:
-        """As it is stored in the warehouse."""
+        """Row in the warehouse's own table of backfills."""
         return {
             "id": self.table,
             **{column.name: getattr(self, column.name) for column in BACKFILL_TABLE.columns},
@@ -53,7 +56,7 @@ class TableProgress:
 
 
 class Backfill:
-    """All tables, one after the other."""
+    """The backfill of all tables, one after the other."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -61,19 +64,20 @@ class Backfill:
 
     @property
     def tables(self) -> list[TableProgress]:
-        """How far each table is."""
+        """Progress of each table."""
         return list(self._progress.values())
 
     @property
     def current(self) -> TableProgress | None:
-        """The table that is being filled; None when all are."""
+        """Table that the backfill fills now; None after the last one."""
         return next((one for one in self._progress.values() if one.finished_at is None), None)
 
     def step(self) -> bool:
-        """Copy the next page. Returns whether there was one.
+        """Copy the next page. Return whether there was one.
 
         Raises:
-            WarehouseError: it is away, full, or refuses; the same page is next.
+            WarehouseError: the warehouse is unavailable or full, or rejects the page. The next call
+                repeats the page.
         """
         progress = self.current
         if progress is None:
@@ -105,7 +109,7 @@ class Backfill:
 
 
 def read_progress(warehouse: Warehouse) -> dict[str, TableProgress]:
-    """How far each table is, by what the warehouse says and the layout is now."""
+    """Return each table's progress. A table whose layout has changed starts at the beginning."""
     stored, layout = _stored(warehouse), compute_layout()
     fresh = {table.name: TableProgress(table.name, layout) for table in WAREHOUSE_TABLES}
     return {
@@ -115,7 +119,7 @@ def read_progress(warehouse: Warehouse) -> dict[str, TableProgress]:
 
 
 def start_refill(warehouse: Warehouse) -> None:
-    """Have everything filled once more; rows stay until they are met or found to be gone."""
+    """Fill all tables again. Old rows stay until the backfill updates or drops them."""
     before = [one.version for one in _stored(warehouse).values()]
     version = max(Snapshot(get_db()).version, *(version + 1 for version in before), 0)
     warehouse.merge(
@@ -130,7 +134,10 @@ def _stored(warehouse: Warehouse) -> dict[str, TableProgress]:
 
 
 def compute_layout() -> str:
-    """What a filled table depends on: its columns, and whether names are among them."""
+    """Return a digest of the columns and the setting for names.
+
+    A change requires a new backfill.
+    """
     columns = [(table.name, [one.name for one in table.columns]) for table in WAREHOUSE_TABLES]
     said = repr((columns, get_settings().warehouse_personal_data))
     return hashlib.sha256(said.encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
 """ClickHouse 24 or newer as the warehouse.
 
-Its ReplacingMergeTree keeps the row with the highest version for each ID, at a time of its own
-choice. Views read with FINAL, which does the same at once. ClickHouse has no transactions: a batch
-that was half stored is stored again.
+ReplacingMergeTree keeps the row with the highest version for each ID, and drops others in the
+background. Views read with FINAL, which drops them at once. ClickHouse has no transactions. After a
+failure in a batch, the exporter stores the whole batch again.
 """
 
 from collections.abc import Iterator
@@ -34,13 +34,13 @@ CLICKHOUSE_TYPES = {
 }
 OWN_COLUMN_TYPES = {ID_COLUMN: "String", VERSION_COLUMN: "UInt64", DELETED_COLUMN: "UInt8"}
 CLICKHOUSE_CONNECT_SECONDS, CLICKHOUSE_READ_SECONDS = 5, 60
-# Reads, and settings; and what an outer join does not find is NULL, as in every other database.
+# Allow reads and settings only. Outer joins return NULL for missing rows, as in other databases.
 QUERY_SETTINGS = {"readonly": 2, "join_use_nulls": 1}
 INSERT_SETTINGS = {"date_time_input_format": "best_effort"}
 
 
 class ClickHouse:
-    """A database of ClickHouse's."""
+    """A ClickHouse database."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self._url = url
@@ -100,7 +100,7 @@ class ClickHouse:
 
 
 def open_at(url: str) -> Warehouse:
-    """The database at a URL such as clickhouse://user:password@host:8123/database."""
+    """Return the database at a URL such as clickhouse://user:password@host:8123/database."""
     return ClickHouse(
         url,
         connect_timeout=CLICKHOUSE_CONNECT_SECONDS,

@@ -1,9 +1,12 @@
 """A DuckDB file as the embedded warehouse.
 
-A process that writes locks the file for all others. So the exporter opens it for each batch and
-closes it again, and readers, which open it read-only, wait their turn. Merging joins on the ID. The
-tables have no primary key, whose index would make the file four times as large and fill the memory
-(see docs/reference/warehouse.md). One process exports at a time, and a batch is one transaction.
+A writing process locks the file for all others. So the exporter opens and closes the file for each
+batch. Readers open it read-only, and wait for the lock.
+
+A merge joins on the ID. The tables have no primary key, because its index would make the file four
+times as large and fill the memory. See docs/reference/warehouse.md.
+
+One process exports at a time, and a batch is one transaction.
 """
 
 import tempfile
@@ -31,16 +34,16 @@ DUCKDB_TYPES = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "t
 LOCK_PATIENCE_SECONDS = 20.0
 LOCK_POLL_SECONDS = 0.05
 ROWS_PER_FETCH = 1000
-# A worker must stay small; sorting and joining spill into files beside the database.
+# Workers must use little memory. DuckDB writes large sorts and joins to files beside the database.
 RESOURCE_LIMITS: dict[str, Any] = {"threads": 2, "memory_limit": "512MB"}
 
 
-# An analyst's query reads the warehouse, and no file or host of the machine that it runs on.
+# An analyst's query must not read other files or connect to other hosts.
 SANDBOX_STATEMENTS = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 
 class DuckDB:
-    """A file of DuckDB's."""
+    """A DuckDB file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -81,7 +84,7 @@ class DuckDB:
             except duckdb.Error as error:
                 raise QueryError(str(error)) from None
             if found is None:
-                raise QueryError("Nothing was asked.")
+                raise QueryError("The query is empty. Enter an SQL statement.")
             columns = [column[0] for column in found.description or ()]
             yield QueryResult(columns, _rows(found))
 
@@ -97,7 +100,7 @@ class DuckDB:
     @contextmanager
     def _open(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         if read_only and not self._path.exists():
-            raise WarehouseError(f"There is no warehouse at {self._path} yet.")
+            raise WarehouseError(f"No warehouse at {self._path}. Start the warehouse worker.")
         connection = _patiently(
             lambda: duckdb.connect(
                 str(self._path), read_only=read_only, config=dict(RESOURCE_LIMITS)
@@ -105,7 +108,8 @@ class DuckDB:
         )
         try:
             yield connection
-        except (duckdb.Error, OSError) as error:  # a full disk is either, by who writes
+        # depending on the writer, a full disk raises either
+        except (duckdb.Error, OSError) as error:
             raise WarehouseError(f"DuckDB: {error}") from error
         finally:
             with suppress(duckdb.Error):
@@ -113,12 +117,15 @@ class DuckDB:
 
 
 def open_at(url: str) -> Warehouse:
-    """The file that the URL names: duckdb:///var/warehouse.duckdb, or with four slashes from /."""
+    """Return the file at a URL: duckdb:///relative.duckdb or duckdb:////absolute.duckdb."""
     return DuckDB(Path(unquote(url.removeprefix("duckdb:///"))))
 
 
 def _patiently(connect: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
-    """Wait while another process has it: an export takes less than a second."""
+    """Connect.
+
+    Wait while another process has the lock, because an export takes less than a second.
+    """
     deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
     while True:
         try:

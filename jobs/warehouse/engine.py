@@ -1,4 +1,7 @@
-"""The interface of all warehouse engines, one file each. `open_warehouse` selects one by URL."""
+"""Interface of all warehouse engines, with one file for each.
+
+`open_warehouse` selects one by URL.
+"""
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,71 +27,77 @@ WarehouseBatch = Mapping[Table, Sequence[WarehouseRow]]
 
 
 class WarehouseError(Exception):
-    """The warehouse is away, full, or refuses. The message is a sentence for a person."""
+    """The warehouse is unavailable or full, or rejects a command. The message is for people."""
 
 
 class QueryError(WarehouseError):
-    """A query of somebody's that the warehouse does not accept."""
+    """The warehouse rejects an analyst's query."""
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What a query answered. Rows are read as they are asked for, within the context."""
+    """The result of a query. Reading fetches the rows, so read them within the context."""
 
     columns: list[str]
     rows: Iterator[tuple[Any, ...]]
 
 
 class Warehouse(Protocol):
-    """Any engine. Each call connects and lets go: a warehouse may come and go between two."""
+    """Any engine.
+
+    Each call connects and disconnects, because a warehouse may be unavailable in between.
+    """
 
     def prepare(self) -> None:
-        """Make the tables, columns and views that are missing.
+        """Create missing tables, columns and views.
 
         Raises:
-            WarehouseError: it is away, full, or refuses.
+            WarehouseError: the warehouse is unavailable or full, or rejects a command.
         """
 
     def merge(self, batch: WarehouseBatch) -> None:
-        """Store rows, all or none where the engine can: of each id, the highest version stays.
+        """Store rows. For each ID, keep the row with the highest version.
+
+        The batch is atomic if the engine has transactions. The caller may repeat it after a
+        failure.
 
         Raises:
-            WarehouseError: as above; what was merged already may be merged again.
+            WarehouseError: the warehouse is unavailable or full, or rejects a row.
         """
 
     def drop_older(self, table: Table, version: int) -> None:
-        """Take away the rows whose version is lower than this: tombstones are left of them."""
+        """Replace rows with a lower version by tombstones."""
 
     def query(self, sql: str) -> AbstractContextManager[QueryResult]:
-        """Ask it, without being able to change it.
+        """Run a read-only query.
 
         Raises:
-            QueryError: it does not accept the query.
-            WarehouseError: it is away.
+            QueryError: the warehouse rejects the query.
+            WarehouseError: the warehouse is unavailable.
         """
 
     def write_parquet(self, table: Table, path: Path) -> int:
-        """Write what a table's view shows into a Parquet file. Returns the number of rows."""
+        """Write the rows of a table's view to a Parquet file. Return the number of rows."""
 
 
 def open_warehouse(url: str) -> Warehouse:
-    """The warehouse at this URL. Nothing is connected yet.
+    """Return the warehouse at this URL, without connecting to it.
 
     Raises:
-        WarehouseError: its driver is not installed.
+        WarehouseError: the driver is not installed.
     """
     module, name, extra = ENGINE_BY_SCHEME[url.split(":", 1)[0]]
     try:
         made: Warehouse = importlib.import_module(module).open_at(url)
     except ImportError:
         raise WarehouseError(
-            f"{name}'s driver is not installed: pip install 'matchback[{extra}]'."
+            f"The driver for {name} is not installed. Run: pip install 'matchback[{extra}]'"
         ) from None
     return made
 
 
 def describe_warehouse_error(error: Exception, url: str) -> str:
-    """What went wrong, for a log: the first line of it, without what the URL keeps secret."""
+    """Return the first line of an error for a log, without the secrets of the URL."""
     said = str(error).strip() or type(error).__name__
     try:
         secrets = [url, urlsplit(url).password or url]
@@ -100,6 +109,6 @@ def describe_warehouse_error(error: Exception, url: str) -> str:
 
 
 def encode_json_lines(rows: Sequence[WarehouseRow]) -> bytes:
-    """Rows as JSON, one a line: the one form that every engine reads in bulk by itself."""
+    """Encode rows as JSON lines, which every engine reads in bulk."""
     option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
     return b"".join(orjson.dumps(row, default=to_id_text, option=option) for row in rows)

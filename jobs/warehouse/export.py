@@ -1,8 +1,8 @@
-"""The export: it reads noted changes at a snapshot, merges them, and then deletes the notes.
+"""Export: reads noted changes at a snapshot, merges them, and then deletes the notes.
 
-A crash between two of these steps repeats them, and merging again changes nothing. If two exporters
-read at different times, the later reading wins, whichever reaches the warehouse first. So only the
-notes must be exact, and the transactions that change the rows write them.
+A crash between two steps repeats them, and a repeated merge changes nothing. If two exporters read
+at different times, the later snapshot wins, in any order of arrival. So only the notes must be
+exact. The transactions that change the rows write them.
 """
 
 import itertools
@@ -25,8 +25,8 @@ from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.snapshot import Snapshot
 from jobs.warehouse.tables import TABLE_BY_NAME, Table, WarehouseRow
 
-# An email that is opened and clicked is noted each time: the more notes are read together, the
-# fewer of its rows are made. Each id takes about 150 bytes of memory.
+# Each open and click adds a note of its email. Reading many notes together makes fewer rows. Each
+# ID takes about 150 bytes of memory.
 MAX_EXPORTED_RECORDS = 200_000
 EXPORTED_ROWS_PER_BATCH = 20_000
 EXPORTED_IDS_PER_QUERY = 5_000
@@ -35,11 +35,11 @@ MARK_UPDATES_PER_COMMAND = 1_000
 
 @dataclass
 class NotedChanges:
-    """What is noted at one moment, as much of it as makes a batch."""
+    """Changes that were noted at one snapshot, up to the limit of a batch."""
 
-    notes: list[Any] = field(default_factory=list)  # the ids of the notes
+    notes: list[Any] = field(default_factory=list)  # IDs of the notes
     ids: dict[str, dict[Any, None]] = field(default_factory=lambda: defaultdict(dict))
-    marks: dict[str, dict[Any, list[Any]]] = field(default_factory=dict)  # name, time: ids
+    marks: dict[str, dict[Any, list[Any]]] = field(default_factory=dict)  # collection → time → IDs
 
     @property
     def size(self) -> int:
@@ -47,10 +47,11 @@ class NotedChanges:
 
 
 def export_next_changes(warehouse: Warehouse) -> int:
-    """Export some of what changed. Returns how many records that was; 0: up to date.
+    """Export some changes. Return the number of records; 0 if the warehouse is up to date.
 
     Raises:
-        WarehouseError: it is away, full, or refuses; everything is still noted.
+        WarehouseError: the warehouse is unavailable or full, or rejects a row. All changes stay
+            noted.
     """
     snapshot = Snapshot(get_db())
     changes = read_noted_changes(snapshot)
@@ -63,7 +64,7 @@ def export_next_changes(warehouse: Warehouse) -> int:
 
 
 def split_changes(changes: NotedChanges) -> Iterator[dict[Table, list[Any]]]:
-    """What is noted, so many records at a time."""
+    """Split changes into batches of at most `EXPORTED_ROWS_PER_BATCH` records."""
     batch: dict[Table, list[Any]] = {}
     left = EXPORTED_ROWS_PER_BATCH
     for name, noted in changes.ids.items():
@@ -79,7 +80,7 @@ def split_changes(changes: NotedChanges) -> Iterator[dict[Table, list[Any]]]:
 
 
 def read_noted_changes(snapshot: Snapshot, limit: int = MAX_EXPORTED_RECORDS) -> NotedChanges:
-    """The oldest notes and marks, about so many records."""
+    """Return the oldest notes and marks, with about `limit` records."""
     changes = NotedChanges()
     for name in MARKED_COLLECTIONS:
         times: dict[Any, list[Any]] = defaultdict(list)
@@ -105,7 +106,7 @@ def read_noted_changes(snapshot: Snapshot, limit: int = MAX_EXPORTED_RECORDS) ->
 
 
 def read_rows(snapshot: Snapshot, table: Table, ids: list[Any]) -> list[WarehouseRow]:
-    """The rows of these records; tombstones of those that are gone."""
+    """Return the rows of these records, with tombstones for records that no longer exist."""
     personal, version = get_settings().warehouse_personal_data, snapshot.version
     found: dict[Any, WarehouseRow] = {}
     for start in range(0, len(ids), EXPORTED_IDS_PER_QUERY):
@@ -116,7 +117,7 @@ def read_rows(snapshot: Snapshot, table: Table, ids: list[Any]) -> list[Warehous
 
 
 def delete_notes(changes: NotedChanges) -> None:
-    """Take away the notes that were read, and the marks unless they are newer by now."""
+    """Delete the exported notes and marks. Keep marks that are newer than the export."""
     if changes.notes:
         get_db().unexported.delete_many({"_id": {"$in": changes.notes}})
     for name, times in changes.marks.items():

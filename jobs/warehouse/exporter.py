@@ -1,4 +1,4 @@
-"""The exporter, which exports until the warehouse is current, and runs a backfill when needed."""
+"""Exporter: exports until the warehouse is current, and runs a backfill when needed."""
 
 import logging
 import threading
@@ -25,7 +25,7 @@ PROGRESS_INTERVAL_SECONDS = 1.0
 
 
 class Exporter:
-    """Exports to one warehouse. Its methods may be called by several threads: one does the work."""
+    """Exports to one warehouse. Several threads may call it, but only one works at a time."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -38,9 +38,9 @@ class Exporter:
         self._noted_at = 0.0
 
     def run(self) -> int:
-        """Export until nothing is left to do. Returns how many records that were.
+        """Export until all changes are exported. Return the number of exported records.
 
-        A warehouse that is away is no error: it is said, and tried again after growing pauses.
+        If the warehouse is unavailable, log a warning. Later calls retry after growing pauses.
         """
         if time.monotonic() < self._not_before or not self._busy.acquire(blocking=False):
             return 0
@@ -50,7 +50,7 @@ class Exporter:
             self._fail(error)
             return 0
         except SnapshotUnavailable:
-            return 0  # a collection was made just now; the next time it can be read
+            return 0  # MongoDB has just created a collection; the next attempt can read it
         except PyMongoError as error:
             if not is_transient(error):
                 raise
@@ -62,7 +62,7 @@ class Exporter:
             self._busy.release()
 
     def set_stop_event(self, stopping: threading.Event) -> None:
-        """Have whoever exports end after the batch in hand once this is set."""
+        """Set the event that ends an export after the current batch."""
         self._stopping = stopping
 
     def _run(self) -> int:
@@ -70,14 +70,14 @@ class Exporter:
             return 0
         with hold_lease(EXPORT_LEASE) as holding:
             if holding is None:
-                self._backfill = None  # Another process continues it.
+                self._backfill = None  # another process continues it
                 return 0
             return self._export_all(holding)
 
     def _export_all(self, holding: HeldLease) -> int:
         done = 0
         while not self._stopping.is_set():
-            if holding.is_lost():  # Two exports at once change nothing, but cost twice the work.
+            if holding.is_lost():  # two exporters at once are harmless but do the work twice
                 self._backfill = None
                 break
             if self._backfill is None or WarehouseState.current().anew:
@@ -102,18 +102,18 @@ class Exporter:
         self._backfill = Backfill(self._warehouse)
 
     def _succeed(self, *, last: bool) -> None:
-        self._outage.end("the warehouse is back")
+        self._outage.end("the warehouse is available again")
         self._pause = 0.0
         if last or time.monotonic() - self._noted_at > PROGRESS_INTERVAL_SECONDS:
             self._noted_at = time.monotonic()
             WarehouseState.note(error=None, backfill=self._progress())
 
     def _fail(self, error: WarehouseError) -> None:
-        self._outage.begin(f"the warehouse is away, or refuses; everything waits for it: {error}")
+        self._outage.begin(f"the warehouse is unavailable or rejects changes; they wait: {error}")
         self._pause = min(2 * self._pause or 1.0, MAX_EXPORT_PAUSE_SECONDS)
         self._not_before = time.monotonic() + self._pause
         progress = self._progress()
-        self._backfill = None  # it may be another one when it is back
+        self._backfill = None  # the warehouse may be a new one when it is available again
         WarehouseState.note(error=str(error), backfill=progress)
 
     def _progress(self) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Parquet files of engines that cannot write them, written by DuckDB in memory."""
+"""Parquet files for engines that cannot write them. DuckDB writes them in memory."""
 
 import itertools
 import tempfile
@@ -16,7 +16,7 @@ PARQUET_ROWS_PER_PART = 20_000
 
 
 def write_parquet_file(table: Table, rows: Iterator[tuple[Any, ...]], path: Path) -> int:
-    """Write rows, which have the columns of the table's view. Returns how many there were."""
+    """Write rows with the columns of the table's view. Return their number."""
     columns = (Column(ID_COLUMN), *table.columns)
     names = [column.name for column in columns]
     types = ", ".join(f"'{column.name}': '{DUCKDB_TYPES[column.type]}'" for column in columns)

@@ -32,7 +32,7 @@ QUERY_ERROR_CLASSES = (
     psycopg.NotSupportedError,
     psycopg.errors.ReadOnlySqlTransaction,
 )
-# So that a host that vanished in the middle is noticed. Source: PostgreSQL's manual, libpq.
+# Detect a host that vanishes during a command. Source: PostgreSQL's manual, libpq.
 KEEPALIVE_OPTIONS: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -41,14 +41,15 @@ KEEPALIVE_OPTIONS: dict[str, Any] = {
 
 
 class PostgreSQL:
-    """A database of PostgreSQL's."""
+    """A PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def prepare(self) -> None:
         with self._connected() as connection:
-            # Two workers that start at once would both make what is missing, and one fail.
+            # Without a lock, two workers that start at once would create the same objects, and one
+            # would fail.
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('matchback warehouse'))")
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {WAREHOUSE_SCHEMA}")
             for table in STORED_TABLES:
@@ -60,7 +61,7 @@ class PostgreSQL:
             for table, rows in batch.items():
                 if rows:
                     array = b"[" + encode_json_lines(rows).rstrip().replace(b"\n", b",") + b"]"
-                    # PostgreSQL's text holds no zero character.
+                    # PostgreSQL's text type cannot hold a zero character.
                     connection.execute(_merge(table), [array.replace(b"\\u0000", b"").decode()])
 
     def drop_older(self, table: Table, version: int) -> None:
@@ -110,12 +111,12 @@ class PostgreSQL:
 
 
 def open_at(url: str) -> Warehouse:
-    """The database at a URL of libpq's: postgresql://user:password@host/database."""
+    """Return the database at a libpq URL such as postgresql://user:password@host/database."""
     return PostgreSQL(url)
 
 
 def _plain(text: str) -> sql.SQL:
-    return sql.SQL(text)  # made of our own names, or an analyst's query
+    return sql.SQL(text)  # consists of our own names, or is an analyst's query
 
 
 def _stored(table: Table) -> str:

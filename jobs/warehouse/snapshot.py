@@ -1,6 +1,6 @@
-"""A snapshot of MongoDB, whose cluster time is the version of everything read from it.
+"""Snapshot of MongoDB, whose cluster time is the version of everything read from it.
 
-Sessions of PyMongo also read at a snapshot, but do not expose its time. The server does.
+PyMongo's sessions also read at a snapshot, but do not expose its time. The server does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,23 +14,23 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from jobs.warehouse.tables import to_version
 
-# Times as the warehouse wants them: UTC, without saying so.
+# The warehouse stores UTC times without a time zone.
 NAIVE_TIME_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=False)
 ROWS_PER_REPLY = 5000
 MAX_SNAPSHOT_ATTEMPTS = 40
 SNAPSHOT_RETRY_SECONDS = 0.05
-# A collection or index was made after the time that is read at; or the time is too long ago.
+# The snapshot is older than the collection or index, or too old to read.
 SNAPSHOT_UNAVAILABLE_CODE, SNAPSHOT_TOO_OLD_CODE = 246, 239
 NAMESPACE_EXISTS_CODE = 48
 
 
 class SnapshotUnavailable(Exception):
-    """MongoDB gives no moment to read at, just now."""
+    """MongoDB has no time at which all collections can be read."""
 
 
 @contextmanager
 def suppress_too_new() -> Iterator[None]:
-    """Go on where a collection was made just now, by us or by another."""
+    """Suppress errors about a collection that a process has just created."""
     try:
         yield
     except CollectionInvalid:
@@ -41,19 +41,19 @@ def suppress_too_new() -> Iterator[None]:
 
 
 class Snapshot:
-    """One moment of a database, a majority's: everything read through it is of the same time."""
+    """One moment of a database, as a majority stores it. All reads have the same time."""
 
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._database = database
         self.time = self._now()
 
     def _now(self) -> Timestamp:
-        """The server chooses a time; where the collection is too new to read, in a moment."""
+        """Let MongoDB choose a time. Retry while the collection is too new to read."""
         first = {"find": "unexported", "limit": 1, "singleBatch": True, "projection": {"_id": 1}}
         for _ in range(MAX_SNAPSHOT_ATTEMPTS):
             with suppress_too_new():
                 reply = self._database.command({**first, "readConcern": {"level": "snapshot"}})
-                # Of a collection that is not there, MongoDB tells no time.
+                # MongoDB returns no time for a missing collection.
                 time: Timestamp | None = reply["cursor"].get("atClusterTime")
                 if time:
                     return time
@@ -63,7 +63,7 @@ class Snapshot:
 
     @property
     def version(self) -> int:
-        """Grows with time, whoever reads."""
+        """Cluster time as a number that grows with time, for all readers."""
         return to_version(self.time.time, self.time.inc)
 
     def find(
@@ -75,7 +75,7 @@ class Snapshot:
         sort: Mapping[str, int] | None = None,
         limit: int = 0,
     ) -> Iterator[dict[str, Any]]:
-        """The documents of a collection that there were."""
+        """Yield the documents of a collection at the snapshot's time."""
         command: dict[str, Any] = {
             "find": name,
             "filter": query,
@@ -87,7 +87,7 @@ class Snapshot:
         return self._read(command)
 
     def aggregate(self, name: str, pipeline: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """What a pipeline answers."""
+        """Yield the results of a pipeline at the snapshot's time."""
         return self._read(
             {"aggregate": name, "pipeline": pipeline, "cursor": {"batchSize": ROWS_PER_REPLY}}
         )

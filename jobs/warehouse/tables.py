@@ -1,4 +1,4 @@
-"""The warehouse's tables and columns, all on one screen. docs/reference/warehouse.md explains them.
+"""The warehouse's tables and columns. docs/reference/warehouse.md explains them.
 
 A row is a pure function of a stored document. Times are UTC, money is an integer of minor units
 beside its currency, and IDs are text.
@@ -18,24 +18,24 @@ StoredDocument = Mapping[str, Any]
 WarehouseRow = dict[str, Any]
 ColumnType = Literal["text", "integer", "boolean", "time"]
 ID_COLUMN, VERSION_COLUMN, DELETED_COLUMN = "id", "version", "deleted"
-MAX_COLUMN_TEXT_LENGTH = 2000  # characters of one that comes from outside
+MAX_COLUMN_TEXT_LENGTH = 2000  # limit for texts from outside
 VERSION_EPOCH_SECONDS = 1_577_836_800  # 2020, so that versions fit into 63 bits until 2088
 VERSION_INCREMENT_BITS = 32
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: where it comes from, unless it has the field's own name."""
+    """A column. By default, its value is the stored field with the same name."""
 
     name: str
     type: ColumnType = "text"
     value: Callable[[StoredDocument], Any] | None = None
     needs: tuple[str, ...] = ()
-    personal: bool = False  # left empty unless names and addresses are exported
+    personal: bool = False  # empty unless names and addresses are exported
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The stored fields that it is made of."""
+        """Stored fields that the value depends on."""
         return self.needs or (self.name,)
 
     def read(self, document: StoredDocument) -> Any:
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the warehouse, out of the collection of its name."""
+    """A table of the warehouse. The collection with the same name is its source."""
 
     name: str
     columns: tuple[Column, ...]
@@ -53,18 +53,18 @@ class Table:
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
-        """With what every table has: the id, the version it was read at, and whether it is gone."""
+        """The table's columns with those that all tables have: ID, version and deletion."""
         own = (Column(VERSION_COLUMN, "integer"), Column(DELETED_COLUMN, "boolean"))
         return (Column(ID_COLUMN), *self.columns, *own)
 
     @cached_property
     def fields(self) -> dict[str, int]:
-        """The projection that reads what rows are made of."""
+        """Projection that reads the fields of all columns."""
         names = {name for column in self.columns for name in column.fields}
         return dict.fromkeys((*sorted(names), *self.also_needs, "deleted_at"), 1)
 
     def row(self, document: StoredDocument, version: int, *, personal: bool) -> WarehouseRow:
-        """The row of a stored document, as it was at this version."""
+        """Return the row of a stored document at this version."""
         if is_deleted_or_erased(document):
             return self.tombstone(document["_id"], version)
         row = {name: document.get(name) for name in self._as_stored}
@@ -75,7 +75,7 @@ class Table:
 
     @cached_property
     def _as_stored(self) -> tuple[str, ...]:
-        """The columns that are a field as it is, and no text that could be long: most of them."""
+        """Names of columns that copy a stored field and need no length limit. Most columns do."""
         return tuple(one.name for one in self.columns if one not in self._made)
 
     @cached_property
@@ -87,26 +87,26 @@ class Table:
         )
 
     def tombstone(self, id_: Any, version: int) -> WarehouseRow:
-        """What is left of a record that was deleted or erased: nothing but its id."""
+        """Return the row of a deleted or erased record, which has only its ID."""
         empty = dict.fromkeys((column.name for column in self.columns), None)
         return {ID_COLUMN: id_, **empty, VERSION_COLUMN: version, DELETED_COLUMN: True}
 
 
 def is_deleted_or_erased(document: StoredDocument) -> bool:
-    """Deleted, or an event that was erased."""
+    """Return whether a record is deleted, or is an erased event."""
     return document.get("deleted_at") is not None or document.get("type") == "erased"
 
 
 def to_version(time: int, increment: int) -> int:
-    """MongoDB's cluster time of a snapshot as one number that grows with it.
+    """Return a snapshot's cluster time as one number that grows with time.
 
-    Source: MongoDB's manual, «Timestamps»: seconds since 1970, and an increment within a second.
+    Source: MongoDB's manual, "Timestamps": seconds since 1970, and an increment within the second.
     """
     return (time - VERSION_EPOCH_SECONDS) << VERSION_INCREMENT_BITS | increment
 
 
 def to_id_text(value: Any) -> str:
-    """An id as text."""
+    """Return an ID as text."""
     return value.hex() if isinstance(value, (bytes, Binary)) else str(value)
 
 
@@ -123,19 +123,19 @@ def _count(name: str) -> Callable[[StoredDocument], int]:
 
 
 def _created(document: StoredDocument) -> Any:
-    """When it was stored: by its id, which any document has."""
+    """Return the time in the document's ID, or None if its ID has none."""
     id_ = document["_id"]
     return id_.generation_time if isinstance(id_, ObjectId) else None
 
 
 def _counted(gift: StoredDocument) -> int:
-    """What it adds to what was raised: nothing unless its money was taken, less refunds."""
+    """Return the gift's share of the amount raised: net of refunds, or 0 unless it succeeded."""
     taken = gift["status"] == "succeeded"
     return gift["amount"] - (gift.get("refunded_amount") or 0) if taken else 0
 
 
 def _link(event: StoredDocument) -> str | None:
-    """Return the page that was clicked, without the parts of its URL that may name a person."""
+    """Return the clicked page, without the parts of its URL that may identify a person."""
     try:
         page = urlunsplit((*urlsplit(event["url"])[:3], "", "")) if event.get("url") else None
     except ValueError:
@@ -242,7 +242,7 @@ DONATION_TABLE = Table(
         Column("external_id", personal=True),
     ),
 )
-# How far each table was filled from nothing; merged like any other row.
+# Progress of each table's backfill, merged like other rows.
 BACKFILL_TABLE = Table(
     "backfills",
     (

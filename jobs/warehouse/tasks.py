@@ -1,4 +1,4 @@
-"""The export job, and the wake-ups that start it. As in settling, a wake-up carries no truth."""
+"""Export job, and the wake-ups that start it. A wake-up carries no data."""
 
 import time
 from functools import cache
@@ -10,28 +10,28 @@ from jobs.wakeups import wakeup_buffer
 from jobs.warehouse.engine import open_warehouse
 from jobs.warehouse.exporter import Exporter
 
-# The queue and its job: what the warehouse worker runs.
+# The queue and its job, as the warehouse worker runs them.
 __all__ = ["export_changes", "warehouse_huey"]
 
-# What is noted within this time is exported together; a wake-up each would do nothing more.
+# Changes within this time are exported together, so more wake-ups would be useless.
 EXPORT_DELAY_SECONDS = 0.2
 
 
 @cache
 def get_exporter() -> Exporter:
-    """The one of this process."""
+    """Return the exporter of this process."""
     return Exporter(open_warehouse(get_settings().warehouse_url))
 
 
 @warehouse_huey.task()
 def export_changes(reason: str) -> None:
     """Bring the warehouse up to date."""
-    time.sleep(EXPORT_DELAY_SECONDS)  # the transaction that noted it commits, others join it
+    time.sleep(EXPORT_DELAY_SECONDS)  # the transaction commits, and other changes join
     get_exporter().run()
 
 
 class _Waker:
-    """At most one wake-up in that time from each process."""
+    """A limit of one wake-up per process in each interval."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -46,5 +46,5 @@ _waker = _Waker()
 
 
 def wake_exporter(sender: Any, **_: Any) -> None:
-    """Wake the exporter. Never raises nor waits: what is noted is found anyway."""
+    """Wake the exporter. Never raise or wait, because the exporter finds the notes anyway."""
     _waker.wake()

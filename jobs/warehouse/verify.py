@@ -1,7 +1,7 @@
-"""The exact comparison of the warehouse with the ledger, while traffic continues.
+"""Exact comparison of the warehouse with the ledger, while traffic continues.
 
-The export pauses. Two sets must be equal: what the ledger holds at a snapshot, and what the
-warehouse holds. Both leave out the records that wait to be settled or exported at that moment.
+The export pauses meanwhile. The ledger at a snapshot must equal the warehouse. Both sides exclude
+records that wait for settling or export at that time.
 """
 
 import itertools
@@ -37,17 +37,17 @@ GroupSums = dict[GroupKey, list[int]]
 
 @dataclass(frozen=True)
 class SumCheck:
-    """One comparison: sums of a table by groups, as MongoDB and as the warehouse work them out."""
+    """One comparison: sums by group of a table, computed by MongoDB and by the warehouse."""
 
     table: Table
-    groups: Mapping[str, tuple[Any, str]]  # name: MongoDB's expression, SQL's
+    groups: Mapping[str, tuple[Any, str]]  # name: expression for MongoDB, expression for SQL
     sums: Mapping[str, tuple[Any, str]]
-    where: Mapping[str, Any]  # what of the collection is in the warehouse
+    where: Mapping[str, Any]  # filter for the records that the warehouse has
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A sum that is not the same."""
+    """A sum that differs."""
 
     table: str
     group: dict[str, Any]
@@ -120,10 +120,10 @@ SUM_CHECKS = (
 
 
 def find_differences(warehouse: Warehouse) -> Iterator[Difference]:
-    """Every sum that differs. The caller keeps the exporter from exporting meanwhile.
+    """Yield every sum that differs. The caller must pause the exporter.
 
     Raises:
-        WarehouseError: it is away, or so much waits to be exported that comparing means nothing.
+        WarehouseError: the warehouse is unavailable, or too many records wait for export.
     """
     snapshot = Snapshot(get_db())
     waiting = _waiting(snapshot)
@@ -143,7 +143,7 @@ def _waiting(snapshot: Snapshot) -> dict[str, list[Any]]:
         due = snapshot.find(name, DUE_FILTER, {"_id": 1}, limit=MAX_WAITING_RECORDS)
         ids[name] |= {row["_id"] for row in due}
     if sum(map(len, ids.values())) >= MAX_WAITING_RECORDS:
-        raise WarehouseError("The warehouse is far behind; verify it when it has caught up.")
+        raise WarehouseError("The warehouse is too far behind. Verify it after it has caught up.")
     return {name: list(of) for name, of in ids.items()}
 
 
@@ -187,7 +187,7 @@ def _conditions(ids: list[Any] | None) -> Iterator[str]:
 
 
 def _key(values: Iterable[object]) -> GroupKey:
-    """A group as both sides write it: ids as text, times as days."""
+    """Return a group key in one form for both sides: IDs as text, times as days."""
     return tuple(map(_part, values))
 
 

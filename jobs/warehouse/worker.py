@@ -1,7 +1,7 @@
 """The warehouse's own worker: a consumer of its own queue, and a sweep that needs no queue.
 
-It is a separate process at low priority. So a warehouse that is unavailable or far behind costs the
-settling workers neither a thread nor processor time.
+It is a separate process at low priority. So a warehouse that is unavailable or far behind uses no
+thread and no processor time of the settling workers.
 """
 
 import logging
@@ -23,7 +23,7 @@ EXPORT_SWEEP_SECONDS = 1.0
 
 
 def main() -> int:
-    """Export until SIGTERM or SIGINT; the batch in hand is finished first."""
+    """Export until SIGTERM or SIGINT. Finish the current batch first."""
     setproctitle("matchback warehouse")
     if hasattr(os, "nice"):
         os.nice(WAREHOUSE_NICENESS)

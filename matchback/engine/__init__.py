@@ -1,10 +1,10 @@
 """The contribution engine: counter caches that survive kills, for any project on MongoEngine.
 
-It knows nothing of donations or emails. A source record states what it contributes to the counters
-of other records. Settling applies the difference between that and what was applied last, in one
-transaction. Creation, deletion, moving, conditions, sums, retries and replays all follow this rule.
+It knows nothing about donations or emails. A source record states its contribution to the counters
+of other records. Settling applies the difference from the last applied contribution, in one
+transaction. Creation, deletion, moves, conditions, sums, retries and replays all follow this rule.
 
-In a project of your own (examples/articles.py is complete; see docs/explanation/engine.md):
+In your own project (examples/articles.py is complete; see docs/explanation/engine.md):
 
     class User(Document):
         articles_count = IntField(default=0)
@@ -21,12 +21,13 @@ In a project of your own (examples/articles.py is complete; see docs/explanation
         ),
     ])
 
-    article.save()                           # stores it and marks it due, in the same write
-    engine.settle_due(database, LEDGER)      # in any job, after it, and in a loop: the guarantee
-    list(engine.drifts(database, LEDGER))    # now and then: counters that something else changed
+    article.save()                           # also marks it due
 
-It needs a replica set. It imports only MongoEngine, PyMongo and orjson, so you can copy the folder
-under another name.
+    engine.settle_due(database, LEDGER)      # in a job and in a loop
+    list(engine.drifts(database, LEDGER))    # finds incorrect counters
+
+The engine needs a replica set. It imports only MongoEngine, PyMongo and orjson. You can copy the
+folder under another name.
 """
 
 from .caches import Cache, CounterCache, Flag, LatestCache, Ledger

@@ -1,7 +1,7 @@
-"""The background writer of a transaction: a thread that sends writes while the next are computed.
+"""Background writer of a transaction: a thread that sends writes while the next are computed.
 
-Python computes while MongoDB writes, and neither waits for the other. A session takes one command
-at a time, so a caller that wants to use it waits for the thread first.
+Python computes while MongoDB writes. A session takes one command at a time, so a caller must wait
+for the thread before it uses the session.
 """
 
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, Self
 
-# One for each transaction under way, made when it is first needed. By default there would be four
-# more than processors, for which further transactions would wait, though it is MongoDB that works.
+# One thread for each running transaction, created on demand. The default limit depends on the
+# processors, but these threads only wait for MongoDB. It would block further transactions.
 MAX_WRITER_THREADS = 1000
 
 _threads = ThreadPoolExecutor(MAX_WRITER_THREADS, thread_name_prefix="writes")
 
 
 class BackgroundWriter:
-    """One write at a time. As a context, none is under way any more when it is left."""
+    """Writes one command at a time. As a context manager, it waits for the last write on exit."""
 
     def __init__(self) -> None:
         self._under_way: Future[Any] | None = None
@@ -32,23 +32,24 @@ class BackgroundWriter:
             self._under_way.exception()
 
     def send(self, write: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Begin to do write(*args, **kwargs), once the last one is done.
+        """Start write(*args, **kwargs) after the previous write has finished.
 
         Raises:
-            Exception: that of the last one.
+            Exception: the previous write failed.
         """
         self.wait()
         self._under_way = _threads.submit(copy_context().run, write, *args, **kwargs)
 
     def wait(self) -> None:
-        """Until nothing is under way.
+        """Wait until no write is running.
 
         Raises:
-            Exception: that of the write.
+            Exception: the write failed.
         """
         last, self._under_way = self._under_way, None
         try:
             if last:
                 last.result()
         finally:
-            del last  # else its error would hold this frame, which holds it, and all that was read
+            # otherwise, the error and this frame reference each other and keep all rows in memory
+            del last

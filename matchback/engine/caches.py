@@ -1,11 +1,12 @@
-"""The declarations of counters: the counter, the record that has it, and the records it counts.
+"""Declarations of counters: the counter, the record that has it, and the records it counts.
 
     CounterCache("donations_count", of=Donation, on=Fundraiser, when=counts)
     CounterCache("raised", of=Donation, on=Fundraiser, when=counts, amount=net, by=currency)
+
     LatestCache("last_donated_at", of=Donation, on=User, at="donated_at", where={...})
 
-The functions take a row (the stored fields as a dictionary) and are pure, so the same declaration
-serves settling, recounting and tests. The type of the rows is yours, such as a `TypedDict`:
+The functions take a row (the stored fields as a dictionary) and are pure. So the same declaration
+serves settling, recounts and tests. You choose the type of the rows, such as a `TypedDict`:
 
     CounterCache[ArticleRow](field="articles_count", of=Article, on=User,
                              when=lambda article: article["state"] == "published")
@@ -25,7 +26,7 @@ RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one sour
 COUNT_EVERY_ROW: Callable[[object], bool] = lambda row: True  # noqa: E731
 COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
-# What makes a counter: its field, when, amount and by.
+# The parts of a counter: field, when, amount and by.
 CounterSpecs = tuple[
     tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
 ]
@@ -33,35 +34,36 @@ CounterSpecs = tuple[
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cache:
-    """What counters and latest times have in common: a field `of` sources kept `on` targets."""
+    """The common part of counters and latest times: `field` of targets `on`, from sources `of`."""
 
     field: str
     of: type
     on: type
-    via: str = ""  # the source's field that holds the target's id; <target>_id unless said
+    via: str = ""  # the source's field with the target's ID; <target>_id by default
 
     @cached_property
     def source(self) -> str:
-        """The collection that is counted."""
+        """Collection of the counted records."""
         return get_collection_name(self.of)
 
     @cached_property
     def target(self) -> str:
-        """The collection that holds the counter."""
+        """Collection of the records with the counter."""
         return get_collection_name(self.on)
 
     @cached_property
     def link(self) -> str:
-        """The source's field that names the target."""
+        """Field of the source that has the target's ID."""
         return self.via or f"{self.on.__name__.lower()}_id"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CounterCache(Cache, Generic[RowT_contra]):
-    """A count, or with `amount` a sum, of the sources for which `when` holds; `by` splits it.
+    """A count of the sources for which `when` holds, or with `amount` a sum. `by` splits it.
 
-    `reads` names the fields that these functions read, of simple values. If all counters of a
-    source name theirs, a recount reads only these fields, and computes equal rows once.
+    `reads` names the fields that these functions read, which must have simple values. If all
+    counters of a source name their fields, a recount reads only these fields, and computes equal
+    rows once.
     """
 
     reads: tuple[str, ...] | None = None
@@ -72,11 +74,10 @@ class CounterCache(Cache, Generic[RowT_contra]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LatestCache(Cache):
-    """The latest time `at` of the sources that match the query `where`; unset when there is none.
+    """The latest time `at` of the sources that match the query `where`; unset without a source.
 
-    A maximum cannot be taken back by subtraction, so it is read again from the sources, on an
-    index of (link, at), whenever a source of the target changes its contribution. So its sources
-    must be counted by something as well.
+    Subtraction cannot undo a maximum. So the engine reads the sources again when one changes its
+    contribution, with an index on (link, at). A counter must count the same sources.
     """
 
     at: str
@@ -85,7 +86,7 @@ class LatestCache(Cache):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flag(Generic[RowT_contra]):
-    """A yes or no that follows from a record's own counters, e.g. donated: donations_count > 0."""
+    """A boolean that follows from a record's own counters, e.g. donated: donations_count > 0."""
 
     field: str
     on: type
@@ -93,7 +94,7 @@ class Flag(Generic[RowT_contra]):
 
 
 def get_collection_name(document: type) -> str:
-    """The MongoDB collection of a MongoEngine document class."""
+    """Return the MongoDB collection of a MongoEngine document class."""
     name: str = document._get_collection_name()  # type: ignore[attr-defined]
     return name
 
@@ -102,14 +103,15 @@ class Ledger:
     """All declarations of an application, and the order in which counters depend on each other.
 
     Args:
-        caches: the declarations. What they say must have no cycle.
-        flags: what follows from the counters of records that are sources themselves.
-        created_on_demand: targets that come into being with their first counter, and how a new
-            one is made from its id.
-        on_write: told within each transaction which records it writes, as (collection, id).
-        settled_alone: sources whose settling does more than count. If one that is due is the target
-            of another, the engine increments its counters, and it stays due. Its own settling then
-            counts it.
+        caches: declarations of counters and latest times, without a cycle.
+        flags: booleans that follow from counters of records that are also sources.
+        created_on_demand: targets that their first counter creates, with a function from the ID to
+            the new row.
+        on_write: called within each transaction with the records that it writes, as (collection,
+            ID).
+        settled_alone: sources whose settling does more than count. If a due one is the target of
+            another source, the engine increments its counters and leaves it due. Its own settling
+            then counts it.
     """
 
     def __init__(
@@ -133,8 +135,8 @@ class Ledger:
             names |= {cache.source: cache.of, cache.target: cache.on}
             graph.setdefault(cache.target, set()).add(cache.source)
         self.documents = names
-        # Sources before what counts them. Counted last is written last: the hot documents, which
-        # everybody increments, are held for the shortest time.
+        # Sources come before the records that count them. The last writes are those to hot
+        # documents, so that a transaction blocks them for the shortest time.
         self.order = tuple(TopologicalSorter(graph).static_order())
         self.counters = {
             name: tuple(c for c in caches if isinstance(c, CounterCache) and c.source == name)
@@ -154,7 +156,10 @@ class Ledger:
         }
 
     def contribution(self, source: str, row: Mapping[str, Any]) -> Contribution:
-        """Return what this row of this collection contributes now. A deleted row: nothing."""
+        """Return the current contribution of a collection's row.
+
+        A deleted row contributes nothing.
+        """
         result: Contribution = {}
         if row.get("deleted_at") is not None:
             return result
@@ -181,9 +186,9 @@ class Ledger:
 def _bundles(
     caches: Sequence[CounterCache[Any]],
 ) -> list[tuple[list[tuple[str, str]], CounterSpecs]]:
-    """The counters of a source by where they are kept, as (collection, link).
+    """Group the counters of a source with equal functions, with their places as (collection, link).
 
-    A fundraiser and a mailing count the same of an email: what is the same is computed once.
+    Fundraisers and mailings have equal counters of emails, which are computed once.
     """
     by_place: dict[tuple[str, str], list[CounterCache[Any]]] = {}
     for cache in caches:

@@ -1,6 +1,6 @@
 """A record's contribution to the counters of other records, and its arithmetic. Pure.
 
-A contribution maps each target, a (collection, id), to the amounts added to its fields, e.g.
+A contribution maps each target, a (collection, ID), to the amounts for its fields, e.g.
 {("fundraisers", id): {"donations_count": 1, "raised.USD": 2500}}. Amounts are integers and never
 zero, so equal contributions are equal dictionaries. Targets with equal amounts share one
 dictionary, which never changes once it is part of a contribution.
@@ -21,7 +21,7 @@ NO_AMOUNTS: Amounts = {}
 
 
 def add(total: Contribution, more: Mapping[Target, Mapping[str, int]], sign: int = 1) -> None:
-    """Add `more` (or, with sign -1, take it) from `total`, in place."""
+    """Add `more` to `total` in place, or subtract it if `sign` is -1."""
     for target, amounts in more.items():
         fields = total.setdefault(target, {})
         for field, amount in amounts.items():
@@ -35,7 +35,7 @@ def add(total: Contribution, more: Mapping[Target, Mapping[str, int]], sign: int
 
 
 def difference(now: Contribution, before: Contribution) -> Contribution:
-    """What must be added to the counters so that they hold `now` where they held `before`."""
+    """Return the amounts to add to counters that hold `before`, so that they hold `now`."""
     gone = dict(before)
     pairs = [(target, amounts, gone.pop(target, NO_AMOUNTS)) for target, amounts in now.items()]
     pairs += [(target, NO_AMOUNTS, amounts) for target, amounts in gone.items()]
@@ -58,7 +58,7 @@ def _less(now: Amounts, before: Amounts) -> Amounts:
 
 
 def sum_contributions(contributions: Iterable[Contribution]) -> Contribution:
-    """The sum of many."""
+    """Return the sum of several contributions."""
     result: Contribution = {}
     for contribution in contributions:
         add(result, contribution)
@@ -66,10 +66,10 @@ def sum_contributions(contributions: Iterable[Contribution]) -> Contribution:
 
 
 def to_stored(contribution: Contribution) -> list[list[Any]]:
-    """The form kept on the source record as `counted`: [amounts, collection, id, collection, id…].
+    """Return the stored form of a contribution: [amounts, collection, ID, collection, ID…].
 
-    Amounts are JSON, and once for all targets that are given the same: half as long as a document
-    in a document for each, and read twice as fast.
+    Amounts are JSON, and targets with equal amounts share them. This form is half as long as nested
+    documents, and MongoDB's driver reads it twice as fast.
     """
     stored: dict[str, list[Any]] = {}
     for (collection, id_), amounts in contribution.items():
@@ -79,7 +79,7 @@ def to_stored(contribution: Contribution) -> list[list[Any]]:
 
 
 def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
-    """Read `counted` back; a record never counted has contributed nothing."""
+    """Return the contribution in `counted`. A record without `counted` has contributed nothing."""
     result: Contribution = {}
     for share in counted or ():
         amounts, targets = read_share(share)
@@ -89,27 +89,27 @@ def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
 
 
 def read_share(share: Sequence[Any]) -> tuple[Amounts, Sequence[Any]]:
-    """Read a part of `counted`: the amounts, and the targets as [collection, id, collection, …]."""
-    if isinstance(share[-1], dict):  # [collection, id, amounts], as the first version kept it
+    """Read a part of `counted`: the amounts, and the targets as [collection, ID, collection, …]."""
+    if isinstance(share[-1], dict):  # [collection, ID, amounts]: the form of the first version
         return share[-1], share[:-1]
     return _read(share[0]), share[1:]
 
 
-@lru_cache(maxsize=4096)  # emails to which the same happened have counted the same
+@lru_cache(maxsize=4096)  # many emails have equal amounts
 def _read(text: str) -> Amounts:
     amounts: Amounts = orjson.loads(text)
     return amounts
 
 
 def increase(row: StoredDocument, amounts: Mapping[str, int]) -> None:
-    """Do to a row in memory what `$inc` does to the stored one: dotted paths, missing is zero."""
+    """Add amounts to a row in memory, as `$inc` does: by dotted path, from zero if missing."""
     for path, amount in amounts.items():
         place, name = find_leaf(row, path)
         place[name] = place.get(name, 0) + amount
 
 
 def find_leaf(row: StoredDocument, path: str) -> tuple[StoredDocument, str]:
-    """Return the innermost dictionary of a dotted path and its key. Make what is missing."""
+    """Return the innermost dictionary of a dotted path and its key. Create missing dictionaries."""
     *parents, name = path.split(".")
     for parent in parents:
         row = row.setdefault(parent, {})

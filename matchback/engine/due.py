@@ -1,7 +1,7 @@
-"""The due mark: a source that changed says so itself, in the same write.
+"""Due mark: the write that changes a source also marks it as due.
 
 No crash separates a change from its mark. So a later search for marks (see upkeep.py) finds
-everything that is not counted yet. A queue cannot promise this.
+everything that is not counted yet. A queue cannot guarantee this.
 """
 
 from datetime import UTC, datetime
@@ -9,12 +9,12 @@ from typing import Any
 
 from mongoengine import DateTimeField, ListField
 
-# Partial indexes hold only the rows that have the field: what is due is nearly nothing.
+# A partial index holds only the few rows that have the field.
 DUE_FILTER = {"due": {"$type": "date"}}
 
 
 def due_index(*fields: str) -> dict[str, Any]:
-    """The index by which what is due is found, e.g. by group: due_index("fundraiser_id")."""
+    """Return the index that finds due records, e.g. by group: due_index("fundraiser_id")."""
     return {
         "fields": [*fields, "due"],
         "name": "_".join(["due", *fields]),
@@ -23,15 +23,16 @@ def due_index(*fields: str) -> dict[str, Any]:
 
 
 def now() -> datetime:
-    """The mark itself, for writes that are no save: `query.update(state="draft", due=now())`."""
+    """Return the mark for writes other than `save`: `query.update(state="draft", due=now())`."""
     return datetime.now(UTC)
 
 
 class Source:
-    """Mixed into a document that is counted, before `Document`: what the engine keeps of it.
+    """Mixin for a document that is counted. Put it before `Document`.
 
-    `counted` was applied to counters; `due` says that it may be worth something else by now;
-    `deleted_at` makes it worth nothing.
+    - `counted`: contribution that counters already include.
+    - `due`: time of a change that may affect the contribution.
+    - `deleted_at`: time of deletion, after which the contribution is nothing.
     """
 
     counted = ListField()
@@ -43,9 +44,9 @@ class Source:
         return super().save(*args, **kwargs)  # type: ignore[misc]
 
     def delete(self, signal_kwargs: Any = None, **write_concern: Any) -> None:
-        """Mark it deleted. Its note of what it counted is needed until that is taken back.
+        """Mark the document as deleted. It stays stored, because settling needs its `counted`.
 
-        Settling takes it out of the counters and out of the collection, in one transaction.
+        Settling subtracts it from the counters and deletes it, in one transaction.
         """
         self.deleted_at = now()
         self.save(signal_kwargs=signal_kwargs, write_concern=write_concern or None)

@@ -12,8 +12,8 @@ SETTLED_FILTER = {"due": None, "trouble": None}
 def find_latest_times(tx: Tx, cache: LatestCache, ids: Iterable[Any]) -> list[tuple[Any, Any]]:
     """Return each ID with the latest time of its sources, or with None if it has none.
 
-    A source that waits counts where it counted before. Its link may be replaced when it is settled,
-    and nothing would then read the times of the target that it names until then.
+    A due source counts only for targets in its `counted`. Its link may change before settling. No
+    later run would then correct the target of the current link.
     """
     wanted = list(ids)
     if not wanted:
@@ -35,7 +35,7 @@ def find_latest_times(tx: Tx, cache: LatestCache, ids: Iterable[Any]) -> list[tu
 
 
 def _has_counted_towards(target: str) -> dict[str, Any]:
-    """Return the expression that a source's `counted` names this target."""
+    """Return the condition that a source's `counted` names this target."""
     shares = {"$ifNull": ["$counted", []]}
     return {
         "$anyElementTrue": {

@@ -1,8 +1,8 @@
-"""A recount: every counter compared with the records that it counts, while traffic continues.
+"""Recount: compares every counter with the records that it counts, while traffic continues.
 
-It reads a page of records at a time, all at one snapshot. Settling is one transaction. So at the
-snapshot, a counter must equal the sum of its sources' noted contributions (`counted`). The noted
-contribution of a source that is not due must equal its current one.
+It reads records page by page, at one snapshot. Settling is one transaction. So at the snapshot, a
+counter must equal the sum of its sources' stored contributions (`counted`). The stored contribution
+of a source that is not due must equal its current one.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -24,7 +24,7 @@ COMPARED_ROWS_PER_PAGE = 5_000
 
 @dataclass(frozen=True)
 class Drift:
-    """An incorrect counter: the value it has and the right one."""
+    """An incorrect counter, with its actual and its expected value."""
 
     collection: str
     id: Any
@@ -35,7 +35,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Page:
-    """Compared records: the last ID (None: no more), their number, and the incorrect counters."""
+    """Compared records: the last ID (None at the end), their number, and the incorrect counters."""
 
     last_id: Any
     size: int
@@ -45,7 +45,7 @@ class Page:
 def collections(ledger: Ledger) -> list[str]:
     """Return the collections to compare.
 
-    Records that are counted by being stored hold nothing that could be incorrect.
+    Sources that an insert counts have no counters to compare.
     """
     return [
         name
@@ -58,14 +58,14 @@ def compare(tx: Tx, ledger: Ledger, name: str, query: Mapping[str, Any], after: 
     """Compare the next records of a collection, in the order of their IDs.
 
     Args:
-        tx: with the session of a new snapshot, so that everything is read at one moment.
-        after: the last ID of the page before.
+        tx: transaction with the session of a new snapshot, so that all reads have the same time.
+        after: last ID of the previous page.
     """
     return Comparison(tx, ledger).page(name, query, after)
 
 
 class Comparison:
-    """Compares pages of records in one session: a snapshot, or a transaction."""
+    """Compares pages of records in one session, which is a snapshot or a transaction."""
 
     def __init__(self, tx: Tx, ledger: Ledger) -> None:
         self._tx = tx
@@ -88,7 +88,7 @@ class Comparison:
         return Page(last_id, len(rows), list(self._drifts(name, rows)))
 
     def _kept(self, name: str) -> set[str]:
-        """Return the fields of a target that the ledger keeps."""
+        """Return the fields of a target that the ledger maintains."""
         fields = {_top(cache) for cache in self._ledger.caches if cache.target == name}
         return {"deleted_at", *fields}
 
@@ -97,7 +97,7 @@ class Comparison:
         if any("deleted_at" in row for row in rows.values()):
             live = {id_: row for id_, row in rows.items() if row.get("deleted_at") is None}
         is_target = live and any(cache.target == name for cache in self._ledger.caches)
-        # MongoDB sums up while this thread computes, which needs no database.
+        # MongoDB computes the sums while this thread computes contributions without it.
         with ThreadPoolExecutor(1) as beside:
             right = beside.submit(self._truth.of, name, live) if is_target else None
             sources = (
@@ -111,9 +111,9 @@ class Comparison:
     def _sources(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
         for id_, row in rows.items():
             if "due" in row or "trouble" in row:
-                continue  # It waits to be settled, or is known to have failed.
+                continue  # it waits for settling, or has failed
             if has_bad_counter(self._ledger, name, row):
-                continue  # What it contributes depends on this counter, which is reported.
+                continue  # its contribution depends on this counter, which is reported separately
             counted, right = from_stored(row.get("counted")), self._ledger.contribution(name, row)
             if counted != right:
                 yield Drift(name, id_, "counted", counted, right)
@@ -142,7 +142,7 @@ class Comparison:
                     yield Drift(name, id_, cache.field, rows[id_].get(cache.field), right)
 
     def _waiting(self, cache: Cache, ids: Mapping[Any, Any]) -> set[Any]:
-        """Return the targets whose latest time may move when a source is settled."""
+        """Return the targets whose latest time may change when a source is settled."""
         unsettled = {"$or": [DUE_FILTER, {"trouble": {"$exists": True}}]}
         wanted = {cache.link: {"$in": list(ids)}, **unsettled}
         found = self._tx.database[cache.source].find(
@@ -153,7 +153,7 @@ class Comparison:
 
 
 def has_bad_counter(ledger: Ledger, name: str, row: Mapping[str, Any]) -> bool:
-    """Return whether a counter of this target holds something else than a number."""
+    """Return whether a counter of this target has a value other than a number."""
     return not all(map(is_number, flatten_counters(ledger, name, row).values()))
 
 
@@ -182,7 +182,7 @@ def _flatten(path: str, value: Any, single: Container[str], into: dict[str, Any]
 
 @lru_cache
 def _counted_on(ledger: Ledger, name: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Return a target's fields that hold counters, and the paths that hold one number each."""
+    """Return a target's fields with counters, and the paths that hold a single number."""
     counters = [
         one for one in ledger.caches if isinstance(one, CounterCache) and one.target == name
     ]

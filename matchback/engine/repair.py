@@ -1,4 +1,4 @@
-"""The repair of incorrect counters, while traffic continues and other repairs run."""
+"""Repair of incorrect counters, while traffic continues and other repairs run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ from .truth import ExpectedCounters, has_counted_field
 
 
 def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
-    """Correct a counter, in a transaction. Return whether it was still incorrect.
+    """Correct a counter in a transaction. Return whether it was still incorrect.
 
-    The counter is compared again in the same transaction. So it does not matter how old the
-    finding is, or how many repair at once.
+    The transaction compares the counter again. So the drift may be old, and several repairs may run
+    at once.
     """
     name = drift.collection
     if drift.field in {cache.field for cache in ledger.latest[name]}:
@@ -24,7 +24,7 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     elif isinstance(drift.expected, int) and not isinstance(drift.expected, bool):
         is_changed = _repair_counter(tx, ledger, drift)
     else:
-        is_changed = False  # `counted` or a flag, which settling corrects.
+        is_changed = False  # settling corrects `counted` and flags
     is_settled = has_counted_field(ledger, name) and _settle_again(tx, ledger, drift)
     if not (is_changed or is_settled):
         tx.abort()
@@ -37,8 +37,8 @@ def _repair_counter(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     if not is_number(drift.actual):
         return _replace(tx, ledger, drift)
     found: int = drift.expected - drift.actual
-    # The first write keeps settling and other repairs away from the record until the commit.
-    # Otherwise a record that settling writes all the time would never be repaired.
+    # The first write blocks settling and other repairs of the record until the commit. Otherwise, a
+    # record that settling writes constantly would never be repaired.
     row = _increase(tx, drift, found)
     if row is None:
         return _replace(tx, ledger, drift)
@@ -50,13 +50,13 @@ def _repair_counter(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 
 
 def _replace(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
-    """Replace a value that `$inc` cannot change. Return whether it was still there."""
+    """Replace a value that `$inc` cannot change. Return whether it was still stored."""
     live = {"_id": drift.id, "deleted_at": None}
     row = tx.database[drift.collection].find_one(live, session=tx.session)
     wrong = row and _obstacle(row, drift.field)
     if not wrong:
         return False
-    # Not set to 0, because counters with longer paths may belong in its place.
+    # Unset it, because counters with longer paths may need this place.
     tx.database[drift.collection].update_one(live, {"$unset": {wrong: ""}}, session=tx.session)
     if right := _right(tx, ledger, drift):
         _increase(tx, drift, right)
@@ -64,7 +64,7 @@ def _replace(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 
 
 def _obstacle(row: Mapping[str, Any], path: str) -> str | None:
-    """Return the beginning of a dotted path that is no place for a number, or for more names."""
+    """Return the part of a dotted path where a value blocks a number or a nested name, or None."""
     *parents, name = path.split(".")
     place: Any = row
     for depth, parent in enumerate(parents, 1):
@@ -92,7 +92,7 @@ def _increase(tx: Tx, drift: Drift, amount: int) -> StoredDocument | None:
 
 
 def _holds_number(path: str) -> list[dict[str, Any]]:
-    """Return the conditions that each name of a dotted path holds what belongs there, if any."""
+    """Return the conditions that each stored value on a dotted path has the correct type."""
     names = path.split(".")
     types = {".".join(names[:depth]): "object" for depth in range(1, len(names))}
     return [
@@ -114,14 +114,14 @@ def _repair_latest(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 
 
 def _settle_again(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
-    """Settle a source whose own counters, flag or `counted` may be incorrect.
+    """Settle a source whose own counters, flags or `counted` may be incorrect.
 
-    One that is due is settled anyway. Returns whether the record was incorrect.
+    Skip a due source, because it will be settled anyway. Return whether the record was incorrect.
     """
     settled = {"_id": drift.id, **SETTLED_FILTER}
     row = tx.database[drift.collection].find_one(settled, session=tx.session)
     if row is None or has_bad_counter(ledger, drift.collection, row):
-        return False  # Another finding is about the bad counter.
+        return False  # another drift reports the bad counter
     if _is_right(ledger, drift.collection, row):
         return False
     settle(tx, ledger, Changes(rows={drift.collection: [row]}))

@@ -1,9 +1,8 @@
-"""Settling: counters brought up to date with the records they count, within one transaction.
+"""Settling: updates counters from the records that they count, within one transaction.
 
-The caller owns the transaction, and has read the due rows in it. MongoDB's snapshot isolation does
-the rest. If another transaction changes a row or target meanwhile, this one fails with a write
-conflict and starts again. So the arithmetic can happen in memory, and running it again changes
-nothing.
+The caller owns the transaction, and has read the due rows in it. If another transaction changes a
+row or target meanwhile, MongoDB reports a write conflict, and the transaction starts again. So the
+arithmetic can happen in memory, and a repeated run changes nothing.
 """
 
 from collections import defaultdict
@@ -31,20 +30,21 @@ from .transaction import Tx
 from .update import Update
 
 COUNTER_UPDATES_PER_COMMAND = 1000
-COMPUTED_ROWS_PER_WRITE = 250  # are worked out while those before them are written
+COMPUTED_ROWS_PER_WRITE = 250  # computed while the previous rows are written
 
 
 @dataclass
 class Changes:
-    """What one transaction is about: due rows, and what else is to be written with them.
+    """The input of one settlement: due rows, and other writes of the same transaction.
 
-    rows: by collection, the due rows to settle, already as they shall be. Settling adds to their
-        counters in memory, too.
-    targets: by collection, other rows that the caller has read, because something here changes
-        them. The engine treats them like targets that it reads itself; see `settled_alone`.
-    increments: counters to add to directly, for what is counted by being stored.
-    updates: what else to write to a row or target.
-    inserts: by collection, new rows of what is counted by being stored.
+    Attributes:
+        rows: due rows to settle, by collection, in their new state. Settling also adds to their
+            counters in memory.
+        targets: other rows that the caller has read, by collection, because something here changes
+            them. The engine treats them like targets that it reads itself; see `settled_alone`.
+        increments: amounts to add to counters directly, for sources that an insert counts.
+        updates: other writes to a row or target.
+        inserts: new rows that their insert counts, by collection.
     """
 
     rows: dict[str, list[Any]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Changes:
     inserts: dict[str, list[Any]] = field(default_factory=dict)
 
     def update_of(self, collection: str, id_: Any) -> Update:
-        """Return the update of a row or target, to add to."""
+        """Return the update of a row or target, so that the caller can add to it."""
         target = collection, id_
         if (update := self.updates.get(target)) is None:
             update = self.updates[target] = Update()
@@ -62,19 +62,19 @@ class Changes:
 
 
 def settle(tx: Tx, ledger: Ledger, changes: Changes) -> Mapping[str, Mapping[Any, Any]]:
-    """Apply to every counter what the rows contribute now less what they contributed before.
+    """Add to every counter the difference between the rows' current and earlier contributions.
 
-    Return the sources that are up to date by that, by collection and ID: the rows, and whatever
-    they count towards that is a source itself.
+    Return the sources that are now up to date, by collection and ID: the rows, and their targets
+    that are sources as well.
     """
     return _Settlement(tx, ledger, changes).run()
 
 
 class _Settlement:
-    """One run over the ledger's order: each collection is computed before what it counts towards.
+    """One run over the ledger's order: each collection is computed before its targets.
 
-    What is final is written at once, beside the thread that computes. What counts towards nothing,
-    and so may be what everybody increments, comes last.
+    A thread writes final rows while the next ones are computed. Targets that are not sources come
+    last, because many transactions increment them.
     """
 
     def __init__(self, tx: Tx, ledger: Ledger, changes: Changes) -> None:
@@ -108,7 +108,7 @@ class _Settlement:
         for id_, amounts in aimed.items():
             self.updates[name, id_].increment(amounts)
         if not self.ledger.counters[name]:
-            # Counts towards nothing: a plain $inc is all it needs.
+            # not a source, so `$inc` is enough
             for id_ in aimed:
                 self._make_on_demand(name, id_)
             return
@@ -124,14 +124,15 @@ class _Settlement:
                 self._increase(name, row, aimed.get(row["_id"], {}))
                 if row["_id"] in given or not (stays_due and "due" in row):
                     self._settle(name, row)
-            if not self.ledger.latest[name]:  # a time is read once its sources are written
+            # latest times are read after their sources are written
+            if not self.ledger.latest[name]:
                 self._write(name, [row["_id"] for row in part])
 
     def _pending_ids(self, name: str) -> list[Any]:
         return [id_ for collection, id_ in self.pending if collection == name]
 
     def _load(self, name: str, ids: Iterable[Any]) -> None:
-        """Read targets that are sources themselves; make those that come into being on demand."""
+        """Read targets that are sources as well. Create those that do not exist yet."""
         wanted = list(ids)
         if not wanted:
             return
@@ -144,12 +145,12 @@ class _Settlement:
                 continue
             made = self._make_on_demand(name, id_)
             if made is None:
-                del self.updates[name, id_]  # purged: nothing is left that could count it
+                del self.updates[name, id_]  # purged, so no record can count it
             else:
                 rows[id_] = made
 
     def _make_on_demand(self, name: str, id_: Any) -> StoredDocument | None:
-        """The row of a target that its first counter brings into being; None for other targets."""
+        """Return the row of a target that its first counter creates; None for other targets."""
         new = self.ledger.created.get(name)
         if new is None:
             return None
@@ -169,7 +170,7 @@ class _Settlement:
                 update.set({flag.field: row[flag.field]})
 
     def _settle(self, name: str, row: StoredDocument) -> None:
-        """Pass on the difference to what the record contributed before, and note it."""
+        """Add the change of the record's contribution to its targets, and store the new one."""
         update = self.updates[name, row["_id"]]
         before = from_stored(row.get("counted"))
         now = self.ledger.contribution(name, row)
@@ -189,14 +190,14 @@ class _Settlement:
                     self.moved[cache].add(id_)
 
     def _note_own_latest(self, name: str, row: StoredDocument) -> None:
-        """A time may have changed where no amount has, so what is due is looked at in any case."""
+        """Read the latest times of due rows always, because a time can change without an amount."""
         for caches in self.ledger.latest.values():
             for cache in caches:
                 if cache.source == name and row.get(cache.link) is not None:
                     self.moved[cache].add(row[cache.link])
 
     def _read_latest(self, name: str) -> None:
-        """Latest times, read after their sources were written: this session sees its own writes."""
+        """Read latest times after their sources are written. The session sees its own writes."""
         for cache in self.ledger.latest[name]:
             self.writer.wait()
             for id_, latest in find_latest_times(self.tx, cache, self.moved[cache]):
@@ -219,7 +220,7 @@ def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:
 
 
 def _foresee(row: StoredDocument, update: Update) -> None:
-    """Do to the row in memory what the update will do to the stored one."""
+    """Apply the update to the row in memory, as MongoDB will to the stored one."""
     operators = update.operators
     row.update(operators.get("$set", {}))
     for operator, better in (("$min", min), ("$max", max)):

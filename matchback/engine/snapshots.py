@@ -13,14 +13,14 @@ from .caches import Ledger
 from .recount import Comparison, Page
 from .transaction import Tx
 
-# MongoDB keeps the history of 300 s (minSnapshotHistoryWindowInSeconds).
+# By default, MongoDB keeps 300 s of history (minSnapshotHistoryWindowInSeconds).
 SNAPSHOT_LIFETIME_SECONDS = 60.0
 LOST_SNAPSHOT_CODES = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 PAGE_SHRINK_FACTOR = 4
 
 
 class SnapshotComparer:
-    """Compares pages, and takes another snapshot when the last one is old."""
+    """Compares pages, and takes a new snapshot when the last one is old."""
 
     def __init__(self, database: Database[Any], ledger: Ledger) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class SnapshotComparer:
     def page(
         self, name: str, query: Mapping[str, Any], after: Any = None, limit: int | None = None
     ) -> Page:
-        """Compare the next records of a collection: fewer, if so many outlast a snapshot.
+        """Compare the next records of a collection. Shrink the page if it outlasts a snapshot.
 
         Raises:
             OperationFailure: MongoDB cannot keep the snapshot while one record is compared.
@@ -51,7 +51,7 @@ class SnapshotComparer:
                 limit = self._largest = max(limit // PAGE_SHRINK_FACTOR, 1)
 
     def close(self) -> None:
-        """Give the snapshot back."""
+        """Release the snapshot."""
         if self._session is not None:
             self._session.end_session()
         self._session = self._comparison = None

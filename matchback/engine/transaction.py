@@ -1,4 +1,4 @@
-"""Run a function in one MongoDB transaction, and again from the start after a write conflict."""
+"""Execution of a function in one MongoDB transaction, with retries after write conflicts."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,12 +15,12 @@ DUPLICATE_KEY_CODE = 11000
 
 
 class Tx:
-    """What one attempt of a transaction works with.
+    """The context of one attempt of a transaction.
 
     Attributes:
-        session: pass it to every read and write. Without a transaction it is None, or the session
-            of a snapshot: reads see that moment, and each write runs alone.
-        attempt: 0, and one more each time that the work runs again.
+        session: session for every read and write. Without a transaction, it is None or the session
+            of a snapshot. Reads then see that time, and each write runs alone.
+        attempt: number of earlier attempts.
     """
 
     __slots__ = ("attempt", "callbacks", "database", "session")
@@ -34,7 +34,7 @@ class Tx:
         self.callbacks: list[Callable[[], None]] = []
 
     def on_commit(self, callback: Callable[[], None]) -> None:
-        """Call this once, after the commit. An attempt that fails drops its callbacks.
+        """Call this once, after the commit. A failed attempt drops its callbacks.
 
         Without a session, call it now, because every write is already stored.
         """
@@ -44,20 +44,20 @@ class Tx:
             self.callbacks.append(callback)
 
     def abort(self) -> None:
-        """End the transaction without its writes. PyMongo takes this as the end of the work."""
+        """End the transaction without its writes. PyMongo does not retry it."""
         assert self.session
         self.session.abort_transaction()
         self.callbacks.clear()
 
 
 def in_transaction(database: Database[Any], work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Do work(tx, *args, **kwargs), all or nothing, acknowledged by a majority.
+    """Run work(tx, *args, **kwargs) in a transaction that a majority acknowledges.
 
-    PyMongo repeats the work after a write conflict or when the primary changed. So the work must
-    have no effect outside the session: see `Tx.on_commit`.
+    PyMongo repeats the work after a write conflict or a change of the primary. So the work must
+    have no effect outside the session; see `Tx.on_commit`.
 
     Raises:
-        PyMongoError: the database was unavailable for too long, or rejected the work.
+        PyMongoError: MongoDB was unavailable for too long, or rejected the work.
     """
     tx = Tx(database, attempt=-1)
 
@@ -72,7 +72,8 @@ def in_transaction(database: Database[Any], work: Callable[..., T], *args: Any, 
         for callback in tx.callbacks:
             callback()
     finally:
-        tx.callbacks.clear()  # What they hold may hold this: a cycle would keep all that was read.
+        # callbacks may reference this frame, and the cycle would keep all rows in memory
+        tx.callbacks.clear()
     return done
 
 
@@ -89,7 +90,7 @@ def _commit(database: Database[Any], run: Callable[[ClientSession], T]) -> T:
                 )
             except (DuplicateKeyError, BulkWriteError) as error:
                 # Two transactions inserted the same record, for example a target that its first
-                # counter creates. The second one sees the first one's record when it reads again.
+                # counter creates. The second transaction sees that record when it starts again.
                 duplicates += 1
                 if duplicates > MAX_DUPLICATE_RETRIES or not _is_duplicate(error):
                     raise

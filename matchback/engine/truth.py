@@ -1,8 +1,8 @@
-"""True counter values: the sums of what sources say they contributed (`counted`).
+"""Expected counter values: the sums of the stored contributions (`counted`) of sources.
 
-A link to the target finds a source. A source that has moved keeps its old target in `counted` until
-it is settled. So the recount also reads the sources that wait or have failed. It reads them once
-for each session, because their number does not depend on the page.
+The recount finds sources by their links to the target. A source that has moved keeps its old target
+in `counted` until it is settled. So the recount also reads due and failed sources, once for each
+session, because their number does not depend on the page.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,15 +20,15 @@ FAILED_FILTER = {"trouble.failed_at": {"$type": "date"}}
 
 
 def has_counted_field(ledger: Ledger, name: str) -> bool:
-    """Return whether the records of a collection note what they contributed."""
+    """Return whether the records of a collection store their contributions."""
     return "counted" in ledger.documents[name]._fields  # type: ignore[attr-defined]
 
 
 class ExpectedCounters:
-    """Sums over sources, read in one session: a snapshot, or a transaction.
+    """Sums over sources, read in one session, which is a snapshot or a transaction.
 
     Args:
-        only: the ID of the only target that is asked for, which reads less.
+        only: ID of the only target that the caller needs, which limits the reads.
     """
 
     def __init__(self, tx: Tx, ledger: Ledger, only: Any = None) -> None:
@@ -38,10 +38,10 @@ class ExpectedCounters:
         self._moved: dict[str, Contribution] = {}
 
     def of(self, name: str, ids: Collection[Any], top: str = "") -> dict[Any, Amounts]:
-        """Return the right counters of these targets by ID, as far as they are not zero.
+        """Return the expected counters of these targets by ID, without zeros.
 
         Args:
-            top: only counters whose path begins with this name.
+            top: limit to counters whose path begins with this name.
         """
         right: dict[Any, Amounts] = {}
         wanted = set(ids)
@@ -55,7 +55,7 @@ class ExpectedCounters:
         return right
 
     def moved(self, source: str) -> Contribution:
-        """Return what unsettled sources contributed to targets that they no longer link to."""
+        """Return the contributions of unsettled sources to targets that they no longer link to."""
         if source not in self._moved:
             links = _links_of(self._ledger, source)
             moved: Contribution = {}
@@ -69,7 +69,10 @@ class ExpectedCounters:
     def _counted(
         self, name: str, source: str, links: list[str], ids: set[Any]
     ) -> Iterator[tuple[Any, Amounts, int]]:
-        """Let MongoDB put together what is alike: emails of a mailing counted one of few things."""
+        """Let MongoDB group equal contributions.
+
+        The emails of a mailing have few different ones.
+        """
         pipeline: list[dict[str, Any]] = [
             {"$match": _linked(links, ids)},
             {"$project": dict.fromkeys(["counted", *links], 1)},
@@ -110,7 +113,7 @@ class ExpectedCounters:
                     yield row[link], amounts, 1
 
     def _unsettled(self, source: str, links: set[str]) -> Iterator[StoredDocument]:
-        """Read the sources that wait or have failed, and have contributed something."""
+        """Yield the due and failed sources that have contributed something."""
         collection = self._tx.database[source]
         fields = dict.fromkeys(["counted", *links], 1)
         due = {**HAS_COUNTED_FILTER, **self._only, **DUE_FILTER}
@@ -121,7 +124,7 @@ class ExpectedCounters:
 
 
 class _Alike:
-    """What rows contribute by link, computed once for rows whose amounts must be equal."""
+    """Contributions of rows by link. Rows with equal amounts are computed once."""
 
     def __init__(
         self, ledger: Ledger, source: str, reads: Sequence[str] | None, links: Sequence[str]
@@ -153,7 +156,7 @@ def _naming(id_: Any) -> dict[str, Any]:
 
 
 def _index_of_failed(collection: MongoCollection[StoredDocument]) -> str | None:
-    """Return the index of sources that could not be settled. Without one, none is put aside."""
+    """Return the index of failed sources. Without an index, no sources are set aside."""
     for name, index in collection.index_information().items():
         if dict(index.get("partialFilterExpression", {})) == FAILED_FILTER:
             return name

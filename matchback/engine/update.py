@@ -1,4 +1,4 @@
-"""A builder of MongoDB's update documents. Pure."""
+"""Builder of MongoDB's update documents. Pure."""
 
 import operator as arithmetic
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ COMBINED: Mapping[str, Callable[[Any, Any], Any]] = {
 class Update:
     """The changes of one document, collected from several callers.
 
-    Dotted names are paths. Two calls about the same field are combined: the last value that is set,
-    the sum of increments, the smallest minimum, the largest maximum. MongoDB rejects a field that
-    two operators change.
+    Dotted names are paths. Calls for the same field are combined: the last value set, the sum of
+    increments, the smallest minimum, the largest maximum. MongoDB rejects a field that two
+    operators change.
 
     Attributes:
         operators: fields by operator, which is MongoDB's update document.
@@ -32,7 +32,7 @@ class Update:
 
     def set(self, fields: Mapping[str, Any]) -> Self:
         """Store these values."""
-        # Settling a record calls this several times, so one call less counts.
+        # Settling calls this several times for each record, so avoid another call here.
         if (known := self.operators.get("$set")) is not None:
             known.update(fields)
         elif fields:
@@ -77,7 +77,7 @@ class Update:
         return value
 
     def merge(self, more: "Update") -> Self:
-        """Do what another update does, too."""
+        """Add the changes of another update."""
         for operator, fields in more.operators.items():
             if operator in COMBINED:
                 self._combine(operator, fields)

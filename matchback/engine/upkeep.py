@@ -1,6 +1,6 @@
 """Upkeep for any job or loop: settle due records, find incorrect counters.
 
-An application with more needs, such as groups or priorities, writes its own sweep from
+An application with more needs, such as groups or priorities, writes its own sweep with
 `in_transaction` and `settle`. Matchback's sweep is jobs/sweep.py.
 """
 
@@ -42,22 +42,22 @@ def settle_due(
     batch: int = DUE_ROWS_PER_BATCH,
     keep_deleted: bool = False,
 ) -> int:
-    """Settle what is due, a batch in a transaction, until nothing is. Returns how many it took.
+    """Settle all due records, one batch per transaction. Return the number of settled records.
 
-    Safe to run twice, at once, and after any crash; running it again changes nothing. What these
-    count towards is settled along with them, and not in the number.
+    It may run in parallel and after any crash, and a repeated run changes nothing. It also settles
+    the records' targets, which the number does not include.
 
     Args:
-        names: only these collections; all sources of the ledger unless said.
-        keep_deleted: leave what is marked as deleted in its collection.
+        names: limit to these collections; by default, all sources of the ledger.
+        keep_deleted: leave deleted records in their collections.
 
     Raises:
-        ValueError: a collection that is no source, or does not mark what is due.
-        PyMongoError: the database is away.
-        ExceptionGroup: why some could not be settled, and remain due. All others are settled.
+        ValueError: a collection is not a source, or does not mark due records.
+        PyMongoError: MongoDB is unavailable.
+        ExceptionGroup: some records could not be settled and remain due. All others are settled.
     """
     sources = _sources(ledger)
-    if others := set(names) - set(sources):  # they would remain due for ever
+    if others := set(names) - set(sources):  # they would remain due forever
         raise ValueError(f"no sources: {', '.join(sorted(others))}")
     failed: dict[tuple[str, Any], Exception] = {}
     done = 0
@@ -72,7 +72,7 @@ def settle_due(
 
 
 def _sources(ledger: Ledger) -> list[str]:
-    """What is marked when it changes; what is counted by being stored is not."""
+    """Return the sources that a change marks as due. An insert counts the other sources."""
     return [
         name
         for name in ledger.order
@@ -82,7 +82,7 @@ def _sources(ledger: Ledger) -> list[str]:
 
 @dataclass(frozen=True)
 class _Run:
-    """Settling a collection, with what failed on the way."""
+    """A run over one collection, with the failed records."""
 
     database: Database[Any]
     ledger: Ledger
@@ -91,14 +91,14 @@ class _Run:
     failed: dict[tuple[str, Any], Exception]
 
     def due(self, limit: int) -> list[Any]:
-        """The ids that have waited the longest, of those that have not failed."""
+        """Return the IDs of the oldest due records, without failed ones."""
         rows = self.database[self.name].with_options(read_preference=ReadPreference.PRIMARY)
         put_aside = [id_ for name, id_ in self.failed if name == self.name]
         wanted = {**DUE_FILTER, "_id": {"$nin": put_aside}}
         return [row["_id"] for row in rows.find(wanted, {"_id": 1}).sort("due", 1).limit(limit)]
 
     def settle(self, ids: list[Any]) -> int:
-        """Settle all in one transaction, or halves when one record or the size makes it fail."""
+        """Settle all records in one transaction. If it fails, settle each half separately."""
         try:
             return in_transaction(self.database, self._settle, ids)
         except Exception as error:
@@ -113,7 +113,7 @@ class _Run:
             return 0
 
     def _settle(self, tx: Tx, ids: list[Any]) -> int:
-        # Read once more: only what is due still, and as this transaction sees it.
+        # Read the rows again in this transaction. Some may not be due any longer.
         collection = tx.database[self.name]
         rows = list(collection.find({**DUE_FILTER, "_id": {"$in": ids}}, session=tx.session))
         if not rows:
@@ -127,7 +127,7 @@ class _Run:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Return whether the database was unavailable, slow or busy: no fault of a record's."""
+    """Return whether MongoDB was unavailable, slow or busy, so that no record caused the error."""
     if not isinstance(error, PyMongoError):
         return False
     if isinstance(error, ConnectionFailure) or error.timeout or _is_too_long(error):
@@ -151,7 +151,7 @@ def compare_page(
     after: Any = None,
     limit: int | None = None,
 ) -> Page:
-    """Compare the next records of a collection at a snapshot of their own; see recount.py."""
+    """Compare the next records of a collection at their own snapshot; see recount.py."""
     with closing(SnapshotComparer(database, ledger)) as snapshots:
         return snapshots.page(name, query, after, limit)
 
@@ -169,10 +169,10 @@ def compare_all(
 
 
 def drifts(database: Database[Any], ledger: Ledger) -> Iterator[Drift]:
-    """Return every incorrect counter, found page by page while traffic goes on.
+    """Yield every incorrect counter, page by page, while traffic continues.
 
-    The cost is that of reading everything. Counters that only the engine writes are correct, so
-    something else wrote those that this finds.
+    It reads all records. The engine's own writes keep counters correct, so another program wrote
+    each counter that this function finds.
     """
     for page in compare_all(database, ledger, ((name, {}) for name in collections(ledger))):
         yield from page.drifts
@@ -181,6 +181,6 @@ def drifts(database: Database[Any], ledger: Ledger) -> Iterator[Drift]:
 def repair_drift(database: Database[Any], ledger: Ledger, drift: Drift) -> bool:
     """Correct a counter. Return whether it was still incorrect.
 
-    Several processes may repair at once, and a finding may be repaired twice.
+    Safe to run in parallel, and twice for the same drift.
     """
     return in_transaction(database, repair, ledger, drift)

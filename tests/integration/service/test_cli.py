@@ -43,7 +43,10 @@ def test_an_organization_is_created_with_an_admin_key(alice: University) -> None
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201])
 def test_an_invalid_name_is_reported_in_a_sentence(alice: University, name: str) -> None:
     result = run_matchback("org", "create", name)
-    assert (result.exit_code, result.stderr) == (1, "Error: A name is 1 to 200 characters.\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: The name must have 1 to 200 characters.\n",
+    )
 
 
 def test_the_locale_of_an_organization_is_set(alice: University) -> None:

@@ -233,4 +233,4 @@ def test_a_worker_works_although_its_metrics_port_is_taken(
         config = Settings(worker_metrics_port=port)
         monkeypatch.setattr("jobs.worker.get_settings", lambda: config)
         serve_metrics()
-    assert f"metrics cannot be told at 127.0.0.1:{port}" in caplog.text
+    assert f"metrics: cannot listen on 127.0.0.1:{port}" in caplog.text

@@ -76,7 +76,7 @@ def test_failed_work_is_retried(
     sweeper.start()
     assert done.wait(30)
     sweeper.stop(10)
-    assert "the database is away" in caplog.text
+    assert "the database is unavailable" in caplog.text
     assert "odd" in caplog.text
 
 
@@ -101,6 +101,6 @@ def test_a_database_outage_of_any_length_logs_two_lines(
     sweeper.stop(10)
     said = [record.message for record in caplog.records if record.name == "jobs.sweep"]
     assert said == [
-        "sweep: the database is away or slow (AutoReconnect)",
+        "sweep: the database is unavailable or slow (AutoReconnect)",
         "sweep: the database answers again",
     ]

@@ -127,7 +127,7 @@ def test_a_body_that_is_not_an_array_is_stored_and_reported(alice: University, b
     settle_all()
     delivery = get_db().deliveries.find_one()
     assert delivery
-    assert delivery["refused"] == [{"index": 0, "reason": "the body is no JSON array"}]
+    assert delivery["refused"] == [{"index": 0, "reason": "the body is not a JSON array"}]
 
 
 def test_events_about_another_organizations_emails_change_nothing(

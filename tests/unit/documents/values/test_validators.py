@@ -18,7 +18,7 @@ def test_control_characters_are_rejected(check: Callable[[str], str], allowed: s
         if sign in allowed:
             assert check(text) == text
             continue
-        with pytest.raises(PydanticCustomError, match="Control characters"):
+        with pytest.raises(PydanticCustomError, match="control characters"):
             check(text)
     assert check("Bób  Bäker \u00a0 …") == "Bób  Bäker \u00a0 …"
 
