@@ -87,7 +87,7 @@ class StaffSession(_Secret):
 
     @property
     def can_skip_password(self) -> bool:
-        """Whether a recent link began it, so a new password does not require the current one."""
+        """True if a recent link began the session, so the current password is not required."""
         return bool(self.by_link and now() - self.created_at < SIGN_IN_LINK_LIFETIME)
 
     @classmethod
