@@ -57,7 +57,12 @@ def test_an_admin_assigns_a_payment_and_it_counts(alice: University, browser: Br
     )
     assert "Payments to assign (1)" in extract_text(browser.get("/dashboard/gifts"))
     page = browser.get(HERE)
-    for said in ("Stripe pi_1", "25.00 USD", "It does not name a fundraiser.", "Assign Stripe"):
+    for said in (
+        "Stripe pi_1",
+        "25.00 USD",
+        "The payment does not name a fundraiser.",
+        "Assign Stripe",
+    ):
         assert said in extract_text(page)
     assert HOSTILE not in page.text
     path = f"{HERE}/{payment['id']}/fundraiser"
@@ -103,7 +108,7 @@ def test_a_viewer_sees_the_payments_without_the_form(
     [payment] = waiting(alice, make_charge_event("succeeded"))
     viewer = sign_in(real_client, alice, "vera", "viewer")
     page = viewer.get(HERE)
-    assert "It does not name a fundraiser." in extract_text(page)
+    assert "The payment does not name a fundraiser." in extract_text(page)
     assert "An admin can assign them." in extract_text(page)
     assert "formaction" not in page.text
     assert "<select" not in page.text
