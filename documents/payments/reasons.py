@@ -33,7 +33,9 @@ UNKNOWN_CURRENCY_REASON: MissingGiftReason = "unknown_currency"
 TEST_MODE_REASON: MissingGiftReason = "test_mode"
 # Notes on the webhook that reported such a fact.
 UNUSABLE_REASONS: Mapping[MissingGiftReason, str] = {
-    UNKNOWN_CURRENCY_REASON: "The currency is not a valid ISO 4217 code. Correct it at the processor.",
+    UNKNOWN_CURRENCY_REASON: (
+        "The currency is not a valid ISO 4217 code. Correct it at the processor."
+    ),
     TEST_MODE_REASON: (
         "This is a test payment (livemode is false), which counts only if a test key signed the "
         "webhook. Set a test key, or ignore this payment."

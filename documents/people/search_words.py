@@ -34,9 +34,7 @@ LEADING_MARKS_PATTERN, TRAILING_MARKS_PATTERN = (
     re.compile(rf"(?<!{WORD_MARKS_CLASS}){WORD_MARKS_CLASS}+\Z"),
 )
 HIGHEST_CHARACTER = "\U0010ffff"  # sorts after every text with the same beginning
-LOWEST_EMAIL_ID = ObjectId(
-    b"\0" * 12
-)  # sorts before any email: the page showed all emails to the person
+LOWEST_EMAIL_ID = ObjectId(b"\0" * 12)  # before any email: the reader returned all emails
 LOCAL_PART_SEPARATORS = re.compile(r"[._+\-]+")
 # Different characters for the same apostrophe or hyphen.
 LOOKALIKE_REPLACEMENTS = str.maketrans("\u00b4\u2018\u2019\u2010\u2011", "'''--")
@@ -95,16 +93,13 @@ def _folded(word: str) -> str:
 
 
 def _cut(words: Iterable[str]) -> dict[str, None]:
-    """Return each word once, in order, at its maximum length."""
+    """Return each word once, in order, cut to the maximum length."""
     short = (unicodedata.normalize("NFC", word[:MAX_WORD_LENGTH]) for word in words)
     return dict.fromkeys(word for word in short if word)
 
 
 def _telling(words: list[str]) -> list[str]:
-    """Return the words without those that begin another word.
-
-    When sorted, such a word comes right before the other.
-    """
+    """Return the words without those that begin another, which follows when sorted."""
     ordered = sorted(words)
     begun = {one for one, after in pairwise(ordered) if after.startswith(one)}
     return [word for word in words if word not in begun]
