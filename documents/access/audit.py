@@ -79,7 +79,7 @@ class OpenAct(_Act):
 
 
 class AuditEntry(_Act):
-    """An entry in an organization's chain. `hash` covers all other fields, with `previous`."""
+    """An entry in an organization's chain. `hash` covers all fields, including `previous`."""
 
     seq = IntField(required=True)
     previous = StringField(required=True)

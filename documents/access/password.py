@@ -39,7 +39,7 @@ def hash_password(password: str, context: Iterable[str] = ()) -> str:
 
 
 def matches_password(stored: str | None, password: str) -> bool:
-    """Return whether the password matches. Without a stored hash, the check takes as long."""
+    """Return whether the password matches. Without a hash, the check takes equally long."""
     typed = password[: MAX_PASSWORD_LENGTH + 1]
     # Earlier versions hashed passwords as typed.
     forms = dict.fromkeys((normalize_password(typed), typed))

@@ -24,12 +24,12 @@ LENGTH_MESSAGE = (
 )
 GUESSABLE_MESSAGE = (
     "The password is easy to guess. Choose one without common words or numbers, keyboard rows, "
-    "repeated parts, or your address, name or organization. Four random words work well."
+    "repeated parts, or the account's address, name or organization. Four random words work well."
 )
 
 
 def normalize_password(password: str) -> str:
-    """Return the form to hash, which does not depend on the keyboard that typed the password."""
+    """Return the form to hash, which is the same for all keyboards and input methods."""
     return unicodedata.normalize("NFKC", password)
 
 
@@ -75,7 +75,7 @@ def _joined(words: list[str]) -> Iterator[str]:
 
 
 def _is_guessable(text: str, known: list[str], enough: int) -> bool:
-    """Return whether both ends are guessable. One strong part makes the whole strong."""
+    """Return whether both ends of the text are guessable. One strong end is enough."""
     rest = _unit(text)
     for part in known:
         rest = re.sub(re.escape(part), " ", rest, flags=re.IGNORECASE)

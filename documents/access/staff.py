@@ -31,8 +31,8 @@ class Staff(Record):
     address = StringField()  # canonical; deletion unsets it
     password = StringField()  # its hash; None if the person signs in only by link
     role = StringField(required=True, choices=STAFF_ROLES)
-    # Increases when the person signs out everywhere, which voids all earlier sessions and links.
-    # It also voids a session that a request with the old password creates at the same moment.
+    # A password change or a sign-out everywhere increases it, which voids earlier sessions and
+    # links. This includes a session that a request with the old password creates at that moment.
     epoch = IntField(default=0)
 
     meta = {
@@ -103,7 +103,7 @@ class Staff(Record):
     def authenticate(cls, email: str, password: str) -> Self | None:
         """Return the staff member with this address and password; None if they do not match.
 
-        The check takes as long for an unknown address.
+        The check takes equally long for an unknown address.
         """
         found = cls.known(email)
         matches = matches_password(found.password if found else None, password)

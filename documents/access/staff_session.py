@@ -77,8 +77,8 @@ class StaffSession(_Secret):
         """Return the session with this secret; None if it has ended.
 
         Args:
-            is_used: whether a person acts now. If False, a script asks, and the session does not
-                live longer.
+            is_used: whether a person caused the request. A request by a script does not extend
+                the session.
         """
         session = cls._with(secret)
         if session is not None and is_used:

@@ -159,7 +159,7 @@ class Batches:
         if is_transient(error) and not (is_too_large(error) and is_alone):
             return self._wait(error, started)
         if not self.taken:
-            raise error  # no record caused it, so it is a bug
+            raise error  # the batch read no record, so it is a bug
         if self._state.bad_at is None:
             log.warning(
                 "%s %s: isolating the failing record after %s",

@@ -78,7 +78,7 @@ class Drain:
 
             @wraps(work)
             def attempt(tx: Tx) -> int:
-                self._batches.taken = []  # MongoDB can make a transaction start again
+                self._batches.taken = []  # the transaction may have started again
                 for name in turns:
                     mutex.take_turn(tx, name)
                 return work(tx, *args)

@@ -152,7 +152,7 @@ def _ask(name: str) -> bool:
 
 
 def _give_way(name: str, deadline: float) -> None:
-    """Wait while another thread requests the turn, but not for long: its clock may be fast."""
+    """Wait while another thread requests the turn, but briefly, because its clock may be fast."""
     deadline = min(deadline, time.monotonic() + 1.5 * TURN_REQUEST_LIFETIME.total_seconds())
     others = {"_id": name, "by": {"$ne": _asker.id}}
     while time.monotonic() < deadline and not shutdown.has_begun():

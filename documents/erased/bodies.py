@@ -42,7 +42,7 @@ class ErasedBody(Document):
 
 
 def store_body_digest(organization_id: ObjectId, delivery_id: ObjectId, body: bytes) -> None:
-    """Store the digest of a post before its body changes. The first delivery of a post is kept."""
+    """Store the digest of a post before its body changes. Keep the digest of the first delivery."""
     of = {"organization_id": organization_id, "delivery_id": delivery_id, "at": now()}
     where = {"_id": _digest(organization_id, body)}
     get_db().erased_bodies.update_one(where, {"$setOnInsert": of}, upsert=True)

@@ -18,7 +18,7 @@ from urllib.parse import unquote, unquote_plus
 MAX_DECODING_ROUNDS = 4
 MAX_BASE64_DEPTH = 3  # levels of base64 within base64
 # A decoded base64 text has at most 3/4 of the encoded length. If the decoded parts of a text exceed
-# its length by this factor, decoding stops, because an attacker may try to use up time.
+# its length by this factor, decoding stops, which limits the cost of hostile texts.
 MAX_UNPACKED_GROWTH = 8
 MIN_ADDRESS_LENGTH = 6  # of the addresses to find, such as "a@b.co"
 JSON_ESCAPE_PATTERN = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)

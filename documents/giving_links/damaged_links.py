@@ -69,7 +69,7 @@ def _starts(more: int) -> list[int]:
 
 
 def _forms(text: str) -> list[str]:
-    """Return the text, and its form before each kind of damage."""
+    """Return the text, and its forms after the repair of each kind of damage."""
     form = normalize_dashes(text[:MAX_DAMAGED_LENGTH])
     forms = [form, joined := SOFT_BREAK_PATTERN.sub("", form)]
     for _ in range(MAX_LINK_DECODINGS):

@@ -50,7 +50,7 @@ def list_tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
 
 
 def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
-    """Return the email's ID; None if the token is forged, cut, or another organization's."""
+    """Return the email's ID; None if it is forged, truncated, or another organization's."""
     return open_first_token(organization_id, [text])
 
 

@@ -91,9 +91,9 @@ def _objection(tx: Tx, payment: PaymentRow) -> str:
     query = {"_id": payment["donation_id"], "organization_id": payment["organization_id"]}
     gift = collection(tx.database, DonationRow).find_one(query, session=tx.session)
     if gift is None or gift.get("deleted_at"):
-        return "The donation of this payment is deleted and cannot be assigned."
+        return "The donation of this payment was deleted. It cannot be assigned."
     if gift.get("payment_id") != payment["_id"]:
-        return "A client recorded the donation of this payment. Change its fundraiser there."
+        return "A client recorded the donation of this payment, so it cannot be assigned."
     return ""
 
 

@@ -56,7 +56,8 @@ class PaymentWriter:
         """Merge a webhook's facts. Return the fundraisers of the gifts that it concerns.
 
         Raises:
-            Unusable: the payment cannot become a gift, such as without a known fundraiser.
+            Unusable: the payment cannot become a gift, for example because it names no known
+                fundraiser.
         """
         entries = dict(told.facts)
         self.notes += [told.note] if told.note else []

@@ -165,8 +165,8 @@ def find_missing_gift_reason(tx: Tx, payment: PaymentRow) -> MissingGiftReason:
 def _move(tx: Tx, gift: DonationRow, payment: PaymentRow) -> None:
     """Move the payment's own gift to the fundraiser that a person assigned.
 
-    Settling moves the gift's amounts from one fundraiser to the other. The mark on the next
-    instalment of the plan starts a rematch of all later ones; see matching/instalments.py.
+    Settling moves the gift's amounts from one fundraiser to the other. Mark the first
+    instalment that stays behind. Its rematch marks the others; see matching/instalments.py.
     """
     assigned, left = assigned_fundraiser(payment), gift["fundraiser_id"]
     if assigned is None or assigned == left or gift.get("payment_id") != payment["_id"]:
@@ -197,9 +197,9 @@ def _found(tx: Tx, organization_id: ObjectId, named: Any) -> ObjectId | None:
 
 
 def _moved(tx: Tx, gift: DonationRow, payment: PaymentRow, state: GiftState) -> dict[str, Any]:
-    """Return the fundraiser that more specific facts now name, as a change of the gift.
+    """Return the new fundraiser as a change of the gift, if more specific facts name another.
 
-    A gift that a person or client has moved stays with its fundraiser.
+    If a person or a client has moved the gift, return no change.
     """
     before = (payment.get("applied") or {}).get("fundraiser_id")
     is_ours = gift.get("payment_id") == payment["_id"] and str(gift["fundraiser_id"]) == before
@@ -253,7 +253,7 @@ def _outcome(gift: DonationRow, values: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that a payment may change in a gift that a client recorded."""
     status = values["status"]
     if values["currency"] != gift["currency"]:
-        # Refunds in another currency subtract nothing; see `decide_gift_state`.
+        # Refunds in another currency subtract nothing, and a client's own refund stays.
         is_kept = status == "pending" or gift["status"] == "refunded"
         return {} if is_kept else {"status": status}
     back = {"refunded_amount": min(values["refunded_amount"], gift["amount"])}

@@ -20,7 +20,7 @@ from documents.values.donation_state import ANONYMOUS_DONOR_NAME
 
 @dataclass(frozen=True)
 class PaymentLine:
-    """A payment in a list. Amounts are in minor units; None if no webhook has reported one.
+    """A payment in a list. Amounts are in minor units. None means that no webhook reported it.
 
     Attributes:
         payment_id: the provider's own ID.

@@ -57,7 +57,7 @@ def compute_refunded_amount(facts: Mapping[str, PaymentFact], id_: str, money: P
     if money["kind"] == "post" or "authorized" not in money:
         return _refunded_plainly(facts.values(), money)
     if money["status"] != SUCCEEDED_STATUS:
-        return 0  # without a capture, only an authorization was returned
+        return 0  # without a capture, Stripe only returned an authorization
     evidence = _evidence(facts, id_, money)
     release = _release(evidence)
     refunds = [one for one in evidence.refunds if one is not release]

@@ -29,7 +29,7 @@ __all__ = [
     "merge_facts",
 ]
 
-# The donor's bank has, or may get, the money: https://docs.stripe.com/api/disputes/object (status).
+# The donor's bank holds the money: https://docs.stripe.com/api/disputes/object (status).
 OPEN_DISPUTE_STATUSES = ("needs_response", "under_review", "lost")
 
 
@@ -132,7 +132,7 @@ PAYMENT_KINDS = ("post", "charge", "intent", "invoice", "session")
 PAID_ONLY_KINDS = (
     "invoice",
     "session",
-)  # these show only whether the payment succeeded, not why it did not
+)  # these prove only success, not failure
 
 
 def _in_order(facts: Mapping[str, PaymentFact]) -> list[tuple[str, PaymentFact]]:
@@ -190,7 +190,7 @@ def _status(told: Iterable[PaymentFact]) -> str:
 
 
 def _is_disputed(facts: Iterable[PaymentFact]) -> bool:
-    """Return whether the donor disputes any part of the money, in any currency.
+    """Return whether any part of the payment is in dispute, in any currency.
 
     A dispute's amount may differ from the charge's because of currency fluctuation. Source:
     https://docs.stripe.com/api/disputes/object (amount).

@@ -34,7 +34,7 @@ LEADING_MARKS_PATTERN, TRAILING_MARKS_PATTERN = (
     re.compile(rf"(?<!{WORD_MARKS_CLASS}){WORD_MARKS_CLASS}+\Z"),
 )
 HIGHEST_CHARACTER = "\U0010ffff"  # sorts after every text with the same beginning
-LOWEST_EMAIL_ID = ObjectId(b"\0" * 12)  # before any email: the reader returned all emails
+LOWEST_EMAIL_ID = ObjectId(b"\0" * 12)  # before any email: the page shows all of them
 LOCAL_PART_SEPARATORS = re.compile(r"[._+\-]+")
 # Different characters for the same apostrophe or hyphen.
 LOOKALIKE_REPLACEMENTS = str.maketrans("\u00b4\u2018\u2019\u2010\u2011", "'''--")
@@ -99,18 +99,18 @@ def _cut(words: Iterable[str]) -> dict[str, None]:
 
 
 def _telling(words: list[str]) -> list[str]:
-    """Return the words without those that begin another, which follows when sorted."""
+    """Return the words that begin no other word. In sorted order, the other word comes next."""
     ordered = sorted(words)
     begun = {one for one, after in pairwise(ordered) if after.startswith(one)}
     return [word for word in words if word not in begun]
 
 
 class RecipientPlace(NamedTuple):
-    """The position of a reader in a mailing's recipients: the last email that it returned.
+    """A position in the list of a mailing's recipients, after the last email that a page shows.
 
     Attributes:
-        lead: the term that selects people; "" if the reader selects emails by ID.
-        word: the word of the person at which the reader is.
+        lead: the term that selects people; "" if the search reads emails by ID.
+        word: the word by which the index found the person.
         user_id: the person.
         email_id: the last email to this person.
     """
@@ -126,7 +126,7 @@ class RecipientPlace(NamedTuple):
         return json.dumps([self.lead, self.word, str(self.user_id)])
 
     def covers(self, other: Self) -> bool:
-        """Return whether the reader has already returned the other position's email."""
+        """Return whether a page has already shown the email of another position."""
         return other.user_id == self.user_id and other.email_id >= self.email_id
 
 

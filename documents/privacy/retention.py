@@ -34,7 +34,10 @@ _skipped: set[Any] = set()  # events that this process cannot drop
 
 
 def drop_deliveries(before: datetime) -> int:
-    """Drop a batch of older deliveries, and return how many. Keep unprocessed and failed ones."""
+    """Drop some deliveries from before a time. Return how many.
+
+    Keep unprocessed and failed deliveries.
+    """
     query = {"_id": {"$lt": ObjectId.from_datetime(before)}, "due": None, "trouble": None}
     deliveries = get_db().deliveries
     found = deliveries.find(query, {"_id": 1}).sort("_id", 1).limit(DROPPED_RECORDS_PER_STEP)
@@ -45,7 +48,10 @@ def drop_deliveries(before: datetime) -> int:
 
 
 def drop_events(before: datetime) -> int:
-    """Drop a batch of events from older deliveries, and return how many. Skip bad events."""
+    """Drop some events of deliveries from before a time. Return how many.
+
+    Skip events that cannot be dropped.
+    """
     oldest = ObjectId.from_datetime(before)
     batches = Batches(
         ("old events", None),
@@ -58,7 +64,7 @@ def drop_events(before: datetime) -> int:
 
 
 def _skip(source: str, id_: Any, error: Exception) -> None:
-    """Skip the event until this process ends, or until it has skipped too many."""
+    """Skip the event until this process ends, or until the list of skipped events is full."""
     log.error("%s %s cannot be dropped: %s", source, id_.hex(), retries.describe_error(error))
     if len(_skipped) >= MAX_SKIPPED_EVENTS:
         _skipped.clear()
