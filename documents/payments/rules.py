@@ -116,9 +116,7 @@ def find_odd_facts(
         if is_foreign_refund(fact, currency)
     }
     if gift_currency not in (None, currency):
-        odd["gift"] = (
-            "The payment has another currency than its gift, so its refunds change nothing."
-        )
+        odd["gift"] = "Refunds of a payment in another currency than its gift change nothing."
     return odd
 
 
