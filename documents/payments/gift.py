@@ -257,9 +257,8 @@ def _outcome(gift: DonationRow, values: dict[str, Any]) -> dict[str, Any]:
         is_kept = status == "pending" or gift["status"] == "refunded"
         return {} if is_kept else {"status": status}
     back = {"refunded_amount": min(values["refunded_amount"], gift["amount"])}
-    return (
-        back if status == "pending" else {"status": status, **back}
-    )  # a recorded gift never returns to pending
+    # A recorded gift never returns to pending.
+    return back if status == "pending" else {"status": status, **back}
 
 
 def _change(tx: Tx, gift: DonationRow, payment: PaymentRow, values: dict[str, Any]) -> None:
