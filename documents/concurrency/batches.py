@@ -30,9 +30,8 @@ from documents.storage import shutdown
 
 log = logging.getLogger(__name__)
 
-SLOW_DATABASE_PATIENCE_SECONDS = (
-    5.0  # how long a slow database may take, from the start of the first failed batch
-)
+# How long a slow database may take, from the start of the first failed batch.
+SLOW_DATABASE_PATIENCE_SECONDS = 5.0
 GROUP_ISOLATION_SECONDS = 0.5  # for one group, before the sweep continues with the next
 FIRST_BATCH_PAUSE_SECONDS = 0.02
 MAX_BATCH_PAUSE_SECONDS = 0.5

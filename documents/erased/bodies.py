@@ -18,9 +18,8 @@ from documents.values.time import now
 from matchback.engine import Tx
 
 BODY_DIGEST_BYTES = 16
-ERASED_BODY_RETENTION_SECONDS = (
-    4 * 24 * 3600
-)  # Stripe repeats posts for three days, SendGrid for 29 hours
+# Stripe repeats posts for three days, SendGrid for 29 hours.
+ERASED_BODY_RETENTION_SECONDS = 4 * 24 * 3600
 
 
 class ErasedBody(Document):

@@ -27,9 +27,8 @@ DOMAIN_PATTERN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
 # In URLs, JSON and prose, these characters end a local part, although RFC 5322 allows some of them.
 LOCAL_PART_PATTERN = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
 QUOTED_LOCAL_PATTERN = re.compile(r'"((?:[^"\\]|\\.)+)"\Z', re.DOTALL)
-TOP_LEVEL_PATTERN = re.compile(
-    r"[^\W\d_]+"
-)  # only top-level domains of the form "xn--…" have digits or dashes
+# Only top-level domains of the form "xn--…" have digits or dashes.
+TOP_LEVEL_PATTERN = re.compile(r"[^\W\d_]+")
 REFERENCE_PATTERN = re.compile(r"[A-Za-z0-9_-]{24,}")
 EMAIL_ID_LENGTH, REFERENCE_TOKEN_LENGTH = 24, 38
 NAME_WORD_PATTERN = re.compile(r"[^\W_]+")

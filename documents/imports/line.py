@@ -17,9 +17,8 @@ from documents.values.time import now
 
 IMPORT_KEY_BYTES = 12
 
-ImportKey = tuple[
-    ObjectId, Any, datetime | None
-]  # mailing or fundraiser, user or address, and time
+# Mailing or fundraiser, user or address, and time.
+ImportKey = tuple[ObjectId, Any, datetime | None]
 
 
 @dataclass

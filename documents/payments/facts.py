@@ -13,11 +13,12 @@ PaymentFact = dict[str, Any]
 PaymentFacts = dict[str, PaymentFact]  # by the ID of the object
 
 FAILED_STATUS, PENDING_STATUS, SUCCEEDED_STATUS = "failed", "pending", "succeeded"
+# The rank decides between two snapshots from the same second.
 STATUS_RANKS = {
     PENDING_STATUS: 0,
     FAILED_STATUS: 1,
     SUCCEEDED_STATUS: 2,
-}  # decides between two snapshots from the same second
+}
 CAPTURE_KIND = "capture"
 
 
