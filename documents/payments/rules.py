@@ -127,10 +127,8 @@ def list_plans(facts: Mapping[str, PaymentFact]) -> list[str]:
 
 # Most specific first: the metadata of an object closer to the money wins.
 PAYMENT_KINDS = ("post", "charge", "intent", "invoice", "session")
-PAID_ONLY_KINDS = (
-    "invoice",
-    "session",
-)  # these prove only success, not failure
+# These prove only success, not failure.
+PAID_ONLY_KINDS = ("invoice", "session")
 
 
 def _in_order(facts: Mapping[str, PaymentFact]) -> list[tuple[str, PaymentFact]]:

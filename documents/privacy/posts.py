@@ -29,9 +29,8 @@ from documents.providers.sendgrid import ERASED_ITEM
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 
 POSTS_PER_BATCH = 20
-PAYMENT_KEY_PATTERN = re.compile(
-    r"[\w-]+"
-)  # matches the key in a payment's ID; see make_payment_id
+# Matches the key in a payment's ID; see make_payment_id.
+PAYMENT_KEY_PATTERN = re.compile(r"[\w-]+")
 SCANNED_POST_FIELDS = {"body": 1, "due": 1, "provider": 1, "organization_id": 1}
 
 
