@@ -1,1 +1,1 @@
-"""Access: API keys, staff and their sessions, and the audit of their acts."""
+"""API keys, staff members and their sessions, and the audit of acts."""

@@ -1,4 +1,4 @@
-"""API keys. A key identifies the client and its organization, and its scopes limit the client."""
+"""API keys. A key identifies a client and its organization, and its scopes limit the client."""
 
 import hashlib
 import hmac
@@ -20,10 +20,10 @@ API_KEY_SCOPES = ("read", "write", "admin")
 
 
 class ApiKey(Record):
-    """A bearer key. Only its digest is stored: the secret is shown once, when it is made.
+    """A bearer key. MongoDB stores only the digest of its secret, which the client sees once.
 
-    A plain SHA-256 will do, for the secret is 256 random bits and cannot be guessed. The index
-    compares digests, which an attacker cannot choose; the last comparison takes constant time.
+    A plain SHA-256 is enough, because an attacker cannot guess 256 random bits. The index compares
+    digests, which an attacker cannot choose. The final comparison takes constant time.
     """
 
     name = StringField(required=True)
@@ -31,7 +31,7 @@ class ApiKey(Record):
     digest = StringField(required=True)
     prefix = StringField()
     expires_at = DateTimeField()
-    last_used_at = DateTimeField()  # to the minute, or a read would be a write each time
+    last_used_at = DateTimeField()  # to the minute, so that most requests write nothing
 
     meta = {
         "collection": "api_keys",
@@ -47,7 +47,7 @@ class ApiKey(Record):
         expires_at: datetime | None = None,
         id_: ObjectId | None = None,
     ) -> tuple[Self, str]:
-        """Make a key. Returns it with its secret, which cannot be had again."""
+        """Create a key, and return it with its secret. The secret cannot be read again."""
         secret = API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_SECRET_BYTES)
         key = cls(
             id=id_,
@@ -59,31 +59,31 @@ class ApiKey(Record):
             expires_at=expires_at,
         )
         made = key.insert()
-        if made.digest != key.digest:  # made by a process that died before it could show it
+        if made.digest != key.digest:  # a process stored this key and died before it showed it
             made.digest, made.prefix = key.digest, key.prefix
             made.save()
         return made, secret
 
     @classmethod
     def authenticate(cls, secret: str) -> Self | None:
-        """The key with this secret, unless it is deleted."""
+        """Return the key with this secret; None if no such key exists or it is deleted."""
         digest = _digest(secret)
         key = cls.objects(digest=digest, deleted_at=None).first()
         return key if key and hmac.compare_digest(key.digest, digest) else None
 
     def note_use(self) -> None:
-        """Remember that it is in use."""
+        """Record the time of use, at most once a minute."""
         used = now()
         if self.last_used_at is None or used - self.last_used_at >= KEY_USE_INTERVAL:
             type(self).objects(id=self.id).update_one(set__last_used_at=used)
             self.last_used_at = used
 
     def is_current(self) -> bool:
-        """Whether it has not expired."""
+        """Return whether the key has not expired."""
         return self.expires_at is None or now() < self.expires_at
 
     def allows(self, scope: str) -> bool:
-        """Whether it may do what needs this scope. An admin may read and write; a writer, read."""
+        """Return whether the key grants a scope. "admin" includes "write", and "write" "read"."""
         held = max((API_KEY_SCOPES.index(name) for name in self.scopes), default=-1)
         return API_KEY_SCOPES.index(scope) <= held
 

@@ -1,8 +1,8 @@
 """The audit of acts: an append-only list for each organization, chained by hashes.
 
 The service notes an act before it happens, and its outcome afterwards. One worker at a time links
-finished acts into the chain, so no request waits for another. An act without an outcome, because
-its process died, is linked without one. Entries contain IDs only: no names, addresses, or values.
+finished acts into the chain, so no request waits for another. If a process dies during an act, the
+worker links the act without an outcome. Entries contain IDs only: no names, addresses, or values.
 """
 
 import hashlib
@@ -21,21 +21,24 @@ from documents.values.time import now
 
 COMMAND_LINE_ACTOR = "command line"
 FIRST_PREVIOUS_HASH = "0" * 64
-# Longer than an act can take: by then whoever did it has died.
+# Longer than an act can take, so the process that began it has died.
 ACT_ABANDONED_AFTER = timedelta(seconds=60)
 ACTS_PER_BATCH = 500
 ACT_FIELDS = ("actor", "action", "record", "fields", "outcome")
 
 
 class _Act(Document):
-    """What was done.
+    """A change, with its actor and its outcome.
 
-    actor: "key:<id>", "staff:<id>" or the command line. action: verb and route, or the command.
-    record: the id in the route. fields: which were sent. outcome: the HTTP status, or none if it
-    is not known.
+    Attributes:
+        actor: "key:<id>", "staff:<id>" or "command line".
+        action: the HTTP verb and the route, or the command.
+        record: the ID in the route.
+        fields: the names of the fields in the request.
+        outcome: the HTTP status; None if it is unknown.
     """
 
-    organization_id = ObjectIdField(null=True)  # null: the whole service's
+    organization_id = ObjectIdField(null=True)  # null for acts on the whole service
     at = DateTimeField(required=True)
     actor = StringField(required=True)
     action = StringField(required=True)
@@ -47,12 +50,12 @@ class _Act(Document):
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """A list's filters as conditions on stored fields."""
+        """Return a list's filters as conditions on stored fields."""
         return given | ({"record": str(given["record"])} if "record" in given else {})
 
 
 class OpenAct(_Act):
-    """An act that is not in the chain yet."""
+    """An act that a worker has not linked into the chain yet."""
 
     finished_at = DateTimeField()
 
@@ -60,29 +63,29 @@ class OpenAct(_Act):
 
     @classmethod
     def begin(cls, organization_id: ObjectId | None, actor: str, action: str, **more: Any) -> Self:
-        """Note what is about to be done."""
+        """Note an act that is about to happen."""
         of = {"organization_id": organization_id, "actor": actor, "action": action, "at": now()}
         entry: Self = cls(**of, **more).save(force_insert=True)
         return entry
 
     def finish(self, outcome: int) -> None:
-        """It is done."""
+        """Note the outcome, an HTTP status."""
         own = type(self).objects(id=self.id, organization_id=self.organization_id)
         own.update_one(set__outcome=outcome, set__finished_at=now())
 
     def withdraw(self) -> None:
-        """It was refused: nothing was done."""
+        """Delete the note of an act that the service rejected, because nothing changed."""
         self.delete()
 
 
 class AuditEntry(_Act):
-    """A link of an organization's chain. `hash` is over all the rest, `previous` included."""
+    """An entry in an organization's chain. `hash` covers all fields, including `previous`."""
 
     seq = IntField(required=True)
     previous = StringField(required=True)
     hash = StringField(required=True)
 
-    ties = False  # seq is unique in an organization
+    ties = False  # `seq` is unique within an organization
 
     meta = {
         "collection": "audit",
@@ -95,12 +98,12 @@ class AuditEntry(_Act):
 
     @classmethod
     def last(cls, organization_id: ObjectId | None) -> Self | None:
-        """The end of a chain."""
+        """Return the last entry of a chain; None if the chain is empty."""
         last: Self | None = cls.objects(organization_id=organization_id).order_by("-seq").first()
         return last
 
     def digest(self) -> str:
-        """What its hash should be: SHA-256 of its content as JSON with sorted names."""
+        """Compute the hash of the entry: SHA-256 of its content as JSON with sorted names."""
         content = {name: getattr(self, name) for name in ACT_FIELDS}
         content["fields"] = list(self.fields)
         content |= {
@@ -115,9 +118,10 @@ class AuditEntry(_Act):
 
 
 def link_finished_acts() -> int:
-    """Link finished acts into their chains, the oldest first. For one process at a time.
+    """Link finished acts into their chains, oldest first, and return how many.
 
-    Dying in between does no harm: an entry has its act's id, and is not made a second time.
+    Only one process may run this at a time. If it dies midway, the next run continues. It links no
+    act twice, because an entry has the ID of its act.
     """
     abandoned = {"finished_at": None, "at": {"$lt": now() - ACT_ABANDONED_AFTER}}
     ready = {"$or": [{"finished_at": {"$ne": None}}, abandoned]}
@@ -146,7 +150,7 @@ def _append(act: OpenAct) -> None:
 
 @dataclass(frozen=True)
 class ChainVerification:
-    """What verifying a chain found. `broken_at`: the first entry that is not as it was made."""
+    """The result of verifying a chain. `broken_at` is the `seq` of the first incorrect entry."""
 
     organization_id: ObjectId | None
     entries: int
@@ -155,11 +159,11 @@ class ChainVerification:
 
 
 def verify_chain(organization_id: ObjectId | None, head: str | None = None) -> ChainVerification:
-    """Read a chain from its beginning.
+    """Verify a chain from its beginning.
 
     Args:
-        head: as an earlier verification told it, "12:ab…": the chain must still go through it, or
-            its end was cut off and perhaps made anew.
+        head: the head that an earlier verification returned, such as "12:ab…". The chain must
+            still contain it. Otherwise, someone removed or replaced the end of the chain.
     """
     noted_seq, _, noted_hash = (head or "0:").partition(":")
     previous, seq = FIRST_PREVIOUS_HASH, 0
@@ -174,5 +178,5 @@ def verify_chain(organization_id: ObjectId | None, head: str | None = None) -> C
 
 
 def list_chain_owners() -> Iterator[ObjectId | None]:
-    """Whose chains there are."""
+    """Yield the organization of each chain; None for the chain of the whole service."""
     yield from AuditEntry.objects.distinct("organization_id")

@@ -1,6 +1,7 @@
 """Staff passwords, hashed with argon2id. A check takes equally long if the account does not exist.
 
-A process hashes at most two at once: each takes 19 MiB, and sign-ins must not fill the memory.
+A process hashes at most two passwords at once. Each hash takes 19 MiB, so more simultaneous
+sign-ins could exhaust the memory.
 """
 
 import secrets
@@ -18,16 +19,16 @@ from documents.access.password_rules import (
 )
 from documents.errors import Unacceptable
 
-# Source: OWASP's Password Storage cheat sheet, argon2id with 19 MiB, two passes, one lane.
+# Source: OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, two passes and one lane.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _room = BoundedSemaphore(2)
 
 
 def hash_password(password: str, context: Iterable[str] = ()) -> str:
-    """Return what to store of a new password.
+    """Return the hash to store for a new password.
 
     Args:
-        context: what an attacker knows of its owner; see password_rules.py.
+        context: what an attacker knows about the owner; see password_rules.py.
 
     Raises:
         Unacceptable: the password is too short, too long, or easy to guess.
@@ -38,7 +39,7 @@ def hash_password(password: str, context: Iterable[str] = ()) -> str:
 
 
 def matches_password(stored: str | None, password: str) -> bool:
-    """Return whether the password fits. Without a stored hash the check takes as long."""
+    """Return whether the password matches. Without a hash, the check takes equally long."""
     typed = password[: MAX_PASSWORD_LENGTH + 1]
     # Earlier versions hashed passwords as typed.
     forms = dict.fromkeys((normalize_password(typed), typed))

@@ -1,7 +1,8 @@
 """Rules against passwords that are easy to guess. Pure.
 
-Source: NIST SP 800-63B-4, section 3.1.1.2: at least a minimum length after normalization, and no
-common, repetitive, sequential or context-specific password. zxcvbn estimates the guesses.
+Source: NIST SP 800-63B-4, section 3.1.1.2. It requires a minimum length after normalization, and
+forbids common, repetitive, sequential and context-specific passwords. zxcvbn estimates how many
+guesses an attacker needs.
 """
 
 import re
@@ -11,10 +12,10 @@ from itertools import pairwise
 
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 12, 200
 PRODUCT_NAME = "matchback"
-# zxcvbn's score 4, and score 3 for the same text without separators: safe against offline
-# guessing of a slow hash.
+# zxcvbn's score 4, and its score 3 for the same text without separators. Both resist offline
+# guessing against a slow hash.
 MIN_GUESSES, MIN_GUESSES_WITHOUT_SEPARATORS = 10**10, 10**8
-# zxcvbn's time grows with more than the square of the length: 0.1 s for 32 characters at worst.
+# zxcvbn's time grows faster than the square of the length: at most 0.1 s for 32 characters.
 MAX_SCORED_LENGTH = 32
 MIN_CONTEXT_LENGTH = 3
 PASSWORD_SEPARATORS = re.compile(r"[\s._,;:/+@\-]+")
@@ -23,20 +24,20 @@ LENGTH_MESSAGE = (
 )
 GUESSABLE_MESSAGE = (
     "The password is easy to guess. Choose one without common words or numbers, keyboard rows, "
-    "repeated parts, or the address, name and organization; four random words are good."
+    "repeated parts, or the account's address, name or organization. Four random words work well."
 )
 
 
 def normalize_password(password: str) -> str:
-    """Return the form that is hashed, so that each keyboard's way to type a password works."""
+    """Return the form to hash, which is the same for all keyboards and input methods."""
     return unicodedata.normalize("NFKC", password)
 
 
 def find_password_fault(password: str, context: Iterable[str] = ()) -> tuple[str, str] | None:
-    """Return a code and a sentence that say why a new password is rejected; None if it is fine.
+    """Return a code and a message that explain a rejected password; None if it is acceptable.
 
     Args:
-        context: what an attacker knows: the address, the name, the organization.
+        context: what an attacker knows: the address, the name and the organization.
     """
     if len(password) > MAX_PASSWORD_LENGTH:
         return "length", LENGTH_MESSAGE
@@ -52,13 +53,13 @@ def find_password_fault(password: str, context: Iterable[str] = ()) -> tuple[str
 
 
 def _visible(text: str) -> str:
-    """Leave out characters without a shape, and all but one of several spaces."""
+    """Return the text without invisible characters and repeated spaces."""
     shown = "".join(one for one in text if unicodedata.category(one)[0] != "C")
     return " ".join(shown.split())
 
 
 def _parts_of(context: Iterable[str]) -> Iterator[str]:
-    """Return the words that each text consists of, alone, joined, and reversed."""
+    """Yield each text and its words: alone, joined, and reversed."""
     for text in context:
         whole = _visible(normalize_password(text)).casefold()
         words = PASSWORD_SEPARATORS.split(whole)
@@ -74,7 +75,7 @@ def _joined(words: list[str]) -> Iterator[str]:
 
 
 def _is_guessable(text: str, known: list[str], enough: int) -> bool:
-    """Whether both ends are. An unguessable part makes the whole unguessable."""
+    """Return whether both ends of the text are guessable. One strong end is enough."""
     rest = _unit(text)
     for part in known:
         rest = re.sub(re.escape(part), " ", rest, flags=re.IGNORECASE)
@@ -84,7 +85,7 @@ def _is_guessable(text: str, known: list[str], enough: int) -> bool:
 
 
 def _unit(text: str) -> str:
-    """Return the part that a text repeats from its beginning to its end, or the text."""
+    """Return the part that the text repeats from beginning to end, or the text itself."""
     folded = text.casefold()
     for length in range(1, len(folded) // 2 + 1):
         if folded[length:] == folded[:-length]:
@@ -95,6 +96,6 @@ def _unit(text: str) -> str:
 def _guesses(text: str) -> int:
     if not text:
         return 0
-    from zxcvbn import zxcvbn  # 30,000 words in memory, which most processes never need
+    from zxcvbn import zxcvbn  # lazy: it loads 30,000 words, and most processes never need it
 
     return int(zxcvbn(text)["guesses"])

@@ -20,16 +20,19 @@ MAX_STAFF_NAME_LENGTH = 200
 
 
 class Staff(Record):
-    """Somebody who signs in with an address, which is one person's in the whole service: the form
-    asks for no organization."""
+    """A person who signs in to the dashboard with an email address.
+
+    An address belongs to one person in the whole service, so the sign-in form does not ask for an
+    organization.
+    """
 
     name = StringField(required=True)
     email = StringField(required=True)
-    address = StringField()  # canonical; unset by deletion
-    password = StringField()  # its hash; None: by link alone
+    address = StringField()  # canonical; deletion unsets it
+    password = StringField()  # its hash; None if the person signs in only by link
     role = StringField(required=True, choices=STAFF_ROLES)
-    # Counts up with each «everybody out»: sessions and links of before are void, even one that
-    # is being made at that moment by somebody whose password was right until then.
+    # A password change or a sign-out everywhere increases it, which voids earlier sessions and
+    # links. This includes a session that a request with the old password creates at that moment.
     epoch = IntField(default=0)
 
     meta = {
@@ -53,11 +56,11 @@ class Staff(Record):
         role: str,
         password: str | None = None,
     ) -> Self:
-        """Let somebody sign in.
+        """Add a staff member.
 
         Raises:
-            Unacceptable: a name, address or password that is none.
-            Conflict: the address has signed in for some organization already.
+            Unacceptable: the name, address or password is not valid.
+            Conflict: a staff member of some organization has this address.
         """
         staff = cls(
             organization_id=organization_id,
@@ -67,27 +70,29 @@ class Staff(Record):
             role=role,
         )
         if not is_address(staff.email):
-            raise Unacceptable("/email", "email", "Should be an email address.")
+            raise Unacceptable("/email", "email", "Must be a valid email address.")
         if password is not None:
             staff.password = hash_password(password, staff._known())
         added, is_new = staff.insert_unless(lambda: cls.known(email))
         if not is_new:
-            raise Conflict("Somebody with this email signs in already.")
+            raise Conflict(
+                "A staff member with this email address already exists. Use another address."
+            )
         return added
 
     @classmethod
     def known(cls, email: str) -> Self | None:
-        """Return who signs in with this address, in whatever spelling."""
+        """Return the staff member with this address, in any spelling; None if no one has it."""
         query = {"address": build_text_condition(in_=list_address_keys(email))}
         found = cls.objects(deleted_at=None, __raw__=query)
         return PeopleByAddress((one.address, one.email, one) for one in found).get(email)
 
     @classmethod
     def named(cls, email: str) -> Self:
-        """The same.
+        """Return the staff member with this address, in any spelling.
 
         Raises:
-            NotFound: nobody does.
+            NotFound: no staff member has this address.
         """
         found = cls.known(email)
         if found is None:
@@ -96,18 +101,21 @@ class Staff(Record):
 
     @classmethod
     def authenticate(cls, email: str, password: str) -> Self | None:
-        """Whoever has this address and password. Takes as long for an address that nobody has."""
+        """Return the staff member with this address and password; None if they do not match.
+
+        The check takes equally long for an unknown address.
+        """
         found = cls.known(email)
         matches = matches_password(found.password if found else None, password)
         return found if matches else None
 
     def has_password(self, password: str) -> bool:
-        """Whether it is theirs."""
+        """Return whether the password is correct."""
         return matches_password(self.password, password)
 
     @classmethod
     def signed_in(cls, session: StaffSession | SignInLink | None) -> Self | None:
-        """Whose session or link it is, unless it is void."""
+        """Return the owner of a session or link; None if it is void."""
         if session is None:
             return None
         staff: Self | None = cls.objects(
@@ -120,7 +128,7 @@ class Staff(Record):
         return bool(self.role == "admin")
 
     def set_password(self, password: str) -> Self:
-        """Change the password, and end every session.
+        """Change the password, and end all sessions.
 
         Raises:
             Unacceptable: the password is too short, too long, or easy to guess.
@@ -133,12 +141,12 @@ class Staff(Record):
         return self.change(edit)._without_sessions()
 
     def _known(self) -> list[str]:
-        """Return what an attacker knows, which no password may consist of."""
+        """Return what an attacker knows, which a password must not consist of."""
         organization = Organization.objects(id=self.organization_id).first()
         return [self.email, self.name, *([organization.name] if organization else [])]
 
     def sign_out_everywhere(self) -> None:
-        """End every session, and void every link."""
+        """End all sessions, and void all links."""
 
         def edit(staff: Self) -> None:
             staff.epoch += 1
@@ -151,7 +159,7 @@ class Staff(Record):
         return self
 
     def remove(self) -> None:
-        """Let them in no more. The address is free again."""
+        """Remove the staff member, end their sessions, and free the address."""
         self.mark_deleted(address=None, password=None)
         for kind in (StaffSession, SignInLink):
             kind.objects(staff_id=self.id).delete()
@@ -160,5 +168,5 @@ class Staff(Record):
 def _checked(text: Any, longest: int, pointer: str) -> str:
     cleaned: str = text.strip().encode("utf-8", "replace").decode()
     if not 1 <= len(cleaned) <= longest or not cleaned.isprintable():
-        raise Unacceptable(pointer, "length", f"Should be 1 to {longest} printable characters.")
+        raise Unacceptable(pointer, "length", f"Must be 1 to {longest} printable characters.")
     return cleaned

@@ -1,6 +1,7 @@
 """Staff sessions, one for each browser, and the links that sign a person in.
 
-MongoDB holds only a digest of each secret, so a copy of the database signs no one in.
+MongoDB stores only a digest of each secret, so an attacker with a copy of the database cannot sign
+in.
 """
 
 import hashlib
@@ -23,12 +24,12 @@ SIGN_IN_LINK_LIFETIME = timedelta(minutes=15)
 
 
 class _Secret(Document):
-    """Something that a random secret, which is shown once, stands for."""
+    """A record that a random secret unlocks. The service shows the secret once."""
 
     id = StringField(primary_key=True)  # the secret's digest
     organization_id = ObjectIdField(required=True)
     staff_id = ObjectIdField(required=True)
-    epoch = IntField(required=True)  # the staff's at that time; see staff.py
+    epoch = IntField(required=True)  # the epoch of the staff member at that time; see staff.py
     created_at = DateTimeField(default=now)
     expires_at = DateTimeField(required=True)
 
@@ -50,7 +51,7 @@ class _Secret(Document):
 
     @classmethod
     def _with(cls, secret: str) -> Self | None:
-        # The index compares digests, which nobody can choose: its time tells nothing.
+        # An attacker cannot choose digests, so the time of this lookup reveals nothing.
         session: Self | None = cls.objects(id=_digest(secret), expires_at__gt=now()).first()
         return session
 
@@ -59,7 +60,7 @@ SECRET_INDEXES: list[Any] = [{"fields": ["expires_at"], "expireAfterSeconds": 0}
 
 
 class StaffSession(_Secret):
-    """A browser that is signed in, for a week at the longest and twelve hours of silence."""
+    """A signed-in browser. A session ends after a week, or after twelve hours without use."""
 
     last_used_at = DateTimeField(default=now)  # to the minute
     by_link = BooleanField(default=False)
@@ -68,12 +69,17 @@ class StaffSession(_Secret):
 
     @classmethod
     def begin(cls, staff: Any, *, by_link: bool = False) -> str:
-        """Sign in. Returns the session's secret, for the cookie."""
+        """Begin a session, and return its secret for the cookie."""
         return cls._made(staff, SESSION_IDLE_LIFETIME, by_link=by_link)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
-        """The session with this secret, unless it has ended; used by a person or a script alone."""
+        """Return the session with this secret; None if it has ended.
+
+        Args:
+            is_used: whether a person caused the request. A request by a script does not extend
+                the session.
+        """
         session = cls._with(secret)
         if session is not None and is_used:
             session._note_use()
@@ -81,22 +87,22 @@ class StaffSession(_Secret):
 
     @property
     def can_skip_password(self) -> bool:
-        """Whether it came by a link, just now: the password may be set without the present one."""
+        """True if a recent link began the session, so the current password is not required."""
         return bool(self.by_link and now() - self.created_at < SIGN_IN_LINK_LIFETIME)
 
     @classmethod
     def list_current(cls, ids: set[str]) -> set[str]:
-        """Which of these sessions have not ended."""
+        """Return the IDs of the sessions that have not ended."""
         return {one.id for one in cls.objects(id__in=list(ids), expires_at__gt=now()).only("id")}
 
     @classmethod
     def of(cls, staff_id: ObjectId) -> list[Self]:
-        """Where somebody is signed in, the latest first."""
+        """Return the current sessions of a staff member, most recently used first."""
         return list(cls.objects(staff_id=staff_id, expires_at__gt=now()).order_by("-last_used_at"))
 
     @classmethod
     def end_with(cls, secret: str) -> None:
-        """Sign out the browser that has this secret."""
+        """End the session with this secret."""
         cls.objects(id=_digest(secret)).delete()
 
     def _note_use(self) -> None:
@@ -109,7 +115,7 @@ class StaffSession(_Secret):
 
 
 class SignInLink(_Secret):
-    """A link that signs somebody in: once, or as often as wanted until it expires."""
+    """A link that signs a staff member in: once, or repeatedly until it expires."""
 
     reusable = BooleanField(default=False)
 
@@ -119,17 +125,20 @@ class SignInLink(_Secret):
     def make(
         cls, staff: Any, lasts: timedelta = SIGN_IN_LINK_LIFETIME, *, reusable: bool = False
     ) -> str:
-        """Make one. Returns its secret."""
+        """Create a link, and return its secret."""
         return cls._made(staff, lasts, reusable=reusable)
 
     @classmethod
     def known(cls, secret: str) -> Self | None:
-        """The link with this secret, unless it was used or has expired."""
+        """Return the link with this secret; None if it was used or has expired."""
         return cls._with(secret)
 
     @classmethod
     def use(cls, secret: str) -> Self | None:
-        """The link with this secret, if it signs in. Of two who try at once, one."""
+        """Use up and return the link with this secret; None if it is not valid.
+
+        If two requests use a link at once, only one succeeds.
+        """
         link = cls._with(secret)
         if link is None or link.reusable:
             return link

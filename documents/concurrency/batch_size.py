@@ -5,7 +5,7 @@ Pure. MongoDB ends a transaction after its lifetime, which `matchback up` sets t
 
 from dataclasses import dataclass, field
 
-LONG_BATCH_SECONDS = 1.5  # half of the shortest lifetime: the next batch might not live as long
+LONG_BATCH_SECONDS = 1.5  # half of the shortest lifetime, because the next batch may take longer
 SHORT_BATCH_SECONDS = 0.75
 
 
@@ -21,21 +21,25 @@ class BatchSize:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is known against the largest batch."""
+        """True if the next batch has the full size."""
         return self.now == self.most
 
     def succeeded(self, seconds: float) -> None:
-        """Adapt to a batch that was committed after so many seconds."""
+        """Adapt the size to a committed batch.
+
+        Args:
+            seconds: the duration of the batch.
+        """
         if seconds > LONG_BATCH_SECONDS:
             self.shrink()
         elif seconds < SHORT_BATCH_SECONDS:
             self.now = min(self.most, self.now * 2)
 
     def shrink(self, taken: int | None = None) -> None:
-        """Halve the batch that failed.
+        """Halve the size after a batch failed.
 
         Args:
-            taken: how many records it had, if it had fewer than it could.
+            taken: the number of records in the batch, if it was not full.
         """
         failed = self.now if taken is None else min(self.now, taken)
         self.now = max(1, failed // 2)

@@ -1,14 +1,14 @@
 """Batches: transactions that each take some of the due records.
 
-If MongoDB ends a batch because it was slow or busy, the batch runs again, smaller, in turn with the
-others. If a batch holds a bad record, halving continues until the record is alone and gets a note.
-Both are one search, so one bad record among 250 costs about twenty transactions.
+If MongoDB ends a batch because it was slow or busy, a smaller batch runs next. If a batch contains
+a bad record, the size halves until the record is alone. The batch then notes the failed attempt.
+One bad record among 250 costs about twenty transactions.
 
-A record that is too slow even alone is postponed, so that its group does not wait for it. That does
-not count as an attempt.
+If a record is too slow even alone, the batch postpones it, so that its group does not wait. This
+does not count as an attempt.
 
-Only the sweep isolates bad records, for a slice of time in each group. Jobs leave such a group to
-the sweep, so bad records never hold up the queue.
+Only the sweep isolates bad records, and only for a limited time in each group. Jobs skip such a
+group, so bad records never block the queue.
 """
 
 import logging
@@ -30,14 +30,13 @@ from documents.storage import shutdown
 
 log = logging.getLogger(__name__)
 
-SLOW_DATABASE_PATIENCE_SECONDS = (
-    5.0  # with a slow database, since the start of the first batch that failed
-)
-GROUP_ISOLATION_SECONDS = 0.5  # for one group, before the next group has its turn
+# How long a slow database may take, from the start of the first failed batch.
+SLOW_DATABASE_PATIENCE_SECONDS = 5.0
+GROUP_ISOLATION_SECONDS = 0.5  # for one group, before the sweep continues with the next
 FIRST_BATCH_PAUSE_SECONDS = 0.02
 MAX_BATCH_PAUSE_SECONDS = 0.5
 LEFT_TO_SWEEP_SECONDS = 5.0
-HALVINGS_AFTER_PATIENCE = 3  # halvings: the next sweep must not spend its patience again
+HALVINGS_AFTER_PATIENCE = 3  # so that the next sweep does not wait as long again
 MAX_REMEMBERED_GROUPS = 10_000
 
 BatchGroup = tuple[str, Hashable]
@@ -45,17 +44,20 @@ BatchGroup = tuple[str, Hashable]
 
 @dataclass
 class _Known:
-    """What earlier batches of a group showed: nothing rests on it but speed.
+    """The results of earlier batches of a group. They affect only speed.
 
     Attributes:
-        bad_at: the time (monotonic) at which a batch failed by a bad record, until none is left.
+        bad_at: the monotonic time at which a bad record made a batch fail; None if none is left.
     """
 
     size: BatchSize
     bad_at: float | None = None
 
     def is_left_to_sweep(self) -> bool:
-        """Whether jobs pass this group by. Not forever: its sweep may run in another process."""
+        """Return whether jobs skip this group.
+
+        They skip it only for a time, because another process may run its sweep.
+        """
         return self.bad_at is not None and time.monotonic() - self.bad_at < LEFT_TO_SWEEP_SECONDS
 
 
@@ -80,15 +82,16 @@ def _forget(group: BatchGroup) -> None:
 
 @dataclass
 class Batches:
-    """One run over what is due of a group. Each batch takes at most `limit` records.
+    """One run over the due records of a group. Each batch takes at most `limit` records.
 
     Attributes:
-        group: what is remembered between runs, e.g. ("settle", fundraiser_id).
+        group: the key of the state that the process keeps between runs, such as
+            ("settle", fundraiser_id).
         most: the size of a full batch.
         seconds: how long this run may isolate bad records; None leaves them to the sweep.
-        note: what becomes of a bad record.
-        postpone: what becomes of a record that takes too long even alone.
-        taken: the records of the batch in hand, set by the transaction when it has read them.
+        note: handles a bad record.
+        postpone: handles a record that takes too long even alone.
+        taken: the records of the current batch. The transaction sets them after it reads them.
     """
 
     group: BatchGroup
@@ -106,22 +109,22 @@ class Batches:
 
     @property
     def limit(self) -> int:
-        """How many records the next batch may take."""
+        """Maximum number of records in the next batch."""
         return self._state.size.now
 
     @property
     def is_isolating(self) -> bool:
-        """Whether this run looks for bad records."""
+        """True if this run isolates bad records."""
         return self._isolating_since is not None
 
     def take(self, do: Callable[[], int]) -> int:
-        """Do one batch, smaller and again until it is committed. Returns how many records it took.
+        """Run one batch, and return how many records it took. Retry smaller batches after errors.
 
-        Returns 0 as well when the rest is left to the sweep, or when this process is stopping.
+        Return 0 also if this run leaves the rest to the sweep, or if the process is stopping.
 
         Raises:
             PyMongoError: the database is unavailable, or was slow for too long.
-            NotMyTurn: another transaction has the turn.
+            TurnTaken: another transaction has the turn.
         """
         if self.seconds is None and self._state.is_left_to_sweep():
             return 0
@@ -132,7 +135,7 @@ class Batches:
                 done = do()
             except TurnTaken:
                 raise
-            except Exception as error:  # noqa: BLE001  (bad records raise anything)
+            except Exception as error:  # noqa: BLE001  (bad records raise any exception)
                 if not self._goes_on(error, started):
                     return 0
             else:
@@ -150,15 +153,17 @@ class Batches:
             _forget(self.group)
 
     def _goes_on(self, error: Exception, started: float) -> bool:
-        """Prepare the next attempt after an error. Returns whether there is to be one now."""
+        """Prepare the next attempt after an error, and return whether to start it now."""
         is_alone = len(self.taken) == 1 or self.limit == 1
         if is_transient(error) and not (is_too_large(error) and is_alone):
             return self._wait(error, started)
         if not self.taken:
-            raise error  # no record was read: the fault is in the program
+            raise error  # the batch read no record, so it is a bug
         if self._state.bad_at is None:
             log.warning(
-                "%s %s: looking for what fails, %s", *self.group, retries.describe_error(error)
+                "%s %s: isolating the failing record after %s",
+                *self.group,
+                retries.describe_error(error),
             )
         self._state.bad_at = time.monotonic()
         if self.seconds is None:
@@ -170,7 +175,7 @@ class Batches:
         return self._has_time()
 
     def _wait(self, error: Exception, started: float) -> bool:
-        """Pause before a smaller batch; an unavailable database is left to the next sweep."""
+        """Pause before a smaller batch. Leave an unavailable database to the next sweep."""
         self._state.size.shrink()
         at = time.monotonic()
         self._failing_since = self._failing_since or started
@@ -179,15 +184,19 @@ class Batches:
             raise error
         if is_over:
             return self._give_up(error, at - started)
-        log.info("%s %s: again, smaller, after %s", *self.group, retries.describe_error(error))
+        log.info(
+            "%s %s: retrying with a smaller batch after %s",
+            *self.group,
+            retries.describe_error(error),
+        )
         time.sleep(random.uniform(0.5, 1) * self._pause)  # noqa: S311
         self._pause = min(2 * self._pause, MAX_BATCH_PAUSE_SECONDS)
         return True
 
     def _give_up(self, error: Exception, seconds: float) -> bool:
-        """Postpone a record whose transaction alone took so long; or leave all to the next sweep.
+        """Postpone a record that took too long alone. Otherwise, leave all to the next sweep.
 
-        MongoDB may also answer at once that it is busy. Then no record is to blame.
+        MongoDB may also report at once that it is busy. Then the record did not cause the delay.
         """
         if len(self.taken) != 1 or seconds < LONG_BATCH_SECONDS:
             for _ in range(HALVINGS_AFTER_PATIENCE):
@@ -197,7 +206,7 @@ class Batches:
         return False
 
     def _has_time(self) -> bool:
-        """Whether this run may isolate on: always until it has done something."""
+        """Return whether this run may continue to isolate: always until it isolates one record."""
         at = time.monotonic()
         if self._isolating_since is None:
             self._isolating_since = at

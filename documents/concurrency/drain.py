@@ -1,8 +1,8 @@
-"""The drain loop: it takes what is due of one group, batch after batch, until nothing is left.
+"""The drain loop, which takes the due records of one group, batch after batch.
 
-Settling, ingest and payments share it. Each gives the work of one transaction, which asks the drain
-for the next due records. The drain halves batches (`batches.py`), postpones records, takes turns,
-and stops between two transactions when the process is to end.
+Settling, ingest and payments share it. Each passes the work of one transaction, which asks the
+drain for the next due records. The drain halves batches (`batches.py`), postpones records and takes
+turns. When the process shuts down, the drain stops between two transactions.
 """
 
 import random
@@ -29,13 +29,14 @@ class Drain:
     """One run over the due records of a group.
 
     Args:
-        group: what the process remembers between runs, e.g. ("fundraiser", fundraiser_id).
+        group: the key of the state that the process keeps between runs, such as
+            ("fundraiser", fundraiser_id).
         most: the number of records in a full batch.
         seconds: how long this run may isolate bad records; None leaves them to the sweep.
-        turns: names of the turns that the next transaction takes, in this order. The run asks for
-            the last one and waits for it.
+        turns: returns the names of the turns that the next transaction takes, in this order. The
+            run requests the last one and waits for it.
         note: handles a record that cannot be settled.
-        postpone: handles a record that takes too long even alone. That is no attempt.
+        postpone: handles a record that takes too long even alone. This is not an attempt.
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class Drain:
 
     @property
     def limit(self) -> int:
-        """Return how many records the batch in hand may take in all."""
+        """Total number of records that the current batch may take."""
         return self._batches.limit
 
     @property
     def left(self) -> int:
-        """Return how many more records the batch in hand may take."""
+        """Number of records that the current batch may still take."""
         return self.limit - len(self._batches.taken)
 
     def run(self, work: Callable[..., int], *args: Any) -> int:
-        """Do work(tx, *args) in one transaction after another, until it takes nothing.
+        """Run work(tx, *args) in one transaction after another, until it takes no records.
 
-        Returns the number of records that the work took, as the work counts them. It also ends when
-        the rest is left to the sweep, or when others have the turn for too long.
+        Return the sum of what `work` returned. The run also ends when it leaves the rest to the
+        sweep, or when others have the turn for too long.
 
         Raises:
             PyMongoError: the database is unavailable, or was slow for too long.
@@ -77,7 +78,7 @@ class Drain:
 
             @wraps(work)
             def attempt(tx: Tx) -> int:
-                self._batches.taken = []  # a transaction can start again
+                self._batches.taken = []  # the transaction may have started again
                 for name in turns:
                     mutex.take_turn(tx, name)
                 return work(tx, *args)
@@ -92,8 +93,8 @@ class Drain:
     def waiting(self, source: str) -> dict[str, Any]:
         """Return the query for the due records of a collection that are not postponed.
 
-        A run that looks for bad records skips those that are older than its last batch. They wait
-        for their next attempt, and each batch would read thousands of them again.
+        A run that isolates bad records skips records that are older than its last batch, because
+        they wait for their next attempt. Otherwise, each batch would read thousands of them again.
         """
         query: dict[str, Any] = {**DUE_FILTER, **retries.exclude_postponed(now())}
         if self._batches.is_isolating and source in self._since:
@@ -101,7 +102,7 @@ class Drain:
         return query
 
     def read(self, tx: Tx, source: str, where: Mapping[str, Any]) -> list[Any]:
-        """Read the next due records, as many as the batch can still take, and take them."""
+        """Read and take the next due records, as many as the batch can still take."""
         if not self.left:
             return []
         query = {**where, **self.waiting(source)}
@@ -116,7 +117,7 @@ class Drain:
         """Note the records that the transaction took.
 
         Args:
-            ids: one ID for each place in the batch. A record can take several.
+            ids: one ID for each place in the batch. A record can take several places.
             since: the oldest due mark of these records.
         """
         self._batches.taken += [(source, id_) for id_ in ids]
@@ -125,10 +126,9 @@ class Drain:
 
 
 def until_done(batch: Callable[[], int]) -> int:
-    """Do batch after batch until one takes nothing. Returns the sum of what they took.
+    """Run batches until one takes no records. Return how many records all batches took.
 
-    If another worker has the turn all the time, this gives up, because that worker or the sweep
-    does the rest.
+    Give up if another worker keeps the turn. That worker or the sweep settles the rest.
     """
     done = 0
     deadline = time.monotonic() + mutex.TURN_PATIENCE_SECONDS

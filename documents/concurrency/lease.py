@@ -1,7 +1,7 @@
-"""Leases: one process at a time does a job, and another takes over when that process dies.
+"""Leases for periodic jobs: one process at a time runs a job, and another takes over if it dies.
 
-A lease saves work. Correctness never depends on it, because a holder that was paused may go on
-after its lease has expired.
+A lease only avoids duplicate work. Correctness never depends on it, because a paused holder may
+continue after its lease expires.
 """
 
 import logging
@@ -34,8 +34,8 @@ class Lease(Document):
     """The holder of a job, and the time at which the lease expires unless it is renewed.
 
     Versions without `token` wrote a holder that other processes may share, and leases of an hour.
-    Such a lease expires once its `until` has stayed the same for LEASE_SECONDS; `noticed` records
-    since when.
+    Such a lease expires when its `until` does not change for LEASE_SECONDS. `noticed` records when
+    another process first read that value.
     """
 
     name = StringField(primary_key=True)
@@ -58,14 +58,14 @@ class HeldLease:
         self._expires_at = 0.0
 
     def take(self) -> bool:
-        """Take the lease, or renew it. Return False if another holder has it."""
+        """Take or renew the lease. Return False if another holder has it."""
         begun_at = time.monotonic()
         is_ours = _take(self._leases, self._name, self._token)
         self._expires_at = begun_at + LEASE_SECONDS if is_ours else 0.0
         return is_ours
 
     def renew(self) -> None:
-        """Renew the lease. A lease that another holder has taken meanwhile stays lost."""
+        """Renew the lease. If another holder has taken it, it stays lost."""
         begun_at = time.monotonic()
         ours = {"_id": self._name, "holder": self._token}
         try:
@@ -77,11 +77,11 @@ class HeldLease:
         self._expires_at = begun_at + LEASE_SECONDS if renewed.matched_count else 0.0
 
     def is_lost(self) -> bool:
-        """Return whether another process may hold the lease by now. Ask before each write."""
+        """Return whether another process may now hold the lease. Call this before each write."""
         return time.monotonic() >= self._expires_at or os.getpid() != self._pid
 
     def release_lease(self) -> None:
-        """Release the lease. A forked child leaves its parent's lease alone."""
+        """Release the lease. A forked child does not release the lease of its parent."""
         if os.getpid() == self._pid:
             self._leases.delete_one({"_id": self._name, "holder": self._token})
 
@@ -90,7 +90,7 @@ class HeldLease:
 def hold_lease(name: str) -> Iterator[HeldLease | None]:
     """Hold a lease within the block, and release it at the end.
 
-    Yields None if another holder has the lease. Two threads of a process are two holders.
+    Yield None if another holder has the lease. Two threads of a process are two holders.
     """
     holding = HeldLease(name, secrets.token_hex())
     if not holding.take():
@@ -107,7 +107,8 @@ def hold_lease(name: str) -> Iterator[HeldLease | None]:
 def keep_lease(name: str) -> Iterator[HeldLease | None]:
     """Hold a lease within the block, and keep it afterwards until it expires.
 
-    For a job of many steps with pauses: the process that did one step also does the next.
+    This suits a job of many steps with pauses, because one process then runs all steps. Yield None
+    if another process has the lease.
     """
     holding = HeldLease(name, _holder())
     if not holding.take():
@@ -131,7 +132,7 @@ def _renewed(holding: HeldLease) -> Iterator[None]:
 
 
 def _renew_all() -> None:
-    """Renew each lease in the background. A renewal that hangs delays no other lease."""
+    """Renew each lease in the background. A renewal that hangs does not delay other leases."""
     running: dict[HeldLease, Future[None]] = {}
     with ThreadPoolExecutor(RENEWAL_THREADS, "leases") as threads:
         while True:
@@ -142,15 +143,15 @@ def _renew_all() -> None:
                     continue
                 try:
                     running[holding] = threads.submit(_renew, holding)
-                except RuntimeError as error:  # The process ends, or can start no thread.
-                    log.warning("a lease could not be renewed (%s)", error)
+                except RuntimeError as error:  # The process is ending, or cannot start a thread.
+                    log.warning("cannot renew a lease: %s", error)
 
 
 def _renew(holding: HeldLease) -> None:
     try:
         holding.renew()
     except Exception:
-        log.exception("a lease could not be renewed")
+        log.exception("cannot renew a lease")
 
 
 _renewer = BackgroundThread("leases", _renew_all)
@@ -163,7 +164,7 @@ def _holder() -> str:
 
 
 def _begin_anew() -> None:
-    """Give a forked child a token of its own. Its parent holds the leases."""
+    """Create a token for a forked child, because its parent holds the leases."""
     global _token  # noqa: PLW0603
     _token = secrets.token_hex()
     _renewing.clear()
@@ -173,7 +174,7 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _take(leases: Collection[Any], name: str, token: str) -> bool:
-    """Take a lease by MongoDB's clock, because clocks of hosts differ."""
+    """Take a lease by MongoDB's clock, because the clocks of hosts differ."""
     try:
         row = leases.find_one_and_update(
             {"_id": name}, [{"$set": _claim(token)}], upsert=True, return_document=True
@@ -184,7 +185,7 @@ def _take(leases: Collection[Any], name: str, token: str) -> bool:
 
 
 def _claim(token: str) -> dict[str, Any]:
-    """Return the new values of a lease: this holder's if the lease is free, else the old ones."""
+    """Return the new values of a lease, which keep the current holder unless the lease is free."""
     has_no_token = {"$ne": ["$holder", "$token"]}
     is_noticed = {"$eq": ["$noticed.until", "$until"]}
     is_overdue = {"$lte": ["$noticed.at", _from_now(-LEASE_SECONDS)]}

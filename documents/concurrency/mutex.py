@@ -1,14 +1,13 @@
 """The mutex of an organization: one transaction at a time counts for it.
 
-All these transactions increment the same fundraisers and mailings. Without a mutex, they would make
-each other start again. The first write of a transaction takes the turn. Another transaction then
-fails at once, and not with a write conflict at the end of its work. The turn is part of the
-transaction and ends with it, also when its worker is killed.
+All these transactions increment the same fundraisers and mailings. Without a mutex, they would
+abort each other with write conflicts at the end of their work. The first write of a transaction
+takes the turn, so another transaction fails at once. The turn is part of the transaction. It ends
+with the transaction, even if its worker is killed.
 
-A transaction that waits asks for the turn, and the last holder gives way. Otherwise, a worker that
-counts a million events would take the turn again and again, and a gift would wait for all of them.
-Requests for a turn expire after a second. They affect only speed. Threads of one process wait in
-line.
+A waiting worker requests the turn, and the last holder yields. Otherwise, a worker that counts a
+million events would take the turn repeatedly, and a gift would wait for all of them. Requests
+expire after a second, and they affect only speed. Threads of one process wait in line.
 """
 
 import random
@@ -31,15 +30,13 @@ from matchback.engine import Tx
 WRITE_CONFLICT_CODE = 112
 TURN_PAUSE_SECONDS = 0.01
 LONG_TURN_PAUSE_SECONDS = 0.1
-# As long as the others' transactions may take, and not longer, should one who asked be killed.
+# As long as the current transaction may take. A killed worker delays others no longer than this.
 TURN_REQUEST_LIFETIME = timedelta(seconds=1)
-TURN_PATIENCE_SECONDS = (
-    5.0  # after that it is left to the sweep: a worker that is to end must not wait
-)
+TURN_PATIENCE_SECONDS = 5.0  # then the sweep takes over, so that a worker can shut down
 
 
 class Turn(Document):
-    """Of whom one transaction at a time counts."""
+    """The row that each counting transaction writes first, so that only one can run."""
 
     name = StringField(primary_key=True)
     taken = IntField()
@@ -48,7 +45,7 @@ class Turn(Document):
 
 
 class AskedTurn(Document):
-    """Who waits for a turn, the first of them."""
+    """A request for a turn, by the first thread that waits for it."""
 
     name = StringField(primary_key=True)
     by = ObjectIdField(required=True)
@@ -62,7 +59,7 @@ class TurnTaken(Exception):
 
 
 class _Line:
-    """Threads of this process that want a turn, first come, first served."""
+    """Threads of this process that wait for a turn, first come, first served."""
 
     def __init__(self) -> None:
         self._moves = threading.Condition()
@@ -70,7 +67,7 @@ class _Line:
 
     @contextmanager
     def place(self, name: str) -> Iterator[None]:
-        """Wait in line; within, this thread is the first of it."""
+        """Wait in line, and stay first in line within the block."""
         me = object()
         with self._moves:
             self._waiting[name].append(me)
@@ -86,7 +83,7 @@ class _Line:
 
 
 class _Asker(threading.local):
-    """Who asks: a thread."""
+    """The identity of a thread that requests a turn."""
 
     def __init__(self) -> None:
         self.id = ObjectId()
@@ -97,7 +94,7 @@ _asker = _Asker()
 
 
 def name_organization_turn(organization_id: ObjectId) -> str:
-    """The name of the turn that what is counted for an organization takes."""
+    """Return the name of the turn of an organization."""
     return f"organization:{organization_id}"
 
 
@@ -105,7 +102,7 @@ def take_turn(tx: Tx, name: str) -> None:
     """Take the turn, as the first write of a transaction.
 
     Raises:
-        NotMyTurn: another transaction has it; this one is to be aborted.
+        TurnTaken: another transaction has the turn. The caller must abort this transaction.
     """
     try:
         tx.database.turns.update_one(
@@ -120,10 +117,10 @@ def take_turn(tx: Tx, name: str) -> None:
 
 
 def run_in_turn(name: str, work: Callable[[], int]) -> int:
-    """Do work that takes the turn, as soon as it is one's turn.
+    """Run work that takes the turn, as soon as the turn is free.
 
     Raises:
-        NotMyTurn: others had it for too long; or the work takes another turn, which another has.
+        TurnTaken: others kept the turn for too long, or the work needs another turn that is taken.
     """
     asked = False
     with _line.place(name):
@@ -144,7 +141,7 @@ def run_in_turn(name: str, work: Callable[[], int]) -> int:
 
 
 def _ask(name: str) -> bool:
-    """Ask for the turn, unless another does. Returns whether this thread is the one that asks."""
+    """Request the turn, unless another thread does. Return whether this request is stored."""
     free = {"_id": name, "$or": [{"by": _asker.id}, {"until": {"$lte": now()}}]}
     mine = {"$set": {"by": _asker.id, "until": now() + TURN_REQUEST_LIFETIME}}
     try:
@@ -155,7 +152,7 @@ def _ask(name: str) -> bool:
 
 
 def _give_way(name: str, deadline: float) -> None:
-    """Wait while another asks for the turn; but not for long, for their clock may be fast."""
+    """Wait while another thread requests the turn, but briefly, because its clock may be fast."""
     deadline = min(deadline, time.monotonic() + 1.5 * TURN_REQUEST_LIFETIME.total_seconds())
     others = {"_id": name, "by": {"$ne": _asker.id}}
     while time.monotonic() < deadline and not shutdown.has_begun():

@@ -1,8 +1,8 @@
 """Retries of records that cannot be settled: growing pauses between attempts, then a failed job.
 
-One such record stops no other (see batches.py). Its `trouble` holds the number of attempts, the
-reason, and the time of the next attempt. After the last attempt, the record is no longer due, and
-waits until a person looks at it. Changing the record starts again from zero.
+Such a record does not block others (see batches.py). Its `trouble` holds the number of attempts,
+the reason, and the time of the next attempt. After the last attempt, the record is no longer due,
+and it waits for a person. A change of the record resets the number of attempts.
 """
 
 import logging
@@ -21,34 +21,34 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
 FIRST_RETRY_PAUSE_SECONDS = 2.0
-RETRY_PAUSE_FACTOR = 4.0  # 2, 8, 32 and 128 seconds, give or take a third
+RETRY_PAUSE_FACTOR = 4.0  # pauses of 2, 8, 32 and 128 seconds, plus or minus a third
 RETRY_PAUSE_JITTER = 1 / 3
 MAX_POSTPONEMENT_SECONDS = 60.0
 
 
 def exclude_postponed(at: datetime) -> dict[str, Any]:
-    """The part of a query that leaves out what is to be tried later."""
+    """Return a condition that excludes records whose next attempt is later than `at`."""
     return {"$or": [{"trouble.retry_at": None}, {"trouble.retry_at": {"$lte": at}}]}
 
 
 def describe_error(error: BaseException) -> str:
-    """Return what went wrong, without what is in the record."""
+    """Return the name and code of an error, without any of the record's values."""
     code = getattr(error, "code", None)
     return f"{type(error).__name__}{f' (code {code})' if code else ''}"
 
 
 def choose_retry_pause(tries: int, chance: random.Random | None = None) -> timedelta:
-    """How long to wait after this many tries. Jittered, so that many do not come back at once."""
+    """Return the pause after this many attempts, with jitter, so that retries spread out."""
     spread = (chance or random).uniform(1 - RETRY_PAUSE_JITTER, 1 + RETRY_PAUSE_JITTER)
     return timedelta(seconds=FIRST_RETRY_PAUSE_SECONDS * RETRY_PAUSE_FACTOR ** (tries - 1) * spread)
 
 
 def note_failed_attempt(source: str, id_: ObjectId, error: Exception) -> None:
-    """Count a failed attempt of a record, and say when the next one is due.
+    """Count a failed attempt of a record, and schedule the next one.
 
-    Several workers may find the same bad record at once. That is one attempt.
+    Several workers may find the same bad record at once. This counts as one attempt.
     """
-    # Not the message: it may repeat what is in the record.
+    # The message may repeat the record's values, so only the debug log contains it.
     log.error("%s %s cannot be settled: %s", source, id_, describe_error(error))
     log.debug("%s %s", source, id_, exc_info=error)
     _update_waiting(source, id_, lambda row: build_failure_update(row, describe_error(error)))
@@ -57,7 +57,7 @@ def note_failed_attempt(source: str, id_: ObjectId, error: Exception) -> None:
 def postpone_record(source: str, id_: ObjectId, error: Exception) -> None:
     """Let other records go first, because MongoDB could not settle this one in time.
 
-    That is no attempt. The pause doubles each time, up to LONGEST_POSTPONEMENT_SECONDS.
+    This is not an attempt. The pause doubles each time, up to MAX_POSTPONEMENT_SECONDS.
     """
 
     def update_of(row: Mapping[str, Any]) -> Update:
@@ -66,7 +66,7 @@ def postpone_record(source: str, id_: ObjectId, error: Exception) -> None:
         seconds = min(
             FIRST_RETRY_PAUSE_SECONDS * 2.0 ** min(slow - 1, 10), MAX_POSTPONEMENT_SECONDS
         )
-        log.warning("%s %s: again in %d s, after %s", source, id_, seconds, describe_error(error))
+        log.warning("%s %s: retrying in %d s after %s", source, id_, seconds, describe_error(error))
         trouble = {"tries": 0, **known, "error": describe_error(error), "slow": slow}
         trouble["retry_at"] = now() + timedelta(seconds=seconds)
         return Update().set({"trouble": trouble})
@@ -77,18 +77,18 @@ def postpone_record(source: str, id_: ObjectId, error: Exception) -> None:
 def _update_waiting(
     source: str, id_: ObjectId, update_of: Callable[[Mapping[str, Any]], Update]
 ) -> None:
-    """Update a record that is due and not postponed, unless it changes meanwhile."""
+    """Update a record that is due and not postponed, unless it changes in the meantime."""
     collection = get_db()[source]
     waiting = {"_id": id_, "due": {"$type": "date"}, **exclude_postponed(now())}
     row = collection.find_one(waiting, {"due": 1, "trouble": 1})
     if row is not None:
-        # A change is a new start, and another worker may have noted the same failure.
+        # A changed record starts again, and another worker may have noted the same failure.
         as_read = {"_id": id_, "due": row["due"], "trouble": row.get("trouble")}
         collection.update_one(as_read, update_of(row).operators)
 
 
 def build_failure_update(row: Mapping[str, Any], error: str) -> Update:
-    """Return the update that notes one more failed attempt of a row that is due."""
+    """Return the update that notes one more failed attempt of a due row."""
     tries = row.get("trouble", {}).get("tries", 0) + 1
     trouble = {"tries": tries, "error": error}
     if tries < MAX_ATTEMPTS:

@@ -1,4 +1,4 @@
-"""Single flight: at most one thread of a process does the work for a key. The others skip it."""
+"""Single flight: at most one thread of a process works on a key. Other threads skip the work."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -7,10 +7,11 @@ from documents.storage import shutdown
 
 
 class SingleFlight:
-    """Whoever comes while the work on a key is under way has it done once more, and goes on.
+    """A guard that runs the work for a key in one thread at a time.
 
-    So a hot fundraiser occupies one thread of a worker, not all of them, and still no call is
-    lost: what was stored before a call is seen by a run that starts after it.
+    A call during a run makes that thread run the work again, and returns at once. So a busy
+    fundraiser occupies one thread of a worker. No call is lost, because a run starts after it and
+    reads all that was stored before it.
     """
 
     def __init__(self) -> None:
@@ -18,7 +19,7 @@ class SingleFlight:
         self._wanted_again: dict[Hashable, bool] = {}
 
     def run(self, key: Hashable, work: Callable[[], int]) -> int:
-        """Do the work, repeated while others ask for it. Returns the sum of what it returned."""
+        """Run the work, and repeat it while other threads request it. Return the summed results."""
         with self._guard:
             if key in self._wanted_again:
                 self._wanted_again[key] = True

@@ -1,1 +1,1 @@
-"""Traces of erased people, by which Matchback recognizes and redacts later data about them."""
+"""Traces of erased people. Matchback uses them to find and redact later data about these people."""

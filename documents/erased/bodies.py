@@ -1,7 +1,7 @@
-"""Digests of posts that an erasure changed, so that a repetition is changed in the same way.
+"""Digests of posts that an erasure changed, so that Matchback redacts repeated posts the same way.
 
-Nothing else in Matchback knows the person by then. The digests stay for as long as providers repeat
-posts.
+After an erasure, nothing else in Matchback identifies the person. The digests stay for as long as
+providers repeat posts.
 """
 
 import hashlib
@@ -18,13 +18,12 @@ from documents.values.time import now
 from matchback.engine import Tx
 
 BODY_DIGEST_BYTES = 16
-ERASED_BODY_RETENTION_SECONDS = (
-    4 * 24 * 3600
-)  # Stripe repeats for three days, SendGrid for 29 hours
+# Stripe repeats posts for three days, SendGrid for 29 hours.
+ERASED_BODY_RETENTION_SECONDS = 4 * 24 * 3600
 
 
 class ErasedBody(Document):
-    """One post as it came. Its ID is a digest; `delivery_id` has what is left of the post."""
+    """The digest of one original post, as an ID. `delivery_id` names the redacted post."""
 
     id = BinaryField(primary_key=True)
     organization_id = ObjectIdField(required=True)
@@ -42,7 +41,7 @@ class ErasedBody(Document):
 
 
 def store_body_digest(organization_id: ObjectId, delivery_id: ObjectId, body: bytes) -> None:
-    """Remember a post before its body is changed. The first delivery of it stays the one known."""
+    """Store the digest of a post before its body changes. Keep the digest of the first delivery."""
     of = {"organization_id": organization_id, "delivery_id": delivery_id, "at": now()}
     where = {"_id": _digest(organization_id, body)}
     get_db().erased_bodies.update_one(where, {"$setOnInsert": of}, upsert=True)
@@ -51,9 +50,9 @@ def store_body_digest(organization_id: ObjectId, delivery_id: ObjectId, body: by
 def note_repeated_posts(
     tx: Tx, organization_id: ObjectId, delivery_ids: Sequence[ObjectId]
 ) -> None:
-    """Note those of these posts that an erasure changed when they came before.
+    """Note the posts that repeat a post that an erasure changed.
 
-    Only organizations that erased somebody within the last days pay for reading bodies again.
+    This reads the bodies again only in organizations that erased a person in the last days.
     """
     of = {"organization_id": organization_id}
     if not tx.database.erased_bodies.find_one(of, {"_id": 1}, session=tx.session):

@@ -1,4 +1,4 @@
-"""Lookup of gifts by client IDs, also after an erasure replaced the IDs."""
+"""Lookup of gifts by client IDs, even after an erasure replaced these IDs."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from matchback.engine import Tx
 def find_erased_gift(
     tx: Tx, organization_id: ObjectId, external_id: str | None
 ) -> DonationRow | None:
-    """Return the gift that had this external_id until its donor was erased."""
+    """Return the gift that had this external_id before its donor was erased; None if none did."""
     known = list_pseudonyms(organization_id, external_id) if external_id else []
     if not known:
         return None
@@ -28,7 +28,7 @@ def find_erased_gift(
 def find_plan_id(
     tx: Tx, organization_id: ObjectId, recurring_id: str | None, **fundraiser: Any
 ) -> str | None:
-    """Return the ID of a plan as its instalments have it: a stand-in, if one of them is erased."""
+    """Return the ID of a plan as its instalments store it: a stand-in after an erasure."""
     if recurring_id is None or not may_name_person(recurring_id):
         return recurring_id
     renamed = pseudonymize_id(organization_id, recurring_id)

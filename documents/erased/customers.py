@@ -1,7 +1,7 @@
-"""Erased customers of Stripe, so that Matchback forgets what Stripe reports about them later.
+"""Erased customers of Stripe, so that Matchback redacts later events about them.
 
-An event about a customer has a name and an address, but no gift. Only a digest of the customer's ID
-stays.
+An event about a customer has a name and an address, but no gift. Matchback keeps only a digest of
+the customer's ID.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ CUSTOMER_DIGEST_BYTES = 16
 
 
 class ErasedCustomer(Document):
-    """One customer of one organization. Its ID is the digest."""
+    """An erased customer of an organization. Its ID is the digest of the customer's ID."""
 
     id = BinaryField(primary_key=True)
     organization_id = ObjectIdField(required=True)
@@ -46,7 +46,7 @@ def digest_customers(organization_id: ObjectId, event: Any) -> set[bytes]:
 def store_erased_customers(
     organization_id: ObjectId, user_id: ObjectId, customers: Iterable[bytes]
 ) -> None:
-    """Remember that the customers are erased."""
+    """Store the digests of erased customers."""
     of = {"organization_id": organization_id, "user_id": user_id}
     updates = [UpdateOne({"_id": id_}, {"$set": of}, upsert=True) for id_ in customers]
     if updates:
@@ -54,13 +54,13 @@ def store_erased_customers(
 
 
 def list_erased_customers(organization_id: ObjectId, user_id: ObjectId) -> set[bytes]:
-    """Return the customers of an erased user."""
+    """Return the digests of the customers of an erased user."""
     of = {"organization_id": organization_id, "user_id": user_id}
     return {bytes(row["_id"]) for row in get_db().erased_customers.find(of, {"_id": 1})}
 
 
 def is_about_erased_customer(tx: Tx, organization_id: ObjectId, event: Any) -> bool:
-    """Return whether a Stripe event is about a customer who is erased."""
+    """Return whether a Stripe event is about an erased customer."""
     wanted = list(digest_customers(organization_id, event))
     if not wanted:
         return False

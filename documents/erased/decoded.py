@@ -1,8 +1,8 @@
-"""The forms of a text, as each of its encodings is removed. Pure.
+"""The decoded forms of a text, one for each of its encodings. Pure.
 
 URLs and webhook posts nest encodings: an address may be percent-encoded within base64 within JSON.
-The cost is linear. Each text is decoded a bounded number of times, and each base64 part is unpacked
-once, however many forms of a text contain it.
+The cost is linear, because the number of decodings per text is limited. This module unpacks each
+base64 part only once, even if several forms of a text contain it.
 """
 
 import binascii
@@ -16,17 +16,17 @@ from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 MAX_DECODING_ROUNDS = 4
-MAX_BASE64_DEPTH = 3  # of base64 within base64
-# What base64 hides has at most 3/4 of its length. A text that hides more than this many times its
-# own length is made to cost time, so the rest of it stays packed.
+MAX_BASE64_DEPTH = 3  # levels of base64 within base64
+# A decoded base64 text has at most 3/4 of the encoded length. If the decoded parts of a text exceed
+# its length by this factor, decoding stops, which limits the cost of hostile texts.
 MAX_UNPACKED_GROWTH = 8
-MIN_ADDRESS_LENGTH = 6  # of what is looked for: "a@b.co"
+MIN_ADDRESS_LENGTH = 6  # of the addresses to find, such as "a@b.co"
 JSON_ESCAPE_PATTERN = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 JSON_ESCAPE_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 ENCODED_AT_PATTERN = re.compile("%40|%EF%BC%A0|%EF%B9%AB", re.IGNORECASE)
 QUOTED_PRINTABLE_PATTERN = re.compile(r"=40|=3D|=\r?\n")
 QUOTED_BYTE_PATTERN = re.compile(rb"=(?:([0-9A-F]{2})|\r?\n)")
-# Without its semicolon, only a number is an entity: "&utm_source" begins a parameter.
+# Named entities need a semicolon here, because "&utm_source" begins a parameter.
 HTML_ENTITY_PATTERN = re.compile(
     r"&(?:#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?|[A-Za-z][A-Za-z0-9]{1,31};)"
 )
@@ -35,30 +35,30 @@ URL_SAFE_BASE64 = str.maketrans("-_", "+/")
 
 
 class UnpackedParts(NamedTuple):
-    """The parts of texts that were unpacked already."""
+    """The encoded parts of texts that are already unpacked."""
 
     base64: set[str]
     hexadecimal: set[str]
 
 
 class TooManyForms(Exception):
-    """A text hides more than its length allows. Its other forms are not known."""
+    """The decoded parts of a text exceed the limit. Its other forms are unknown."""
 
 
 def decode_stages(text: str, shortest: int = MIN_ADDRESS_LENGTH) -> Iterator[str]:
-    """Yield the forms that `complete_stages` yields, as far as they are known."""
+    """Yield the forms that `complete_stages` yields, up to its limit."""
     with suppress(TooManyForms):
         yield from complete_stages(text, shortest)
 
 
 def complete_stages(text: str, shortest: int = MIN_ADDRESS_LENGTH) -> Iterator[str]:
-    """Yield the text, and each form that it takes as its encodings are removed.
+    """Yield the text, and each form that results from removing its encodings.
 
     Args:
-        shortest: the fewest characters that the caller looks for.
+        shortest: the length in characters of the shortest text that the caller looks for.
 
     Raises:
-        TooManyForms: the text hides more than MOST_GROWTH times its length.
+        TooManyForms: the decoded parts exceed MAX_UNPACKED_GROWTH times the text's length.
     """
     known, left, waiting = UnpackedParts(set(), set()), MAX_UNPACKED_GROWTH * len(text), [text]
     for level in range(1 + MAX_BASE64_DEPTH):
@@ -78,7 +78,7 @@ def complete_stages(text: str, shortest: int = MIN_ADDRESS_LENGTH) -> Iterator[s
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield the text, and what it is as one encoding after the other is undone, but base64."""
+    """Yield the text, and its form after removing each encoding except base64."""
     yield text
     for _ in range(MAX_DECODING_ROUNDS):
         before = text
@@ -94,7 +94,7 @@ def _forms(text: str) -> Iterator[str]:
 def _json(text: str) -> str:
     if "\\" not in text:
         return text
-    # Halves of a character make one: JSON escapes emoji as two.
+    # JSON escapes an emoji as two surrogates. UTF-16 joins them into one character.
     joined = JSON_ESCAPE_PATTERN.sub(_escaped, text)
     return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -107,7 +107,7 @@ def _escaped(found: re.Match[str]) -> str:
 def _percent(text: str) -> str:
     if "%" not in text:
         return text
-    # Whoever encodes the "@" encodes a plus sign as well, so one that is left is a space.
+    # A sender that encodes "@" also encodes a plus sign, so a literal plus sign is a space.
     return unquote_plus(text) if ENCODED_AT_PATTERN.search(text) else unquote(text)
 
 
@@ -131,10 +131,10 @@ TEXT_DECODERS: tuple[Callable[[str], str], ...] = (_json, _percent, _html, _quot
 
 
 def _unpacked(text: str, shortest: int, known: UnpackedParts) -> str:
-    """Return what the parts of the text are that base64 or hexadecimal digits hide.
+    """Return the decoded base64 and hexadecimal parts of the text, one on each line.
 
     Args:
-        known: these are not unpacked again. New parts are added.
+        known: parts that need no unpacking again. This function adds new parts.
     """
     base64_runs, hexadecimal = _runs(shortest)
     found: list[str] = []
@@ -142,7 +142,7 @@ def _unpacked(text: str, shortest: int, known: UnpackedParts) -> str:
         if whole := _from_base64(run):
             found.append(whole)
         elif not run.isalnum():
-            # A slash, dash or underscore may also stand between two texts.
+            # A slash, dash or underscore may also separate two texts.
             parts = (part for part in BASE64_SIGNS_PATTERN.split(run) if len(part) >= shortest)
             found += filter(None, map(_from_base64, parts))
     for digits in _new(hexadecimal.findall(text), known.hexadecimal):
@@ -152,7 +152,7 @@ def _unpacked(text: str, shortest: int, known: UnpackedParts) -> str:
 
 
 def _new(parts: list[str], known: set[str]) -> list[str]:
-    """Return the parts that are not known yet, each once, and make them known."""
+    """Return each new part once, and add it to the known parts."""
     new = [part for part in dict.fromkeys(parts) if part not in known]
     known.update(new)
     return new
@@ -160,7 +160,7 @@ def _new(parts: list[str], known: set[str]) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _runs(shortest: int) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return what is long enough to hide so many characters."""
+    """Return patterns for base64 and hexadecimal runs that can encode `shortest` characters."""
     base64_length, hex_length = -(-shortest * 4 // 3), 2 * shortest
     return (
         re.compile(rf"[A-Za-z0-9+/_-]{{{base64_length},}}"),
@@ -179,7 +179,7 @@ def _from_base64(text: str) -> str | None:
 
 
 def _readable(data: bytes) -> str | None:
-    """Return the text that bytes are; None if they are none."""
+    """Return the text that the bytes encode; None if they do not encode readable text."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -191,7 +191,7 @@ UNREADABLE_CHARACTERS = frozenset(map(chr, [*range(9), *range(14, 32), 127]))
 
 
 def list_json_texts(value: object) -> Iterator[str]:
-    """Yield each text of a JSON value, names included, with numbers and the rest as text."""
+    """Yield each text in a JSON value, including field names, with numbers as text."""
     waiting = [value]
     while waiting:
         one = waiting.pop()

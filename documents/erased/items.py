@@ -1,4 +1,4 @@
-"""Items of stored posts about an erased person, noted until a worker empties them.
+"""Noted items of stored posts about an erased person, which a worker redacts later.
 
 A post must not change while it is due, so the transaction that finds such an item notes it here.
 """
@@ -26,7 +26,7 @@ POSTS_PER_STEP = 500
 
 
 class ErasedItems(Document):
-    """The items of one post, or the earlier post that it repeats. Its ID is the post's."""
+    """The noted items of one post, or the earlier post that it repeats. The ID is the post's."""
 
     organization_id = ObjectIdField(required=True)
     items = ListField(IntField())
@@ -40,7 +40,11 @@ class ErasedItems(Document):
 
 
 def note_items(tx: Tx, organization_id: ObjectId, items: Iterable[tuple[ObjectId, int]]) -> None:
-    """Note items, as pairs of a post and an index, in the transaction that meets them."""
+    """Note items in the transaction that finds them.
+
+    Args:
+        items: pairs of a post's ID and an index in the post.
+    """
     of_posts: defaultdict[ObjectId, list[int]] = defaultdict(list)
     for delivery_id, item in items:
         of_posts[delivery_id].append(item)
@@ -63,7 +67,7 @@ def note_items(tx: Tx, organization_id: ObjectId, items: Iterable[tuple[ObjectId
 def note_copied_post(
     tx: Tx, organization_id: ObjectId, delivery_id: ObjectId, copy_of: ObjectId
 ) -> None:
-    """Note that a post repeats an earlier one, which an erasure changed."""
+    """Note that a post repeats an earlier post, which an erasure changed."""
     new = {"organization_id": organization_id, "items": []}
     noted = {"$setOnInsert": new, "$set": {"copy_of": copy_of}}
     tx.database.erased_items.update_one(
@@ -72,7 +76,7 @@ def note_copied_post(
 
 
 def mark_for_erasure(tx: Tx, user_ids: list[ObjectId]) -> None:
-    """Make erased people due once more, because something new was reported of them."""
+    """Mark erased people due again, because a provider reported new data about them."""
     due = {"$set": {"erase_due": now()}}
     tx.database.users.update_many({"_id": {"$in": user_ids}}, due, session=tx.session)
 
@@ -83,7 +87,7 @@ def list_organizations_with_items() -> list[ObjectId]:
 
 
 def empty_noted_items(organization_id: ObjectId) -> int:
-    """Empty noted items. Returns how many posts that was; those that are due wait."""
+    """Redact noted items, except in posts that are due. Return the number of redacted posts."""
     noted = (
         collection(get_db(), ErasedItemsRow)
         .find({"organization_id": organization_id})
@@ -93,7 +97,7 @@ def empty_noted_items(organization_id: ObjectId) -> int:
 
 
 def has_no_items(organization_id: ObjectId) -> bool:
-    """Return whether no item of the organization waits."""
+    """Return whether the organization has no noted items."""
     return get_db().erased_items.find_one({"organization_id": organization_id}) is None
 
 
@@ -105,14 +109,14 @@ def _empty(row: ErasedItemsRow) -> bool:
         settled = {"_id": row["_id"], "due": None}
         if not deliveries.update_one(settled, {"$set": {"body": body}}).matched_count:
             return False
-    # Another transaction may have noted more items meanwhile.
+    # Another transaction may have noted more items in the meantime.
     as_read = {name: row.get(name) for name in ("_id", "items", "copy_of")}
     get_db().erased_items.delete_one(as_read)
     return True
 
 
 def _known_body(row: ErasedItemsRow, body: bytes) -> bytes:
-    """Return what is left of the post that this one repeats; else its own body."""
+    """Return the redacted body of the post that this post repeats, or its own body."""
     if row.get("copy_of") is None:
         return body
     first = collection(get_db(), WebhookDeliveryRow).find_one({"_id": row["copy_of"]}, {"body": 1})
@@ -120,7 +124,7 @@ def _known_body(row: ErasedItemsRow, body: bytes) -> bytes:
 
 
 def remove_items(body: bytes, indexes: Iterable[int]) -> bytes:
-    """Return a post's body with these items emptied; all of it if it has no items."""
+    """Return a post's body with these items redacted, or fully redacted if it cannot be read."""
     gone = set(indexes)
     if not gone:
         return body
@@ -133,12 +137,12 @@ def remove_items(body: bytes, indexes: Iterable[int]) -> bytes:
 
 
 def encode_items(items: list[Any]) -> bytes:
-    """Return items as the body of a post. An item nested too deeply to read is erased."""
+    """Return items as the body of a post. Redact items with too many nested levels."""
     return f"[{', '.join(map(_encode, items))}]".encode()
 
 
 def _encode(item: Any) -> str:
     try:
-        return json.dumps(item)  # orjson rejects halves of a character
+        return json.dumps(item)  # not orjson, which rejects lone surrogates
     except RecursionError:
         return json.dumps(ERASED_ITEM)

@@ -1,7 +1,7 @@
 """Redaction of a person's address and name in clicked URLs: a part of erasure (see erasure.py).
 
-A link keeps its ID, which is a digest of the URL. So later clicks still find it, and no counter
-changes.
+A link keeps its ID, which is a digest of the original URL. So later clicks still find it, and no
+counter changes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,9 +23,9 @@ IDS_PER_PAGE = 500
 
 
 def erase_links(person: Person) -> None:
-    """Redact all links of the organization that have an address of the person.
+    """Redact all links of the organization that contain an address of the person.
 
-    A name is only taken out of links that nobody else clicked: others may have the same name.
+    Redact the name only in links that no other person clicked, because others may share the name.
     """
     own = _own_links(person)
     for link in _links_of(person.organization_id):
@@ -35,12 +35,12 @@ def erase_links(person: Person) -> None:
             continue
         for email_ids in _pages(_clicked_by(link["_id"])):
             redact_events(person.organization_id, person.traces, {"email_id": {"$in": email_ids}})
-        # At last, so that a process that dies in between finds the link again.
+        # The link changes last, so that a retry after a crash finds it again.
         get_db().links.update_one({"_id": link["_id"]}, {"$set": {"url": url}})
 
 
 def redact_events(organization_id: ObjectId, traces: Traces, query: dict[str, Any]) -> None:
-    """Redact the URLs and user agents of events of other people that have the address."""
+    """Redact the URLs and user agents in other people's events that contain the address."""
     wanted = {**query, "organization_id": organization_id, "url": {"$type": "string"}}
     for event in collection(get_db(), EventRow).find(wanted, {"url": 1, "user_agent": 1}):
         told = {"url": event.get("url"), "user_agent": event.get("user_agent")}
@@ -54,7 +54,7 @@ def redact_events(organization_id: ObjectId, traces: Traces, query: dict[str, An
 
 
 def redact_clicked_url(url: str) -> str:
-    """Return a URL that an erased person clicked, as it may be stored: without what names them."""
+    """Return a URL that an erased person clicked, without its query and addresses."""
     return redact_url(url.partition("?")[0], has_any_address)
 
 
@@ -64,7 +64,7 @@ def _write(tx: Tx, id_: bytes, changed: dict[str, str]) -> None:
 
 
 def _links_of(organization_id: ObjectId) -> Iterator[LinkRow]:
-    """Yield links with their URLs, by fundraisers, because links have no index of organizations."""
+    """Yield links by fundraiser, because the links have no index on the organization."""
     fundraisers = collection(get_db(), FundraiserRow).find(
         {"organization_id": organization_id}, {"_id": 1}
     )
@@ -73,7 +73,7 @@ def _links_of(organization_id: ObjectId) -> Iterator[LinkRow]:
 
 
 def _own_links(person: Person) -> set[ObjectId]:
-    """Return the links that the person clicked and nobody else did."""
+    """Return the links that only this person clicked."""
     clickers = get_db().clickers
     own: set[ObjectId] = set()
     for ids in _pages(person.email_ids):

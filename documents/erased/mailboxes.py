@@ -1,7 +1,7 @@
 """Digests of the mailboxes that a text names, so that an index finds the text. Pure.
 
-A digest has a fixed size and shows no address. Whoever knows an address can compute its digest, so
-an erasure removes the digest together with the address.
+A digest has a fixed size and reveals no address. A person who knows an address can compute its
+digest, so an erasure removes the digest together with the address.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from documents.erased.rules import find_addresses
 from documents.values.address import ADDRESS_CACHE_SIZE, MAX_CACHED_ADDRESS_LENGTH, to_mailbox
 
 NO_MAILBOX, ANY_MAILBOX = "-", "*"
-MOST_SPELLINGS = 50  # one plain address in a text can have two or three
+MOST_SPELLINGS = 50  # a plain address in a text can have two or three spellings
 SHORTEST = len("a@b")
-DIGEST_BYTES = 8  # two mailboxes with one digest only cost an erasure one more read
+DIGEST_BYTES = 8  # if two mailboxes share a digest, an erasure only reads one more row
 
 
 def mailbox_digest(organization_id: ObjectId, address: str) -> str:
-    """Return the digest of an address's mailbox, which all spellings of the mailbox share."""
+    """Return the digest of a mailbox, which all spellings of the address share."""
     told = organization_id.binary + to_mailbox(address).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(told, digest_size=DIGEST_BYTES).hexdigest()
 
@@ -30,13 +30,13 @@ def mailbox_digest(organization_id: ObjectId, address: str) -> str:
 def digests_in(
     organization_id: ObjectId, texts: Iterable[str], addresses: Iterable[str] = ()
 ) -> list[str]:
-    """Return the digests of all mailboxes that texts name, whatever encodes them.
+    """Return the digests of all mailboxes that the texts name, in any encoding.
 
     Args:
-        addresses: texts that are addresses as a whole.
+        addresses: texts that are whole addresses.
 
-    Returns `[NO_MAILBOX]` if there is none, because MongoDB finds an empty list as null.
-    Returns `[ANY_MAILBOX]` if there are too many, or if a text cannot be decoded fully.
+    Return `[NO_MAILBOX]` if there are none, because MongoDB indexes an empty list as null.
+    Return `[ANY_MAILBOX]` if there are too many, or if a text cannot be decoded fully.
     """
     spellings = set(addresses)
     for text in texts:
@@ -50,7 +50,7 @@ def digests_in(
 
 
 def _spellings_in(text: str) -> frozenset[str] | None:
-    """Return what may be an address in a text; None for too many, or if it cannot be decoded."""
+    """Return the possible addresses in a text; None if too many, or if decoding fails."""
     spellings: set[str] = set()
     with suppress(TooManyForms):
         for form in complete_stages(text, SHORTEST):

@@ -1,4 +1,4 @@
-"""The identity of a person during erasure: everything by which an organization knows them."""
+"""The identity of a person during erasure: all data that identifies them in an organization."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,9 +20,12 @@ ERASED_NAME = "(erased)"
 
 @dataclass(frozen=True)
 class Person:
-    """A user, with the addresses and names that are only theirs.
+    """A user, with the addresses and names that belong to no other user.
 
-    addresses: as they were stored. email_ids: the emails that the user was sent.
+    Attributes:
+        addresses: the addresses as stored.
+        traces: the texts that identify the user.
+        email_ids: the emails to the user.
     """
 
     organization_id: ObjectId
@@ -32,10 +35,10 @@ class Person:
     email_ids: tuple[ObjectId, ...]
 
     def add_gift_traces(self, gift: DonationRow) -> Traces:
-        """Return the traces, and those of the donor that a gift of theirs names."""
+        """Return the person's traces together with those of the donor of their gift."""
         address = to_mailbox(gift.get("donor_email") or "")
         more = frozenset({address} if "@" in address else ())
-        names = normalize_names([gift.get("donor_name") or ""])  # "(erased)" is none
+        names = normalize_names([gift.get("donor_name") or ""])  # ignores "(erased)"
         both = {
             "mailboxes": self.traces.mailboxes | more,
             "names": self.traces.names | names,
@@ -44,9 +47,9 @@ class Person:
 
 
 def identify_person(user: UserRow) -> Person:
-    """Return what a marked user is known by.
+    """Return the identity of a user whose erasure is due.
 
-    An address that another live user has by now is left out, because its traces are that user's.
+    Exclude addresses that now belong to another live user, because their traces are that user's.
     """
     organization_id, user_id = user["organization_id"], user["_id"]
     known = [name for name in (user.get("erasing"), *user.get("former_mailboxes", ())) if name]
@@ -70,21 +73,21 @@ def identify_person(user: UserRow) -> Person:
 
 
 def _references(organization_id: ObjectId, email_ids: Iterable[ObjectId]) -> Iterator[str]:
-    """Yield what giving links and webhooks name emails by."""
+    """Yield the IDs and tokens by which giving links and webhooks name emails."""
     for id_ in email_ids:
         yield str(id_)
         yield from list_tokens(organization_id, id_)
 
 
 def list_stored_forms(addresses: Iterable[str]) -> list[str]:
-    """Return the forms in which this layout and earlier ones store addresses."""
+    """Return the forms in which the current and earlier layouts store addresses."""
     return sorted(
         {form(one) for one in addresses for form in (to_canonical, fold_text, to_mailbox)}
     )
 
 
 def _others(organization_id: ObjectId, user_id: ObjectId, known: list[str]) -> frozenset[str]:
-    """Return the whole addresses that other live users have in the same mailboxes."""
+    """Return the full addresses of other live users in the same mailboxes."""
     query = {
         "organization_id": organization_id,
         "mailbox": build_text_condition(in_=list_stored_forms(known)),

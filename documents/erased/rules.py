@@ -1,6 +1,6 @@
-"""The places in a text that name a person, by an address in any spelling or by a name. Pure.
+"""Rules that find and redact a person's addresses and names in texts. Pure.
 
-Only a whole address matches: "ann@example.org" is neither in "joann@example.org" nor in
+Only a whole address matches: "ann@example.org" does not match "joann@example.org" or
 "ann@example.org.uk".
 """
 
@@ -21,15 +21,14 @@ from documents.values.normal_form import normalize_text
 
 REDACTED_TEXT = "erased"
 MAX_LOCAL_PART_LENGTH = 64
-MAX_CLOSING_SIGNS = 8  # of quotation marks and the like after an address
+MAX_CLOSING_SIGNS = 8  # such as quotation marks after an address
 MIN_DOMAIN_LENGTH = 5  # with its "@"
 DOMAIN_PATTERN = re.compile(r"@([\w-]+(?:\.[\w-]+)*)")
-# What ends a local part to the left in URLs, JSON and prose, though RFC 5322 allows some of it.
+# In URLs, JSON and prose, these characters end a local part, although RFC 5322 allows some of them.
 LOCAL_PART_PATTERN = re.compile(r"[^\s\"<>(),;:\[\]\\=&?/#|{}*$%`@]+\Z")
 QUOTED_LOCAL_PATTERN = re.compile(r'"((?:[^"\\]|\\.)+)"\Z', re.DOTALL)
-TOP_LEVEL_PATTERN = re.compile(
-    r"[^\W\d_]+"
-)  # no top-level domain has digits or dashes, but "xn--…"
+# Only top-level domains of the form "xn--…" have digits or dashes.
+TOP_LEVEL_PATTERN = re.compile(r"[^\W\d_]+")
 REFERENCE_PATTERN = re.compile(r"[A-Za-z0-9_-]{24,}")
 EMAIL_ID_LENGTH, REFERENCE_TOKEN_LENGTH = 24, 38
 NAME_WORD_PATTERN = re.compile(r"[^\W_]+")
@@ -38,13 +37,14 @@ PLACEHOLDER_NAMES = frozenset({"anonymous", "erased", "unknown"})
 
 @dataclass(frozen=True)
 class Traces:
-    """What people are known by.
+    """The data that identifies a person in texts.
 
-    mailboxes: their addresses without "+tag".
-    addresses: whole addresses, in mailboxes that may be somebody else's.
-    others: whole addresses of other people that end in the same mailboxes.
-    names: as `normalize_names` returns them.
-    references: IDs and link tokens of the emails that they were sent.
+    Attributes:
+        mailboxes: addresses without "+tag".
+        addresses: full addresses, in mailboxes that other people may share.
+        others: full addresses of other people in the same mailboxes.
+        names: as `normalize_names` returns them.
+        references: IDs and link tokens of the emails to the person.
     """
 
     mailboxes: frozenset[str] = frozenset()
@@ -54,29 +54,29 @@ class Traces:
     references: frozenset[str] = frozenset()
 
     def has_address(self, text: str) -> bool:
-        """Whether the text names one of the addresses, whatever encodes it."""
+        """Return whether the text contains one of the addresses, in any encoding."""
         return bool(self._locals) and any(
             map(self._has_address, decode_stages(text, self._shortest))
         )
 
     def has_address_or_reference(self, text: str) -> bool:
-        """Whether the text names an address or an email of theirs."""
+        """Return whether the text contains an address of the person, or names an email to them."""
         found = decode_stages(text, self._shortest)
         return any(self._has_address(one) or self._refers(one) for one in found)
 
     def has_name(self, text: str) -> bool:
-        """Whether the text has one of the full names, as whole words and in their order."""
+        """Return whether the text contains one of the full names, as whole words in order."""
         return bool(self.names) and any(map(self._has_name, decode_stages(text)))
 
     def names_person(self, text: str) -> bool:
-        """Whether the text has an address or a name."""
+        """Return whether the text contains an address or a name of the person."""
         return self.has_address(text) or self.has_name(text)
 
     @cached_property
     def _shortest(self) -> int:
-        """How many characters the shortest spelling of an address has, in whatever script."""
+        """Length of the shortest spelling of an address in characters, in any script."""
         known = self.mailboxes | self.addresses
-        # A domain that has other letters may be shorter than its ASCII form.
+        # A domain with other letters may be shorter than its ASCII form.
         lengths = (
             len(one) if "xn--" not in one else len(one.partition("@")[0]) + MIN_DOMAIN_LENGTH
             for one in known
@@ -91,14 +91,14 @@ class Traces:
         return any(map(self.belongs_to_person, find_addresses(text, self._locals)))
 
     def belongs_to_person(self, address: str) -> bool:
-        """Whether mail to the address reaches one of them, and no other known person."""
+        """Return whether the address reaches the person, and no other known person."""
         known = to_canonical(address)
         if known in self.addresses:
             return True
         return to_mailbox(address) in self.mailboxes and known not in self.others
 
     def _refers(self, text: str) -> bool:
-        """Return whether the text has a reference, perhaps damaged, with more letters around it."""
+        """Return whether the text contains a reference, even damaged or within other letters."""
         if not self.references:
             return False
         form = normalize_dashes(text)
@@ -118,10 +118,10 @@ class Traces:
 
 
 def find_addresses(text: str, locals_: frozenset[str] | None = None) -> Iterator[str]:
-    """Yield what may be an address in a text that is decoded.
+    """Yield possible addresses in a decoded text.
 
     Args:
-        locals_: only addresses with these local parts, in lower case and without "+tag".
+        locals_: the local parts to find, in lower case and without "+tag"; None for all.
     """
     if not text.isascii():
         text = remove_invisible(normalize_text("NFKC", text)).translate(DOT_REPLACEMENTS)
@@ -140,13 +140,13 @@ def find_addresses(text: str, locals_: frozenset[str] | None = None) -> Iterator
 
 
 def _may_end(text: str, locals_: frozenset[str]) -> bool:
-    """Return whether one of the local parts is in a text: a quick look, because most are not."""
+    """Return whether a text contains one of the local parts. Most do not, so this check is fast."""
     folded = text.casefold()
     return any(local in folded for local in locals_)
 
 
 def _domains(text: str) -> Iterator[str]:
-    """Yield the domain, and what it is without a suffix as in "example.org-2026"."""
+    """Yield the domain, and the domain without a suffix as in "example.org-2026"."""
     yield text
     name, dot, top = text.rpartition(".")
     letters = TOP_LEVEL_PATTERN.match(top)
@@ -155,12 +155,12 @@ def _domains(text: str) -> Iterator[str]:
 
 
 def _plain_local(address: str) -> str:
-    """Return a quick key: addresses of one mailbox have the same, and few others have it."""
+    """Return a key that is fast to compute, and that all addresses of a mailbox share."""
     return address.rpartition("@")[0].strip('"').partition("+")[0].casefold()
 
 
 def _locals_before(text: str) -> Iterator[str]:
-    """Yield the local parts that the end of a text may be."""
+    """Yield the local parts that may end a text."""
     if quoted := QUOTED_LOCAL_PATTERN.search(text):
         yield quoted[0]
     if plain := LOCAL_PART_PATTERN.search(text):
@@ -169,13 +169,13 @@ def _locals_before(text: str) -> Iterator[str]:
         yield plain[0]
         if plain[0].startswith("'"):  # a quotation mark
             yield plain[0][1:]
-    # A local part with signs that mostly end one: "a/b@example.org" is an address as well.
+    # Some signs usually end a local part, but "a/b@example.org" is also an address.
     if odd := re.search(r"[^\s\"<>(),;:\[\]\\@]+\Z", text):
         yield odd[0]
 
 
 def normalize_names(names: Iterable[str]) -> frozenset[str]:
-    """Return full names as they are compared: in both orders, and joined."""
+    """Return full names in the form that comparisons use: in both orders, and joined."""
     found: set[str] = set()
     for name in names:
         words = _words(name).split()
@@ -187,19 +187,23 @@ def normalize_names(names: Iterable[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def _words(text: str) -> str:
-    """Return the words of a text, without case, accents, and what stands between them."""
+    """Return the words of a text, without case, accents and punctuation."""
     plain = normalize_text("NFKD", remove_invisible(text))
     letters = "".join(one for one in plain if unicodedata.category(one) != "Mn")
     return " ".join(NAME_WORD_PATTERN.findall(letters.casefold()))
 
 
 def has_any_address(text: str) -> bool:
-    """Whether the text names anybody's address."""
+    """Return whether the text contains any address."""
     return any(any(True for _ in find_addresses(stage)) for stage in decode_stages(text))
 
 
 def redact_url(url: str, tells: Callable[[str], bool]) -> str:
-    """Return the URL with "erased" for each part that tells of a person; all of it if need be."""
+    """Replace each part of a URL that identifies a person with "erased", or the whole URL.
+
+    Args:
+        tells: returns whether a text identifies the person.
+    """
     if not tells(url):
         return url
     try:

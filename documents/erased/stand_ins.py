@@ -1,7 +1,7 @@
 """Stand-ins for client IDs that name an erased person, such as "ann@example.org-monthly".
 
-A stand-in is a digest, so that a repeated request still finds its gift, and a plan's instalments
-stay together.
+A stand-in is a digest, so that a repeated request still finds its gift, and the instalments of a
+plan stay together.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from documents.values.stripe_values import STRIPE_ID_PATTERN
 PSEUDONYM_PREFIX = "erased:"
 PSEUDONYM_DIGEST_BYTES = 16
 WORD_SEPARATOR_PATTERN = re.compile(r"[\W_]+")
-MIN_NAME_LETTERS = 2  # fewer are no name
+MIN_NAME_LETTERS = 2  # shorter words are not names
 
 
 def pseudonymize_id(organization_id: ObjectId, value: str) -> str:
-    """Return what replaces a client's ID once the person that it names is erased."""
+    """Return the stand-in that replaces a client's ID after the erasure of the person it names."""
     if value.startswith(PSEUDONYM_PREFIX):
         return value
     told = organization_id.binary + value.encode("utf-8", "surrogatepass")
@@ -29,21 +29,21 @@ def pseudonymize_id(organization_id: ObjectId, value: str) -> str:
 def digest_personal_key(key: str) -> str:
     """Return the provider's key of a payment, or its digest if the key may name a person.
 
-    It is part of the payment's ID, which cannot change when that person is erased.
+    The result is part of the payment's ID, which must not change when that person is erased.
     """
     return key if STRIPE_ID_PATTERN.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
 
 
 def list_pseudonyms(organization_id: ObjectId, value: str) -> list[str]:
-    """Return what a gift may have in place of this external_id since a person was erased."""
+    """Return the stand-ins that may replace this external_id after an erasure."""
     found = [pseudonymize_id(organization_id, value)] if may_name_person(value) else []
-    # A payment that was erased before it became a gift gave the gift its digest.
+    # If an erasure came before the gift, the gift has the digest of the key.
     digest = digest_personal_key(value)
     return found if digest == value else [*found, digest]
 
 
 def may_name_person(value: str | None) -> bool:
-    """Return whether an ID could name a person, so that its stand-in may be stored instead."""
+    """Return whether an ID could name a person, so that a gift may store its stand-in."""
     if not value or value.startswith(PSEUDONYM_PREFIX):
         return False
     words = [

@@ -1,1 +1,1 @@
-"""Giving links: the token that names an email, and the repair of damaged tokens."""
+"""Giving links: the token that names an email, and the recovery of damaged tokens."""

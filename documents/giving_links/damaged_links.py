@@ -1,8 +1,8 @@
 """Candidates for a link token or an email's ID in a damaged text. Pure.
 
 Mail programs add punctuation, or parameters such as `&fbclid=…`. Quoted-printable (RFC 2045) turns
-`=` into `=3D` and breaks lines. Servers encode characters by percent signs and HTML entities. This
-module never guesses letters, because a token whose case was changed has no proof.
+`=` into `=3D` and breaks lines. Servers add percent-encoding and HTML entities. This module never
+guesses letters, because a token with changed case proves nothing.
 """
 
 import re
@@ -14,30 +14,30 @@ from urllib.parse import unquote
 from documents.giving_links.link_token import LINK_TOKEN_LENGTH
 from documents.values.invisible_characters import remove_invisible
 
-MAX_DAMAGED_LENGTH = 2000  # more than any stored reference has
+MAX_DAMAGED_LENGTH = 2000  # longer than any stored reference
 MAX_LINK_DECODINGS = 3
 MAX_TOKEN_CANDIDATES = 48
-MAX_EXTRA_LETTERS = 8  # by how many letters a run may be longer than the token within it
+MAX_EXTRA_LETTERS = 8  # letters beyond the token in a run
 
 TOKEN_RUN_PATTERN = re.compile(rf"[A-Za-z0-9_-]{{{LINK_TOKEN_LENGTH},}}", re.ASCII)
 EMAIL_ID_PATTERN = re.compile(r"(?<![0-9A-Za-z])(?:3D)?([0-9a-fA-F]{24})(?![0-9A-Za-z])", re.ASCII)
 NAMED_EMAIL_ID_PATTERN = re.compile(r"email_id=(?:3D)?([0-9a-fA-F]{24})(?![0-9A-Za-z])", re.ASCII)
 SOFT_BREAK_PATTERN = re.compile(r"=[ \t]*\r?\n[ \t]*")
 QUOTED_CHARACTER_PATTERN = re.compile(r"=([0-9A-Fa-f]{2})", re.ASCII)
-LOST_CHARACTERS_PATTERN = re.compile(r"[\s\\]+")  # line breaks, and Markdown's escapes
-# Writing programs make typographic dashes of hyphens.
+LOST_CHARACTERS_PATTERN = re.compile(r"[\s\\]+")  # line breaks and Markdown escapes
+# Word processors replace hyphens with typographic dashes.
 DASH_REPLACEMENTS = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-"), "\u2014": "--"}
 )
 
 
 def find_token_candidates(text: str) -> Iterator[str]:
-    """Yield what may be a token, each once, as it stands there before what decoding makes of it."""
+    """Yield each possible token once. The text itself comes before its decoded forms."""
     yield from islice(dict.fromkeys(_tokens(text)), MAX_TOKEN_CANDIDATES)
 
 
 def find_email_ids(text: str) -> set[str]:
-    """Return the different ids in the text: those after `email_id=`, or else all of them."""
+    """Return the distinct IDs after `email_id=`, or all distinct IDs if there are none."""
     forms = _forms(text)
     named = {id_.lower() for form in forms for id_ in NAMED_EMAIL_ID_PATTERN.findall(form)}
     return named or {id_.lower() for form in forms for id_ in EMAIL_ID_PATTERN.findall(form)}
@@ -49,7 +49,7 @@ def normalize_dashes(text: str) -> str:
 
 
 def remove_line_breaks(text: str) -> str:
-    """Return the text without line breaks, white space and Markdown's escapes."""
+    """Return the text without line breaks, white space and Markdown escapes."""
     return LOST_CHARACTERS_PATTERN.sub("", SOFT_BREAK_PATTERN.sub("", text))
 
 
@@ -62,14 +62,14 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _starts(more: int) -> list[int]:
-    """Return where a token may start in a longer run: anywhere, or near the ends of a long one."""
+    """Return where a token may start in a run: anywhere, or near the ends of a long run."""
     if more <= MAX_EXTRA_LETTERS:
         return list(range(more + 1))
     return [0, 1, 2, more - 1, more]
 
 
 def _forms(text: str) -> list[str]:
-    """Return the text as it is, and as it was before each of the things that happen to texts."""
+    """Return the text, and its forms after the repair of each kind of damage."""
     form = normalize_dashes(text[:MAX_DAMAGED_LENGTH])
     forms = [form, joined := SOFT_BREAK_PATTERN.sub("", form)]
     for _ in range(MAX_LINK_DECODINGS):

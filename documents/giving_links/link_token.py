@@ -1,9 +1,9 @@
-"""Link tokens: what a giving link carries in place of an email's ID.
+"""Link tokens, which giving links contain in place of an email's ID.
 
-A token is the ID, encrypted and authenticated for its organization. A client cannot guess, count up
-or forge one, or use another organization's. AES-SIV (RFC 5297) needs no nonce, so an email has one
-token under each key, and MongoDB stores none. A new key makes tokens, and older keys still open
-theirs.
+A token is the ID, encrypted and authenticated for its organization. A client cannot guess,
+enumerate or forge a token, or use another organization's. AES-SIV (RFC 5297) needs no nonce, so an
+email has one token under each key, and MongoDB stores none. The newest key makes new tokens, and
+older keys still open their tokens.
 """
 
 import base64
@@ -21,16 +21,16 @@ from documents.storage.base import Document
 from documents.storage.process_cache import ProcessCache
 from documents.values.time import now
 
-LINK_KEY_BYTES = 32  # AES-128 twice: one key authenticates, one encrypts
+LINK_KEY_BYTES = 32  # two AES-128 keys: one authenticates, one encrypts
 EMAIL_ID_BYTES, TOKEN_TAG_BYTES = 12, 16
-LINK_TOKEN_LENGTH = 38  # the characters of both in base64 without padding
+LINK_TOKEN_LENGTH = 38  # the length of both in base64 without padding
 LINK_KEYS_CACHE_SECONDS = 60.0
 
 _known = ProcessCache[str, tuple[AESSIV, ...]](LINK_KEYS_CACHE_SECONDS, most=1)
 
 
 class LinkKey(Document):
-    """A key that tokens are made with. The one with the highest number makes new ones."""
+    """A key that encrypts tokens. The key with the highest number makes new tokens."""
 
     number = IntField(primary_key=True)
     key = BinaryField(required=True)
@@ -40,22 +40,22 @@ class LinkKey(Document):
 
 
 def make_token(organization_id: ObjectId, email_id: ObjectId) -> str:
-    """The email's token: 38 characters that are safe in a URL."""
+    """Return the email's token: 38 characters that are safe in a URL."""
     return _seal(_keys()[0], organization_id, email_id)
 
 
 def list_tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
-    """Every token that names the email, the newest first."""
+    """Return every token that names the email, newest first."""
     return [_seal(key, organization_id, email_id) for key in _keys()]
 
 
 def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:
-    """Return the email's id, or None if the token is forged, cut, or another organization's."""
+    """Return the email's ID; None if it is forged, truncated, or another organization's."""
     return open_first_token(organization_id, [text])
 
 
 def open_first_token(organization_id: ObjectId, texts: Iterable[str]) -> ObjectId | None:
-    """Return the email's id of the first text that is a token of the organization's."""
+    """Return the email's ID from the first text that is one of the organization's tokens."""
     failed = []
     for text in texts:
         if (sealed := _decode(text)) is None:
@@ -65,13 +65,16 @@ def open_first_token(organization_id: ObjectId, texts: Iterable[str]) -> ObjectI
         failed.append(sealed)
     if not failed or not _is_stale():
         return None
-    forget_link_keys()  # one may be signed with a key that is newer than what this process knows
+    forget_link_keys()  # a token may need a key that is newer than the cached keys
     opened = (_open(organization_id, sealed) for sealed in failed)
     return next((id_ for id_ in opened if id_ is not None), None)
 
 
 def rotate_keys() -> int:
-    """Make a new key, which signs from now on (in other processes within a minute). Its number."""
+    """Create the key for new tokens, and return its number.
+
+    Other processes use it within a minute.
+    """
     newest = LinkKey.objects.order_by("-number").first()
     number = (newest.number if newest else 0) + 1
     LinkKey(number=number, key=secrets.token_bytes(LINK_KEY_BYTES)).save(force_insert=True)
@@ -80,7 +83,7 @@ def rotate_keys() -> int:
 
 
 def forget_link_keys() -> None:
-    """Read the keys anew at the next use."""
+    """Forget the cached keys, so that the next use reads them again."""
     _known.clear()
 
 
@@ -99,7 +102,7 @@ def _decode(text: str) -> bytes | None:
         sealed = base64.b64decode(text + "==", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    # Other last bits would be a second name of the same email.
+    # Other values of the unused last bits would give the email a second token.
     return sealed if _encode(sealed) == text else None
 
 
@@ -113,7 +116,7 @@ def _open(organization_id: ObjectId, sealed: bytes) -> ObjectId | None:
 
 
 def _keys() -> tuple[AESSIV, ...]:
-    """Newest first; the first one of all is made by whoever needs it first."""
+    """Return the keys, newest first. The first process that needs a key creates it."""
     if known := _known.get(""):
         return known
     keys = get_db().link_keys
@@ -136,5 +139,5 @@ def _keys() -> tuple[AESSIV, ...]:
 
 
 def _is_stale() -> bool:
-    """Whether there are more keys than this process knows."""
+    """Return whether MongoDB has keys that this process has not read."""
     return bool(LinkKey.objects.count() != len(_keys()))

@@ -1,4 +1,4 @@
-"""The reference to an email in a giving link or event: its token, its ID, nothing, or garbage."""
+"""References to emails in giving links and events: a token, an ID, or unusable text."""
 
 import re
 from itertools import chain
@@ -15,17 +15,17 @@ PLAIN_EMAIL_ID_PATTERN = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 
 def parse_email_id(reference: str | None) -> ObjectId | None:
-    """Return the id that a reference is, or None for anything else."""
+    """Return the ID if the reference is exactly an ID; None otherwise."""
     text = (reference or "").strip()
     return ObjectId(text) if PLAIN_EMAIL_ID_PATTERN.fullmatch(text) else None
 
 
 def resolve_reference(organization_id: ObjectId, reference: str | None) -> EmailReference | None:
-    """Return the id of the email that is named, and how; None for blank, forged and garbage alike.
+    """Return the ID of the named email and the kind of reference; None if there is none.
 
-    What mail programs and copying add around a reference does not hide it. A token proves itself.
-    An id proves nothing, so it counts only when the text holds no other. Whether there is such an
-    email, and whose it is, is for the caller to find out.
+    Mail programs may add text around a reference. A token proves itself. An ID proves nothing, so
+    it counts only if the text contains no other ID. The caller must check that the email exists
+    and belongs to the organization.
     """
     if (id_ := parse_email_id(reference)) is not None:
         return id_, "email_id"

@@ -1,8 +1,8 @@
-"""Imports of many emails: batches with a handful of commands each, whatever their size.
+"""Imports of many emails, in batches of a few commands each.
 
-Imported emails are due, and settling counts them like others. A repeated import finds the emails
-that exist. An email is known by its mailing and user. Outside a mailing, it is known by its
-fundraiser, user and time. A unique key of these keeps two simultaneous imports apart.
+Imported emails are due, and settling counts them like others. A repeated import finds existing
+emails. Mailing and user identify an email. Outside a mailing, fundraiser, user and time identify
+it. A unique key of these fields prevents two simultaneous imports from storing an email twice.
 """
 
 from bisect import insort
@@ -34,10 +34,10 @@ MAX_REJECTED_LINES = 1000
 
 @dataclass
 class EmailImport:
-    """An import under way. Lines are added, or refused; `flush` at the end.
+    """A running import. The caller adds or rejects lines, and calls `flush` at the end.
 
     Args:
-        dry_run: only say what would be done.
+        dry_run: whether to report the result without storing anything.
     """
 
     organization_id: ObjectId
@@ -50,7 +50,11 @@ class EmailImport:
     _dry: set[ImportKey] = field(default_factory=set)
 
     def add(self, number: int, values: dict[str, Any]) -> None:
-        """One line, checked for its form."""
+        """Add a line that passed validation.
+
+        Raises:
+            PyMongoError: the database is unavailable.
+        """
         user = values.get("user")
         line = ImportLine(number, values, address=to_canonical(user["email"]) if user else None)
         self._lines.append(line)
@@ -58,31 +62,31 @@ class EmailImport:
             self.flush()
 
     def refuse(self, number: int, errors: Iterable[dict[str, str]], left_out: int = 0) -> None:
-        """Reject a line. The other lines go on. The first thousand rejected lines are kept.
+        """Reject a line. The import continues, and keeps the first thousand rejected lines.
 
         Args:
-            number: the line's, from 1.
-            errors: those to list.
-            left_out: how many more errors the line has.
+            number: the number of the line, from 1.
+            errors: the errors to list.
+            left_out: the number of further errors on the line.
         """
         self.refused_count += 1
         if len(self.refused) == MAX_REJECTED_LINES and number > self.refused[-1]["line"]:
             return
-        # A line that only the database shows to be wrong is rejected after later ones.
+        # Lines that only the database proves wrong arrive here after later lines.
         line = {"line": number, "errors": list(errors), "errors_left_out": left_out}
         insort(self.refused, line, key=itemgetter("line"))
         del self.refused[MAX_REJECTED_LINES:]
 
     @property
     def refused_left_out(self) -> int:
-        """How many rejected lines are counted but not kept."""
+        """Number of rejected lines that the import counts but does not list."""
         return self.refused_count - len(self.refused)
 
     def flush(self) -> None:
-        """Store what was added.
+        """Store the added lines.
 
         Raises:
-            PyMongoError: the database is away. What was stored is found when it is tried again.
+            PyMongoError: the database is unavailable. A repeated import finds the stored emails.
         """
         lines = self._known_parents(self._lines)
         self._lines = []
@@ -95,7 +99,7 @@ class EmailImport:
             self.created += len(new)
 
     def _known_parents(self, lines: list[ImportLine]) -> list[ImportLine]:
-        """The lines whose fundraiser and mailing are the organization's."""
+        """Return the lines with a known fundraiser and mailing, and reject other lines."""
         fundraisers = self._by_id(FundraiserRow, {line.values["fundraiser_id"] for line in lines})
         named = {line.values.get("mailing_id") for line in lines} - {None}
         mailings = self._by_id(MailingRow, named, "fundraiser_id", "sent_at")
@@ -106,12 +110,12 @@ class EmailImport:
             )
             line.mailing = mailings.get(mailing_id) if mailing_id else None
             if fundraiser_id not in fundraisers:
-                self._refuse_name(line, "fundraiser_id", "There is no such fundraiser.")
+                self._refuse_name(line, "fundraiser_id", "Must be the ID of a fundraiser.")
             elif mailing_id and not (
                 line.mailing and line.mailing["fundraiser_id"] == fundraiser_id
             ):
                 self._refuse_name(
-                    line, "mailing_id", "There is no such mailing of this fundraiser."
+                    line, "mailing_id", "Must be the ID of a mailing of this fundraiser."
                 )
             else:
                 good.append(line)
@@ -122,7 +126,7 @@ class EmailImport:
         self.refuse(line.number, [error])
 
     def _with_users(self, lines: list[ImportLine]) -> list[ImportLine]:
-        """The lines with the ids of their users, who are added when there are none."""
+        """Add missing users. Return the lines with their user IDs, and reject other lines."""
         ids = {line.values.get("user_id") for line in lines} - {None}
         by_id = self._by_id(UserRow, ids)
         addresses = {line.address: line for line in lines if line.address}
@@ -139,10 +143,12 @@ class EmailImport:
                 line.user_id = line.values["user_id"]
             if line.user_id or (self.dry_run and line.address):
                 good.append(line)
-            elif line.address:  # deleted at this moment
-                self._refuse_name(line, "user", "The user was just deleted; try again.")
+            elif line.address:  # a request deleted the user during the import
+                self._refuse_name(
+                    line, "user", "The user was deleted during the import. Import this line again."
+                )
             else:
-                self._refuse_name(line, "user_id", "There is no such user.")
+                self._refuse_name(line, "user_id", "Must be the ID of a user.")
         return good
 
     def _user_row(self, line: ImportLine) -> UserRow:
@@ -150,7 +156,7 @@ class EmailImport:
         return {**row, "words": list_search_words(row["name"], row["email"])}
 
     def _users(self, lines: Mapping[str, ImportLine]) -> dict[str, ObjectId]:
-        """Return the IDs of the users whom these lines name, by their canonical addresses."""
+        """Return the IDs of the users that the lines name, by canonical address."""
         emails = {address: line.values["user"]["email"] for address, line in lines.items()}
         query = {
             "address": build_text_condition(in_=list_all_address_keys(emails.values())),
@@ -160,7 +166,7 @@ class EmailImport:
         return {address: id_ for address, email in emails.items() if (id_ := known.get(email))}
 
     def _not_stored(self, lines: list[ImportLine]) -> list[ImportLine]:
-        """The lines whose email there is not yet; of several that say the same, the first."""
+        """Return the lines whose email does not exist. Of equal lines, return the first."""
         known = self._stored_keys(lines) | self._dry
         new: dict[ImportKey, ImportLine] = {}
         for line in lines:
@@ -182,7 +188,7 @@ class EmailImport:
             who = email["user_id"]
             if email.get("mailing_id"):
                 keys.add((email["mailing_id"], who, None))
-            else:  # a line without a time means whichever there is
+            else:  # a line without a time matches an email of any time
                 keys.add((email["fundraiser_id"], who, email.get("sent_at")))
                 keys.add((email["fundraiser_id"], who, None))
         return keys
@@ -191,12 +197,12 @@ class EmailImport:
         rows = [line.email_row(self.organization_id) for line in new]
         refused = self._insert(EmailRow, rows)
         self.created += len(rows) - len(refused)
-        self.found += len(refused)  # by another import, just now
+        self.found += len(refused)  # a simultaneous import stored them
         documents = [Email(id=row["_id"], fundraiser_id=row["fundraiser_id"]) for row in rows]
         signals.post_bulk_insert.send(Email, documents=documents, loaded=False)
 
     def _insert(self, row: type[T], rows: list[T]) -> set[int]:
-        """Insert rows. Return the indexes of those whose unique key is taken."""
+        """Insert rows. Return the indexes of the rows whose unique key already exists."""
         if not rows:
             return set()
         try:
@@ -204,7 +210,7 @@ class EmailImport:
         except BulkWriteError as error:
             problems = error.details.get("writeErrors", []) if error.details else []
             codes = {problem["code"] for problem in problems}
-            # Lines that no majority has must not be acknowledged.
+            # The import must not acknowledge lines that a failover could lose.
             if codes != {DUPLICATE_KEY_CODE} or error.details.get("writeConcernErrors"):
                 raise
             await_majority()

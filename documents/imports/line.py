@@ -1,4 +1,4 @@
-"""One line of an import, and the documents that it becomes."""
+"""A line of an import, and the documents that it creates."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ from documents.values.time import now
 
 IMPORT_KEY_BYTES = 12
 
-ImportKey = tuple[ObjectId, Any, datetime | None]  # mailing or fundraiser; user or address; time
+# Mailing or fundraiser, user or address, and time.
+ImportKey = tuple[ObjectId, Any, datetime | None]
 
 
 @dataclass
 class ImportLine:
-    """One email to be: its number in the input, and what `Email.create` takes."""
+    """A line: its number in the input, and the arguments of `Email.create`."""
 
     number: int
     values: dict[str, Any]
@@ -32,7 +33,7 @@ class ImportLine:
 
     @property
     def key(self) -> ImportKey:
-        """What it is found by when it is imported again."""
+        """The key by which a repeated import finds the email."""
         who = self.user_id or self.address
         if self.mailing:
             return self.mailing["_id"], who, None
@@ -40,11 +41,11 @@ class ImportLine:
 
     @property
     def stored_key(self) -> str:
-        """The same, as a text that is unique in the organization."""
+        """The digest of `key`, which is unique in the organization."""
         return hashlib.blake2b(repr(self.key).encode(), digest_size=IMPORT_KEY_BYTES).hexdigest()
 
     def user_row(self, organization_id: ObjectId) -> UserRow:
-        """The user to be added for it."""
+        """Return the user to add for the line."""
         user = self.values["user"]
         row: UserRow = build_record_row(
             User,
@@ -54,7 +55,7 @@ class ImportLine:
         return row
 
     def email_row(self, organization_id: ObjectId) -> EmailRow:
-        """The email to be stored, due like one that was posted."""
+        """Return the email to store, which is due like an email from the API."""
         sent_at = (self.mailing.get("sent_at") if self.mailing else None) or now()
         row: EmailRow = build_record_row(
             Email,

@@ -1,1 +1,1 @@
-"""Payments as processors report them, and the gifts that follow from them. `rules.py` is pure."""
+"""Payments as processors report them, and the resulting gifts. `rules.py` is pure."""

@@ -1,7 +1,7 @@
-"""Assigned payments: a person chose the fundraiser, because no webhook names one.
+"""Assigned payments, whose fundraiser a person chose because no webhook names one.
 
-The payment keeps the assignment, and the gift follows from both. So later webhooks keep it in any
-order, and repeating an assignment changes nothing.
+The payment stores the assignment, and the gift follows from both. So later webhooks keep the
+assignment, in any order. Repeating an assignment changes nothing.
 """
 
 import contextlib
@@ -27,12 +27,12 @@ from matchback.engine import Tx
 def assign_fundraiser(
     organization_id: ObjectId, id_: ObjectId | str, fundraiser_id: ObjectId
 ) -> None:
-    """Make the payment a gift to the fundraiser, or move the gift that it has already.
+    """Turn the payment into a gift to the fundraiser, or move its existing gift.
 
     Raises:
         NotFound: the organization has no such payment.
         Unacceptable: the organization has no such fundraiser.
-        Conflict: the payment cannot become a gift, or its gift is not the payment's own.
+        Conflict: the payment cannot become a gift, or its gift was deleted or comes from a client.
     """
     at = organization_id, _read_id(id_)
     donation_id, objection = in_transaction(_assign, *at, fundraiser_id)
@@ -42,7 +42,7 @@ def assign_fundraiser(
 
 
 def remove_assignment(organization_id: ObjectId, id_: ObjectId | str) -> None:
-    """Remove an assignment from which no gift was made yet.
+    """Remove an assignment that has not produced a gift yet.
 
     Raises:
         NotFound: the organization has no such payment.
@@ -60,9 +60,10 @@ def _read_id(id_: ObjectId | str) -> ObjectId:
 def _assign(
     tx: Tx, organization_id: ObjectId, id_: ObjectId, fundraiser_id: ObjectId
 ) -> tuple[ObjectId | None, str]:
-    """Returns the ID of the payment's gift, and why the fundraiser cannot be assigned to it.
+    """Return the ID of the payment's gift, and an objection to the assignment; "" for none.
 
-    An objection commits, because the payment may have found a gift that a client recorded.
+    The transaction commits even with an objection, because it may have linked the payment to a
+    gift that a client recorded.
     """
     payment = _find(tx, organization_id, id_)
     _expect_fundraiser(tx, organization_id, fundraiser_id)
@@ -84,22 +85,24 @@ def _assign(
 
 
 def _objection(tx: Tx, payment: PaymentRow) -> str:
-    """Return why the payment's gift cannot be assigned; blank if it can, or if there is none."""
+    """Return why the payment's gift cannot move; blank if it can, or if it does not exist."""
     if payment.get("donation_id") is None:
         return ""
     query = {"_id": payment["donation_id"], "organization_id": payment["organization_id"]}
     gift = collection(tx.database, DonationRow).find_one(query, session=tx.session)
     if gift is None or gift.get("deleted_at"):
-        return "The donation of this payment was deleted."
+        return "The donation of this payment was deleted. It cannot be assigned."
     if gift.get("payment_id") != payment["_id"]:
-        return "A client recorded the donation of this payment, with its fundraiser."
+        return "A client recorded the donation of this payment, so it cannot be assigned."
     return ""
 
 
 def _take_back(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> ObjectId | None:
     payment = _find(tx, organization_id, id_)
     if payment.get("donation_id"):
-        raise Conflict("The payment has a donation. Assign another fundraiser or delete it.")
+        raise Conflict(
+            "The payment has a donation. Assign another fundraiser, or delete the donation."
+        )
     payment.pop("assigned", None)
     _apply(tx, payment)
     _write(tx, payment)
@@ -119,11 +122,11 @@ def _find(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> PaymentRow:
 def _expect_fundraiser(tx: Tx, organization_id: ObjectId, id_: ObjectId) -> None:
     query = {"_id": id_, "organization_id": organization_id, "deleted_at": None}
     if tx.database.fundraisers.find_one(query, {"_id": 1}, session=tx.session) is None:
-        raise Unacceptable("/fundraiser_id", "not_found", "There is no such fundraiser.")
+        raise Unacceptable("/fundraiser_id", "not_found", "Must be the ID of a fundraiser.")
 
 
 def _apply(tx: Tx, payment: PaymentRow) -> None:
-    """Make or change the gift. A payment without one keeps its reason."""
+    """Create or update the gift. A payment without a gift keeps its reason."""
     with contextlib.suppress(UnassignedPayment):
         apply_payment(tx, payment, read_provider_key(payment))
 
@@ -134,6 +137,6 @@ def _write(tx: Tx, payment: PaymentRow) -> None:
 
 
 def _wake(donation_id: ObjectId | None) -> None:
-    """Let a worker settle the gift now rather than at the next sweep."""
+    """Schedule the gift to settle now instead of at the next sweep."""
     if donation_id is not None:
         signals.post_save.send(Donation, document=StoredRow(donation_id), created=False)

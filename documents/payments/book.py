@@ -1,4 +1,4 @@
-"""The transaction that stores what webhooks report of payments: facts, links, and gifts."""
+"""The transaction that stores what webhooks report about payments: facts, links and gifts."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,44 +15,49 @@ from documents.rows.payment import InheritedFields, PaymentRow
 from documents.values.time import now
 from matchback.engine import Tx
 
-# What an invoice gives up once the payment that it is of is known.
+# Fields that an invoice loses when its payment becomes known.
 PAYMENT_ONLY_FIELDS: tuple[Literal["public_id", "reason", "key", "assigned"], ...] = (
     "public_id",
     "reason",
     "key",
     "assigned",
 )
-# What a person did, or an erasure, when only the invoice was known.
+# Fields that a person or an erasure set while only the invoice was known.
 INHERITED_FIELDS = frozenset(InheritedFields.__annotations__)
 
 
 @dataclass
 class WebhookFacts:
-    """What a delivery tells: facts by the key of their payment, and an invoice with its payment."""
+    """The content of a delivery.
+
+    Attributes:
+        facts: the facts, by the key of their payment.
+        link: an invoice, and the key of its payment.
+        note: why the delivery changes no gift.
+    """
 
     facts: dict[str, dict[str, PaymentFact]] = field(default_factory=dict)
     link: tuple[str, str] | None = None
-    note: str = ""  # why it changes no gift
+    note: str = ""
 
 
 class PaymentWriter:
-    """An organization's payments through one provider, within a transaction."""
+    """The writer of an organization's payments through one provider, within a transaction."""
 
     def __init__(self, tx: Tx, organization_id: ObjectId, provider: str) -> None:
         self._tx = tx
         self._organization_id = organization_id
         self._provider = provider
-        self.is_about_erased = False  # a webhook that was entered is about an erased person
-        self._inherited: dict[
-            str, InheritedFields
-        ] = {}  # from invoices, by the keys of their payments
-        self.notes: list[str] = []  # on what was entered, or what it brought to light
+        self.is_about_erased = False  # True if a webhook is about an erased person
+        self._inherited: dict[str, InheritedFields] = {}  # from invoices, by the key of the payment
+        self.notes: list[str] = []  # on the webhooks, and on earlier facts that now matter
 
     def enter(self, told: WebhookFacts) -> set[ObjectId]:
-        """Merge what was told. Returns the fundraisers of the gifts that it is about.
+        """Merge a webhook's facts. Return the fundraisers of the gifts that it concerns.
 
         Raises:
-            Unusable: the payment is of no fundraiser of the organization.
+            Unusable: the payment cannot become a gift, for example because it names no known
+                fundraiser.
         """
         entries = dict(told.facts)
         self.notes += [told.note] if told.note else []
@@ -86,10 +91,10 @@ class PaymentWriter:
         return fundraisers
 
     def _with_plans(self, entries: dict[str, PaymentFacts]) -> dict[str, PaymentFacts]:
-        """Take what is told of whole plans out of the entries, and give it to their instalments.
+        """Replace entries about whole plans with entries about their instalments.
 
-        A session tells of a plan once, maybe after its instalments. Both write the plan's row, so
-        of two transactions that cross one meets a write conflict and sees the other.
+        A session reports a plan once, perhaps after its instalments. Both write the plan's row. So
+        if their transactions overlap, a write conflict makes one retry, and it reads the other.
         """
         result = {key: facts for key, facts in entries.items() if key not in list_plans(facts)}
         for key, facts in entries.items():
@@ -107,7 +112,7 @@ class PaymentWriter:
         return result
 
     def _note(self, payment: PaymentRow, facts: PaymentFacts) -> bool:
-        """Note the payment's odd facts. Returns whether that changed its row."""
+        """Note the payment's odd facts. Return whether this changed its row."""
         odd = find_odd_facts(payment["facts"], payment.get("gift_currency"))
         known = payment.get("notes", {})
         self.notes += [why for id_, why in odd.items() if id_ in facts or id_ not in known]
@@ -116,7 +121,7 @@ class PaymentWriter:
         return bool(odd != known)
 
     def _follow(self, invoice: str, key: str) -> dict[str, PaymentFact]:
-        """Note which payment an invoice is of. Returns what was told of it before."""
+        """Link an invoice to its payment. Return the earlier facts of the invoice."""
         waiting = self._payment(invoice)
         facts: dict[str, PaymentFact] = waiting["facts"]
         if waiting.get("linked_to") != key:

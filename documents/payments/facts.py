@@ -1,8 +1,8 @@
 """Facts of payments, and the join that merges them. Pure.
 
-A fact is the latest snapshot of one object: a charge, a payment intent, an invoice, a Checkout
-Session, a refund, a dispute, or a post. Merging keeps the later of two by the time of their events,
-so facts may come in any order and any number of times.
+A fact is the latest snapshot of one object, such as a charge, an invoice, a refund or a post. The
+merge keeps the later of two facts, by the time of their events. So facts may arrive in any order,
+and repeatedly.
 """
 
 import json
@@ -13,11 +13,12 @@ PaymentFact = dict[str, Any]
 PaymentFacts = dict[str, PaymentFact]  # by the ID of the object
 
 FAILED_STATUS, PENDING_STATUS, SUCCEEDED_STATUS = "failed", "pending", "succeeded"
+# The rank decides between two snapshots from the same second.
 STATUS_RANKS = {
     PENDING_STATUS: 0,
     FAILED_STATUS: 1,
     SUCCEEDED_STATUS: 2,
-}  # of two snapshots of the same second
+}
 CAPTURE_KIND = "capture"
 
 
@@ -32,10 +33,11 @@ def merge_facts(known: Mapping[str, PaymentFact], new: Mapping[str, PaymentFact]
 def _lateness(fact: PaymentFact) -> tuple[Any, ...]:
     text = json.dumps(fact, sort_keys=True)
     if fact["kind"] == CAPTURE_KIND:
-        # Evidence, not a state: of the last capture, the snapshot before any refund.
+        # Evidence of a capture: prefer the last capture, in its snapshot before any refund.
         return fact["captured"], -fact["amount_refunded"], fact["is_capture"], fact["at"], text
-    # In one second, the snapshot that is further on or says more wins; else either, but always
-    # the same. A fact in an earlier version's form loses to the same fact in today's.
+    # Of two snapshots from one second, the more advanced or more complete one wins. Otherwise, the
+    # text decides, so that the result never depends on the order. The current form of a fact wins
+    # over the form of an earlier version.
     rank = STATUS_RANKS.get(fact.get("status", ""), 0) + (fact.get("is_closed") or 0)
     is_todays = "authorized" in fact
     money = fact.get("captured") or 0, fact.get("amount_refunded") or fact.get("refunded") or 0

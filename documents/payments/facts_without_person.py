@@ -1,4 +1,4 @@
-"""The facts of a payment without the person. Pure."""
+"""Removal of a person from the facts of a payment. Pure."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from documents.erased.stand_ins import pseudonymize_id
 from documents.payments.facts import PaymentFact, PaymentFacts
 
 GIVER_FIELDS = ("name", "email")
-# Texts from clients' metadata, which may name a person as well.
+# Texts from clients' metadata, which may also name a person.
 CLIENT_ID_FIELDS = ("recurring_id", "fundraiser_id", "email_ref", "reference")
 
 
@@ -20,7 +20,7 @@ def remove_person(
     """Return the facts without the giver's name and address.
 
     Args:
-        forgotten: stand-ins of texts that name the giver.
+        forgotten: the stand-ins of texts that name the giver.
     """
 
     def plain(name: str, value: Any) -> Any:
@@ -40,10 +40,10 @@ def remove_person(
 def replace_personal_texts(
     facts: Mapping[str, PaymentFact], organization_id: ObjectId, replaced: Mapping[str, str]
 ) -> PaymentFacts:
-    """Return the facts of somebody else's payment without the texts that name an erased person.
+    """Return the facts of another person's payment without texts that name an erased person.
 
     Args:
-        replaced: by the stand-in of each text, what stands in its place.
+        replaced: the replacement of each text, by the stand-in of the text.
     """
 
     def plain(value: Any) -> Any:

@@ -30,7 +30,7 @@ from documents.values.money import count_decimals
 from documents.values.time import now, truncate_to_milliseconds
 from matchback.engine import Tx
 
-# What matching reads of a gift: a change of these lets it look again for its email.
+# Fields that matching reads. A change of one makes matching decide the gift again.
 MATCHING_FIELDS = (
     "fundraiser_id",
     "email_ref",
@@ -43,16 +43,16 @@ PERSONAL_GIFT_FIELDS = ("donor_name", "donor_email", "donor_address", "donor_mai
 
 
 def apply_payment(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
-    """Make or change the gift, in the transaction that changes the payment.
+    """Create or update the gift, in the transaction that changes the payment.
 
     Args:
-        key: the payment's, which is the gift's external_id.
+        key: the key of the payment, which is the gift's external_id.
 
-    Returns its fundraiser when it was made or changed, or stands as it is to be; None while there
-    is nothing to make one of, and when it was deleted.
+    Return the gift's fundraiser; None if the facts make no gift yet, or the gift was deleted.
 
     Raises:
-        Unassigned: no fundraiser of the organization is named, or the currency is unknown.
+        UnassignedPayment: the payment names no fundraiser of the organization, ISO 4217 does not
+            define the currency, or the facts are of a payment that cannot count.
     """
     facts = payment["facts"]
     state = decide_gift_state(facts)
@@ -61,7 +61,7 @@ def apply_payment(tx: Tx, payment: PaymentRow, key: str) -> ObjectId | None:
         _wait(payment, reason, key)
         if reason in UNUSABLE_REASONS:
             raise UnassignedPayment(reason, UNUSABLE_REASONS[reason])
-        return None  # of an invoice it is not known yet which payment it is of
+        return None  # no event has linked the invoice to its payment yet
     state = _in_its_plan(tx, payment, state)
     query: dict[str, Any] = {"organization_id": payment["organization_id"]}
     if payment.get("donation_id"):
@@ -108,7 +108,7 @@ def _in_its_plan(tx: Tx, payment: PaymentRow, state: GiftState) -> GiftState:
 
 
 def _wait(payment: PaymentRow, reason: MissingGiftReason, key: str) -> None:
-    """Note why there is no gift."""
+    """Note why the payment has no gift."""
     if payment.get("donation_id"):
         return
     payment["reason"] = reason
@@ -128,17 +128,20 @@ def _note_gift(payment: PaymentRow, donation_id: ObjectId) -> None:
 
 
 def _fundraiser(tx: Tx, payment: PaymentRow, state: GiftState) -> ObjectId:
-    """Return the fundraiser that a person assigned, else the one that the payment names.
+    """Return the fundraiser that a person assigned, or the fundraiser that the payment names.
 
     Raises:
-        Unassigned: no fundraiser of the organization is named, or the currency is unknown.
+        UnassignedPayment: the organization has no such fundraiser, or ISO 4217 does not define the
+            currency.
     """
     _expect_known_currency(state)
     named = assigned_fundraiser(payment) or state.fundraiser_id or ""
     if found := _found(tx, payment["organization_id"], named):
         return found
     code: MissingGiftReason = "unknown_fundraiser" if named else "no_fundraiser"
-    raise UnassignedPayment(code, "it names no fundraiser (metadata.fundraiser_id)")
+    raise UnassignedPayment(
+        code, "The payment must name a fundraiser of this organization (metadata.fundraiser_id)."
+    )
 
 
 def _expect_known_currency(state: GiftState) -> None:
@@ -147,7 +150,7 @@ def _expect_known_currency(state: GiftState) -> None:
 
 
 def find_missing_gift_reason(tx: Tx, payment: PaymentRow) -> MissingGiftReason:
-    """Return why a payment has no gift, for one stored before reasons were kept."""
+    """Return why a payment has no gift, for payments from versions that stored no reason."""
     key = split_payment_id(payment["_id"])[1]
     state = decide_gift_state(payment["facts"])
     if state is None or payment["facts"].get(key, {}).get("kind") == "invoice":
@@ -156,14 +159,14 @@ def find_missing_gift_reason(tx: Tx, payment: PaymentRow) -> MissingGiftReason:
         _fundraiser(tx, payment, state)
     except UnassignedPayment as error:
         return error.code
-    return "unknown_fundraiser"  # it came after the payment, which no event has changed since
+    return "unknown_fundraiser"  # the fundraiser is newer than the latest event of the payment
 
 
 def _move(tx: Tx, gift: DonationRow, payment: PaymentRow) -> None:
     """Move the payment's own gift to the fundraiser that a person assigned.
 
-    Settling takes what it counted from the one fundraiser and adds it to the other. The next
-    instalment is decided again, and marks those that are astray; see matching/instalments.py.
+    Settling moves the gift's amounts from one fundraiser to the other. Mark the first
+    instalment that stays behind. Its rematch marks the others; see matching/instalments.py.
     """
     assigned, left = assigned_fundraiser(payment), gift["fundraiser_id"]
     if assigned is None or assigned == left or gift.get("payment_id") != payment["_id"]:
@@ -185,7 +188,7 @@ def _move(tx: Tx, gift: DonationRow, payment: PaymentRow) -> None:
 
 
 def _found(tx: Tx, organization_id: ObjectId, named: Any) -> ObjectId | None:
-    """Return the fundraiser of the organization that is named, if there is one."""
+    """Return the ID of the named fundraiser; None if the organization has no such fundraiser."""
     if not ObjectId.is_valid(named or ""):
         return None
     query = {"_id": ObjectId(named), "organization_id": organization_id, "deleted_at": None}
@@ -194,8 +197,10 @@ def _found(tx: Tx, organization_id: ObjectId, named: Any) -> ObjectId | None:
 
 
 def _moved(tx: Tx, gift: DonationRow, payment: PaymentRow, state: GiftState) -> dict[str, Any]:
-    """The fundraiser that facts nearer to the money name by now, if others put the gift where it
-    is. A gift that somebody put elsewhere stays there."""
+    """Return the new fundraiser as a change of the gift, if more specific facts name another.
+
+    If a person or a client has moved the gift, return no change.
+    """
     before = (payment.get("applied") or {}).get("fundraiser_id")
     is_ours = gift.get("payment_id") == payment["_id"] and str(gift["fundraiser_id"]) == before
     if not is_ours or before == state.fundraiser_id or payment.get("assigned"):
@@ -245,14 +250,15 @@ def _values(state: GiftState) -> dict[str, Any]:
 
 
 def _outcome(gift: DonationRow, values: dict[str, Any]) -> dict[str, Any]:
-    """What became of a gift that a client recorded, by its payment. The rest is the client's."""
+    """Return the fields that a payment may change in a gift that a client recorded."""
     status = values["status"]
     if values["currency"] != gift["currency"]:
-        # Its refunds subtract nothing: see `decide_gift_state`. A client's refund stays.
+        # Refunds in another currency subtract nothing, and a client's own refund stays.
         is_kept = status == "pending" or gift["status"] == "refunded"
         return {} if is_kept else {"status": status}
     back = {"refunded_amount": min(values["refunded_amount"], gift["amount"])}
-    return back if status == "pending" else {"status": status, **back}  # never pending again
+    # A recorded gift never returns to pending.
+    return back if status == "pending" else {"status": status, **back}
 
 
 def _change(tx: Tx, gift: DonationRow, payment: PaymentRow, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Payment webhooks as gifts. Each payment is one gift, in whatever order webhooks arrive.
+"""Ingest of payment webhooks. Each payment becomes one gift, in any order of webhooks.
 
 One transaction merges what a webhook reports into the payment's facts. It creates or updates the
 gift that follows from all facts, and marks it due. A repeated webhook changes nothing.
@@ -50,18 +50,18 @@ def ingest_payments(
     policy: SettlingPolicy,
     seconds: float | None = GROUP_ISOLATION_SECONDS,
 ) -> int:
-    """Make gifts of what is due of an organization's payment webhooks, and settle them.
+    """Turn an organization's due payment webhooks into gifts, and settle these gifts.
 
-    Returns how many webhooks there were.
+    Return the number of webhooks.
 
     Args:
-        seconds: how long to isolate bad records; None leaves them to the sweep.
+        seconds: how long this run may isolate bad records; None leaves them to the sweep.
     """
     return _flights.run(organization_id, lambda: _take_in_all(organization_id, policy, seconds))
 
 
 def ingest_payment_deliveries(ids: list[ObjectId], policy: SettlingPolicy) -> int:
-    """Take in webhooks, and with them what else is due of their organizations."""
+    """Ingest webhooks, together with all other due payment webhooks of their organizations."""
     due = find_due_groups("deliveries", ids, "organization_id", provider={"$in": PAYMENT_PROVIDERS})
     return sum(ingest_payments(organization_id, policy, None) for organization_id in due)
 
@@ -74,16 +74,16 @@ def _take_in_all(organization_id: ObjectId, policy: SettlingPolicy, seconds: flo
     )
     try:
         return drain.run(_take_in, drain, group, fundraisers)
-    finally:  # The gifts of committed batches have waited long enough.
+    finally:  # Settle the gifts of committed batches even after an error.
         for fundraiser_id in fundraisers:
             settling.settle_fundraiser(fundraiser_id, policy, seconds)
 
 
 def _take_in(tx: Tx, drain: Drain, group: dict[str, Any], changed: set[ObjectId]) -> int:
-    """Take in the next due webhooks. Returns how many there were.
+    """Ingest the next due webhooks, and return how many.
 
     Args:
-        changed: gets the fundraisers whose gifts are due, once the transaction is committed.
+        changed: receives the fundraisers whose gifts are due, after the transaction commits.
     """
     deliveries = drain.read(tx, "deliveries", group)
     fundraisers: set[ObjectId] = set()
@@ -96,7 +96,7 @@ def _take_in(tx: Tx, drain: Drain, group: dict[str, Any], changed: set[ObjectId]
                 outcome = "unmatched_events"
             fundraisers |= gifts
             if book.notes:
-                reason, outcome = "; ".join(book.notes), "refused_events"
+                reason, outcome = " ".join(book.notes), "refused_events"
                 log.warning("delivery %s: %s", delivery["_id"], reason)
         except Unusable as error:
             reason, outcome = str(error), "refused_events"
@@ -116,7 +116,7 @@ def _take_in(tx: Tx, drain: Drain, group: dict[str, Any], changed: set[ObjectId]
 
 
 def _is_about_erased(tx: Tx, delivery: WebhookDeliveryRow) -> bool:
-    """Return whether a webhook about a customer, and no payment, is about an erased person."""
+    """Return whether a webhook without a payment is about an erased customer."""
     if b'"customer' not in delivery["body"]:
         return False
     with contextlib.suppress(Unusable):
@@ -133,15 +133,15 @@ def _measure(fates: Counter[tuple[str, str]], due: list[datetime]) -> None:
 
 
 def read_payment_webhook(delivery: WebhookDeliveryRow) -> WebhookFacts:
-    """What a stored webhook tells.
+    """Return the facts that a stored webhook reports.
 
     Raises:
-        Unusable: it cannot be understood; with a reason that repeats nothing of it.
+        Unusable: the webhook is not valid. The message repeats none of its values.
     """
     try:
         body = json.loads(bytes(delivery["body"]))
     except (ValueError, RecursionError):
-        raise Unusable("the body is no JSON") from None
+        raise Unusable("The body must be valid JSON.") from None
     if body == [ERASED_ITEM]:
         return WebhookFacts()
     if delivery["provider"] == "stripe":
@@ -151,7 +151,7 @@ def read_payment_webhook(delivery: WebhookDeliveryRow) -> WebhookFacts:
 
 
 def _read_stripe(body: Any, *, may_be_test: bool) -> WebhookFacts:
-    """What an event of Stripe's tells. An event that cannot count still lists its payment."""
+    """Return the facts of a Stripe event. An event that cannot count still lists its payment."""
     if not stripe_events.is_live_event(body) and not may_be_test:
         if facts := unusable.read_unusable_fact(body, TEST_MODE_REASON):
             return WebhookFacts(facts, note=UNUSABLE_REASONS[TEST_MODE_REASON])

@@ -20,11 +20,12 @@ from documents.values.donation_state import ANONYMOUS_DONOR_NAME
 
 @dataclass(frozen=True)
 class PaymentLine:
-    """A payment. Money is in minor units; None where no webhook has reported it.
+    """A payment in a list. Amounts are in minor units. None means that no webhook reported it.
 
-    payment_id: the provider's own ID.
-    detail: the reason, as a sentence.
-    fundraiser_id: the fundraiser that a person assigned.
+    Attributes:
+        payment_id: the provider's own ID.
+        detail: the reason, as a sentence.
+        fundraiser_id: the fundraiser that a person assigned.
     """
 
     id: ObjectId
@@ -72,7 +73,7 @@ def describe_payment(payment: Payment) -> PaymentLine:
 
 
 def _money(facts: PaymentFacts, state: GiftState | None) -> tuple[int | None, str | None]:
-    """Return the amount and the currency, even of a payment that no gift can be made of."""
+    """Return the amount and the currency, even of a payment that cannot become a gift."""
     if state:
         return state.amount, state.currency
     fact = next((fact for fact in facts.values() if fact["kind"] in UNUSABLE_REASONS), {})

@@ -4,12 +4,12 @@ from documents.erased.mailboxes import digests_in
 from documents.payments.facts import STATUS_RANKS
 from documents.rows.payment import PaymentRow
 
-MIGRATION = 17  # until it has finished, stored payments may have no `named_by` or an earlier one
-CODES = frozenset({"kind", "currency"})  # no sender can write an address there
+MIGRATION = 17  # until it finishes, stored payments may have no `named_by` or an outdated one
+CODES = frozenset({"kind", "currency"})  # senders cannot write an address into these
 
 
 def texts_of(payment: PaymentRow) -> list[str]:
-    """Return the different texts of a payment that clients and processors wrote."""
+    """Return the distinct texts that clients and processors wrote into a payment."""
     facts = payment["facts"].values()
     values = [value for fact in facts for name, value in fact.items() if name not in CODES]
     texts = [one for one in (payment.get("key"), *values) if isinstance(one, str)]
@@ -22,9 +22,9 @@ def emails_of(payment: PaymentRow) -> list[str]:
 
 
 def named_by(payment: PaymentRow) -> list[str]:
-    """Return what an erasure finds the payment by; see erased/mailboxes.py.
+    """Return the keys by which an erasure finds the payment; see erased/mailboxes.py.
 
-    These are digests of the mailboxes that it names, and the users whose erasure stripped it. So
+    The keys are digests of the mailboxes that it names, and the users whose erasure stripped it. So
     an interrupted erasure finds the payment again.
     """
     found = digests_in(payment["organization_id"], texts_of(payment), emails_of(payment))

@@ -1,4 +1,4 @@
-"""A payment as webhooks report it: facts, and the gift that follows from them."""
+"""Payments as webhooks report them: facts, and the gift that follows from the facts."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -27,24 +27,25 @@ from matchback.engine import Tx
 
 
 class Payment(Document):
-    """One gift's payment. Its id is "<organization>:<provider>:<key>".
+    """The payment of one gift. Its ID is "<organization>:<provider>:<key>".
 
-    public_id: by which clients name it; none for an invoice whose payment is known, or a plan.
-    key: the key, while there is no gift, if the id has its digest.
-    reason: why there is no gift; see payments/reasons.py.
-    assigned: the fundraiser that a person chose: {"fundraiser_id": id, "at": time}.
-    facts: by what they are snapshots of; see payments/facts.py.
-    linked_to: of an invoice, the key of the payment that it turned out to be of.
-    instalments: of a plan (a subscription), the keys of the payments and invoices that name it.
-    gift_currency: of a gift that a client recorded, which may be another than the payment's.
-    notes: facts that change nothing although they look as if they should, and why.
-    donation_id: the gift, once there is one; its external_id may be taken away by erasing.
-    applied: what was made of the gift last, so that what clients say after that stays.
-    erased: the person is not kept, whatever is reported later.
-    forgotten: stand-ins of texts that name the person; see payments/facts_without_person.py.
-    replaced: of somebody else's payment, what stands in place of texts that name an erased person.
-    named_by: what an erasure finds it by; see payments/named_by.py.
-    stripped_for: the erased users whose payment it is.
+    Attributes:
+        public_id: the ID that clients use; None for a plan, or an invoice whose payment is known.
+        key: the provider's key while no gift exists, if the ID contains only its digest.
+        reason: the code why the payment has no gift; see payments/reasons.py.
+        assigned: the fundraiser that a person chose, as {"fundraiser_id": id, "at": time}.
+        facts: the latest snapshots, by the ID of the object; see payments/facts.py.
+        linked_to: for an invoice, the key of its payment.
+        instalments: for a plan (a subscription), the keys of its payments and invoices.
+        gift_currency: the currency of a gift that a client recorded; the payment's may differ.
+        notes: the reasons why some facts unexpectedly change nothing, by the ID of the fact.
+        donation_id: the gift; an erasure may have replaced its external_id.
+        applied: the state last written to the gift, so that later changes by clients stay.
+        erased: True if Matchback removes the person from all facts, including later ones.
+        forgotten: stand-ins of texts that name the person; see facts_without_person.py.
+        replaced: the replacements of texts in this payment that name another, erased person.
+        named_by: the keys by which an erasure finds the payment; see payments/named_by.py.
+        stripped_for: the erased users whose payment this is.
     """
 
     id = StringField(primary_key=True)
@@ -67,7 +68,7 @@ class Payment(Document):
     stripped_for = ListField(ObjectIdField())
     created_at = DateTimeField()
 
-    identity = "public_id"  # by which lists are sorted; see page.py
+    identity = "public_id"  # the sort key of lists; see pagination.py
     meta = {
         "collection": "payments",
         "auto_create_index": False,
@@ -92,7 +93,7 @@ class Payment(Document):
 
     @classmethod
     def unassigned(cls, organization_id: ObjectId, most: int) -> str:
-        """Return how many payments wait for a fundraiser, as "3" or "100+"; blank for none."""
+        """Return the number of unassigned payments, such as "3" or "100+"; blank for none."""
         query = {"organization_id": organization_id, **cls.filters({"status": "unassigned"})}
         number = cls.objects(__raw__=query).limit(most + 1).count(with_limit_and_skip=True)
         return f"{most}+" if number > most else str(number or "")
@@ -102,7 +103,7 @@ class Payment(Document):
         """Return a payment by its public ID.
 
         Raises:
-            NotFound: there is none in the organization.
+            NotFound: the organization has no such payment.
         """
         query = {"organization_id": organization_id, "public_id": id_}
         payment: Self | None = cls.objects(**query).first() if ObjectId.is_valid(id_) else None
@@ -112,18 +113,18 @@ class Payment(Document):
 
 
 def split_payment_id(id_: str) -> tuple[str, str]:
-    """Return the provider and the key, or its digest, that a payment's id holds."""
+    """Return the provider and the key, or the digest of the key, from a payment's ID."""
     _, provider, key = id_.split(":", 2)
     return provider, key
 
 
 def read_provider_key(payment: PaymentRow) -> str:
-    """Return the provider's ID of a payment; its digest once the person was erased."""
+    """Return the provider's ID of a payment, or its digest after an erasure."""
     return payment.get("key") or split_payment_id(payment["_id"])[1]
 
 
 def make_payment_id(organization_id: ObjectId, provider: str, key: str) -> str:
-    """Return the ID of a payment, which has a digest of a key that may name a person."""
+    """Return the ID of a payment. It contains only a digest of a key that may name a person."""
     return f"{organization_id}:{provider}:{digest_personal_key(key)}"
 
 
@@ -134,7 +135,7 @@ def assigned_fundraiser(payment: PaymentRow) -> ObjectId | None:
 
 
 def add_facts(payment: PaymentRow, facts: Mapping[str, PaymentFact]) -> bool:
-    """Add facts to a payment's row. Returns whether that changed anything."""
+    """Add facts to a payment's row, and return whether the row changed."""
     known: dict[str, Any] = merge_facts(payment.get("facts", {}), facts)
     if payment.get("erased"):
         forgotten = payment.get("forgotten", ())
@@ -147,6 +148,6 @@ def add_facts(payment: PaymentRow, facts: Mapping[str, PaymentFact]) -> bool:
 
 
 def store(tx: Tx, payment: PaymentRow) -> None:
-    """Write a payment's row, with the mailboxes that its texts name by now."""
+    """Write a payment's row, with the keys by which an erasure finds it."""
     row = payment | {"named_by": named_by(payment)}
     tx.database.payments.replace_one({"_id": row["_id"]}, row, upsert=True, session=tx.session)

@@ -1,4 +1,4 @@
-"""The reasons why a payment has no gift: a stable code and a sentence for each. Pure."""
+"""The reasons why a payment has no gift, each with a stable code and a message. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -20,31 +20,33 @@ MissingGiftReason = Literal[
 AssignmentStatus = Literal["unassigned", "incomplete", "assigned"]
 
 REASON_SENTENCES: Mapping[str, str] = {
-    "no_fundraiser": "It does not name a fundraiser.",
-    "unknown_fundraiser": "It names a fundraiser that does not exist in this organization.",
-    "unlinked_invoice": "No event has linked the invoice to its payment yet.",
-    "no_amount": "No event has reported an amount above zero.",
-    "unknown_currency": "ISO 4217 does not define its currency.",
-    "test_mode": "It is a test payment.",
-    "not_paid": "The donor has not tried to pay yet.",
+    "no_fundraiser": "The payment does not name a fundraiser. Assign one.",
+    "unknown_fundraiser": "The payment names an unknown fundraiser. Assign another.",
+    "unlinked_invoice": "Stripe has not linked this invoice to a payment yet.",
+    "no_amount": "The processor has not reported an amount above zero yet.",
+    "unknown_currency": "The currency is not a valid ISO 4217 code. Correct it at the processor.",
+    "test_mode": "This is a test payment, which does not count.",
+    "not_paid": "The donor has not attempted to pay yet.",
 }
-# Facts of these kinds make no gift. They list the payment; see stripe/unusable.py.
+# Facts of these kinds make no gift, but put the payment on the list; see stripe/unusable.py.
 UNKNOWN_CURRENCY_REASON: MissingGiftReason = "unknown_currency"
 TEST_MODE_REASON: MissingGiftReason = "test_mode"
-# What is noted on the webhook that reported such a fact.
+# Notes on the webhook that reported such a fact.
 UNUSABLE_REASONS: Mapping[MissingGiftReason, str] = {
-    UNKNOWN_CURRENCY_REASON: "the currency is not one of ISO 4217",
+    UNKNOWN_CURRENCY_REASON: (
+        "The currency is not a valid ISO 4217 code. Correct it at the processor."
+    ),
     TEST_MODE_REASON: (
-        "this is a test payment (livemode is false), which counts only if the webhook key "
-        "that signed it was set as a test key"
+        "This is a test payment (livemode is false), which counts only if a test key signed the "
+        "webhook. Set a test key, or ignore this payment."
     ),
 }
-# Nothing is wrong with these. Donors who leave a form without paying make many of them.
+# Normal payments: donors often leave a form without paying.
 INCOMPLETE_REASONS: tuple[MissingGiftReason, ...] = ("not_paid",)
 UNASSIGNED_REASONS: tuple[MissingGiftReason, ...] = tuple(
     code for code in get_args(MissingGiftReason) if code not in INCOMPLETE_REASONS
 )
-# A fundraiser turns these into a gift: at once, or as soon as the missing event arrives.
+# Assigning a fundraiser makes these a gift, at once or when the missing event arrives.
 ASSIGNABLE_REASONS: tuple[MissingGiftReason, ...] = (
     "no_fundraiser",
     "unknown_fundraiser",
@@ -55,7 +57,7 @@ ASSIGNABLE_REASONS: tuple[MissingGiftReason, ...] = (
 
 
 class UnassignedPayment(Unusable):
-    """The payment cannot become a gift. `code` is the reason."""
+    """The payment cannot become a gift. `code` gives the reason."""
 
     def __init__(self, code: MissingGiftReason, message: str = "") -> None:
         super().__init__(message or REASON_SENTENCES[code])
@@ -85,7 +87,7 @@ def find_assignment_status(payment: PaymentRow) -> AssignmentStatus:
 
 
 def build_status_condition(status: AssignmentStatus) -> Any:
-    """Return the condition on the stored reason that finds the payments of a status."""
+    """Return the condition on the stored reason for payments of a status."""
     found = {"unassigned": list(UNASSIGNED_REASONS), "incomplete": list(INCOMPLETE_REASONS)}.get(
         status
     )

@@ -1,9 +1,9 @@
 """The refunded amount of a payment. Pure.
 
-If a charge is captured in part, the rest is released, which is not a refund. Before API version
-2025-03-31 (basil), Stripe counted the released part as refunded: it created a refund of it, and
-`amount_refunded` includes it. Since then, it does neither. The version is that of the request that
-captured the charge. No event states it, so the evidence must show the release.
+After a partial capture, Stripe releases the rest of the charge, which is not a refund. Before API
+version 2025-03-31 (basil), Stripe created a refund of the released part and included it in
+`amount_refunded`. Newer versions do neither. The version of the capture request decides. No event
+states it, so this module infers the release from evidence.
 
 Source: https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow.
 docs/reference/payments.md documents the rule for users.
@@ -15,18 +15,19 @@ from dataclasses import dataclass
 from documents.payments.facts import CAPTURE_KIND, SUCCEEDED_STATUS, PaymentFact
 
 FAILED_REFUND_STATUSES = ("failed", "canceled")
-# Stripe creates the refund of a release in the request that captures.
+# Stripe creates the refund of a release in the capture request.
 RELEASE_WINDOW_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class CaptureEvidence:
-    """What is known of one captured payment.
+    """The evidence about one captured payment.
 
-    money: the charge or payment intent that was captured.
-    released: the part that was authorized and not captured.
-    refunds: in the payment's currency, the first first.
-    captures: snapshots of the last capture, those of the charge's own API version first.
+    Attributes:
+        money: the captured charge or payment intent.
+        released: the amount that was authorized but not captured.
+        refunds: the refunds in the payment's currency, oldest first.
+        captures: snapshots of the last capture, with the charge's own API version first.
     """
 
     money: PaymentFact
@@ -45,10 +46,10 @@ class CaptureEvidence:
 
 
 def compute_refunded_amount(facts: Mapping[str, PaymentFact], id_: str, money: PaymentFact) -> int:
-    """Return how much was given back: at least 0, at most the amount of the money.
+    """Return the refunded amount in minor units, from 0 to the amount of the payment.
 
-    The charge's cumulative sum is set, never added up. A refund that failed after that sum was
-    reported is taken off it. Refunds that are known one by one may be ahead of it.
+    The charge reports a cumulative sum. Subtract refunds that failed after that report. Single
+    refunds may be newer than the sum, so the larger of both totals counts.
 
     Args:
         id_: the ID of the charge, payment intent or post that states the amount.
@@ -56,7 +57,7 @@ def compute_refunded_amount(facts: Mapping[str, PaymentFact], id_: str, money: P
     if money["kind"] == "post" or "authorized" not in money:
         return _refunded_plainly(facts.values(), money)
     if money["status"] != SUCCEEDED_STATUS:
-        return 0  # nothing was captured, so all that went back was an authorization
+        return 0  # without a capture, Stripe only returned an authorization
     evidence = _evidence(facts, id_, money)
     release = _release(evidence)
     refunds = [one for one in evidence.refunds if one is not release]
@@ -70,12 +71,12 @@ def compute_refunded_amount(facts: Mapping[str, PaymentFact], id_: str, money: P
 
 
 def is_foreign_refund(fact: PaymentFact, currency: str) -> bool:
-    """Return whether a refund is in another currency than the payment."""
+    """Return whether a refund has another currency than the payment."""
     return bool(fact["kind"] == "refund" and fact.get("currency", currency) != currency)
 
 
 def _refunded_plainly(facts: Iterable[PaymentFact], money: PaymentFact) -> int:
-    """The same of a post, and of facts in an earlier version's form, without the release."""
+    """Return the refunded amount of a post, or of facts in an earlier form, without a release."""
     facts = list(facts)
     told = [fact for fact in facts if fact.get("refunded") is not None]
     refunds = [one for one in facts if one["kind"] == "refund"]
@@ -107,7 +108,7 @@ def _evidence(facts: Mapping[str, PaymentFact], id_: str, money: PaymentFact) ->
 
 
 def _includes_release(evidence: CaptureEvidence) -> bool:
-    """Whether the charge's `amount_refunded` includes the released part, by the best evidence."""
+    """Return whether `amount_refunded` includes the released part, by the best evidence."""
     charge, released = evidence.money, evidence.released
     refunded = charge["amount_refunded"]
     if not released or refunded < released:
@@ -129,7 +130,7 @@ def _includes_release(evidence: CaptureEvidence) -> bool:
 
 
 def _by_captures(captures: Iterable[PaymentFact], released: int) -> bool | None:
-    """What snapshots of the capture say; None when they leave it open."""
+    """Return what snapshots of the capture show; None if they are inconclusive."""
     for one in captures:
         if one["amount_refunded"] < released:
             return False
@@ -139,7 +140,7 @@ def _by_captures(captures: Iterable[PaymentFact], released: int) -> bool | None:
 
 
 def _given_back_by(evidence: CaptureEvidence) -> int:
-    """The sum of the refunds that the charge's snapshot includes and that no release can be."""
+    """Return the sum of refunds in the charge's snapshot that cannot be a release."""
     at = evidence.money["at"]
     return sum(
         one["amount"]
@@ -157,20 +158,20 @@ def _may_be_release(refund: PaymentFact, evidence: CaptureEvidence) -> bool:
 
 
 def _is_at_capture(refund: PaymentFact, evidence: CaptureEvidence) -> bool:
-    """Whether a refund was created with the capture, or says that it is a release."""
+    """Return whether Stripe created a refund with the capture, or marks it as a release."""
     at = evidence.captured_at
     is_near = at is not None and abs(refund["created"] - at) <= RELEASE_WINDOW_SECONDS
     return _may_be_release(refund, evidence) and (is_near or bool(refund.get("is_release")))
 
 
 def _release(evidence: CaptureEvidence) -> PaymentFact | None:
-    """The refund that is of the released part; None when there is none."""
+    """Return the refund of the released part; None if Stripe created none."""
     money = evidence.money
     if not evidence.released:
         return None
     if money["kind"] == "charge":
-        # The cumulative sum includes what was there before its snapshot, so that one of those is
-        # left out costs nothing, even if it is not the release.
+        # The cumulative sum includes all refunds before its snapshot. So omitting one of them does
+        # no harm, even if it is not the release.
         earlier = [
             one
             for one in evidence.refunds
@@ -178,7 +179,7 @@ def _release(evidence: CaptureEvidence) -> PaymentFact | None:
         ]
         found = [one for one in evidence.refunds if _may_be_release(one, evidence)] or earlier
         return found[0] if found and _includes_release(evidence) else None
-    # The charge is not known yet.
+    # No event has reported the charge yet.
     first = next((one for one in evidence.refunds if _may_be_release(one, evidence)), None)
     if first is None:
         return None

@@ -1,6 +1,6 @@
 """The state of a gift, from the facts of its payment. Pure.
 
-The state is a function of the facts, so the order in which they came cannot matter.
+The state is a function of the facts, so the order of their arrival does not matter.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,15 +29,16 @@ __all__ = [
     "merge_facts",
 ]
 
-# Money that is away, or may be: https://docs.stripe.com/api/disputes/object (status).
+# The donor's bank holds the money: https://docs.stripe.com/api/disputes/object (status).
 OPEN_DISPUTE_STATUSES = ("needs_response", "under_review", "lost")
 
 
 @dataclass(frozen=True)
 class GiftState:
-    """What a gift is to be, by its payment. Money in ISO 4217's minor units.
+    """The state of a gift according to its payment. Amounts are in ISO 4217 minor units.
 
-    donated_at: Unix seconds.
+    Attributes:
+        donated_at: the time of the donation in Unix seconds.
     """
 
     status: str
@@ -55,11 +56,11 @@ class GiftState:
 def decide_gift_state(
     facts: Mapping[str, PaymentFact], gift_currency: str | None = None
 ) -> GiftState | None:
-    """Return what the gift is to be; None while there is no money to make one of.
+    """Return the state of the gift; None if no fact states an amount yet.
 
     Args:
-        gift_currency: of a gift that a client recorded. Refunds of a payment in another currency
-            take nothing off it.
+        gift_currency: the currency of a gift that a client recorded. If the payment has another
+            currency, its refunds do not reduce the gift.
     """
     payments = _in_order(facts)
     begun = [(id_, fact) for id_, fact in payments if fact.get("is_begun", True)]
@@ -92,7 +93,7 @@ def decide_gift_state(
 def convert_state(
     state: GiftState, facts: Mapping[str, PaymentFact], gift_currency: str
 ) -> GiftState:
-    """Return the state as it holds for a gift that a client recorded in this currency."""
+    """Return the state for a gift that a client recorded in this currency."""
     found = decide_gift_state(facts, gift_currency) or state
     return replace(state, status=found.status, refunded_amount=found.refunded_amount)
 
@@ -100,38 +101,41 @@ def convert_state(
 def find_odd_facts(
     facts: Mapping[str, PaymentFact], gift_currency: str | None = None
 ) -> dict[str, str]:
-    """Return the facts that change nothing although they look as if they should, by ID, and why.
+    """Return the reasons why some facts unexpectedly change nothing, by the ID of the fact.
 
     Args:
-        gift_currency: of a gift that a client recorded; its ID here is "gift".
+        gift_currency: the currency of a gift that a client recorded. Its ID here is "gift".
     """
     found = _money(_in_order(facts))
     if found is None:
         return {}
     currency = found[1]["currency"]
     odd = {
-        id_: f"a {fact['kind']} in another currency than the gift's changes nothing"
+        id_: f"The {fact['kind']} has another currency than the gift and changes nothing."
         for id_, fact in sorted(facts.items())
         if is_foreign_refund(fact, currency)
     }
     if gift_currency not in (None, currency):
-        odd["gift"] = "refunds of a payment in another currency than its gift's change nothing"
+        odd["gift"] = "Refunds of a payment in another currency than its gift change nothing."
     return odd
 
 
 def list_plans(facts: Mapping[str, PaymentFact]) -> list[str]:
-    """Return the plans that facts name. A plan's own row has its name as a key."""
+    """Return the IDs of the plans that facts name. The ID is the key of the plan's own row."""
     return sorted({fact["plan"] for fact in facts.values() if fact.get("plan")})
 
 
-# The most specific first: the nearer to the money, the sooner its metadata holds.
+# Most specific first: the metadata of an object closer to the money wins.
 PAYMENT_KINDS = ("post", "charge", "intent", "invoice", "session")
-PAID_ONLY_KINDS = ("invoice", "session")  # these know no more of the outcome than that it is paid
+# These prove only success, not failure.
+PAID_ONLY_KINDS = ("invoice", "session")
 
 
 def _in_order(facts: Mapping[str, PaymentFact]) -> list[tuple[str, PaymentFact]]:
-    """The facts of the payment itself, the most specific first: of charges the one that
-    succeeded, then the latest."""
+    """Return the facts of the payment itself, most specific first.
+
+    Of several charges, successful ones come first, then later ones.
+    """
     telling = [(id_, fact) for id_, fact in facts.items() if fact["kind"] in PAYMENT_KINDS]
 
     def order(item: tuple[str, PaymentFact]) -> tuple[int, bool, float, str]:
@@ -147,7 +151,7 @@ def _in_order(facts: Mapping[str, PaymentFact]) -> list[tuple[str, PaymentFact]]
 
 
 def _money(payments: Iterable[tuple[str, PaymentFact]]) -> tuple[str, PaymentFact] | None:
-    """The fact that states the amount, with its ID: the first that was paid, or the first."""
+    """Return the fact that states the amount, with its ID: the first paid one, or the first."""
     stating = [(id_, fact) for id_, fact in payments if (fact.get("amount") or 0) > 0]
     paid = (one for one in stating if one[1]["status"] == SUCCEEDED_STATUS)
     return next(paid, stating[0] if stating else None)
@@ -158,14 +162,16 @@ def _first(facts: Iterable[PaymentFact], name: str) -> Any:
 
 
 def _fundraiser(facts: Iterable[PaymentFact]) -> str | None:
-    """The first fundraiser that can be one; else the first that was named."""
+    """Return the first valid fundraiser ID, or the first ID if none is valid."""
     named = [fact["fundraiser_id"] for fact in facts if fact.get("fundraiser_id")]
     return next(filter(ObjectId.is_valid, named), named[0] if named else None)
 
 
 def _status(told: Iterable[PaymentFact]) -> str:
-    """A charge that succeeded shows that the money was taken, whatever other attempts failed.
-    Otherwise the latest charge or intent decides."""
+    """Return "succeeded" if any charge succeeded, even if other attempts failed.
+
+    Otherwise, return the status of the latest charge or intent.
+    """
     told = list(told)
     if any(fact["kind"] == "charge" and fact["status"] == SUCCEEDED_STATUS for fact in told):
         return SUCCEEDED_STATUS
@@ -180,10 +186,10 @@ def _status(told: Iterable[PaymentFact]) -> str:
 
 
 def _is_disputed(facts: Iterable[PaymentFact]) -> bool:
-    """Return whether any part of the money is disputed, in whatever currency.
+    """Return whether any part of the payment is in dispute, in any currency.
 
-    Stripe says that a dispute's amount may differ from the charge's because of currency
-    fluctuation. Source: https://docs.stripe.com/api/disputes/object (amount).
+    A dispute's amount may differ from the charge's because of currency fluctuation. Source:
+    https://docs.stripe.com/api/disputes/object (amount).
     """
     return any(
         fact.get("is_disputed")

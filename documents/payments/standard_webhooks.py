@@ -1,6 +1,6 @@
 """The plain webhook: the state of one gift, from any payment processor. Pure.
 
-The signature follows Standard Webhooks (https://www.standardwebhooks.com).
+Signatures follow Standard Webhooks (https://www.standardwebhooks.com).
 docs/how-to/payment-processor.md documents the webhook for its users.
 """
 
@@ -22,7 +22,7 @@ POST_FACT_ID = "post"
 
 def _with_offset(time: datetime) -> datetime:
     if time.tzinfo is None or not 1900 < time.year < 2200:
-        raise PydanticCustomError("time", "Should be an RFC 3339 time with an offset.")
+        raise PydanticCustomError("time", "Must be an RFC 3339 time with an offset.")
     return time
 
 
@@ -48,9 +48,9 @@ class PostGiver(_Strict):
 
 class PostGift(_Strict):
     external_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
-    fundraiser_id: PostText | None = None  # without one a person assigns it
+    fundraiser_id: PostText | None = None  # a person can assign one later
     amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT, strict=True)]
-    # A code that ISO 4217 does not define makes no gift, but is listed; see payments/gift.py.
+    # A payment with an undefined code makes no gift, but lists show it; see payments/gift.py.
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     status: Literal["pending", "succeeded", "failed", "refunded", "disputed"]
     refunded_amount: PostAmount = 0
@@ -62,14 +62,12 @@ class PostGift(_Strict):
     @model_validator(mode="after")
     def _not_more_back_than_given(self) -> "PostGift":
         if self.refunded_amount > self.amount:
-            raise PydanticCustomError(
-                "too_large", "More cannot be refunded than was given (refunded_amount)."
-            )
+            raise PydanticCustomError("too_large", "refunded_amount must be at most the amount.")
         return self
 
 
 class GiftPost(_Strict):
-    """What is posted: the whole state of a gift at a time; the latest time wins."""
+    """The complete state of a gift at one time. The latest time wins."""
 
     type: PostText = "donation.updated"
     timestamp: PostTime
@@ -77,13 +75,13 @@ class GiftPost(_Strict):
 
 
 def read_gift_post(body: Any) -> tuple[str, dict[str, PaymentFact]]:
-    """The gift's external_id, and the fact that the post tells.
+    """Return the gift's external_id, and the fact in the post.
 
     Raises:
-        Unusable: it cannot be used; says where and why, and repeats nothing of it.
+        Unusable: the post is not valid. The message names fields and reasons, but no values.
     """
     if has_too_many_members(body):
-        raise Unusable(f"the body has more than {MAX_JSON_MEMBERS:,} fields and items")
+        raise Unusable(f"The body must have at most {MAX_JSON_MEMBERS:,} fields and items.")
     try:
         post = GiftPost.model_validate(body)
     except ValidationError as error:
@@ -98,8 +96,11 @@ def read_gift_post(body: Any) -> tuple[str, dict[str, PaymentFact]]:
 
 
 def _raise_bug(error: ValidationError) -> None:
-    """Raise what a validator raised that is no verdict on the post: the validators above report
-    input by PydanticCustomError alone, but pydantic collects any ValueError."""
+    """Raise the error of a bug in a validator, which is not the sender's error.
+
+    The validators above report bad input only with PydanticCustomError, but pydantic collects
+    every ValueError.
+    """
     for one in error.errors(include_input=False, include_url=False):
         if one["type"] in ("value_error", "assertion_error"):
             raise one["ctx"]["error"]

@@ -1,1 +1,1 @@
-"""Lookup of people: by any spelling of an address, by words, and as duplicates."""
+"""Lookup of people: by any spelling of an address, by words, and by duplicates."""

@@ -1,6 +1,6 @@
-"""Duplicates: two records of one mailbox, stored before all spellings of an address were one.
+"""Duplicates: two records of one mailbox, from versions that compared addresses by spelling.
 
-The migration of addresses notes them and merges nothing. Staff decide, as
+The migration of addresses notes duplicates and merges none. Staff decide, as
 docs/explanation/matching.md describes.
 """
 
@@ -21,12 +21,12 @@ DUPLICATE_RECORD_FIELDS = dict.fromkeys(("name", "email", "address", "deleted_at
 
 
 class Duplicate(Document):
-    """A user, or one of the staff, that is not found by its address. Its ID is the record's."""
+    """A user or staff member whose address leads to another record. It has the record's ID."""
 
     id = ObjectIdField(primary_key=True)
     organization_id = ObjectIdField(required=True)
     collection = StringField(required=True)
-    kept_id = ObjectIdField(required=True)  # the record that is found by the address
+    kept_id = ObjectIdField(required=True)  # the record that a lookup by the address finds
     noted_at = DateTimeField()
 
     meta = {
@@ -38,7 +38,7 @@ class Duplicate(Document):
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """A record that is not found by its address, and the ID of the one that is."""
+    """A record whose address leads to another record, and the ID of that record."""
 
     id: ObjectId
     organization_id: ObjectId
@@ -50,7 +50,7 @@ class DuplicatePair:
 
 
 def note_duplicate(tx: Tx, collection: str, record: dict[str, Any], kept_id: ObjectId) -> None:
-    """Note in the caller's transaction that the record is not found by its address."""
+    """Note in the caller's transaction that the record's address leads to another record."""
     known = {
         "organization_id": record["organization_id"],
         "collection": collection,
@@ -65,10 +65,10 @@ def note_duplicate(tx: Tx, collection: str, record: dict[str, Any], kept_id: Obj
 
 
 def list_duplicates(organization_id: ObjectId | None = None) -> Iterator[DuplicatePair]:
-    """Yield the duplicates that staff have not decided yet, the oldest records first.
+    """Yield the duplicates that staff have not decided yet, oldest records first.
 
     Args:
-        organization_id: whose; None for all organizations.
+        organization_id: the organization; None for all organizations.
     """
     query = {} if organization_id is None else {"organization_id": organization_id}
     for noted in get_db().duplicates.find(query).sort("_id", 1):
@@ -89,7 +89,7 @@ def list_duplicates(organization_id: ObjectId | None = None) -> Iterator[Duplica
 
 
 def _is_open(record: dict[str, Any]) -> bool:
-    """Return whether the record still has no key of its own: neither deleted nor changed."""
+    """Return whether the duplicate remains, because staff neither deleted nor changed it."""
     if record.get("deleted_at"):
         return False
     return bool(record.get("address") != to_canonical(record["email"]))

@@ -1,7 +1,7 @@
 """The words by which a search finds a person, and the terms of a query. Pure.
 
-A term finds a person when one of the person's words begins with it. All terms must. Both are folded
-in the same way, and cut at the same length.
+A query finds a person if each of its terms is the beginning of one of the person's words. Words and
+terms are folded in the same way, and cut at the same length.
 """
 
 import json
@@ -21,31 +21,37 @@ from documents.values.invisible_characters import remove_invisible
 
 MAX_SEARCH_WORDS = 12
 MAX_WORD_LENGTH = 64
-# As much of a name or query as is read: more is no name, and the work for it is bounded.
+# Longer texts are not names. The limit bounds the work for one text.
 MAX_SEARCHED_LENGTH = 1000
-# Between words: space, control characters, and lone surrogates, which no stored text can have.
+# Between words: space, control characters, and lone surrogates, which MongoDB cannot store.
 WORD_SPACE_PATTERN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-# Around words, and within them where they have parts: all that is neither letter nor digit. By
-# Unicode's blocks, not by \W, which would cut the vowels off words of many languages of India.
+# Characters around words and between their parts, which are neither letters nor digits. The class
+# uses Unicode blocks, because \W would remove vowel signs from many Indian languages.
 WORD_MARKS_CLASS = r"[\0-/:-@\[-`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\u2000-\u206f\u3000-\u303f]"
 WORD_MARKS_PATTERN = re.compile(f"{WORD_MARKS_CLASS}+")
 LEADING_MARKS_PATTERN, TRAILING_MARKS_PATTERN = (
     re.compile(rf"\A{WORD_MARKS_CLASS}+"),
     re.compile(rf"(?<!{WORD_MARKS_CLASS}){WORD_MARKS_CLASS}+\Z"),
 )
-HIGHEST_CHARACTER = "\U0010ffff"  # after every text that begins like it
-LOWEST_EMAIL_ID = ObjectId(b"\0" * 12)  # less than any email: all to somebody were shown
+HIGHEST_CHARACTER = "\U0010ffff"  # sorts after every text with the same beginning
+LOWEST_EMAIL_ID = ObjectId(b"\0" * 12)  # before any email: the page shows all of them
 LOCAL_PART_SEPARATORS = re.compile(r"[._+\-]+")
-# Two ways to type the same.
+# Different characters for the same apostrophe or hyphen.
 LOOKALIKE_REPLACEMENTS = str.maketrans("\u00b4\u2018\u2019\u2010\u2011", "'''--")
 
 
 def list_search_words(name: str, email: str) -> list[str]:
-    """The words by which somebody is found, the most telling first; a dozen at the most.
+    """Return the words by which a search finds a person, at most `MAX_SEARCH_WORDS`.
 
-    The whole address; each word of the name, and what follows a hyphen or apostrophe in one; the
-    address's domain, and the parts of what stands before it. What another word begins with finds
-    nothing more, and is left out.
+    In order of importance, these are:
+
+    - the whole address
+    - each word of the name
+    - the domain of the address
+    - the parts of its local part
+    - the parts of a name after a hyphen or apostrophe
+
+    Omit a word that begins another word, because it finds nothing more.
     """
     address = "".join(_split(email))
     local, _, domain = address.rpartition("@")
@@ -57,17 +63,17 @@ def list_search_words(name: str, email: str) -> list[str]:
 
 
 def parse_terms(query: str) -> list[str]:
-    """What each has to begin a word of somebody who is meant; the longest first.
+    """Return the terms of a query, longest first. Each must begin a word of the person.
 
-    None, when nothing but space and punctuation was asked. More than `MAX_SEARCH_WORDS` fit no
-    person, because no two of them can begin the same word.
+    The list is empty if the query has only space and punctuation. More than `MAX_SEARCH_WORDS`
+    terms find no one, because no two of them can begin the same word.
     """
     words = [_trimmed(word) for word in _split(query)]
     return sorted(_telling(list(_cut(words))), key=lambda term: (-len(term), term))
 
 
 def _trimmed(word: str) -> str:
-    """Without marks around it. An @ at the end stays: «bob@» means just this Bob."""
+    """Return a word without marks around it. Keep "@" at the end, as in "bob@"."""
     word = LEADING_MARKS_PATTERN.sub("", word)
     return word if word.endswith("@") else TRAILING_MARKS_PATTERN.sub("", word)
 
@@ -80,7 +86,7 @@ def _split(text: str) -> list[str]:
 
 
 def _folded(word: str) -> str:
-    """Return a word without case; an address, in whatever spelling, as people write it."""
+    """Return the word without case. Write an address in its usual spelling."""
     if ("@" not in word and ":" not in word) or not is_address(word):  # mailto:bob%40example.edu
         return fold_text(word)
     local, _, domain = to_canonical(word).rpartition("@")
@@ -88,23 +94,26 @@ def _folded(word: str) -> str:
 
 
 def _cut(words: Iterable[str]) -> dict[str, None]:
-    """Each once, in their order."""
+    """Return each word once, in order, cut to the maximum length."""
     short = (unicodedata.normalize("NFC", word[:MAX_WORD_LENGTH]) for word in words)
     return dict.fromkeys(word for word in short if word)
 
 
 def _telling(words: list[str]) -> list[str]:
-    """Without those that another one begins with, which comes right after them when sorted."""
+    """Return the words that begin no other word. In sorted order, the other word comes next."""
     ordered = sorted(words)
     begun = {one for one, after in pairwise(ordered) if after.startswith(one)}
     return [word for word in words if word not in begun]
 
 
 class RecipientPlace(NamedTuple):
-    """Where reading a mailing's recipients has come to: after which email, of those to whom.
+    """A position in the list of a mailing's recipients, after the last email that a page shows.
 
-    lead: the term by which people are read; "" when it is emails that are read, by their ids.
-    word: at which of that person's words.
+    Attributes:
+        lead: the term that selects people; "" if the search reads emails by ID.
+        word: the word by which the index found the person.
+        user_id: the person.
+        email_id: the last email to this person.
     """
 
     lead: str
@@ -114,11 +123,11 @@ class RecipientPlace(NamedTuple):
 
     @property
     def told(self) -> str:
-        """All but the email, as a text for a cursor."""
+        """The position without the email, as text for a cursor."""
         return json.dumps([self.lead, self.word, str(self.user_id)])
 
     def covers(self, other: Self) -> bool:
-        """Whether the other one is at an email to the same person, and shown already."""
+        """Return whether a page has already shown the email of another position."""
         return other.user_id == self.user_id and other.email_id >= self.email_id
 
 
@@ -126,14 +135,14 @@ FIRST_RECIPIENT_PLACE = RecipientPlace("", "", LOWEST_EMAIL_ID, ObjectId(b"\xff"
 
 
 def read_place(cursor: Sequence[Any], asked: Sequence[str]) -> RecipientPlace:
-    """The place that a cursor tells, which comes from a client.
+    """Return the position in a cursor from a client.
 
     Raises:
-        BadCursor: it is not one of a search for these terms.
+        InvalidCursor: the cursor does not belong to a search for these terms.
     """
     try:
         lead, word, user_id = map(str, json.loads(cursor[1]))
-        word.encode()  # a lone surrogate is no text
+        word.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate
         place = RecipientPlace(lead, word, ObjectId(user_id), cursor[2])
     except (ValueError, TypeError, RecursionError, InvalidId):
         raise InvalidCursor from None
@@ -143,19 +152,19 @@ def read_place(cursor: Sequence[Any], asked: Sequence[str]) -> RecipientPlace:
 
 
 def build_word_condition(lead: str, after: str = "") -> dict[str, str]:
-    """A condition on one word: it begins with `lead`, and comes after a word that does."""
+    """Return a condition on a word: it begins with `lead`, and sorts after the word `after`."""
     begin = {"$gt": after} if after else {"$gte": lead}
     return {**begin, "$lt": lead + HIGHEST_CHARACTER}
 
 
 def find_met_word(words: Iterable[str], lead: str, after: str = "") -> str:
-    """The word by which an index that is read from there comes upon somebody with these words.
+    """Return the word at which an index scan from `after` finds a person with these words.
 
-    Strings are in the same order here as there: that of their code points.
+    Python and MongoDB sort strings in the same order, by code points.
     """
     return min(word for word in words if word.startswith(lead) and word > after)
 
 
 def matches_terms(words: Sequence[str], asked: Iterable[str]) -> bool:
-    """Whether these are the words of somebody who is meant."""
+    """Return whether each term begins one of the words."""
     return all(any(word.startswith(term) for word in words) for term in asked)

@@ -1,7 +1,7 @@
-"""Lookup of a person by address, also in rows that have the key of an earlier layout.
+"""Lookup of a person by address, even in rows that have the key of an earlier layout.
 
-A row has such a key until its migration. It keeps the key if another user of the organization has
-the key that its address would get now.
+A row has such a key until its migration. It keeps the key if another user of the organization
+already has the new key of its address.
 """
 
 from collections.abc import Iterable
@@ -12,17 +12,17 @@ from documents.values.address import fold_text, to_canonical, to_mailbox
 
 
 def list_address_keys(email: str) -> list[str]:
-    """Return the keys that a person with this address may have, today's first."""
+    """Return the possible keys of a person with this address, current layout first."""
     return list(dict.fromkeys((to_canonical(email), fold_text(email))))
 
 
 def list_all_address_keys(emails: Iterable[str]) -> list[str]:
-    """Return the keys of all of these addresses, in their order of sorting."""
+    """Return the keys of all these addresses, sorted."""
     return sorted({key for email in emails for key in list_address_keys(email)})
 
 
 def list_safe_keys(email: str) -> list[str]:
-    """Return the keys that no other mailbox has, for a query whose answer is not looked at."""
+    """Return the keys that no other mailbox can have, for queries that do not check the address."""
     known = to_canonical(email)
     return [key for key in list_address_keys(email) if to_canonical(key) == known]
 
@@ -38,19 +38,20 @@ T = TypeVar("T")
 
 
 class PeopleByAddress(Generic[T]):
-    """People of one organization by their addresses.
+    """An index of the people in one organization by address.
 
     Args:
-        found: of each person the stored key, the address as it is spelled, and what is looked for.
+        found: for each person, the stored key, the address as spelled, and the value to return.
     """
 
     def __init__(self, found: Iterable[tuple[str, str, T]]) -> None:
         self._known: dict[str, tuple[str, T]] = {key: (email, who) for key, email, who in found}
 
     def get(self, email: str) -> T | None:
-        """Return who has this address. The very spelling comes before the key of all spellings.
+        """Return the value of the person with this address, in any spelling; None if unknown.
 
-        An earlier key is not proof: it made one of "weiß" and "weiss".
+        Prefer the exact spelling. The key of an earlier layout is not enough, because "weiß" and
+        "weiss" shared one.
         """
         for key in reversed(list_address_keys(email)):
             spelled, who = self._known.get(key, (None, None))
@@ -60,5 +61,5 @@ class PeopleByAddress(Generic[T]):
 
 
 def index_people(rows: Iterable[UserRow]) -> PeopleByAddress[Any]:
-    """Return the IDs of users by their addresses, of rows with `address` and `email`."""
+    """Return the IDs of users by address, from rows with `address` and `email`."""
     return PeopleByAddress((row["address"], row["email"], row["_id"]) for row in rows)

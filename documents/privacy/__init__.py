@@ -1,1 +1,1 @@
-"""Privacy: erasure of a person, and retention."""
+"""Privacy: erasure of a person, and retention of webhook data."""

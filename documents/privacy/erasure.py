@@ -1,8 +1,8 @@
-"""Erasure: a person's name, address and raw events go everywhere, while amounts and counts stay.
+"""Erasure of a person's name, address and raw events everywhere. Amounts and counts stay.
 
-The request marks the user, which hides the person at once. A worker does the rest in steps that can
-repeat, so the sweep continues what a killed process left. Erasure cannot read the answers kept for
-an `Idempotency-Key`, because they are sealed. They expire after 48 hours.
+The request marks the user, which hides the person at once. A worker does the rest in repeatable
+steps, so the sweep can finish the work of a killed process. Erasure cannot read stored responses
+for an `Idempotency-Key`, because they are sealed. They expire after 48 hours.
 """
 
 import re
@@ -39,12 +39,14 @@ LAST_ERASED_FIELDS = ("erasing", "erasing_names", "erase_due", "former_mailboxes
 ERASED_EVENTS_PER_STEP = 500
 ERASURE_RETRY_INTERVAL = timedelta(seconds=5)
 ERASURE_DUE_FILTER = {"erase_due": {"$type": "date"}}
-# What is left of an event: how it is known again, and where it came from.
+# The remaining fields of an erased event, which identify it and its delivery.
 KEPT_EVENT_FIELDS = ("organization_id", "delivery_id", "item", "at")
 
 
 def request_erasure(organization_id: ObjectId, id_: ObjectId | str) -> None:
-    """Erase a user, deleted or not, and soon all that tells of them. Again is no error.
+    """Erase a user, deleted or not, and schedule the erasure of all data about them.
+
+    Repeating the request changes nothing.
 
     Raises:
         NotFound: the organization never had such a user.
@@ -73,15 +75,13 @@ def request_erasure(organization_id: ObjectId, id_: ObjectId | str) -> None:
         "$inc": {"version": 1},
     }
     if not get_db().users.update_one(where, update).matched_count:
-        request_erasure(
-            organization_id, id_
-        )  # a request changed the name or address at this moment
+        request_erasure(organization_id, id_)  # another request changed the name or address
 
 
 def erase_user(user_id: ObjectId) -> bool:
-    """Take a marked user's traces away. Returns whether that is finished.
+    """Erase the traces of a marked user. Return whether the erasure is complete.
 
-    Posts that are not tallied yet are left for the next time, so that their events are counted.
+    Leave unprocessed posts to the next run, because Matchback must count their events first.
     """
     user = collection(get_db(), UserRow).find_one({"_id": user_id, **ERASURE_DUE_FILTER})
     if user is None:
@@ -98,7 +98,7 @@ def erase_user(user_id: ObjectId) -> bool:
         finished = erase_posts(person, payment_ids)
         _forget_former(person)
     else:
-        # The address is forgotten. What arrived since then was noted where it arrived.
+        # An earlier run erased the address. Ingest has noted all data that arrived since then.
         erase_gifts(person)
         _erase_all_events(person)
     erased_items.empty_noted_items(person.organization_id)
@@ -118,7 +118,7 @@ def _erase_all_events(person: Person) -> None:
 
 
 def _erase_events(tx: Tx, person: Person, limit: int) -> int:
-    """Archive and empty some of the person's events. Returns how many there were."""
+    """Archive and redact up to `limit` of the person's events. Return the number of events."""
     of_emails = {"email_id": {"$in": list(person.email_ids)}}
     events = list(
         collection(tx.database, EventRow).find(of_emails, session=tx.session).limit(limit)
@@ -139,7 +139,7 @@ def _erase_events(tx: Tx, person: Person, limit: int) -> int:
 
 
 def _unmatched(person: Person) -> Iterator[dict[str, Any]]:
-    """Yield queries for events that name an address of the person, and no email."""
+    """Yield queries for events without an email that name an address of the person."""
     others = sorted(person.traces.others)
     if person.addresses:
         addresses = [one for one in list_stored_forms(person.addresses) if one not in others]
@@ -162,7 +162,7 @@ def _unmatched(person: Person) -> Iterator[dict[str, Any]]:
 
 
 def _forget_former(person: Person) -> None:
-    """Take the addresses from users who had them before this person did."""
+    """Remove the person's addresses from the former addresses of other users."""
     forms = sorted({*list_stored_forms(person.addresses), *map(to_mailbox, person.addresses)})
     for name in ("former_mailboxes", "rematch_mailboxes"):
         query = {"organization_id": person.organization_id, name: build_text_condition(in_=forms)}

@@ -1,4 +1,4 @@
-"""Erasure of a person in their gifts: a part of erasure.py."""
+"""Erasure of a person in gifts; see erasure.py for the whole erasure."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,15 +26,16 @@ ERASED_GIFT_FIELDS = dict.fromkeys((*GIFT_OWNER_FIELDS, *GIFT_CLIENT_ID_FIELDS),
 
 
 def erase_gifts(person: Person) -> None:
-    """Take name and address out of the person's gifts, and out of IDs that clients gave them."""
+    """Remove name and address from the person's gifts, and from the client IDs of these gifts."""
     for gift in find_gifts(person):
         _erase(person, gift)
 
 
 def erase_mentions(person: Person) -> None:
-    """Take the address out of IDs that clients gave to other gifts, such as a cheque's.
+    """Remove the address from the client IDs of other gifts, such as the ID of a cheque.
 
-    Such a gift keeps its donor, unless it names none but by the address in an ID.
+    Such a gift keeps its donor. It loses the name only if it has no donor address and the name is
+    the person's.
     """
     if not person.addresses:
         return
@@ -50,7 +51,7 @@ def erase_mentions(person: Person) -> None:
 
 
 def find_gifts(person: Person) -> Iterator[DonationRow]:
-    """Yield the gifts that the person gave, as far as that is known."""
+    """Yield the gifts that the person is known to have given."""
     for query in _whose(person):
         for gift in collection(get_db(), DonationRow).find(query, ERASED_GIFT_FIELDS):
             if "user_id" in query or person.traces.belongs_to_person(gift.get("donor_email") or ""):
@@ -61,7 +62,7 @@ def _whose(person: Person) -> list[dict[str, Any]]:
     forms = list_stored_forms(person.addresses)
     mailboxes = sorted({*forms, *map(to_mailbox, person.addresses)})
     of_organization = {"organization_id": person.organization_id}
-    # Only gifts of the first version, until they are migrated, have no mailbox.
+    # Gifts from the first version have no mailbox until their migration.
     old = {"donor_mailbox": None, "donor_address": {"$in": forms}}
     by_address: list[dict[str, Any]] = [{"donor_mailbox": {"$in": mailboxes}}, old] if forms else []
     return [{"user_id": person.user_id}, *({**of_organization, **one} for one in by_address)]
@@ -69,7 +70,7 @@ def _whose(person: Person) -> list[dict[str, Any]]:
 
 def _erase(person: Person, gift: DonationRow) -> None:
     told = _plain_ids(gift, person.add_gift_traces(gift).names_person)
-    # The same person still, though nobody knows who.
+    # An anonymous stand-in, so that all gifts of the person still have one donor.
     donor = f"{ERASED_DONOR}{person.user_id}"
     update = {
         "donor_name": ERASED_NAME,
@@ -77,14 +78,14 @@ def _erase(person: Person, gift: DonationRow) -> None:
         "donor_address": donor,
         "donor_mailbox": donor,
         **told,
-        # What was learned of their emails meanwhile looked for gifts from their address.
+        # Emails that arrived in the meantime looked for gifts by the old address.
         **rematch.build_rematch_marks(),
     }
     _update(gift, update)
 
 
 def _plain_ids(gift: DonationRow, tells: Callable[[str], bool]) -> dict[str, str]:
-    """Return what replaces IDs that tell of a person. The plan of all instalments is renamed."""
+    """Return the replacements of client IDs that name a person. Rename the plan of the gift."""
     told: dict[str, str] = {}
     if tells(gift.get("email_ref") or ""):
         told["email_ref"] = (
@@ -98,7 +99,10 @@ def _plain_ids(gift: DonationRow, tells: Callable[[str], bool]) -> dict[str, str
 
 
 def simplify_reference(organization_id: ObjectId, reference: str) -> str | None:
-    """Return the email that a reference names, without what else it has, so that a match stays."""
+    """Return only the email's token or ID from a reference, so that the match stays.
+
+    Return None if the reference names no email.
+    """
     found = resolve_reference(organization_id, reference)
     if found is None:
         return None
@@ -107,20 +111,20 @@ def simplify_reference(organization_id: ObjectId, reference: str) -> str | None:
 
 
 def _update(gift: DonationRow, update: dict[str, Any]) -> None:
-    if not update:  # only its plan was renamed
+    if not update:  # only the plan changed
         return
     donations = get_db().donations
     try:
         donations.update_one({"_id": gift["_id"]}, {"$set": update})
     except DuplicateKeyError:
-        # A client used the ID again between the two writes of a request and this one.
+        # A client reused the ID between the two writes of its request and this write.
         unique = {"external_id": f"erased:{gift['_id']}"}
         donations.update_one({"_id": gift["_id"]}, {"$set": {**update, **unique}})
     note_writes(Tx(get_db()), {"donations": [gift["_id"]]})
 
 
 def rename_plan(tx: Tx, gift: DonationRow) -> None:
-    """Give all instalments of a plan the same stand-in at once, so that it stays one plan."""
+    """Set the same stand-in on all instalments of a plan at once, so that it stays one plan."""
     plan = {"$type": "string", "$eq": gift["recurring_id"]}
     query = {"fundraiser_id": gift["fundraiser_id"], "recurring_id": plan}
     renamed = {"recurring_id": pseudonymize_id(gift["organization_id"], gift["recurring_id"])}

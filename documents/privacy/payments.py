@@ -1,6 +1,6 @@
-"""Erasure of a person in stored payments: a part of erasure.py.
+"""Erasure of a person in stored payments; see erasure.py for the whole erasure.
 
-An index finds the payments, so the cost does not depend on the payments of other people.
+An index finds the payments, so the cost does not depend on other people's payments.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,9 +33,9 @@ GIFTS_A_QUERY = 500
 
 
 def erase_payments(person: Person) -> set[str]:
-    """Strip all payments of a person, by their gifts and by their addresses, and their plans.
+    """Remove a person from all payments and plans that their gifts or addresses identify.
 
-    Returns the payments' IDs.
+    Return the IDs of the person's own payments.
     """
     gifts = {gift["_id"] for gift in find_gifts(person)}
     theirs: set[str] = set()
@@ -51,7 +51,7 @@ def erase_payments(person: Person) -> set[str]:
             in_transaction(_redact, payment["_id"], person)
     others = _rows(person.organization_id, related - theirs)
     theirs |= {row["_id"] for row in others if _ids(row, [row.get("linked_to")]) & theirs}
-    # What only a session states, such as another name or address, is kept with the plan.
+    # The plan holds facts of its session, such as another name or address.
     own_plans = {row["_id"] for row in others if _ids(row, row.get("instalments", ())) & theirs}
     for plan in own_plans - theirs:
         in_transaction(_strip, plan, person)
@@ -67,7 +67,7 @@ def _candidates(person: Person, gifts: Iterable[ObjectId]) -> Iterator[PaymentRo
         yield from payments.find(of_organization)
         return
     digests = {mailbox_digest(organization_id, one) for one in person.addresses}
-    # None finds what an earlier version stored after the migration.
+    # None finds payments that an earlier version stored after the migration.
     names = [*sorted(digests), str(person.user_id), ANY_MAILBOX, None]
     yield from payments.find({**of_organization, "named_by": {"$in": names}})
     wanted = sorted(gifts)
@@ -77,13 +77,13 @@ def _candidates(person: Person, gifts: Iterable[ObjectId]) -> Iterator[PaymentRo
 
 
 def _has_unnamed() -> bool:
-    """Return whether an earlier version may have stored payments, or changed named ones."""
+    """Return whether payments without a current `named_by` may exist."""
     finished = {"_id": MIGRATION, "finished_at": {"$ne": None}}
     return get_db().migrations.find_one(finished, {"_id": 1}) is None
 
 
 def _related(payment: PaymentRow) -> set[str]:
-    """Return the IDs that the payment's invoices and plans have as payments, if they have any."""
+    """Return the IDs that the payment's invoices and plans would have as payments."""
     invoices = (id_.partition(":")[0] for id_ in payment["facts"])
     return _ids(payment, [*invoices, *list_plans(payment["facts"])])
 
@@ -101,7 +101,10 @@ def _rows(organization_id: ObjectId, ids: Iterable[str]) -> list[PaymentRow]:
 
 
 def _gives(payment: PaymentRow, person: Person) -> bool:
-    """Whether the payment names the person as its giver: in its key, if it has no address."""
+    """Return whether the payment names the person as its giver.
+
+    Without a giver's address, check the key of the payment.
+    """
     if person.user_id in payment.get("stripped_for", ()):
         return True
     if emails := emails_of(payment):
@@ -110,7 +113,7 @@ def _gives(payment: PaymentRow, person: Person) -> bool:
 
 
 def _strip(tx: Tx, id_: str, person: Person) -> None:
-    """Take the person out of a payment of theirs, now and whenever more is reported of it."""
+    """Remove the person from their own payment, and mark it so that later facts lose them too."""
     payment = collection(tx.database, PaymentRow).find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return
@@ -143,7 +146,7 @@ def _strip(tx: Tx, id_: str, person: Person) -> None:
 
 
 def _redact(tx: Tx, id_: str, person: Person) -> None:
-    """Take the address out of a payment of somebody else."""
+    """Remove the person's address from another person's payment."""
     payment = collection(tx.database, PaymentRow).find_one({"_id": id_}, session=tx.session)
     if payment is None:
         return

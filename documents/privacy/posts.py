@@ -1,6 +1,7 @@
-"""Erasure of a person in stored webhook posts: a part of erasure.py.
+"""Erasure of a person in stored webhook posts; see erasure.py for the whole erasure.
 
-Data about the person goes as a whole. In data about somebody else, only the person's address goes.
+Data about the person is redacted completely. Data about other people loses only the person's
+address.
 """
 
 import json
@@ -28,21 +29,22 @@ from documents.providers.sendgrid import ERASED_ITEM
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 
 POSTS_PER_BATCH = 20
-PAYMENT_KEY_PATTERN = re.compile(r"[\w-]+")  # a payment's key in its ID is one; see payment_id
+# Matches the key in a payment's ID; see make_payment_id.
+PAYMENT_KEY_PATTERN = re.compile(r"[\w-]+")
 SCANNED_POST_FIELDS = {"body": 1, "due": 1, "provider": 1, "organization_id": 1}
 
 
 def erase_posts(person: Person, payment_ids: Collection[str]) -> bool:
-    """Take the person out of all stored posts of the organization.
+    """Remove the person from all stored posts of the organization.
 
     Args:
-        payment_ids: the person's payments.
+        payment_ids: the IDs of the person's payments.
 
-    Returns whether no post that tells of them waits to be read.
+    Return False if a post about the person is still due, and must wait.
     """
     scan = _Scan(person, payment_ids)
     finished = scan.run({"organization_id": person.organization_id})
-    # Posts about a customer may have neither an address nor a payment.
+    # A post about a customer may contain neither an address nor a payment.
     if scan.has_customers():
         stripes = {"organization_id": person.organization_id, "provider": "stripe"}
         finished = scan.run(stripes) and finished
@@ -50,7 +52,7 @@ def erase_posts(person: Person, payment_ids: Collection[str]) -> bool:
 
 
 class _Scan:
-    """One pass over posts."""
+    """One pass over stored posts."""
 
     def __init__(self, person: Person, payment_ids: Collection[str]) -> None:
         self._person = person
@@ -80,7 +82,7 @@ class _Scan:
         return finished
 
     def _without(self, post: WebhookDeliveryRow) -> bytes | None:
-        """Return the body without the person; None if it does not tell of them."""
+        """Return the body without the person; None if the body does not mention them."""
         raw = bytes(post["body"])
         text = raw.decode("utf-8", "replace")
         if post["provider"] in PAYMENT_PROVIDERS:
@@ -105,7 +107,7 @@ class _Scan:
         return redact_json(item, self._traces.has_address)
 
     def _is_theirs(self, item: Any) -> bool:
-        """Whether an event is of the person, and not of somebody who met their address."""
+        """Return whether an event is about the person, and not about another recipient."""
         if not isinstance(item, Mapping):
             return True
         reference = resolve_reference(self._person.organization_id, str(item.get("email_id") or ""))
@@ -145,7 +147,7 @@ class _Scan:
         return any(map(self._traces.belongs_to_person, addresses))
 
     def _is_about_customer(self, body: Any, text: str) -> bool:
-        """Whether a post without a payment is about the person: by an address or their customer."""
+        """Return whether an address or customer shows that the post is about the person."""
         if self._traces.has_address(text):
             return True
         if not self._customers & erased_customers.digest_customers(
@@ -159,7 +161,7 @@ class _Scan:
         return not keys.isdisjoint(PAYMENT_KEY_PATTERN.findall(text))
 
     def _learn_customers(self, body: Any) -> None:
-        """Keep whose customer it is before the post goes, for posts that name nothing else."""
+        """Store the customers in a post before its redaction, to find posts with no other trace."""
         organization_id, user_id = self._person.organization_id, self._person.user_id
         new = erased_customers.digest_customers(organization_id, body) - self._customers
         erased_customers.store_erased_customers(organization_id, user_id, new)
@@ -167,9 +169,12 @@ class _Scan:
 
 
 def redact_json(value: Any, tells: Callable[[str], bool]) -> Any:
-    """Return a JSON value with "erased" for each text, or part of a URL, that tells.
+    """Replace each text or part of a URL that identifies a person with "erased".
 
-    A value that is nested too deeply to be read becomes `ERASED`.
+    Return `ERASED_ITEM` for a value with too many nested levels.
+
+    Args:
+        tells: returns whether a text identifies the person.
     """
     try:
         return _redacted(value, tells)

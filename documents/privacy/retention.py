@@ -1,6 +1,6 @@
-"""Retention: dropping deliveries, events and messages that are older than the settings allow.
+"""Retention: deletion of deliveries, events and messages that exceed the age in the settings.
 
-No counter changes.
+No counter changes, because archives keep the counts.
 """
 
 import logging
@@ -34,7 +34,10 @@ _skipped: set[Any] = set()  # events that this process cannot drop
 
 
 def drop_deliveries(before: datetime) -> int:
-    """Drop some that arrived before this time. One that is not tallied, or failed, is kept."""
+    """Drop some deliveries from before a time. Return how many.
+
+    Keep unprocessed and failed deliveries.
+    """
     query = {"_id": {"$lt": ObjectId.from_datetime(before)}, "due": None, "trouble": None}
     deliveries = get_db().deliveries
     found = deliveries.find(query, {"_id": 1}).sort("_id", 1).limit(DROPPED_RECORDS_PER_STEP)
@@ -45,7 +48,10 @@ def drop_deliveries(before: datetime) -> int:
 
 
 def drop_events(before: datetime) -> int:
-    """Drop some whose delivery arrived before this time. Keep one that cannot be dropped."""
+    """Drop some events of deliveries from before a time. Return how many.
+
+    Skip events that cannot be dropped.
+    """
     oldest = ObjectId.from_datetime(before)
     batches = Batches(
         ("old events", None),
@@ -58,7 +64,7 @@ def drop_events(before: datetime) -> int:
 
 
 def _skip(source: str, id_: Any, error: Exception) -> None:
-    """Leave the event out until this process ends, or too many are left out."""
+    """Skip the event until this process ends, or until the list of skipped events is full."""
     log.error("%s %s cannot be dropped: %s", source, id_.hex(), retries.describe_error(error))
     if len(_skipped) >= MAX_SKIPPED_EVENTS:
         _skipped.clear()
@@ -82,9 +88,9 @@ def _drop_events(tx: Tx, before: ObjectId, run: Batches) -> int:
 
 
 def _drop_messages(tx: Tx, dropped: Sequence[EventRow]) -> None:
-    """Drop what emails were known by to their provider, once no event of theirs is left.
+    """Drop the provider's message IDs of emails without remaining events.
 
-    Only an event that comes later than events are kept would have needed it, to find its email.
+    Only an event that arrives after the retention time would need them to find its email.
     """
     of_emails = {event["email_id"] for event in dropped if "email_id" in event}
     query = {"email_id": {"$in": list(of_emails)}}
@@ -96,7 +102,7 @@ def _drop_messages(tx: Tx, dropped: Sequence[EventRow]) -> None:
 
 
 def archive_events(tx: Tx, events: Iterable[EventRow]) -> None:
-    """Let archives count what these events count, which are to go in the same transaction."""
+    """Add the counts of these events to archives. The caller's transaction drops the events."""
     updates: defaultdict[ObjectId, Update] = defaultdict(Update)
     for event in events:
         name = next(

@@ -199,7 +199,7 @@ def test_a_paused_database_delays_counting_and_fails_nothing(
     assert result.after_last_pause < slow_database.MAX_CATCH_UP_SECONDS
     assert not get_db().emails.count_documents({"trouble": {"$exists": True}})
     log = stack.log("worker")
-    assert "looking for what fails" not in log
+    assert "isolating the failing record" not in log
     assert "Unhandled exception" not in log
 
 

@@ -31,16 +31,14 @@ from documents.values.stripe_values import (
 
 CLOSED_DISPUTE_STATUSES = ("won", "lost", "warning_closed", "prevented")
 NOT_BEGUN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
-RELEASE_REASON = (
-    "expired_uncaptured_charge"  # the one reason for a refund that Stripe gives by itself
-)
+RELEASE_REASON = "expired_uncaptured_charge"  # the only refund reason that Stripe itself sets
 MAX_EMBEDDED_REFUNDS = 100
 
 StripeObject = Mapping[str, Any]
 
 
 def read_charge(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
-    """Return the key of a charge's payment, and facts: the charge, its capture, its refunds."""
+    """Return the key of a charge's payment, and the facts: charge, capture and refunds."""
     charge, id_ = event.thing, read_object_id(event.thing)
     fact = _charge(charge) | {"is_basil": event.is_basil}
     facts = {id_: fact}
@@ -61,7 +59,7 @@ def _charge(charge: StripeObject) -> PaymentFact:
     whole = convert_amount(charge.get("amount"), currency)
     captured = convert_amount(charge.get("amount_captured") or 0, currency)
     is_final = charge.get("captured") is not False
-    # Of several captures, the first ones leave `captured` false and take money all the same.
+    # With several captures, `captured` is false until the last, but each takes money.
     taken = charge.get("status") == "succeeded" and (is_final or captured > 0)
     status = (
         SUCCEEDED_STATUS
@@ -91,7 +89,10 @@ def _charge(charge: StripeObject) -> PaymentFact:
 
 
 def _listed(charge: StripeObject) -> Iterator[StripeObject]:
-    """The refunds that a charge lists: by default before API version 2022-11-15, later if asked."""
+    """Yield the refunds that a charge lists.
+
+    Since API version 2022-11-15, Stripe lists them only on request.
+    """
     refunds = charge.get("refunds")
     listed = refunds.get("data") if isinstance(refunds, Mapping) else None
     for refund in listed[:MAX_EMBEDDED_REFUNDS] if isinstance(listed, list) else ():
@@ -147,7 +148,7 @@ def _refund(refund: StripeObject, event: StripeEvent) -> PaymentFact:
         "amount": convert_reported_amount(refund.get("amount"), currency),
         "charge": read_reference(refund.get("charge")),
         "is_release": reason == RELEASE_REASON,
-        # People give reasons and metadata. Stripe, for a release, gives neither.
+        # A person may set a reason or metadata. Stripe sets neither for a release.
         "is_given_back": reason != RELEASE_REASON
         and bool(reason or _is_noted(refund.get("metadata"))),
         "is_basil": event.is_basil,

@@ -16,12 +16,14 @@ MAX_API_VERSION_LENGTH = 100
 
 @dataclass(frozen=True)
 class StripeEvent:
-    """An event as its envelope states it.
+    """The envelope of an event.
 
-    at: Unix seconds.
-    thing: the object that the event is a snapshot of.
-    is_basil: whether the webhook endpoint's API version is 2025-03-31 (basil) or later.
-    is_live: False for an object of Stripe's test mode or of a sandbox.
+    Attributes:
+        type: the type of the event, such as "charge.captured".
+        at: the time of the event in Unix seconds.
+        thing: the snapshot of the object in the event.
+        is_basil: whether the webhook endpoint's API version is 2025-03-31 (basil) or later.
+        is_live: False for an object from Stripe's test mode or a sandbox.
     """
 
     type: str
@@ -35,16 +37,16 @@ def open_event(event: Any) -> StripeEvent:
     """Return the parts of an event.
 
     Raises:
-        Unusable: it is not an event, or its mode is not a boolean.
+        Unusable: the input is not a valid event, or its mode is not a boolean.
     """
     if not isinstance(event, Mapping) or event.get("object") != "event":
-        raise Unusable("this is no event of Stripe's")
+        raise Unusable("Not a valid Stripe event.")
     data, created, type_ = event.get("data"), event.get("created"), event.get("type")
     thing = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(thing, Mapping) or not isinstance(type_, str):
-        raise Unusable("the event has no object")
+        raise Unusable("The event must have an object and a type.")
     if (at := read_unix_seconds(created)) is None:
-        raise Unusable("the event has no time")
+        raise Unusable("The event must have a valid time (created).")
     return StripeEvent(type_, at, thing, _is_basil(event), _is_live(event, thing))
 
 
@@ -54,10 +56,13 @@ def _is_basil(event: Mapping[str, Any]) -> bool:
 
 
 def _is_live(event: Mapping[str, Any], thing: Mapping[str, Any]) -> bool:
-    """The event's mode, or its object's. Stripe states both, so an event without is taken as live;
-    a mode that is neither true nor false is not."""
+    """Return whether the event and its object are live. An event without a mode counts as live.
+
+    Raises:
+        Unusable: the mode is neither true nor false.
+    """
     modes = [one.get("livemode") for one in (event, thing)]
     stated = [mode for mode in modes if mode is not None]
     if not all(isinstance(mode, bool) for mode in stated):
-        raise Unusable("the event's livemode is neither true nor false")
+        raise Unusable("livemode must be true or false.")
     return all(stated)

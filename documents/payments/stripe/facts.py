@@ -1,4 +1,4 @@
-"""Facts in Stripe's events, and the payments that they belong to. Pure.
+"""Facts in Stripe events, and the payments that they belong to. Pure.
 
 Source: https://docs.stripe.com/api/events/types.
 """
@@ -28,15 +28,15 @@ FACT_READERS: dict[str, Callable[[StripeEvent], tuple[str | None, PaymentFacts]]
 
 
 def read_facts(event: Any) -> dict[str, PaymentFacts]:
-    """Return the facts that an event states, by the key of the payment that they are of.
+    """Return the facts in an event, by the key of their payment.
 
-    The key is the payment intent's ID, or the charge's where there is none. An invoice that does
-    not name its payment has its own ID as a key; `link_of` returns the payment once it is known.
-    A Checkout Session of a subscription states facts of the whole plan: their key is the
-    subscription's ID.
+    The key is the ID of the payment intent, or of the charge if no intent exists. If an invoice
+    does not name its payment, the key is the invoice's ID. `find_invoice_link` later returns the
+    payment. A Checkout Session of a subscription states facts about the whole plan, so their key is
+    the subscription's ID.
 
     Raises:
-        Unusable: it cannot be understood; with a reason that repeats nothing of it.
+        Unusable: the event is not valid. The message repeats none of its values.
     """
     opened = open_event(event)
     reader = FACT_READERS.get(str(opened.thing.get("object")))
@@ -49,16 +49,16 @@ def read_facts(event: Any) -> dict[str, PaymentFacts]:
 
 
 def is_live_event(event: Any) -> bool:
-    """Whether an event is of Stripe's live mode.
+    """Return whether an event is from Stripe's live mode.
 
     Raises:
-        Unusable: it is not an event, or states a mode that does not exist.
+        Unusable: the event is not valid, or its mode is not a boolean.
     """
     return open_event(event).is_live
 
 
 def find_invoice_link(event: Any) -> tuple[str, str] | None:
-    """Return an invoice and the payment that it is of, if the event states both."""
+    """Return the ID of an invoice and the key of its payment; None if the event lacks either."""
     thing = open_event(event).thing
     if thing.get("object") == "invoice":
         key = find_payment_key(thing)

@@ -1,4 +1,4 @@
-"""Stripe's invoices and Checkout Sessions as facts of a payment. Pure.
+"""Stripe invoices and Checkout Sessions as facts of a payment. Pure.
 
 Sources: https://docs.stripe.com/api/invoices/object, /api/invoice-payment/object and
 /api/checkout/sessions/object.
@@ -26,9 +26,14 @@ StripeObject = Mapping[str, Any]
 
 
 def read_invoice(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
-    """Return the key of an invoice's payment, or its own while that is unknown, and its fact."""
+    """Return the key of an invoice's payment, and its fact.
+
+    The key is the invoice's own ID if the payment is unknown.
+    """
     invoice = event.thing
-    if invoice.get("paid_out_of_band") or not invoice.get("id"):  # only planned
+    if invoice.get("paid_out_of_band") or not invoice.get(
+        "id"
+    ):  # an invoice without an ID is a preview
         return None, {}
     paid = invoice.get("status") == "paid" or invoice.get("paid") is True
     failed = (
@@ -59,7 +64,7 @@ def read_invoice(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
 
 
 def _subscription(invoice: StripeObject) -> tuple[str | None, Any]:
-    """The subscription and its metadata, where older and newer versions of the API have them."""
+    """Return the subscription and its metadata, from old and new versions of the API."""
     parent = invoice.get("parent")
     newer = parent.get("subscription_details") if isinstance(parent, Mapping) else None
     older = invoice.get("subscription_details")
@@ -91,10 +96,10 @@ def find_paying_key(invoice_payment: Any) -> str | None:
 
 
 def read_session(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
-    """Return the key of a Checkout Session's payment, or of its first invoice, and its fact.
+    """Return the key of a Checkout Session's payment or first invoice, and its fact.
 
-    A Payment Link makes a session for each visit, with the link's metadata. What a session states
-    of money is used only while nothing nearer to the money is known.
+    A Payment Link creates a session for each visit, with the link's metadata. The amount of a
+    session counts only until a more specific object states one.
     """
     session, intent = event.thing, read_reference(event.thing.get("payment_intent"))
     subscription = read_reference(session.get("subscription"))
@@ -105,7 +110,7 @@ def read_session(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
     fact: dict[str, Any] = {
         "kind": "session",
         "status": SUCCEEDED_STATUS if paid else PENDING_STATUS,
-        # Without an intent it is of a plan, and knows nothing of the later instalments.
+        # A session without an intent is for a plan, and does not know later instalments.
         "is_begun": bool(intent) and (paid or session.get("status") == "complete"),
         "donated_at": read_unix_seconds(session.get("created")),
         "email": read_string(customer.get("email"), "email")
@@ -127,7 +132,7 @@ def read_session(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
 
 
 def _may_name_email(reference: str) -> bool:
-    """Whether a client_reference_id may hold a link token or an email's ID, damaged or not."""
+    """Return whether a client_reference_id may contain a link token or an email's ID."""
     return (
         any(True for _ in find_token_candidates(reference)) or len(find_email_ids(reference)) == 1
     )

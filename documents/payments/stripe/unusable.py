@@ -1,4 +1,4 @@
-"""Stripe's payments that cannot count, listed with their reason. Pure."""
+"""Stripe payments that cannot count, which lists show with their reason. Pure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,12 +27,13 @@ AMOUNT_FIELDS = ("amount", "amount_due", "amount_total")
 
 
 def read_unusable_fact(event: Any, reason: str) -> dict[str, PaymentFacts]:
-    """Return a fact that makes no gift, by the key of its payment; none for other objects.
+    """Return a fact that makes no gift, by the key of its payment.
 
-    The amount is in Stripe's smallest unit.
+    Return an empty dictionary for objects without a payment. The amount is in Stripe's smallest
+    unit.
 
     Raises:
-        Unusable: the event cannot be understood.
+        Unusable: the event is not valid.
     """
     opened = open_event(event)
     find = KEY_READERS.get(str(opened.thing.get("object")))
@@ -44,7 +45,7 @@ def read_unusable_fact(event: Any, reason: str) -> dict[str, PaymentFacts]:
 
 
 def _money(thing: StripeObject) -> dict[str, Any]:
-    """Return the currency and the amount as far as they can be read."""
+    """Return the currency and the amount if the event states valid ones."""
     try:
         currency = read_currency_code(thing)
     except Unusable:

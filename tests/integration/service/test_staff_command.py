@@ -75,9 +75,12 @@ def test_staff_are_listed_and_removed(alice: University, real_client: testing.Te
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("add", "not an address"), "Should be an email address."),
-        (("add", BOB), "Somebody with this email signs in already."),
-        (("add", "@"), "Should be an email address."),
+        (("add", "not an address"), "Must be a valid email address."),
+        (
+            ("add", BOB),
+            "A staff member with this email address already exists. Use another address.",
+        ),
+        (("add", "@"), "Must be a valid email address."),
         (("add", "a\0@example.edu"), "printable"),
         (("link", "nobody@example.edu"), "Record not found. Check the ID or email address."),
         (("remove", "nobody@example.edu"), "Record not found. Check the ID or email address."),

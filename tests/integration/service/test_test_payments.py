@@ -58,7 +58,7 @@ def test_a_test_payment_is_kept_reported_and_not_counted(
     assert made(alice) == 0
     assert [row["reason"] for row in get_db().payments.find()] == ["test_mode"]
     [reason] = refused()
-    assert reason.startswith("this is a test payment")
+    assert reason.startswith("This is a test payment")
     assert "test payment" in caplog.text
     assert get_db().deliveries.count_documents({"refused_events": 1, "due": None}) == 1
     give(alice, True)

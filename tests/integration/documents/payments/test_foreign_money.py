@@ -205,7 +205,7 @@ def test_the_difference_is_reported_in_every_order(
         for refused in row["refused"]
         if "currency" in refused["reason"]
     ]
-    assert reasons == ["a refund in another currency than the gift's changes nothing"] * 15
+    assert reasons == ["The refund has another currency than the gift and changes nothing."] * 15
     assert caplog.text.count("another currency") == 15
     notes = [row["notes"] for row in get_db().payments.find()]
     assert [set(note) for note in notes] == [{f"re_1_{number}"} for number in range(15)]

@@ -72,7 +72,7 @@ def test_a_payment_that_names_no_fundraiser_is_listed_and_becomes_a_gift(alice: 
         "payment_id": "pi_1",
         "status": "unassigned",
         "reason": "no_fundraiser",
-        "detail": "It does not name a fundraiser.",
+        "detail": "The payment does not name a fundraiser. Assign one.",
         "payment_status": "succeeded",
         "amount": 2500,
         "currency": "USD",

@@ -267,9 +267,8 @@ def test_a_payment_without_a_known_fundraiser_waits_with_a_reason(
         post_stripe_event(alice, set_metadata(make_charge_event("succeeded"), **metadata))
     assert gifts(alice) == []
     refused = [row["refused"] for row in get_db().deliveries.find()]
-    assert (
-        refused == [[{"index": 0, "reason": "it names no fundraiser (metadata.fundraiser_id)"}]] * 3
-    )
+    reason = "The payment must name a fundraiser of this organization (metadata.fundraiser_id)."
+    assert refused == [[{"index": 0, "reason": reason}]] * 3
     post_stripe_event(alice, set_metadata(make_charge_event("updated", 9), fundraiser_id=spring))
     [gift] = gifts(alice)
     assert gift["donor"] == BOB

@@ -76,5 +76,5 @@ def test_an_event_with_an_impossible_time_is_rejected(alice: University, created
     post_stripe_event(alice, told)
     sweep_due_records()
     [post] = get_db().deliveries.find()
-    assert post["refused"][0]["reason"] == "the event has no time"
+    assert post["refused"][0]["reason"] == "The event must have a valid time (created)."
     assert "trouble" not in post
