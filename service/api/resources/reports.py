@@ -145,7 +145,7 @@ class UnmatchedEvents(ResponseModel):
     the organization alone.
     """
 
-    get_traceparent: int
+    here: int
     in_organization: int
 
 
