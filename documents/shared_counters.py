@@ -7,7 +7,7 @@ class SharedCounters:
     """Mixed into what reports are made of. Written by the engine alone; see documents/counters.py.
 
     funnel: emails by what became of them (sent, delivered, opened, …), and events (opens, clicks).
-    by_match: for direct, indirect and unresolved, how many gifts and how much was raised.
+    by_match: by match class (link, address, pinned, none), how many gifts and how much was raised.
     recurring: plans that were begun, what their first gifts brought, and what they have in all.
     gifts, raised, refunded, cost: by currency; money in minor units.
     """

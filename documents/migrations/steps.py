@@ -21,6 +21,7 @@ from documents.migrations.addresses import (
 )
 from documents.migrations.counting import count_settled_rows, name_donors
 from documents.migrations.events import add_event_facts
+from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
 from documents.payments.gift import find_missing_gift_reason
@@ -175,4 +176,6 @@ MIGRATIONS = (
     ),
     Migration(16, "list payments without a gift", "payments", add_payment_ids),
     Migration(PAYMENTS_NAMED, "the mailboxes that payments name", "payments", name_payments),
+    Migration(18, "the current names of match classes", "donations", rename_matches),
+    Migration(19, "the current names of past match classes", "past_matches", rename_past_matches),
 )

@@ -22,6 +22,7 @@ from documents.providers.sendgrid import EVENT_KEY_BYTES
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
+from documents.storage.former_match import read_match
 from documents.storage.pagination import InvalidCursor, decode_cursor, encode_cursor
 from documents.user import User
 
@@ -231,7 +232,7 @@ def _gift_entry(
         currency=gift["currency"],
         status=gift["status"],
         refunded_amount=gift.get("refunded_amount", 0),
-        match=gift.get("match"),
+        match=read_match(gift),
         email_id=gift.get("email_id"),
     )
 

@@ -15,18 +15,22 @@ from documents.storage.pagination import list_page as page_of
 from service.api.parsing import bad_request
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
+from service.dashboard.presentation.wording import MATCH_LABELS
 from service.dashboard.queries import Cursor, PageQuery, Search, format_watch
 from service.dashboard.render import render_page
 
 LISTED_GIFTS_A_PAGE = 50
 MAX_UNASSIGNED_COUNT = 100
-MATCH_TABS = {"unresolved": "Unresolved", "direct": "Direct", "indirect": "Indirect", "all": "All"}
+MATCH_TABS = {
+    **{name: MATCH_LABELS[name] for name in ("none", "link", "address", "pinned")},
+    "all": "All",
+}
 NO_EMAIL_CHOICE = "none"
 PIN_MESSAGES = {"pinned": "Pinned.", "unpinned": "The rules decide again."}
 
 
 class GiftQuery(PageQuery):
-    match: Literal["unresolved", "direct", "indirect", "all"] = "unresolved"
+    match: Literal["none", "link", "address", "pinned", "all"] = "none"
     cursor: Cursor | None = None
 
 

@@ -22,7 +22,12 @@ TOUCH_PHRASES = {
     "opened": ", and opened before the gift",
     "sent": ", within the window before the gift",
 }
-MATCH_LABELS = {"direct": "Direct", "indirect": "Indirect", "unresolved": "Unresolved"}
+MATCH_LABELS = {
+    "link": "By link",
+    "address": "By address",
+    "pinned": "Set by staff",
+    "none": "No email",
+}
 STATUS_LABELS = {
     "pending": "Pending",
     "succeeded": "Succeeded",
