@@ -247,7 +247,12 @@ def test_workers_settle_stored_gifts_before_the_migration(
 def test_an_instalment_follows_its_first_gift_during_a_concurrent_migration(
     alice: University, stored: dict[str, Any]
 ) -> None:
-    """A worker decides the first gift while a page renames the class of the next one."""
+    """A worker decides the first gift while a page renames the class of the next one.
+
+    The next one is disputed, so it moves no counter that both transactions write.
+    """
+    disputed = {"status": "disputed"}
+    alice.call("PATCH", f"/v1/donations/{stored['gifts']['pinned_plan_2']}", disputed)
     settle_all()
     token = {"$set": {"email_ref": stored["emails"]["two"]}}
     get_db().donations.update_one({"external_id": "pinned_plan_0"}, token)
