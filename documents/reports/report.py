@@ -1,18 +1,12 @@
 """Reports, read from counters only, so they cost the same at any number of gifts."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, get_args
 
-from bson import ObjectId
-
-from documents.donation import Donation
-from documents.email import Email
 from documents.event import UNMATCHED_FILTER, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, read_gift_day
 from documents.mailing import Mailing
-from documents.matching.late_touches import LateTouches
 from documents.matching.rules import MatchKind
 from documents.organization import Organization
 from documents.reports.figures import (
@@ -22,12 +16,10 @@ from documents.reports.figures import (
     MatchClass,
     Recurring,
     Report,
-    Unsettled,
 )
 from documents.reports.gift_times import UtcDay, sum_by_local_time
+from documents.reports.unsettled import read_unsettled
 from documents.storage.former_match import add_former_counters
-from documents.storage.marks import DUE_FILTER
-from documents.storage.record import Record
 from documents.values.rates import (
     average,
     compute_email_rates,
@@ -36,7 +28,6 @@ from documents.values.rates import (
     ratio,
 )
 from documents.values.time import now
-from documents.webhook_delivery import WebhookDelivery
 
 MATCH_CLASSES: tuple[MatchKind, ...] = get_args(MatchKind)
 REPORTED_FUNNEL_FIELDS = (
@@ -54,7 +45,7 @@ MAX_READ_UTC_DAYS = (
 def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAILINGS) -> Report:
     """Return the report of a fundraiser, with its latest mailings, at most `listed`."""
     # Due records are read first. If none are due, the figures that follow are complete.
-    as_of, unsettled = now(), _unsettled(fundraiser, fundraiser.id)
+    as_of, unsettled = now(), read_unsettled(fundraiser, fundraiser.id)
     fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
     mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
     latest = mailings.order_by("-id").limit(listed)
@@ -70,7 +61,7 @@ def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAI
 
 def build_mailing_report(mailing: Mailing) -> Report:
     """Return the report of a mailing."""
-    as_of, unsettled = now(), _unsettled(mailing, mailing.fundraiser_id)
+    as_of, unsettled = now(), read_unsettled(mailing, mailing.fundraiser_id)
     mailing = Mailing.fetch(mailing.organization_id, mailing.id)
     return {
         "as_of": as_of,
@@ -183,32 +174,3 @@ def _matched(tallied: Fundraiser | Mailing) -> int:
         for name in MATCH_CLASSES
         if name != "none"
     )
-
-
-def _unsettled(of: Fundraiser | Mailing, fundraiser_id: ObjectId) -> Unsettled:
-    """Return what is stored and not counted yet.
-
-    A webhook delivery shows its fundraiser only after it is read, so this includes all deliveries
-    of the organization. The same is true of late touches.
-    """
-    fundraisers = {"fundraiser_id": fundraiser_id, **DUE_FILTER}
-    organizations = {"organization_id": of.organization_id, **DUE_FILTER}
-    waits = [
-        _oldest(Donation, fundraisers),
-        _oldest(Email, fundraisers),
-        _oldest(Mailing, fundraisers),
-        _oldest(WebhookDelivery, organizations),
-        _oldest(LateTouches, organizations),
-    ]
-    oldest = min((due for due in waits if due), default=None)
-    return {
-        "donations": Donation._get_collection().count_documents(fundraisers),
-        "deliveries": WebhookDelivery._get_collection().count_documents(organizations),
-        "oldest_seconds": max(0.0, round((now() - oldest).total_seconds(), 3)) if oldest else 0,
-    }
-
-
-def _oldest(document: type[Record], query: Mapping[str, Any]) -> datetime | None:
-    collection = document._get_collection()
-    row = collection.find_one(query, {"due": 1}, sort=[("due", 1)])
-    return row["due"] if row else None
