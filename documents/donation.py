@@ -22,6 +22,7 @@ from documents.fundraiser import Fundraiser
 from documents.giving_links.references import resolve_reference
 from documents.rows.donation import DonationRow
 from documents.storage.fast_insert import insert_or_find_source
+from documents.storage.former_match import FormerMatchReader, build_match_filter, read_match
 from documents.storage.marks import (
     build_text_condition,
     due_index,
@@ -41,7 +42,7 @@ MAX_REFERENCE_LENGTH = 1000
 DONATION_DEFAULTS = dict.fromkeys(("external_id", "recurring_id", "match", "email_id", "user_id"))
 
 
-class Donation(CountedRecord, Record):
+class Donation(FormerMatchReader, CountedRecord, Record):
     """A gift. After its money is taken, a job decides its match; see settling/settle.py."""
 
     fundraiser_id = ObjectIdField(required=True)
@@ -114,7 +115,8 @@ class Donation(CountedRecord, Record):
     def told(row: DonationRow) -> dict[str, Any]:
         """Return the stored and computed fields of a donation in API responses."""
         donor = {"name": row["donor_name"], "email": row["donor_email"]}
-        return {**DONATION_DEFAULTS, **row, "id": row["_id"], "donor": donor}
+        told = {"id": row["_id"], "donor": donor, "match": read_match(row)}
+        return {**DONATION_DEFAULTS, **row, **told}
 
     @classmethod
     def give(
@@ -173,13 +175,13 @@ class Donation(CountedRecord, Record):
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Convert a filter by `external_id` into a condition that its index serves."""
-        own = (
-            {"external_id": build_text_condition(eq=given["external_id"])}
-            if "external_id" in given
-            else {}
-        )
-        return given | own
+        """Return conditions that find an external ID by its index, and a match by all its names."""
+        own = dict(given)
+        if "external_id" in given:
+            own["external_id"] = build_text_condition(eq=given["external_id"])
+        if "match" in given:
+            own |= build_match_filter(given["match"])
+        return own
 
     def amend(self, *, status: str | None = None, refunded_amount: int | None = None) -> Self:
         """Set the gift's status, or the total amount refunded so far in minor units.

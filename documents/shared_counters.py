@@ -7,7 +7,7 @@ class SharedCounters:
     """Mixin with the counters of reports. Only the engine writes them; see documents/counters.py.
 
     - funnel: emails by outcome (sent, delivered, opened, …), and events (opens, clicks).
-    - by_match: number of gifts and amount raised, for each of direct, indirect and unresolved.
+    - by_match: gifts and amount raised, by match class (link, address, pinned, none).
     - recurring: plans that began, their first gifts, and all their gifts so far.
     - gifts, raised, refunded, cost: by currency; money in minor units.
     """

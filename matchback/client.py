@@ -3,7 +3,7 @@
 with Matchback("https://matchback.example.edu", key) as api:
     spring = api.fundraisers.create(name="Spring Giving Day")
 
-    for gift in api.donations.list(fundraiser_id=spring["id"], match="unresolved"):
+    for gift in api.donations.list(fundraiser_id=spring["id"], match="none"):
         print(gift["id"], api.donations.match(gift["id"])["considered"])
 
 A call retries for up to a minute until the service answers. It still takes effect only once.

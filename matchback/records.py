@@ -7,7 +7,7 @@ client ignores.
 from typing import Any, Literal, NotRequired, TypedDict
 
 Scope = Literal["read", "write", "admin"]
-Match = Literal["direct", "indirect", "unresolved"]
+Match = Literal["link", "address", "pinned", "none"]
 DonationStatus = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
 Touch = Literal["clicked", "opened", "sent"]
 Totals = dict[str, int]

@@ -15,7 +15,10 @@ from documents.matching.policy import MatchPolicy
 from documents.matching.rules import Decision, MatchedGift, list_reasons, match_gift
 from documents.rows.donation import DonationRow, MatchFields, StoredDecision
 
-# What a match says of a gift. All of it is unset if the gift is to have no match.
+# Classes that emails to the donor's address decide. Others do not depend on these emails.
+ADDRESS_MATCHES = ("address", "none")
+
+# The fields of a match. A gift without a match has none of them.
 UNMATCHED: MatchFields = {
     "match": None,
     "decision": None,
@@ -71,13 +74,13 @@ def _decided(
     # The donor's own address says who gives. If nobody is known by it, the email that was passed
     # on still says whose giving the gift is part of.
     user_id = evidence.users.get(gift["_id"]) or (email.user_id if email else None)
-    others = evidence.list_donor_emails(gift) if decision.match != "direct" else ()
+    others = evidence.list_donor_emails(gift) if decision.match in ADDRESS_MATCHES else ()
     rests_on = dict.fromkeys([*(one.id for one in others), *([email.id] if email else [])])
     return Decided(gift, decision, user_id, first["_id"] if first else None, tuple(rests_on))
 
 
 def to_unmatch(gifts: Sequence[DonationRow]) -> list[DonationRow]:
-    """Return the gifts that have a match and are to have none, because no money was taken."""
+    """Return the gifts that must lose their match, because no money was taken."""
     return [gift for gift in gifts if gift.get("match") and not is_matchable(gift)]
 
 

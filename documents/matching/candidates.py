@@ -15,6 +15,7 @@ from documents.people.spellings import list_mailboxes
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
+from documents.storage.former_match import read_match
 from documents.values.address import fold_text, to_canonical, to_mailbox
 
 ERASED_DONOR_PREFIX = (
@@ -70,7 +71,7 @@ class BatchEvidence:
     def earlier_decision(self, first: DonationRow) -> Decision:
         """Return the stored decision on a first instalment that is not decided again now."""
         stored: Any = first["decision"]
-        matched: Any = first["match"]
+        matched: Any = read_match(first)
         email_id = first.get("email_id")
         email = self.emails.get(email_id) if email_id else None
         return Decision(matched, stored["rule"], email, stored.get("touch"))

@@ -11,12 +11,13 @@ from mongoengine import DateTimeField, DictField, ObjectIdField, StringField
 
 from documents.rows.donation import DonationRow, MatchFields, PastMatchRow
 from documents.storage.base import Document
+from documents.storage.former_match import FormerMatchReader, list_stored_names
 from documents.storage.tenancy import OWNED_META
 
 MAX_SHOWN_PAST_MATCHES = 100
 
 
-class PastMatch(Document):
+class PastMatch(FormerMatchReader, Document):
     """A decision that another one replaced."""
 
     organization_id = ObjectIdField(required=True)
@@ -35,7 +36,7 @@ class PastMatch(Document):
 
     @classmethod
     def of(cls, organization_id: ObjectId, donation_id: ObjectId) -> list[Self]:
-        """The decisions of a gift that were replaced, the latest first; a hundred at the most."""
+        """Return the replaced decisions of a gift, the latest first, at most a hundred."""
         of = {"organization_id": organization_id, "donation_id": donation_id}
         return list(cls.objects(**of).order_by("-id").limit(MAX_SHOWN_PAST_MATCHES))
 
@@ -46,8 +47,9 @@ def build_past_match(gift: DonationRow, update: MatchFields, at: datetime) -> Pa
     if not matched or not decision:
         return None
     new = update.get("decision")
-    after = update.get("match"), update.get("email_id"), new["rule"] if new else None
-    if (matched, email_id, decision["rule"]) == after:
+    after = update.get("email_id"), new["rule"] if new else None
+    is_same_class = matched in list_stored_names(update.get("match"))
+    if is_same_class and (email_id, decision["rule"]) == after:
         return None
     past: PastMatchRow = {
         "_id": ObjectId(),

@@ -18,6 +18,7 @@ from documents.matching.policy_version import find_effective_policy
 from documents.matching.reading import read_evidence
 from documents.matching.rematch import NOT_PINNED_FILTER, mark_for_rematch
 from documents.rows.donation import DonationRow
+from documents.storage.former_match import list_stored_names, read_match
 from matchback.engine import Tx
 
 GIFTS_PER_PAGE = 250
@@ -26,7 +27,7 @@ MatchTarget = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mail
 
 @dataclass(frozen=True)
 class MatchChange:
-    """A gift that would be matched differently. What it counts with: nothing, should it not."""
+    """A gift that would be matched differently. `amount` is 0 if the gift does not count."""
 
     donation_id: ObjectId
     amount: int
@@ -44,11 +45,11 @@ def preview_policy(
     """Decide again all gifts of an organization or fundraiser, under an edited policy.
 
     Args:
-        default: the policy of organizations that have none.
-        edit: makes the policy in question of the one that holds.
+        default: the policy of organizations without their own.
+        edit: changes the effective policy to the policy to preview.
 
     Yields:
-        How many more gifts were looked at, and those of them that would change.
+        The number of gifts in a page, and the changes among them.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
         held = find_effective_policy(Tx(get_db()), organization_id, id_, default)
@@ -58,9 +59,12 @@ def preview_policy(
 def mark_all_for_rematch(
     organization_id: ObjectId, fundraiser_id: ObjectId | None = None
 ) -> Iterator[int]:
-    """Let gifts be decided again by the policy that is set; workers do it. Yields how many more.
+    """Mark gifts so that workers decide them again under the current policy.
 
-    Repeating it after it was interrupted starts again, and changes nothing that is right.
+    After an interruption, run it again. It starts from the beginning and changes no correct match.
+
+    Yields:
+        The number of gifts in a page.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
         for page in _pages(id_, NOT_PINNED_FILTER):
@@ -102,7 +106,9 @@ def _changes(tx: Tx, page: list[DonationRow], policy: MatchPolicy) -> list[Match
     for one in decide_all(read_evidence(tx, page, gifts_and_firsts), policy):
         gift, email = one.gift, one.decision.email
         after = one.decision.match, email and email.id, email and email.mailing_id
-        before = gift.get("match"), gift.get("email_id"), gift.get("mailing_id")
+        is_same_class = gift.get("match") in list_stored_names(after[0])
+        matched = after[0] if is_same_class else read_match(gift)
+        before = matched, gift.get("email_id"), gift.get("mailing_id")
         if before != after and gift["_id"] in known:
             amount = net_amount(gift) if is_counted(gift) else 0
             change = MatchChange(gift["_id"], amount, gift["currency"], before, after)  # type: ignore[arg-type]

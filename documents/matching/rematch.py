@@ -16,30 +16,30 @@ from documents.matching.instalments import counted_instalments
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
+from documents.storage.former_match import list_stored_names, read_match
 from documents.values.time import now
 from matchback.engine import Tx
 
 MARKED_GIFTS_PER_BATCH = 500
-FOLLOWED = ("match", "email_id")  # what a later instalment has of the first
 # Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.
 NOT_PINNED_FILTER: dict[str, Any] = {"decision.rule": {"$ne": "pin"}}
-# Decided neither by a pin nor by what the gift itself says: another email might do better.
+# Neither a pin nor the gift itself named the email, so another email can be better.
 OPEN_GIFTS_FILTER: dict[str, Any] = {
-    "match": {"$in": [None, "indirect", "unresolved"]},
+    "match": {"$in": [None, *list_stored_names("address"), *list_stored_names("none")]},
     **NOT_PINNED_FILTER,
 }
 
 
 def list_user_mailboxes(user: UserRow) -> list[str]:
-    """Where mail to a user goes, or went."""
+    """Return the mailboxes that a user has or had."""
     return [*filter(None, [user.get("mailbox")]), *user.get("former_mailboxes", ())]
 
 
 def mark_gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
-    """Mark gifts that were matched to emails that are being deleted. Return the emails with more.
+    """Mark the gifts of emails that are being deleted. Return the emails that have more gifts.
 
-    A link that was passed on may have brought tens of thousands of gifts, more than a transaction
-    can mark. So these emails stay due, and the next batch goes on.
+    A link that donors pass on can lead to tens of thousands of gifts, which are too many for one
+    transaction. So these emails stay due, and the next batch continues.
     """
     deleted = [email["_id"] for email in emails if email.get("deleted_at")]
     if not deleted:
@@ -54,12 +54,12 @@ def mark_gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
 
 
 def build_rematch_marks() -> dict[str, Any]:
-    """What a gift is given to look again for its email when it is settled, which is soon."""
+    """Return the marks with which a worker decides a gift again."""
     return {"due": now(), "rematch": True}
 
 
 def mark_for_rematch(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
-    """Let these gifts look again."""
+    """Mark gifts so that a worker decides them again."""
     if gift_ids:
         these = {"_id": {"$in": list(gift_ids)}}
         tx.database.donations.update_many(
@@ -68,7 +68,7 @@ def mark_for_rematch(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
 
 
 def mark_astray(tx: Tx, firsts: Iterable[DonationRow], decided: set[ObjectId]) -> None:
-    """Mark instalments that follow another gift than the first, or not to where it is now.
+    """Mark instalments that follow another gift, or whose match differs from the first one's.
 
     The number is bounded, because each marked instalment marks the next ones when it is settled.
     This writes the instalments. So a transaction that decides one of them at the same moment fails
@@ -76,18 +76,23 @@ def mark_astray(tx: Tx, firsts: Iterable[DonationRow], decided: set[ObjectId]) -
 
     Args:
         firsts: the first instalments of the plans, as they are now.
-        decided: the gifts of this batch, which are right.
+        decided: the gifts of this batch, whose matches are current.
     """
     for first in firsts:
         if first.get("trouble"):
             continue
-        right = {"follows": first["_id"], **{name: first.get(name) for name in FOLLOWED}}
+        right = {"follows": [first["_id"]], **_list_followed_values(first)}
         astray = {
             **counted_instalments(first["fundraiser_id"], first["recurring_id"]),
             "_id": {"$nin": [*decided, first["_id"]]},
             "rematch": None,
             **NOT_PINNED_FILTER,
-            "$or": [{name: {"$ne": value}} for name, value in right.items()],
+            "$or": [{name: {"$nin": values}} for name, values in right.items()],
         }
         found = tx.database.donations.find(astray, {"_id": 1}, session=tx.session)
         mark_for_rematch(tx, [row["_id"] for row in found.limit(MARKED_GIFTS_PER_BATCH)])
+
+
+def _list_followed_values(first: DonationRow) -> dict[str, list[Any]]:
+    """Return the values that an instalment must have from the first, under all stored names."""
+    return {"match": list_stored_names(read_match(first)), "email_id": [first.get("email_id")]}

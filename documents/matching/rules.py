@@ -1,14 +1,17 @@
 """Matching rules: which email led to a gift. Pure: no database, no clock.
 
-Fundraisers call it matchback. A gift is `direct` when it names its email or staff have pinned one,
-`indirect` when its donor's address leads to one, and otherwise `unresolved`. The rules, in order:
+Fundraisers call it matchback. A gift has one of four classes: `link` if it names its email,
+`address` if the donor's address leads to an email, `pinned` if staff chose the email, and `none` if
+no email fits. The rules, in order:
 
-1. `pin`: the choice of a person.
-2. `recurring`: a later instalment follows the first.
-3. `link_token`, `email_id`: the gift names an email of its fundraiser.
-4. `other_fundraiser`: it names an email of another fundraiser, and the policy allows it.
-5. `donor_address`: an email to the donor, of its fundraiser, sent within the window before it.
-6. `none`.
+1. `pin`: staff chose an email (`pinned`), or chose that no email led to the gift (`none`).
+2. `recurring`: a later instalment takes the email and the class of the first.
+3. `link_token`, `email_id`: the gift names an email of its fundraiser (`link`).
+4. `other_fundraiser`: the gift names an email of another fundraiser, and the policy allows it
+   (`link`).
+5. `donor_address`: an email of the fundraiser went to the donor within the window before the gift
+   (`address`).
+6. `none`: no other rule applies (`none`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,11 +24,11 @@ from bson import ObjectId
 from documents.matching.policy import MatchPolicy, TouchKind
 from documents.rows.donation import StoredReason
 
-MatchKind = Literal["direct", "indirect", "unresolved"]
+MatchKind = Literal["link", "address", "pinned", "none"]
 MatchRule = Literal[
     "pin", "recurring", "link_token", "email_id", "other_fundraiser", "donor_address", "none"
 ]
-MAX_NAMED_CANDIDATES = 10  # how many candidates a decision names; the reasons repeat after that
+MAX_NAMED_CANDIDATES = 10  # after so many, the reasons only repeat
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class MatchedGift:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An email that might have led to the gift. Opens and clicks are people's."""
+    """An email that might have led to the gift. Opens and clicks by machines are left out."""
 
     id: ObjectId
     fundraiser_id: ObjectId
@@ -51,15 +54,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pin:
-    """What staff have said: this email, or none at all."""
+    """The choice of staff: an email, or that no email led to the gift."""
 
     email: Candidate | None
-    is_gone: bool = False  # an email that was pinned and is deleted
+    is_gone: bool = False  # the pinned email was deleted
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer, with what was considered: (email, why it was chosen or not)."""
+    """A match, with the emails that were considered and why each was chosen or not."""
 
     match: MatchKind
     rule: MatchRule
@@ -71,12 +74,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class MatchEvidence:
-    """What speaks for one email or another.
+    """What a decision on a gift depends on.
 
-    pin: by staff.
-    first: what was decided of the first instalment, when this is a later one.
-    named: the email that the gift names, if it is one of the organization's, and how.
-    donors: emails to the user with the donor's address.
+    Attributes:
+        pin: the choice of staff.
+        first: the decision on the first instalment, if the gift is a later one.
+        named: the organization's email that the gift names.
+        named_by: how the gift names it.
+        donors: emails to the user with the donor's address.
     """
 
     pin: Pin | None = None
@@ -95,19 +100,19 @@ def match_gift(gift: MatchedGift, evidence: MatchEvidence, policy: MatchPolicy) 
         reasons = ((first.email.id, "matched to the first instalment"),) if first.email else ()
         return Decision(first.match, "recurring", first.email, first.touch, reasons)
     if named and named.fundraiser_id == gift.fundraiser_id:
-        named_it: Decision = Decision("direct", evidence.named_by, named)
+        named_it: Decision = Decision("link", evidence.named_by, named)
         return _with_note(replace(named_it, considered=((named.id, "named by the gift"),)), pin)
     if named and policy.other_fundraiser == "match":
         reason = "named by the gift, of another fundraiser"
-        other = Decision("direct", "other_fundraiser", named, considered=((named.id, reason),))
+        other = Decision("link", "other_fundraiser", named, considered=((named.id, reason),))
         return _with_note(other, pin)
     return _with_note(_by_address(gift, named, evidence.donors, policy), pin)
 
 
 def _pinned(pin: Pin) -> Decision:
     if pin.email is None:
-        return Decision("unresolved", "pin", note="Staff said that no email led to it.")
-    return Decision("direct", "pin", pin.email, considered=((pin.email.id, "pinned by staff"),))
+        return Decision("none", "pin", note="Staff said that no email led to it.")
+    return Decision("pinned", "pin", pin.email, considered=((pin.email.id, "pinned by staff"),))
 
 
 def _with_note(decision: Decision, pin: Pin | None) -> Decision:
@@ -119,7 +124,7 @@ def _with_note(decision: Decision, pin: Pin | None) -> Decision:
 def _by_address(
     gift: MatchedGift, named: Candidate | None, donors: Iterable[Candidate], policy: MatchPolicy
 ) -> Decision:
-    """The best of the emails to the donor."""
+    """Decide for the best email to the donor."""
     lost: list[tuple[ObjectId, str]] = []
     if named:
         lost.append((named.id, "named by the gift, but of another fundraiser"))
@@ -131,13 +136,13 @@ def _by_address(
         else:
             lost.append((email.id, reason or f"not {' nor '.join(policy.prefer)}"))
     if not fitting:
-        return Decision("unresolved", "none", considered=tuple(lost[:MAX_NAMED_CANDIDATES]))
+        return Decision("none", "none", considered=tuple(lost[:MAX_NAMED_CANDIDATES]))
     fitting.sort(key=lambda pair: _rank(pair, policy))
     (best, touch), *others = fitting
     why = [(best.id, f"to the donor's address, {touch}, the {policy.touch} of these")]
     why += [(email.id, _why_lost(touch, other, policy)) for email, other in others]
     return Decision(
-        "indirect", "donor_address", best, touch, tuple((why + lost)[:MAX_NAMED_CANDIDATES])
+        "address", "donor_address", best, touch, tuple((why + lost)[:MAX_NAMED_CANDIDATES])
     )
 
 
@@ -148,7 +153,7 @@ def _why_lost(best: TouchKind, touch: TouchKind, policy: MatchPolicy) -> str:
 
 
 def _obstacle(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> str | None:
-    """Why this email to the donor cannot have led to the gift, or None when it can."""
+    """Return why an email cannot have led to the gift; None if it can."""
     if email.fundraiser_id != gift.fundraiser_id:
         return "of another fundraiser"
     if email.sent_at is None:
@@ -161,7 +166,7 @@ def _obstacle(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> str |
 
 
 def _touch(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> TouchKind | None:
-    """The best thing that the donor did with it before the gift, as the policy sees it."""
+    """Return the donor's engagement before the gift that the policy prefers; None without one."""
 
     def happened(at: datetime | None) -> bool:
         return at is not None and at <= gift.donated_at
@@ -172,8 +177,8 @@ def _touch(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> TouchKin
 
 
 def _rank(pair: tuple[Candidate, TouchKind], policy: MatchPolicy) -> tuple[int, float, int]:
-    # Two emails sent at the same instant: the one recorded last (or first), so that the answer
-    # is one.
+    # Of two emails that were sent at the same instant, the ID decides. So the answer is always
+    # the same.
     email, touch = pair
     sign = -1 if policy.touch == "last" else 1
     sent = email.sent_at.timestamp() if email.sent_at else 0.0

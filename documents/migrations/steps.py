@@ -1,6 +1,6 @@
 """All migrations, in order. Add a new one at the end.
 
-Each reads the layout of the first version or of a later one; see
+Tests run them on data of the first version and of later versions; see
 tests/integration/documents/migrations/.
 """
 
@@ -21,6 +21,7 @@ from documents.migrations.addresses import (
 )
 from documents.migrations.counting import count_settled_rows, name_donors
 from documents.migrations.events import add_event_facts
+from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
 from documents.payments.gift import find_missing_gift_reason
@@ -42,7 +43,7 @@ def _set(
     rows: list[Any],
     missing: Callable[[Any], dict[str, Any]],
 ) -> None:
-    """Set what rows do not have yet, in the collection and in the rows given."""
+    """Set the fields that rows lack, in the collection and in the given rows."""
     operations = []
     for row in rows:
         new = {name: value for name, value in missing(row).items() if name not in row}
@@ -54,7 +55,7 @@ def _set(
 
 
 def add_user_keys(tx: Tx, rows: list[UserRow]) -> None:
-    """By the mailbox of their address, and by the words of name and address."""
+    """Let users be found by mailbox, and by the words of their name and address."""
 
     def missing(user: UserRow) -> dict[str, Any]:
         if "address" not in user:  # deleted
@@ -69,7 +70,7 @@ def add_user_keys(tx: Tx, rows: list[UserRow]) -> None:
 
 
 def rename_webhook_keys(tx: Tx, rows: list[Any]) -> None:
-    """Public keys of one provider became keys of any."""
+    """Move public keys to the field that all providers share."""
     _set(tx, "webhook_keys", rows, lambda row: {"keys": row.get("public_keys", [])})
     ids = [row["_id"] for row in rows]
     gone = {"$unset": {"public_keys": ""}}
@@ -77,7 +78,7 @@ def rename_webhook_keys(tx: Tx, rows: list[Any]) -> None:
 
 
 def add_gift_keys(tx: Tx, rows: list[DonationRow]) -> None:
-    """By their donor's mailbox and, once they are matched, in the days that they came in."""
+    """Add the donor's mailbox to gifts, and the gift day to matched gifts."""
 
     def missing(gift: DonationRow) -> dict[str, Any]:
         places: dict[str, Any] = {}
@@ -108,7 +109,7 @@ def _is_pinned(gift: DonationRow) -> bool:
 
 
 def add_unsubscribe_groups(tx: Tx, rows: list[EmailRow]) -> None:
-    """Who left and came back is kept by group. Messages are records of their own by now."""
+    """Store unsubscribes by group, and remove messages, which have a collection of their own."""
 
     def missing(email: EmailRow) -> dict[str, Any]:
         left, back = email.get("unsubscribed_at"), email.get("resubscribed_at")
@@ -127,19 +128,19 @@ def add_unsubscribe_groups(tx: Tx, rows: list[EmailRow]) -> None:
 
 
 def recount_collection(collection: str) -> RowChange:
-    """The change of a collection of which nothing else is to be brought into today's form."""
+    """Return a change that only counts the rows of a collection again."""
     return lambda tx, rows: count_settled_rows(tx, collection, rows)
 
 
 def record_end_time(tx: Tx, rows: list[Any]) -> None:
-    """Change nothing. The time at which the migration ends is what counts."""
+    """Change nothing. Readers need only the time at which the migration ends."""
 
 
 NO_ROW_FILTER = {"_id": None}
 
 
 def add_payment_ids(tx: Tx, rows: list[PaymentRow]) -> None:
-    """Give each payment the ID that clients name it by, and the reason why it has no gift."""
+    """Add a public ID to each payment, and the reason if it has no gift."""
 
     def missing(payment: PaymentRow) -> dict[str, Any]:
         if payment.get("linked_to") or "instalments" in payment:
@@ -175,4 +176,6 @@ MIGRATIONS = (
     ),
     Migration(16, "list payments without a gift", "payments", add_payment_ids),
     Migration(PAYMENTS_NAMED, "the mailboxes that payments name", "payments", name_payments),
+    Migration(18, "the current names of match classes", "donations", rename_matches),
+    Migration(19, "the current names of past match classes", "past_matches", rename_past_matches),
 )

@@ -1,18 +1,13 @@
 """Reports, read from counters only, so they cost the same at any number of gifts."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
-from bson import ObjectId
-
-from documents.donation import Donation
-from documents.email import Email
 from documents.event import UNMATCHED_FILTER, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, read_gift_day
 from documents.mailing import Mailing
-from documents.matching.late_touches import LateTouches
+from documents.matching.rules import MatchKind
 from documents.organization import Organization
 from documents.reports.figures import (
     ByTime,
@@ -21,11 +16,10 @@ from documents.reports.figures import (
     MatchClass,
     Recurring,
     Report,
-    Unsettled,
 )
 from documents.reports.gift_times import UtcDay, sum_by_local_time
-from documents.storage.marks import DUE_FILTER
-from documents.storage.record import Record
+from documents.reports.unsettled import read_unsettled
+from documents.storage.former_match import add_former_counters
 from documents.values.rates import (
     average,
     compute_email_rates,
@@ -34,15 +28,14 @@ from documents.values.rates import (
     ratio,
 )
 from documents.values.time import now
-from documents.webhook_delivery import WebhookDelivery
 
-MATCH_CLASSES = ("direct", "indirect", "unresolved")
+MATCH_CLASSES: tuple[MatchKind, ...] = get_args(MatchKind)
 REPORTED_FUNNEL_FIELDS = (
     "sent delivered bounced dropped opened opens machine_opens clicked clicks unsubscribed "
     "spam_reported donated"
 ).split()
 MAX_LISTED_MAILINGS = 200
-MAX_COUNTED_UNMATCHED = 10_000  # so that a report costs the same however many there are
+MAX_COUNTED_UNMATCHED = 10_000  # so the cost of a report does not grow
 MAX_SHOWN_DAYS = 31
 MAX_READ_UTC_DAYS = (
     MAX_SHOWN_DAYS + 2
@@ -50,9 +43,9 @@ MAX_READ_UTC_DAYS = (
 
 
 def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAILINGS) -> Report:
-    """What a fundraiser has brought, and each of its latest mailings, so many at the most."""
-    # What is due is read before the figures: «nothing is waiting» must be true of what follows.
-    as_of, unsettled = now(), _unsettled(fundraiser, fundraiser.id)
+    """Return the report of a fundraiser, with its latest mailings, at most `listed`."""
+    # Due records are read first. If none are due, the figures that follow are complete.
+    as_of, unsettled = now(), read_unsettled(fundraiser, fundraiser.id)
     fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
     mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
     latest = mailings.order_by("-id").limit(listed)
@@ -67,8 +60,8 @@ def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAI
 
 
 def build_mailing_report(mailing: Mailing) -> Report:
-    """What a mailing has brought."""
-    as_of, unsettled = now(), _unsettled(mailing, mailing.fundraiser_id)
+    """Return the report of a mailing."""
+    as_of, unsettled = now(), read_unsettled(mailing, mailing.fundraiser_id)
     mailing = Mailing.fetch(mailing.organization_id, mailing.id)
     return {
         "as_of": as_of,
@@ -81,7 +74,7 @@ def build_mailing_report(mailing: Mailing) -> Report:
 
 
 def _by_time(of: Fundraiser | Mailing, kind: str) -> ByTime:
-    """Gifts by day and hour of the organization's time zone, as many as a report shows."""
+    """Return gifts by day and hour in the organization's time zone, for the days of a report."""
     rows = GiftDay.latest(kind, of.id, MAX_READ_UTC_DAYS)
     utc_days = [
         UtcDay(read_gift_day(row["_id"]), row.get("gifts", {}), row.get("raised", {}))
@@ -94,8 +87,10 @@ def _by_time(of: Fundraiser | Mailing, kind: str) -> ByTime:
 
 
 def _unmatched(of: Fundraiser | Mailing, link: str) -> dict[str, int]:
-    """Events that no email is known of. Read by partial indexes that hold nothing else; most have
-    no category that would say whose they are."""
+    """Count events without a known email, by partial indexes that hold only these.
+
+    Most of them have no category that names a mailing.
+    """
     events = Event._get_collection()
     mine = {link: of.id, **UNMATCHED_FILTER}
     everybodys = {"organization_id": of.organization_id, **UNMATCHED_FILTER}
@@ -135,11 +130,12 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> Figures:
             "average": {
                 code: average(amount, tallied.gifts[code])
                 for code, amount in raised.items()
-                # Absent only where a counter is off; a report survives what recount is to find.
+                # Absent only if a counter is incorrect, which a recount finds.
                 if tallied.gifts.get(code, 0) > 0
             },
             "by_match": {
-                name: _match_class(tallied.by_match.get(name, {})) for name in MATCH_CLASSES
+                name: _match_class(add_former_counters(tallied.by_match, name))
+                for name in MATCH_CLASSES
             },
         },
         "recurring": _recurring(tallied.recurring),
@@ -172,31 +168,9 @@ def _recurring(counters: Mapping[str, Any]) -> Recurring:
 
 
 def _matched(tallied: Fundraiser | Mailing) -> int:
-    """Gifts that an email led to."""
-    return sum(tallied.by_match.get(name, {}).get("count", 0) for name in ("direct", "indirect"))
-
-
-def _unsettled(of: Fundraiser | Mailing, fundraiser_id: ObjectId) -> Unsettled:
-    """What is stored and not counted yet. Deliveries say only when read whose emails they tell of,
-    so all of the organization's are named; and so are touches for which gifts are to look again."""
-    fundraisers = {"fundraiser_id": fundraiser_id, **DUE_FILTER}
-    organizations = {"organization_id": of.organization_id, **DUE_FILTER}
-    waits = [
-        _oldest(Donation, fundraisers),
-        _oldest(Email, fundraisers),
-        _oldest(Mailing, fundraisers),
-        _oldest(WebhookDelivery, organizations),
-        _oldest(LateTouches, organizations),
-    ]
-    oldest = min((due for due in waits if due), default=None)
-    return {
-        "donations": Donation._get_collection().count_documents(fundraisers),
-        "deliveries": WebhookDelivery._get_collection().count_documents(organizations),
-        "oldest_seconds": max(0.0, round((now() - oldest).total_seconds(), 3)) if oldest else 0,
-    }
-
-
-def _oldest(document: type[Record], query: Mapping[str, Any]) -> datetime | None:
-    collection = document._get_collection()
-    row = collection.find_one(query, {"due": 1}, sort=[("due", 1)])
-    return row["due"] if row else None
+    """Return the number of gifts that an email led to."""
+    return sum(
+        add_former_counters(tallied.by_match, name)["count"]
+        for name in MATCH_CLASSES
+        if name != "none"
+    )

@@ -1,4 +1,4 @@
-"""One person's time line, a page at a time: emails to them, what they did, and what they gave.
+"""One person's timeline, a page at a time: emails to the person, events and gifts.
 
 The dashboard's person page shows it. A page continues where the last page ended, and merges emails,
 events and gifts. A place is a time, a source and an ID. So a page neither loses nor repeats entries
@@ -19,25 +19,24 @@ from documents.email import Email
 from documents.event import Event
 from documents.mailing import Mailing
 from documents.providers.sendgrid import EVENT_KEY_BYTES
-from documents.rows.donation import DonationRow, StoredDecision
+from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
+from documents.storage.former_match import read_match
 from documents.storage.pagination import InvalidCursor, decode_cursor, encode_cursor
 from documents.user import User
 
-MAX_TIMELINE_EMAILS = (
-    1000  # of a person, the latest: with their events, they are read for each page
-)
+MAX_TIMELINE_EMAILS = 1000  # the latest of a person; each page reads them
 TIMELINE_CURSOR_NAME = "timeline"
 UNIX_EPOCH, ONE_MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-# Of one moment, what is told first has the highest number.
+# Of entries at the same time, the one with the highest rank comes first.
 EMAIL_RANK, EVENT_RANK, GIFT_RANK = range(3)
 ID_BYTES_BY_RANK = {EMAIL_RANK: 12, EVENT_RANK: EVENT_KEY_BYTES, GIFT_RANK: 12}
 
 
 @dataclass(frozen=True)
 class SentEmail:
-    """An email went out. `mailing` is its mailing's name; None when it is of none."""
+    """An email to the person. `mailing` is the name of its mailing, if it has one."""
 
     kind: ClassVar[str] = "email"
     key: str
@@ -50,7 +49,7 @@ class SentEmail:
 
 @dataclass(frozen=True)
 class ReportedEvent:
-    """SendGrid told of an email. `type`, `bounce_type` and `group` are in its words."""
+    """An event of an email. `type`, `bounce_type` and `group` are SendGrid's values."""
 
     kind: ClassVar[str] = "event"
     key: str
@@ -68,7 +67,7 @@ class ReportedEvent:
 
 @dataclass(frozen=True)
 class GivenGift:
-    """They gave. Amounts are in minor units; email and mailing are what it was matched to."""
+    """A gift of the person, with the email and mailing of its match. Amounts are in minor units."""
 
     kind: ClassVar[str] = "gift"
     key: str
@@ -79,11 +78,10 @@ class GivenGift:
     currency: str
     refunded_amount: int
     status: str
-    match: str | None  # None until it is decided
+    match: str | None  # None while undecided
     email_id: ObjectId | None
     mailing_id: ObjectId | None
     mailing: str | None
-    decision: StoredDecision | None
 
 
 TimelineEntry = SentEmail | ReportedEvent | GivenGift
@@ -91,14 +89,14 @@ TimelineEntry = SentEmail | ReportedEvent | GivenGift
 
 @dataclass(frozen=True)
 class TimelinePage:
-    """Some entries, the newest first, and the cursor of the next page, or None on the last."""
+    """Some entries, the newest first. `next_cursor` is None on the last page."""
 
     entries: list[TimelineEntry]
     next_cursor: str | None
 
 
 class TimelinePlace(NamedTuple):
-    """Where in a time line; the next page has what is less."""
+    """A place in a timeline. The next page has the places that are less."""
 
     at: datetime
     source: int
@@ -109,10 +107,10 @@ Found = tuple[TimelinePlace, Any]  # with the row of an email, an event or a gif
 
 
 def list_timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> TimelinePage:
-    """One page of a person's time line.
+    """Return one page of a person's timeline.
 
     Raises:
-        BadCursor: the cursor is of another person's, or none of ours.
+        InvalidCursor: the cursor belongs to another person, or is not a cursor of a timeline.
     """
     after = _read(cursor, user) if cursor is not None else None
     emails = _emails(user)
@@ -131,7 +129,10 @@ def list_timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> 
 
 
 def _emails(user: User) -> dict[ObjectId, EmailRow]:
-    """The latest emails to a person. Hinted: by id alone, all of the organization's are read."""
+    """Read the latest emails to a person.
+
+    Without the hint, MongoDB reads all emails of the organization in the order of their IDs.
+    """
     query = {"organization_id": user.organization_id, "user_id": user.id, "deleted_at": None}
     found = Email.objects(__raw__=query).hint("user_id_1_fundraiser_id_1_sent_at_1")
     read = (
@@ -160,7 +161,7 @@ def _gifts(user: User, after: TimelinePlace | None) -> QuerySet:
 
 
 def _beyond(place: TimelinePlace | None, source: int, at: str) -> dict[str, Any]:
-    """The condition on a source for what comes after a place."""
+    """Return the condition that finds the rows of a source after a place."""
     if place is None:
         return {}
     if source != place.source:
@@ -178,8 +179,8 @@ def _bytes(id_: ObjectId | bytes) -> bytes:
 
 
 def _entries(user: User, found: list[Found], emails: Mapping[Any, Any]) -> list[TimelineEntry]:
-    """The entries, with the names of their mailings."""
-    # An event does not know its email's mailing.
+    """Return the entries, with the names of their mailings."""
+    # An event does not store the mailing of its email.
     ids = [emails.get(row.get("email_id"), row).get("mailing_id") for _, row in found]
     query = {"organization_id": user.organization_id, "_id": {"$in": [id_ for id_ in ids if id_]}}
     named = Mailing.objects(__raw__=query).only("name").as_pymongo() if any(ids) else ()
@@ -232,9 +233,8 @@ def _gift_entry(
         currency=gift["currency"],
         status=gift["status"],
         refunded_amount=gift.get("refunded_amount", 0),
-        match=gift.get("match"),
+        match=read_match(gift),
         email_id=gift.get("email_id"),
-        decision=gift.get("decision"),
     )
 
 

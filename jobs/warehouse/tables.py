@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from bson import Binary, ObjectId
 
 from documents.erased.rules import has_any_address, redact_url
+from documents.storage.former_match import read_match
 
 StoredDocument = Mapping[str, Any]
 WarehouseRow = dict[str, Any]
@@ -228,7 +229,7 @@ DONATION_TABLE = Table(
         *_counts("refunded_amount"),
         Column("counted_amount", "integer", _counted, ("status", "amount", "refunded_amount")),
         Column("currency"),
-        Column("match"),
+        Column("match", value=read_match, needs=("match", "decision")),
         Column("match_rule", value=_decided("rule"), needs=("decision",)),
         Column("match_touch", value=_decided("touch"), needs=("decision",)),
         Column(

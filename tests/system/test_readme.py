@@ -68,7 +68,7 @@ def test_the_readmes_tour_runs(stack: Stack, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr + stack.log("web")
     match, report = map(json.loads, done.stdout.splitlines())
     [considered] = match["considered"]
-    assert (match["match"], match["email_id"]) == ("indirect", considered["email_id"])
+    assert (match["match"], match["email_id"]) == ("address", considered["email_id"])
     assert report["emails"]["donated"] == 1
     assert report["donations"]["raised"] == {"USD": 2500}
 
@@ -110,7 +110,7 @@ def test_the_example_in_the_payments_guide_posts_a_gift(
         gifts = alice.get("/v1/donations")["data"]
         return gifts and gifts[0]["match"]
 
-    assert wait_until(matched, "the gift is matched") == "direct"
+    assert wait_until(matched, "the gift is matched") == "link"
     [gift] = alice.get("/v1/donations")["data"]
     assert (gift["external_id"], gift["email_id"]) == ("gift-1042", email["id"])
 

@@ -52,9 +52,9 @@ def test_a_gift_finds_its_email(alice: University) -> None:
     assert alice.deliver(events[:20]).status == 202  # a second time
     settled(alice, spring)
 
-    # A direct gift, an indirect one, one with garbage in the link, and one by a stranger.
-    direct = alice.gift(spring, 2500, people[0], email_id=emails[0])
-    indirect = alice.gift(
+    # A gift by link, one by address, one with garbage in the link, and one by a stranger.
+    by_link = alice.gift(spring, 2500, people[0], email_id=emails[0])
+    by_address = alice.gift(
         spring, 1001, people[1] | {"email": " P1@EXAMPLE.edu"}, donated_at="2023-11-20T00:00:00Z"
     )
     garbage = alice.gift(
@@ -63,8 +63,8 @@ def test_a_gift_finds_its_email(alice: University) -> None:
     alice.gift(spring, 700, EVE, email_id="f" * 24)
     report = settled(alice, spring)
 
-    found = {gift: alice.get(f"/v1/donations/{gift}") for gift in (direct, indirect, garbage)}
-    assert [one["match"] for one in found.values()] == ["direct", "indirect", "indirect"]
+    found = {gift: alice.get(f"/v1/donations/{gift}") for gift in (by_link, by_address, garbage)}
+    assert [one["match"] for one in found.values()] == ["link", "address", "address"]
     assert [one["email_id"] for one in found.values()] == emails[:3]
     assert report["emails"] == {
         "sent": 10,
@@ -87,9 +87,9 @@ def test_a_gift_finds_its_email(alice: University) -> None:
         "refunded": {},
         "average": {"USD": 1550},
         "by_match": {
-            "direct": {"count": 1, "raised": {"USD": 2500}},
-            "indirect": {"count": 2, "raised": {"USD": 3001}},
-            "unresolved": {"count": 1, "raised": {"USD": 700}},
+            "link": {"count": 1, "raised": {"USD": 2500}},
+            "address": {"count": 2, "raised": {"USD": 3001}},
+            "none": {"count": 1, "raised": {"USD": 700}},
         },
     }
     assert report["rates"] == {
@@ -107,8 +107,8 @@ def test_a_gift_finds_its_email(alice: University) -> None:
     best = alice.get("/v1/users?sort=-donations_count&limit=3")["data"]
     assert {user["donations_count"] for user in best} == {1}
 
-    alice.call("PATCH", f"/v1/donations/{direct}", {"status": "refunded"})
-    alice.call("PATCH", f"/v1/donations/{indirect}", {"refunded_amount": 1})
+    alice.call("PATCH", f"/v1/donations/{by_link}", {"status": "refunded"})
+    alice.call("PATCH", f"/v1/donations/{by_address}", {"refunded_amount": 1})
     report = settled(alice, spring)
     assert report["donations"]["raised"] == {"USD": 3700}
     assert report["donations"]["refunded"] == {"USD": 2501}

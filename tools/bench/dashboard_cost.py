@@ -72,7 +72,7 @@ def _paths(emails: int) -> dict[str, str]:
     """Return the path of each page, and for each list the most expensive variant."""
     db = get_db()
     fundraiser, mailing = db.fundraisers.find_one()["_id"], db.mailings.find_one()["_id"]
-    gift = db.donations.find_one({"match": "direct"})
+    gift = db.donations.find_one({"match": "link"})
     at = f"/dashboard/mailings/{mailing}"
     return {
         "overview": "/dashboard",

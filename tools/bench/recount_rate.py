@@ -78,7 +78,7 @@ def _gift(rows: Rows, of: dict[str, Any], number: int) -> None:
     id_ = ObjectId()
     at = EMAILS_SENT_AT + timedelta(minutes=number % 10_000)
     gift: Any = {**of, "_id": id_, "donated_at": at, "amount": 2500, "currency": "USD"}
-    gift |= {"status": "succeeded", "match": "direct"}
+    gift |= {"status": "succeeded", "match": "link"}
     for kind in ("fundraiser", "mailing"):
         parent = gift[f"{kind}_id"]
         gift[f"{kind}_donor_id"] = make_donor_id(kind, parent, gift)

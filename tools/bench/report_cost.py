@@ -46,7 +46,7 @@ def create_counted_fundraiser(organization_id: ObjectId, number: int) -> Fundrai
         **dict.fromkeys(("donations_count", "emails_count", "donors"), number),
         "raised": {"USD": 2500 * number},
         "gifts": {"USD": number},
-        "by_match": {"direct": {"count": number, "raised": {"USD": 2500 * number}}},
+        "by_match": {"link": {"count": number, "raised": {"USD": 2500 * number}}},
         "funnel": dict.fromkeys(("sent", "delivered", "opened", "opens", "donated"), number),
     }
     get_db().fundraisers.update_one({"_id": fundraiser.id}, {"$set": counters})
@@ -67,7 +67,7 @@ def _rows(
             days.setdefault(day, Counter())[quarter_key(gift)] += 1
             donor = f"fundraiser:{fundraiser.id}:{user_id}"
             links = {"email_id": email_id, "user_id": user_id, "fundraiser_day_id": day}
-            matched = {"match": "direct", "fundraiser_donor_id": donor}
+            matched = {"match": "link", "fundraiser_donor_id": donor}
             donations.append({**of, **gift, **links, **matched, "donor_mailbox": f"{index}@x.edu"})
             emails.append({**of, "_id": email_id, "user_id": user_id, "donations_count": 1})
             donors.append({"_id": donor, "fundraiser_id": fundraiser.id, "donations_count": 1})

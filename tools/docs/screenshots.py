@@ -78,7 +78,7 @@ def find_pages(page: Page) -> dict[str, str]:
     found["all gifts"] = "/dashboard/gifts?match=all"
     first("all gifts", "gifts")
     return found | {
-        "unresolved": "/dashboard/gifts",
+        "unmatched": "/dashboard/gifts",
         "payments": "/dashboard/payments",
         "health": "/dashboard/health",
         "settings": "/dashboard/settings",

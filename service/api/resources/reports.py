@@ -61,9 +61,16 @@ class MatchClass(ResponseModel):
 
 
 class MatchClasses(ResponseModel):
-    direct: MatchClass
-    indirect: MatchClass
-    unresolved: MatchClass
+    """Donations by match class.
+
+    `link`: the donation named its email. `address`: the donor's address found it. `pinned`: staff
+    chose it. `none`: no email fits, or staff chose none.
+    """
+
+    link: MatchClass
+    address: MatchClass
+    pinned: MatchClass
+    none: MatchClass
 
 
 class RecurringFigures(ResponseModel):

@@ -22,7 +22,7 @@ from service.dashboard.render import render_page
 
 LISTED_GIFTS_A_PAGE = 50
 MAX_UNASSIGNED_COUNT = 100
-MATCH_TABS = {name: MATCH_LABELS[name] for name in ("unresolved", "direct", "indirect")}
+MATCH_TABS = {name: MATCH_LABELS[name] for name in ("none", "link", "address", "pinned")}
 MATCH_TABS |= {"all": marked("All")}
 NO_EMAIL_CHOICE = "none"
 DONE = {
@@ -33,7 +33,7 @@ NOTHING_CHOSEN = marked("Choose an email, or “No email led to this gift”.")
 
 
 class GiftQuery(PageQuery):
-    match: Literal["unresolved", "direct", "indirect", "all"] = "unresolved"
+    match: Literal["none", "link", "address", "pinned", "all"] = "none"
     cursor: Cursor | None = None
 
 

@@ -9,11 +9,11 @@ from service.dashboard.presentation.language import Marked, marked
 
 NOT_MATCHED = marked("Not matched yet")
 SET_BY_STAFF = marked("Set by staff")
-# The only place that names match classes. Reports count a pinned gift in its class of evidence.
 MATCH_LABELS = {
-    "direct": marked("By link"),
-    "indirect": marked("By address"),
-    "unresolved": marked("No email"),
+    "link": marked("By link"),
+    "address": marked("By address"),
+    "pinned": SET_BY_STAFF,
+    "none": marked("No email"),
 }
 RULE_SENTENCES = {
     "pin": SET_BY_STAFF,
@@ -107,12 +107,9 @@ OTHER_FUNDRAISERS = {
 }
 
 
-def match_label(match: str | None, decision: Mapping[str, Any] | None) -> Marked:
-    """Return the label of a gift's match. A pin to no email is "No email"."""
-    if match is None:
-        return NOT_MATCHED
-    is_pinned = (decision or {}).get("rule") == "pin" and match != "unresolved"
-    return SET_BY_STAFF if is_pinned else MATCH_LABELS[match]
+def match_label(match: str | None) -> Marked:
+    """Return the label of a gift's match class."""
+    return NOT_MATCHED if match is None else MATCH_LABELS[match]
 
 
 def explain_decision(decision: Mapping[str, Any] | None) -> str:

@@ -176,7 +176,7 @@ def _tell(up: LocalDeployment, player: Player, report: dict[str, Any]) -> None:
   KEY={key}
   curl -H "Authorization: Bearer $KEY" {url}/v1/fundraisers/{place.fundraiser_id}/report
   curl -H "Authorization: Bearer $KEY" "{url}/v1/users?sort=-donations_count&limit=3"
-  curl -H "Authorization: Bearer $KEY" "{url}/v1/donations?match=indirect&limit=1"
+  curl -H "Authorization: Bearer $KEY" "{url}/v1/donations?match=address&limit=1"
   curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
     -d '{{"fundraiser_id": "{place.fundraiser_id}", "amount": 2500, "currency": "USD",
          "donor": {{"name": "Ada Abbott", "email": "ada.abbott0@example.edu"}}}}' {url}/v1/donations

@@ -53,13 +53,13 @@ def test_a_dry_run_reports_a_policys_changes_and_makes_none(alice: University) -
     assert told(alice, "--window", "30d", "--touch", "last") == []
     [change] = told(alice, "--window", "14d")
     assert (change["donation_id"], change["amount"]) == (eves, 1000)
-    assert change["after"] == {"match": "unresolved", "email_id": None, "mailing_id": None}
+    assert change["after"] == {"match": "none", "email_id": None, "mailing_id": None}
     firsts = told(alice, "--touch", "first")
     assert {one["donation_id"] for one in firsts} == {gift, follower}
     assert told(alice, "--prefer", "clicked", "--fundraiser", alice.fundraiser("Empty")) == []
 
     text = rematch(alice, "--dry-run", "--touch", "first").stdout
-    assert text.startswith("Donations checked: 4. Would change: 2.\n  indirect -> indirect: 2\n")
+    assert text.startswith("Donations checked: 4. Would change: 2.\n  address -> address: 2\n")
     assert f"mailing {appeal}: +25.05 USD" in text
     assert f"mailing {reminder}: -25.05 USD" in text
     settle_all()

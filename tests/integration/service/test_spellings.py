@@ -258,4 +258,4 @@ def test_a_damaged_reference_of_another_organization_is_ignored(
         donor = {"name": "S", "email": "stranger@example.net"}
         place.gift(spring, donor=donor, email_id=f"{theirs[name]}.")
     settle_all()
-    assert {gift["match"] for gift in place.get("/v1/donations")["data"]} == {"unresolved"}
+    assert {gift["match"] for gift in place.get("/v1/donations")["data"]} == {"none"}

@@ -332,7 +332,9 @@ def test_every_page_queries_only_own_records(world: World) -> None:
 # Parameters that make a page read more.
 QUERIES = {
     "/dashboard": ["", "q=spring&sort=-raised"],
-    "/dashboard/gifts": [f"match={match}" for match in ("unresolved", "direct", "indirect", "all")],
+    "/dashboard/gifts": [
+        f"match={match}" for match in ("none", "link", "address", "pinned", "all")
+    ],
     "/dashboard/mailings/{id}": ["", "did=clicked", "did=left", "q=bob", "q=bob+example&did=gave"],
     "/dashboard/live": ["watch=fundraisers:{fundraisers},users:{users},new_donations:{donations}"],
 }

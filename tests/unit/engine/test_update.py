@@ -33,8 +33,8 @@ def test_calls_about_one_field_are_combined() -> None:
 
 
 def test_none_unsets_a_field() -> None:
-    update = Update().set_or_unset({"match": "direct", "email_id": None, "note": ""})
-    assert update.operators == {"$set": {"match": "direct", "note": ""}, "$unset": {"email_id": ""}}
+    update = Update().set_or_unset({"match": "link", "email_id": None, "note": ""})
+    assert update.operators == {"$set": {"match": "link", "note": ""}, "$unset": {"email_id": ""}}
 
 
 def test_an_operator_without_fields_is_omitted() -> None:

@@ -111,11 +111,11 @@ def test_thirty_guesses_for_many_accounts_are_the_limit(browser: Browser) -> Non
 
 
 def test_without_a_session_every_page_redirects_to_sign_in_and_back(browser: Browser) -> None:
-    there = "/dashboard/gifts?match=direct"
-    answer = browser.get("/dashboard/gifts", query_string="match=direct")
+    there = "/dashboard/gifts?match=link"
+    answer = browser.get("/dashboard/gifts", query_string="match=link")
     assert answer.status_code == 303
     assert answer.headers["location"] == (
-        "/dashboard/sign-in?back=%2Fdashboard%2Fgifts%3Fmatch%3Ddirect"
+        "/dashboard/sign-in?back=%2Fdashboard%2Fgifts%3Fmatch%3Dlink"
     )
     assert browser.sign_in(ALICE, back=there).headers["location"] == there
 

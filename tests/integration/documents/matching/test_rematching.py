@@ -65,19 +65,19 @@ def nothing_would_change(alice: University) -> bool:
     return not [change for _, changes in pages for change in changes]
 
 
-def test_a_gift_by_token_is_direct_and_forged_tokens_are_ignored(
+def test_a_gift_by_token_matches_by_link_and_forged_tokens_are_ignored(
     alice: University, charlie: University
 ) -> None:
     spring = alice.fundraiser()
     email = alice.email(spring, sent_at=SENT)
     token = alice.get(f"/v1/emails/{email}")["link_token"]
     gift = alice.gift(spring, donor=EVE, email_id=token)
-    assert of(alice, gift, "match", "rule", "email_id") == ("direct", "link_token", email)
+    assert of(alice, gift, "match", "rule", "email_id") == ("link", "link_token", email)
     theirs = charlie.email(charlie.fundraiser())
     foreign = charlie.get(f"/v1/emails/{theirs}")["link_token"]
     for bad in (token[:-1], token[:-1] + "!", token.swapcase(), foreign, theirs):
         forged = alice.gift(spring, donor=EVE, email_id=bad)
-        assert of(alice, forged, "match", "rule") == ("unresolved", "none"), bad
+        assert of(alice, forged, "match", "rule") == ("none", "none"), bad
 
 
 def test_events_may_name_their_email_by_its_token(alice: University) -> None:
@@ -93,7 +93,7 @@ def test_a_gift_naming_another_fundraisers_email_keeps_a_note(alice: University)
     email = alice.email(autumn, sent_at=SENT)
     gift = alice.gift(spring, email_id=email, donated_at=GIVEN)
     match, considered = of(alice, gift, "match", "considered")
-    assert match == "unresolved"
+    assert match == "none"
     assert considered == [
         {"email_id": email, "reason": "named by the gift, but of another fundraiser"}
     ]
@@ -104,7 +104,7 @@ def test_a_gift_naming_another_fundraisers_email_keeps_a_note(alice: University)
     again = alice.gift(spring, email_id=email, donated_at=GIVEN)
     found = of(alice, again, "match", "rule", "email_id", "policy")
     policy = {"scope": "fundraiser", "version": 1}
-    assert found == ("direct", "other_fundraiser", email, policy)
+    assert found == ("link", "other_fundraiser", email, policy)
 
 
 def test_a_late_click_changes_the_match_and_history_keeps_the_old_one(
@@ -167,15 +167,15 @@ def test_a_new_address_finds_its_gifts_and_the_old_one_keeps_them(alice: Univers
         alice.gift(spring, donor={"name": "Bob", "email": address}, donated_at=GIVEN)
         for address in (BOB["email"], "bob@new.example.edu")
     )
-    assert of(alice, new, "match") == ("unresolved",)
+    assert of(alice, new, "match") == ("none",)
     changed = alice.call("PATCH", f"/v1/users/{user}", {"email": "Bob@new.example.edu"})
     assert changed.status == 200
     for gift in (old, new):
-        assert of(alice, gift, "match", "email_id") == ("indirect", email)
+        assert of(alice, gift, "match", "email_id") == ("address", email)
     assert alice.get(f"/v1/users/{user}")["donations_count"] == 2
     # The current holder of an old address takes precedence over a former holder.
     carol = alice.make("users", name="Carol", email=BOB["email"])["id"]
-    assert of(alice, old, "match") == ("unresolved",)
+    assert of(alice, old, "match") == ("none",)
     assert alice.get(f"/v1/donations/{old}")["user_id"] == carol
     assert alice.get(f"/v1/users/{user}")["donations_count"] == 1
 
@@ -209,14 +209,14 @@ def test_a_pin_survives_new_data_and_unpinning_applies_the_rules(
     answer = alice.call("PUT", path, {"email_id": token})
     assert (answer.status, answer.json["pending"]) == (200, True)
     assert answer.json["pin"]["email_id"] == pinned
-    assert of(alice, gift, "match", "rule", "email_id") == ("direct", "pin", pinned)
+    assert of(alice, gift, "match", "rule", "email_id") == ("pinned", "pin", pinned)
     alice.deliver([make_event(latest, "click", CLICKED, url="https://give.example.edu/")])
     alice.email(spring, sent_at="2025-11-22T12:00:00Z")
     assert of(alice, gift, "email_id", "pending") == (pinned, False)
     assert alice.get(f"/v1/emails/{pinned}")["raised"] == {"USD": 2500}
 
     assert alice.call("PUT", path, {"email_id": None}).status == 200
-    assert of(alice, gift, "match", "rule", "email_id") == ("unresolved", "pin", None)
+    assert of(alice, gift, "match", "rule", "email_id") == ("none", "pin", None)
     assert alice.call("DELETE", path).status == 200
     assert of(alice, gift, "rule", "email_id", "pin") == ("donor_address", latest, None)
     assert len(of(alice, gift, "history")[0]) == 3
@@ -224,7 +224,7 @@ def test_a_pin_survives_new_data_and_unpinning_applies_the_rules(
     theirs = charlie.email(charlie.fundraiser())
     for bad in (theirs, charlie.get(f"/v1/emails/{theirs}")["link_token"], "nonsense", ""):
         assert alice.call("PUT", path, {"email_id": bad}).status == 422, bad
-    for body in ({}, {"email_id": 3}, {"email_id": pinned, "match": "direct"}):
+    for body in ({}, {"email_id": 3}, {"email_id": pinned, "match": "link"}):
         assert alice.call("PUT", path, body).status == 422, body
     assert charlie.call("PUT", path, {"email_id": theirs}).status == 404
     assert charlie.call("DELETE", path).status == 404
@@ -240,7 +240,7 @@ def test_a_gift_read_before_it_was_settled_can_be_unpinned(alice: University) ->
     read = Donation.fetch(ObjectId(alice.id), gift)
     assert of(alice, gift, "email_id") == (email,)
     read.unpin()
-    assert of(alice, gift, "match", "pin") == ("unresolved", None)
+    assert of(alice, gift, "match", "pin") == ("none", None)
 
 
 def test_a_user_read_before_it_was_followed_can_move_back(alice: University) -> None:
@@ -372,7 +372,7 @@ def test_a_rematched_gift_does_not_keep_an_email_deleted_meanwhile(
         return evidence
 
     monkeypatch.setattr(decide, "read_evidence", read_late)
-    assert of(alice, gift, "match", "email_id") == ("unresolved", None)
+    assert of(alice, gift, "match", "email_id") == ("none", None)
     assert len(rounds) > 1
 
 
@@ -627,7 +627,7 @@ def test_instalments_from_parallel_workers_follow_the_first(alice: University) -
     # The first instalment fails, so the next one becomes the first, and is matched as usual.
     alice.call("PATCH", f"/v1/donations/{first}", {"status": "failed"})
     assert of(alice, gifts[0], "follows") == (gifts[4],)
-    assert alice.get(f"/v1/donations/{gifts[4]}")["match"] == "indirect"
+    assert alice.get(f"/v1/donations/{gifts[4]}")["match"] == "address"
     assert nothing_would_change(alice)
 
 
@@ -654,7 +654,7 @@ def test_changed_money_subtracts_exactly_what_it_added(alice: University) -> Non
         ]
         for report in reports:
             sums += [report["donations"]["raised"]]
-            sums += [report["donations"]["by_match"]["direct"]["raised"]]
+            sums += [report["donations"]["by_match"]["link"]["raised"]]
         return sums
 
     def change(code: str, **fields: Any) -> None:

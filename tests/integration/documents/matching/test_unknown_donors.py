@@ -61,5 +61,5 @@ def test_an_address_that_looks_like_an_erased_donor_is_an_address(
     made = alice.gift(spring, 1000, donor)
     settle_all()
     found = alice.get(f"/v1/donations/{made}")
-    assert (found["match"], found["email_id"]) == ("indirect", email)
+    assert (found["match"], found["email_id"]) == ("address", email)
     assert alice.get("/v1/jobs/failed")["data"] == []

@@ -48,13 +48,16 @@ def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University
     return University(stored["organization"], key, Api.in_process(real_client))
 
 
+CURRENT_MATCHES = {"direct": "link", "indirect": "address", "unresolved": "none"}
+
+
 def same(before: Any, after: Any) -> None:
     """Check that the new version returns everything that the first version returned."""
     for name, value in before.items():
         if name in ("as_of", "unsettled"):
             continue
         if isinstance(value, dict):
-            same(value, after[name])
+            same(value, after[CURRENT_MATCHES.get(name, name)])
         elif name == "mailings":
             for one, other in zip(value, after[name], strict=True):
                 same(one, other)
@@ -103,7 +106,7 @@ def test_a_donor_with_a_variant_of_an_address_is_recognized(alice: University) -
     list(upgrade_database())
     settle_all()
     gift = get_db().donations.find_one({"external_id": "c"})
-    assert (gift["match"], gift["donor_mailbox"]) == ("indirect", "person2@example.edu")
+    assert (gift["match"], gift["donor_mailbox"]) == ("address", "person2@example.edu")
 
 
 def test_clicks_of_deleted_emails_count_on_no_link(
@@ -165,7 +168,7 @@ def test_the_service_works_before_the_migration(alice: University, stored: dict[
     while sweep_due_records():
         pass
     gift = get_db().donations.find_one({"external_id": "a"})["_id"]
-    assert alice.get(f"/v1/donations/{gift}/match")["match"] == "direct"
+    assert alice.get(f"/v1/donations/{gift}/match")["match"] == "link"
     alice.call("PATCH", f"/v1/donations/{gift}", {"refunded_amount": 500})
     while sweep_due_records():
         pass

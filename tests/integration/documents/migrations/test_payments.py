@@ -135,7 +135,7 @@ def test_data_of_a_session_reaches_the_gift(alice: University) -> None:
     get_db().payments.update_many({}, {"$set": {"applied.email_ref": None}})
     list(run_migrations(MIGRATIONS))
     [gift] = gifts(alice)
-    assert (gift["external_id"], gift["match"], gift["email_id"]) == (INTENT_ID, "direct", email)
+    assert (gift["external_id"], gift["match"], gift["email_id"]) == (INTENT_ID, "link", email)
 
 
 def test_repeated_or_parallel_corrections_change_nothing(alice: University) -> None:

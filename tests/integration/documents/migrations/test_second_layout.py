@@ -112,7 +112,7 @@ def test_gifts_are_rematched_and_strangers_of_one_mailbox_are_one_donor(
     upgraded()
     for external_id, name in (("i", "anna"), ("j", "anna"), ("k", "quin"), ("l", "wide")):
         found = gift(external_id)
-        assert (found["match"], str(found["user_id"])) == ("indirect", stored["users"][name])
+        assert (found["match"], str(found["user_id"])) == ("address", stored["users"][name])
     assert str(gift("h")["user_id"]) == stored["users"]["weiss"]  # by the mailbox, with a tag
     assert len({gift(name)["fundraiser_donor_id"] for name in ("p", "q", "q2")}) == 1
     assert get_db().donors.count_documents({"donations_count": {"$lt": 0}}) == 0

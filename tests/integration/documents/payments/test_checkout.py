@@ -119,7 +119,7 @@ def test_a_payment_link_gives_the_same_gift_in_every_order(
     made = gifts(alice)
     assert {gift["external_id"] for gift in made} == {f"pi_1_{n}" for n in range(len(orders))}
     assert {(gift["match"], gift["email_id"], gift["status"]) for gift in made} == {
-        ("direct", email, "succeeded")
+        ("link", email, "succeeded")
     }
     assert {json.dumps(gift["donor"], sort_keys=True) for gift in made} == {
         json.dumps(ANN, sort_keys=True)
@@ -136,11 +136,11 @@ def test_a_late_session_rematches_the_gift(alice: University) -> None:
     ):
         post_stripe_event(alice, set_metadata(event, fundraiser_id=spring))
     [gift] = gifts(alice)
-    assert (gift["match"], gift["email_id"]) == ("indirect", email)
+    assert (gift["match"], gift["email_id"]) == ("address", email)
     other = alice.email(spring, ANN, sent_at=SENT)
     post_stripe_event(alice, make_session_event("completed", 4, client_reference_id=other))
     [gift] = gifts(alice)
-    assert (gift["match"], gift["email_id"], gift["donor"]) == ("direct", other, BOB)
+    assert (gift["match"], gift["email_id"], gift["donor"]) == ("link", other, BOB)
 
 
 def test_a_plan_gives_the_same_gifts_in_many_orders(alice: University) -> None:
@@ -228,7 +228,7 @@ def test_data_closer_to_the_money_wins(alice: University, swap: bool) -> None:
         post_stripe_event(alice, event)
         sweep_due_records()
     [gift] = gifts(alice)
-    assert (gift["match"], gift["email_id"]) == ("direct", near)
+    assert (gift["match"], gift["email_id"]) == ("link", near)
 
 
 def test_the_closest_fundraiser_wins_in_every_order(alice: University) -> None:

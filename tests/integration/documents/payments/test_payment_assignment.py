@@ -264,7 +264,7 @@ def test_a_gift_moves_to_the_fundraiser_that_is_assigned_later(alice: University
         assign(alice, payment, autumn)
     settle_all()
     found = alice.get(f"/v1/donations/{first['id']}")
-    assert (found["fundraiser_id"], found["match"]) == (autumn, "indirect")
+    assert (found["fundraiser_id"], found["match"]) == (autumn, "address")
     assert found["email_id"] == email
     assert follows(alice, second) is None
     assert {follows(alice, gift) for gift in others} == {second["id"]}

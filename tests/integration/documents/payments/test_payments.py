@@ -110,7 +110,7 @@ def test_two_kinds_of_events_in_any_order_make_one_correct_gift(
     for noun, id_ in (("emails", email), ("mailings", mailing), ("fundraisers", spring)):
         assert alice.get(f"/v1/{noun}/{id_}")["raised"] == money
     by_match = alice.report(spring)["donations"]["by_match"]
-    assert by_match["direct"]["raised"] == money
+    assert by_match["link"]["raised"] == money
 
 
 def test_parallel_deliveries_give_the_same_result(alice: University) -> None:
@@ -178,10 +178,10 @@ def test_a_late_donor_rematches_the_gift(alice: University) -> None:
         alice, set_metadata(make_intent_event("succeeded", "succeeded", 2), fundraiser_id=spring)
     )
     [gift] = gifts(alice)
-    assert (gift["match"], gift["donor"]) == ("unresolved", {"name": "Anonymous", "email": ""})
+    assert (gift["match"], gift["donor"]) == ("none", {"name": "Anonymous", "email": ""})
     post_stripe_event(alice, make_charge_event("succeeded", 1))
     [gift] = gifts(alice)
-    assert (gift["match"], gift["email_id"], gift["donor"]) == ("indirect", email, BOB)
+    assert (gift["match"], gift["email_id"], gift["donor"]) == ("address", email, BOB)
 
 
 def test_a_gifts_time_can_arrive_later(alice: University) -> None:
@@ -342,7 +342,7 @@ def test_any_processor_may_post_the_state_of_a_gift_in_any_order(alice: Universi
                     sweep_due_records()
     made = gifts(alice)
     assert len(made) == 18
-    expected = ("succeeded", 700, "direct", email, "plan")
+    expected = ("succeeded", 700, "link", email, "plan")
     names = ("status", "refunded_amount", "match", "email_id", "recurring_id")
     assert {tuple(gift[name] for name in names) for gift in made} == {expected}
     post(alice, "gift-0", at + 20, spring, status="refunded")

@@ -93,9 +93,9 @@ def test_another_persons_gift_keeps_its_donor_and_match(alice: University) -> No
     erase(alice)
     assert traces() == []
     assert alice.report(spring)["donations"] == before
-    assert (gift_of(made)["donor_email"], gift_of(made)["match"]) == (BOB["email"], "direct")
+    assert (gift_of(made)["donor_email"], gift_of(made)["match"]) == (BOB["email"], "link")
     assert gift_of(made)["email_id"] == ObjectId(email)
-    assert (gift_of(hers)["match"], gift_of(hers)["email_id"]) == ("direct", ObjectId(own))
+    assert (gift_of(hers)["match"], gift_of(hers)["email_id"]) == ("link", ObjectId(own))
 
 
 @pytest.mark.parametrize("donor", [{}, {"name": "Ann Able"}, BOB])
@@ -169,7 +169,7 @@ def test_repeated_events_of_another_payment_restore_nothing(
         settle_all()
         assert traces() == []
         [gift] = get_db().donations.find()
-        assert (gift["donor_email"], gift["match"]) == (BOB["email"], "direct")
+        assert (gift["donor_email"], gift["match"]) == (BOB["email"], "link")
         assert gift["decision"]["rule"] == "link_token"
     post_stripe_event(
         alice, set_metadata(make_charge_event("refunded", 9, amount_refunded=700), **named)
@@ -177,4 +177,4 @@ def test_repeated_events_of_another_payment_restore_nothing(
     settle_all()
     assert [found.split()[0] for found in traces()] == ["deliveries"]  # a new post of Bob's
     [gift] = get_db().donations.find()
-    assert (gift["match"], gift["refunded_amount"]) == ("direct", 700)
+    assert (gift["match"], gift["refunded_amount"]) == ("link", 700)

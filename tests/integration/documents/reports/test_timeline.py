@@ -106,7 +106,7 @@ def test_the_timeline_shows_emails_events_and_gifts(alice: University) -> None:
     gave, bounced, clicked, opened, delivered, sent = list_timeline(bob_of(alice)).entries
     assert isinstance(gave, GivenGift)
     assert (gave.amount, gave.currency, gave.refunded_amount) == (2500, "USD", 1000)
-    assert (gave.status, gave.match, str(gave.email_id)) == ("succeeded", "direct", email)
+    assert (gave.status, gave.match, str(gave.email_id)) == ("succeeded", "link", email)
     assert str(gave.gift_id) == gift
     told = [one for one in (bounced, clicked, opened, delivered) if isinstance(one, ReportedEvent)]
     assert [one.type for one in told] == ["bounce", "click", "open", "delivered"]

@@ -45,8 +45,8 @@ def test_a_gift_marks_its_email_as_donated_and_a_refund_unmarks_it(alice: Univer
 
     bobs = alice.get(f"/v1/emails/{email}")
     assert (bobs["donated"], bobs["donations_count"], bobs["raised"]) == (True, 2, {"USD": 3500})
-    assert alice.get(f"/v1/donations/{first}")["match"] == "direct"
-    assert alice.get(f"/v1/donations/{second}")["match"] == "indirect"
+    assert alice.get(f"/v1/donations/{first}")["match"] == "link"
+    assert alice.get(f"/v1/donations/{second}")["match"] == "address"
     figures = alice.report(spring)["donations"]
     assert (figures["count"], figures["donors"], figures["raised"]) == (2, 1, {"USD": 3500})
 
@@ -114,7 +114,7 @@ def test_a_disputed_gift_does_not_keep_an_email_deleted_meanwhile(
     settle_all()
     assert len(rounds) > 1
     decided = alice.get(f"/v1/donations/{gift}")
-    assert (decided["match"], decided["email_id"]) == ("unresolved", None)
+    assert (decided["match"], decided["email_id"]) == ("none", None)
 
 
 def test_currencies_are_never_mixed(alice: University) -> None:
@@ -137,7 +137,7 @@ def test_donors_count_people_and_gifts_count_gifts(alice: University) -> None:
     settle_all()
     figures = alice.report(spring)["donations"]
     assert (figures["count"], figures["donors"]) == (9, 2)
-    assert figures["by_match"]["unresolved"]["count"] == 6
+    assert figures["by_match"]["none"]["count"] == 6
 
 
 def test_deleting_a_users_last_gift_moves_the_last_time_back(alice: University) -> None:
@@ -168,7 +168,7 @@ def test_a_deleted_email_removes_its_counts_and_its_gifts_are_rematched(
     assert alice.call("DELETE", f"/v1/emails/{new}").status == 204
     settle_all()
     found = alice.get(f"/v1/donations/{gift}")
-    assert (found["match"], found["email_id"]) == ("indirect", old)
+    assert (found["match"], found["email_id"]) == ("address", old)
     assert alice.get(f"/v1/mailings/{mailing}/report")["donations"]["count"] == 0
     assert alice.get(f"/v1/mailings/{mailing}")["emails_count"] == 0
     assert alice.report(spring)["donations"]["raised"] == {"USD": 2500}
@@ -184,10 +184,10 @@ def test_deleting_an_email_releases_more_gifts_than_a_batch(
     settle_all()
     assert alice.call("DELETE", f"/v1/emails/{email}").status == 204
     settle_all()
-    assert {alice.get(f"/v1/donations/{gift}")["match"] for gift in gifts} == {"unresolved"}
+    assert {alice.get(f"/v1/donations/{gift}")["match"] for gift in gifts} == {"none"}
     figures = alice.report(spring)
     assert figures["emails"]["sent"] == 0
-    assert figures["donations"]["by_match"]["direct"]["count"] == 0
+    assert figures["donations"]["by_match"]["link"]["count"] == 0
     assert figures["donations"]["raised"] == {"USD": 700}
     assert figures["unsettled"]["oldest_seconds"] == 0
 
@@ -280,7 +280,7 @@ def test_the_window_is_a_setting(alice: University, monkeypatch: pytest.MonkeyPa
     gift = alice.gift(spring, donated_at="2026-11-03T00:00:00Z")
     settle_all()
     found = alice.get(f"/v1/donations/{gift}/match")
-    assert (found["match"], found["window_seconds"]) == ("unresolved", 24 * 3600)
+    assert (found["match"], found["window_seconds"]) == ("none", 24 * 3600)
     assert found["considered"][0]["reason"] == "outside the window"
 
 

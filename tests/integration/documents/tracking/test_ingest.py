@@ -182,7 +182,7 @@ def test_a_gift_does_not_wait_until_all_events_are_counted(
     gift = alice.gift(spring, email_id=email)
     settling.settle_fundraiser(ObjectId(spring), build_settling_policy())
     left = get_db().deliveries.count_documents(due)
-    assert alice.get(f"/v1/donations/{gift}")["match"] == "direct"
+    assert alice.get(f"/v1/donations/{gift}")["match"] == "link"
     assert left > 0
     counting.join(60)
     settle_all()
@@ -196,13 +196,13 @@ def test_an_email_counted_after_its_event_still_finds_its_gift(
     spring = alice.fundraiser()
     gift = alice.gift(spring)
     settle_all()
-    assert alice.get(f"/v1/donations/{gift}")["match"] == "unresolved"
+    assert alice.get(f"/v1/donations/{gift}")["match"] == "none"
     email = alice.email(spring, sent_at=YESTERDAY)
     alice.deliver([make_event(email, "delivered", int(time.time()))])
     ingest.tally_organization(ObjectId(alice.id), build_settling_policy().clicks)
     settle_all()
     found = alice.get(f"/v1/donations/{gift}")
-    assert (found["match"], found["email_id"]) == ("indirect", email)
+    assert (found["match"], found["email_id"]) == ("address", email)
 
 
 def test_an_event_of_a_due_email_counts_when_the_email_is_settled(

@@ -41,7 +41,7 @@ def test_the_pages_ten_queries_run(ann: University, warehouse: Warehouse) -> Non
     ]
     assert list(funnel[0].values()) == ["Appeal", 2, 1, 2, 1, 1]
     assert [str(row["day"])[:10] for row in days] == ["2026-11-01", "2026-11-02"]
-    assert {row["match"]: row["gifts"] for row in matches} == {"direct": 1, "indirect": 1}
+    assert {row["match"]: row["gifts"] for row in matches} == {"link": 1, "address": 1}
     assert list(brought[0].values()) == ["Appeal", 900, 2500]
     assert [list(row.values()) for row in people] == [[2, 1]]
     assert [list(row.values()) for row in links] == [["https://give.example.edu/", 1, 0]]

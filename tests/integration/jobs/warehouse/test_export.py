@@ -60,7 +60,7 @@ def test_everything_is_exported_and_equals_the_ledger(
     found = read_contents(warehouse)
     assert found == compute_contents()
     gift = found["donations"][made["gift"]]
-    assert column(DONATION_TABLE, gift, "match") == "direct"
+    assert column(DONATION_TABLE, gift, "match") == "link"
     assert column(DONATION_TABLE, gift, "email_id") == made["bobs"]
     assert column(DONATION_TABLE, gift, "counted_amount") == 2500
     assert column(DONATION_TABLE, gift, "donated_at") == "2026-11-01T02:00:00.000"

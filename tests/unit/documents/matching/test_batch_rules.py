@@ -81,11 +81,11 @@ def test_instalments_in_any_order_follow_the_first_of_their_plan() -> None:
 def test_later_instalments_follow_a_first_that_was_decided_before() -> None:
     to_bob = email()
     kept = {"rule": "donor_address", "touch": "opened"}
-    first = gift(recurring_id="plan", match="indirect", email_id=to_bob.id, decision=kept)
+    first = gift(recurring_id="plan", match="address", email_id=to_bob.id, decision=kept)
     later = gift(recurring_id="plan")
     evidence = BatchEvidence([later], {"plan": first}, emails={to_bob.id: to_bob})
     decision = decided_by_gift(evidence)[later["_id"]].decision
-    assert (decision.match, decision.email, decision.touch) == ("indirect", to_bob, "opened")
+    assert (decision.match, decision.email, decision.touch) == ("address", to_bob, "opened")
 
 
 def test_an_instalment_does_not_follow_a_first_that_cannot_be_settled() -> None:
@@ -111,7 +111,7 @@ def test_a_pin_wins_over_the_plan_and_the_named_email() -> None:
     assert (decided.decision.rule, decided.decision.email) == ("pin", pinned)
     assert stored(decided)["decision"]["pinned_at"] == NOON
     nothing = replace(evidence, gifts=[first, later | {"pin": {"email_id": None, "at": NOON}}])
-    assert decided_by_gift(nothing)[later["_id"]].decision.match == "unresolved"
+    assert decided_by_gift(nothing)[later["_id"]].decision.match == "none"
 
 
 def test_deleted_emails_match_no_gift() -> None:
@@ -120,7 +120,7 @@ def test_deleted_emails_match_no_gift() -> None:
     naming, pinned = gift(), gift(pin={"email_id": gone, "at": NOON})
     evidence = BatchEvidence([naming, pinned], references={naming["_id"]: (gone, "email_id")})
     decided = decided_by_gift(evidence)
-    assert [one.decision.match for one in decided.values()] == ["unresolved", "unresolved"]
+    assert [one.decision.match for one in decided.values()] == ["none", "none"]
     note = decided[pinned["_id"]].decision.note
     assert note == "The email that staff had pinned was deleted."
 
@@ -141,7 +141,7 @@ def test_a_decision_depends_only_on_relevant_emails() -> None:
 
 
 def test_only_gifts_without_a_valid_match_are_decided() -> None:
-    held = {"match": "unresolved", "decision": {"rule": "none", "pinned_at": None}}
+    held = {"match": "none", "decision": {"rule": "none", "pinned_at": None}}
     first = gift(recurring_id="plan")
     wanting = [
         gift(),
@@ -158,7 +158,7 @@ def test_only_gifts_without_a_valid_match_are_decided() -> None:
 
 def test_an_unpaid_gift_loses_its_match_and_a_refunded_one_keeps_it() -> None:
     gifts = [
-        gift(status=status, match="direct")
+        gift(status=status, match="link")
         for status in ("succeeded", "refunded", "disputed", "pending", "failed")
     ]
     assert [one["status"] for one in to_unmatch(gifts)] == ["pending", "failed"]
@@ -170,14 +170,14 @@ def test_a_stored_match_has_policy_time_and_user() -> None:
     bobs, strangers = gift(), gift()
     evidence = BatchEvidence([bobs, strangers], users={bobs["_id"]: BOB}, to_users={BOB: [to_bob]})
     policy = replace(POLICY, scope="organization", version=3)
-    matched, unresolved = (stored(one, policy) for one in decide_all(evidence, policy))
+    matched, unmatched = (stored(one, policy) for one in decide_all(evidence, policy))
     assert matched["email_id"] == to_bob.id
     assert matched["mailing_donor_id"] == f"mailing:{MAILING}:{BOB}"
     assert matched["fundraiser_day_id"] == f"fundraiser:{SPRING}:2026-11-23"
     assert matched["decision"]["policy"] == {"scope": "organization", "version": 3}
     assert matched["decision"]["decided_at"] == NOON
-    assert unresolved["mailing_id"] is unresolved["mailing_donor_id"] is None
-    assert unresolved["fundraiser_donor_id"] == f"fundraiser:{SPRING}:{strangers['_id']}"
+    assert unmatched["mailing_id"] is unmatched["mailing_donor_id"] is None
+    assert unmatched["fundraiser_donor_id"] == f"fundraiser:{SPRING}:{strangers['_id']}"
 
 
 def test_exact_addresses_win_over_tagged_ones_and_those_over_former_ones() -> None:

@@ -43,32 +43,32 @@ def test_a_gift_that_names_its_email_is_direct() -> None:
     named, other = email(), email()
     for how in ("link_token", "email_id"):
         decision = decided(other, named=named, named_by=how)
-        assert (decision.match, decision.rule, decision.email) == ("direct", how, named)
+        assert (decision.match, decision.rule, decision.email) == ("link", how, named)
 
 
 def test_a_direct_match_has_no_window() -> None:
-    assert decided(named=email(hours_before=24 * 365)).match == "direct"
+    assert decided(named=email(hours_before=24 * 365)).match == "link"
 
 
 def test_an_email_of_another_fundraiser_is_noted_and_the_address_decides() -> None:
     named, latest = email(fundraiser_id=AUTUMN), email(5)
     decision = decided(latest, named=named)
-    assert (decision.match, decision.email) == ("indirect", latest)
+    assert (decision.match, decision.email) == ("address", latest)
     assert dict(decision.considered)[named.id] == "named by the gift, but of another fundraiser"
-    assert decided(named=named).match == "unresolved"
+    assert decided(named=named).match == "none"
 
 
 def test_a_policy_can_match_an_email_of_another_fundraiser() -> None:
     named = email(fundraiser_id=AUTUMN)
     policy = replace(POLICY, other_fundraiser="match")
     decision = decided(email(), named=named, policy=policy)
-    assert (decision.match, decision.rule, decision.email) == ("direct", "other_fundraiser", named)
+    assert (decision.match, decision.rule, decision.email) == ("link", "other_fundraiser", named)
 
 
 def test_without_a_reference_the_latest_email_before_the_gift_wins() -> None:
     old, latest, later = email(5), email(2), email(-1)
     decision = decided(old, latest, later)
-    assert (decision.match, decision.email, decision.touch) == ("indirect", latest, "sent")
+    assert (decision.match, decision.email, decision.touch) == ("address", latest, "sent")
     assert dict(decision.considered)[later.id] == "sent after the gift"
     assert dict(decision.considered)[old.id] == "sent earlier"
 
@@ -105,32 +105,32 @@ def test_a_policy_can_prefer_the_first_touch_or_another_order() -> None:
 def test_engagement_missing_from_the_policy_does_not_match() -> None:
     sent = email(2)
     decision = decided(sent, policy=replace(POLICY, prefer=("clicked", "opened")))
-    assert decision.match == "unresolved"
+    assert decision.match == "none"
     assert dict(decision.considered)[sent.id] == "not clicked nor opened"
 
 
 def test_an_email_not_sent_yet_cannot_have_led_to_a_gift() -> None:
     unsent = Candidate(ObjectId(), SPRING, None, BOB, None)
-    assert decided(unsent).match == "unresolved"
+    assert decided(unsent).match == "none"
 
 
 @pytest.mark.parametrize(
-    ("hours", "expected"), [(0, "indirect"), (24 * 30, "indirect"), (24 * 30 + 1, "unresolved")]
+    ("hours", "expected"), [(0, "address"), (24 * 30, "address"), (24 * 30 + 1, "none")]
 )
 def test_the_window_includes_both_ends(hours: float, expected: str) -> None:
     assert decided(email(hours)).match == expected
 
 
-def test_a_stranger_is_unresolved() -> None:
-    assert decided() == Decision("unresolved", "none")
+def test_a_stranger_has_no_email() -> None:
+    assert decided() == Decision("none", "none")
 
 
 def test_a_pin_takes_precedence_over_everything() -> None:
     pinned, named = email(fundraiser_id=AUTUMN), email()
-    decision = decided(email(), named=named, pin=Pin(pinned), first=Decision("unresolved", "none"))
-    assert (decision.match, decision.rule, decision.email) == ("direct", "pin", pinned)
+    decision = decided(email(), named=named, pin=Pin(pinned), first=Decision("none", "none"))
+    assert (decision.match, decision.rule, decision.email) == ("pinned", "pin", pinned)
     nothing = decided(email(), named=named, pin=Pin(None))
-    assert (nothing.match, nothing.rule, nothing.email) == ("unresolved", "pin", None)
+    assert (nothing.match, nothing.rule, nothing.email) == ("none", "pin", None)
 
 
 def test_without_the_pinned_email_the_rules_decide_with_a_note() -> None:
@@ -143,9 +143,9 @@ def test_without_the_pinned_email_the_rules_decide_with_a_note() -> None:
 def test_a_later_instalment_follows_the_match_of_the_first() -> None:
     first = decided(email(100))
     decision = decided(email(2), first=first)
-    assert (decision.match, decision.rule) == ("indirect", "recurring")
+    assert (decision.match, decision.rule) == ("address", "recurring")
     assert decision.email == first.email
-    assert decided(email(2), first=Decision("unresolved", "none")).match == "unresolved"
+    assert decided(email(2), first=Decision("none", "none")).match == "none"
 
 
 hours = st.one_of(st.none(), st.floats(-1000, 1000))
