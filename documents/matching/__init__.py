@@ -1,1 +1,1 @@
-"""Matching: the email that led to a gift. `rules.py` decides, and is pure."""
+"""Matching: finding the email that led to a gift. `rules.py` has the rules, and is pure."""

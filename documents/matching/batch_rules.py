@@ -1,4 +1,4 @@
-"""Decisions for a batch of gifts, from evidence that was read before. Pure."""
+"""Match decisions for a batch of gifts. Pure: `reading.py` reads the evidence first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from documents.rows.donation import DonationRow, MatchFields, StoredDecision
 # Classes that emails to the donor's address decide. Others do not depend on these emails.
 ADDRESS_MATCHES = ("address", "none")
 
-# The fields of a match. A gift without a match has none of them.
+# Every field that a match sets on a gift. Unmatching a gift unsets all of them.
 UNMATCHED: MatchFields = {
     "match": None,
     "decision": None,
@@ -39,10 +39,10 @@ class Decided:
     """The decision on one gift.
 
     Attributes:
-        gift: the gift's row, as it was read.
-        user_id: who gives.
-        follows: the first instalment, if the gift is a later one.
-        rests_on: the emails that the decision depends on.
+        gift: the gift's row, before the decision.
+        user_id: the user who gave, if known.
+        follows: the ID of the plan's first instalment, if the gift is a later one.
+        rests_on: the IDs of the emails that the decision depends on.
     """
 
     gift: DonationRow
@@ -53,7 +53,10 @@ class Decided:
 
 
 def decide_all(evidence: BatchEvidence, policy: MatchPolicy) -> list[Decided]:
-    """Decide all gifts of a batch. First instalments come before those that follow them."""
+    """Decide all gifts of a batch.
+
+    First instalments come first, because later instalments follow their decisions.
+    """
     firsts = evidence.firsts
     known: dict[ObjectId, Decision] = {}
     decided = []
@@ -71,8 +74,8 @@ def _decided(
     gift: DonationRow, decision: Decision, first: DonationRow | None, evidence: BatchEvidence
 ) -> Decided:
     email = decision.email
-    # The donor's own address says who gives. If nobody is known by it, the email that was passed
-    # on still says whose giving the gift is part of.
+    # The donor's address identifies the user. If no user has that address, the recipient of the
+    # matched email counts as the donor, because the recipient probably forwarded the email.
     user_id = evidence.users.get(gift["_id"]) or (email.user_id if email else None)
     others = evidence.list_donor_emails(gift) if decision.match in ADDRESS_MATCHES else ()
     rests_on = dict.fromkeys([*(one.id for one in others), *([email.id] if email else [])])
@@ -80,12 +83,12 @@ def _decided(
 
 
 def to_unmatch(gifts: Sequence[DonationRow]) -> list[DonationRow]:
-    """Return the gifts that must lose their match, because no money was taken."""
+    """Return the gifts that must lose their match, because no money was taken for them."""
     return [gift for gift in gifts if gift.get("match") and not is_matchable(gift)]
 
 
 def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> MatchFields:
-    """Return the new values of a decided gift's row. None unsets a field."""
+    """Return the new values for a decided gift's row. A value of None unsets the field."""
     gift, email = decided.gift, decided.decision.email
     who: DonationRow = {**gift, "user_id": decided.user_id}
     mailing_id = email.mailing_id if email else None

@@ -1,4 +1,4 @@
-"""The candidates of each gift in a batch: whose address it names, and which emails. Pure.
+"""Candidates for each gift in a batch: the user with its address, and the possible emails. Pure.
 
 `reading.py` reads `BatchEvidence` in the transaction that decides the gifts.
 """
@@ -18,22 +18,21 @@ from documents.rows.user import UserRow
 from documents.storage.former_match import read_match
 from documents.values.address import fold_text, to_canonical, to_mailbox
 
-ERASED_DONOR_PREFIX = (
-    "erased:"  # The user's ID follows. Both replace the mailbox of an erased person.
-)
+# Erasure replaces a person's mailbox with this prefix and the user's ID.
+ERASED_DONOR_PREFIX = "erased:"
 
 
 @dataclass(frozen=True)
 class BatchEvidence:
-    """Everything that decides a batch of gifts of one fundraiser, as one snapshot shows it.
+    """Everything that decides a batch of one fundraiser's gifts, read from one snapshot.
 
     Attributes:
         gifts: the gifts to decide.
-        firsts: the first instalment of each plan, by `recurring_id`. It can be one of the gifts.
-        references: the email that a gift names, and how, by the gift's ID.
+        firsts: the first instalment of each plan, by `recurring_id`. It can also be in `gifts`.
+        references: the email that each gift names, and the kind of reference, by the gift's ID.
         users: the user who has the donor's address, by the gift's ID.
-        emails: live emails that a gift or a pin names, or that a first instalment has, by ID.
-        to_users: live emails of the fundraiser, by their user's ID.
+        emails: live emails that a gift, a pin or a first instalment refers to, by ID.
+        to_users: live emails of the fundraiser, by the recipient's user ID.
     """
 
     gifts: Sequence[DonationRow] = ()
@@ -44,7 +43,7 @@ class BatchEvidence:
     to_users: Mapping[ObjectId, Sequence[Candidate]] = field(default_factory=dict)
 
     def list_donor_emails(self, gift: DonationRow) -> Sequence[Candidate]:
-        """Return the emails of the fundraiser to the user who has the donor's address."""
+        """Return the fundraiser's emails to the user who has the donor's address."""
         user_id = self.users.get(gift["_id"])
         return self.to_users.get(user_id, ()) if user_id else ()
 
@@ -69,7 +68,7 @@ class BatchEvidence:
         return Pin(email, is_gone=id_ is not None and email is None)
 
     def earlier_decision(self, first: DonationRow) -> Decision:
-        """Return the stored decision on a first instalment that is not decided again now."""
+        """Return the stored decision on a first instalment that this batch does not decide."""
         stored: Any = first["decision"]
         matched: Any = read_match(first)
         email_id = first.get("email_id")
@@ -82,8 +81,8 @@ class Users:
     """The users whose addresses a batch of gifts names.
 
     Attributes:
-        current: users, by the mailbox of their address.
-        former: users, by each mailbox that they had before.
+        current: users, by their current mailbox.
+        former: users, by each of their former mailboxes.
     """
 
     current: dict[str, list[UserRow]] = field(default_factory=dict)
@@ -92,9 +91,13 @@ class Users:
     def find(self, gift: DonationRow) -> ObjectId | None:
         """Return the user with the donor's address.
 
-        The exact address wins over the same mailbox with another "+tag", and that over an address
-        that the user had before. Of several users, the same spelling wins, then an address without
-        a tag, then the user who was added first.
+        A current mailbox takes precedence over a former mailbox. Among several users, the order of
+        preference is:
+
+        1. the same spelling of the address
+        2. the same address, including its "+tag"
+        3. an address without a "+tag"
+        4. the user who was added first
         """
         stored = gift.get("donor_mailbox")
         if not stored:
@@ -114,13 +117,16 @@ class Users:
 
 
 def is_erased_donor(donor_mailbox: str | None) -> bool:
-    """Return whether a gift's donor was erased. An address can begin like that, but has an "@"."""
+    """Return whether a gift's donor was erased.
+
+    A real address can start with the same prefix, but always contains an "@".
+    """
     known = donor_mailbox or ""
     return known.startswith(ERASED_DONOR_PREFIX) and "@" not in known
 
 
 def mailboxes_of_donor(gift: DonationRow) -> set[str]:
-    """Return the mailboxes under which a gift's donor may be stored."""
+    """Return the mailboxes under which users may store the donor's address."""
     stored = gift.get("donor_mailbox")
     if not stored or is_erased_donor(stored):
         return set()
@@ -128,7 +134,7 @@ def mailboxes_of_donor(gift: DonationRow) -> set[str]:
 
 
 def to_candidate(row: EmailRow) -> Candidate:
-    """Return an email's row as the rules read it."""
+    """Convert an email's row to a candidate for the rules."""
     return Candidate(
         id=row["_id"],
         mailing_id=row.get("mailing_id"),

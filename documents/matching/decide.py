@@ -1,6 +1,6 @@
-"""Decisions for the due gifts of a batch, within the transaction that settles them.
+"""Match decisions for a batch of due gifts, made within the transaction that settles them.
 
-It reads everything (`reading.py`), decides everything (`batch_rules.py`, pure), and then writes.
+The order is fixed: read everything (`reading.py`), decide everything (`batch_rules.py`), write.
 """
 
 from datetime import datetime
@@ -21,12 +21,12 @@ Updates = list[tuple[DonationRow, MatchFields]]
 
 
 def decide_matches(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
-    """Match the gifts whose money was taken and that have no match that holds; unmatch the others.
+    """Match the paid gifts that lack a valid match. Unmatch the gifts that were not paid.
 
-    A refunded gift has its match, whether it was settled before the refund came or not.
+    A refunded gift gets or keeps a match, whether it was settled before or after the refund.
 
     Args:
-        default: the policy of organizations that have none of their own.
+        default: the policy for organizations without their own.
     """
     rows: list[Any] = changes.rows.get("donations", [])
     if not rows:
@@ -50,7 +50,7 @@ def _read_policy(tx: Tx, gift: DonationRow, default: MatchPolicy) -> MatchPolicy
 
 
 def _keep_past(tx: Tx, updates: Updates, at: datetime) -> None:
-    """Store the decisions that others replace. The rows are still as they were read."""
+    """Store the replaced decisions. Call this before `_write`, which changes the rows."""
     past = [kept for row, update in updates if (kept := build_past_match(row, update, at))]
     if past:
         tx.database.past_matches.insert_many(past, session=tx.session)
@@ -63,11 +63,11 @@ def _write(changes: Changes, updates: Updates) -> None:
 
 
 def _hold(changes: Changes, decided: list[Decided], at: datetime) -> None:
-    """Write what the decisions depend on, so that a change meanwhile conflicts.
+    """Write to the records that the decisions depend on, so that concurrent changes conflict.
 
-    A transaction that deletes an email, or learns that one was sent, opened or clicked, marks the
-    gifts that this can affect. It would not see a match that is made at the same time. Neither
-    would a transaction that matches a first instalment again see one that follows it.
+    A transaction that deletes or touches an email marks the affected gifts. Without the conflict,
+    that transaction would miss a match that another transaction makes at the same time. Similarly,
+    a transaction that rematches a first instalment would miss a new instalment that follows it.
     """
     for one in decided:
         for email_id in one.rests_on:

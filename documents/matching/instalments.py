@@ -1,6 +1,6 @@
 """Recurring gifts: `recurring_id` groups a plan's instalments, and later ones follow the first.
 
-Pure. `rematch.py` marks the instalments that follow something else.
+Pure. `rematch.py` marks the instalments that do not follow the current first one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ Firsts = Mapping[str, DonationRow]  # the first instalment of each plan, by `rec
 
 
 def first_of(gift: DonationRow, firsts: Firsts) -> DonationRow | None:
-    """Return the first instalment, if the gift is a later one that can follow it."""
+    """Return the first instalment that the gift follows, or None if the gift follows none."""
     first = firsts.get(gift.get("recurring_id") or "")
     if first is None or first["_id"] == gift["_id"] or first.get("trouble"):
         return None
@@ -24,9 +24,9 @@ def first_of(gift: DonationRow, firsts: Firsts) -> DonationRow | None:
 
 
 def wants_decision(gift: DonationRow, firsts: Firsts) -> bool:
-    """Return whether to match a gift now: its money was taken, and it has no match that holds.
+    """Return whether the gift was paid and needs a new decision.
 
-    A later instalment is decided whenever it is settled, because the first can have changed.
+    A later instalment needs one each time it is settled, because the first can have changed.
     """
     if gift.get("deleted_at") or not is_matchable(gift):
         return False
@@ -38,7 +38,7 @@ def wants_decision(gift: DonationRow, firsts: Firsts) -> bool:
 
 
 def gifts_to_decide(gifts: Sequence[DonationRow], firsts: Firsts) -> list[DonationRow]:
-    """Return the gifts without a match that holds, and first instalments without one."""
+    """Return the gifts and first instalments that need a new decision."""
     others = [first for first in _others(gifts, firsts) if not first.get("trouble")]
     return [gift for gift in (*gifts, *others) if wants_decision(gift, firsts)]
 
@@ -54,7 +54,7 @@ def _others(gifts: Sequence[DonationRow], firsts: Firsts) -> list[DonationRow]:
 
 
 def counted_instalments(fundraiser_id: ObjectId, recurring_id: str) -> dict[str, Any]:
-    """Return the query for the instalments of a plan whose money was taken."""
+    """Return the query for the paid instalments of a plan."""
     return {
         "fundraiser_id": fundraiser_id,
         "recurring_id": {"$type": "string", "$eq": recurring_id},

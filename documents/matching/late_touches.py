@@ -1,10 +1,11 @@
 """Late touches: emails that were sent, opened or clicked before a gift, but reported after it.
 
-The open gifts of their users since then are decided again. The transaction that learns of the touch
-marks a few gifts itself (see rematch.py). Marking many would take most of its time, so it inserts
-one note of the touches, and the sweep marks the gifts from there. Marking twice changes nothing, so
-no transaction is needed. Notes wait briefly for the events that still have to be counted. So a gift
-whose donor opens several emails is decided again once.
+A late touch can change the match of the user's later open gifts, so workers decide them again. The
+transaction that stores the touch marks up to 100 gifts itself (see rematch.py). For more gifts it
+inserts one note, because marking them would take too long. The sweep then marks the gifts of the
+note. The sweep needs no transaction, because marking a gift twice has no effect. A note waits up to
+10 seconds for events that are not counted yet. So a gift is decided again only once if its donor
+opens several emails.
 """
 
 from collections import defaultdict
@@ -44,11 +45,11 @@ LATE_GIFT_FIELDS = {"fundraiser_id": 1, "donor_mailbox": 1, "donated_at": 1}
 
 EmailRecipient = tuple[ObjectId, ObjectId]  # an email's fundraiser and user
 GiftOrigin = tuple[ObjectId, str]  # a gift's fundraiser and its donor's mailbox
-TouchTimes = Mapping[EmailRecipient, datetime]  # since when
+TouchTimes = Mapping[EmailRecipient, datetime]  # the earliest touch of each recipient
 
 
 class LateTouches(Document):
-    """What one transaction learned: of whose gifts, and since when, the match may change."""
+    """The late touches of one transaction: each recipient, with the time of the first touch."""
 
     organization_id = ObjectIdField(required=True)
     due = DateTimeField(required=True)
@@ -62,13 +63,13 @@ class LateTouches(Document):
 
 
 def mark_gifts_of_new(tx: Tx, emails: Iterable[EmailRow]) -> None:
-    """Let gifts look again that an email which is new may have led to."""
+    """Mark for rematch the gifts that new emails can match."""
     live = [email for email in emails if not email.get("deleted_at")]
     _look_again(tx, [(email, at) for email in live if (at := email.get("sent_at"))])
 
 
 def mark_gifts_of_touched(tx: Tx, changes: Changes) -> None:
-    """Let gifts look again that came after an email was, as is now known, touched."""
+    """Mark for rematch the gifts since each touch that the transaction adds or changes."""
     touched: list[tuple[Any, datetime]] = []
     for email in changes.targets.get("emails", ()):
         update = changes.update_of("emails", email["_id"]).operators
@@ -79,7 +80,7 @@ def mark_gifts_of_touched(tx: Tx, changes: Changes) -> None:
 
 
 def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> datetime | None:
-    """From when on a first time that is being written makes a difference; None when it does not."""
+    """Return the earliest time that the update of a touch affects, or None if there is none."""
     first = update.get("$min", {}).get(name)
     if first is not None:
         return first if was is None or first < was else None
@@ -99,8 +100,11 @@ def _look_again(tx: Tx, touched: Iterable[tuple[EmailRow, datetime]]) -> None:
 
 
 def _mark_or_note(tx: Tx, organization_id: ObjectId, touches: TouchTimes) -> None:
-    """Events are many and gifts so late are few or none: these are looked at first, and only when
-    they are too many, those of the users."""
+    """Mark the affected gifts, or insert a note if there are too many.
+
+    Most touches affect few gifts. So the first query reads all late gifts of the fundraisers. Only
+    if that finds too many does a second query narrow them to the users' mailboxes.
+    """
     gifts = list(
         tx.database.donations.find(_late(touches), LATE_GIFT_FIELDS, session=tx.session).limit(
             MAX_DIRECTLY_MARKED_GIFTS + 1
@@ -132,9 +136,9 @@ def _note(organization_id: ObjectId, touches: TouchTimes) -> dict[str, Any]:
 
 
 def mark_gifts_of_notes(organization_id: ObjectId) -> set[ObjectId]:
-    """Mark the gifts of noted touches, unless another worker does.
+    """Mark the gifts of noted touches, unless another worker holds the lease.
 
-    Returns the fundraisers that have marked gifts.
+    Return the fundraisers whose gifts were marked.
     """
     fundraisers: set[ObjectId] = set()
     with hold_lease(f"late touches:{organization_id}") as holding:
@@ -146,7 +150,7 @@ def mark_gifts_of_notes(organization_id: ObjectId) -> set[ObjectId]:
 
 
 def _next(organization_id: ObjectId) -> list[LateTouchesRow]:
-    """Some notes; none while they may wait for events."""
+    """Return the oldest notes, or an empty list while they wait for events to be counted."""
     of = {"organization_id": organization_id, **DUE_FILTER}
     notes = list(get_db().late_touches.find(of).sort("due", 1).limit(NOTES_PER_BATCH))
     is_young = bool(notes) and notes[0]["due"] > now() - MAX_NOTE_WAIT
@@ -175,7 +179,7 @@ def _follow(organization_id: ObjectId, notes: Sequence[LateTouchesRow]) -> set[O
 
 
 def _late(touches: TouchTimes) -> dict[str, Any]:
-    """What open gifts to these fundraisers, made since the first of the touches, are found by."""
+    """Return the query for open gifts to these fundraisers since the earliest touch."""
     fundraiser_ids = list({fundraiser_id for fundraiser_id, _ in touches})
     since = min(touches.values())
     return {
@@ -188,7 +192,7 @@ def _late(touches: TouchTimes) -> dict[str, Any]:
 def _late_from(
     organization_id: ObjectId, mailboxes: Iterable[str], touches: TouchTimes
 ) -> dict[str, Any]:
-    """The same, of those from these mailboxes."""
+    """Return the query for open gifts since the earliest touch, from these mailboxes only."""
     return {
         "organization_id": organization_id,
         "donor_mailbox": {"$in": sorted(mailboxes)},
@@ -197,7 +201,7 @@ def _late_from(
 
 
 def _by_mailbox(tx: Tx, touches: TouchTimes) -> dict[GiftOrigin, datetime]:
-    """Since when gifts from which mailboxes, to which fundraiser, are late."""
+    """Return the earliest touch by fundraiser and mailbox, for all mailboxes of the users."""
     wanted = {"_id": {"$in": list({user_id for _, user_id in touches})}}
     fields = {"mailbox": 1, "former_mailboxes": 1}
     users = {row["_id"]: row for row in tx.database.users.find(wanted, fields, session=tx.session)}

@@ -1,6 +1,6 @@
-"""Past matches: what a gift was matched to before.
+"""Past matches: the earlier decisions on a gift.
 
-The transaction that changes a match also stores the old one.
+The transaction that replaces a decision also stores the old one here.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ MAX_SHOWN_PAST_MATCHES = 100
 
 
 class PastMatch(FormerMatchReader, Document):
-    """A decision that another one replaced."""
+    """A decision on a gift that a later decision replaced."""
 
     organization_id = ObjectIdField(required=True)
     donation_id = ObjectIdField(required=True)
@@ -36,13 +36,13 @@ class PastMatch(FormerMatchReader, Document):
 
     @classmethod
     def of(cls, organization_id: ObjectId, donation_id: ObjectId) -> list[Self]:
-        """Return the replaced decisions of a gift, the latest first, at most a hundred."""
+        """Return at most 100 past decisions on a gift, newest first."""
         of = {"organization_id": organization_id, "donation_id": donation_id}
         return list(cls.objects(**of).order_by("-id").limit(MAX_SHOWN_PAST_MATCHES))
 
 
 def build_past_match(gift: DonationRow, update: MatchFields, at: datetime) -> PastMatchRow | None:
-    """Return the row that keeps a gift's decision, if the update replaces it by another one."""
+    """Return the row that keeps a gift's decision, or None if the update does not replace it."""
     matched, email_id, decision = gift.get("match"), gift.get("email_id"), gift.get("decision")
     if not matched or not decision:
         return None

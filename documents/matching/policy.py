@@ -1,4 +1,4 @@
-"""The match policy: what an organization can choose about matching. Pure."""
+"""The match policy: an organization's or fundraiser's choices for matching. Pure."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,15 +10,17 @@ TOUCH_PREFERENCE: tuple[TouchKind, ...] = ("clicked", "opened", "sent")
 
 @dataclass(frozen=True)
 class MatchPolicy:
-    """How a gift that names no email of its fundraiser finds the one that led to it.
+    """The rules for gifts that do not name an email of their fundraiser.
 
-    window: how long after an email was sent a gift can be tied to it.
-    prefer: an email that was clicked before the gift is preferred to one that was opened, that to
-        one that was only sent. In another order, or with fewer: what is left out is not enough.
-    touch: of equally good emails, the last one sent or the first.
-    other_fundraiser: a gift that names an email of another fundraiser is matched to it, or that
-        is noted and the donor's address decides.
-    scope, version: which policy this is; kept with each decision.
+    Attributes:
+        window: the longest time between sending an email and a gift that can match it.
+        prefer: the accepted touches before the gift, in order of preference. An email whose best
+            touch is not listed cannot match.
+        touch: which email wins among equally preferred ones: the first or the last one sent.
+        other_fundraiser: the effect of naming another fundraiser's email. `match` matches the gift
+            to it. `note` records the email, and the donor's address decides.
+        scope: the owner of the policy. Each decision stores it.
+        version: the policy's version within its scope. Each decision stores it.
     """
 
     window: timedelta = timedelta(days=30)
@@ -30,5 +32,5 @@ class MatchPolicy:
 
     @property
     def reference(self) -> dict[str, Any]:
-        """The form in which a decision names it."""
+        """The policy's scope and version, as decisions store them."""
         return {"scope": self.scope, "version": self.version}

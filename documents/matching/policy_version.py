@@ -1,4 +1,4 @@
-"""Stored versions of match policies. Each change is a version, and each decision names its own."""
+"""Stored versions of match policies. Each change adds a version, and decisions store theirs."""
 
 from datetime import timedelta
 from typing import Any, Self
@@ -28,16 +28,16 @@ MAX_VERSION_ATTEMPTS = 5
 
 
 class PolicyVersion(Document):
-    """One version of an organization's policy, or of one fundraiser's. The last one holds."""
+    """One version of an organization's or fundraiser's policy. The latest version applies."""
 
     organization_id = ObjectIdField(required=True)
-    fundraiser_id = ObjectIdField()  # None: the organization's
+    fundraiser_id = ObjectIdField()  # None for the organization's policy
     version = IntField(required=True)
     window_seconds = FloatField()
     prefer = ListField(StringField())
     touch = StringField()
     other_fundraiser = StringField()
-    removed = BooleanField(default=False)  # from here on, what is next more general holds again
+    removed = BooleanField(default=False)  # If true, the next more general policy applies.
     created_at = DateTimeField(default=now)
 
     meta = {
@@ -53,10 +53,10 @@ class PolicyVersion(Document):
     def set(
         cls, organization_id: ObjectId, fundraiser_id: ObjectId | None, policy: MatchPolicy
     ) -> MatchPolicy:
-        """Let this policy hold from now on; what is decided already stays.
+        """Set the policy for future decisions. Existing decisions do not change.
 
         Raises:
-            Conflict: it is being set by many at once.
+            Conflict: too many clients are changing the policy at the same time.
         """
         values = {
             "window_seconds": policy.window.total_seconds(),
@@ -68,10 +68,11 @@ class PolicyVersion(Document):
 
     @classmethod
     def remove(cls, organization_id: ObjectId, fundraiser_id: ObjectId | None) -> None:
-        """Let what is next more general hold again.
+        """Remove the policy, so that the next more general one applies again.
 
         Raises:
-            NotFound: there is none here.
+            NotFound: the organization or fundraiser has no policy of its own.
+            Conflict: too many clients are changing the policy at the same time.
         """
         last = cls._last(organization_id, fundraiser_id)
         if last is None or last.removed:
@@ -80,7 +81,7 @@ class PolicyVersion(Document):
 
     @classmethod
     def list_fundraisers_with_policy(cls, organization_id: ObjectId) -> list[ObjectId]:
-        """Fundraisers whose policy was set, and is not taken back."""
+        """List the fundraisers that have their own policy."""
         own = cls.objects(organization_id=organization_id, fundraiser_id__ne=None)
         last = {one.fundraiser_id: one.removed for one in own.order_by("version")}
         return [id_ for id_, removed in last.items() if not removed]
@@ -103,17 +104,17 @@ class PolicyVersion(Document):
             )
             try:
                 saved: Self = new.save(force_insert=True)
-            except NotUniqueError:  # somebody else set one at this moment
+            except NotUniqueError:  # Another client has just added the same version.
                 await_majority()
             else:
                 return saved
-        raise Conflict("The policy is being changed by many clients at once; try again.")
+        raise Conflict("Too many clients are changing the policy. Try again.")
 
 
 def find_effective_policy(
     tx: Tx, organization_id: ObjectId, fundraiser_id: ObjectId | None, default: MatchPolicy
 ) -> MatchPolicy:
-    """The policy that holds: the fundraiser's, else the organization's, else the default."""
+    """Return the fundraiser's policy, or the organization's, or the default."""
     for of in dict.fromkeys((fundraiser_id, None)):
         last = tx.database.policy_versions.find_one(
             {"organization_id": organization_id, "fundraiser_id": of},
@@ -126,8 +127,8 @@ def find_effective_policy(
 
 
 def to_policy(row: PolicyVersionRow) -> MatchPolicy:
-    """Return the policy that a stored version states."""
-    stored: Any = row  # Its words were checked when the policy was set.
+    """Convert a stored version to a policy."""
+    stored: Any = row  # Clients can store only valid values.
     return MatchPolicy(
         window=timedelta(seconds=row["window_seconds"]),
         prefer=tuple(stored["prefer"]),

@@ -1,6 +1,6 @@
-"""A preview of another match policy: the gifts that would get another email. It writes nothing.
+"""A preview of another match policy, and rematching by the current policy.
 
-`matchback rematch` uses it too, to decide gifts again by the policy that is set.
+The preview finds the gifts whose match would change, and writes nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,11 @@ MatchTarget = tuple[str, ObjectId | None, ObjectId | None]  # match, email, mail
 
 @dataclass(frozen=True)
 class MatchChange:
-    """A gift that would be matched differently. `amount` is 0 if the gift does not count."""
+    """A gift whose match would change.
+
+    Attributes:
+        amount: the net amount in minor units, or 0 if reports do not count the gift.
+    """
 
     donation_id: ObjectId
     amount: int
@@ -42,14 +46,14 @@ def preview_policy(
     edit: Callable[[MatchPolicy], MatchPolicy],
     fundraiser_id: ObjectId | None = None,
 ) -> Iterator[tuple[int, list[MatchChange]]]:
-    """Decide again all gifts of an organization or fundraiser, under an edited policy.
+    """Preview the matches of an organization's or fundraiser's gifts under an edited policy.
 
     Args:
-        default: the policy of organizations without their own.
-        edit: changes the effective policy to the policy to preview.
+        default: the policy for organizations without their own.
+        edit: returns the edited policy, given the current one.
 
     Yields:
-        The number of gifts in a page, and the changes among them.
+        For each page, the number of gifts read and the matches that would change.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
         held = find_effective_policy(Tx(get_db()), organization_id, id_, default)
@@ -59,12 +63,13 @@ def preview_policy(
 def mark_all_for_rematch(
     organization_id: ObjectId, fundraiser_id: ObjectId | None = None
 ) -> Iterator[int]:
-    """Mark gifts so that workers decide them again under the current policy.
+    """Mark gifts for rematch by the current policy, except gifts that staff pinned.
 
-    After an interruption, run it again. It starts from the beginning and changes no correct match.
+    Workers decide the gifts. An interrupted run can be repeated: it starts from the beginning and
+    keeps correct matches.
 
     Yields:
-        The number of gifts in a page.
+        The number of gifts marked on each page.
     """
     for id_ in _fundraisers(organization_id, fundraiser_id):
         for page in _pages(id_, NOT_PINNED_FILTER):

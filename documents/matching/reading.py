@@ -1,6 +1,6 @@
-"""Reading the evidence for a batch of gifts, with a few queries in one transaction.
+"""The queries that read the evidence for a batch of gifts in one transaction.
 
-Each plan in the batch costs one query more.
+Their number does not depend on the number of gifts, but each plan adds one query.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ Choose = Callable[[Sequence[DonationRow], Mapping[str, DonationRow]], list[Donat
 
 
 def read_evidence(tx: Tx, gifts: Sequence[DonationRow], choose: Choose) -> BatchEvidence:
-    """Read everything that decides some gifts of one fundraiser.
+    """Read all evidence for a batch of one fundraiser's gifts.
 
     Args:
         choose: picks the gifts to decide from the gifts and the first instalments of their plans.
@@ -61,7 +61,7 @@ def read_evidence(tx: Tx, gifts: Sequence[DonationRow], choose: Choose) -> Batch
 
 
 def _read_firsts(tx: Tx, gifts: Sequence[DonationRow]) -> dict[str, DonationRow]:
-    """Read the first instalment of each plan. If it is one of the gifts, return that very row."""
+    """Read the first instalment of each plan. Reuse the row from `gifts` if it is there."""
     rows = {gift["_id"]: gift for gift in gifts}
     plans = {
         (gift["fundraiser_id"], gift["recurring_id"]) for gift in gifts if gift.get("recurring_id")
@@ -79,7 +79,7 @@ def _read_firsts(tx: Tx, gifts: Sequence[DonationRow]) -> dict[str, DonationRow]
 
 
 def _stored_email_ids(gifts: Iterable[DonationRow], firsts: Iterable[DonationRow]) -> set[ObjectId]:
-    """Return the emails that staff pinned, and those of firsts that are not decided again."""
+    """Return the pinned emails, and those of first instalments that this batch does not decide."""
     pinned = {id_ for gift in gifts if (pin := gift.get("pin")) and (id_ := pin["email_id"])}
     decided = {gift["_id"] for gift in gifts}
     kept = [first for first in firsts if first["_id"] not in decided]
@@ -101,7 +101,7 @@ class _Live:
     def read_emails_to(
         self, user_ids: set[ObjectId], fundraiser_id: ObjectId
     ) -> dict[ObjectId, list[Candidate]]:
-        """Read the emails of a fundraiser to these users, by user."""
+        """Read a fundraiser's emails to these users, and group them by user."""
         query = {"user_id": {"$in": list(user_ids)}, "fundraiser_id": fundraiser_id}
         to_users: defaultdict[ObjectId, list[Candidate]] = defaultdict(list)
         for row in self._find("emails", query, EMAIL_FIELDS):
@@ -111,7 +111,7 @@ class _Live:
     def read_users(self, mailboxes: set[str]) -> Users:
         """Read the users who have or had one of these mailboxes."""
         users, named = Users(), build_text_condition(in_=sorted(mailboxes))
-        # Two queries, because MongoDB uses no partial index for an $or of both.
+        # Two queries, because MongoDB cannot use the partial indexes for an $or of both conditions.
         for user in self._find("users", {"mailbox": named}, USER_FIELDS):
             users.current.setdefault(to_mailbox(user["email"]), []).append(user)
         for user in self._find("users", {"former_mailboxes": named}, USER_FIELDS):

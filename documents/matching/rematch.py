@@ -1,10 +1,10 @@
-"""Rematching: marks for gifts whose match can change, because something that it depends on changed.
+"""Rematching: marks for gifts whose match can change because of late data.
 
-The transaction that settles or changes an email marks the gifts. That suffices whatever the race: a
-transaction that decides one of these gifts writes it and the emails that it considered. So one of
-the two fails with a write conflict, starts again, and sees what the other did. If there are too
-many gifts for one transaction, it leaves a mark or a note. late_touches.py and user_changes.py mark
-the gifts from there.
+The transaction that settles or changes an email also marks the gifts. A concurrent transaction that
+decides one of these gifts writes the gift and the emails that it considered. So one of the two
+fails with a write conflict, starts again, and sees the other's changes. If there are too many gifts
+for one transaction, it leaves a mark or a note. late_touches.py and user_changes.py then mark the
+gifts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,10 @@ from documents.values.time import now
 from matchback.engine import Tx
 
 MARKED_GIFTS_PER_BATCH = 500
-# Not `pin`: the rules decide a gift whose pinned email was deleted, and its pin is kept.
+# Do not filter by `pin`: a gift keeps its pin after the pinned email is deleted, and the other
+# rules then decide the gift.
 NOT_PINNED_FILTER: dict[str, Any] = {"decision.rule": {"$ne": "pin"}}
-# Neither a pin nor the gift itself named the email, so another email can be better.
+# Neither a pin nor a reference in the gift decided these, so a late email can match better.
 OPEN_GIFTS_FILTER: dict[str, Any] = {
     "match": {"$in": [None, *list_stored_names("address"), *list_stored_names("none")]},
     **NOT_PINNED_FILTER,
@@ -31,15 +32,15 @@ OPEN_GIFTS_FILTER: dict[str, Any] = {
 
 
 def list_user_mailboxes(user: UserRow) -> list[str]:
-    """Return the mailboxes that a user has or had."""
+    """Return the user's current and former mailboxes."""
     return [*filter(None, [user.get("mailbox")]), *user.get("former_mailboxes", ())]
 
 
 def mark_gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
-    """Mark the gifts of emails that are being deleted. Return the emails that have more gifts.
+    """Mark gifts that match deleted emails. Return the emails that may have more gifts.
 
-    A link that donors pass on can lead to tens of thousands of gifts, which are too many for one
-    transaction. So these emails stay due, and the next batch continues.
+    A shared link can lead to tens of thousands of gifts, too many to mark in one transaction. The
+    returned emails stay due, and the next batch continues.
     """
     deleted = [email["_id"] for email in emails if email.get("deleted_at")]
     if not deleted:
@@ -54,12 +55,12 @@ def mark_gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
 
 
 def build_rematch_marks() -> dict[str, Any]:
-    """Return the marks with which a worker decides a gift again."""
+    """Return the fields that make a gift due for rematch."""
     return {"due": now(), "rematch": True}
 
 
 def mark_for_rematch(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
-    """Mark gifts so that a worker decides them again."""
+    """Mark gifts for rematch."""
     if gift_ids:
         these = {"_id": {"$in": list(gift_ids)}}
         tx.database.donations.update_many(
@@ -68,15 +69,15 @@ def mark_for_rematch(tx: Tx, gift_ids: Sequence[ObjectId]) -> None:
 
 
 def mark_astray(tx: Tx, firsts: Iterable[DonationRow], decided: set[ObjectId]) -> None:
-    """Mark instalments that follow another gift, or whose match differs from the first one's.
+    """Mark instalments that differ from their first instalment's match, or follow another gift.
 
-    The number is bounded, because each marked instalment marks the next ones when it is settled.
-    This writes the instalments. So a transaction that decides one of them at the same moment fails
-    with a write conflict, and then sees the change.
+    The number per call is limited, because settling a marked instalment marks the next ones. A
+    concurrent transaction that decides one of these instalments fails with a write conflict. Its
+    retry sees the change.
 
     Args:
-        firsts: the first instalments of the plans, as they are now.
-        decided: the gifts of this batch, whose matches are current.
+        firsts: the current first instalments of the plans.
+        decided: the IDs of the gifts that this batch decided, which need no mark.
     """
     for first in firsts:
         if first.get("trouble"):

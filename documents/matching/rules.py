@@ -1,15 +1,19 @@
 """Matching rules: which email led to a gift. Pure: no database, no clock.
 
-Fundraisers call it matchback. A gift has one of four classes: `link` if it names its email,
-`address` if the donor's address leads to an email, `pinned` if staff chose the email, and `none` if
-no email fits. The rules, in order:
+Fundraisers call it matchback. A gift has one of four classes:
+
+- `link`: the gift names its email.
+- `address`: the donor's address leads to an email.
+- `pinned`: staff chose the email.
+- `none`: no email matches.
+
+The rules, in order:
 
 1. `pin`: staff chose an email (`pinned`), or chose that no email led to the gift (`none`).
 2. `recurring`: a later instalment takes the email and the class of the first.
 3. `link_token`, `email_id`: the gift names an email of its fundraiser (`link`).
-4. `other_fundraiser`: the gift names an email of another fundraiser, and the policy allows it
-   (`link`).
-5. `donor_address`: an email of the fundraiser went to the donor within the window before the gift
+4. `other_fundraiser`: the gift names another fundraiser's email, and the policy allows it (`link`).
+5. `donor_address`: the fundraiser sent an email to the donor within the window before the gift
    (`address`).
 6. `none`: no other rule applies (`none`).
 """
@@ -28,12 +32,12 @@ MatchKind = Literal["link", "address", "pinned", "none"]
 MatchRule = Literal[
     "pin", "recurring", "link_token", "email_id", "other_fundraiser", "donor_address", "none"
 ]
-MAX_NAMED_CANDIDATES = 10  # after so many, the reasons only repeat
+MAX_NAMED_CANDIDATES = 10  # per decision, because the reasons repeat after that
 
 
 @dataclass(frozen=True)
 class MatchedGift:
-    """What is known of a donation when it is matched."""
+    """The facts of a gift that the rules read."""
 
     fundraiser_id: ObjectId
     donated_at: datetime
@@ -41,7 +45,7 @@ class MatchedGift:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An email that might have led to the gift. Opens and clicks by machines are left out."""
+    """An email that a gift can match. Opens and clicks by machines do not count."""
 
     id: ObjectId
     fundraiser_id: ObjectId
@@ -54,15 +58,21 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pin:
-    """The choice of staff: an email, or that no email led to the gift."""
+    """The choice of staff: an email, or None if no email led to the gift."""
 
     email: Candidate | None
-    is_gone: bool = False  # the pinned email was deleted
+    is_gone: bool = False  # whether the pinned email was deleted
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A match, with the emails that were considered and why each was chosen or not."""
+    """The result of matching one gift.
+
+    Attributes:
+        touch: the donor's best touch of the email, if the donor's address decided.
+        considered: IDs of the considered emails, each with the reason for its choice or rejection.
+        note: a fact that staff should know about the decision.
+    """
 
     match: MatchKind
     rule: MatchRule
@@ -74,13 +84,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class MatchEvidence:
-    """What a decision on a gift depends on.
+    """The evidence for one gift.
 
     Attributes:
         pin: the choice of staff.
         first: the decision on the first instalment, if the gift is a later one.
-        named: the organization's email that the gift names.
-        named_by: how the gift names it.
+        named: the email that the gift names, if the organization has that email.
+        named_by: the kind of reference by which the gift names the email.
         donors: emails to the user with the donor's address.
     """
 
@@ -124,7 +134,7 @@ def _with_note(decision: Decision, pin: Pin | None) -> Decision:
 def _by_address(
     gift: MatchedGift, named: Candidate | None, donors: Iterable[Candidate], policy: MatchPolicy
 ) -> Decision:
-    """Decide for the best email to the donor."""
+    """Decide by the best of the emails to the donor's address."""
     lost: list[tuple[ObjectId, str]] = []
     if named:
         lost.append((named.id, "named by the gift, but of another fundraiser"))
@@ -153,7 +163,7 @@ def _why_lost(best: TouchKind, touch: TouchKind, policy: MatchPolicy) -> str:
 
 
 def _obstacle(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> str | None:
-    """Return why an email cannot have led to the gift; None if it can."""
+    """Return the reason why the email cannot match the gift, or None if it can."""
     if email.fundraiser_id != gift.fundraiser_id:
         return "of another fundraiser"
     if email.sent_at is None:
@@ -166,7 +176,7 @@ def _obstacle(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> str |
 
 
 def _touch(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> TouchKind | None:
-    """Return the donor's engagement before the gift that the policy prefers; None without one."""
+    """Return the policy's most preferred touch before the gift, or None."""
 
     def happened(at: datetime | None) -> bool:
         return at is not None and at <= gift.donated_at
@@ -177,8 +187,8 @@ def _touch(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> TouchKin
 
 
 def _rank(pair: tuple[Candidate, TouchKind], policy: MatchPolicy) -> tuple[int, float, int]:
-    # Of two emails that were sent at the same instant, the ID decides. So the answer is always
-    # the same.
+    # The ID breaks the tie between emails sent at the same time, so that the result does not depend
+    # on the order of the candidates.
     email, touch = pair
     sign = -1 if policy.touch == "last" else 1
     sent = email.sent_at.timestamp() if email.sent_at else 0.0

@@ -1,10 +1,10 @@
 """The effect of new users and new addresses on stored gifts.
 
-The write that adds a user or changes an address also marks the user. A job then marks the gifts,
-which look for their user and email again when they are settled. A gift that is stored after the job
-read the gifts is settled after the user was stored, and so it knows the user. Running twice changes
-nothing, so no transaction is needed. A transaction would conflict with everything that counts on
-users.
+The write that adds a user or changes an address also marks the user. A job then marks the gifts, so
+that settling them finds their user and email again. The job can miss a gift that is stored while it
+runs. Such a gift is settled after the user was stored, so settling finds the user. The job uses no
+transaction, because a second run has no effect. A transaction would also conflict with every
+transaction that updates the counters of users.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ REMATCH_DONE_UPDATE: dict[str, Any] = {"$unset": dict.fromkeys(REMATCH_FIELDS, "
 
 
 def mark_gifts_of_users() -> set[ObjectId]:
-    """Mark the gifts of all users who are due. Returns the fundraisers that have marked gifts."""
+    """Mark the gifts of all due users. Return the fundraisers whose gifts were marked."""
     fundraisers: set[ObjectId] = set()
     while not shutdown.has_begun() and (users := _due()):
         by_organization: defaultdict[ObjectId, list[UserRow]] = defaultdict(list)
@@ -49,7 +49,11 @@ def _due() -> list[UserRow]:
 
 
 def _follow(users: list[UserRow]) -> list[DonationRow]:
-    """Mark the gifts of users of one organization; fewer users at a time, should it be too many."""
+    """Mark the gifts of one organization's users.
+
+    If the users have too many gifts for one batch, split the users. If a single user has too many,
+    store the last marked gift in `rematch_page`, and continue there in the next batch.
+    """
     gifts, update = _gifts(users), REMATCH_DONE_UPDATE
     if len(gifts) > MARKED_GIFTS_PER_BATCH:
         if len(users) > 1:
@@ -63,14 +67,14 @@ def _follow(users: list[UserRow]) -> list[DonationRow]:
             reached = {"due": users[0]["rematch_due"], "after": gifts[-1]["_id"]}
             update = {"$set": {"rematch_page": reached}}
     mark_for_rematch(Tx(get_db()), [gift["_id"] for gift in gifts])
-    # As they were read: who has changed since is due again.
+    # Match `rematch_due` too: a user who has changed since the read must stay due.
     read = [{"_id": user["_id"], "rematch_due": user["rematch_due"]} for user in users]
     get_db().users.bulk_write([UpdateOne(one, update) for one in read], ordered=False)
     return gifts
 
 
 def _gifts(users: list[UserRow], after: ObjectId | None = None) -> list[DonationRow]:
-    """Gifts from the mailboxes of users of one organization, one more than are marked at once."""
+    """Return gifts from the users' mailboxes: at most one more than fits into one batch."""
     mailboxes = {
         name
         for user in users

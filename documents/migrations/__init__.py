@@ -1,1 +1,1 @@
-"""Migrations: online upgrades of data that earlier versions stored."""
+"""Migrations: upgrades of data from earlier versions, while traffic continues."""

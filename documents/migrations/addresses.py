@@ -1,7 +1,7 @@
 """The migration of addresses: people, gifts and events get the key that all spellings share.
 
-If another person has the key already, the person keeps the old key and is noted as a duplicate. A
-record that has the current key keeps it. Of records that all have earlier keys, the oldest gets it.
+A record that already has the current key keeps it. If several records have earlier keys, the oldest
+one gets the current key. The migration notes the other records as duplicates.
 """
 
 from collections import defaultdict
@@ -24,13 +24,16 @@ from documents.values.address import fold_text, to_canonical, to_mailbox
 from documents.values.time import now
 from matchback.engine import Tx, Update
 
-AddressKey = tuple[
-    Any, str
-]  # the organization, within which a user's address is unique, and the address
+# The organization and the address. A user's address is unique within the organization. The
+# organization is None for staff, because a staff address is unique in the whole service.
+AddressKey = tuple[Any, str]
 
 
 def respell_users(tx: Tx, rows: list[dict[str, Any]]) -> None:
-    """Find users by the canonical address, and let gifts and events from there look again."""
+    """Give users the canonical address as their key.
+
+    Mark their gifts for rematch, and make their unmatched events due.
+    """
     live = [row for row in rows if "address" in row]
     moved, updates = _rekey(tx, "users", live)
     for row in [*live, *(row for row in moved if row not in live)]:
@@ -43,14 +46,14 @@ def respell_users(tx: Tx, rows: list[dict[str, Any]]) -> None:
 
 
 def respell_staff(tx: Tx, rows: list[dict[str, Any]]) -> None:
-    """Find staff by the canonical address, which is one person's in the whole service."""
+    """Give staff the canonical address as their key. It is unique in the whole service."""
     live = [row for row in rows if "address" in row]
     moved, updates = _rekey(tx, "staff", live)
     _write(tx, "staff", updates, moved)
 
 
 def respell_gifts(tx: Tx, rows: list[DonationRow]) -> None:
-    """Know donors by the canonical address, count them so, and let their gifts look again."""
+    """Give gifts their donors' canonical address, count them again, and mark them for rematch."""
     gifts = [gift for gift in rows if not _donor(gift).items() <= gift.items()]
     if not gifts:
         return
@@ -66,7 +69,7 @@ def respell_gifts(tx: Tx, rows: list[DonationRow]) -> None:
 
 
 def respell_events(tx: Tx, rows: list[EventRow]) -> None:
-    """Know messages by the canonical address, and let unmatched events look again."""
+    """Give events and messages the canonical address, and make unmatched events due."""
     odd = [
         row
         for row in rows
@@ -86,9 +89,10 @@ def respell_events(tx: Tx, rows: list[EventRow]) -> None:
 def _rekey(
     tx: Tx, collection: str, rows: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], defaultdict[ObjectId, Update]]:
-    """Give people the keys that their addresses have now, as far as these are free.
+    """Give people the current keys of their addresses, except keys that another person holds.
 
-    Return the rows that get another key, which they already have, and the updates to write by ID.
+    Return the rows with a new key, and the updates by ID. The rows already contain the new key, but
+    the caller must write the updates.
     """
     stale = {row["_id"]: row for row in rows if row["address"] != to_canonical(row["email"])}
     holders = _holders(tx, collection, stale)
@@ -102,11 +106,11 @@ def _rekey(
             updates[id_].set({"address": key[1]})
             row["address"] = key[1]
             continue
-        if to_canonical(row["address"]) != key[1]:  # an earlier key that another mailbox has now
+        if to_canonical(row["address"]) != key[1]:  # another mailbox has this key now
             row["address"] = f"{key[1]} {id_}"
             updates[id_].set({"address": row["address"]})
         note_duplicate(tx, collection, row, holder)
-    # All at once, so that no one's new key meets another's old one.
+    # Remove all old keys first, so that no new key collides with another record's old key.
     gone = {"_id": {"$in": list(updates)}}
     if updates:
         tx.database[collection].update_many(gone, {"$unset": {"address": ""}}, session=tx.session)
@@ -116,7 +120,10 @@ def _rekey(
 def _holders(
     tx: Tx, collection: str, stale: dict[ObjectId, dict[str, Any]]
 ) -> dict[AddressKey, ObjectId]:
-    """Return who has the keys that these rows get, and add to them who must give such a key up."""
+    """Return the IDs of the people who hold the keys that these rows need.
+
+    Add people to `stale` if they hold such a key but need another one.
+    """
     holders: dict[AddressKey, ObjectId] = {}
     asked: set[str] = set()
     while wanted := {to_canonical(row["email"]) for row in stale.values()} - asked:
@@ -135,7 +142,7 @@ def _key(collection: str, row: dict[str, Any]) -> AddressKey:
 
 
 def _found_by(user: dict[str, Any]) -> dict[str, Any]:
-    """Return what a user is found by besides the address."""
+    """Return the search fields of a user, except the address."""
     found: dict[str, Any] = {
         "mailbox": to_mailbox(user["email"]),
         "words": list_search_words(user["name"], user["email"]),
@@ -147,7 +154,7 @@ def _found_by(user: dict[str, Any]) -> dict[str, Any]:
 
 
 def _marked(user: dict[str, Any]) -> dict[str, Any]:
-    """Return the mark that gifts from the user's mailboxes, in both forms, look again."""
+    """Return the fields that mark gifts from the user's old and new mailboxes for rematch."""
     earlier = {*user.get("rematch_mailboxes", ()), user.get("mailbox"), to_mailbox(user["email"])}
     return {"rematch_mailboxes": sorted(filter(None, earlier)), "rematch_due": now()}
 
@@ -155,7 +162,10 @@ def _marked(user: dict[str, Any]) -> dict[str, Any]:
 def _write(
     tx: Tx, collection: str, updates: defaultdict[ObjectId, Update], moved: list[dict[str, Any]]
 ) -> None:
-    """Write the changes. A request that read the record before finds it changed."""
+    """Write the updates, and increment the versions of the moved rows.
+
+    The new version makes a concurrent request fail if it read the record before this write.
+    """
     for row in moved:
         updates[row["_id"]].increment({"version": 1})
     operations = [
@@ -166,7 +176,7 @@ def _write(
 
 
 def _look_again(tx: Tx, users: list[dict[str, Any]]) -> None:
-    """Let unmatched events to users who got another key look again."""
+    """Make unmatched events due if their address belongs to a user with a new key."""
     for organization_id in {user["organization_id"] for user in users}:
         theirs = {user["address"] for user in users if user["organization_id"] == organization_id}
         _events_look_again(tx, organization_id, theirs)
@@ -182,7 +192,7 @@ def _events_look_again(tx: Tx, organization_id: ObjectId, addresses: set[str]) -
 
 
 def _donor(gift: DonationRow) -> dict[str, str]:
-    """Return what a gift's donor is known by; nothing of one who is unknown or erased."""
+    """Return the keys of a gift's donor, or nothing if the donor is unknown or erased."""
     email = gift.get("donor_email")
     if not email or is_erased_donor(gift.get("donor_mailbox")):
         return {}
@@ -190,7 +200,11 @@ def _donor(gift: DonationRow) -> dict[str, str]:
 
 
 def _keep_former(tx: Tx, gifts: list[DonationRow]) -> None:
-    """Keep gifts with users who moved: of "weiß" a user remembers "weiss", as all records did."""
+    """Add the new mailboxes to `former_mailboxes`, so that users keep their gifts.
+
+    Earlier versions stored "weiß" as "weiss". A user with the former mailbox "weiss" also gets
+    "weiß".
+    """
     found = {
         (gift["user_id"], gift["donor_mailbox"], _donor(gift)["donor_mailbox"])
         for gift in gifts

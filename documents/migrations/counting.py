@@ -1,4 +1,4 @@
-"""Changes to counted records that migrations of several collections share."""
+"""Changes to counted records, shared by the migrations of several collections."""
 
 from typing import Any
 
@@ -11,7 +11,10 @@ from matchback.engine import Changes, Tx, settle
 
 
 def name_donors(tx: Tx, gifts: list[DonationRow]) -> None:
-    """Name the donors of gifts of unknown people by their mailboxes, here and in the rows given."""
+    """Identify donors without a user by their mailboxes.
+
+    Change both the stored gifts and the given rows.
+    """
     operations = []
     for gift in gifts:
         if not gift.get("match") or gift.get("user_id"):
@@ -27,9 +30,9 @@ def name_donors(tx: Tx, gifts: list[DonationRow]) -> None:
 
 
 def count_settled_rows(tx: Tx, collection: str, rows: list[Any]) -> None:
-    """Count what counts since, and keep what was counted in today's form.
+    """Settle rows again, so that their counters and stored contributions have the current form.
 
-    What is due is left: the worker that settles it does the same.
+    Skip due and failed rows, because the worker that settles them does the same.
     """
     settled = [row for row in rows if "due" not in row and "trouble" not in row]
     if settled:

@@ -1,4 +1,4 @@
-"""Facts of the first version's events that it did not store: messages, links, clickers."""
+"""Facts that the first version did not store with its events: messages, links and clickers."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -18,17 +18,17 @@ from documents.tracking.unmatched import UNMATCHED_RETRY_INTERVAL, mark_unmatche
 from documents.values.time import now
 from matchback.engine import Changes, Tx, add, settle
 
-UNKNOWN_ITEM_INDEX = -1  # which one of its delivery's it was, nobody noted
+UNKNOWN_ITEM_INDEX = -1  # The first version did not store an event's position in its delivery.
 
 
 def add_event_facts(tx: Tx, rows: list[EventRow]) -> None:
-    """Know the messages of tied events, count clicks on links, and mark the others as unmatched."""
+    """Store messages and count link clicks of tied events, and mark the other events unmatched."""
     old = [row for row in rows if "item" not in row]
     tied = [row for row in old if "email_id" in row]
     news: dict[bytes, dict[str, Any]] = {row["_id"]: {"item": UNKNOWN_ITEM_INDEX} for row in old}
     for row in tied:
         news[row["_id"]]["tied_by"] = "email_id"
-    # Whatever their form: an email may have kept the messages of later ones.
+    # Include events in the current form, because the email may have stored their messages.
     told = [row for row in rows if "email_id" in row and row["type"] != "erased"]
     store_new_messages(tx, sorted(told, key=lambda row: row["at"]))
     _count_clicks(tx, tied, news)
@@ -63,7 +63,7 @@ def _count_clicks(tx: Tx, tied: list[EventRow], news: dict[bytes, dict[str, Any]
 
 
 def _mark_unmatched(tx: Tx, rows: list[EventRow], news: dict[bytes, dict[str, Any]]) -> None:
-    """So that they are looked at again, and tied should their email be known by now."""
+    """Mark events as unmatched and due, so that a worker ties them if their email is known now."""
 
     def organization(row: EventRow) -> ObjectId:
         return row["organization_id"]

@@ -1,4 +1,4 @@
-"""All stored documents, and the command that creates their indexes."""
+"""All stored document classes, and the upgrade of their indexes."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ DOCUMENT_CLASSES = (
 
 INDEX_NOT_FOUND_CODE = 27
 
-# Each one that is there costs every write of its collection.
+# Indexes that no query uses. Each index slows down every write to its collection.
 RETIRED_INDEXES = {
     "donations": (
         "organization_id_1_match_1__id_1",
@@ -108,20 +108,22 @@ RETIRED_INDEXES = {
 
 
 def update_indexes() -> None:
-    """Make what is missing, and take away what it takes the place of. Harmless to repeat; online,
-    but not for every request."""
+    """Create missing indexes, then drop retired ones.
+
+    A second run has no effect. Traffic can continue, but the checks are too slow for each request.
+    """
     create_missing_indexes()
     drop_retired_indexes()
 
 
 def create_missing_indexes() -> None:
-    """Make what is missing."""
+    """Create missing indexes."""
     for document in DOCUMENT_CLASSES:
         document.ensure_indexes()
 
 
 def drop_retired_indexes() -> None:
-    """Take away what no query of today needs."""
+    """Drop indexes that no current query needs."""
     for name, retired in RETIRED_INDEXES.items():
         collection = get_db()[name]
         for index in collection.index_information().keys() & set(retired):

@@ -20,7 +20,7 @@ PinnedEmail = tuple[ObjectId, ObjectId]  # a donation, and an email that staff p
 
 
 def rename_matches(tx: Tx, rows: list[DonationRow]) -> None:
-    """Rename the classes of donations, and move what they count. The warehouse gets them again."""
+    """Rename the classes of donations, move their counts, and export the donations again."""
     gifts = [gift for gift in rows if gift.get("match") in FORMER_MATCHES]
     if not gifts:
         return
@@ -34,7 +34,7 @@ def rename_matches(tx: Tx, rows: list[DonationRow]) -> None:
 
 
 def rename_past_matches(tx: Tx, rows: list[PastMatchRow]) -> None:
-    """Rename the classes of the decisions that others replaced."""
+    """Rename the classes of past matches."""
     past = [row for row in rows if row.get("match") in FORMER_MATCHES]
     if not past:
         return
@@ -48,7 +48,7 @@ def rename_past_matches(tx: Tx, rows: list[PastMatchRow]) -> None:
 
 
 def _follows_link(row: DonationRow | PastMatchRow) -> bool:
-    """Whether a later instalment has the class `direct`, which its first instalment explains."""
+    """Return whether a later instalment has the class `direct` of its first instalment."""
     decision = row.get("decision")
     return row.get("match") == "direct" and decision is not None and decision["rule"] == "recurring"
 
@@ -56,8 +56,8 @@ def _follows_link(row: DonationRow | PastMatchRow) -> bool:
 def _hold_pinned_firsts(tx: Tx, gifts: list[DonationRow]) -> set[ObjectId]:
     """Return the first instalments that staff pinned to an email.
 
-    This writes all first instalments. A transaction that decides one of them at the same moment
-    would not see the new class of the gifts that follow it, so it must fail and start again.
+    Write to all first instalments, because a concurrent transaction that decides one would miss the
+    new class of its later instalments. The write makes that transaction fail and start again.
     """
     ids = list({first for gift in gifts if _follows_link(gift) and (first := gift.get("follows"))})
     if not ids:

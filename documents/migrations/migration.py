@@ -1,4 +1,4 @@
-"""A migration and its progress. A worker can stop anywhere and continue later."""
+"""A migration and its progress. A migration can stop at any point and continue later."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,20 +24,21 @@ DATABASE_RETRY_SECONDS = 1.0
 MIGRATION_PATIENCE_SECONDS = 150.0  # PyMongo repeats a transaction for up to 120 s.
 
 Reporter = Callable[[str], None]
-RowChange = Callable[[Tx, list[Any]], None]  # of the rows of one collection
+RowChange = Callable[[Tx, list[Any]], None]  # changes rows of one collection
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One numbered step: rows of a collection, a page at a time, in the order of their ids.
+    """One numbered step, which changes the rows of a collection page by page in order of ID.
 
-    The change is given rows of any form and leaves alone what has today's, so doing it twice
-    changes nothing. Each page is one transaction, together with the note of how far it has come.
+    One transaction changes a page and stores the progress.
 
     Attributes:
-        number: its place in the order. Never given to another one.
-        name: what is done, in words for whoever waits for it.
-        where: which rows can need it.
+        number: the position in the order. Never reuse a number.
+        name: a short description, which `matchback migrate` prints.
+        change: changes rows to the current form. It must skip rows that already have that form, so
+            that a second run has no effect.
+        where: the query for rows that can need the change.
     """
 
     number: int
@@ -48,7 +49,7 @@ class Migration:
 
 
 class Progress(Document):
-    """How far a migration has come in this database."""
+    """The progress of one migration in this database."""
 
     number = IntField(primary_key=True)
     last_id = DynamicField()
@@ -62,23 +63,31 @@ class Progress(Document):
 
 @dataclass(frozen=True)
 class MigrationStatus:
-    """What is told while it runs."""
+    """The progress report of a running migration.
+
+    Attributes:
+        rows: the number of rows done.
+        of: the estimated number of all rows.
+    """
 
     migration: Migration
     rows: int
-    of: int  # about
+    of: int
     is_finished: bool
 
 
 def list_pending(all_: tuple[Migration, ...]) -> list[Migration]:
-    """Those that are not finished in this database."""
+    """List the migrations that are not finished in this database."""
     found = get_db().migrations.find({"finished_at": {"$ne": None}}, {"_id": 1})
     finished = {row["_id"] for row in found}
     return [one for one in all_ if one.number not in finished]
 
 
 def mark_all_finished(all_: tuple[Migration, ...]) -> None:
-    """A database that has no organization yet has nothing of an earlier version."""
+    """Mark all migrations as finished if the database is new.
+
+    A database without organizations has no data from an earlier version.
+    """
     if get_db().organizations.find_one({}, {"_id": 1}) is None:
         for one in all_:
             finished = {"name": one.name, "finished_at": now()}
@@ -90,8 +99,8 @@ def run_migrations(
 ) -> Iterator[MigrationStatus]:
     """Run the pending migrations and report after each page.
 
-    While another process migrates, wait for it, and take over if it dies. While MongoDB is
-    unavailable or slow, wait as well.
+    Wait while another process migrates, and take over if that process dies. Also wait while MongoDB
+    is unavailable or slow.
 
     Raises:
         Conflict: another process holds the lease and makes no progress.
@@ -107,7 +116,7 @@ def run_migrations(
 
 
 class _Others:
-    """The wait for another process that migrates."""
+    """A monitor of another process that migrates the same database."""
 
     def __init__(self, say: Reporter) -> None:
         self._say = say
@@ -115,10 +124,10 @@ class _Others:
         self._deadline = 0.0
 
     def wait(self) -> None:
-        """Wait a moment.
+        """Wait for MIGRATION_POLL_SECONDS.
 
         Raises:
-            Conflict: the other process has made no progress for PATIENCE_SECONDS.
+            Conflict: the other process has made no progress for MIGRATION_PATIENCE_SECONDS.
         """
         progress = list(get_db().migrations.find().sort("_id", 1))
         if self._progress is None:
@@ -159,7 +168,7 @@ def _run(migration: Migration, holding: HeldLease, say: Reporter) -> Iterator[Mi
 
 
 def _await_database() -> None:
-    """Wait until MongoDB answers. The lease may be lost by then."""
+    """Wait until MongoDB responds. The process can lose the lease meanwhile."""
     while True:
         time.sleep(DATABASE_RETRY_SECONDS)
         try:
@@ -172,10 +181,10 @@ def _await_database() -> None:
 
 
 def _page(tx: Tx, migration: Migration, limit: int) -> tuple[int, bool]:
-    """Change the next page. Returns the number of rows so far, and whether it was the last page.
+    """Change the next page. Return the number of rows so far and whether this page was the last.
 
-    Two processes that change the same page write the same progress, so that MongoDB makes one of
-    them begin again. That one then finds the next page.
+    If two processes change the same page, they write the same progress record. So one transaction
+    fails with a write conflict, starts again, and finds the next page.
     """
     known = tx.database.migrations.find_one({"_id": migration.number}, session=tx.session) or {}
     if known.get("finished_at"):

@@ -1,4 +1,4 @@
-"""Changes to stored payment webhooks and payments, for what earlier versions did not keep."""
+"""Migrations that add facts to payments, because earlier versions did not store them."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,16 @@ from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.values.time import now
 from matchback.engine import Tx
 
-# A charge says what was released, a refund its currency, an invoice its plan.
+# The current form also keeps the released amount of a charge, the currency of a refund and the plan
+# of an invoice.
 REREAD_OBJECTS = ("charge", "refund", "dispute", "invoice", "checkout.session")
 
 
 def reread_payment_webhooks(tx: Tx, rows: list[WebhookDeliveryRow]) -> None:
-    """Make webhooks due whose facts have another form since. What is due or failed is left alone.
+    """Make webhooks due if this version stores their facts differently.
 
-    The workers read them, and a fact in today's form replaces the same one in an earlier form.
+    Workers then read the webhooks and replace each fact with its current form. Skip webhooks that
+    are already due or failed.
     """
     ids = [
         row["_id"]
@@ -40,15 +42,15 @@ def _has_other_form(body: bytes) -> bool:
     thing = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(thing, Mapping) or thing.get("object") not in REREAD_OBJECTS:
         return False
-    # Of a charge that was captured as a whole, nothing was released.
+    # A fully captured charge has no released amount.
     is_whole = thing.get("amount") == thing.get("amount_captured")
     return thing["object"] != "charge" or not is_whole
 
 
 def name_payments(tx: Tx, rows: list[PaymentRow]) -> None:
-    """Note the mailboxes that each payment names, so that an erasure finds it by an index.
+    """Store the mailboxes that each payment names, so that an erasure finds it by an index.
 
-    An earlier version that runs beside this one changes texts, but not what is noted of them.
+    An earlier version that still runs can change a payment's texts without updating the mailboxes.
     """
     operations = [
         UpdateOne({"_id": row["_id"]}, {"$set": {"named_by": names}})

@@ -1,6 +1,6 @@
 """All migrations, in order. Add a new one at the end.
 
-Tests run them on data of the first version and of later versions; see
+Each migration accepts the layouts of all earlier versions; see
 tests/integration/documents/migrations/.
 """
 
@@ -43,7 +43,7 @@ def _set(
     rows: list[Any],
     missing: Callable[[Any], dict[str, Any]],
 ) -> None:
-    """Set the fields that rows lack, in the collection and in the given rows."""
+    """Set missing fields, both in the collection and in the given rows."""
     operations = []
     for row in rows:
         new = {name: value for name, value in missing(row).items() if name not in row}
@@ -55,7 +55,7 @@ def _set(
 
 
 def add_user_keys(tx: Tx, rows: list[UserRow]) -> None:
-    """Let users be found by mailbox, and by the words of their name and address."""
+    """Add the mailbox and the search words of each user."""
 
     def missing(user: UserRow) -> dict[str, Any]:
         if "address" not in user:  # deleted
@@ -70,7 +70,7 @@ def add_user_keys(tx: Tx, rows: list[UserRow]) -> None:
 
 
 def rename_webhook_keys(tx: Tx, rows: list[Any]) -> None:
-    """Move public keys to the field that all providers share."""
+    """Rename `public_keys` to `keys`, because the field now holds keys of any provider."""
     _set(tx, "webhook_keys", rows, lambda row: {"keys": row.get("public_keys", [])})
     ids = [row["_id"] for row in rows]
     gone = {"$unset": {"public_keys": ""}}
@@ -78,7 +78,7 @@ def rename_webhook_keys(tx: Tx, rows: list[Any]) -> None:
 
 
 def add_gift_keys(tx: Tx, rows: list[DonationRow]) -> None:
-    """Add the donor's mailbox to gifts, and the gift day to matched gifts."""
+    """Add the donor's mailbox to each gift, and the gift days to each matched gift."""
 
     def missing(gift: DonationRow) -> dict[str, Any]:
         places: dict[str, Any] = {}
@@ -109,7 +109,10 @@ def _is_pinned(gift: DonationRow) -> bool:
 
 
 def add_unsubscribe_groups(tx: Tx, rows: list[EmailRow]) -> None:
-    """Store unsubscribes by group, and remove messages, which have a collection of their own."""
+    """Add unsubscribe and resubscribe times by group, and remove the embedded messages.
+
+    Messages are separate records in this version.
+    """
 
     def missing(email: EmailRow) -> dict[str, Any]:
         left, back = email.get("unsubscribed_at"), email.get("resubscribed_at")
@@ -128,19 +131,19 @@ def add_unsubscribe_groups(tx: Tx, rows: list[EmailRow]) -> None:
 
 
 def recount_collection(collection: str) -> RowChange:
-    """Return a change that only counts the rows of a collection again."""
+    """Return a change that only counts the collection's rows again."""
     return lambda tx, rows: count_settled_rows(tx, collection, rows)
 
 
 def record_end_time(tx: Tx, rows: list[Any]) -> None:
-    """Change nothing. Readers need only the time at which the migration ends."""
+    """Change nothing. The migration only records the time at which it ends."""
 
 
 NO_ROW_FILTER = {"_id": None}
 
 
 def add_payment_ids(tx: Tx, rows: list[PaymentRow]) -> None:
-    """Add a public ID to each payment, and the reason if it has no gift."""
+    """Give each payment its public ID and, if it has no gift, the reason."""
 
     def missing(payment: PaymentRow) -> dict[str, Any]:
         if payment.get("linked_to") or "instalments" in payment:
@@ -154,28 +157,34 @@ def add_payment_ids(tx: Tx, rows: list[PaymentRow]) -> None:
 
 
 MIGRATIONS = (
-    Migration(1, "find users by mailbox and words", "users", add_user_keys),
-    Migration(2, "webhook keys of any provider", "webhook_keys", rename_webhook_keys),
-    Migration(3, "messages, links and clickers of events", "events", add_event_facts),
-    Migration(4, "count mailings anew", "mailings", recount_collection("mailings")),
-    Migration(5, "count emails anew", "emails", add_unsubscribe_groups),
-    Migration(6, "place and count gifts anew", "donations", add_gift_keys),
-    Migration(7, "count donors anew", "donors", recount_collection("donors")),
-    Migration(8, "count clickers anew", "clickers", recount_collection("clickers")),
-    Migration(9, "one key for all spellings of users' addresses", "users", respell_users),
-    Migration(10, "one key for all spellings of staff's addresses", "staff", respell_staff),
-    Migration(11, "one key for all spellings of events' addresses", "events", respell_events),
-    Migration(12, "one key for all spellings of donors' addresses", "donations", respell_gifts),
-    Migration(FORMER_CLICKS, "the end of former clicks", "events", record_end_time, NO_ROW_FILTER),
+    Migration(1, "Add mailboxes and search words to users", "users", add_user_keys),
+    Migration(2, "Support webhook keys of any provider", "webhook_keys", rename_webhook_keys),
+    Migration(3, "Add messages, links and clickers of events", "events", add_event_facts),
+    Migration(4, "Count mailings again", "mailings", recount_collection("mailings")),
+    Migration(5, "Count emails again", "emails", add_unsubscribe_groups),
+    Migration(6, "Add days to gifts and count them again", "donations", add_gift_keys),
+    Migration(7, "Count donors again", "donors", recount_collection("donors")),
+    Migration(8, "Count clickers again", "clickers", recount_collection("clickers")),
+    Migration(9, "Use one key for all spellings of a user's address", "users", respell_users),
+    Migration(10, "Use one key for all spellings of a staff address", "staff", respell_staff),
+    Migration(11, "Use one key for all spellings of an event address", "events", respell_events),
+    Migration(12, "Use one key for all spellings of a donor's address", "donations", respell_gifts),
+    Migration(
+        FORMER_CLICKS,
+        "Record the end of the former click format",
+        "events",
+        record_end_time,
+        NO_ROW_FILTER,
+    ),
     Migration(
         14,
-        "read payment webhooks again",
+        "Read payment webhooks again",
         "deliveries",
         reread_payment_webhooks,
         {"provider": "stripe"},
     ),
-    Migration(16, "list payments without a gift", "payments", add_payment_ids),
-    Migration(PAYMENTS_NAMED, "the mailboxes that payments name", "payments", name_payments),
-    Migration(18, "the current names of match classes", "donations", rename_matches),
-    Migration(19, "the current names of past match classes", "past_matches", rename_past_matches),
+    Migration(16, "List payments without a gift", "payments", add_payment_ids),
+    Migration(PAYMENTS_NAMED, "Add mailboxes to payments", "payments", name_payments),
+    Migration(18, "Rename match classes of gifts", "donations", rename_matches),
+    Migration(19, "Rename match classes of past matches", "past_matches", rename_past_matches),
 )

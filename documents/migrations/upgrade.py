@@ -1,6 +1,6 @@
-"""An upgrade of the database: it adds new indexes first, and drops old ones last.
+"""The upgrade of the database: it creates new indexes first and drops retired ones last.
 
-So two versions can run side by side, and each finds the indexes that its queries need.
+So two versions can run at the same time, and each has the indexes that its queries need.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from documents.migrations.steps import MIGRATIONS
 
 
 def upgrade_database(say: Reporter = lambda text: None) -> Iterator[MigrationStatus]:
-    """Make indexes, migrate, drop the indexes of earlier versions; report after each page.
+    """Create indexes, run migrations and drop retired indexes. Report after each page.
 
     Raises:
-        Conflict: another process holds the migration and makes no progress.
+        Conflict: another process holds the migration lease and makes no progress.
     """
     create_missing_indexes()
     yield from run_migrations(MIGRATIONS, say)

@@ -1,1 +1,1 @@
-"""Reports for people: figures, overviews, time lines, lists of gifts, and health."""
+"""Reports for users: figures, overviews, timelines, lists of gifts, and health."""

@@ -1,4 +1,4 @@
-"""Types of the figures in reports. Money is in minor units by currency."""
+"""Types of the figures in reports. Amounts are in minor units, by currency."""
 
 from datetime import date, datetime
 from typing import TypedDict
@@ -10,7 +10,13 @@ Ratios = dict[str, float | None]
 
 
 class Unsettled(TypedDict):
-    """What is stored and not counted yet. Deliveries are those of the organization."""
+    """Records that are stored but not counted yet.
+
+    Attributes:
+        donations: the number of due donations of the fundraiser.
+        deliveries: the number of due webhook deliveries of the whole organization.
+        oldest_seconds: the age of the oldest due record.
+    """
 
     donations: int
     deliveries: int
@@ -18,14 +24,14 @@ class Unsettled(TypedDict):
 
 
 class MatchClass(TypedDict):
-    """Gifts with the same kind of match."""
+    """The number and sum of gifts with the same kind of match."""
 
     count: int
     raised: Amounts
 
 
 class Recurring(TypedDict):
-    """Plans, and what their first gifts and all their gifts brought."""
+    """The number of plans, the sum of their first gifts, and the sum of all their gifts."""
 
     plans: int
     first_gift: Amounts
@@ -33,7 +39,7 @@ class Recurring(TypedDict):
 
 
 class Donations(TypedDict):
-    """Gifts that count, net of refunds."""
+    """Counted gifts. `raised` and `average` are net of refunds."""
 
     count: int
     donors: int
@@ -44,7 +50,7 @@ class Donations(TypedDict):
 
 
 class Figures(TypedDict):
-    """What a fundraiser or a mailing brought."""
+    """The results of a fundraiser or a mailing."""
 
     emails: dict[str, int]
     delivery: dict[str, int]
@@ -67,7 +73,7 @@ class MailingLine(Figures):
 
 
 class GiftSum(TypedDict):
-    """Gifts of a day or an hour."""
+    """The number and sum of the gifts in a day or an hour."""
 
     count: int
     raised: Amounts

@@ -1,4 +1,4 @@
-"""Gifts as lists show them, with the names of their fundraiser, mailing and person."""
+"""Lines for lists of gifts, with the names of the fundraiser, mailing and user."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ EMAILS_BY_USER_INDEX = "user_id_1_fundraiser_id_1_sent_at_1"
 
 @dataclass(frozen=True)
 class GiftLine:
-    """A gift and what its ids are called. What was deleted has no name."""
+    """A gift and the names of related records. A deleted record's name is None."""
 
     gift: Donation
     fundraiser: str | None
@@ -29,7 +29,7 @@ class GiftLine:
 
 @dataclass(frozen=True)
 class ConsideredEmail:
-    """An email that was looked at when a gift was decided, and why it was chosen or not."""
+    """An email that a decision considered, and the reason for its choice or rejection."""
 
     email: Email | None
     mailing: str | None
@@ -40,13 +40,16 @@ class ConsideredEmail:
 def list_latest_gifts(
     organization_id: ObjectId, fundraiser_id: ObjectId, number: int
 ) -> list[GiftLine]:
-    """A fundraiser's latest gifts, as they were recorded."""
+    """List a fundraiser's latest gifts by the time of recording, newest first."""
     found = Donation.live(organization_id, fundraiser_id=fundraiser_id).order_by("-id")
     return describe_gifts(organization_id, list(found.limit(number)))
 
 
 def find_latest_fundraisers(organization_id: ObjectId) -> list[ObjectId]:
-    """Where the latest gifts came in: counters that move with the next ones."""
+    """List the fundraisers of the latest gifts.
+
+    A page watches their counters, because the next gifts probably change the same counters.
+    """
     found = (
         Donation.live(organization_id)
         .order_by("-id")
@@ -57,7 +60,7 @@ def find_latest_fundraisers(organization_id: ObjectId) -> list[ObjectId]:
 
 
 def describe_gifts(organization_id: ObjectId, gifts: list[Donation]) -> list[GiftLine]:
-    """Gifts with their names: three queries, however many they are."""
+    """Add names to gifts. This takes three queries for any number of gifts."""
     fundraisers = _names(Fundraiser, organization_id, (gift.fundraiser_id for gift in gifts))
     mailings = _names(Mailing, organization_id, (gift.mailing_id for gift in gifts))
     users = _names(User, organization_id, (gift.user_id for gift in gifts))
@@ -75,7 +78,7 @@ def describe_gifts(organization_id: ObjectId, gifts: list[Donation]) -> list[Gif
 def list_considered_emails(
     organization_id: ObjectId, decision: dict[str, Any]
 ) -> list[ConsideredEmail]:
-    """The emails that a decision names, each with its reason."""
+    """List the emails that a decision considered, each with its reason."""
     reasons = [(one["email_id"], one["reason"]) for one in decision.get("considered", [])]
     ids = [id_ for id_, _ in reasons]
     emails = {email.id: email for email in Email.live(organization_id, id__in=ids)}
@@ -95,8 +98,11 @@ def list_considered_emails(
 
 
 def list_pin_candidates(gift: Donation, search: str = "") -> list[ConsideredEmail]:
-    """What a gift might be pinned to: emails to its person, or to people of these words; the
-    latest ones, of its fundraiser or not."""
+    """List the latest emails that staff can pin a gift to.
+
+    Without a search, list emails to the gift's user. With a search, list emails to users whose name
+    or address contains the words. Include emails of other fundraisers.
+    """
     people = User.find_by_words(gift.organization_id, search, MAX_SEARCHED_PEOPLE) if search else []
     if not search and gift.user_id is not None:
         people = list(User.live(gift.organization_id, id=gift.user_id))

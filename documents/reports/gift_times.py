@@ -1,7 +1,7 @@
-"""Gifts by local day and hour, from counts by quarters of UTC hours. Pure.
+"""Gifts by local day and hour, computed from counts by quarters of UTC hours. Pure.
 
-A day on which clocks change has 23 or 25 hours. The hour that occurs twice is two hours, each with
-its own offset from UTC.
+A day on which clocks change has 23 or 25 hours. An hour that occurs twice appears as two hours with
+different UTC offsets.
 """
 
 from bisect import bisect_left
@@ -24,7 +24,7 @@ QUARTERS_PER_DAY = DAY_DURATION // QUARTER_DURATION
 
 @dataclass(frozen=True)
 class UtcDay:
-    """What is counted of one UTC day: gifts by quarter, and money by currency and quarter."""
+    """The counts of one UTC day: gifts by quarter, and amounts by currency and quarter."""
 
     day: date
     gifts: Mapping[str, int]
@@ -33,31 +33,31 @@ class UtcDay:
 
 @dataclass
 class GiftTotal:
-    """What came in within a day or an hour."""
+    """The number and sum of the gifts in a day or an hour."""
 
     count: int = 0
     raised: Counter[str] = field(default_factory=Counter)
 
     def add(self, currency: str, amount: int) -> None:
-        """So much money; without a currency, so many gifts."""
+        """Add an amount of money, or a number of gifts if the currency is empty."""
         if currency:
             self.raised[currency] += amount
         else:
             self.count += amount
 
     def told(self) -> GiftSum:
-        """In the form of reports."""
+        """Return the total in the form that reports use."""
         return {"count": self.count, "raised": drop_zero_totals(self.raised)}
 
 
 def sum_by_local_time(
     rows: Iterable[UtcDay], zone: ZoneInfo, days: int, *, is_cut: bool
 ) -> tuple[list[DayLine], list[HourLine]]:
-    """The latest local days with gifts, oldest first, and the hours of the last two of them.
+    """Return the latest local days with gifts, oldest first, and the hours of the last two days.
 
     Args:
-        days: how many days at the most.
-        is_cut: there are older rows than these, so the oldest local days may be incomplete.
+        days: the maximum number of days.
+        is_cut: whether older rows exist, so that the oldest local days can be incomplete.
     """
     rows = sorted(rows, key=lambda row: row.day)
     by_day: dict[date, GiftTotal] = {}
@@ -80,7 +80,7 @@ def sum_by_local_time(
 
 @dataclass(frozen=True)
 class _Part:
-    """Quarters of a UTC day that are as far from local time, from `first` until before `end`."""
+    """The quarters of a UTC day that share one UTC offset, from `first` to just before `end`."""
 
     row: UtcDay
     offset: timedelta
@@ -88,10 +88,13 @@ class _Part:
     end: int
 
     def add_to(self, by_day: dict[date, GiftTotal]) -> None:
-        """Add what came in to the one or two local days. Plain sums: there are thousands."""
+        """Add the counts to the one or two local days.
+
+        Sum the quarters without a date for each, because a report reads thousands of quarters.
+        """
         days, shift = divmod(self.offset // QUARTER_DURATION, QUARTERS_PER_DAY)
         day = self.row.day + timedelta(days=days)
-        early = _names_before(QUARTERS_PER_DAY - shift)  # then the next local day begins
+        early = _names_before(QUARTERS_PER_DAY - shift)  # The next local day starts after these.
         for kind, of in self._counted():
             before = sum(of[name] for name in early if name in of)
             for local, amount in ((day, before), (day + DAY_DURATION, sum(of.values()) - before)):
@@ -99,7 +102,7 @@ class _Part:
                     by_day.setdefault(local, GiftTotal()).add(kind, amount)
 
     def _counted(self) -> list[tuple[str, Mapping[str, int]]]:
-        """What is counted of these quarters: gifts under no currency, then money by currency."""
+        """Return the counts of these quarters: gifts under an empty currency, then amounts."""
         counted = [("", self.row.gifts), *self.row.raised.items()]
         if (self.first, self.end) == (0, QUARTERS_PER_DAY):
             return counted
@@ -112,7 +115,7 @@ class _Part:
         ]
 
     def add_hours_to(self, by_hour: dict[datetime, GiftTotal], days: set[date]) -> None:
-        """Add what came in on these local days to their hours."""
+        """Add the counts of these local days to their hours."""
         touched = {self.row.day + timedelta(days=days_on) for days_on in (-1, 0, 1)}
         if not touched & days:
             return
@@ -131,7 +134,7 @@ def _names_before(quarter: int) -> tuple[str, ...]:
 
 
 def _parts(row: UtcDay, zone: ZoneInfo) -> list[_Part]:
-    """The row in one part, or in two on a day on which clocks change."""
+    """Return the row as one part, or as two parts if clocks change on that day."""
     midnight = datetime(row.day.year, row.day.month, row.day.day, tzinfo=UTC)
 
     def offset(number: int) -> timedelta:

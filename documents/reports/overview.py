@@ -1,7 +1,7 @@
-"""All fundraisers of an organization, in any order: the dashboard's first page.
+"""The dashboard's first page: all fundraisers of an organization, sorted by any column.
 
-It reads counters only. Shares and sums of money have no index, because each currency would need
-one. So MongoDB sorts an organization's fundraisers, which are hundreds, for each page.
+The page reads only counters. Ratios and amounts have no index, because each currency would need its
+own. So MongoDB sorts the organization's fundraisers for each page. An organization has hundreds.
 """
 
 import re
@@ -33,9 +33,11 @@ FundraiserOrder = Literal["name", "raised", "goal", "gifts", "sent", "conversion
 
 @dataclass(frozen=True)
 class FundraiserLine:
-    """One fundraiser. `reached`: raised of its goal, a fraction; None without a goal.
+    """One fundraiser.
 
-    currency: the goal's, or the one of most of its gifts, or the organization's.
+    Attributes:
+        reached: the ratio of the raised amount to the goal, or None without a goal.
+        currency: the currency of the goal, or of most gifts, or the organization's main currency.
     """
 
     id: ObjectId
@@ -53,7 +55,7 @@ class FundraiserLine:
 
 @dataclass(frozen=True)
 class Overview:
-    """Some fundraisers in order, how many there are, and the currency of most gifts."""
+    """One page of fundraisers, their total number, and the organization's main currency."""
 
     lines: list[FundraiserLine]
     count: int
@@ -69,8 +71,10 @@ def list_fundraisers(
     skip: int = 0,
     limit: int,
 ) -> Overview:
-    """The organization's fundraisers, those whose name has all the words; what has nothing in the
-    column that they are put in order by comes last either way."""
+    """List one page of the organization's fundraisers whose names contain all search words.
+
+    Fundraisers without a value in the sorted column come last in both directions.
+    """
     query: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
     words = [{"name": {"$regex": re.escape(word), "$options": "i"}} for word in search.split()]
     found = query | ({"$and": words} if words else {})
@@ -91,7 +95,7 @@ def list_fundraisers(
 
 
 def find_main_currency(organization_id: ObjectId) -> str:
-    """The one of most gifts to the organization; US dollars while there are none."""
+    """Return the currency of most gifts to the organization, or USD if there are no gifts."""
     rows = get_db().fundraisers.aggregate(
         [
             {"$match": {"organization_id": organization_id, "deleted_at": None}},
@@ -106,7 +110,7 @@ def find_main_currency(organization_id: ObjectId) -> str:
 
 
 def _by(sort: FundraiserOrder, currency: str) -> Any:
-    """What a column is put in order by, or null where it shows nothing."""
+    """Return the expression that sorts a column. It is null where the column is empty."""
     raised = {"$objectToArray": {"$ifNull": ["$raised", {}]}}
     of_goal = {"$filter": {"input": raised, "cond": {"$eq": ["$$this.k", "$goal_currency"]}}}
     columns: dict[FundraiserOrder, Any] = {
@@ -127,8 +131,11 @@ def _ratio(part: Any, whole: str) -> dict[str, Any]:
 
 
 def build_sparklines(lines: Sequence[FundraiserLine]) -> dict[ObjectId, list[int]]:
-    """What each raised a day in the last thirty, oldest first, in minor units of its currency.
-    UTC days: a line without numbers needs no zone."""
+    """Return the amounts that each fundraiser raised on the last 30 days, oldest first.
+
+    Amounts are in minor units of the fundraiser's currency. Days are in UTC, because a chart
+    without labels does not show the time zone.
+    """
     today = now().date()
     days = [today - timedelta(days=ago) for ago in range(SPARKLINE_DAYS - 1, -1, -1)]
     keys = {

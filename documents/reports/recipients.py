@@ -1,8 +1,8 @@
-"""The recipients of a mailing and what each did, a page at a time: the dashboard's mailing page.
+"""Pages of a mailing's recipients and their actions, for the dashboard's mailing page.
 
-It reads emails newest first. A search reads people in the order of their words and then looks up
-their emails, unless its filter matches few emails. Every page costs the same, because rare things
-have an index and each search ends at a bound.
+A page reads emails newest first. A search reads users in the order of their words and then reads
+their emails, unless the filter matches few emails. The cost of a page is limited, because rare
+actions have an index and each search reads a limited number of records.
 """
 
 import hashlib
@@ -41,14 +41,16 @@ from documents.user import User
 RecipientAction = Literal["opened", "clicked", "gave", "bounced", "left"]
 USER_WORDS_INDEX_NAME = "words"
 RECIPIENTS_PER_READ = 400
-MAX_INSPECTED_PEOPLE = 2000  # how many people, or twice as many emails, are looked at for one page
-MAX_EMAILS_READ_WHOLE = 200  # of so few emails, all are looked at sooner than all whom a word fits
+# The limit for one page. A page reads at most this many users, or twice as many emails.
+MAX_INSPECTED_PEOPLE = 2000
+# Up to this number, reading all emails is faster than reading all users with a search word.
+MAX_EMAILS_READ_WHOLE = 200
 ADDRESSEE_FIELDS = ("name", "email", "words")
 
 
 @dataclass(frozen=True)
 class Addressee:
-    """A user."""
+    """The user to whom an email was sent."""
 
     id: ObjectId
     name: str
@@ -57,7 +59,13 @@ class Addressee:
 
 @dataclass(frozen=True)
 class Recipient:
-    """One email of the mailing. Opens and clicks are people's; the user is None when erased."""
+    """One email of the mailing.
+
+    Attributes:
+        user: the addressee, or None after erasure.
+        opens: opens by people, not by machines.
+        clicks: clicks by people, not by machines.
+    """
 
     user: Addressee | None
     email_id: ObjectId
@@ -77,9 +85,8 @@ class Recipient:
 
 
 FoundRecipient = tuple[RecipientPlace, Recipient]
-RecipientBatch = tuple[
-    list[FoundRecipient], RecipientPlace | None
-]  # with where to read on, or None at the end
+# The recipients, and the place at which to continue, or None at the end.
+RecipientBatch = tuple[list[FoundRecipient], RecipientPlace | None]
 RECIPIENT_EMAIL_FIELDS = [
     one.name for one in fields(Recipient) if one.name not in {"user", "email_id"}
 ]
@@ -88,9 +95,11 @@ READ_EMAIL_FIELDS = ["user_id", "left", "back", *RECIPIENT_EMAIL_FIELDS]
 
 @dataclass(frozen=True)
 class RecipientPage:
-    """Some recipients, and the cursor of the next page, or None on the last.
+    """One page of recipients.
 
-    is_partial: as many were looked at as may be for one page; the next one goes on.
+    Attributes:
+        next_cursor: the cursor of the next page, or None on the last page.
+        is_partial: whether the page reached its read limit. The next page continues from there.
     """
 
     rows: list[Recipient]
@@ -106,19 +115,21 @@ def list_recipients(
     limit: int = 50,
     cursor: str | None = None,
 ) -> RecipientPage:
-    """One page of a mailing's recipients: the newest first, or in a search of many by their words.
+    """Return one page of a mailing's recipients.
+
+    The order is newest first. A search in a large mailing orders recipients by their words.
 
     Args:
-        did: only those who opened, clicked or gave; whose email bounced or was dropped; or who
-            unsubscribed and did not come back, or reported it as spam.
-        search: beginnings of words of their names and addresses, all of which must fit.
+        did: the action that recipients must have taken. `bounced` includes dropped emails. `left`
+            includes spam reports, and excludes recipients who subscribed again.
+        search: prefixes of words in names and addresses. All prefixes must match.
 
     Raises:
-        BadCursor: the cursor is of another mailing, filter or search, or none of ours.
+        InvalidCursor: the cursor is malformed, or belongs to another mailing, filter or search.
     """
     asked = parse_terms(search)
     if len(asked) > MAX_SEARCH_WORDS:
-        return RecipientPage([], None)  # they fit nobody
+        return RecipientPage([], None)  # No recipient has so many words.
     told = repr([mailing.id, did, asked]).encode()
     made_for = hashlib.blake2b(told, digest_size=8).hexdigest()
     reading = _Reading(mailing, did, asked)
@@ -136,14 +147,14 @@ def list_recipients(
 
 @dataclass(frozen=True)
 class _Reading:
-    """Reading on from a place, of a mailing's emails or, when it is at a word, of people."""
+    """A reader that continues from a place among a mailing's emails or among users with a word."""
 
     mailing: Mailing
     did: RecipientAction | None
     asked: list[str]
 
     def begin(self) -> RecipientPlace:
-        """Before the first email, or the first person whom the rarest term fits."""
+        """Return the place before the first email or the first user with the rarest term."""
         if (
             not self.asked
             or self._newest(FIRST_RECIPIENT_PLACE, MAX_EMAILS_READ_WHOLE + 1)[1] is None
@@ -155,7 +166,10 @@ class _Reading:
     def read(
         self, place: RecipientPlace, limit: int
     ) -> tuple[list[FoundRecipient], RecipientPlace | None]:
-        """More than `limit` recipients, or as many as come into sight; and where that ended."""
+        """Read until more than `limit` recipients match or the read limit is reached.
+
+        Return the recipients, and the place at which to continue.
+        """
         found: list[FoundRecipient] = []
         looked_at, number, read = 0, limit + 2, self._by_word if place.lead else self._by_email
         while True:
@@ -179,7 +193,7 @@ class _Reading:
 
     def _by_word(self, place: RecipientPlace, number: int) -> RecipientBatch:
         people = self._people(place, number)
-        # Who has several words that begin alike is met at each of them, and meant at the first.
+        # The index returns a user at each word with the prefix. Keep only the first occurrence.
         meant = {
             user["_id"]: (at, user)
             for at, user in people
@@ -208,10 +222,11 @@ class _Reading:
         return found, people[-1][0] if len(people) == number else None
 
     def _people(self, place: RecipientPlace, number: int) -> list[tuple[RecipientPlace, UserRow]]:
-        """The next users with a word that begins with `lead`, each with the place they are met at.
+        """Return the next users with a word that starts with `lead`, each with its place.
 
-        In the order of the index, by a hint. To sort, MongoDB would read all whom the word fits,
-        and put somebody with several words where the least of them is, asked for or not.
+        A hint makes MongoDB return the users in the order of the index. A sort would read all users
+        with the prefix. A sort would also place each user by the user's smallest word, even if that
+        word does not match.
         """
         lead, after = place.lead, place.word
         same = {"words": build_text_condition(eq=after), "_id": {"$gte": place.user_id}}
@@ -243,7 +258,10 @@ class _Reading:
         return int(found.limit(MAX_INSPECTED_PEOPLE).count(with_limit_and_skip=True))
 
     def _is_meant(self, email: EmailRow, user: UserRow) -> bool:
-        """Who unsubscribed and came back has not left: reports count likewise."""
+        """Return whether the recipient matches the filter and the search.
+
+        As in reports, a recipient who subscribed again has not left.
+        """
         if self.did == "left" and not (is_unsubscribed(email) or email.get("spam_reported_at")):
             return False
         return matches_terms(user.get("words", ()), self.asked)

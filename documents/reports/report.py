@@ -1,4 +1,4 @@
-"""Reports, read from counters only, so they cost the same at any number of gifts."""
+"""Reports of fundraisers and mailings. Their cost does not depend on the number of gifts."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -35,16 +35,16 @@ REPORTED_FUNNEL_FIELDS = (
     "spam_reported donated"
 ).split()
 MAX_LISTED_MAILINGS = 200
-MAX_COUNTED_UNMATCHED = 10_000  # so the cost of a report does not grow
+MAX_COUNTED_UNMATCHED = 10_000  # limits the cost of a report when many events are unmatched
 MAX_SHOWN_DAYS = 31
-MAX_READ_UTC_DAYS = (
-    MAX_SHOWN_DAYS + 2
-)  # a local day is part of two UTC days; the ends may be cut off
+# A local day spans two UTC days, so the first and the last local day can be incomplete.
+MAX_READ_UTC_DAYS = MAX_SHOWN_DAYS + 2
 
 
 def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAILINGS) -> Report:
-    """Return the report of a fundraiser, with its latest mailings, at most `listed`."""
-    # Due records are read first. If none are due, the figures that follow are complete.
+    """Build the report of a fundraiser and of at most `listed` of its latest mailings."""
+    # Read due records before the figures. Otherwise the report could show that nothing is due, but
+    # contain figures from before the last records were counted.
     as_of, unsettled = now(), read_unsettled(fundraiser, fundraiser.id)
     fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
     mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
@@ -60,7 +60,7 @@ def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAI
 
 
 def build_mailing_report(mailing: Mailing) -> Report:
-    """Return the report of a mailing."""
+    """Build the report of a mailing."""
     as_of, unsettled = now(), read_unsettled(mailing, mailing.fundraiser_id)
     mailing = Mailing.fetch(mailing.organization_id, mailing.id)
     return {
@@ -74,7 +74,7 @@ def build_mailing_report(mailing: Mailing) -> Report:
 
 
 def _by_time(of: Fundraiser | Mailing, kind: str) -> ByTime:
-    """Return gifts by day and hour in the organization's time zone, for the days of a report."""
+    """Return the latest gifts by day and hour in the organization's time zone."""
     rows = GiftDay.latest(kind, of.id, MAX_READ_UTC_DAYS)
     utc_days = [
         UtcDay(read_gift_day(row["_id"]), row.get("gifts", {}), row.get("raised", {}))
@@ -87,9 +87,10 @@ def _by_time(of: Fundraiser | Mailing, kind: str) -> ByTime:
 
 
 def _unmatched(of: Fundraiser | Mailing, link: str) -> dict[str, int]:
-    """Count events without a known email, by partial indexes that hold only these.
+    """Count unmatched events, here and in the whole organization.
 
-    Most of them have no category that names a mailing.
+    Most unmatched events have no category that identifies their fundraiser. The queries are fast,
+    because they use partial indexes of unmatched events.
     """
     events = Event._get_collection()
     mine = {link: of.id, **UNMATCHED_FILTER}
@@ -130,7 +131,8 @@ def _figures(tallied: Fundraiser | Mailing, cost: Mapping[str, int]) -> Figures:
             "average": {
                 code: average(amount, tallied.gifts[code])
                 for code, amount in raised.items()
-                # Absent only if a counter is incorrect, which a recount finds.
+                # The count is missing only if a counter is incorrect. The report must still work,
+                # because the recount finds such counters.
                 if tallied.gifts.get(code, 0) > 0
             },
             "by_match": {
@@ -168,7 +170,7 @@ def _recurring(counters: Mapping[str, Any]) -> Recurring:
 
 
 def _matched(tallied: Fundraiser | Mailing) -> int:
-    """Return the number of gifts that an email led to."""
+    """Return the number of gifts that match an email."""
     return sum(
         add_former_counters(tallied.by_match, name)["count"]
         for name in MATCH_CLASSES

@@ -1,8 +1,8 @@
-"""One person's timeline, a page at a time: emails to the person, events and gifts.
+"""A user's timeline for the dashboard: pages of emails, events and gifts, newest first.
 
-The dashboard's person page shows it. A page continues where the last page ended, and merges emails,
-events and gifts. A place is a time, a source and an ID. So a page neither loses nor repeats entries
-of the same second, even if others are added meanwhile.
+A page merges the three sources and continues where the previous page ended. A place consists of a
+time, a source and an ID. So pages neither skip nor repeat entries of the same second, even if new
+entries arrive between two pages.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,17 +26,18 @@ from documents.storage.former_match import read_match
 from documents.storage.pagination import InvalidCursor, decode_cursor, encode_cursor
 from documents.user import User
 
-MAX_TIMELINE_EMAILS = 1000  # the latest of a person; each page reads them
+# The latest emails of a user. Each page reads all of them to find their events.
+MAX_TIMELINE_EMAILS = 1000
 TIMELINE_CURSOR_NAME = "timeline"
 UNIX_EPOCH, ONE_MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-# Of entries at the same time, the one with the highest rank comes first.
+# Among entries with the same time, the highest rank comes first.
 EMAIL_RANK, EVENT_RANK, GIFT_RANK = range(3)
 ID_BYTES_BY_RANK = {EMAIL_RANK: 12, EVENT_RANK: EVENT_KEY_BYTES, GIFT_RANK: 12}
 
 
 @dataclass(frozen=True)
 class SentEmail:
-    """An email to the person. `mailing` is the name of its mailing, if it has one."""
+    """An email that was sent. `mailing` is the name of its mailing, or None without a mailing."""
 
     kind: ClassVar[str] = "email"
     key: str
@@ -67,7 +68,7 @@ class ReportedEvent:
 
 @dataclass(frozen=True)
 class GivenGift:
-    """A gift of the person, with the email and mailing of its match. Amounts are in minor units."""
+    """A gift of the user. Amounts are in minor units. The match names the email and mailing."""
 
     kind: ClassVar[str] = "gift"
     key: str
@@ -78,7 +79,7 @@ class GivenGift:
     currency: str
     refunded_amount: int
     status: str
-    match: str | None  # None while undecided
+    match: str | None  # None until a worker decides the gift
     email_id: ObjectId | None
     mailing_id: ObjectId | None
     mailing: str | None
@@ -89,28 +90,28 @@ TimelineEntry = SentEmail | ReportedEvent | GivenGift
 
 @dataclass(frozen=True)
 class TimelinePage:
-    """Some entries, the newest first. `next_cursor` is None on the last page."""
+    """One page of entries, newest first, and the cursor of the next page, or None on the last."""
 
     entries: list[TimelineEntry]
     next_cursor: str | None
 
 
 class TimelinePlace(NamedTuple):
-    """A place in a timeline. The next page has the places that are less."""
+    """A place in a timeline. The next page contains smaller places."""
 
     at: datetime
     source: int
     id: bytes
 
 
-Found = tuple[TimelinePlace, Any]  # with the row of an email, an event or a gift
+Found = tuple[TimelinePlace, Any]  # the place, and the row of an email, an event or a gift
 
 
 def list_timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> TimelinePage:
-    """Return one page of a person's timeline.
+    """Return one page of a user's timeline.
 
     Raises:
-        InvalidCursor: the cursor belongs to another person, or is not a cursor of a timeline.
+        InvalidCursor: the cursor is malformed, or belongs to another user.
     """
     after = _read(cursor, user) if cursor is not None else None
     emails = _emails(user)
@@ -129,9 +130,9 @@ def list_timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> 
 
 
 def _emails(user: User) -> dict[ObjectId, EmailRow]:
-    """Read the latest emails to a person.
+    """Return the latest emails to a user, by ID.
 
-    Without the hint, MongoDB reads all emails of the organization in the order of their IDs.
+    The hint prevents MongoDB from reading all emails of the organization in order of ID.
     """
     query = {"organization_id": user.organization_id, "user_id": user.id, "deleted_at": None}
     found = Email.objects(__raw__=query).hint("user_id_1_fundraiser_id_1_sent_at_1")
@@ -161,7 +162,7 @@ def _gifts(user: User, after: TimelinePlace | None) -> QuerySet:
 
 
 def _beyond(place: TimelinePlace | None, source: int, at: str) -> dict[str, Any]:
-    """Return the condition that finds the rows of a source after a place."""
+    """Return the query condition for a source's entries after a place."""
     if place is None:
         return {}
     if source != place.source:
@@ -179,8 +180,8 @@ def _bytes(id_: ObjectId | bytes) -> bytes:
 
 
 def _entries(user: User, found: list[Found], emails: Mapping[Any, Any]) -> list[TimelineEntry]:
-    """Return the entries, with the names of their mailings."""
-    # An event does not store the mailing of its email.
+    """Build the entries with the names of their mailings."""
+    # Look up the mailing of an event through its email, because the event does not store it.
     ids = [emails.get(row.get("email_id"), row).get("mailing_id") for _, row in found]
     query = {"organization_id": user.organization_id, "_id": {"$in": [id_ for id_ in ids if id_]}}
     named = Mailing.objects(__raw__=query).only("name").as_pymongo() if any(ids) else ()

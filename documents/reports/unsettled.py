@@ -19,10 +19,10 @@ from documents.webhook_delivery import WebhookDelivery
 
 
 def read_unsettled(of: Fundraiser | Mailing, fundraiser_id: ObjectId) -> Unsettled:
-    """Return what is stored and not counted yet.
+    """Return the numbers and the age of records that are not counted yet.
 
-    A webhook delivery shows its fundraiser only after it is read, so this includes all deliveries
-    of the organization. The same is true of late touches.
+    Include all webhook deliveries of the organization, because their fundraiser is unknown until a
+    worker reads them. Include all its late touches, because one note can name several fundraisers.
     """
     fundraisers = {"fundraiser_id": fundraiser_id, **DUE_FILTER}
     organizations = {"organization_id": of.organization_id, **DUE_FILTER}
