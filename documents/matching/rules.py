@@ -121,7 +121,7 @@ def match_gift(gift: MatchedGift, evidence: MatchEvidence, policy: MatchPolicy) 
 
 def _pinned(pin: Pin) -> Decision:
     if pin.email is None:
-        return Decision("none", "pin", note="Staff said that no email led to it.")
+        return Decision("none", "pin", note="Staff decided that no email led to this gift.")
     return Decision("pinned", "pin", pin.email, considered=((pin.email.id, "pinned by staff"),))
 
 

@@ -1,4 +1,4 @@
-"""The health of one organization or of the whole service: due, failed, and incorrect records."""
+"""The health of one organization or of the whole service: due, failed and incorrect records."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from documents.storage.export_state import WarehouseState
 from documents.storage.marks import DUE_FILTER
 from documents.values.time import now
 
-MAX_COUNTED_RECORDS = 10_000  # so that looking costs the same however far behind it is
+MAX_COUNTED_RECORDS = 10_000  # limits the cost of a query when many records are due
 MAX_SHOWN_FAILED_JOBS = 100
 MAX_SHOWN_DUPLICATES = 100
 WAITING_LABELS = ("donations", "deliveries", "emails", "mailings", "late_touches")
-# By which mark it is due, for whoever looks after the whole service.
+# The field that marks each kind of record as due.
 DUE_FIELDS = {**dict.fromkeys(WAITING_LABELS, "due"), "users": "rematch_due"}
 MAX_INSPECTED_POSTS = 50
 MAX_INSPECTED_KEYS = 1000
@@ -33,7 +33,7 @@ GROWING_COLLECTIONS = ("donations", "deliveries", "events")
 
 @dataclass(frozen=True)
 class WaitingRecords:
-    """Stored records of a collection that are not counted yet; counted up to 10,000."""
+    """Stored records of a collection that are not counted yet. `count` is at most 10,000."""
 
     kind: str
     count: int
@@ -42,7 +42,11 @@ class WaitingRecords:
 
 @dataclass(frozen=True)
 class RecountResult:
-    """What the last round of the steady recount found in the whole service, and when it ended."""
+    """The result of the last complete background recount of the whole service.
+
+    Attributes:
+        last_off: the number of incorrect counters.
+    """
 
     last_off: int | None
     last_finished_at: datetime | None
@@ -50,7 +54,7 @@ class RecountResult:
 
 @dataclass(frozen=True)
 class WarehouseLag:
-    """How far the reporting database is behind what is counted, and whether it can be reached."""
+    """The delay of the warehouse behind the counters, and whether the last export failed."""
 
     lag_seconds: float
     is_failing: bool
@@ -59,7 +63,12 @@ class WarehouseLag:
 
 @dataclass(frozen=True)
 class DueRecords:
-    """Records of a kind that wait, counted up to 10,000; and how often the oldest failed so far."""
+    """Due records of one kind.
+
+    Attributes:
+        count: the number of records, at most 10,000.
+        oldest_tries: the number of failed attempts of the oldest record.
+    """
 
     kind: str
     count: int
@@ -69,7 +78,7 @@ class DueRecords:
 
 @dataclass(frozen=True)
 class FailedJobSummary:
-    """Failed jobs of all organizations, counted up to 100 a kind, and those found, newest first."""
+    """Failed jobs of all organizations, newest first, with at most 100 of each kind."""
 
     count: int
     latest: list[FailedJob]
@@ -77,8 +86,12 @@ class FailedJobSummary:
 
 @dataclass(frozen=True)
 class RecentPosts:
-    """Of the last webhook posts: when each provider's last one came, None where it is not among
-    them, and how many events in them could not be used."""
+    """The results of the last 50 webhook deliveries.
+
+    Attributes:
+        last: the time of each provider's last delivery, or None if it is not among the 50.
+        refused_events: the number of unusable events in them.
+    """
 
     last: dict[str, datetime | None]
     refused_events: int
@@ -86,7 +99,11 @@ class RecentPosts:
 
 @dataclass(frozen=True)
 class ServiceHealth:
-    """How it does as a whole. `stored`: how many records of a kind there are, to compare later."""
+    """The health of the whole service.
+
+    Attributes:
+        stored: the approximate number of records of each kind, which shows growth over time.
+    """
 
     due: list[DueRecords]
     failed: FailedJobSummary
@@ -102,16 +119,16 @@ class OrganizationHealth:
     failed: list[FailedJob]
     recount: RecountResult
     warehouse: WarehouseLag | None
-    duplicates: list[DuplicatePair]  # users that share a mailbox with another
+    duplicates: list[DuplicatePair]  # pairs of users who share a mailbox
 
     @property
     def behind_seconds(self) -> float:
-        """The age of the oldest record that waits."""
+        """The age of the oldest due record, in seconds."""
         return max(one.oldest_seconds for one in self.waiting)
 
 
 def measure_health(organization_id: ObjectId) -> OrganizationHealth:
-    """How it does now."""
+    """Measure the current health of an organization."""
     stands = SteadyRecount.current()
     return OrganizationHealth(
         [_waiting(organization_id, kind) for kind in WAITING_LABELS],
@@ -142,10 +159,12 @@ def _waiting(organization_id: ObjectId, kind: str) -> WaitingRecords:
 
 
 def measure_service_health() -> ServiceHealth:
-    """How all of it does now. Bounded queries of indexes: it may be asked every second.
+    """Measure the current health of the whole service.
+
+    Clients can call this every second, because all queries use an index and have a limit.
 
     Raises:
-        PyMongoError: the database is away, or the indexes were not made.
+        PyMongoError: MongoDB is unavailable, or an index is missing.
     """
     stands = SteadyRecount.current()
     return ServiceHealth(
@@ -169,7 +188,7 @@ def _due(kind: str, mark: str) -> DueRecords:
 
 
 def _failed() -> FailedJobSummary:
-    """Unlike FailedJob.page(), those that failed last, whenever they were stored."""
+    """Summarize failed jobs by time of failure. `FailedJob.page()` sorts by ID instead."""
     found = [
         FailedJob.from_row(kind, row)
         for kind in JOB_NAMES
@@ -181,7 +200,7 @@ def _failed() -> FailedJobSummary:
 
 
 def _posts() -> RecentPosts:
-    """Deliveries have no index by provider, so only the last ones are looked at."""
+    """Inspect only the last deliveries, because they have no index by provider."""
     keys: list[dict[str, Any]] = [
         {"$project": {"_id": 0, "provider": 1}},
         {"$limit": MAX_INSPECTED_KEYS},

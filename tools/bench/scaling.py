@@ -90,7 +90,7 @@ def calculate_peak() -> float:
 
 
 def simulate_turns(many_workers: Iterable[int]) -> list[tuple[str, ...]]:
-    """The busiest half hour with so many workers."""
+    """Simulate the busiest half hour with so many workers."""
     rows = []
     for workers in many_workers:
         run = simulate_half_hour(workers, compute_shares(ORGANIZATION_COUNT), calculate_peak())

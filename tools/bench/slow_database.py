@@ -32,7 +32,7 @@ DUE_EMAILS_FILTER = {"due": {"$type": "date"}}
 
 @contextmanager
 def pause_process(pid: int) -> Iterator[None]:
-    """A process that answers nothing until the end of the context."""
+    """Pause a process until the end of the context."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -15,7 +15,7 @@ SENTENCE_END = re.compile(
     r"|\n\s*(?=[-*|#>] |\d+\. |\||\w+ {2,}\S)"
 )
 # Programs, style sheets and headers in string literals are not prose.
-PROGRAM = re.compile(r"^\s*(import|from|def|class|#!|:root|default-src|port)\b", re.M)
+PROGRAM = re.compile(r"^\s*(import|from|def|class|#!|:root|default-src|port|MERGE INTO)\b", re.M)
 FENCED_BLOCK = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.M | re.S)
 INLINE_CODE = re.compile(r"(`+)[^`]+\1")
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -24,7 +24,7 @@ EXPRESSION = re.compile(r"\{\{.*?\}\}", re.S)
 DOCSTRING_HEADING = re.compile(r"^\s*(Raises|Returns|Args|Attributes|Yields|Examples?):\s*$", re.M)
 DOCSTRING_ITEM = re.compile(r"^\s+\w+:\s", re.M)
 DIRECTIVE = re.compile(r"(noqa|type:|pragma|fmt:|ruff:|mypy:|!|-\*-)")
-MESSAGE_WORD = re.compile(r"(?<!\S)[A-Za-z’'-]{2,}(?=[\s.,;:!?]|$)")
+MESSAGE_WORD = re.compile(r"(?<!\S)[A-Za-z’'-]+[a-z](?=[\s.,;:!?]|$)")
 
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

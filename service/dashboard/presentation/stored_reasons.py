@@ -5,6 +5,9 @@ import re
 from service.dashboard.presentation.language import marked
 
 LABELS = {
+    "Staff decided that no email led to this gift.": marked(
+        "Staff decided that no email led to this gift."
+    ),
     "Staff said that no email led to it.": marked("Staff decided that no email led to this gift."),
     "The email that staff had pinned was deleted.": marked(
         "The email that staff had set was deleted."

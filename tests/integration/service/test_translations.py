@@ -88,7 +88,7 @@ def untranslated(page: str) -> list[str]:
 
 @pytest.fixture
 def greek(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A Greek catalogue that marks every text."""
+    """Return a Greek catalogue that marks every text."""
     monkeypatch.setattr(language, "catalogues", lambda: frozenset({"el"}))
     monkeypatch.setattr(language, "catalogue", lambda name: Pseudo())
     language.language_of.cache_clear()

@@ -72,3 +72,7 @@ def test_the_command_prints_findings_and_fails(
     assert f"{page}:1: write unavailable: A database" in capsys.readouterr().out
     page.write_text("Outages do not use up retry attempts.\n")
     assert main([str(page)]) == 0
+
+
+def test_all_files_of_the_project_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0, capsys.readouterr().out
