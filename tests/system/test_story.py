@@ -89,6 +89,7 @@ def test_a_gift_finds_its_email(alice: University) -> None:
         "by_match": {
             "link": {"count": 1, "raised": {"USD": 2500}},
             "address": {"count": 2, "raised": {"USD": 3001}},
+            "pinned": {"count": 0, "raised": {}},
             "none": {"count": 1, "raised": {"USD": 700}},
         },
     }
