@@ -75,7 +75,7 @@ def test_an_old_python_is_named_before_anything_is_changed(clone: Path, tmp_path
     assert "Matchback needs Python 3.11 or newer" in told
     assert "is Python 3.9. Set PYTHON=python3.11." in told
     none = make(clone, python="python-of-nowhere", code=2)
-    assert "there is no python-of-nowhere. Set PYTHON=python3.11." in none
+    assert "python-of-nowhere was not found. Set PYTHON=python3.11." in none
     assert works(clone)
 
 

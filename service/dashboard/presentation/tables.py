@@ -8,7 +8,12 @@ from documents.reports.figures import GiftSum, Report
 from documents.values.money import to_major_units
 from service.dashboard.presentation.csv_file import Cell
 from service.dashboard.presentation.language import Language
-from service.dashboard.presentation.wording import MATCH_LABELS, RATES, STAGES, format_amount
+from service.dashboard.presentation.wording import (
+    MATCH_LABELS,
+    RATE_LABELS,
+    STAGE_LABELS,
+    format_amount,
+)
 
 FUNNEL = ("sent", "delivered", "opened", "clicked", "donated")
 LOST = ("bounced", "dropped", "unsubscribed", "spam_reported")
@@ -82,9 +87,10 @@ def build_funnel_table(report: Report, language: Language) -> ReportTable:
     """Return the funnel, and the emails that left it."""
     said = language.gettext
     rows: list[list[Cell]] = [
-        [said(STAGES[stage.name]), stage.count, stage.rate] for stage in build_funnel_stages(report)
+        [said(STAGE_LABELS[stage.name]), stage.count, stage.rate]
+        for stage in build_funnel_stages(report)
     ]
-    rows += [[said(STAGES[name]), report["emails"][name], None] for name in LOST]
+    rows += [[said(STAGE_LABELS[name]), report["emails"][name], None] for name in LOST]
     return ReportTable([said("Stage"), said("Emails"), said("Rate")], rows)
 
 
@@ -107,7 +113,7 @@ def build_mailing_table(report: Report, language: Language) -> ReportTable:
             line["name"],
             line["sent_at"].isoformat() if line["sent_at"] else None,
             line["emails"]["sent"],
-            *(line["rates"][name] for name in RATES),
+            *(line["rates"][name] for name in RATE_LABELS),
             line["donations"]["count"],
             *_amounts(line["donations"]["raised"], money),
             *(_larger(line["raised_per_email"].get(code), code) for code in money),
@@ -116,7 +122,7 @@ def build_mailing_table(report: Report, language: Language) -> ReportTable:
         for line in report["mailings"]
     ]
     header = [said("Mailing"), said("Sent on"), said("Emails sent")]
-    header += [*(said(label) for label in RATES.values()), said("Gifts")]
+    header += [*(said(label) for label in RATE_LABELS.values()), said("Gifts")]
     header += _raised(money, language)
     header += [said("Raised per email, %(currency)s") % {"currency": code} for code in money]
     header += [said("Cost ratio, %(currency)s") % {"currency": code} for code in money]

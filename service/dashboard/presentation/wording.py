@@ -29,7 +29,7 @@ TOUCH_PHRASES = {
     "opened": marked("The donor opened this email before the gift"),
     "sent": marked("This email was sent to the donor before the gift"),
 }
-ACCEPTED_TOUCHES = {
+ACCEPTED_TOUCH_LABELS = {
     "clicked": marked("The donor clicked the email"),
     "opened": marked("The donor opened the email"),
     "sent": marked("The email was sent to the donor"),
@@ -55,7 +55,7 @@ EVENT_LABELS = {
     "group_unsubscribe": marked("Unsubscribed from a group"),
     "group_resubscribe": marked("Resubscribed to a group"),
 }
-PAYMENT_REASONS: dict[MissingGiftReason, Marked] = {
+PAYMENT_REASON_LABELS: dict[MissingGiftReason, Marked] = {
     "no_fundraiser": marked("The payment names no fundraiser."),
     "unknown_fundraiser": marked("The payment names an unknown fundraiser."),
     "unlinked_invoice": marked("The invoice is not linked to a payment yet."),
@@ -64,7 +64,7 @@ PAYMENT_REASONS: dict[MissingGiftReason, Marked] = {
     "test_mode": marked("This is a test payment."),
     "not_paid": marked("The donor has not paid yet."),
 }
-STAGES = {
+STAGE_LABELS = {
     "sent": marked("Sent"),
     "delivered": marked("Delivered"),
     "opened": marked("Opened"),
@@ -75,33 +75,33 @@ STAGES = {
     "unsubscribed": marked("Unsubscribed"),
     "spam_reported": marked("Spam reports"),
 }
-RATES = {
+RATE_LABELS = {
     "delivery": marked("Delivery rate"),
     "open": marked("Open rate"),
     "click": marked("Click rate"),
     "conversion": marked("Conversion"),
 }
-WAITING = {
+WAITING_LABELS = {
     "donations": marked("Gifts"),
     "deliveries": marked("Provider reports"),
     "emails": marked("Emails"),
     "mailings": marked("Mailings"),
     "late_touches": marked("Late opens and clicks"),
 }
-JOBS = {
+JOB_LABELS = {
     "update_email_donation": marked("Match and count a gift"),
     "count_email": marked("Count an email"),
     "count_mailing": marked("Count a mailing"),
     "tally_delivery": marked("Process a provider report"),
 }
-ROLES = {"admin": marked("Admin"), "viewer": marked("Viewer")}
-SCOPES = {
+ROLE_LABELS = {"admin": marked("Admin"), "viewer": marked("Viewer")}
+SCOPE_LABELS = {
     "read": marked("Read only"),
     "write": marked("Read and write"),
     "admin": marked("Full access"),
 }
-WINDOW_ORDER = {"last": marked("Latest email"), "first": marked("Earliest email")}
-OTHER_FUNDRAISERS = {
+WINDOW_ORDER_LABELS = {"last": marked("Latest email"), "first": marked("Earliest email")}
+OTHER_FUNDRAISER_LABELS = {
     "note": marked("Match by the donor's address"),
     "match": marked("Match to that email"),
 }

@@ -44,7 +44,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> float:
 
 
 @contextmanager
-def holder(how: str = "held", before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
+def holder(how: str = "hold_lease", before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
     """Start a process that acquires the lease or fails, and that lives until its input closes."""
     script = textwrap.dedent(HOLDER).format(seconds=SHORT_SECONDS, how=how)
     with subprocess.Popen(
@@ -96,7 +96,7 @@ def test_a_kept_lease_stays_with_its_process_between_steps() -> None:
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("how", ["held", "kept"])
+@pytest.mark.parametrize("how", ["hold_lease", "keep_lease"])
 def test_processes_with_the_same_host_name_and_pid_are_two_holders(how: str) -> None:
     with (
         holder(how, find_shared_pid_command()) as first,

@@ -110,7 +110,7 @@ def test_a_repeated_preparation_keeps_data_and_adds_new_columns(
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
     module = type(warehouse).__module__
     more = Table("fundraisers", (*FUNDRAISER_TABLE.columns, DONATION_TABLE.columns[-1]))
-    monkeypatch.setattr(f"{module}.STORED", (more,))
+    monkeypatch.setattr(f"{module}.STORED_TABLES", (more,))
     warehouse.prepare()
     assert names(warehouse) == {"a": "Spring"}
     with warehouse.query("SELECT external_id FROM fundraisers") as answer:
