@@ -44,7 +44,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> float:
 
 
 @contextmanager
-def holder(how: str = "hold_lease", before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
+def holder(
+    how: str = "hold_lease", before: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """Start a process that acquires the lease or fails, and that lives until its input closes."""
     script = textwrap.dedent(HOLDER).format(seconds=SHORT_SECONDS, how=how)
     with subprocess.Popen(
