@@ -37,10 +37,10 @@ run: setup  ## start everything, with the demo
 programs: setup-test
 	@$(RUN) tools.programs
 
-# Use three processes, each with its own servers. With two processes on two processors, tests spent a
-# quarter of the time waiting for starting processes, elections, deadlines and the demo's giving day.
+# Use two processes, each with its own servers. A third one saves time on two processors, but makes
+# tests of deadlines fail.
 test: setup-test programs  ## run all tests, on real servers and in a real browser
-	@$(VENV)/bin/pytest --numprocesses 3 --dist worksteal --durations 10
+	@$(VENV)/bin/pytest --numprocesses 2 --dist worksteal --durations 10
 
 test-unit: setup-test  ## run the tests that need no server, in under a minute
 	@$(VENV)/bin/pytest tests/unit --numprocesses 2 --dist worksteal --durations 10

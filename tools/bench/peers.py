@@ -1,5 +1,6 @@
 """The naive design under the same workload, on one of four queues."""
 
+import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -99,7 +100,8 @@ def kill_process_tree(pid: int) -> None:
     """Send SIGKILL to a process and its children, as if the machine failed."""
     parent = psutil.Process(pid)
     for process in [parent, *parent.children(recursive=True)]:
-        process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):  # It can end by itself meanwhile.
+            process.send_signal(signal.SIGKILL)
 
 
 def build_naive_environment(servers: Servers, name: str) -> dict[str, str]:
