@@ -69,7 +69,7 @@ class RequestedWorkSampler(Sampler):
         return self._others.should_sample(parent_context, trace_id, name, kind, *more, **named)
 
     def get_description(self) -> str:
-        return f"WhatIsAskedFor({self._others.get_description()})"
+        return f"RequestedWorkSampler({self._others.get_description()})"
 
 
 def redact_span(span: ReadableSpan) -> ReadableSpan:

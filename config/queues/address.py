@@ -1,6 +1,6 @@
 """The queue's URL, which is checked at the start, before Matchback opens a connection.
 
-`Refused` explains each error. Its message never repeats the URL, because the URL may contain a
+`InvalidUrl` explains each error. Its message never repeats the URL, because the URL may contain a
 password. Python's own messages can repeat it.
 """
 
@@ -47,7 +47,7 @@ def read_scheme(url: str) -> str:
     """Return the scheme of the queue's URL.
 
     Raises:
-        Refused: the scheme is not supported.
+        InvalidUrl: the scheme is not supported.
     """
     found, separator, _ = url.partition("://")
     if not separator or found not in QUEUE_SCHEMES:

@@ -10,7 +10,7 @@ def check_queue_url(url: str) -> None:
     """Check the URL of a queue of any kind.
 
     Raises:
-        Refused: the URL is not valid. The message does not repeat it.
+        InvalidUrl: the URL is not valid. The message does not repeat it.
     """
     match address.read_scheme(url):
         case "sqlite":
@@ -25,7 +25,7 @@ def check_redis_url(url: str) -> None:
     """Check the URL of a Redis server, with or without Sentinel.
 
     Raises:
-        Refused: the URL is not valid. The message does not repeat it.
+        InvalidUrl: the URL is not valid. The message does not repeat it.
     """
     if not any(url.startswith(f"{kind}://") for kind in address.REDIS_SCHEMES):
         raise address.InvalidUrl(f"use one of the schemes {', '.join(address.REDIS_SCHEMES)}")

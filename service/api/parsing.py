@@ -31,7 +31,7 @@ def read_body(req: falcon.Request, model: type[M]) -> M:
 
     Raises:
         falcon.HTTPError: 400, 413 or 415.
-        Invalid: 422.
+        InvalidRequest: 422.
     """
     _require(req, falcon.MEDIA_JSON)
     req.context.body = read_bytes(req, MAX_JSON_BODY_BYTES)
@@ -169,7 +169,7 @@ def read_query(req: falcon.Request, model: type[M]) -> M:
 
     Raises:
         falcon.HTTPBadRequest: a parameter is unknown, repeated or not decodable.
-        Invalid: a value is not acceptable.
+        InvalidRequest: a value is not acceptable.
     """
     given: dict[str, str] = {}
     for part in filter(None, req.query_string.split("&")):

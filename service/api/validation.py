@@ -23,7 +23,7 @@ def validate_value(model: type[M], value: Any) -> M:
     """Return the value as the model.
 
     Raises:
-        Invalid: the value does not fit the model or has too many members.
+        InvalidRequest: the value does not fit the model or has too many members.
     """
     if has_too_many_members(value):
         raise _too_large(model, value)

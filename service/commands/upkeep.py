@@ -130,5 +130,5 @@ def _compared(pages: "Iterable[Page]", size: int) -> "Iterator[Drift]":
 def _tell(drift: "Drift", as_json: bool) -> None:
     line = {"collection": drift.collection, "id": str(drift.id), "field": drift.field}
     says, right = str(drift.actual), str(drift.expected)
-    text = f"{drift.collection} {drift.id} {drift.field}: stored {says}, actual {right}"
+    text = f"{drift.collection} {drift.id} {drift.field}: stored {says}, expected {right}"
     print_values({**line, "says": says, "right": right}, text, as_json)

@@ -58,6 +58,7 @@ class RateLimit:
         )
         self._untold: Counter[str] = Counter()
         self._guard = threading.Lock()
+        self._syncing = threading.Lock()
         self._comparing = BackgroundThread("rates", self._keep_in_step)
         self._outage = Outage(log.warning, log.info)
 
@@ -84,14 +85,21 @@ class RateLimit:
             )
 
     def forget(self, storage: Any = None) -> None:
-        """Reset this process's counts, and share them through this storage, or Redis by default."""
-        with self._guard:
+        """Reset this process's counts, and share them through this storage, or Redis by default.
+
+        It waits for a running `sync`, which would add earlier counts to the new storage.
+        """
+        with self._syncing, self._guard:
             self._windows.clear()
             self._untold.clear()
             self._storage = storage
 
     def sync(self) -> None:
         """Send this process's counts to Redis, and read the totals of all processes."""
+        with self._syncing:
+            self._sync()
+
+    def _sync(self) -> None:
         with self._guard:
             told, self._untold = self._untold, Counter()
         if self._storage is None and not get_settings().rates_url:

@@ -23,7 +23,7 @@ from mongoengine import get_db
 from tools.testbed.cast import University, create_university
 from tools.testbed.stack import Stack, run_stack, wait_until
 
-DATABASE_PAUSE_SECONDS = 5.0  # servers.TRANSACTION_SECONDS is 3
+DATABASE_PAUSE_SECONDS = 5.0  # servers.TRANSACTION_LIFETIME_SECONDS is 3
 MAX_CATCH_UP_SECONDS = 10.0
 COUNT_TIMEOUT_SECONDS = 600
 LINES_A_POST = 1000

@@ -41,7 +41,7 @@ def run_ip(*words: str) -> str:
     """Run `ip`, and return its output.
 
     Raises:
-        NoNetwork: `ip` is missing, or lacks permission.
+        NetworkUnavailable: `ip` is missing, or lacks permission.
     """
     command = shutil.which("ip", path=IP_SEARCH_PATH)
     if command is None:

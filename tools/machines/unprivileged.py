@@ -15,8 +15,8 @@ def run_as_root(test: str) -> None:
     """Run a test by its ID again, as root of new namespaces.
 
     Raises:
-        NoNetwork: the test failed, or such namespaces are unavailable. The message gives the
-            reason.
+        NetworkUnavailable: the test failed, or such namespaces are unavailable. The message gives
+            the reason.
     """
     spaces = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", test]

@@ -186,6 +186,6 @@ def _valid(model: Any, **values: Any) -> Any:
     """Return the values as the API's model.
 
     Raises:
-        Invalid: the API would not accept them.
+        InvalidRequest: the API would not accept them.
     """
     return validate_value(model, values)

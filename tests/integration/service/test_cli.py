@@ -82,7 +82,7 @@ def test_recount_reports_and_repairs(alice: University) -> None:
     told = run_matchback("recount")
     assert told.exit_code == 1
     assert (
-        f"fundraisers {spring} raised.USD: stored 2501, actual 2500\nIncorrect counters: 1\n"
+        f"fundraisers {spring} raised.USD: stored 2501, expected 2500\nIncorrect counters: 1\n"
         in told.stdout
     )
     assert run_matchback("recount", "--fundraiser", autumn).stdout == "Incorrect counters: 0\n"
