@@ -19,6 +19,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from config.background import BackgroundThread
+from config.database import MILLISECONDS_PER_SECOND
 from documents.storage.base import Document
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ LEASE_SECONDS = 20.0  # A killed holder blocks the others for this long.
 RENEWAL_SECONDS = 5.0
 RENEWAL_TIMEOUT_SECONDS = 3.0
 RENEWAL_THREADS = 8
-MILLISECONDS_PER_SECOND = 1000
 
 
 class Lease(Document):

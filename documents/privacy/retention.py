@@ -15,6 +15,7 @@ from pymongo import UpdateOne
 
 from documents.concurrency import retries
 from documents.concurrency.batches import Batches
+from documents.counters import CLICK_COUNTERS
 from documents.event import EVENT_COUNTER_CONDITIONS, is_click
 from documents.message import list_message_keys
 from documents.rows.collections import collection
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 DROPPED_RECORDS_PER_STEP = 500
 RETENTION_ISOLATION_SECONDS = 5.0
 MAX_SKIPPED_EVENTS = 1000
-CLICK_COUNTERS = ("clicks", "machine_clicks")
 
 _skipped: set[Any] = set()  # events that this process cannot drop
 

@@ -21,7 +21,7 @@ from documents.access.staff_session import StaffSession
 from documents.organization import Organization
 from documents.storage.tenancy import act_for
 from service.api.audited import audit_request
-from service.api.operation import NoQuery
+from service.api.operation import NoQuery, Responder
 from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import FORM_TOKEN_FIELD, Form, read_form
@@ -30,7 +30,6 @@ from service.dashboard.presentation.language import language_of, marked
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request, count_staff_request
 
-Responder = Callable[..., None]
 HOME_PATH = "/dashboard"
 SIGN_IN_PATH = f"{HOME_PATH}/sign-in"
 MAX_BACK_LENGTH = 1500

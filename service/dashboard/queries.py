@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.fields import Text
+from service.dashboard.live.watch import MAX_WATCHED_RECORDS
 from service.dashboard.presentation.language import marked
 
-WATCHED = 100
 BAD_PAGE = marked("This page of the list does not exist. Open the list again.")
 
 
@@ -25,4 +25,4 @@ Cursor = Annotated[str, Field(max_length=2000)]
 def format_watch(**ids: Iterable[Any]) -> str:
     """Return the records that a page watches, at most 100: watch(fundraisers=[id])."""
     named = [f"{collection}:{id_}" for collection, of in ids.items() for id_ in of if id_]
-    return ",".join(dict.fromkeys(named[:WATCHED]))
+    return ",".join(dict.fromkeys(named[:MAX_WATCHED_RECORDS]))

@@ -52,11 +52,12 @@ def main(words: list[str]) -> int:
 
 def list_files(names: list[str]) -> list[Path]:
     """Return the files to check: the given ones, or all that git tracks."""
-    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True)
-    files = [Path(name) for name in names or tracked.stdout.splitlines()]
+    if not names:
+        tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True)
+        names = tracked.stdout.splitlines()
     return [
         path
-        for path in files
+        for path in map(Path, names)
         if path.suffix in READERS and path.exists() and not str(path).endswith(EXCLUDED)
     ]
 

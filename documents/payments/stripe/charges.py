@@ -18,6 +18,7 @@ from documents.payments.facts import (
 from documents.payments.stripe.event import StripeEvent
 from documents.values.stripe_values import (
     METADATA_FIELDS,
+    StripeObject,
     convert_amount,
     convert_reported_amount,
     read_currency,
@@ -33,8 +34,6 @@ CLOSED_DISPUTE_STATUSES = ("won", "lost", "warning_closed", "prevented")
 NOT_BEGUN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
 RELEASE_REASON = "expired_uncaptured_charge"  # the only refund reason that Stripe itself sets
 MAX_EMBEDDED_REFUNDS = 100
-
-StripeObject = Mapping[str, Any]
 
 
 def read_charge(event: StripeEvent) -> tuple[str | None, PaymentFacts]:

@@ -11,6 +11,7 @@ from documents.giving_links.damaged_links import find_email_ids, find_token_cand
 from documents.payments.facts import FAILED_STATUS, PENDING_STATUS, SUCCEEDED_STATUS, PaymentFacts
 from documents.payments.stripe.event import StripeEvent
 from documents.values.stripe_values import (
+    StripeObject,
     convert_amount,
     read_currency,
     read_metadata,
@@ -21,8 +22,6 @@ from documents.values.stripe_values import (
 )
 
 CLOSED_INVOICE_STATUSES = ("void", "uncollectible")
-
-StripeObject = Mapping[str, Any]
 
 
 def read_invoice(event: StripeEvent) -> tuple[str | None, PaymentFacts]:
